@@ -1,0 +1,133 @@
+//! One numbered change of a session.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::id::{AccountId, InputRef, SessionId, TelephonySessionId};
+use crate::party::{Origin, Party};
+use crate::time::Timestamp;
+
+/// One change of one party of a session: what a notification tells (contract events §4).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// What is the same in every event of the session.
+    pub session: Arc<SessionFacts>,
+    /// Counts the changes of the session; 1 is its creation, which is not told.
+    pub sequence: u32,
+    /// When the change happened, in signal time.
+    pub at: Timestamp,
+    /// The party that changed, as it stands after the change.
+    pub party: Party,
+    /// The rule by which the change followed from its causes.
+    pub rule: Rule,
+    /// The inputs that caused the change.
+    pub causes: Causes,
+}
+
+/// What is the same in every event of a session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SessionFacts {
+    /// The account it belongs to.
+    pub account: AccountId,
+    /// Its id.
+    pub id: TelephonySessionId,
+    /// The decimal companion of its id.
+    pub session_id: SessionId,
+    /// What kind of session it is.
+    pub origin: Origin,
+}
+
+/// The inputs that caused a change, in the order in which they came; nearly always one.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Causes {
+    first: InputRef,
+    more: Vec<InputRef>,
+}
+
+impl Causes {
+    /// A single cause.
+    pub const fn one(input: InputRef) -> Self {
+        Self { first: input, more: Vec::new() }
+    }
+
+    /// Adds a cause, once.
+    pub fn add(&mut self, input: InputRef) {
+        if self.first != input && !self.more.contains(&input) {
+            self.more.push(input);
+        }
+    }
+
+    /// The causes in the order in which they came.
+    pub fn iter(&self) -> impl Iterator<Item = InputRef> + '_ {
+        std::iter::once(self.first).chain(self.more.iter().copied())
+    }
+}
+
+macro_rules! rules {
+    ($($(#[$doc:meta])* $variant:ident = $text:literal),+ $(,)?) => {
+        /// The rule by which an event followed from its causes, for the explain record.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum Rule { $($(#[$doc])* $variant),+ }
+
+        impl Rule {
+            /// All rules.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),+];
+
+            /// The rule in the words of a telephony engineer.
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $text),+ }
+            }
+        }
+    };
+}
+
+rules! {
+    /// A caller's leg was created.
+    CallSeen = "the first INVITE of the call was seen",
+    /// A called leg was created.
+    CallOffered = "the call was offered to this target",
+    /// A called leg was offered by a back-to-back user agent, joined by an explicit id.
+    JoinedById = "the call was offered to this target on a leg that carries the same id as the caller's leg (HEP correlation, Session-ID or X-CID)",
+    /// A called leg was offered by a back-to-back user agent, joined by the heuristic.
+    JoinedByNumbers = "the call was offered to this target on a leg that left the switch which the caller's leg had reached, and the numbers agree (heuristic)",
+    /// A called leg rings.
+    TargetRings = "the target's device sent 180 or 183",
+    /// Ringing reached the caller.
+    CallerHearsRinging = "180 or 183 reached the caller",
+    /// A leg was answered.
+    LegAnswered = "this leg was answered with a 2xx",
+    /// A party put the call on hold.
+    HoldOffered = "the party's offer stopped its reception of media (sendonly, inactive or 0.0.0.0) and was accepted",
+    /// A party took the call off hold.
+    HoldEnded = "the party's offer started its reception of media again and was accepted",
+    /// A party hung up, or was hung up on.
+    LegEnded = "this leg ended",
+    /// The caller left before this target answered.
+    CallerGaveUp = "the caller gave up before this target answered",
+    /// Another target answered.
+    AnsweredElsewhere = "another target answered",
+    /// The offer was withdrawn and nobody else answered.
+    OfferWithdrawn = "the switch withdrew the offer, and neither the caller had left nor had anybody answered",
+    /// A target refused.
+    TargetRefused = "the target refused with a final response",
+    /// The whole call failed.
+    CallFailed = "the caller got a final response that refuses the call",
+    /// The number turned out to be a service of the switch.
+    ServiceLeft = "the call went on from this number of the switch to a target",
+    /// A challenge or redirection was not followed.
+    NotTriedAgain = "the caller did not try again after the challenge or redirection (inferred)",
+    /// No sign of life for too long before an answer.
+    RingTimer = "no final response within the ring timer (inferred)",
+    /// No sign of life for too long after an answer.
+    LostLeg = "no sign of life from this leg for too long (inferred)",
+    /// A table was full.
+    TableFull = "a table of the session machine was full (inferred)",
+    /// The source reported the change itself.
+    Reported = "the source reported this change",
+}
+
+impl fmt::Display for Rule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}

@@ -1,0 +1,206 @@
+//! The identifiers of the API and their text forms (contract events §3).
+//!
+//! Nothing here makes an id: where randomness or a hash is needed, it is an argument.
+
+use std::fmt;
+use std::num::ParseIntError;
+use std::str::FromStr;
+
+macro_rules! decimal_id {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(u64);
+
+        impl $name {
+            /// Takes the number whose decimal digits are the text form.
+            pub const fn new(number: u64) -> Self {
+                Self(number)
+            }
+
+            /// The number whose decimal digits are the text form.
+            pub const fn as_u64(self) -> u64 {
+                self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = ParseIntError;
+
+            fn from_str(text: &str) -> Result<Self, Self::Err> {
+                text.parse().map(Self)
+            }
+        }
+    };
+}
+
+decimal_id! {
+    /// An account: one customer of the phone system. Part of every key.
+    AccountId
+}
+decimal_id! {
+    /// An extension of an account: a user, a menu, a queue.
+    ExtensionId
+}
+decimal_id! {
+    /// A device (a phone) of an extension.
+    DeviceId
+}
+decimal_id! {
+    /// A recording that was started on a party.
+    RecordingId
+}
+decimal_id! {
+    /// The `sessionId` of the API: the decimal companion of a [`TelephonySessionId`].
+    ///
+    /// Two sessions of one account never differ by 1000, 2000, 3000 or 4000, because widely used
+    /// client code takes such a pair for the two legs of a RingOut (contract events §3).
+    SessionId
+}
+decimal_id! {
+    /// The `uuid` of a notification: a positive number of 63 bits, unique for each event and
+    /// subscription (contract events §1).
+    NotificationId
+}
+
+impl AccountId {
+    /// The last three digits, which every `sessionId` of the account ends with.
+    pub const fn suffix(self) -> u64 {
+        self.0 % 1000
+    }
+}
+
+/// The `telephonySessionId` of the API: `s-` and 32 lower-case hexadecimal digits.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TelephonySessionId(u128);
+
+impl TelephonySessionId {
+    /// Takes the 128 bits that the digits spell.
+    pub const fn new(bits: u128) -> Self {
+        Self(bits)
+    }
+
+    /// The 128 bits that the digits spell.
+    pub const fn as_u128(self) -> u128 {
+        self.0
+    }
+
+    /// The id of the party with this number; the caller is number 1.
+    pub const fn party(self, number: u32) -> PartyId {
+        PartyId { session: self, number }
+    }
+}
+
+impl fmt::Display for TelephonySessionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "s-{:032x}", self.0)
+    }
+}
+
+impl fmt::Debug for TelephonySessionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// The id of a party: `p-`, the digits of its session, `-` and its number in the session.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PartyId {
+    /// The session in which the party was created.
+    pub session: TelephonySessionId,
+    /// Counts from 1 in the order in which the parties of the session were created.
+    pub number: u32,
+}
+
+impl fmt::Display for PartyId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "p-{:032x}-{}", self.session.0, self.number)
+    }
+}
+
+impl fmt::Debug for PartyId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// The id of a subscription: a lower-case UUID of version 4.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct SubscriptionId(u128);
+
+impl SubscriptionId {
+    /// Takes 128 bits, of which the six that name version and variant are overwritten
+    /// (RFC 9562 §5.4).
+    pub const fn from_bits(bits: u128) -> Self {
+        let version = (bits & !(0xf << 76)) | (4 << 76);
+        Self((version & !(0x3 << 62)) | (0x2 << 62))
+    }
+
+    /// The 128 bits.
+    pub const fn as_u128(self) -> u128 {
+        self.0
+    }
+}
+
+impl fmt::Display for SubscriptionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let bits = self.0;
+        write!(
+            f,
+            "{:08x}-{:04x}-{:04x}-{:04x}-{:012x}",
+            bits >> 96,
+            (bits >> 80) & 0xffff,
+            (bits >> 64) & 0xffff,
+            (bits >> 48) & 0xffff,
+            bits & 0xffff_ffff_ffff
+        )
+    }
+}
+
+/// A leg as its source counts it: one connection between the phone system and one end of a call.
+///
+/// Sources number their legs in the order in which they see them, so the same input gives the same
+/// numbers. What other sources may call the same leg is told by [`crate::Alias`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LegId(u64);
+
+impl LegId {
+    /// Takes the number of the source (0 to 65,535) and the number of the leg in that source
+    /// (below 2^48; higher bits are cut).
+    pub const fn new(source: u16, number: u64) -> Self {
+        Self(((source as u64) << 48) | (number & 0xffff_ffff_ffff))
+    }
+}
+
+/// The input that caused a signal: a packet of a capture, a datagram, a line.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct InputRef {
+    /// Which input, counted from 0 in the order in which the inputs were named.
+    pub source: u16,
+    /// Which message of that input, counted from 1 in the order in which they were read.
+    pub number: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_have_the_forms_of_the_contract() {
+        let session = TelephonySessionId::new(0x0011_2233_4455_6677_8899_aabb_ccdd_eeff);
+        assert_eq!(session.to_string(), "s-00112233445566778899aabbccddeeff");
+        assert_eq!(session.party(2).to_string(), "p-00112233445566778899aabbccddeeff-2");
+        assert_eq!(
+            SubscriptionId::from_bits(u128::MAX).to_string(),
+            "ffffffff-ffff-4fff-bfff-ffffffffffff"
+        );
+        assert_eq!(SubscriptionId::from_bits(0).to_string(), "00000000-0000-4000-8000-000000000000");
+        assert_eq!("310001016".parse::<AccountId>().unwrap().suffix(), 16);
+    }
+}

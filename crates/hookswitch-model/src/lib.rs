@@ -1,0 +1,23 @@
+//! The words Hookswitch is written in: what a source reports ([`Signal`]), what the API shows
+//! ([`Party`]), and what is told to subscribers ([`Event`]).
+//!
+//! This crate depends on nothing and decides nothing. It has no SIP, AMI or ESL types, no JSON
+//! names and no transitions. Start at [`signal`], then read [`event`].
+
+pub mod event;
+pub mod id;
+pub mod party;
+pub mod signal;
+pub mod time;
+
+pub use event::{Causes, Event, Rule, SessionFacts};
+pub use id::{
+    AccountId, DeviceId, ExtensionId, InputRef, LegId, NotificationId, PartyId, RecordingId,
+    SessionId, SubscriptionId, TelephonySessionId,
+};
+pub use party::{
+    ConferenceRole, Direction, Endpoint, Origin, Party, Peer, Reason, Recording, RingOutRole,
+    SipData, Status, StatusCode,
+};
+pub use signal::{Alias, Caller, Cause, FarEnd, LegCreated, Signal, SignalKind};
+pub use time::{Iso, Timestamp};

@@ -1,0 +1,179 @@
+//! One fact about one leg at one instant, in our words, whatever reported it.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::id::{AccountId, InputRef, LegId, RecordingId};
+use crate::party::{Direction, Reason, RingOutRole, SipData};
+use crate::time::Timestamp;
+
+/// One fact about one leg at one instant.
+///
+/// Sources translate what they see into signals; which parties and events follow is decided by the
+/// session machine alone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Signal {
+    /// When it happened.
+    pub at: Timestamp,
+    /// The account in which it happened.
+    pub account: AccountId,
+    /// The leg it is about.
+    pub leg: LegId,
+    /// The input that told it.
+    pub input: InputRef,
+    /// What happened.
+    pub kind: SignalKind,
+}
+
+/// What happened to a leg.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SignalKind {
+    /// The leg came into being.
+    Created(Box<LegCreated>),
+    /// The far end of a called leg asked for credentials, so it is a server; the caller will try
+    /// again.
+    Challenged,
+    /// The far end of a called leg passed the call on, so it is a proxy.
+    Relayed,
+    /// The caller is about to call again elsewhere on this leg, or with other parameters (3xx, 422).
+    TriedAgain,
+    /// The target's device rings; on a caller's leg, ringing was reported to the caller.
+    Ringing {
+        /// The tag that the answering side chose, where the source shows it.
+        to_tag: Option<Arc<str>>,
+    },
+    /// The leg was answered.
+    Answered {
+        /// The tag that the answering side chose, where the source shows it.
+        to_tag: Option<Arc<str>>,
+    },
+    /// The product name that the server at the far end of this leg gives itself.
+    ServedBy(Arc<str>),
+    /// The party at the end of this leg put the call on hold.
+    Held,
+    /// The party at the end of this leg took the call off hold.
+    Resumed,
+    /// The party at the end of this leg parked the call.
+    Parked {
+        /// Where, if known.
+        slot: Option<Arc<str>>,
+    },
+    /// The mailbox of the called party took the call.
+    SentToVoicemail,
+    /// The called party listens to the message as it is left.
+    Screened,
+    /// A fax is being received on this leg.
+    FaxStarted,
+    /// The phone system muted the party, or not any more.
+    Muted(bool),
+    /// A recording of the party runs, or is paused or has stopped.
+    Recording {
+        /// Which one.
+        id: RecordingId,
+        /// Whether it runs.
+        active: bool,
+    },
+    /// The call goes on for a while without another signal (a session refresh, RFC 4028).
+    Alive {
+        /// How long no sign of life is needed.
+        within: Duration,
+    },
+    /// The leg ended.
+    Ended(Cause),
+}
+
+/// How a leg came into being.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LegCreated {
+    /// `Outbound` for a caller's leg, `Inbound` for a leg to a target.
+    pub direction: Direction,
+    /// For a leg to a target: the caller's leg in the same SIP call.
+    pub of: Option<LegId>,
+    /// Who calls.
+    pub caller: Caller,
+    /// Who is called: the number or user, as it was dialled or addressed.
+    pub callee: Arc<str>,
+    /// Where the leg's messages come from.
+    pub src: Option<SocketAddr>,
+    /// Where the leg's messages go to.
+    pub dst: Option<SocketAddr>,
+    /// The address that the sender says it listens on (RFC 3261 §18.1.1), if it is an IP address.
+    pub sent_by: Option<SocketAddr>,
+    /// The product name that the sender gives itself.
+    pub agent: Option<Arc<str>>,
+    /// What is known of the far end of a leg to a target.
+    pub far_end: FarEnd,
+    /// Other names of the call this leg belongs to.
+    pub aliases: Vec<Alias>,
+    /// The SIP dialog.
+    pub sip: Option<SipData>,
+    /// The part in a RingOut call.
+    pub ring_out_role: Option<RingOutRole>,
+}
+
+/// Who calls, as far as the signalling tells.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Caller {
+    /// The number or user.
+    pub number: Option<Arc<str>>,
+    /// The display name.
+    pub name: Option<Arc<str>>,
+    /// Whether number and name must not be shown (RFC 3323, RFC 3325 §7).
+    pub withheld: bool,
+}
+
+/// What is known of the far end of a leg to a target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FarEnd {
+    /// It may be a phone or a server.
+    Unknown,
+    /// It is a phone or a trunk: the sender chose this address for this target.
+    Endpoint,
+}
+
+/// A name under which several legs, of one source or of several, can be known to be one call.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Alias {
+    /// A SIP Call-ID.
+    CallId(Box<[u8]>),
+    /// The Session-ID of the calling side (RFC 7989).
+    SessionId(Box<[u8]>),
+    /// A correlation id given by a capture agent.
+    Correlation(Box<[u8]>),
+}
+
+/// Why a leg ended, whatever protocol said so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Cause {
+    /// Somebody hung up.
+    HungUp,
+    /// The caller gave up before an answer.
+    Cancelled,
+    /// The switch took the offer back, and did not say why.
+    Withdrawn,
+    /// The switch took the offer back because another target answered.
+    AnsweredElsewhere,
+    /// Nobody answered, or the phone cannot be reached.
+    NoAnswer,
+    /// Busy.
+    Busy,
+    /// Declined.
+    Rejected,
+    /// The target asked to be called elsewhere.
+    Redirected,
+    /// Nobody has this number.
+    UnknownNumber,
+    /// Calls to the destination are not allowed.
+    Blocked,
+    /// Calls abroad are not allowed.
+    InternationalBarred,
+    /// There is no money for the call.
+    NoFunds,
+    /// The network or a server failed.
+    Failed,
+    /// The leg was lost: no more media or signalling.
+    Lost,
+    /// The source names the reason itself.
+    Named(Reason),
+}

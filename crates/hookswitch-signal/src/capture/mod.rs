@@ -1,0 +1,35 @@
+//! Takes SIP messages out of captures.
+
+use std::net::SocketAddr;
+
+use hookswitch_model::Timestamp;
+
+/// What carried a SIP message (RFC 3261 §18).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transport {
+    /// One message a datagram.
+    Udp,
+    /// A stream, framed by Content-Length.
+    Tcp,
+}
+
+/// One SIP message as it was taken out of a capture: its bytes, and where they were seen.
+///
+/// Whether the bytes are a valid message is for [`crate::sip`] to say.
+#[derive(Clone, Copy, Debug)]
+pub struct Captured<'a> {
+    /// When the message (its last segment) was seen.
+    pub time: Timestamp,
+    /// What carried it.
+    pub transport: Transport,
+    /// The sender.
+    pub src: SocketAddr,
+    /// The receiver.
+    pub dst: SocketAddr,
+    /// The number of the packet, frame or line in its file that completed the message, from 1.
+    pub packet: u64,
+    /// The HEP correlation chunk (type 17), if the capture agent sent one.
+    pub correlation: Option<&'a [u8]>,
+    /// The message.
+    pub payload: &'a [u8],
+}
