@@ -1,1 +1,12 @@
-//! The session machine.
+//! From signals to notifications: the session machine, filters and the published JSON.
+//!
+//! Nothing here does IO, reads a clock or knows a protocol. Signals and time are arguments, so the
+//! same signals always give the same events. Start at [`engine::Engine`], which is driven by
+//! `handle_*` and `poll_*`; a call's story is in [`session`].
+
+pub mod directory;
+pub mod engine;
+pub mod filter;
+mod hash;
+pub mod notification;
+pub mod session;

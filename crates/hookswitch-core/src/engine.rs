@@ -1,0 +1,307 @@
+//! The machine: signals and time in, events out.
+
+use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::sync::Arc;
+
+use hookswitch_model::{
+    AccountId, Cause, Direction, Event, LegCreated, LegId, Origin, RingOutRole, Rule, SessionFacts, SessionId, Signal,
+    SignalKind, TelephonySessionId, Timestamp,
+};
+
+use crate::directory::Directory;
+use crate::hash::IdHash;
+use crate::session::join::{Joiner, Kept, SessionKey};
+use crate::session::reason::MissedCallPolicy;
+use crate::session::{Context, Session};
+
+/// The most sessions that are open at once; beyond it the oldest unanswered call ends as
+/// `CallDropped`, and if there is none, the new one is refused (reliability F3).
+pub const SESSIONS_MAX: usize = 1_000_000;
+
+/// How the machine behaves where users differ.
+#[derive(Clone, Copy, Debug)]
+pub struct Policy {
+    /// When a call counts as missed.
+    pub missed_calls: MissedCallPolicy,
+    /// Whether an ordinary hang-up has the reason `CallFinished`; none by default, as recorded.
+    pub explicit_reasons: bool,
+    /// Whether legs without a common id are joined by the heuristic of host, numbers and time.
+    pub join_by_numbers: bool,
+    /// The most sessions that are open at once.
+    pub sessions_max: usize,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self {
+            missed_calls: MissedCallPolicy::default(),
+            explicit_reasons: false,
+            join_by_numbers: true,
+            sessions_max: SESSIONS_MAX,
+        }
+    }
+}
+
+/// What went through the machine. `signals` is the sum of `applied`, `without_leg` and `refused`;
+/// `sessions` is the sum of `closed` and the sessions that are open.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Signals that came in.
+    pub signals: u64,
+    /// Signals that reached a session.
+    pub applied: u64,
+    /// Signals about a leg of which nothing is known, or whose session is closed.
+    pub without_leg: u64,
+    /// Signals that found a table full.
+    pub refused: u64,
+    /// Sessions that were opened.
+    pub sessions: u64,
+    /// Sessions that are closed.
+    pub closed: u64,
+    /// Events that came out.
+    pub events: u64,
+}
+
+/// All sessions of an account, as one machine.
+///
+/// Does no IO and reads no clock. After each `handle_*`, drain [`Engine::poll_event`], then come
+/// back no later than [`Engine::poll_timeout`]. The same signals give the same events.
+pub struct Engine {
+    directory: Directory,
+    policy: Policy,
+    sessions: HashMap<SessionKey, Session>,
+    kept: HashMap<SessionKey, Kept>,
+    legs: HashMap<LegId, SessionKey>,
+    joiner: Joiner,
+    /// When each session wants to be woken; an entry may be early, never late.
+    timers: BTreeSet<(Timestamp, SessionKey)>,
+    armed: HashMap<SessionKey, Timestamp>,
+    next_key: SessionKey,
+    events: VecDeque<Event>,
+    counters: Counters,
+}
+
+impl Engine {
+    /// A machine without sessions.
+    pub fn new(directory: Directory, policy: Policy) -> Self {
+        Self {
+            directory,
+            policy,
+            sessions: HashMap::new(),
+            kept: HashMap::new(),
+            legs: HashMap::new(),
+            joiner: Joiner::default(),
+            timers: BTreeSet::new(),
+            armed: HashMap::new(),
+            next_key: 0,
+            events: VecDeque::new(),
+            counters: Counters::default(),
+        }
+    }
+
+    /// Applies one signal. Timers that were due before it fire first.
+    pub fn handle_signal(&mut self, signal: &Signal) {
+        self.handle_time(signal.at);
+        self.counters.signals += 1;
+        let key = match &signal.kind {
+            SignalKind::Created(leg) if !self.legs.contains_key(&signal.leg) => self.create(leg, signal),
+            _ => self.apply(signal),
+        };
+        if let Some(key) = key {
+            self.settle(key);
+        }
+    }
+
+    /// Fires the timers that are due.
+    pub fn handle_time(&mut self, now: Timestamp) {
+        while let Some(&(at, key)) = self.timers.first() {
+            if at > now {
+                break;
+            }
+            self.timers.pop_first();
+            self.armed.remove(&key);
+            let context = context(&self.directory, self.policy);
+            if let Some(session) = self.sessions.get_mut(&key) {
+                if session.next_deadline() <= now {
+                    session.handle_time(now, &context);
+                }
+                self.settle(key);
+            }
+        }
+    }
+
+    /// Decides all that waits for further signals: the input has ended. Open calls stay open.
+    pub fn finish(&mut self) {
+        let mut keys: Vec<SessionKey> = self.kept.keys().copied().collect();
+        keys.sort_unstable();
+        for key in keys {
+            if let Some(session) = self.sessions.get_mut(&key) {
+                session.decide_all(&context(&self.directory, self.policy));
+            }
+            self.settle(key);
+        }
+    }
+
+    /// The next event, in the order in which they came about.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+
+    /// When [`Engine::handle_time`] wants to be called at the latest.
+    pub fn poll_timeout(&self) -> Option<Timestamp> {
+        self.timers.first().map(|&(at, _)| at)
+    }
+
+    /// How many sessions are open.
+    pub fn open_sessions(&self) -> usize {
+        self.sessions.len()
+    }
+
+    /// What went through.
+    pub fn counters(&self) -> Counters {
+        self.counters
+    }
+
+    fn create(&mut self, leg: &LegCreated, signal: &Signal) -> Option<SessionKey> {
+        let key = match (leg.direction, leg.of) {
+            (Direction::Outbound, _) => self.create_caller(leg, signal),
+            (Direction::Inbound, Some(of)) => match self.legs.get(&of) {
+                Some(&key) => {
+                    let context = context(&self.directory, self.policy);
+                    let session = self.sessions.get_mut(&key)?;
+                    let role = session.leg(of).map(|index| session.legs[index].role)?;
+                    let refused = session.refused;
+                    session.offer(leg, role, signal, &context);
+                    if session.refused > refused { None } else { Some(key) }
+                }
+                None => {
+                    self.counters.without_leg += 1;
+                    return None;
+                }
+            },
+            // A source that shows only called legs (click-to-call) opens the session with one.
+            (Direction::Inbound, None) => self.open(leg, signal),
+        };
+        let Some(key) = key else {
+            self.counters.refused += 1;
+            return None;
+        };
+        self.counters.applied += 1;
+        self.legs.insert(signal.leg, key);
+        let account = signal.account;
+        if let (Some(session), Some(kept)) = (self.sessions.get(&key), self.kept.get_mut(&key)) {
+            self.joiner.add_aliases(account, &leg.aliases, key, kept);
+            if let (Direction::Inbound, Some(dst)) = (leg.direction, leg.dst) {
+                self.joiner.add_host(account, dst.ip(), session, key, kept);
+            }
+        }
+        Some(key)
+    }
+
+    fn create_caller(&mut self, leg: &LegCreated, signal: &Signal) -> Option<SessionKey> {
+        let heuristic = self.policy.join_by_numbers;
+        match self.joiner.find(signal.account, leg, signal.at, &self.sessions, heuristic) {
+            Some((key, rule)) => {
+                self.sessions.get_mut(&key)?.add_switch_leg(leg, signal, rule);
+                Some(key)
+            }
+            None => self.open(leg, signal),
+        }
+    }
+
+    fn open(&mut self, leg: &LegCreated, signal: &Signal) -> Option<SessionKey> {
+        if self.sessions.len() >= self.policy.sessions_max && !self.shed(signal.at) {
+            return None;
+        }
+        let facts = Arc::new(session_facts(signal.account, leg, signal.at));
+        let key = self.next_key;
+        self.next_key += 1;
+        let session = Session::open(facts, leg, signal, &context(&self.directory, self.policy));
+        self.sessions.insert(key, session);
+        self.kept.insert(key, Kept::default());
+        self.counters.sessions += 1;
+        Some(key)
+    }
+
+    /// Ends the oldest unanswered call to make room; false if all calls are answered.
+    fn shed(&mut self, at: Timestamp) -> bool {
+        let oldest = self.sessions.iter().filter(|(_, session)| !session.has_answered()).map(|(&key, _)| key).min();
+        let Some(key) = oldest else { return false };
+        if let Some(session) = self.sessions.get_mut(&key) {
+            let context = context(&self.directory, self.policy);
+            session.end_all(Cause::Named(hookswitch_model::Reason::CallDropped), at, Rule::TableFull, &context);
+            session.decide_all(&context);
+        }
+        self.settle(key);
+        true
+    }
+
+    fn apply(&mut self, signal: &Signal) -> Option<SessionKey> {
+        let context = context(&self.directory, self.policy);
+        let found = self.legs.get(&signal.leg).copied().and_then(|key| Some((key, self.sessions.get_mut(&key)?)));
+        let found = found.and_then(|(key, session)| Some((key, session.leg(signal.leg)?, session)));
+        let Some((key, index, session)) = found else {
+            self.counters.without_leg += 1;
+            return None;
+        };
+        self.counters.applied += 1;
+        session.apply(index, signal, &context);
+        Some(key)
+    }
+
+    /// Takes the events of a session, and closes or arms it.
+    fn settle(&mut self, key: SessionKey) {
+        let Some(session) = self.sessions.get_mut(&key) else { return };
+        let before = self.events.len();
+        session.take_events(&mut self.events);
+        self.counters.events += (self.events.len() - before) as u64;
+        if session.is_over() {
+            for leg in &session.legs {
+                self.legs.remove(&leg.id);
+            }
+            self.sessions.remove(&key);
+            if let Some(kept) = self.kept.remove(&key) {
+                self.joiner.remove(key, kept);
+            }
+            if let Some(at) = self.armed.remove(&key) {
+                self.timers.remove(&(at, key));
+            }
+            self.counters.closed += 1;
+            return;
+        }
+        let next = session.next_deadline();
+        match self.armed.get(&key) {
+            Some(&at) if at <= next => {}
+            armed => {
+                if let Some(&at) = armed {
+                    self.timers.remove(&(at, key));
+                }
+                self.timers.insert((next, key));
+                self.armed.insert(key, next);
+            }
+        }
+    }
+}
+
+fn context(directory: &Directory, policy: Policy) -> Context<'_> {
+    Context { directory, missed_calls: policy.missed_calls, explicit_reasons: policy.explicit_reasons }
+}
+
+/// Derives the ids of a session from the leg that opened it.
+///
+/// `sessionId` is 5000 times a hash plus the account's suffix, so that two sessions never differ by
+/// the 1000 to 4000 that client code takes for a RingOut pair (contract events §3), and stays
+/// below 2^53, so that JavaScript can hold it.
+fn session_facts(account: AccountId, leg: &LegCreated, at: Timestamp) -> SessionFacts {
+    let mut hash = IdHash::new("session").number(account.as_u64()).number(at.as_micros().cast_unsigned());
+    if let Some(sip) = &leg.sip {
+        hash = hash.part(sip.call_id.as_bytes()).part(sip.from_tag.as_bytes());
+    }
+    let id = TelephonySessionId::new(hash.u128());
+    let hash = IdHash::new("sessionId").part(&id.as_u128().to_be_bytes()).u64() >> 24;
+    let origin = match leg.ring_out_role {
+        Some(RingOutRole::Initiator | RingOutRole::Target) => Origin::RingOut,
+        None => Origin::Call,
+    };
+    SessionFacts { account, id, session_id: SessionId::new(hash * 5000 + account.suffix()), origin }
+}

@@ -1,0 +1,185 @@
+//! Which calls are legs of one session: how the legs of a back-to-back user agent are joined.
+//!
+//! In this order: an id that both legs carry (HEP correlation, Session-ID of RFC 7989, X-CID), and
+//! last a heuristic: the new call leaves the host that the caller's leg had reached, its caller or
+//! its callee agrees with the caller's leg, and the caller still waits for somebody to answer.
+//! A name is looked up in an index, so that joining does not slow down with the number of calls.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use hookswitch_model::{AccountId, Alias, LegCreated, Rule, Timestamp};
+
+use super::{LegRole, Session};
+use crate::hash::IdHash;
+
+/// How long after the caller's INVITE a leg may be joined when only the called number agrees.
+pub const CALLEE_ONLY_WINDOW: Duration = Duration::from_secs(10);
+
+/// The last digits of a number that are compared: enough to tell subscribers apart, few enough to
+/// be the same with and without trunk, country and outside-line prefixes.
+const COMPARED_DIGITS: usize = 7;
+
+/// The most sessions that are looked at for one leg; more means that the number says nothing.
+const CANDIDATES_MAX: usize = 64;
+
+/// The key of a session in the engine.
+pub(crate) type SessionKey = u64;
+
+/// The index of open sessions by what their legs can be joined on.
+#[derive(Default)]
+pub(crate) struct Joiner {
+    by_alias: HashMap<(AccountId, Alias), SessionKey>,
+    by_number: HashMap<(AccountId, IpAddr, u64), Vec<SessionKey>>,
+}
+
+impl Joiner {
+    /// Finds the session that a new call belongs to, and the rule that says so.
+    pub(crate) fn find(
+        &self,
+        account: AccountId,
+        leg: &LegCreated,
+        at: Timestamp,
+        sessions: &HashMap<SessionKey, Session>,
+        heuristic: bool,
+    ) -> Option<(SessionKey, Rule)> {
+        for alias in &leg.aliases {
+            if let Some(&key) = self.by_alias.get(&(account, alias.clone())) {
+                if sessions.contains_key(&key) {
+                    return Some((key, Rule::JoinedById));
+                }
+            }
+        }
+        let src = leg.src.filter(|_| heuristic)?;
+        let mut best: Option<(u32, SessionKey)> = None;
+        for number in [leg.caller.number.as_deref(), Some(&*leg.callee)].into_iter().flatten() {
+            let Some(keys) = self.by_number.get(&(account, src.ip(), number_key(number))) else { continue };
+            for &key in keys.iter().rev().take(CANDIDATES_MAX) {
+                let Some(session) = sessions.get(&key) else { continue };
+                let Some(score) = likeness(session, leg, src, at) else { continue };
+                // Of two that are alike the earlier one: a switch serves calls in their order.
+                if best.is_none_or(|(most, earlier)| score > most || (score == most && key < earlier)) {
+                    best = Some((score, key));
+                }
+            }
+        }
+        best.map(|(_, key)| (key, Rule::JoinedByNumbers))
+    }
+
+    /// Remembers the names of a leg.
+    pub(crate) fn add_aliases(&mut self, account: AccountId, aliases: &[Alias], key: SessionKey, kept: &mut Kept) {
+        for alias in aliases {
+            let name = (account, alias.clone());
+            if !self.by_alias.contains_key(&name) {
+                self.by_alias.insert(name.clone(), key);
+                kept.aliases.push(name);
+            }
+        }
+    }
+
+    /// Remembers that the call of a session reached a host.
+    pub(crate) fn add_host(&mut self, account: AccountId, host: IpAddr, session: &Session, key: SessionKey, kept: &mut Kept) {
+        let caller = session.caller().phone_number.as_deref();
+        for number in [caller, Some(&*session.dialled.number)].into_iter().flatten() {
+            let name = (account, host, number_key(number));
+            if !kept.numbers.contains(&name) {
+                self.by_number.entry(name).or_default().push(key);
+                kept.numbers.push(name);
+            }
+        }
+    }
+
+    /// Forgets a session.
+    pub(crate) fn remove(&mut self, key: SessionKey, kept: Kept) {
+        for name in kept.aliases {
+            self.by_alias.remove(&name);
+        }
+        for name in kept.numbers {
+            if let Some(keys) = self.by_number.get_mut(&name) {
+                keys.retain(|&other| other != key);
+                if keys.is_empty() {
+                    self.by_number.remove(&name);
+                }
+            }
+        }
+    }
+}
+
+/// What the index holds of one session.
+#[derive(Default)]
+pub(crate) struct Kept {
+    aliases: Vec<(AccountId, Alias)>,
+    numbers: Vec<(AccountId, IpAddr, u64)>,
+}
+
+/// How well a new call from `src` fits a session; `None` if it cannot belong to it.
+fn likeness(session: &Session, leg: &LegCreated, src: SocketAddr, at: Timestamp) -> Option<u32> {
+    if !session.caller_waits() || session.target_talks() {
+        return None;
+    }
+    let caller_leg = session.legs.iter().find(|leg| leg.role == LegRole::Caller)?;
+    // The caller's own phone may place a second call; that is no leg of the first.
+    if caller_leg.src == Some(src) || (leg.sent_by.is_some() && leg.sent_by == caller_leg.src) {
+        return None;
+    }
+    let reached = session.legs.iter().filter(|leg| matches!(leg.role, LegRole::Target(_)));
+    let mut host = 0;
+    for reached in reached {
+        let Some(dst) = reached.dst.filter(|dst| dst.ip() == src.ip()) else { continue };
+        let exact = dst == src || leg.sent_by == Some(dst);
+        let one_product = session.served_by.is_some() && session.served_by == leg.agent;
+        // Where phones and switch share an address only the port or the product tells them apart.
+        let apart = reached.src.is_none_or(|from| from.ip() != src.ip());
+        if exact || one_product || apart {
+            host = host.max(if exact { 2 } else { 1 });
+        }
+    }
+    if host == 0 {
+        return None;
+    }
+    let agrees = |mine: Option<&str>, theirs: Option<&str>| {
+        mine.zip(theirs).is_some_and(|(mine, theirs)| number_key(mine) == number_key(theirs))
+    };
+    let caller = agrees(session.caller().phone_number.as_deref(), leg.caller.number.as_deref());
+    let callee = agrees(Some(&session.dialled.number), Some(&leg.callee));
+    let numbers = match (caller, callee) {
+        (true, true) => 8,
+        (true, false) => 5,
+        (false, true) if at.since(session.started) <= CALLEE_ONLY_WINDOW => 4,
+        _ => return None,
+    };
+    let name = session.caller().name.is_some() && session.caller().name == leg.caller.name;
+    Some((numbers + host + u32::from(name)) * 2 + u32::from(!session.has_targets()))
+}
+
+/// A number reduced to what stays the same when switches rewrite it.
+fn number_key(number: &str) -> u64 {
+    let mut digits = [0u8; COMPARED_DIGITS];
+    let mut count = 0;
+    for byte in number.bytes().rev() {
+        match byte {
+            b'0'..=b'9' if count < COMPARED_DIGITS => {
+                digits[count] = byte;
+                count += 1;
+            }
+            b'0'..=b'9' | b'+' | b'-' | b'.' | b'(' | b')' | b' ' => {}
+            _ => return IdHash::new("name").part(number.to_lowercase().as_bytes()).u64(),
+        }
+    }
+    digits[..count].iter().fold(count as u64, |key, &digit| key << 8 | u64::from(digit))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn prefixes_do_not_matter_and_short_numbers_are_whole() {
+        assert_eq!(number_key("+14155550123"), number_key("914155550123"));
+        assert_eq!(number_key("+1 (415) 555-0123"), number_key("4155550123"));
+        assert_ne!(number_key("101"), number_key("1101"));
+        assert_eq!(number_key("Alice"), number_key("alice"));
+        assert_ne!(number_key("alice"), number_key("alice2"));
+    }
+}

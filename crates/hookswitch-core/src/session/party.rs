@@ -1,0 +1,181 @@
+//! A party as the machine keeps it.
+
+use std::sync::Arc;
+
+use hookswitch_model::{
+    Cause, Direction, Endpoint, ExtensionId, LegCreated, Party, Reason, Recording, RecordingId, SessionFacts, Signal,
+    Status, StatusCode, Timestamp,
+};
+
+use super::Context;
+use super::reason::{self, MISSED_REASONS, Role, Unanswered};
+use crate::directory::Resolved;
+
+/// A party and what the API does not show of it.
+pub(super) struct PartyState {
+    /// As it stands after the last change, told or waiting to be told.
+    pub(super) party: Party,
+    pub(super) standing: Standing,
+    /// The number in its id, given when its first event goes out; 0 before.
+    pub(super) number: u32,
+    /// Whether its leg was answered at any time.
+    pub(super) answered: bool,
+    pub(super) ended: bool,
+    /// When it was offered the call.
+    pub(super) offered: Timestamp,
+    /// When `Unknown` is decided at the latest; set by the first ringing or answer.
+    pub(super) decide_by: Option<Timestamp>,
+    /// Its end, while that waits for its cause.
+    pub(super) waiting: Option<Waiting>,
+    /// Its last leg was passed on by a proxy, and the next target may be the same person.
+    pub(super) handed_over: bool,
+    /// How it failed, if it did.
+    pub(super) failed_with: Option<Failure>,
+}
+
+/// Whether somebody is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// The far end may be the callee, or a server that will pass the call on.
+    Unknown,
+    /// The far end is a party.
+    Endpoint,
+    /// The far end was a server.
+    Dropped,
+}
+
+/// An end that waits for its cause.
+pub(super) struct Waiting {
+    pub(super) cause: Cause,
+    pub(super) at: Timestamp,
+    pub(super) until: Timestamp,
+}
+
+/// How a target failed.
+#[derive(Clone, Copy)]
+pub(super) struct Failure {
+    pub(super) at: Timestamp,
+    pub(super) reason: Reason,
+}
+
+impl PartyState {
+    pub(super) fn new(
+        facts: &SessionFacts,
+        direction: Direction,
+        extension: Option<ExtensionId>,
+        from: Endpoint,
+        to: Endpoint,
+        leg: &LegCreated,
+        signal: &Signal,
+    ) -> Self {
+        // An outside number that is called has no Setup (contract events §10).
+        let code = match (direction, extension) {
+            (Direction::Inbound, None) => StatusCode::Proceeding,
+            _ => StatusCode::Setup,
+        };
+        Self {
+            party: Party {
+                account: facts.account,
+                extension,
+                id: facts.id.party(0),
+                direction,
+                to,
+                from,
+                status: Status { code, reason: None, park_data: None, peer: None, mobile_pickup: false },
+                park: None,
+                missed_call: false,
+                stand_alone: false,
+                muted: false,
+                conference_role: None,
+                ring_out_role: leg.ring_out_role,
+                queue_call: false,
+                recordings: Vec::new(),
+                sip: leg.sip.clone(),
+            },
+            standing: Standing::Endpoint,
+            number: 0,
+            answered: false,
+            ended: false,
+            offered: signal.at,
+            decide_by: None,
+            waiting: None,
+            handed_over: false,
+            failed_with: None,
+        }
+    }
+
+    pub(super) fn is_live(&self) -> bool {
+        !self.ended
+    }
+
+    /// Whether this is the same person as the one who is offered the call now.
+    pub(super) fn is_person(&self, person: &Resolved) -> bool {
+        match (self.party.extension, person.extension) {
+            (Some(mine), Some(theirs)) => mine == theirs,
+            (None, None) => self.party.to.phone_number.as_ref() == Some(&person.number),
+            _ => false,
+        }
+    }
+
+    /// Goes to the next status.
+    pub(super) fn enter(&mut self, code: StatusCode, reason: Option<Reason>) {
+        let first_answer = code == StatusCode::Answered && !self.answered;
+        let mobile_pickup = self.party.direction == Direction::Inbound
+            && self.party.extension.is_some()
+            && (code == StatusCode::Proceeding || first_answer);
+        if code != StatusCode::Parked {
+            self.party.park = None;
+        }
+        self.party.status = Status { code, reason, park_data: None, peer: None, mobile_pickup };
+    }
+
+    /// Goes to its last status.
+    pub(super) fn leave(&mut self, code: StatusCode, reason: Option<Reason>) {
+        self.enter(code, reason);
+        self.ended = true;
+    }
+
+    /// Ends with a cause; `in_group` when other members of its group still ring, `elsewhere` when
+    /// another one answered.
+    pub(super) fn finish(&mut self, cause: Cause, at: Timestamp, in_group: bool, elsewhere: bool, context: &Context<'_>) {
+        let role = if self.party.direction == Direction::Inbound { Role::Callee } else { Role::CallerInside };
+        let mut reason = reason::reason(cause, role);
+        if reason.is_none() && context.explicit_reasons {
+            reason = Some(Reason::CallFinished);
+        }
+        let in_mailbox =
+            matches!(self.party.status.code, StatusCode::VoiceMail | StatusCode::VoiceMailScreening);
+        let unanswered_extension =
+            self.party.direction == Direction::Inbound && self.party.extension.is_some() && !self.answered;
+        let how = match reason {
+            _ if in_mailbox => Unanswered::Missed,
+            _ if cause == Cause::AnsweredElsewhere => Unanswered::Elsewhere,
+            Some(reason) if MISSED_REASONS.contains(&reason) && elsewhere => Unanswered::Elsewhere,
+            Some(Reason::TargetBusy | Reason::Rejected) if in_group => Unanswered::RefusedInGroup,
+            Some(reason) if MISSED_REASONS.contains(&reason) => Unanswered::Missed,
+            _ => Unanswered::Other,
+        };
+        self.party.missed_call = unanswered_extension && context.missed_calls.missed(how);
+        if let (Direction::Inbound, Some(reason)) = (self.party.direction, reason) {
+            if cause != Cause::Cancelled && !self.answered {
+                self.failed_with = Some(Failure { at, reason });
+            }
+        }
+        self.leave(StatusCode::Disconnected, reason);
+    }
+
+    /// Notes that a recording runs, or does not any more.
+    pub(super) fn record(&mut self, id: RecordingId, active: bool) {
+        self.party.status.mobile_pickup = false;
+        match self.party.recordings.iter_mut().find(|recording| recording.id == id) {
+            Some(recording) => recording.active = active,
+            None => self.party.recordings.push(Recording { id, active }),
+        }
+    }
+
+    pub(super) fn set_to_tag(&mut self, to_tag: Option<&Arc<str>>) {
+        if let (Some(sip), Some(to_tag)) = (&mut self.party.sip, to_tag) {
+            sip.to_tag.get_or_insert_with(|| to_tag.clone());
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! The tables that turn a [`Cause`] into what the API shows: a [`Reason`], and whether the call
+//! counts as missed (contract events §6.1, §6.3, §10).
+
+use hookswitch_model::{Cause, Reason};
+
+/// Which party of a call a cause is read for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// The caller, of a call to a number of the account.
+    CallerInside,
+    /// The caller, of a call to an outside number.
+    CallerOutside,
+    /// Somebody who is called.
+    Callee,
+}
+
+/// A row for each cause: the reason shown on a called party, on the caller when the called number
+/// belongs to the account, and on the caller when it does not.
+///
+/// Sources translate into causes by tables of their own (SIP status and Q.850 cause).
+const REASONS: &[(Cause, [Option<Reason>; 3])] = {
+    use Reason as R;
+    &[
+        (Cause::HungUp, [None, None, None]),
+        (Cause::Cancelled, [Some(R::Cancelled), None, None]),
+        (Cause::Withdrawn, [Some(R::NoAnswer), Some(R::NoAnswer), Some(R::NoAnswer)]),
+        (Cause::AnsweredElsewhere, [None, None, None]),
+        (Cause::NoAnswer, [Some(R::NoAnswer), Some(R::NoAnswer), Some(R::NoAnswer)]),
+        (Cause::Busy, [Some(R::TargetBusy), Some(R::TargetBusy), Some(R::TargetBusy)]),
+        (Cause::Rejected, [Some(R::Rejected), Some(R::Rejected), Some(R::Rejected)]),
+        (Cause::Redirected, [Some(R::CallRedirected), Some(R::NoAnswer), Some(R::NoAnswer)]),
+        (Cause::UnknownNumber, [Some(R::InvalidNumber), Some(R::NoSuchUser), Some(R::InvalidNumber)]),
+        (Cause::Blocked, [Some(R::DestinationBlocked); 3]),
+        (Cause::InternationalBarred, [Some(R::InternationalDisabled); 3]),
+        (Cause::NoFunds, [Some(R::NotEnoughFunds); 3]),
+        (Cause::Failed, [Some(R::InternalError); 3]),
+        (Cause::Lost, [Some(R::CallDropped); 3]),
+    ]
+};
+
+/// The reason that a cause is shown as, if any.
+pub fn reason(cause: Cause, role: Role) -> Option<Reason> {
+    if let Cause::Named(reason) = cause {
+        return Some(reason);
+    }
+    let column = match role {
+        Role::Callee => 0,
+        Role::CallerInside => 1,
+        Role::CallerOutside => 2,
+    };
+    REASONS.iter().find(|(row, _)| *row == cause).and_then(|(_, reasons)| reasons[column])
+}
+
+/// When the API says that a party missed a call. Users disagree about it more than about anything
+/// else, so it is a named policy.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum MissedCallPolicy {
+    /// The contract's rule (§6.3): an extension that was called and never answered, unless another
+    /// member of its group answered or can still answer.
+    #[default]
+    Standard,
+    /// As `Standard`, and calls that another member answered are missed too.
+    AnsweredElsewhereIsMissed,
+}
+
+/// How an unanswered call ended for a called extension.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unanswered {
+    /// With a reason that makes a call missed, or in the mailbox.
+    Missed,
+    /// The same, by the target's own refusal while other members of its group still ring.
+    RefusedInGroup,
+    /// Because another member answered, or picked the call up.
+    Elsewhere,
+    /// For a reason that is not the callee's: the network failed, the call was forwarded.
+    Other,
+}
+
+impl MissedCallPolicy {
+    /// Whether a call that ended so is missed.
+    pub const fn missed(self, how: Unanswered) -> bool {
+        match (self, how) {
+            (_, Unanswered::Missed) => true,
+            (Self::AnsweredElsewhereIsMissed, Unanswered::Elsewhere | Unanswered::RefusedInGroup) => true,
+            (_, Unanswered::RefusedInGroup | Unanswered::Elsewhere | Unanswered::Other) => false,
+        }
+    }
+}
+
+/// The reasons that make an unanswered call a missed one (contract events §6.3).
+pub const MISSED_REASONS: &[Reason] = &[
+    Reason::Cancelled,
+    Reason::NoAnswer,
+    Reason::TargetBusy,
+    Reason::Rejected,
+    Reason::Timeout,
+    Reason::Voicemail,
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_cause_has_its_row_and_named_reasons_pass() {
+        for cause in [
+            Cause::HungUp,
+            Cause::Cancelled,
+            Cause::Withdrawn,
+            Cause::AnsweredElsewhere,
+            Cause::NoAnswer,
+            Cause::Busy,
+            Cause::Rejected,
+            Cause::Redirected,
+            Cause::UnknownNumber,
+            Cause::Blocked,
+            Cause::InternationalBarred,
+            Cause::NoFunds,
+            Cause::Failed,
+            Cause::Lost,
+        ] {
+            assert_eq!(REASONS.iter().filter(|(row, _)| *row == cause).count(), 1, "{cause:?}");
+        }
+        for &named in Reason::ALL {
+            assert_eq!(reason(Cause::Named(named), Role::Callee), Some(named));
+        }
+        assert_eq!(reason(Cause::UnknownNumber, Role::CallerInside), Some(Reason::NoSuchUser));
+        assert_eq!(reason(Cause::UnknownNumber, Role::CallerOutside), Some(Reason::InvalidNumber));
+    }
+
+    #[test]
+    fn a_call_answered_by_another_member_is_missed_under_one_policy_only() {
+        assert!(!MissedCallPolicy::Standard.missed(Unanswered::Elsewhere));
+        assert!(MissedCallPolicy::AnsweredElsewhereIsMissed.missed(Unanswered::Elsewhere));
+        assert!(MissedCallPolicy::Standard.missed(Unanswered::Missed));
+    }
+}
