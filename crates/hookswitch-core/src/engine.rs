@@ -165,22 +165,17 @@ impl Engine {
     fn create(&mut self, leg: &LegCreated, signal: &Signal) -> Option<SessionKey> {
         let key = match (leg.direction, leg.of) {
             (Direction::Outbound, _) => self.create_caller(leg, signal),
-            (Direction::Inbound, Some(of)) => match self.legs.get(&of) {
-                Some(&key) => {
-                    let context = context(&self.directory, self.policy);
-                    let session = self.sessions.get_mut(&key)?;
-                    let role = session.leg(of).map(|index| session.legs[index].role)?;
-                    let refused = session.refused;
-                    session.offer(leg, role, signal, &context);
-                    if session.refused > refused { None } else { Some(key) }
-                }
-                None => {
+            (Direction::Inbound, of) => {
+                let found = of.and_then(|of| Some((of, *self.legs.get(&of)?)));
+                let found = found.and_then(|(of, key)| Some((of, key, self.sessions.get_mut(&key)?)));
+                let Some((of, key, session)) = found else {
                     self.counters.without_leg += 1;
                     return None;
-                }
-            },
-            // A source that shows only called legs (click-to-call) opens the session with one.
-            (Direction::Inbound, None) => self.open(leg, signal),
+                };
+                let role = session.leg(of).map(|index| session.legs[index].role)?;
+                let added = session.offer(leg, role, signal, &context(&self.directory, self.policy));
+                added.then_some(key)
+            }
         };
         let Some(key) = key else {
             self.counters.refused += 1;

@@ -47,6 +47,7 @@ impl Subscriber {
     }
 
     /// Appends the notification of an event as compact JSON, without a line end.
+    #[expect(clippy::missing_panics_doc, reason = "writing to memory does not fail")]
     pub fn write(&self, event: &Event, sent: Timestamp, out: &mut Vec<u8>) {
         let text = Text::new(self, event);
         let (sent, at) = (Iso::new(sent), Iso::new(event.at));
@@ -209,6 +210,7 @@ struct ParkJson<'a> {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
+#[expect(clippy::struct_field_names, reason = "the names of the API")]
 struct PeerJson {
     session_id: String,
     telephony_session_id: String,

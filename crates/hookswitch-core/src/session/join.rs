@@ -15,7 +15,7 @@ use super::{LegRole, Session};
 use crate::hash::IdHash;
 
 /// How long after the caller's INVITE a leg may be joined when only the called number agrees.
-pub const CALLEE_ONLY_WINDOW: Duration = Duration::from_secs(10);
+pub(crate) const CALLEE_ONLY_WINDOW: Duration = Duration::from_secs(10);
 
 /// The last digits of a number that are compared: enough to tell subscribers apart, few enough to
 /// be the same with and without trunk, country and outside-line prefixes.
@@ -45,10 +45,10 @@ impl Joiner {
         heuristic: bool,
     ) -> Option<(SessionKey, Rule)> {
         for alias in &leg.aliases {
-            if let Some(&key) = self.by_alias.get(&(account, alias.clone())) {
-                if sessions.contains_key(&key) {
-                    return Some((key, Rule::JoinedById));
-                }
+            if let Some(&key) = self.by_alias.get(&(account, alias.clone()))
+                && sessions.contains_key(&key)
+            {
+                return Some((key, Rule::JoinedById));
             }
         }
         let src = leg.src.filter(|_| heuristic)?;

@@ -79,8 +79,6 @@ pub(crate) struct Session {
     retry_by: Option<Timestamp>,
     /// What the server at the far end of the caller's leg calls itself.
     pub(crate) served_by: Option<Arc<str>>,
-    /// Targets that could not be added because the session was full.
-    pub(crate) refused: u32,
 }
 
 /// One connection between the phone system and one end of the call.
@@ -129,7 +127,6 @@ impl Session {
             challenged: false,
             retry_by: None,
             served_by: None,
-            refused: 0,
         };
         let from = caller_endpoint(leg, context.directory);
         let extension = leg.caller.number.as_ref().and_then(|number| context.directory.resolve(number).extension);
@@ -174,13 +171,13 @@ impl Session {
         }
     }
 
-    /// Adds a leg to a target; `of` is the role of the caller's leg in the same SIP call.
-    pub(crate) fn offer(&mut self, leg: &LegCreated, of: LegRole, signal: &Signal, context: &Context<'_>) {
+    /// Adds a leg to a target; `of` is the role of the caller's leg in the same SIP call. False when
+    /// the session is full.
+    pub(crate) fn offer(&mut self, leg: &LegCreated, of: LegRole, signal: &Signal, context: &Context<'_>) -> bool {
         self.last_sign = signal.at;
         self.retry_by = None;
         if self.legs.len() >= LEGS_PER_SESSION_MAX {
-            self.refused += 1;
-            return;
+            return false;
         }
         let person = context.directory.resolve(&leg.callee);
         let rule = match of {
@@ -210,8 +207,7 @@ impl Session {
                 party
             }
             None if self.parties.len() >= PARTIES_PER_SESSION_MAX => {
-                self.refused += 1;
-                return;
+                return false;
             }
             None => {
                 let party = self.parties.len();
@@ -248,6 +244,7 @@ impl Session {
             self.leave_services(party, signal, context);
         }
         self.flush_ready();
+        true
     }
 
     /// Ends the parties whose place the new target takes: a server that was taken for the callee.
@@ -290,26 +287,22 @@ impl Session {
         let role = self.legs[index].role;
         match &signal.kind {
             SignalKind::Created(_) => {} // a second creation of a leg adds nothing
-            SignalKind::ServedBy(agent) => self.served_by = Some(agent.clone()),
+            SignalKind::ServedBy(agent) => {
+                self.served_by.get_or_insert_with(|| agent.clone());
+            }
             SignalKind::Alive { within } => self.silent_max = *within,
             SignalKind::Challenged => {
                 self.legs[index].ended = true;
                 self.retry_by = Some(signal.at + RETRY_MAX);
                 if let LegRole::Target(party) = role {
-                    if self.parties[party].standing == Standing::Unknown {
-                        self.challenged = true;
-                        self.drop_party(party);
-                    }
+                    self.challenged |= self.parties[party].standing == Standing::Unknown;
+                    self.hand_over(party);
                 }
             }
             SignalKind::Relayed => {
                 self.legs[index].ended = true;
                 if let LegRole::Target(party) = role {
-                    match self.parties[party].standing {
-                        Standing::Unknown => self.drop_party(party),
-                        _ if self.live_legs(party) == 0 => self.parties[party].handed_over = true,
-                        _ => {}
-                    }
+                    self.hand_over(party);
                 }
             }
             SignalKind::TriedAgain => {
@@ -333,8 +326,8 @@ impl Session {
                 LegRole::Switch(_) => {}
             },
             _ => match role {
-                LegRole::Caller => self.report(0, signal, context),
-                LegRole::Target(party) => self.report(party, signal, context),
+                LegRole::Caller => self.report(0, signal),
+                LegRole::Target(party) => self.report(party, signal),
                 LegRole::Switch(_) => {}
             },
         }
@@ -378,7 +371,7 @@ impl Session {
     }
 
     /// Changes that the source reports as such.
-    fn report(&mut self, index: usize, signal: &Signal, _context: &Context<'_>) {
+    fn report(&mut self, index: usize, signal: &Signal) {
         use StatusCode as S;
         let state = &mut self.parties[index];
         if !state.is_live() {
@@ -741,6 +734,15 @@ impl Session {
         let at = self.queue.back().map_or(at, |last| at.max(last.at));
         let after = self.parties[party].party.clone();
         self.queue.push_back(Draft { party, at, after, rule, causes });
+    }
+
+    /// The far end of a target's leg was a server, so the next target may be the same person.
+    fn hand_over(&mut self, index: usize) {
+        if self.parties[index].standing == Standing::Unknown {
+            self.drop_party(index);
+        } else if self.live_legs(index) == 0 {
+            self.parties[index].handed_over = true;
+        }
     }
 
     fn drop_party(&mut self, index: usize) {

@@ -156,10 +156,8 @@ impl PartyState {
             _ => Unanswered::Other,
         };
         self.party.missed_call = unanswered_extension && context.missed_calls.missed(how);
-        if let (Direction::Inbound, Some(reason)) = (self.party.direction, reason) {
-            if cause != Cause::Cancelled && !self.answered {
-                self.failed_with = Some(Failure { at, reason });
-            }
+        if self.party.direction == Direction::Inbound && cause != Cause::Cancelled && !self.answered {
+            self.failed_with = reason.map(|reason| Failure { at, reason });
         }
         self.leave(StatusCode::Disconnected, reason);
     }

@@ -80,8 +80,8 @@ impl MissedCallPolicy {
     /// Whether a call that ended so is missed.
     pub const fn missed(self, how: Unanswered) -> bool {
         match (self, how) {
-            (_, Unanswered::Missed) => true,
-            (Self::AnsweredElsewhereIsMissed, Unanswered::Elsewhere | Unanswered::RefusedInGroup) => true,
+            (_, Unanswered::Missed)
+            | (Self::AnsweredElsewhereIsMissed, Unanswered::Elsewhere | Unanswered::RefusedInGroup) => true,
             (_, Unanswered::RefusedInGroup | Unanswered::Elsewhere | Unanswered::Other) => false,
         }
     }

@@ -1,8 +1,36 @@
 //! Takes SIP messages out of captures.
+//!
+//! Start at [`Reader`]. A file is told by its content ; `pcap` and `pcapng` give its
+//! packets, `link` and `packet` what they carry, `tcp` and `framing` the messages of a stream,
+//! [`hep`] and `jsonl` what a capture agent has sent. `sniff` tells SIP from the rest.
+
+mod counters;
+#[cfg(test)]
+mod fixture;
+mod format;
+mod framing;
+pub mod hep;
+mod input;
+mod jsonl;
+mod link;
+mod packet;
+mod pcap;
+mod pcapng;
+mod reader;
+mod sniff;
+mod tcp;
+#[cfg(test)]
+mod tests;
+mod warning;
 
 use std::net::SocketAddr;
 
 use hookswitch_model::Timestamp;
+
+pub use counters::Counters;
+pub use format::CaptureError;
+pub use reader::Reader;
+pub use warning::{Warning, WarningKind};
 
 /// What carried a SIP message (RFC 3261 §18).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,0 +1,114 @@
+//! What became of everything that was read.
+
+/// Counts of one reader since it was made.
+///
+/// Once [`advance`](super::Reader::advance) has returned `false`, five sums balance
+/// ([`Counters::balance`] names the one that does not):
+///
+/// - `packets` = `udp` + `tcp` + `hep_bare` + `other_protocols` + `fragments` + `not_ip` +
+///   `unsupported_links` + `damaged`
+/// - `udp` = `udp_sip` + `udp_hep` + `udp_other`
+/// - `udp_hep` + `tcp_hep` + `hep_bare` = `hep_sip` + `hep_not_sip` + `hep_compressed` +
+///   `hep_damaged`
+/// - `tcp_bytes` = `tcp_message_bytes` + `tcp_keep_alive_bytes` + `tcp_skipped_bytes` +
+///   `tcp_retransmitted_bytes`
+/// - `messages` = `udp_sip` + `tcp_sip` + `hep_sip`
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Packets of a pcap or pcapng, frames of a HEP stream, or lines that are not blank.
+    pub packets: u64,
+    /// UDP datagrams, those in JSON lines among them.
+    pub udp: u64,
+    /// TCP segments.
+    pub tcp: u64,
+    /// Frames of a file of bare HEP frames.
+    pub hep_bare: u64,
+    /// IP packets that carry neither UDP nor TCP: ICMP, SCTP, tunnels.
+    pub other_protocols: u64,
+    /// Fragments of IP packets; they are not put together.
+    pub fragments: u64,
+    /// Frames that carry no IP: ARP, PPPoE, MPLS.
+    pub not_ip: u64,
+    /// Packets of a link type that is not understood.
+    pub unsupported_links: u64,
+    /// Records, headers and lines that are cut or contradict themselves.
+    pub damaged: u64,
+
+    /// UDP datagrams that are a SIP message.
+    pub udp_sip: u64,
+    /// UDP datagrams that are a HEPv3 frame.
+    pub udp_hep: u64,
+    /// UDP datagrams that are neither: RTP, keep-alives, anything.
+    pub udp_other: u64,
+
+    /// HEP frames with a SIP message.
+    pub hep_sip: u64,
+    /// HEP frames with another protocol (RTCP reports, logs), or without a SIP message where one
+    /// is promised.
+    pub hep_not_sip: u64,
+    /// HEP frames whose payload is compressed (chunk 16), which is not understood.
+    pub hep_compressed: u64,
+    /// HEP frames that are cut or contradict themselves.
+    pub hep_damaged: u64,
+
+    /// SIP messages found in TCP streams.
+    pub tcp_sip: u64,
+    /// HEP frames found in TCP streams.
+    pub tcp_hep: u64,
+    /// Payload bytes of TCP segments.
+    pub tcp_bytes: u64,
+    /// Of these, bytes of SIP messages and HEP frames.
+    pub tcp_message_bytes: u64,
+    /// Of these, line ends between messages (RFC 5626 §3.5.1).
+    pub tcp_keep_alive_bytes: u64,
+    /// Of these, bytes that belong to no message: streams that are not SIP, messages cut by a
+    /// gap, by an eviction or by the end of the file.
+    pub tcp_skipped_bytes: u64,
+    /// Of these, bytes that were seen before.
+    pub tcp_retransmitted_bytes: u64,
+    /// Places in SIP streams where bytes are missing from the capture.
+    pub tcp_gaps: u64,
+    /// Bytes missing there.
+    pub tcp_missing_bytes: u64,
+    /// Streams given up because too many were open, the least recently used first.
+    pub tcp_evicted_streams: u64,
+
+    /// SIP messages yielded.
+    pub messages: u64,
+    /// Warnings beyond the number that is kept.
+    pub warnings_dropped: u64,
+}
+
+impl Counters {
+    /// Checks the sums above.
+    ///
+    /// # Errors
+    /// The sum that does not balance, as text. That is a mistake in this module, not in a file.
+    pub fn balance(&self) -> Result<(), &'static str> {
+        let places = self.udp
+            + self.tcp
+            + self.hep_bare
+            + self.other_protocols
+            + self.fragments
+            + self.not_ip
+            + self.unsupported_links
+            + self.damaged;
+        let hep = self.hep_sip + self.hep_not_sip + self.hep_compressed + self.hep_damaged;
+        let stream = self.tcp_message_bytes
+            + self.tcp_keep_alive_bytes
+            + self.tcp_skipped_bytes
+            + self.tcp_retransmitted_bytes;
+        for (balanced, name) in [
+            (self.packets == places, "packets"),
+            (self.udp == self.udp_sip + self.udp_hep + self.udp_other, "udp"),
+            (self.udp_hep + self.tcp_hep + self.hep_bare == hep, "hep"),
+            (self.tcp_bytes == stream, "tcp_bytes"),
+            (self.messages == self.udp_sip + self.tcp_sip + self.hep_sip, "messages"),
+        ] {
+            if !balanced {
+                return Err(name);
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,239 @@
+//! HEPv3, the Homer encapsulation: one captured payload and where it was seen.
+//!
+//! A frame is `HEP3`, a total length, and chunks of vendor, type, length and value, all numbers
+//! big-endian. See <https://github.com/sipcapture/HEP>.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use hookswitch_model::Timestamp;
+
+use super::Transport;
+
+/// The first bytes of a frame.
+pub const MAGIC: &[u8; 4] = b"HEP3";
+
+/// Bytes before the first chunk: the magic and the total length.
+pub(super) const HEADER_BYTES: usize = 6;
+
+/// One HEPv3 frame: the generic chunks that say what was captured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Frame<'a> {
+    /// The IP protocol of the captured packet: 6 is TCP, 17 UDP.
+    pub ip_protocol: Option<u8>,
+    /// The sender, if its address is given; port 0 if the port is not.
+    pub src: Option<SocketAddr>,
+    /// The receiver, likewise.
+    pub dst: Option<SocketAddr>,
+    /// When the agent saw the packet. Asterisk stamps what it receives in whole milliseconds.
+    pub time: Option<Timestamp>,
+    /// What the payload is: 1 is SIP, 5 an RTCP report as JSON, 100 a log line.
+    pub protocol_type: Option<u8>,
+    /// The correlation id (chunk 17), often a Call-ID.
+    pub correlation: Option<&'a [u8]>,
+    /// The payload.
+    pub payload: Payload<'a>,
+}
+
+/// The payload of a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Payload<'a> {
+    /// The frame has none.
+    Missing,
+    /// As captured (chunk 15).
+    Plain(&'a [u8]),
+    /// Compressed by the agent (chunk 16).
+    Compressed(&'a [u8]),
+}
+
+impl Frame<'_> {
+    /// The protocol type of SIP.
+    pub const SIP: u8 = 1;
+
+    /// What carried the message. TLS, WebSocket and SCTP are reported under many numbers, and
+    /// whole messages come out of each, so all but TCP read as datagrams.
+    pub fn transport(&self) -> Transport {
+        if self.ip_protocol == Some(6) { Transport::Tcp } else { Transport::Udp }
+    }
+}
+
+/// Why bytes are not a HEPv3 frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum HepError {
+    /// The magic is another.
+    #[error("the bytes do not begin with HEP3")]
+    Magic,
+    /// The frame is longer than what arrived, or shorter than its own header.
+    #[error("HEP frame claims {claimed} bytes where {actual} are")]
+    Length {
+        /// The total length of the frame, in bytes.
+        claimed: u16,
+        /// The bytes that arrived.
+        actual: usize,
+    },
+    /// A chunk ends outside its frame, or before its own header.
+    #[error("HEP chunk at byte {offset} of its frame claims {claimed} bytes")]
+    Chunk {
+        /// Where the chunk begins in its frame.
+        offset: usize,
+        /// The length of the chunk with its header, in bytes.
+        claimed: u16,
+    },
+    /// A chunk of fixed size has another.
+    #[error("HEP chunk of type {chunk} has {actual} bytes")]
+    ChunkSize {
+        /// The type of the chunk.
+        chunk: u16,
+        /// The length of its value, in bytes.
+        actual: usize,
+    },
+}
+
+/// Reads one frame from the front of `bytes`; what follows it is not looked at.
+///
+/// # Errors
+/// If a length does not fit; unknown chunks are skipped.
+pub fn parse(bytes: &[u8]) -> Result<Frame<'_>, HepError> {
+    let total = frame_len(bytes).ok_or(HepError::Magic)?;
+    let length_error = HepError::Length { claimed: total, actual: bytes.len() };
+    let frame = bytes.get(..usize::from(total)).ok_or(length_error)?;
+    let mut rest = frame.get(HEADER_BYTES..).ok_or(length_error)?;
+
+    let (mut src, mut dst) = (None, None);
+    let (mut src_port, mut dst_port) = (0, 0);
+    let (mut seconds, mut micros) = (None, 0);
+    let mut found = Frame {
+        ip_protocol: None,
+        src: None,
+        dst: None,
+        time: None,
+        protocol_type: None,
+        correlation: None,
+        payload: Payload::Missing,
+    };
+    while !rest.is_empty() {
+        let offset = frame.len() - rest.len();
+        let Some(&[v0, v1, t0, t1, l0, l1]) = rest.first_chunk() else {
+            return Err(HepError::Chunk { offset, claimed: 0 });
+        };
+        let claimed = u16::from_be_bytes([l0, l1]);
+        let value =
+            rest.get(CHUNK_HEADER_BYTES..usize::from(claimed)).ok_or(HepError::Chunk { offset, claimed })?;
+        rest = &rest[usize::from(claimed)..];
+        if [v0, v1] != GENERIC {
+            continue;
+        }
+        let chunk = u16::from_be_bytes([t0, t1]);
+        match chunk {
+            2 => found.ip_protocol = Some(u8::from_be_bytes(fixed(chunk, value)?)),
+            3 => src = Some(IpAddr::V4(Ipv4Addr::from(fixed(chunk, value)?))),
+            4 => dst = Some(IpAddr::V4(Ipv4Addr::from(fixed(chunk, value)?))),
+            5 => src = Some(IpAddr::V6(Ipv6Addr::from(fixed(chunk, value)?))),
+            6 => dst = Some(IpAddr::V6(Ipv6Addr::from(fixed(chunk, value)?))),
+            7 => src_port = u16::from_be_bytes(fixed(chunk, value)?),
+            8 => dst_port = u16::from_be_bytes(fixed(chunk, value)?),
+            9 => seconds = Some(u32::from_be_bytes(fixed(chunk, value)?)),
+            10 => micros = u32::from_be_bytes(fixed(chunk, value)?),
+            11 => found.protocol_type = Some(u8::from_be_bytes(fixed(chunk, value)?)),
+            15 => found.payload = Payload::Plain(value),
+            16 => found.payload = Payload::Compressed(value),
+            17 => found.correlation = Some(value),
+            _ => {} // the address family (1) is that of the addresses
+        }
+    }
+    found.src = src.map(|ip| SocketAddr::new(ip, src_port));
+    found.dst = dst.map(|ip| SocketAddr::new(ip, dst_port));
+    found.time =
+        seconds.map(|seconds| Timestamp::from_micros(i64::from(seconds) * 1_000_000 + i64::from(micros)));
+    Ok(found)
+}
+
+/// The total length of the frame that begins here, not yet believed; `None` if none does.
+pub(super) fn frame_len(bytes: &[u8]) -> Option<u16> {
+    let &[m0, m1, m2, m3, l0, l1] = bytes.first_chunk()?;
+    (&[m0, m1, m2, m3] == MAGIC).then(|| u16::from_be_bytes([l0, l1]))
+}
+
+fn fixed<const N: usize>(chunk: u16, value: &[u8]) -> Result<[u8; N], HepError> {
+    value.try_into().map_err(|_| HepError::ChunkSize { chunk, actual: value.len() })
+}
+
+/// Vendor, type and length of a chunk.
+const CHUNK_HEADER_BYTES: usize = 6;
+
+/// The vendor of the chunks that everybody knows; those of others are skipped.
+const GENERIC: [u8; 2] = [0, 0];
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::fixture::{frame, sip_frame};
+    use super::*;
+
+    #[test]
+    fn generic_chunks_are_read() {
+        let bytes = sip_frame(1_700_000_000_000_123, b"OPTIONS");
+        let frame = parse(&bytes).unwrap();
+        assert_eq!(frame.src, Some("192.0.2.1:5060".parse().unwrap()));
+        assert_eq!(frame.dst, Some("192.0.2.2:5070".parse().unwrap()));
+        assert_eq!(frame.time, Some(Timestamp::from_micros(1_700_000_000_000_123)));
+        assert_eq!(frame.protocol_type, Some(Frame::SIP));
+        assert_eq!(frame.transport(), Transport::Udp);
+        assert_eq!(frame.correlation, Some(&b"call-1"[..]));
+        assert_eq!(frame.payload, Payload::Plain(b"OPTIONS"));
+    }
+
+    #[test]
+    fn addresses_of_ipv6_and_tcp_are_read() {
+        let (a, b) = (Ipv6Addr::LOCALHOST, "2001:db8::1".parse::<Ipv6Addr>().unwrap());
+        let bytes = frame(&[(5, &a.octets()), (6, &b.octets()), (8, &[0x13, 0xc4]), (2, &[6])]);
+        let frame = parse(&bytes).unwrap();
+        assert_eq!(frame.src, Some("[::1]:0".parse().unwrap()));
+        assert_eq!(frame.dst, Some("[2001:db8::1]:5060".parse().unwrap()));
+        assert_eq!((frame.transport(), frame.time), (Transport::Tcp, None));
+    }
+
+    #[test]
+    fn chunks_of_vendors_and_unknown_types_are_skipped() {
+        let mut bytes = frame(&[(0x7fff, b"??"), (15, b"x")]);
+        bytes.extend([0x0a, 0xbc, 0, 15, 0, 7, b'y']);
+        let total = bytes.len() as u8;
+        bytes[5] = total;
+        assert_eq!(parse(&bytes).unwrap().payload, Payload::Plain(b"x"));
+    }
+
+    #[test]
+    fn lengths_are_checked_before_they_are_believed() {
+        assert_eq!(parse(b"HEP2\0\x06"), Err(HepError::Magic));
+        assert_eq!(parse(b"HEP3\0"), Err(HepError::Magic));
+        assert_eq!(parse(b"HEP3\0\x07"), Err(HepError::Length { claimed: 7, actual: 6 }));
+        assert_eq!(parse(b"HEP3\0\x05"), Err(HepError::Length { claimed: 5, actual: 6 }));
+        assert_eq!(parse(b"HEP3\0\x0a\0\0\0\x01"), Err(HepError::Chunk { offset: 6, claimed: 0 }));
+        for claimed in [0, 5, 8] {
+            assert_eq!(
+                parse(&[b'H', b'E', b'P', b'3', 0, 13, 0, 0, 0, 15, 0, claimed, 1]),
+                Err(HepError::Chunk { offset: 6, claimed: claimed.into() })
+            );
+        }
+        let short = frame(&[(3, &[1, 2, 3])]);
+        assert_eq!(parse(&short), Err(HepError::ChunkSize { chunk: 3, actual: 3 }));
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_panic(mut bytes in prop::collection::vec(any::<u8>(), 0..64)) {
+            let _ = parse(&bytes);
+            bytes.splice(0..0, *b"HEP3\0\x20");
+            let _ = parse(&bytes);
+        }
+
+        #[test]
+        fn no_damage_panics(at in 0..120_usize, to in any::<u8>(), cut in 0..120_usize) {
+            let mut bytes = sip_frame(1, b"SIP/2.0 200 OK\r\n\r\n");
+            let at = at % bytes.len();
+            bytes[at] = to;
+            let _ = parse(&bytes);
+            let _ = parse(&bytes[..cut % bytes.len()]);
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! JSON lines of datagrams, as a recorder of a HEP listener writes them: one object a line with
+//! the datagram in base64 as `b64`, and the second of its arrival since 1970 as `t`.
+
+use std::borrow::Cow;
+use std::io::{self, Read};
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use hookswitch_model::Timestamp;
+use serde::Deserialize;
+
+use super::input::{Input, RECORD_BYTES_MAX};
+use super::warning::WarningKind;
+
+/// What the next step over the lines has found.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Line {
+    /// A datagram, in [`JsonLines::datagram`].
+    Datagram {
+        /// When it arrived, if the line says so.
+        arrival: Option<Timestamp>,
+    },
+    Damaged(LineDamage),
+    End,
+}
+
+/// Why a line is not used.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum LineDamage {
+    Malformed,
+    Long,
+    Truncated,
+}
+
+impl From<LineDamage> for WarningKind {
+    fn from(kind: LineDamage) -> Self {
+        match kind {
+            LineDamage::Malformed => Self::Line,
+            LineDamage::Long => Self::LongLine,
+            LineDamage::Truncated => Self::Truncated,
+        }
+    }
+}
+
+/// The lines of a file, with the datagram of the last one.
+#[derive(Default)]
+pub(super) struct JsonLines {
+    datagram: Vec<u8>,
+}
+
+#[derive(Deserialize)]
+struct Object<'a> {
+    t: Option<f64>,
+    #[serde(borrow)]
+    b64: Cow<'a, str>,
+}
+
+impl JsonLines {
+    pub(super) fn datagram(&self) -> &[u8] {
+        &self.datagram
+    }
+
+    /// Steps to the next line that is not blank.
+    pub(super) fn next<R: Read>(&mut self, input: &mut Input<R>) -> io::Result<Line> {
+        while input.fill(1)? && input.bytes()[0].is_ascii_whitespace() {
+            input.take(1);
+        }
+        input.begin_record();
+        if input.bytes().is_empty() {
+            return Ok(Line::End);
+        }
+        let Some(length) = line_len(input)? else {
+            while input.fill(1)? {
+                let end = memchr::memchr(b'\n', input.bytes());
+                input.take(end.unwrap_or(usize::MAX));
+                if end.is_some() {
+                    break;
+                }
+            }
+            return Ok(Line::Damaged(LineDamage::Long));
+        };
+        let place = input.take(length);
+        let complete = !input.take(1).is_empty();
+        let line = self.read(input.at(place));
+        let damage = if complete { LineDamage::Malformed } else { LineDamage::Truncated };
+        Ok(line.unwrap_or(Line::Damaged(damage)))
+    }
+
+    /// Decodes a line; `None` if it is not one of ours.
+    fn read(&mut self, line: &[u8]) -> Option<Line> {
+        let object: Object<'_> = serde_json::from_slice(line).ok()?;
+        self.datagram.clear();
+        STANDARD.decode_vec(object.b64.as_bytes(), &mut self.datagram).ok()?;
+        let micros = object.t.map(|seconds| (seconds * 1e6).round() as i64);
+        Some(Line::Datagram { arrival: micros.map(Timestamp::from_micros) })
+    }
+}
+
+/// The length of the line that begins here, without its end; `None` if it is too long.
+fn line_len<R: Read>(input: &mut Input<R>) -> io::Result<Option<usize>> {
+    let mut searched = 0;
+    loop {
+        if let Some(at) = memchr::memchr(b'\n', &input.bytes()[searched..]) {
+            return Ok(Some(searched + at));
+        }
+        searched = input.bytes().len();
+        if searched >= RECORD_BYTES_MAX {
+            return Ok(None);
+        }
+        if !input.fill(searched + 1)? {
+            return Ok(Some(searched));
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! An IP packet as its UDP datagram or TCP segment.
+
+use std::net::SocketAddr;
+
+use etherparse::{LaxIpSlice, TcpSlice, UdpSlice, ip_number};
+
+/// What an IP packet carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Packet<'a> {
+    Udp {
+        src: SocketAddr,
+        dst: SocketAddr,
+        payload: &'a [u8],
+    },
+    Tcp(Segment<'a>),
+    /// Neither UDP nor TCP.
+    OtherProtocol,
+    /// A part of a larger packet.
+    Fragment,
+    /// Headers that are cut or contradict themselves.
+    Damaged,
+}
+
+/// One TCP segment (RFC 9293 §3.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Segment<'a> {
+    pub(super) src: SocketAddr,
+    pub(super) dst: SocketAddr,
+    /// The sequence number of the segment, that is of its SYN if it has one.
+    pub(super) sequence: u32,
+    /// What the sender has received of the other direction, if it says so.
+    pub(super) acknowledged: Option<u32>,
+    pub(super) syn: bool,
+    pub(super) fin: bool,
+    pub(super) rst: bool,
+    pub(super) payload: &'a [u8],
+    /// Bytes that were sent behind `payload` but not captured.
+    pub(super) cut: u32,
+}
+
+/// Reads the headers of an IPv4 or IPv6 packet. Lengths are taken from the IP header, so that
+/// padding is not payload; a packet that was cut is given as far as it goes.
+#[inline]
+pub(super) fn read(packet: &[u8]) -> Packet<'_> {
+    let Ok((ip, stopped)) = LaxIpSlice::from_slice(packet) else {
+        return Packet::Damaged;
+    };
+    let body = ip.payload();
+    if body.fragmented {
+        return Packet::Fragment;
+    }
+    if stopped.is_some() {
+        return Packet::Damaged;
+    }
+    match body.ip_number {
+        ip_number::UDP => match UdpSlice::from_slice_lax(body.payload) {
+            Ok(udp) => Packet::Udp {
+                src: SocketAddr::new(ip.source_addr(), udp.source_port()),
+                dst: SocketAddr::new(ip.destination_addr(), udp.destination_port()),
+                payload: udp.payload(),
+            },
+            Err(_) => Packet::Damaged,
+        },
+        ip_number::TCP => match TcpSlice::from_slice(body.payload) {
+            Ok(tcp) => Packet::Tcp(Segment {
+                src: SocketAddr::new(ip.source_addr(), tcp.source_port()),
+                dst: SocketAddr::new(ip.destination_addr(), tcp.destination_port()),
+                sequence: tcp.sequence_number(),
+                acknowledged: tcp.ack().then(|| tcp.acknowledgment_number()),
+                syn: tcp.syn(),
+                fin: tcp.fin(),
+                rst: tcp.rst(),
+                payload: tcp.payload(),
+                cut: if body.incomplete { cut_bytes(&ip, packet.len()) } else { 0 },
+            }),
+            Err(_) => Packet::Damaged,
+        },
+        _ => Packet::OtherProtocol,
+    }
+}
+
+/// How many bytes of the IP packet were not captured.
+fn cut_bytes(ip: &LaxIpSlice<'_>, captured: usize) -> u32 {
+    let sent = match ip {
+        LaxIpSlice::Ipv4(ip) => usize::from(ip.header().total_len()),
+        LaxIpSlice::Ipv6(ip) => IPV6_HEADER_BYTES + usize::from(ip.header().payload_length()),
+    };
+    u32::try_from(sent.saturating_sub(captured)).unwrap_or(u32::MAX)
+}
+
+const IPV6_HEADER_BYTES: usize = 40;
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture::{ACK, FIN, SYN, ip, tcp, udp, udp_body};
+    use super::*;
+
+    const A: &str = "192.0.2.1:5060";
+    const B: &str = "192.0.2.2:5070";
+
+    #[test]
+    fn datagrams_are_read_without_the_padding_behind_them() {
+        let mut packet = udp(A, B, b"hello");
+        packet.extend([0; 13]);
+        let (src, dst) = (A.parse().unwrap(), B.parse().unwrap());
+        assert_eq!(read(&packet), Packet::Udp { src, dst, payload: b"hello" });
+    }
+
+    #[test]
+    fn datagrams_behind_ipv6_extension_headers_are_read() {
+        let (src, dst): (SocketAddr, SocketAddr) = ("[::1]:1".parse().unwrap(), "[::2]:2".parse().unwrap());
+        // Hop-by-hop options, then destination options, then UDP.
+        let options = [60, 0, 1, 4, 0, 0, 0, 0, 17, 0, 1, 4, 0, 0, 0, 0];
+        let packet = ip(src, dst, 0, &[&options[..], &udp_body(src, dst, b"six")].concat());
+        assert_eq!(read(&packet), Packet::Udp { src, dst, payload: b"six" });
+    }
+
+    #[test]
+    fn a_cut_datagram_is_given_as_far_as_it_goes() {
+        let packet = udp(A, B, b"hello");
+        let Packet::Udp { payload, .. } = read(&packet[..packet.len() - 2]) else { panic!() };
+        assert_eq!(payload, b"hel");
+        assert_eq!(read(&packet[..27]), Packet::Damaged);
+    }
+
+    #[test]
+    fn segments_are_read_and_say_what_was_cut() {
+        let packet = tcp(A, B, (7, 9, ACK | FIN), b"hello");
+        let Packet::Tcp(segment) = read(&packet[..packet.len() - 2]) else { panic!() };
+        assert_eq!((segment.sequence, segment.acknowledged), (7, Some(9)));
+        assert_eq!((segment.payload, segment.cut), (&b"hel"[..], 2));
+        assert!(segment.fin && !segment.syn && !segment.rst);
+        let packet = tcp("[::1]:1", "[::2]:2", (7, 9, SYN), b"hello");
+        let Packet::Tcp(segment) = read(&packet[..packet.len() - 3]) else { panic!() };
+        assert_eq!((segment.acknowledged, segment.cut, segment.syn), (None, 3, true));
+    }
+
+    #[test]
+    fn fragments_are_told_apart() {
+        let mut first = udp(A, B, b"hello");
+        first[6] = 0x20; // more fragments
+        assert_eq!(read(&first), Packet::Fragment);
+        let mut later = udp(A, B, b"hello");
+        later[6..8].copy_from_slice(&[0, 10]);
+        assert_eq!(read(&later), Packet::Fragment);
+        let (src, dst) = ("[::1]:1".parse().unwrap(), "[::2]:2".parse().unwrap());
+        let six = ip(src, dst, 44, &[17, 0, 0, 1, 0, 0, 0, 9, 0, 0, 0, 0, 0, 0, 0, 0]);
+        assert_eq!(read(&six), Packet::Fragment);
+    }
+
+    #[test]
+    fn other_protocols_and_damage_are_told_apart() {
+        let (src, dst) = (A.parse().unwrap(), B.parse().unwrap());
+        assert_eq!(read(&ip(src, dst, 1, &[8, 0])), Packet::OtherProtocol);
+        for bytes in [&b""[..], &[0x45; 19], &[0x41; 20], &[0x60; 39], &[0x70; 60]] {
+            assert_eq!(read(bytes), Packet::Damaged);
+        }
+        let short_header = ip(src, dst, 6, &[0; 20]);
+        assert_eq!(read(&short_header), Packet::Damaged);
+    }
+}

@@ -1,0 +1,441 @@
+//! The messages of a file, one after another.
+
+use std::io::{self, Read};
+use std::net::SocketAddr;
+use std::ops::Range;
+use std::time::Duration;
+
+use hookswitch_model::Timestamp;
+
+use super::counters::Counters;
+use super::format::{CaptureError, Format};
+use super::hep::{self, Frame, Payload};
+use super::input::Input;
+use super::jsonl::Line;
+use super::link::{self, Ip};
+use super::packet::{self, Packet};
+use super::pcap::{Record, Step};
+use super::sniff::{self, Sniff};
+use super::tcp::{self, Found, Seen, Streams};
+use super::warning::{WARNINGS_MAX, Warning, WarningKind, Warnings};
+use super::{Captured, Transport};
+
+/// Reads the SIP messages of one capture, in the order of the file.
+///
+/// Memory does not depend on the file: a window of 2 MiB, and at most some 40 MiB of TCP streams.
+///
+/// ```
+/// # use hookswitch_signal::capture::Reader;
+/// # fn read(file: &[u8]) -> Result<(), Box<dyn std::error::Error>> {
+/// let mut reader = Reader::new(file)?;
+/// while reader.advance()? {
+///     let message = reader.current().expect("advance has found one");
+///     println!("{} {} -> {}", message.time, message.src, message.dst);
+/// }
+/// # Ok(())
+/// # }
+/// ```
+pub struct Reader<R> {
+    input: Input<R>,
+    format: Format,
+    streams: Streams,
+    counters: Counters,
+    warnings: Warnings,
+    /// Link types that were warned of.
+    links_unsupported: Vec<u16>,
+    /// The packet, frame or line last read.
+    seen: Seen,
+    ended: bool,
+    current: Option<Current>,
+    /// The time of the message last yielded.
+    yielded: Option<Timestamp>,
+}
+
+/// The message last stepped to.
+struct Current {
+    time: Timestamp,
+    transport: Transport,
+    src: SocketAddr,
+    dst: SocketAddr,
+    packet: u64,
+    source: Source,
+    payload: Range<usize>,
+    correlation: Option<Range<usize>>,
+}
+
+/// Where the bytes of a message are.
+enum Source {
+    Input,
+    Line,
+    Stream(Found),
+}
+
+impl<R: Read> Reader<R> {
+    /// Opens a capture: pcap or pcapng, HEPv3 frames one after another as on a HEP connection over
+    /// TCP, or JSON lines of datagrams. The format is told by the content.
+    ///
+    /// `input` is read in large pieces, so it needs no buffer of its own.
+    ///
+    /// # Errors
+    /// If the file is none of these, or cannot be read.
+    pub fn new(input: R) -> Result<Self, CaptureError> {
+        let mut input = Input::new(input);
+        let format = Format::detect(&mut input)?;
+        Ok(Self {
+            input,
+            format,
+            streams: Streams::default(),
+            counters: Counters::default(),
+            warnings: Warnings::default(),
+            links_unsupported: Vec::new(),
+            seen: Seen { packet: 0, time: Timestamp::default() },
+            ended: false,
+            current: None,
+            yielded: None,
+        })
+    }
+
+    /// Steps to the next message; false at the end of the file. A damaged file ends where it
+    /// cannot be read on, with a [`Warning`].
+    ///
+    /// # Errors
+    /// If the file cannot be read. There is nothing more then.
+    pub fn advance(&mut self) -> io::Result<bool> {
+        self.current = None;
+        loop {
+            if let Some(found) = self.streams.poll(&mut self.counters) {
+                if self.found_in_stream(found) {
+                    return Ok(true);
+                }
+            } else if self.ended {
+                return Ok(false);
+            } else {
+                let step = self.step();
+                if step.is_err() {
+                    self.ended = true;
+                }
+                if step? {
+                    return Ok(true);
+                }
+            }
+        }
+    }
+
+    /// The message last stepped to.
+    pub fn current(&self) -> Option<Captured<'_>> {
+        let current = self.current.as_ref()?;
+        let source = self.source(&current.source);
+        let bytes = |place: &Range<usize>| source.get(place.clone()).unwrap_or_default();
+        Some(Captured {
+            time: current.time,
+            transport: current.transport,
+            src: current.src,
+            dst: current.dst,
+            packet: current.packet,
+            correlation: current.correlation.as_ref().map(bytes),
+            payload: bytes(&current.payload),
+        })
+    }
+
+    /// What was read so far, and what became of it.
+    pub fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// What is wrong with the file, in the order of the file; the first 64.
+    pub fn warnings(&self) -> &[Warning] {
+        self.warnings.as_slice()
+    }
+
+    /// Reads one packet, frame or line. True if it is a message.
+    #[inline]
+    fn step(&mut self) -> io::Result<bool> {
+        self.input.begin_record();
+        let step = match &mut self.format {
+            Format::Pcap(pcap) => pcap.next(&mut self.input)?,
+            Format::PcapNg(pcapng) => pcapng.next(&mut self.input)?,
+            Format::Hep => return self.step_frame(),
+            Format::JsonLines(_) => return self.step_line(),
+        };
+        let kind = match step {
+            Step::Packet(record) => {
+                self.counters.packets += 1;
+                self.seen = Seen { packet: self.seen.packet + 1, time: record.time };
+                return Ok(self.packet(&record));
+            }
+            Step::Damaged(kind) => kind,
+            Step::Broken(kind) => {
+                self.end();
+                kind
+            }
+            Step::End => {
+                self.end();
+                return Ok(false);
+            }
+        };
+        self.damaged(kind);
+        Ok(false)
+    }
+
+    fn damaged(&mut self, kind: WarningKind) {
+        self.seen.packet += 1;
+        self.counters.packets += 1;
+        self.counters.damaged += 1;
+        self.warnings.push(&mut self.counters, self.input.record_offset(), kind);
+    }
+
+    fn end(&mut self) {
+        self.ended = true;
+        self.streams.finish();
+    }
+
+    #[inline]
+    fn packet(&mut self, record: &Record) -> bool {
+        let frame = self.input.at(record.frame.clone());
+        let ip = match link::ip(record.link, frame) {
+            Ip::Packet(packet) => packet,
+            Ip::Other => {
+                self.counters.not_ip += 1;
+                return false;
+            }
+            Ip::Cut => {
+                self.counters.damaged += 1;
+                return false;
+            }
+            Ip::Unsupported => {
+                self.unsupported_link(record.link);
+                return false;
+            }
+        };
+        match packet::read(ip) {
+            Packet::Udp { src, dst, payload } => {
+                self.counters.udp += 1;
+                let sip = sniff::skip_keep_alive(payload);
+                if sniff::start_line(sip) == Sniff::Sip {
+                    self.counters.udp_sip += 1;
+                    let current = Current {
+                        time: self.seen.time,
+                        transport: Transport::Udp,
+                        src,
+                        dst,
+                        packet: self.seen.packet,
+                        source: Source::Input,
+                        payload: self.input.place(sip),
+                        correlation: None,
+                    };
+                    return self.found(current);
+                }
+                if !sip.starts_with(hep::MAGIC) {
+                    self.counters.udp_other += 1;
+                    return false;
+                }
+                self.counters.udp_hep += 1;
+                let place = self.input.place(sip);
+                self.frame(Source::Input, place, self.seen)
+            }
+            Packet::Tcp(segment) => {
+                self.counters.tcp += 1;
+                self.streams.push(&segment, self.seen, &mut self.counters);
+                false
+            }
+            Packet::OtherProtocol => {
+                self.counters.other_protocols += 1;
+                false
+            }
+            Packet::Fragment => {
+                self.counters.fragments += 1;
+                false
+            }
+            Packet::Damaged => {
+                self.counters.damaged += 1;
+                false
+            }
+        }
+    }
+
+    /// Reads one frame of a file of HEP frames.
+    fn step_frame(&mut self) -> io::Result<bool> {
+        if !self.input.fill(hep::HEADER_BYTES)? {
+            if !self.input.bytes().is_empty() {
+                self.damaged(WarningKind::Truncated);
+            }
+            self.end();
+            return Ok(false);
+        }
+        let total = hep::frame_len(self.input.bytes()).map(usize::from);
+        let Some(total) = total.filter(|&total| total >= hep::HEADER_BYTES) else {
+            let skipped = self.skip_to_frame()?;
+            self.damaged(WarningKind::NotHep { skipped });
+            return Ok(false);
+        };
+        if !self.input.fill(total)? {
+            self.damaged(WarningKind::Truncated);
+            self.end();
+            return Ok(false);
+        }
+        self.counters.packets += 1;
+        self.counters.hep_bare += 1;
+        let time = self.yielded.unwrap_or_default();
+        self.seen = Seen { packet: self.seen.packet + 1, time };
+        let place = self.input.take(total);
+        Ok(self.frame(Source::Input, place, self.seen))
+    }
+
+    /// Steps over what is not a frame, at least one byte.
+    fn skip_to_frame(&mut self) -> io::Result<u64> {
+        let from = self.input.offset();
+        self.input.take(1);
+        while self.input.fill(hep::MAGIC.len())? {
+            if let Some(at) = memchr::memmem::find(self.input.bytes(), hep::MAGIC) {
+                self.input.take(at);
+                return Ok(self.input.offset() - from);
+            }
+            // The magic may have begun in the last bytes.
+            self.input.take(self.input.bytes().len() - (hep::MAGIC.len() - 1));
+        }
+        self.input.take(usize::MAX);
+        Ok(self.input.offset() - from)
+    }
+
+    /// Reads one line of a file of JSON lines.
+    fn step_line(&mut self) -> io::Result<bool> {
+        let Format::JsonLines(lines) = &mut self.format else {
+            return Ok(false);
+        };
+        let arrival = match lines.next(&mut self.input)? {
+            Line::Datagram { arrival } => arrival,
+            Line::Damaged(kind) => {
+                self.damaged(kind.into());
+                return Ok(false);
+            }
+            Line::End => {
+                self.end();
+                return Ok(false);
+            }
+        };
+        let place = 0..lines.datagram().len();
+        let is_hep = lines.datagram().starts_with(hep::MAGIC);
+        self.counters.packets += 1;
+        self.counters.udp += 1;
+        let time = arrival.or(self.yielded).unwrap_or_default();
+        self.seen = Seen { packet: self.seen.packet + 1, time };
+        if is_hep {
+            self.counters.udp_hep += 1;
+            return Ok(self.frame(Source::Line, place, self.seen));
+        }
+        self.counters.udp_other += 1;
+        self.warnings.push(&mut self.counters, self.input.record_offset(), WarningKind::LineWithoutHep);
+        Ok(false)
+    }
+
+    fn found_in_stream(&mut self, found: Found) -> bool {
+        let mut seen = found.seen;
+        if found.released {
+            // It was waited for behind a hole, while other messages went ahead.
+            seen.time = self.yielded.map_or(seen.time, |yielded| yielded.max(seen.time));
+        }
+        let place = 0..found.bytes.len();
+        match found.kind {
+            tcp::Kind::Hep => self.frame(Source::Stream(found), place, seen),
+            tcp::Kind::Sip => self.found(Current {
+                time: seen.time,
+                transport: Transport::Tcp,
+                src: found.src,
+                dst: found.dst,
+                packet: seen.packet,
+                source: Source::Stream(found),
+                payload: place,
+                correlation: None,
+            }),
+        }
+    }
+
+    /// Opens a HEP frame that `seen` has completed.
+    fn frame(&mut self, source: Source, place: Range<usize>, seen: Seen) -> bool {
+        let from = place.start;
+        let bytes = self.source(&source).get(place).unwrap_or_default();
+        let frame = match hep::parse(bytes) {
+            Ok(frame) => frame,
+            Err(error) => return self.damaged_frame(WarningKind::Hep(error)),
+        };
+        let payload = match frame.payload {
+            _ if frame.protocol_type.is_some_and(|kind| kind != Frame::SIP) => {
+                self.counters.hep_not_sip += 1;
+                return false;
+            }
+            Payload::Compressed(_) => {
+                self.counters.hep_compressed += 1;
+                return false;
+            }
+            Payload::Missing => b"",
+            Payload::Plain(payload) => sniff::skip_keep_alive(payload),
+        };
+        if sniff::start_line(payload) != Sniff::Sip {
+            self.counters.hep_not_sip += 1;
+            return false;
+        }
+        let (Some(src), Some(dst)) = (frame.src, frame.dst) else {
+            return self.damaged_frame(WarningKind::HepWithoutAddress);
+        };
+        let mut time = frame.time.unwrap_or(seen.time);
+        if let Some(yielded) = self.yielded
+            && yielded.since(time) < HEP_JITTER_MAX
+        {
+            time = time.max(yielded);
+        }
+        let within = |part: &[u8]| {
+            let start = from + part.as_ptr().addr() - bytes.as_ptr().addr();
+            start..start + part.len()
+        };
+        let current = Current {
+            time,
+            transport: frame.transport(),
+            src,
+            dst,
+            packet: seen.packet,
+            payload: within(payload),
+            correlation: frame.correlation.map(within),
+            source,
+        };
+        self.counters.hep_sip += 1;
+        self.found(current)
+    }
+
+    fn damaged_frame(&mut self, kind: WarningKind) -> bool {
+        self.counters.hep_damaged += 1;
+        self.warnings.push(&mut self.counters, self.input.record_offset(), kind);
+        false
+    }
+
+    fn found(&mut self, current: Current) -> bool {
+        self.counters.messages += 1;
+        self.yielded = Some(current.time);
+        self.current = Some(current);
+        true
+    }
+
+    fn source(&self, source: &Source) -> &[u8] {
+        match source {
+            Source::Input => self.input.window(),
+            Source::Line => match &self.format {
+                Format::JsonLines(lines) => lines.datagram(),
+                _ => &[],
+            },
+            Source::Stream(found) => self.streams.bytes(found),
+        }
+    }
+
+    #[cold]
+    fn unsupported_link(&mut self, link: u16) {
+        self.counters.unsupported_links += 1;
+        if !self.links_unsupported.contains(&link) && self.links_unsupported.len() < WARNINGS_MAX {
+            self.links_unsupported.push(link);
+            let kind = WarningKind::UnsupportedLink { link };
+            self.warnings.push(&mut self.counters, self.input.record_offset(), kind);
+        }
+    }
+}
+
+/// How far a HEP time stamp may lie behind the one before it and still be an inaccuracy of the
+/// agent: Asterisk stamps what it receives in whole milliseconds, what it sends in microseconds.
+const HEP_JITTER_MAX: Duration = Duration::from_secs(1);

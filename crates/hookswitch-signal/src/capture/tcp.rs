@@ -1,0 +1,505 @@
+//! Puts TCP streams back together (RFC 9293) and takes the messages out of them.
+//!
+//! Each direction is a stream of its own; of the other direction only the acknowledgements
+//! matter, which prove that a missing segment was received and will not come again.
+
+use std::collections::{HashMap, VecDeque};
+use std::net::SocketAddr;
+use std::ops::Range;
+use std::time::Duration;
+
+use hookswitch_model::Timestamp;
+
+use super::counters::Counters;
+use super::framing::{self, Front};
+use super::hep;
+use super::packet::Segment;
+use super::sniff;
+
+/// Streams followed at once, each direction one. A large SBC has some ten thousand connections
+/// open; an idle stream takes some 200 bytes.
+const STREAMS_MAX: usize = 32_768;
+
+/// Bytes kept over all streams, so that a file of nothing but beginnings stays within memory.
+const BYTES_MAX: usize = 16 << 20;
+
+/// Bytes kept of one stream behind a hole, waiting for the hole to be filled.
+const HELD_BYTES_MAX: usize = 64 * 1024;
+
+/// Segments kept of one stream behind a hole; networks hardly reorder further.
+const HELD_SEGMENTS_MAX: usize = 64;
+
+/// How far ahead of the expected byte a segment may lie and still wait for what is between: a few
+/// of the largest segments that offloading network cards hand up (64 KiB).
+const AHEAD_BYTES_MAX: u32 = 256 * 1024;
+
+/// How far from the expected byte a segment may lie and still belong to the stream, either way.
+/// What lies further is another connection with the same ports, whose SYN was not captured.
+const DISTANCE_BYTES_MAX: u32 = 4 << 20;
+
+/// How long a hole may stay open, in capture time. A sender repeats a segment after 1 s (RFC 6298
+/// §2.1) and again after 2 s.
+const HOLE_PATIENCE: Duration = Duration::from_secs(4);
+
+/// What an empty buffer keeps, enough for most messages.
+const IDLE_BUFFER_BYTES: usize = 2048;
+
+/// The packet that something was learnt from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Seen {
+    pub(super) packet: u64,
+    pub(super) time: Timestamp,
+}
+
+/// What was found in a stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Sip,
+    Hep,
+}
+
+/// A message or frame, as its place in [`Streams`].
+#[derive(Clone, Debug)]
+pub(super) struct Found {
+    pub(super) kind: Kind,
+    pub(super) src: SocketAddr,
+    pub(super) dst: SocketAddr,
+    /// The packet that completed it.
+    pub(super) seen: Seen,
+    /// That packet is not the last one read, as others were waited for in vain.
+    pub(super) released: bool,
+    place: Place,
+    pub(super) bytes: Range<usize>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    Retired,
+    Open(usize),
+}
+
+type Direction = (SocketAddr, SocketAddr);
+
+/// The streams of a capture.
+#[derive(Default)]
+pub(super) struct Streams {
+    index: HashMap<Direction, usize>,
+    open: Vec<Stream>,
+    /// Streams that nothing is added to any more, with what can still be read from them.
+    retired: VecDeque<Stream>,
+    /// The streams that the last segment has touched.
+    touched: VecDeque<usize>,
+    /// Bytes kept in `open`.
+    bytes: usize,
+    tick: u64,
+}
+
+impl Streams {
+    /// Takes a segment in. Call [`poll`](Self::poll) until it gives nothing before the next.
+    pub(super) fn push(&mut self, segment: &Segment<'_>, seen: Seen, counters: &mut Counters) {
+        counters.tcp_bytes += segment.payload.len() as u64;
+        self.tick += 1;
+        if self.open.len() >= STREAMS_MAX || self.bytes >= BYTES_MAX {
+            self.evict(counters);
+        }
+        if let Some(acknowledged) = segment.acknowledged
+            && let Some(&other) = self.index.get(&(segment.dst, segment.src))
+            && self.open[other].acknowledge(acknowledged)
+        {
+            self.touched.push_back(other);
+        }
+        let direction = (segment.src, segment.dst);
+        let at = match self.index.get(&direction) {
+            Some(&at) => at,
+            // Nothing is learnt from an acknowledgement alone.
+            None if segment.payload.is_empty() && !segment.syn => return,
+            None => {
+                self.open.push(Stream::new(direction, segment));
+                self.index.insert(direction, self.open.len() - 1);
+                self.open.len() - 1
+            }
+        };
+        let tick = self.tick;
+        let stream = &mut self.open[at];
+        if stream.is_another(segment) {
+            let fresh = Stream::new(direction, segment);
+            let old = std::mem::replace(stream, fresh);
+            self.bytes -= old.counted;
+            self.retired.push_back(old);
+        }
+        let stream = &mut self.open[at];
+        stream.tick = tick;
+        stream.push(segment, seen, counters);
+        self.touched.push_back(at);
+    }
+
+    /// The next message that the last segment has completed.
+    pub(super) fn poll(&mut self, counters: &mut Counters) -> Option<Found> {
+        while let Some(stream) = self.retired.front_mut() {
+            if let Some((kind, bytes)) = stream.next(true, counters) {
+                return Some(stream.found(kind, Place::Retired, bytes));
+            }
+            counters.tcp_skipped_bytes += stream.unread().len() as u64;
+            self.retired.pop_front();
+        }
+        while let Some(&at) = self.touched.front() {
+            let stream = &mut self.open[at];
+            if let Some((kind, bytes)) = stream.next(false, counters) {
+                return Some(stream.found(kind, Place::Open(at), bytes));
+            }
+            stream.patient = true;
+            let size = stream.size();
+            self.bytes = self.bytes - stream.counted + size;
+            stream.counted = size;
+            self.touched.pop_front();
+        }
+        None
+    }
+
+    /// Gives every stream up, at the end of the file, in the order they were last used.
+    pub(super) fn finish(&mut self) {
+        let mut open = std::mem::take(&mut self.open);
+        self.index.clear();
+        self.bytes = 0;
+        open.sort_unstable_by_key(|stream| stream.tick);
+        self.retired.extend(open);
+    }
+
+    /// The bytes of what was last polled.
+    pub(super) fn bytes(&self, found: &Found) -> &[u8] {
+        let stream = match found.place {
+            Place::Retired => self.retired.front(),
+            Place::Open(at) => self.open.get(at),
+        };
+        stream.and_then(|stream| stream.buffer.get(found.bytes.clone())).unwrap_or_default()
+    }
+
+    /// Gives up the quarter of the streams that was not used for longest, so that the search for
+    /// it is paid by many.
+    fn evict(&mut self, counters: &mut Counters) {
+        self.open.sort_unstable_by_key(|stream| std::cmp::Reverse(stream.tick));
+        let kept = self.open.len() - self.open.len().div_ceil(4);
+        let evicted = self.open.split_off(kept);
+        counters.tcp_evicted_streams += evicted.len() as u64;
+        self.retired.extend(evicted.into_iter().rev());
+        self.index.clear();
+        self.bytes = 0;
+        for (at, stream) in self.open.iter().enumerate() {
+            self.index.insert(stream.direction, at);
+            self.bytes += stream.counted;
+        }
+    }
+}
+
+/// One direction of one connection.
+struct Stream {
+    direction: Direction,
+    /// When it was last used, in segments of the capture.
+    tick: u64,
+    /// The sequence number of the first byte.
+    first: u32,
+    /// The sequence number of the next byte to go into `buffer`.
+    expected: u32,
+    /// Bytes in order; those before `start` are read.
+    buffer: Vec<u8>,
+    start: usize,
+    /// How much of the message at `start` is known not to end its header block.
+    searched: usize,
+    /// The length of the message at `start`, once it is known.
+    wanted: usize,
+    reading: Reading,
+    /// Messages have come out of it, so what is missing from it is a loss.
+    useful: bool,
+    /// HEP frames have come out of it.
+    hep: bool,
+    /// Bytes that were sent behind those in `buffer` but not captured.
+    cut: u32,
+    /// What lies behind a hole, in order.
+    held: VecDeque<Held>,
+    held_bytes: usize,
+    /// Whether the hole may still be filled.
+    patient: bool,
+    hole_since: Timestamp,
+    /// A FIN or RST was seen.
+    closed: bool,
+    seen: Seen,
+    /// What is in `buffer` was released from behind a hole that was given up, so `seen` is older
+    /// than the packet last read.
+    released: bool,
+    /// The bytes of this stream that [`Streams`] counts.
+    counted: usize,
+}
+
+/// What is expected at the front of a stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reading {
+    /// The next message, as the one before ended here, or the stream begins.
+    Message,
+    /// Perhaps a message: a line begins here, or a segment.
+    Line,
+    /// The rest of a line that is not the beginning of a message.
+    Rest,
+}
+
+/// A segment behind a hole.
+struct Held {
+    sequence: u32,
+    bytes: Vec<u8>,
+    /// Bytes behind it that were not captured.
+    cut: u32,
+    seen: Seen,
+}
+
+impl Stream {
+    fn new(direction: Direction, segment: &Segment<'_>) -> Self {
+        let first = segment.sequence.wrapping_add(u32::from(segment.syn));
+        Self {
+            direction,
+            tick: 0,
+            first,
+            expected: first,
+            buffer: Vec::new(),
+            start: 0,
+            searched: 0,
+            wanted: 0,
+            reading: if segment.syn { Reading::Message } else { Reading::Line },
+            useful: false,
+            hep: false,
+            cut: 0,
+            held: VecDeque::new(),
+            held_bytes: 0,
+            patient: true,
+            hole_since: Timestamp::default(),
+            closed: false,
+            seen: Seen { packet: 0, time: Timestamp::default() },
+            released: false,
+            counted: 0,
+        }
+    }
+
+    /// Whether the segment opens another connection with the same addresses and ports.
+    fn is_another(&self, segment: &Segment<'_>) -> bool {
+        if segment.syn {
+            return self.closed || segment.sequence.wrapping_add(1) != self.first;
+        }
+        let behind = self.expected.wrapping_sub(segment.sequence);
+        let ahead = behind.wrapping_neg();
+        !segment.payload.is_empty() && behind.min(ahead) > DISTANCE_BYTES_MAX
+    }
+
+    fn push(&mut self, segment: &Segment<'_>, seen: Seen, counters: &mut Counters) {
+        self.seen = seen;
+        self.released = false;
+        let sequence = segment.sequence.wrapping_add(u32::from(segment.syn));
+        if !segment.payload.is_empty() {
+            self.receive(sequence, segment.payload, segment.cut, counters);
+        }
+        self.closed |= segment.fin || segment.rst;
+        if !self.held.is_empty() && (segment.rst || seen.time.since(self.hole_since) > HOLE_PATIENCE) {
+            self.patient = false;
+        }
+    }
+
+    fn receive(&mut self, sequence: u32, payload: &[u8], cut: u32, counters: &mut Counters) {
+        let ahead = sequence.wrapping_sub(self.expected);
+        if ahead == 0 || ahead >= 1 << 31 {
+            self.append(sequence, payload, cut, counters);
+            return;
+        }
+        let place = self.held.partition_point(|held| held.sequence.wrapping_sub(self.expected) < ahead);
+        if let Some(same) = self.held.get(place)
+            && same.sequence == sequence
+            && same.bytes.len() >= payload.len()
+        {
+            counters.tcp_retransmitted_bytes += payload.len() as u64;
+            return;
+        }
+        if self.held.is_empty() {
+            self.hole_since = self.seen.time;
+        }
+        let held = Held { sequence, bytes: payload.to_vec(), cut, seen: self.seen };
+        self.held_bytes += payload.len();
+        self.held.insert(place, held);
+        if self.held_bytes > HELD_BYTES_MAX || self.held.len() > HELD_SEGMENTS_MAX || ahead > AHEAD_BYTES_MAX
+        {
+            self.patient = false;
+        }
+    }
+
+    /// Learns from the other direction what was received. True if a hole is given up by that.
+    fn acknowledge(&mut self, acknowledged: u32) -> bool {
+        let Some(held) = self.held.front() else {
+            return false;
+        };
+        let filled = acknowledged.wrapping_sub(held.sequence) < 1 << 31;
+        if filled {
+            self.patient = false;
+        }
+        filled
+    }
+
+    /// Adds bytes that begin at or before the expected one.
+    fn append(&mut self, sequence: u32, payload: &[u8], cut: u32, counters: &mut Counters) {
+        let known = self.expected.wrapping_sub(sequence) as usize;
+        let fresh = payload.get(known..).unwrap_or_default();
+        counters.tcp_retransmitted_bytes += (payload.len() - fresh.len()) as u64;
+        if fresh.is_empty() {
+            return;
+        }
+        if self.start == self.buffer.len() {
+            self.buffer.clear();
+            self.buffer.shrink_to(IDLE_BUFFER_BYTES);
+        } else {
+            self.buffer.drain(..self.start);
+        }
+        self.start = 0;
+        if self.reading == Reading::Rest && self.buffer.is_empty() {
+            // Senders put the beginning of a message at the beginning of a segment.
+            self.reading = Reading::Line;
+        }
+        self.buffer.extend_from_slice(fresh);
+        self.expected = self.expected.wrapping_add(fresh.len() as u32);
+        self.cut = cut;
+    }
+
+    /// The next message or frame, as its place in `buffer`. Holes are waited for while there is
+    /// patience; in a retired stream there is none.
+    fn next(&mut self, retired: bool, counters: &mut Counters) -> Option<(Kind, Range<usize>)> {
+        loop {
+            if let Some(found) = self.read(counters) {
+                return Some(found);
+            }
+            if self.cut > 0 {
+                self.lose(self.expected.wrapping_add(self.cut), counters);
+                self.cut = 0;
+            }
+            let ahead = self.held.front()?.sequence.wrapping_sub(self.expected);
+            let hole = (1..1 << 31).contains(&ahead);
+            if hole && self.patient && !retired {
+                return None;
+            }
+            let held = self.held.pop_front()?;
+            self.held_bytes -= held.bytes.len();
+            if hole {
+                self.patient = true;
+                self.hole_since = held.seen.time;
+                self.released = true;
+                self.lose(held.sequence, counters);
+            }
+            if self.released {
+                self.seen = held.seen;
+            }
+            self.append(held.sequence, &held.bytes, held.cut, counters);
+        }
+    }
+
+    /// The next message or frame that is complete in `buffer`.
+    fn read(&mut self, counters: &mut Counters) -> Option<(Kind, Range<usize>)> {
+        loop {
+            if self.reading == Reading::Rest {
+                let (skipped, found) = self.rest();
+                counters.tcp_skipped_bytes += skipped as u64;
+                self.start += skipped;
+                if !found {
+                    return None;
+                }
+                self.reading = Reading::Line;
+            }
+            self.skip_keep_alive(counters);
+            let unread = &self.buffer[self.start..];
+            if unread.is_empty() || unread.len() < self.wanted {
+                return None;
+            }
+            let (kind, length) = match framing::front(unread, &mut self.searched) {
+                Front::Unsure => return None,
+                Front::Partial(length) => {
+                    self.wanted = length;
+                    return None;
+                }
+                Front::Other => {
+                    self.reading = Reading::Rest;
+                    self.searched = 0;
+                    continue;
+                }
+                Front::Sip(length) => {
+                    self.reading = Reading::Message;
+                    counters.tcp_sip += 1;
+                    (Kind::Sip, length)
+                }
+                Front::Unframed(length) => {
+                    self.reading = Reading::Line;
+                    counters.tcp_sip += 1;
+                    (Kind::Sip, length)
+                }
+                Front::Hep(length) => {
+                    self.reading = Reading::Message;
+                    self.hep = true;
+                    counters.tcp_hep += 1;
+                    (Kind::Hep, length)
+                }
+            };
+            let found = self.start..self.start + length;
+            counters.tcp_message_bytes += length as u64;
+            self.useful = true;
+            self.start_anew(found.end);
+            return Some((kind, found));
+        }
+    }
+
+    /// How many bytes are left of what is not a message, and whether something else follows.
+    fn rest(&self) -> (usize, bool) {
+        let unread = self.unread();
+        let line = memchr::memchr(b'\n', unread).map(|at| at + 1);
+        let frame = self.hep.then(|| memchr::memmem::find(unread.get(1..)?, hep::MAGIC)).flatten();
+        match line.into_iter().chain(frame.map(|at| at + 1)).min() {
+            Some(at) => (at, true),
+            None => (unread.len(), false),
+        }
+    }
+
+    fn skip_keep_alive(&mut self, counters: &mut Counters) {
+        let idle = sniff::keep_alive_len(self.unread());
+        if self.useful {
+            counters.tcp_keep_alive_bytes += idle as u64;
+        } else {
+            counters.tcp_skipped_bytes += idle as u64;
+        }
+        self.start += idle;
+    }
+
+    /// Gives up the bytes before `sequence`.
+    fn lose(&mut self, sequence: u32, counters: &mut Counters) {
+        if self.useful || self.reading == Reading::Message {
+            counters.tcp_gaps += 1;
+            counters.tcp_missing_bytes += u64::from(sequence.wrapping_sub(self.expected));
+        }
+        self.skip_to(sequence, counters);
+    }
+
+    /// Goes on at `sequence`, with what has been begun cut short.
+    fn skip_to(&mut self, sequence: u32, counters: &mut Counters) {
+        counters.tcp_skipped_bytes += self.unread().len() as u64;
+        self.start_anew(self.buffer.len());
+        self.expected = sequence;
+        self.reading = Reading::Line;
+    }
+
+    fn start_anew(&mut self, start: usize) {
+        self.start = start;
+        self.searched = 0;
+        self.wanted = 0;
+    }
+
+    fn unread(&self) -> &[u8] {
+        &self.buffer[self.start..]
+    }
+
+    fn size(&self) -> usize {
+        self.buffer.capacity() + self.held_bytes
+    }
+
+    fn found(&self, kind: Kind, place: Place, bytes: Range<usize>) -> Found {
+        let (src, dst) = self.direction;
+        Found { kind, src, dst, seen: self.seen, released: self.released, place, bytes }
+    }
+}

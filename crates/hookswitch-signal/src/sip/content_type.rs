@@ -1,0 +1,60 @@
+use super::Params;
+use super::text::trim;
+
+/// What the body is (RFC 3261 §20.15).
+#[derive(Clone, Copy, Debug)]
+pub struct ContentType<'a> {
+    kind: &'a [u8],
+    subtype: &'a [u8],
+    params: Params<'a>,
+}
+
+impl<'a> ContentType<'a> {
+    /// Reads `type/subtype;parameters`; white space may stand around the slash.
+    pub fn parse(value: &'a [u8]) -> Option<Self> {
+        let end = memchr::memchr(b';', value).unwrap_or(value.len());
+        let (name, params) = value.split_at(end);
+        let slash = memchr::memchr(b'/', name)?;
+        let (kind, subtype) = (trim(&name[..slash]), trim(&name[slash + 1..]));
+        (!kind.is_empty() && !subtype.is_empty()).then_some(Self {
+            kind,
+            subtype,
+            params: Params::new(params),
+        })
+    }
+
+    /// Gives the type as spelled, such as `application`.
+    pub const fn kind(&self) -> &'a [u8] {
+        self.kind
+    }
+
+    /// Gives the subtype as spelled, such as `sdp`.
+    pub const fn subtype(&self) -> &'a [u8] {
+        self.subtype
+    }
+
+    /// Compares type and subtype, in any case.
+    pub fn is(&self, kind: &str, subtype: &str) -> bool {
+        self.kind.eq_ignore_ascii_case(kind.as_bytes())
+            && self.subtype.eq_ignore_ascii_case(subtype.as_bytes())
+    }
+
+    /// Finds a parameter by name, in any case.
+    pub fn param(&self, name: &str) -> Option<&'a [u8]> {
+        self.params.find(name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_type_is_read_with_its_parameters() {
+        let value = ContentType::parse(b"Multipart / Mixed ; boundary=\"a b\"").unwrap();
+        assert!(value.is("multipart", "mixed"));
+        assert_eq!(value.param("boundary"), Some(&b"a b"[..]));
+        assert!(ContentType::parse(b"sdp").is_none());
+        assert!(ContentType::parse(b"/sdp").is_none());
+    }
+}

@@ -1,0 +1,241 @@
+use super::text::is_space;
+use super::{HeaderName, SipError};
+
+/// Where the headers of one message stand: a slot for the first row of each known header, and the
+/// block itself for everything that is rare.
+#[derive(Clone, Debug)]
+pub(super) struct HeaderTable<'a> {
+    /// The message up to the empty line that ends its headers; offsets count from its start.
+    block: &'a [u8],
+    /// Where the first header line starts.
+    first_line: usize,
+    /// Start and end of the first row's value; 0 and 0 when absent, for no value starts there.
+    slots: [(u32, u32); HeaderName::COUNT],
+    /// One bit for each header that has more rows than the first.
+    repeated: u64,
+}
+
+const _: () = assert!(HeaderName::COUNT <= 64);
+
+impl<'a> HeaderTable<'a> {
+    /// Walks the header block of `message` once, from the line at `at`.
+    ///
+    /// Gives the table and where the body starts. The message must be shorter than 4 GiB.
+    pub(super) fn parse(message: &'a [u8], mut at: usize) -> Result<(Self, usize), SipError> {
+        let first_line = at;
+        let mut slots = [(0, 0); HeaderName::COUNT];
+        let mut repeated = 0;
+        loop {
+            match Row::next(message, at) {
+                Step::Row(row) => {
+                    if let Some(name) = HeaderName::recognise(row.name) {
+                        let slot = &mut slots[name as usize];
+                        if slot.0 == 0 {
+                            *slot = (row.start as u32, row.end as u32);
+                        } else {
+                            repeated |= 1 << name as u8;
+                        }
+                    }
+                    at = row.next;
+                }
+                Step::End { body } => {
+                    return Ok((
+                        Self {
+                            block: &message[..at],
+                            first_line,
+                            slots,
+                            repeated,
+                        },
+                        body,
+                    ));
+                }
+                Step::Damaged => return Err(SipError::BadHeaderLine { offset: at }),
+                Step::Cut => return Err(SipError::UnterminatedHeaders),
+            }
+        }
+    }
+
+    /// Gives the first row of a header, without white space around it.
+    pub(super) fn first(&self, name: HeaderName) -> Option<&'a [u8]> {
+        let (start, end) = self.slots[name as usize];
+        (start != 0).then(|| &self.block[start as usize..end as usize])
+    }
+
+    /// Tells where the first row of a header starts, in bytes from the start of the message.
+    pub(super) fn offset(&self, name: HeaderName) -> usize {
+        self.slots[name as usize].0 as usize
+    }
+
+    pub(super) const fn is_repeated(&self, name: HeaderName) -> bool {
+        self.repeated >> name as u8 & 1 == 1
+    }
+
+    /// Gives all rows of a header, in order.
+    pub(super) fn rows(&self, name: HeaderName) -> Rows<'a> {
+        let (block, at) = if self.is_repeated(name) {
+            let end = self.slots[name as usize].1 as usize;
+            (
+                self.block,
+                row_end(self.block, end).unwrap_or(self.block.len()),
+            )
+        } else {
+            (&[][..], 0)
+        };
+        Rows {
+            first: self.first(name),
+            name,
+            block,
+            at,
+        }
+    }
+
+    /// Gives all rows of a header by its name, known or not.
+    pub(super) fn named<'n>(&self, name: &'n str) -> NamedRows<'a, 'n> {
+        NamedRows(match HeaderName::recognise(name.as_bytes()) {
+            Some(known) => Named::Known(self.rows(known)),
+            None => Named::Other {
+                name,
+                block: self.block,
+                at: self.first_line,
+            },
+        })
+    }
+}
+
+/// The rows of one known header.
+#[derive(Clone, Debug)]
+pub(super) struct Rows<'a> {
+    first: Option<&'a [u8]>,
+    name: HeaderName,
+    block: &'a [u8],
+    at: usize,
+}
+
+impl<'a> Iterator for Rows<'a> {
+    type Item = &'a [u8];
+
+    fn next(&mut self) -> Option<&'a [u8]> {
+        if let Some(first) = self.first.take() {
+            return Some(first);
+        }
+        scan(self.block, &mut self.at, |name| {
+            HeaderName::recognise(name) == Some(self.name)
+        })
+    }
+}
+
+/// The rows of a header that was asked for by name, in order.
+#[derive(Clone, Debug)]
+pub struct NamedRows<'a, 'n>(Named<'a, 'n>);
+
+#[derive(Clone, Debug)]
+enum Named<'a, 'n> {
+    Known(Rows<'a>),
+    Other {
+        name: &'n str,
+        block: &'a [u8],
+        at: usize,
+    },
+}
+
+impl<'a> Iterator for NamedRows<'a, '_> {
+    type Item = &'a [u8];
+
+    fn next(&mut self) -> Option<&'a [u8]> {
+        match &mut self.0 {
+            Named::Known(rows) => rows.next(),
+            Named::Other { name, block, at } => scan(block, at, |other| {
+                other.eq_ignore_ascii_case(name.as_bytes())
+            }),
+        }
+    }
+}
+
+/// Finds the next row with a name that is wanted, and moves behind it.
+fn scan<'a>(block: &'a [u8], at: &mut usize, wanted: impl Fn(&[u8]) -> bool) -> Option<&'a [u8]> {
+    while let Step::Row(row) = Row::next(block, *at) {
+        *at = row.next;
+        if wanted(row.name) {
+            return Some(&block[row.start..row.end]);
+        }
+    }
+    None
+}
+
+/// One header row: a line and the lines folded into it (RFC 3261 §7.3.1).
+pub(super) struct Row<'a> {
+    pub(super) name: &'a [u8],
+    /// Where the value starts and ends, without white space around it.
+    pub(super) start: usize,
+    pub(super) end: usize,
+    /// Where the line after the row starts.
+    pub(super) next: usize,
+}
+
+pub(super) enum Step<'a> {
+    Row(Row<'a>),
+    /// The empty line.
+    End {
+        body: usize,
+    },
+    /// No name, or no colon.
+    Damaged,
+    /// The bytes end before the line does.
+    Cut,
+}
+
+impl<'a> Row<'a> {
+    /// Reads the row that starts at `at`.
+    pub(super) fn next(bytes: &'a [u8], at: usize) -> Step<'a> {
+        match bytes.get(at..) {
+            None | Some([]) => return Step::Cut,
+            Some([b'\r', b'\n', ..]) => return Step::End { body: at + 2 },
+            Some([b'\n', ..]) => return Step::End { body: at + 1 },
+            Some(_) => {}
+        }
+        let mut colon = at;
+        let name_end = loop {
+            match bytes.get(colon) {
+                Some(b':') => break colon,
+                Some(b'\n') => return Step::Damaged,
+                Some(_) => colon += 1,
+                None => return Step::Cut,
+            }
+        };
+        let mut name = &bytes[at..name_end];
+        // A blank before the colon is allowed; one before the name is a fold of nothing.
+        while let [rest @ .., b' ' | b'\t'] = name {
+            name = rest;
+        }
+        if name.is_empty() || is_space(name[0]) {
+            return Step::Damaged;
+        }
+        let Some(next) = row_end(bytes, colon + 1) else {
+            return Step::Cut;
+        };
+        let mut start = colon + 1;
+        let mut end = next - 1;
+        while start < end && is_space(bytes[start]) {
+            start += 1;
+        }
+        while start < end && is_space(bytes[end - 1]) {
+            end -= 1;
+        }
+        Step::Row(Row {
+            name,
+            start,
+            end,
+            next,
+        })
+    }
+}
+
+/// Finds where the row that reaches `at` ends: behind the first line end that no blank follows.
+fn row_end(bytes: &[u8], mut at: usize) -> Option<usize> {
+    loop {
+        at += memchr::memchr(b'\n', &bytes[at..])? + 1;
+        if !matches!(bytes.get(at), Some(b' ' | b'\t')) {
+            return Some(at);
+        }
+    }
+}

@@ -1,0 +1,149 @@
+use super::Malformed;
+use super::text::{is_space, quoted_end, skip_space, unquoted};
+
+/// The parameters of a header value: `;name=value;flag` (RFC 3261 §7.3.1).
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Params<'a>(&'a [u8]);
+
+/// One parameter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Param<'a> {
+    /// The name, as spelled; upper and lower case are the same.
+    pub name: &'a [u8],
+    /// The value without the quotes around it, escapes kept; `None` for a flag.
+    pub value: Option<&'a [u8]>,
+}
+
+impl<'a> Params<'a> {
+    /// Starts at the first `;`; what does not follow the grammar ends the list.
+    pub(super) const fn new(bytes: &'a [u8]) -> Self {
+        Self(bytes)
+    }
+
+    /// Walks the whole list and gives the value of `wanted`, if there is one that is not empty.
+    ///
+    /// # Errors
+    /// Says where an empty parameter, an open quote or anything but a parameter stands. One `;`
+    /// at the end is let pass, because several phones send it.
+    pub(super) fn check(bytes: &'a [u8], wanted: &[u8]) -> Result<Option<&'a [u8]>, Malformed> {
+        let mut at = 0;
+        let mut found = None;
+        while let Some((param, next)) = next_param(bytes, at)? {
+            if found.is_none() && param.name.eq_ignore_ascii_case(wanted) {
+                found = param.value.filter(|value| !value.is_empty());
+            }
+            at = next;
+        }
+        Ok(found)
+    }
+
+    /// Finds a parameter by name, in any case; a flag has the empty value. The first of two with
+    /// one name counts.
+    pub fn find(self, name: &str) -> Option<&'a [u8]> {
+        self.into_iter()
+            .find(|param| param.name.eq_ignore_ascii_case(name.as_bytes()))
+            .map(|param| param.value.unwrap_or_default())
+    }
+}
+
+impl<'a> IntoIterator for Params<'a> {
+    type Item = Param<'a>;
+    type IntoIter = ParamIter<'a>;
+
+    fn into_iter(self) -> ParamIter<'a> {
+        ParamIter {
+            bytes: self.0,
+            at: 0,
+        }
+    }
+}
+
+/// Walks the parameters of a value, in order.
+#[derive(Clone, Debug)]
+pub struct ParamIter<'a> {
+    bytes: &'a [u8],
+    at: usize,
+}
+
+impl<'a> Iterator for ParamIter<'a> {
+    type Item = Param<'a>;
+
+    fn next(&mut self) -> Option<Param<'a>> {
+        if let Ok(Some((param, next))) = next_param(self.bytes, self.at) {
+            self.at = next;
+            Some(param)
+        } else {
+            self.at = self.bytes.len();
+            None
+        }
+    }
+}
+
+/// Reads the parameter whose `;` is the next byte but white space, and where it ends.
+fn next_param(bytes: &[u8], at: usize) -> Result<Option<(Param<'_>, usize)>, Malformed> {
+    let at = skip_space(bytes, at);
+    match bytes.get(at) {
+        None => return Ok(None),
+        Some(b';') => {}
+        Some(_) => return Err(Malformed { at }),
+    }
+    let start = skip_space(bytes, at + 1);
+    if start == bytes.len() {
+        return Ok(None);
+    }
+    let end = token_end(bytes, start, true);
+    if start == end {
+        return Err(Malformed { at: start });
+    }
+    let name = &bytes[start..end];
+    let equals = skip_space(bytes, end);
+    if bytes.get(equals) != Some(&b'=') {
+        return Ok(Some((Param { name, value: None }, equals)));
+    }
+    let start = skip_space(bytes, equals + 1);
+    let end = match bytes.get(start) {
+        Some(b'"') => quoted_end(bytes, start).ok_or(Malformed { at: start })?,
+        _ => token_end(bytes, start, false),
+    };
+    Ok(Some((
+        Param {
+            name,
+            value: Some(unquoted(&bytes[start..end])),
+        },
+        end,
+    )))
+}
+
+/// Finds where a run of anything but separators and white space ends.
+fn token_end(bytes: &[u8], start: usize, stop_at_equals: bool) -> usize {
+    bytes[start..]
+        .iter()
+        .position(|&byte| {
+            is_space(byte) || matches!(byte, b';' | b',' | b'"') || (stop_at_equals && byte == b'=')
+        })
+        .map_or(bytes.len(), |length| start + length)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blanks_and_folds_around_separators_do_not_count() {
+        let params = Params::new(b" ;\r\n tag = 98a ; lr; text=\"a;b, \\\"c\"");
+        assert_eq!(params.find("TAG"), Some(&b"98a"[..]));
+        assert_eq!(params.find("lr"), Some(&b""[..]));
+        assert_eq!(params.find("text"), Some(&b"a;b, \\\"c"[..]));
+        assert_eq!(params.find("none"), None);
+    }
+
+    #[test]
+    fn empty_parameters_open_quotes_and_commas_are_damage() {
+        assert_eq!(Params::check(b";tag=a;", b"tag"), Ok(Some(&b"a"[..])));
+        assert_eq!(Params::check(b";;tag=a", b"tag"), Err(Malformed { at: 1 }));
+        assert_eq!(Params::check(b";tag=a,b", b"tag"), Err(Malformed { at: 6 }));
+        assert_eq!(Params::check(b";t=\"a", b"tag"), Err(Malformed { at: 3 }));
+        assert_eq!(Params::check(b";tag=a b", b"tag"), Err(Malformed { at: 7 }));
+        assert_eq!(Params::check(b"x", b"tag"), Err(Malformed { at: 0 }));
+    }
+}

@@ -1,0 +1,130 @@
+//! One SIP call: the INVITE transactions at each hop and the dialogs they created.
+
+use std::net::SocketAddr;
+
+use hookswitch_model::{Cause, LegId, Timestamp};
+
+/// All messages with one Call-ID and one From tag of the caller.
+pub(super) struct Call {
+    /// Tells apart the calls that use one Call-ID after the other.
+    pub(super) number: u64,
+    pub(super) caller_tag: Box<[u8]>,
+    pub(super) caller: LegId,
+    pub(super) hops: Vec<Hop>,
+    pub(super) dialogs: Vec<Dialog>,
+    /// The caller's leg has ended.
+    pub(super) over: bool,
+    pub(super) answered: bool,
+    pub(super) last_seen: Timestamp,
+}
+
+/// One INVITE transaction that creates dialogs (RFC 3261 §17), between two neighbours.
+pub(super) struct Hop {
+    /// The branch of its top Via; empty for a caller older than RFC 3261.
+    pub(super) branch: Box<[u8]>,
+    pub(super) src: SocketAddr,
+    pub(super) dst: SocketAddr,
+    pub(super) cseq: u32,
+    pub(super) request_uri: Box<[u8]>,
+    /// The leg to whoever is at `dst`.
+    pub(super) target: LegId,
+    /// The caller sent it, not a proxy.
+    pub(super) first: bool,
+    /// The far end was seen passing it on.
+    pub(super) relayed: bool,
+    pub(super) state: HopState,
+    /// What the CANCEL said, once one was seen.
+    pub(super) cancelled: Option<Cause>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum HopState {
+    Trying,
+    Ringing,
+    Answered,
+    Failed,
+}
+
+/// One dialog (RFC 3261 §12), named by the tag of the answering side.
+pub(super) struct Dialog {
+    pub(super) tag: Box<[u8]>,
+    pub(super) target: LegId,
+    pub(super) confirmed: bool,
+    pub(super) ended: bool,
+    /// By [`Side`].
+    pub(super) sides: [SideState; 2],
+    pub(super) pending: Option<Offer>,
+}
+
+/// Which end of a dialog sent a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Side {
+    Caller = 0,
+    Callee = 1,
+}
+
+impl Side {
+    pub(super) fn peer(self) -> Self {
+        match self {
+            Self::Caller => Self::Callee,
+            Self::Callee => Self::Caller,
+        }
+    }
+}
+
+/// What one end of a dialog has said.
+#[derive(Clone, Copy, Default)]
+pub(super) struct SideState {
+    /// The number of its last request.
+    pub(super) cseq: Option<u32>,
+    /// Its last session description.
+    pub(super) media: Option<MediaState>,
+    /// It put the call on hold.
+    pub(super) holds: bool,
+}
+
+/// What matters of a session description.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct MediaState {
+    /// The version in its origin line, which changes with every change (RFC 3264 §8).
+    pub(super) version: u64,
+    /// It stops the peer's media: sendonly, inactive or the address 0.0.0.0.
+    pub(super) stops: bool,
+}
+
+/// A change of the session that waits for its answer.
+#[derive(Clone, Copy)]
+pub(super) struct Offer {
+    pub(super) side: Side,
+    pub(super) cseq: u32,
+    /// What was offered; none when the offer is expected in the response (RFC 3261 §14.1).
+    pub(super) media: Option<MediaState>,
+    /// The response brought the offer, so the ACK brings the answer.
+    pub(super) offered_by_peer: Option<MediaState>,
+}
+
+impl Call {
+    /// The transaction that a request or response belongs to.
+    pub(super) fn hop(&self, branch: &[u8], cseq: u32, src: SocketAddr, dst: SocketAddr) -> Option<usize> {
+        self.hops.iter().position(|hop| {
+            hop.cseq == cseq && *hop.branch == *branch && (!branch.is_empty() || (hop.src == src && hop.dst == dst))
+        })
+    }
+
+    /// The dialog between these tags, and the side that has `from_tag`.
+    pub(super) fn dialog(&self, from_tag: &[u8], to_tag: &[u8]) -> Option<(usize, Side)> {
+        let (side, tag) = if *self.caller_tag == *from_tag {
+            (Side::Caller, to_tag)
+        } else if *self.caller_tag == *to_tag {
+            (Side::Callee, from_tag)
+        } else {
+            return None;
+        };
+        Some((self.dialogs.iter().position(|dialog| *dialog.tag == *tag)?, side))
+    }
+
+    /// Whether another dialog than this one is in use.
+    pub(super) fn talks_elsewhere(&self, but: usize) -> bool {
+        self.dialogs.iter().enumerate().any(|(index, dialog)| index != but && dialog.confirmed && !dialog.ended)
+    }
+}

@@ -1,0 +1,112 @@
+//! Who calls and who is called, read from a request.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use hookswitch_model::{Alias, Caller};
+
+use crate::capture::Captured;
+use crate::sip::{Message, NameAddr, Uri, lossy};
+
+/// The port of SIP when none is written (RFC 3261 §19.1.2).
+const SIP_PORT: u16 = 5060;
+
+/// Who calls: the identity that the network asserts, else what the phone says of itself.
+pub(super) fn caller(message: &Message<'_>) -> Caller {
+    let from = message.from();
+    let remote = message
+        .remote_party_ids()
+        .find(|id| id.party().is_none_or(|party| party.eq_ignore_ascii_case(b"calling")));
+    let asserted = message.asserted_identities().next().or(remote.map(|id| id.address));
+    let remote_hides =
+        remote.and_then(|id| id.privacy()).is_some_and(|privacy| !privacy.eq_ignore_ascii_case(b"off"));
+    let withheld = remote_hides
+        || message.privacy().is_some_and(|privacy| privacy.hides_identity())
+        || is_anonymous(&from);
+    let shown = [asserted, Some(from)];
+    Caller {
+        number: shown.iter().flatten().find_map(|id| number(&id.uri())),
+        name: shown.iter().flatten().find_map(NameAddr::display_name).map(|name| Arc::from(&*name)),
+        withheld,
+    }
+}
+
+/// The number or user of a URI; none for the anonymous one.
+pub(super) fn number(uri: &Uri<'_>) -> Option<Arc<str>> {
+    let user = uri.number()?;
+    let user = user.trim();
+    (!user.is_empty() && !user.eq_ignore_ascii_case("anonymous")).then(|| Arc::from(user))
+}
+
+fn is_anonymous(from: &NameAddr<'_>) -> bool {
+    let uri = from.uri();
+    uri.host().eq_ignore_ascii_case(b"anonymous.invalid")
+        || uri.user().is_some_and(|user| user.eq_ignore_ascii_case(b"anonymous"))
+}
+
+/// Who is called by a request that goes to `target`, when the call was made to `to`.
+///
+/// A Request-URI that a location service filled in may carry a user part that only the phone
+/// understands; then the To header names the person.
+pub(super) fn callee(target: &Uri<'_>, to: &Uri<'_>) -> Arc<str> {
+    let dialled = number(to);
+    match (number(target), dialled) {
+        (Some(target), Some(dialled)) if is_opaque(&target, &dialled) => dialled,
+        (Some(target), _) => target,
+        (None, Some(dialled)) => dialled,
+        (None, None) => Arc::from(&*lossy(target.host())),
+    }
+}
+
+/// Whether a user part is a contact's own, and not a number or a person's name.
+fn is_opaque(target: &str, dialled: &str) -> bool {
+    let is_number = |user: &str| user.chars().all(|c| c.is_ascii_digit() || matches!(c, '+' | '*' | '#'));
+    !is_number(target)
+        && (is_number(dialled)
+            || target.len() > dialled.len()
+                && target.get(..dialled.len()).is_some_and(|start| start.eq_ignore_ascii_case(dialled)))
+}
+
+/// The address that the sender of a request listens on, when it writes it as an IP address.
+pub(super) fn sent_by(message: &Message<'_>) -> Option<SocketAddr> {
+    let via = message.top_via();
+    let host = std::str::from_utf8(via.host()).ok()?;
+    let host: IpAddr = host.trim_start_matches('[').trim_end_matches(']').parse().ok()?;
+    Some(SocketAddr::new(host, via.port().unwrap_or(SIP_PORT)))
+}
+
+/// The names by which the legs of this call can be joined.
+pub(super) fn aliases(message: &Message<'_>, seen: &Captured<'_>) -> Vec<Alias> {
+    let mut aliases = vec![Alias::CallId(message.call_id().into())];
+    if let Some(id) = message.header("X-CID").filter(|id| !id.is_empty()) {
+        aliases.push(Alias::CallId(id.into()));
+    }
+    if let Some(id) = message.session_id().filter(|id| !crate::sip::SessionId::is_nil(id.local)) {
+        aliases.push(Alias::SessionId(id.local.to_ascii_lowercase().into()));
+    }
+    if let Some(id) = seen.correlation.filter(|id| !id.is_empty() && *id != message.call_id()) {
+        aliases.push(Alias::Correlation(id.into()));
+    }
+    aliases
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_contact_of_the_phones_own_making_does_not_hide_the_person() {
+        let uri = |text: &'static str| Uri::parse(text.as_bytes()).unwrap();
+        for (target, to, who) in [
+            ("sip:102@192.0.2.4:5062", "sip:102@pbx.example", "102"),
+            ("sip:k7f2q@192.0.2.4:5062", "sip:102@pbx.example", "102"),
+            ("sip:103@192.0.2.4", "sip:102@pbx.example", "103"),
+            ("sip:bo-17f@192.0.2.4", "sip:bo@pbx.example", "bo"),
+            ("sip:carol@192.0.2.4", "sip:bo@pbx.example", "carol"),
+            ("sip:192.0.2.4", "sip:bo@pbx.example", "bo"),
+            ("tel:+1-415-555-0123", "sip:x@pbx.example", "+14155550123"),
+        ] {
+            assert_eq!(&*callee(&uri(target), &uri(to)), who, "{target}");
+        }
+    }
+}

@@ -1,0 +1,730 @@
+//! From SIP messages to signals: what is new in a message about the legs of a call.
+//!
+//! Follows the INVITE transactions of each call hop by hop (RFC 3261 §17), so that a message that
+//! several proxies pass on counts where it arrives, and the dialogs they create (§12), so that only
+//! who takes part in a call can change it. Which calls belong together, and what parties and events
+//! follow, is not decided here.
+
+mod bindings;
+mod call;
+mod cause;
+mod identity;
+
+use std::collections::hash_map::RandomState;
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::hash::{BuildHasher, Hasher};
+use std::sync::Arc;
+use std::time::Duration;
+
+use hookswitch_model::{
+    AccountId, Cause, Direction, FarEnd, InputRef, LegCreated, LegId, Signal, SignalKind, SipData, Timestamp,
+};
+
+use self::bindings::Bindings;
+use self::call::{Call, Dialog, Hop, HopState, MediaState, Offer, Side, SideState};
+use crate::capture::Captured;
+use crate::sip::{Message, Method, Sdp, StartLine, Uri, lossy};
+
+/// How long a message may be repeated, and how long a finished call is remembered for that: 64
+/// times T1, after which no retransmission is sent (RFC 3261 §17).
+pub const REPEAT_MAX: Duration = Duration::from_secs(32);
+
+/// How often calls are looked at for signs of life.
+const CHECK_EVERY: Duration = Duration::from_secs(300);
+
+/// How long an unanswered call is followed without a message; longer than Timer C.
+const UNANSWERED_MAX: Duration = Duration::from_secs(300);
+
+/// How long an answered call is followed without a message.
+const ANSWERED_MAX: Duration = Duration::from_secs(25 * 3600);
+
+/// The most calls that are followed at once; further ones are counted and passed over.
+pub const CALLS_MAX: usize = 2_000_000;
+
+/// The most INVITE transactions of one call, over all hops and attempts.
+const HOPS_MAX: usize = 256;
+
+/// The most dialogs of one call (reliability F3).
+const DIALOGS_MAX: usize = 64;
+
+/// The most messages that are remembered to recognise retransmissions.
+const REMEMBERED_MAX: usize = 1_000_000;
+
+/// Where the messages went. `messages` is the sum of the others.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Messages that came in.
+    pub messages: u64,
+    /// Seen before: sent again, or captured twice.
+    pub retransmissions: u64,
+    /// Part of a call that is followed.
+    pub in_call: u64,
+    /// About no call: REGISTER, OPTIONS, SUBSCRIBE and the like.
+    pub no_call: u64,
+    /// In a call of which the beginning was not seen, or with tags, branch or CSeq that do not fit.
+    pub stray: u64,
+    /// Of calls that found a table full.
+    pub refused: u64,
+}
+
+/// Follows all calls of one source of SIP messages.
+pub struct Tracker {
+    account: AccountId,
+    source: u16,
+    calls: HashMap<Arc<[u8]>, Vec<Call>>,
+    followed: usize,
+    next_leg: u64,
+    next_call: u64,
+    bindings: Bindings,
+    repeats: Repeats,
+    /// Finished calls and when they are forgotten.
+    finished: VecDeque<(Timestamp, Arc<[u8]>, u64)>,
+    /// Open calls and when they are looked at.
+    checks: VecDeque<(Timestamp, Arc<[u8]>, u64)>,
+    counters: Counters,
+}
+
+/// One message and where it was seen.
+struct Seen<'m, 'a> {
+    message: &'m Message<'a>,
+    captured: &'m Captured<'a>,
+    input: InputRef,
+}
+
+impl Tracker {
+    /// Follows the calls of an account in the messages of the source with this number.
+    pub fn new(account: AccountId, source: u16) -> Self {
+        Self {
+            account,
+            source,
+            calls: HashMap::new(),
+            followed: 0,
+            next_leg: 0,
+            next_call: 0,
+            bindings: Bindings::default(),
+            repeats: Repeats::default(),
+            finished: VecDeque::new(),
+            checks: VecDeque::new(),
+            counters: Counters::default(),
+        }
+    }
+
+    /// Where the messages went.
+    pub fn counters(&self) -> Counters {
+        self.counters
+    }
+
+    /// Takes a message and appends the signals that it gives.
+    pub fn handle(&mut self, message: &Message<'_>, captured: &Captured<'_>, input: InputRef, out: &mut Vec<Signal>) {
+        self.counters.messages += 1;
+        self.forget(captured.time);
+        if self.repeats.seen(message, captured) {
+            self.counters.retransmissions += 1;
+            return;
+        }
+        let seen = Seen { message, captured, input };
+        let before = self.counters;
+        match message.start() {
+            StartLine::Request { method, uri } => match method {
+                Method::Invite if message.to_tag().is_none() => self.invite(&seen, &uri, out),
+                Method::Invite | Method::Update => self.change(&seen),
+                Method::Ack => self.ack(&seen, out),
+                Method::Cancel => self.cancel(&seen),
+                Method::Bye => self.bye(&seen, out),
+                Method::Prack | Method::Info | Method::Refer | Method::Notify => self.in_dialog(&seen),
+                _ => self.counters.no_call += 1,
+            },
+            StartLine::Response { status, .. } => match message.cseq().method {
+                Method::Invite => self.invite_response(&seen, status, out),
+                Method::Update => self.changed(&seen, status, out),
+                Method::Bye | Method::Cancel | Method::Prack | Method::Info | Method::Refer | Method::Notify => {
+                    self.in_dialog(&seen);
+                }
+                Method::Register => {
+                    if (200..300).contains(&status) {
+                        self.bindings.learn(message);
+                    }
+                    self.counters.no_call += 1;
+                }
+                _ => self.counters.no_call += 1,
+            },
+        }
+        debug_assert!(self.counters != before, "every message is counted");
+    }
+
+    /// An INVITE outside a dialog: a new call, the next hop of a call, or its caller's next try.
+    fn invite(&mut self, seen: &Seen<'_, '_>, uri: &Uri<'_>, out: &mut Vec<Signal>) {
+        let message = seen.message;
+        let Some(from_tag) = message.from_tag().or(Some(b"")) else { return };
+        let branch = message.top_via().unique_branch().unwrap_or_default();
+        let cseq = message.cseq().number;
+        let (src, dst) = (seen.captured.src, seen.captured.dst);
+        let Some((key, index)) = self.find(message.call_id(), |call| *call.caller_tag == *from_tag) else {
+            self.open(seen, uri, out);
+            return;
+        };
+        let call = call_at(&mut self.calls, &key, index);
+        if call.hop(branch, cseq, src, dst).is_some_and(|hop| call.hops[hop].dst == dst) {
+            self.counters.retransmissions += 1;
+            return;
+        }
+        // A proxy keeps the Via of the hop before it below its own (RFC 3261 §16.6).
+        let below = message.vias().skip(1).find_map(|via| {
+            let branch = via.unique_branch()?;
+            call.hops.iter().rposition(|hop| *hop.branch == *branch)
+        });
+        // One that hides it still sends from where the hop before arrived.
+        let parent = below.or_else(|| {
+            call.hops.iter().rposition(|hop| {
+                hop.cseq == cseq && hop.dst.ip() == src.ip() && hop.src != src && hop.state < HopState::Answered
+            })
+        });
+        if parent.is_none() && call.over {
+            if call.hops.iter().any(|hop| hop.cseq >= cseq) {
+                self.counters.stray += 1;
+                return;
+            }
+            self.open(seen, uri, out); // the Call-ID is used again
+            return;
+        }
+        if call.hops.len() >= HOPS_MAX {
+            self.counters.refused += 1;
+            return;
+        }
+        self.counters.in_call += 1;
+        call.last_seen = seen.captured.time;
+        let target = LegId::new(self.source, self.next_leg);
+        self.next_leg += 1;
+        let caller = call.caller;
+        let mut far_end = FarEnd::Unknown;
+        match parent {
+            Some(parent) => {
+                let parent = &mut call.hops[parent];
+                if *parent.request_uri != *uri.as_bytes() {
+                    // Who replaces the Request-URI has looked up where the target is (RFC 3261 §16.5).
+                    far_end = FarEnd::Endpoint;
+                }
+                if !parent.relayed {
+                    parent.relayed = true;
+                    out.push(signal(self.account, seen, parent.target, SignalKind::Relayed));
+                }
+            }
+            None => {
+                for hop in &mut call.hops {
+                    if hop.first && !hop.relayed && hop.state == HopState::Trying {
+                        // Nobody answered there, so the caller tries elsewhere.
+                        hop.relayed = true;
+                        out.push(signal(self.account, seen, hop.target, SignalKind::Relayed));
+                    }
+                }
+            }
+        }
+        call.hops.push(hop(seen, uri, target, parent.is_none()));
+        let created = self.created(seen, uri, Direction::Inbound, Some(caller), far_end);
+        out.push(signal(self.account, seen, target, SignalKind::Created(Box::new(created))));
+    }
+
+    fn open(&mut self, seen: &Seen<'_, '_>, uri: &Uri<'_>, out: &mut Vec<Signal>) {
+        if self.followed >= CALLS_MAX {
+            self.counters.refused += 1;
+            return;
+        }
+        self.counters.in_call += 1;
+        let caller = LegId::new(self.source, self.next_leg);
+        let target = LegId::new(self.source, self.next_leg + 1);
+        self.next_leg += 2;
+        let mut created = self.created(seen, uri, Direction::Outbound, None, FarEnd::Unknown);
+        created.aliases = identity::aliases(seen.message, seen.captured);
+        let offered = LegCreated {
+            direction: Direction::Inbound,
+            of: Some(caller),
+            aliases: Vec::new(),
+            ..created.clone()
+        };
+        out.push(signal(self.account, seen, caller, SignalKind::Created(Box::new(created))));
+        out.push(signal(self.account, seen, target, SignalKind::Created(Box::new(offered))));
+        let number = self.next_call;
+        self.next_call += 1;
+        let call = Call {
+            number,
+            caller_tag: seen.message.from_tag().unwrap_or_default().into(),
+            caller,
+            hops: vec![hop(seen, uri, target, true)],
+            dialogs: Vec::new(),
+            over: false,
+            answered: false,
+            last_seen: seen.captured.time,
+        };
+        let key = match self.calls.get_key_value(seen.message.call_id()) {
+            Some((key, _)) => key.clone(),
+            None => Arc::from(seen.message.call_id()),
+        };
+        self.checks.push_back((seen.captured.time + CHECK_EVERY, key.clone(), number));
+        self.calls.entry(key).or_default().push(call);
+        self.followed += 1;
+    }
+
+    fn created(
+        &self,
+        seen: &Seen<'_, '_>,
+        uri: &Uri<'_>,
+        direction: Direction,
+        of: Option<LegId>,
+        far_end: FarEnd,
+    ) -> LegCreated {
+        let message = seen.message;
+        let callee = self.bindings.owner(uri).unwrap_or_else(|| identity::callee(uri, &message.to().uri()));
+        LegCreated {
+            direction,
+            of,
+            caller: identity::caller(message),
+            callee,
+            src: Some(seen.captured.src),
+            dst: Some(seen.captured.dst),
+            sent_by: identity::sent_by(message),
+            agent: message.user_agent().map(|agent| Arc::from(&*lossy(agent))),
+            far_end,
+            aliases: Vec::new(),
+            sip: Some(SipData {
+                call_id: Arc::from(&*lossy(message.call_id())),
+                from_tag: Arc::from(&*lossy(message.from_tag().unwrap_or_default())),
+                to_tag: None,
+            }),
+            ring_out_role: None,
+        }
+    }
+
+    fn invite_response(&mut self, seen: &Seen<'_, '_>, status: u16, out: &mut Vec<Signal>) {
+        let message = seen.message;
+        let from_tag = message.from_tag().unwrap_or_default();
+        let branch = message.top_via().unique_branch().unwrap_or_default();
+        let cseq = message.cseq().number;
+        // A response goes back the way of its request.
+        let (src, dst) = (seen.captured.dst, seen.captured.src);
+        let initial = self.find(message.call_id(), |call| {
+            *call.caller_tag == *from_tag && call.hop(branch, cseq, src, dst).is_some()
+        });
+        let Some((key, index)) = initial else {
+            self.changed(seen, status, out);
+            return;
+        };
+        self.counters.in_call += 1;
+        let account = self.account;
+        let call = call_at(&mut self.calls, &key, index);
+        call.last_seen = seen.captured.time;
+        let Some(at) = call.hop(branch, cseq, src, dst) else { return };
+        let hop = &mut call.hops[at];
+        let (target, first, leaf) = (hop.target, hop.first, !hop.relayed);
+        let caller = call.caller;
+        let mut tell = |leg: LegId, kind: SignalKind| out.push(signal(account, seen, leg, kind));
+        // Only where phones and switch share an address is the product needed to tell them apart.
+        let agent = message.server().or(message.user_agent());
+        if let Some(agent) = agent.filter(|_| first && src.ip() == dst.ip() && hop.state == HopState::Trying) {
+            tell(target, SignalKind::ServedBy(Arc::from(&*lossy(agent))));
+        }
+        let to_tag = message.to_tag().filter(|tag| !tag.is_empty());
+        if let (Some(tag), 101..=299) = (to_tag, status) {
+            let known = call.dialogs.iter().any(|dialog| *dialog.tag == *tag);
+            if !known && call.dialogs.len() < DIALOGS_MAX {
+                call.dialogs.push(Dialog {
+                    tag: tag.into(),
+                    target,
+                    confirmed: false,
+                    ended: false,
+                    sides: [SideState { cseq: Some(cseq), ..SideState::default() }, SideState::default()],
+                    pending: None,
+                });
+            }
+        }
+        let hop = &mut call.hops[at];
+        let shown = || to_tag.map(|tag| Arc::from(&*lossy(tag)));
+        match status {
+            180 | 183 if hop.state <= HopState::Ringing => {
+                hop.state = HopState::Ringing;
+                if leaf {
+                    tell(target, SignalKind::Ringing { to_tag: shown() });
+                }
+                if first {
+                    tell(caller, SignalKind::Ringing { to_tag: shown() });
+                }
+            }
+            200..=299 => {
+                hop.state = HopState::Answered;
+                call.answered |= first;
+                if let Some(dialog) = to_tag
+                    .and_then(|tag| call.dialogs.iter_mut().find(|dialog| *dialog.tag == *tag))
+                {
+                    dialog.confirmed = true;
+                    if let Some(sdp) = message.sdp() {
+                        dialog.sides[Side::Callee as usize].media = Some(media_state(&sdp));
+                    }
+                }
+                if leaf {
+                    tell(target, SignalKind::Answered { to_tag: shown() });
+                }
+                if first {
+                    tell(caller, SignalKind::Answered { to_tag: shown() });
+                    if let Some(timer) = message.session_expires() {
+                        let within = Duration::from_secs(u64::from(timer.seconds)) * 3 / 2;
+                        tell(caller, SignalKind::Alive { within });
+                    }
+                }
+            }
+            300..=699 if hop.state < HopState::Answered => {
+                hop.state = HopState::Failed;
+                let again = matches!(status, 401 | 407 | 422) && hop.cancelled.is_none();
+                let redirected = status < 400;
+                let cause = if status == 487 {
+                    hop.cancelled.unwrap_or(Cause::Withdrawn)
+                } else {
+                    cause::of_response(status, message)
+                };
+                if leaf {
+                    let kind = match status {
+                        401 | 407 if again => SignalKind::Challenged,
+                        422 if again => SignalKind::Relayed,
+                        _ => SignalKind::Ended(cause),
+                    };
+                    tell(target, kind);
+                }
+                if first && (again || redirected) {
+                    tell(caller, SignalKind::TriedAgain);
+                } else if first {
+                    let cause = if status == 487 && hop.cancelled.is_some() { Cause::Cancelled } else { cause };
+                    tell(caller, SignalKind::Ended(cause));
+                    finish(&mut self.finished, &key, call, seen.captured.time);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn cancel(&mut self, seen: &Seen<'_, '_>) {
+        let message = seen.message;
+        let from_tag = message.from_tag().unwrap_or_default();
+        let branch = message.top_via().unique_branch().unwrap_or_default();
+        let cseq = message.cseq().number;
+        let (src, dst) = (seen.captured.src, seen.captured.dst);
+        let found = self.find(message.call_id(), |call| {
+            *call.caller_tag == *from_tag && call.hop(branch, cseq, src, dst).is_some()
+        });
+        let Some((key, index)) = found else {
+            self.counters.stray += 1;
+            return;
+        };
+        self.counters.in_call += 1;
+        let call = call_at(&mut self.calls, &key, index);
+        call.last_seen = seen.captured.time;
+        if let Some(hop) = call.hop(branch, cseq, src, dst) {
+            // It takes effect with the 487: the answer may be on its way (RFC 3261 §9.1).
+            call.hops[hop].cancelled.get_or_insert(cause::of_cancel(message));
+        }
+    }
+
+    fn bye(&mut self, seen: &Seen<'_, '_>, out: &mut Vec<Signal>) {
+        let Some((key, index, at, side)) = self.find_dialog(seen.message) else {
+            self.counters.stray += 1;
+            return;
+        };
+        let account = self.account;
+        let call = call_at(&mut self.calls, &key, index);
+        let cseq = seen.message.cseq().number;
+        let dialog = &mut call.dialogs[at];
+        let state = &mut dialog.sides[side as usize];
+        if state.cseq.is_some_and(|last| cseq < last) {
+            self.counters.stray += 1;
+            return;
+        }
+        self.counters.in_call += 1;
+        state.cseq = Some(cseq);
+        if dialog.ended {
+            return;
+        }
+        dialog.ended = true;
+        let (target, confirmed) = (dialog.target, dialog.confirmed);
+        call.last_seen = seen.captured.time;
+        let last = !call.talks_elsewhere(at);
+        let caller = call.caller;
+        let mut tell = |leg: LegId, cause: Cause| out.push(signal(account, seen, leg, SignalKind::Ended(cause)));
+        if !confirmed {
+            // The caller may leave an early dialog with a BYE (RFC 3261 §15).
+            tell(target, Cause::Withdrawn);
+            if last {
+                tell(caller, Cause::Cancelled);
+            }
+        } else if side == Side::Callee {
+            tell(target, Cause::HungUp);
+            if last {
+                tell(caller, Cause::HungUp);
+            }
+        } else {
+            if last {
+                tell(caller, Cause::HungUp);
+            }
+            tell(target, Cause::HungUp);
+        }
+        if last {
+            finish(&mut self.finished, &key, call, seen.captured.time);
+        }
+    }
+
+    /// A re-INVITE or UPDATE: the session may change.
+    fn change(&mut self, seen: &Seen<'_, '_>) {
+        let Some((key, index, at, side)) = self.find_dialog(seen.message) else {
+            self.counters.stray += 1;
+            return;
+        };
+        let call = call_at(&mut self.calls, &key, index);
+        let cseq = seen.message.cseq().number;
+        let dialog = &mut call.dialogs[at];
+        let state = &mut dialog.sides[side as usize];
+        self.counters.in_call += 1;
+        if state.cseq.is_some_and(|last| cseq <= last) {
+            return; // the next hop of a request that was seen, or an old one
+        }
+        state.cseq = Some(cseq);
+        call.last_seen = seen.captured.time;
+        let sdp = seen.message.sdp();
+        let late = seen.message.cseq().method == Method::Invite;
+        if sdp.is_some() || late {
+            let media = sdp.as_ref().map(media_state);
+            dialog.pending = Some(Offer { side, cseq, media, offered_by_peer: None });
+        }
+    }
+
+    /// A response inside a dialog.
+    fn changed(&mut self, seen: &Seen<'_, '_>, status: u16, out: &mut Vec<Signal>) {
+        let Some((key, index, at, side)) = self.find_dialog(seen.message) else {
+            self.counters.stray += 1;
+            return;
+        };
+        self.counters.in_call += 1;
+        let account = self.account;
+        let call = call_at(&mut self.calls, &key, index);
+        call.last_seen = seen.captured.time;
+        let caller = call.caller;
+        let dialog = &mut call.dialogs[at];
+        let cseq = seen.message.cseq().number;
+        let Some(offer) = dialog.pending.filter(|offer| offer.side == side && offer.cseq == cseq) else { return };
+        if status < 200 {
+            return;
+        }
+        dialog.pending = None;
+        if status >= 300 || dialog.ended {
+            return;
+        }
+        let answer = seen.message.sdp().as_ref().map(media_state);
+        match (offer.media, answer) {
+            (Some(offered), answer) => {
+                apply(account, seen, caller, dialog, side, offered, out);
+                if answer.is_some() {
+                    dialog.sides[side.peer() as usize].media = answer;
+                }
+            }
+            (None, Some(offered)) => {
+                apply(account, seen, caller, dialog, side.peer(), offered, out);
+                dialog.pending = Some(Offer { offered_by_peer: Some(offered), ..offer });
+            }
+            (None, None) => {}
+        }
+        if let Some(timer) = seen.message.session_expires() {
+            let within = Duration::from_secs(u64::from(timer.seconds)) * 3 / 2;
+            out.push(signal(account, seen, caller, SignalKind::Alive { within }));
+        }
+    }
+
+    /// An ACK: it may carry the answer to an offer in the response.
+    fn ack(&mut self, seen: &Seen<'_, '_>, out: &mut Vec<Signal>) {
+        let Some((key, index, at, side)) = self.find_dialog(seen.message) else {
+            // The ACK of a refusal has a tag that makes no dialog.
+            self.in_dialog(seen);
+            return;
+        };
+        self.counters.in_call += 1;
+        let account = self.account;
+        let call = call_at(&mut self.calls, &key, index);
+        let caller = call.caller;
+        let dialog = &mut call.dialogs[at];
+        let cseq = seen.message.cseq().number;
+        let Some(offer) = dialog.pending.filter(|offer| offer.side == side && offer.cseq == cseq) else { return };
+        dialog.pending = None;
+        let answer = seen.message.sdp().as_ref().map(media_state);
+        if let (Some(offered), Some(answer)) = (offer.offered_by_peer, answer) {
+            if offered.stops {
+                dialog.sides[side as usize].media = Some(answer); // it only agrees
+            } else {
+                apply(account, seen, caller, dialog, side, answer, out);
+            }
+        }
+    }
+
+    /// A message that is part of a call and changes nothing.
+    fn in_dialog(&mut self, seen: &Seen<'_, '_>) {
+        if self.calls.contains_key(seen.message.call_id()) {
+            self.counters.in_call += 1;
+        } else if matches!(seen.message.cseq().method, Method::Notify | Method::Refer | Method::Info) {
+            self.counters.no_call += 1;
+        } else {
+            self.counters.stray += 1;
+        }
+    }
+
+    fn find(&self, call_id: &[u8], fits: impl Fn(&Call) -> bool) -> Option<(Arc<[u8]>, usize)> {
+        let (key, calls) = self.calls.get_key_value(call_id)?;
+        Some((key.clone(), calls.iter().rposition(fits)?))
+    }
+
+    fn find_dialog(&self, message: &Message<'_>) -> Option<(Arc<[u8]>, usize, usize, Side)> {
+        let (from, to) = (message.from_tag()?, message.to_tag()?);
+        let (key, index) = self.find(message.call_id(), |call| call.dialog(from, to).is_some())?;
+        let (dialog, side) = self.calls[&key][index].dialog(from, to)?;
+        Some((key, index, dialog, side))
+    }
+
+    /// Forgets finished calls, and open ones of which nothing was heard for too long.
+    fn forget(&mut self, now: Timestamp) {
+        self.repeats.forget(now);
+        while self.finished.front().is_some_and(|(at, ..)| *at <= now) {
+            if let Some((_, key, number)) = self.finished.pop_front() {
+                self.remove(&key, number);
+            }
+        }
+        while self.checks.front().is_some_and(|(at, ..)| *at <= now) {
+            let Some((_, key, number)) = self.checks.pop_front() else { break };
+            let found = self.calls.get(&key).and_then(|calls| calls.iter().find(|call| call.number == number));
+            let Some(call) = found else { continue };
+            let silent_max = if call.answered { ANSWERED_MAX } else { UNANSWERED_MAX };
+            if call.last_seen + silent_max <= now {
+                self.remove(&key, number);
+            } else {
+                self.checks.push_back((now + CHECK_EVERY, key, number));
+            }
+        }
+    }
+
+    fn remove(&mut self, key: &Arc<[u8]>, number: u64) {
+        if let Some(calls) = self.calls.get_mut(key) {
+            let before = calls.len();
+            calls.retain(|call| call.number != number);
+            self.followed -= before - calls.len();
+            if calls.is_empty() {
+                self.calls.remove(key);
+            }
+        }
+    }
+}
+
+/// Recognises messages that were seen before.
+#[derive(Default)]
+struct Repeats {
+    hasher: RandomState,
+    known: HashSet<u64>,
+    order: VecDeque<(Timestamp, u64)>,
+}
+
+impl Repeats {
+    /// Whether a message with the same start line, identifiers and way was seen before.
+    fn seen(&mut self, message: &Message<'_>, captured: &Captured<'_>) -> bool {
+        let mut hasher = self.hasher.build_hasher();
+        for part in [
+            message.start_line(),
+            message.call_id(),
+            message.from_tag().unwrap_or_default(),
+            message.to_tag().unwrap_or_default(),
+            message.top_via().branch().unwrap_or_default(),
+            message.cseq().method.as_bytes(),
+        ] {
+            hasher.write(part);
+            hasher.write_u8(0xff);
+        }
+        hasher.write_u32(message.cseq().number);
+        for address in [captured.src, captured.dst] {
+            match address.ip() {
+                std::net::IpAddr::V4(ip) => hasher.write(&ip.octets()),
+                std::net::IpAddr::V6(ip) => hasher.write(&ip.octets()),
+            }
+            hasher.write_u16(address.port());
+        }
+        let print = hasher.finish();
+        if !self.known.insert(print) {
+            return true;
+        }
+        self.order.push_back((captured.time, print));
+        if self.order.len() > REMEMBERED_MAX
+            && let Some((_, oldest)) = self.order.pop_front()
+        {
+            self.known.remove(&oldest);
+        }
+        false
+    }
+
+    fn forget(&mut self, now: Timestamp) {
+        while self.order.front().is_some_and(|&(at, _)| at + REPEAT_MAX <= now) {
+            if let Some((_, print)) = self.order.pop_front() {
+                self.known.remove(&print);
+            }
+        }
+    }
+}
+
+fn call_at<'a>(calls: &'a mut HashMap<Arc<[u8]>, Vec<Call>>, key: &Arc<[u8]>, index: usize) -> &'a mut Call {
+    let calls = calls.get_mut(key).expect("the call was found under this key");
+    &mut calls[index]
+}
+
+fn finish(finished: &mut VecDeque<(Timestamp, Arc<[u8]>, u64)>, key: &Arc<[u8]>, call: &mut Call, now: Timestamp) {
+    if !call.over {
+        call.over = true;
+        finished.push_back((now + REPEAT_MAX, key.clone(), call.number));
+    }
+}
+
+fn hop(seen: &Seen<'_, '_>, uri: &Uri<'_>, target: LegId, first: bool) -> Hop {
+    Hop {
+        branch: seen.message.top_via().unique_branch().unwrap_or_default().into(),
+        src: seen.captured.src,
+        dst: seen.captured.dst,
+        cseq: seen.message.cseq().number,
+        request_uri: uri.as_bytes().into(),
+        target,
+        first,
+        relayed: false,
+        state: HopState::Trying,
+        cancelled: None,
+    }
+}
+
+fn signal(account: AccountId, seen: &Seen<'_, '_>, leg: LegId, kind: SignalKind) -> Signal {
+    Signal { at: seen.captured.time, account, leg, input: seen.input, kind }
+}
+
+fn media_state(sdp: &Sdp<'_>) -> MediaState {
+    let origin = sdp.origin();
+    let version = origin.map_or(0, |origin| {
+        origin.version.iter().fold(0u64, |sum, &byte| sum.wrapping_mul(31).wrapping_add(u64::from(byte)))
+    });
+    MediaState { version, stops: sdp.is_held_by_offerer() }
+}
+
+/// Applies an offer that was accepted: its side may have put the call on hold, or taken it off.
+fn apply(
+    account: AccountId,
+    seen: &Seen<'_, '_>,
+    caller: LegId,
+    dialog: &mut Dialog,
+    side: Side,
+    offered: MediaState,
+    out: &mut Vec<Signal>,
+) {
+    let state = &mut dialog.sides[side as usize];
+    // The same description again is a refresh of the session, not a change (RFC 4028 §7.4).
+    let refresh = state.media == Some(offered);
+    state.media = Some(offered);
+    if refresh || state.holds == offered.stops {
+        return;
+    }
+    state.holds = offered.stops;
+    let leg = if side == Side::Caller { caller } else { dialog.target };
+    let kind = if offered.stops { SignalKind::Held } else { SignalKind::Resumed };
+    out.push(signal(account, seen, leg, kind));
+}
