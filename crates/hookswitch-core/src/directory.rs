@@ -84,9 +84,17 @@ mod tests {
         for inside in ["101", "7", "123456", "alice", "bob.smith", "line-7", "Ann", "0"] {
             assert!(is_extension(inside), "{inside}");
         }
-        for outside in
-            ["+14155550123", "14155550123", "4155550", "anonymous", "Anonymous", "", "*72", "#31#101", "(415) 555"]
-        {
+        for outside in [
+            "+14155550123",
+            "14155550123",
+            "4155550",
+            "anonymous",
+            "Anonymous",
+            "",
+            "*72",
+            "#31#101",
+            "(415) 555",
+        ] {
             assert!(!is_extension(outside), "{outside}");
         }
     }

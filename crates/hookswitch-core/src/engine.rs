@@ -4,8 +4,8 @@ use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
 use hookswitch_model::{
-    AccountId, Cause, Direction, Event, LegCreated, LegId, Origin, RingOutRole, Rule, SessionFacts, SessionId, Signal,
-    SignalKind, TelephonySessionId, Timestamp,
+    AccountId, Cause, Direction, Event, LegCreated, LegId, Origin, RingOutRole, Rule, SessionFacts,
+    SessionId, Signal, SignalKind, TelephonySessionId, Timestamp,
 };
 
 use crate::directory::Directory;
@@ -220,11 +220,17 @@ impl Engine {
 
     /// Ends the oldest unanswered call to make room; false if all calls are answered.
     fn shed(&mut self, at: Timestamp) -> bool {
-        let oldest = self.sessions.iter().filter(|(_, session)| !session.has_answered()).map(|(&key, _)| key).min();
+        let oldest =
+            self.sessions.iter().filter(|(_, session)| !session.has_answered()).map(|(&key, _)| key).min();
         let Some(key) = oldest else { return false };
         if let Some(session) = self.sessions.get_mut(&key) {
             let context = context(&self.directory, self.policy);
-            session.end_all(Cause::Named(hookswitch_model::Reason::CallDropped), at, Rule::TableFull, &context);
+            session.end_all(
+                Cause::Named(hookswitch_model::Reason::CallDropped),
+                at,
+                Rule::TableFull,
+                &context,
+            );
             session.decide_all(&context);
         }
         self.settle(key);
@@ -233,7 +239,8 @@ impl Engine {
 
     fn apply(&mut self, signal: &Signal) -> Option<SessionKey> {
         let context = context(&self.directory, self.policy);
-        let found = self.legs.get(&signal.leg).copied().and_then(|key| Some((key, self.sessions.get_mut(&key)?)));
+        let found =
+            self.legs.get(&signal.leg).copied().and_then(|key| Some((key, self.sessions.get_mut(&key)?)));
         let found = found.and_then(|(key, session)| Some((key, session.leg(signal.leg)?, session)));
         let Some((key, index, session)) = found else {
             self.counters.without_leg += 1;

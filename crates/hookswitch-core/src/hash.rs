@@ -12,7 +12,8 @@ impl IdHash {
     pub(crate) fn new(purpose: &str) -> Self {
         // Fixed keys: ids must be the same on every machine. Tables that an attacker could fill
         // are keyed by other, random hashers.
-        Self(SipHasher13::new_with_keys(0x686f_6f6b_7377_6974, 0x6368_2d69_6473_2d31)).part(purpose.as_bytes())
+        Self(SipHasher13::new_with_keys(0x686f_6f6b_7377_6974, 0x6368_2d69_6473_2d31))
+            .part(purpose.as_bytes())
     }
 
     /// Adds a part.

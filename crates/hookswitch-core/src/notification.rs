@@ -28,7 +28,8 @@ pub struct Subscriber {
 impl Subscriber {
     /// The subscription of a replay: its id derives from the filters, in their order.
     pub fn of_replay(filters: &[String], owner: ExtensionId) -> Self {
-        let hash = filters.iter().fold(IdHash::new("subscription"), |hash, filter| hash.part(filter.as_bytes()));
+        let hash =
+            filters.iter().fold(IdHash::new("subscription"), |hash, filter| hash.part(filter.as_bytes()));
         Self {
             subscription: SubscriptionId::from_bits(hash.u128()),
             owner,
@@ -98,7 +99,9 @@ impl Text {
         }
         put(&|out| {
             if party.status.mobile_pickup {
-                let hash = IdHash::new("pickup").part(&session.id.as_u128().to_be_bytes()).number(party.id.number.into());
+                let hash = IdHash::new("pickup")
+                    .part(&session.id.as_u128().to_be_bytes())
+                    .number(party.id.number.into());
                 write!(out, "{}", 10_000_000_000_000 + hash.u64() % 90_000_000_000_000)?;
             }
             Ok(())

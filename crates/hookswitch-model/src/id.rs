@@ -196,10 +196,7 @@ mod tests {
         let session = TelephonySessionId::new(0x0011_2233_4455_6677_8899_aabb_ccdd_eeff);
         assert_eq!(session.to_string(), "s-00112233445566778899aabbccddeeff");
         assert_eq!(session.party(2).to_string(), "p-00112233445566778899aabbccddeeff-2");
-        assert_eq!(
-            SubscriptionId::from_bits(u128::MAX).to_string(),
-            "ffffffff-ffff-4fff-bfff-ffffffffffff"
-        );
+        assert_eq!(SubscriptionId::from_bits(u128::MAX).to_string(), "ffffffff-ffff-4fff-bfff-ffffffffffff");
         assert_eq!(SubscriptionId::from_bits(0).to_string(), "00000000-0000-4000-8000-000000000000");
         assert_eq!("310001016".parse::<AccountId>().unwrap().suffix(), 16);
     }

@@ -12,12 +12,12 @@ pub mod time;
 
 pub use event::{Causes, Event, Rule, SessionFacts};
 pub use id::{
-    AccountId, DeviceId, ExtensionId, InputRef, LegId, NotificationId, PartyId, RecordingId,
-    SessionId, SubscriptionId, TelephonySessionId,
+    AccountId, DeviceId, ExtensionId, InputRef, LegId, NotificationId, PartyId, RecordingId, SessionId,
+    SubscriptionId, TelephonySessionId,
 };
 pub use party::{
-    ConferenceRole, Direction, Endpoint, Origin, Party, Peer, Reason, Recording, RingOutRole,
-    SipData, Status, StatusCode,
+    ConferenceRole, Direction, Endpoint, Origin, Party, Peer, Reason, Recording, RingOutRole, SipData,
+    Status, StatusCode,
 };
 pub use signal::{Alias, Caller, Cause, FarEnd, LegCreated, Signal, SignalKind};
 pub use time::{Iso, Timestamp};

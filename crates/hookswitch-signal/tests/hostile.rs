@@ -52,50 +52,22 @@ fn touch(message: &Message<'_>) -> usize {
     sum += message.vias().map(|via| touch_via(&via)).sum::<usize>() + message.via_count();
     sum += touch_via(&message.top_via());
     sum += message.max_forwards().unwrap_or_default() as usize;
-    sum += message
-        .contacts()
-        .map(|contact| touch_address(&contact))
-        .sum::<usize>();
+    sum += message.contacts().map(|contact| touch_address(&contact)).sum::<usize>();
     sum += usize::from(message.contact_is_star()) + usize::from(message.contact().is_some());
-    sum += message
-        .reasons()
-        .map(|reason| touch_reason(&reason))
-        .sum::<usize>();
-    sum += [message.replaces(), message.join(), message.target_dialog()]
-        .iter()
-        .flatten()
-        .count();
-    sum += message
-        .refer_to()
-        .map_or(0, |address| touch_address(&address));
-    sum += message
-        .refer_to_replaces()
-        .map_or(0, |dialog| dialog.dialog().call_id.len());
-    sum += message
-        .referred_by()
-        .map_or(0, |address| touch_address(&address));
-    sum += message
-        .asserted_identities()
-        .map(|id| touch_address(&id))
-        .sum::<usize>();
-    sum += message
-        .preferred_identity()
-        .map_or(0, |id| touch_address(&id));
+    sum += message.reasons().map(|reason| touch_reason(&reason)).sum::<usize>();
+    sum += [message.replaces(), message.join(), message.target_dialog()].iter().flatten().count();
+    sum += message.refer_to().map_or(0, |address| touch_address(&address));
+    sum += message.refer_to_replaces().map_or(0, |dialog| dialog.dialog().call_id.len());
+    sum += message.referred_by().map_or(0, |address| touch_address(&address));
+    sum += message.asserted_identities().map(|id| touch_address(&id)).sum::<usize>();
+    sum += message.preferred_identity().map_or(0, |id| touch_address(&id));
     for id in message.remote_party_ids() {
         sum += id.party().map_or(0, <[u8]>::len) + id.privacy().map_or(0, <[u8]>::len);
         sum += usize::from(id.is_screened());
     }
-    sum += message
-        .remote_party_id()
-        .map_or(0, |id| touch_address(&id.address));
-    sum += message
-        .privacy()
-        .map_or(0, |privacy| usize::from(privacy.hides_identity()));
-    sum += message
-        .diversions()
-        .filter_map(|diversion| diversion.reason())
-        .map(<[u8]>::len)
-        .sum::<usize>();
+    sum += message.remote_party_id().map_or(0, |id| touch_address(&id.address));
+    sum += message.privacy().map_or(0, |privacy| usize::from(privacy.hides_identity()));
+    sum += message.diversions().filter_map(|diversion| diversion.reason()).map(<[u8]>::len).sum::<usize>();
     for step in message.history_info() {
         sum += touch_address(&step.address) + step.index().map_or(0, <[u8]>::len);
         sum += usize::from(step.cause().unwrap_or_default());
@@ -103,28 +75,18 @@ fn touch(message: &Message<'_>) -> usize {
             .reason()
             .and_then(|reason| Reason::parse(&reason).map(|reason| touch_reason(&reason)))
             .unwrap_or_default();
-        sum += step
-            .privacy()
-            .map_or(0, |privacy| Privacy::new(&privacy).tokens().count());
+        sum += step.privacy().map_or(0, |privacy| Privacy::new(&privacy).tokens().count());
     }
     sum += message.session_id().map_or(0, |id| id.local.len());
-    sum += message
-        .user_to_user()
-        .map_or(0, |data| data.data().len() + data.encoding().len());
-    sum += message.event().map_or(0, |event| {
-        event.package().len() + event.id().map_or(0, <[u8]>::len)
-    });
+    sum += message.user_to_user().map_or(0, |data| data.data().len() + data.encoding().len());
+    sum += message.event().map_or(0, |event| event.package().len() + event.id().map_or(0, <[u8]>::len));
     if let Some(state) = message.subscription_state() {
         sum += state.state().len() + state.reason().map_or(0, <[u8]>::len);
         sum += state.expires().unwrap_or_default() as usize;
     }
-    sum += message
-        .session_expires()
-        .map_or(0, |session| session.seconds as usize);
+    sum += message.session_expires().map_or(0, |session| session.seconds as usize);
     sum += message.expires().unwrap_or_default() as usize;
-    sum += message
-        .content_type()
-        .map_or(0, |kind| kind.subtype().len());
+    sum += message.content_type().map_or(0, |kind| kind.subtype().len());
     sum += message.user_agent().map_or(0, <[u8]>::len) + message.server().map_or(0, <[u8]>::len);
     sum += message.headers("x-cid").count() + message.headers("Via").count();
     sum += message.header("Warning").map_or(0, <[u8]>::len);
@@ -133,13 +95,10 @@ fn touch(message: &Message<'_>) -> usize {
         for media in sdp.media() {
             sum += usize::from(media.port()) + media.formats().count() + media.proto().len();
             sum += usize::from(media.is_held_by_offerer()) + usize::from(media.is_t38());
-            sum += media
-                .connection()
-                .map_or(0, |connection| connection.address.len());
+            sum += media.connection().map_or(0, |connection| connection.address.len());
         }
         sum += usize::from(sdp.is_held_by_offerer()) + usize::from(sdp.is_t38());
-        sum += sdp.origin().map_or(0, |origin| origin.version.len())
-            + usize::from(sdp.direction().is_some());
+        sum += sdp.origin().map_or(0, |origin| origin.version.len()) + usize::from(sdp.direction().is_some());
         sum += sdp.attribute("group").map_or(0, <[u8]>::len);
     }
     sum + format!("{message:?}").len()
@@ -213,12 +172,8 @@ impl Change {
 
 fn change() -> impl Strategy<Value = Change> {
     let at = any::<prop::sample::Index>;
-    let byte = || {
-        prop_oneof![
-            any::<u8>(),
-            prop::sample::select(b" \t\r\n\"\\<>;,:=?@[]%/*-.m9\0\xff".to_vec())
-        ]
-    };
+    let byte =
+        || prop_oneof![any::<u8>(), prop::sample::select(b" \t\r\n\"\\<>;,:=?@[]%/*-.m9\0\xff".to_vec())];
     prop_oneof![
         4 => (at(), byte()).prop_map(|(at, byte)| Change::Put(at, byte)),
         4 => (at(), byte()).prop_map(|(at, byte)| Change::Insert(at, byte)),
@@ -310,31 +265,17 @@ fn floods(bytes: usize) -> Vec<(&'static str, Vec<u8>)> {
     const HEAD: &str = "INVITE sip:b@x SIP/2.0\r\nVia: SIP/2.0/UDP h;branch=z9hG4bK1\r\nFrom: <sip:a@x>;tag=1\r\n\
         To: <sip:b@x>\r\nCall-ID: flood\r\nCSeq: 1 INVITE\r\n";
     let rows = |start: &str, unit: &str, end: &str| {
-        format!(
-            "{HEAD}{start}{}{end}\r\n\r\n",
-            unit.repeat(bytes / unit.len())
-        )
-        .into_bytes()
+        format!("{HEAD}{start}{}{end}\r\n\r\n", unit.repeat(bytes / unit.len())).into_bytes()
     };
     let body = |head: &str, unit: &str, end: &str| {
-        format!(
-            "{HEAD}{head}\r\n\r\n{}{end}",
-            unit.repeat(bytes / unit.len())
-        )
-        .into_bytes()
+        format!("{HEAD}{head}\r\n\r\n{}{end}", unit.repeat(bytes / unit.len())).into_bytes()
     };
     vec![
         ("folds", rows("X: a", "\r\n ", "a")),
-        (
-            "folds in a name",
-            rows("Contact: \"a", "\r\n ", "\" <sip:a@x>"),
-        ),
+        ("folds in a name", rows("Contact: \"a", "\r\n ", "\" <sip:a@x>")),
         ("empty rows", rows("", "v:\r\n", "X: y")),
         ("rows of vias", rows("", "v: SIP/2.0/UDP h\r\n", "X: y")),
-        (
-            "a list of vias",
-            rows("Via: SIP/2.0/UDP h", ",SIP/2.0/UDP h", ""),
-        ),
+        ("a list of vias", rows("Via: SIP/2.0/UDP h", ",SIP/2.0/UDP h", "")),
         ("commas", rows("P-Asserted-Identity: ", ",", "")),
         ("open quotes", rows("P-Asserted-Identity: ", ",\"", "")),
         ("quotes", rows("Contact: ", "\"\"", "<sip:a@x>")),
@@ -343,10 +284,7 @@ fn floods(bytes: usize) -> Vec<(&'static str, Vec<u8>)> {
         ("parameters", rows("Contact: <sip:a@x>", ";a", "")),
         ("semicolons", rows("Reason: SIP", ";", "")),
         ("uri parameters", rows("Contact: <sip:a@x", ";a", ">")),
-        (
-            "uri headers",
-            rows("History-Info: <sip:a@x?a=b", "&%41", ">"),
-        ),
+        ("uri headers", rows("History-Info: <sip:a@x?a=b", "&%41", ">")),
         ("at signs", rows("P-Asserted-Identity: <sip:", "@", ">")),
         ("colons", rows("X", ":", "")),
         ("letters without a colon", rows("", "x", "")),
@@ -356,25 +294,15 @@ fn floods(bytes: usize) -> Vec<(&'static str, Vec<u8>)> {
             bytes.extend(b"\r\n");
             bytes
         }),
-        (
-            "media",
-            body("Content-Type: application/sdp", "m=a 1 x\n", ""),
-        ),
+        ("media", body("Content-Type: application/sdp", "m=a 1 x\n", "")),
         ("attributes and media", {
             let media = "m=a 1 x\n".repeat(bytes / 16);
             body("Content-Type: application/sdp", "a=b\n", &media)
         }),
-        (
-            "parts",
-            body("Content-Type: multipart/mixed;boundary=b", "--b\n", ""),
-        ),
+        ("parts", body("Content-Type: multipart/mixed;boundary=b", "--b\n", "")),
         (
             "parts in parts",
-            body(
-                "Content-Type: multipart/mixed;boundary=b",
-                "--b\nc:multipart/mixed;boundary=b\n\n",
-                "",
-            ),
+            body("Content-Type: multipart/mixed;boundary=b", "--b\nc:multipart/mixed;boundary=b\n\n", ""),
         ),
     ]
 }
@@ -383,18 +311,12 @@ fn floods(bytes: usize) -> Vec<(&'static str, Vec<u8>)> {
 fn time_grows_with_the_length_alone() {
     const SHORT: usize = 16 << 10;
     const TIMES: u32 = 8;
-    for ((name, short), (_, long)) in floods(SHORT)
-        .into_iter()
-        .zip(floods(SHORT * TIMES as usize))
-    {
+    for ((name, short), (_, long)) in floods(SHORT).into_iter().zip(floods(SHORT * TIMES as usize)) {
         // A quadratic step would take 8 times as long again; other work on the machine is let pass
         // by taking the best of several runs.
         let (short, long) = (best_time(&short), best_time(&long));
         let bound = short.max(Duration::from_micros(20)) * TIMES * 5 / 2;
-        assert!(
-            long <= bound,
-            "{name}: {short:?} for one length, {long:?} for {TIMES} times as much"
-        );
+        assert!(long <= bound, "{name}: {short:?} for one length, {long:?} for {TIMES} times as much");
     }
 }
 
@@ -404,9 +326,7 @@ fn best_time(bytes: &[u8]) -> Duration {
         .map(|_| {
             let start = Instant::now();
             std::hint::black_box(
-                Message::parse(std::hint::black_box(bytes))
-                    .map(|message| touch(&message))
-                    .ok(),
+                Message::parse(std::hint::black_box(bytes)).map(|message| touch(&message)).ok(),
             );
             start.elapsed()
         })

@@ -3,18 +3,12 @@
 //! Each test is named for the defect it has in common with a message of those documents; the
 //! messages are our own.
 
-use hookswitch_signal::sip::{
-    Connection, HeaderName, Message, Method, Scheme, SipError, StartLine, Uri,
-};
+use hookswitch_signal::sip::{Connection, HeaderName, Message, Method, Scheme, SipError, StartLine, Uri};
 
 /// A message with one line a header; `extra` lines replace those of the same name.
 fn message(start: &str, extra: &[&str], body: &str) -> Vec<u8> {
     let method = start.split(' ').next().unwrap_or_default();
-    let method = if method.eq_ignore_ascii_case("SIP/2.0") {
-        "INVITE"
-    } else {
-        method
-    };
+    let method = if method.eq_ignore_ascii_case("SIP/2.0") { "INVITE" } else { method };
     let defaults = [
         "Via: SIP/2.0/UDP phone.north.example:5071;branch=z9hG4bKnorth4".to_owned(),
         "From: \"Nora\" <sip:nora@north.example>;tag=n0r4".to_owned(),
@@ -22,13 +16,7 @@ fn message(start: &str, extra: &[&str], body: &str) -> Vec<u8> {
         "Call-ID: torture-77@phone.north.example".to_owned(),
         format!("CSeq: 41 {method}"),
     ];
-    let name = |line: &str| {
-        line.split(':')
-            .next()
-            .unwrap_or_default()
-            .trim()
-            .to_ascii_lowercase()
-    };
+    let name = |line: &str| line.split(':').next().unwrap_or_default().trim().to_ascii_lowercase();
     let mut text = format!("{start}\r\n");
     for line in defaults {
         if !extra.iter().any(|other| name(other) == name(&line)) {
@@ -102,14 +90,8 @@ mod valid_messages {
         let message = read(bytes);
         assert_eq!(message.to_tag(), Some(&b"0tt0"[..]));
         assert_eq!(message.from_tag(), Some(&b"n0r4"[..]));
-        assert_eq!(
-            message.from().display_name().as_deref(),
-            Some("N Quill \\\"")
-        );
-        assert_eq!(
-            (message.cseq().number, message.cseq().method),
-            (41, Method::Invite)
-        );
+        assert_eq!(message.from().display_name().as_deref(), Some("N Quill \\\""));
+        assert_eq!((message.cseq().number, message.cseq().method), (41, Method::Invite));
         assert_eq!(message.call_id(), b"wide.77@192.0.2.44");
         assert_eq!(message.max_forwards(), Some(52));
         assert_eq!(message.via_count(), 3);
@@ -121,10 +103,7 @@ mod valid_messages {
         assert_eq!(contact.display_name().as_deref(), Some("A \"quoted\" one"));
         assert_eq!(contact.param("q"), Some(&b"0.21"[..]));
         assert_eq!(message.header("subject"), Some(&b""[..]));
-        assert_eq!(
-            message.header("novel-header"),
-            Some(&b"first half\r\n second half"[..])
-        );
+        assert_eq!(message.header("novel-header"), Some(&b"first half\r\n second half"[..]));
         assert_eq!(message.body(), b"v=0");
     }
 
@@ -139,21 +118,13 @@ mod valid_messages {
             x-!.%*+_`'~: \u{5927}\u{96fb}\r\n\
             l:0\r\n\r\n";
         let message = read(bytes.as_bytes());
-        let StartLine::Request { method, uri } = message.start() else {
-            panic!("a request")
-        };
+        let StartLine::Request { method, uri } = message.start() else { panic!("a request") };
         assert_eq!(method.as_bytes(), b"odd.Verb-0_9!*+`~%'x");
         assert_eq!(uri.user(), Some(&b"q_9.odd!~*'()&=+$,;?/"[..]));
         assert_eq!(uri.host(), b"south.example");
         assert_eq!(message.from_tag(), Some(&b"_t~'+`*%!-."[..]));
-        assert_eq!(
-            message.to().display_name().as_deref(),
-            Some("BEL:\u{7} NUL:\0 DEL:\u{7f}")
-        );
-        assert_eq!(
-            message.header("X-!.%*+_`'~"),
-            Some("\u{5927}\u{96fb}".as_bytes())
-        );
+        assert_eq!(message.to().display_name().as_deref(), Some("BEL:\u{7} NUL:\0 DEL:\u{7f}"));
+        assert_eq!(message.header("X-!.%*+_`'~"), Some("\u{5927}\u{96fb}".as_bytes()));
     }
 
     #[test]
@@ -169,15 +140,9 @@ mod valid_messages {
         let message = read(&bytes);
         let uri = request_uri(&message);
         assert_eq!(uri.user(), Some(&b"sip%3Aotto%40inner.example"[..]));
-        assert_eq!(
-            uri.user_decoded().as_deref(),
-            Some("sip:otto@inner.example")
-        );
+        assert_eq!(uri.user_decoded().as_deref(), Some("sip:otto@inner.example"));
         assert_eq!(uri.host(), b"south.example");
-        assert_eq!(
-            message.from().uri().user_decoded().as_deref(),
-            Some("two words")
-        );
+        assert_eq!(message.from().uri().user_decoded().as_deref(), Some("two words"));
     }
 
     #[test]
@@ -193,10 +158,7 @@ mod valid_messages {
         );
         let message = read(&bytes);
         assert_eq!(message.to().uri().user_decoded().as_deref(), Some("a-\0-b"));
-        let users: Vec<_> = message
-            .contacts()
-            .filter_map(|contact| contact.uri().user())
-            .collect();
+        let users: Vec<_> = message.contacts().filter_map(|contact| contact.uri().user()).collect();
         assert_eq!(users, [&b"%00"[..], b"%00%00"]);
     }
 
@@ -208,19 +170,15 @@ mod valid_messages {
             "",
         );
         let message = read(&bytes);
-        let StartLine::Request { method, .. } = message.start() else {
-            panic!("a request")
-        };
+        let StartLine::Request { method, .. } = message.start() else { panic!("a request") };
         assert_eq!(method, Method::Other(b"IN%56ITE"));
         assert_eq!(message.from().display_name().as_deref(), Some("%Q%41"));
     }
 
     #[test]
     fn lwsdisp_no_blank_between_name_and_bracket() {
-        let bytes = invite(&[
-            "From: nora<sip:nora@north.example>;tag=8",
-            "To: \"otto\"<sip:otto@south.example>",
-        ]);
+        let bytes =
+            invite(&["From: nora<sip:nora@north.example>;tag=8", "To: \"otto\"<sip:otto@south.example>"]);
         let message = read(&bytes);
         assert_eq!(message.from().display_name().as_deref(), Some("nora"));
         assert_eq!(message.to().display_name().as_deref(), Some("otto"));
@@ -244,11 +202,7 @@ mod valid_messages {
 
     #[test]
     fn dblreq_what_follows_the_body_is_another_message() {
-        let mut bytes = message(
-            "REGISTER sip:south.example SIP/2.0",
-            &["Content-Length: 0"],
-            "",
-        );
+        let mut bytes = message("REGISTER sip:south.example SIP/2.0", &["Content-Length: 0"], "");
         bytes.extend(invite(&["Call-ID: second"]));
         let message = read(&bytes);
         assert_eq!(message.cseq().method, Method::Register);
@@ -258,11 +212,7 @@ mod valid_messages {
 
     #[test]
     fn semiuri_a_semicolon_in_the_user_starts_no_parameter() {
-        let bytes = message(
-            "OPTIONS sip:otto;x=y%40in.example@south.example SIP/2.0",
-            &[],
-            "",
-        );
+        let bytes = message("OPTIONS sip:otto;x=y%40in.example@south.example SIP/2.0", &[], "");
         let message = read(&bytes);
         let uri = request_uri(&message);
         assert_eq!(uri.user(), Some(&b"otto;x=y%40in.example"[..]));
@@ -273,8 +223,7 @@ mod valid_messages {
     #[test]
     fn transports_any_token_may_stand_in_a_via() {
         let names = ["UDP", "SCTP", "TLS", "NOVEL", "TCP"];
-        let rows =
-            names.map(|name| format!("Via: SIP/2.0/{name} hop.example;branch=z9hG4bK{name}"));
+        let rows = names.map(|name| format!("Via: SIP/2.0/{name} hop.example;branch=z9hG4bK{name}"));
         let bytes = invite(&rows.each_ref().map(String::as_str));
         let message = read(&bytes);
         let transports: Vec<_> = message.vias().map(|via| via.transport()).collect();
@@ -284,8 +233,7 @@ mod valid_messages {
     #[test]
     fn mpart01_binary_bytes_stand_beside_the_description() {
         let mut body =
-            b"--edge-9\r\nContent-Type: application/octet-stream\r\n\r\n\x00\xff--edge\r\n\x1b\r\n"
-                .to_vec();
+            b"--edge-9\r\nContent-Type: application/octet-stream\r\n\r\n\x00\xff--edge\r\n\x1b\r\n".to_vec();
         body.extend(b"--edge-9\r\nContent-Type: application/sdp\r\nContent-ID: <9@x>\r\n\r\nv=0\r\nm=audio 4000 RTP/AVP 0\r\n--edge-9--\r\n");
         let mut bytes = invite(&[
             "Content-Type: multipart/mixed; boundary=\"edge-9\"",
@@ -296,10 +244,7 @@ mod valid_messages {
         assert_eq!(message.body(), body);
         let sdp = message.sdp().unwrap();
         assert_eq!(sdp.audio().unwrap().port(), 4000);
-        assert_eq!(
-            message.body_of_type("application", "octet-stream"),
-            Some(&b"\x00\xff--edge\r\n\x1b"[..])
-        );
+        assert_eq!(message.body_of_type("application", "octet-stream"), Some(&b"\x00\xff--edge\r\n\x1b"[..]));
     }
 
     #[test]
@@ -307,26 +252,14 @@ mod valid_messages {
         let phrase = "= 2**3 * 5**2 \u{43d}\u{43e} \u{441}\u{442}\u{43e}";
         let bytes = message(&format!("SIP/2.0 200 {phrase}"), &[], "");
         let message = read(&bytes);
-        assert_eq!(
-            message.start(),
-            StartLine::Response {
-                status: 200,
-                reason: phrase.as_bytes()
-            }
-        );
+        assert_eq!(message.start(), StartLine::Response { status: 200, reason: phrase.as_bytes() });
     }
 
     #[test]
     fn noreason_a_reason_phrase_may_be_empty() {
         for start in ["SIP/2.0 183 ", "SIP/2.0 183"] {
             let bytes = message(start, &[], "");
-            assert_eq!(
-                read(&bytes).start(),
-                StartLine::Response {
-                    status: 183,
-                    reason: b""
-                }
-            );
+            assert_eq!(read(&bytes).start(), StartLine::Response { status: 183, reason: b"" });
         }
     }
 }
@@ -336,50 +269,19 @@ mod invalid_messages {
 
     #[test]
     fn badinv01_separators_without_anything_between() {
-        malformed(
-            &invite(&["Contact: \"Nora\" <sip:nora@north.example>;;;;"]),
-            HeaderName::Contact,
-        );
-        malformed(
-            &invite(&["Contact: <sip:nora@north.example>,,"]),
-            HeaderName::Contact,
-        );
-        malformed(
-            &invite(&["Via: SIP/2.0/UDP 192.0.2.44;;,;,,"]),
-            HeaderName::Via,
-        );
-        malformed(
-            &invite(&["Via: SIP/2.0/UDP 192.0.2.44;branch=z9hG4bKn,"]),
-            HeaderName::Via,
-        );
-        malformed(
-            &invite(&["To: <sip:otto@south.example>;;tag=1"]),
-            HeaderName::To,
-        );
+        malformed(&invite(&["Contact: \"Nora\" <sip:nora@north.example>;;;;"]), HeaderName::Contact);
+        malformed(&invite(&["Contact: <sip:nora@north.example>,,"]), HeaderName::Contact);
+        malformed(&invite(&["Via: SIP/2.0/UDP 192.0.2.44;;,;,,"]), HeaderName::Via);
+        malformed(&invite(&["Via: SIP/2.0/UDP 192.0.2.44;branch=z9hG4bKn,"]), HeaderName::Via);
+        malformed(&invite(&["To: <sip:otto@south.example>;;tag=1"]), HeaderName::To);
     }
 
     #[test]
     fn clerr_content_length_is_larger_than_the_body() {
-        let bytes = message(
-            "INVITE sip:otto@south.example SIP/2.0",
-            &["Content-Length: 9999"],
-            "v=0\r\n",
-        );
-        assert_eq!(
-            refused(&bytes),
-            SipError::ShortBody {
-                declared: 9999,
-                actual: 5
-            }
-        );
+        let bytes = message("INVITE sip:otto@south.example SIP/2.0", &["Content-Length: 9999"], "v=0\r\n");
+        assert_eq!(refused(&bytes), SipError::ShortBody { declared: 9999, actual: 5 });
         let bytes = invite(&["Content-Length: 99999999999999999999999999"]);
-        assert_eq!(
-            refused(&bytes),
-            SipError::ShortBody {
-                declared: usize::MAX,
-                actual: 0
-            }
-        );
+        assert_eq!(refused(&bytes), SipError::ShortBody { declared: usize::MAX, actual: 0 });
     }
 
     #[test]
@@ -391,10 +293,7 @@ mod invalid_messages {
 
     #[test]
     fn scalar02_numbers_of_a_request_are_too_large() {
-        malformed(
-            &invite(&["CSeq: 36893488147419103233 INVITE"]),
-            HeaderName::CSeq,
-        );
+        malformed(&invite(&["CSeq: 36893488147419103233 INVITE"]), HeaderName::CSeq);
         malformed(&invite(&["CSeq: 2147483648 INVITE"]), HeaderName::CSeq);
         // These alone do not spoil the message: they are as absent (RFC 4475 §3.1.2.4).
         let bytes = invite(&["Max-Forwards: 300", "Expires: 10000000000000000000000000"]);
@@ -414,18 +313,9 @@ mod invalid_messages {
 
     #[test]
     fn quotbal_a_quote_is_never_closed() {
-        malformed(
-            &invite(&["To: \"Mr. O. Ther <sip:otto@south.example>"]),
-            HeaderName::To,
-        );
-        malformed(
-            &invite(&["From: <sip:nora@north.example>;tag=1;x=\"open"]),
-            HeaderName::From,
-        );
-        malformed(
-            &invite(&["Contact: \"Nora <sip:nora@north.example>"]),
-            HeaderName::Contact,
-        );
+        malformed(&invite(&["To: \"Mr. O. Ther <sip:otto@south.example>"]), HeaderName::To);
+        malformed(&invite(&["From: <sip:nora@north.example>;tag=1;x=\"open"]), HeaderName::From);
+        malformed(&invite(&["Contact: \"Nora <sip:nora@north.example>"]), HeaderName::Contact);
     }
 
     #[test]
@@ -458,51 +348,32 @@ mod invalid_messages {
 
     #[test]
     fn escruri_the_request_uri_has_headers() {
-        let bytes = message(
-            "INVITE sip:otto@south.example?Route=%3Csip:hop.example%3E SIP/2.0",
-            &[],
-            "",
-        );
+        let bytes = message("INVITE sip:otto@south.example?Route=%3Csip:hop.example%3E SIP/2.0", &[], "");
         assert!(matches!(refused(&bytes), SipError::BadRequestUri { .. }));
     }
 
     #[test]
     fn baddate_the_date_is_not_in_gmt() {
-        malformed(
-            &invite(&["Date: Tue, 24 Nov 2026 09:00:00 CET"]),
-            HeaderName::Date,
-        );
+        malformed(&invite(&["Date: Tue, 24 Nov 2026 09:00:00 CET"]), HeaderName::Date);
         read(&invite(&["Date: Tue, 24 Nov 2026 09:00:00 GMT"]));
     }
 
     #[test]
     fn regbadct_a_contact_with_headers_has_no_brackets() {
         let contact = "Contact: sip:nora@north.example?Route=%3Csip:hop.example%3E";
-        malformed(
-            &message("REGISTER sip:south.example SIP/2.0", &[contact], ""),
-            HeaderName::Contact,
-        );
+        malformed(&message("REGISTER sip:south.example SIP/2.0", &[contact], ""), HeaderName::Contact);
     }
 
     #[test]
     fn badaspec_blanks_stand_inside_the_brackets() {
-        malformed(
-            &invite(&["To: \"Ther, Otto\" < sip:otto@south.example >"]),
-            HeaderName::To,
-        );
+        malformed(&invite(&["To: \"Ther, Otto\" < sip:otto@south.example >"]), HeaderName::To);
         malformed(&invite(&["To: <sip:otto@ south.example>"]), HeaderName::To);
     }
 
     #[test]
     fn baddn_a_name_without_quotes_has_a_comma() {
-        malformed(
-            &invite(&["From: Quill, Nora <sip:nora@north.example>;tag=43"]),
-            HeaderName::From,
-        );
-        malformed(
-            &invite(&["Contact: Quill, Nora <sip:nora@north.example>"]),
-            HeaderName::Contact,
-        );
+        malformed(&invite(&["From: Quill, Nora <sip:nora@north.example>;tag=43"]), HeaderName::From);
+        malformed(&invite(&["Contact: Quill, Nora <sip:nora@north.example>"]), HeaderName::Contact);
     }
 
     #[test]
@@ -515,27 +386,15 @@ mod invalid_messages {
 
     #[test]
     fn mismatch01_start_line_and_cseq_name_two_methods() {
-        let bytes = message(
-            "OPTIONS sip:otto@south.example SIP/2.0",
-            &["CSeq: 8 INVITE"],
-            "",
-        );
+        let bytes = message("OPTIONS sip:otto@south.example SIP/2.0", &["CSeq: 8 INVITE"], "");
         assert_eq!(refused(&bytes), SipError::MethodMismatch);
     }
 
     #[test]
     fn mismatch02_unknown_methods_differ_as_well() {
-        let bytes = message(
-            "NOVELVERB sip:otto@south.example SIP/2.0",
-            &["CSeq: 8 INVITE"],
-            "",
-        );
+        let bytes = message("NOVELVERB sip:otto@south.example SIP/2.0", &["CSeq: 8 INVITE"], "");
         assert_eq!(refused(&bytes), SipError::MethodMismatch);
-        let bytes = message(
-            "NOVELVERB sip:otto@south.example SIP/2.0",
-            &["CSeq: 8 NovelVerb"],
-            "",
-        );
+        let bytes = message("NOVELVERB sip:otto@south.example SIP/2.0", &["CSeq: 8 NovelVerb"], "");
         assert_eq!(refused(&bytes), SipError::MethodMismatch);
     }
 
@@ -583,10 +442,7 @@ mod transaction_and_application_layer {
     #[test]
     fn novelsc_a_registered_scheme_that_is_not_ours() {
         let bytes = message("OPTIONS xmlrpc.beep://192.0.2.44:3002 SIP/2.0", &[], "");
-        assert_eq!(
-            request_uri(&read(&bytes)).scheme(),
-            Scheme::Other(b"xmlrpc.beep")
-        );
+        assert_eq!(request_uri(&read(&bytes)).scheme(), Scheme::Other(b"xmlrpc.beep"));
     }
 
     #[test]
@@ -608,19 +464,13 @@ mod transaction_and_application_layer {
             &["Require: noneOfUs, norUs", "Proxy-Require: nope"],
             "",
         );
-        assert_eq!(
-            read(&bytes).header("require"),
-            Some(&b"noneOfUs, norUs"[..])
-        );
+        assert_eq!(read(&bytes).header("require"), Some(&b"noneOfUs, norUs"[..]));
     }
 
     #[test]
     fn invut_the_body_is_of_an_unknown_type() {
-        let bytes = message(
-            "INVITE sip:otto@south.example SIP/2.0",
-            &["Content-Type: application/novel"],
-            "<x/>",
-        );
+        let bytes =
+            message("INVITE sip:otto@south.example SIP/2.0", &["Content-Type: application/novel"], "<x/>");
         let message = read(&bytes);
         assert_eq!(message.body(), b"<x/>");
         assert!(message.sdp().is_none());
@@ -628,11 +478,8 @@ mod transaction_and_application_layer {
 
     #[test]
     fn regaut01_the_authorization_is_of_an_unknown_scheme() {
-        let bytes = message(
-            "REGISTER sip:south.example SIP/2.0",
-            &["Authorization: NovelAuth a=b, c=\"d"],
-            "",
-        );
+        let bytes =
+            message("REGISTER sip:south.example SIP/2.0", &["Authorization: NovelAuth a=b, c=\"d"], "");
         read(&bytes);
     }
 
@@ -641,27 +488,12 @@ mod transaction_and_application_layer {
         for (name, first, second) in [
             (HeaderName::CSeq, "CSeq: 5 INVITE", "CSeq: 59 INVITE"),
             (HeaderName::CallId, "Call-ID: one@x", "i: two@x"),
-            (
-                HeaderName::From,
-                "From: <sip:a@x>;tag=1",
-                "f: <sip:b@x>;tag=2",
-            ),
+            (HeaderName::From, "From: <sip:a@x>;tag=1", "f: <sip:b@x>;tag=2"),
             (HeaderName::To, "To: <sip:a@x>", "t: <sip:b@x>"),
-            (
-                HeaderName::MaxForwards,
-                "Max-Forwards: 70",
-                "Max-Forwards: 5",
-            ),
-            (
-                HeaderName::ContentType,
-                "Content-Type: application/sdp",
-                "c: text/plain",
-            ),
+            (HeaderName::MaxForwards, "Max-Forwards: 70", "Max-Forwards: 5"),
+            (HeaderName::ContentType, "Content-Type: application/sdp", "c: text/plain"),
         ] {
-            assert_eq!(
-                refused(&invite(&[first, second])),
-                SipError::RepeatedHeader { name }
-            );
+            assert_eq!(refused(&invite(&[first, second])), SipError::RepeatedHeader { name });
         }
         malformed(&invite(&["To: <sip:a@x>, <sip:b@x>"]), HeaderName::To);
         malformed(&invite(&["From: sip:a@x, sip:b@x;tag=2"]), HeaderName::From);
@@ -670,11 +502,7 @@ mod transaction_and_application_layer {
     #[test]
     fn mcl01_two_content_lengths_contradict_each_other() {
         let two = |second| {
-            message(
-                "OPTIONS sip:otto@south.example SIP/2.0",
-                &["Content-Length: 3", second],
-                "abcdef",
-            )
+            message("OPTIONS sip:otto@south.example SIP/2.0", &["Content-Length: 3", second], "abcdef")
         };
         let name = HeaderName::ContentLength;
         assert_eq!(refused(&two("l: 5")), SipError::RepeatedHeader { name });
@@ -685,10 +513,7 @@ mod transaction_and_application_layer {
     fn bcast_a_response_came_by_way_of_a_broadcast_address() {
         let vias = "Via: SIP/2.0/UDP 192.0.2.98;branch=z9hG4bK1f, SIP/2.0/UDP 255.255.255.255;branch=z9hG4bK2;received=192.0.2.255";
         let bytes = message("SIP/2.0 200 OK", &[vias], "");
-        assert_eq!(
-            read(&bytes).vias().nth(1).unwrap().received(),
-            Some(&b"192.0.2.255"[..])
-        );
+        assert_eq!(read(&bytes).vias().nth(1).unwrap().received(), Some(&b"192.0.2.255"[..]));
     }
 
     #[test]
@@ -728,10 +553,7 @@ mod transaction_and_application_layer {
         let bytes = message("REGISTER sip:south.example SIP/2.0", &[contact], "");
         let uri = read(&bytes).contact().unwrap().uri();
         assert_eq!(uri.host(), b"north.example");
-        assert_eq!(
-            uri.header("route").as_deref(),
-            Some(&b"<sip:hop.example>"[..])
-        );
+        assert_eq!(uri.header("route").as_deref(), Some(&b"<sip:hop.example>"[..]));
     }
 
     #[test]
@@ -780,10 +602,7 @@ mod ipv6 {
         let message = read(&bytes);
         assert_eq!(request_uri(&message).host(), b"[2001:db8::4:10]");
         assert_eq!(request_uri(&message).host_unbracketed(), b"2001:db8::4:10");
-        assert_eq!(
-            message.contact().unwrap().uri().host_unbracketed(),
-            b"2001:db8::4:99"
-        );
+        assert_eq!(message.contact().unwrap().uri().host_unbracketed(), b"2001:db8::4:99");
         assert_eq!(message.top_via().port(), Some(5060));
     }
 
@@ -797,10 +616,7 @@ mod ipv6 {
     fn port_ambiguous_what_stands_in_the_brackets_is_the_address() {
         let bytes = message("REGISTER sip:[2001:db8::4:10:5070] SIP/2.0", &[], "");
         let message = read(&bytes);
-        assert_eq!(
-            request_uri(&message).host_unbracketed(),
-            b"2001:db8::4:10:5070"
-        );
+        assert_eq!(request_uri(&message).host_unbracketed(), b"2001:db8::4:10:5070");
         assert_eq!(request_uri(&message).port(), None);
     }
 
@@ -815,13 +631,9 @@ mod ipv6 {
     #[test]
     fn via_received_param_with_or_without_brackets() {
         for received in ["[2001:db8::4:255]", "2001:db8::4:255"] {
-            let via =
-                format!("Via: SIP/2.0/UDP [2001:db8::4:1];received={received};branch=z9hG4bKas3");
+            let via = format!("Via: SIP/2.0/UDP [2001:db8::4:1];received={received};branch=z9hG4bKas3");
             let bytes = message("OPTIONS sip:otto@south.example SIP/2.0", &[&via], "");
-            assert_eq!(
-                read(&bytes).top_via().received(),
-                Some(&b"2001:db8::4:255"[..])
-            );
+            assert_eq!(read(&bytes).top_via().received(), Some(&b"2001:db8::4:255"[..]));
         }
     }
 
@@ -832,14 +644,8 @@ mod ipv6 {
             &["Content-Type: application/sdp"],
             "v=0\r\no=nora 1 1 IN IP6 2001:db8::4:20\r\nc=IN IP6 2001:db8::4:20\r\nm=audio 6000 RTP/AVP 0\r\n",
         );
-        let connection = Connection {
-            address_type: b"IP6",
-            address: b"2001:db8::4:20",
-        };
-        assert_eq!(
-            read(&bytes).sdp().unwrap().audio().unwrap().connection(),
-            Some(connection)
-        );
+        let connection = Connection { address_type: b"IP6", address: b"2001:db8::4:20" };
+        assert_eq!(read(&bytes).sdp().unwrap().audio().unwrap().connection(), Some(connection));
     }
 
     #[test]
@@ -855,10 +661,7 @@ mod ipv6 {
         );
         let message = read(&bytes);
         let hosts: Vec<_> = message.vias().map(|via| via.host()).collect();
-        assert_eq!(
-            hosts,
-            [&b"2001:db8::4:9:1"[..], b"192.0.2.44", b"2001:db8::4:9:255"]
-        );
+        assert_eq!(hosts, [&b"2001:db8::4:9:1"[..], b"192.0.2.44", b"2001:db8::4:9:255"]);
     }
 
     #[test]
@@ -869,11 +672,8 @@ mod ipv6 {
             "v=0\r\nc=IN IP4 192.0.2.44\r\nm=audio 6000 RTP/AVP 0\r\nm=video 6002 RTP/AVP 31\r\nc=IN IP6 2001:db8::4\r\n",
         );
         let sdp = read(&bytes).sdp().unwrap();
-        let addresses: Vec<_> = sdp
-            .media()
-            .filter_map(|media| media.connection())
-            .map(|c| c.address)
-            .collect();
+        let addresses: Vec<_> =
+            sdp.media().filter_map(|media| media.connection()).map(|c| c.address).collect();
         assert_eq!(addresses, [&b"192.0.2.44"[..], b"2001:db8::4"]);
     }
 
@@ -881,17 +681,11 @@ mod ipv6 {
     fn ipv4_mapped_an_address_of_one_kind_in_the_other() {
         let bytes = message(
             "INVITE sip:otto@south.example SIP/2.0",
-            &[
-                "Contact: <sip:nora@[::ffff:192.0.2.44]:5080>",
-                "Content-Type: application/sdp",
-            ],
+            &["Contact: <sip:nora@[::ffff:192.0.2.44]:5080>", "Content-Type: application/sdp"],
             "v=0\r\nc=IN IP6 ::ffff:192.0.2.44\r\nm=audio 6000 RTP/AVP 0\r\n",
         );
         let message = read(&bytes);
-        assert_eq!(
-            message.contact().unwrap().uri().host_unbracketed(),
-            b"::ffff:192.0.2.44"
-        );
+        assert_eq!(message.contact().unwrap().uri().host_unbracketed(), b"::ffff:192.0.2.44");
         let audio = message.sdp().unwrap().audio().unwrap();
         assert_eq!(audio.connection().unwrap().address, b"::ffff:192.0.2.44");
         assert!(!audio.is_held_by_offerer());
@@ -900,10 +694,7 @@ mod ipv6 {
     #[test]
     fn ipv6_bug_abnf_3_colons_are_read_as_they_are() {
         let bytes = message("OPTIONS sip:otto@[2001:db8:::192.0.2.44] SIP/2.0", &[], "");
-        assert_eq!(
-            request_uri(&read(&bytes)).host_unbracketed(),
-            b"2001:db8:::192.0.2.44"
-        );
+        assert_eq!(request_uri(&read(&bytes)).host_unbracketed(), b"2001:db8:::192.0.2.44");
     }
 }
 
@@ -922,10 +713,7 @@ mod in_the_wild {
         let mut bytes = b"\r\n\r\n".to_vec();
         bytes.extend(invite(&[]));
         let message = read(&bytes);
-        assert_eq!(
-            message.start_line(),
-            b"INVITE sip:otto@south.example SIP/2.0"
-        );
+        assert_eq!(message.start_line(), b"INVITE sip:otto@south.example SIP/2.0");
         assert_eq!(message.from_tag(), Some(&b"n0r4"[..]));
     }
 
@@ -950,23 +738,14 @@ mod in_the_wild {
     #[test]
     fn a_header_line_without_a_colon_is_refused() {
         let text = "BYE sip:a@x SIP/2.0\r\nVia: SIP/2.0/UDP x\r\nstray text\r\n\r\n";
-        assert_eq!(
-            refused(text.as_bytes()),
-            SipError::BadHeaderLine { offset: 41 }
-        );
+        assert_eq!(refused(text.as_bytes()), SipError::BadHeaderLine { offset: 41 });
     }
 
     #[test]
     fn names_hold_whatever_was_typed() {
         for (line, name) in [
-            (
-                "From: Zo\u{eb} (B\u{fc}ro) O'Neil <sip:z@x>;tag=1",
-                "Zo\u{eb} (B\u{fc}ro) O'Neil",
-            ),
-            (
-                "From: Line 1: front desk <sip:z@x>;tag=1",
-                "Line 1: front desk",
-            ),
+            ("From: Zo\u{eb} (B\u{fc}ro) O'Neil <sip:z@x>;tag=1", "Zo\u{eb} (B\u{fc}ro) O'Neil"),
+            ("From: Line 1: front desk <sip:z@x>;tag=1", "Line 1: front desk"),
             ("From: a@b.example <sip:z@x>;tag=1", "a@b.example"),
             ("From: \"a <b> c; d, e\" <sip:z@x>;tag=1", "a <b> c; d, e"),
         ] {
@@ -993,22 +772,13 @@ mod in_the_wild {
             "History-Info: <sip:7034@x?Reason=SIP%3Bcause%3D302>;index=1,<sip:7035@x;cause=302>;index=1.1",
         ]);
         let message = read(&bytes);
-        let numbers: Vec<_> = message
-            .asserted_identities()
-            .filter_map(|id| id.uri().number())
-            .collect();
+        let numbers: Vec<_> = message.asserted_identities().filter_map(|id| id.uri().number()).collect();
         assert_eq!(numbers, ["+4930555017", "+4930555017"]);
         assert!(message.privacy().unwrap().hides_identity());
         assert!(message.remote_party_id().unwrap().is_screened());
-        let reasons: Vec<_> = message
-            .diversions()
-            .filter_map(|diversion| diversion.reason())
-            .collect();
+        let reasons: Vec<_> = message.diversions().filter_map(|diversion| diversion.reason()).collect();
         assert_eq!(reasons, [&b"user-busy"[..], b"no-answer"]);
-        let indices: Vec<_> = message
-            .history_info()
-            .filter_map(|step| step.index())
-            .collect();
+        let indices: Vec<_> = message.history_info().filter_map(|step| step.index()).collect();
         assert_eq!(indices, [&b"1"[..], b"1.1"]);
         assert_eq!(message.history_info().nth(1).unwrap().cause(), Some(302));
     }
@@ -1029,10 +799,7 @@ mod in_the_wild {
         assert_eq!(replaces.dialog().call_id, b"c81@x");
         assert_eq!(replaces.dialog().to_tag, Some(&b"tt"[..]));
         assert_eq!(replaces.dialog().from_tag, Some(&b"ff"[..]));
-        assert_eq!(
-            message.referred_by().unwrap().uri().user(),
-            Some(&b"7037"[..])
-        );
+        assert_eq!(message.referred_by().unwrap().uri().user(), Some(&b"7037"[..]));
         assert_eq!(message.target_dialog().unwrap().to_tag, Some(&b"l"[..]));
     }
 
@@ -1063,17 +830,8 @@ mod in_the_wild {
             ],
             "",
         );
-        let causes: Vec<_> = read(&bytes)
-            .reasons()
-            .map(|reason| (reason.protocol(), reason.cause()))
-            .collect();
-        assert_eq!(
-            causes,
-            [
-                (&b"SIP"[..], Some(200)),
-                (b"Q.850", Some(26)),
-                (b"X-own", Some(7))
-            ]
-        );
+        let causes: Vec<_> =
+            read(&bytes).reasons().map(|reason| (reason.protocol(), reason.cause())).collect();
+        assert_eq!(causes, [(&b"SIP"[..], Some(200)), (b"Q.850", Some(26)), (b"X-own", Some(7))]);
     }
 }

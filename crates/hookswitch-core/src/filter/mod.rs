@@ -72,9 +72,9 @@ impl EventFilter {
         }
         let id = |id: &str, own: u64| match id {
             "~" => Ok(own),
-            digits if !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()) => digits
-                .parse()
-                .map_err(|_| FilterError::Id { filter: text.to_owned(), id: digits.to_owned() }),
+            digits if !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()) => {
+                digits.parse().map_err(|_| FilterError::Id { filter: text.to_owned(), id: digits.to_owned() })
+            }
             other => Err(FilterError::Id { filter: text.to_owned(), id: other.to_owned() }),
         };
         let account = AccountId::new(id(account, own.account.as_u64())?);
@@ -112,7 +112,10 @@ mod tests {
     #[test]
     fn own_ids_stand_in_for_the_tilde() {
         for (text, shown) in [
-            ("/restapi/v1.0/account/~/telephony/sessions", "/restapi/v1.0/account/310001016/telephony/sessions"),
+            (
+                "/restapi/v1.0/account/~/telephony/sessions",
+                "/restapi/v1.0/account/310001016/telephony/sessions",
+            ),
             (
                 "/restapi/v1.0/account/~/extension/~/telephony/sessions/",
                 "/restapi/v1.0/account/310001016/extension/310002016/telephony/sessions",

@@ -68,7 +68,13 @@ impl Joiner {
     }
 
     /// Remembers the names of a leg.
-    pub(crate) fn add_aliases(&mut self, account: AccountId, aliases: &[Alias], key: SessionKey, kept: &mut Kept) {
+    pub(crate) fn add_aliases(
+        &mut self,
+        account: AccountId,
+        aliases: &[Alias],
+        key: SessionKey,
+        kept: &mut Kept,
+    ) {
         for alias in aliases {
             let name = (account, alias.clone());
             if !self.by_alias.contains_key(&name) {
@@ -79,7 +85,14 @@ impl Joiner {
     }
 
     /// Remembers that the call of a session reached a host.
-    pub(crate) fn add_host(&mut self, account: AccountId, host: IpAddr, session: &Session, key: SessionKey, kept: &mut Kept) {
+    pub(crate) fn add_host(
+        &mut self,
+        account: AccountId,
+        host: IpAddr,
+        session: &Session,
+        key: SessionKey,
+        kept: &mut Kept,
+    ) {
         let caller = session.caller().phone_number.as_deref();
         for number in [caller, Some(&*session.dialled.number)].into_iter().flatten() {
             let name = (account, host, number_key(number));

@@ -18,8 +18,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hookswitch_model::{
-    Causes, Cause, Direction, Endpoint, Event, FarEnd, LegCreated, LegId, Rule, SessionFacts, Signal, SignalKind,
-    StatusCode, Timestamp,
+    Cause, Causes, Direction, Endpoint, Event, FarEnd, LegCreated, LegId, Rule, SessionFacts, Signal,
+    SignalKind, StatusCode, Timestamp,
 };
 
 use self::party::{PartyState, Standing, Waiting};
@@ -111,7 +111,12 @@ struct Draft {
 
 impl Session {
     /// Opens a session with its caller.
-    pub(crate) fn open(facts: Arc<SessionFacts>, leg: &LegCreated, signal: &Signal, context: &Context<'_>) -> Self {
+    pub(crate) fn open(
+        facts: Arc<SessionFacts>,
+        leg: &LegCreated,
+        signal: &Signal,
+        context: &Context<'_>,
+    ) -> Self {
         let dialled = context.directory.resolve(&leg.callee);
         let mut session = Self {
             facts,
@@ -129,7 +134,8 @@ impl Session {
             served_by: None,
         };
         let from = caller_endpoint(leg, context.directory);
-        let extension = leg.caller.number.as_ref().and_then(|number| context.directory.resolve(number).extension);
+        let extension =
+            leg.caller.number.as_ref().and_then(|number| context.directory.resolve(number).extension);
         let to = Endpoint {
             phone_number: Some(session.dialled.number.clone()),
             extension: session.dialled.extension,
@@ -162,9 +168,10 @@ impl Session {
         let middle = leg.src.map(|src| src.ip());
         for party in 0..self.parties.len() {
             if self.parties[party].standing == Standing::Unknown
-                && self.legs.iter().any(|leg| {
-                    leg.role == LegRole::Target(party) && leg.dst.map(|dst| dst.ip()) == middle
-                })
+                && self
+                    .legs
+                    .iter()
+                    .any(|leg| leg.role == LegRole::Target(party) && leg.dst.map(|dst| dst.ip()) == middle)
             {
                 self.drop_party(party);
             }
@@ -173,7 +180,13 @@ impl Session {
 
     /// Adds a leg to a target; `of` is the role of the caller's leg in the same SIP call. False when
     /// the session is full.
-    pub(crate) fn offer(&mut self, leg: &LegCreated, of: LegRole, signal: &Signal, context: &Context<'_>) -> bool {
+    pub(crate) fn offer(
+        &mut self,
+        leg: &LegCreated,
+        of: LegRole,
+        signal: &Signal,
+        context: &Context<'_>,
+    ) -> bool {
         self.last_sign = signal.at;
         self.retry_by = None;
         if self.legs.len() >= LEGS_PER_SESSION_MAX {
@@ -271,7 +284,14 @@ impl Session {
                 } else {
                     Cause::Redirected
                 };
-                self.end_party(party, cause, signal.at, Causes::one(signal.input), Rule::ServiceLeft, context);
+                self.end_party(
+                    party,
+                    cause,
+                    signal.at,
+                    Causes::one(signal.input),
+                    Rule::ServiceLeft,
+                    context,
+                );
             }
         }
     }
@@ -313,7 +333,9 @@ impl Session {
             SignalKind::Ended(cause) => {
                 self.legs[index].ended = true;
                 match role {
-                    LegRole::Caller => self.caller_ended(*cause, signal.at, Causes::one(signal.input), context),
+                    LegRole::Caller => {
+                        self.caller_ended(*cause, signal.at, Causes::one(signal.input), context)
+                    }
                     LegRole::Target(party) => {
                         self.target_ended(party, *cause, signal.at, Causes::one(signal.input), context);
                     }
@@ -342,9 +364,11 @@ impl Session {
         }
         let called = state.party.direction == Direction::Inbound;
         let (next, rule, to_tag) = match (&signal.kind, state.party.status.code) {
-            (SignalKind::Ringing { to_tag }, StatusCode::Setup) => {
-                (StatusCode::Proceeding, if called { Rule::TargetRings } else { Rule::CallerHearsRinging }, to_tag)
-            }
+            (SignalKind::Ringing { to_tag }, StatusCode::Setup) => (
+                StatusCode::Proceeding,
+                if called { Rule::TargetRings } else { Rule::CallerHearsRinging },
+                to_tag,
+            ),
             (SignalKind::Answered { to_tag }, StatusCode::Setup | StatusCode::Proceeding) => {
                 (StatusCode::Answered, Rule::LegAnswered, to_tag)
             }
@@ -421,7 +445,14 @@ impl Session {
     }
 
     /// The leg of a target ended.
-    fn target_ended(&mut self, index: usize, cause: Cause, at: Timestamp, causes: Causes, context: &Context<'_>) {
+    fn target_ended(
+        &mut self,
+        index: usize,
+        cause: Cause,
+        at: Timestamp,
+        causes: Causes,
+        context: &Context<'_>,
+    ) {
         let state = &self.parties[index];
         if !state.is_live() {
             return;
@@ -475,7 +506,10 @@ impl Session {
             return true; // it rang, and nobody took the call on from there
         }
         state.party.extension.is_some()
-            && matches!(cause, Cause::Busy | Cause::Rejected | Cause::NoAnswer | Cause::Cancelled | Cause::Withdrawn)
+            && matches!(
+                cause,
+                Cause::Busy | Cause::Rejected | Cause::NoAnswer | Cause::Cancelled | Cause::Withdrawn
+            )
     }
 
     /// The caller's leg ended.
@@ -491,8 +525,11 @@ impl Session {
             if !state.is_live() || state.answered || state.party.status.code == StatusCode::VoiceMail {
                 continue;
             }
-            let (cause, rule) =
-                if gave_up { (Cause::Cancelled, Rule::CallerGaveUp) } else { (Cause::NoAnswer, Rule::CallFailed) };
+            let (cause, rule) = if gave_up {
+                (Cause::Cancelled, Rule::CallerGaveUp)
+            } else {
+                (Cause::NoAnswer, Rule::CallFailed)
+            };
             if state.standing == Standing::Unknown {
                 if !self.is_callee(index, cause) {
                     self.drop_party(index);
@@ -508,11 +545,20 @@ impl Session {
             }
         }
         if self.parties[0].answered || gave_up {
-            self.end_party(0, if cause == Cause::Lost { cause } else { Cause::HungUp }, at, causes, Rule::LegEnded, context);
+            self.end_party(
+                0,
+                if cause == Cause::Lost { cause } else { Cause::HungUp },
+                at,
+                causes,
+                Rule::LegEnded,
+                context,
+            );
             return;
         }
         // The last target that failed says why the call did; else the refusal itself.
-        let last = self.parties[1..].iter().filter_map(|state| state.failed_with.map(|failed| (failed.at, failed.reason)));
+        let last = self.parties[1..]
+            .iter()
+            .filter_map(|state| state.failed_with.map(|failed| (failed.at, failed.reason)));
         let last = last.max_by_key(|(at, _)| *at).map(|(_, reason)| reason);
         let role = if self.dialled.extension.is_some() { Role::CallerInside } else { Role::CallerOutside };
         let reason = last.or_else(|| reason::reason(cause, role));
@@ -548,19 +594,35 @@ impl Session {
     }
 
     /// Decides the ends that wait, by what came since.
-    fn settle_waiting_at(&mut self, at: Timestamp, evidence: &Causes, settled: Settled, context: &Context<'_>) {
+    fn settle_waiting_at(
+        &mut self,
+        at: Timestamp,
+        evidence: &Causes,
+        settled: Settled,
+        context: &Context<'_>,
+    ) {
         for index in 1..self.parties.len() {
             let Some(waiting) = self.parties[index].waiting.take() else { continue };
             let withdrawn = waiting.cause == Cause::Withdrawn;
             let (cause, rule, in_group) = match settled {
-                Settled::AnsweredElsewhere if withdrawn => (Cause::AnsweredElsewhere, Some(Rule::AnsweredElsewhere), false),
+                Settled::AnsweredElsewhere if withdrawn => {
+                    (Cause::AnsweredElsewhere, Some(Rule::AnsweredElsewhere), false)
+                }
                 Settled::CallerLeft if withdrawn => (Cause::Cancelled, Some(Rule::CallerGaveUp), false),
                 _ if withdrawn => (Cause::NoAnswer, None, false),
-                Settled::OfferedTo => (waiting.cause, None, at.since(self.parties[index].offered) <= GROUP_SPAN),
+                Settled::OfferedTo => {
+                    (waiting.cause, None, at.since(self.parties[index].offered) <= GROUP_SPAN)
+                }
                 _ => (waiting.cause, None, false),
             };
             self.parties[index].ended = false;
-            self.parties[index].finish(cause, waiting.at, in_group, settled == Settled::AnsweredElsewhere, context);
+            self.parties[index].finish(
+                cause,
+                waiting.at,
+                in_group,
+                settled == Settled::AnsweredElsewhere,
+                context,
+            );
             let after = self.parties[index].party.clone();
             if let Some(draft) = self.queue.iter_mut().rev().find(|draft| draft.party == index) {
                 draft.after = after;
@@ -659,7 +721,9 @@ impl Session {
 
     /// Whether a target talks, so that a further leg is not a target of the same call.
     pub(crate) fn target_talks(&self) -> bool {
-        self.parties[1..].iter().any(|state| state.answered && state.is_live() && state.standing == Standing::Endpoint)
+        self.parties[1..]
+            .iter()
+            .any(|state| state.answered && state.is_live() && state.standing == Standing::Endpoint)
     }
 
     /// Whether a target was offered the call.
@@ -755,12 +819,9 @@ impl Session {
     }
 
     fn others_ring(&self, index: usize) -> bool {
-        self.parties[1..]
-            .iter()
-            .enumerate()
-            .any(|(other, state)| {
-                other + 1 != index && state.is_live() && !state.answered && state.standing == Standing::Endpoint
-            })
+        self.parties[1..].iter().enumerate().any(|(other, state)| {
+            other + 1 != index && state.is_live() && !state.answered && state.standing == Standing::Endpoint
+        })
     }
 
     fn answered_by_another(&self, index: usize) -> bool {
@@ -794,7 +855,12 @@ fn caller_endpoint(leg: &LegCreated, directory: &Directory) -> Endpoint {
     let extension = known.as_ref().and_then(|known| known.extension);
     let device = extension.map(|extension| directory.device(extension));
     if caller.withheld {
-        return Endpoint { phone_number: None, name: Some(Arc::from("Anonymous")), extension: None, device: None };
+        return Endpoint {
+            phone_number: None,
+            name: Some(Arc::from("Anonymous")),
+            extension: None,
+            device: None,
+        };
     }
     Endpoint { phone_number: known.map(|known| known.number), name: caller.name.clone(), extension, device }
 }

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use hookswitch_model::{
-    Cause, Direction, Endpoint, ExtensionId, LegCreated, Party, Reason, Recording, RecordingId, SessionFacts, Signal,
-    Status, StatusCode, Timestamp,
+    Cause, Direction, Endpoint, ExtensionId, LegCreated, Party, Reason, Recording, RecordingId, SessionFacts,
+    Signal, Status, StatusCode, Timestamp,
 };
 
 use super::Context;
@@ -137,7 +137,14 @@ impl PartyState {
 
     /// Ends with a cause; `in_group` when other members of its group still ring, `elsewhere` when
     /// another one answered.
-    pub(super) fn finish(&mut self, cause: Cause, at: Timestamp, in_group: bool, elsewhere: bool, context: &Context<'_>) {
+    pub(super) fn finish(
+        &mut self,
+        cause: Cause,
+        at: Timestamp,
+        in_group: bool,
+        elsewhere: bool,
+        context: &Context<'_>,
+    ) {
         let role = if self.party.direction == Direction::Inbound { Role::Callee } else { Role::CallerInside };
         let mut reason = reason::reason(cause, role);
         if reason.is_none() && context.explicit_reasons {

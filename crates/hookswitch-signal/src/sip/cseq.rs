@@ -13,10 +13,7 @@ pub struct CSeq<'a> {
 impl<'a> CSeq<'a> {
     /// Reads `number LWS method`.
     pub fn parse(value: &'a [u8]) -> Result<Self, Malformed> {
-        let digits = value
-            .iter()
-            .take_while(|byte| byte.is_ascii_digit())
-            .count();
+        let digits = value.iter().take_while(|byte| byte.is_ascii_digit()).count();
         let number = decimal(&value[..digits])
             .and_then(|number| u32::try_from(number).ok())
             .filter(|&number| number < 1 << 31)
@@ -38,10 +35,7 @@ mod tests {
     fn the_number_ends_below_two_to_the_31() {
         assert_eq!(
             CSeq::parse(b"2147483647 INVITE"),
-            Ok(CSeq {
-                number: 2_147_483_647,
-                method: Method::Invite
-            })
+            Ok(CSeq { number: 2_147_483_647, method: Method::Invite })
         );
         assert!(CSeq::parse(b"2147483648 INVITE").is_err());
         assert!(CSeq::parse(b"36893488147419103232 INVITE").is_err());

@@ -63,7 +63,8 @@ mod tests {
 
     #[test]
     fn a_step_tells_why_the_target_was_left() {
-        let value = b"<sip:7031@a.example?Reason=SIP%3Bcause%3D486%3Btext%3D%22Busy%22&Privacy=history>;index=1.1";
+        let value =
+            b"<sip:7031@a.example?Reason=SIP%3Bcause%3D486%3Btext%3D%22Busy%22&Privacy=history>;index=1.1";
         let step = HistoryInfo::parse(value).unwrap();
         assert_eq!(step.index(), Some(&b"1.1"[..]));
         let reason = step.reason().unwrap();
@@ -76,9 +77,6 @@ mod tests {
     #[test]
     fn a_diversion_has_a_reason() {
         let value = b"\"Vera\" <sip:7031@a.example>;reason=\"no-answer\";counter=1";
-        assert_eq!(
-            Diversion::parse(value).unwrap().reason(),
-            Some(&b"no-answer"[..])
-        );
+        assert_eq!(Diversion::parse(value).unwrap().reason(), Some(&b"no-answer"[..]));
     }
 }

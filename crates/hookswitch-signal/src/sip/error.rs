@@ -92,8 +92,6 @@ pub struct Malformed {
 impl Malformed {
     /// Counts from the start of what the value was cut out of.
     pub(super) const fn after(self, start: usize) -> Self {
-        Self {
-            at: start + self.at,
-        }
+        Self { at: start + self.at }
     }
 }

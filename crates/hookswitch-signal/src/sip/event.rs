@@ -71,10 +71,7 @@ impl<'a> SubscriptionState<'a> {
 
 /// Splits a token from the parameters behind it.
 fn split(value: &[u8]) -> Option<(&[u8], Params<'_>)> {
-    let end = value
-        .iter()
-        .position(|&byte| byte == b';' || is_space(byte))
-        .unwrap_or(value.len());
+    let end = value.iter().position(|&byte| byte == b';' || is_space(byte)).unwrap_or(value.len());
     let (token, params) = value.split_at(end);
     (!token.is_empty()).then_some((token, Params::new(params)))
 }

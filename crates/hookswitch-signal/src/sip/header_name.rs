@@ -175,10 +175,7 @@ impl HeaderName {
             (20, b'p') => &[Self::PPreferredIdentity],
             _ => return None,
         };
-        candidates
-            .iter()
-            .copied()
-            .find(|candidate| name.eq_ignore_ascii_case(candidate.as_str().as_bytes()))
+        candidates.iter().copied().find(|candidate| name.eq_ignore_ascii_case(candidate.as_str().as_bytes()))
     }
 }
 
@@ -241,14 +238,8 @@ mod tests {
         for (index, (header, name)) in ALL.into_iter().enumerate() {
             assert_eq!(header as usize, index);
             assert_eq!(HeaderName::recognise(name.as_bytes()), Some(header));
-            assert_eq!(
-                HeaderName::recognise(name.to_ascii_uppercase().as_bytes()),
-                Some(header)
-            );
-            assert_eq!(
-                HeaderName::recognise(name.to_ascii_lowercase().as_bytes()),
-                Some(header)
-            );
+            assert_eq!(HeaderName::recognise(name.to_ascii_uppercase().as_bytes()), Some(header));
+            assert_eq!(HeaderName::recognise(name.to_ascii_lowercase().as_bytes()), Some(header));
         }
         assert_eq!(HeaderName::recognise(b""), None);
         assert_eq!(HeaderName::recognise(b"X-CID"), None);
@@ -277,16 +268,8 @@ mod tests {
             ("j", "Reject-Contact"),
             ("d", "Request-Disposition"),
         ] {
-            assert_eq!(
-                HeaderName::recognise(letter.as_bytes()).unwrap().as_str(),
-                name
-            );
-            assert_eq!(
-                HeaderName::recognise(letter.to_uppercase().as_bytes())
-                    .unwrap()
-                    .as_str(),
-                name
-            );
+            assert_eq!(HeaderName::recognise(letter.as_bytes()).unwrap().as_str(), name);
+            assert_eq!(HeaderName::recognise(letter.to_uppercase().as_bytes()).unwrap().as_str(), name);
         }
     }
 }

@@ -39,15 +39,7 @@ impl<'a> HeaderTable<'a> {
                     at = row.next;
                 }
                 Step::End { body } => {
-                    return Ok((
-                        Self {
-                            block: &message[..at],
-                            first_line,
-                            slots,
-                            repeated,
-                        },
-                        body,
-                    ));
+                    return Ok((Self { block: &message[..at], first_line, slots, repeated }, body));
                 }
                 Step::Damaged => return Err(SipError::BadHeaderLine { offset: at }),
                 Step::Cut => return Err(SipError::UnterminatedHeaders),
@@ -74,30 +66,18 @@ impl<'a> HeaderTable<'a> {
     pub(super) fn rows(&self, name: HeaderName) -> Rows<'a> {
         let (block, at) = if self.is_repeated(name) {
             let end = self.slots[name as usize].1 as usize;
-            (
-                self.block,
-                row_end(self.block, end).unwrap_or(self.block.len()),
-            )
+            (self.block, row_end(self.block, end).unwrap_or(self.block.len()))
         } else {
             (&[][..], 0)
         };
-        Rows {
-            first: self.first(name),
-            name,
-            block,
-            at,
-        }
+        Rows { first: self.first(name), name, block, at }
     }
 
     /// Gives all rows of a header by its name, known or not.
     pub(super) fn named<'n>(&self, name: &'n str) -> NamedRows<'a, 'n> {
         NamedRows(match HeaderName::recognise(name.as_bytes()) {
             Some(known) => Named::Known(self.rows(known)),
-            None => Named::Other {
-                name,
-                block: self.block,
-                at: self.first_line,
-            },
+            None => Named::Other { name, block: self.block, at: self.first_line },
         })
     }
 }
@@ -118,9 +98,7 @@ impl<'a> Iterator for Rows<'a> {
         if let Some(first) = self.first.take() {
             return Some(first);
         }
-        scan(self.block, &mut self.at, |name| {
-            HeaderName::recognise(name) == Some(self.name)
-        })
+        scan(self.block, &mut self.at, |name| HeaderName::recognise(name) == Some(self.name))
     }
 }
 
@@ -131,11 +109,7 @@ pub struct NamedRows<'a, 'n>(Named<'a, 'n>);
 #[derive(Clone, Debug)]
 enum Named<'a, 'n> {
     Known(Rows<'a>),
-    Other {
-        name: &'n str,
-        block: &'a [u8],
-        at: usize,
-    },
+    Other { name: &'n str, block: &'a [u8], at: usize },
 }
 
 impl<'a> Iterator for NamedRows<'a, '_> {
@@ -144,9 +118,9 @@ impl<'a> Iterator for NamedRows<'a, '_> {
     fn next(&mut self) -> Option<&'a [u8]> {
         match &mut self.0 {
             Named::Known(rows) => rows.next(),
-            Named::Other { name, block, at } => scan(block, at, |other| {
-                other.eq_ignore_ascii_case(name.as_bytes())
-            }),
+            Named::Other { name, block, at } => {
+                scan(block, at, |other| other.eq_ignore_ascii_case(name.as_bytes()))
+            }
         }
     }
 }
@@ -221,12 +195,7 @@ impl<'a> Row<'a> {
         while start < end && is_space(bytes[end - 1]) {
             end -= 1;
         }
-        Step::Row(Row {
-            name,
-            start,
-            end,
-            next,
-        })
+        Step::Row(Row { name, start, end, next })
     }
 }
 

@@ -27,9 +27,7 @@ impl<'a> RemotePartyId<'a> {
 
     /// Tells whether the network vouches for it.
     pub fn is_screened(&self) -> bool {
-        self.address
-            .param("screen")
-            .is_some_and(|screen| screen.eq_ignore_ascii_case(b"yes"))
+        self.address.param("screen").is_some_and(|screen| screen.eq_ignore_ascii_case(b"yes"))
     }
 }
 
@@ -45,23 +43,17 @@ impl<'a> Privacy<'a> {
 
     /// Gives the tokens, as spelled; commas divide them as well as semicolons.
     pub fn tokens(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
-        self.0
-            .split(|byte| matches!(byte, b';' | b','))
-            .map(trim)
-            .filter(|token| !token.is_empty())
+        self.0.split(|byte| matches!(byte, b';' | b',')).map(trim).filter(|token| !token.is_empty())
     }
 
     /// Finds a token, in any case.
     pub fn contains(&self, wanted: &str) -> bool {
-        self.tokens()
-            .any(|token| token.eq_ignore_ascii_case(wanted.as_bytes()))
+        self.tokens().any(|token| token.eq_ignore_ascii_case(wanted.as_bytes()))
     }
 
     /// Tells whether the identity of the sender is to be hidden: `id`, `user` or `header` is asked for.
     pub fn hides_identity(&self) -> bool {
-        ["id", "user", "header"]
-            .into_iter()
-            .any(|token| self.contains(token))
+        ["id", "user", "header"].into_iter().any(|token| self.contains(token))
     }
 }
 
@@ -78,10 +70,8 @@ mod tests {
 
     #[test]
     fn a_remote_party_says_who_vouches_for_it() {
-        let id = RemotePartyId::parse(
-            b"\"Vera\" <sip:7031@a.example>;party=calling;screen=yes;privacy=off",
-        )
-        .unwrap();
+        let id = RemotePartyId::parse(b"\"Vera\" <sip:7031@a.example>;party=calling;screen=yes;privacy=off")
+            .unwrap();
         assert_eq!(id.party(), Some(&b"calling"[..]));
         assert_eq!(id.privacy(), Some(&b"off"[..]));
         assert!(id.is_screened());

@@ -6,9 +6,9 @@ use super::replaces::{DialogRef, DialogRefBuf};
 use super::text::{decimal, seconds};
 use super::values::Values;
 use super::{
-    CSeq, ContentType, Diversion, EventPackage, HeaderName, HistoryInfo, Malformed, NameAddr,
-    Privacy, Reason, RemotePartyId, Sdp, SessionExpires, SessionId, SipError, StartLine,
-    SubscriptionState, UserToUser, Via, lossy,
+    CSeq, ContentType, Diversion, EventPackage, HeaderName, HistoryInfo, Malformed, NameAddr, Privacy,
+    Reason, RemotePartyId, Sdp, SessionExpires, SessionId, SipError, StartLine, SubscriptionState,
+    UserToUser, Via, lossy,
 };
 
 /// One SIP message, request or response, in the bytes it arrived in (RFC 3261 §7).
@@ -41,14 +41,9 @@ impl<'a> Message<'a> {
     /// Says what keeps the message from being understood in one way.
     pub fn parse(datagram: &'a [u8]) -> Result<Self, SipError> {
         if u32::try_from(datagram.len()).is_err() {
-            return Err(SipError::TooLong {
-                actual: datagram.len(),
-            });
+            return Err(SipError::TooLong { actual: datagram.len() });
         }
-        let start_at = datagram
-            .iter()
-            .take_while(|byte| matches!(byte, b'\r' | b'\n' | 0))
-            .count();
+        let start_at = datagram.iter().take_while(|byte| matches!(byte, b'\r' | b'\n' | 0)).count();
         if start_at == datagram.len() {
             return Err(SipError::Empty);
         }
@@ -59,12 +54,7 @@ impl<'a> Message<'a> {
         let headers_at = line_end.ok_or(SipError::UnterminatedHeaders)? + 1;
         let (headers, body_at) = HeaderTable::parse(datagram, headers_at)?;
 
-        for name in [
-            HeaderName::From,
-            HeaderName::To,
-            HeaderName::CallId,
-            HeaderName::CSeq,
-        ] {
+        for name in [HeaderName::From, HeaderName::To, HeaderName::CallId, HeaderName::CSeq] {
             if headers.is_repeated(name) {
                 return Err(SipError::RepeatedHeader { name });
             }
@@ -84,17 +74,7 @@ impl<'a> Message<'a> {
         check_single(&headers, HeaderName::ContentType)?;
         check_date(&headers)?;
         let body = check_body(&headers, &datagram[body_at..])?;
-        Ok(Self {
-            start_line,
-            start,
-            call_id,
-            cseq,
-            from,
-            to,
-            top_via,
-            headers,
-            body,
-        })
+        Ok(Self { start_line, start, call_id, cseq, from, to, top_via, headers, body })
     }
 
     /// Gives what the first line says.
@@ -144,8 +124,7 @@ impl<'a> Message<'a> {
 
     /// Gives every Via, the last sender first.
     pub fn vias(&self) -> impl Iterator<Item = Via<'a>> + use<'a> {
-        self.values(HeaderName::Via)
-            .filter_map(|value| Via::parse(value).ok())
+        self.values(HeaderName::Via).filter_map(|value| Via::parse(value).ok())
     }
 
     /// Counts the Vias, in rows and comma lists.
@@ -203,10 +182,7 @@ impl<'a> Message<'a> {
     /// Gives the dialog that the call asked for with Refer-To is to take the place of: the Replaces
     /// that its URI carries escaped (RFC 3891 §4). This makes a transfer an attended one.
     pub fn refer_to_replaces(&self) -> Option<DialogRefBuf> {
-        self.refer_to()?
-            .uri()
-            .header("Replaces")
-            .and_then(|value| DialogRefBuf::new(value.into_owned()))
+        self.refer_to()?.uri().header("Replaces").and_then(|value| DialogRefBuf::new(value.into_owned()))
     }
 
     /// Gives who asked for the call (RFC 3892).
@@ -231,8 +207,7 @@ impl<'a> Message<'a> {
 
     /// Gives every Remote-Party-ID.
     pub fn remote_party_ids(&self) -> impl Iterator<Item = RemotePartyId<'a>> + use<'a> {
-        self.addresses(HeaderName::RemotePartyId)
-            .map(|address| RemotePartyId { address })
+        self.addresses(HeaderName::RemotePartyId).map(|address| RemotePartyId { address })
     }
 
     /// Gives what the sender asks to be hidden (RFC 3323).
@@ -242,14 +217,12 @@ impl<'a> Message<'a> {
 
     /// Gives who sent the call elsewhere, the last one first (RFC 5806).
     pub fn diversions(&self) -> impl Iterator<Item = Diversion<'a>> + use<'a> {
-        self.addresses(HeaderName::Diversion)
-            .map(|address| Diversion { address })
+        self.addresses(HeaderName::Diversion).map(|address| Diversion { address })
     }
 
     /// Gives the way the request took, the first target first (RFC 7044).
     pub fn history_info(&self) -> impl Iterator<Item = HistoryInfo<'a>> + use<'a> {
-        self.addresses(HeaderName::HistoryInfo)
-            .map(|address| HistoryInfo { address })
+        self.addresses(HeaderName::HistoryInfo).map(|address| HistoryInfo { address })
     }
 
     /// Gives the identifier that follows the call through back-to-back user agents (RFC 7989).
@@ -259,8 +232,7 @@ impl<'a> Message<'a> {
 
     /// Gives the data for the callee's application (RFC 7433).
     pub fn user_to_user(&self) -> Option<UserToUser<'a>> {
-        self.values(HeaderName::UserToUser)
-            .find_map(UserToUser::parse)
+        self.values(HeaderName::UserToUser).find_map(UserToUser::parse)
     }
 
     /// Gives what a SUBSCRIBE or NOTIFY is about (RFC 6665).
@@ -270,28 +242,23 @@ impl<'a> Message<'a> {
 
     /// Gives how the subscription of a NOTIFY stands (RFC 6665).
     pub fn subscription_state(&self) -> Option<SubscriptionState<'a>> {
-        self.row(HeaderName::SubscriptionState)
-            .and_then(SubscriptionState::parse)
+        self.row(HeaderName::SubscriptionState).and_then(SubscriptionState::parse)
     }
 
     /// Gives how long the session lives without being refreshed (RFC 4028).
     pub fn session_expires(&self) -> Option<SessionExpires> {
-        self.row(HeaderName::SessionExpires)
-            .and_then(SessionExpires::parse)
+        self.row(HeaderName::SessionExpires).and_then(SessionExpires::parse)
     }
 
     /// Gives how long the message, registration or subscription holds, in seconds; what is beyond
     /// the range of `u32` is as none (RFC 4475 §3.1.2.4).
     pub fn expires(&self) -> Option<u32> {
-        self.row(HeaderName::Expires)
-            .and_then(decimal)
-            .and_then(|seconds| u32::try_from(seconds).ok())
+        self.row(HeaderName::Expires).and_then(decimal).and_then(|seconds| u32::try_from(seconds).ok())
     }
 
     /// Gives what the body is.
     pub fn content_type(&self) -> Option<ContentType<'a>> {
-        self.row(HeaderName::ContentType)
-            .and_then(ContentType::parse)
+        self.row(HeaderName::ContentType).and_then(ContentType::parse)
     }
 
     /// Gives the program that sent the request.
@@ -351,20 +318,15 @@ impl<'a> Message<'a> {
     }
 
     fn values(&self, name: HeaderName) -> impl Iterator<Item = &'a [u8]> + use<'a> {
-        self.headers
-            .rows(name)
-            .flat_map(Values::new)
-            .filter(|value| !value.is_empty())
+        self.headers.rows(name).flat_map(Values::new).filter(|value| !value.is_empty())
     }
 
     fn addresses(&self, name: HeaderName) -> impl Iterator<Item = NameAddr<'a>> + use<'a> {
-        self.values(name)
-            .filter_map(|value| NameAddr::parse(value).ok())
+        self.values(name).filter_map(|value| NameAddr::parse(value).ok())
     }
 
     fn dialog(&self, name: HeaderName) -> Option<DialogRef<'a>> {
-        self.row(name)
-            .and_then(|value| DialogRef::parse(name, value))
+        self.row(name).and_then(|value| DialogRef::parse(name, value))
     }
 }
 
@@ -383,25 +345,18 @@ fn mandatory<'a, T>(
     name: HeaderName,
     parse: impl FnOnce(&'a [u8]) -> Result<T, Malformed>,
 ) -> Result<T, SipError> {
-    let value = headers
-        .first(name)
-        .ok_or(SipError::MissingHeader { name })?;
+    let value = headers.first(name).ok_or(SipError::MissingHeader { name })?;
     parse(value).map_err(|error| malformed(headers, name, error.at))
 }
 
 fn malformed(headers: &HeaderTable<'_>, name: HeaderName, at: usize) -> SipError {
-    SipError::MalformedHeader {
-        name,
-        offset: headers.offset(name) + at,
-    }
+    SipError::MalformedHeader { name, offset: headers.offset(name) + at }
 }
 
 /// Reads all values of the first Via row and gives the first of them.
 fn check_vias<'a>(headers: &HeaderTable<'a>) -> Result<Via<'a>, SipError> {
     let name = HeaderName::Via;
-    let row = headers
-        .first(name)
-        .ok_or(SipError::MissingHeader { name })?;
+    let row = headers.first(name).ok_or(SipError::MissingHeader { name })?;
     let mut values = Values::new(row);
     let mut top = None;
     while let Some((at, value)) = values.next_at() {
@@ -423,10 +378,7 @@ fn check_call_id(value: &[u8]) -> Result<&[u8], Malformed> {
 /// Reads the values of the first Contact row, because a damaged one misleads (RFC 4475 §3.1.2.1).
 fn check_contacts(headers: &HeaderTable<'_>) -> Result<(), SipError> {
     let name = HeaderName::Contact;
-    let Some(row) = headers
-        .first(name)
-        .filter(|&row| !row.is_empty() && row != b"*")
-    else {
+    let Some(row) = headers.first(name).filter(|&row| !row.is_empty() && row != b"*") else {
         return Ok(());
     };
     let mut values = Values::new(row);
@@ -438,15 +390,8 @@ fn check_contacts(headers: &HeaderTable<'_>) -> Result<(), SipError> {
 
 /// Refuses a header that is repeated with another value.
 fn check_single(headers: &HeaderTable<'_>, name: HeaderName) -> Result<(), SipError> {
-    let differs = headers.is_repeated(name)
-        && headers
-            .rows(name)
-            .any(|row| Some(row) != headers.first(name));
-    if differs {
-        Err(SipError::RepeatedHeader { name })
-    } else {
-        Ok(())
-    }
+    let differs = headers.is_repeated(name) && headers.rows(name).any(|row| Some(row) != headers.first(name));
+    if differs { Err(SipError::RepeatedHeader { name }) } else { Ok(()) }
 }
 
 /// Refuses a Date that is not in GMT, the only zone there is (RFC 3261 §20.17).
@@ -469,8 +414,5 @@ fn check_body<'a>(headers: &HeaderTable<'a>, rest: &'a [u8]) -> Result<&'a [u8],
     };
     let declared = decimal(value).ok_or_else(|| malformed(headers, name, 0))?;
     let declared = usize::try_from(declared).unwrap_or(usize::MAX);
-    rest.get(..declared).ok_or(SipError::ShortBody {
-        declared,
-        actual: rest.len(),
-    })
+    rest.get(..declared).ok_or(SipError::ShortBody { declared, actual: rest.len() })
 }

@@ -92,10 +92,7 @@ impl fmt::Display for Method<'_> {
 /// Tells the bytes of a token (RFC 3261 §25.1).
 const fn is_token(byte: u8) -> bool {
     byte.is_ascii_alphanumeric()
-        || matches!(
-            byte,
-            b'-' | b'.' | b'!' | b'%' | b'*' | b'_' | b'+' | b'`' | b'\'' | b'~'
-        )
+        || matches!(byte, b'-' | b'.' | b'!' | b'%' | b'*' | b'_' | b'+' | b'`' | b'\'' | b'~')
 }
 
 #[cfg(test)]
@@ -104,8 +101,9 @@ mod tests {
 
     #[test]
     fn every_method_reads_what_it_writes() {
-        for token in "INVITE ACK BYE CANCEL OPTIONS REGISTER PRACK UPDATE INFO SUBSCRIBE NOTIFY REFER MESSAGE PUBLISH"
-            .split(' ')
+        for token in
+            "INVITE ACK BYE CANCEL OPTIONS REGISTER PRACK UPDATE INFO SUBSCRIBE NOTIFY REFER MESSAGE PUBLISH"
+                .split(' ')
         {
             let method = Method::parse(token.as_bytes()).unwrap();
             assert!(!matches!(method, Method::Other(_)));

@@ -20,17 +20,12 @@ pub struct Part<'a> {
 impl<'a> Parts<'a> {
     /// Starts behind the first delimiter; a body without one has no parts.
     pub fn new(boundary: &'a [u8], body: &'a [u8]) -> Self {
-        let rest =
-            Some(body)
-                .filter(|_| !boundary.is_empty())
-                .and_then(|body| match next_delimiter(boundary, body) {
-                    Some(Delimiter {
-                        after,
-                        closing: false,
-                        ..
-                    }) => Some(&body[after..]),
-                    _ => None,
-                });
+        let rest = Some(body).filter(|_| !boundary.is_empty()).and_then(|body| {
+            match next_delimiter(boundary, body) {
+                Some(Delimiter { after, closing: false, .. }) => Some(&body[after..]),
+                _ => None,
+            }
+        });
         Self { boundary, rest }
     }
 }
@@ -58,24 +53,16 @@ impl<'a> Part<'a> {
         loop {
             match Row::next(part, at) {
                 Step::Row(row) => {
-                    if row.name.eq_ignore_ascii_case(b"Content-Type")
-                        || row.name.eq_ignore_ascii_case(b"c")
-                    {
+                    if row.name.eq_ignore_ascii_case(b"Content-Type") || row.name.eq_ignore_ascii_case(b"c") {
                         content_type = ContentType::parse(&part[row.start..row.end]);
                     }
                     at = row.next;
                 }
                 Step::End { body } => {
-                    return Self {
-                        content_type,
-                        body: &part[body..],
-                    };
+                    return Self { content_type, body: &part[body..] };
                 }
                 Step::Damaged | Step::Cut => {
-                    return Self {
-                        content_type,
-                        body: &part[at..],
-                    };
+                    return Self { content_type, body: &part[at..] };
                 }
             }
         }
@@ -136,22 +123,15 @@ struct Delimiter {
 fn next_delimiter(boundary: &[u8], bytes: &[u8]) -> Option<Delimiter> {
     let mut line = 0;
     while line < bytes.len() {
-        let end =
-            memchr::memchr(b'\n', &bytes[line..]).map_or(bytes.len(), |length| line + length + 1);
-        if let Some(tail) = bytes[line..end]
-            .strip_prefix(b"--")
-            .and_then(|bytes| bytes.strip_prefix(boundary))
-            .map(trim)
+        let end = memchr::memchr(b'\n', &bytes[line..]).map_or(bytes.len(), |length| line + length + 1);
+        if let Some(tail) =
+            bytes[line..end].strip_prefix(b"--").and_then(|bytes| bytes.strip_prefix(boundary)).map(trim)
             && (tail.is_empty() || tail == b"--")
         {
             let before = &bytes[..line];
             let before = before.strip_suffix(b"\n").unwrap_or(before);
             let before = before.strip_suffix(b"\r").unwrap_or(before);
-            return Some(Delimiter {
-                start: before.len(),
-                after: end,
-                closing: !tail.is_empty(),
-            });
+            return Some(Delimiter { start: before.len(), after: end, closing: !tail.is_empty() });
         }
         line = end;
     }
@@ -174,7 +154,8 @@ mod tests {
     #[test]
     fn a_part_inside_a_part_is_found() {
         let outer = ContentType::parse(b"multipart/mixed;boundary=o").unwrap();
-        let body = b"--o\r\nContent-Type: multipart/alternative; boundary=i\r\n\r\n--i\r\n\r\ntext\r\n--i\r\n\
+        let body =
+            b"--o\r\nContent-Type: multipart/alternative; boundary=i\r\n\r\n--i\r\n\r\ntext\r\n--i\r\n\
             c: application/sdp\r\n\r\nv=0\r\n--i--\r\n--o--\r\n";
         assert_eq!(find(outer, body, "application", "sdp"), Some(&b"v=0"[..]));
         assert_eq!(find(outer, body, "message", "sipfrag"), None);

@@ -85,20 +85,10 @@ impl<'a> NameAddr<'a> {
         Self::with_params(value, &[], uri, end)
     }
 
-    fn with_params(
-        value: &'a [u8],
-        display: &'a [u8],
-        uri: Uri<'a>,
-        at: usize,
-    ) -> Result<Self, Malformed> {
+    fn with_params(value: &'a [u8], display: &'a [u8], uri: Uri<'a>, at: usize) -> Result<Self, Malformed> {
         let params = &value[at..];
         let tag = Params::check(params, b"tag").map_err(|error| error.after(at))?;
-        Ok(Self {
-            display,
-            uri,
-            params,
-            tag,
-        })
+        Ok(Self { display, uri, params, tag })
     }
 }
 
@@ -107,9 +97,7 @@ fn find_bracket(value: &[u8], start: usize) -> Result<Option<usize>, Malformed> 
     let mut at = start;
     loop {
         let rest = &value[at..];
-        let found = rest
-            .iter()
-            .position(|&byte| matches!(byte, b'<' | b'"' | b';' | b','));
+        let found = rest.iter().position(|&byte| matches!(byte, b'<' | b'"' | b';' | b','));
         let Some(length) = found else {
             return Ok(None);
         };
@@ -129,30 +117,18 @@ mod tests {
     use super::*;
 
     fn name(value: &str) -> Option<String> {
-        NameAddr::parse(value.as_bytes())
-            .unwrap()
-            .display_name()
-            .map(Cow::into_owned)
+        NameAddr::parse(value.as_bytes()).unwrap().display_name().map(Cow::into_owned)
     }
 
     #[test]
     fn names_are_shown_as_they_were_meant() {
-        assert_eq!(
-            name("\"Zoe \\\"Z\\\" Quill\" <sip:z@a.example>").as_deref(),
-            Some("Zoe \"Z\" Quill")
-        );
-        assert_eq!(
-            name("Zoë (Büro) O'Neil <sip:z@a.example>").as_deref(),
-            Some("Zoë (Büro) O'Neil")
-        );
+        assert_eq!(name("\"Zoe \\\"Z\\\" Quill\" <sip:z@a.example>").as_deref(), Some("Zoe \"Z\" Quill"));
+        assert_eq!(name("Zoë (Büro) O'Neil <sip:z@a.example>").as_deref(), Some("Zoë (Büro) O'Neil"));
         assert_eq!(name("\"  \" <sip:z@a.example>"), None);
         assert_eq!(name("<sip:z@a.example>"), None);
         assert_eq!(name("sip:z@a.example"), None);
         assert_eq!(name("\"a<b\"<sip:z@a.example>").as_deref(), Some("a<b"));
-        assert_eq!(
-            name("Zoe \"Z\" Quill <sip:z@a.example>").as_deref(),
-            Some("Zoe \"Z\" Quill")
-        );
+        assert_eq!(name("Zoe \"Z\" Quill <sip:z@a.example>").as_deref(), Some("Zoe \"Z\" Quill"));
         let bytes = NameAddr::parse(b"\"Zo\xeb\" <sip:z@a.example>").unwrap();
         assert_eq!(bytes.display_name().as_deref(), Some("Zo\u{fffd}"));
     }
@@ -182,11 +158,7 @@ mod tests {
             ("", 0),
             ("\"name\"", 0),
         ] {
-            assert_eq!(
-                NameAddr::parse(value.as_bytes()).unwrap_err(),
-                Malformed { at },
-                "{value}"
-            );
+            assert_eq!(NameAddr::parse(value.as_bytes()).unwrap_err(), Malformed { at }, "{value}");
         }
     }
 }

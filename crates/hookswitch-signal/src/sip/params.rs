@@ -51,10 +51,7 @@ impl<'a> IntoIterator for Params<'a> {
     type IntoIter = ParamIter<'a>;
 
     fn into_iter(self) -> ParamIter<'a> {
-        ParamIter {
-            bytes: self.0,
-            at: 0,
-        }
+        ParamIter { bytes: self.0, at: 0 }
     }
 }
 
@@ -105,13 +102,7 @@ fn next_param(bytes: &[u8], at: usize) -> Result<Option<(Param<'_>, usize)>, Mal
         Some(b'"') => quoted_end(bytes, start).ok_or(Malformed { at: start })?,
         _ => token_end(bytes, start, false),
     };
-    Ok(Some((
-        Param {
-            name,
-            value: Some(unquoted(&bytes[start..end])),
-        },
-        end,
-    )))
+    Ok(Some((Param { name, value: Some(unquoted(&bytes[start..end])) }, end)))
 }
 
 /// Finds where a run of anything but separators and white space ends.

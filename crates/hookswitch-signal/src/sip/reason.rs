@@ -13,15 +13,10 @@ pub struct Reason<'a> {
 impl<'a> Reason<'a> {
     /// Reads one value, without a comma behind it.
     pub fn parse(value: &'a [u8]) -> Option<Self> {
-        let end = value
-            .iter()
-            .position(|&byte| byte == b';' || super::text::is_space(byte))
-            .unwrap_or(value.len());
+        let end =
+            value.iter().position(|&byte| byte == b';' || super::text::is_space(byte)).unwrap_or(value.len());
         let (protocol, params) = value.split_at(end);
-        (!protocol.is_empty()).then_some(Self {
-            protocol,
-            params: Params::new(params),
-        })
+        (!protocol.is_empty()).then_some(Self { protocol, params: Params::new(params) })
     }
 
     /// Gives the protocol the cause belongs to, as spelled: `SIP`, `Q.850` or another.
@@ -41,18 +36,12 @@ impl<'a> Reason<'a> {
 
     /// Gives the cause, if it is a number below 65,536.
     pub fn cause(&self) -> Option<u16> {
-        self.params
-            .find("cause")
-            .and_then(decimal)
-            .and_then(|cause| u16::try_from(cause).ok())
+        self.params.find("cause").and_then(decimal).and_then(|cause| u16::try_from(cause).ok())
     }
 
     /// Gives the text, without quotes and escapes.
     pub fn text(&self) -> Option<Cow<'a, str>> {
-        self.params
-            .find("text")
-            .map(unescaped)
-            .filter(|text| !text.is_empty())
+        self.params.find("text").map(unescaped).filter(|text| !text.is_empty())
     }
 
     /// Finds a parameter by name, in any case; escapes are kept.

@@ -22,10 +22,7 @@ impl<'a> DialogRef<'a> {
     /// Reads the value of the header `name`.
     pub fn parse(name: HeaderName, value: &'a [u8]) -> Option<Self> {
         let value = trim(value);
-        let end = value
-            .iter()
-            .position(|&byte| byte == b';' || is_space(byte))
-            .unwrap_or(value.len());
+        let end = value.iter().position(|&byte| byte == b';' || is_space(byte)).unwrap_or(value.len());
         let (call_id, params) = value.split_at(end);
         if call_id.is_empty() {
             return None;
@@ -58,12 +55,7 @@ impl DialogRefBuf {
 
     /// Gives the dialog.
     pub fn dialog(&self) -> DialogRef<'_> {
-        let none = DialogRef {
-            call_id: &[],
-            to_tag: None,
-            from_tag: None,
-            early_only: false,
-        };
+        let none = DialogRef { call_id: &[], to_tag: None, from_tag: None, early_only: false };
         // `new` has read the same bytes, so that the empty one is never given.
         DialogRef::parse(HeaderName::Replaces, &self.0).unwrap_or(none)
     }
@@ -82,17 +74,10 @@ mod tests {
             early_only: false,
         };
         let replaces = b"c7@a.example ;from-tag=yours\r\n ;to-tag=mine";
-        assert_eq!(
-            DialogRef::parse(HeaderName::Replaces, replaces),
-            Some(expected)
-        );
+        assert_eq!(DialogRef::parse(HeaderName::Replaces, replaces), Some(expected));
         let target = b"c7@a.example;local-tag=mine;remote-tag=yours";
-        assert_eq!(
-            DialogRef::parse(HeaderName::TargetDialog, target),
-            Some(expected)
-        );
-        let early =
-            DialogRef::parse(HeaderName::Replaces, b"c7;to-tag=0;from-tag=b;early-only").unwrap();
+        assert_eq!(DialogRef::parse(HeaderName::TargetDialog, target), Some(expected));
+        let early = DialogRef::parse(HeaderName::Replaces, b"c7;to-tag=0;from-tag=b;early-only").unwrap();
         assert!(early.early_only);
         assert_eq!(DialogRef::parse(HeaderName::Join, b";to-tag=a"), None);
         assert_eq!(DialogRefBuf::new(Vec::new()), None);

@@ -70,10 +70,7 @@ impl<'a> Sdp<'a> {
     /// Divides a description into session and media.
     pub fn new(body: &'a [u8]) -> Self {
         let at = media_start(body, 0);
-        Self {
-            session: &body[..at],
-            media: &body[at..],
-        }
+        Self { session: &body[..at], media: &body[at..] }
     }
 
     /// Gives the media, in order.
@@ -96,8 +93,7 @@ impl<'a> Sdp<'a> {
 
     /// Gives the first audio that is not refused (port 0).
     pub fn audio(&self) -> Option<Media<'a>> {
-        self.media()
-            .find(|media| media.kind == MediaKind::Audio && media.is_active())
+        self.media().find(|media| media.kind == MediaKind::Audio && media.is_active())
     }
 
     /// Gives the direction of the first audio that is not refused.
@@ -113,8 +109,7 @@ impl<'a> Sdp<'a> {
 
     /// Tells whether a facsimile is offered or accepted: T.38 that is not refused.
     pub fn is_t38(&self) -> bool {
-        self.media()
-            .any(|media| media.is_t38() && media.is_active())
+        self.media().any(|media| media.is_t38() && media.is_active())
     }
 
     /// Gives the `o=` line.
@@ -122,12 +117,7 @@ impl<'a> Sdp<'a> {
         let mut fields = fields(line(self.session, b'o')?);
         let (username, session_id, version) = (fields.next()?, fields.next()?, fields.next()?);
         let address = fields.nth(2)?;
-        Some(Origin {
-            username,
-            session_id,
-            version,
-            address,
-        })
+        Some(Origin { username, session_id, version, address })
     }
 
     /// Gives the connection of the session, which holds for all media that have none of their own.
@@ -167,15 +157,7 @@ impl<'a> Media<'a> {
         let kind = MediaKind::from_bytes(kind);
         let digits = port.split(|&byte| byte == b'/').next().unwrap_or_default();
         let port = decimal(digits).and_then(|port| u16::try_from(port).ok())?;
-        Some(Self {
-            section,
-            direction,
-            connection,
-            kind,
-            port,
-            proto,
-            formats,
-        })
+        Some(Self { section, direction, connection, kind, port, proto, formats })
     }
 
     /// Gives what is carried.
@@ -212,27 +194,18 @@ impl<'a> Media<'a> {
 
     /// Gives the connection: that of the media, else that of the session.
     pub fn connection(&self) -> Option<Connection<'a>> {
-        line(self.section, b'c')
-            .and_then(Connection::parse)
-            .or(self.connection)
+        line(self.section, b'c').and_then(Connection::parse).or(self.connection)
     }
 
     /// Tells whether the sender puts its peer on hold with this media; see [`Sdp::is_held_by_offerer`].
     pub fn is_held_by_offerer(&self) -> bool {
-        matches!(
-            self.direction(),
-            MediaDirection::SendOnly | MediaDirection::Inactive
-        ) || self
-            .connection()
-            .is_some_and(|connection| connection.is_unspecified())
+        matches!(self.direction(), MediaDirection::SendOnly | MediaDirection::Inactive)
+            || self.connection().is_some_and(|connection| connection.is_unspecified())
     }
 
     /// Tells whether this is a facsimile over T.38 (RFC 3362).
     pub fn is_t38(&self) -> bool {
-        self.kind == MediaKind::Image
-            && self
-                .formats()
-                .any(|format| format.eq_ignore_ascii_case(b"t38"))
+        self.kind == MediaKind::Image && self.formats().any(|format| format.eq_ignore_ascii_case(b"t38"))
     }
 
     /// Finds an attribute of the media: `a=name` or `a=name:value`.
@@ -275,10 +248,7 @@ impl<'a> Connection<'a> {
         let mut fields = fields(value);
         let address_type = fields.nth(1)?;
         let address = fields.next()?.split(|&byte| byte == b'/').next()?;
-        Some(Self {
-            address_type,
-            address,
-        })
+        Some(Self { address_type, address })
     }
 
     /// Tells whether nothing can be sent there: 0.0.0.0 or ::.
@@ -293,8 +263,7 @@ fn media_start(bytes: &[u8], at: usize) -> usize {
     if at == 0 && bytes.starts_with(b"m=") {
         return 0;
     }
-    memchr::memmem::find(&bytes[at.min(bytes.len())..], b"\nm=")
-        .map_or(bytes.len(), |found| at + found + 1)
+    memchr::memmem::find(&bytes[at.min(bytes.len())..], b"\nm=").map_or(bytes.len(), |found| at + found + 1)
 }
 
 /// Gives the lines without their line ends.
@@ -333,9 +302,7 @@ fn attribute<'a>(section: &'a [u8], name: &str) -> Option<&'a [u8]> {
 }
 
 fn fields(value: &[u8]) -> impl Iterator<Item = &[u8]> {
-    value
-        .split(|&byte| byte == b' ')
-        .filter(|field| !field.is_empty())
+    value.split(|&byte| byte == b' ').filter(|field| !field.is_empty())
 }
 
 /// Splits off the first field; `None` when there is none.
@@ -356,39 +323,20 @@ mod tests {
     #[test]
     fn hold_is_said_by_direction_or_by_an_address_that_is_none() {
         for (description, held) in [
-            (
-                "v=0\r\nc=IN IP4 192.0.2.1\r\nm=audio 4000 RTP/AVP 0\r\n",
-                false,
-            ),
+            ("v=0\r\nc=IN IP4 192.0.2.1\r\nm=audio 4000 RTP/AVP 0\r\n", false),
             ("v=0\r\na=sendonly\r\nm=audio 4000 RTP/AVP 0\r\n", true),
-            (
-                "v=0\r\na=sendonly\r\nm=audio 4000 RTP/AVP 0\r\na=sendrecv\r\n",
-                false,
-            ),
+            ("v=0\r\na=sendonly\r\nm=audio 4000 RTP/AVP 0\r\na=sendrecv\r\n", false),
             ("v=0\r\nm=audio 4000 RTP/AVP 0\r\na=inactive\r\n", true),
             ("v=0\r\nm=audio 4000 RTP/AVP 0\r\na=recvonly\r\n", false),
-            (
-                "v=0\r\nc=IN IP4 0.0.0.0\r\nm=audio 4000 RTP/AVP 0\r\n",
-                true,
-            ),
-            (
-                "v=0\r\nc=IN IP4 0.0.0.0\r\nm=audio 4000 RTP/AVP 0\r\nc=IN IP4 192.0.2.1/127\r\n",
-                false,
-            ),
+            ("v=0\r\nc=IN IP4 0.0.0.0\r\nm=audio 4000 RTP/AVP 0\r\n", true),
+            ("v=0\r\nc=IN IP4 0.0.0.0\r\nm=audio 4000 RTP/AVP 0\r\nc=IN IP4 192.0.2.1/127\r\n", false),
             ("v=0\nc=IN IP6 ::\nm=audio 4000 RTP/AVP 0\n", true),
             // The audio is refused: nothing is said about hold.
             ("v=0\r\nm=audio 0 RTP/AVP 0\r\na=inactive\r\n", false),
             // What video does is not what the call does.
-            (
-                "v=0\r\nm=video 9 RTP/AVP 31\r\na=inactive\r\nm=audio 4000 RTP/AVP 0\r\n",
-                false,
-            ),
+            ("v=0\r\nm=video 9 RTP/AVP 31\r\na=inactive\r\nm=audio 4000 RTP/AVP 0\r\n", false),
         ] {
-            assert_eq!(
-                audio(description).is_held_by_offerer(),
-                held,
-                "{description}"
-            );
+            assert_eq!(audio(description).is_held_by_offerer(), held, "{description}");
         }
     }
 
@@ -399,23 +347,10 @@ mod tests {
              m=image 4010 udptl t38\r\nm=broken\r\nm=video 0 RTP/AVP 31\r\n",
         );
         let origin = sdp.origin().unwrap();
-        assert_eq!(
-            (origin.session_id, origin.version),
-            (&b"8811"[..], &b"3"[..])
-        );
+        assert_eq!((origin.session_id, origin.version), (&b"8811"[..], &b"3"[..]));
         assert_eq!(origin.address, b"192.0.2.9");
-        let kinds: Vec<_> = sdp
-            .media()
-            .map(|media| (media.kind(), media.port()))
-            .collect();
-        assert_eq!(
-            kinds,
-            [
-                (MediaKind::Audio, 4000),
-                (MediaKind::Image, 4010),
-                (MediaKind::Video, 0)
-            ]
-        );
+        let kinds: Vec<_> = sdp.media().map(|media| (media.kind(), media.port())).collect();
+        assert_eq!(kinds, [(MediaKind::Audio, 4000), (MediaKind::Image, 4010), (MediaKind::Video, 0)]);
         let first = sdp.audio().unwrap();
         assert_eq!(first.proto(), b"RTP/SAVP");
         assert_eq!(first.formats().collect::<Vec<_>>(), [&b"0"[..], b"101"]);

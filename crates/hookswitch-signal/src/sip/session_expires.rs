@@ -38,14 +38,8 @@ mod tests {
 
     #[test]
     fn seconds_and_refresher_are_read() {
-        let expected = SessionExpires {
-            seconds: 1800,
-            refresher: Some(Refresher::Uas),
-        };
-        assert_eq!(
-            SessionExpires::parse(b"1800 ; refresher=UAS"),
-            Some(expected)
-        );
+        let expected = SessionExpires { seconds: 1800, refresher: Some(Refresher::Uas) };
+        assert_eq!(SessionExpires::parse(b"1800 ; refresher=UAS"), Some(expected));
         assert_eq!(SessionExpires::parse(b"90").unwrap().refresher, None);
         assert_eq!(SessionExpires::parse(b"soon"), None);
     }

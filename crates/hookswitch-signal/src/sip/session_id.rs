@@ -35,18 +35,12 @@ mod tests {
 
     #[test]
     fn both_halves_have_32_digits() {
-        let id = SessionId::parse(
-            b"0123456789abcdef0123456789abcdef ;remote=00000000000000000000000000000000",
-        )
-        .unwrap();
+        let id =
+            SessionId::parse(b"0123456789abcdef0123456789abcdef ;remote=00000000000000000000000000000000")
+                .unwrap();
         assert_eq!(id.local, b"0123456789abcdef0123456789abcdef");
         assert!(SessionId::is_nil(id.remote.unwrap()));
-        assert!(
-            SessionId::parse(b"0123456789abcdef0123456789abcdef")
-                .unwrap()
-                .remote
-                .is_none()
-        );
+        assert!(SessionId::parse(b"0123456789abcdef0123456789abcdef").unwrap().remote.is_none());
         assert!(SessionId::parse(b"0123456789abcdef").is_none());
         assert!(SessionId::parse(b"0123456789abcdef0123456789abcdef;remote=1").is_none());
     }

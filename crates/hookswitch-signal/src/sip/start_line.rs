@@ -38,9 +38,8 @@ impl<'a> StartLine<'a> {
     }
 
     fn parse_response(line: &'a [u8], offset: usize) -> Result<Self, SipError> {
-        let space = memchr::memchr(b' ', line).ok_or(SipError::BadStartLine {
-            offset: offset + line.len(),
-        })?;
+        let space =
+            memchr::memchr(b' ', line).ok_or(SipError::BadStartLine { offset: offset + line.len() })?;
         check_version(&line[..space], offset)?;
         let start = space + 1;
         let (status, reason) = match memchr::memchr(b' ', &line[start..]) {
@@ -51,26 +50,18 @@ impl<'a> StartLine<'a> {
         match *status {
             [a @ b'1'..=b'6', b @ b'0'..=b'9', c @ b'0'..=b'9'] => {
                 let digit = |digit: u8| u16::from(digit - b'0');
-                Ok(Self::Response {
-                    status: digit(a) * 100 + digit(b) * 10 + digit(c),
-                    reason,
-                })
+                Ok(Self::Response { status: digit(a) * 100 + digit(b) * 10 + digit(c), reason })
             }
-            _ => Err(SipError::BadStatus {
-                offset: offset + start,
-            }),
+            _ => Err(SipError::BadStatus { offset: offset + start }),
         }
     }
 
     fn parse_request(line: &'a [u8], offset: usize) -> Result<Self, SipError> {
-        let bad = |at: usize| SipError::BadStartLine {
-            offset: offset + at,
-        };
+        let bad = |at: usize| SipError::BadStartLine { offset: offset + at };
         let first = memchr::memchr(b' ', line).ok_or_else(|| bad(line.len()))?;
         let method = Method::parse(&line[..first]).ok_or_else(|| bad(0))?;
-        let last = memchr::memrchr(b' ', line)
-            .filter(|&last| last > first + 1)
-            .ok_or_else(|| bad(first + 1))?;
+        let last =
+            memchr::memrchr(b' ', line).filter(|&last| last > first + 1).ok_or_else(|| bad(first + 1))?;
         if line[first + 1] == b' ' {
             return Err(bad(first + 1));
         }
@@ -79,24 +70,17 @@ impl<'a> StartLine<'a> {
         }
         check_version(&line[last + 1..], offset + last + 1)?;
         let start = first + 1;
-        let uri = Uri::parse(&line[start..last]).map_err(|error| SipError::BadRequestUri {
-            offset: offset + start + error.at,
-        })?;
+        let uri = Uri::parse(&line[start..last])
+            .map_err(|error| SipError::BadRequestUri { offset: offset + start + error.at })?;
         if !uri.headers().is_empty() {
-            return Err(SipError::BadRequestUri {
-                offset: offset + last - uri.headers().len(),
-            });
+            return Err(SipError::BadRequestUri { offset: offset + last - uri.headers().len() });
         }
         Ok(Self::Request { method, uri })
     }
 }
 
 fn check_version(version: &[u8], offset: usize) -> Result<(), SipError> {
-    if version.eq_ignore_ascii_case(b"SIP/2.0") {
-        Ok(())
-    } else {
-        Err(SipError::BadVersion { offset })
-    }
+    if version.eq_ignore_ascii_case(b"SIP/2.0") { Ok(()) } else { Err(SipError::BadVersion { offset }) }
 }
 
 #[cfg(test)]
@@ -110,19 +94,12 @@ mod tests {
             ("SIP/2.0 100 ", 100, ""),
             ("sip/2.0 699", 699, ""),
         ] {
-            let expected = StartLine::Response {
-                status,
-                reason: reason.as_bytes(),
-            };
+            let expected = StartLine::Response { status, reason: reason.as_bytes() };
             assert_eq!(StartLine::parse(line.as_bytes(), 0), Ok(expected));
         }
-        for line in [
-            "SIP/2.0 99 x",
-            "SIP/2.0 700 x",
-            "SIP/2.0 4294967301 x",
-            "SIP/2.0  200 x",
-            "SIP/2.0 2OO x",
-        ] {
+        for line in
+            ["SIP/2.0 99 x", "SIP/2.0 700 x", "SIP/2.0 4294967301 x", "SIP/2.0  200 x", "SIP/2.0 2OO x"]
+        {
             assert_eq!(
                 StartLine::parse(line.as_bytes(), 4),
                 Err(SipError::BadStatus { offset: 12 }),
@@ -140,10 +117,7 @@ mod tests {
         assert_eq!(StartLine::parse(b"BYE sip:a@b", 0), bad(4));
         assert_eq!(StartLine::parse(b"BYE", 0), bad(3));
         assert_eq!(StartLine::parse(b"", 0), bad(0));
-        assert_eq!(
-            StartLine::parse(b"BYE sip:a@b SIP/4.0", 0),
-            Err(SipError::BadVersion { offset: 12 })
-        );
+        assert_eq!(StartLine::parse(b"BYE sip:a@b SIP/4.0", 0), Err(SipError::BadVersion { offset: 12 }));
         assert_eq!(
             StartLine::parse(b"BYE sip:a@b; lr SIP/2.0", 0),
             Err(SipError::BadRequestUri { offset: 12 })

@@ -38,14 +38,8 @@ impl<'a> Uri<'a> {
     /// Says where white space, a control byte, a bracket, an empty host or a bad port stands.
     pub fn parse(raw: &'a [u8]) -> Result<Self, Malformed> {
         // Without an early exit the compiler compares many bytes at a time.
-        if raw
-            .iter()
-            .fold(false, |bad, &byte| bad | is_forbidden(byte))
-        {
-            let at = raw
-                .iter()
-                .position(|&byte| is_forbidden(byte))
-                .unwrap_or_default();
+        if raw.iter().fold(false, |bad, &byte| bad | is_forbidden(byte)) {
+            let at = raw.iter().position(|&byte| is_forbidden(byte)).unwrap_or_default();
             return Err(Malformed { at });
         }
         let (scheme, at) = split_scheme(raw)?;
@@ -53,15 +47,9 @@ impl<'a> Uri<'a> {
             Scheme::Sip | Scheme::Sips => Self::parse_sip(raw, scheme, at),
             Scheme::Tel => Self::parse_tel(raw, at),
             Scheme::Other(_) if at == raw.len() => Err(Malformed { at }),
-            Scheme::Other(_) => Ok(Self {
-                raw,
-                scheme,
-                user: None,
-                host: &[],
-                port: None,
-                params: &[],
-                headers: &[],
-            }),
+            Scheme::Other(_) => {
+                Ok(Self { raw, scheme, user: None, host: &[], port: None, params: &[], headers: &[] })
+            }
         }
     }
 
@@ -99,9 +87,7 @@ impl<'a> Uri<'a> {
         let decoded = self.user_decoded()?;
         let separator = |c: char| matches!(c, '-' | '.' | '(' | ')' | ' ');
         let digits = decoded.split(';').next().unwrap_or_default();
-        let is_number = digits
-            .bytes()
-            .any(|byte| byte.is_ascii_digit() || matches!(byte, b'*' | b'#'))
+        let is_number = digits.bytes().any(|byte| byte.is_ascii_digit() || matches!(byte, b'*' | b'#'))
             && digits.char_indices().all(|(at, c)| {
                 matches!(c, '0'..='9' | '*' | '#' | 'A'..='D' | 'a'..='d')
                     || separator(c)
@@ -153,8 +139,7 @@ impl<'a> Uri<'a> {
     pub fn phone_context(&self) -> Option<&'a [u8]> {
         let user = self.user.unwrap_or_default();
         let of_user = memchr::memchr(b';', user).map_or(&[][..], |at| &user[at + 1..]);
-        self.param("phone-context")
-            .or_else(|| find(pairs(of_user, b';'), "phone-context"))
+        self.param("phone-context").or_else(|| find(pairs(of_user, b';'), "phone-context"))
     }
 
     /// Gives the part behind the `?`, as it stands: headers for the request the URI will be used in.
@@ -175,10 +160,7 @@ impl<'a> Uri<'a> {
             Some(length) => {
                 let info = &raw[start..start + length];
                 let user = memchr::memchr(b':', info).map_or(info, |colon| &info[..colon]);
-                (
-                    Some(user).filter(|user| !user.is_empty()),
-                    start + length + 1,
-                )
+                (Some(user).filter(|user| !user.is_empty()), start + length + 1)
             }
             None => (None, start),
         };
@@ -193,15 +175,7 @@ impl<'a> Uri<'a> {
             [b';', params @ ..] => params,
             _ => return Err(Malformed { at }),
         };
-        Ok(Self {
-            raw,
-            scheme,
-            user,
-            host,
-            port,
-            params,
-            headers,
-        })
+        Ok(Self { raw, scheme, user, host, port, params, headers })
     }
 
     fn parse_tel(raw: &'a [u8], start: usize) -> Result<Self, Malformed> {
@@ -217,15 +191,7 @@ impl<'a> Uri<'a> {
             Some(mark) => (&params[..mark], &params[mark + 1..]),
             None => (params, &[][..]),
         };
-        Ok(Self {
-            raw,
-            scheme: Scheme::Tel,
-            user: Some(number),
-            host: &[],
-            port: None,
-            params,
-            headers,
-        })
+        Ok(Self { raw, scheme: Scheme::Tel, user: Some(number), host: &[], port: None, params, headers })
     }
 }
 
@@ -254,23 +220,17 @@ impl fmt::Display for Uri<'_> {
 /// A name is any run of bytes that are no separators, because user agents are given odd ones; an
 /// IPv6 address has brackets (RFC 5118 §4.2) and is not looked into, since some are written with one
 /// colon too many (§4.10).
-pub(super) fn host_port(
-    raw: &[u8],
-    start: usize,
-) -> Result<(&[u8], Option<u16>, usize), Malformed> {
+pub(super) fn host_port(raw: &[u8], start: usize) -> Result<(&[u8], Option<u16>, usize), Malformed> {
     let rest = &raw[start..];
     let length = if rest.first() == Some(&b'[') {
         let close = memchr::memchr(b']', rest).ok_or(Malformed { at: start })?;
-        let in_address =
-            |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b':' | b'.' | b'%');
+        let in_address = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b':' | b'.' | b'%');
         if close == 1 || !rest[1..close].iter().all(in_address) {
             return Err(Malformed { at: start });
         }
         close + 1
     } else {
-        rest.iter()
-            .position(|&byte| ends_host(byte))
-            .unwrap_or(rest.len())
+        rest.iter().position(|&byte| ends_host(byte)).unwrap_or(rest.len())
     };
     if length == 0 {
         return Err(Malformed { at: start });
@@ -280,10 +240,7 @@ pub(super) fn host_port(
     if raw.get(at) != Some(&b':') {
         return Ok((host, None, at));
     }
-    let digits = raw[at + 1..]
-        .iter()
-        .take_while(|byte| byte.is_ascii_digit())
-        .count();
+    let digits = raw[at + 1..].iter().take_while(|byte| byte.is_ascii_digit()).count();
     let end = at + 1 + digits;
     if digits == 0 {
         return Ok((host, None, end));
@@ -301,10 +258,7 @@ pub(super) const fn unbracketed(host: &[u8]) -> &[u8] {
 }
 
 const fn ends_host(byte: u8) -> bool {
-    matches!(
-        byte,
-        b':' | b';' | b'?' | b'@' | b',' | b'/' | b'[' | b']' | b'"' | b'=' | b'&'
-    ) || byte <= b' '
+    matches!(byte, b':' | b';' | b'?' | b'@' | b',' | b'/' | b'[' | b']' | b'"' | b'=' | b'&') || byte <= b' '
 }
 
 /// Tells the bytes that stand in no URI: white space, controls and angle brackets.
@@ -330,8 +284,7 @@ fn split_scheme(raw: &[u8]) -> Result<(Scheme<'_>, usize), Malformed> {
         match raw.get(at) {
             Some(b':') if at > 0 => return Ok((Scheme::Other(&raw[..at]), at + 1)),
             Some(byte) if byte.is_ascii_alphabetic() => {}
-            Some(byte)
-                if at > 0 && (byte.is_ascii_digit() || matches!(byte, b'+' | b'-' | b'.')) => {}
+            Some(byte) if at > 0 && (byte.is_ascii_digit() || matches!(byte, b'+' | b'-' | b'.')) => {}
             _ => return Err(Malformed { at }),
         }
         at += 1;
@@ -340,19 +293,15 @@ fn split_scheme(raw: &[u8]) -> Result<(Scheme<'_>, usize), Malformed> {
 
 /// Splits `name=value` pairs.
 fn pairs(bytes: &[u8], separator: u8) -> impl Iterator<Item = (&[u8], Option<&[u8]>)> {
-    bytes
-        .split(move |&byte| byte == separator)
-        .filter(|pair| !pair.is_empty())
-        .map(|pair| match memchr::memchr(b'=', pair) {
+    bytes.split(move |&byte| byte == separator).filter(|pair| !pair.is_empty()).map(|pair| {
+        match memchr::memchr(b'=', pair) {
             Some(equals) => (&pair[..equals], Some(&pair[equals + 1..])),
             None => (pair, None),
-        })
+        }
+    })
 }
 
-fn find<'a>(
-    mut pairs: impl Iterator<Item = (&'a [u8], Option<&'a [u8]>)>,
-    name: &str,
-) -> Option<&'a [u8]> {
+fn find<'a>(mut pairs: impl Iterator<Item = (&'a [u8], Option<&'a [u8]>)>, name: &str) -> Option<&'a [u8]> {
     pairs
         .find(|(key, _)| key.eq_ignore_ascii_case(name.as_bytes()))
         .map(|(_, value)| value.unwrap_or_default())
@@ -379,10 +328,7 @@ mod tests {
         assert_eq!(all.header("subject").as_deref(), Some(&b"a b"[..]));
         assert_eq!(all.header("none"), None);
         let host = uri("sip:pbx.north.example");
-        assert_eq!(
-            (host.user(), host.host(), host.port()),
-            (None, &b"pbx.north.example"[..], None)
-        );
+        assert_eq!((host.user(), host.host(), host.port()), (None, &b"pbx.north.example"[..], None));
         assert_eq!(uri("sip:@x").user(), None);
     }
 

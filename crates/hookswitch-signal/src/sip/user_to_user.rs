@@ -11,18 +11,10 @@ pub struct UserToUser<'a> {
 impl<'a> UserToUser<'a> {
     /// Reads one value, without a comma behind it.
     pub fn parse(value: &'a [u8]) -> Option<Self> {
-        let start = if value.first() == Some(&b'"') {
-            super::text::quoted_end(value, 0)?
-        } else {
-            0
-        };
-        let end =
-            memchr::memchr(b';', &value[start..]).map_or(value.len(), |length| start + length);
+        let start = if value.first() == Some(&b'"') { super::text::quoted_end(value, 0)? } else { 0 };
+        let end = memchr::memchr(b';', &value[start..]).map_or(value.len(), |length| start + length);
         let data = unquoted(trim(&value[..end]));
-        (!data.is_empty()).then_some(Self {
-            data,
-            params: Params::new(&value[end..]),
-        })
+        (!data.is_empty()).then_some(Self { data, params: Params::new(&value[end..]) })
     }
 
     /// Gives the data as it stands, without quotes; what it means depends on the encoding.
@@ -48,14 +40,8 @@ mod tests {
     #[test]
     fn data_is_hexadecimal_unless_it_says_otherwise() {
         let value = UserToUser::parse(b"00c81031;purpose=isdn-uui").unwrap();
-        assert_eq!(
-            (value.data(), value.encoding()),
-            (&b"00c81031"[..], &b"hex"[..])
-        );
+        assert_eq!((value.data(), value.encoding()), (&b"00c81031"[..], &b"hex"[..]));
         let value = UserToUser::parse(b"\"a;b\" ;encoding=text").unwrap();
-        assert_eq!(
-            (value.data(), value.encoding()),
-            (&b"a;b"[..], &b"text"[..])
-        );
+        assert_eq!((value.data(), value.encoding()), (&b"a;b"[..], &b"text"[..]));
     }
 }

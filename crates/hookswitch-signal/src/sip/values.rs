@@ -56,10 +56,7 @@ mod tests {
     #[test]
     fn commas_in_quotes_and_brackets_divide_nothing() {
         let values: Vec<_> = Values::new(b"\"a, \\\"b\" <sip:c,d@e>;x=\",\" , <sip:f>,").collect();
-        assert_eq!(
-            values,
-            [&b"\"a, \\\"b\" <sip:c,d@e>;x=\",\""[..], b"<sip:f>", b""]
-        );
+        assert_eq!(values, [&b"\"a, \\\"b\" <sip:c,d@e>;x=\",\""[..], b"<sip:f>", b""]);
         assert_eq!(Values::new(b"\"open, a").count(), 1);
         assert_eq!(Values::new(b"<open, a").count(), 1);
     }

@@ -28,11 +28,7 @@ impl<'a> Via<'a> {
             .ok_or(Malformed { at })?;
         let host_start = skip_space(value, transport_end);
         let (host, port, end) = host_port(value, host_start)?;
-        let (port, end) = if port.is_some() {
-            (port, end)
-        } else {
-            spaced_port(value, end)?
-        };
+        let (port, end) = if port.is_some() { (port, end) } else { spaced_port(value, end)? };
         let params = &value[end..];
         let branch = Params::check(params, b"branch").map_err(|error| error.after(end))?;
         Ok(Self {
@@ -82,16 +78,12 @@ impl<'a> Via<'a> {
     /// Gives the address the request came from (RFC 3261 §18.2.1), an IPv6 address without brackets,
     /// which it may be written with or without (RFC 5118 §4.5).
     pub fn received(&self) -> Option<&'a [u8]> {
-        self.param("received")
-            .map(unbracketed)
-            .filter(|address| !address.is_empty())
+        self.param("received").map(unbracketed).filter(|address| !address.is_empty())
     }
 
     /// Gives the port the request came from (RFC 3581); `None` when absent, not filled in or no port.
     pub fn rport(&self) -> Option<u16> {
-        self.param("rport")
-            .and_then(decimal)
-            .and_then(|port| u16::try_from(port).ok())
+        self.param("rport").and_then(decimal).and_then(|port| u16::try_from(port).ok())
     }
 
     /// Gives the parameters.
@@ -114,10 +106,7 @@ fn protocol_end(value: &[u8]) -> Result<usize, Malformed> {
     for part in [&b"SIP"[..], b"/", b"2.0", b"/"] {
         at = skip_space(value, at);
         let end = at + part.len();
-        if !value
-            .get(at..end)
-            .is_some_and(|bytes| bytes.eq_ignore_ascii_case(part))
-        {
+        if !value.get(at..end).is_some_and(|bytes| bytes.eq_ignore_ascii_case(part)) {
             return Err(Malformed { at });
         }
         at = end;
@@ -138,10 +127,7 @@ fn spaced_port(value: &[u8], end: usize) -> Result<(Option<u16>, usize), Malform
         at += 1;
     }
     let start = skip_space(value, at);
-    let digits = value[start..]
-        .iter()
-        .take_while(|byte| byte.is_ascii_digit())
-        .count();
+    let digits = value[start..].iter().take_while(|byte| byte.is_ascii_digit()).count();
     if digits == 0 {
         return Ok((None, start));
     }
@@ -155,10 +141,8 @@ mod tests {
 
     #[test]
     fn blanks_and_folds_may_stand_around_every_part() {
-        let via = Via::parse(
-            b"SIP  /  2.0\r\n /UDP\r\n   192.0.2.77 : 5070 ;\r\n branch = z9hG4bKq ; rport",
-        )
-        .unwrap();
+        let via = Via::parse(b"SIP  /  2.0\r\n /UDP\r\n   192.0.2.77 : 5070 ;\r\n branch = z9hG4bKq ; rport")
+            .unwrap();
         assert_eq!(via.transport(), b"UDP");
         assert_eq!(via.host(), b"192.0.2.77");
         assert_eq!(via.port(), Some(5070));
@@ -169,9 +153,8 @@ mod tests {
     #[test]
     fn received_is_read_with_and_without_brackets() {
         for received in ["[2001:db8::77:9]", "2001:db8::77:9"] {
-            let value = format!(
-                "SIP/2.0/TLS [2001:db8::5]:5061;received={received};rport=4011;branch=z9hG4bK"
-            );
+            let value =
+                format!("SIP/2.0/TLS [2001:db8::5]:5061;received={received};rport=4011;branch=z9hG4bK");
             let via = Via::parse(value.as_bytes()).unwrap();
             assert_eq!(via.host(), b"2001:db8::5");
             assert_eq!(via.sent_by(), b"[2001:db8::5]:5061");
@@ -193,11 +176,7 @@ mod tests {
             ("SIP/2.0/UDP 2001:db8::1", 17),
             ("", 0),
         ] {
-            assert_eq!(
-                Via::parse(value.as_bytes()).unwrap_err(),
-                Malformed { at },
-                "{value}"
-            );
+            assert_eq!(Via::parse(value.as_bytes()).unwrap_err(), Malformed { at }, "{value}");
         }
     }
 }

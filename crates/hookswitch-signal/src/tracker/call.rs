@@ -107,7 +107,9 @@ impl Call {
     /// The transaction that a request or response belongs to.
     pub(super) fn hop(&self, branch: &[u8], cseq: u32, src: SocketAddr, dst: SocketAddr) -> Option<usize> {
         self.hops.iter().position(|hop| {
-            hop.cseq == cseq && *hop.branch == *branch && (!branch.is_empty() || (hop.src == src && hop.dst == dst))
+            hop.cseq == cseq
+                && *hop.branch == *branch
+                && (!branch.is_empty() || (hop.src == src && hop.dst == dst))
         })
     }
 
@@ -125,6 +127,9 @@ impl Call {
 
     /// Whether another dialog than this one is in use.
     pub(super) fn talks_elsewhere(&self, but: usize) -> bool {
-        self.dialogs.iter().enumerate().any(|(index, dialog)| index != but && dialog.confirmed && !dialog.ended)
+        self.dialogs
+            .iter()
+            .enumerate()
+            .any(|(index, dialog)| index != but && dialog.confirmed && !dialog.ended)
     }
 }

@@ -115,7 +115,13 @@ impl Tracker {
     }
 
     /// Takes a message and appends the signals that it gives.
-    pub fn handle(&mut self, message: &Message<'_>, captured: &Captured<'_>, input: InputRef, out: &mut Vec<Signal>) {
+    pub fn handle(
+        &mut self,
+        message: &Message<'_>,
+        captured: &Captured<'_>,
+        input: InputRef,
+        out: &mut Vec<Signal>,
+    ) {
         self.counters.messages += 1;
         self.forget(captured.time);
         if self.repeats.seen(message, captured) {
@@ -137,7 +143,12 @@ impl Tracker {
             StartLine::Response { status, .. } => match message.cseq().method {
                 Method::Invite => self.invite_response(&seen, status, out),
                 Method::Update => self.changed(&seen, status, out),
-                Method::Bye | Method::Cancel | Method::Prack | Method::Info | Method::Refer | Method::Notify => {
+                Method::Bye
+                | Method::Cancel
+                | Method::Prack
+                | Method::Info
+                | Method::Refer
+                | Method::Notify => {
                     self.in_dialog(&seen);
                 }
                 Method::Register => {
@@ -176,7 +187,10 @@ impl Tracker {
         // One that hides it still sends from where the hop before arrived.
         let parent = below.or_else(|| {
             call.hops.iter().rposition(|hop| {
-                hop.cseq == cseq && hop.dst.ip() == src.ip() && hop.src != src && hop.state < HopState::Answered
+                hop.cseq == cseq
+                    && hop.dst.ip() == src.ip()
+                    && hop.src != src
+                    && hop.state < HopState::Answered
             })
         });
         if parent.is_none() && call.over {
@@ -319,7 +333,8 @@ impl Tracker {
         let mut tell = |leg: LegId, kind: SignalKind| out.push(signal(account, seen, leg, kind));
         // Only where phones and switch share an address is the product needed to tell them apart.
         let agent = message.server().or(message.user_agent());
-        if let Some(agent) = agent.filter(|_| first && src.ip() == dst.ip() && hop.state == HopState::Trying) {
+        if let Some(agent) = agent.filter(|_| first && src.ip() == dst.ip() && hop.state == HopState::Trying)
+        {
             tell(target, SignalKind::ServedBy(Arc::from(&*lossy(agent))));
         }
         let to_tag = message.to_tag().filter(|tag| !tag.is_empty());
@@ -351,8 +366,8 @@ impl Tracker {
             200..=299 => {
                 hop.state = HopState::Answered;
                 call.answered |= first;
-                if let Some(dialog) = to_tag
-                    .and_then(|tag| call.dialogs.iter_mut().find(|dialog| *dialog.tag == *tag))
+                if let Some(dialog) =
+                    to_tag.and_then(|tag| call.dialogs.iter_mut().find(|dialog| *dialog.tag == *tag))
                 {
                     dialog.confirmed = true;
                     if let Some(sdp) = message.sdp() {
@@ -390,7 +405,8 @@ impl Tracker {
                 if first && (again || redirected) {
                     tell(caller, SignalKind::TriedAgain);
                 } else if first {
-                    let cause = if status == 487 && hop.cancelled.is_some() { Cause::Cancelled } else { cause };
+                    let cause =
+                        if status == 487 && hop.cancelled.is_some() { Cause::Cancelled } else { cause };
                     tell(caller, SignalKind::Ended(cause));
                     finish(&mut self.finished, &key, call, seen.captured.time);
                 }
@@ -445,7 +461,8 @@ impl Tracker {
         call.last_seen = seen.captured.time;
         let last = !call.talks_elsewhere(at);
         let caller = call.caller;
-        let mut tell = |leg: LegId, cause: Cause| out.push(signal(account, seen, leg, SignalKind::Ended(cause)));
+        let mut tell =
+            |leg: LegId, cause: Cause| out.push(signal(account, seen, leg, SignalKind::Ended(cause)));
         if !confirmed {
             // The caller may leave an early dialog with a BYE (RFC 3261 §15).
             tell(target, Cause::Withdrawn);
@@ -505,7 +522,9 @@ impl Tracker {
         let caller = call.caller;
         let dialog = &mut call.dialogs[at];
         let cseq = seen.message.cseq().number;
-        let Some(offer) = dialog.pending.filter(|offer| offer.side == side && offer.cseq == cseq) else { return };
+        let Some(offer) = dialog.pending.filter(|offer| offer.side == side && offer.cseq == cseq) else {
+            return;
+        };
         if status < 200 {
             return;
         }
@@ -546,7 +565,9 @@ impl Tracker {
         let caller = call.caller;
         let dialog = &mut call.dialogs[at];
         let cseq = seen.message.cseq().number;
-        let Some(offer) = dialog.pending.filter(|offer| offer.side == side && offer.cseq == cseq) else { return };
+        let Some(offer) = dialog.pending.filter(|offer| offer.side == side && offer.cseq == cseq) else {
+            return;
+        };
         dialog.pending = None;
         let answer = seen.message.sdp().as_ref().map(media_state);
         if let (Some(offered), Some(answer)) = (offer.offered_by_peer, answer) {
@@ -591,7 +612,8 @@ impl Tracker {
         }
         while self.checks.front().is_some_and(|(at, ..)| *at <= now) {
             let Some((_, key, number)) = self.checks.pop_front() else { break };
-            let found = self.calls.get(&key).and_then(|calls| calls.iter().find(|call| call.number == number));
+            let found =
+                self.calls.get(&key).and_then(|calls| calls.iter().find(|call| call.number == number));
             let Some(call) = found else { continue };
             let silent_max = if call.answered { ANSWERED_MAX } else { UNANSWERED_MAX };
             if call.last_seen + silent_max <= now {
@@ -672,7 +694,12 @@ fn call_at<'a>(calls: &'a mut HashMap<Arc<[u8]>, Vec<Call>>, key: &Arc<[u8]>, in
     &mut calls[index]
 }
 
-fn finish(finished: &mut VecDeque<(Timestamp, Arc<[u8]>, u64)>, key: &Arc<[u8]>, call: &mut Call, now: Timestamp) {
+fn finish(
+    finished: &mut VecDeque<(Timestamp, Arc<[u8]>, u64)>,
+    key: &Arc<[u8]>,
+    call: &mut Call,
+    now: Timestamp,
+) {
     if !call.over {
         call.over = true;
         finished.push_back((now + REPEAT_MAX, key.clone(), call.number));

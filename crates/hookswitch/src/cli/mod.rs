@@ -1,0 +1,80 @@
+//! The commands and what they have in common.
+
+mod decode;
+mod explain;
+mod replay;
+mod table;
+
+use std::io::{self, BufWriter, IsTerminal as _, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Exit status for bad arguments, an unreadable file or a bad filter.
+const USAGE: u8 = 2;
+
+/// How much output is gathered before it is written.
+const OUTPUT_BYTES: usize = 256 * 1024;
+
+/// Account Telephony Sessions events from the call signalling that phone systems already emit.
+#[derive(Parser)]
+#[command(version, arg_required_else_help = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Print the notifications of the calls in captures
+    ///
+    /// Reads pcap, pcapng, HEP frames and JSON lines of HEP datagrams; several files are merged by
+    /// time. At the end of the captures the clock stops: calls that are still open stay open.
+    Replay(replay::Replay),
+    /// Print every SIP message of captures as one JSON object a line
+    Decode(decode::Decode),
+}
+
+/// The captures that a command reads.
+#[derive(clap::Args)]
+struct Captures {
+    /// Capture files (pcap, pcapng, HEP frames, or JSON lines of HEP datagrams); - for standard input
+    #[arg(value_name = "FILE", required = true)]
+    files: Vec<PathBuf>,
+}
+
+/// Runs the command that the arguments name.
+pub(crate) fn run() -> ExitCode {
+    let arguments = Arguments::parse();
+    let mut out = BufWriter::with_capacity(OUTPUT_BYTES, io::stdout().lock());
+    let done = match arguments.command {
+        Command::Replay(replay) => replay.run(&mut out),
+        Command::Decode(decode) => decode.run(&mut out),
+    };
+    match done.and_then(|()| Ok(out.flush()?)) {
+        Ok(()) => ExitCode::SUCCESS,
+        // Whoever read the output has seen enough.
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("hookswitch: {error:#}");
+            ExitCode::from(USAGE)
+        }
+    }
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+}
+
+/// Whether progress is to be shown on stderr.
+fn shows_progress() -> bool {
+    io::stderr().is_terminal()
+}
+
+/// Writes warnings about captures to stderr, one a line.
+fn warn(warnings: &[String]) {
+    for warning in warnings {
+        eprintln!("hookswitch: warning: {warning}");
+    }
+}

@@ -1,0 +1,191 @@
+//! `hookswitch replay`: the notifications of the calls in captures.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+
+use anyhow::ensure;
+use clap::ValueEnum;
+use hookswitch_core::directory::Directory;
+use hookswitch_core::engine::{Engine, Policy};
+use hookswitch_core::filter::{EventFilter, Own};
+use hookswitch_core::notification::Subscriber;
+use hookswitch_model::{AccountId, Event, ExtensionId, Signal};
+use hookswitch_signal::sip::{Message, lossy};
+use hookswitch_signal::tracker::Tracker;
+use serde::Serialize;
+
+use super::explain::Messages;
+use super::table::Table;
+use super::{Captures, shows_progress, warn};
+use crate::source::captures::CaptureFiles;
+
+/// The account of a replay that names none.
+const ACCOUNT: &str = "310001016";
+
+/// The filter of a replay that names none.
+const FILTER: &str = "/restapi/v1.0/account/~/telephony/sessions";
+
+/// The arguments of the command.
+#[derive(clap::Args)]
+pub(super) struct Replay {
+    #[command(flatten)]
+    captures: Captures,
+    /// Event filter; an event that passes any of them is printed, once
+    #[arg(long = "filter", value_name = "EVENT_FILTER", default_value = FILTER)]
+    filters: Vec<String>,
+    /// Account id: decimal digits
+    #[arg(long, value_name = "ID", default_value = ACCOUNT)]
+    account: AccountId,
+    /// How the notifications are printed
+    #[arg(long, value_enum, default_value_t = Format::Json, conflicts_with = "summary")]
+    format: Format,
+    /// Print one JSON object of counts instead of the notifications
+    #[arg(long)]
+    summary: bool,
+    /// Add to each event the messages that caused it and the rule
+    #[arg(long, conflicts_with = "summary")]
+    explain: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// One notification a line, as compact JSON
+    Json,
+    /// A table for each call
+    Text,
+}
+
+/// What `--summary` prints.
+#[derive(Default, Serialize)]
+struct Summary {
+    packets: u64,
+    sip_messages: u64,
+    malformed: u64,
+    retransmissions: u64,
+    sessions: u64,
+    events: u64,
+    by_status: BTreeMap<&'static str, u64>,
+    by_reason: BTreeMap<&'static str, u64>,
+    open_sessions: u64,
+}
+
+impl Summary {
+    fn count(&mut self, event: &Event) {
+        self.events += 1;
+        *self.by_status.entry(event.party.status.code.as_str()).or_default() += 1;
+        if let Some(reason) = event.party.status.reason {
+            *self.by_reason.entry(reason.as_str()).or_default() += 1;
+        }
+    }
+}
+
+/// Where the events of a replay go.
+struct Output<'a> {
+    filters: Vec<EventFilter>,
+    subscriber: Subscriber,
+    summary: Summary,
+    table: Table,
+    messages: Option<Messages>,
+    options: &'a Replay,
+    line: Vec<u8>,
+}
+
+impl Replay {
+    /// Prints what the arguments ask for.
+    pub(super) fn run(self, out: &mut impl Write) -> anyhow::Result<()> {
+        ensure!(self.account.as_u64() > 0, "account id 0 is none; give a positive number");
+        let owner = ExtensionId::new(self.account.as_u64());
+        let own = Own { account: self.account, extension: owner };
+        let filters = self
+            .filters
+            .iter()
+            .map(|filter| EventFilter::parse(filter, own))
+            .collect::<Result<Vec<_>, _>>()?;
+        let shown: Vec<String> = filters.iter().map(ToString::to_string).collect();
+        let mut files = CaptureFiles::open(&self.captures.files, shows_progress())?;
+        let mut tracker = Tracker::new(self.account, 0);
+        let mut engine = Engine::new(Directory::new(self.account), Policy::default());
+        let mut output = Output {
+            filters,
+            subscriber: Subscriber::of_replay(&shown, owner),
+            summary: Summary::default(),
+            table: Table::default(),
+            messages: self.explain.then(Messages::default),
+            options: &self,
+            line: Vec::with_capacity(2048),
+        };
+        let mut signals: Vec<Signal> = Vec::new();
+        while let Some((captured, input)) = files.next()? {
+            output.summary.sip_messages += 1;
+            let Ok(message) = Message::parse(captured.payload) else {
+                output.summary.malformed += 1;
+                continue;
+            };
+            if let Some(messages) = &mut output.messages {
+                messages.add(input, captured.packet, &lossy(message.start_line()));
+            }
+            tracker.handle(&message, &captured, input, &mut signals);
+            for signal in signals.drain(..) {
+                engine.handle_signal(&signal);
+            }
+            output.take(&mut engine, &files, out)?;
+        }
+        engine.finish();
+        output.take(&mut engine, &files, out)?;
+        output.finish(&engine, &tracker, &files, out)?;
+        files.done();
+        warn(&files.warnings());
+        Ok(())
+    }
+}
+
+impl Output<'_> {
+    /// Takes the events that the machine has ready.
+    fn take(
+        &mut self,
+        engine: &mut Engine,
+        files: &CaptureFiles,
+        out: &mut impl Write,
+    ) -> anyhow::Result<()> {
+        while let Some(event) = engine.poll_event() {
+            if !self.filters.iter().any(|filter| filter.matches(&event)) {
+                continue;
+            }
+            if self.options.summary {
+                self.summary.count(&event);
+            } else if self.options.format == Format::Text {
+                let lines = self.messages.as_ref().map(|messages| messages.lines(&event, files));
+                self.table.add(event, lines.unwrap_or_default());
+            } else {
+                self.line.clear();
+                self.subscriber.write(&event, event.at, &mut self.line);
+                if let Some(messages) = &self.messages {
+                    messages.write(&event, files, &mut self.line)?;
+                }
+                self.line.push(b'\n');
+                out.write_all(&self.line)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn finish(
+        &mut self,
+        engine: &Engine,
+        tracker: &Tracker,
+        files: &CaptureFiles,
+        out: &mut impl Write,
+    ) -> anyhow::Result<()> {
+        if self.options.summary {
+            self.summary.packets = files.packets();
+            self.summary.retransmissions = tracker.counters().retransmissions;
+            self.summary.sessions = engine.counters().sessions;
+            self.summary.open_sessions = engine.open_sessions() as u64;
+            serde_json::to_writer(&mut *out, &self.summary)?;
+            writeln!(out)?;
+        } else if self.options.format == Format::Text {
+            self.table.write(out)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,138 @@
+//! Capture files, read side by side in the order of time.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use hookswitch_model::InputRef;
+use hookswitch_signal::capture::{Captured, Reader};
+use indicatif::{ProgressBar, ProgressStyle};
+
+/// The most capture files that can be read at once; each is numbered in 16 bits.
+const FILES_MAX: usize = u16::MAX as usize;
+
+/// Several capture files, merged by time; messages of the same time in the order of the files.
+pub(crate) struct CaptureFiles {
+    files: Vec<OpenFile>,
+    /// The file whose message was taken last.
+    current: Option<usize>,
+    progress: ProgressBar,
+}
+
+struct OpenFile {
+    name: String,
+    reader: Reader<Watched>,
+    /// Counts the messages that were taken.
+    taken: u64,
+    /// Whether `reader` stands on a message.
+    ready: bool,
+}
+
+impl CaptureFiles {
+    /// Opens all files; `-` is standard input.
+    pub(crate) fn open(paths: &[PathBuf], show_progress: bool) -> anyhow::Result<Self> {
+        anyhow::ensure!(
+            paths.len() <= FILES_MAX,
+            "{} files are too many; name {FILES_MAX} at most, or merge them first",
+            paths.len()
+        );
+        let progress = if show_progress { progress_bar(paths) } else { ProgressBar::hidden() };
+        let mut files = Vec::with_capacity(paths.len());
+        for path in paths {
+            let name = path.display().to_string();
+            let input = Watched { input: open(path)?, progress: progress.clone() };
+            let reader = Reader::new(input).with_context(|| format!("read {name}"))?;
+            let mut file = OpenFile { name, reader, taken: 0, ready: false };
+            file.advance()?;
+            files.push(file);
+        }
+        Ok(Self { files, current: None, progress })
+    }
+
+    /// Steps to the earliest message that is left; none at the end.
+    pub(crate) fn next(&mut self) -> anyhow::Result<Option<(Captured<'_>, InputRef)>> {
+        if let Some(current) = self.current.take() {
+            self.files[current].advance()?;
+        }
+        let earliest = match &*self.files {
+            [only] => only.ready.then_some(0),
+            files => files
+                .iter()
+                .enumerate()
+                .filter_map(|(index, file)| Some((file.reader.current().filter(|_| file.ready)?.time, index)))
+                .min()
+                .map(|(_, index)| index),
+        };
+        let Some(index) = earliest else { return Ok(None) };
+        self.current = Some(index);
+        let file = &mut self.files[index];
+        file.taken += 1;
+        let input = InputRef { source: index as u16, number: file.taken };
+        Ok(file.reader.current().map(|captured| (captured, input)))
+    }
+
+    /// Packets, frames or lines that were read.
+    pub(crate) fn packets(&self) -> u64 {
+        self.files.iter().map(|file| file.reader.counters().packets).sum()
+    }
+
+    /// The name of a file, by its place among the arguments.
+    pub(crate) fn name(&self, source: u16) -> &str {
+        &self.files[usize::from(source)].name
+    }
+
+    /// What was wrong with the files, a sentence each.
+    pub(crate) fn warnings(&self) -> Vec<String> {
+        let of = |file: &OpenFile| {
+            let name = file.name.clone();
+            file.reader.warnings().iter().map(move |warning| format!("{name}: {warning}")).collect::<Vec<_>>()
+        };
+        self.files.iter().flat_map(of).collect()
+    }
+
+    /// Takes the progress bar away.
+    pub(crate) fn done(&self) {
+        self.progress.finish_and_clear();
+    }
+}
+
+impl OpenFile {
+    fn advance(&mut self) -> anyhow::Result<()> {
+        self.ready = self.reader.advance().with_context(|| format!("read {}", self.name))?;
+        Ok(())
+    }
+}
+
+/// An input that moves the progress bar.
+struct Watched {
+    input: Box<dyn Read>,
+    progress: ProgressBar,
+}
+
+impl Read for Watched {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.input.read(buffer)?;
+        self.progress.inc(read as u64);
+        Ok(read)
+    }
+}
+
+fn open(path: &Path) -> anyhow::Result<Box<dyn Read>> {
+    if path.as_os_str() == "-" {
+        return Ok(Box::new(io::stdin()));
+    }
+    let name = path.display();
+    let file = File::open(path)
+        .with_context(|| format!("cannot open {name}; name a capture file that can be read"))?;
+    let kind = file.metadata().with_context(|| format!("cannot open {name}"))?;
+    anyhow::ensure!(!kind.is_dir(), "{name} is a folder; name the capture files in it");
+    Ok(Box::new(file))
+}
+
+fn progress_bar(paths: &[PathBuf]) -> ProgressBar {
+    let bytes = paths.iter().filter_map(|path| path.metadata().ok()).map(|file| file.len()).sum();
+    let style = ProgressStyle::with_template("{bar:40} {bytes}/{total_bytes} {bytes_per_sec} {eta}")
+        .unwrap_or_else(|_| ProgressStyle::default_bar());
+    ProgressBar::new(bytes).with_style(style)
+}
