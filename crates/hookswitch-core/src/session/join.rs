@@ -6,12 +6,12 @@
 //! A name is looked up in an index, so that joining does not slow down with the number of calls.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::time::Duration;
 
 use hookswitch_model::{AccountId, Alias, LegCreated, Rule, Timestamp};
 
-use super::{LegRole, Session};
+use super::{Sender, Session};
 use crate::hash::IdHash;
 
 /// How long after the caller's INVITE a leg may be joined when only the called number agrees.
@@ -57,7 +57,7 @@ impl Joiner {
             let Some(keys) = self.by_number.get(&(account, src.ip(), number_key(number))) else { continue };
             for &key in keys.iter().rev().take(CANDIDATES_MAX) {
                 let Some(session) = sessions.get(&key) else { continue };
-                let Some(score) = likeness(session, leg, src, at) else { continue };
+                let Some(score) = likeness(session, leg, at) else { continue };
                 // Of two that are alike the earlier one: a switch serves calls in their order.
                 if best.is_none_or(|(most, earlier)| score > most || (score == most && key < earlier)) {
                     best = Some((score, key));
@@ -126,31 +126,9 @@ pub(crate) struct Kept {
     numbers: Vec<(AccountId, IpAddr, u64)>,
 }
 
-/// How well a new call from `src` fits a session; `None` if it cannot belong to it.
-fn likeness(session: &Session, leg: &LegCreated, src: SocketAddr, at: Timestamp) -> Option<u32> {
-    if !session.caller_waits() || session.target_talks() {
-        return None;
-    }
-    let caller_leg = session.legs.iter().find(|leg| leg.role == LegRole::Caller)?;
-    // The caller's own phone may place a second call; that is no leg of the first.
-    if caller_leg.src == Some(src) || (leg.sent_by.is_some() && leg.sent_by == caller_leg.src) {
-        return None;
-    }
-    let reached = session.legs.iter().filter(|leg| matches!(leg.role, LegRole::Target(_)));
-    let mut host = 0;
-    for reached in reached {
-        let Some(dst) = reached.dst.filter(|dst| dst.ip() == src.ip()) else { continue };
-        let exact = dst == src || leg.sent_by == Some(dst);
-        let one_product = session.served_by.is_some() && session.served_by == leg.agent;
-        // Where phones and switch share an address only the port or the product tells them apart.
-        let apart = reached.src.is_none_or(|from| from.ip() != src.ip());
-        if exact || one_product || apart {
-            host = host.max(if exact { 2 } else { 1 });
-        }
-    }
-    if host == 0 {
-        return None;
-    }
+/// How well a new call fits a session; `None` if it cannot belong to it.
+fn likeness(session: &Session, leg: &LegCreated, at: Timestamp) -> Option<u32> {
+    let host = session.goes_on_from(&Sender::of(leg))?;
     let agrees = |mine: Option<&str>, theirs: Option<&str>| {
         mine.zip(theirs).is_some_and(|(mine, theirs)| number_key(mine) == number_key(theirs))
     };

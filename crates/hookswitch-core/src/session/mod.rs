@@ -85,9 +85,28 @@ pub(crate) struct Session {
 pub(crate) struct Leg {
     pub(crate) id: LegId,
     pub(crate) role: LegRole,
-    pub(crate) src: Option<SocketAddr>,
-    pub(crate) dst: Option<SocketAddr>,
+    pub(crate) sender: Sender,
+    dst: Option<SocketAddr>,
+    /// A target's leg in the SIP call of the caller itself, not in one that the switch placed.
+    of_caller: bool,
     ended: bool,
+}
+
+/// Who places a call, as far as its messages show.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Sender {
+    /// Where its messages come from.
+    pub(crate) src: Option<SocketAddr>,
+    /// Where it says it listens.
+    pub(crate) sent_by: Option<SocketAddr>,
+    /// What it calls itself.
+    pub(crate) agent: Option<Arc<str>>,
+}
+
+impl Sender {
+    pub(crate) fn of(leg: &LegCreated) -> Self {
+        Self { src: leg.src, sent_by: leg.sent_by, agent: leg.agent.clone() }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -146,8 +165,9 @@ impl Session {
         session.legs.push(Leg {
             id: signal.leg,
             role: LegRole::Caller,
-            src: leg.src,
+            sender: Sender::of(leg),
             dst: leg.dst,
+            of_caller: false,
             ended: false,
         });
         session.draft(0, signal.at, Rule::CallSeen, Causes::one(signal.input));
@@ -160,19 +180,14 @@ impl Session {
         self.legs.push(Leg {
             id: signal.leg,
             role: LegRole::Switch(rule),
-            src: leg.src,
+            sender: Sender::of(leg),
             dst: leg.dst,
+            of_caller: false,
             ended: false,
         });
-        // The server that placed this call is where the caller's leg ended: no callee is there.
-        let middle = leg.src.map(|src| src.ip());
+        // The call goes on from where the caller's leg arrived: no callee is there.
         for party in 0..self.parties.len() {
-            if self.parties[party].standing == Standing::Unknown
-                && self
-                    .legs
-                    .iter()
-                    .any(|leg| leg.role == LegRole::Target(party) && leg.dst.map(|dst| dst.ip()) == middle)
-            {
+            if self.parties[party].standing == Standing::Unknown {
                 self.drop_party(party);
             }
         }
@@ -249,8 +264,9 @@ impl Session {
         self.legs.push(Leg {
             id: signal.leg,
             role: LegRole::Target(party),
-            src: leg.src,
+            sender: Sender::of(leg),
             dst: leg.dst,
+            of_caller: of == LegRole::Caller,
             ended: false,
         });
         if standing == Standing::Endpoint {
@@ -267,18 +283,10 @@ impl Session {
             if party == target || !state.is_live() || state.standing != Standing::Endpoint {
                 continue;
             }
-            let is_service = state.handed_over
-                || self.legs.iter().any(|leg| {
-                    leg.role == LegRole::Target(party)
-                        && !leg.ended
-                        && self.legs.iter().any(|other| {
-                            matches!(other.role, LegRole::Switch(_))
-                                && other.src.is_some()
-                                && other.src == leg.dst
-                                && !other.ended
-                        })
-                });
-            if is_service {
+            let switches =
+                self.legs.iter().filter(|leg| matches!(leg.role, LegRole::Switch(_)) && !leg.ended);
+            let mut senders = switches.map(|leg| &leg.sender);
+            if state.handed_over || senders.any(|sender| self.is_service(party, sender)) {
                 let cause = if state.answered {
                     Cause::Named(hookswitch_model::Reason::CallerInputRedirect)
                 } else {
@@ -294,6 +302,46 @@ impl Session {
                 );
             }
         }
+    }
+
+    /// Whether a party is a number of the switch itself, as seen when the switch calls from there.
+    fn is_service(&self, party: usize, sender: &Sender) -> bool {
+        let mut legs = self.legs.iter().filter(|leg| leg.role == LegRole::Target(party) && !leg.ended);
+        legs.any(|leg| self.reached(leg, sender).is_some())
+    }
+
+    /// Whether the leg to a target arrived where `sender` calls from, and how surely, 1 or 2.
+    fn reached(&self, leg: &Leg, sender: &Sender) -> Option<u32> {
+        let src = sender.src?;
+        let dst = leg.dst.filter(|dst| dst.ip() == src.ip())?;
+        if dst == src || sender.sent_by == Some(dst) {
+            return Some(2);
+        }
+        // Where phones and switch share an address only the port or the product tells them apart.
+        let one_product = leg.of_caller && self.served_by.is_some() && self.served_by == sender.agent;
+        let apart = leg.sender.src.is_none_or(|from| from.ip() != src.ip());
+        (one_product || apart).then_some(1)
+    }
+
+    /// How surely a call from `sender` goes on from where the caller's call arrived, 1 or 2; none if
+    /// it does not, or if the caller already talks with somebody.
+    pub(crate) fn goes_on_from(&self, sender: &Sender) -> Option<u32> {
+        let caller = self.legs.iter().find(|leg| leg.role == LegRole::Caller)?;
+        // The caller's own phone may place a second call; that is no leg of the first.
+        let own = caller.sender.src == sender.src
+            || (sender.sent_by.is_some() && sender.sent_by == caller.sender.src);
+        let talks = |party: usize| {
+            let state = &self.parties[party];
+            state.answered
+                && state.is_live()
+                && state.standing == Standing::Endpoint
+                && !self.is_service(party, sender)
+        };
+        if own || !self.parties[0].is_live() || (1..self.parties.len()).any(talks) {
+            return None;
+        }
+        let targets = self.legs.iter().filter(|leg| matches!(leg.role, LegRole::Target(_)));
+        targets.filter_map(|leg| self.reached(leg, sender)).max()
     }
 
     /// The place of a leg, by its id.
@@ -719,21 +767,9 @@ impl Session {
         self.parties.iter().any(|state| state.answered && state.is_live())
     }
 
-    /// Whether a target talks, so that a further leg is not a target of the same call.
-    pub(crate) fn target_talks(&self) -> bool {
-        self.parties[1..]
-            .iter()
-            .any(|state| state.answered && state.is_live() && state.standing == Standing::Endpoint)
-    }
-
     /// Whether a target was offered the call.
     pub(crate) fn has_targets(&self) -> bool {
         self.parties[1..].iter().any(|state| state.standing == Standing::Endpoint)
-    }
-
-    /// Whether the caller is still there.
-    pub(crate) fn caller_waits(&self) -> bool {
-        self.parties[0].is_live()
     }
 
     /// The caller's number, name and display as they were told.
