@@ -382,7 +382,7 @@ impl Session {
                 self.legs[index].ended = true;
                 match role {
                     LegRole::Caller => {
-                        self.caller_ended(*cause, signal.at, Causes::one(signal.input), context)
+                        self.caller_ended(*cause, signal.at, Causes::one(signal.input), context);
                     }
                     LegRole::Target(party) => {
                         self.target_ended(party, *cause, signal.at, Causes::one(signal.input), context);

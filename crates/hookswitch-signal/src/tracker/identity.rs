@@ -31,10 +31,10 @@ pub(super) fn caller(message: &Message<'_>) -> Caller {
     }
 }
 
-/// The number or user of a URI; none for the anonymous one.
+/// The number of a URI, else its user; none for the anonymous one.
 pub(super) fn number(uri: &Uri<'_>) -> Option<Arc<str>> {
-    let user = uri.number()?;
-    let user = user.trim();
+    let user = uri.number().or_else(|| uri.user_decoded())?;
+    let user = user.split(';').next().unwrap_or_default().trim();
     (!user.is_empty() && !user.eq_ignore_ascii_case("anonymous")).then(|| Arc::from(user))
 }
 

@@ -120,6 +120,7 @@ fn lossy_method<'a>(method: &impl fmt::Display) -> Cow<'a, str> {
 }
 
 /// ISO 8601 in UTC with microseconds, as captures have them.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
 fn micros<S: Serializer>(at: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
     let millis = Iso::new(*at);
     let rest = at.as_micros().rem_euclid(1000);
