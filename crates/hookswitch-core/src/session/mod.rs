@@ -18,8 +18,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hookswitch_model::{
-    Cause, Causes, Direction, Endpoint, Event, FarEnd, LegCreated, LegId, Rule, SessionFacts, Signal,
-    SignalKind, StatusCode, Timestamp,
+    Cause, Causes, Direction, Endpoint, Event, FarEnd, InputRef, LegCreated, LegId, Rule, SessionFacts,
+    Signal, SignalKind, StatusCode, Timestamp,
 };
 
 use self::party::{PartyState, Standing, Waiting};
@@ -61,8 +61,9 @@ pub(crate) struct Context<'a> {
 pub(crate) struct Session {
     pub(crate) facts: Arc<SessionFacts>,
     pub(crate) started: Timestamp,
-    /// When the last signal of the call came.
+    /// When the last signal of the call came, and what told it.
     last_sign: Timestamp,
+    last_input: InputRef,
     /// How long the answered call may go without a sign of life.
     silent_max: Duration,
     /// In the order in which they were offered the call; the caller is the first.
@@ -141,6 +142,7 @@ impl Session {
             facts,
             started: signal.at,
             last_sign: signal.at,
+            last_input: signal.input,
             silent_max: ANSWERED_SILENT_MAX,
             parties: Vec::with_capacity(2),
             legs: Vec::with_capacity(2),
@@ -176,7 +178,7 @@ impl Session {
 
     /// Adds the switch's own end of a call that belongs to this session.
     pub(crate) fn add_switch_leg(&mut self, leg: &LegCreated, signal: &Signal, rule: Rule) {
-        self.last_sign = signal.at;
+        self.heard(signal);
         self.legs.push(Leg {
             id: signal.leg,
             role: LegRole::Switch(rule),
@@ -202,7 +204,7 @@ impl Session {
         signal: &Signal,
         context: &Context<'_>,
     ) -> bool {
-        self.last_sign = signal.at;
+        self.heard(signal);
         self.retry_by = None;
         if self.legs.len() >= LEGS_PER_SESSION_MAX {
             return false;
@@ -351,7 +353,7 @@ impl Session {
 
     /// Applies a signal about a leg of the session.
     pub(crate) fn apply(&mut self, index: usize, signal: &Signal, context: &Context<'_>) {
-        self.last_sign = signal.at;
+        self.heard(signal);
         let role = self.legs[index].role;
         match &signal.kind {
             SignalKind::Created(_) => {} // a second creation of a leg adds nothing
@@ -402,6 +404,12 @@ impl Session {
             },
         }
         self.flush_ready();
+    }
+
+    /// Notes a sign of life.
+    fn heard(&mut self, signal: &Signal) {
+        self.last_sign = signal.at;
+        self.last_input = signal.input;
     }
 
     /// Ringing and answers.
@@ -726,7 +734,8 @@ impl Session {
 
     /// Ends every party that is left, targets first.
     pub(crate) fn end_all(&mut self, cause: Cause, at: Timestamp, rule: Rule, context: &Context<'_>) {
-        let input = self.queue.back().map_or_else(Causes::default, |draft| draft.causes.clone());
+        // Nothing came since; the last sign of life is what the end is inferred from.
+        let input = Causes::one(self.last_input);
         self.settle_waiting_at(at, &input, Settled::CallFailed, context);
         for index in (1..self.parties.len()).chain([0]) {
             if self.parties[index].standing == Standing::Unknown {

@@ -124,6 +124,7 @@ impl Replay {
             if let Some(messages) = &mut output.messages {
                 messages.add(input, captured.packet, &lossy(message.start_line()));
             }
+            engine.handle_time(captured.time);
             tracker.handle(&message, &captured, input, &mut signals);
             for signal in signals.drain(..) {
                 engine.handle_signal(&signal);

@@ -1,0 +1,6 @@
+//! Tests of the whole product: real messages and files in, events and output out.
+
+mod calls;
+mod forks;
+mod ladder;
+mod proxies;
