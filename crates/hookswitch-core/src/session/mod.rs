@@ -70,6 +70,8 @@ pub(crate) struct Session {
     parties: Vec<PartyState>,
     pub(crate) legs: Vec<Leg>,
     queue: VecDeque<Draft>,
+    /// The time of the last change.
+    changed: Timestamp,
     sequence: u32,
     numbers: u32,
     /// The number that the caller dialled.
@@ -147,6 +149,7 @@ impl Session {
             parties: Vec::with_capacity(2),
             legs: Vec::with_capacity(2),
             queue: VecDeque::new(),
+            changed: signal.at,
             sequence: 1,
             numbers: 0,
             dialled,
@@ -840,7 +843,8 @@ impl Session {
 
     fn draft(&mut self, party: usize, at: Timestamp, rule: Rule, causes: Causes) {
         // Signals of several sources may come a little out of order; time does not run back.
-        let at = self.queue.back().map_or(at, |last| at.max(last.at));
+        let at = at.max(self.changed);
+        self.changed = at;
         let after = self.parties[party].party.clone();
         self.queue.push_back(Draft { party, at, after, rule, causes });
     }

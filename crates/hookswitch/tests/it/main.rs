@@ -2,5 +2,9 @@
 
 mod calls;
 mod forks;
+mod hold;
 mod ladder;
+mod properties;
 mod proxies;
+mod strays;
+mod switches;

@@ -1,0 +1,136 @@
+//! What holds for every mixture of calls, not for one call.
+
+use std::collections::HashMap;
+
+use hookswitch_core::notification::Subscriber;
+use hookswitch_model::{Event, ExtensionId, TelephonySessionId};
+use proptest::prelude::*;
+
+use crate::ladder::{Ladder, Packet, run};
+
+/// Calls of different kinds; several go through the same proxies and the same PBX.
+const FLOWS: &[&str] = &[
+    "
+    0.000 alice > bob INVITE 102
+    0.500 bob > alice 180
+    3.000 bob > alice 200
+    3.010 alice > bob ACK
+    4.000 bob > alice INVITE sdp=sendonly
+    4.010 alice > bob 200 sdp=recvonly
+    5.000 bob > alice BYE
+    ",
+    "
+    0.000 alice > pbx INVITE 102
+    0.005 pbx > alice 401
+    0.010 alice > pbx ACK
+    0.020 alice > pbx INVITE 102
+    0.050 pbx > bob INVITE 102@bob call=2 from=101 name=Alice
+    0.500 bob > pbx 180 call=2
+    0.510 pbx > alice 180
+    3.000 bob > pbx 200 call=2
+    3.020 pbx > alice 200
+    4.000 alice > pbx BYE
+    4.020 pbx > bob BYE call=2
+    ",
+    "
+    0.000 alice > pbx INVITE 600
+    0.050 pbx > bob INVITE 102@bob call=2 from=101 name=Alice
+    0.051 pbx > carol INVITE 103@carol call=3 from=101 name=Alice
+    0.500 bob > pbx 180 call=2
+    0.510 pbx > alice 180
+    0.600 carol > pbx 180 call=3
+    3.000 carol > pbx 200 call=3
+    3.010 pbx > bob CANCEL call=2
+    3.015 pbx > alice 200
+    3.030 bob > pbx 487 call=2 for=INVITE
+    ",
+    "
+    0.000 alice > proxy INVITE 102
+    0.010 proxy > proxy2 INVITE
+    0.020 proxy2 > bob INVITE 102@bob
+    0.500 bob > proxy2 180
+    0.505 proxy2 > proxy 180
+    0.510 proxy > alice 180
+    2.000 alice > proxy CANCEL
+    2.002 proxy > proxy2 CANCEL
+    2.004 proxy2 > bob CANCEL
+    2.020 bob > proxy2 487 for=INVITE
+    2.030 proxy2 > proxy 487 for=INVITE
+    2.040 proxy > alice 487 for=INVITE
+    ",
+    "
+    0.000 trunk > pbx INVITE +14155559000 name=Pat
+    0.050 pbx > bob INVITE 102@bob call=2 from=+14155550100 name=Pat
+    0.500 bob > pbx 486 call=2
+    0.510 pbx > trunk 486
+    ",
+    "
+    0.000 alice > proxy INVITE 600
+    0.010 proxy > bob INVITE 102@bob
+    0.011 proxy > carol INVITE 103@carol
+    0.500 bob > proxy 180
+    0.510 proxy > alice 180
+    0.600 carol > proxy 180
+    2.000 bob > proxy 603
+    3.000 carol > proxy 200
+    3.010 proxy > alice 200
+    4.000 carol > alice BYE
+    ",
+];
+
+/// What subscribers get of each session, byte for byte.
+fn notifications(events: &[Event]) -> HashMap<TelephonySessionId, Vec<String>> {
+    let filters = ["/restapi/v1.0/account/~/telephony/sessions".to_owned()];
+    let subscriber = Subscriber::of_replay(&filters, ExtensionId::new(310_001_016));
+    let mut of_session: HashMap<_, Vec<String>> = HashMap::new();
+    for event in events {
+        let mut line = Vec::new();
+        subscriber.write(event, event.at, &mut line);
+        of_session.entry(event.session.id).or_default().push(String::from_utf8(line).expect("JSON is UTF-8"));
+    }
+    of_session
+}
+
+/// A flow between the people of a world, begun some time after the others.
+fn call(flow: usize, world: u8, after_micros: i64) -> Vec<Packet> {
+    let mut packets = Ladder::in_world(FLOWS[flow], world).packets;
+    for packet in &mut packets {
+        packet.at_micros += after_micros;
+    }
+    packets
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn calls_that_run_at_the_same_time_tell_what_they_tell_alone(
+        calls in prop::collection::vec((0..FLOWS.len(), 0i64..4_000_000), 2..12)
+    ) {
+        let mut together = Vec::new();
+        let mut alone = HashMap::new();
+        for (world, &(flow, after_micros)) in calls.iter().enumerate() {
+            let packets = call(flow, world as u8 + 1, after_micros);
+            alone.extend(notifications(&run(&packets)));
+            together.extend(packets);
+        }
+        together.sort_by_key(|packet| packet.at_micros);
+        let events = run(&together);
+        prop_assert_eq!(&notifications(&events), &alone);
+        prop_assert_eq!(notifications(&run(&together)), alone, "the same input gives the same bytes");
+    }
+
+    #[test]
+    fn lost_repeated_and_reordered_messages_break_no_rule(
+        flow in 0..FLOWS.len(),
+        picks in prop::collection::vec(any::<prop::sample::Index>(), 0..40),
+    ) {
+        let packets = call(flow, 0, 0);
+        // `run` checks what must hold for any list of events.
+        let mixed: Vec<Packet> = picks.iter().map(|pick| pick.get(&packets).clone()).collect();
+        run(&mixed);
+        let mut in_time = mixed;
+        in_time.sort_by_key(|packet| packet.at_micros);
+        run(&in_time);
+    }
+}

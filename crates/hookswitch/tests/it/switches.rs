@@ -1,0 +1,341 @@
+//! Calls through back-to-back user agents: two SIP calls that are legs of one session.
+
+use crate::ladder::{ladder, run, written};
+
+#[test]
+fn the_two_sip_calls_of_a_pbx_are_one_session() {
+    ladder(
+        "
+        0.000 alice > pbx INVITE 102
+        0.005 pbx > alice 401
+        0.010 alice > pbx ACK
+        0.020 alice > pbx INVITE 102
+        0.025 pbx > alice 100
+        0.050 pbx > bob INVITE 102@bob call=2 from=101 name=Alice
+        0.060 bob > pbx 100 call=2
+        0.500 bob > pbx 180 call=2
+        0.510 pbx > alice 180
+        3.000 bob > pbx 200 call=2
+        3.010 pbx > bob ACK call=2
+        3.020 pbx > alice 200
+        3.030 alice > pbx ACK
+        9.000 alice > pbx BYE
+        9.010 pbx > alice 200
+        9.020 pbx > bob BYE call=2
+        9.030 bob > pbx 200 call=2
+        ",
+    )
+    .tells(
+        "
+        0.000 out 101 Setup
+        0.050 inb 102 Setup
+        0.500 inb 102 Proceeding
+        0.510 out 101 Proceeding
+        3.000 inb 102 Answered
+        3.020 out 101 Answered
+        9.000 out 101 Disconnected
+        9.020 inb 102 Disconnected
+        ",
+    );
+}
+
+#[test]
+fn a_pbx_that_rings_before_it_calls_the_phone_is_not_taken_for_the_callee() {
+    ladder(
+        "
+        0.000 alice > pbx INVITE 102
+        0.010 pbx > alice 180
+        0.050 pbx > bob INVITE 102@bob call=2 from=101 name=Alice
+        0.500 bob > pbx 180 call=2
+        3.000 bob > pbx 200 call=2
+        3.020 pbx > alice 200
+        9.000 bob > pbx BYE call=2
+        9.020 pbx > alice BYE
+        ",
+    )
+    .tells(
+        "
+        0.000 out 101 Setup
+        0.010 out 101 Proceeding
+        0.050 inb 102 Setup
+        0.500 inb 102 Proceeding
+        3.000 inb 102 Answered
+        3.020 out 101 Answered
+        9.000 inb 102 Disconnected
+        9.020 out 101 Disconnected
+        ",
+    );
+}
+
+#[test]
+fn a_busy_phone_behind_a_pbx() {
+    ladder(
+        "
+        0.000 alice > pbx INVITE 102
+        0.005 pbx > alice 100
+        0.050 pbx > bob INVITE 102@bob call=2 from=101 name=Alice
+        0.100 bob > pbx 486 call=2
+        0.110 pbx > bob ACK call=2
+        0.120 pbx > alice 486
+        0.130 alice > pbx ACK
+        ",
+    )
+    .tells(
+        "
+        0.000 out 101 Setup
+        0.050 inb 102 Setup
+        0.100 inb 102 Disconnected/TargetBusy missed
+        0.120 out 101 Disconnected/TargetBusy
+        ",
+    );
+}
+
+#[test]
+fn a_call_given_up_through_a_pbx() {
+    ladder(
+        "
+        0.000 alice > pbx INVITE 102
+        0.050 pbx > bob INVITE 102@bob call=2 from=101 name=Alice
+        0.500 bob > pbx 180 call=2
+        0.510 pbx > alice 180
+        5.000 alice > pbx CANCEL
+        5.001 pbx > alice 200 for=CANCEL
+        5.002 pbx > alice 487
+        5.003 alice > pbx ACK
+        5.010 pbx > bob CANCEL call=2
+        5.020 bob > pbx 200 for=CANCEL call=2
+        5.030 bob > pbx 487 call=2
+        5.040 pbx > bob ACK call=2
+        ",
+    )
+    .tells(
+        "
+        0.000 out 101 Setup
+        0.050 inb 102 Setup
+        0.500 inb 102 Proceeding
+        0.510 out 101 Proceeding
+        5.002 inb 102 Disconnected/Cancelled missed
+        5.002 out 101 Disconnected
+        ",
+    );
+}
+
+#[test]
+fn a_ring_group_of_a_pbx_that_one_member_answers() {
+    ladder(
+        "
+        0.000 alice > pbx INVITE 600
+        0.050 pbx > bob INVITE 102@bob call=2 from=101 name=Alice
+        0.051 pbx > carol INVITE 103@carol call=3 from=101 name=Alice
+        0.500 bob > pbx 180 call=2
+        0.510 pbx > alice 180
+        0.600 carol > pbx 180 call=3
+        3.000 carol > pbx 200 call=3
+        3.010 pbx > bob CANCEL call=2
+        3.015 pbx > alice 200
+        3.020 bob > pbx 200 for=CANCEL call=2
+        3.030 bob > pbx 487 call=2
+        9.000 alice > pbx BYE
+        9.010 pbx > carol BYE call=3
+        ",
+    )
+    .tells(
+        "
+        0.000 out 101 Setup
+        0.050 inb 102 Setup
+        0.051 inb 103 Setup
+        0.500 inb 102 Proceeding
+        0.510 out 101 Proceeding
+        0.600 inb 103 Proceeding
+        3.000 inb 103 Answered
+        3.015 out 101 Answered
+        3.030 inb 102 Disconnected
+        9.000 out 101 Disconnected
+        9.010 inb 103 Disconnected
+        ",
+    );
+}
+
+#[test]
+fn a_call_from_the_trunk_to_an_extension() {
+    ladder(
+        "
+        0.000 trunk > pbx INVITE +14155559000 name=Pat
+        0.005 pbx > trunk 100
+        0.050 pbx > bob INVITE 102@bob call=2 from=+14155550100 name=Pat
+        0.500 bob > pbx 180 call=2
+        0.510 pbx > trunk 180
+        3.000 bob > pbx 200 call=2
+        3.010 pbx > trunk 200
+        9.000 trunk > pbx BYE
+        9.010 pbx > bob BYE call=2
+        ",
+    )
+    .tells(
+        "
+        0.000 out +14155550100 Setup
+        0.050 inb 102 Setup
+        0.500 inb 102 Proceeding
+        0.510 out +14155550100 Proceeding
+        3.000 inb 102 Answered
+        3.010 out +14155550100 Answered
+        9.000 out +14155550100 Disconnected
+        9.010 inb 102 Disconnected
+        ",
+    );
+}
+
+#[test]
+fn a_callee_outside_rings_from_the_moment_the_call_is_sent_out() {
+    ladder(
+        "
+        0.000 alice > pbx INVITE 914155550123
+        0.050 pbx > trunk INVITE +14155550123@trunk call=2 from=+14155559000
+        0.500 trunk > pbx 183 call=2 sdp=sendrecv
+        0.510 pbx > alice 183 sdp=sendrecv
+        3.000 trunk > pbx 200 call=2
+        3.010 pbx > alice 200
+        9.000 trunk > pbx BYE call=2
+        9.010 pbx > alice BYE
+        ",
+    )
+    .tells(
+        "
+        0.000 out 101 Setup
+        0.050 inb +14155550123 Proceeding
+        0.510 out 101 Proceeding
+        3.000 inb +14155550123 Answered
+        3.010 out 101 Answered
+        9.000 inb +14155550123 Disconnected
+        9.010 out 101 Disconnected
+        ",
+    );
+}
+
+#[test]
+fn a_common_id_joins_legs_that_nothing_else_joins() {
+    for (first, second) in [
+        (
+            "| Session-ID: aaaabbbbccccddddeeeeffff00001111;remote=00000000000000000000000000000000",
+            "| Session-ID: aaaabbbbccccddddeeeeffff00001111;remote=00000000000000000000000000000000",
+        ),
+        ("", "| X-CID: 1-0@example.com"),
+        ("hep=one", "hep=one"),
+    ] {
+        ladder(&format!(
+            "
+            0.000 trunk > pbx INVITE +14155559000 {first}
+            0.050 proxy > carol INVITE 103@carol call=2 from=777 {second}
+            0.500 carol > proxy 180 call=2
+            0.510 pbx > trunk 180
+            3.000 carol > proxy 200 call=2
+            3.010 pbx > trunk 200
+            9.000 trunk > pbx BYE
+            9.010 proxy > carol BYE call=2
+            "
+        ))
+        .tells(
+            "
+            0.000 out +14155550100 Setup
+            0.050 inb 103 Setup
+            0.500 inb 103 Proceeding
+            0.510 out +14155550100 Proceeding
+            3.000 inb 103 Answered
+            3.010 out +14155550100 Answered
+            9.000 out +14155550100 Disconnected
+            9.010 inb 103 Disconnected
+            ",
+        );
+    }
+}
+
+#[test]
+fn two_calls_through_one_pbx_at_the_same_time_are_two_sessions() {
+    let flow = ladder(
+        "
+        0.000 alice > pbx INVITE 102
+        0.010 carol > pbx INVITE 104 call=3
+        0.050 pbx > dave INVITE 104@dave call=4 from=103 name=Carol
+        0.060 pbx > bob INVITE 102@bob call=2 from=101 name=Alice
+        0.500 bob > pbx 486 call=2
+        0.510 pbx > alice 486
+        0.600 dave > pbx 603 call=4
+        0.610 pbx > carol 603 call=3
+        ",
+    );
+    let mut told = written(&run(&flow.packets));
+    told.sort_by_key(|line| line.starts_with('#'));
+    assert_eq!(
+        told,
+        [
+            "0.000 out 101 Setup",
+            "0.060 inb 102 Setup",
+            "0.500 inb 102 Disconnected/TargetBusy missed",
+            "0.510 out 101 Disconnected/TargetBusy",
+            "#2 0.010 out 103 Setup",
+            "#2 0.050 inb 104 Setup",
+            "#2 0.600 inb 104 Disconnected/Rejected missed",
+            "#2 0.610 out 103 Disconnected/Rejected",
+        ]
+    );
+}
+
+#[test]
+fn a_pbx_that_calls_on_its_own_account_joins_nobody() {
+    ladder(
+        "
+        0.000 alice > pbx INVITE 102
+        0.050 pbx > carol INVITE 103@carol call=2 from=777
+        0.100 carol > pbx 486 call=2
+        0.200 pbx > alice 603
+        ",
+    )
+    .tells(
+        "
+        0.000 out 101 Setup
+        #2 0.050 out 777 Setup
+        #2 0.050 inb 103 Setup
+        #2 0.100 inb 103 Disconnected/TargetBusy missed
+        #2 0.100 out 777 Disconnected/TargetBusy
+        0.000 inb 102 Setup
+        0.200 inb 102 Disconnected/Rejected missed
+        0.200 out 101 Disconnected/Rejected
+        ",
+    );
+}
+
+#[test]
+fn a_pbx_that_forwards_after_no_answer() {
+    ladder(
+        "
+        0.000 alice > pbx INVITE 102
+        0.050 pbx > bob INVITE 102@bob call=2 from=101 name=Alice
+        0.500 bob > pbx 180 call=2
+        0.510 pbx > alice 180
+        15.000 pbx > bob CANCEL call=2
+        15.010 bob > pbx 200 for=CANCEL call=2
+        15.020 bob > pbx 487 call=2
+        15.050 pbx > carol INVITE 103@carol call=3 from=101 name=Alice
+        15.500 carol > pbx 180 call=3
+        18.000 carol > pbx 200 call=3
+        18.010 pbx > alice 200
+        20.000 carol > pbx BYE call=3
+        20.010 pbx > alice BYE
+        ",
+    )
+    .tells(
+        "
+        0.000 out 101 Setup
+        0.050 inb 102 Setup
+        0.500 inb 102 Proceeding
+        0.510 out 101 Proceeding
+        15.020 inb 102 Disconnected/NoAnswer missed
+        15.050 inb 103 Setup
+        15.500 inb 103 Proceeding
+        18.000 inb 103 Answered
+        18.010 out 101 Answered
+        20.000 inb 103 Disconnected
+        20.010 out 101 Disconnected
+        ",
+    );
+}
