@@ -184,6 +184,7 @@ pub(crate) fn written(events: &[Event]) -> Vec<String> {
 /// A SIP call as its hosts know it.
 #[derive(Default)]
 struct Call {
+    name: String,
     /// The host that opened it, and whom it called.
     caller: String,
     from: String,
@@ -260,7 +261,7 @@ impl Writer {
         } else {
             self.request(from, to, what, rest.first().copied(), &options)
         };
-        #[expect(clippy::cast_precision_loss, reason = "a ladder lasts hours, not centuries")]
+        #[expect(clippy::cast_possible_truncation, reason = "a ladder lasts hours, not centuries")]
         let at_micros = START_MICROS + (seconds * 1e6).round() as i64;
         Packet {
             at_micros,
@@ -327,6 +328,7 @@ impl Writer {
     ) -> Vec<u8> {
         let name = options.named.get("call").copied().unwrap_or("1").to_owned();
         let mut call = self.calls.remove(&name).unwrap_or_default();
+        call.name.clone_from(&name);
         let address = self.address(to);
         let request_uri = target.map(|target| match target.split_once('@') {
             Some((user, host)) if host.contains('.') => format!("sip:{}@{host}", self.user(user)),
@@ -375,7 +377,7 @@ impl Writer {
                     ..known.clone()
                 }
             }
-            _ => self.own_request(&mut call, from, to, method, request_uri.as_deref(), &name, options),
+            _ => self.own_request(&mut call, from, to, method, request_uri.as_deref(), options),
         };
         if let Some(uri) = request_uri {
             sent.request_uri = uri;
@@ -397,7 +399,6 @@ impl Writer {
             &call,
             &sent,
             sent.tag.as_deref(),
-            &name,
             options,
             &body,
         );
@@ -416,12 +417,11 @@ impl Writer {
         to: &str,
         method: &str,
         request_uri: Option<&str>,
-        name: &str,
         options: &Options<'_>,
     ) -> Transaction {
         let uri = request_uri.map(str::to_owned);
         if call.caller.is_empty() {
-            call.caller = from.to_owned();
+            from.clone_into(&mut call.caller);
             let (number, display) = Self::owner(from);
             let number = options.named.get("from").copied().unwrap_or(number);
             let display = options.named.get("name").copied().unwrap_or(display).replace('_', " ");
@@ -431,7 +431,7 @@ impl Writer {
                 "" => format!("<sip:{number}@{host}>"),
                 _ => format!("\"{display}\" <sip:{number}@{host}>"),
             };
-            call.from_tag = format!("from-{}-{name}", self.world);
+            call.from_tag = format!("from-{}-{}", self.world, call.name);
             let user = uri.as_deref().and_then(|uri| uri.strip_prefix("sip:")?.split('@').next());
             let user = options.named.get("to").map(|user| self.user(user)).or(user.map(str::to_owned));
             call.to = match (user, &uri) {
@@ -519,15 +519,8 @@ impl Writer {
             "none"
         };
         let body = self.body(&mut call, tag.as_deref().unwrap_or(from), from, options, default);
-        let message = self.message(
-            &format!("SIP/2.0 {status} Status"),
-            &call,
-            &sent,
-            tag.as_deref(),
-            &name,
-            options,
-            &body,
-        );
+        let message =
+            self.message(&format!("SIP/2.0 {status} Status"), &call, &sent, tag.as_deref(), options, &body);
         self.calls.insert(name, call);
         message
     }
@@ -563,14 +556,12 @@ impl Writer {
         )
     }
 
-    #[expect(clippy::too_many_arguments, reason = "they are the parts of a message")]
     fn message(
         &self,
         start: &str,
         call: &Call,
         sent: &Transaction,
         tag: Option<&str>,
-        name: &str,
         options: &Options<'_>,
         body: &str,
     ) -> Vec<u8> {
@@ -585,8 +576,8 @@ impl Writer {
         }
         let _ = write!(
             text,
-            "Max-Forwards: 70\r\nFrom: {from}\r\nTo: {to}\r\nCall-ID: {name}-{}@example.com\r\nCSeq: {} {}\r\n",
-            self.world, sent.cseq, sent.method
+            "Max-Forwards: 70\r\nFrom: {from}\r\nTo: {to}\r\nCall-ID: {}-{}@example.com\r\nCSeq: {} {}\r\n",
+            call.name, self.world, sent.cseq, sent.method
         );
         for header in &options.headers {
             let _ = write!(text, "{header}\r\n");
