@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
+use foldhash::fast::RandomState;
 use hookswitch_model::{
     AccountId, Cause, Direction, Event, LegCreated, LegId, Origin, RingOutRole, Rule, SessionFacts,
     SessionId, Signal, SignalKind, TelephonySessionId, Timestamp,
@@ -62,6 +63,17 @@ pub struct Counters {
     pub events: u64,
 }
 
+/// The open sessions.
+pub(crate) type Sessions = HashMap<SessionKey, OpenSession, RandomState>;
+
+/// An open session and what must be cleared away with it.
+pub(crate) struct OpenSession {
+    pub(crate) session: Session,
+    kept: Kept,
+    /// When its timer fires.
+    armed: Option<Timestamp>,
+}
+
 /// All sessions of an account, as one machine.
 ///
 /// Does no IO and reads no clock. After each `handle_*`, drain [`Engine::poll_event`], then come
@@ -69,13 +81,11 @@ pub struct Counters {
 pub struct Engine {
     directory: Directory,
     policy: Policy,
-    sessions: HashMap<SessionKey, Session>,
-    kept: HashMap<SessionKey, Kept>,
-    legs: HashMap<LegId, SessionKey>,
+    sessions: Sessions,
+    legs: HashMap<LegId, SessionKey, RandomState>,
     joiner: Joiner,
     /// When each session wants to be woken; an entry may be early, never late.
     timers: BTreeSet<(Timestamp, SessionKey)>,
-    armed: HashMap<SessionKey, Timestamp>,
     next_key: SessionKey,
     events: VecDeque<Event>,
     counters: Counters,
@@ -87,12 +97,10 @@ impl Engine {
         Self {
             directory,
             policy,
-            sessions: HashMap::new(),
-            kept: HashMap::new(),
-            legs: HashMap::new(),
+            sessions: HashMap::default(),
+            legs: HashMap::default(),
             joiner: Joiner::default(),
             timers: BTreeSet::new(),
-            armed: HashMap::new(),
             next_key: 0,
             events: VecDeque::new(),
             counters: Counters::default(),
@@ -119,11 +127,10 @@ impl Engine {
                 break;
             }
             self.timers.pop_first();
-            self.armed.remove(&key);
-            let context = context(&self.directory, self.policy);
-            if let Some(session) = self.sessions.get_mut(&key) {
-                if session.next_deadline() <= now {
-                    session.handle_time(now, &context);
+            if let Some(open) = self.sessions.get_mut(&key) {
+                open.armed = None;
+                if open.session.next_deadline() <= now {
+                    open.session.handle_time(now, &context(&self.directory, self.policy));
                 }
                 self.settle(key);
             }
@@ -132,11 +139,11 @@ impl Engine {
 
     /// Decides all that waits for further signals: the input has ended. Open calls stay open.
     pub fn finish(&mut self) {
-        let mut keys: Vec<SessionKey> = self.kept.keys().copied().collect();
+        let mut keys: Vec<SessionKey> = self.sessions.keys().copied().collect();
         keys.sort_unstable();
         for key in keys {
-            if let Some(session) = self.sessions.get_mut(&key) {
-                session.decide_all(&context(&self.directory, self.policy));
+            if let Some(open) = self.sessions.get_mut(&key) {
+                open.session.decide_all(&context(&self.directory, self.policy));
             }
             self.settle(key);
         }
@@ -168,7 +175,7 @@ impl Engine {
             (Direction::Inbound, of) => {
                 let found = of.and_then(|of| Some((of, *self.legs.get(&of)?)));
                 let found = found.and_then(|(of, key)| Some((of, key, self.sessions.get_mut(&key)?)));
-                let Some((of, key, session)) = found else {
+                let Some((of, key, OpenSession { session, .. })) = found else {
                     self.counters.without_leg += 1;
                     return None;
                 };
@@ -184,7 +191,7 @@ impl Engine {
         self.counters.applied += 1;
         self.legs.insert(signal.leg, key);
         let account = signal.account;
-        if let (Some(session), Some(kept)) = (self.sessions.get(&key), self.kept.get_mut(&key)) {
+        if let Some(OpenSession { session, kept, .. }) = self.sessions.get_mut(&key) {
             self.joiner.add_aliases(account, &leg.aliases, key, kept);
             if let (Direction::Inbound, Some(dst)) = (leg.direction, leg.dst) {
                 self.joiner.add_host(account, dst.ip(), session, key, kept);
@@ -197,7 +204,7 @@ impl Engine {
         let heuristic = self.policy.join_by_numbers;
         match self.joiner.find(signal.account, leg, signal.at, &self.sessions, heuristic) {
             Some((key, rule)) => {
-                self.sessions.get_mut(&key)?.add_switch_leg(leg, signal, rule);
+                self.sessions.get_mut(&key)?.session.add_switch_leg(leg, signal, rule);
                 Some(key)
             }
             None => self.open(leg, signal),
@@ -212,8 +219,7 @@ impl Engine {
         let key = self.next_key;
         self.next_key += 1;
         let session = Session::open(facts, leg, signal, &context(&self.directory, self.policy));
-        self.sessions.insert(key, session);
-        self.kept.insert(key, Kept::default());
+        self.sessions.insert(key, OpenSession { session, kept: Kept::default(), armed: None });
         self.counters.sessions += 1;
         Some(key)
     }
@@ -221,9 +227,9 @@ impl Engine {
     /// Ends the oldest unanswered call to make room; false if all calls are answered.
     fn shed(&mut self, at: Timestamp) -> bool {
         let oldest =
-            self.sessions.iter().filter(|(_, session)| !session.has_answered()).map(|(&key, _)| key).min();
+            self.sessions.iter().filter(|(_, open)| !open.session.has_answered()).map(|(&key, _)| key).min();
         let Some(key) = oldest else { return false };
-        if let Some(session) = self.sessions.get_mut(&key) {
+        if let Some(OpenSession { session, .. }) = self.sessions.get_mut(&key) {
             let context = context(&self.directory, self.policy);
             session.end_all(
                 Cause::Named(hookswitch_model::Reason::CallDropped),
@@ -241,7 +247,8 @@ impl Engine {
         let context = context(&self.directory, self.policy);
         let found =
             self.legs.get(&signal.leg).copied().and_then(|key| Some((key, self.sessions.get_mut(&key)?)));
-        let found = found.and_then(|(key, session)| Some((key, session.leg(signal.leg)?, session)));
+        let found =
+            found.and_then(|(key, open)| Some((key, open.session.leg(signal.leg)?, &mut open.session)));
         let Some((key, index, session)) = found else {
             self.counters.without_leg += 1;
             return None;
@@ -253,35 +260,30 @@ impl Engine {
 
     /// Takes the events of a session, and closes or arms it.
     fn settle(&mut self, key: SessionKey) {
-        let Some(session) = self.sessions.get_mut(&key) else { return };
+        let Some(OpenSession { session, armed, .. }) = self.sessions.get_mut(&key) else { return };
         let before = self.events.len();
         session.take_events(&mut self.events);
         self.counters.events += (self.events.len() - before) as u64;
-        if session.is_over() {
-            for leg in &session.legs {
-                self.legs.remove(&leg.id);
-            }
-            self.sessions.remove(&key);
-            if let Some(kept) = self.kept.remove(&key) {
-                self.joiner.remove(key, kept);
-            }
-            if let Some(at) = self.armed.remove(&key) {
-                self.timers.remove(&(at, key));
-            }
-            self.counters.closed += 1;
-            return;
-        }
-        let next = session.next_deadline();
-        match self.armed.get(&key) {
-            Some(&at) if at <= next => {}
-            armed => {
-                if let Some(&at) = armed {
+        if !session.is_over() {
+            let next = session.next_deadline();
+            if armed.is_none_or(|at| at > next) {
+                if let Some(at) = armed.replace(next) {
                     self.timers.remove(&(at, key));
                 }
                 self.timers.insert((next, key));
-                self.armed.insert(key, next);
+            }
+            return;
+        }
+        for leg in &session.legs {
+            self.legs.remove(&leg.id);
+        }
+        if let Some(closed) = self.sessions.remove(&key) {
+            self.joiner.remove(key, closed.kept);
+            if let Some(at) = closed.armed {
+                self.timers.remove(&(at, key));
             }
         }
+        self.counters.closed += 1;
     }
 }
 

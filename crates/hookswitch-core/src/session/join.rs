@@ -9,9 +9,11 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
+use foldhash::fast::RandomState;
 use hookswitch_model::{AccountId, Alias, LegCreated, Rule, Timestamp};
 
 use super::{Sender, Session};
+use crate::engine::{OpenSession, Sessions};
 use crate::hash::IdHash;
 
 /// How long after the caller's INVITE a leg may be joined when only the called number agrees.
@@ -30,8 +32,8 @@ pub(crate) type SessionKey = u64;
 /// The index of open sessions by what their legs can be joined on.
 #[derive(Default)]
 pub(crate) struct Joiner {
-    by_alias: HashMap<(AccountId, Alias), SessionKey>,
-    by_number: HashMap<(AccountId, IpAddr, u64), Vec<SessionKey>>,
+    by_alias: HashMap<(AccountId, Alias), SessionKey, RandomState>,
+    by_number: HashMap<(AccountId, IpAddr, u64), Vec<SessionKey>, RandomState>,
 }
 
 impl Joiner {
@@ -41,7 +43,7 @@ impl Joiner {
         account: AccountId,
         leg: &LegCreated,
         at: Timestamp,
-        sessions: &HashMap<SessionKey, Session>,
+        sessions: &Sessions,
         heuristic: bool,
     ) -> Option<(SessionKey, Rule)> {
         for alias in &leg.aliases {
@@ -56,7 +58,7 @@ impl Joiner {
         for number in [leg.caller.number.as_deref(), Some(&*leg.callee)].into_iter().flatten() {
             let Some(keys) = self.by_number.get(&(account, src.ip(), number_key(number))) else { continue };
             for &key in keys.iter().rev().take(CANDIDATES_MAX) {
-                let Some(session) = sessions.get(&key) else { continue };
+                let Some(OpenSession { session, .. }) = sessions.get(&key) else { continue };
                 let Some(score) = likeness(session, leg, at) else { continue };
                 // Of two that are alike the earlier one: a switch serves calls in their order.
                 if best.is_none_or(|(most, earlier)| score > most || (score == most && key < earlier)) {

@@ -1,6 +1,7 @@
 //! One SIP call: the INVITE transactions at each hop and the dialogs they created.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use hookswitch_model::{Cause, LegId, Timestamp};
 
@@ -8,6 +9,11 @@ use hookswitch_model::{Cause, LegId, Timestamp};
 pub(super) struct Call {
     /// Tells apart the calls that use one Call-ID after the other.
     pub(super) number: u64,
+    pub(super) call_id: Arc<[u8]>,
+    /// The call that used the Call-ID before it.
+    pub(super) before: Option<usize>,
+    /// The messages that came.
+    pub(super) seen: Fingerprints,
     pub(super) caller_tag: Box<[u8]>,
     pub(super) caller: LegId,
     pub(super) hops: Vec<Hop>,
@@ -131,5 +137,34 @@ impl Call {
             .iter()
             .enumerate()
             .any(|(index, dialog)| index != but && dialog.confirmed && !dialog.ended)
+    }
+}
+
+/// The last messages of a call, to recognise them when they come again.
+pub(super) struct Fingerprints {
+    prints: Vec<u64>,
+    /// The oldest, once there are as many as are kept.
+    oldest: usize,
+}
+
+impl Fingerprints {
+    /// More than a call sends in the time in which a message may be repeated.
+    const KEPT_MAX: usize = 256;
+
+    pub(super) fn of(first: u64) -> Self {
+        Self { prints: vec![first], oldest: 0 }
+    }
+
+    pub(super) fn contains(&self, print: u64) -> bool {
+        self.prints.contains(&print)
+    }
+
+    pub(super) fn add(&mut self, print: u64) {
+        if self.prints.len() < Self::KEPT_MAX {
+            self.prints.push(print);
+        } else {
+            self.prints[self.oldest] = print;
+            self.oldest = (self.oldest + 1) % Self::KEPT_MAX;
+        }
     }
 }

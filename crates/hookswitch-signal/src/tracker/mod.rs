@@ -10,18 +10,20 @@ mod call;
 mod cause;
 mod identity;
 
-use std::collections::hash_map::RandomState;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::hash::{BuildHasher, Hasher};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use foldhash::fast::RandomState;
 use hookswitch_model::{
     AccountId, Cause, Direction, FarEnd, InputRef, LegCreated, LegId, Signal, SignalKind, SipData, Timestamp,
 };
+use slab::Slab;
 
 use self::bindings::Bindings;
-use self::call::{Call, Dialog, Hop, HopState, MediaState, Offer, Side, SideState};
+use self::call::{Call, Dialog, Fingerprints, Hop, HopState, MediaState, Offer, Side, SideState};
 use crate::capture::Captured;
 use crate::sip::{Message, Method, Sdp, StartLine, Uri, lossy};
 
@@ -71,16 +73,17 @@ pub struct Counters {
 pub struct Tracker {
     account: AccountId,
     source: u16,
-    calls: HashMap<Arc<[u8]>, Vec<Call>>,
-    followed: usize,
+    /// The newest call with each Call-ID.
+    by_call_id: HashMap<Arc<[u8]>, usize, RandomState>,
+    calls: Slab<Call>,
     next_leg: u64,
     next_call: u64,
     bindings: Bindings,
     repeats: Repeats,
-    /// Finished calls and when they are forgotten.
-    finished: VecDeque<(Timestamp, Arc<[u8]>, u64)>,
-    /// Open calls and when they are looked at.
-    checks: VecDeque<(Timestamp, Arc<[u8]>, u64)>,
+    /// Finished calls and when they are forgotten; each with its number.
+    finished: VecDeque<(Timestamp, usize, u64)>,
+    /// Open calls and when they are looked at; each with its number.
+    checks: VecDeque<(Timestamp, usize, u64)>,
     counters: Counters,
 }
 
@@ -89,6 +92,9 @@ struct Seen<'m, 'a> {
     message: &'m Message<'a>,
     captured: &'m Captured<'a>,
     input: InputRef,
+    print: u64,
+    /// The newest call with its Call-ID.
+    newest: Option<usize>,
 }
 
 impl Tracker {
@@ -97,8 +103,8 @@ impl Tracker {
         Self {
             account,
             source,
-            calls: HashMap::new(),
-            followed: 0,
+            by_call_id: HashMap::default(),
+            calls: Slab::new(),
             next_leg: 0,
             next_call: 0,
             bindings: Bindings::default(),
@@ -124,11 +130,17 @@ impl Tracker {
     ) {
         self.counters.messages += 1;
         self.forget(captured.time);
-        if self.repeats.seen(message, captured) {
+        let newest = self.by_call_id.get(message.call_id()).copied();
+        let print = self.repeats.fingerprint(message, captured);
+        if self.is_repeated(newest, print) {
             self.counters.retransmissions += 1;
             return;
         }
-        let seen = Seen { message, captured, input };
+        if let Some(newest) = newest {
+            self.calls[newest].seen.add(print);
+        }
+        let calls_before = self.next_call;
+        let seen = Seen { message, captured, input, print, newest };
         let before = self.counters;
         match message.start() {
             StartLine::Request { method, uri } => match method {
@@ -160,7 +172,23 @@ impl Tracker {
                 _ => self.counters.no_call += 1,
             },
         }
+        if newest.is_none() && self.next_call == calls_before {
+            self.repeats.add(print, captured.time);
+        }
         debug_assert!(self.counters != before, "every message is counted");
+    }
+
+    /// Whether a message with this fingerprint was seen before.
+    fn is_repeated(&self, newest: Option<usize>, print: u64) -> bool {
+        match newest {
+            Some(newest) => self.same_id(newest).any(|index| self.calls[index].seen.contains(print)),
+            None => self.repeats.contains(print),
+        }
+    }
+
+    /// The call and those that used its Call-ID before, the newest first.
+    fn same_id(&self, newest: usize) -> impl Iterator<Item = usize> + '_ {
+        std::iter::successors(Some(newest), |&index| self.calls[index].before)
     }
 
     /// An INVITE outside a dialog: a new call, the next hop of a call, or its caller's next try.
@@ -170,11 +198,11 @@ impl Tracker {
         let branch = message.top_via().unique_branch().unwrap_or_default();
         let cseq = message.cseq().number;
         let (src, dst) = (seen.captured.src, seen.captured.dst);
-        let Some((key, index)) = self.find(message.call_id(), |call| *call.caller_tag == *from_tag) else {
+        let Some(index) = self.find(seen, |call| *call.caller_tag == *from_tag) else {
             self.open(seen, uri, out);
             return;
         };
-        let call = call_at(&mut self.calls, &key, index);
+        let call = &mut self.calls[index];
         if call.hop(branch, cseq, src, dst).is_some_and(|hop| call.hops[hop].dst == dst) {
             self.counters.retransmissions += 1;
             return;
@@ -239,7 +267,7 @@ impl Tracker {
     }
 
     fn open(&mut self, seen: &Seen<'_, '_>, uri: &Uri<'_>, out: &mut Vec<Signal>) {
-        if self.followed >= CALLS_MAX {
+        if self.calls.len() >= CALLS_MAX {
             self.counters.refused += 1;
             return;
         }
@@ -259,8 +287,15 @@ impl Tracker {
         out.push(signal(self.account, seen, target, SignalKind::Created(Box::new(offered))));
         let number = self.next_call;
         self.next_call += 1;
+        let call_id = match seen.newest {
+            Some(before) => self.calls[before].call_id.clone(),
+            None => Arc::from(seen.message.call_id()),
+        };
         let call = Call {
             number,
+            call_id: call_id.clone(),
+            before: seen.newest,
+            seen: Fingerprints::of(seen.print),
             caller_tag: seen.message.from_tag().unwrap_or_default().into(),
             caller,
             hops: vec![hop(seen, uri, target, true)],
@@ -269,13 +304,9 @@ impl Tracker {
             answered: false,
             last_seen: seen.captured.time,
         };
-        let key = match self.calls.get_key_value(seen.message.call_id()) {
-            Some((key, _)) => key.clone(),
-            None => Arc::from(seen.message.call_id()),
-        };
-        self.checks.push_back((seen.captured.time + CHECK_EVERY, key.clone(), number));
-        self.calls.entry(key).or_default().push(call);
-        self.followed += 1;
+        let index = self.calls.insert(call);
+        self.by_call_id.insert(call_id, index);
+        self.checks.push_back((seen.captured.time + CHECK_EVERY, index, number));
     }
 
     fn created(
@@ -315,16 +346,15 @@ impl Tracker {
         let cseq = message.cseq().number;
         // A response goes back the way of its request.
         let (src, dst) = (seen.captured.dst, seen.captured.src);
-        let initial = self.find(message.call_id(), |call| {
-            *call.caller_tag == *from_tag && call.hop(branch, cseq, src, dst).is_some()
-        });
-        let Some((key, index)) = initial else {
+        let initial = self
+            .find(seen, |call| *call.caller_tag == *from_tag && call.hop(branch, cseq, src, dst).is_some());
+        let Some(index) = initial else {
             self.changed(seen, status, out);
             return;
         };
         self.counters.in_call += 1;
         let account = self.account;
-        let call = call_at(&mut self.calls, &key, index);
+        let call = &mut self.calls[index];
         call.last_seen = seen.captured.time;
         let Some(at) = call.hop(branch, cseq, src, dst) else { return };
         let hop = &mut call.hops[at];
@@ -408,7 +438,7 @@ impl Tracker {
                     let cause =
                         if status == 487 && hop.cancelled.is_some() { Cause::Cancelled } else { cause };
                     tell(caller, SignalKind::Ended(cause));
-                    finish(&mut self.finished, &key, call, seen.captured.time);
+                    finish(&mut self.finished, index, call, seen.captured.time);
                 }
             }
             _ => {}
@@ -421,15 +451,14 @@ impl Tracker {
         let branch = message.top_via().unique_branch().unwrap_or_default();
         let cseq = message.cseq().number;
         let (src, dst) = (seen.captured.src, seen.captured.dst);
-        let found = self.find(message.call_id(), |call| {
-            *call.caller_tag == *from_tag && call.hop(branch, cseq, src, dst).is_some()
-        });
-        let Some((key, index)) = found else {
+        let found = self
+            .find(seen, |call| *call.caller_tag == *from_tag && call.hop(branch, cseq, src, dst).is_some());
+        let Some(index) = found else {
             self.counters.stray += 1;
             return;
         };
         self.counters.in_call += 1;
-        let call = call_at(&mut self.calls, &key, index);
+        let call = &mut self.calls[index];
         call.last_seen = seen.captured.time;
         if let Some(hop) = call.hop(branch, cseq, src, dst) {
             // It takes effect with the 487: the answer may be on its way (RFC 3261 §9.1).
@@ -438,12 +467,12 @@ impl Tracker {
     }
 
     fn bye(&mut self, seen: &Seen<'_, '_>, out: &mut Vec<Signal>) {
-        let Some((key, index, at, side)) = self.find_dialog(seen.message) else {
+        let Some((index, at, side)) = self.find_dialog(seen) else {
             self.counters.stray += 1;
             return;
         };
         let account = self.account;
-        let call = call_at(&mut self.calls, &key, index);
+        let call = &mut self.calls[index];
         let cseq = seen.message.cseq().number;
         let dialog = &mut call.dialogs[at];
         let state = &mut dialog.sides[side as usize];
@@ -481,17 +510,17 @@ impl Tracker {
             tell(target, Cause::HungUp);
         }
         if last {
-            finish(&mut self.finished, &key, call, seen.captured.time);
+            finish(&mut self.finished, index, call, seen.captured.time);
         }
     }
 
     /// A re-INVITE or UPDATE: the session may change.
     fn change(&mut self, seen: &Seen<'_, '_>) {
-        let Some((key, index, at, side)) = self.find_dialog(seen.message) else {
+        let Some((index, at, side)) = self.find_dialog(seen) else {
             self.counters.stray += 1;
             return;
         };
-        let call = call_at(&mut self.calls, &key, index);
+        let call = &mut self.calls[index];
         let cseq = seen.message.cseq().number;
         let dialog = &mut call.dialogs[at];
         let state = &mut dialog.sides[side as usize];
@@ -511,13 +540,13 @@ impl Tracker {
 
     /// A response inside a dialog.
     fn changed(&mut self, seen: &Seen<'_, '_>, status: u16, out: &mut Vec<Signal>) {
-        let Some((key, index, at, side)) = self.find_dialog(seen.message) else {
+        let Some((index, at, side)) = self.find_dialog(seen) else {
             self.counters.stray += 1;
             return;
         };
         self.counters.in_call += 1;
         let account = self.account;
-        let call = call_at(&mut self.calls, &key, index);
+        let call = &mut self.calls[index];
         call.last_seen = seen.captured.time;
         let caller = call.caller;
         let dialog = &mut call.dialogs[at];
@@ -554,14 +583,14 @@ impl Tracker {
 
     /// An ACK: it may carry the answer to an offer in the response.
     fn ack(&mut self, seen: &Seen<'_, '_>, out: &mut Vec<Signal>) {
-        let Some((key, index, at, side)) = self.find_dialog(seen.message) else {
+        let Some((index, at, side)) = self.find_dialog(seen) else {
             // The ACK of a refusal has a tag that makes no dialog.
             self.in_dialog(seen);
             return;
         };
         self.counters.in_call += 1;
         let account = self.account;
-        let call = call_at(&mut self.calls, &key, index);
+        let call = &mut self.calls[index];
         let caller = call.caller;
         let dialog = &mut call.dialogs[at];
         let cseq = seen.message.cseq().number;
@@ -581,7 +610,7 @@ impl Tracker {
 
     /// A message that is part of a call and changes nothing.
     fn in_dialog(&mut self, seen: &Seen<'_, '_>) {
-        if self.calls.contains_key(seen.message.call_id()) {
+        if seen.newest.is_some() {
             self.counters.in_call += 1;
         } else if matches!(seen.message.cseq().method, Method::Notify | Method::Refer | Method::Info) {
             self.counters.no_call += 1;
@@ -590,63 +619,78 @@ impl Tracker {
         }
     }
 
-    fn find(&self, call_id: &[u8], fits: impl Fn(&Call) -> bool) -> Option<(Arc<[u8]>, usize)> {
-        let (key, calls) = self.calls.get_key_value(call_id)?;
-        Some((key.clone(), calls.iter().rposition(fits)?))
+    /// The newest call with this Call-ID that fits.
+    fn find(&self, seen: &Seen<'_, '_>, fits: impl Fn(&Call) -> bool) -> Option<usize> {
+        self.same_id(seen.newest?).find(|&index| fits(&self.calls[index]))
     }
 
-    fn find_dialog(&self, message: &Message<'_>) -> Option<(Arc<[u8]>, usize, usize, Side)> {
-        let (from, to) = (message.from_tag()?, message.to_tag()?);
-        let (key, index) = self.find(message.call_id(), |call| call.dialog(from, to).is_some())?;
-        let (dialog, side) = self.calls[&key][index].dialog(from, to)?;
-        Some((key, index, dialog, side))
+    fn find_dialog(&self, seen: &Seen<'_, '_>) -> Option<(usize, usize, Side)> {
+        let (from, to) = (seen.message.from_tag()?, seen.message.to_tag()?);
+        self.same_id(seen.newest?).find_map(|index| {
+            let (dialog, side) = self.calls[index].dialog(from, to)?;
+            Some((index, dialog, side))
+        })
     }
 
     /// Forgets finished calls, and open ones of which nothing was heard for too long.
     fn forget(&mut self, now: Timestamp) {
         self.repeats.forget(now);
         while self.finished.front().is_some_and(|(at, ..)| *at <= now) {
-            if let Some((_, key, number)) = self.finished.pop_front() {
-                self.remove(&key, number);
+            if let Some((_, index, number)) = self.finished.pop_front()
+                && self.is_number(index, number)
+            {
+                self.remove(index);
             }
         }
         while self.checks.front().is_some_and(|(at, ..)| *at <= now) {
-            let Some((_, key, number)) = self.checks.pop_front() else { break };
-            let found =
-                self.calls.get(&key).and_then(|calls| calls.iter().find(|call| call.number == number));
-            let Some(call) = found else { continue };
+            let Some((_, index, number)) = self.checks.pop_front() else { break };
+            if !self.is_number(index, number) {
+                continue;
+            }
+            let call = &self.calls[index];
             let silent_max = if call.answered { ANSWERED_MAX } else { UNANSWERED_MAX };
             if call.last_seen + silent_max <= now {
-                self.remove(&key, number);
+                self.remove(index);
             } else {
-                self.checks.push_back((now + CHECK_EVERY, key, number));
+                self.checks.push_back((now + CHECK_EVERY, index, number));
             }
         }
     }
 
-    fn remove(&mut self, key: &Arc<[u8]>, number: u64) {
-        if let Some(calls) = self.calls.get_mut(key) {
-            let before = calls.len();
-            calls.retain(|call| call.number != number);
-            self.followed -= before - calls.len();
-            if calls.is_empty() {
-                self.calls.remove(key);
+    /// Whether the call at this place is still the one with this number.
+    fn is_number(&self, index: usize, number: u64) -> bool {
+        self.calls.get(index).is_some_and(|call| call.number == number)
+    }
+
+    fn remove(&mut self, index: usize) {
+        let call = self.calls.remove(index);
+        let Some(newest) = self.by_call_id.get_mut(&call.call_id) else { return };
+        if *newest == index {
+            match call.before {
+                Some(before) => *newest = before,
+                None => drop(self.by_call_id.remove(&call.call_id)),
+            }
+        } else {
+            let newest = *newest;
+            let after = self.same_id(newest).find(|&other| self.calls[other].before == Some(index));
+            if let Some(after) = after {
+                self.calls[after].before = call.before;
             }
         }
     }
 }
 
-/// Recognises messages that were seen before.
+/// Recognises messages that were seen before and are part of no call.
 #[derive(Default)]
 struct Repeats {
     hasher: RandomState,
-    known: HashSet<u64>,
+    known: HashSet<u64, RandomState>,
     order: VecDeque<(Timestamp, u64)>,
 }
 
 impl Repeats {
-    /// Whether a message with the same start line, identifiers and way was seen before.
-    fn seen(&mut self, message: &Message<'_>, captured: &Captured<'_>) -> bool {
+    /// Gives the same number for messages with the same start line, identifiers and way.
+    fn fingerprint(&self, message: &Message<'_>, captured: &Captured<'_>) -> u64 {
         let mut hasher = self.hasher.build_hasher();
         for part in [
             message.start_line(),
@@ -656,28 +700,33 @@ impl Repeats {
             message.top_via().branch().unwrap_or_default(),
             message.cseq().method.as_bytes(),
         ] {
+            hasher.write_usize(part.len());
             hasher.write(part);
-            hasher.write_u8(0xff);
         }
         hasher.write_u32(message.cseq().number);
         for address in [captured.src, captured.dst] {
             match address.ip() {
-                std::net::IpAddr::V4(ip) => hasher.write(&ip.octets()),
-                std::net::IpAddr::V6(ip) => hasher.write(&ip.octets()),
+                IpAddr::V4(ip) => hasher.write_u32(ip.to_bits()),
+                IpAddr::V6(ip) => hasher.write_u128(ip.to_bits()),
             }
             hasher.write_u16(address.port());
         }
-        let print = hasher.finish();
-        if !self.known.insert(print) {
-            return true;
+        hasher.finish()
+    }
+
+    fn contains(&self, print: u64) -> bool {
+        self.known.contains(&print)
+    }
+
+    fn add(&mut self, print: u64, now: Timestamp) {
+        if self.known.insert(print) {
+            self.order.push_back((now, print));
         }
-        self.order.push_back((captured.time, print));
         if self.order.len() > REMEMBERED_MAX
             && let Some((_, oldest)) = self.order.pop_front()
         {
             self.known.remove(&oldest);
         }
-        false
     }
 
     fn forget(&mut self, now: Timestamp) {
@@ -689,20 +738,10 @@ impl Repeats {
     }
 }
 
-fn call_at<'a>(calls: &'a mut HashMap<Arc<[u8]>, Vec<Call>>, key: &Arc<[u8]>, index: usize) -> &'a mut Call {
-    let calls = calls.get_mut(key).expect("the call was found under this key");
-    &mut calls[index]
-}
-
-fn finish(
-    finished: &mut VecDeque<(Timestamp, Arc<[u8]>, u64)>,
-    key: &Arc<[u8]>,
-    call: &mut Call,
-    now: Timestamp,
-) {
+fn finish(finished: &mut VecDeque<(Timestamp, usize, u64)>, index: usize, call: &mut Call, now: Timestamp) {
     if !call.over {
         call.over = true;
-        finished.push_back((now + REPEAT_MAX, key.clone(), call.number));
+        finished.push_back((now + REPEAT_MAX, index, call.number));
     }
 }
 
