@@ -9,7 +9,8 @@ use hookswitch_model::{Cause, LegId, Timestamp};
 pub(super) struct Call {
     /// Tells apart the calls that use one Call-ID after the other.
     pub(super) number: u64,
-    pub(super) call_id: Arc<[u8]>,
+    /// The Call-ID.
+    pub(super) key: Arc<[u8]>,
     /// The call that used the Call-ID before it.
     pub(super) before: Option<usize>,
     /// The messages that came.

@@ -288,12 +288,12 @@ impl Tracker {
         let number = self.next_call;
         self.next_call += 1;
         let call_id = match seen.newest {
-            Some(before) => self.calls[before].call_id.clone(),
+            Some(before) => self.calls[before].key.clone(),
             None => Arc::from(seen.message.call_id()),
         };
         let call = Call {
             number,
-            call_id: call_id.clone(),
+            key: call_id.clone(),
             before: seen.newest,
             seen: Fingerprints::of(seen.print),
             caller_tag: seen.message.from_tag().unwrap_or_default().into(),
@@ -664,11 +664,11 @@ impl Tracker {
 
     fn remove(&mut self, index: usize) {
         let call = self.calls.remove(index);
-        let Some(newest) = self.by_call_id.get_mut(&call.call_id) else { return };
+        let Some(newest) = self.by_call_id.get_mut(&call.key) else { return };
         if *newest == index {
             match call.before {
                 Some(before) => *newest = before,
-                None => drop(self.by_call_id.remove(&call.call_id)),
+                None => drop(self.by_call_id.remove(&call.key)),
             }
         } else {
             let newest = *newest;
