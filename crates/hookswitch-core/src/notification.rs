@@ -1,11 +1,9 @@
 //! The published JSON: one event as a subscriber receives it (contract events §1 and §2).
 
-use std::fmt::Write as _;
-
 use hookswitch_model::{
-    Endpoint, Event, ExtensionId, Iso, NotificationId, Party, SipData, SubscriptionId, Timestamp,
+    DeviceId, Endpoint, Event, ExtensionId, HexDigits, Iso, NotificationId, Party, PartyId, Recording,
+    SipData, SubscriptionId, Timestamp,
 };
-use serde::Serialize;
 
 use crate::hash::IdHash;
 
@@ -48,284 +46,159 @@ impl Subscriber {
     }
 
     /// Appends the notification of an event as compact JSON, without a line end.
-    #[expect(clippy::missing_panics_doc, reason = "writing to memory does not fail")]
     pub fn write(&self, event: &Event, sent: Timestamp, out: &mut Vec<u8>) {
-        let text = Text::new(self, event);
-        let (sent, at) = (Iso::new(sent), Iso::new(event.at));
-        let notification = Notification::new(self, event, &text, &sent, &at);
-        // Writing to memory does not fail, and every map key is a string.
-        serde_json::to_writer(out, &notification).expect("a notification is JSON");
-    }
-}
-
-/// The ids of a notification in their text forms, in one buffer.
-struct Text {
-    buffer: String,
-    ends: [usize; IDS],
-}
-
-/// uuid, event, subscription, owner, session id, telephony session, account, extension, party,
-/// device of `from`, extension of `from`, device of `to`, extension of `to`, pick-up number.
-const IDS: usize = 14;
-
-impl Text {
-    fn new(subscriber: &Subscriber, event: &Event) -> Self {
-        let mut text = Self { buffer: String::with_capacity(512), ends: [0; IDS] };
         let (session, party) = (&event.session, &event.party);
-        let mut index = 0;
-        let mut put = |write: &dyn Fn(&mut String) -> std::fmt::Result| {
-            write(&mut text.buffer).expect("writing to a string does not fail");
-            text.ends[index] = text.buffer.len();
-            index += 1;
-        };
-        put(&|out| write!(out, "{}", subscriber.notification_id(event)));
-        put(&|out| {
-            write!(out, "/restapi/v1.0/account/{}", session.account)?;
-            if let Some(extension) = party.extension {
-                write!(out, "/extension/{extension}")?;
-            }
-            out.write_str("/telephony/sessions")
-        });
-        put(&|out| write!(out, "{}", subscriber.subscription));
-        put(&|out| write!(out, "{}", subscriber.owner));
-        put(&|out| write!(out, "{}", session.session_id));
-        put(&|out| write!(out, "{}", session.id));
-        put(&|out| write!(out, "{}", party.account));
-        put(&|out| party.extension.map_or(Ok(()), |id| write!(out, "{id}")));
-        put(&|out| write!(out, "{}", party.id));
-        for side in [&party.from, &party.to] {
-            put(&|out| side.device.map_or(Ok(()), |id| write!(out, "{id}")));
-            put(&|out| side.extension.map_or(Ok(()), |id| write!(out, "{id}")));
+        let mut json = Json(out);
+        json.raw(r#"{"uuid":""#).number(self.notification_id(event).as_u64());
+        json.raw(r#"","event":"/restapi/v1.0/account/"#).number(session.account.as_u64());
+        if let Some(extension) = party.extension {
+            json.raw("/extension/").number(extension.as_u64());
         }
-        put(&|out| {
-            if party.status.mobile_pickup {
-                let hash = IdHash::new("pickup")
-                    .part(&session.id.as_u128().to_be_bytes())
-                    .number(party.id.number.into());
-                write!(out, "{}", 10_000_000_000_000 + hash.u64() % 90_000_000_000_000)?;
+        json.raw(r#"/telephony/sessions","timestamp":""#).raw(Iso::new(sent).as_str());
+        json.raw(r#"","subscriptionId":""#).uuid(self.subscription);
+        json.raw(r#"","ownerId":""#).number(self.owner.as_u64());
+        json.raw(r#"","body":{"sequence":"#).number(event.sequence.into());
+        json.raw(r#","sessionId":""#).number(session.session_id.as_u64());
+        json.raw(r#"","telephonySessionId":"s-"#).raw(session.id.digits().as_str());
+        json.raw(r#"","serverId":"#).text(&self.server_id);
+        json.raw(r#","eventTime":""#).raw(Iso::new(event.at).as_str());
+        json.raw(r#"","parties":[{"accountId":""#).number(party.account.as_u64());
+        if let Some(extension) = party.extension {
+            json.raw(r#"","extensionId":""#).number(extension.as_u64());
+        }
+        json.raw(r#"","id":""#).party(party.id);
+        json.raw(r#"","direction":""#).raw(party.direction.as_str());
+        json.raw(r#"","to":{"#).endpoint(&party.to);
+        json.raw(r#"},"from":{"#).endpoint(&party.from);
+        json.raw(r#"},"status":{"#).status(party);
+        json.raw(r#"},"park":{"#);
+        if let Some(id) = &party.park {
+            json.raw(r#""id":"#).text(id);
+        }
+        json.raw(r#"},"missedCall":"#).flag(party.missed_call);
+        json.raw(r#","standAlone":"#).flag(party.stand_alone);
+        json.raw(r#","muted":"#).flag(party.muted);
+        if let Some(role) = party.conference_role {
+            json.raw(r#","conferenceRole":""#).raw(role.as_str()).raw("\"");
+        }
+        if let Some(role) = party.ring_out_role {
+            json.raw(r#","ringOutRole":""#).raw(role.as_str()).raw("\"");
+        }
+        if party.queue_call {
+            json.raw(r#","queueCall":true"#);
+        }
+        json.recordings(&party.recordings);
+        if let Some(sip) = party.sip.as_ref().filter(|_| self.sip_data) {
+            json.sip_data(sip);
+        }
+        json.raw(r#"}],"origin":{"type":""#).raw(session.origin.as_str()).raw(r#""}}}"#);
+    }
+}
+
+/// Writes JSON whose keys and their order are fixed: what stands between the values is written as it
+/// is, and only text from outside is escaped.
+struct Json<'a>(&'a mut Vec<u8>);
+
+impl Json<'_> {
+    fn raw(&mut self, json: &str) -> &mut Self {
+        self.0.extend_from_slice(json.as_bytes());
+        self
+    }
+
+    fn number(&mut self, number: u64) -> &mut Self {
+        self.raw(itoa::Buffer::new().format(number))
+    }
+
+    fn flag(&mut self, flag: bool) -> &mut Self {
+        self.raw(if flag { "true" } else { "false" })
+    }
+
+    /// A string in quotes, escaped.
+    fn text(&mut self, text: &str) -> &mut Self {
+        serde_json::to_writer(&mut *self.0, text).expect("writing text to memory does not fail");
+        self
+    }
+
+    fn uuid(&mut self, id: SubscriptionId) -> &mut Self {
+        let digits = HexDigits::new(id.as_u128());
+        let digits = digits.as_str();
+        self.raw(&digits[..8]);
+        for group in [8..12, 12..16, 16..20, 20..32] {
+            self.raw("-").raw(&digits[group]);
+        }
+        self
+    }
+
+    fn party(&mut self, id: PartyId) -> &mut Self {
+        self.raw("p-").raw(id.session.digits().as_str()).raw("-").number(id.number.into())
+    }
+
+    fn endpoint(&mut self, endpoint: &Endpoint) {
+        let mut comma = "";
+        for (key, text) in [(r#""phoneNumber":"#, &endpoint.phone_number), (r#""name":"#, &endpoint.name)] {
+            if let Some(text) = text {
+                self.raw(comma).raw(key).text(text);
+                comma = ",";
             }
-            Ok(())
-        });
-        text
-    }
-
-    fn id(&self, index: usize) -> &str {
-        let start = if index == 0 { 0 } else { self.ends[index - 1] };
-        &self.buffer[start..self.ends[index]]
-    }
-
-    fn some(&self, index: usize) -> Option<&str> {
-        Some(self.id(index)).filter(|id| !id.is_empty())
-    }
-}
-
-// The shapes, in the recorded order of keys.
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Notification<'a> {
-    uuid: &'a str,
-    event: &'a str,
-    timestamp: &'a str,
-    subscription_id: &'a str,
-    owner_id: &'a str,
-    body: Body<'a>,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Body<'a> {
-    sequence: u32,
-    session_id: &'a str,
-    telephony_session_id: &'a str,
-    server_id: &'a str,
-    event_time: &'a str,
-    parties: [PartyJson<'a>; 1],
-    origin: OriginJson,
-}
-
-#[derive(Serialize)]
-struct OriginJson {
-    #[serde(rename = "type")]
-    kind: &'static str,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct PartyJson<'a> {
-    account_id: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    extension_id: Option<&'a str>,
-    id: &'a str,
-    direction: &'static str,
-    to: EndpointJson<'a>,
-    from: EndpointJson<'a>,
-    status: StatusJson<'a>,
-    park: ParkJson<'a>,
-    missed_call: bool,
-    stand_alone: bool,
-    muted: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    conference_role: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    ring_out_role: Option<&'static str>,
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    queue_call: bool,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    recordings: Vec<RecordingJson>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    sip_data: Option<SipDataJson<'a>>,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct EndpointJson<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    phone_number: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    name: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    extension_id: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    device_id: Option<&'a str>,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct StatusJson<'a> {
-    code: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reason: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    park_data: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    peer_id: Option<PeerJson>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    mobile_pickup_data: Option<PickupJson<'a>>,
-    rcc: bool,
-}
-
-#[derive(Serialize)]
-struct ParkJson<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    id: Option<&'a str>,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-#[expect(clippy::struct_field_names, reason = "the names of the API")]
-struct PeerJson {
-    session_id: String,
-    telephony_session_id: String,
-    party_id: String,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct PickupJson<'a> {
-    cc_mailboxes: [&'a str; 1],
-    to: String,
-    sid: &'a str,
-    srv_lvl: &'static str,
-    srv_lvl_ext: &'static str,
-}
-
-#[derive(Serialize)]
-struct RecordingJson {
-    id: String,
-    active: bool,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct SipDataJson<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    to_tag: Option<&'a str>,
-    from_tag: &'a str,
-    call_id: &'a str,
-}
-
-impl<'a> Notification<'a> {
-    fn new(subscriber: &'a Subscriber, event: &'a Event, text: &'a Text, sent: &'a Iso, at: &'a Iso) -> Self {
-        let body = Body {
-            sequence: event.sequence,
-            session_id: text.id(4),
-            telephony_session_id: text.id(5),
-            server_id: &subscriber.server_id,
-            event_time: at.as_str(),
-            parties: [PartyJson::new(&event.party, text, subscriber.sip_data)],
-            origin: OriginJson { kind: event.session.origin.as_str() },
-        };
-        Self {
-            uuid: text.id(0),
-            event: text.id(1),
-            timestamp: sent.as_str(),
-            subscription_id: text.id(2),
-            owner_id: text.id(3),
-            body,
+        }
+        let extension = endpoint.extension.map(ExtensionId::as_u64);
+        let device = endpoint.device.map(DeviceId::as_u64);
+        for (key, id) in [(r#""extensionId":""#, extension), (r#""deviceId":""#, device)] {
+            if let Some(id) = id {
+                self.raw(comma).raw(key).number(id).raw("\"");
+                comma = ",";
+            }
         }
     }
-}
 
-impl<'a> PartyJson<'a> {
-    fn new(party: &'a Party, text: &'a Text, sip_data: bool) -> Self {
+    fn status(&mut self, party: &Party) {
         let status = &party.status;
-        let pickup = text.some(13).map(|sid| PickupJson {
-            cc_mailboxes: [text.id(7)],
-            to: format!("#{sid}@sip.hookswitch.invalid:5060"),
-            sid,
-            srv_lvl: "-149699523",
-            srv_lvl_ext: "406",
-        });
-        Self {
-            account_id: text.id(6),
-            extension_id: text.some(7),
-            id: text.id(8),
-            direction: party.direction.as_str(),
-            to: EndpointJson::new(&party.to, text.some(12), text.some(11)),
-            from: EndpointJson::new(&party.from, text.some(10), text.some(9)),
-            status: StatusJson {
-                code: status.code.as_str(),
-                reason: status.reason.map(hookswitch_model::Reason::as_str),
-                park_data: status.park_data.as_deref(),
-                peer_id: status.peer.map(|peer| PeerJson {
-                    session_id: peer.session.to_string(),
-                    telephony_session_id: peer.party.session.to_string(),
-                    party_id: peer.party.to_string(),
-                }),
-                mobile_pickup_data: pickup,
-                rcc: false,
-            },
-            park: ParkJson { id: party.park.as_deref() },
-            missed_call: party.missed_call,
-            stand_alone: party.stand_alone,
-            muted: party.muted,
-            conference_role: party.conference_role.map(hookswitch_model::ConferenceRole::as_str),
-            ring_out_role: party.ring_out_role.map(hookswitch_model::RingOutRole::as_str),
-            queue_call: party.queue_call,
-            recordings: party
-                .recordings
-                .iter()
-                .map(|recording| RecordingJson { id: recording.id.to_string(), active: recording.active })
-                .collect(),
-            sip_data: party.sip.as_ref().filter(|_| sip_data).map(SipDataJson::new),
+        self.raw(r#""code":""#).raw(status.code.as_str());
+        if let Some(reason) = status.reason {
+            self.raw(r#"","reason":""#).raw(reason.as_str());
         }
+        self.raw("\"");
+        if let Some(park_data) = &status.park_data {
+            self.raw(r#","parkData":"#).text(park_data);
+        }
+        if let Some(peer) = status.peer {
+            self.raw(r#","peerId":{"sessionId":""#).number(peer.session.as_u64());
+            self.raw(r#"","telephonySessionId":"s-"#).raw(peer.party.session.digits().as_str());
+            self.raw(r#"","partyId":""#).party(peer.party).raw(r#""}"#);
+        }
+        if let Some(extension) = party.extension.filter(|_| status.mobile_pickup) {
+            let sid = pickup_number(party.id);
+            self.raw(r#","mobilePickupData":{"ccMailboxes":[""#).number(extension.as_u64());
+            self.raw(r##""],"to":"#"##)
+                .number(sid)
+                .raw(r#"@sip.hookswitch.invalid:5060","sid":""#)
+                .number(sid);
+            self.raw(r#"","srvLvl":"-149699523","srvLvlExt":"406"}"#);
+        }
+        self.raw(r#","rcc":false"#);
+    }
+
+    fn recordings(&mut self, recordings: &[Recording]) {
+        for (index, recording) in recordings.iter().enumerate() {
+            self.raw(if index == 0 { r#","recordings":[{"id":""# } else { r#",{"id":""# });
+            self.number(recording.id.as_u64()).raw(r#"","active":"#).flag(recording.active).raw("}");
+        }
+        if !recordings.is_empty() {
+            self.raw("]");
+        }
+    }
+
+    fn sip_data(&mut self, sip: &SipData) {
+        self.raw(r#","sipData":{"#);
+        if let Some(to_tag) = &sip.to_tag {
+            self.raw(r#""toTag":"#).text(to_tag).raw(",");
+        }
+        self.raw(r#""fromTag":"#).text(&sip.from_tag).raw(r#","callId":"#).text(&sip.call_id).raw("}");
     }
 }
 
-impl<'a> EndpointJson<'a> {
-    fn new(endpoint: &'a Endpoint, extension_id: Option<&'a str>, device_id: Option<&'a str>) -> Self {
-        Self {
-            phone_number: endpoint.phone_number.as_deref(),
-            name: endpoint.name.as_deref(),
-            extension_id,
-            device_id,
-        }
-    }
-}
-
-impl<'a> SipDataJson<'a> {
-    fn new(sip: &'a SipData) -> Self {
-        Self { to_tag: sip.to_tag.as_deref(), from_tag: &sip.from_tag, call_id: &sip.call_id }
-    }
+/// The number by which a ringing call could be picked up: 14 digits, the same while it rings.
+fn pickup_number(party: PartyId) -> u64 {
+    let hash = IdHash::new("pickup").part(&party.session.as_u128().to_be_bytes()).number(party.number.into());
+    10_000_000_000_000 + hash.u64() % 90_000_000_000_000
 }

@@ -91,6 +91,11 @@ impl TelephonySessionId {
         self.0
     }
 
+    /// The 32 digits.
+    pub fn digits(self) -> HexDigits {
+        HexDigits::new(self.0)
+    }
+
     /// The id of the party with this number; the caller is number 1.
     pub const fn party(self, number: u32) -> PartyId {
         PartyId { session: self, number }
@@ -99,13 +104,36 @@ impl TelephonySessionId {
 
 impl fmt::Display for TelephonySessionId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "s-{:032x}", self.0)
+        write!(f, "s-{}", self.digits().as_str())
     }
 }
 
 impl fmt::Debug for TelephonySessionId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
+    }
+}
+
+/// 128 bits in 32 lower-case hexadecimal digits, on the stack.
+#[derive(Clone, Copy)]
+pub struct HexDigits([u8; 32]);
+
+impl HexDigits {
+    /// Writes the digits.
+    pub fn new(bits: u128) -> Self {
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        let mut text = [0; 32];
+        for (pair, byte) in text.chunks_exact_mut(2).zip(bits.to_be_bytes()) {
+            pair[0] = DIGITS[usize::from(byte >> 4)];
+            pair[1] = DIGITS[usize::from(byte & 0xf)];
+        }
+        Self(text)
+    }
+
+    /// The digits.
+    #[expect(clippy::missing_panics_doc, reason = "only ASCII is written")]
+    pub fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.0).expect("only ASCII is written")
     }
 }
 
@@ -120,7 +148,7 @@ pub struct PartyId {
 
 impl fmt::Display for PartyId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "p-{:032x}-{}", self.session.0, self.number)
+        write!(f, "p-{}-{}", self.session.digits().as_str(), self.number)
     }
 }
 

@@ -12,8 +12,8 @@ pub mod time;
 
 pub use event::{Causes, Event, Rule, SessionFacts};
 pub use id::{
-    AccountId, DeviceId, ExtensionId, InputRef, LegId, NotificationId, PartyId, RecordingId, SessionId,
-    SubscriptionId, TelephonySessionId,
+    AccountId, DeviceId, ExtensionId, HexDigits, InputRef, LegId, NotificationId, PartyId, RecordingId,
+    SessionId, SubscriptionId, TelephonySessionId,
 };
 pub use party::{
     ConferenceRole, Direction, Endpoint, Origin, Party, Peer, Reason, Recording, RingOutRole, SipData,
