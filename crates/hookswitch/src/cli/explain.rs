@@ -6,11 +6,12 @@ use std::io::Write;
 use hookswitch_model::{Event, InputRef};
 use serde::Serialize;
 
-use crate::source::captures::CaptureFiles;
-
 /// The messages of a replay, remembered so that events can name them.
-#[derive(Default)]
-pub(super) struct Messages(HashMap<InputRef, (u64, Box<str>)>);
+pub(super) struct Messages {
+    files: Vec<String>,
+    /// Packet number and start line.
+    known: HashMap<InputRef, (u64, Box<str>)>,
+}
 
 #[derive(Serialize)]
 struct Explanation<'a> {
@@ -26,26 +27,19 @@ struct Cause<'a> {
 }
 
 impl Messages {
+    /// No messages yet, of the files with these names.
+    pub(super) fn of(files: Vec<String>) -> Self {
+        Self { files, known: HashMap::new() }
+    }
+
     /// Remembers a message.
-    pub(super) fn add(&mut self, input: InputRef, packet: u64, start_line: &str) {
-        self.0.insert(input, (packet, Box::from(start_line)));
+    pub(super) fn add(&mut self, input: InputRef, packet: u64, start_line: Box<str>) {
+        self.known.insert(input, (packet, start_line));
     }
 
     /// Puts the explanation into a notification, as its last key `explain`.
-    pub(super) fn write(
-        &self,
-        event: &Event,
-        files: &CaptureFiles,
-        notification: &mut Vec<u8>,
-    ) -> anyhow::Result<()> {
-        let cause = |input: InputRef| {
-            let (packet, start_line) = self.0.get(&input)?;
-            Some(Cause { file: files.name(input.source), packet: *packet, start_line })
-        };
-        let explanation = Explanation {
-            rule: event.rule.as_str(),
-            messages: event.causes.iter().filter_map(cause).collect(),
-        };
+    pub(super) fn write(&self, event: &Event, notification: &mut Vec<u8>) -> anyhow::Result<()> {
+        let explanation = Explanation { rule: event.rule.as_str(), messages: self.causes(event).collect() };
         let end = notification.pop();
         debug_assert_eq!(end, Some(b'}'), "a notification is one JSON object");
         notification.write_all(b",\"explain\":")?;
@@ -55,15 +49,17 @@ impl Messages {
     }
 
     /// The explanation as lines of text.
-    pub(super) fn lines(&self, event: &Event, files: &CaptureFiles) -> Vec<String> {
-        let mut lines = vec![format!("because {}", event.rule)];
-        for (packet, start_line, source) in event
-            .causes
-            .iter()
-            .filter_map(|input| self.0.get(&input).map(|(packet, line)| (packet, line, input.source)))
-        {
-            lines.push(format!("{} packet {packet}: {start_line}", files.name(source)));
-        }
-        lines
+    pub(super) fn lines(&self, event: &Event) -> Vec<String> {
+        let causes = self.causes(event);
+        let causes =
+            causes.map(|cause| format!("{} packet {}: {}", cause.file, cause.packet, cause.start_line));
+        std::iter::once(format!("because {}", event.rule)).chain(causes).collect()
+    }
+
+    fn causes(&self, event: &Event) -> impl Iterator<Item = Cause<'_>> {
+        event.causes.iter().filter_map(|input| {
+            let (packet, start_line) = self.known.get(&input)?;
+            Some(Cause { file: &self.files[usize::from(input.source)], packet: *packet, start_line })
+        })
     }
 }

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::io::Write;
+use std::sync::mpsc::{self, SyncSender};
+use std::thread;
 
 use anyhow::ensure;
 use clap::ValueEnum;
@@ -9,7 +11,7 @@ use hookswitch_core::directory::Directory;
 use hookswitch_core::engine::{Engine, Policy};
 use hookswitch_core::filter::{EventFilter, Own};
 use hookswitch_core::notification::Subscriber;
-use hookswitch_model::{AccountId, Event, ExtensionId, Signal};
+use hookswitch_model::{AccountId, Event, ExtensionId, InputRef, Signal, Timestamp};
 use hookswitch_signal::sip::{Message, lossy};
 use hookswitch_signal::tracker::Tracker;
 use serde::Serialize;
@@ -102,52 +104,110 @@ impl Replay {
             .map(|filter| EventFilter::parse(filter, own))
             .collect::<Result<Vec<_>, _>>()?;
         let shown: Vec<String> = filters.iter().map(ToString::to_string).collect();
-        let mut files = CaptureFiles::open(&self.captures.files, shows_progress())?;
-        let mut tracker = Tracker::new(self.account, 0);
+        let files = CaptureFiles::open(&self.captures.files, shows_progress())?;
         let mut engine = Engine::new(Directory::new(self.account), Policy::default());
         let mut output = Output {
             filters,
             subscriber: Subscriber::of_replay(&shown, owner),
             summary: Summary::default(),
             table: Table::default(),
-            messages: self.explain.then(Messages::default),
+            messages: self.explain.then(|| Messages::of(files.names())),
             options: &self,
             line: Vec::with_capacity(2048),
         };
-        let mut signals: Vec<Signal> = Vec::new();
-        while let Some((captured, input)) = files.next()? {
-            output.summary.sip_messages += 1;
+        let reading = Reading { files, tracker: Tracker::new(self.account, 0), seen: 0, malformed: 0 };
+        let explain = self.explain;
+        let read = thread::scope(|scope| {
+            let (sender, steps) = mpsc::sync_channel(STEPS_AHEAD / STEPS_AT_ONCE);
+            let reading = scope.spawn(move || reading.run(explain, &sender));
+            for step in steps.into_iter().flatten() {
+                match step {
+                    Step::Signal(signal) => engine.handle_signal(&signal),
+                    Step::Time(at) => engine.handle_time(at),
+                    Step::Message { input, packet, start_line } => {
+                        if let Some(messages) = &mut output.messages {
+                            messages.add(input, packet, start_line);
+                        }
+                        continue;
+                    }
+                }
+                output.take(&mut engine, out)?;
+            }
+            reading.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        })?;
+        engine.finish();
+        output.take(&mut engine, out)?;
+        output.finish(&engine, &read, out)?;
+        read.files.done();
+        warn(&read.files.warnings());
+        Ok(())
+    }
+}
+
+/// How many steps are handed over at once, and how many may be ahead of the machine.
+const STEPS_AT_ONCE: usize = 1024;
+const STEPS_AHEAD: usize = 8 * STEPS_AT_ONCE;
+
+/// What the reading side tells the machine, in its order.
+enum Step {
+    Signal(Signal),
+    /// Time has come so far, and nothing happened.
+    Time(Timestamp),
+    /// What an input was, for the explanations.
+    Message {
+        input: InputRef,
+        packet: u64,
+        start_line: Box<str>,
+    },
+}
+
+/// The half of a replay that goes from bytes to signals; it runs beside the machine.
+struct Reading {
+    files: CaptureFiles,
+    tracker: Tracker,
+    seen: u64,
+    malformed: u64,
+}
+
+impl Reading {
+    /// Reads everything, and gives itself back with its counts.
+    fn run(mut self, explain: bool, sender: &SyncSender<Vec<Step>>) -> anyhow::Result<Self> {
+        let mut signals = Vec::new();
+        let mut steps = Vec::with_capacity(STEPS_AT_ONCE);
+        while let Some((captured, input)) = self.files.next()? {
+            self.seen += 1;
             let Ok(message) = Message::parse(captured.payload) else {
-                output.summary.malformed += 1;
+                self.malformed += 1;
                 continue;
             };
-            if let Some(messages) = &mut output.messages {
-                messages.add(input, captured.packet, &lossy(message.start_line()));
+            self.tracker.handle(&message, &captured, input, &mut signals);
+            if explain {
+                let start_line = lossy(message.start_line()).into();
+                steps.push(Step::Message { input, packet: captured.packet, start_line });
             }
-            engine.handle_time(captured.time);
-            tracker.handle(&message, &captured, input, &mut signals);
-            for signal in signals.drain(..) {
-                engine.handle_signal(&signal);
+            if signals.is_empty() {
+                match steps.last_mut() {
+                    Some(Step::Time(at)) => *at = captured.time.max(*at),
+                    _ => steps.push(Step::Time(captured.time)),
+                }
             }
-            output.take(&mut engine, &files, out)?;
+            steps.extend(signals.drain(..).map(Step::Signal));
+            if steps.len() >= STEPS_AT_ONCE {
+                let full = std::mem::replace(&mut steps, Vec::with_capacity(STEPS_AT_ONCE));
+                if sender.send(full).is_err() {
+                    return Ok(self); // the other half has failed, and says why
+                }
+            }
         }
-        engine.finish();
-        output.take(&mut engine, &files, out)?;
-        output.finish(&engine, &tracker, &files, out)?;
-        files.done();
-        warn(&files.warnings());
-        Ok(())
+        // The same holds for the last ones.
+        sender.send(steps).ok();
+        Ok(self)
     }
 }
 
 impl Output<'_> {
     /// Takes the events that the machine has ready.
-    fn take(
-        &mut self,
-        engine: &mut Engine,
-        files: &CaptureFiles,
-        out: &mut impl Write,
-    ) -> anyhow::Result<()> {
+    fn take(&mut self, engine: &mut Engine, out: &mut impl Write) -> anyhow::Result<()> {
         while let Some(event) = engine.poll_event() {
             if !self.filters.iter().any(|filter| filter.matches(&event)) {
                 continue;
@@ -155,13 +215,13 @@ impl Output<'_> {
             if self.options.summary {
                 self.summary.count(&event);
             } else if self.options.format == Format::Text {
-                let lines = self.messages.as_ref().map(|messages| messages.lines(&event, files));
+                let lines = self.messages.as_ref().map(|messages| messages.lines(&event));
                 self.table.add(event, lines.unwrap_or_default());
             } else {
                 self.line.clear();
                 self.subscriber.write(&event, event.at, &mut self.line);
                 if let Some(messages) = &self.messages {
-                    messages.write(&event, files, &mut self.line)?;
+                    messages.write(&event, &mut self.line)?;
                 }
                 self.line.push(b'\n');
                 out.write_all(&self.line)?;
@@ -170,16 +230,12 @@ impl Output<'_> {
         Ok(())
     }
 
-    fn finish(
-        &mut self,
-        engine: &Engine,
-        tracker: &Tracker,
-        files: &CaptureFiles,
-        out: &mut impl Write,
-    ) -> anyhow::Result<()> {
+    fn finish(&mut self, engine: &Engine, read: &Reading, out: &mut impl Write) -> anyhow::Result<()> {
         if self.options.summary {
-            self.summary.packets = files.packets();
-            self.summary.retransmissions = tracker.counters().retransmissions;
+            self.summary.packets = read.files.packets();
+            self.summary.sip_messages = read.seen;
+            self.summary.malformed = read.malformed;
+            self.summary.retransmissions = read.tracker.counters().retransmissions;
             self.summary.sessions = engine.counters().sessions;
             self.summary.open_sessions = engine.open_sessions() as u64;
             serde_json::to_writer(&mut *out, &self.summary)?;

@@ -77,9 +77,9 @@ impl CaptureFiles {
         self.files.iter().map(|file| file.reader.counters().packets).sum()
     }
 
-    /// The name of a file, by its place among the arguments.
-    pub(crate) fn name(&self, source: u16) -> &str {
-        &self.files[usize::from(source)].name
+    /// The names of the files, in the order of the arguments.
+    pub(crate) fn names(&self) -> Vec<String> {
+        self.files.iter().map(|file| file.name.clone()).collect()
     }
 
     /// What was wrong with the files, a sentence each.
@@ -106,7 +106,7 @@ impl OpenFile {
 
 /// An input that moves the progress bar.
 struct Watched {
-    input: Box<dyn Read>,
+    input: Box<dyn Read + Send>,
     progress: ProgressBar,
 }
 
@@ -118,7 +118,7 @@ impl Read for Watched {
     }
 }
 
-fn open(path: &Path) -> anyhow::Result<Box<dyn Read>> {
+fn open(path: &Path) -> anyhow::Result<Box<dyn Read + Send>> {
     if path.as_os_str() == "-" {
         return Ok(Box::new(io::stdin()));
     }
