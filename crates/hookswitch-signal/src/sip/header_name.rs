@@ -175,7 +175,11 @@ impl HeaderName {
             (20, b'p') => &[Self::PPreferredIdentity],
             _ => return None,
         };
-        candidates.iter().copied().find(|candidate| name.eq_ignore_ascii_case(candidate.as_str().as_bytes()))
+        // Nearly everybody spells them as the registry does.
+        let spelled = |candidate: &Self| candidate.as_str().as_bytes() == name;
+        let alike = |candidate: &Self| candidate.as_str().as_bytes().eq_ignore_ascii_case(name);
+        let found = candidates.iter().copied();
+        found.clone().find(spelled).or_else(|| found.clone().find(alike))
     }
 }
 

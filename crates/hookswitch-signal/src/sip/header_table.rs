@@ -1,4 +1,4 @@
-use super::text::is_space;
+use super::text::{is_space, trim_end, trim_start};
 use super::{HeaderName, SipError};
 
 /// Where the headers of one message stand: a slot for the first row of each known header, and the
@@ -167,34 +167,29 @@ impl<'a> Row<'a> {
             Some([b'\n', ..]) => return Step::End { body: at + 1 },
             Some(_) => {}
         }
-        let mut colon = at;
-        let name_end = loop {
-            match bytes.get(colon) {
-                Some(b':') => break colon,
-                Some(b'\n') => return Step::Damaged,
-                Some(_) => colon += 1,
-                None => return Step::Cut,
-            }
+        let line = &bytes[at..];
+        let Some(name_end) = line.iter().position(|&byte| byte == b':' || byte == b'\n') else {
+            return Step::Cut;
         };
-        let mut name = &bytes[at..name_end];
+        if line[name_end] == b'\n' {
+            return Step::Damaged;
+        }
         // A blank before the colon is allowed; one before the name is a fold of nothing.
+        let mut name = &line[..name_end];
         while let [rest @ .., b' ' | b'\t'] = name {
             name = rest;
         }
-        if name.is_empty() || is_space(name[0]) {
+        if name.first().is_none_or(|&first| is_space(first)) {
             return Step::Damaged;
         }
+        let colon = at + name_end;
         let Some(next) = row_end(bytes, colon + 1) else {
             return Step::Cut;
         };
-        let mut start = colon + 1;
-        let mut end = next - 1;
-        while start < end && is_space(bytes[start]) {
-            start += 1;
-        }
-        while start < end && is_space(bytes[end - 1]) {
-            end -= 1;
-        }
+        let value = &bytes[colon + 1..next - 1];
+        let from_start = trim_start(value);
+        let start = next - 1 - from_start.len();
+        let end = start + trim_end(from_start).len();
         Step::Row(Row { name, start, end, next })
     }
 }

@@ -1,7 +1,7 @@
 use std::borrow::Cow;
 
 use super::params::Params;
-use super::text::{is_space, quoted_end, skip_space, trim, unescaped, unquoted};
+use super::text::{ByteSet, is_space, quoted_end, skip_space, trim, unescaped, unquoted};
 use super::{Malformed, Uri};
 
 /// A URI with the name to show for it and the parameters of the header: what stands in From, To,
@@ -92,21 +92,19 @@ impl<'a> NameAddr<'a> {
     }
 }
 
+/// What decides whether a name stands before the URI.
+const NAME_STOP: ByteSet = ByteSet::of(b"<\";,");
+
 /// Finds the bracket that opens the URI, behind the name; `None` when the URI has none.
 fn find_bracket(value: &[u8], start: usize) -> Result<Option<usize>, Malformed> {
     let mut at = start;
     loop {
-        let rest = &value[at..];
-        let found = rest.iter().position(|&byte| matches!(byte, b'<' | b'"' | b';' | b','));
-        let Some(length) = found else {
-            return Ok(None);
-        };
-        let stop = at + length;
-        match value[stop] {
-            b'<' => return Ok(Some(stop)),
+        let stop = at + NAME_STOP.find(&value[at..]);
+        match value.get(stop) {
+            Some(b'<') => return Ok(Some(stop)),
             // Quotes around the name, or around a part of it.
-            b'"' => at = quoted_end(value, stop).ok_or(Malformed { at: stop })?,
-            // A parameter or a further value: what came before must be a URI by itself.
+            Some(b'"') => at = quoted_end(value, stop).ok_or(Malformed { at: stop })?,
+            // The end, a parameter or a further value: what came before must be a URI by itself.
             _ => return Ok(None),
         }
     }

@@ -1,5 +1,5 @@
 use super::Malformed;
-use super::text::{is_space, quoted_end, skip_space, unquoted};
+use super::text::{ByteSet, quoted_end, skip_space, unquoted};
 
 /// The parameters of a header value: `;name=value;flag` (RFC 3261 §7.3.1).
 #[derive(Clone, Copy, Debug, Default)]
@@ -88,7 +88,7 @@ fn next_param(bytes: &[u8], at: usize) -> Result<Option<(Param<'_>, usize)>, Mal
     if start == bytes.len() {
         return Ok(None);
     }
-    let end = token_end(bytes, start, true);
+    let end = start + NAME_END.find(&bytes[start..]);
     if start == end {
         return Err(Malformed { at: start });
     }
@@ -100,20 +100,16 @@ fn next_param(bytes: &[u8], at: usize) -> Result<Option<(Param<'_>, usize)>, Mal
     let start = skip_space(bytes, equals + 1);
     let end = match bytes.get(start) {
         Some(b'"') => quoted_end(bytes, start).ok_or(Malformed { at: start })?,
-        _ => token_end(bytes, start, false),
+        _ => start + VALUE_END.find(&bytes[start..]),
     };
     Ok(Some((Param { name, value: Some(unquoted(&bytes[start..end])) }, end)))
 }
 
-/// Finds where a run of anything but separators and white space ends.
-fn token_end(bytes: &[u8], start: usize, stop_at_equals: bool) -> usize {
-    bytes[start..]
-        .iter()
-        .position(|&byte| {
-            is_space(byte) || matches!(byte, b';' | b',' | b'"') || (stop_at_equals && byte == b'=')
-        })
-        .map_or(bytes.len(), |length| start + length)
-}
+/// What ends the name of a parameter.
+const NAME_END: ByteSet = ByteSet::of(b" \t\r\n;,\"=");
+
+/// What ends the value of a parameter that is not quoted.
+const VALUE_END: ByteSet = ByteSet::of(b" \t\r\n;,\"");
 
 #[cfg(test)]
 mod tests {

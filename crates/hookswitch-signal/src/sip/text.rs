@@ -11,18 +11,60 @@ pub(super) const fn is_space(byte: u8) -> bool {
 }
 
 /// Cuts white space off both ends.
-pub(super) fn trim(mut bytes: &[u8]) -> &[u8] {
+pub(super) fn trim(bytes: &[u8]) -> &[u8] {
+    trim_end(trim_start(bytes))
+}
+
+/// Cuts white space off the start.
+pub(super) fn trim_start(mut bytes: &[u8]) -> &[u8] {
     while let [first, rest @ ..] = bytes
         && is_space(*first)
     {
         bytes = rest;
     }
+    bytes
+}
+
+/// Cuts white space off the end.
+pub(super) fn trim_end(mut bytes: &[u8]) -> &[u8] {
     while let [rest @ .., last] = bytes
         && is_space(*last)
     {
         bytes = rest;
     }
     bytes
+}
+
+/// A set of bytes, to search for the first that is in it.
+pub(super) struct ByteSet([bool; 256]);
+
+impl ByteSet {
+    /// These bytes.
+    pub(super) const fn of(bytes: &[u8]) -> Self {
+        let mut set = [false; 256];
+        let mut index = 0;
+        while index < bytes.len() {
+            set[bytes[index] as usize] = true;
+            index += 1;
+        }
+        Self(set)
+    }
+
+    /// The blank, all controls below it, and these bytes.
+    pub(super) const fn controls_and(bytes: &[u8]) -> Self {
+        let mut set = Self::of(bytes);
+        let mut control = 0;
+        while control <= b' ' as usize {
+            set.0[control] = true;
+            control += 1;
+        }
+        set
+    }
+
+    /// Where the first byte of the set is; the length if there is none.
+    pub(super) fn find(&self, bytes: &[u8]) -> usize {
+        bytes.iter().position(|&byte| self.0[usize::from(byte)]).unwrap_or(bytes.len())
+    }
 }
 
 /// Finds the first byte at or after `at` that is not white space; the length if there is none.

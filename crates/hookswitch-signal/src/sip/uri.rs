@@ -1,7 +1,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use super::text::decimal;
+use super::text::{ByteSet, decimal};
 use super::{Malformed, lossy, percent_decode};
 
 /// A SIP, SIPS or TEL URI and its parts; any other is kept as it is.
@@ -230,7 +230,7 @@ pub(super) fn host_port(raw: &[u8], start: usize) -> Result<(&[u8], Option<u16>,
         }
         close + 1
     } else {
-        rest.iter().position(|&byte| ends_host(byte)).unwrap_or(rest.len())
+        HOST_END.find(rest)
     };
     if length == 0 {
         return Err(Malformed { at: start });
@@ -257,9 +257,8 @@ pub(super) const fn unbracketed(host: &[u8]) -> &[u8] {
     }
 }
 
-const fn ends_host(byte: u8) -> bool {
-    matches!(byte, b':' | b';' | b'?' | b'@' | b',' | b'/' | b'[' | b']' | b'"' | b'=' | b'&') || byte <= b' '
-}
+/// What ends a host that is no IPv6 address.
+const HOST_END: ByteSet = ByteSet::controls_and(b":;?@,/[]\"=&");
 
 /// Tells the bytes that stand in no URI: white space, controls and angle brackets.
 const fn is_forbidden(byte: u8) -> bool {
