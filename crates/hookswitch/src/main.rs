@@ -9,6 +9,10 @@ mod source;
 
 use std::process::ExitCode;
 
+/// Signals are made on one thread and dropped on another, which the C library's allocator does slowly.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     cli::run()
 }
