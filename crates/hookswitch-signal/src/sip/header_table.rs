@@ -25,8 +25,11 @@ impl<'a> HeaderTable<'a> {
         let first_line = at;
         let mut slots = [(0, 0); HeaderName::COUNT];
         let mut repeated = 0;
+        // One search through all lines is quicker than one for each.
+        let mut line_ends = memchr::memchr_iter(b'\n', &message[first_line..]);
+        let mut line_end = |_| line_ends.next().map(|end| first_line + end);
         loop {
-            match Row::next(message, at) {
+            match Row::next(message, at, &mut line_end) {
                 Step::Row(row) => {
                     if let Some(name) = HeaderName::recognise(row.name) {
                         let slot = &mut slots[name as usize];
@@ -66,7 +69,7 @@ impl<'a> HeaderTable<'a> {
     pub(super) fn rows(&self, name: HeaderName) -> Rows<'a> {
         let (block, at) = if self.is_repeated(name) {
             let end = self.slots[name as usize].1 as usize;
-            (self.block, row_end(self.block, end).unwrap_or(self.block.len()))
+            (self.block, row_end(self.block, end, line_end(self.block)).unwrap_or(self.block.len()))
         } else {
             (&[][..], 0)
         };
@@ -127,7 +130,7 @@ impl<'a> Iterator for NamedRows<'a, '_> {
 
 /// Finds the next row with a name that is wanted, and moves behind it.
 fn scan<'a>(block: &'a [u8], at: &mut usize, wanted: impl Fn(&[u8]) -> bool) -> Option<&'a [u8]> {
-    while let Step::Row(row) = Row::next(block, *at) {
+    while let Step::Row(row) = Row::next(block, *at, line_end(block)) {
         *at = row.next;
         if wanted(row.name) {
             return Some(&block[row.start..row.end]);
@@ -159,8 +162,9 @@ pub(super) enum Step<'a> {
 }
 
 impl<'a> Row<'a> {
-    /// Reads the row that starts at `at`.
-    pub(super) fn next(bytes: &'a [u8], at: usize) -> Step<'a> {
+    /// Reads the row that starts at `at`; `line_end` finds the first line end from a place on, and is
+    /// asked once for each.
+    pub(super) fn next(bytes: &'a [u8], at: usize, line_end: impl FnMut(usize) -> Option<usize>) -> Step<'a> {
         match bytes.get(at..) {
             None | Some([]) => return Step::Cut,
             Some([b'\r', b'\n', ..]) => return Step::End { body: at + 2 },
@@ -183,7 +187,7 @@ impl<'a> Row<'a> {
             return Step::Damaged;
         }
         let colon = at + name_end;
-        let Some(next) = row_end(bytes, colon + 1) else {
+        let Some(next) = row_end(bytes, colon + 1, line_end) else {
             return Step::Cut;
         };
         let value = &bytes[colon + 1..next - 1];
@@ -195,11 +199,16 @@ impl<'a> Row<'a> {
 }
 
 /// Finds where the row that reaches `at` ends: behind the first line end that no blank follows.
-fn row_end(bytes: &[u8], mut at: usize) -> Option<usize> {
+fn row_end(bytes: &[u8], mut at: usize, mut line_end: impl FnMut(usize) -> Option<usize>) -> Option<usize> {
     loop {
-        at += memchr::memchr(b'\n', &bytes[at..])? + 1;
+        at = line_end(at)? + 1;
         if !matches!(bytes.get(at), Some(b' ' | b'\t')) {
             return Some(at);
         }
     }
+}
+
+/// Finds line ends by a search of its own for each.
+pub(super) fn line_end(bytes: &[u8]) -> impl Fn(usize) -> Option<usize> + '_ {
+    |at| memchr::memchr(b'\n', &bytes[at..]).map(|length| at + length)
 }

@@ -145,8 +145,8 @@ impl Replay {
 }
 
 /// How many steps are handed over at once, and how many may be ahead of the machine.
-const STEPS_AT_ONCE: usize = 1024;
-const STEPS_AHEAD: usize = 8 * STEPS_AT_ONCE;
+const STEPS_AT_ONCE: usize = 256;
+const STEPS_AHEAD: usize = 16 * STEPS_AT_ONCE;
 
 /// What the reading side tells the machine, in its order.
 enum Step {
