@@ -1,10 +1,12 @@
 //! Tests of the whole product: real messages and files in, events and output out.
 
 mod calls;
+mod commands;
 mod forks;
 mod hold;
 mod ladder;
 mod properties;
 mod proxies;
+mod recordings;
 mod strays;
 mod switches;

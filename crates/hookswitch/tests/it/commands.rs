@@ -1,0 +1,261 @@
+//! The commands as a user runs them.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use serde_json::Value;
+
+/// The repository.
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().expect("the repository is there")
+}
+
+/// Runs the program in the repository.
+fn hookswitch(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_hookswitch"))
+        .args(arguments)
+        .current_dir(root())
+        .stdin(Stdio::null())
+        .output()
+        .expect("the program starts")
+}
+
+/// What the program prints when all goes well.
+#[track_caller]
+fn printed(arguments: &[&str]) -> String {
+    let output = hookswitch(arguments);
+    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).expect("output is UTF-8")
+}
+
+/// The one sentence with which the program refuses, and its exit status.
+#[track_caller]
+fn refused(arguments: &[&str]) -> String {
+    let output = hookswitch(arguments);
+    assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+    assert_eq!(output.stdout, b"", "{arguments:?}");
+    String::from_utf8(output.stderr).expect("errors are UTF-8")
+}
+
+fn lines(text: &str) -> Vec<Value> {
+    text.lines().map(|line| serde_json::from_str(line).expect("a line is JSON")).collect()
+}
+
+/// A file of this test alone.
+fn scratch(name: &str, content: &[u8]) -> PathBuf {
+    let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
+    std::fs::write(&path, content).expect("the folder for temporary files takes a file");
+    path
+}
+
+fn bundled(name: &str) -> Vec<u8> {
+    std::fs::read(root().join("captures").join(name)).expect("the capture is there")
+}
+
+#[test]
+fn the_bundled_calls_as_tables() {
+    let calls = ["answered-call", "busy-call", "cancelled-call", "direct-call"];
+    let tables: Vec<String> =
+        calls.map(|call| printed(&["replay", &format!("captures/{call}.pcap"), "--format", "text"])).into();
+    insta::assert_snapshot!(tables.join("\n"));
+}
+
+#[test]
+fn the_notifications_of_the_answered_call() {
+    insta::assert_snapshot!(printed(&["replay", "captures/answered-call.pcap"]));
+}
+
+#[test]
+fn an_explained_event_names_its_messages_and_the_rule() {
+    insta::assert_snapshot!(printed(&["replay", "captures/busy-call.pcap", "--explain", "--format", "text"]));
+    let plain = printed(&["replay", "captures/busy-call.pcap"]);
+    let explained = printed(&["replay", "captures/busy-call.pcap", "--explain"]);
+    for (mut explained, plain) in lines(&explained).into_iter().zip(lines(&plain)) {
+        let explain = explained.as_object_mut().and_then(|event| event.remove("explain")).expect("explain");
+        assert_eq!(explain["messages"][0]["file"], "captures/busy-call.pcap");
+        assert!(explain["messages"][0]["packet"].is_u64());
+        assert_eq!(explained, plain, "nothing else changes");
+    }
+}
+
+#[test]
+fn a_summary_counts_what_went_through() {
+    let summary: Value =
+        serde_json::from_str(&printed(&["replay", "captures/answered-call.pcap", "--summary"]))
+            .expect("JSON");
+    assert_eq!(
+        summary,
+        serde_json::json!({
+            "packets": 23, "sip_messages": 23, "malformed": 0, "retransmissions": 0, "sessions": 1,
+            "events": 10, "by_status": {"Setup": 2, "Proceeding": 2, "Answered": 3, "Hold": 1, "Disconnected": 2},
+            "by_reason": {}, "open_sessions": 0
+        })
+    );
+}
+
+#[test]
+fn the_readme_shows_a_notification_that_is_printed() {
+    let readme = std::fs::read_to_string(root().join("README.md")).expect("README.md");
+    let block =
+        readme.split("```json\n").nth(1).and_then(|rest| rest.split("```").next()).expect("a JSON block");
+    let shown: Value = serde_json::from_str(block).expect("the block is JSON");
+    assert!(lines(&printed(&["replay", "captures/answered-call.pcap"])).contains(&shown));
+}
+
+#[test]
+fn a_filter_of_an_extension_passes_its_events_alone() {
+    let all = lines(&printed(&["replay", "captures/busy-call.pcap"]));
+    let extension = all[1]["body"]["parties"][0]["extensionId"].as_str().expect("an extension");
+    let filter = format!("/restapi/v1.0/account/~/extension/{extension}/telephony/sessions");
+    let own = lines(&printed(&["replay", "captures/busy-call.pcap", "--filter", &filter]));
+    assert_eq!(own.len(), 2);
+    assert!(own.iter().all(|event| event["body"]["parties"][0]["extensionId"] == extension));
+    // Two filters are one subscription: an event that passes both comes once.
+    let both = lines(&printed(&[
+        "replay",
+        "captures/busy-call.pcap",
+        "--filter",
+        &filter,
+        "--filter",
+        "/restapi/v1.0/account/~/telephony/sessions",
+    ]));
+    assert_eq!(both.len(), all.len());
+}
+
+#[test]
+fn the_account_is_in_every_id() {
+    let events = lines(&printed(&["replay", "captures/direct-call.pcap", "--account", "77042"]));
+    for event in events {
+        assert_eq!(event["ownerId"], "77042");
+        assert_eq!(event["body"]["parties"][0]["accountId"], "77042");
+        assert!(event["body"]["sessionId"].as_str().is_some_and(|id| id.ends_with("042")));
+    }
+}
+
+#[test]
+fn several_files_are_merged_by_time() {
+    let one = printed(&["replay", "captures/answered-call.pcap"]);
+    let other = printed(&["replay", "captures/busy-call.pcap"]);
+    let merged = printed(&["replay", "captures/busy-call.pcap", "captures/answered-call.pcap"]);
+    assert_eq!(merged, format!("{one}{other}"), "the answered call was recorded before the busy one");
+    let twice = printed(&["replay", "captures/busy-call.pcap", "captures/busy-call.pcap"]);
+    assert_eq!(twice, other, "a message that two files hold counts once");
+}
+
+#[test]
+fn standard_input_is_a_file_too() {
+    let mut program = Command::new(env!("CARGO_BIN_EXE_hookswitch"))
+        .args(["replay", "-"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the program starts");
+    program.stdin.take().expect("a pipe").write_all(&bundled("direct-call.pcap")).expect("it reads");
+    let output = program.wait_with_output().expect("it ends");
+    assert_eq!(String::from_utf8_lossy(&output.stdout), printed(&["replay", "captures/direct-call.pcap"]));
+}
+
+#[test]
+fn a_file_cut_short_gives_what_was_readable_and_a_warning() {
+    let whole = bundled("direct-call.pcap");
+    let path = scratch("cut.pcap", &whole[..whole.len() - 100]);
+    let output = hookswitch(&["replay", path.to_str().expect("UTF-8")]);
+    assert_eq!(output.status.code(), Some(0));
+    let told = String::from_utf8_lossy(&output.stdout).into_owned();
+    let all = printed(&["replay", "captures/direct-call.pcap"]);
+    assert_eq!(told, all, "the last message, which is cut, is only the answer to the BYE");
+    let warning = String::from_utf8_lossy(&output.stderr);
+    assert!(warning.contains("cut.pcap") && warning.contains("warning"), "{warning}");
+    assert!(warning.chars().any(|c| c.is_ascii_digit()), "{warning}");
+}
+
+#[test]
+fn decode_prints_each_message_and_what_is_refused() {
+    let output = printed(&["decode", "captures/direct-call.pcap"]);
+    let messages = lines(&output);
+    assert_eq!(messages.len(), 7);
+    let keys = [
+        "time",
+        "transport",
+        "src",
+        "dst",
+        "call_id",
+        "from_tag",
+        "to_tag",
+        "cseq",
+        "cseq_method",
+        "from",
+        "to",
+    ];
+    for message in &messages {
+        assert!(keys.iter().all(|key| message.get(key).is_some()), "{message}");
+        assert!(message.get("method").is_some() != message.get("status").is_some(), "{message}");
+    }
+    assert_eq!(messages[0]["method"], "INVITE");
+    assert!(messages[0]["request_uri"].is_string());
+
+    let mut damaged = bundled("direct-call.pcap");
+    let at = damaged.windows(6).position(|bytes| bytes == b"CSeq: ").expect("a CSeq");
+    damaged[at..at + 4].copy_from_slice(b"Xseq");
+    let path = scratch("damaged.pcap", &damaged);
+    let messages = lines(&printed(&["decode", path.to_str().expect("UTF-8")]));
+    assert_eq!(messages.len(), 7);
+    assert_eq!(messages[0].as_object().map(|message| message.contains_key("call_id")), Some(false));
+    assert!(messages[0]["error"].as_str().is_some_and(|error| error.contains("CSeq")), "{}", messages[0]);
+    let summary = lines(&printed(&["replay", path.to_str().expect("UTF-8"), "--summary"]));
+    assert_eq!((&summary[0]["sip_messages"], &summary[0]["malformed"]), (&7.into(), &1.into()));
+}
+
+#[test]
+fn what_cannot_be_used_is_named_with_the_mend() {
+    let no_capture =
+        scratch("no-capture.txt", b"Dear reader, this is a letter and no capture of anything at all.\n");
+    let no_capture = no_capture.to_str().expect("UTF-8");
+    for (arguments, named) in [
+        (&["replay", "captures/none.pcap"][..], &["captures/none.pcap"][..]),
+        (&["replay", "captures"], &["captures", "folder"]),
+        (&["replay", no_capture], &["no-capture.txt"]),
+        (&["decode", no_capture], &["no-capture.txt"]),
+        (
+            &["replay", "captures/busy-call.pcap", "--filter", "/restapi/v1.0/nonsense"],
+            &["/restapi/v1.0/nonsense"],
+        ),
+        (&["replay", "captures/busy-call.pcap", "--account", "zero"], &["zero", "--account"]),
+        (&["replay", "captures/busy-call.pcap", "--account", "0"], &["0"]),
+        (&["replay", "captures/busy-call.pcap", "--format", "xml"], &["xml", "json", "text"]),
+        (&["replay"], &["FILE"]),
+        (&["reply", "captures/busy-call.pcap"], &["reply", "replay"]),
+        (&[], &["replay", "decode"]),
+    ] {
+        let sentence = refused(arguments);
+        for name in named {
+            assert!(sentence.contains(name), "{arguments:?}: {sentence}");
+        }
+        assert!(!sentence.contains("panicked"), "{sentence}");
+    }
+}
+
+#[test]
+fn the_help_texts() {
+    let texts = [&["--help"][..], &["replay", "--help"], &["decode", "--help"]].map(printed);
+    insta::assert_snapshot!(texts.join("\n----\n"));
+}
+
+#[test]
+fn decode_agrees_with_tshark() {
+    if Command::new("tshark").arg("--version").output().is_err() {
+        eprintln!("skipped: tshark is not installed; `make setup` installs it");
+        return;
+    }
+    let captures = ["answered-call", "busy-call", "cancelled-call", "direct-call"];
+    let output = Command::new("scripts/compare-decode")
+        .args(captures.map(|call| format!("captures/{call}.pcap")))
+        .env("HOOKSWITCH", env!("CARGO_BIN_EXE_hookswitch"))
+        .current_dir(root())
+        .output()
+        .expect("python3 is installed");
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
+    assert!(text.contains("all: 58 of 58 messages agree"), "{text}");
+}
