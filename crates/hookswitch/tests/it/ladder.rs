@@ -41,6 +41,7 @@ pub(crate) struct Packet {
 
 /// A call flow.
 pub(crate) struct Ladder {
+    text: String,
     pub(crate) packets: Vec<Packet>,
 }
 
@@ -50,16 +51,25 @@ pub(crate) fn ladder(text: &str) -> Ladder {
 }
 
 impl Ladder {
+    /// Reads a ladder as it goes in a laboratory, where all hosts share one address and differ in
+    /// their ports.
+    fn in_laboratory(text: &str) -> Self {
+        Self::written_by(text, Writer { laboratory: true, ..Writer::default() })
+    }
+
     /// Reads a ladder as it would go between other people: each world has phones, numbers and
     /// Call-IDs of its own, and shares the proxies, the PBX and the trunk with the others.
     pub(crate) fn in_world(text: &str, world: u8) -> Self {
-        let mut writer = Writer { world, ..Writer::default() };
+        Self::written_by(text, Writer { world, ..Writer::default() })
+    }
+
+    fn written_by(text: &str, mut writer: Writer) -> Self {
         let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
-        Self { packets: lines.map(|line| writer.line(line)).collect() }
+        Self { text: text.to_owned(), packets: lines.map(|line| writer.line(line)).collect() }
     }
 
     /// Asserts the events, written as [`written`] does; and that they stay the same when every message
-    /// is sent twice.
+    /// is sent twice, and where all hosts share one address.
     #[track_caller]
     pub(crate) fn tells(&self, expected: &str) {
         let expected: Vec<&str> = expected.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
@@ -69,6 +79,8 @@ impl Ladder {
         let twice: Vec<Packet> =
             self.packets.iter().flat_map(|packet| [packet.clone(), packet.clone()]).collect();
         assert_eq!(written(&run(&twice)), expected, "with every message sent twice");
+        let told = written(&run(&Self::in_laboratory(&self.text).packets));
+        assert!(told == expected, "where all hosts share one address\n{}", side_by_side(&expected, &told));
     }
 }
 
@@ -210,6 +222,8 @@ struct Transaction {
     cseq: u32,
     vias: Vec<String>,
     request_uri: String,
+    /// The host that wrote the message, and not passed it on.
+    origin: String,
     /// Who sent the request first: the From header is theirs.
     by: Party,
     tag: Option<String>,
@@ -228,6 +242,7 @@ enum Party {
 #[derive(Default)]
 struct Writer {
     world: u8,
+    laboratory: bool,
     calls: HashMap<String, Call>,
     branches: u32,
 }
@@ -289,6 +304,9 @@ impl Writer {
             "trunk" => (200, 30),
             _ => panic!("no host is called {name}"),
         };
+        if self.laboratory {
+            return SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port + 100 * u16::from(last));
+        }
         SocketAddr::new(IpAddr::V4(Ipv4Addr::new(10, 0, net, last)), port)
     }
 
@@ -465,6 +483,7 @@ impl Writer {
         Transaction {
             from: from.to_owned(),
             to: to.to_owned(),
+            origin: from.to_owned(),
             method: method.to_owned(),
             cseq: if method == "ACK" { call.invite_cseq } else { cseq },
             vias: vec![self.via(from)],
@@ -512,7 +531,9 @@ impl Writer {
         if status.starts_with('2') && method == "INVITE" {
             call.dialog.clone_from(&tag);
         }
-        let sent = call.transactions[at].clone();
+        let mut sent = call.transactions[at].clone();
+        let owner = call.tags.iter().find(|(_, known)| Some(known) == tag.as_ref());
+        sent.origin = owner.map_or(from.to_owned(), |(host, _)| host.clone());
         let default = if status == "200" && matches!(method.as_str(), "INVITE" | "UPDATE") {
             "sendrecv"
         } else {
@@ -579,8 +600,10 @@ impl Writer {
             "Max-Forwards: 70\r\nFrom: {from}\r\nTo: {to}\r\nCall-ID: {}-{}@example.com\r\nCSeq: {} {}\r\n",
             call.name, self.world, sent.cseq, sent.method
         );
+        let agent = if start.starts_with("SIP/2.0") { "Server" } else { "User-Agent" };
+        let _ = write!(text, "{agent}: {}\r\n", sent.origin);
         for header in &options.headers {
-            let _ = write!(text, "{header}\r\n");
+            let _ = write!(text, "{}\r\n", header.replace("{bob}", &self.address("bob").to_string()));
         }
         if !body.is_empty() {
             text.push_str("Content-Type: application/sdp\r\n");

@@ -333,10 +333,10 @@ fn a_proxy_that_tries_one_target_after_the_other() {
 fn a_phone_that_registered_its_own_contact_keeps_its_extension() {
     ladder(
         "
-        0.000 bob > proxy REGISTER sip:example.com call=reg from=102 to=102 | Contact: <sip:x7y2@10.0.0.2:5060>
-        0.010 proxy > bob 200 call=reg | Contact: <sip:x7y2@10.0.0.2:5060>;expires=3600
+        0.000 bob > proxy REGISTER sip:example.com call=reg from=102 to=102 | Contact: <sip:x7y2@{bob}>
+        0.010 proxy > bob 200 call=reg | Contact: <sip:x7y2@{bob}>;expires=3600
         1.000 alice > proxy INVITE 900
-        1.010 proxy > bob INVITE x7y2@bob:5060
+        1.010 proxy > bob INVITE x7y2@bob
         1.100 bob > proxy 486
         1.110 proxy > alice 486
         ",
