@@ -128,6 +128,10 @@ pub struct Caller {
 pub enum FarEnd {
     /// It may be a phone or a server.
     Unknown,
+    /// It is a server that the sender has an account with: its phone system or its provider.
+    Server,
+    /// It is the phone system of others than the sender, who calls in from outside.
+    Switch,
     /// It is a phone or a trunk: the sender chose this address for this target.
     Endpoint,
 }

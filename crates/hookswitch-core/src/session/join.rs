@@ -147,7 +147,7 @@ fn likeness(session: &Session, leg: &LegCreated, at: Timestamp) -> Option<u32> {
 }
 
 /// A number reduced to what stays the same when switches rewrite it.
-fn number_key(number: &str) -> u64 {
+pub(super) fn number_key(number: &str) -> u64 {
     let mut digits = [0u8; COMPARED_DIGITS];
     let mut count = 0;
     for byte in number.bytes().rev() {

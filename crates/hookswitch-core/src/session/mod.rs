@@ -219,12 +219,18 @@ impl Session {
         };
         let standing = match (of, leg.far_end) {
             (LegRole::Switch(_), _) | (_, FarEnd::Endpoint) => Standing::Endpoint,
-            // A server of the account's own that asked for credentials may answer the call
-            // itself; then there is no callee.
-            _ if self.challenged && person.extension.is_some() => Standing::Dropped,
+            // A switch may answer the call itself; then there is no callee.
+            (_, FarEnd::Switch) => Standing::Dropped,
+            (_, far_end)
+                if (self.challenged || far_end == FarEnd::Server)
+                    && (person.extension.is_some() || is_code(&person.number)) =>
+            {
+                Standing::Dropped
+            }
             _ => Standing::Unknown,
         };
         if standing == Standing::Endpoint {
+            self.revive(&person);
             self.settle_waiting(signal, Settled::OfferedTo, context);
         }
         let same = (1..self.parties.len()).find(|&party| {
@@ -547,10 +553,12 @@ impl Session {
             }
             Cause::Cancelled => self.end_party(index, cause, at, causes, Rule::CallerGaveUp, context),
             Cause::Withdrawn => self.wait(index, cause, at, causes, Rule::OfferWithdrawn),
-            Cause::Busy | Cause::Rejected | Cause::NoAnswer if self.others_ring(index) || caller_left => {
+            Cause::Busy | Cause::Rejected | Cause::NoAnswer | Cause::Failed
+                if self.others_ring(index) || caller_left =>
+            {
                 self.end_party(index, cause, at, causes, Rule::TargetRefused, context);
             }
-            Cause::Busy | Cause::Rejected | Cause::NoAnswer => {
+            Cause::Busy | Cause::Rejected | Cause::NoAnswer | Cause::Failed => {
                 self.wait(index, cause, at, causes, Rule::TargetRefused);
             }
             Cause::HungUp => self.end_party(index, Cause::NoAnswer, at, causes, Rule::LegEnded, context),
@@ -646,6 +654,23 @@ impl Session {
         self.parties[index].waiting = Some(Waiting { cause, at, until: at + CAUSE_WAIT });
         self.parties[index].ended = true;
         self.draft(index, at, rule, causes);
+    }
+
+    /// Takes back the end of a person whom the network could not reach and who is now tried by
+    /// another way, as switches do that have several trunks.
+    fn revive(&mut self, person: &Resolved) {
+        for index in 1..self.parties.len() {
+            let state = &mut self.parties[index];
+            if state.waiting.as_ref().is_some_and(|waiting| waiting.cause == Cause::Failed)
+                && state.is_person(person)
+            {
+                state.waiting = None;
+                state.ended = false;
+                if let Some(end) = self.queue.iter().rposition(|draft| draft.party == index) {
+                    self.queue.remove(end);
+                }
+            }
+        }
     }
 
     fn settle_waiting(&mut self, signal: &Signal, settled: Settled, context: &Context<'_>) {
@@ -895,6 +920,11 @@ enum Settled {
     OfferedTo,
     /// Nothing came in time.
     InTime,
+}
+
+/// Whether a number is a code for the switch, which nobody has.
+fn is_code(number: &str) -> bool {
+    number.starts_with(['*', '#'])
 }
 
 /// How the caller is shown.

@@ -8,6 +8,7 @@ use hookswitch_model::{
 };
 
 use super::Context;
+use super::join::number_key;
 use super::reason::{self, MISSED_REASONS, Role, Unanswered};
 use crate::directory::Resolved;
 
@@ -112,7 +113,10 @@ impl PartyState {
     pub(super) fn is_person(&self, person: &Resolved) -> bool {
         match (self.party.extension, person.extension) {
             (Some(mine), Some(theirs)) => mine == theirs,
-            (None, None) => self.party.to.phone_number.as_ref() == Some(&person.number),
+            // Each trunk may want an outside number written in its own way.
+            (None, None) => {
+                self.party.to.phone_number.as_deref().map(number_key) == Some(number_key(&person.number))
+            }
             _ => false,
         }
     }

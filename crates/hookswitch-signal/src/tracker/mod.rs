@@ -9,6 +9,7 @@ mod bindings;
 mod call;
 mod cause;
 mod identity;
+mod servers;
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::hash::{BuildHasher, Hasher};
@@ -24,6 +25,7 @@ use slab::Slab;
 
 use self::bindings::Bindings;
 use self::call::{Call, Dialog, Fingerprints, Hop, HopState, MediaState, Offer, Side, SideState};
+use self::servers::Servers;
 use crate::capture::Captured;
 use crate::sip::{Message, Method, Sdp, StartLine, Uri, lossy};
 
@@ -79,6 +81,7 @@ pub struct Tracker {
     next_leg: u64,
     next_call: u64,
     bindings: Bindings,
+    servers: Servers,
     repeats: Repeats,
     /// Finished calls and when they are forgotten; each with its number.
     finished: VecDeque<(Timestamp, usize, u64)>,
@@ -108,6 +111,7 @@ impl Tracker {
             next_leg: 0,
             next_call: 0,
             bindings: Bindings::default(),
+            servers: Servers::default(),
             repeats: Repeats::default(),
             finished: VecDeque::new(),
             checks: VecDeque::new(),
@@ -164,6 +168,9 @@ impl Tracker {
                     self.in_dialog(&seen);
                 }
                 Method::Register => {
+                    if matches!(status, 200..=299 | 401 | 407) {
+                        self.servers.learn(captured.src, captured.dst);
+                    }
                     if (200..300).contains(&status) {
                         self.bindings.learn(message);
                     }
@@ -238,7 +245,7 @@ impl Tracker {
         let target = LegId::new(self.source, self.next_leg);
         self.next_leg += 1;
         let caller = call.caller;
-        let mut far_end = FarEnd::Unknown;
+        let mut far_end = self.servers.far_end(src, dst);
         match parent {
             Some(parent) => {
                 let parent = &mut call.hops[parent];
@@ -275,7 +282,8 @@ impl Tracker {
         let caller = LegId::new(self.source, self.next_leg);
         let target = LegId::new(self.source, self.next_leg + 1);
         self.next_leg += 2;
-        let mut created = self.created(seen, uri, Direction::Outbound, None, FarEnd::Unknown);
+        let far_end = self.servers.far_end(seen.captured.src, seen.captured.dst);
+        let mut created = self.created(seen, uri, Direction::Outbound, None, far_end);
         created.aliases = identity::aliases(seen.message, seen.captured);
         let offered = LegCreated {
             direction: Direction::Inbound,
@@ -417,6 +425,9 @@ impl Tracker {
             }
             300..=699 if hop.state < HopState::Answered => {
                 hop.state = HopState::Failed;
+                if matches!(status, 401 | 407) {
+                    self.servers.learn(dst, src);
+                }
                 let again = matches!(status, 401 | 407 | 422) && hop.cancelled.is_none();
                 let redirected = status < 400;
                 let cause = if status == 487 {

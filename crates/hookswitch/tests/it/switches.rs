@@ -339,3 +339,292 @@ fn a_pbx_that_forwards_after_no_answer() {
         ",
     );
 }
+
+/// Alice has registered with the PBX; then these messages.
+fn with_registrations(more: &str) -> crate::ladder::Ladder {
+    ladder(&format!(
+        "
+        0.000 alice > pbx REGISTER sip:example.com call=reg from=101 to=101
+        0.010 pbx > alice 401 call=reg
+        0.020 alice > pbx REGISTER sip:example.com call=reg from=101 to=101
+        0.030 pbx > alice 200 call=reg
+        {more}
+        "
+    ))
+}
+
+#[test]
+fn a_number_that_the_switch_answers_itself_has_no_party() {
+    for number in ["700", "*97"] {
+        with_registrations(&format!(
+            "
+            1.000 alice > pbx INVITE {number}
+            1.010 pbx > alice 100
+            1.500 pbx > alice 200
+            1.510 alice > pbx ACK
+            9.000 alice > pbx BYE
+            "
+        ))
+        .tells(
+            "
+            1.000 out 101 Setup
+            1.500 out 101 Answered
+            9.000 out 101 Disconnected
+            ",
+        );
+    }
+    // Neither has a number of the company that is called from outside.
+    with_registrations(
+        "
+        1.000 trunk > pbx INVITE +14155559000
+        1.010 pbx > trunk 100
+        1.500 pbx > trunk 200
+        1.510 trunk > pbx ACK
+        9.000 trunk > pbx BYE
+        ",
+    )
+    .tells(
+        "
+        1.000 out +14155550100 Setup
+        1.500 out +14155550100 Answered
+        9.000 out +14155550100 Disconnected
+        ",
+    );
+}
+
+#[test]
+fn an_outside_number_behind_the_provider_of_the_caller_is_a_party() {
+    with_registrations(
+        "
+        1.000 alice > pbx INVITE +14155550199
+        1.010 pbx > alice 100
+        1.500 pbx > alice 180
+        4.000 pbx > alice 200
+        4.510 alice > pbx ACK
+        9.000 alice > pbx BYE
+        ",
+    )
+    .tells(
+        "
+        1.000 out 101 Setup
+        1.000 inb +14155550199 Proceeding
+        1.500 out 101 Proceeding
+        4.000 inb +14155550199 Answered
+        4.000 out 101 Answered
+        9.000 out 101 Disconnected
+        9.000 inb +14155550199 Disconnected
+        ",
+    );
+}
+
+#[test]
+fn a_switch_that_answers_before_it_calls_the_phone() {
+    ladder(
+        "
+        0.000 trunk > pbx INVITE +14155559000
+        0.010 pbx > trunk 100
+        0.020 pbx > trunk 200
+        0.030 trunk > pbx ACK
+        0.100 pbx > bob INVITE 102@bob call=2 from=+14155550100
+        0.500 bob > pbx 180 call=2
+        3.000 bob > pbx 200 call=2
+        9.000 bob > pbx BYE call=2
+        9.010 pbx > trunk BYE
+        ",
+    )
+    .tells(
+        "
+        0.000 out +14155550100 Setup
+        0.020 out +14155550100 Answered
+        0.100 inb 102 Setup
+        0.500 inb 102 Proceeding
+        3.000 inb 102 Answered
+        9.000 inb 102 Disconnected
+        9.010 out +14155550100 Disconnected
+        ",
+    );
+}
+
+#[test]
+fn an_extension_that_does_not_exist_or_has_no_phone() {
+    for (refusal, reason) in [("404", "NoSuchUser"), ("480", "NoAnswer"), ("503", "InternalError")] {
+        with_registrations(&format!(
+            "
+            1.000 alice > pbx INVITE 199
+            1.010 pbx > alice {refusal}
+            1.020 alice > pbx ACK
+            "
+        ))
+        .tells(&format!(
+            "
+            1.000 out 101 Setup
+            1.010 out 101 Disconnected/{reason}
+            "
+        ));
+    }
+}
+
+#[test]
+fn a_phone_that_declines_is_told_as_such_even_if_the_switch_says_forbidden() {
+    with_registrations(
+        "
+        1.000 alice > pbx INVITE 102
+        1.050 pbx > bob INVITE 102@bob call=2 from=101 name=Alice
+        1.500 bob > pbx 180 call=2
+        1.510 pbx > alice 180
+        3.000 bob > pbx 603 call=2
+        3.010 pbx > bob ACK call=2
+        3.020 pbx > alice 403 | Reason: Q.850;cause=21
+        ",
+    )
+    .tells(
+        "
+        1.000 out 101 Setup
+        1.050 inb 102 Setup
+        1.500 inb 102 Proceeding
+        1.510 out 101 Proceeding
+        3.000 inb 102 Disconnected/Rejected missed
+        3.020 out 101 Disconnected/Rejected
+        ",
+    );
+}
+
+#[test]
+fn a_phone_that_does_not_react_at_all() {
+    with_registrations(
+        "
+        1.000 alice > pbx INVITE 102
+        1.010 pbx > alice 100
+        1.050 pbx > bob INVITE 102@bob call=2 from=101 name=Alice
+        33.050 pbx > alice 480
+        33.060 alice > pbx ACK
+        ",
+    )
+    .tells(
+        "
+        1.000 out 101 Setup
+        1.050 inb 102 Setup
+        33.050 inb 102 Disconnected/NoAnswer missed
+        33.050 out 101 Disconnected/NoAnswer
+        ",
+    );
+}
+
+#[test]
+fn a_phone_that_rings_until_the_switch_takes_the_call_away() {
+    for (end, reason) in [("480", "NoAnswer"), ("603", "NoAnswer"), ("408", "NoAnswer")] {
+        with_registrations(&format!(
+            "
+            1.000 alice > pbx INVITE 102
+            1.050 pbx > bob INVITE 102@bob call=2 from=101 name=Alice
+            1.500 bob > pbx 180 call=2
+            1.510 pbx > alice 180
+            21.000 pbx > bob CANCEL call=2
+            21.010 bob > pbx 200 for=CANCEL call=2
+            21.020 bob > pbx 487 call=2
+            21.030 pbx > bob ACK call=2
+            21.040 pbx > alice {end}
+            "
+        ))
+        .tells(&format!(
+            "
+            1.000 out 101 Setup
+            1.050 inb 102 Setup
+            1.500 inb 102 Proceeding
+            1.510 out 101 Proceeding
+            21.020 inb 102 Disconnected/NoAnswer missed
+            21.040 out 101 Disconnected/{reason}
+            "
+        ));
+    }
+}
+
+#[test]
+fn two_phones_of_one_person_behind_a_pbx_are_one_party() {
+    ladder(
+        "
+        0.000 alice > pbx INVITE 102
+        0.050 pbx > bob INVITE 102@bob call=2 from=101 name=Alice
+        0.051 pbx > bob:5070 INVITE 102@bob:5070 call=3 from=101 name=Alice
+        0.500 bob > pbx 180 call=2
+        0.510 pbx > alice 180
+        0.600 bob:5070 > pbx 180 call=3
+        3.000 bob:5070 > pbx 200 call=3
+        3.010 pbx > bob CANCEL call=2
+        3.015 pbx > alice 200
+        3.030 bob > pbx 487 call=2 for=INVITE
+        9.000 alice > pbx BYE
+        9.010 pbx > bob:5070 BYE call=3
+        ",
+    )
+    .tells(
+        "
+        0.000 out 101 Setup
+        0.050 inb 102 Setup
+        0.500 inb 102 Proceeding
+        0.510 out 101 Proceeding
+        3.000 inb 102 Answered
+        3.015 out 101 Answered
+        9.000 out 101 Disconnected
+        9.010 inb 102 Disconnected
+        ",
+    );
+}
+
+#[test]
+fn an_outside_number_that_the_network_refuses() {
+    for (refusal, reason) in [
+        ("404", "InvalidNumber"),
+        ("486", "TargetBusy"),
+        ("503", "InternalError"),
+        ("500 | Reason: Q.850;cause=17", "TargetBusy"),
+    ] {
+        ladder(&format!(
+            "
+            0.000 alice > pbx INVITE 914155550123
+            0.050 pbx > trunk INVITE +14155550123@trunk call=2 from=+14155559000
+            0.500 trunk > pbx {}
+            0.520 pbx > alice {refusal}
+            ",
+            format!("{} call=2 {}", &refusal[..3], &refusal[3..])
+        ))
+        .tells(&format!(
+            "
+            0.000 out 101 Setup
+            0.050 inb +14155550123 Proceeding
+            0.500 inb +14155550123 Disconnected/{reason}
+            0.520 out 101 Disconnected/{reason}
+            "
+        ));
+    }
+}
+
+#[test]
+fn a_second_trunk_that_is_tried_after_the_first_failed_leads_to_the_same_callee() {
+    ladder(
+        "
+        0.000 alice > pbx INVITE 914155550123
+        0.050 pbx > trunk INVITE +14155550123@trunk call=2 from=+14155559000
+        0.300 trunk > pbx 503 call=2
+        0.310 pbx > trunk ACK call=2
+        0.350 pbx > trunk:5080 INVITE +14155550123@trunk:5080 call=3 from=+14155559000
+        0.500 trunk:5080 > pbx 183 call=3
+        0.510 pbx > alice 183
+        3.000 trunk:5080 > pbx 200 call=3
+        3.010 pbx > alice 200
+        9.000 alice > pbx BYE
+        9.010 pbx > trunk:5080 BYE call=3
+        ",
+    )
+    .tells(
+        "
+        0.000 out 101 Setup
+        0.050 inb +14155550123 Proceeding
+        0.510 out 101 Proceeding
+        3.000 inb +14155550123 Answered
+        3.010 out 101 Answered
+        9.000 out 101 Disconnected
+        9.010 inb +14155550123 Disconnected
+        ",
+    );
+}
