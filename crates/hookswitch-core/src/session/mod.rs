@@ -535,7 +535,7 @@ impl Session {
         }
         let state = &self.parties[index];
         if state.answered || state.party.status.code == StatusCode::VoiceMail {
-            let cause = if cause == Cause::Lost { cause } else { Cause::HungUp };
+            let cause = after_answer(cause);
             self.end_party(index, cause, at, causes, Rule::LegEnded, context);
             return;
         }
@@ -612,14 +612,7 @@ impl Session {
             }
         }
         if self.parties[0].answered || gave_up {
-            self.end_party(
-                0,
-                if cause == Cause::Lost { cause } else { Cause::HungUp },
-                at,
-                causes,
-                Rule::LegEnded,
-                context,
-            );
+            self.end_party(0, after_answer(cause), at, causes, Rule::LegEnded, context);
             return;
         }
         // The last target that failed says why the call did; else the refusal itself.
@@ -920,6 +913,14 @@ enum Settled {
     OfferedTo,
     /// Nothing came in time.
     InTime,
+}
+
+/// The cause of an end after an answer: what refuses a call is then an ordinary hang-up.
+fn after_answer(cause: Cause) -> Cause {
+    match cause {
+        Cause::Lost | Cause::Named(_) => cause,
+        _ => Cause::HungUp,
+    }
 }
 
 /// Whether a number is a code for the switch, which nobody has.

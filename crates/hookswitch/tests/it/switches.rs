@@ -573,20 +573,19 @@ fn two_phones_of_one_person_behind_a_pbx_are_one_party() {
 
 #[test]
 fn an_outside_number_that_the_network_refuses() {
-    for (refusal, reason) in [
-        ("404", "InvalidNumber"),
-        ("486", "TargetBusy"),
-        ("503", "InternalError"),
-        ("500 | Reason: Q.850;cause=17", "TargetBusy"),
+    for (status, network_cause, reason) in [
+        ("404", "", "InvalidNumber"),
+        ("486", "", "TargetBusy"),
+        ("503", "", "InternalError"),
+        ("500", "| Reason: Q.850;cause=17", "TargetBusy"),
     ] {
         ladder(&format!(
             "
             0.000 alice > pbx INVITE 914155550123
             0.050 pbx > trunk INVITE +14155550123@trunk call=2 from=+14155559000
-            0.500 trunk > pbx {}
-            0.520 pbx > alice {refusal}
-            ",
-            format!("{} call=2 {}", &refusal[..3], &refusal[3..])
+            0.500 trunk > pbx {status} call=2 {network_cause}
+            0.520 pbx > alice {status} {network_cause}
+            "
         ))
         .tells(&format!(
             "
