@@ -13,7 +13,8 @@
 //! Options follow as `name=value`: `call` (a further Call-ID), `from` and `name` (who the From header
 //! shows), `to` (the To header's user), `tag` (the answering side's tag), `sdp` (`sendrecv`,
 //! `sendonly`, `recvonly`, `inactive`, `zero`, `late`, `none`, `same`), `for` (the method that a
-//! response is to). What follows `|` are further header lines.
+//! response is to), `hidden` (only the top Via is shown), `hep` (the correlation id of the capture
+//! agent), `in` (in the dialog). What follows `|` are further header lines.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -399,6 +400,9 @@ impl Writer {
         };
         if let Some(uri) = request_uri {
             sent.request_uri = uri;
+        }
+        if options.named.contains_key("hidden") {
+            sent.vias.truncate(1);
         }
         if let Some(cseq) = options.named.get("cseq") {
             sent.cseq = cseq.parse().expect("a CSeq");

@@ -350,3 +350,107 @@ fn a_phone_that_registered_its_own_contact_keeps_its_extension() {
         ",
     );
 }
+
+#[test]
+fn two_proxies_that_both_ask_for_credentials() {
+    // RFC 3665 §3.3: three INVITEs, one call.
+    ladder(
+        "
+        0.000 alice > proxy INVITE 102
+        0.005 proxy > alice 407
+        0.010 alice > proxy ACK
+        0.020 alice > proxy INVITE 102
+        0.025 proxy > alice 100
+        0.030 proxy > proxy2 INVITE
+        0.035 proxy2 > proxy 407
+        0.040 proxy > proxy2 ACK
+        0.045 proxy > alice 407
+        0.050 alice > proxy ACK
+        0.060 alice > proxy INVITE 102
+        0.065 proxy > alice 100
+        0.070 proxy > proxy2 INVITE
+        0.075 proxy2 > proxy 100
+        0.080 proxy2 > bob INVITE 102@bob
+        0.500 bob > proxy2 180
+        0.505 proxy2 > proxy 180
+        0.510 proxy > alice 180
+        3.000 bob > proxy2 200
+        3.005 proxy2 > proxy 200
+        3.010 proxy > alice 200
+        9.000 bob > proxy2 BYE
+        9.005 proxy2 > proxy BYE
+        9.010 proxy > alice BYE
+        ",
+    )
+    .tells(
+        "
+        0.000 out 101 Setup
+        0.080 inb 102 Setup
+        0.500 inb 102 Proceeding
+        0.510 out 101 Proceeding
+        3.000 inb 102 Answered
+        3.010 out 101 Answered
+        9.000 inb 102 Disconnected
+        9.000 out 101 Disconnected
+        ",
+    );
+}
+
+#[test]
+fn a_gateway_that_moves_the_media_of_an_answered_call_tells_nothing() {
+    // RFC 3665 §3.7: a new INVITE because an address changed.
+    ladder(
+        "
+        0.000 alice > proxy INVITE 102
+        0.010 proxy > bob INVITE 102@bob
+        0.500 bob > proxy 180
+        0.510 proxy > alice 180
+        1.000 bob > proxy 200 sdp=sendrecv
+        1.010 proxy > alice 200 sdp=same
+        1.020 alice > bob ACK
+        5.000 bob > alice INVITE in=dialog sdp=sendrecv
+        5.010 alice > bob 200 sdp=sendrecv
+        5.020 bob > alice ACK
+        9.000 bob > alice BYE
+        ",
+    )
+    .tells(
+        "
+        0.000 out 101 Setup
+        0.010 inb 102 Setup
+        0.500 inb 102 Proceeding
+        0.510 out 101 Proceeding
+        1.000 inb 102 Answered
+        1.010 out 101 Answered
+        9.000 inb 102 Disconnected
+        9.000 out 101 Disconnected
+        ",
+    );
+}
+
+#[test]
+fn a_proxy_that_hides_the_hops_before_it_is_a_proxy_all_the_same() {
+    ladder(
+        "
+        0.000 alice > proxy INVITE 102
+        0.010 proxy > bob INVITE 102@bob hidden=1
+        0.500 bob > proxy 180
+        0.510 proxy > alice 180
+        1.000 bob > proxy 200
+        1.010 proxy > alice 200
+        9.000 bob > alice BYE
+        ",
+    )
+    .tells(
+        "
+        0.000 out 101 Setup
+        0.010 inb 102 Setup
+        0.500 inb 102 Proceeding
+        0.510 out 101 Proceeding
+        1.000 inb 102 Answered
+        1.010 out 101 Answered
+        9.000 inb 102 Disconnected
+        9.000 out 101 Disconnected
+        ",
+    );
+}
