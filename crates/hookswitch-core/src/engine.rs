@@ -11,9 +11,9 @@ use hookswitch_model::{
 
 use crate::directory::Directory;
 use crate::hash::IdHash;
+use crate::session::Session;
 use crate::session::join::{Joiner, Kept, SessionKey};
 use crate::session::reason::MissedCallPolicy;
-use crate::session::{Context, Session};
 
 /// The most sessions that are open at once; beyond it the oldest unanswered call ends as
 /// `CallDropped`, and if there is none, the new one is refused (reliability F3).
@@ -74,7 +74,7 @@ pub(crate) struct OpenSession {
     armed: Option<Timestamp>,
 }
 
-/// All sessions of an account, as one machine.
+/// All sessions of all accounts, as one machine.
 ///
 /// Does no IO and reads no clock. After each `handle_*`, drain [`Engine::poll_event`], then come
 /// back no later than [`Engine::poll_timeout`]. The same signals give the same events.
@@ -130,7 +130,7 @@ impl Engine {
             if let Some(open) = self.sessions.get_mut(&key) {
                 open.armed = None;
                 if open.session.next_deadline() <= now {
-                    open.session.handle_time(now, &context(&self.directory, self.policy));
+                    open.session.handle_time(now, &self.policy);
                 }
                 self.settle(key);
             }
@@ -143,7 +143,7 @@ impl Engine {
         keys.sort_unstable();
         for key in keys {
             if let Some(open) = self.sessions.get_mut(&key) {
-                open.session.decide_all(&context(&self.directory, self.policy));
+                open.session.decide_all(&self.policy);
             }
             self.settle(key);
         }
@@ -180,7 +180,7 @@ impl Engine {
                     return None;
                 };
                 let role = session.leg(of).map(|index| session.legs[index].role)?;
-                let added = session.offer(leg, role, signal, &context(&self.directory, self.policy));
+                let added = session.offer(leg, role, signal, &self.policy);
                 added.then_some(key)
             }
         };
@@ -190,8 +190,8 @@ impl Engine {
         };
         self.counters.applied += 1;
         self.legs.insert(signal.leg, key);
-        let account = signal.account;
         if let Some(OpenSession { session, kept, .. }) = self.sessions.get_mut(&key) {
+            let account = session.facts.account;
             self.joiner.add_aliases(account, &leg.aliases, key, kept);
             if let (Direction::Inbound, Some(dst)) = (leg.direction, leg.dst) {
                 self.joiner.add_host(account, dst.ip(), session, key, kept);
@@ -202,23 +202,24 @@ impl Engine {
 
     fn create_caller(&mut self, leg: &LegCreated, signal: &Signal) -> Option<SessionKey> {
         let heuristic = self.policy.join_by_numbers;
-        match self.joiner.find(signal.account, leg, signal.at, &self.sessions, heuristic) {
+        let account = self.directory.owner(leg).unwrap_or(signal.account);
+        match self.joiner.find(account, leg, signal.at, &self.sessions, heuristic) {
             Some((key, rule)) => {
                 self.sessions.get_mut(&key)?.session.add_switch_leg(leg, signal, rule);
                 Some(key)
             }
-            None => self.open(leg, signal),
+            None => self.open(account, leg, signal),
         }
     }
 
-    fn open(&mut self, leg: &LegCreated, signal: &Signal) -> Option<SessionKey> {
+    fn open(&mut self, account: AccountId, leg: &LegCreated, signal: &Signal) -> Option<SessionKey> {
         if self.sessions.len() >= self.policy.sessions_max && !self.shed(signal.at) {
             return None;
         }
-        let facts = Arc::new(session_facts(signal.account, leg, signal.at));
+        let facts = Arc::new(session_facts(account, leg, signal.at));
         let key = self.next_key;
         self.next_key += 1;
-        let session = Session::open(facts, leg, signal, &context(&self.directory, self.policy));
+        let session = Session::open(facts, self.directory.account(account), leg, signal);
         self.sessions.insert(key, OpenSession { session, kept: Kept::default(), armed: None });
         self.counters.sessions += 1;
         Some(key)
@@ -230,21 +231,15 @@ impl Engine {
             self.sessions.iter().filter(|(_, open)| !open.session.has_answered()).map(|(&key, _)| key).min();
         let Some(key) = oldest else { return false };
         if let Some(OpenSession { session, .. }) = self.sessions.get_mut(&key) {
-            let context = context(&self.directory, self.policy);
-            session.end_all(
-                Cause::Named(hookswitch_model::Reason::CallDropped),
-                at,
-                Rule::TableFull,
-                &context,
-            );
-            session.decide_all(&context);
+            let cause = Cause::Named(hookswitch_model::Reason::CallDropped);
+            session.end_all(cause, at, Rule::TableFull, &self.policy);
+            session.decide_all(&self.policy);
         }
         self.settle(key);
         true
     }
 
     fn apply(&mut self, signal: &Signal) -> Option<SessionKey> {
-        let context = context(&self.directory, self.policy);
         let found =
             self.legs.get(&signal.leg).copied().and_then(|key| Some((key, self.sessions.get_mut(&key)?)));
         let found =
@@ -254,7 +249,7 @@ impl Engine {
             return None;
         };
         self.counters.applied += 1;
-        session.apply(index, signal, &context);
+        session.apply(index, signal, &self.policy);
         Some(key)
     }
 
@@ -285,10 +280,6 @@ impl Engine {
         }
         self.counters.closed += 1;
     }
-}
-
-fn context(directory: &Directory, policy: Policy) -> Context<'_> {
-    Context { directory, missed_calls: policy.missed_calls, explicit_reasons: policy.explicit_reasons }
 }
 
 /// Derives the ids of a session from the leg that opened it.

@@ -27,7 +27,7 @@ struct Scenario {
 impl Scenario {
     /// 101 calls 102, and the offer is on its way.
     fn offered(policy: Policy) -> Self {
-        let engine = Engine::new(Directory::new(AccountId::new(310_001_016)), policy);
+        let engine = Engine::new(Directory::built_in(AccountId::new(310_001_016)), policy);
         let mut scenario = Self { engine, seconds: 0, told: Vec::new() };
         scenario.send(ANN, created(Direction::Outbound, None, "102"));
         scenario.send(BO, created(Direction::Inbound, Some(ANN), "102"));
@@ -90,9 +90,11 @@ fn created(direction: Direction, of: Option<LegId>, callee: &str) -> SignalKind 
         caller: Caller {
             number: Some(Arc::from("101")),
             name: Some(Arc::from("Ann \"A\" Lee")),
+            host: None,
             withheld: false,
         },
         callee: Arc::from(callee),
+        callee_host: None,
         src: None,
         dst: None,
         sent_by: None,

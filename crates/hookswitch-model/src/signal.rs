@@ -94,6 +94,8 @@ pub struct LegCreated {
     pub caller: Caller,
     /// Who is called: the number or user, as it was dialled or addressed.
     pub callee: Arc<str>,
+    /// The host of the callee's address, when it is a domain.
+    pub callee_host: Option<Arc<str>>,
     /// Where the leg's messages come from.
     pub src: Option<SocketAddr>,
     /// Where the leg's messages go to.
@@ -119,6 +121,8 @@ pub struct Caller {
     pub number: Option<Arc<str>>,
     /// The display name.
     pub name: Option<Arc<str>>,
+    /// The host of the caller's address, when it is a domain.
+    pub host: Option<Arc<str>>,
     /// Whether number and name must not be shown (RFC 3323, RFC 3325 §7).
     pub withheld: bool,
 }

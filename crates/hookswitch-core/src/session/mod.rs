@@ -23,8 +23,9 @@ use hookswitch_model::{
 };
 
 use self::party::{PartyState, Standing, Waiting};
-use self::reason::{MissedCallPolicy, Role};
-use crate::directory::{Directory, Resolved};
+use self::reason::Role;
+use crate::directory::{Account, Resolved};
+use crate::engine::Policy;
 
 /// How long an undecided change may wait for the signal that decides it, in signal time.
 pub const CAUSE_WAIT: Duration = Duration::from_millis(500);
@@ -50,16 +51,10 @@ pub const PARTIES_PER_SESSION_MAX: usize = 64;
 /// The most legs a session can have at once; further ones are refused and counted.
 pub const LEGS_PER_SESSION_MAX: usize = 256;
 
-/// What the machine needs to know beside the signals.
-pub(crate) struct Context<'a> {
-    pub(crate) directory: &'a Directory,
-    pub(crate) missed_calls: MissedCallPolicy,
-    pub(crate) explicit_reasons: bool,
-}
-
 /// The state of one call.
 pub(crate) struct Session {
     pub(crate) facts: Arc<SessionFacts>,
+    account: Arc<Account>,
     pub(crate) started: Timestamp,
     /// When the last signal of the call came, and what told it.
     last_sign: Timestamp,
@@ -135,13 +130,15 @@ impl Session {
     /// Opens a session with its caller.
     pub(crate) fn open(
         facts: Arc<SessionFacts>,
+        account: Arc<Account>,
         leg: &LegCreated,
         signal: &Signal,
-        context: &Context<'_>,
     ) -> Self {
-        let dialled = context.directory.resolve(&leg.callee);
+        let dialled = callee(leg, &account);
+        let caller = caller(leg, &account);
         let mut session = Self {
             facts,
+            account,
             started: signal.at,
             last_sign: signal.at,
             last_input: signal.input,
@@ -157,11 +154,11 @@ impl Session {
             retry_by: None,
             served_by: None,
         };
-        let from = caller_endpoint(leg, context.directory);
-        let extension =
-            leg.caller.number.as_ref().and_then(|number| context.directory.resolve(number).extension);
+        let extension = caller.as_ref().and_then(|caller| caller.extension);
+        let from = caller_endpoint(leg, caller, &session.account);
         let to = Endpoint {
             phone_number: Some(session.dialled.number.clone()),
+            name: session.dialled.name.clone(),
             extension: session.dialled.extension,
             ..Endpoint::default()
         };
@@ -200,19 +197,13 @@ impl Session {
 
     /// Adds a leg to a target; `of` is the role of the caller's leg in the same SIP call. False when
     /// the session is full.
-    pub(crate) fn offer(
-        &mut self,
-        leg: &LegCreated,
-        of: LegRole,
-        signal: &Signal,
-        context: &Context<'_>,
-    ) -> bool {
+    pub(crate) fn offer(&mut self, leg: &LegCreated, of: LegRole, signal: &Signal, policy: &Policy) -> bool {
         self.heard(signal);
         self.retry_by = None;
         if self.legs.len() >= LEGS_PER_SESSION_MAX {
             return false;
         }
-        let person = context.directory.resolve(&leg.callee);
+        let person = callee(leg, &self.account);
         let rule = match of {
             LegRole::Switch(rule) => rule,
             LegRole::Caller | LegRole::Target(_) => Rule::CallOffered,
@@ -221,9 +212,9 @@ impl Session {
             (LegRole::Switch(_), _) | (_, FarEnd::Endpoint) => Standing::Endpoint,
             // A switch may answer the call itself; then there is no callee.
             (_, FarEnd::Switch) => Standing::Dropped,
+            _ if person.extension.is_none() && self.account.is_trunk(leg.src) => Standing::Dropped,
             (_, far_end)
-                if (self.challenged || far_end == FarEnd::Server)
-                    && (person.extension.is_some() || is_code(&person.number)) =>
+                if (self.challenged || far_end == FarEnd::Server) && (person.internal || person.is_code) =>
             {
                 Standing::Dropped
             }
@@ -231,7 +222,7 @@ impl Session {
         };
         if standing == Standing::Endpoint {
             self.revive(&person);
-            self.settle_waiting(signal, Settled::OfferedTo, context);
+            self.settle_waiting(signal, Settled::OfferedTo, policy);
         }
         let same = (1..self.parties.len()).find(|&party| {
             let state = &self.parties[party];
@@ -256,6 +247,7 @@ impl Session {
                 }
                 let to = Endpoint {
                     phone_number: Some(person.number.clone()),
+                    name: person.name.clone(),
                     extension: person.extension,
                     ..Endpoint::default()
                 };
@@ -281,14 +273,14 @@ impl Session {
             ended: false,
         });
         if standing == Standing::Endpoint {
-            self.leave_services(party, signal, context);
+            self.leave_services(party, signal, policy);
         }
         self.flush_ready();
         true
     }
 
     /// Ends the parties whose place the new target takes: a server that was taken for the callee.
-    fn leave_services(&mut self, target: usize, signal: &Signal, context: &Context<'_>) {
+    fn leave_services(&mut self, target: usize, signal: &Signal, policy: &Policy) {
         for party in 1..self.parties.len() {
             let state = &self.parties[party];
             if party == target || !state.is_live() || state.standing != Standing::Endpoint {
@@ -303,14 +295,7 @@ impl Session {
                 } else {
                     Cause::Redirected
                 };
-                self.end_party(
-                    party,
-                    cause,
-                    signal.at,
-                    Causes::one(signal.input),
-                    Rule::ServiceLeft,
-                    context,
-                );
+                self.end_party(party, cause, signal.at, Causes::one(signal.input), Rule::ServiceLeft, policy);
             }
         }
     }
@@ -361,7 +346,7 @@ impl Session {
     }
 
     /// Applies a signal about a leg of the session.
-    pub(crate) fn apply(&mut self, index: usize, signal: &Signal, context: &Context<'_>) {
+    pub(crate) fn apply(&mut self, index: usize, signal: &Signal, policy: &Policy) {
         self.heard(signal);
         let role = self.legs[index].role;
         match &signal.kind {
@@ -393,17 +378,17 @@ impl Session {
                 self.legs[index].ended = true;
                 match role {
                     LegRole::Caller => {
-                        self.caller_ended(*cause, signal.at, Causes::one(signal.input), context);
+                        self.caller_ended(*cause, signal.at, Causes::one(signal.input), policy);
                     }
                     LegRole::Target(party) => {
-                        self.target_ended(party, *cause, signal.at, Causes::one(signal.input), context);
+                        self.target_ended(party, *cause, signal.at, Causes::one(signal.input), policy);
                     }
                     LegRole::Switch(_) => {}
                 }
             }
             SignalKind::Ringing { .. } | SignalKind::Answered { .. } => match role {
-                LegRole::Caller => self.progress(0, signal, context),
-                LegRole::Target(party) => self.progress(party, signal, context),
+                LegRole::Caller => self.progress(0, signal, policy),
+                LegRole::Target(party) => self.progress(party, signal, policy),
                 LegRole::Switch(_) => {}
             },
             _ => match role {
@@ -422,7 +407,7 @@ impl Session {
     }
 
     /// Ringing and answers.
-    fn progress(&mut self, index: usize, signal: &Signal, context: &Context<'_>) {
+    fn progress(&mut self, index: usize, signal: &Signal, policy: &Policy) {
         let state = &mut self.parties[index];
         if !state.is_live() {
             return;
@@ -451,9 +436,9 @@ impl Session {
         if next == StatusCode::Answered {
             state.answered = true;
             if called {
-                self.settle_waiting(signal, Settled::AnsweredElsewhere, context);
+                self.settle_waiting(signal, Settled::AnsweredElsewhere, policy);
             } else {
-                self.settle_waiting(signal, Settled::CallerAnswered, context);
+                self.settle_waiting(signal, Settled::CallerAnswered, policy);
             }
         }
         self.draft(index, signal.at, rule, Causes::one(signal.input));
@@ -510,14 +495,7 @@ impl Session {
     }
 
     /// The leg of a target ended.
-    fn target_ended(
-        &mut self,
-        index: usize,
-        cause: Cause,
-        at: Timestamp,
-        causes: Causes,
-        context: &Context<'_>,
-    ) {
+    fn target_ended(&mut self, index: usize, cause: Cause, at: Timestamp, causes: Causes, policy: &Policy) {
         let state = &self.parties[index];
         if !state.is_live() {
             return;
@@ -536,33 +514,33 @@ impl Session {
         let state = &self.parties[index];
         if state.answered || state.party.status.code == StatusCode::VoiceMail {
             let cause = after_answer(cause);
-            self.end_party(index, cause, at, causes, Rule::LegEnded, context);
+            self.end_party(index, cause, at, causes, Rule::LegEnded, policy);
             return;
         }
         let caller_left = !self.parties[0].is_live();
         let answered = self.answered_by_another(index);
         match cause {
             Cause::Withdrawn if answered => {
-                self.end_party(index, Cause::AnsweredElsewhere, at, causes, Rule::AnsweredElsewhere, context);
+                self.end_party(index, Cause::AnsweredElsewhere, at, causes, Rule::AnsweredElsewhere, policy);
             }
             Cause::Withdrawn if caller_left => {
-                self.end_party(index, Cause::Cancelled, at, causes, Rule::CallerGaveUp, context);
+                self.end_party(index, Cause::Cancelled, at, causes, Rule::CallerGaveUp, policy);
             }
             Cause::AnsweredElsewhere => {
-                self.end_party(index, cause, at, causes, Rule::AnsweredElsewhere, context);
+                self.end_party(index, cause, at, causes, Rule::AnsweredElsewhere, policy);
             }
-            Cause::Cancelled => self.end_party(index, cause, at, causes, Rule::CallerGaveUp, context),
+            Cause::Cancelled => self.end_party(index, cause, at, causes, Rule::CallerGaveUp, policy),
             Cause::Withdrawn => self.wait(index, cause, at, causes, Rule::OfferWithdrawn),
             Cause::Busy | Cause::Rejected | Cause::NoAnswer | Cause::Failed
                 if self.others_ring(index) || caller_left =>
             {
-                self.end_party(index, cause, at, causes, Rule::TargetRefused, context);
+                self.end_party(index, cause, at, causes, Rule::TargetRefused, policy);
             }
             Cause::Busy | Cause::Rejected | Cause::NoAnswer | Cause::Failed => {
                 self.wait(index, cause, at, causes, Rule::TargetRefused);
             }
-            Cause::HungUp => self.end_party(index, Cause::NoAnswer, at, causes, Rule::LegEnded, context),
-            _ => self.end_party(index, cause, at, causes, Rule::TargetRefused, context),
+            Cause::HungUp => self.end_party(index, Cause::NoAnswer, at, causes, Rule::LegEnded, policy),
+            _ => self.end_party(index, cause, at, causes, Rule::TargetRefused, policy),
         }
     }
 
@@ -580,13 +558,13 @@ impl Session {
     }
 
     /// The caller's leg ended.
-    fn caller_ended(&mut self, cause: Cause, at: Timestamp, causes: Causes, context: &Context<'_>) {
+    fn caller_ended(&mut self, cause: Cause, at: Timestamp, causes: Causes, policy: &Policy) {
         if !self.parties[0].is_live() {
             return;
         }
         let gave_up = matches!(cause, Cause::Cancelled | Cause::HungUp | Cause::Withdrawn | Cause::Lost);
         let settled = if gave_up { Settled::CallerLeft } else { Settled::CallFailed };
-        self.settle_waiting_at(at, &causes, settled, context);
+        self.settle_waiting_at(at, &causes, settled, policy);
         for index in 1..self.parties.len() {
             let state = &self.parties[index];
             if !state.is_live() || state.answered || state.party.status.code == StatusCode::VoiceMail {
@@ -604,7 +582,7 @@ impl Session {
                 }
                 self.parties[index].standing = Standing::Endpoint;
             }
-            self.end_party(index, cause, at, causes.clone(), rule, context);
+            self.end_party(index, cause, at, causes.clone(), rule, policy);
         }
         for index in 1..self.parties.len() {
             if self.parties[index].standing == Standing::Unknown && self.parties[index].is_live() {
@@ -612,7 +590,7 @@ impl Session {
             }
         }
         if self.parties[0].answered || gave_up {
-            self.end_party(0, after_answer(cause), at, causes, Rule::LegEnded, context);
+            self.end_party(0, after_answer(cause), at, causes, Rule::LegEnded, policy);
             return;
         }
         // The last target that failed says why the call did; else the refusal itself.
@@ -620,7 +598,7 @@ impl Session {
             .iter()
             .filter_map(|state| state.failed_with.map(|failed| (failed.at, failed.reason)));
         let last = last.max_by_key(|(at, _)| *at).map(|(_, reason)| reason);
-        let role = if self.dialled.extension.is_some() { Role::CallerInside } else { Role::CallerOutside };
+        let role = if self.dialled.internal { Role::CallerInside } else { Role::CallerOutside };
         let reason = last.or_else(|| reason::reason(cause, role));
         self.parties[0].leave(StatusCode::Disconnected, reason);
         self.draft(0, at, Rule::CallFailed, causes);
@@ -634,11 +612,11 @@ impl Session {
         at: Timestamp,
         causes: Causes,
         rule: Rule,
-        context: &Context<'_>,
+        policy: &Policy,
     ) {
         let in_group = self.others_ring(index);
         let elsewhere = self.answered_by_another(index);
-        self.parties[index].finish(cause, at, in_group, elsewhere, context);
+        self.parties[index].finish(cause, at, in_group, elsewhere, policy);
         self.draft(index, at, rule, causes);
     }
 
@@ -666,18 +644,12 @@ impl Session {
         }
     }
 
-    fn settle_waiting(&mut self, signal: &Signal, settled: Settled, context: &Context<'_>) {
-        self.settle_waiting_at(signal.at, &Causes::one(signal.input), settled, context);
+    fn settle_waiting(&mut self, signal: &Signal, settled: Settled, policy: &Policy) {
+        self.settle_waiting_at(signal.at, &Causes::one(signal.input), settled, policy);
     }
 
     /// Decides the ends that wait, by what came since.
-    fn settle_waiting_at(
-        &mut self,
-        at: Timestamp,
-        evidence: &Causes,
-        settled: Settled,
-        context: &Context<'_>,
-    ) {
+    fn settle_waiting_at(&mut self, at: Timestamp, evidence: &Causes, settled: Settled, policy: &Policy) {
         for index in 1..self.parties.len() {
             let Some(waiting) = self.parties[index].waiting.take() else { continue };
             let withdrawn = waiting.cause == Cause::Withdrawn;
@@ -698,7 +670,7 @@ impl Session {
                 waiting.at,
                 in_group,
                 settled == Settled::AnsweredElsewhere,
-                context,
+                policy,
             );
             let after = self.parties[index].party.clone();
             if let Some(draft) = self.queue.iter_mut().rev().find(|draft| draft.party == index) {
@@ -714,11 +686,11 @@ impl Session {
     }
 
     /// Decides what has waited long enough, and ends what has gone without a sign for too long.
-    pub(crate) fn handle_time(&mut self, now: Timestamp, context: &Context<'_>) {
-        self.decide(Some(now), context);
+    pub(crate) fn handle_time(&mut self, now: Timestamp, policy: &Policy) {
+        self.decide(Some(now), policy);
         if self.retry_by.is_some_and(|by| by <= now) {
             let at = self.retry_by.take().unwrap_or(now);
-            self.end_all(Cause::NoAnswer, at, Rule::NotTriedAgain, context);
+            self.end_all(Cause::NoAnswer, at, Rule::NotTriedAgain, policy);
         }
         if !self.is_over() && self.silent_until() <= now {
             let at = self.silent_until();
@@ -727,19 +699,19 @@ impl Session {
             } else {
                 (Cause::NoAnswer, Rule::RingTimer)
             };
-            self.end_all(cause, at, rule, context);
+            self.end_all(cause, at, rule, policy);
         }
         self.flush_ready();
     }
 
     /// Decides all that waits: nothing more will be heard.
-    pub(crate) fn decide_all(&mut self, context: &Context<'_>) {
-        self.decide(None, context);
+    pub(crate) fn decide_all(&mut self, policy: &Policy) {
+        self.decide(None, policy);
         self.flush_ready();
     }
 
     /// Decides what has waited until `now`, or all.
-    fn decide(&mut self, now: Option<Timestamp>, context: &Context<'_>) {
+    fn decide(&mut self, now: Option<Timestamp>, policy: &Policy) {
         let due = |until: Timestamp| now.is_none_or(|now| until <= now);
         for index in 1..self.parties.len() {
             let state = &mut self.parties[index];
@@ -749,15 +721,15 @@ impl Session {
         }
         if self.parties.iter().any(|state| state.waiting.as_ref().is_some_and(|waiting| due(waiting.until))) {
             let at = self.last_sign;
-            self.settle_waiting_at(at, &Causes::default(), Settled::InTime, context);
+            self.settle_waiting_at(at, &Causes::default(), Settled::InTime, policy);
         }
     }
 
     /// Ends every party that is left, targets first.
-    pub(crate) fn end_all(&mut self, cause: Cause, at: Timestamp, rule: Rule, context: &Context<'_>) {
+    pub(crate) fn end_all(&mut self, cause: Cause, at: Timestamp, rule: Rule, policy: &Policy) {
         // Nothing came since; the last sign of life is what the end is inferred from.
         let input = Causes::one(self.last_input);
-        self.settle_waiting_at(at, &input, Settled::CallFailed, context);
+        self.settle_waiting_at(at, &input, Settled::CallFailed, policy);
         for index in (1..self.parties.len()).chain([0]) {
             if self.parties[index].standing == Standing::Unknown {
                 if self.is_callee(index, cause) {
@@ -771,7 +743,7 @@ impl Session {
                     Cause::Lost if !self.parties[index].answered => Cause::NoAnswer,
                     other => other,
                 };
-                self.end_party(index, party_cause, at, input.clone(), rule, context);
+                self.end_party(index, party_cause, at, input.clone(), rule, policy);
             }
         }
     }
@@ -923,24 +895,36 @@ fn after_answer(cause: Cause) -> Cause {
     }
 }
 
-/// Whether a number is a code for the switch, which nobody has.
-fn is_code(number: &str) -> bool {
-    number.starts_with(['*', '#'])
+/// Who calls. What comes from a trunk is outside, whatever number it says.
+fn caller(leg: &LegCreated, account: &Account) -> Option<Resolved> {
+    let number = leg.caller.number.as_ref()?;
+    Some(if account.is_trunk(leg.src) {
+        account.outside(number)
+    } else {
+        account.resolve(number, leg.caller.host.as_deref())
+    })
+}
+
+/// Who is called. What goes to a trunk is outside: short numbers are emergency calls there.
+fn callee(leg: &LegCreated, account: &Account) -> Resolved {
+    if account.is_trunk(leg.dst) {
+        account.outside(&leg.callee)
+    } else {
+        account.resolve(&leg.callee, leg.callee_host.as_deref())
+    }
 }
 
 /// How the caller is shown.
-fn caller_endpoint(leg: &LegCreated, directory: &Directory) -> Endpoint {
-    let caller = &leg.caller;
-    let known = caller.number.as_ref().map(|number| directory.resolve(number));
-    let extension = known.as_ref().and_then(|known| known.extension);
-    let device = extension.map(|extension| directory.device(extension));
-    if caller.withheld {
-        return Endpoint {
-            phone_number: None,
-            name: Some(Arc::from("Anonymous")),
-            extension: None,
-            device: None,
-        };
+fn caller_endpoint(leg: &LegCreated, known: Option<Resolved>, account: &Account) -> Endpoint {
+    if leg.caller.withheld {
+        return Endpoint { name: Some(Arc::from("Anonymous")), ..Endpoint::default() };
     }
-    Endpoint { phone_number: known.map(|known| known.number), name: caller.name.clone(), extension, device }
+    let extension = known.as_ref().and_then(|known| known.extension);
+    let (number, name) = known.map_or((None, None), |known| (Some(known.number), known.name));
+    Endpoint {
+        phone_number: number,
+        name: name.or_else(|| leg.caller.name.clone()),
+        extension,
+        device: extension.map(|extension| account.device(extension)),
+    }
 }

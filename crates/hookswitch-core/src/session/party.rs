@@ -7,10 +7,10 @@ use hookswitch_model::{
     Signal, Status, StatusCode, Timestamp,
 };
 
-use super::Context;
 use super::join::number_key;
 use super::reason::{self, MISSED_REASONS, Role, Unanswered};
 use crate::directory::Resolved;
+use crate::engine::Policy;
 
 /// A party and what the API does not show of it.
 pub(super) struct PartyState {
@@ -147,11 +147,11 @@ impl PartyState {
         at: Timestamp,
         in_group: bool,
         elsewhere: bool,
-        context: &Context<'_>,
+        policy: &Policy,
     ) {
         let role = if self.party.direction == Direction::Inbound { Role::Callee } else { Role::CallerInside };
         let mut reason = reason::reason(cause, role);
-        if reason.is_none() && context.explicit_reasons {
+        if reason.is_none() && policy.explicit_reasons {
             reason = Some(Reason::CallFinished);
         }
         let in_mailbox =
@@ -166,7 +166,7 @@ impl PartyState {
             Some(reason) if MISSED_REASONS.contains(&reason) => Unanswered::Missed,
             _ => Unanswered::Other,
         };
-        self.party.missed_call = unanswered_extension && context.missed_calls.missed(how);
+        self.party.missed_call = unanswered_extension && policy.missed_calls.missed(how);
         if self.party.direction == Direction::Inbound && cause != Cause::Cancelled && !self.answered {
             self.failed_with = reason.map(|reason| Failure { at, reason });
         }

@@ -25,6 +25,7 @@ pub(super) fn caller(message: &Message<'_>) -> Caller {
         || is_anonymous(&from);
     let shown = [asserted, Some(from)];
     Caller {
+        host: domain(&from.uri()),
         number: shown.iter().flatten().find_map(|id| number(&id.uri())),
         name: shown.iter().flatten().find_map(NameAddr::display_name).map(|name| Arc::from(&*name)),
         withheld,
@@ -36,6 +37,12 @@ pub(super) fn number(uri: &Uri<'_>) -> Option<Arc<str>> {
     let user = uri.number().or_else(|| uri.user_decoded())?;
     let user = user.split(';').next().unwrap_or_default().trim();
     (!user.is_empty() && !user.eq_ignore_ascii_case("anonymous")).then(|| Arc::from(user))
+}
+
+/// The host of a URI, when it is a domain and no address.
+pub(super) fn domain(uri: &Uri<'_>) -> Option<Arc<str>> {
+    let host = std::str::from_utf8(uri.host_unbracketed()).ok().filter(|host| !host.is_empty())?;
+    host.parse::<IpAddr>().is_err().then(|| Arc::from(host.to_ascii_lowercase()))
 }
 
 fn is_anonymous(from: &NameAddr<'_>) -> bool {

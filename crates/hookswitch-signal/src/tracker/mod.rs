@@ -332,6 +332,7 @@ impl Tracker {
             of,
             caller: identity::caller(message),
             callee,
+            callee_host: identity::domain(uri),
             src: Some(seen.captured.src),
             dst: Some(seen.captured.dst),
             sent_by: identity::sent_by(message),

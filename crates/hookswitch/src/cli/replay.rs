@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::io::Write;
+use std::path::PathBuf;
 use std::sync::mpsc::{self, SyncSender};
 use std::thread;
 
-use anyhow::ensure;
+use anyhow::{Context as _, anyhow, ensure};
 use clap::ValueEnum;
-use hookswitch_core::directory::Directory;
+use hookswitch_core::directory::{Account, Directory};
 use hookswitch_core::engine::{Engine, Policy};
 use hookswitch_core::filter::{EventFilter, Own};
 use hookswitch_core::notification::Subscriber;
@@ -22,7 +23,7 @@ use super::{Captures, shows_progress, warn};
 use crate::source::captures::CaptureFiles;
 
 /// The account of a replay that names none.
-const ACCOUNT: &str = "310001016";
+const ACCOUNT: AccountId = AccountId::new(310_001_016);
 
 /// The filter of a replay that names none.
 const FILTER: &str = "/restapi/v1.0/account/~/telephony/sessions";
@@ -35,9 +36,14 @@ pub(super) struct Replay {
     /// Event filter; an event that passes any of them is printed, once
     #[arg(long = "filter", value_name = "EVENT_FILTER", default_value = FILTER)]
     filters: Vec<String>,
-    /// Account id: decimal digits
-    #[arg(long, value_name = "ID", default_value = ACCOUNT)]
-    account: AccountId,
+    /// Directory of accounts and extensions, a TOML file; without it short numbers and names are the
+    /// extensions of one account
+    #[arg(long, value_name = "FILE")]
+    directory: Option<PathBuf>,
+    /// Account id: decimal digits; what `~` in a filter stands for, and whose the calls are that the
+    /// directory knows nothing of [default: the first of the directory, else 310001016]
+    #[arg(long, value_name = "ID")]
+    account: Option<AccountId>,
     /// How the notifications are printed
     #[arg(long, value_enum, default_value_t = Format::Json, conflicts_with = "summary")]
     format: Format,
@@ -95,9 +101,9 @@ struct Output<'a> {
 impl Replay {
     /// Prints what the arguments ask for.
     pub(super) fn run(self, out: &mut impl Write) -> anyhow::Result<()> {
-        ensure!(self.account.as_u64() > 0, "account id 0 is none; give a positive number");
-        let owner = ExtensionId::new(self.account.as_u64());
-        let own = Own { account: self.account, extension: owner };
+        let (directory, account) = self.directory()?;
+        let owner = ExtensionId::new(account.as_u64());
+        let own = Own { account, extension: owner };
         let filters = self
             .filters
             .iter()
@@ -105,7 +111,7 @@ impl Replay {
             .collect::<Result<Vec<_>, _>>()?;
         let shown: Vec<String> = filters.iter().map(ToString::to_string).collect();
         let files = CaptureFiles::open(&self.captures.files, shows_progress())?;
-        let mut engine = Engine::new(Directory::new(self.account), Policy::default());
+        let mut engine = Engine::new(directory, Policy::default());
         let mut output = Output {
             filters,
             subscriber: Subscriber::of_replay(&shown, owner),
@@ -115,7 +121,7 @@ impl Replay {
             options: &self,
             line: Vec::with_capacity(2048),
         };
-        let reading = Reading { files, tracker: Tracker::new(self.account, 0), seen: 0, malformed: 0 };
+        let reading = Reading { files, tracker: Tracker::new(account, 0), seen: 0, malformed: 0 };
         let explain = self.explain;
         let read = thread::scope(|scope| {
             let (sender, steps) = mpsc::sync_channel(STEPS_AHEAD / STEPS_AT_ONCE);
@@ -141,6 +147,26 @@ impl Replay {
         read.files.done();
         warn(&read.files.warnings());
         Ok(())
+    }
+}
+
+impl Replay {
+    /// The directory, and the account that `~` stands for.
+    fn directory(&self) -> anyhow::Result<(Directory, AccountId)> {
+        ensure!(self.account != Some(AccountId::new(0)), "account id 0 is none; give a positive number");
+        let Some(path) = &self.directory else {
+            let account = self.account.unwrap_or(ACCOUNT);
+            return Ok((Directory::built_in(account), account));
+        };
+        let name = path.display();
+        let text = std::fs::read_to_string(path)
+            .with_context(|| format!("cannot read {name}; name a directory file, which is TOML in UTF-8"))?;
+        let directory = Directory::parse(&text).map_err(|error| anyhow!("{name}, {error}"))?;
+        let ids: Vec<AccountId> = directory.accounts().map(Account::id).collect();
+        let account = self.account.or(ids.first().copied()).unwrap_or(ACCOUNT);
+        let listed = || ids.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        ensure!(ids.contains(&account), "account {account} is not in {name}; it has {}", listed());
+        Ok((directory, account))
     }
 }
 

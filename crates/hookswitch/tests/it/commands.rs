@@ -259,3 +259,56 @@ fn decode_agrees_with_tshark() {
     assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
     assert!(text.contains("all: 58 of 58 messages agree"), "{text}");
 }
+
+/// The directory that docs/directory.md shows.
+fn documented_directory(name: &str) -> PathBuf {
+    let text = std::fs::read_to_string(root().join("docs/directory.md")).expect("docs/directory.md");
+    let block =
+        text.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next()).expect("a TOML block");
+    scratch(name, block.as_bytes())
+}
+
+#[test]
+fn a_directory_gives_names_and_extensions() {
+    let directory = documented_directory("directory.toml");
+    let directory = directory.to_str().expect("UTF-8");
+    insta::assert_snapshot!(printed(&[
+        "replay",
+        "captures/busy-call.pcap",
+        "--directory",
+        directory,
+        "--format",
+        "text"
+    ]));
+    let events = lines(&printed(&["replay", "captures/busy-call.pcap", "--directory", directory]));
+    for event in events {
+        let party = &event["body"]["parties"][0];
+        assert_eq!(party["from"]["name"], "Ann Lee");
+        assert_eq!(party["to"]["name"], "Bo Roy");
+        assert!(party["from"]["extensionId"].is_string() && party["to"]["extensionId"].is_string());
+    }
+}
+
+#[test]
+fn a_mistake_in_a_directory_is_named_with_its_line() {
+    let directory = documented_directory("right.toml");
+    let wrong = std::fs::read_to_string(&directory).expect("the directory").replace("+14155550101", "555");
+    let wrong = scratch("wrong.toml", wrong.as_bytes());
+    let replay = |file: &Path| {
+        let file = file.to_str().expect("UTF-8").to_owned();
+        ["replay", "captures/busy-call.pcap", "--directory"]
+            .map(str::to_owned)
+            .into_iter()
+            .chain([file])
+            .collect::<Vec<_>>()
+    };
+    let arguments = replay(&wrong);
+    let sentence = refused(&arguments.iter().map(String::as_str).collect::<Vec<_>>());
+    assert!(sentence.contains("wrong.toml, line 12: number \"555\""), "{sentence}");
+    let mut arguments = replay(&directory);
+    arguments.extend(["--account".to_owned(), "7".to_owned()]);
+    let sentence = refused(&arguments.iter().map(String::as_str).collect::<Vec<_>>());
+    assert!(sentence.contains("account 7") && sentence.contains("310001016"), "{sentence}");
+    let sentence = refused(&["replay", "captures/busy-call.pcap", "--directory", "none.toml"]);
+    assert!(sentence.contains("none.toml"), "{sentence}");
+}

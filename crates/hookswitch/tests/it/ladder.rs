@@ -30,6 +30,9 @@ use hookswitch_signal::tracker::Tracker;
 /// 2023-11-14T22:13:20Z, when every ladder begins.
 const START_MICROS: i64 = 1_700_000_000_000_000;
 
+/// Whose the calls are that no directory assigns.
+const ACCOUNT: AccountId = AccountId::new(310_001_016);
+
 /// One message on the wire.
 #[derive(Clone, Debug)]
 pub(crate) struct Packet {
@@ -52,6 +55,11 @@ pub(crate) fn ladder(text: &str) -> Ladder {
 }
 
 impl Ladder {
+    /// Reads a ladder in which From and To have this host.
+    pub(crate) fn with_domain(text: &str, domain: &str) -> Self {
+        Self::written_by(text, Writer { domain: Some(domain.to_owned()), ..Writer::default() })
+    }
+
     /// Reads a ladder as it goes in a laboratory, where all hosts share one address and differ in
     /// their ports.
     fn in_laboratory(text: &str) -> Self {
@@ -98,9 +106,13 @@ fn side_by_side(expected: &[&str], told: &[String]) -> String {
 
 /// Sends packets through the product, and checks what must hold for every list of events.
 pub(crate) fn run(packets: &[Packet]) -> Vec<Event> {
-    let account: AccountId = "310001016".parse().expect("an account id");
-    let mut tracker = Tracker::new(account, 0);
-    let mut engine = Engine::new(Directory::new(account), Policy::default());
+    run_with(Directory::built_in(ACCOUNT), packets)
+}
+
+/// The same with a directory.
+pub(crate) fn run_with(directory: Directory, packets: &[Packet]) -> Vec<Event> {
+    let mut tracker = Tracker::new(ACCOUNT, 0);
+    let mut engine = Engine::new(directory, Policy::default());
     let mut signals = Vec::new();
     let mut events = Vec::new();
     for (number, packet) in packets.iter().enumerate() {
@@ -244,6 +256,8 @@ enum Party {
 struct Writer {
     world: u8,
     laboratory: bool,
+    /// The host in From and To, where it is not `example.com`.
+    domain: Option<String>,
     calls: HashMap<String, Call>,
     branches: u32,
 }
@@ -447,7 +461,8 @@ impl Writer {
             let (number, display) = Self::owner(from);
             let number = options.named.get("from").copied().unwrap_or(number);
             let display = options.named.get("name").copied().unwrap_or(display).replace('_', " ");
-            let host = if number == "anonymous" { "anonymous.invalid" } else { "example.com" };
+            let domain = self.domain.as_deref().unwrap_or("example.com");
+            let host = if number == "anonymous" { "anonymous.invalid" } else { domain };
             let number = self.user(number);
             call.from = match display.as_str() {
                 "" => format!("<sip:{number}@{host}>"),
@@ -457,7 +472,7 @@ impl Writer {
             let user = uri.as_deref().and_then(|uri| uri.strip_prefix("sip:")?.split('@').next());
             let user = options.named.get("to").map(|user| self.user(user)).or(user.map(str::to_owned));
             call.to = match (user, &uri) {
-                (Some(user), _) => format!("<sip:{user}@example.com>"),
+                (Some(user), _) => format!("<sip:{user}@{domain}>"),
                 (None, Some(uri)) => format!("<{uri}>"),
                 (None, None) => "<sip:example.com>".to_owned(),
             };

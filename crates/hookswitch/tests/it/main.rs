@@ -10,3 +10,4 @@ mod proxies;
 mod recordings;
 mod strays;
 mod switches;
+mod tenants;

@@ -1,6 +1,6 @@
 //! Recorded calls through real PBXs, where the machine has them beside the checkout.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// The recordings of ordinary calls.
@@ -22,28 +22,78 @@ const ORDINARY: [(&str, [&str; 6]); 2] = [
     ),
 ];
 
+/// The folder beside the checkout; none on most machines.
+fn shared() -> Option<PathBuf> {
+    let shared = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared");
+    let there = shared.join("tools/score_recordings.py").exists();
+    if !there {
+        eprintln!("skipped: there are no recordings beside the checkout");
+    }
+    there.then_some(shared)
+}
+
+/// The directory that was written for a PBX.
+fn directory(product: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/directories").join(format!("{product}.toml"))
+}
+
 #[test]
 fn ordinary_calls_through_real_pbxs_are_told_exactly() {
-    let shared = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared");
-    let score = shared.join("tools/score_recordings.py");
-    if !score.exists() {
-        eprintln!("skipped: there are no recordings beside the checkout");
-        return;
-    }
+    let Some(shared) = shared() else { return };
     for (product, calls) in ORDINARY {
         for input in ["sip.pcap", "hep.jsonl"] {
-            let output = Command::new("python3")
-                .arg(&score)
-                .arg(shared.join("recordings").join(product))
-                .arg(env!("CARGO_BIN_EXE_hookswitch"))
-                .args(["--input", input])
-                .output()
-                .expect("python3 is installed");
-            let text = String::from_utf8_lossy(&output.stdout);
-            assert!(text.contains("\"exact\""), "{text}{}", String::from_utf8_lossy(&output.stderr));
-            for call in calls {
-                let wrong = text.lines().any(|line| line.trim() == format!("NO {call}"));
-                assert!(!wrong, "{product} {call} from {input}\n{text}");
+            for with_directory in [false, true] {
+                let mut command = Command::new("python3");
+                command
+                    .arg(shared.join("tools/score_recordings.py"))
+                    .arg(shared.join("recordings").join(product))
+                    .arg(env!("CARGO_BIN_EXE_hookswitch"))
+                    .args(["--input", input]);
+                if with_directory {
+                    command.arg("--directory").arg(directory(product));
+                }
+                let output = command.output().expect("python3 is installed");
+                let text = String::from_utf8_lossy(&output.stdout);
+                assert!(text.contains("\"exact\""), "{text}{}", String::from_utf8_lossy(&output.stderr));
+                for call in calls {
+                    let wrong = text.lines().any(|line| line.trim() == format!("NO {call}"));
+                    assert!(!wrong, "{product} {call} from {input}, directory: {with_directory}\n{text}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_directory_shows_who_is_inside_and_who_is_outside() {
+    let Some(shared) = shared() else { return };
+    for (product, call, outside, inside) in [
+        ("asterisk", "answered-inbound-from-trunk", ("+14155550123", "Olivia Outside"), ("102", "Bob Brown")),
+        ("freeswitch", "inbound-from-trunk", ("+442079460123", "Peter Public"), ("1002", "Jonas Klein")),
+    ] {
+        let output = Command::new(env!("CARGO_BIN_EXE_hookswitch"))
+            .arg("replay")
+            .arg(shared.join("recordings").join(product).join(call).join("sip.pcap"))
+            .arg("--directory")
+            .arg(directory(product))
+            .output()
+            .expect("the program starts");
+        let text = String::from_utf8(output.stdout).expect("UTF-8");
+        assert_eq!(text.lines().count(), 8, "{text}");
+        for line in text.lines() {
+            let event: serde_json::Value = serde_json::from_str(line).expect("JSON");
+            let party = &event["body"]["parties"][0];
+            assert_eq!(
+                (&party["from"]["phoneNumber"], &party["from"]["name"]),
+                (&outside.0.into(), &outside.1.into())
+            );
+            assert!(party["from"].get("extensionId").is_none(), "{line}");
+            if party["direction"] == "Inbound" {
+                assert_eq!(
+                    (&party["to"]["phoneNumber"], &party["to"]["name"]),
+                    (&inside.0.into(), &inside.1.into())
+                );
+                assert!(party["extensionId"].is_string(), "{line}");
             }
         }
     }

@@ -1,0 +1,271 @@
+//! One account and its extensions.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use foldhash::fast::RandomState;
+use hookswitch_model::{AccountId, DeviceId, ExtensionId};
+
+use super::number::{DialPlan, is_e164};
+use crate::hash::IdHash;
+
+/// The most digits a number can have and still be a short number, that is, an extension's. Longer
+/// ones are subscriber numbers, which have at least seven digits.
+const SHORT_NUMBER_DIGITS_MAX: usize = 6;
+
+/// What an extension is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// A person.
+    #[default]
+    User,
+    /// A menu (IVR).
+    Menu,
+    /// A queue.
+    Queue,
+    /// Several phones that ring together.
+    RingGroup,
+    /// A mailbox, or the number to listen to mailboxes.
+    Voicemail,
+    /// Places where calls are parked.
+    Park,
+    /// A conference room.
+    Conference,
+    /// A fax machine.
+    Fax,
+}
+
+/// Whom a number or user belongs to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Resolved {
+    /// The number as the API shows it: E.164 where the account can tell, else as it was sent.
+    pub number: Arc<str>,
+    /// The extension, when it is one of the account.
+    pub extension: Option<ExtensionId>,
+    /// The name that the directory gives the extension.
+    pub name: Option<Arc<str>>,
+    /// What the extension is.
+    pub kind: Kind,
+    /// The number is one of the account, whether anybody has it or not.
+    pub internal: bool,
+    /// It is a code for the switch, which nobody has.
+    pub is_code: bool,
+}
+
+/// An account: one customer of the phone system.
+#[derive(Clone, Debug)]
+pub struct Account {
+    id: AccountId,
+    name: Option<Arc<str>>,
+    plan: DialPlan,
+    /// Whether the file lists the extensions; else they come into being as they are seen.
+    listed: bool,
+    extensions: Vec<Extension>,
+    /// The place of an extension by its number, its SIP users (in lower case) and its E.164 numbers.
+    by_name: HashMap<Arc<str>, usize, RandomState>,
+    codes: Vec<Box<str>>,
+    pub(super) domains: Vec<String>,
+    /// Where its trunks are; port 0 stands for all ports.
+    pub(super) trunks: Vec<SocketAddr>,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Extension {
+    pub(super) id: ExtensionId,
+    pub(super) device: DeviceId,
+    pub(super) name: Option<Arc<str>>,
+    pub(super) kind: Kind,
+}
+
+impl Account {
+    /// An account without configuration: short numbers and alphanumeric users are extensions, which
+    /// come into being as they are seen; the rest is outside. Ids are derived from account and number,
+    /// so they are the same in every run.
+    pub fn built_in(id: AccountId) -> Self {
+        Self {
+            id,
+            name: None,
+            plan: DialPlan::default(),
+            listed: false,
+            extensions: Vec::new(),
+            by_name: HashMap::default(),
+            codes: Vec::new(),
+            domains: Vec::new(),
+            trunks: Vec::new(),
+        }
+    }
+
+    pub(super) fn listed(
+        id: AccountId,
+        name: Option<Arc<str>>,
+        plan: DialPlan,
+        codes: Vec<Box<str>>,
+    ) -> Self {
+        Self { name, plan, listed: true, codes, ..Self::built_in(id) }
+    }
+
+    /// Adds an extension; gives the first of its names that another extension has already.
+    pub(super) fn add(&mut self, extension: Extension, names: &[Arc<str>]) -> Option<Arc<str>> {
+        let place = self.extensions.len();
+        let taken = names.iter().find(|name| self.by_name.get(*name).is_some_and(|&other| other != place));
+        if let Some(taken) = taken {
+            return Some(taken.clone());
+        }
+        self.by_name.extend(names.iter().map(|name| (name.clone(), place)));
+        self.extensions.push(extension);
+        None
+    }
+
+    /// The id.
+    pub fn id(&self) -> AccountId {
+        self.id
+    }
+
+    /// The name, if the file gives one.
+    pub fn name(&self) -> Option<&str> {
+        self.name.as_deref()
+    }
+
+    /// How many extensions the file lists.
+    pub fn extension_count(&self) -> usize {
+        self.extensions.len()
+    }
+
+    /// The number in E.164, as dialled from this account; none for short numbers and names.
+    pub fn e164(&self, number: &str) -> Option<Arc<str>> {
+        self.plan.e164(number)
+    }
+
+    /// Whom a number or SIP user belongs to. `host` is the host of its URI; somebody of another domain
+    /// is outside, whatever the user part.
+    pub fn resolve(&self, user: &Arc<str>, host: Option<&str>) -> Resolved {
+        if self.is_elsewhere(host) {
+            return Resolved { internal: false, ..self.outside(user) };
+        }
+        if !self.listed {
+            let inside = is_extension(user);
+            return Resolved {
+                extension: inside.then(|| self.derived_extension(user)),
+                internal: inside,
+                ..self.outside(user)
+            };
+        }
+        let e164 = self.e164(user);
+        let place = self.place(user).or_else(|| self.place(e164.as_ref()?));
+        let Some(extension) = place.map(|place| &self.extensions[place]) else { return self.outside(user) };
+        Resolved {
+            number: e164.unwrap_or_else(|| user.clone()),
+            extension: Some(extension.id),
+            name: extension.name.clone(),
+            kind: extension.kind,
+            internal: true,
+            is_code: false,
+        }
+    }
+
+    /// Somebody who is no extension of the account.
+    pub(crate) fn outside(&self, user: &Arc<str>) -> Resolved {
+        Resolved {
+            number: self.e164(user).unwrap_or_else(|| user.clone()),
+            extension: None,
+            name: None,
+            kind: Kind::User,
+            internal: is_extension(user),
+            is_code: user.starts_with(['*', '#']) || self.codes.iter().any(|code| user.starts_with(&**code)),
+        }
+    }
+
+    /// Whether a trunk of the account is at this address.
+    pub(crate) fn is_trunk(&self, address: Option<SocketAddr>) -> bool {
+        let is_here =
+            |address| self.trunks.contains(&address) || self.trunks.contains(&super::any_port(address));
+        address.is_some_and(is_here)
+    }
+
+    /// The device of an extension: the first that the file lists, or one that is derived.
+    pub fn device(&self, extension: ExtensionId) -> DeviceId {
+        let listed = self.extensions.iter().find(|listed| listed.id == extension);
+        listed.map_or_else(|| self.derived_device(extension), |listed| listed.device)
+    }
+
+    pub(super) fn derived_device(&self, extension: ExtensionId) -> DeviceId {
+        DeviceId::new(self.decimal("device", &extension.as_u64().to_be_bytes()))
+    }
+
+    pub(super) fn derived_extension(&self, user: &str) -> ExtensionId {
+        ExtensionId::new(self.decimal("extension", user.to_lowercase().as_bytes()))
+    }
+
+    fn place(&self, name: &str) -> Option<usize> {
+        if let Some(&place) = self.by_name.get(name) {
+            return Some(place);
+        }
+        let has_capitals = name.bytes().any(|byte| byte.is_ascii_uppercase());
+        has_capitals.then(|| self.by_name.get(&*name.to_lowercase()).copied()).flatten()
+    }
+
+    fn is_elsewhere(&self, host: Option<&str>) -> bool {
+        host.is_some_and(|host| {
+            !self.domains.is_empty()
+                && super::is_domain(host)
+                && !self.domains.iter().any(|domain| domain.eq_ignore_ascii_case(host))
+        })
+    }
+
+    /// Twelve to thirteen digits that end with the suffix of the account.
+    fn decimal(&self, purpose: &str, bytes: &[u8]) -> u64 {
+        let hash = IdHash::new(purpose).number(self.id.as_u64()).part(bytes).u64();
+        (100_000_000 + hash % 9_900_000_000) * 1000 + self.id.suffix()
+    }
+}
+
+/// Whether a user part is a short number or a name, and no subscriber number or code.
+fn is_extension(user: &str) -> bool {
+    let dialled = |c: char| c.is_ascii_digit() || matches!(c, '*' | '#' | '+' | '-' | '.' | '(' | ')' | ' ');
+    if user.is_empty() || user.eq_ignore_ascii_case("anonymous") || user.eq_ignore_ascii_case("unknown") {
+        return false;
+    }
+    if user.chars().all(dialled) {
+        return user.starts_with(|c: char| c.is_ascii_digit())
+            && user.len() <= SHORT_NUMBER_DIGITS_MAX
+            && user.chars().all(|c| c.is_ascii_digit());
+    }
+    !is_e164(user)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn short_numbers_and_alphanumeric_users_are_extensions_and_the_rest_is_outside() {
+        for inside in ["101", "7", "123456", "alice", "bob.smith", "line-7", "Ann", "0"] {
+            assert!(is_extension(inside), "{inside}");
+        }
+        for outside in [
+            "+14155550123",
+            "14155550123",
+            "4155550",
+            "anonymous",
+            "Anonymous",
+            "",
+            "*72",
+            "#31#101",
+            "(415) 555",
+        ] {
+            assert!(!is_extension(outside), "{outside}");
+        }
+    }
+
+    #[test]
+    fn ids_are_stable_and_end_with_the_suffix_of_the_account() {
+        let account = Account::built_in(AccountId::new(310_001_016));
+        let resolve = |account: &Account| account.resolve(&Arc::from("101"), None).extension;
+        let ann = resolve(&account).expect("a short number");
+        assert_eq!(ann.as_u64() % 1000, 16);
+        assert_eq!(resolve(&account), Some(ann));
+        assert_ne!(resolve(&Account::built_in(AccountId::new(1))), Some(ann));
+    }
+}

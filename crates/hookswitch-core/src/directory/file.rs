@@ -1,0 +1,355 @@
+//! The directory file: what may stand in it, and what is said about mistakes.
+
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::ops::Range;
+use std::sync::Arc;
+
+use hookswitch_model::{AccountId, DeviceId, ExtensionId};
+use serde::Deserialize;
+use toml::Spanned;
+
+use super::account::{Account, Extension, Kind};
+use super::number::{DialPlan, is_e164};
+use super::{Directory, is_domain};
+
+/// What is wrong with a directory file, where, and the mend.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DirectoryError {
+    /// The line, from 1.
+    pub line: usize,
+    /// A sentence that names the thing and the mend.
+    pub message: String,
+}
+
+impl fmt::Display for DirectoryError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "line {}: {}", self.line, self.message)
+    }
+}
+
+impl std::error::Error for DirectoryError {}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    #[serde(default)]
+    account: Vec<AccountTable>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AccountTable {
+    id: Spanned<u64>,
+    name: Option<String>,
+    country: Option<Spanned<String>>,
+    outside_prefix: Option<Spanned<String>>,
+    #[serde(default)]
+    domains: Vec<Spanned<String>>,
+    #[serde(default)]
+    codes: Vec<Spanned<String>>,
+    #[serde(default)]
+    extension: Vec<ExtensionTable>,
+    #[serde(default)]
+    trunk: Vec<TrunkTable>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ExtensionTable {
+    number: Spanned<String>,
+    id: Option<Spanned<u64>>,
+    name: Option<String>,
+    #[serde(default)]
+    kind: Kind,
+    #[serde(default)]
+    numbers: Vec<Spanned<String>>,
+    #[serde(default)]
+    users: Vec<Spanned<String>>,
+    device: Option<Spanned<u64>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TrunkTable {
+    addresses: Vec<Spanned<String>>,
+}
+
+/// The text, to find the line of a place in it.
+struct Source<'a>(&'a str);
+
+impl Source<'_> {
+    fn error(&self, at: Range<usize>, message: impl Into<String>) -> DirectoryError {
+        let before = self.0.get(..at.start).unwrap_or(self.0);
+        DirectoryError { line: before.matches('\n').count() + 1, message: message.into() }
+    }
+}
+
+pub(super) fn parse(text: &str) -> Result<Directory, DirectoryError> {
+    let source = Source(text);
+    let file: File = toml::from_str(text).map_err(|error| {
+        let at = error.span().unwrap_or(0..0);
+        source.error(
+            at,
+            format!("{}; docs/directory.md shows every key", error.message().trim_end_matches('.')),
+        )
+    })?;
+    if file.account.is_empty() {
+        return Err(source.error(0..0, "there is no account; begin one with [[account]] and its id"));
+    }
+    let mut directory = Directory::empty();
+    for table in file.account {
+        account(&mut directory, table, &source)?;
+    }
+    Ok(directory)
+}
+
+fn account(
+    directory: &mut Directory,
+    table: AccountTable,
+    source: &Source<'_>,
+) -> Result<(), DirectoryError> {
+    let number = *table.id.get_ref();
+    let id = AccountId::new(number);
+    if number == 0 || directory.accounts.contains_key(&id) {
+        let message =
+            format!("account id {number} is 0 or used before; give each account a number of its own");
+        return Err(source.error(table.id.span(), message));
+    }
+    let country = table.country.as_ref();
+    let outside_prefix = table.outside_prefix.as_ref();
+    if let Some(prefix) = outside_prefix.filter(|prefix| !is_dialled(prefix.get_ref())) {
+        let message = format!(
+            "outside_prefix {:?} cannot be dialled; give the digits for an outside line",
+            prefix.get_ref()
+        );
+        return Err(source.error(prefix.span(), message));
+    }
+    let text = |value: Option<&Spanned<String>>| value.map(|value| value.get_ref().clone());
+    let plan = DialPlan::of(text(country).as_deref(), text(outside_prefix).as_deref()).ok_or_else(|| {
+        let at = country.map_or(0..0, Spanned::span);
+        source.error(
+            at,
+            format!(
+                "{:?} is no country; give its ISO 3166 code, such as \"US\"",
+                text(country).unwrap_or_default()
+            ),
+        )
+    })?;
+    let mut codes = Vec::new();
+    for code in &table.codes {
+        if !is_dialled(code.get_ref()) {
+            let message = format!("code {:?} cannot be dialled; use digits, * and #", code.get_ref());
+            return Err(source.error(code.span(), message));
+        }
+        codes.push(code.get_ref().as_str().into());
+    }
+    let mut account = Account::listed(id, table.name.map(Arc::from), plan, codes);
+    for domain in &table.domains {
+        let name = domain.get_ref().to_ascii_lowercase();
+        if name.is_empty() || !is_domain(&name) {
+            let message =
+                format!("domain {name:?} is no domain name; addresses belong to a [[account.trunk]]");
+            return Err(source.error(domain.span(), message));
+        }
+        if directory.by_domain.insert(name.clone(), id).is_some() {
+            let message = format!("domain {name:?} is named twice; a domain belongs to one account");
+            return Err(source.error(domain.span(), message));
+        }
+        account.domains.push(name);
+    }
+    for table in table.extension {
+        extension(directory, &mut account, table, source)?;
+    }
+    for address in table.trunk.iter().flat_map(|trunk| &trunk.addresses) {
+        let parsed = socket_address(address.get_ref()).ok_or_else(|| {
+            let message = format!(
+                "trunk address {:?} is no IP address; write it as \"192.0.2.1\" or \"192.0.2.1:5060\"",
+                address.get_ref()
+            );
+            source.error(address.span(), message)
+        })?;
+        if directory.trunks.insert(parsed, id).is_some_and(|other| other != id) {
+            let message = format!("trunk address {:?} belongs to another account already", address.get_ref());
+            return Err(source.error(address.span(), message));
+        }
+        account.trunks.push(parsed);
+    }
+    directory.add(account);
+    Ok(())
+}
+
+fn extension(
+    directory: &mut Directory,
+    account: &mut Account,
+    table: ExtensionTable,
+    source: &Source<'_>,
+) -> Result<(), DirectoryError> {
+    let number = table.number.get_ref();
+    if number.is_empty() || number.chars().any(char::is_whitespace) {
+        let message = format!("extension number {number:?} is none; give the digits that are dialled");
+        return Err(source.error(table.number.span(), message));
+    }
+    let mut names: Vec<Arc<str>> = vec![Arc::from(number.to_lowercase())];
+    for direct in &table.numbers {
+        let e164 =
+            account.e164(direct.get_ref()).filter(|_| !direct.get_ref().is_empty()).ok_or_else(|| {
+                let message = format!(
+                    "number {:?} cannot be understood; write it in E.164, such as \"+14155550123\"",
+                    direct.get_ref()
+                );
+                source.error(direct.span(), message)
+            })?;
+        debug_assert!(is_e164(&e164));
+        if directory.by_number.insert(e164.clone(), account.id()).is_some() {
+            let message = format!("number {e164} is given twice; a number belongs to one extension");
+            return Err(source.error(direct.span(), message));
+        }
+        names.push(e164);
+    }
+    names.extend(table.users.iter().map(|user| Arc::from(user.get_ref().to_lowercase())));
+    names.dedup();
+    let id = match &table.id {
+        Some(id) if *id.get_ref() == 0 => {
+            return Err(
+                source.error(id.span(), "extension id 0 is none; give a positive number, or leave it out")
+            );
+        }
+        Some(id) => ExtensionId::new(*id.get_ref()),
+        None => account.derived_extension(number),
+    };
+    let device = match &table.device {
+        Some(device) => DeviceId::new(*device.get_ref()),
+        None => account.derived_device(id),
+    };
+    let extension = Extension { id, device, name: table.name.map(Arc::from), kind: table.kind };
+    match account.add(extension, &names) {
+        None => Ok(()),
+        Some(taken) => {
+            let message =
+                format!("{taken} names two extensions of account {}; each name belongs to one", account.id());
+            Err(source.error(table.number.span(), message))
+        }
+    }
+}
+
+fn is_dialled(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b'*' | b'#'))
+}
+
+/// An address with a port, or one that stands for all ports: port 0.
+fn socket_address(text: &str) -> Option<SocketAddr> {
+    let address = text.parse().ok();
+    address.or_else(|| text.parse::<IpAddr>().ok().map(|ip| SocketAddr::new(ip, 0)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FILE: &str = r#"
+[[account]]
+id = 310001016
+name = "North"
+country = "US"
+outside_prefix = "9"
+domains = ["north.example"]
+codes = ["*8"]
+
+[[account.extension]]
+number = "101"
+id = 310002016
+name = "Ann Lee"
+numbers = ["+14155550101"]
+users = ["ann", "Phone-7"]
+device = 900001016
+
+[[account.extension]]
+number = "620"
+name = "Support"
+kind = "queue"
+
+[[account.trunk]]
+addresses = ["192.0.2.30", "192.0.2.31:5080"]
+
+[[account]]
+id = 420002027
+domains = ["south.example"]
+
+[[account.extension]]
+number = "101"
+name = "Zoe Quill"
+"#;
+
+    fn resolve(
+        directory: &Directory,
+        account: u64,
+        user: &str,
+        host: Option<&str>,
+    ) -> (Option<u64>, String, Option<String>) {
+        let account = &directory.accounts[&AccountId::new(account)];
+        let resolved = account.resolve(&Arc::from(user), host);
+        (
+            resolved.extension.map(ExtensionId::as_u64),
+            resolved.number.to_string(),
+            resolved.name.map(|name| name.to_string()),
+        )
+    }
+
+    #[test]
+    fn an_extension_is_found_by_each_of_its_names() {
+        let directory = Directory::parse(FILE).expect("a directory");
+        let ann = |number: &str| (Some(310_002_016), number.to_owned(), Some("Ann Lee".to_owned()));
+        assert_eq!(resolve(&directory, 310_001_016, "101", None), ann("101"));
+        assert_eq!(resolve(&directory, 310_001_016, "ann", Some("north.example")), ann("ann"));
+        assert_eq!(resolve(&directory, 310_001_016, "phone-7", Some("192.0.2.1")), ann("phone-7"));
+        for dialled in ["+14155550101", "4155550101", "14155550101", "914155550101"] {
+            assert_eq!(resolve(&directory, 310_001_016, dialled, None), ann("+14155550101"), "{dialled}");
+        }
+        assert_eq!(
+            resolve(&directory, 310_001_016, "914155550199", None),
+            (None, "+14155550199".to_owned(), None)
+        );
+        assert_eq!(resolve(&directory, 310_001_016, "199", None), (None, "199".to_owned(), None));
+        assert_eq!(resolve(&directory, 310_001_016, "101", Some("elsewhere.example")).0, None);
+        let account = &directory.accounts[&AccountId::new(310_001_016)];
+        assert_eq!(account.device(ExtensionId::new(310_002_016)).as_u64(), 900_001_016);
+        assert!(account.resolve(&Arc::from("*8102"), None).is_code);
+        assert_eq!(account.resolve(&Arc::from("620"), None).kind, Kind::Queue);
+    }
+
+    #[test]
+    fn accounts_may_have_the_same_extension_numbers() {
+        let directory = Directory::parse(FILE).expect("a directory");
+        let south = resolve(&directory, 420_002_027, "101", None);
+        assert_eq!(south.2.as_deref(), Some("Zoe Quill"));
+        assert_ne!(south.0, Some(310_002_016));
+        assert!(south.0.is_some_and(|id| id % 1000 == 27));
+    }
+
+    #[test]
+    fn a_mistake_is_reported_with_its_line_and_the_mend() {
+        for (from, to, line, named) in [
+            ("name = \"North\"", "nmae = \"North\"", 4, "nmae"),
+            ("id = 310001016", "id = \"310001016\"", 3, "invalid type"),
+            ("id = 310001016\nname", "name", 2, "missing field `id`"),
+            ("id = 420002027", "id = 310001016", 27, "310001016"),
+            ("country = \"US\"", "country = \"Utopia\"", 5, "ISO 3166"),
+            ("\"9\"", "\"nine\"", 6, "outside_prefix"),
+            ("south.example", "north.example", 28, "north.example"),
+            ("south.example", "192.0.2.1", 28, "no domain name"),
+            ("+14155550101", "555", 14, "E.164"),
+            ("number = \"620\"", "number = \"ann\"", 19, "ann"),
+            ("kind = \"queue\"", "kind = \"que\"", 21, "unknown variant `que`"),
+            ("192.0.2.31:5080", "trunk.example", 24, "trunk.example"),
+            ("[[account.trunk]]", "[[account.trunk", 23, ""),
+            ("id = 310002016", "id = 0", 12, "extension id 0"),
+            ("\"*8\"", "\"star 8\"", 8, "star 8"),
+        ] {
+            let error = Directory::parse(&FILE.replacen(from, to, 1)).expect_err(to);
+            assert!(error.message.contains(named), "{to}: {error}");
+            assert_eq!(error.line, line, "{to}: {error}");
+        }
+        assert!(Directory::parse("").expect_err("nothing").message.contains("[[account]]"));
+    }
+}

@@ -1,0 +1,107 @@
+//! Who a call belongs to: which account, and whom in it.
+
+mod account;
+mod file;
+mod number;
+
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use foldhash::fast::RandomState;
+use hookswitch_model::{AccountId, LegCreated};
+
+pub use account::{Account, Kind, Resolved};
+pub use file::DirectoryError;
+
+/// Maps what signalling shows (domains, addresses of trunks, SIP users, numbers) to accounts and their
+/// extensions.
+#[derive(Clone, Debug)]
+pub struct Directory {
+    accounts: HashMap<AccountId, Arc<Account>, RandomState>,
+    /// In the order of the file.
+    order: Vec<AccountId>,
+    by_domain: HashMap<String, AccountId, RandomState>,
+    /// Trunks, by address; port 0 stands for all ports.
+    trunks: HashMap<SocketAddr, AccountId, RandomState>,
+    /// E.164 numbers of the accounts.
+    by_number: HashMap<Arc<str>, AccountId, RandomState>,
+}
+
+impl Directory {
+    /// The built-in directory of one account, for use without any configuration.
+    pub fn built_in(account: AccountId) -> Self {
+        let mut directory = Self::empty();
+        directory.add(Account::built_in(account));
+        directory
+    }
+
+    /// Reads a directory file; `docs/directory.md` says what may stand in it.
+    ///
+    /// # Errors
+    /// Says in which line what is wrong, and the mend.
+    pub fn parse(text: &str) -> Result<Self, DirectoryError> {
+        file::parse(text)
+    }
+
+    fn empty() -> Self {
+        Self {
+            accounts: HashMap::default(),
+            order: Vec::new(),
+            by_domain: HashMap::default(),
+            trunks: HashMap::default(),
+            by_number: HashMap::default(),
+        }
+    }
+
+    fn add(&mut self, account: Account) {
+        self.order.push(account.id());
+        self.accounts.insert(account.id(), Arc::new(account));
+    }
+
+    /// The accounts, in the order of the file.
+    pub fn accounts(&self) -> impl Iterator<Item = &Account> {
+        self.order.iter().filter_map(|id| self.accounts.get(id).map(Arc::as_ref))
+    }
+
+    /// An account of the directory; one that is not in it gets a built-in account.
+    pub(crate) fn account(&mut self, id: AccountId) -> Arc<Account> {
+        self.accounts.entry(id).or_insert_with(|| Arc::new(Account::built_in(id))).clone()
+    }
+
+    /// Which account a new call belongs to, when the directory can tell: by the domains in it, by
+    /// the trunk it came from or goes to, or by a number that one account has.
+    pub(crate) fn owner(&self, leg: &LegCreated) -> Option<AccountId> {
+        let hosts = [&leg.callee_host, &leg.caller.host];
+        let mut domains = hosts.into_iter().flatten();
+        if let Some(&account) = domains.find_map(|host| self.by_domain.get(&**host)) {
+            return Some(account);
+        }
+        let mut addresses = [leg.src, leg.dst].into_iter().flatten();
+        if let Some(account) = addresses.find_map(|address| self.trunk(address)) {
+            return Some(account);
+        }
+        if self.by_number.is_empty() {
+            return None;
+        }
+        let numbers = [Some(&leg.callee), leg.caller.number.as_ref()];
+        numbers.into_iter().flatten().find_map(|number| {
+            self.accounts().find_map(|account| self.by_number.get(&account.e164(number)?).copied())
+        })
+    }
+
+    /// The account that has a trunk at this address.
+    fn trunk(&self, address: SocketAddr) -> Option<AccountId> {
+        self.trunks.get(&address).or_else(|| self.trunks.get(&any_port(address))).copied()
+    }
+}
+
+/// Whether a host of a SIP URI is the name of a domain, and no address.
+pub(crate) fn is_domain(host: &str) -> bool {
+    host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>().is_err()
+}
+
+/// The address that stands for all ports of a host.
+pub(crate) fn any_port(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip(), 0)
+}
