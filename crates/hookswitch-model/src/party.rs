@@ -212,6 +212,8 @@ named! {
 pub struct Endpoint {
     /// E.164 with `+` for outside numbers, the short number for extensions; absent when withheld.
     pub phone_number: Option<Arc<str>>,
+    /// The number as it was sent, when `phone_number` is written otherwise. Not shown; filters match it.
+    pub sent_number: Option<Arc<str>>,
     /// The display name, once known.
     pub name: Option<Arc<str>>,
     /// Set when this side is an extension of the account.

@@ -42,7 +42,9 @@ struct File {
 struct AccountTable {
     id: Spanned<u64>,
     name: Option<String>,
-    country: Option<Spanned<String>>,
+    country_code: Option<Spanned<String>>,
+    international_prefix: Option<Spanned<String>>,
+    national_prefix: Option<Spanned<String>>,
     outside_prefix: Option<Spanned<String>>,
     #[serde(default)]
     domains: Vec<Spanned<String>>,
@@ -116,26 +118,7 @@ fn account(
             format!("account id {number} is 0 or used before; give each account a number of its own");
         return Err(source.error(table.id.span(), message));
     }
-    let country = table.country.as_ref();
-    let outside_prefix = table.outside_prefix.as_ref();
-    if let Some(prefix) = outside_prefix.filter(|prefix| !is_dialled(prefix.get_ref())) {
-        let message = format!(
-            "outside_prefix {:?} cannot be dialled; give the digits for an outside line",
-            prefix.get_ref()
-        );
-        return Err(source.error(prefix.span(), message));
-    }
-    let text = |value: Option<&Spanned<String>>| value.map(|value| value.get_ref().clone());
-    let plan = DialPlan::of(text(country).as_deref(), text(outside_prefix).as_deref()).ok_or_else(|| {
-        let at = country.map_or(0..0, Spanned::span);
-        source.error(
-            at,
-            format!(
-                "{:?} is no country; give its ISO 3166 code, such as \"US\"",
-                text(country).unwrap_or_default()
-            ),
-        )
-    })?;
+    let plan = dial_plan(&table, source)?;
     let mut codes = Vec::new();
     for code in &table.codes {
         if !is_dialled(code.get_ref()) {
@@ -177,6 +160,31 @@ fn account(
     }
     directory.add(account);
     Ok(())
+}
+
+fn dial_plan(table: &AccountTable, source: &Source<'_>) -> Result<DialPlan, DirectoryError> {
+    let digits = |key: &str, value: &Option<Spanned<String>>| match value {
+        Some(value) if !value.get_ref().is_empty() && !is_dialled(value.get_ref()) => {
+            let message = format!("{key} {:?} cannot be dialled; give digits", value.get_ref());
+            Err(source.error(value.span(), message))
+        }
+        Some(value) => Ok(Some(Box::from(value.get_ref().as_str()))),
+        None => Ok(None),
+    };
+    let country_code = digits("country_code", &table.country_code)?;
+    // What is dialled in North America, and nearly everywhere else (ITU-T E.164 supplement 2).
+    let (international, national) = match country_code.as_deref() {
+        Some("1") => ("011", "1"),
+        _ => ("00", "0"),
+    };
+    Ok(DialPlan {
+        country_code,
+        international_prefix: digits("international_prefix", &table.international_prefix)?
+            .unwrap_or_else(|| international.into()),
+        national_prefix: digits("national_prefix", &table.national_prefix)?
+            .unwrap_or_else(|| national.into()),
+        outside_prefix: digits("outside_prefix", &table.outside_prefix)?.unwrap_or_default(),
+    })
 }
 
 fn extension(
@@ -251,7 +259,7 @@ mod tests {
 [[account]]
 id = 310001016
 name = "North"
-country = "US"
+country_code = "1"
 outside_prefix = "9"
 domains = ["north.example"]
 codes = ["*8"]
@@ -334,7 +342,7 @@ name = "Zoe Quill"
             ("id = 310001016", "id = \"310001016\"", 3, "invalid type"),
             ("id = 310001016\nname", "name", 2, "missing field `id`"),
             ("id = 420002027", "id = 310001016", 27, "310001016"),
-            ("country = \"US\"", "country = \"Utopia\"", 5, "ISO 3166"),
+            ("\"1\"", "\"one\"", 5, "country_code"),
             ("\"9\"", "\"nine\"", 6, "outside_prefix"),
             ("south.example", "north.example", 28, "north.example"),
             ("south.example", "192.0.2.1", 28, "no domain name"),

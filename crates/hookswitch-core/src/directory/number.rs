@@ -2,60 +2,89 @@
 
 use std::sync::Arc;
 
-use phonenumber::country;
+/// E.164 has at most 15 digits (ITU-T E.164 §6).
+const E164_DIGITS_MAX: usize = 15;
 
-/// E.164 has at most 15 digits (ITU-T E.164 §6); with what is dialled before them it is no more than
-/// this. Longer texts are not looked at.
-const DIALLED_MAX: usize = 24;
+/// The shortest number that is taken for a subscriber's, and not for one that is dialled inside.
+const SUBSCRIBER_DIGITS_MIN: usize = 7;
 
-/// The shortest number that can be a subscriber's.
-const SUBSCRIBER_MIN: usize = 7;
+/// What may stand before the digits of E.164 when a number is dialled: an outside line and the
+/// international prefix. Longer texts are not looked at.
+const DIALLED_MAX: usize = E164_DIGITS_MAX + 9;
+
+/// The digits of a national number of the North American Numbering Plan.
+const NORTH_AMERICAN_DIGITS: usize = 10;
+
+/// From this length on, digits that begin with the country's code are taken for a whole number, as
+/// trunks send it without the `+`.
+const WITH_COUNTRY_MIN: usize = 11;
 
 /// How numbers are dialled from an account.
 #[derive(Clone, Debug, Default)]
 pub(super) struct DialPlan {
-    /// The country whose rules hold; none means that only numbers with `+` are understood.
-    country: Option<country::Id>,
-    /// The digits that give an outside line.
-    outside_prefix: Option<Box<str>>,
+    /// The code of the country; none means that only numbers with `+` are understood.
+    pub(super) country_code: Option<Box<str>>,
+    /// What is dialled for another country, such as `00` or `011`.
+    pub(super) international_prefix: Box<str>,
+    /// What is dialled before a number of the country, such as `0` or `1`; empty when nothing is.
+    pub(super) national_prefix: Box<str>,
+    /// The digits that give an outside line; empty when none are needed.
+    pub(super) outside_prefix: Box<str>,
 }
 
 impl DialPlan {
-    /// The plan of a country by its ISO 3166 code; none if there is no such country.
-    pub(super) fn of(country: Option<&str>, outside_prefix: Option<&str>) -> Option<Self> {
-        let country = match country {
-            Some(code) => Some(code.to_ascii_uppercase().parse().ok()?),
-            None => None,
-        };
-        Some(Self { country, outside_prefix: outside_prefix.map(Box::from) })
-    }
-
     /// The number in E.164 with `+`; none when it is a short number, a name or no number.
     pub(super) fn e164(&self, dialled: &str) -> Option<Arc<str>> {
         if is_e164(dialled) {
             return Some(Arc::from(dialled));
         }
-        let country = self.country?;
-        // Only plain digits reach the library, and not many of them.
-        let digits = dialled.len() <= DIALLED_MAX && dialled.bytes().all(|byte| byte.is_ascii_digit());
-        if !digits || dialled.len() < SUBSCRIBER_MIN {
+        let country = self.country_code.as_deref()?;
+        if dialled.len() > DIALLED_MAX || !dialled.bytes().all(|byte| byte.is_ascii_digit()) {
             return None;
         }
-        let without = self.outside_prefix.as_deref().and_then(|prefix| dialled.strip_prefix(prefix));
-        [without, Some(dialled)].into_iter().flatten().find_map(|digits| valid(country, digits))
+        let outside = Some(&*self.outside_prefix).filter(|prefix| !prefix.is_empty());
+        let after_outside = outside.and_then(|prefix| dialled.strip_prefix(prefix));
+        [after_outside, Some(dialled)]
+            .into_iter()
+            .flatten()
+            .find_map(|digits| self.after_outside_line(country, digits))
     }
-}
 
-fn valid(country: country::Id, digits: &str) -> Option<Arc<str>> {
-    let number = phonenumber::parse(Some(country), digits).ok()?;
-    let is_valid = phonenumber::is_valid(&number);
-    is_valid.then(|| Arc::from(number.format().mode(phonenumber::Mode::E164).to_string()))
+    fn after_outside_line(&self, country: &str, digits: &str) -> Option<Arc<str>> {
+        let north_american = country == "1";
+        let written = |country: &str, rest: &str| {
+            let number = format!("+{country}{rest}");
+            (is_e164(&number) && !rest.starts_with('0')).then(|| Arc::from(number))
+        };
+        let is_national = |rest: &str| {
+            if north_american {
+                rest.len() == NORTH_AMERICAN_DIGITS && !rest.starts_with(['0', '1'])
+            } else {
+                rest.len() + country.len() >= SUBSCRIBER_DIGITS_MIN
+            }
+        };
+        if let Some(rest) = digits.strip_prefix(&*self.international_prefix)
+            && let Some(number) = written("", rest)
+        {
+            return Some(number);
+        }
+        if !self.national_prefix.is_empty()
+            && let Some(rest) = digits.strip_prefix(&*self.national_prefix).filter(|rest| is_national(rest))
+        {
+            return written(country, rest);
+        }
+        if digits.len() >= WITH_COUNTRY_MIN && digits.starts_with(country) {
+            return written("", digits);
+        }
+        if north_american && is_national(digits) { written(country, digits) } else { None }
+    }
 }
 
 /// Whether a text is a number in E.164 with its `+`.
 pub(super) fn is_e164(text: &str) -> bool {
     text.strip_prefix('+').is_some_and(|digits| {
-        (SUBSCRIBER_MIN..=15).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_digit())
+        (SUBSCRIBER_DIGITS_MIN..=E164_DIGITS_MAX).contains(&digits.len())
+            && digits.bytes().all(|byte| byte.is_ascii_digit())
     })
 }
 
@@ -65,26 +94,42 @@ mod tests {
 
     #[test]
     fn numbers_are_understood_as_they_are_dialled_in_the_country() {
-        let plan = |country, outside| DialPlan::of(Some(country), outside).expect("a country");
-        for (country, outside, dialled, e164) in [
-            ("US", None, "4155550123", Some("+14155550123")),
-            ("US", None, "14155550123", Some("+14155550123")),
-            ("us", Some("9"), "914155550123", Some("+14155550123")),
-            ("US", None, "011442079460000", Some("+442079460000")),
-            ("US", Some("9"), "9011442079460000", Some("+442079460000")),
-            ("DE", Some("0"), "003012345678", Some("+493012345678")),
-            ("DE", None, "03012345678", Some("+493012345678")),
-            ("DE", None, "0014155550123", Some("+14155550123")),
-            ("US", None, "+442079460000", Some("+442079460000")),
-            ("US", None, "101", None),
-            ("US", None, "555", None),
-            ("US", None, "alice", None),
-            ("US", None, "*72", None),
-            ("US", None, "99999999999999999999999999999999", None),
+        let north_america = ("1", "011", "1");
+        let germany = ("49", "00", "0");
+        for ((country, international, national), outside, dialled, e164) in [
+            (north_america, "", "4155550123", Some("+14155550123")),
+            (north_america, "", "14155550123", Some("+14155550123")),
+            (north_america, "9", "914155550123", Some("+14155550123")),
+            (north_america, "9", "94155550123", Some("+14155550123")),
+            (north_america, "9", "4155550123", Some("+14155550123")),
+            (north_america, "", "011442079460000", Some("+442079460000")),
+            (north_america, "9", "9011442079460000", Some("+442079460000")),
+            (north_america, "", "+442079460000", Some("+442079460000")),
+            (north_america, "", "5550123", None),
+            (north_america, "", "101", None),
+            (north_america, "", "911", None),
+            (north_america, "9", "9911", None),
+            (north_america, "", "alice", None),
+            (north_america, "", "*72", None),
+            (north_america, "", "99999999999999999999999999999999", None),
+            (north_america, "", "", None),
+            (germany, "0", "003012345678", Some("+493012345678")),
+            (germany, "", "03012345678", Some("+493012345678")),
+            (germany, "", "0014155550123", Some("+14155550123")),
+            (germany, "0", "00014155550123", Some("+14155550123")),
+            (germany, "", "493012345678", Some("+493012345678")),
+            (germany, "", "12345678", None),
+            (germany, "", "112", None),
         ] {
-            assert_eq!(plan(country, outside).e164(dialled).as_deref(), e164, "{country} {dialled}");
+            let plan = DialPlan {
+                country_code: Some(country.into()),
+                international_prefix: international.into(),
+                national_prefix: national.into(),
+                outside_prefix: outside.into(),
+            };
+            assert_eq!(plan.e164(dialled).as_deref(), e164, "+{country} {outside} {dialled}");
         }
-        assert!(DialPlan::of(Some("XX"), None).is_none());
         assert_eq!(DialPlan::default().e164("4155550123"), None);
+        assert_eq!(DialPlan::default().e164("+4155550123").as_deref(), Some("+4155550123"));
     }
 }

@@ -156,12 +156,7 @@ impl Session {
         };
         let extension = caller.as_ref().and_then(|caller| caller.extension);
         let from = caller_endpoint(leg, caller, &session.account);
-        let to = Endpoint {
-            phone_number: Some(session.dialled.number.clone()),
-            name: session.dialled.name.clone(),
-            extension: session.dialled.extension,
-            ..Endpoint::default()
-        };
+        let to = called_endpoint(leg, &session.dialled);
         let caller = PartyState::new(&session.facts, Direction::Outbound, extension, from, to, leg, signal);
         session.parties.push(caller);
         session.legs.push(Leg {
@@ -245,12 +240,7 @@ impl Session {
                 if person.extension.is_none() {
                     from.device = None;
                 }
-                let to = Endpoint {
-                    phone_number: Some(person.number.clone()),
-                    name: person.name.clone(),
-                    extension: person.extension,
-                    ..Endpoint::default()
-                };
+                let to = called_endpoint(leg, &person);
                 let mut state =
                     PartyState::new(&self.facts, Direction::Inbound, person.extension, from, to, leg, signal);
                 state.standing = standing;
@@ -914,6 +904,17 @@ fn callee(leg: &LegCreated, account: &Account) -> Resolved {
     }
 }
 
+/// How somebody who is called is shown.
+fn called_endpoint(leg: &LegCreated, person: &Resolved) -> Endpoint {
+    Endpoint {
+        phone_number: Some(person.number.clone()),
+        sent_number: Some(leg.callee.clone()).filter(|sent| *sent != person.number),
+        name: person.name.clone(),
+        extension: person.extension,
+        device: None,
+    }
+}
+
 /// How the caller is shown.
 fn caller_endpoint(leg: &LegCreated, known: Option<Resolved>, account: &Account) -> Endpoint {
     if leg.caller.withheld {
@@ -922,6 +923,7 @@ fn caller_endpoint(leg: &LegCreated, known: Option<Resolved>, account: &Account)
     let extension = known.as_ref().and_then(|known| known.extension);
     let (number, name) = known.map_or((None, None), |known| (Some(known.number), known.name));
     Endpoint {
+        sent_number: leg.caller.number.clone().filter(|sent| number.as_ref() != Some(sent)),
         phone_number: number,
         name: name.or_else(|| leg.caller.name.clone()),
         extension,

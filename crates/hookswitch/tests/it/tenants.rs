@@ -8,7 +8,7 @@ use crate::ladder::{Ladder, run_with, written};
 const DIRECTORY: &str = r#"
 [[account]]
 id = 310001016
-country = "US"
+country_code = "1"
 outside_prefix = "9"
 domains = ["north.example"]
 codes = ["72"]
@@ -24,7 +24,7 @@ addresses = ["10.0.200.30"]
 
 [[account]]
 id = 420002027
-country = "DE"
+country_code = "49"
 domains = ["south.example"]
 [[account.extension]]
 number = "102"
