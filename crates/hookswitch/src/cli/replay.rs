@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::PathBuf;
-use std::sync::mpsc::{self, SyncSender};
-use std::thread;
+use std::sync::mpsc::{self, Receiver, Sender, SyncSender};
+use std::thread::{self, ScopedJoinHandle};
 
 use anyhow::{Context as _, anyhow, ensure};
 use clap::ValueEnum;
@@ -13,6 +13,7 @@ use hookswitch_core::engine::{Engine, Policy};
 use hookswitch_core::filter::{EventFilter, Own};
 use hookswitch_core::notification::Subscriber;
 use hookswitch_model::{AccountId, Event, ExtensionId, InputRef, Signal, Timestamp};
+use hookswitch_signal::capture::Captured;
 use hookswitch_signal::sip::{Message, lossy};
 use hookswitch_signal::tracker::Tracker;
 use serde::Serialize;
@@ -20,6 +21,7 @@ use serde::Serialize;
 use super::explain::Messages;
 use super::table::Table;
 use super::{Captures, shows_progress, warn};
+use crate::source::batch::Batch;
 use crate::source::captures::CaptureFiles;
 
 /// The account of a replay that names none.
@@ -121,31 +123,39 @@ impl Replay {
             options: &self,
             line: Vec::with_capacity(2048),
         };
-        let reading = Reading { files, tracker: Tracker::new(account, 0), seen: 0, malformed: 0 };
+        let reading = Reading { tracker: Tracker::new(account, 0), seen: 0, malformed: 0 };
         let explain = self.explain;
-        let read = thread::scope(|scope| {
-            let (sender, steps) = mpsc::sync_channel(STEPS_AHEAD / STEPS_AT_ONCE);
-            let reading = scope.spawn(move || reading.run(explain, &sender));
-            for step in steps.into_iter().flatten() {
-                match step {
-                    Step::Signal(signal) => engine.handle_signal(&signal),
-                    Step::Time(at) => engine.handle_time(at),
-                    Step::Message { input, packet, start_line } => {
-                        if let Some(messages) = &mut output.messages {
-                            messages.add(input, packet, start_line);
+        let (files, read) = thread::scope(|scope| {
+            let (batch_sender, batches) = mpsc::sync_channel(BATCHES_AHEAD);
+            let (used_sender, used) = mpsc::channel();
+            let (step_sender, steps) = mpsc::sync_channel(STEPS_AHEAD / STEPS_AT_ONCE);
+            let (done_sender, done) = mpsc::channel();
+            let files = scope.spawn(move || read_files(files, &batch_sender, &used));
+            let reading =
+                scope.spawn(move || reading.run(explain, batches, &used_sender, &step_sender, &done));
+            for mut steps in steps {
+                for step in steps.drain(..) {
+                    match step {
+                        Step::Signal(signal) => engine.handle_signal(&signal),
+                        Step::Time(at) => engine.handle_time(at),
+                        Step::Message { input, packet, start_line } => {
+                            if let Some(messages) = &mut output.messages {
+                                messages.add(input, packet, start_line);
+                            }
+                            continue;
                         }
-                        continue;
                     }
+                    output.take(&mut engine, out)?;
                 }
-                output.take(&mut engine, out)?;
+                done_sender.send(steps).ok(); // nobody wants it at the end
             }
-            reading.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+            anyhow::Ok((joined(files)?, joined(reading)))
         })?;
         engine.finish();
         output.take(&mut engine, out)?;
-        output.finish(&engine, &read, out)?;
-        read.files.done();
-        warn(&read.files.warnings());
+        output.finish(&engine, &read, &files, out)?;
+        files.done();
+        warn(&files.warnings());
         Ok(())
     }
 }
@@ -170,6 +180,11 @@ impl Replay {
     }
 }
 
+/// What a thread gives at its end; its panic goes on here.
+fn joined<T>(thread: ScopedJoinHandle<'_, T>) -> T {
+    thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}
+
 /// How many steps are handed over at once, and how many may be ahead of the machine.
 const STEPS_AT_ONCE: usize = 256;
 const STEPS_AHEAD: usize = 16 * STEPS_AT_ONCE;
@@ -187,47 +202,91 @@ enum Step {
     },
 }
 
-/// The half of a replay that goes from bytes to signals; it runs beside the machine.
+/// How many batches of messages may wait to be read.
+const BATCHES_AHEAD: usize = 4;
+
+/// Takes the messages out of the files; batches that were used come back to be filled again.
+fn read_files(
+    mut files: CaptureFiles,
+    batches: &SyncSender<Batch>,
+    used: &Receiver<Batch>,
+) -> anyhow::Result<CaptureFiles> {
+    let mut batch = Batch::default();
+    while let Some((captured, input)) = files.next()? {
+        batch.push(&captured, input);
+        if batch.is_full() {
+            let next = used.try_recv().unwrap_or_default();
+            if batches.send(std::mem::replace(&mut batch, next)).is_err() {
+                return Ok(files); // a later stage has failed, and says why
+            }
+        }
+    }
+    // The same holds for the last one.
+    batches.send(batch).ok();
+    Ok(files)
+}
+
+/// The stage of a replay that goes from messages to signals.
 struct Reading {
-    files: CaptureFiles,
     tracker: Tracker,
     seen: u64,
     malformed: u64,
 }
 
 impl Reading {
-    /// Reads everything, and gives itself back with its counts.
-    fn run(mut self, explain: bool, sender: &SyncSender<Vec<Step>>) -> anyhow::Result<Self> {
+    /// Reads every message, and gives itself back with its counts.
+    fn run(
+        mut self,
+        explain: bool,
+        batches: Receiver<Batch>,
+        used: &Sender<Batch>,
+        sender: &SyncSender<Vec<Step>>,
+        done: &Receiver<Vec<Step>>,
+    ) -> Self {
         let mut signals = Vec::new();
         let mut steps = Vec::with_capacity(STEPS_AT_ONCE);
-        while let Some((captured, input)) = self.files.next()? {
-            self.seen += 1;
-            let Ok(message) = Message::parse(captured.payload) else {
-                self.malformed += 1;
-                continue;
-            };
-            self.tracker.handle(&message, &captured, input, &mut signals);
-            if explain {
-                let start_line = lossy(message.start_line()).into();
-                steps.push(Step::Message { input, packet: captured.packet, start_line });
-            }
-            if signals.is_empty() {
-                match steps.last_mut() {
-                    Some(Step::Time(at)) => *at = captured.time.max(*at),
-                    _ => steps.push(Step::Time(captured.time)),
+        for mut batch in batches {
+            for (captured, input) in batch.iter() {
+                self.read(&captured, input, explain, &mut signals, &mut steps);
+                if steps.len() >= STEPS_AT_ONCE {
+                    let next = done.try_recv().unwrap_or_else(|_| Vec::with_capacity(STEPS_AT_ONCE));
+                    if sender.send(std::mem::replace(&mut steps, next)).is_err() {
+                        return self; // the machine's stage has failed, and says why
+                    }
                 }
             }
-            steps.extend(signals.drain(..).map(Step::Signal));
-            if steps.len() >= STEPS_AT_ONCE {
-                let full = std::mem::replace(&mut steps, Vec::with_capacity(STEPS_AT_ONCE));
-                if sender.send(full).is_err() {
-                    return Ok(self); // the other half has failed, and says why
-                }
+            batch.clear();
+            used.send(batch).ok(); // nobody wants it at the end
+        }
+        sender.send(steps).ok();
+        self
+    }
+
+    fn read(
+        &mut self,
+        captured: &Captured<'_>,
+        input: InputRef,
+        explain: bool,
+        signals: &mut Vec<Signal>,
+        steps: &mut Vec<Step>,
+    ) {
+        self.seen += 1;
+        let Ok(message) = Message::parse(captured.payload) else {
+            self.malformed += 1;
+            return;
+        };
+        self.tracker.handle(&message, captured, input, signals);
+        if explain {
+            let start_line = lossy(message.start_line()).into();
+            steps.push(Step::Message { input, packet: captured.packet, start_line });
+        }
+        if signals.is_empty() {
+            match steps.last_mut() {
+                Some(Step::Time(at)) => *at = captured.time.max(*at),
+                _ => steps.push(Step::Time(captured.time)),
             }
         }
-        // The same holds for the last ones.
-        sender.send(steps).ok();
-        Ok(self)
+        steps.extend(signals.drain(..).map(Step::Signal));
     }
 }
 
@@ -256,9 +315,15 @@ impl Output<'_> {
         Ok(())
     }
 
-    fn finish(&mut self, engine: &Engine, read: &Reading, out: &mut impl Write) -> anyhow::Result<()> {
+    fn finish(
+        &mut self,
+        engine: &Engine,
+        read: &Reading,
+        files: &CaptureFiles,
+        out: &mut impl Write,
+    ) -> anyhow::Result<()> {
         if self.options.summary {
-            self.summary.packets = read.files.packets();
+            self.summary.packets = files.packets();
             self.summary.sip_messages = read.seen;
             self.summary.malformed = read.malformed;
             self.summary.retransmissions = read.tracker.counters().retransmissions;

@@ -1,3 +1,4 @@
 //! Where messages come from.
 
+pub(crate) mod batch;
 pub(crate) mod captures;

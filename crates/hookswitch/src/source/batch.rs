@@ -1,0 +1,77 @@
+//! Messages on their way from the thread that reads files to the one that reads SIP.
+
+use std::net::SocketAddr;
+use std::ops::Range;
+
+use hookswitch_model::{InputRef, Timestamp};
+use hookswitch_signal::capture::{Captured, Transport};
+
+/// How many bytes of messages a batch holds, about: few enough to stay in a core's own cache.
+const BATCH_BYTES: usize = 96 * 1024;
+
+/// Some messages with their bytes.
+pub(crate) struct Batch {
+    bytes: Vec<u8>,
+    items: Vec<Item>,
+}
+
+/// A message, as [`Captured`], with places instead of bytes.
+struct Item {
+    input: InputRef,
+    time: Timestamp,
+    transport: Transport,
+    src: SocketAddr,
+    dst: SocketAddr,
+    packet: u64,
+    correlation: Option<Range<usize>>,
+    payload: Range<usize>,
+}
+
+impl Default for Batch {
+    fn default() -> Self {
+        Self { bytes: Vec::with_capacity(2 * BATCH_BYTES), items: Vec::with_capacity(BATCH_BYTES / 256) }
+    }
+}
+
+impl Batch {
+    /// Adds a message.
+    pub(crate) fn push(&mut self, captured: &Captured<'_>, input: InputRef) {
+        let correlation = captured.correlation.map(|id| self.append(id));
+        let payload = self.append(captured.payload);
+        let &Captured { time, transport, src, dst, packet, .. } = captured;
+        self.items.push(Item { input, time, transport, src, dst, packet, correlation, payload });
+    }
+
+    /// Whether it is time to hand the batch over.
+    pub(crate) fn is_full(&self) -> bool {
+        self.bytes.len() >= BATCH_BYTES
+    }
+
+    /// The messages, in the order in which they were added.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (Captured<'_>, InputRef)> {
+        self.items.iter().map(|item| {
+            let captured = Captured {
+                time: item.time,
+                transport: item.transport,
+                src: item.src,
+                dst: item.dst,
+                packet: item.packet,
+                correlation: item.correlation.clone().map(|range| &self.bytes[range]),
+                payload: &self.bytes[item.payload.clone()],
+            };
+            (captured, item.input)
+        })
+    }
+
+    /// Empties the batch and keeps its memory.
+    pub(crate) fn clear(&mut self) {
+        self.bytes.clear();
+        self.items.clear();
+    }
+
+    fn append(&mut self, bytes: &[u8]) -> Range<usize> {
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(bytes);
+        start..self.bytes.len()
+    }
+}
