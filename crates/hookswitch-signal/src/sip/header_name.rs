@@ -97,8 +97,55 @@ impl HeaderName {
     pub fn recognise(name: &[u8]) -> Option<Self> {
         match name {
             [letter] => Self::from_compact(letter.to_ascii_lowercase()),
-            _ => Self::from_full(name),
+            // Nearly everybody spells them as the registry does.
+            _ => Self::from_spelled(name).or_else(|| Self::from_full(name)),
         }
+    }
+
+    const fn from_spelled(name: &[u8]) -> Option<Self> {
+        Some(match name {
+            b"Via" => Self::Via,
+            b"From" => Self::From,
+            b"To" => Self::To,
+            b"Call-ID" => Self::CallId,
+            b"CSeq" => Self::CSeq,
+            b"Max-Forwards" => Self::MaxForwards,
+            b"Contact" => Self::Contact,
+            b"Content-Length" => Self::ContentLength,
+            b"Content-Type" => Self::ContentType,
+            b"Content-Encoding" => Self::ContentEncoding,
+            b"Date" => Self::Date,
+            b"Expires" => Self::Expires,
+            b"Supported" => Self::Supported,
+            b"Subject" => Self::Subject,
+            b"User-Agent" => Self::UserAgent,
+            b"Server" => Self::Server,
+            b"Reason" => Self::Reason,
+            b"Replaces" => Self::Replaces,
+            b"Join" => Self::Join,
+            b"Target-Dialog" => Self::TargetDialog,
+            b"Refer-To" => Self::ReferTo,
+            b"Referred-By" => Self::ReferredBy,
+            b"P-Asserted-Identity" => Self::PAssertedIdentity,
+            b"P-Preferred-Identity" => Self::PPreferredIdentity,
+            b"Remote-Party-ID" => Self::RemotePartyId,
+            b"Privacy" => Self::Privacy,
+            b"Identity" => Self::Identity,
+            b"Diversion" => Self::Diversion,
+            b"History-Info" => Self::HistoryInfo,
+            b"Session-ID" => Self::SessionId,
+            b"User-to-User" => Self::UserToUser,
+            b"Event" => Self::Event,
+            b"Allow-Events" => Self::AllowEvents,
+            b"Subscription-State" => Self::SubscriptionState,
+            b"Session-Expires" => Self::SessionExpires,
+            b"Accept-Contact" => Self::AcceptContact,
+            b"Reject-Contact" => Self::RejectContact,
+            b"Request-Disposition" => Self::RequestDisposition,
+            b"Alert-Info" => Self::AlertInfo,
+            b"Call-Info" => Self::CallInfo,
+            _ => return None,
+        })
     }
 
     /// Gives the name in full, as the registry spells it.
@@ -175,11 +222,7 @@ impl HeaderName {
             (20, b'p') => &[Self::PPreferredIdentity],
             _ => return None,
         };
-        // Nearly everybody spells them as the registry does.
-        let spelled = |candidate: &Self| candidate.as_str().as_bytes() == name;
-        let alike = |candidate: &Self| candidate.as_str().as_bytes().eq_ignore_ascii_case(name);
-        let found = candidates.iter().copied();
-        found.clone().find(spelled).or_else(|| found.clone().find(alike))
+        candidates.iter().copied().find(|candidate| name.eq_ignore_ascii_case(candidate.as_str().as_bytes()))
     }
 }
 
