@@ -161,7 +161,7 @@ impl Json<'_> {
         if let Some(park_data) = &status.park_data {
             self.raw(r#","parkData":"#).text(park_data);
         }
-        if let Some(peer) = status.peer {
+        if let Some(peer) = &status.peer {
             self.raw(r#","peerId":{"sessionId":""#).number(peer.session.as_u64());
             self.raw(r#"","telephonySessionId":"s-"#).raw(peer.party.session.digits().as_str());
             self.raw(r#"","partyId":""#).party(peer.party).raw(r#""}"#);

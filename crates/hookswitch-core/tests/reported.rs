@@ -101,7 +101,7 @@ fn created(direction: Direction, of: Option<LegId>, callee: &str) -> SignalKind 
         agent: None,
         far_end: FarEnd::Endpoint,
         aliases: Vec::new(),
-        sip: Some(SipData { call_id: Arc::from("c1"), from_tag: Arc::from("ann"), to_tag: None }),
+        sip: Some(Arc::new(SipData { call_id: Arc::from("c1"), from_tag: Arc::from("ann"), to_tag: None })),
         ring_out_role: None,
     }))
 }

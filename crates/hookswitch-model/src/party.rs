@@ -232,7 +232,7 @@ pub struct Status {
     /// The park slot, when `Parked`; empty when the slot is not known.
     pub park_data: Option<Arc<str>>,
     /// Where the media went, when `Gone`.
-    pub peer: Option<Peer>,
+    pub peer: Option<Box<Peer>>,
     /// Whether a mobile device could pick the call up: an extension that is called, in
     /// `Proceeding` and in its first `Answered` (contract events §2.3).
     pub mobile_pickup: bool,
@@ -279,9 +279,9 @@ pub struct Party {
     /// Whether it calls or is called.
     pub direction: Direction,
     /// Who is called on this leg.
-    pub to: Endpoint,
+    pub to: Arc<Endpoint>,
     /// Who calls on this leg.
-    pub from: Endpoint,
+    pub from: Arc<Endpoint>,
     /// What it is doing.
     pub status: Status,
     /// The park slot while parked.
@@ -301,7 +301,7 @@ pub struct Party {
     /// Recordings that were started on the party, in that order.
     pub recordings: Vec<Recording>,
     /// Its SIP dialog, when a SIP source showed it.
-    pub sip: Option<SipData>,
+    pub sip: Option<Arc<SipData>>,
 }
 
 #[cfg(test)]

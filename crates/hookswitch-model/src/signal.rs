@@ -109,7 +109,7 @@ pub struct LegCreated {
     /// Other names of the call this leg belongs to.
     pub aliases: Vec<Alias>,
     /// The SIP dialog.
-    pub sip: Option<SipData>,
+    pub sip: Option<Arc<SipData>>,
     /// The part in a RingOut call.
     pub ring_out_role: Option<RingOutRole>,
 }

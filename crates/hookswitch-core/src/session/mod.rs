@@ -64,7 +64,7 @@ pub(crate) struct Session {
     /// In the order in which they were offered the call; the caller is the first.
     parties: Vec<PartyState>,
     pub(crate) legs: Vec<Leg>,
-    queue: VecDeque<Draft>,
+    queue: VecDeque<Box<Draft>>,
     /// The time of the last change.
     changed: Timestamp,
     sequence: u32,
@@ -237,8 +237,8 @@ impl Session {
             None => {
                 let party = self.parties.len();
                 let mut from = self.parties[0].party.from.clone();
-                if person.extension.is_none() {
-                    from.device = None;
+                if person.extension.is_none() && from.device.is_some() {
+                    Arc::make_mut(&mut from).device = None;
                 }
                 let to = called_endpoint(leg, &person);
                 let mut state =
@@ -826,7 +826,7 @@ impl Session {
         let at = at.max(self.changed);
         self.changed = at;
         let after = self.parties[party].party.clone();
-        self.queue.push_back(Draft { party, at, after, rule, causes });
+        self.queue.push_back(Box::new(Draft { party, at, after, rule, causes }));
     }
 
     /// The far end of a target's leg was a server, so the next target may be the same person.
@@ -905,28 +905,28 @@ fn callee(leg: &LegCreated, account: &Account) -> Resolved {
 }
 
 /// How somebody who is called is shown.
-fn called_endpoint(leg: &LegCreated, person: &Resolved) -> Endpoint {
-    Endpoint {
+fn called_endpoint(leg: &LegCreated, person: &Resolved) -> Arc<Endpoint> {
+    Arc::new(Endpoint {
         phone_number: Some(person.number.clone()),
         sent_number: Some(leg.callee.clone()).filter(|sent| *sent != person.number),
         name: person.name.clone(),
         extension: person.extension,
         device: None,
-    }
+    })
 }
 
 /// How the caller is shown.
-fn caller_endpoint(leg: &LegCreated, known: Option<Resolved>, account: &Account) -> Endpoint {
+fn caller_endpoint(leg: &LegCreated, known: Option<Resolved>, account: &Account) -> Arc<Endpoint> {
     if leg.caller.withheld {
-        return Endpoint { name: Some(Arc::from("Anonymous")), ..Endpoint::default() };
+        return Arc::new(Endpoint { name: Some(Arc::from("Anonymous")), ..Endpoint::default() });
     }
     let extension = known.as_ref().and_then(|known| known.extension);
     let (number, name) = known.map_or((None, None), |known| (Some(known.number), known.name));
-    Endpoint {
+    Arc::new(Endpoint {
         sent_number: leg.caller.number.clone().filter(|sent| number.as_ref() != Some(sent)),
         phone_number: number,
         name: name.or_else(|| leg.caller.name.clone()),
         extension,
         device: extension.map(|extension| account.device(extension)),
-    }
+    })
 }

@@ -64,8 +64,8 @@ impl PartyState {
         facts: &SessionFacts,
         direction: Direction,
         extension: Option<ExtensionId>,
-        from: Endpoint,
-        to: Endpoint,
+        from: Arc<Endpoint>,
+        to: Arc<Endpoint>,
         leg: &LegCreated,
         signal: &Signal,
     ) -> Self {
@@ -184,7 +184,9 @@ impl PartyState {
 
     pub(super) fn set_to_tag(&mut self, to_tag: Option<&Arc<str>>) {
         if let (Some(sip), Some(to_tag)) = (&mut self.party.sip, to_tag) {
-            sip.to_tag.get_or_insert_with(|| to_tag.clone());
+            if sip.to_tag.is_none() {
+                Arc::make_mut(sip).to_tag = Some(to_tag.clone());
+            }
         }
     }
 }

@@ -339,11 +339,11 @@ impl Tracker {
             agent: message.user_agent().map(|agent| Arc::from(&*lossy(agent))),
             far_end,
             aliases: Vec::new(),
-            sip: Some(SipData {
+            sip: Some(Arc::new(SipData {
                 call_id: Arc::from(&*lossy(message.call_id())),
                 from_tag: Arc::from(&*lossy(message.from_tag().unwrap_or_default())),
                 to_tag: None,
-            }),
+            })),
             ring_out_role: None,
         }
     }
@@ -380,6 +380,7 @@ impl Tracker {
         if let (Some(tag), 101..=299) = (to_tag, status) {
             let known = call.dialogs.iter().any(|dialog| *dialog.tag == *tag);
             if !known && call.dialogs.len() < DIALOGS_MAX {
+                call.dialogs.reserve_exact(1); // nearly every call has one
                 call.dialogs.push(Dialog {
                     tag: tag.into(),
                     target,
