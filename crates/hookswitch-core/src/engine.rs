@@ -64,7 +64,7 @@ pub struct Counters {
 }
 
 /// The open sessions.
-pub(crate) type Sessions = HashMap<SessionKey, OpenSession, RandomState>;
+pub(crate) type Sessions = HashMap<SessionKey, Box<OpenSession>, RandomState>;
 
 /// An open session and what must be cleared away with it.
 pub(crate) struct OpenSession {
@@ -175,10 +175,11 @@ impl Engine {
             (Direction::Inbound, of) => {
                 let found = of.and_then(|of| Some((of, *self.legs.get(&of)?)));
                 let found = found.and_then(|(of, key)| Some((of, key, self.sessions.get_mut(&key)?)));
-                let Some((of, key, OpenSession { session, .. })) = found else {
+                let Some((of, key, open)) = found else {
                     self.counters.without_leg += 1;
                     return None;
                 };
+                let session = &mut open.session;
                 let role = session.leg(of).map(|index| session.legs[index].role)?;
                 let added = session.offer(leg, role, signal, &self.policy);
                 added.then_some(key)
@@ -190,7 +191,8 @@ impl Engine {
         };
         self.counters.applied += 1;
         self.legs.insert(signal.leg, key);
-        if let Some(OpenSession { session, kept, .. }) = self.sessions.get_mut(&key) {
+        if let Some(open) = self.sessions.get_mut(&key) {
+            let OpenSession { session, kept, .. } = &mut **open;
             let account = session.facts.account;
             self.joiner.add_aliases(account, &leg.aliases, key, kept);
             if let (Direction::Inbound, Some(dst)) = (leg.direction, leg.dst) {
@@ -220,7 +222,8 @@ impl Engine {
         let key = self.next_key;
         self.next_key += 1;
         let session = Session::open(facts, self.directory.account(account), leg, signal);
-        self.sessions.insert(key, OpenSession { session, kept: Kept::default(), armed: None });
+        let open = OpenSession { session, kept: Kept::default(), armed: None };
+        self.sessions.insert(key, Box::new(open));
         self.counters.sessions += 1;
         Some(key)
     }
@@ -230,7 +233,7 @@ impl Engine {
         let oldest =
             self.sessions.iter().filter(|(_, open)| !open.session.has_answered()).map(|(&key, _)| key).min();
         let Some(key) = oldest else { return false };
-        if let Some(OpenSession { session, .. }) = self.sessions.get_mut(&key) {
+        if let Some(OpenSession { session, .. }) = self.sessions.get_mut(&key).map(Box::as_mut) {
             let cause = Cause::Named(hookswitch_model::Reason::CallDropped);
             session.end_all(cause, at, Rule::TableFull, &self.policy);
             session.decide_all(&self.policy);
@@ -255,7 +258,8 @@ impl Engine {
 
     /// Takes the events of a session, and closes or arms it.
     fn settle(&mut self, key: SessionKey) {
-        let Some(OpenSession { session, armed, .. }) = self.sessions.get_mut(&key) else { return };
+        let Some(open) = self.sessions.get_mut(&key) else { return };
+        let OpenSession { session, armed, .. } = &mut **open;
         let before = self.events.len();
         session.take_events(&mut self.events);
         self.counters.events += (self.events.len() - before) as u64;

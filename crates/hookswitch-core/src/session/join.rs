@@ -6,14 +6,16 @@
 //! A name is looked up in an index, so that joining does not slow down with the number of calls.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::net::IpAddr;
 use std::time::Duration;
 
 use foldhash::fast::RandomState;
 use hookswitch_model::{AccountId, Alias, LegCreated, Rule, Timestamp};
+use smallvec::SmallVec;
 
 use super::{Sender, Session};
-use crate::engine::{OpenSession, Sessions};
+use crate::engine::Sessions;
 use crate::hash::IdHash;
 
 /// How long after the caller's INVITE a leg may be joined when only the called number agrees.
@@ -32,9 +34,17 @@ pub(crate) type SessionKey = u64;
 /// The index of open sessions by what their legs can be joined on.
 #[derive(Default)]
 pub(crate) struct Joiner {
-    by_alias: HashMap<(AccountId, Alias), SessionKey, RandomState>,
-    by_number: HashMap<(AccountId, IpAddr, u64), Vec<SessionKey>, RandomState>,
+    by_alias: HashMap<AliasKey, SessionKey, RandomState>,
+    /// The sessions of one place, the oldest first.
+    by_place: HashMap<PlaceKey, SmallVec<[SessionKey; 2]>, RandomState>,
 }
+
+/// An account and an alias, as a hash that is wide enough to be unique.
+type AliasKey = u128;
+
+/// An account, a host that a call reached and a number of the call, as a hash; sessions that share it
+/// by chance are told apart by [`likeness`].
+type PlaceKey = u64;
 
 impl Joiner {
     /// Finds the session that a new call belongs to, and the rule that says so.
@@ -47,7 +57,7 @@ impl Joiner {
         heuristic: bool,
     ) -> Option<(SessionKey, Rule)> {
         for alias in &leg.aliases {
-            if let Some(&key) = self.by_alias.get(&(account, alias.clone()))
+            if let Some(&key) = self.by_alias.get(&alias_key(account, alias))
                 && sessions.contains_key(&key)
             {
                 return Some((key, Rule::JoinedById));
@@ -56,9 +66,9 @@ impl Joiner {
         let src = leg.src.filter(|_| heuristic)?;
         let mut best: Option<(u32, SessionKey)> = None;
         for number in [leg.caller.number.as_deref(), Some(&*leg.callee)].into_iter().flatten() {
-            let Some(keys) = self.by_number.get(&(account, src.ip(), number_key(number))) else { continue };
+            let Some(keys) = self.by_place.get(&place_key(account, src.ip(), number)) else { continue };
             for &key in keys.iter().rev().take(CANDIDATES_MAX) {
-                let Some(OpenSession { session, .. }) = sessions.get(&key) else { continue };
+                let Some(session) = sessions.get(&key).map(|open| &open.session) else { continue };
                 let Some(score) = likeness(session, leg, at) else { continue };
                 // Of two that are alike the earlier one: a switch serves calls in their order.
                 if best.is_none_or(|(most, earlier)| score > most || (score == most && key < earlier)) {
@@ -78,9 +88,9 @@ impl Joiner {
         kept: &mut Kept,
     ) {
         for alias in aliases {
-            let name = (account, alias.clone());
-            if !self.by_alias.contains_key(&name) {
-                self.by_alias.insert(name.clone(), key);
+            let name = alias_key(account, alias);
+            if let Entry::Vacant(vacant) = self.by_alias.entry(name) {
+                vacant.insert(key);
                 kept.aliases.push(name);
             }
         }
@@ -97,10 +107,13 @@ impl Joiner {
     ) {
         let caller = session.caller().phone_number.as_deref();
         for number in [caller, Some(&*session.dialled.number)].into_iter().flatten() {
-            let name = (account, host, number_key(number));
-            if !kept.numbers.contains(&name) {
-                self.by_number.entry(name).or_default().push(key);
-                kept.numbers.push(name);
+            let name = place_key(account, host, number);
+            if !kept.places.contains(&name) {
+                let keys = self.by_place.entry(name).or_default();
+                if let Err(at) = keys.binary_search(&key) {
+                    keys.insert(at, key);
+                }
+                kept.places.push(name);
             }
         }
     }
@@ -110,11 +123,13 @@ impl Joiner {
         for name in kept.aliases {
             self.by_alias.remove(&name);
         }
-        for name in kept.numbers {
-            if let Some(keys) = self.by_number.get_mut(&name) {
-                keys.retain(|&other| other != key);
+        for name in kept.places {
+            if let Some(keys) = self.by_place.get_mut(&name) {
+                if let Ok(at) = keys.binary_search(&key) {
+                    keys.remove(at);
+                }
                 if keys.is_empty() {
-                    self.by_number.remove(&name);
+                    self.by_place.remove(&name);
                 }
             }
         }
@@ -124,8 +139,25 @@ impl Joiner {
 /// What the index holds of one session.
 #[derive(Default)]
 pub(crate) struct Kept {
-    aliases: Vec<(AccountId, Alias)>,
-    numbers: Vec<(AccountId, IpAddr, u64)>,
+    aliases: SmallVec<[AliasKey; 1]>,
+    places: SmallVec<[PlaceKey; 2]>,
+}
+
+fn alias_key(account: AccountId, alias: &Alias) -> AliasKey {
+    let (kind, id) = match alias {
+        Alias::CallId(id) => ("Call-ID", id),
+        Alias::SessionId(id) => ("Session-ID", id),
+        Alias::Correlation(id) => ("correlation", id),
+    };
+    IdHash::new(kind).number(account.as_u64()).part(id).u128()
+}
+
+fn place_key(account: AccountId, host: IpAddr, number: &str) -> PlaceKey {
+    let hash = IdHash::new("place").number(account.as_u64()).number(number_key(number));
+    match host {
+        IpAddr::V4(host) => hash.part(&host.octets()).u64(),
+        IpAddr::V6(host) => hash.part(&host.octets()).u64(),
+    }
 }
 
 /// How well a new call fits a session; `None` if it cannot belong to it.

@@ -183,10 +183,10 @@ impl PartyState {
     }
 
     pub(super) fn set_to_tag(&mut self, to_tag: Option<&Arc<str>>) {
-        if let (Some(sip), Some(to_tag)) = (&mut self.party.sip, to_tag) {
-            if sip.to_tag.is_none() {
-                Arc::make_mut(sip).to_tag = Some(to_tag.clone());
-            }
+        if let (Some(sip), Some(to_tag)) = (&mut self.party.sip, to_tag)
+            && sip.to_tag.is_none()
+        {
+            Arc::make_mut(sip).to_tag = Some(to_tag.clone());
         }
     }
 }
