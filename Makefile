@@ -3,7 +3,7 @@
 TOOLS := $(CURDIR)/target/tools
 export PATH := $(TOOLS)/bin:$(PATH)
 
-.PHONY: demo test setup lint advisories captures
+.PHONY: demo test setup lint advisories bench captures
 
 demo:
 	cargo build --release --locked
@@ -27,6 +27,13 @@ lint: setup
 # Known vulnerabilities and abandoned crates. Needs the network, and may fail without a change here.
 advisories: setup
 	cargo deny --locked check advisories
+
+# What a replay takes, stage by stage and beside other programs; docs/benchmarks.md has the figures.
+bench:
+	ci/setup $(TOOLS) sngrep
+	cargo build --release --locked
+	cargo bench --locked --package hookswitch --bench stages
+	scripts/time-replay --runs 5
 
 # Records the calls in captures/ again; their times, tags and Call-IDs change.
 captures:

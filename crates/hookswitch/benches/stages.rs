@@ -183,7 +183,7 @@ fn memory() {
     let mut signals = Vec::new();
     let before = resident_bytes();
     for call in 0..OPEN_CALLS {
-        let time = Timestamp::from_micros(1_700_000_000_000_000 + call as i64 * 50);
+        let time = Timestamp::from_micros(1_700_000_000_000_000) + Duration::from_micros(call as u64 * 50);
         for (number, text) in answered(call).iter().enumerate() {
             let message = Message::parse(text.as_bytes()).expect("a message");
             let (phone, peer) =
