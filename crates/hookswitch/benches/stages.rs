@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use hookswitch_core::directory::Directory;
 use hookswitch_core::engine::{Engine, Policy};
+use hookswitch_core::filter::{EventFilter, FilterIndex, Own};
 use hookswitch_core::notification::Subscriber;
 use hookswitch_model::{AccountId, Event, ExtensionId, InputRef, Signal, Timestamp};
 use hookswitch_signal::capture::{Captured, Reader};
@@ -98,6 +99,7 @@ fn main() {
                 .sum::<usize>()
         }),
     );
+    filters(&events);
     drop((parsed, signals, events));
     memory();
 }
@@ -173,6 +175,44 @@ fn run(signals: &[Signal], mut with: impl FnMut(Event)) {
     engine.finish();
     while let Some(event) = engine.poll_event() {
         with(event);
+    }
+}
+
+/// What it takes to find the subscriptions that hear of an event, among few and among many that do not.
+fn filters(events: &[Event]) {
+    let own = Own { account: ACCOUNT, extension: ExtensionId::new(1) };
+    let filter = |text: &str| EventFilter::parse(text, own).expect("a filter");
+    let mut first = None;
+    for subscriptions in [1_u64, 1_000, 1_000_000] {
+        let mut index = FilterIndex::new();
+        index.insert(0, &[filter("/restapi/v1.0/account/~/telephony/sessions?statusCode=Hold")]);
+        for id in 1..subscriptions {
+            // Each user hears of their own calls, and of a number of theirs.
+            let extension = 2_000_000_000_000_000 + id;
+            index.insert(
+                id,
+                &[
+                    filter(&format!("/restapi/v1.0/account/~/extension/{extension}/telephony/sessions")),
+                    filter(&format!("/restapi/v1.0/account/~/telephony/sessions?phoneNumber=%2B1999{id:07}")),
+                ],
+            );
+        }
+        let mut found = Vec::new();
+        let taken = time(|| {
+            events
+                .iter()
+                .map(|event| {
+                    index.matches(event, &mut found);
+                    found.len()
+                })
+                .sum::<usize>()
+        });
+        let nanos = taken.as_nanos() as f64 / events.len() as f64;
+        let first = *first.get_or_insert(nanos);
+        println!(
+            "filters: {subscriptions:9} subscriptions {nanos:6.0} ns a event     {:8.2} times the first",
+            nanos / first
+        );
     }
 }
 

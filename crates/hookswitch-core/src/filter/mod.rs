@@ -1,17 +1,49 @@
 //! Event filters: which party events a subscription hears of (contract subscriptions §1).
 
+mod error;
+mod index;
+mod query;
+
 use std::fmt;
 
-use hookswitch_model::{AccountId, Event, ExtensionId};
-use thiserror::Error;
+use hookswitch_model::{AccountId, Direction, Event, ExtensionId, StatusCode};
+
+pub use error::FilterError;
+pub use index::{FilterIndex, Match};
+
+/// The shortest threshold and interval of a renewal reminder, in seconds: how often the server looks.
+pub const REMINDER_SECS_MIN: u64 = 10;
 
 /// One event filter, read once and matched many times.
-///
-/// Understands the account and the extension level, without query parameters.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct EventFilter {
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum EventFilter {
+    /// The telephony sessions of an account or an extension.
+    TelephonySessions(TelephonyFilter),
+    /// Reminders that the subscription is about to expire.
+    Reminder {
+        /// How long before the end the reminders begin, in seconds.
+        threshold_secs: u64,
+        /// The time between two of them, in seconds.
+        interval_secs: u64,
+    },
+    /// Events of another kind (presence, messages and so on), which never come.
+    Other(String),
+}
+
+/// A filter of telephony sessions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TelephonyFilter {
     account: AccountId,
     extension: Option<ExtensionId>,
+    direction: Option<Direction>,
+    status: Option<StatusCode>,
+    /// Without its `+`.
+    phone_number: Option<Box<str>>,
+    missed_call: bool,
+    with_recordings: bool,
+    sip_data: bool,
+    /// As it was written.
+    query: Box<str>,
 }
 
 /// Whom `~` stands for in a filter.
@@ -23,48 +55,63 @@ pub struct Own {
     pub extension: ExtensionId,
 }
 
-/// Why a text is not an event filter that can be used.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-pub enum FilterError {
-    /// The path is none of the two forms.
-    #[error(
-        "event filter {0:?} is not understood; write /restapi/v1.0/account/~/telephony/sessions or \
-         /restapi/v1.0/account/~/extension/ID/telephony/sessions"
-    )]
-    Path(String),
-    /// An id is neither `~` nor decimal digits.
-    #[error("event filter {filter:?} names {id:?} where an id belongs; write ~ or decimal digits")]
-    Id {
-        /// The whole filter.
-        filter: String,
-        /// What stands in the place of the id.
-        id: String,
-    },
-    /// The account is another one.
-    #[error("event filter {filter:?} names another account than {account}; write ~ or that account's id")]
-    OtherAccount {
-        /// The whole filter.
-        filter: String,
-        /// The subscriber's account.
-        account: AccountId,
-    },
-    /// Query parameters are not supported.
-    #[error("event filter {0:?} has query parameters, which are not supported; remove the part from '?' on")]
-    Query(String),
+/// The part of a filter that an event did not pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Clause {
+    /// The filter is for events of another kind.
+    Kind,
+    /// The event is of another account.
+    Account,
+    /// The party is another extension, or outside.
+    Extension,
+    /// `direction`
+    Direction,
+    /// `statusCode`
+    StatusCode,
+    /// `phoneNumber`
+    PhoneNumber,
+    /// `missedCall`
+    MissedCall,
+    /// `withRecordings`
+    WithRecordings,
+}
+
+impl fmt::Display for Clause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Kind => "the filter is not for telephony sessions",
+            Self::Account => "the event belongs to another account",
+            Self::Extension => "the party is not this extension",
+            Self::Direction => "the party has the other direction",
+            Self::StatusCode => "the party has another status",
+            Self::PhoneNumber => "neither side has this number",
+            Self::MissedCall => "the call is not missed",
+            Self::WithRecordings => "the party has no recordings",
+        })
+    }
 }
 
 impl EventFilter {
     /// Reads a filter; `~` stands for the subscriber's own ids.
+    ///
+    /// Lenient where nothing is lost by it: an absolute URL, a missing leading part, a slash at the end
+    /// and any case of parameters are let pass.
+    ///
+    /// # Errors
+    /// Names the filter, what is wrong with it and the mend.
     pub fn parse(text: &str, own: Own) -> Result<Self, FilterError> {
-        let path = text.strip_suffix('/').unwrap_or(text);
-        if path.contains('?') {
-            return Err(FilterError::Query(text.to_owned()));
-        }
+        let (path, query) = text.split_once('?').unwrap_or((text, ""));
         let bad = || FilterError::Path(text.to_owned());
-        let rest = path.strip_prefix("/restapi/v1.0/account/").ok_or_else(bad)?;
-        let rest = rest.strip_suffix("/telephony/sessions").ok_or_else(bad)?;
-        let (account, extension) = match rest.split_once('/') {
-            None => (rest, None),
+        let path = local_path(path).ok_or_else(bad)?;
+        if path == "subscription/~" {
+            return query::reminder(text, query);
+        }
+        if is_other_kind(path) {
+            return Ok(Self::Other(text.to_owned()));
+        }
+        let rest = path.strip_prefix("account/").and_then(|path| path.strip_suffix("/telephony/sessions"));
+        let (account, extension) = match rest.ok_or_else(bad)?.split_once('/') {
+            None => (rest.unwrap_or_default(), None),
             Some((account, rest)) => (account, Some(rest.strip_prefix("extension/").ok_or_else(bad)?)),
         };
         if extension.is_some_and(|extension| extension.contains('/')) {
@@ -82,69 +129,149 @@ impl EventFilter {
             return Err(FilterError::OtherAccount { filter: text.to_owned(), account: own.account });
         }
         let extension = extension.map(|extension| id(extension, own.extension.as_u64())).transpose()?;
-        Ok(Self { account, extension: extension.map(ExtensionId::new) })
+        let mut filter = TelephonyFilter {
+            account,
+            extension: extension.map(ExtensionId::new),
+            direction: None,
+            status: None,
+            phone_number: None,
+            missed_call: false,
+            with_recordings: false,
+            sip_data: false,
+            query: query.into(),
+        };
+        query::read(text, query, &mut filter)?;
+        Ok(Self::TelephonySessions(filter))
     }
 
     /// Whether a subscription with this filter hears of an event (contract events §1.2).
     pub fn matches(&self, event: &Event) -> bool {
-        self.account == event.session.account
-            && self.extension.is_none_or(|extension| event.party.extension == Some(extension))
+        self.failed(event).is_none()
+    }
+
+    /// The first part of the filter that an event does not pass; none when it passes.
+    pub fn failed(&self, event: &Event) -> Option<Clause> {
+        match self {
+            Self::TelephonySessions(filter) => filter.failed(event),
+            Self::Reminder { .. } | Self::Other(_) => Some(Clause::Kind),
+        }
+    }
+
+    /// Whether the parties of its events carry their `sipData`.
+    pub fn wants_sip_data(&self) -> bool {
+        matches!(self, Self::TelephonySessions(filter) if filter.sip_data)
+    }
+}
+
+impl TelephonyFilter {
+    fn failed(&self, event: &Event) -> Option<Clause> {
+        let party = &event.party;
+        if self.account != event.session.account {
+            Some(Clause::Account)
+        } else if self.extension.is_some_and(|extension| party.extension != Some(extension)) {
+            Some(Clause::Extension)
+        } else if self.direction.is_some_and(|direction| party.direction != direction) {
+            Some(Clause::Direction)
+        } else if self.status.is_some_and(|status| party.status.code != status) {
+            Some(Clause::StatusCode)
+        } else if self.phone_number.as_ref().is_some_and(|number| !has_number(event, number)) {
+            Some(Clause::PhoneNumber)
+        } else if self.missed_call && !party.missed_call {
+            Some(Clause::MissedCall)
+        } else if self.with_recordings && party.recordings.is_empty() {
+            Some(Clause::WithRecordings)
+        } else {
+            None
+        }
     }
 }
 
 /// The filter with its ids in place of `~`, as a subscription shows it.
 impl fmt::Display for EventFilter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "/restapi/v1.0/account/{}", self.account)?;
-        if let Some(extension) = self.extension {
-            write!(f, "/extension/{extension}")?;
+        match self {
+            Self::TelephonySessions(filter) => {
+                write!(f, "/restapi/v1.0/account/{}", filter.account)?;
+                if let Some(extension) = filter.extension {
+                    write!(f, "/extension/{extension}")?;
+                }
+                f.write_str("/telephony/sessions")?;
+                if filter.query.is_empty() { Ok(()) } else { write!(f, "?{}", filter.query) }
+            }
+            Self::Reminder { threshold_secs, interval_secs } => {
+                write!(f, "/restapi/v1.0/subscription/~?threshold={threshold_secs}&interval={interval_secs}")
+            }
+            Self::Other(text) => f.write_str(text),
         }
-        f.write_str("/telephony/sessions")
     }
+}
+
+/// The numbers of both sides, as shown and as sent, without their `+`.
+fn numbers(event: &Event) -> impl Iterator<Item = &str> {
+    let sides = [&event.party.to, &event.party.from];
+    sides
+        .into_iter()
+        .flat_map(|side| [side.phone_number.as_deref(), side.sent_number.as_deref()])
+        .flatten()
+        .map(without_plus)
+}
+
+fn has_number(event: &Event, wanted: &str) -> bool {
+    numbers(event).any(|number| number == wanted)
+}
+
+fn without_plus(number: &str) -> &str {
+    number.strip_prefix('+').unwrap_or(number)
+}
+
+/// The path behind `/restapi/v1.0/`, without host and slashes around it.
+fn local_path(path: &str) -> Option<&str> {
+    let path = match path.split_once("://") {
+        Some(("https" | "http" | "wss" | "ws", rest)) => rest.split_once('/')?.1,
+        Some(_) => return None,
+        None => path.strip_prefix('/').unwrap_or(path),
+    };
+    let path = path.strip_prefix("restapi/v1.0/").unwrap_or(path);
+    Some(path.strip_suffix('/').unwrap_or(path))
+}
+
+/// Whether a path names events of the API that are no telephony sessions. Clients ask for them beside
+/// telephony sessions, and a subscription must not fail for it.
+fn is_other_kind(path: &str) -> bool {
+    const OF_EXTENSION: &[&str] = &[
+        "",
+        "/presence",
+        "/presence/line",
+        "/message-store",
+        "/message-store/instant",
+        "/voicemail",
+        "/favorite",
+        "/grant",
+        "/incoming-call-pickup",
+        "/missed-calls",
+        "/fax",
+        "/call-log",
+        "/call-log-sync",
+    ];
+    const OF_ACCOUNT: &[&str] =
+        &["", "/presence", "/extension", "/directory/entries", "/device", "/call-log", "/message-store"];
+    if ["glip/", "team-messaging/", "ai/", "webinar/", "rcvideo/"].iter().any(|kind| path.starts_with(kind)) {
+        return true;
+    }
+    let is_id = |id: &str| id == "~" || (!id.is_empty() && id.bytes().all(|byte| byte.is_ascii_digit()));
+    let id_end = |rest: &str| rest.find('/').unwrap_or(rest.len());
+    let Some(rest) = path.strip_prefix("account/") else { return false };
+    let (account, rest) = rest.split_at(id_end(rest));
+    if !is_id(account) {
+        return false;
+    }
+    if OF_ACCOUNT.contains(&rest) {
+        return true;
+    }
+    let Some(rest) = rest.strip_prefix("/extension/") else { return false };
+    let (extension, rest) = rest.split_at(id_end(rest));
+    is_id(extension) && OF_EXTENSION.contains(&rest)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const OWN: Own = Own { account: AccountId::new(310_001_016), extension: ExtensionId::new(310_002_016) };
-
-    #[test]
-    fn own_ids_stand_in_for_the_tilde() {
-        for (text, shown) in [
-            (
-                "/restapi/v1.0/account/~/telephony/sessions",
-                "/restapi/v1.0/account/310001016/telephony/sessions",
-            ),
-            (
-                "/restapi/v1.0/account/~/extension/~/telephony/sessions/",
-                "/restapi/v1.0/account/310001016/extension/310002016/telephony/sessions",
-            ),
-            (
-                "/restapi/v1.0/account/310001016/extension/7/telephony/sessions",
-                "/restapi/v1.0/account/310001016/extension/7/telephony/sessions",
-            ),
-        ] {
-            assert_eq!(EventFilter::parse(text, OWN).unwrap().to_string(), shown);
-        }
-    }
-
-    #[test]
-    fn a_bad_filter_is_named_in_its_error() {
-        for text in [
-            "",
-            "/restapi/v1.0/account/~/presence",
-            "/restapi/v1.0/account/x/telephony/sessions",
-            "/restapi/v1.0/account//telephony/sessions",
-            "/restapi/v1.0/account/~/extension//telephony/sessions",
-            "/restapi/v1.0/account/~/extension/1/2/telephony/sessions",
-            "/restapi/v1.0/account/~/queue/1/telephony/sessions",
-            "/restapi/v1.0/account/5/telephony/sessions",
-            "/restapi/v1.0/account/99999999999999999999/telephony/sessions",
-            "/restapi/v1.0/account/~/telephony/sessions?statusCode=Answered",
-        ] {
-            let error = EventFilter::parse(text, OWN).expect_err(text);
-            assert!(error.to_string().contains(&format!("{text:?}")), "{error}");
-        }
-    }
-}
+mod tests;

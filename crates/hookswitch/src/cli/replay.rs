@@ -294,9 +294,12 @@ impl Output<'_> {
     /// Takes the events that the machine has ready.
     fn take(&mut self, engine: &mut Engine, out: &mut impl Write) -> anyhow::Result<()> {
         while let Some(event) = engine.poll_event() {
-            if !self.filters.iter().any(|filter| filter.matches(&event)) {
+            let passed = self.filters.iter().filter(|filter| filter.matches(&event));
+            let Some(sip_data) = passed.map(EventFilter::wants_sip_data).reduce(|one, other| one | other)
+            else {
                 continue;
-            }
+            };
+            self.subscriber.sip_data = sip_data;
             if self.options.summary {
                 self.summary.count(&event);
             } else if self.options.format == Format::Text {

@@ -1,0 +1,325 @@
+//! Tests of the filters and of their index.
+
+use std::sync::Arc;
+
+use hookswitch_model::{
+    Causes, Endpoint, InputRef, Origin, Party, Recording, RecordingId, Rule, SessionFacts, SessionId, Status,
+    TelephonySessionId, Timestamp,
+};
+use proptest::prelude::*;
+
+use super::*;
+
+const OWN: Own = Own { account: AccountId::new(310_001_016), extension: ExtensionId::new(310_002_016) };
+const SESSIONS: &str = "/restapi/v1.0/account/~/telephony/sessions";
+
+fn parse(text: &str) -> Result<EventFilter, FilterError> {
+    EventFilter::parse(text, OWN)
+}
+
+fn filter(query: &str) -> EventFilter {
+    parse(&format!("{SESSIONS}?{query}")).expect(query)
+}
+
+/// An answered call from +14155550101 to extension 310002016, told for the callee.
+fn event() -> Event {
+    let side = |number: &str, sent: Option<&str>| {
+        Arc::new(Endpoint {
+            phone_number: Some(Arc::from(number)),
+            sent_number: sent.map(Arc::from),
+            ..Endpoint::default()
+        })
+    };
+    Event {
+        session: Arc::new(SessionFacts {
+            account: OWN.account,
+            id: TelephonySessionId::new(1),
+            session_id: SessionId::new(5000),
+            origin: Origin::Call,
+        }),
+        sequence: 2,
+        at: Timestamp::from_micros(0),
+        party: Party {
+            account: OWN.account,
+            extension: Some(OWN.extension),
+            id: TelephonySessionId::new(1).party(2),
+            direction: Direction::Inbound,
+            to: side("102", None),
+            from: side("+14155550101", Some("94155550101")),
+            status: Status {
+                code: StatusCode::Answered,
+                reason: None,
+                park_data: None,
+                peer: None,
+                mobile_pickup: false,
+            },
+            park: None,
+            missed_call: false,
+            stand_alone: false,
+            muted: false,
+            conference_role: None,
+            ring_out_role: None,
+            queue_call: false,
+            recordings: Vec::new(),
+            sip: None,
+        },
+        rule: Rule::LegAnswered,
+        causes: Causes::one(InputRef::default()),
+    }
+}
+
+#[test]
+fn own_ids_stand_in_for_the_tilde_and_the_query_is_kept() {
+    for (text, shown) in [
+        (SESSIONS, "/restapi/v1.0/account/310001016/telephony/sessions"),
+        (
+            "/restapi/v1.0/account/~/extension/~/telephony/sessions/",
+            "/restapi/v1.0/account/310001016/extension/310002016/telephony/sessions",
+        ),
+        (
+            "/restapi/v1.0/account/310001016/extension/7/telephony/sessions",
+            "/restapi/v1.0/account/310001016/extension/7/telephony/sessions",
+        ),
+        (
+            "https://platform.example/restapi/v1.0/account/~/telephony/sessions",
+            "/restapi/v1.0/account/310001016/telephony/sessions",
+        ),
+        ("account/~/telephony/sessions", "/restapi/v1.0/account/310001016/telephony/sessions"),
+        ("restapi/v1.0/account/~/telephony/sessions", "/restapi/v1.0/account/310001016/telephony/sessions"),
+        (
+            "/restapi/v1.0/account/~/telephony/sessions/?statusCode=Answered&phoneNumber=%2B14155550101&colour=red",
+            "/restapi/v1.0/account/310001016/telephony/sessions?statusCode=Answered&phoneNumber=%2B14155550101&colour=red",
+        ),
+        (
+            "/restapi/v1.0/subscription/~?threshold=120&interval=30",
+            "/restapi/v1.0/subscription/~?threshold=120&interval=30",
+        ),
+        (
+            "/restapi/v1.0/account/~/extension/~/presence?detailedTelephonyState=true",
+            "/restapi/v1.0/account/~/extension/~/presence?detailedTelephonyState=true",
+        ),
+    ] {
+        assert_eq!(parse(text).expect(text).to_string(), shown);
+    }
+}
+
+#[test]
+fn a_bad_filter_is_named_in_its_error_with_its_code() {
+    for (text, code) in [
+        ("", "SUB-508"),
+        ("/restapi/v1.0/nonsense", "SUB-508"),
+        ("ftp://platform.example/restapi/v1.0/account/~/telephony/sessions", "SUB-508"),
+        ("/restapi/v1.0/account/x/telephony/sessions", "SUB-508"),
+        ("/restapi/v1.0/account//telephony/sessions", "SUB-508"),
+        ("/restapi/v1.0/account/~/extension//telephony/sessions", "SUB-508"),
+        ("/restapi/v1.0/account/~/extension/1/2/telephony/sessions", "SUB-508"),
+        ("/restapi/v1.0/account/~/queue/1/telephony/sessions", "SUB-508"),
+        ("/restapi/v1.0/account/~/extension/!7/telephony/sessions", "SUB-508"),
+        ("/restapi/v1.0/account/5/telephony/sessions", "SUB-406"),
+        ("/restapi/v1.0/account/99999999999999999999/telephony/sessions", "SUB-508"),
+        ("/restapi/v1.0/account/~/telephony/sessions?statusCode", "SUB-508"),
+        ("/restapi/v1.0/account/~/telephony/sessions?statusCode=Ringing", "SUB-508"),
+        ("/restapi/v1.0/account/~/telephony/sessions?statusCode=Setup,Answered", "SUB-508"),
+        ("/restapi/v1.0/account/~/telephony/sessions?statusCode!=Setup", "SUB-508"),
+        ("/restapi/v1.0/account/~/telephony/sessions?statusCode=!Setup", "SUB-508"),
+        ("/restapi/v1.0/account/~/telephony/sessions?statusCode=Setup&statusCode=Hold", "SUB-508"),
+        ("/restapi/v1.0/account/~/telephony/sessions?direction=Both", "SUB-508"),
+        ("/restapi/v1.0/account/~/telephony/sessions?missedCall=yes", "SUB-508"),
+        ("/restapi/v1.0/account/~/telephony/sessions?phoneNumber=", "SUB-508"),
+        ("/restapi/v1.0/account/~/telephony/sessions?phoneNumber=%2", "SUB-508"),
+        ("/restapi/v1.0/account/~/telephony/sessions?phoneNumber=%FF", "SUB-508"),
+        ("/restapi/v1.0/subscription/~", "SUB-516"),
+        ("/restapi/v1.0/subscription/~?threshold=60&interval=31", "SUB-516"),
+        ("/restapi/v1.0/subscription/~?threshold=60&interval=1", "SUB-516"),
+        ("/restapi/v1.0/subscription/~?threshold=soon&interval=10", "SUB-516"),
+    ] {
+        let error = parse(text).expect_err(text);
+        assert!(error.to_string().contains(&format!("{text:?}")), "{error}");
+        assert_eq!(error.code(), code, "{text}");
+    }
+}
+
+#[test]
+fn each_parameter_passes_what_it_says() {
+    let plain = event();
+    for (query, failed) in [
+        ("", None),
+        ("direction=Inbound", None),
+        ("direction=Outbound", Some(Clause::Direction)),
+        ("statusCode=Answered", None),
+        ("STATUSCODE=answered", None),
+        ("statusCode=Hold", Some(Clause::StatusCode)),
+        ("phoneNumber=+14155550101", None),
+        ("phoneNumber=%2B14155550101", None),
+        ("phoneNumber=14155550101", None),
+        ("phoneNumber=94155550101", None),
+        ("phoneNumber=102", None),
+        ("phoneNumber=4155550101", Some(Clause::PhoneNumber)),
+        ("missedCall=false", None),
+        ("missedCall=true", Some(Clause::MissedCall)),
+        ("withRecordings=false", None),
+        ("withRecordings=true", Some(Clause::WithRecordings)),
+        ("sipData=true", None),
+        ("colour=red", None),
+        ("&&direction=Inbound&", None),
+        ("direction=Inbound&statusCode=Answered&phoneNumber=102", None),
+        ("direction=Inbound&statusCode=Setup&phoneNumber=103", Some(Clause::StatusCode)),
+    ] {
+        assert_eq!(filter(query).failed(&plain), failed, "{query}");
+    }
+    assert!(filter("sipData=true").wants_sip_data());
+    assert!(!filter("sipData=false").wants_sip_data());
+
+    let mut missed = event();
+    missed.party.missed_call = true;
+    assert!(filter("missedCall=true").matches(&missed));
+    let mut recorded = event();
+    recorded.party.recordings.push(Recording { id: RecordingId::new(1), active: false });
+    assert!(filter("withRecordings=true").matches(&recorded));
+}
+
+#[test]
+fn account_and_extension_must_be_the_events() {
+    let own = parse("/restapi/v1.0/account/~/extension/~/telephony/sessions").expect("a filter");
+    let other = parse("/restapi/v1.0/account/~/extension/7/telephony/sessions").expect("a filter");
+    assert!(own.matches(&event()));
+    assert_eq!(other.failed(&event()), Some(Clause::Extension));
+    let mut outside = event();
+    outside.party.extension = None;
+    assert_eq!(own.failed(&outside), Some(Clause::Extension));
+    let elsewhere = Own { account: AccountId::new(5), ..OWN };
+    let elsewhere = EventFilter::parse(SESSIONS, elsewhere).expect("a filter");
+    assert_eq!(elsewhere.failed(&event()), Some(Clause::Account));
+    let presence = parse("/restapi/v1.0/account/~/extension/~/presence").expect("a filter");
+    assert_eq!(presence.failed(&event()), Some(Clause::Kind));
+    assert_eq!(
+        presence.failed(&event()).map(|clause| clause.to_string()).as_deref(),
+        Some("the filter is not for telephony sessions")
+    );
+}
+
+#[test]
+fn the_index_names_each_subscription_once_and_forgets_those_removed() {
+    let mut index = FilterIndex::new();
+    index.insert(2, &[filter("statusCode=Answered"), filter("sipData=true"), filter("phoneNumber=102")]);
+    index.insert(1, &[filter("direction=Inbound")]);
+    index.insert(
+        3,
+        &[filter("statusCode=Hold"), parse("/restapi/v1.0/account/~/presence").expect("a filter")],
+    );
+    let mut found = Vec::new();
+    index.matches(&event(), &mut found);
+    assert_eq!(
+        found,
+        [Match { subscription: 1, sip_data: false }, Match { subscription: 2, sip_data: true }]
+    );
+    index.insert(2, &[filter("statusCode=Setup")]);
+    index.remove(1);
+    index.remove(9);
+    index.matches(&event(), &mut found);
+    assert_eq!(found, []);
+    assert_eq!(index.len(), 2);
+}
+
+/// Texts that are filters more often than not.
+fn texts() -> impl Strategy<Value = String> {
+    let path = prop_oneof![
+        Just(SESSIONS.to_owned()),
+        Just("/restapi/v1.0/account/~/extension/~/telephony/sessions".to_owned()),
+        (1u64..4).prop_map(|id| format!("/restapi/v1.0/account/~/extension/{id}/telephony/sessions")),
+    ];
+    let part = prop_oneof![
+        Just("direction=Inbound"),
+        Just("direction=Outbound"),
+        Just("statusCode=Answered"),
+        Just("statusCode=Setup"),
+        Just("phoneNumber=%2B14155550101"),
+        Just("phoneNumber=102"),
+        Just("phoneNumber=103"),
+        Just("missedCall=true"),
+        Just("sipData=true"),
+        Just("withRecordings=true"),
+        Just("colour=red"),
+    ];
+    (path, prop::collection::vec(part, 0..3)).prop_map(|(path, parts)| match parts.as_slice() {
+        [] => path,
+        parts => format!("{path}?{}", parts.join("&")),
+    })
+}
+
+fn events() -> impl Strategy<Value = Event> {
+    let statuses = prop_oneof![Just(StatusCode::Answered), Just(StatusCode::Setup), Just(StatusCode::Hold)];
+    (statuses, any::<bool>(), any::<bool>(), any::<bool>(), 0u64..4).prop_map(
+        |(code, outbound, missed, recorded, extension)| {
+            let mut event = event();
+            event.party.status.code = code;
+            event.party.missed_call = missed;
+            if outbound {
+                event.party.direction = Direction::Outbound;
+            }
+            if recorded {
+                event.party.recordings.push(Recording { id: RecordingId::new(1), active: true });
+            }
+            event.party.extension = match extension {
+                0 => None,
+                3 => Some(OWN.extension),
+                id => Some(ExtensionId::new(id)),
+            };
+            event
+        },
+    )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_index_finds_what_asking_every_filter_finds(
+        subscriptions in prop::collection::vec(prop::collection::vec(texts(), 1..4), 0..12),
+        removed in prop::collection::vec(0usize..12, 0..4),
+        events in prop::collection::vec(events(), 1..8),
+    ) {
+        let mut all: Vec<Option<Vec<EventFilter>>> = subscriptions
+            .iter()
+            .map(|texts| Some(texts.iter().filter_map(|text| parse(text).ok()).collect()))
+            .collect();
+        let mut index = FilterIndex::new();
+        for (id, filters) in all.iter().enumerate() {
+            index.insert(id, filters.as_deref().unwrap_or_default());
+        }
+        for id in removed {
+            index.remove(id);
+            if let Some(filters) = all.get_mut(id) {
+                *filters = None;
+            }
+        }
+        let mut found = Vec::new();
+        for event in &events {
+            index.matches(event, &mut found);
+            let asked: Vec<_> = all
+                .iter()
+                .enumerate()
+                .filter_map(|(subscription, filters)| {
+                    let passed: Vec<_> = filters.iter().flatten().filter(|filter| filter.matches(event)).collect();
+                    let sip_data = passed.iter().any(|filter| filter.wants_sip_data());
+                    (!passed.is_empty()).then_some(Match { subscription, sip_data })
+                })
+                .collect();
+            prop_assert_eq!(&found, &asked);
+        }
+    }
+
+    #[test]
+    fn a_filter_that_is_shown_is_read_as_the_same(text in texts()) {
+        if let Ok(filter) = parse(&text) {
+            prop_assert_eq!(parse(&filter.to_string()), Ok(filter));
+        }
+    }
+
+    #[test]
+    fn no_text_is_too_odd(text in "\\PC*", query in "\\PC*") {
+        parse(&text).ok();
+        parse(&format!("{SESSIONS}?{query}")).ok();
+        parse(&format!("/restapi/v1.0/subscription/~?{query}")).ok();
+    }
+}
