@@ -23,14 +23,14 @@ pub struct FilterIndex<Id> {
     hasher: RandomState,
 }
 
-/// What all filters in one place have in common.
+/// What all filters in one place have in common: the rarest thing that they ask for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct Key {
-    account: AccountId,
-    extension: Option<ExtensionId>,
-    status: Option<StatusCode>,
-    /// A hash of the phone number; 0 when none is asked for.
-    number: u64,
+enum Key {
+    Extension(AccountId, ExtensionId),
+    /// A hash of the phone number.
+    Number(AccountId, u64),
+    Status(AccountId, StatusCode),
+    Account(AccountId),
 }
 
 #[derive(Debug)]
@@ -65,13 +65,11 @@ impl<Id: Copy + Ord + std::hash::Hash> FilterIndex<Id> {
         let mut keys = SmallVec::new();
         for filter in filters {
             let EventFilter::TelephonySessions(filter) = filter else { continue };
-            let number = filter.phone_number.as_deref().map_or(0, |number| self.number(number));
-            let key =
-                Key { account: filter.account, extension: filter.extension, status: filter.status, number };
+            let key = self.key(filter);
             let entries = self.filters.entry(key).or_default();
             let at = entries.partition_point(|entry| entry.subscription <= subscription);
             entries.insert(at, Entry { subscription, filter: Box::new(filter.clone()) });
-            self.with_number += usize::from(number != 0);
+            self.with_number += usize::from(matches!(key, Key::Number(..)));
             if !keys.contains(&key) {
                 keys.push(key);
             }
@@ -86,7 +84,7 @@ impl<Id: Copy + Ord + std::hash::Hash> FilterIndex<Id> {
             let first = entries.partition_point(|entry| entry.subscription < subscription);
             let last = entries.partition_point(|entry| entry.subscription <= subscription);
             entries.drain(first..last);
-            self.with_number -= if key.number == 0 { 0 } else { last - first };
+            self.with_number -= if matches!(key, Key::Number(..)) { last - first } else { 0 };
             if entries.is_empty() {
                 self.filters.remove(&key);
             }
@@ -108,20 +106,17 @@ impl<Id: Copy + Ord + std::hash::Hash> FilterIndex<Id> {
     pub fn matches(&self, event: &Event, found: &mut Vec<Match<Id>>) {
         found.clear();
         let account = event.session.account;
-        let statuses = [None, Some(event.party.status.code)];
-        let extension = event.party.extension;
-        for extension in std::iter::once(None).chain(extension.map(Some)) {
-            for status in statuses {
-                let mut look = |number| self.look(Key { account, extension, status, number }, event, found);
-                look(0);
-                if self.with_number > 0 {
-                    let mut seen = SmallVec::<[u64; 4]>::new();
-                    for number in numbers(event).map(|number| self.number(number)) {
-                        if !seen.contains(&number) {
-                            seen.push(number);
-                            look(number);
-                        }
-                    }
+        self.look(Key::Account(account), event, found);
+        self.look(Key::Status(account, event.party.status.code), event, found);
+        if let Some(extension) = event.party.extension {
+            self.look(Key::Extension(account, extension), event, found);
+        }
+        if self.with_number > 0 {
+            let mut seen = SmallVec::<[&str; 4]>::new();
+            for number in numbers(event) {
+                if !seen.contains(&number) {
+                    seen.push(number);
+                    self.look(Key::Number(account, self.hash(number)), event, found);
                 }
             }
         }
@@ -143,7 +138,17 @@ impl<Id: Copy + Ord + std::hash::Hash> FilterIndex<Id> {
         );
     }
 
-    fn number(&self, number: &str) -> u64 {
-        self.hasher.hash_one(number).max(1)
+    fn key(&self, filter: &TelephonyFilter) -> Key {
+        let account = filter.account;
+        match (filter.extension, &filter.phone_number, filter.status) {
+            (Some(extension), ..) => Key::Extension(account, extension),
+            (None, Some(number), _) => Key::Number(account, self.hash(number)),
+            (None, None, Some(status)) => Key::Status(account, status),
+            (None, None, None) => Key::Account(account),
+        }
+    }
+
+    fn hash(&self, number: &str) -> u64 {
+        self.hasher.hash_one(number)
     }
 }
