@@ -8,8 +8,7 @@
 /// - `packets` = `udp` + `tcp` + `hep_bare` + `other_protocols` + `fragments` + `not_ip` +
 ///   `unsupported_links` + `damaged`
 /// - `udp` = `udp_sip` + `udp_hep` + `udp_other`
-/// - `udp_hep` + `tcp_hep` + `hep_bare` = `hep_sip` + `hep_not_sip` + `hep_compressed` +
-///   `hep_damaged`
+/// - `udp_hep` + `tcp_hep` + `hep_bare` = `hep_sip` + `hep_not_sip` + `hep_damaged`
 /// - `tcp_bytes` = `tcp_message_bytes` + `tcp_keep_alive_bytes` + `tcp_skipped_bytes` +
 ///   `tcp_retransmitted_bytes`
 /// - `messages` = `udp_sip` + `tcp_sip` + `hep_sip`
@@ -23,11 +22,14 @@ pub struct Counters {
     pub tcp: u64,
     /// Frames of a file of bare HEP frames.
     pub hep_bare: u64,
-    /// IP packets that carry neither UDP nor TCP: ICMP, SCTP, tunnels.
+    /// IP packets that carry neither UDP nor TCP: ICMP, SCTP, tunnels that are not understood.
     pub other_protocols: u64,
-    /// Fragments of IP packets; they are not put together.
+    /// Fragments of IP packets, but for the one that completes its datagram: it counts as what the
+    /// datagram is.
     pub fragments: u64,
-    /// Frames that carry no IP: ARP, PPPoE, MPLS.
+    /// Datagrams in pieces that contradict each other.
+    pub fragmented_void: u64,
+    /// Frames that carry no IP: ARP, PPP control.
     pub not_ip: u64,
     /// Packets of a link type that is not understood.
     pub unsupported_links: u64,
@@ -36,7 +38,7 @@ pub struct Counters {
 
     /// UDP datagrams that are a SIP message.
     pub udp_sip: u64,
-    /// UDP datagrams that are a HEPv3 frame.
+    /// UDP datagrams that are a HEP frame.
     pub udp_hep: u64,
     /// UDP datagrams that are neither: RTP, keep-alives, anything.
     pub udp_other: u64,
@@ -46,8 +48,6 @@ pub struct Counters {
     /// HEP frames with another protocol (RTCP reports, logs), or without a SIP message where one
     /// is promised.
     pub hep_not_sip: u64,
-    /// HEP frames whose payload is compressed (chunk 16), which is not understood.
-    pub hep_compressed: u64,
     /// HEP frames that are cut or contradict themselves.
     pub hep_damaged: u64,
 
@@ -93,7 +93,7 @@ impl Counters {
             + self.not_ip
             + self.unsupported_links
             + self.damaged;
-        let hep = self.hep_sip + self.hep_not_sip + self.hep_compressed + self.hep_damaged;
+        let hep = self.hep_sip + self.hep_not_sip + self.hep_damaged;
         let stream = self.tcp_message_bytes
             + self.tcp_keep_alive_bytes
             + self.tcp_skipped_bytes

@@ -1,7 +1,8 @@
-//! HEPv3, the Homer encapsulation: one captured payload and where it was seen.
+//! HEP, the Homer encapsulation: one captured payload and where it was seen.
 //!
-//! A frame is `HEP3`, a total length, and chunks of vendor, type, length and value, all numbers
-//! big-endian. See <https://github.com/sipcapture/HEP>.
+//! A frame of version 3 is `HEP3`, a total length, and chunks of vendor, type, length and value, all numbers
+//! big-endian. Versions 1 and 2 are a fixed header before the payload, and come as datagrams only.
+//! See <https://github.com/sipcapture/HEP>.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -15,7 +16,7 @@ pub const MAGIC: &[u8; 4] = b"HEP3";
 /// Bytes before the first chunk: the magic and the total length.
 pub(super) const HEADER_BYTES: usize = 6;
 
-/// One HEPv3 frame: the generic chunks that say what was captured.
+/// One frame: what was captured, and where.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Frame<'a> {
     /// The IP protocol of the captured packet: 6 is TCP, 17 UDP.
@@ -56,9 +57,18 @@ impl Frame<'_> {
     }
 }
 
-/// Why bytes are not a HEPv3 frame.
+/// Why bytes are not a HEP frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum HepError {
+    /// A frame of version 1 or 2 ends inside its header.
+    #[error("HEP frame of version 1 or 2 ends inside its header")]
+    Short,
+    /// A compressed payload is damaged or too long.
+    #[error("HEP payload that is compressed (chunk 16) is damaged or longer than {limit} bytes")]
+    Compressed {
+        /// The most bytes that it may hold.
+        limit: usize,
+    },
     /// The magic is another.
     #[error("the bytes do not begin with HEP3")]
     Magic,
@@ -88,11 +98,88 @@ pub enum HepError {
     },
 }
 
+/// Whether a datagram is a frame of any version, as far as its first bytes tell.
+pub fn is_frame(datagram: &[u8]) -> bool {
+    datagram.starts_with(MAGIC) || Old::of(datagram).is_some()
+}
+
+/// The header of versions 1 and 2.
+struct Old {
+    version: u8,
+    header_bytes: usize,
+}
+
+impl Old {
+    /// The header that a datagram begins with: version, length, address family, protocol, ports,
+    /// addresses, and in version 2 the time.
+    fn of(datagram: &[u8]) -> Option<Self> {
+        let &[version @ (1 | 2), length, family, 6 | 17, ..] = datagram else { return None };
+        // AF_INET everywhere, AF_INET6 of Linux, FreeBSD and macOS.
+        let fits = matches!((length, family), (16, 2) | (40, 10 | 28 | 30));
+        let header_bytes = usize::from(length);
+        (fits && datagram.len() >= header_bytes).then_some(Self { version, header_bytes })
+    }
+}
+
+/// Reads a frame of version 1 or 2.
+fn parse_old<'a>(datagram: &'a [u8], old: &Old) -> Option<Frame<'a>> {
+    let port = |at: usize| Some(u16::from_be_bytes(datagram.get(at..at + 2)?.try_into().ok()?));
+    let addresses = datagram.get(8..old.header_bytes)?;
+    let (src, dst): (IpAddr, IpAddr) = match (addresses.first_chunk(), addresses.last_chunk()) {
+        (Some(src), Some(dst)) if addresses.len() == 8 => {
+            (Ipv4Addr::from(*src).into(), Ipv4Addr::from(*dst).into())
+        }
+        _ => {
+            let (src, dst) = addresses.split_first_chunk::<16>()?;
+            (Ipv6Addr::from(*src).into(), Ipv6Addr::from(*dst.first_chunk()?).into())
+        }
+    };
+    let behind = &datagram[old.header_bytes..];
+    let (mut time, mut payload) = (None, behind);
+    if old.version == 2 {
+        // Seconds, microseconds and the agent's id, in the byte order of the agent's machine, which
+        // nearly always is the little one; some agents pad the header to 12 bytes.
+        let (seconds, rest) = behind.split_first_chunk()?;
+        let (micros, rest) = rest.split_first_chunk()?;
+        let little = u32::from_le_bytes(*micros) < 1_000_000;
+        let number =
+            |bytes: &[u8; 4]| if little { u32::from_le_bytes(*bytes) } else { u32::from_be_bytes(*bytes) };
+        let at = i64::from(number(seconds)) * 1_000_000 + i64::from(number(micros));
+        time = Some(Timestamp::from_micros(at));
+        payload = rest.get(2..)?;
+        payload = payload.strip_prefix(&[0, 0]).unwrap_or(payload);
+    }
+    Some(Frame {
+        ip_protocol: datagram.get(3).copied(),
+        src: Some(SocketAddr::new(src, port(4)?)),
+        dst: Some(SocketAddr::new(dst, port(6)?)),
+        time,
+        protocol_type: None,
+        correlation: None,
+        payload: Payload::Plain(payload),
+    })
+}
+
+/// Undoes the compression of a payload (chunk 16, RFC 1950).
+///
+/// # Errors
+/// If it is damaged, or longer than a datagram can be.
+pub fn inflate(payload: &[u8]) -> Result<Vec<u8>, HepError> {
+    miniz_oxide::inflate::decompress_to_vec_zlib_with_limit(payload, INFLATED_BYTES_MAX)
+        .map_err(|_| HepError::Compressed { limit: INFLATED_BYTES_MAX })
+}
+
+/// The most that a compressed payload may hold: what fits into a datagram.
+const INFLATED_BYTES_MAX: usize = 64 * 1024;
+
 /// Reads one frame from the front of `bytes`; what follows it is not looked at.
 ///
 /// # Errors
 /// If a length does not fit; unknown chunks are skipped.
 pub fn parse(bytes: &[u8]) -> Result<Frame<'_>, HepError> {
+    if let Some(old) = Old::of(bytes) {
+        return parse_old(bytes, &old).ok_or(HepError::Short);
+    }
     let total = frame_len(bytes).ok_or(HepError::Magic)?;
     let length_error = HepError::Length { claimed: total, actual: bytes.len() };
     let frame = bytes.get(..usize::from(total)).ok_or(length_error)?;
@@ -219,7 +306,59 @@ mod tests {
         assert_eq!(parse(&short), Err(HepError::ChunkSize { chunk: 3, actual: 3 }));
     }
 
+    /// A frame of version 1, or of version 2 with its time.
+    fn old(version: u8, time: &[u8], payload: &[u8]) -> Vec<u8> {
+        let head = [version, 16, 2, 17, 0x13, 0xc4, 0x13, 0xce, 192, 0, 2, 1, 192, 0, 2, 2];
+        [&head[..], time, payload].concat()
+    }
+
+    #[test]
+    fn versions_1_and_2_are_read() {
+        let (seconds, micros) = (1_700_000_000_u32, 123_u32);
+        let little = [seconds.to_le_bytes(), micros.to_le_bytes()].concat();
+        let big = [seconds.to_be_bytes(), micros.to_be_bytes()].concat();
+        let at = Some(Timestamp::from_micros(1_700_000_000_000_123));
+        for (bytes, time) in [
+            (old(1, b"", b"OPTIONS"), None),
+            (old(2, &[&little[..], &[7, 0]].concat(), b"OPTIONS"), at),
+            (old(2, &[&little[..], &[7, 0, 0, 0]].concat(), b"OPTIONS"), at),
+            (old(2, &[&big[..], &[0, 7]].concat(), b"OPTIONS"), at),
+        ] {
+            assert!(is_frame(&bytes));
+            let frame = parse(&bytes).unwrap();
+            assert_eq!(frame.src, Some("192.0.2.1:5060".parse().unwrap()));
+            assert_eq!(frame.dst, Some("192.0.2.2:5070".parse().unwrap()));
+            assert_eq!((frame.time, frame.payload), (time, Payload::Plain(b"OPTIONS")));
+        }
+        let head = [1, 40, 10, 6, 0, 1, 0, 2];
+        let (src, dst) = (Ipv6Addr::LOCALHOST.octets(), Ipv6Addr::UNSPECIFIED.octets());
+        let bytes = [&head[..], &src, &dst, b"OPTIONS"].concat();
+        let frame = parse(&bytes).unwrap();
+        assert_eq!(
+            (frame.src, frame.dst),
+            (Some("[::1]:1".parse().unwrap()), Some("[::]:2".parse().unwrap()))
+        );
+        assert_eq!(frame.transport(), Transport::Tcp);
+        assert_eq!(parse(&old(2, &little, b"")), Err(HepError::Short));
+        assert!(!is_frame(&bytes[..30]) && !is_frame(&[1, 16, 10, 17, 0, 0, 0, 0]));
+    }
+
+    #[test]
+    fn compressed_payloads_are_read_as_far_as_a_datagram_goes() {
+        let packed = miniz_oxide::deflate::compress_to_vec_zlib(b"OPTIONS", 6);
+        assert_eq!(inflate(&packed).unwrap(), b"OPTIONS");
+        let bomb = miniz_oxide::deflate::compress_to_vec_zlib(&vec![0; 50_000_000], 9);
+        assert!(matches!(inflate(&bomb), Err(HepError::Compressed { .. })));
+        assert!(inflate(b"not compressed").is_err());
+        assert!(inflate(b"").is_err());
+    }
+
     proptest! {
+        #[test]
+        fn no_old_bytes_panic(version in 1u8..3, length in prop::sample::select(vec![16u8, 40]), rest in prop::collection::vec(any::<u8>(), 0..80)) {
+            let _ = parse(&[&[version, length, if length == 16 { 2 } else { 10 }, 17][..], &rest].concat());
+        }
+
         #[test]
         fn no_bytes_panic(mut bytes in prop::collection::vec(any::<u8>(), 0..64)) {
             let _ = parse(&bytes);

@@ -107,12 +107,6 @@ impl<R: Read> Input<R> {
         &self.window
     }
 
-    /// The place of a part of the window.
-    pub(super) fn place(&self, part: &[u8]) -> Range<usize> {
-        let start = part.as_ptr().addr().saturating_sub(self.window.as_ptr().addr());
-        start..start + part.len()
-    }
-
     /// Says that a record begins with the next byte.
     pub(super) fn begin_record(&mut self) {
         self.record_offset = self.offset;

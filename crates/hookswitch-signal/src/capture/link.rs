@@ -57,6 +57,8 @@ fn tagged(mut ethertype: [u8; 2], mut rest: Option<&[u8]>) -> Ip<'_> {
                 }
                 _ => return Ip::Cut,
             },
+            (0x8864, Some(session)) => return pppoe(session),
+            (0x8847 | 0x8848, Some(labels)) => return mpls(labels),
             (_, None) => return Ip::Cut,
             _ => return Ip::Other,
         }
@@ -64,11 +66,37 @@ fn tagged(mut ethertype: [u8; 2], mut rest: Option<&[u8]>) -> Ip<'_> {
     Ip::Other
 }
 
+/// The packet of a PPPoE session (RFC 2516 §4) and of PPP in it (RFC 1661 §2).
+fn pppoe(session: &[u8]) -> Ip<'_> {
+    match session {
+        [0x11, 0, _, _, _, _, 0x00, 0x21 | 0x57, packet @ ..]
+        | [0x11, 0, _, _, _, _, 0x21 | 0x57, packet @ ..] => Ip::Packet(packet),
+        [_, _, _, _, _, _, _, _, ..] => Ip::Other,
+        _ => Ip::Cut,
+    }
+}
+
+/// The packet behind MPLS labels (RFC 3032 §2.1), where it shows that it is IP.
+fn mpls(mut labels: &[u8]) -> Ip<'_> {
+    for _ in 0..MPLS_LABELS_MAX {
+        let [_, _, last, _, rest @ ..] = labels else { return Ip::Cut };
+        labels = rest;
+        if last & 1 == 1 {
+            let version = labels.first().map(|byte| byte >> 4);
+            return if matches!(version, Some(4 | 6)) { Ip::Packet(labels) } else { Ip::Other };
+        }
+    }
+    Ip::Other
+}
+
+/// More labels than any network stacks.
+const MPLS_LABELS_MAX: usize = 16;
+
 /// Two are in use (QinQ); some switches add one of their own.
 const VLAN_TAGS_MAX: usize = 4;
 
 const NULL: u16 = 0;
-const ETHERNET: u16 = 1;
+pub(super) const ETHERNET: u16 = 1;
 const RAW_BSD: u16 = 12;
 const RAW_OPENBSD: u16 = 14;
 const RAW: u16 = 101;
@@ -90,11 +118,15 @@ mod tests {
         let behind = |header: &[u8]| [header, b"E..."].concat();
         let mac = [0; 12];
         let sll = [0; 14];
-        let cases: [(u16, Vec<u8>); 14] = [
+        let cases: [(u16, Vec<u8>); 18] = [
             (1, behind(&[&mac[..], &[8, 0]].concat())),
             (1, behind(&[&mac[..], &[0x86, 0xdd]].concat())),
             (1, behind(&[&mac[..], &[0x81, 0, 0, 7, 8, 0]].concat())),
             (1, behind(&[&mac[..], &[0x88, 0xa8, 0, 7, 0x81, 0, 0, 8, 8, 0]].concat())),
+            (1, behind(&[&mac[..], &[0x88, 0x64, 0x11, 0, 0, 1, 0, 6, 0, 0x21]].concat())),
+            (1, behind(&[&mac[..], &[0x88, 0x64, 0x11, 0, 0, 1, 0, 5, 0x57]].concat())),
+            (1, behind(&[&mac[..], &[0x81, 0, 0, 7, 0x88, 0x64, 0x11, 0, 0, 1, 0, 6, 0, 0x21]].concat())),
+            (1, behind(&[&mac[..], &[0x88, 0x47, 0, 1, 0, 64, 0, 2, 1, 64]].concat())),
             (113, behind(&[&sll[..], &[8, 0]].concat())),
             (276, behind(&[&[8, 0][..], &[0; 18]].concat())),
             (101, behind(&[])),
@@ -117,6 +149,13 @@ mod tests {
         assert_eq!(ip(1, &[0; 13]), Ip::Cut);
         assert_eq!(ip(1, &[&[0; 12][..], &[0x81, 0, 0]].concat()), Ip::Cut);
         assert_eq!(ip(276, &[8, 0, 0, 0]), Ip::Cut);
+        assert_eq!(
+            ip(1, &[&[0; 12][..], &[0x88, 0x64, 0x11, 0, 0, 1, 0, 8, 0xc0, 0x21]].concat()),
+            Ip::Other
+        );
+        assert_eq!(ip(1, &[&[0; 12][..], &[0x88, 0x64, 0x11, 0]].concat()), Ip::Cut);
+        assert_eq!(ip(1, &[&[0; 12][..], &[0x88, 0x47], &[0, 1, 0, 64].repeat(50)].concat()), Ip::Other);
+        assert_eq!(ip(1, &[&[0; 12][..], &[0x88, 0x47, 0, 1, 1, 64, 0, 0]].concat()), Ip::Other);
         assert_eq!(ip(0, &[7, 0, 0, 0]), Ip::Other);
         assert_eq!(ip(0, &[2, 0]), Ip::Cut);
         assert_eq!(ip(147, b"E..."), Ip::Unsupported);

@@ -1,13 +1,14 @@
 //! Takes SIP messages out of captures.
 //!
 //! Start at [`Reader`]. A file is told by its content ; `pcap` and `pcapng` give its
-//! packets, `link` and `packet` what they carry, `tcp` and `framing` the messages of a stream,
+//! packets, `link`, `tunnel`, `fragment` and `packet` what they carry, `tcp` and `framing` the messages of a stream,
 //! [`hep`] and `jsonl` what a capture agent has sent. `sniff` tells SIP from the rest.
 
 mod counters;
 #[cfg(test)]
 mod fixture;
 mod format;
+mod fragment;
 mod framing;
 pub mod hep;
 mod input;
@@ -21,6 +22,7 @@ mod sniff;
 mod tcp;
 #[cfg(test)]
 mod tests;
+mod tunnel;
 mod warning;
 
 use std::net::SocketAddr;

@@ -1,8 +1,11 @@
 //! An IP packet as its UDP datagram or TCP segment.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
-use etherparse::{LaxIpSlice, TcpSlice, UdpSlice, ip_number};
+use etherparse::{IpNumber, Ipv6ExtensionSlice, LaxIpSlice, TcpSlice, UdpSlice, ip_number};
+
+use super::fragment::Fragment;
+use super::tunnel;
 
 /// What an IP packet carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,10 +16,12 @@ pub(super) enum Packet<'a> {
         payload: &'a [u8],
     },
     Tcp(Segment<'a>),
+    /// Another IP packet.
+    Tunnel(&'a [u8]),
     /// Neither UDP nor TCP.
     OtherProtocol,
     /// A part of a larger packet.
-    Fragment,
+    Fragment(Fragment<'a>),
     /// Headers that are cut or contradict themselves.
     Damaged,
 }
@@ -47,36 +52,78 @@ pub(super) fn read(packet: &[u8]) -> Packet<'_> {
     };
     let body = ip.payload();
     if body.fragmented {
-        return Packet::Fragment;
+        return fragment(&ip).map_or(Packet::Damaged, Packet::Fragment);
     }
     if stopped.is_some() {
         return Packet::Damaged;
     }
-    match body.ip_number {
-        ip_number::UDP => match UdpSlice::from_slice_lax(body.payload) {
-            Ok(udp) => Packet::Udp {
-                src: SocketAddr::new(ip.source_addr(), udp.source_port()),
-                dst: SocketAddr::new(ip.destination_addr(), udp.destination_port()),
-                payload: udp.payload(),
-            },
+    let cut = if body.incomplete { cut_bytes(&ip, packet.len()) } else { 0 };
+    transport(ip.source_addr(), ip.destination_addr(), body.ip_number.0, body.payload, cut)
+}
+
+/// Reads what an IP packet carries.
+#[inline]
+pub(super) fn transport(src: IpAddr, dst: IpAddr, protocol: u8, body: &[u8], cut: u32) -> Packet<'_> {
+    match IpNumber(protocol) {
+        ip_number::UDP => match UdpSlice::from_slice_lax(body) {
+            Ok(udp) => {
+                let (from, to, payload) = (udp.source_port(), udp.destination_port(), udp.payload());
+                let inner = match to {
+                    tunnel::GTP_U_PORT => tunnel::gtp_u(payload),
+                    tunnel::VXLAN_PORT => tunnel::vxlan(payload),
+                    _ => None,
+                };
+                let (src, dst) = (SocketAddr::new(src, from), SocketAddr::new(dst, to));
+                inner.map_or(Packet::Udp { src, dst, payload }, Packet::Tunnel)
+            }
             Err(_) => Packet::Damaged,
         },
-        ip_number::TCP => match TcpSlice::from_slice(body.payload) {
+        ip_number::TCP => match TcpSlice::from_slice(body) {
             Ok(tcp) => Packet::Tcp(Segment {
-                src: SocketAddr::new(ip.source_addr(), tcp.source_port()),
-                dst: SocketAddr::new(ip.destination_addr(), tcp.destination_port()),
+                src: SocketAddr::new(src, tcp.source_port()),
+                dst: SocketAddr::new(dst, tcp.destination_port()),
                 sequence: tcp.sequence_number(),
                 acknowledged: tcp.ack().then(|| tcp.acknowledgment_number()),
                 syn: tcp.syn(),
                 fin: tcp.fin(),
                 rst: tcp.rst(),
                 payload: tcp.payload(),
-                cut: if body.incomplete { cut_bytes(&ip, packet.len()) } else { 0 },
+                cut,
             }),
             Err(_) => Packet::Damaged,
         },
+        ip_number::IPV4 | ip_number::IPV6 => Packet::Tunnel(body),
+        ip_number::GRE => tunnel::gre(body).map_or(Packet::OtherProtocol, Packet::Tunnel),
+        // An error of ICMP quotes the packet that it is about; that is no packet on the wire.
         _ => Packet::OtherProtocol,
     }
+}
+
+/// The piece of a datagram that a packet is.
+fn fragment<'a>(ip: &LaxIpSlice<'a>) -> Option<Fragment<'a>> {
+    let (id, offset, more) = match ip {
+        LaxIpSlice::Ipv4(ip) => {
+            let header = ip.header();
+            let offset = usize::from(header.fragments_offset().byte_offset());
+            (u32::from(header.identification()), offset, header.more_fragments())
+        }
+        LaxIpSlice::Ipv6(ip) => {
+            ip.extensions().clone().into_iter().find_map(|extension| match extension {
+                Ipv6ExtensionSlice::Fragment(part) => Some((
+                    part.identification(),
+                    usize::from(part.fragment_offset().byte_offset()),
+                    part.more_fragments(),
+                )),
+                _ => None,
+            })?
+        }
+    };
+    let body = ip.payload();
+    if body.incomplete {
+        return None;
+    }
+    let (src, dst) = (ip.source_addr(), ip.destination_addr());
+    Some(Fragment { src, dst, id, protocol: body.ip_number.0, offset, more, payload: body.payload })
 }
 
 /// How many bytes of the IP packet were not captured.
@@ -137,15 +184,39 @@ mod tests {
 
     #[test]
     fn fragments_are_told_apart() {
+        let parts = |packet: &[u8]| match read(packet) {
+            Packet::Fragment(part) => (part.id, part.offset, part.more, part.protocol, part.payload.len()),
+            other => panic!("{other:?}"),
+        };
         let mut first = udp(A, B, b"hello");
-        first[6] = 0x20; // more fragments
-        assert_eq!(read(&first), Packet::Fragment);
+        first[4..8].copy_from_slice(&[1, 2, 0x20, 0]); // more fragments
+        assert_eq!(parts(&first), (0x0102, 0, true, 17, 13));
         let mut later = udp(A, B, b"hello");
         later[6..8].copy_from_slice(&[0, 10]);
-        assert_eq!(read(&later), Packet::Fragment);
+        assert_eq!(parts(&later), (0, 80, false, 17, 13));
+        assert_eq!(read(&later[..30]), Packet::Damaged);
         let (src, dst) = ("[::1]:1".parse().unwrap(), "[::2]:2".parse().unwrap());
         let six = ip(src, dst, 44, &[17, 0, 0, 1, 0, 0, 0, 9, 0, 0, 0, 0, 0, 0, 0, 0]);
-        assert_eq!(read(&six), Packet::Fragment);
+        assert_eq!(parts(&six), (9, 0, true, 17, 8));
+        let six = ip(src, dst, 44, &[17, 0, 0, 16, 0, 0, 0, 9, 1, 2]);
+        assert_eq!(parts(&six), (9, 16, false, 17, 2));
+    }
+
+    #[test]
+    fn packets_in_packets_are_handed_out() {
+        let inner = udp(A, B, b"hello");
+        let (src, dst) = ("192.0.2.8:0".parse().unwrap(), "192.0.2.9:0".parse().unwrap());
+        let (src6, dst6) = ("[::8]:0".parse().unwrap(), "[::9]:0".parse().unwrap());
+        for packet in [
+            ip(src, dst, 4, &inner),
+            ip(src6, dst6, 4, &inner),
+            ip(src, dst, 47, &[&[0, 0, 8, 0][..], &inner].concat()),
+            udp("192.0.2.8:2152", "192.0.2.9:2152", &[&[0x30, 255, 0, 33, 0, 0, 0, 1][..], &inner].concat()),
+        ] {
+            assert_eq!(read(&packet), Packet::Tunnel(&inner));
+        }
+        let six = udp("[::1]:1", "[::2]:2", b"six");
+        assert_eq!(read(&ip(src, dst, 41, &six)), Packet::Tunnel(&six));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The messages of a file, one after another.
 
 use std::io::{self, Read};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
 use std::time::Duration;
 
@@ -9,6 +9,7 @@ use hookswitch_model::Timestamp;
 
 use super::counters::Counters;
 use super::format::{CaptureError, Format};
+use super::fragment::{Fragments, Joined};
 use super::hep::{self, Frame, Payload};
 use super::input::Input;
 use super::jsonl::Line;
@@ -17,6 +18,7 @@ use super::packet::{self, Packet};
 use super::pcap::{Record, Step};
 use super::sniff::{self, Sniff};
 use super::tcp::{self, Found, Seen, Streams};
+use super::tunnel::TUNNELS_MAX;
 use super::warning::{WARNINGS_MAX, Warning, WarningKind, Warnings};
 use super::{Captured, Transport};
 
@@ -39,6 +41,8 @@ pub struct Reader<R> {
     input: Input<R>,
     format: Format,
     streams: Streams,
+    fragments: Fragments,
+    inflated: Vec<u8>,
     counters: Counters,
     warnings: Warnings,
     /// Link types that were warned of.
@@ -68,6 +72,10 @@ enum Source {
     Input,
     Line,
     Stream(Found),
+    /// A datagram that came in pieces.
+    Assembled,
+    /// The payload of a HEP frame that was compressed.
+    Inflated,
 }
 
 impl<R: Read> Reader<R> {
@@ -85,6 +93,8 @@ impl<R: Read> Reader<R> {
             input,
             format,
             streams: Streams::default(),
+            fragments: Fragments::default(),
+            inflated: Vec::new(),
             counters: Counters::default(),
             warnings: Warnings::default(),
             links_unsupported: Vec::new(),
@@ -207,49 +217,54 @@ impl<R: Read> Reader<R> {
                 return false;
             }
         };
-        match packet::read(ip) {
-            Packet::Udp { src, dst, payload } => {
-                self.counters.udp += 1;
-                let sip = sniff::skip_keep_alive(payload);
-                if sniff::start_line(sip) == Sniff::Sip {
-                    self.counters.udp_sip += 1;
-                    let current = Current {
-                        time: self.seen.time,
-                        transport: Transport::Udp,
-                        src,
-                        dst,
-                        packet: self.seen.packet,
-                        source: Source::Input,
-                        payload: self.input.place(sip),
-                        correlation: None,
-                    };
-                    return self.found(current);
-                }
-                if !sip.starts_with(hep::MAGIC) {
-                    self.counters.udp_other += 1;
-                    return false;
-                }
-                self.counters.udp_hep += 1;
-                let place = self.input.place(sip);
-                self.frame(Source::Input, place, self.seen)
-            }
-            Packet::Tcp(segment) => {
-                self.counters.tcp += 1;
-                self.streams.push(&segment, self.seen, &mut self.counters);
-                false
-            }
-            Packet::OtherProtocol => {
-                self.counters.other_protocols += 1;
-                false
-            }
-            Packet::Fragment => {
+        let mut packet = packet::read(ip);
+        for _ in 0..TUNNELS_MAX {
+            let Packet::Tunnel(inner) = packet else { break };
+            packet = packet::read(inner);
+        }
+        let Packet::Fragment(piece) = packet else {
+            let received =
+                receive(&packet, self.input.window(), &mut self.streams, &mut self.counters, self.seen);
+            return self.received(received, Source::Input);
+        };
+        match self.fragments.push(&piece, self.seen.time) {
+            Joined::Whole => self.assembled(piece.src, piece.dst, piece.protocol),
+            joined => {
                 self.counters.fragments += 1;
+                self.counters.fragmented_void += u64::from(joined == Joined::Dropped);
                 false
             }
-            Packet::Damaged => {
-                self.counters.damaged += 1;
-                false
-            }
+        }
+    }
+
+    /// Reads the datagram whose last piece has come.
+    #[cold]
+    fn assembled(&mut self, src: IpAddr, dst: IpAddr, protocol: u8) -> bool {
+        let whole = self.fragments.whole();
+        let mut packet = packet::transport(src, dst, protocol, whole, 0);
+        for _ in 0..TUNNELS_MAX {
+            let Packet::Tunnel(inner) = packet else { break };
+            packet = packet::read(inner);
+        }
+        let received = receive(&packet, whole, &mut self.streams, &mut self.counters, self.seen);
+        self.received(received, Source::Assembled)
+    }
+
+    #[inline]
+    fn received(&mut self, received: Received, source: Source) -> bool {
+        match received {
+            Received::Sip { src, dst, place } => self.found(Current {
+                time: self.seen.time,
+                transport: Transport::Udp,
+                src,
+                dst,
+                packet: self.seen.packet,
+                source,
+                payload: place,
+                correlation: None,
+            }),
+            Received::Hep { place } => self.frame(source, place, self.seen),
+            Received::Nothing => false,
         }
     }
 
@@ -314,7 +329,7 @@ impl<R: Read> Reader<R> {
             }
         };
         let place = 0..lines.datagram().len();
-        let is_hep = lines.datagram().starts_with(hep::MAGIC);
+        let is_hep = hep::is_frame(lines.datagram());
         self.counters.packets += 1;
         self.counters.udp += 1;
         let time = arrival.or(self.yielded).unwrap_or_default();
@@ -358,18 +373,21 @@ impl<R: Read> Reader<R> {
             Ok(frame) => frame,
             Err(error) => return self.damaged_frame(WarningKind::Hep(error)),
         };
+        if frame.protocol_type.is_some_and(|kind| kind != Frame::SIP) {
+            self.counters.hep_not_sip += 1;
+            return false;
+        }
+        // What a compressed payload holds is put behind the source, and the correlation id with it.
+        let mut inflated = None;
         let payload = match frame.payload {
-            _ if frame.protocol_type.is_some_and(|kind| kind != Frame::SIP) => {
-                self.counters.hep_not_sip += 1;
-                return false;
-            }
-            Payload::Compressed(_) => {
-                self.counters.hep_compressed += 1;
-                return false;
-            }
             Payload::Missing => b"",
-            Payload::Plain(payload) => sniff::skip_keep_alive(payload),
+            Payload::Plain(payload) => payload,
+            Payload::Compressed(payload) => match hep::inflate(payload) {
+                Ok(text) => &**inflated.insert(text),
+                Err(error) => return self.damaged_frame(WarningKind::Hep(error)),
+            },
         };
+        let payload = sniff::skip_keep_alive(payload);
         if sniff::start_line(payload) != Sniff::Sip {
             self.counters.hep_not_sip += 1;
             return false;
@@ -383,20 +401,30 @@ impl<R: Read> Reader<R> {
         {
             time = time.max(yielded);
         }
-        let within = |part: &[u8]| {
-            let start = from + part.as_ptr().addr() - bytes.as_ptr().addr();
-            start..start + part.len()
+        let transport = frame.transport();
+        let place = |part: &[u8]| {
+            let place = within(bytes, part);
+            from + place.start..from + place.end
         };
-        let current = Current {
-            time,
-            transport: frame.transport(),
-            src,
-            dst,
-            packet: seen.packet,
-            payload: within(payload),
-            correlation: frame.correlation.map(within),
-            source,
+        let length = payload.len();
+        let plain = (!matches!(frame.payload, Payload::Compressed(_))).then(|| place(payload));
+        let (payload, correlation) = match (plain, &mut inflated) {
+            (None, Some(text)) => {
+                let end = text.len();
+                text.extend(frame.correlation.unwrap_or_default());
+                (end - length..end, frame.correlation.map(|_| end..text.len()))
+            }
+            (plain, _) => (plain.unwrap_or_default(), frame.correlation.map(place)),
         };
+        let source = match inflated {
+            None => source,
+            Some(text) => {
+                self.inflated = text;
+                Source::Inflated
+            }
+        };
+        let current =
+            Current { time, transport, src, dst, packet: seen.packet, payload, correlation, source };
         self.counters.hep_sip += 1;
         self.found(current)
     }
@@ -422,6 +450,8 @@ impl<R: Read> Reader<R> {
                 _ => &[],
             },
             Source::Stream(found) => self.streams.bytes(found),
+            Source::Assembled => self.fragments.whole(),
+            Source::Inflated => &self.inflated,
         }
     }
 
@@ -434,6 +464,61 @@ impl<R: Read> Reader<R> {
             self.warnings.push(&mut self.counters, self.input.record_offset(), kind);
         }
     }
+}
+
+/// What a packet brought.
+enum Received {
+    Sip {
+        src: SocketAddr,
+        dst: SocketAddr,
+        place: Range<usize>,
+    },
+    Hep {
+        place: Range<usize>,
+    },
+    /// Nothing yet, or nothing at all.
+    Nothing,
+}
+
+/// Takes what a packet carries; places are those in `bytes`, which the packet is in.
+#[inline]
+fn receive(
+    packet: &Packet<'_>,
+    bytes: &[u8],
+    streams: &mut Streams,
+    counters: &mut Counters,
+    seen: Seen,
+) -> Received {
+    match packet {
+        &Packet::Udp { src, dst, payload } => {
+            counters.udp += 1;
+            let payload = sniff::skip_keep_alive(payload);
+            let place = || within(bytes, payload);
+            if sniff::start_line(payload) == Sniff::Sip {
+                counters.udp_sip += 1;
+                return Received::Sip { src, dst, place: place() };
+            }
+            if hep::is_frame(payload) {
+                counters.udp_hep += 1;
+                return Received::Hep { place: place() };
+            }
+            counters.udp_other += 1;
+        }
+        Packet::Tcp(segment) => {
+            counters.tcp += 1;
+            streams.push(segment, seen, counters);
+        }
+        // Packed deeper than anybody packs, or broken again inside.
+        Packet::Tunnel(_) | Packet::Fragment(_) | Packet::OtherProtocol => counters.other_protocols += 1,
+        Packet::Damaged => counters.damaged += 1,
+    }
+    Received::Nothing
+}
+
+/// Where a part of `bytes` stands in it.
+fn within(bytes: &[u8], part: &[u8]) -> Range<usize> {
+    let start = part.as_ptr().addr() - bytes.as_ptr().addr();
+    start..start + part.len()
 }
 
 /// How far a HEP time stamp may lie behind the one before it and still be an inaccuracy of the
