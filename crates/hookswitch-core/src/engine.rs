@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use foldhash::fast::RandomState;
 use hookswitch_model::{
-    AccountId, Cause, Direction, Event, LegCreated, LegId, Origin, RingOutRole, Rule, SessionFacts,
+    AccountId, Cause, ClockId, Direction, Event, LegCreated, LegId, Origin, RingOutRole, Rule, SessionFacts,
     SessionId, Signal, SignalKind, TelephonySessionId, Timestamp,
 };
 
@@ -70,6 +70,8 @@ pub(crate) type Sessions = HashMap<SessionKey, Box<OpenSession>, RandomState>;
 pub(crate) struct OpenSession {
     pub(crate) session: Session,
     kept: Kept,
+    /// The clock of the source that opened it; its timers go by it.
+    clock: ClockId,
     /// When its timer fires.
     armed: Option<Timestamp>,
 }
@@ -84,8 +86,8 @@ pub struct Engine {
     sessions: Sessions,
     legs: HashMap<LegId, SessionKey, RandomState>,
     joiner: Joiner,
-    /// When each session wants to be woken; an entry may be early, never late.
-    timers: BTreeSet<(Timestamp, SessionKey)>,
+    /// When each session wants to be woken, by its clock; an entry may be early, never late.
+    timers: BTreeSet<(ClockId, Timestamp, SessionKey)>,
     next_key: SessionKey,
     events: VecDeque<Event>,
     counters: Counters,
@@ -107,12 +109,14 @@ impl Engine {
         }
     }
 
-    /// Applies one signal. Timers that were due before it fire first.
-    pub fn handle_signal(&mut self, signal: &Signal) {
-        self.handle_time(signal.at);
+    /// Applies one signal, timed by `clock`. Timers of that clock that were due before it fire first.
+    pub fn handle_signal(&mut self, clock: ClockId, signal: &Signal) {
+        self.handle_time(clock, signal.at);
         self.counters.signals += 1;
         let key = match &signal.kind {
-            SignalKind::Created(leg) if !self.legs.contains_key(&signal.leg) => self.create(leg, signal),
+            SignalKind::Created(leg) if !self.legs.contains_key(&signal.leg) => {
+                self.create(clock, leg, signal)
+            }
             _ => self.apply(signal),
         };
         if let Some(key) = key {
@@ -120,13 +124,13 @@ impl Engine {
         }
     }
 
-    /// Fires the timers that are due.
-    pub fn handle_time(&mut self, now: Timestamp) {
-        while let Some(&(at, key)) = self.timers.first() {
-            if at > now {
+    /// Fires the timers that are due when `clock` shows `now`.
+    pub fn handle_time(&mut self, clock: ClockId, now: Timestamp) {
+        while let Some(at @ (_, due, key)) = self.next_timer(clock) {
+            if due > now {
                 break;
             }
-            self.timers.pop_first();
+            self.timers.remove(&at);
             if let Some(open) = self.sessions.get_mut(&key) {
                 open.armed = None;
                 if open.session.next_deadline() <= now {
@@ -154,9 +158,14 @@ impl Engine {
         self.events.pop_front()
     }
 
-    /// When [`Engine::handle_time`] wants to be called at the latest.
-    pub fn poll_timeout(&self) -> Option<Timestamp> {
-        self.timers.first().map(|&(at, _)| at)
+    /// When [`Engine::handle_time`] wants to be called for this clock at the latest.
+    pub fn poll_timeout(&self, clock: ClockId) -> Option<Timestamp> {
+        self.next_timer(clock).map(|(_, at, _)| at)
+    }
+
+    fn next_timer(&self, clock: ClockId) -> Option<(ClockId, Timestamp, SessionKey)> {
+        let from = (clock, Timestamp::from_micros(i64::MIN), SessionKey::MIN);
+        self.timers.range(from..).next().copied().filter(|&(of, ..)| of == clock)
     }
 
     /// How many sessions are open.
@@ -169,9 +178,9 @@ impl Engine {
         self.counters
     }
 
-    fn create(&mut self, leg: &LegCreated, signal: &Signal) -> Option<SessionKey> {
+    fn create(&mut self, clock: ClockId, leg: &LegCreated, signal: &Signal) -> Option<SessionKey> {
         let key = match (leg.direction, leg.of) {
-            (Direction::Outbound, _) => self.create_caller(leg, signal),
+            (Direction::Outbound, _) => self.create_caller(clock, leg, signal),
             (Direction::Inbound, of) => {
                 let found = of.and_then(|of| Some((of, *self.legs.get(&of)?)));
                 let found = found.and_then(|(of, key)| Some((of, key, self.sessions.get_mut(&key)?)));
@@ -202,7 +211,7 @@ impl Engine {
         Some(key)
     }
 
-    fn create_caller(&mut self, leg: &LegCreated, signal: &Signal) -> Option<SessionKey> {
+    fn create_caller(&mut self, clock: ClockId, leg: &LegCreated, signal: &Signal) -> Option<SessionKey> {
         let heuristic = self.policy.join_by_numbers;
         let account = self.directory.owner(leg).unwrap_or(signal.account);
         match self.joiner.find(account, leg, signal.at, &self.sessions, heuristic) {
@@ -210,11 +219,17 @@ impl Engine {
                 self.sessions.get_mut(&key)?.session.add_switch_leg(leg, signal, rule);
                 Some(key)
             }
-            None => self.open(account, leg, signal),
+            None => self.open(clock, account, leg, signal),
         }
     }
 
-    fn open(&mut self, account: AccountId, leg: &LegCreated, signal: &Signal) -> Option<SessionKey> {
+    fn open(
+        &mut self,
+        clock: ClockId,
+        account: AccountId,
+        leg: &LegCreated,
+        signal: &Signal,
+    ) -> Option<SessionKey> {
         if self.sessions.len() >= self.policy.sessions_max && !self.shed(signal.at) {
             return None;
         }
@@ -222,7 +237,7 @@ impl Engine {
         let key = self.next_key;
         self.next_key += 1;
         let session = Session::open(facts, self.directory.account(account), leg, signal);
-        let open = OpenSession { session, kept: Kept::default(), armed: None };
+        let open = OpenSession { session, kept: Kept::default(), clock, armed: None };
         self.sessions.insert(key, Box::new(open));
         self.counters.sessions += 1;
         Some(key)
@@ -259,7 +274,8 @@ impl Engine {
     /// Takes the events of a session, and closes or arms it.
     fn settle(&mut self, key: SessionKey) {
         let Some(open) = self.sessions.get_mut(&key) else { return };
-        let OpenSession { session, armed, .. } = &mut **open;
+        let OpenSession { session, armed, clock, .. } = &mut **open;
+        let clock = *clock;
         let before = self.events.len();
         session.take_events(&mut self.events);
         self.counters.events += (self.events.len() - before) as u64;
@@ -267,9 +283,9 @@ impl Engine {
             let next = session.next_deadline();
             if armed.is_none_or(|at| at > next) {
                 if let Some(at) = armed.replace(next) {
-                    self.timers.remove(&(at, key));
+                    self.timers.remove(&(clock, at, key));
                 }
-                self.timers.insert((next, key));
+                self.timers.insert((clock, next, key));
             }
             return;
         }
@@ -279,7 +295,7 @@ impl Engine {
         if let Some(closed) = self.sessions.remove(&key) {
             self.joiner.remove(key, closed.kept);
             if let Some(at) = closed.armed {
-                self.timers.remove(&(at, key));
+                self.timers.remove(&(clock, at, key));
             }
         }
         self.counters.closed += 1;

@@ -9,8 +9,8 @@ use hookswitch_core::engine::{Engine, Policy};
 use hookswitch_core::notification::Subscriber;
 use hookswitch_core::session::reason::MissedCallPolicy;
 use hookswitch_model::{
-    AccountId, Caller, Cause, Direction, Event, ExtensionId, FarEnd, InputRef, LegCreated, LegId, Reason,
-    RecordingId, Signal, SignalKind, SipData, StatusCode, Timestamp,
+    AccountId, Caller, Cause, ClockId, Direction, Event, ExtensionId, FarEnd, InputRef, LegCreated, LegId,
+    Reason, RecordingId, Signal, SignalKind, SipData, StatusCode, Timestamp,
 };
 
 const ANN: LegId = LegId::new(0, 1);
@@ -48,7 +48,10 @@ impl Scenario {
         self.seconds += 1;
         let at = Timestamp::from_micros(1_700_000_000_000_000) + Duration::from_secs(self.seconds);
         let input = InputRef { source: 0, number: self.seconds };
-        self.engine.handle_signal(&Signal { at, account: AccountId::new(310_001_016), leg, input, kind });
+        self.engine.handle_signal(
+            ClockId::default(),
+            &Signal { at, account: AccountId::new(310_001_016), leg, input, kind },
+        );
         while let Some(event) = self.engine.poll_event() {
             self.told.push(event);
         }

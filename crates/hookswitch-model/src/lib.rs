@@ -20,4 +20,4 @@ pub use party::{
     Status, StatusCode,
 };
 pub use signal::{Alias, Caller, Cause, FarEnd, LegCreated, Signal, SignalKind};
-pub use time::{Iso, Timestamp};
+pub use time::{ClockId, Iso, Timestamp};

@@ -28,6 +28,11 @@ impl Timestamp {
     }
 }
 
+/// The clock that a signal is timed by. Sources whose clocks may differ have one each, so that the
+/// timers of a call go by the clock of who reports it; a replay has one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ClockId(pub u16);
+
 impl Add<Duration> for Timestamp {
     type Output = Self;
 

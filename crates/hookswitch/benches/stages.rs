@@ -13,7 +13,7 @@ use hookswitch_core::directory::Directory;
 use hookswitch_core::engine::{Engine, Policy};
 use hookswitch_core::filter::{EventFilter, FilterIndex, Own};
 use hookswitch_core::notification::Subscriber;
-use hookswitch_model::{AccountId, Event, ExtensionId, InputRef, Signal, Timestamp};
+use hookswitch_model::{AccountId, ClockId, Event, ExtensionId, InputRef, Signal, Timestamp};
 use hookswitch_signal::capture::{Captured, Reader};
 use hookswitch_signal::sip::Message;
 use hookswitch_signal::tracker::Tracker;
@@ -167,7 +167,7 @@ fn track(messages: &[Owned], parsed: &[Message<'_>], mut with: impl FnMut(&mut V
 fn run(signals: &[Signal], mut with: impl FnMut(Event)) {
     let mut engine = Engine::new(Directory::built_in(ACCOUNT), Policy::default());
     for signal in signals {
-        engine.handle_signal(signal);
+        engine.handle_signal(ClockId::default(), signal);
         while let Some(event) = engine.poll_event() {
             with(event);
         }
@@ -241,7 +241,7 @@ fn memory() {
             let input = InputRef { source: 0, number: (call * 3 + number) as u64 };
             tracker.handle(&message, &captured, input, &mut signals);
             for signal in signals.drain(..) {
-                engine.handle_signal(&signal);
+                engine.handle_signal(ClockId::default(), &signal);
             }
         }
         while engine.poll_event().is_some() {}

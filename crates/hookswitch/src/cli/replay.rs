@@ -12,7 +12,7 @@ use hookswitch_core::directory::{Account, Directory};
 use hookswitch_core::engine::{Engine, Policy};
 use hookswitch_core::filter::{EventFilter, Own};
 use hookswitch_core::notification::Subscriber;
-use hookswitch_model::{AccountId, Event, ExtensionId, InputRef, Signal, Timestamp};
+use hookswitch_model::{AccountId, ClockId, Event, ExtensionId, InputRef, Signal, Timestamp};
 use hookswitch_signal::capture::Captured;
 use hookswitch_signal::sip::{Message, lossy};
 use hookswitch_signal::tracker::Tracker;
@@ -136,8 +136,8 @@ impl Replay {
             for mut steps in steps {
                 for step in steps.drain(..) {
                     match step {
-                        Step::Signal(signal) => engine.handle_signal(&signal),
-                        Step::Time(at) => engine.handle_time(at),
+                        Step::Signal(signal) => engine.handle_signal(ClockId::default(), &signal),
+                        Step::Time(at) => engine.handle_time(ClockId::default(), at),
                         Step::Message { input, packet, start_line } => {
                             if let Some(messages) = &mut output.messages {
                                 messages.add(input, packet, start_line);

@@ -22,7 +22,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use hookswitch_core::directory::Directory;
 use hookswitch_core::engine::{Engine, Policy};
-use hookswitch_model::{AccountId, Direction, Event, InputRef, StatusCode, Timestamp};
+use hookswitch_model::{AccountId, ClockId, Direction, Event, InputRef, StatusCode, Timestamp};
 use hookswitch_signal::capture::{Captured, Transport};
 use hookswitch_signal::sip::Message;
 use hookswitch_signal::tracker::Tracker;
@@ -129,10 +129,10 @@ pub(crate) fn run_with(directory: Directory, packets: &[Packet]) -> Vec<Event> {
             payload: &packet.payload,
         };
         let input = InputRef { source: 0, number: number as u64 + 1 };
-        engine.handle_time(captured.time);
+        engine.handle_time(ClockId::default(), captured.time);
         tracker.handle(&message, &captured, input, &mut signals);
         for signal in signals.drain(..) {
-            engine.handle_signal(&signal);
+            engine.handle_signal(ClockId::default(), &signal);
         }
         events.extend(std::iter::from_fn(|| engine.poll_event()));
     }
