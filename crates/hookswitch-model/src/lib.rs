@@ -19,5 +19,5 @@ pub use party::{
     ConferenceRole, Direction, Endpoint, Origin, Party, Peer, Reason, Recording, RingOutRole, SipData,
     Status, StatusCode,
 };
-pub use signal::{Alias, Caller, Cause, FarEnd, LegCreated, Signal, SignalKind};
+pub use signal::{Alias, Caller, Cause, FarEnd, LegCreated, Mailbox, Place, Signal, SignalKind, Transfer};
 pub use time::{ClockId, Iso, Timestamp};

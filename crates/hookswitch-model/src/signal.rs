@@ -65,6 +65,13 @@ pub enum SignalKind {
     Screened,
     /// A fax is being received on this leg.
     FaxStarted,
+    /// The party at the end of this leg asked for its call to be moved, and the other side agreed to try.
+    TransferAsked(Box<Transfer>),
+    /// How the transfer went that the party at the end of this leg asked for.
+    TransferDone {
+        /// Whether it succeeded; if not, the call is as it was before.
+        succeeded: bool,
+    },
     /// The phone system muted the party, or not any more.
     Muted(bool),
     /// A recording of the party runs, or is paused or has stopped.
@@ -112,6 +119,45 @@ pub struct LegCreated {
     pub sip: Option<Arc<SipData>>,
     /// The part in a RingOut call.
     pub ring_out_role: Option<RingOutRole>,
+    /// The sender has no leg of its own in this call: it is a server that calls on somebody's behalf.
+    pub sent_by_server: bool,
+    /// Where in an open call the leg belongs, when its source says so.
+    pub place: Option<Place>,
+    /// Whose mailbox the leg leads to, and why, when the request says so (RFC 4458).
+    pub mailbox: Option<Mailbox>,
+}
+
+/// Where in an open call a new leg belongs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// Its holder takes the place of who is at the end of this leg (RFC 3891).
+    Replaces(LegId),
+    /// Its holder joins the call of this leg (RFC 3911).
+    Joins(LegId),
+    /// It leads to who is at the end of this leg already.
+    SamePartyAs(LegId),
+}
+
+/// A mailbox that a call goes to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mailbox {
+    /// The number or user whose mailbox it is.
+    pub of: Arc<str>,
+    /// Why the call goes there; none when it was called directly.
+    pub cause: Option<Cause>,
+}
+
+/// Where a party wants its call moved.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Transfer {
+    /// The number or user of the target, as it was asked for.
+    pub to: Arc<str>,
+    /// The host of the target's address, when it is a domain.
+    pub to_host: Option<Arc<str>>,
+    /// The same party's leg of the call whose far end is to take over (an attended transfer).
+    pub consulted: Option<LegId>,
+    /// It was asked for by a feature code.
+    pub by_code: bool,
 }
 
 /// Who calls, as far as the signalling tells.

@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use hookswitch_model::{Cause, LegId, Timestamp};
 
+use super::referral::Referral;
+
 /// All messages with one Call-ID and one From tag of the caller.
 pub(super) struct Call {
     /// Tells apart the calls that use one Call-ID after the other.
@@ -61,6 +63,8 @@ pub(super) struct Dialog {
     /// By [`Side`].
     pub(super) sides: [SideState; 2],
     pub(super) pending: Option<Offer>,
+    /// The transfer that was asked for in it, until it is known how it went.
+    pub(super) referral: Option<Box<Referral>>,
 }
 
 /// Which end of a dialog sent a request.
@@ -97,6 +101,8 @@ pub(super) struct MediaState {
     pub(super) version: u64,
     /// It stops the peer's media: sendonly, inactive or the address 0.0.0.0.
     pub(super) stops: bool,
+    /// It is for a fax (T.38).
+    pub(super) fax: bool,
 }
 
 /// A change of the session that waits for its answer.

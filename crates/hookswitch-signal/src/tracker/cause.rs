@@ -77,7 +77,8 @@ pub(super) fn of_cancel(message: &Message<'_>) -> Cause {
         .unwrap_or(Cause::Withdrawn)
 }
 
-fn of_status(status: u16) -> Cause {
+/// The cause of a SIP status.
+pub(super) fn of_status(status: u16) -> Cause {
     let row = STATUS_CAUSES.iter().find(|(first, last, _)| (*first..=*last).contains(&status));
     row.map_or(Cause::Failed, |&(_, _, cause)| cause)
 }

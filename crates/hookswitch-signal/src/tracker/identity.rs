@@ -3,10 +3,11 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use hookswitch_model::{Alias, Caller};
+use hookswitch_model::{Alias, Caller, Mailbox};
 
+use super::cause;
 use crate::capture::Captured;
-use crate::sip::{Message, NameAddr, Uri, lossy};
+use crate::sip::{Message, NameAddr, Uri, lossy, percent_decode};
 
 /// The port of SIP when none is written (RFC 3261 §19.1.2).
 const SIP_PORT: u16 = 5060;
@@ -72,6 +73,15 @@ fn is_opaque(target: &str, dialled: &str) -> bool {
         && (is_number(dialled)
             || target.len() > dialled.len()
                 && target.get(..dialled.len()).is_some_and(|start| start.eq_ignore_ascii_case(dialled)))
+}
+
+/// The mailbox that a Request-URI leads to (RFC 4458 §2): its `target` says whose, its `cause` why.
+pub(super) fn mailbox(uri: &Uri<'_>) -> Option<Mailbox> {
+    let target = uri.param("target")?;
+    let target = percent_decode(target);
+    let of = Uri::parse(&target).ok().and_then(|target| number(&target))?;
+    let cause = uri.param("cause").and_then(|cause| std::str::from_utf8(cause).ok()?.parse().ok());
+    Some(Mailbox { of, cause: cause.map(cause::of_status) })
 }
 
 /// The address that the sender of a request listens on, when it writes it as an IP address.

@@ -9,25 +9,30 @@ mod bindings;
 mod call;
 mod cause;
 mod identity;
+mod media;
+mod referral;
+mod repeats;
 mod servers;
 
-use std::collections::{HashMap, HashSet, VecDeque};
-use std::hash::{BuildHasher, Hasher};
-use std::net::IpAddr;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 use foldhash::fast::RandomState;
 use hookswitch_model::{
-    AccountId, Cause, Direction, FarEnd, InputRef, LegCreated, LegId, Signal, SignalKind, SipData, Timestamp,
+    AccountId, Cause, Direction, FarEnd, InputRef, LegCreated, LegId, Place, Signal, SignalKind, SipData,
+    Timestamp,
 };
 use slab::Slab;
 
 use self::bindings::Bindings;
-use self::call::{Call, Dialog, Fingerprints, Hop, HopState, MediaState, Offer, Side, SideState};
+use self::call::{Call, Dialog, Fingerprints, Hop, HopState, Side, SideState};
+use self::media::media_state;
+use self::referral::Referrals;
+use self::repeats::Repeats;
 use self::servers::Servers;
 use crate::capture::Captured;
-use crate::sip::{Message, Method, Sdp, StartLine, Uri, lossy};
+use crate::sip::{Message, Method, StartLine, Uri, lossy};
 
 /// How long a message may be repeated, and how long a finished call is remembered for that: 64
 /// times T1, after which no retransmission is sent (RFC 3261 §17).
@@ -50,9 +55,6 @@ const HOPS_MAX: usize = 256;
 
 /// The most dialogs of one call (reliability F3).
 const DIALOGS_MAX: usize = 64;
-
-/// The most messages that are remembered to recognise retransmissions.
-const REMEMBERED_MAX: usize = 1_000_000;
 
 /// Where the messages went. `messages` is the sum of the others.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -82,6 +84,7 @@ pub struct Tracker {
     next_call: u64,
     bindings: Bindings,
     servers: Servers,
+    referrals: Referrals,
     repeats: Repeats,
     /// Finished calls and when they are forgotten; each with its number.
     finished: VecDeque<(Timestamp, usize, u64)>,
@@ -112,6 +115,7 @@ impl Tracker {
             next_call: 0,
             bindings: Bindings::default(),
             servers: Servers::default(),
+            referrals: Referrals::default(),
             repeats: Repeats::default(),
             finished: VecDeque::new(),
             checks: VecDeque::new(),
@@ -153,18 +157,16 @@ impl Tracker {
                 Method::Ack => self.ack(&seen, out),
                 Method::Cancel => self.cancel(&seen),
                 Method::Bye => self.bye(&seen, out),
-                Method::Prack | Method::Info | Method::Refer | Method::Notify => self.in_dialog(&seen),
+                Method::Refer => self.refer(&seen, &uri),
+                Method::Notify => self.notify(&seen, out),
+                Method::Prack | Method::Info => self.in_dialog(&seen),
                 _ => self.counters.no_call += 1,
             },
             StartLine::Response { status, .. } => match message.cseq().method {
                 Method::Invite => self.invite_response(&seen, status, out),
                 Method::Update => self.changed(&seen, status, out),
-                Method::Bye
-                | Method::Cancel
-                | Method::Prack
-                | Method::Info
-                | Method::Refer
-                | Method::Notify => {
+                Method::Refer => self.referred(&seen, status, out),
+                Method::Bye | Method::Cancel | Method::Prack | Method::Info | Method::Notify => {
                     self.in_dialog(&seen);
                 }
                 Method::Register => {
@@ -289,6 +291,7 @@ impl Tracker {
             direction: Direction::Inbound,
             of: Some(caller),
             aliases: Vec::new(),
+            place: self.place(seen.message, Direction::Inbound),
             ..created.clone()
         };
         out.push(signal(self.account, seen, caller, SignalKind::Created(Box::new(created))));
@@ -345,7 +348,38 @@ impl Tracker {
                 to_tag: None,
             })),
             ring_out_role: None,
+            sent_by_server: direction == Direction::Outbound && self.is_sent_by_server(seen, uri),
+            place: self.place(message, direction),
+            mailbox: identity::mailbox(uri),
         }
+    }
+
+    /// Whether a call comes from a server that places it on somebody's behalf: the callee has an account
+    /// there, or it calls somebody in that person's own name from an address that is not theirs.
+    fn is_sent_by_server(&self, seen: &Seen<'_, '_>, uri: &Uri<'_>) -> bool {
+        let message = seen.message;
+        let own_name = || {
+            let from = message.from().uri().user();
+            let contact = message.contact().map(|contact| contact.uri().user());
+            from.is_some() && from == uri.user() && contact.is_some_and(|user| user != from)
+        };
+        self.servers.serves(seen.captured.src, seen.captured.dst) || own_name()
+    }
+
+    /// Where in an open call the request says that it belongs.
+    fn place(&self, message: &Message<'_>, direction: Direction) -> Option<Place> {
+        if let Some(replaced) = message.replaces() {
+            let (recipient, peer) = self.legs_of(&replaced, replaced.early_only)?;
+            return Some(match direction {
+                Direction::Outbound => Place::Replaces(peer),
+                Direction::Inbound => Place::SamePartyAs(recipient),
+            });
+        }
+        let (recipient, _) = self.legs_of(&message.join()?, false)?;
+        Some(match direction {
+            Direction::Outbound => Place::Joins(recipient),
+            Direction::Inbound => Place::SamePartyAs(recipient),
+        })
     }
 
     fn invite_response(&mut self, seen: &Seen<'_, '_>, status: u16, out: &mut Vec<Signal>) {
@@ -388,6 +422,7 @@ impl Tracker {
                     ended: false,
                     sides: [SideState { cseq: Some(cseq), ..SideState::default() }, SideState::default()],
                     pending: None,
+                    referral: None,
                 });
             }
         }
@@ -527,100 +562,6 @@ impl Tracker {
         }
     }
 
-    /// A re-INVITE or UPDATE: the session may change.
-    fn change(&mut self, seen: &Seen<'_, '_>) {
-        let Some((index, at, side)) = self.find_dialog(seen) else {
-            self.counters.stray += 1;
-            return;
-        };
-        let call = &mut self.calls[index];
-        let cseq = seen.message.cseq().number;
-        let dialog = &mut call.dialogs[at];
-        let state = &mut dialog.sides[side as usize];
-        self.counters.in_call += 1;
-        if state.cseq.is_some_and(|last| cseq <= last) {
-            return; // the next hop of a request that was seen, or an old one
-        }
-        state.cseq = Some(cseq);
-        call.last_seen = seen.captured.time;
-        let sdp = seen.message.sdp();
-        let late = seen.message.cseq().method == Method::Invite;
-        if sdp.is_some() || late {
-            let media = sdp.as_ref().map(media_state);
-            dialog.pending = Some(Offer { side, cseq, media, offered_by_peer: None });
-        }
-    }
-
-    /// A response inside a dialog.
-    fn changed(&mut self, seen: &Seen<'_, '_>, status: u16, out: &mut Vec<Signal>) {
-        let Some((index, at, side)) = self.find_dialog(seen) else {
-            self.counters.stray += 1;
-            return;
-        };
-        self.counters.in_call += 1;
-        let account = self.account;
-        let call = &mut self.calls[index];
-        call.last_seen = seen.captured.time;
-        let caller = call.caller;
-        let dialog = &mut call.dialogs[at];
-        let cseq = seen.message.cseq().number;
-        let Some(offer) = dialog.pending.filter(|offer| offer.side == side && offer.cseq == cseq) else {
-            return;
-        };
-        if status < 200 {
-            return;
-        }
-        dialog.pending = None;
-        if status >= 300 || dialog.ended {
-            return;
-        }
-        let answer = seen.message.sdp().as_ref().map(media_state);
-        match (offer.media, answer) {
-            (Some(offered), answer) => {
-                apply(account, seen, caller, dialog, side, offered, out);
-                if answer.is_some() {
-                    dialog.sides[side.peer() as usize].media = answer;
-                }
-            }
-            (None, Some(offered)) => {
-                apply(account, seen, caller, dialog, side.peer(), offered, out);
-                dialog.pending = Some(Offer { offered_by_peer: Some(offered), ..offer });
-            }
-            (None, None) => {}
-        }
-        if let Some(timer) = seen.message.session_expires() {
-            let within = Duration::from_secs(u64::from(timer.seconds)) * 3 / 2;
-            out.push(signal(account, seen, caller, SignalKind::Alive { within }));
-        }
-    }
-
-    /// An ACK: it may carry the answer to an offer in the response.
-    fn ack(&mut self, seen: &Seen<'_, '_>, out: &mut Vec<Signal>) {
-        let Some((index, at, side)) = self.find_dialog(seen) else {
-            // The ACK of a refusal has a tag that makes no dialog.
-            self.in_dialog(seen);
-            return;
-        };
-        self.counters.in_call += 1;
-        let account = self.account;
-        let call = &mut self.calls[index];
-        let caller = call.caller;
-        let dialog = &mut call.dialogs[at];
-        let cseq = seen.message.cseq().number;
-        let Some(offer) = dialog.pending.filter(|offer| offer.side == side && offer.cseq == cseq) else {
-            return;
-        };
-        dialog.pending = None;
-        let answer = seen.message.sdp().as_ref().map(media_state);
-        if let (Some(offered), Some(answer)) = (offer.offered_by_peer, answer) {
-            if offered.stops {
-                dialog.sides[side as usize].media = Some(answer); // it only agrees
-            } else {
-                apply(account, seen, caller, dialog, side, answer, out);
-            }
-        }
-    }
-
     /// A message that is part of a call and changes nothing.
     fn in_dialog(&mut self, seen: &Seen<'_, '_>) {
         if seen.newest.is_some() {
@@ -648,6 +589,7 @@ impl Tracker {
     /// Forgets finished calls, and open ones of which nothing was heard for too long.
     fn forget(&mut self, now: Timestamp) {
         self.repeats.forget(now);
+        self.referrals.forget(now);
         while self.finished.front().is_some_and(|(at, ..)| *at <= now) {
             if let Some((_, index, number)) = self.finished.pop_front()
                 && self.is_number(index, number)
@@ -693,64 +635,6 @@ impl Tracker {
     }
 }
 
-/// Recognises messages that were seen before and are part of no call.
-#[derive(Default)]
-struct Repeats {
-    hasher: RandomState,
-    known: HashSet<u64, RandomState>,
-    order: VecDeque<(Timestamp, u64)>,
-}
-
-impl Repeats {
-    /// Gives the same number for messages with the same start line, identifiers and way.
-    fn fingerprint(&self, message: &Message<'_>, captured: &Captured<'_>) -> u64 {
-        let mut hasher = self.hasher.build_hasher();
-        for part in [
-            message.start_line(),
-            message.call_id(),
-            message.from_tag().unwrap_or_default(),
-            message.to_tag().unwrap_or_default(),
-            message.top_via().branch().unwrap_or_default(),
-            message.cseq().method.as_bytes(),
-        ] {
-            hasher.write_usize(part.len());
-            hasher.write(part);
-        }
-        hasher.write_u32(message.cseq().number);
-        for address in [captured.src, captured.dst] {
-            match address.ip() {
-                IpAddr::V4(ip) => hasher.write_u32(ip.to_bits()),
-                IpAddr::V6(ip) => hasher.write_u128(ip.to_bits()),
-            }
-            hasher.write_u16(address.port());
-        }
-        hasher.finish()
-    }
-
-    fn contains(&self, print: u64) -> bool {
-        self.known.contains(&print)
-    }
-
-    fn add(&mut self, print: u64, now: Timestamp) {
-        if self.known.insert(print) {
-            self.order.push_back((now, print));
-        }
-        if self.order.len() > REMEMBERED_MAX
-            && let Some((_, oldest)) = self.order.pop_front()
-        {
-            self.known.remove(&oldest);
-        }
-    }
-
-    fn forget(&mut self, now: Timestamp) {
-        while self.order.front().is_some_and(|&(at, _)| at + REPEAT_MAX <= now) {
-            if let Some((_, print)) = self.order.pop_front() {
-                self.known.remove(&print);
-            }
-        }
-    }
-}
-
 fn finish(finished: &mut VecDeque<(Timestamp, usize, u64)>, index: usize, call: &mut Call, now: Timestamp) {
     if !call.over {
         call.over = true;
@@ -775,35 +659,4 @@ fn hop(seen: &Seen<'_, '_>, uri: &Uri<'_>, target: LegId, first: bool) -> Hop {
 
 fn signal(account: AccountId, seen: &Seen<'_, '_>, leg: LegId, kind: SignalKind) -> Signal {
     Signal { at: seen.captured.time, account, leg, input: seen.input, kind }
-}
-
-fn media_state(sdp: &Sdp<'_>) -> MediaState {
-    let origin = sdp.origin();
-    let version = origin.map_or(0, |origin| {
-        origin.version.iter().fold(0u64, |sum, &byte| sum.wrapping_mul(31).wrapping_add(u64::from(byte)))
-    });
-    MediaState { version, stops: sdp.is_held_by_offerer() }
-}
-
-/// Applies an offer that was accepted: its side may have put the call on hold, or taken it off.
-fn apply(
-    account: AccountId,
-    seen: &Seen<'_, '_>,
-    caller: LegId,
-    dialog: &mut Dialog,
-    side: Side,
-    offered: MediaState,
-    out: &mut Vec<Signal>,
-) {
-    let state = &mut dialog.sides[side as usize];
-    // The same description again is a refresh of the session, not a change (RFC 4028 §7.4).
-    let refresh = state.media == Some(offered);
-    state.media = Some(offered);
-    if refresh || state.holds == offered.stops {
-        return;
-    }
-    state.holds = offered.stops;
-    let leg = if side == Side::Caller { caller } else { dialog.target };
-    let kind = if offered.stops { SignalKind::Held } else { SignalKind::Resumed };
-    out.push(signal(account, seen, leg, kind));
 }

@@ -30,6 +30,12 @@ impl Servers {
         }
     }
 
+    /// Whether `dst` has an account at the server `src`.
+    pub(super) fn serves(&self, src: SocketAddr, dst: SocketAddr) -> bool {
+        !self.clients.is_empty()
+            && (self.clients.contains(&(src, dst)) || self.clients.contains(&(any_port(src), any_port(dst))))
+    }
+
     /// What is known of `dst` when `src` sends a call there.
     pub(super) fn far_end(&self, src: SocketAddr, dst: SocketAddr) -> FarEnd {
         let (any_src, any_dst) = (any_port(src), any_port(dst));
