@@ -67,6 +67,16 @@ impl Scenario {
         &self.told[before]
     }
 
+    /// Asserts that a signal is told as these events.
+    #[track_caller]
+    fn tells_each(&mut self, leg: LegId, kind: SignalKind, expected: &[(Direction, StatusCode)]) {
+        let before = self.told.len();
+        self.send(leg, kind);
+        let told = self.told[before..].iter();
+        let told: Vec<_> = told.map(|event| (event.party.direction, event.party.status.code)).collect();
+        assert_eq!(told, expected);
+    }
+
     /// Asserts that a signal tells nothing.
     #[track_caller]
     fn ignores(&mut self, leg: LegId, kind: SignalKind) {
@@ -106,6 +116,11 @@ fn created(direction: Direction, of: Option<LegId>, callee: &str) -> SignalKind 
         aliases: Vec::new(),
         sip: Some(Arc::new(SipData { call_id: Arc::from("c1"), from_tag: Arc::from("ann"), to_tag: None })),
         ring_out_role: None,
+        sent_by_server: false,
+        place: None,
+        mailbox: None,
+        diverted_by: None,
+        is_automaton: false,
     }))
 }
 
@@ -117,10 +132,14 @@ fn a_parked_call_shows_where() {
     assert_eq!(party["status"]["parkData"], "*801");
     assert_eq!(party["park"]["id"], "*801");
     scenario.ignores(BO, SignalKind::Held);
-    assert_eq!(
-        scenario.tells(BO, SignalKind::Ended(Cause::HungUp), StatusCode::Disconnected).party.park,
-        None
+    // Who parked the call keeps its place until the caller who waits leaves.
+    scenario.ignores(BO, SignalKind::Ended(Cause::HungUp));
+    scenario.tells_each(
+        ANN,
+        SignalKind::Ended(Cause::HungUp),
+        &[(Direction::Outbound, StatusCode::Disconnected), (Direction::Inbound, StatusCode::Disconnected)],
     );
+    assert_eq!(scenario.told.last().expect("an event").party.park, None);
 }
 
 #[test]

@@ -122,6 +122,46 @@ rules! {
     LostLeg = "no sign of life from this leg for too long (inferred)",
     /// A table was full.
     TableFull = "a table of the session machine was full (inferred)",
+    /// A called leg was offered because a transfer asked for it.
+    TransferFollowed = "the call was moved to this target by a transfer that was accepted (REFER, RFC 3515)",
+    /// Who asked for a blind transfer left.
+    TransferLeft = "this party asked for the transfer (REFER), and its leg ended",
+    /// An attended transfer is complete.
+    TransferCompleted = "this party connected its two calls with each other (REFER with Replaces, RFC 3891)",
+    /// A transferred party placed no new call.
+    TransferNotFollowed = "the party that was to be transferred placed no new call in time (inferred)",
+    /// An INVITE takes a party's place.
+    TakesPlace = "an INVITE with Replaces takes the place of another party (RFC 3891)",
+    /// A party's place was taken.
+    PlaceTaken = "another INVITE took this party's place with Replaces (RFC 3891)",
+    /// Who takes a call was answered.
+    PickedUp = "this party took the call: its INVITE was answered with a 2xx",
+    /// A call was taken by a feature code.
+    PickedUpByCode = "the caller was answered while this target's offer was withdrawn, and at the same moment the switch answered a pickup code for it (inferred)",
+    /// An INVITE joins a call.
+    JoinsCall = "an INVITE with Join enters the call (RFC 3911)",
+    /// Somebody calls a conference room.
+    ConferenceEntered = "somebody called a number that the directory names as a conference room",
+    /// A call was parked.
+    CallParked = "the party moved its call to a place where calls are parked",
+    /// A parked call was taken.
+    ParkRetrieved = "a call to the place where this call was parked was answered",
+    /// A parked call came back.
+    ParkRanOut = "the parked call was offered to who had parked it",
+    /// The mailbox answered.
+    MailboxAnswered = "the mailbox of this extension answered (RFC 4458, Diversion or the directory)",
+    /// The mailbox answered, by the directory.
+    MailboxOfDirectory = "the switch took the offer back and answered the caller itself, and the directory says that the extension has a mailbox (inferred)",
+    /// A fax number answered.
+    FaxLineAnswered = "a number that the directory names as a fax line was answered",
+    /// A fax began.
+    FaxStarted = "T.38 was offered and accepted, or the source reported the fax",
+    /// An agent of a queue answered.
+    QueueAnswered = "an agent of the queue answered",
+    /// Nobody answered for a queue.
+    QueueLeft = "the caller left the queue before an agent answered",
+    /// The first leg of a RingOut call.
+    RingOutSeen = "the phone system called this party first, with no caller of its own",
     /// The source reported the change itself.
     Reported = "the source reported this change",
 }

@@ -125,6 +125,10 @@ pub struct LegCreated {
     pub place: Option<Place>,
     /// Whose mailbox the leg leads to, and why, when the request says so (RFC 4458).
     pub mailbox: Option<Mailbox>,
+    /// Who sent the call elsewhere last (Diversion, RFC 5806; History-Info, RFC 7044).
+    pub diverted_by: Option<Arc<str>>,
+    /// The sender says that no person is there: it parks calls or plays music (RFC 3840 `automaton`).
+    pub is_automaton: bool,
 }
 
 /// Where in an open call a new leg belongs.

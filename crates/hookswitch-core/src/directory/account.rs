@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use foldhash::fast::RandomState;
-use hookswitch_model::{AccountId, DeviceId, ExtensionId};
+use hookswitch_model::{AccountId, DeviceId, ExtensionId, LegCreated};
 
 use super::number::{DialPlan, is_e164};
 use crate::hash::IdHash;
@@ -75,8 +75,12 @@ pub struct Account {
 pub(super) struct Extension {
     pub(super) id: ExtensionId,
     pub(super) device: DeviceId,
+    pub(super) number: Option<Arc<str>>,
     pub(super) name: Option<Arc<str>>,
     pub(super) kind: Kind,
+    pub(super) mailbox: bool,
+    /// Calls that are sent to its number are parked in one of several slots.
+    pub(super) has_slots: bool,
 }
 
 impl Account {
@@ -175,6 +179,43 @@ impl Account {
             internal: is_extension(user),
             is_code: user.starts_with(['*', '#']) || self.codes.iter().any(|code| user.starts_with(&**code)),
         }
+    }
+
+    /// Who is called. What goes to a trunk is outside: short numbers are emergency calls there.
+    pub(crate) fn callee(&self, leg: &LegCreated) -> Resolved {
+        if self.is_trunk(leg.dst) {
+            self.outside(&leg.callee)
+        } else {
+            self.resolve(&leg.callee, leg.callee_host.as_deref())
+        }
+    }
+
+    /// Who calls. What comes from a trunk is outside, whatever number it says.
+    pub(crate) fn caller(&self, leg: &LegCreated) -> Option<Resolved> {
+        let number = leg.caller.number.as_ref()?;
+        Some(if self.is_trunk(leg.src) {
+            self.outside(number)
+        } else {
+            self.resolve(number, leg.caller.host.as_deref())
+        })
+    }
+
+    /// Whether the caller is an extension of the account.
+    pub(crate) fn is_inside(&self, leg: &LegCreated) -> bool {
+        self.caller(leg).is_some_and(|caller| caller.extension.is_some())
+    }
+
+    /// Whether calls that an extension does not take go to a mailbox.
+    pub(crate) fn has_mailbox(&self, extension: ExtensionId) -> bool {
+        self.extensions.iter().any(|listed| listed.id == extension && listed.mailbox)
+    }
+
+    /// The slot in which a call is parked that is sent to a park number: the number itself, unless the
+    /// number stands for several slots, of which the switch takes one.
+    pub(crate) fn park_slot(&self, number: &str) -> Option<Arc<str>> {
+        let lot = self.place(number).map(|place| &self.extensions[place]);
+        let lot = lot.filter(|extension| extension.kind == Kind::Park)?;
+        (!lot.has_slots || lot.number.as_deref() != Some(number)).then(|| Arc::from(number))
     }
 
     /// Whether a trunk of the account is at this address.

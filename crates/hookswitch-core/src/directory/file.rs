@@ -13,6 +13,9 @@ use super::account::{Account, Extension, Kind};
 use super::number::{DialPlan, is_e164};
 use super::{Directory, is_domain};
 
+/// The most slots that one range can stand for.
+const SLOTS_MAX: u64 = 1000;
+
 /// What is wrong with a directory file, where, and the mend.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DirectoryError {
@@ -69,6 +72,10 @@ struct ExtensionTable {
     #[serde(default)]
     users: Vec<Spanned<String>>,
     device: Option<Spanned<u64>>,
+    #[serde(default)]
+    mailbox: bool,
+    #[serde(default)]
+    slots: Vec<Spanned<String>>,
 }
 
 #[derive(Deserialize)]
@@ -216,6 +223,9 @@ fn extension(
         names.push(e164);
     }
     names.extend(table.users.iter().map(|user| Arc::from(user.get_ref().to_lowercase())));
+    for slot in &table.slots {
+        names.extend(slots(slot, table.kind, source)?);
+    }
     names.dedup();
     let id = match &table.id {
         Some(id) if *id.get_ref() == 0 => {
@@ -230,7 +240,15 @@ fn extension(
         Some(device) => DeviceId::new(*device.get_ref()),
         None => account.derived_device(id),
     };
-    let extension = Extension { id, device, name: table.name.map(Arc::from), kind: table.kind };
+    let extension = Extension {
+        id,
+        device,
+        number: Some(Arc::from(number.as_str())),
+        name: table.name.map(Arc::from),
+        kind: table.kind,
+        mailbox: table.mailbox,
+        has_slots: !table.slots.is_empty(),
+    };
     match account.add(extension, &names) {
         None => Ok(()),
         Some(taken) => {
@@ -239,6 +257,34 @@ fn extension(
             Err(source.error(table.number.span(), message))
         }
     }
+}
+
+/// The numbers of slots in which calls are parked: one, or a range such as `701-709`.
+fn slots(slot: &Spanned<String>, kind: Kind, source: &Source<'_>) -> Result<Vec<Arc<str>>, DirectoryError> {
+    let text = slot.get_ref();
+    if kind != Kind::Park {
+        let message = format!(
+            "slots {text:?} belong to an extension of kind \"park\"; set its kind, or leave them out"
+        );
+        return Err(source.error(slot.span(), message));
+    }
+    let Some((first, last)) = text.split_once('-') else {
+        return if is_dialled(text) {
+            Ok(vec![Arc::from(text.as_str())])
+        } else {
+            let message =
+                format!("slot {text:?} cannot be dialled; write \"701\", or \"701-709\" for several");
+            Err(source.error(slot.span(), message))
+        };
+    };
+    let range = first.parse::<u64>().ok().zip(last.parse::<u64>().ok());
+    let range = range.filter(|&(first, last)| first <= last && last - first < SLOTS_MAX);
+    let (from, to) = range.ok_or_else(|| {
+        let message = format!("slots {text:?} are no range; write the lower number first, as \"701-709\", and {SLOTS_MAX} at most");
+        source.error(slot.span(), message)
+    })?;
+    let width = first.len();
+    Ok((from..=to).map(|slot| Arc::from(format!("{slot:0width$}"))).collect())
 }
 
 fn is_dialled(text: &str) -> bool {

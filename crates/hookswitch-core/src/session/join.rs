@@ -35,6 +35,8 @@ pub(crate) type SessionKey = u64;
 #[derive(Default)]
 pub(crate) struct Joiner {
     by_alias: HashMap<AliasKey, SessionKey, RandomState>,
+    /// The sessions that wait for a call to a number, because a transfer asked for it.
+    expected: HashMap<PlaceKey, SmallVec<[SessionKey; 1]>, RandomState>,
     /// The sessions of one place, the oldest first.
     by_place: HashMap<PlaceKey, SmallVec<[SessionKey; 2]>, RandomState>,
 }
@@ -77,6 +79,24 @@ impl Joiner {
             }
         }
         best.map(|(_, key)| (key, Rule::JoinedByNumbers))
+    }
+
+    /// Remembers that a transfer asked for a call to this number.
+    pub(crate) fn expect(&mut self, account: AccountId, number: &str, key: SessionKey, kept: &mut Kept) {
+        let name = expected_key(account, number);
+        let keys = self.expected.entry(name).or_default();
+        if !keys.contains(&key) && keys.len() < CANDIDATES_MAX {
+            keys.push(key);
+            kept.expected.push(name);
+        }
+    }
+
+    /// The sessions in which a transfer to this number was asked for, the oldest first.
+    pub(crate) fn expecting(&self, account: AccountId, number: &str) -> SmallVec<[SessionKey; 1]> {
+        if self.expected.is_empty() {
+            return SmallVec::new();
+        }
+        self.expected.get(&expected_key(account, number)).cloned().unwrap_or_default()
     }
 
     /// Remembers the names of a leg.
@@ -123,6 +143,14 @@ impl Joiner {
         for name in kept.aliases {
             self.by_alias.remove(&name);
         }
+        for name in kept.expected {
+            if let Some(keys) = self.expected.get_mut(&name) {
+                keys.retain(|other| *other != key);
+                if keys.is_empty() {
+                    self.expected.remove(&name);
+                }
+            }
+        }
         for name in kept.places {
             if let Some(keys) = self.by_place.get_mut(&name) {
                 if let Ok(at) = keys.binary_search(&key) {
@@ -141,6 +169,7 @@ impl Joiner {
 pub(crate) struct Kept {
     aliases: SmallVec<[AliasKey; 1]>,
     places: SmallVec<[PlaceKey; 2]>,
+    expected: Vec<PlaceKey>,
 }
 
 fn alias_key(account: AccountId, alias: &Alias) -> AliasKey {
@@ -150,6 +179,10 @@ fn alias_key(account: AccountId, alias: &Alias) -> AliasKey {
         Alias::Correlation(id) => ("correlation", id),
     };
     IdHash::new(kind).number(account.as_u64()).part(id).u128()
+}
+
+fn expected_key(account: AccountId, number: &str) -> PlaceKey {
+    IdHash::new("expected").number(account.as_u64()).number(number_key(number)).u64()
 }
 
 fn place_key(account: AccountId, host: IpAddr, number: &str) -> PlaceKey {
@@ -179,7 +212,7 @@ fn likeness(session: &Session, leg: &LegCreated, at: Timestamp) -> Option<u32> {
 }
 
 /// A number reduced to what stays the same when switches rewrite it.
-pub(super) fn number_key(number: &str) -> u64 {
+pub(crate) fn number_key(number: &str) -> u64 {
     let mut digits = [0u8; COMPARED_DIGITS];
     let mut count = 0;
     for byte in number.bytes().rev() {

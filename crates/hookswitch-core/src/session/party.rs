@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use hookswitch_model::{
-    Cause, Direction, Endpoint, ExtensionId, LegCreated, Party, Reason, Recording, RecordingId, SessionFacts,
-    Signal, Status, StatusCode, Timestamp,
+    Cause, Direction, Endpoint, ExtensionId, InputRef, LegCreated, Party, Peer, Reason, Recording,
+    RecordingId, Rule, SessionFacts, Signal, Status, StatusCode, Timestamp,
 };
 
-use super::join::number_key;
+use super::join::{SessionKey, number_key};
 use super::reason::{self, MISSED_REASONS, Role, Unanswered};
-use crate::directory::Resolved;
+use crate::directory::{Kind, Resolved};
 use crate::engine::Policy;
 
 /// A party and what the API does not show of it.
@@ -32,6 +32,50 @@ pub(super) struct PartyState {
     pub(super) handed_over: bool,
     /// How it failed, if it did.
     pub(super) failed_with: Option<Failure>,
+    /// The party that calls it: the caller, or who was transferred to it.
+    pub(super) called_by: usize,
+    /// Targets that were offered the call together have the same round; a transfer begins a new one.
+    pub(super) round: u8,
+    /// What it is, as the directory says.
+    pub(super) kind: Kind,
+    /// How its call is being moved, once it asked for that.
+    pub(super) moving: Option<Box<Moving>>,
+    /// The party that takes its place, and what that makes of its end.
+    pub(super) taken: Option<(usize, Reason)>,
+    /// The reason that its answer will have.
+    pub(super) answers_with: Option<Reason>,
+    /// Its last leg ended because its peer moved the call; it ends if no other leg comes by then.
+    pub(super) in_transit: Option<Timestamp>,
+}
+
+/// A call that is being moved by one of its parties.
+pub(super) struct Moving {
+    /// Where.
+    pub(super) to: Destination,
+    /// By a feature code, not by a request of the phone.
+    pub(super) by_code: bool,
+    /// Until when a call to the target belongs to it.
+    pub(super) until: Timestamp,
+    /// What ended the leg of who moved it.
+    pub(super) left_by: Option<InputRef>,
+}
+
+/// Where a call is moved.
+#[derive(Clone)]
+pub(crate) enum Destination {
+    /// To a number, by its [`number_key`] (a blind transfer).
+    Number(u64),
+    /// To a place where calls are parked; the slot, if it is known.
+    Park(Option<Arc<str>>),
+    /// To the far end of a call of the same party (an attended transfer).
+    Call(PartyRef, Peer),
+}
+
+/// A party of some session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct PartyRef {
+    pub(crate) session: SessionKey,
+    pub(crate) party: usize,
 }
 
 /// Whether somebody is there.
@@ -102,7 +146,61 @@ impl PartyState {
             waiting: None,
             handed_over: false,
             failed_with: None,
+            called_by: 0,
+            round: 0,
+            kind: Kind::User,
+            moving: None,
+            taken: None,
+            answers_with: None,
+            in_transit: None,
         }
+    }
+
+    /// The rule by which it is answered.
+    pub(super) fn answer_rule(&self) -> Rule {
+        match self.answers_with {
+            Some(Reason::Pickup) => Rule::PickedUp,
+            _ => Rule::LegAnswered,
+        }
+    }
+
+    /// The same party, to begin anew in another session.
+    pub(super) fn duplicate(&self) -> Self {
+        Self {
+            party: self.party.clone(),
+            waiting: None,
+            moving: None,
+            ended: false,
+            standing: Standing::Endpoint,
+            decide_by: None,
+            failed_with: None,
+            answers_with: None,
+            in_transit: None,
+            taken: None,
+            ..*self
+        }
+    }
+
+    /// Its own side of its leg.
+    pub(super) fn side(&self) -> &Arc<Endpoint> {
+        match self.party.direction {
+            Direction::Outbound => &self.party.from,
+            Direction::Inbound => &self.party.to,
+        }
+    }
+
+    /// Whether it is somebody who talks, and not a service or a parked call.
+    pub(super) fn talks(&self) -> bool {
+        self.answered
+            && !self.ended
+            && self.standing == Standing::Endpoint
+            && !self.is_service()
+            && self.party.status.code != StatusCode::Parked
+    }
+
+    /// Whether it is a number that the switch itself answers.
+    pub(super) fn is_service(&self) -> bool {
+        matches!(self.kind, Kind::Menu | Kind::Queue | Kind::Voicemail | Kind::Fax)
     }
 
     pub(super) fn is_live(&self) -> bool {
@@ -156,8 +254,10 @@ impl PartyState {
         }
         let in_mailbox =
             matches!(self.party.status.code, StatusCode::VoiceMail | StatusCode::VoiceMailScreening);
-        let unanswered_extension =
-            self.party.direction == Direction::Inbound && self.party.extension.is_some() && !self.answered;
+        // A queue answers its callers itself; it has missed the call unless an agent answered.
+        let unanswered_extension = self.party.direction == Direction::Inbound
+            && self.party.extension.is_some()
+            && (!self.answered || self.kind == Kind::Queue);
         let how = match reason {
             _ if in_mailbox => Unanswered::Missed,
             _ if cause == Cause::AnsweredElsewhere => Unanswered::Elsewhere,

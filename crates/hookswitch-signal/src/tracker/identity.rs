@@ -84,6 +84,27 @@ pub(super) fn mailbox(uri: &Uri<'_>) -> Option<Mailbox> {
     Some(Mailbox { of, cause: cause.map(cause::of_status) })
 }
 
+/// Who sent the call elsewhere last (RFC 5806 §4; RFC 7044 §4.1: the entry before the last).
+pub(super) fn diverted_by(message: &Message<'_>) -> Option<Arc<str>> {
+    if let Some(diversion) = message.diversions().next() {
+        return number(&diversion.address.uri());
+    }
+    let mut before = None;
+    let mut last = None;
+    for entry in message.history_info() {
+        before = last.replace(entry.address.uri());
+    }
+    number(&before?)
+}
+
+/// Whether the sender says that no person is there (RFC 3840 §10.1), as servers for parking and music do.
+pub(super) fn is_automaton(message: &Message<'_>) -> bool {
+    let contact = message.contact();
+    contact.is_some_and(|contact| {
+        contact.param("automaton").is_some_and(|value| !value.eq_ignore_ascii_case(b"false"))
+    })
+}
+
 /// The address that the sender of a request listens on, when it writes it as an IP address.
 pub(super) fn sent_by(message: &Message<'_>) -> Option<SocketAddr> {
     let via = message.top_via();

@@ -351,6 +351,8 @@ impl Tracker {
             sent_by_server: direction == Direction::Outbound && self.is_sent_by_server(seen, uri),
             place: self.place(message, direction),
             mailbox: identity::mailbox(uri),
+            diverted_by: identity::diverted_by(message),
+            is_automaton: identity::is_automaton(message),
         }
     }
 

@@ -1,0 +1,477 @@
+//! How parties end, and the ends that wait for their cause.
+
+use hookswitch_model::{Cause, Causes, Direction, Reason, Rule, Signal, StatusCode, Timestamp};
+
+use super::moves::Crossing;
+use super::offer::GROUP_SPAN;
+use super::party::{Destination, Standing, Waiting};
+use super::reason::{self, Role};
+use super::{CAUSE_WAIT, LegRole, RETRY_MAX, Session};
+use crate::directory::Kind;
+use crate::engine::Policy;
+
+/// What decided an end that waited.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Settled {
+    /// Another target answered.
+    AnsweredElsewhere,
+    /// The caller's leg was answered, though no target had.
+    CallerAnswered,
+    /// The caller left.
+    CallerLeft,
+    /// The caller was refused.
+    CallFailed,
+    /// The call was offered to a further target.
+    OfferedTo,
+    /// Nothing came in time.
+    InTime,
+}
+
+impl Session {
+    /// A leg ended.
+    pub(super) fn leg_ended(&mut self, leg: usize, cause: Cause, signal: &Signal, policy: &Policy) {
+        self.legs[leg].ended = true;
+        let LegRole::Party(party) = self.legs[leg].role else { return };
+        let causes = Causes::one(signal.input);
+        if let Some(moving) = &mut self.parties[party].moving {
+            moving.left_by = Some(signal.input);
+        }
+        self.forget_refused_consultation(party, cause);
+        let state = &self.parties[party];
+        if !state.is_live() || state.party.status.code == StatusCode::Parked {
+            // Who has parked a call keeps its place without a leg.
+        } else if state.standing == Standing::Unknown {
+            self.target_ended(party, cause, signal.at, causes, policy);
+        } else if self.live_legs(party) > 0 {
+            // The same person still rings, or talks, elsewhere.
+        } else if state.moving.is_some() {
+            self.mover_left(party, signal, policy);
+        } else if state.answered && self.was_left_by_mover(signal) {
+            self.parties[party].in_transit = Some(signal.at + RETRY_MAX);
+        } else if party == 0 {
+            self.caller_ended(cause, signal.at, causes, policy);
+        } else if state.party.direction == Direction::Inbound {
+            self.target_ended(party, cause, signal.at, causes, policy);
+        } else {
+            let cause = if state.answered { after_answer(cause) } else { cause };
+            self.end_party(party, cause, signal.at, causes, Rule::LegEnded, policy);
+        }
+        self.sweep(signal, policy);
+    }
+
+    /// A call to the target of an attended transfer that is refused takes the transfer with it.
+    fn forget_refused_consultation(&mut self, party: usize, cause: Cause) {
+        let gives_up = matches!(cause, Cause::Cancelled | Cause::HungUp | Cause::Withdrawn | Cause::Lost);
+        if let Some((other, _)) = self.transfer_target(party)
+            && !gives_up
+            && !self.parties[party].answered
+        {
+            self.parties[party].moving = None;
+            self.crossing = Some(Box::new(Crossing::Failed { other }));
+        }
+    }
+
+    /// Whether the party that moves the call has just left its peer behind by this signal.
+    fn was_left_by_mover(&self, signal: &Signal) -> bool {
+        let mut moves = self.parties.iter().filter_map(|state| state.moving.as_ref());
+        moves.any(|moving| moving.left_by == Some(signal.input))
+    }
+
+    /// Ends the parties that nobody holds any more: in a mailbox or parked, and their callers are gone.
+    fn sweep(&mut self, signal: &Signal, policy: &Policy) {
+        let left = |state: &super::party::PartyState| {
+            state.is_live()
+                && state.waiting.is_none()
+                && matches!(
+                    state.party.status.code,
+                    StatusCode::VoiceMail | StatusCode::VoiceMailScreening | StatusCode::Parked
+                )
+        };
+        if self.parties.iter().any(|state| state.is_live() && !left(state)) {
+            return;
+        }
+        for party in 0..self.parties.len() {
+            if left(&self.parties[party]) && self.live_legs(party) == 0 {
+                let causes = Causes::one(signal.input);
+                self.end_party(party, Cause::HungUp, signal.at, causes, Rule::LegEnded, policy);
+            }
+        }
+    }
+
+    /// The leg of a target ended.
+    fn target_ended(&mut self, index: usize, cause: Cause, at: Timestamp, causes: Causes, policy: &Policy) {
+        if self.parties[index].standing == Standing::Unknown {
+            if self.is_callee(index, cause) {
+                self.parties[index].standing = Standing::Endpoint;
+            } else {
+                self.drop_party(index);
+                return;
+            }
+        }
+        if self.live_legs(index) > 0 {
+            return; // the same person still rings elsewhere
+        }
+        if let Some((_, reason)) = self.parties[index].taken {
+            self.end_party(index, Cause::Named(reason), at, causes, Rule::PlaceTaken, policy);
+            return;
+        }
+        let state = &self.parties[index];
+        if state.kind == Kind::Queue && state.answered {
+            // Where no agent was called, agents may fetch their calls themselves; that is not seen here.
+            let agents = self.parties.iter().any(|state| state.party.queue_call);
+            let cause = if agents { Cause::NoAnswer } else { Cause::HungUp };
+            self.end_party(index, cause, at, causes, Rule::QueueLeft, policy);
+            return;
+        }
+        if state.answered || state.party.status.code == StatusCode::VoiceMail {
+            let cause = after_answer(cause);
+            self.end_party(index, cause, at, causes, Rule::LegEnded, policy);
+            return;
+        }
+        let caller_left = !self.parties[state.called_by].is_live();
+        let answered = self.answered_by_another(index);
+        match cause {
+            Cause::Withdrawn if answered => {
+                self.end_party(index, Cause::AnsweredElsewhere, at, causes, Rule::AnsweredElsewhere, policy);
+            }
+            Cause::Withdrawn if caller_left => {
+                self.end_party(index, Cause::Cancelled, at, causes, Rule::CallerGaveUp, policy);
+            }
+            Cause::AnsweredElsewhere if answered || caller_left || state.round > 0 => {
+                self.end_party(index, cause, at, causes, Rule::AnsweredElsewhere, policy);
+            }
+            // Somebody has taken the call who was not offered it.
+            Cause::AnsweredElsewhere => self.wait(index, cause, at, causes, Rule::AnsweredElsewhere),
+            Cause::Cancelled => self.end_party(index, cause, at, causes, Rule::CallerGaveUp, policy),
+            Cause::Withdrawn => self.wait(index, cause, at, causes, Rule::OfferWithdrawn),
+            Cause::Busy | Cause::Rejected | Cause::NoAnswer | Cause::Failed
+                if self.others_ring(index) || caller_left =>
+            {
+                self.end_party(index, cause, at, causes, Rule::TargetRefused, policy);
+            }
+            Cause::Busy | Cause::Rejected | Cause::NoAnswer | Cause::Failed => {
+                self.wait(index, cause, at, causes, Rule::TargetRefused);
+            }
+            Cause::HungUp => self.end_party(index, Cause::NoAnswer, at, causes, Rule::LegEnded, policy),
+            _ => self.end_party(index, cause, at, causes, Rule::TargetRefused, policy),
+        }
+    }
+
+    /// Whether a far end of which nothing is known is the callee, judged by how its leg ended.
+    fn is_callee(&self, index: usize, cause: Cause) -> bool {
+        let state = &self.parties[index];
+        if state.decide_by.is_some() {
+            return true; // it rang, and nobody took the call on from there
+        }
+        state.party.extension.is_some()
+            && matches!(
+                cause,
+                Cause::Busy | Cause::Rejected | Cause::NoAnswer | Cause::Cancelled | Cause::Withdrawn
+            )
+    }
+
+    /// The leg of the caller ended.
+    fn caller_ended(&mut self, cause: Cause, at: Timestamp, causes: Causes, policy: &Policy) {
+        let initiator = self.parties[0].party.direction == Direction::Inbound;
+        if initiator && !self.parties[0].answered {
+            // Of a RingOut call the initiator is called first, and may not come to the phone.
+            let cause = match cause {
+                Cause::Withdrawn | Cause::Cancelled | Cause::HungUp => Cause::NoAnswer,
+                other => other,
+            };
+            self.end_party(0, cause, at, causes, Rule::TargetRefused, policy);
+            return;
+        }
+        let gave_up = matches!(cause, Cause::Cancelled | Cause::HungUp | Cause::Withdrawn | Cause::Lost);
+        let settled = if gave_up { Settled::CallerLeft } else { Settled::CallFailed };
+        self.settle_waiting_at(at, &causes, settled, policy);
+        for index in 1..self.parties.len() {
+            let state = &self.parties[index];
+            if !state.is_live()
+                || state.called_by != 0
+                || state.answered
+                || state.party.direction == Direction::Outbound
+                || state.party.status.code == StatusCode::VoiceMail
+            {
+                continue;
+            }
+            let (cause, rule) = if gave_up {
+                (Cause::Cancelled, Rule::CallerGaveUp)
+            } else {
+                (Cause::NoAnswer, Rule::CallFailed)
+            };
+            if state.standing == Standing::Unknown {
+                if !self.is_callee(index, cause) {
+                    self.drop_party(index);
+                    continue;
+                }
+                self.parties[index].standing = Standing::Endpoint;
+            }
+            self.end_party(index, cause, at, causes.clone(), rule, policy);
+        }
+        for index in 1..self.parties.len() {
+            if self.parties[index].standing == Standing::Unknown && self.parties[index].is_live() {
+                self.parties[index].standing = Standing::Endpoint;
+            }
+        }
+        if let Some((_, reason)) = self.parties[0].taken {
+            self.end_party(0, Cause::Named(reason), at, causes, Rule::PlaceTaken, policy);
+            return;
+        }
+        if self.parties[0].answered || gave_up {
+            self.end_party(0, after_answer(cause), at, causes, Rule::LegEnded, policy);
+            return;
+        }
+        // The last target that failed says why the call did; else the refusal itself.
+        let last = self.parties[1..]
+            .iter()
+            .filter_map(|state| state.failed_with.map(|failed| (failed.at, failed.reason)));
+        let last = last.max_by_key(|(at, _)| *at).map(|(_, reason)| reason);
+        let role = if self.dialled.internal { Role::CallerInside } else { Role::CallerOutside };
+        let reason = last.or_else(|| reason::reason(cause, role));
+        self.parties[0].leave(StatusCode::Disconnected, reason);
+        self.draft(0, at, Rule::CallFailed, causes);
+    }
+
+    /// Tells the end of a party.
+    pub(super) fn end_party(
+        &mut self,
+        index: usize,
+        cause: Cause,
+        at: Timestamp,
+        causes: Causes,
+        rule: Rule,
+        policy: &Policy,
+    ) {
+        let cause = match cause {
+            Cause::AnsweredElsewhere if self.parties[index].party.queue_call => {
+                Cause::Named(Reason::AgentAnswered)
+            }
+            other => other,
+        };
+        let in_group = self.others_ring(index);
+        let elsewhere = self.answered_by_another(index);
+        self.parties[index].finish(cause, at, in_group, elsewhere, policy);
+        self.draft(index, at, rule, causes);
+    }
+
+    /// Lets the end of a target wait for its cause, or for whether it belongs to a group.
+    fn wait(&mut self, index: usize, cause: Cause, at: Timestamp, causes: Causes, rule: Rule) {
+        self.parties[index].waiting = Some(Waiting { cause, at, until: at + CAUSE_WAIT });
+        self.parties[index].ended = true;
+        self.draft(index, at, rule, causes);
+    }
+
+    pub(super) fn settle_waiting(&mut self, signal: &Signal, settled: Settled, policy: &Policy) {
+        self.settle_waiting_at(signal.at, &Causes::one(signal.input), settled, policy);
+    }
+
+    /// Decides the ends that wait, by what came since.
+    pub(super) fn settle_waiting_at(
+        &mut self,
+        at: Timestamp,
+        evidence: &Causes,
+        settled: Settled,
+        policy: &Policy,
+    ) {
+        for index in 1..self.parties.len() {
+            let Some(waiting) = self.parties[index].waiting.take() else { continue };
+            let withdrawn = waiting.cause == Cause::Withdrawn;
+            let (cause, rule, in_group) = match settled {
+                _ if waiting.cause == Cause::AnsweredElsewhere => (waiting.cause, None, false),
+                Settled::AnsweredElsewhere if withdrawn => {
+                    (Cause::AnsweredElsewhere, Some(Rule::AnsweredElsewhere), false)
+                }
+                Settled::CallerLeft if withdrawn => (Cause::Cancelled, Some(Rule::CallerGaveUp), false),
+                _ if withdrawn => (Cause::NoAnswer, None, false),
+                Settled::OfferedTo => {
+                    (waiting.cause, None, at.since(self.parties[index].offered) <= GROUP_SPAN)
+                }
+                _ => (waiting.cause, None, false),
+            };
+            let elsewhere = settled == Settled::AnsweredElsewhere;
+            self.settle_one(index, cause, waiting.at, in_group, elsewhere, policy);
+            if let (Some(rule), Some(draft)) = (rule, self.last_draft(index)) {
+                draft.rule = rule;
+                evidence.iter().for_each(|input| draft.causes.add(input));
+            }
+        }
+    }
+
+    /// Decides the end of one party that waited.
+    pub(super) fn settle_one(
+        &mut self,
+        index: usize,
+        cause: Cause,
+        at: Timestamp,
+        in_group: bool,
+        elsewhere: bool,
+        policy: &Policy,
+    ) {
+        let state = &mut self.parties[index];
+        state.waiting = None;
+        state.ended = false;
+        let cause = match cause {
+            Cause::AnsweredElsewhere if state.party.queue_call => Cause::Named(Reason::AgentAnswered),
+            other => other,
+        };
+        state.finish(cause, at, in_group, elsewhere, policy);
+        let after = state.party.clone();
+        if let Some(draft) = self.last_draft(index) {
+            draft.after = after;
+        }
+    }
+
+    pub(super) fn last_draft(&mut self, index: usize) -> Option<&mut Box<super::Draft>> {
+        self.queue.iter_mut().rev().find(|draft| draft.party == index)
+    }
+
+    /// The caller was answered by the switch, and nobody is known to have taken the call: the mailbox of
+    /// who was called last, if it has one, else an announcement or a menu.
+    pub(crate) fn caller_stays_alone(&mut self, policy: &Policy) {
+        let Some((at, input)) = self.answered_alone.take() else { return };
+        self.mailbox_answers(at, &Causes::one(input));
+        self.settle_waiting_at(at, &Causes::one(input), Settled::CallerAnswered, policy);
+    }
+
+    /// Gives the call to the mailbox of the last target, when the switch took the call back from it and
+    /// the directory says that it has one.
+    fn mailbox_answers(&mut self, at: Timestamp, evidence: &Causes) {
+        let last = (1..self.parties.len()).rev().find(|&index| self.parties[index].waiting.is_some());
+        let Some(index) = last else { return };
+        let state = &self.parties[index];
+        let went = state.waiting.as_ref().is_some_and(|waiting| {
+            matches!(waiting.cause, Cause::Withdrawn | Cause::NoAnswer | Cause::Busy | Cause::Rejected)
+        });
+        let has_mailbox = state.party.extension.is_some_and(|extension| self.account.has_mailbox(extension));
+        if !went || !has_mailbox || !self.parties[0].answered {
+            return;
+        }
+        self.take_back_end(index);
+        let state = &mut self.parties[index];
+        state.enter(StatusCode::VoiceMail, None);
+        state.party.missed_call = true;
+        self.draft(index, at, Rule::MailboxOfDirectory, evidence.clone());
+    }
+
+    /// Decides what has waited long enough, and ends what has gone without a sign for too long.
+    pub(crate) fn handle_time(&mut self, now: Timestamp, policy: &Policy) {
+        self.decide(Some(now), policy);
+        if self.retry_by.is_some_and(|by| by <= now) {
+            let at = self.retry_by.take().unwrap_or(now);
+            self.end_all(Cause::NoAnswer, at, Rule::NotTriedAgain, policy);
+        }
+        for index in 0..self.parties.len() {
+            if self.parties[index].in_transit.is_some_and(|by| by <= now) {
+                self.parties[index].in_transit = None;
+                if self.parties[index].is_live() && self.live_legs(index) == 0 {
+                    let (at, input) = (self.last_sign, Causes::one(self.last_input));
+                    self.end_party(index, Cause::HungUp, at, input, Rule::TransferNotFollowed, policy);
+                }
+            }
+        }
+        if !self.is_over() && self.silent_until() <= now {
+            let at = self.silent_until();
+            let (cause, rule) = if self.has_answered() {
+                (Cause::Lost, Rule::LostLeg)
+            } else {
+                (Cause::NoAnswer, Rule::RingTimer)
+            };
+            self.end_all(cause, at, rule, policy);
+        }
+        self.flush_ready();
+    }
+
+    /// Decides all that waits: nothing more will be heard.
+    pub(crate) fn decide_all(&mut self, policy: &Policy) {
+        self.decide(None, policy);
+        self.flush_ready();
+    }
+
+    /// Decides what has waited until `now`, or all.
+    fn decide(&mut self, now: Option<Timestamp>, policy: &Policy) {
+        let due = |until: Timestamp| now.is_none_or(|now| until <= now);
+        for index in 1..self.parties.len() {
+            let state = &mut self.parties[index];
+            if state.standing == Standing::Unknown && state.decide_by.is_some_and(due) {
+                state.standing = Standing::Endpoint;
+            }
+        }
+        if self.parties.iter().any(|state| state.waiting.as_ref().is_some_and(|waiting| due(waiting.until))) {
+            let at = self.last_sign;
+            if !self.parties[1..].iter().any(super::party::PartyState::talks) {
+                self.mailbox_answers(at, &Causes::one(self.last_input));
+            }
+            self.settle_waiting_at(at, &Causes::default(), Settled::InTime, policy);
+        }
+    }
+
+    /// Ends every party that is left, targets first.
+    pub(crate) fn end_all(&mut self, cause: Cause, at: Timestamp, rule: Rule, policy: &Policy) {
+        // Nothing came since; the last sign of life is what the end is inferred from.
+        let input = Causes::one(self.last_input);
+        self.settle_waiting_at(at, &input, Settled::CallFailed, policy);
+        for index in (1..self.parties.len()).chain([0]) {
+            if self.parties[index].standing == Standing::Unknown {
+                if self.is_callee(index, cause) {
+                    self.parties[index].standing = Standing::Endpoint;
+                } else {
+                    self.drop_party(index);
+                }
+            }
+            if self.parties[index].is_live() {
+                let party_cause = match cause {
+                    Cause::Lost if !self.parties[index].answered => Cause::NoAnswer,
+                    other => other,
+                };
+                self.end_party(index, party_cause, at, input.clone(), rule, policy);
+            }
+        }
+    }
+
+    fn others_ring(&self, index: usize) -> bool {
+        let round = self.parties[index].round;
+        self.parties[1..].iter().enumerate().any(|(other, state)| {
+            other + 1 != index
+                && state.is_live()
+                && !state.answered
+                && state.round == round
+                && state.party.direction == Direction::Inbound
+                && state.standing == Standing::Endpoint
+                && !state.is_service()
+        })
+    }
+
+    fn answered_by_another(&self, index: usize) -> bool {
+        let round = self.parties[index].round;
+        self.parties[1..].iter().enumerate().any(|(other, state)| {
+            other + 1 != index
+                && state.talks()
+                && state.round == round
+                && state.party.direction == Direction::Inbound
+        })
+    }
+
+    /// The leg of a party that had asked for its call to be moved ended.
+    fn mover_left(&mut self, party: usize, signal: &Signal, policy: &Policy) {
+        let Some(moving) = &self.parties[party].moving else { return };
+        let (to, by_code) = (moving.to.clone(), moving.by_code);
+        match to {
+            Destination::Call(..) => self.complete_transfer(party, signal),
+            Destination::Park(slot) => self.park(party, slot, signal, Rule::CallParked),
+            Destination::Number(_) => {
+                let reason = if by_code { Reason::DtmfTransfer } else { Reason::BlindTransfer };
+                let causes = Causes::one(signal.input);
+                self.end_party(party, Cause::Named(reason), signal.at, causes, Rule::TransferLeft, policy);
+            }
+        }
+    }
+}
+
+/// The cause of an end after an answer: what refuses a call is then an ordinary hang-up.
+fn after_answer(cause: Cause) -> Cause {
+    match cause {
+        Cause::Lost | Cause::Named(_) => cause,
+        _ => Cause::HungUp,
+    }
+}

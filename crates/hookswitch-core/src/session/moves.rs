@@ -1,0 +1,335 @@
+//! How a call is moved: transferred, taken over, joined, parked and retrieved.
+
+use std::sync::Arc;
+
+use hookswitch_model::{
+    Cause, Causes, Direction, LegCreated, Party, Peer, Reason, Rule, Signal, StatusCode, Timestamp, Transfer,
+};
+
+use super::join::number_key;
+use super::party::{Destination, Moving, PartyRef, PartyState, Standing};
+use super::{LegRole, PARTIES_PER_SESSION_MAX, Purpose, RETRY_MAX, Session, people};
+use crate::directory::Kind;
+use crate::engine::Policy;
+
+/// The most characters of a code that names nobody, as `*8` for the calls of one's group.
+const GROUP_CODE_LENGTH_MAX: usize = 3;
+
+/// What a signal brought about in two sessions at once.
+pub(crate) enum Crossing {
+    /// The attended transfer that this party asked for is complete.
+    Transferred { mover: usize, at: Timestamp, causes: Causes },
+    /// The attended transfer failed whose other leg is this party's.
+    Failed { other: PartyRef },
+    /// The caller has taken a parked call.
+    Retrieved { parked: PartyRef, at: Timestamp, causes: Causes },
+}
+
+impl Session {
+    /// A party asked for its call to be moved, and the other side agreed to try. Attended transfers are
+    /// set up by the engine, which knows the other session.
+    pub(super) fn move_asked(&mut self, party: usize, transfer: &Transfer, signal: &Signal) {
+        let target = self.account.resolve(&transfer.to, transfer.to_host.as_deref());
+        let to = if target.kind == Kind::Park {
+            Destination::Park(self.account.park_slot(&transfer.to))
+        } else {
+            Destination::Number(number_key(&transfer.to))
+        };
+        self.set_moving(party, to, transfer.by_code, signal);
+    }
+
+    /// Notes where the call of a party is to be moved.
+    pub(crate) fn set_moving(&mut self, party: usize, to: Destination, by_code: bool, signal: &Signal) {
+        if self.parties[party].is_live() {
+            self.round = self.round.saturating_add(1);
+            let moving = Moving { to, by_code, until: signal.at + RETRY_MAX, left_by: None };
+            self.parties[party].moving = Some(Box::new(moving));
+        }
+    }
+
+    /// The source says how a transfer went.
+    pub(super) fn move_done(&mut self, party: usize, succeeded: bool, signal: &Signal) {
+        let state = &mut self.parties[party];
+        let Some(moving) = &state.moving else { return };
+        match moving.to.clone() {
+            _ if !state.is_live() => {}
+            Destination::Call(other, _) if !succeeded => {
+                state.moving = None;
+                self.crossing = Some(Box::new(Crossing::Failed { other }));
+            }
+            _ if !succeeded => state.moving = None,
+            Destination::Call(..) => self.complete_transfer(party, signal),
+            Destination::Park(slot) => self.park(party, slot, signal, Rule::CallParked),
+            // Its own leg will end, and that is when it leaves.
+            Destination::Number(_) => {}
+        }
+    }
+
+    /// Asks the engine to complete an attended transfer.
+    pub(super) fn complete_transfer(&mut self, mover: usize, signal: &Signal) {
+        if self.parties[mover].is_live() {
+            let causes = Causes::one(signal.input);
+            self.crossing = Some(Box::new(Crossing::Transferred { mover, at: signal.at, causes }));
+        }
+    }
+
+    /// Where an attended transfer of a party goes, with the party there as it was when it was asked for.
+    pub(crate) fn transfer_target(&self, party: usize) -> Option<(PartyRef, Peer)> {
+        match &self.parties[party].moving.as_ref()?.to {
+            Destination::Call(other, peer) => Some((*other, *peer)),
+            Destination::Number(_) | Destination::Park(_) => None,
+        }
+    }
+
+    /// Forgets a transfer that failed.
+    pub(crate) fn stay(&mut self, party: usize) {
+        self.parties[party].moving = None;
+    }
+
+    /// How another session names a party of this one.
+    pub(crate) fn peer(&mut self, party: usize) -> Peer {
+        let number = self.number(party);
+        Peer { session: self.facts.session_id, party: self.facts.id.party(number) }
+    }
+
+    /// Whether a party has parked its call.
+    pub(crate) fn is_parked(&self, party: usize) -> bool {
+        self.parties[party].is_live() && self.parties[party].party.status.code == StatusCode::Parked
+    }
+
+    /// The party that parked the call, and the slot as it is shown.
+    pub(crate) fn parked(&self) -> Option<(usize, &str)> {
+        let party = (0..self.parties.len()).find(|&party| self.is_parked(party))?;
+        Some((party, self.parties[party].party.status.park_data.as_deref().unwrap_or_default()))
+    }
+
+    /// The media of a party has moved to a party of another session.
+    pub(crate) fn go(
+        &mut self,
+        party: usize,
+        reason: Reason,
+        peer: Peer,
+        at: Timestamp,
+        causes: Causes,
+        rule: Rule,
+    ) {
+        if !self.parties[party].is_live() {
+            return;
+        }
+        let state = &mut self.parties[party];
+        state.standing = Standing::Endpoint;
+        state.leave(StatusCode::Gone, Some(reason));
+        state.party.status.peer = Some(Box::new(peer));
+        self.draft(party, at, rule, causes);
+    }
+
+    /// A party parks its call and keeps its place.
+    pub(super) fn park(&mut self, party: usize, slot: Option<Arc<str>>, signal: &Signal, rule: Rule) {
+        let state = &mut self.parties[party];
+        if !state.is_live() || !state.answered || state.party.status.code == StatusCode::Parked {
+            return;
+        }
+        state.enter(StatusCode::Parked, None);
+        state.party.status.park_data = Some(slot.clone().unwrap_or_else(|| Arc::from("")));
+        state.party.park = slot;
+        state.moving = None;
+        self.draft(party, signal.at, rule, Causes::one(signal.input));
+    }
+
+    /// Ends a parked party that the call comes back to.
+    pub(super) fn park_ran_out(&mut self, target: usize, signal: &Signal, policy: &Policy) {
+        for party in 0..self.parties.len() {
+            if party != target
+                && self.is_parked(party)
+                && self.parties[party].party.extension == self.parties[target].party.extension
+            {
+                let cause = Cause::Named(Reason::Timeout);
+                let causes = Causes::one(signal.input);
+                self.end_party(party, cause, signal.at, causes, Rule::ParkRanOut, policy);
+            }
+        }
+    }
+
+    /// A new leg takes the place of a party: of one that rings (a pickup), of the same person's other
+    /// device (a flip), or of one that talks. False when the session is full.
+    pub(crate) fn replace(&mut self, party: usize, leg: &LegCreated, signal: &Signal) -> bool {
+        self.heard(signal);
+        let state = &self.parties[party];
+        if leg.is_automaton
+            || matches!(state.moving.as_ref().map(|moving| &moving.to), Some(Destination::Park(_)))
+        {
+            // It is not a person who takes the call.
+            self.add_leg(signal.leg, LegRole::Party(party), leg).purpose = Purpose::Park;
+            return true;
+        }
+        if self.parties.len() >= PARTIES_PER_SESSION_MAX {
+            return false;
+        }
+        let taker = self.account.caller(leg);
+        let extension = taker.as_ref().and_then(|taker| taker.extension);
+        let flips = state.answered && extension.is_some() && extension == state.party.extension;
+        let transferred = state.moving.is_some();
+        let reason = match (flips, transferred) {
+            (true, _) => Reason::CallFlip,
+            (false, true) => Reason::BlindTransfer,
+            (false, false) => Reason::Pickup,
+        };
+        let own = people::caller_endpoint(leg, taker, &self.account);
+        let (direction, peer) = match state.party.direction {
+            Direction::Outbound if !flips => (Direction::Inbound, state.party.to.clone()),
+            Direction::Outbound => (Direction::Outbound, state.party.to.clone()),
+            Direction::Inbound => (Direction::Inbound, state.party.from.clone()),
+        };
+        let (from, to) = if direction == Direction::Inbound { (peer, own) } else { (own, peer) };
+        let mut taking = PartyState::new(&self.facts, direction, extension, from, to, leg, signal);
+        taking.round = state.round;
+        taking.called_by = state.called_by;
+        taking.answers_with = (reason == Reason::Pickup).then_some(reason);
+        let place = self.parties.len();
+        self.parties[party].taken = Some((place, reason));
+        self.parties.push(taking);
+        self.add_leg(signal.leg, LegRole::Party(place), leg);
+        if !flips {
+            self.draft(place, signal.at, Rule::TakesPlace, Causes::one(signal.input));
+        }
+        true
+    }
+
+    /// Somebody joins the call who was not called: by Join (RFC 3911), or in a conference room. False
+    /// when the session is full.
+    pub(crate) fn join_in(&mut self, leg: &LegCreated, signal: &Signal, rule: Rule) -> bool {
+        self.heard(signal);
+        if self.parties.len() >= PARTIES_PER_SESSION_MAX {
+            return false;
+        }
+        let caller = self.account.caller(leg);
+        let extension = caller.as_ref().and_then(|caller| caller.extension);
+        let from = people::caller_endpoint(leg, caller, &self.account);
+        let to = if rule == Rule::ConferenceEntered {
+            self.called_endpoint(leg)
+        } else {
+            people::called_endpoint(leg, &self.account.callee(leg))
+        };
+        let joining = PartyState::new(&self.facts, Direction::Outbound, extension, from, to, leg, signal);
+        let place = self.parties.len();
+        self.parties.push(joining);
+        self.add_leg(signal.leg, LegRole::Party(place), leg);
+        self.draft(place, signal.at, rule, Causes::one(signal.input));
+        true
+    }
+
+    /// A party's own phone, or the other party's after a transfer, places the call that a transfer asked
+    /// for.
+    pub(crate) fn add_own_leg(
+        &mut self,
+        party: usize,
+        leg: &LegCreated,
+        signal: &Signal,
+        mover: Option<usize>,
+    ) {
+        self.heard(signal);
+        self.parties[party].in_transit = None;
+        let added = self.add_leg(signal.leg, LegRole::Party(party), leg);
+        if let Some(mover) = mover {
+            added.purpose = Purpose::TransferOf(mover);
+        }
+    }
+
+    /// When the session last changed.
+    pub(crate) fn last_change(&self) -> Timestamp {
+        self.changed
+    }
+
+    /// The input that told the last of the session.
+    pub(crate) fn last_cause(&self) -> Causes {
+        Causes::one(self.last_input)
+    }
+
+    /// The target whose call a code has taken: the code ends with its number, or names nobody and there
+    /// is but one.
+    pub(crate) fn taken_by_code(&self, code: &str) -> Option<usize> {
+        let mut targets = self.was_taken_from();
+        let names = |party: &Party| {
+            let to = &party.to;
+            let numbers = [to.phone_number.as_deref(), to.sent_number.as_deref()];
+            numbers.into_iter().flatten().any(|number| code.len() > number.len() && code.ends_with(number))
+        };
+        if code.len() <= GROUP_CODE_LENGTH_MAX {
+            let (first, _) = targets.next()?;
+            return targets.next().is_none().then_some(first);
+        }
+        targets.find(|(_, party)| names(party)).map(|(index, _)| index)
+    }
+
+    /// The target that waits to know who took its call, if the caller is talking to somebody unknown.
+    pub(crate) fn was_taken_from(&self) -> impl Iterator<Item = (usize, &Party)> {
+        let caller_answered = self.parties[0].answered;
+        self.parties.iter().enumerate().skip(1).filter_map(move |(index, state)| {
+            let waiting = state.waiting.as_ref()?;
+            let taken = waiting.cause == Cause::AnsweredElsewhere
+                || (waiting.cause == Cause::Withdrawn && caller_answered);
+            taken.then_some((index, &state.party))
+        })
+    }
+
+    /// The call of a target was taken by a party of another session, whose leg moves here. Gives the
+    /// place of the new party.
+    pub(crate) fn picked_up(&mut self, target: usize, by: Taker, policy: &Policy) -> usize {
+        let from = self.parties[0].side().clone();
+        let Taker { party, legs, at, causes } = by;
+        let ended_at = self.parties[target].waiting.as_ref().map_or(at, |waiting| waiting.at);
+        self.settle_one(target, Cause::Named(Reason::Pickup), ended_at, false, true, policy);
+        if let Some(draft) = self.last_draft(target) {
+            draft.rule = Rule::PickedUpByCode;
+            causes.iter().for_each(|input| draft.causes.add(input));
+        }
+        let place = self.parties.len();
+        let mut state = party;
+        state.party.direction = Direction::Inbound;
+        state.party.to = state.party.from.clone();
+        state.party.from = from;
+        state.party.account = self.facts.account;
+        state.number = 0;
+        state.round = self.parties[target].round;
+        state.answered = true;
+        state.enter(StatusCode::Answered, Some(Reason::Pickup));
+        self.parties.push(state);
+        self.legs.extend(legs.into_iter().map(|mut leg| {
+            leg.role = if leg.called { LegRole::Server } else { LegRole::Party(place) };
+            leg
+        }));
+        self.answered_alone = None;
+        self.draft(place, at, Rule::PickedUpByCode, causes);
+        place
+    }
+
+    /// Gives up the caller and its legs, to join another session.
+    pub(crate) fn give_up_caller(&mut self, at: Timestamp, causes: Causes) -> Taker {
+        for party in 1..self.parties.len() {
+            self.drop_party(party);
+        }
+        Taker { party: self.parties[0].duplicate(), legs: std::mem::take(&mut self.legs), at, causes }
+    }
+
+    /// When the caller of a code was answered, by the switch alone.
+    pub(crate) fn code_answered(&self) -> Option<Timestamp> {
+        let state = &self.parties[0];
+        let alone = !self.parties[1..].iter().any(|state| state.standing == Standing::Endpoint);
+        (self.dialled.is_code && state.answered && state.is_live() && alone).then_some(self.changed)
+    }
+}
+
+/// A party that comes from another session, with its legs.
+pub(crate) struct Taker {
+    party: PartyState,
+    legs: Vec<super::Leg>,
+    at: Timestamp,
+    causes: Causes,
+}
+
+impl Taker {
+    /// The ids of the legs that come along.
+    pub(crate) fn leg_ids(&self) -> impl Iterator<Item = hookswitch_model::LegId> {
+        self.legs.iter().map(|leg| leg.id)
+    }
+}

@@ -1,0 +1,314 @@
+//! Who is offered the call, and which calls of a switch go on from it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use hookswitch_model::{
+    Cause, Causes, Direction, FarEnd, LegCreated, Reason, RingOutRole, Rule, Signal, StatusCode,
+};
+
+use super::ends::Settled;
+use super::join::number_key;
+use super::party::{Destination, PartyState, Standing};
+use super::{LEGS_PER_SESSION_MAX, LegRole, PARTIES_PER_SESSION_MAX, Purpose, Sender, Session, people};
+use crate::directory::{Kind, Resolved};
+use crate::engine::Policy;
+
+/// Two targets that were offered the call within this time are members of one group; a later one
+/// is where the call was forwarded to.
+pub(super) const GROUP_SPAN: Duration = Duration::from_millis(200);
+
+impl Session {
+    /// Adds the switch's own end of a call that belongs to this session.
+    pub(crate) fn add_switch_leg(&mut self, leg: &LegCreated, signal: &Signal, rule: Rule) {
+        self.heard(signal);
+        self.add_leg(signal.leg, LegRole::Switch(rule), leg);
+        // The call goes on from where the caller's leg arrived: no callee is there.
+        for party in 0..self.parties.len() {
+            if self.parties[party].standing == Standing::Unknown {
+                self.drop_party(party);
+            }
+        }
+    }
+
+    /// Adds a further leg of who is at the end of a leg already.
+    pub(crate) fn add_same_party_leg(&mut self, same_as: usize, leg: &LegCreated, signal: &Signal) {
+        self.heard(signal);
+        let role = self.legs[same_as].role;
+        self.add_leg(signal.leg, role, leg);
+    }
+
+    /// Adds a leg to a target; `of` is the role of the calling leg in the same SIP call. False when
+    /// the session is full.
+    pub(crate) fn offer(&mut self, leg: &LegCreated, of: LegRole, signal: &Signal, policy: &Policy) -> bool {
+        self.heard(signal);
+        self.retry_by = None;
+        if self.legs.len() >= LEGS_PER_SESSION_MAX {
+            return false;
+        }
+        if of == LegRole::Switch(Rule::RingOutSeen) && !self.legs.iter().any(|leg| leg.called) {
+            self.add_leg(signal.leg, LegRole::Party(0), leg);
+            return true;
+        }
+        let mut person = self.account.callee(leg);
+        let mailbox = self.mailbox_owner(leg, &person);
+        if let Some(owner) = &mailbox {
+            person = owner.clone();
+        }
+        let Some(standing) = self.standing(leg, of, &person, mailbox.is_some()) else {
+            self.add_leg(signal.leg, LegRole::Server, leg).of_party = matches!(of, LegRole::Party(_));
+            return true;
+        };
+        if standing == Standing::Endpoint {
+            self.revive(&person, mailbox.is_some());
+            self.settle_waiting(signal, Settled::OfferedTo, policy);
+        }
+        let same = (1..self.parties.len()).find(|&party| {
+            let state = &self.parties[party];
+            state.is_live()
+                && state.party.direction == Direction::Inbound
+                && state.party.status.code != StatusCode::Parked
+                && !(state.moving.is_some() && mailbox.is_none())
+                && (state.standing == Standing::Endpoint) == (standing == Standing::Endpoint)
+                && state.is_person(&person)
+        });
+        let party = match same {
+            Some(party) => {
+                self.parties[party].handed_over = false;
+                party
+            }
+            None if self.parties.len() >= PARTIES_PER_SESSION_MAX => return false,
+            None => self.add_target(leg, of, &person, standing, signal),
+        };
+        let added = self.add_leg(signal.leg, LegRole::Party(party), leg);
+        added.of_party = matches!(of, LegRole::Party(_));
+        if mailbox.is_some() {
+            added.purpose = Purpose::Mailbox;
+        }
+        if standing == Standing::Endpoint {
+            self.leave_services(party, signal, policy);
+            self.park_ran_out(party, signal, policy);
+        }
+        self.flush_ready();
+        true
+    }
+
+    /// Whether somebody is at the end of a new leg; none if a server is.
+    fn standing(&self, leg: &LegCreated, of: LegRole, person: &Resolved, mailbox: bool) -> Option<Standing> {
+        Some(match (person.kind, of, leg.far_end) {
+            // What the directory names as a service is a party, though the switch itself answers.
+            (Kind::Menu | Kind::Queue | Kind::Voicemail | Kind::Fax, ..) => Standing::Endpoint,
+            _ if mailbox => Standing::Endpoint,
+            (Kind::RingGroup | Kind::Park | Kind::Conference, ..) => return None,
+            (_, LegRole::Switch(_), _) | (_, _, FarEnd::Endpoint) => Standing::Endpoint,
+            // A switch may answer the call itself; then there is no callee.
+            (_, _, FarEnd::Switch) => return None,
+            _ if person.extension.is_none() && self.account.is_trunk(leg.src) => return None,
+            (_, _, far_end)
+                if (self.challenged || far_end == FarEnd::Server) && (person.internal || person.is_code) =>
+            {
+                return None;
+            }
+            _ => Standing::Unknown,
+        })
+    }
+
+    /// Whose mailbox a leg leads to: the request says so (RFC 4458), or it leads to a mailbox of the
+    /// directory and says who sent the call there.
+    fn mailbox_owner(&self, leg: &LegCreated, person: &Resolved) -> Option<Resolved> {
+        let of = match (&leg.mailbox, &leg.diverted_by) {
+            (Some(mailbox), _) => &mailbox.of,
+            (None, Some(diverted_by)) if person.kind == Kind::Voicemail => diverted_by,
+            _ => return None,
+        };
+        Some(self.account.resolve(of, None)).filter(|owner| owner.extension.is_some())
+    }
+
+    /// Adds a party that is offered the call.
+    fn add_target(
+        &mut self,
+        leg: &LegCreated,
+        of: LegRole,
+        person: &Resolved,
+        standing: Standing,
+        signal: &Signal,
+    ) -> usize {
+        let party = self.parties.len();
+        let called_by = match of {
+            LegRole::Party(caller) => caller,
+            LegRole::Switch(Rule::TransferFollowed) => self.transferee().unwrap_or(0),
+            LegRole::Switch(_) | LegRole::Server => 0,
+        };
+        let mut from = self.parties[called_by].side().clone();
+        if person.extension.is_none() && from.device.is_some() {
+            Arc::make_mut(&mut from).device = None;
+        }
+        let to = people::called_endpoint(leg, person);
+        let mut state =
+            PartyState::new(&self.facts, Direction::Inbound, person.extension, from, to, leg, signal);
+        state.standing = standing;
+        state.called_by = called_by;
+        state.round = self.round;
+        state.kind = person.kind;
+        if self.parties[0].party.ring_out_role.is_some() {
+            state.party.ring_out_role = Some(RingOutRole::Target);
+        }
+        if self.queue_waits() && person.kind == Kind::User && matches!(of, LegRole::Switch(_)) {
+            // An agent of a queue has no Setup (contract events §10).
+            state.party.queue_call = true;
+            state.enter(StatusCode::Proceeding, None);
+        }
+        self.parties.push(state);
+        let rule = match of {
+            LegRole::Switch(rule) => rule,
+            LegRole::Party(_) | LegRole::Server => Rule::CallOffered,
+        };
+        self.draft(party, signal.at, rule, Causes::one(signal.input));
+        party
+    }
+
+    /// Whether the caller waits in a queue.
+    fn queue_waits(&self) -> bool {
+        self.parties.iter().any(|state| state.kind == Kind::Queue && state.is_live())
+    }
+
+    /// Ends the parties whose place the new target takes: a server that was taken for the callee.
+    fn leave_services(&mut self, target: usize, signal: &Signal, policy: &Policy) {
+        for party in 1..self.parties.len() {
+            let state = &self.parties[party];
+            if party == target
+                || !state.is_live()
+                || state.standing != Standing::Endpoint
+                || matches!(state.kind, Kind::Queue | Kind::Fax)
+            {
+                continue;
+            }
+            let switches =
+                self.legs.iter().filter(|leg| matches!(leg.role, LegRole::Switch(_)) && !leg.ended);
+            let mut senders = switches.map(|leg| &leg.sender);
+            if state.handed_over || senders.any(|sender| self.is_at(party, sender)) {
+                let cause = if state.answered || state.kind == Kind::Menu {
+                    Cause::Named(Reason::CallerInputRedirect)
+                } else {
+                    Cause::Redirected
+                };
+                self.end_party(party, cause, signal.at, Causes::one(signal.input), Rule::ServiceLeft, policy);
+            }
+        }
+    }
+
+    /// Whether a party is where `sender` calls from: then it is a number of the switch itself.
+    fn is_at(&self, party: usize, sender: &Sender) -> bool {
+        let mut legs = self.legs.iter().filter(|leg| leg.role == LegRole::Party(party) && !leg.ended);
+        legs.any(|leg| self.reached(leg, sender).is_some())
+    }
+
+    /// Whether a called leg arrived where `sender` calls from, and how surely, 1 or 2.
+    fn reached(&self, leg: &super::Leg, sender: &Sender) -> Option<u32> {
+        let src = sender.src.filter(|_| leg.called)?;
+        let dst = leg.dst.filter(|dst| dst.ip() == src.ip())?;
+        if dst == src || sender.sent_by == Some(dst) {
+            return Some(2);
+        }
+        // Where phones and switch share an address only the port or the product tells them apart.
+        let one_product = leg.of_party && self.served_by.is_some() && self.served_by == sender.agent;
+        let apart = leg.sender.src.is_none_or(|from| from.ip() != src.ip());
+        (one_product || apart).then_some(1)
+    }
+
+    /// How surely a call from `sender` goes on from where the caller's call arrived, 1 or 2; none if
+    /// it does not, or if the caller already talks with somebody.
+    pub(crate) fn goes_on_from(&self, sender: &Sender) -> Option<u32> {
+        if !self.parties[0].is_live() {
+            return None;
+        }
+        let talks = |party: usize| self.parties[party].talks() && !self.is_at(party, sender);
+        if (1..self.parties.len()).any(|party| talks(party) && self.parties[party].moving.is_none()) {
+            return None;
+        }
+        if let Some(switch) = self.legs.first().filter(|leg| leg.role == LegRole::Switch(Rule::RingOutSeen)) {
+            let (own, theirs) = (switch.sender.src?, sender.src?);
+            return (own.ip() == theirs.ip()).then_some(if own == theirs { 2 } else { 1 });
+        }
+        // The caller's own phone may place a second call; that is no leg of the first.
+        let caller = self.legs.iter().find(|leg| leg.role == LegRole::Party(0))?;
+        let own = caller.sender.src == sender.src
+            || (sender.sent_by.is_some() && sender.sent_by == caller.sender.src);
+        if own {
+            return None;
+        }
+        self.legs.iter().filter_map(|leg| self.reached(leg, sender)).max()
+    }
+
+    /// Takes back the end of a person who is now tried by another way, as switches do that have several
+    /// trunks, or whose mailbox now takes the call.
+    fn revive(&mut self, person: &Resolved, mailbox: bool) {
+        for index in 1..self.parties.len() {
+            let state = &mut self.parties[index];
+            if state.waiting.as_ref().is_some_and(|waiting| mailbox || waiting.cause == Cause::Failed)
+                && state.is_person(person)
+            {
+                self.take_back_end(index);
+            }
+        }
+    }
+
+    /// Takes back the end of a party that waits.
+    pub(super) fn take_back_end(&mut self, index: usize) {
+        let state = &mut self.parties[index];
+        state.waiting = None;
+        state.ended = false;
+        if let Some(end) = self.queue.iter().rposition(|draft| draft.party == index) {
+            self.queue.remove(end);
+        }
+    }
+
+    /// Whether a new call is the one that a transfer asked for, and for which of its parties the call is
+    /// placed: a party's own phone places it, or the switch does (`None`).
+    pub(crate) fn follows_transfer(
+        &self,
+        leg: &LegCreated,
+        at: hookswitch_model::Timestamp,
+    ) -> Option<Option<usize>> {
+        let key = number_key(&leg.callee);
+        let mover = self.parties.iter().position(|state| {
+            state.moving.as_ref().is_some_and(|moving| {
+                at <= moving.until && matches!(moving.to, Destination::Number(target) if target == key)
+            })
+        })?;
+        let sender = Sender::of(leg);
+        let own = self.party_at(&sender).filter(|&party| party != mover);
+        if own.is_some() {
+            return Some(own);
+        }
+        // Only a switch that this call has reached places calls for it.
+        let switches = self.legs.iter().any(|leg| {
+            self.reached(leg, &sender).is_some()
+                || (matches!(leg.role, LegRole::Switch(_)) && leg.sender.src == sender.src)
+        });
+        switches.then_some(None)
+    }
+
+    /// The party whose phone is where `sender` calls from.
+    pub(super) fn party_at(&self, sender: &Sender) -> Option<usize> {
+        let at = |address: Option<std::net::SocketAddr>| {
+            address.is_some() && (address == sender.src || address == sender.sent_by)
+        };
+        let leg = self.legs.iter().find(|leg| {
+            let own = if leg.called { leg.dst } else { leg.sender.src };
+            matches!(leg.role, LegRole::Party(party) if self.parties[party].is_live()) && at(own)
+        })?;
+        match leg.role {
+            LegRole::Party(party) => Some(party),
+            LegRole::Switch(_) | LegRole::Server => None,
+        }
+    }
+
+    /// Who is moved by a transfer: the party that talks with the one who asked for it.
+    pub(crate) fn transferee(&self) -> Option<usize> {
+        let stays = |state: &PartyState| {
+            state.is_live() && state.answered && state.moving.is_none() && !state.is_service()
+        };
+        self.parties.iter().position(stays)
+    }
+}

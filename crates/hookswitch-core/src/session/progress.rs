@@ -1,0 +1,168 @@
+//! What a live party does: it rings, answers, holds, is parked, recorded, muted.
+
+use std::sync::Arc;
+
+use hookswitch_model::{Cause, Causes, Direction, Reason, Rule, Signal, SignalKind, StatusCode};
+
+use super::ends::Settled;
+use super::moves::Crossing;
+use super::party::Standing;
+use super::{CAUSE_WAIT, Purpose, Session};
+use crate::directory::Kind;
+use crate::engine::Policy;
+
+impl Session {
+    /// Ringing and answers of a leg of a party.
+    pub(super) fn progress(&mut self, leg: usize, index: usize, signal: &Signal, policy: &Policy) {
+        use StatusCode as S;
+        let answered = matches!(signal.kind, SignalKind::Answered { .. });
+        if answered && self.answer_means(leg, index, signal) {
+            return;
+        }
+        let state = &mut self.parties[index];
+        if !state.is_live() || self.legs[leg].purpose != Purpose::Talk {
+            return;
+        }
+        let called = state.party.direction == Direction::Inbound;
+        let (next, rule, to_tag) = match (&signal.kind, state.party.status.code) {
+            (SignalKind::Answered { .. }, S::Setup | S::Proceeding) if state.kind == Kind::Voicemail => {
+                self.to_mailbox(index, signal, Rule::MailboxAnswered);
+                return;
+            }
+            (SignalKind::Answered { .. }, S::Setup | S::Proceeding) if state.kind == Kind::Fax => {
+                state.answered = true;
+                (S::FaxReceive, Rule::FaxLineAnswered, &None)
+            }
+            (SignalKind::Ringing { .. }, S::Setup) if state.kind == Kind::Voicemail => return,
+            (SignalKind::Ringing { to_tag }, S::Setup) => {
+                (S::Proceeding, if called { Rule::TargetRings } else { Rule::CallerHearsRinging }, to_tag)
+            }
+            (SignalKind::Answered { to_tag }, S::Setup | S::Proceeding) => {
+                (S::Answered, state.answer_rule(), to_tag)
+            }
+            (SignalKind::Ringing { .. }, S::Proceeding) if state.standing == Standing::Unknown => {
+                state.decide_by.get_or_insert(signal.at + CAUSE_WAIT);
+                return;
+            }
+            _ => return, // repeats, and a further target's ringing after the answer
+        };
+        if state.standing == Standing::Unknown {
+            state.decide_by.get_or_insert(signal.at + CAUSE_WAIT);
+        }
+        let reason = state.answers_with.filter(|_| next == S::Answered);
+        state.enter(next, reason);
+        state.set_to_tag(to_tag.as_ref());
+        if next == S::Answered {
+            state.answered = true;
+            if index == 0 {
+                self.caller_answered(signal, policy);
+            } else if called {
+                self.settle_waiting(signal, Settled::AnsweredElsewhere, policy);
+            }
+        }
+        self.draft(index, signal.at, rule, Causes::one(signal.input));
+        if next == S::Answered && index > 0 {
+            self.agent_answered(index, signal, policy);
+        }
+    }
+
+    /// The caller was answered: by a target, or by the switch itself.
+    fn caller_answered(&mut self, signal: &Signal, policy: &Policy) {
+        if self.parties[1..].iter().any(super::party::PartyState::talks) {
+            self.settle_waiting(signal, Settled::AnsweredElsewhere, policy);
+        } else {
+            // The engine may know who took the call; see `caller_stays_alone`.
+            self.answered_alone = Some((signal.at, signal.input));
+        }
+        if let Some(parked) = self.retrieves.take() {
+            let causes = Causes::one(signal.input);
+            self.crossing = Some(Box::new(Crossing::Retrieved { parked, at: signal.at, causes }));
+        }
+    }
+
+    /// Carries out what the answer of a leg means that was not placed to talk; false if it was.
+    fn answer_means(&mut self, leg: usize, index: usize, signal: &Signal) -> bool {
+        match self.legs[leg].purpose {
+            Purpose::Talk => return false,
+            Purpose::Mailbox => self.to_mailbox(index, signal, Rule::MailboxAnswered),
+            Purpose::Park => self.park(index, None, signal, Rule::CallParked),
+            Purpose::TransferOf(mover) => self.complete_transfer(mover, signal),
+        }
+        true
+    }
+
+    /// The mailbox of a called extension has taken the call.
+    pub(super) fn to_mailbox(&mut self, index: usize, signal: &Signal, rule: Rule) {
+        let state = &mut self.parties[index];
+        let able = matches!(state.party.status.code, StatusCode::Setup | StatusCode::Proceeding);
+        if state.is_live() && able && state.party.extension.is_some() {
+            state.standing = Standing::Endpoint;
+            state.enter(StatusCode::VoiceMail, None);
+            state.party.missed_call = true;
+            self.draft(index, signal.at, rule, Causes::one(signal.input));
+        }
+    }
+
+    /// Ends the queue that an agent has answered for.
+    fn agent_answered(&mut self, agent: usize, signal: &Signal, policy: &Policy) {
+        if !self.parties[agent].party.queue_call {
+            return;
+        }
+        for index in 1..self.parties.len() {
+            let state = &self.parties[index];
+            if state.kind == Kind::Queue && state.is_live() {
+                let cause = Cause::Named(Reason::AgentAnswered);
+                let causes = Causes::one(signal.input);
+                self.end_party(index, cause, signal.at, causes, Rule::QueueAnswered, policy);
+            }
+        }
+    }
+
+    /// Changes that the source reports as such.
+    pub(super) fn report(&mut self, index: usize, signal: &Signal) {
+        use StatusCode as S;
+        let state = &mut self.parties[index];
+        if !state.is_live() {
+            return;
+        }
+        let called_extension = state.party.direction == Direction::Inbound && state.party.extension.is_some();
+        let rule = match (&signal.kind, state.party.status.code) {
+            (SignalKind::Held, S::Answered) => {
+                state.enter(S::Hold, None);
+                Rule::HoldOffered
+            }
+            (SignalKind::Resumed, S::Hold) => {
+                state.enter(S::Answered, None);
+                Rule::HoldEnded
+            }
+            (SignalKind::Parked { slot }, S::Answered | S::Hold) => {
+                let slot: Option<Arc<str>> = slot.clone();
+                self.park(index, slot, signal, Rule::Reported);
+                return;
+            }
+            (SignalKind::SentToVoicemail, S::Setup | S::Proceeding) if called_extension => {
+                self.to_mailbox(index, signal, Rule::Reported);
+                return;
+            }
+            (SignalKind::Screened, S::VoiceMail) => {
+                state.enter(S::VoiceMailScreening, None);
+                Rule::Reported
+            }
+            (SignalKind::FaxStarted, S::Setup | S::Proceeding | S::Answered) if called_extension => {
+                state.enter(S::FaxReceive, None);
+                state.answered = true;
+                Rule::FaxStarted
+            }
+            (SignalKind::Muted(muted), _) if state.party.muted != *muted => {
+                state.party.muted = *muted;
+                Rule::Reported
+            }
+            (SignalKind::Recording { id, active }, S::Answered | S::Hold) => {
+                state.record(*id, *active);
+                Rule::Reported
+            }
+            _ => return, // not possible in this status, or nothing new
+        };
+        self.draft(index, signal.at, rule, Causes::one(signal.input));
+    }
+}
