@@ -8,6 +8,8 @@ mod ladder;
 mod properties;
 mod proxies;
 mod recordings;
+mod rfc3665;
+mod rfc5359;
 mod strays;
 mod switches;
 mod tenants;
