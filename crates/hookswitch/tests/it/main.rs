@@ -13,3 +13,4 @@ mod rfc5359;
 mod strays;
 mod switches;
 mod tenants;
+mod transfers;
