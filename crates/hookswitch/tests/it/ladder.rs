@@ -138,18 +138,20 @@ impl Ladder {
         run_with(directory, packets)
     }
 
-    /// Asserts the events, written as [`written`] does; and that they stay the same when every message
-    /// is sent twice, and where all hosts share one address.
+    /// Asserts the events, written as [`written`] does and ordered by their times; and that they stay
+    /// the same when every message is sent twice, and where all hosts share one address. Sessions are
+    /// told beside each other: of what happens at one time, the order between sessions says nothing.
     #[track_caller]
     pub(crate) fn tells(&self, expected: &str) {
-        let expected: Vec<&str> = lines(expected).collect();
-        let told = written(&self.events());
+        let expected = by_time(lines(expected).map(str::to_owned).collect());
+        let told = by_time(written(&self.events()));
         assert!(told == expected, "\n{}", side_by_side(&expected, &told));
         let twice: Vec<Packet> =
             self.packets.iter().flat_map(|packet| [packet.clone(), packet.clone()]).collect();
-        assert_eq!(written(&self.run(&twice)), expected, "with every message sent twice");
+        let told = by_time(written(&self.run(&twice)));
+        assert!(told == expected, "with every message sent twice\n{}", side_by_side(&expected, &told));
         if self.no_laboratory.is_none() {
-            let told = written(&self.in_laboratory().events());
+            let told = by_time(written(&self.in_laboratory().events()));
             assert!(
                 told == expected,
                 "where all hosts share one address\n{}",
@@ -159,15 +161,29 @@ impl Ladder {
     }
 }
 
+/// Written events by their times, and those of one time by their sessions.
+pub(crate) fn by_time(mut written: Vec<String>) -> Vec<String> {
+    written.sort_by_key(|line| {
+        let (session, rest) = match line.strip_prefix('#').and_then(|line| line.split_once(' ')) {
+            Some((number, rest)) => (number.parse::<u32>().expect("a session"), rest),
+            None => (1, line.as_str()),
+        };
+        let time = rest.split(' ').next().and_then(|time| time.split_once('.')).expect("a time");
+        let millis: (u64, u64) = (time.0.parse().expect("seconds"), time.1.parse().expect("milliseconds"));
+        (millis, session)
+    });
+    written
+}
+
 /// The lines of a ladder that say something.
 pub(crate) fn lines(text: &str) -> impl Iterator<Item = &str> {
     text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with("# "))
 }
 
-fn side_by_side(expected: &[&str], told: &[String]) -> String {
+fn side_by_side(expected: &[String], told: &[String]) -> String {
     let mut text = format!("{:<50} | told\n", "expected");
     for row in 0..expected.len().max(told.len()) {
-        let want = expected.get(row).copied().unwrap_or("");
+        let want = expected.get(row).map_or("", String::as_str);
         let got = told.get(row).map_or("", String::as_str);
         let mark = if want == got { ' ' } else { '!' };
         let _ = writeln!(text, "{mark}{want:<49} | {got}");
@@ -239,11 +255,13 @@ fn hold_together(events: &[Event]) {
 
 /// Each event on a line: seconds since the ladder's beginning, direction, party, status, and where
 /// there is one the reason, the park slot, the party in another session that it went to, and `missed`.
-/// From the second session on, its number stands before. Where the session is no ordinary call, the
+/// Sessions are numbered as they begin; from the second on, the number stands before. Where the session is no ordinary call, the
 /// first line of each party says what it is.
 pub(crate) fn written(events: &[Event]) -> Vec<String> {
     let mut sessions = Vec::new();
-    for event in events {
+    let mut in_time: Vec<&Event> = events.iter().collect();
+    in_time.sort_by_key(|event| event.at);
+    for event in in_time {
         if !sessions.contains(&event.session.id) {
             sessions.push(event.session.id);
         }

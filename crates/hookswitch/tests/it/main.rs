@@ -3,13 +3,17 @@
 mod calls;
 mod commands;
 mod forks;
+mod forwarding;
 mod hold;
 mod ladder;
+mod parking;
+mod pickups;
 mod properties;
 mod proxies;
 mod recordings;
 mod rfc3665;
 mod rfc5359;
+mod services;
 mod strays;
 mod switches;
 mod tenants;

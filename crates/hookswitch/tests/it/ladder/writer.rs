@@ -129,8 +129,8 @@ impl Writer {
         let mut named = HashMap::new();
         for word in words.split_whitespace() {
             match word.split_once('=') {
-                Some((name, value)) => drop(named.insert(name, value)),
-                None => positional.push(word),
+                Some((name, value)) if is_option(name) => drop(named.insert(name, value)),
+                _ => positional.push(word),
             }
         }
         let [at, from, ">", to, what, target @ ..] = positional.as_slice() else {
@@ -626,6 +626,11 @@ impl Writer {
         let call = if name == call.name { call } else { &self.calls[name] };
         call.dialog_of(host, self.setting.world)
     }
+}
+
+/// Whether a word with this before its `=` is an option, and no URI with parameters.
+fn is_option(name: &str) -> bool {
+    name.bytes().all(|byte| byte.is_ascii_lowercase())
 }
 
 fn call_id(name: &str, world: u8) -> String {
