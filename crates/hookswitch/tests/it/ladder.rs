@@ -36,7 +36,9 @@ use std::net::SocketAddr;
 
 use hookswitch_core::directory::Directory;
 use hookswitch_core::engine::{Engine, Policy};
-use hookswitch_model::{AccountId, ClockId, Direction, Event, InputRef, Origin, Party, StatusCode, Timestamp};
+use hookswitch_model::{
+    AccountId, ClockId, Direction, Event, InputRef, Origin, Party, StatusCode, Timestamp,
+};
 use hookswitch_signal::capture::{Captured, Transport};
 use hookswitch_signal::sip::Message;
 use hookswitch_signal::tracker::Tracker;
