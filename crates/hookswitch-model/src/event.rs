@@ -142,6 +142,8 @@ rules! {
     JoinsCall = "an INVITE with Join enters the call (RFC 3911)",
     /// Somebody calls a conference room.
     ConferenceEntered = "somebody called a number that the directory names as a conference room",
+    /// A call led to the focus of a conference.
+    FocusReached = "the answer came from the focus of a conference (isfocus, RFC 4579)",
     /// A call was parked.
     CallParked = "the party moved its call to a place where calls are parked",
     /// A parked call was taken.

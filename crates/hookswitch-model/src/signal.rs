@@ -48,6 +48,11 @@ pub enum SignalKind {
         /// The tag that the answering side chose, where the source shows it.
         to_tag: Option<Arc<str>>,
     },
+    /// Who answers on this leg says that no person is there: it plays music or an announcement, or parks
+    /// calls (RFC 3840 `automaton`).
+    Automaton,
+    /// Who answers on this leg is the focus of a conference (RFC 4579), which has this name.
+    Focus(Arc<str>),
     /// The product name that the server at the far end of this leg gives itself.
     ServedBy(Arc<str>),
     /// The party at the end of this leg put the call on hold.

@@ -38,7 +38,7 @@ pub enum Kind {
 }
 
 /// Whom a number or user belongs to.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Resolved {
     /// The number as the API shows it: E.164 where the account can tell, else as it was sent.
     pub number: Arc<str>,
@@ -216,6 +216,14 @@ impl Account {
         let lot = self.place(number).map(|place| &self.extensions[place]);
         let lot = lot.filter(|extension| extension.kind == Kind::Park)?;
         (!lot.has_slots || lot.number.as_deref() != Some(number)).then(|| Arc::from(number))
+    }
+
+    /// Whether a number is one of the slots of a park number, and not that number itself.
+    pub(crate) fn is_slot(&self, number: &str) -> bool {
+        let lot = self.place(number).map(|place| &self.extensions[place]);
+        lot.is_some_and(|lot| {
+            lot.kind == Kind::Park && lot.has_slots && lot.number.as_deref() != Some(number)
+        })
     }
 
     /// Whether a trunk of the account is at this address.

@@ -40,7 +40,7 @@ impl Session {
         let state = &self.parties[party];
         if !state.is_live() || state.party.status.code == StatusCode::Parked {
             // Who has parked a call keeps its place without a leg.
-        } else if state.standing == Standing::Unknown {
+        } else if state.standing == Standing::Unknown && party > 0 {
             self.target_ended(party, cause, signal.at, causes, policy);
         } else if self.live_legs(party) > 0 {
             // The same person still rings, or talks, elsewhere.
@@ -49,6 +49,7 @@ impl Session {
         } else if state.answered && self.was_left_by_mover(signal) {
             self.parties[party].in_transit = Some(signal.at + RETRY_MAX);
         } else if party == 0 {
+            self.tell_caller();
             self.caller_ended(cause, signal.at, causes, policy);
         } else if state.party.direction == Direction::Inbound {
             self.target_ended(party, cause, signal.at, causes, policy);
@@ -103,6 +104,8 @@ impl Session {
         if self.parties[index].standing == Standing::Unknown {
             if self.is_callee(index, cause) {
                 self.parties[index].standing = Standing::Endpoint;
+            } else if cause == Cause::Redirected {
+                return; // the caller may be sent to the same person elsewhere
             } else {
                 self.drop_party(index);
                 return;
@@ -116,10 +119,20 @@ impl Session {
             return;
         }
         let state = &self.parties[index];
+        if state.answers_with.is_some() && !state.answered {
+            // It wanted to take the call and could not, which nobody has missed.
+            self.stays_with_whom_it_was(index);
+            self.end_party(index, Cause::HungUp, at, causes, Rule::LegEnded, policy);
+            return;
+        }
         if state.kind == Kind::Queue && state.answered {
             // Where no agent was called, agents may fetch their calls themselves; that is not seen here.
             let agents = self.parties.iter().any(|state| state.party.queue_call);
-            let cause = if agents { Cause::NoAnswer } else { Cause::HungUp };
+            let cause = match (agents, self.parties[0].is_live()) {
+                (false, _) => Cause::HungUp,
+                (true, true) => Cause::NoAnswer,
+                (true, false) => Cause::Cancelled,
+            };
             self.end_party(index, cause, at, causes, Rule::QueueLeft, policy);
             return;
         }
@@ -185,9 +198,12 @@ impl Session {
         let gave_up = matches!(cause, Cause::Cancelled | Cause::HungUp | Cause::Withdrawn | Cause::Lost);
         let settled = if gave_up { Settled::CallerLeft } else { Settled::CallFailed };
         self.settle_waiting_at(at, &causes, settled, policy);
+        // Who was answered and hangs up leaves first; a target that still rings ends with its own leg.
+        let leaves_first = gave_up && self.parties[0].answered;
         for index in 1..self.parties.len() {
             let state = &self.parties[index];
             if !state.is_live()
+                || (leaves_first && state.standing == Standing::Endpoint && self.live_legs(index) > 0)
                 || state.called_by != 0
                 || state.answered
                 || state.party.direction == Direction::Outbound
@@ -391,7 +407,7 @@ impl Session {
     /// Decides what has waited until `now`, or all.
     fn decide(&mut self, now: Option<Timestamp>, policy: &Policy) {
         let due = |until: Timestamp| now.is_none_or(|now| until <= now);
-        for index in 1..self.parties.len() {
+        for index in 0..self.parties.len() {
             let state = &mut self.parties[index];
             if state.standing == Standing::Unknown && state.decide_by.is_some_and(due) {
                 state.standing = Standing::Endpoint;
@@ -413,7 +429,7 @@ impl Session {
         self.settle_waiting_at(at, &input, Settled::CallFailed, policy);
         for index in (1..self.parties.len()).chain([0]) {
             if self.parties[index].standing == Standing::Unknown {
-                if self.is_callee(index, cause) {
+                if index == 0 || (self.live_legs(index) > 0 && self.is_callee(index, cause)) {
                     self.parties[index].standing = Standing::Endpoint;
                 } else {
                     self.drop_party(index);
@@ -429,7 +445,7 @@ impl Session {
         }
     }
 
-    fn others_ring(&self, index: usize) -> bool {
+    pub(super) fn others_ring(&self, index: usize) -> bool {
         let round = self.parties[index].round;
         self.parties[1..].iter().enumerate().any(|(other, state)| {
             other + 1 != index
@@ -450,6 +466,22 @@ impl Session {
                 && state.round == round
                 && state.party.direction == Direction::Inbound
         })
+    }
+
+    /// Tells what was held back of the caller: its code took nobody's call.
+    pub(super) fn tell_caller(&mut self) {
+        if self.parties[0].standing == Standing::Unknown {
+            self.parties[0].standing = Standing::Endpoint;
+        }
+    }
+
+    /// Forgets that a party was about to take another's place.
+    fn stays_with_whom_it_was(&mut self, taker: usize) {
+        for state in &mut self.parties {
+            if state.taken.is_some_and(|(place, _)| place == taker) {
+                state.taken = None;
+            }
+        }
     }
 
     /// The leg of a party that had asked for its call to be moved ended.

@@ -26,11 +26,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hookswitch_model::{
-    Causes, Direction, Event, InputRef, LegCreated, LegId, RingOutRole, Rule, SessionFacts, Signal,
-    SignalKind, StatusCode, Timestamp,
+    Causes, Direction, Event, InputRef, LegCreated, LegId, Origin, RingOutRole, Rule, SessionFacts, Signal,
+    SignalKind, Timestamp,
 };
 
+use self::join::number_key;
 pub(crate) use self::moves::Crossing;
+pub(crate) use self::offer::Follows;
 pub(crate) use self::party::{Destination, PartyRef};
 use self::party::{PartyState, Standing};
 use crate::directory::{Account, Kind, Resolved};
@@ -71,8 +73,9 @@ pub(crate) struct Session {
     parties: Vec<PartyState>,
     pub(crate) legs: Vec<Leg>,
     queue: VecDeque<Box<Draft>>,
-    /// The time of the last change.
+    /// The time of the last change, and of the last one that was told.
     changed: Timestamp,
+    told: Timestamp,
     sequence: u32,
     numbers: u32,
     /// The number that the caller dialled.
@@ -89,6 +92,9 @@ pub(crate) struct Session {
     answered_alone: Option<(Timestamp, InputRef)>,
     /// The parked call that the caller is about to take.
     retrieves: Option<PartyRef>,
+    /// A call to this number belongs to the session, until then: the phone system, or somebody in a
+    /// conference, asked for it.
+    awaits: Option<(u64, Timestamp)>,
     /// What a signal brought about in another session too; the engine carries it out.
     pub(crate) crossing: Option<Box<Crossing>>,
 }
@@ -154,8 +160,10 @@ enum Purpose {
     Mailbox,
     /// The call of its party is parked.
     Park,
-    /// The transfer of this party is complete.
-    TransferOf(usize),
+    /// The peer of its party hears music.
+    Music,
+    /// Its party, who is on hold with music, takes the call back.
+    Resume,
 }
 
 /// A change that waits to be told.
@@ -189,28 +197,7 @@ impl Session {
     ) -> Self {
         let dialled = account.callee(leg);
         let caller = account.caller(leg);
-        let mut session = Self {
-            facts,
-            account,
-            started: signal.at,
-            last_sign: signal.at,
-            last_input: signal.input,
-            silent_max: ANSWERED_SILENT_MAX,
-            parties: Vec::with_capacity(2),
-            legs: Vec::with_capacity(2),
-            queue: VecDeque::new(),
-            changed: signal.at,
-            sequence: 1,
-            numbers: 0,
-            dialled,
-            challenged: false,
-            retry_by: None,
-            served_by: None,
-            round: 0,
-            answered_alone: None,
-            retrieves: None,
-            crossing: None,
-        };
+        let mut session = Self::empty(facts, account, dialled, signal);
         let extension = caller.as_ref().and_then(|caller| caller.extension);
         let from = people::caller_endpoint(leg, caller, &session.account);
         let to = session.called_endpoint(leg);
@@ -219,7 +206,6 @@ impl Session {
             Opening::RingOut => {
                 let initiator = session.dialled.extension;
                 let mut party = PartyState::new(&facts, Direction::Inbound, initiator, from, to, leg, signal);
-                party.enter(StatusCode::Proceeding, None);
                 party.party.ring_out_role = Some(RingOutRole::Initiator);
                 session.parties.push(party);
                 (LegRole::Switch(Rule::RingOutSeen), Rule::RingOutSeen)
@@ -236,8 +222,49 @@ impl Session {
             }
         };
         session.add_leg(signal.leg, role, leg);
+        if opening == Opening::RingOut {
+            return session; // it is told from when the phone rings (contract events §10)
+        }
         session.draft(0, signal.at, rule, Causes::one(signal.input));
+        if session.dialled.is_code {
+            // It may be a code to take somebody's call, and then no session of its own.
+            session.hold_back(0, signal.at);
+        }
         session
+    }
+
+    /// Opens the session of a conference that nobody dialled by a number of the directory; those who are
+    /// in it come over from calls of their own.
+    pub(crate) fn conference(facts: Arc<SessionFacts>, account: Arc<Account>, signal: &Signal) -> Self {
+        let dialled = Resolved::default();
+        Self::empty(facts, account, dialled, signal)
+    }
+
+    fn empty(facts: Arc<SessionFacts>, account: Arc<Account>, dialled: Resolved, signal: &Signal) -> Self {
+        Self {
+            facts,
+            account,
+            started: signal.at,
+            last_sign: signal.at,
+            last_input: signal.input,
+            silent_max: ANSWERED_SILENT_MAX,
+            parties: Vec::with_capacity(2),
+            legs: Vec::with_capacity(2),
+            queue: VecDeque::new(),
+            changed: signal.at,
+            told: Timestamp::from_micros(i64::MIN),
+            sequence: 1,
+            numbers: 0,
+            dialled,
+            challenged: false,
+            retry_by: None,
+            served_by: None,
+            round: 0,
+            answered_alone: None,
+            retrieves: None,
+            awaits: None,
+            crossing: None,
+        }
     }
 
     /// How the number that was dialled is shown; a conference room by what it is.
@@ -296,6 +323,18 @@ impl Session {
                 }
             }
             SignalKind::Ended(cause) => self.leg_ended(index, *cause, signal, policy),
+            SignalKind::Automaton => {
+                if let LegRole::Party(party) = role
+                    && self.parties[party].standing == Standing::Unknown
+                {
+                    self.drop_party(party);
+                }
+            }
+            SignalKind::TransferAsked(transfer)
+                if role == LegRole::Switch(Rule::RingOutSeen) || self.facts.origin == Origin::Conference =>
+            {
+                self.awaits = Some((number_key(&transfer.to), signal.at + RETRY_MAX));
+            }
             _ => {
                 if let LegRole::Party(party) = role {
                     match &signal.kind {
@@ -316,6 +355,12 @@ impl Session {
     fn heard(&mut self, signal: &Signal) {
         self.last_sign = signal.at;
         self.last_input = signal.input;
+    }
+
+    /// Holds back what is told of a party until it is clear who that is, and for [`CAUSE_WAIT`] at most.
+    fn hold_back(&mut self, party: usize, at: Timestamp) {
+        self.parties[party].standing = Standing::Unknown;
+        self.parties[party].decide_by = Some(at + CAUSE_WAIT);
     }
 
     /// When the session next wants to be woken.
@@ -372,6 +417,7 @@ impl Session {
                 break;
             }
             let Some(draft) = self.queue.pop_front() else { break };
+            self.told = draft.at;
             let number = self.number(draft.party);
             self.sequence += 1;
             let mut party = draft.after;

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use hookswitch_model::{
-    Cause, Causes, Direction, LegCreated, Party, Peer, Reason, Rule, Signal, StatusCode, Timestamp, Transfer,
+    Cause, Causes, Direction, LegCreated, Origin, Party, Peer, Reason, Rule, Signal, StatusCode, Timestamp,
+    Transfer,
 };
 
 use super::join::number_key;
 use super::party::{Destination, Moving, PartyRef, PartyState, Standing};
-use super::{LegRole, PARTIES_PER_SESSION_MAX, Purpose, RETRY_MAX, Session, people};
-use crate::directory::Kind;
+use super::{Draft, Leg, LegRole, PARTIES_PER_SESSION_MAX, Purpose, RETRY_MAX, Session, people};
+use crate::directory::{Kind, Resolved};
 use crate::engine::Policy;
 
 /// The most characters of a code that names nobody, as `*8` for the calls of one's group.
@@ -36,6 +37,12 @@ impl Session {
             Destination::Number(number_key(&transfer.to))
         };
         self.set_moving(party, to, transfer.by_code, signal);
+    }
+
+    /// The party's call is to be parked where a number leads.
+    pub(crate) fn park_at(&mut self, party: usize, number: &str, signal: &Signal) {
+        let slot = self.account.park_slot(number);
+        self.set_moving(party, Destination::Park(slot), false, signal);
     }
 
     /// Notes where the call of a party is to be moved.
@@ -137,12 +144,9 @@ impl Session {
     }
 
     /// Ends a parked party that the call comes back to.
-    pub(super) fn park_ran_out(&mut self, target: usize, signal: &Signal, policy: &Policy) {
+    pub(super) fn park_ran_out(&mut self, target: &Resolved, signal: &Signal, policy: &Policy) {
         for party in 0..self.parties.len() {
-            if party != target
-                && self.is_parked(party)
-                && self.parties[party].party.extension == self.parties[target].party.extension
-            {
+            if self.is_parked(party) && self.parties[party].is_person(target) {
                 let cause = Cause::Named(Reason::Timeout);
                 let causes = Causes::one(signal.input);
                 self.end_party(party, cause, signal.at, causes, Rule::ParkRanOut, policy);
@@ -155,11 +159,13 @@ impl Session {
     pub(crate) fn replace(&mut self, party: usize, leg: &LegCreated, signal: &Signal) -> bool {
         self.heard(signal);
         let state = &self.parties[party];
-        if leg.is_automaton
-            || matches!(state.moving.as_ref().map(|moving| &moving.to), Some(Destination::Park(_)))
-        {
-            // It is not a person who takes the call.
-            self.add_leg(signal.leg, LegRole::Party(party), leg).purpose = Purpose::Park;
+        let parks = matches!(state.moving.as_ref().map(|moving| &moving.to), Some(Destination::Park(_)));
+        if leg.is_automaton || parks {
+            // It is not a person who takes the call: it plays music for somebody who holds, or parks.
+            let holds = state.party.status.code == StatusCode::Hold && !parks;
+            self.parties[party].moving = None;
+            let purpose = if holds { Purpose::Music } else { Purpose::Park };
+            self.add_leg(signal.leg, LegRole::Party(party), leg).purpose = purpose;
             return true;
         }
         if self.parties.len() >= PARTIES_PER_SESSION_MAX {
@@ -218,21 +224,24 @@ impl Session {
         true
     }
 
-    /// A party's own phone, or the other party's after a transfer, places the call that a transfer asked
-    /// for.
-    pub(crate) fn add_own_leg(
-        &mut self,
-        party: usize,
-        leg: &LegCreated,
-        signal: &Signal,
-        mover: Option<usize>,
-    ) {
+    /// The phone of a party places a further call for it: the one that a transfer asked for.
+    pub(crate) fn add_own_leg(&mut self, party: usize, leg: &LegCreated, signal: &Signal) {
         self.heard(signal);
         self.parties[party].in_transit = None;
-        let added = self.add_leg(signal.leg, LegRole::Party(party), leg);
-        if let Some(mover) = mover {
-            added.purpose = Purpose::TransferOf(mover);
+        self.add_leg(signal.leg, LegRole::Party(party), leg);
+    }
+
+    /// A party that had left its peer with music takes the call back, if the leg that is replaced plays
+    /// it.
+    pub(crate) fn takes_back(&mut self, replaced: usize, leg: &LegCreated, signal: &Signal) -> bool {
+        let Leg { role: LegRole::Party(party), purpose: Purpose::Music, .. } = self.legs[replaced] else {
+            return false;
+        };
+        self.add_own_leg(party, leg, signal);
+        if let Some(added) = self.legs.last_mut() {
+            added.purpose = Purpose::Resume;
         }
+        true
     }
 
     /// When the session last changed.
@@ -272,35 +281,70 @@ impl Session {
         })
     }
 
-    /// The call of a target was taken by a party of another session, whose leg moves here. Gives the
+    /// The call of a target was taken by a party of another session, whose legs move here. Gives the
     /// place of the new party.
     pub(crate) fn picked_up(&mut self, target: usize, by: Taker, policy: &Policy) -> usize {
-        let from = self.parties[0].side().clone();
-        let Taker { party, legs, at, causes } = by;
-        let ended_at = self.parties[target].waiting.as_ref().map_or(at, |waiting| waiting.at);
+        let ended_at = self.parties[target].waiting.as_ref().map_or(by.at, |waiting| waiting.at);
         self.settle_one(target, Cause::Named(Reason::Pickup), ended_at, false, true, policy);
         if let Some(draft) = self.last_draft(target) {
             draft.rule = Rule::PickedUpByCode;
-            causes.iter().for_each(|input| draft.causes.add(input));
+            by.causes.iter().for_each(|input| draft.causes.add(input));
         }
+        let from = self.parties[0].side().clone();
+        let round = self.parties[target].round;
+        self.answered_alone = None;
+        self.tell_caller();
+        let place = self.take_in(by, Some(Reason::Pickup), Rule::PickedUpByCode);
+        let party = &mut self.parties[place];
+        party.round = round;
+        party.party.direction = Direction::Inbound;
+        party.party.to = std::mem::replace(&mut party.party.from, from);
+        self.retell(place);
+        place
+    }
+
+    /// Takes in a party of another session with its legs, who is answered here.
+    pub(crate) fn take_in(&mut self, by: Taker, reason: Option<Reason>, rule: Rule) -> usize {
+        let Taker { mut party, legs, at, untold, causes } = by;
         let place = self.parties.len();
-        let mut state = party;
-        state.party.direction = Direction::Inbound;
-        state.party.to = state.party.from.clone();
-        state.party.from = from;
-        state.party.account = self.facts.account;
-        state.number = 0;
-        state.round = self.parties[target].round;
-        state.answered = true;
-        state.enter(StatusCode::Answered, Some(Reason::Pickup));
-        self.parties.push(state);
+        party.party.account = self.facts.account;
+        party.number = 0;
+        party.answered = true;
+        let begins = untold.map(|began| {
+            party.enter(StatusCode::Setup, None);
+            (began, party.party.clone())
+        });
+        party.enter(StatusCode::Answered, reason);
+        self.parties.push(party);
         self.legs.extend(legs.into_iter().map(|mut leg| {
             leg.role = if leg.called { LegRole::Server } else { LegRole::Party(place) };
             leg
         }));
-        self.answered_alone = None;
-        self.draft(place, at, Rule::PickedUpByCode, causes);
+        if let Some((began, after)) = begins {
+            self.insert_draft(Draft { party: place, at: began, after, rule, causes: causes.clone() });
+        }
+        let after = self.parties[place].party.clone();
+        self.insert_draft(Draft { party: place, at, after, rule, causes });
         place
+    }
+
+    /// Puts a change where its time belongs among those that are not told yet.
+    fn insert_draft(&mut self, mut draft: Draft) {
+        draft.at = draft.at.max(self.told);
+        let behind = self.queue.iter().rposition(|other| other.at <= draft.at).map_or(0, |at| at + 1);
+        self.changed = self.changed.max(draft.at);
+        self.queue.insert(behind, Box::new(draft));
+    }
+
+    /// Corrects who a party is in its changes that are not told yet.
+    fn retell(&mut self, place: usize) {
+        let party = &self.parties[place].party;
+        let (direction, from, to) = (party.direction, party.from.clone(), party.to.clone());
+        for draft in self.queue.iter_mut().filter(|draft| draft.party == place) {
+            draft.after.direction = direction;
+            draft.after.from = from.clone();
+            draft.after.to = to.clone();
+        }
     }
 
     /// Gives up the caller and its legs, to join another session.
@@ -308,7 +352,42 @@ impl Session {
         for party in 1..self.parties.len() {
             self.drop_party(party);
         }
-        Taker { party: self.parties[0].duplicate(), legs: std::mem::take(&mut self.legs), at, causes }
+        let untold = self.is_untold().then_some(self.started);
+        // That it was answered is told where its call went.
+        if self.parties[0].party.status.code == StatusCode::Answered
+            && self.last_draft(0).is_some_and(|draft| draft.after.status.code == StatusCode::Answered)
+        {
+            self.forget_last_draft(0);
+        }
+        Taker { party: self.parties[0].duplicate(), legs: std::mem::take(&mut self.legs), at, untold, causes }
+    }
+
+    /// Whether nobody but the caller is known to be in the call.
+    pub(crate) fn is_only_a_caller(&self) -> bool {
+        let state = &self.parties[0];
+        self.facts.origin == Origin::Call
+            && state.is_live()
+            && state.moving.is_none()
+            && !self.parties[1..].iter().any(|state| state.standing == Standing::Endpoint)
+    }
+
+    /// Whether nothing of the session was told.
+    pub(crate) fn is_untold(&self) -> bool {
+        self.sequence == 1
+    }
+
+    /// Ends without a word a session of which nothing was told.
+    pub(crate) fn vanish(&mut self) {
+        self.queue.clear();
+        for party in 0..self.parties.len() {
+            self.drop_party(party);
+        }
+    }
+
+    fn forget_last_draft(&mut self, party: usize) {
+        if let Some(last) = self.queue.iter().rposition(|draft| draft.party == party) {
+            self.queue.remove(last);
+        }
     }
 
     /// When the caller of a code was answered, by the switch alone.
@@ -322,8 +401,11 @@ impl Session {
 /// A party that comes from another session, with its legs.
 pub(crate) struct Taker {
     party: PartyState,
-    legs: Vec<super::Leg>,
+    legs: Vec<Leg>,
+    /// When it was answered.
     at: Timestamp,
+    /// When its call began, if that was not told in the session that it comes from.
+    untold: Option<Timestamp>,
     causes: Causes,
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hookswitch_model::{
-    Cause, Causes, Direction, FarEnd, LegCreated, Reason, RingOutRole, Rule, Signal, StatusCode,
+    Cause, Causes, Direction, FarEnd, LegCreated, Reason, RingOutRole, Rule, Signal, StatusCode, Timestamp,
 };
 
 use super::ends::Settled;
@@ -16,7 +16,16 @@ use crate::engine::Policy;
 
 /// Two targets that were offered the call within this time are members of one group; a later one
 /// is where the call was forwarded to.
-pub(super) const GROUP_SPAN: Duration = Duration::from_millis(200);
+pub(super) const GROUP_SPAN: Duration = Duration::from_millis(50);
+
+/// Who places the call that a transfer asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Follows {
+    /// The phone of this party.
+    OwnPhone(usize),
+    /// The switch.
+    Switch,
+}
 
 impl Session {
     /// Adds the switch's own end of a call that belongs to this session.
@@ -24,7 +33,8 @@ impl Session {
         self.heard(signal);
         self.add_leg(signal.leg, LegRole::Switch(rule), leg);
         // The call goes on from where the caller's leg arrived: no callee is there.
-        for party in 0..self.parties.len() {
+        self.tell_caller();
+        for party in 1..self.parties.len() {
             if self.parties[party].standing == Standing::Unknown {
                 self.drop_party(party);
             }
@@ -60,9 +70,12 @@ impl Session {
             return true;
         };
         if standing == Standing::Endpoint {
-            self.revive(&person, mailbox.is_some());
+            self.revive(&person);
             self.settle_waiting(signal, Settled::OfferedTo, policy);
+            self.leave_services(&person, signal, policy);
+            self.park_ran_out(&person, signal, policy);
         }
+        self.drop_redirected(&person);
         let same = (1..self.parties.len()).find(|&party| {
             let state = &self.parties[party];
             state.is_live()
@@ -84,10 +97,6 @@ impl Session {
         added.of_party = matches!(of, LegRole::Party(_));
         if mailbox.is_some() {
             added.purpose = Purpose::Mailbox;
-        }
-        if standing == Standing::Endpoint {
-            self.leave_services(party, signal, policy);
-            self.park_ran_out(party, signal, policy);
         }
         self.flush_ready();
         true
@@ -156,9 +165,12 @@ impl Session {
         if self.queue_waits() && person.kind == Kind::User && matches!(of, LegRole::Switch(_)) {
             // An agent of a queue has no Setup (contract events §10).
             state.party.queue_call = true;
-            state.enter(StatusCode::Proceeding, None);
         }
+        let is_told = !state.party.queue_call;
         self.parties.push(state);
+        if !is_told {
+            return party;
+        }
         let rule = match of {
             LegRole::Switch(rule) => rule,
             LegRole::Party(_) | LegRole::Server => Rule::CallOffered,
@@ -172,11 +184,21 @@ impl Session {
         self.parties.iter().any(|state| state.kind == Kind::Queue && state.is_live())
     }
 
-    /// Ends the parties whose place the new target takes: a server that was taken for the callee.
-    fn leave_services(&mut self, target: usize, signal: &Signal, policy: &Policy) {
+    /// Forgets a far end that sent the caller elsewhere, unless the new target is the same person.
+    fn drop_redirected(&mut self, person: &Resolved) {
         for party in 1..self.parties.len() {
             let state = &self.parties[party];
-            if party == target
+            if state.standing == Standing::Unknown && self.live_legs(party) == 0 && !state.is_person(person) {
+                self.drop_party(party);
+            }
+        }
+    }
+
+    /// Ends the parties whose place the new target takes: a server that was taken for the callee.
+    fn leave_services(&mut self, target: &Resolved, signal: &Signal, policy: &Policy) {
+        for party in 1..self.parties.len() {
+            let state = &self.parties[party];
+            if state.is_person(target)
                 || !state.is_live()
                 || state.standing != Standing::Endpoint
                 || matches!(state.kind, Kind::Queue | Kind::Fax)
@@ -240,12 +262,12 @@ impl Session {
         self.legs.iter().filter_map(|leg| self.reached(leg, sender)).max()
     }
 
-    /// Takes back the end of a person who is now tried by another way, as switches do that have several
-    /// trunks, or whose mailbox now takes the call.
-    fn revive(&mut self, person: &Resolved, mailbox: bool) {
+    /// Takes back the end of a person who is now tried on another phone or by another trunk, or whose
+    /// mailbox now takes the call.
+    fn revive(&mut self, person: &Resolved) {
         for index in 1..self.parties.len() {
             let state = &mut self.parties[index];
-            if state.waiting.as_ref().is_some_and(|waiting| mailbox || waiting.cause == Cause::Failed)
+            if state.waiting.as_ref().is_some_and(|waiting| waiting.cause != Cause::AnsweredElsewhere)
                 && state.is_person(person)
             {
                 self.take_back_end(index);
@@ -263,30 +285,28 @@ impl Session {
         }
     }
 
-    /// Whether a new call is the one that a transfer asked for, and for which of its parties the call is
-    /// placed: a party's own phone places it, or the switch does (`None`).
-    pub(crate) fn follows_transfer(
-        &self,
-        leg: &LegCreated,
-        at: hookswitch_model::Timestamp,
-    ) -> Option<Option<usize>> {
+    /// Whether a new call is one that a transfer asked for, and who places it.
+    pub(crate) fn follows_transfer(&self, leg: &LegCreated, at: Timestamp) -> Option<Follows> {
         let key = number_key(&leg.callee);
+        let awaited = self.awaits.is_some_and(|(number, until)| number == key && at <= until);
         let mover = self.parties.iter().position(|state| {
             state.moving.as_ref().is_some_and(|moving| {
                 at <= moving.until && matches!(moving.to, Destination::Number(target) if target == key)
             })
-        })?;
+        });
+        if mover.is_none() && !awaited {
+            return None;
+        }
         let sender = Sender::of(leg);
-        let own = self.party_at(&sender).filter(|&party| party != mover);
-        if own.is_some() {
-            return Some(own);
+        if let Some(party) = self.party_at(&sender).filter(|&party| Some(party) != mover) {
+            return Some(Follows::OwnPhone(party));
         }
         // Only a switch that this call has reached places calls for it.
         let switches = self.legs.iter().any(|leg| {
             self.reached(leg, &sender).is_some()
                 || (matches!(leg.role, LegRole::Switch(_)) && leg.sender.src == sender.src)
         });
-        switches.then_some(None)
+        switches.then_some(Follows::Switch)
     }
 
     /// The party whose phone is where `sender` calls from.

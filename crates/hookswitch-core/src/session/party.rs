@@ -259,6 +259,7 @@ impl PartyState {
             && self.party.extension.is_some()
             && (!self.answered || self.kind == Kind::Queue);
         let how = match reason {
+            _ if in_mailbox && self.kind == Kind::Voicemail => Unanswered::Other,
             _ if in_mailbox => Unanswered::Missed,
             _ if cause == Cause::AnsweredElsewhere => Unanswered::Elsewhere,
             Some(reason) if MISSED_REASONS.contains(&reason) && elsewhere => Unanswered::Elsewhere,

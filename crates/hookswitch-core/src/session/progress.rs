@@ -19,6 +19,7 @@ impl Session {
         if answered && self.answer_means(leg, index, signal) {
             return;
         }
+        let is_code = index == 0 && self.dialled.is_code;
         let state = &mut self.parties[index];
         if !state.is_live() || self.legs[leg].purpose != Purpose::Talk {
             return;
@@ -26,14 +27,19 @@ impl Session {
         let called = state.party.direction == Direction::Inbound;
         let (next, rule, to_tag) = match (&signal.kind, state.party.status.code) {
             (SignalKind::Answered { .. }, S::Setup | S::Proceeding) if state.kind == Kind::Voicemail => {
-                self.to_mailbox(index, signal, Rule::MailboxAnswered);
+                self.mailbox_takes(index, signal, Rule::MailboxAnswered);
                 return;
             }
             (SignalKind::Answered { .. }, S::Setup | S::Proceeding) if state.kind == Kind::Fax => {
                 state.answered = true;
                 (S::FaxReceive, Rule::FaxLineAnswered, &None)
             }
-            (SignalKind::Ringing { .. }, S::Setup) if state.kind == Kind::Voicemail => return,
+            // A menu or queue has the caller from the first; that its switch answers changes nothing.
+            (SignalKind::Answered { .. }, S::Setup) if state.is_service() => {
+                state.answered = true;
+                return;
+            }
+            (SignalKind::Ringing { .. }, S::Setup) if state.is_service() => return,
             (SignalKind::Ringing { to_tag }, S::Setup) => {
                 (S::Proceeding, if called { Rule::TargetRings } else { Rule::CallerHearsRinging }, to_tag)
             }
@@ -46,7 +52,10 @@ impl Session {
             }
             _ => return, // repeats, and a further target's ringing after the answer
         };
-        if state.standing == Standing::Unknown {
+        if is_code && next == S::Answered {
+            state.standing = Standing::Unknown;
+            state.decide_by = Some(signal.at + CAUSE_WAIT);
+        } else if state.standing == Standing::Unknown {
             state.decide_by.get_or_insert(signal.at + CAUSE_WAIT);
         }
         let reason = state.answers_with.filter(|_| next == S::Answered);
@@ -57,6 +66,9 @@ impl Session {
             if index == 0 {
                 self.caller_answered(signal, policy);
             } else if called {
+                if self.parties[index].standing == Standing::Endpoint {
+                    self.tell_caller();
+                }
                 self.settle_waiting(signal, Settled::AnsweredElsewhere, policy);
             }
         }
@@ -73,6 +85,9 @@ impl Session {
         } else {
             // The engine may know who took the call; see `caller_stays_alone`.
             self.answered_alone = Some((signal.at, signal.input));
+            if self.others_ring(0) {
+                self.hold_back(0, signal.at); // what becomes of them will tell by whom
+            }
         }
         if let Some(parked) = self.retrieves.take() {
             let causes = Causes::one(signal.input);
@@ -84,21 +99,29 @@ impl Session {
     fn answer_means(&mut self, leg: usize, index: usize, signal: &Signal) -> bool {
         match self.legs[leg].purpose {
             Purpose::Talk => return false,
-            Purpose::Mailbox => self.to_mailbox(index, signal, Rule::MailboxAnswered),
+            Purpose::Mailbox => self.mailbox_takes(index, signal, Rule::MailboxAnswered),
             Purpose::Park => self.park(index, None, signal, Rule::CallParked),
-            Purpose::TransferOf(mover) => self.complete_transfer(mover, signal),
+            Purpose::Music => {}
+            Purpose::Resume => {
+                let state = &mut self.parties[index];
+                if state.is_live() && state.party.status.code == StatusCode::Hold {
+                    state.enter(StatusCode::Answered, None);
+                    self.draft(index, signal.at, Rule::HoldEnded, Causes::one(signal.input));
+                }
+            }
         }
         true
     }
 
     /// The mailbox of a called extension has taken the call.
-    pub(super) fn to_mailbox(&mut self, index: usize, signal: &Signal, rule: Rule) {
+    pub(super) fn mailbox_takes(&mut self, index: usize, signal: &Signal, rule: Rule) {
         let state = &mut self.parties[index];
         let able = matches!(state.party.status.code, StatusCode::Setup | StatusCode::Proceeding);
         if state.is_live() && able && state.party.extension.is_some() {
             state.standing = Standing::Endpoint;
             state.enter(StatusCode::VoiceMail, None);
-            state.party.missed_call = true;
+            // Who calls a mailbox to listen to it has not been missed by anybody.
+            state.party.missed_call = state.kind != Kind::Voicemail;
             self.draft(index, signal.at, rule, Causes::one(signal.input));
         }
     }
@@ -141,7 +164,7 @@ impl Session {
                 return;
             }
             (SignalKind::SentToVoicemail, S::Setup | S::Proceeding) if called_extension => {
-                self.to_mailbox(index, signal, Rule::Reported);
+                self.mailbox_takes(index, signal, Rule::Reported);
                 return;
             }
             (SignalKind::Screened, S::VoiceMail) => {

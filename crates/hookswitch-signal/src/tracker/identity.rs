@@ -105,6 +105,13 @@ pub(super) fn is_automaton(message: &Message<'_>) -> bool {
     })
 }
 
+/// The conference that the sender is the focus of (RFC 4579 §5.1): the address of its Contact.
+pub(super) fn focus(message: &Message<'_>) -> Option<Arc<str>> {
+    let contact = message.contact().filter(|contact| contact.param("isfocus").is_some())?;
+    let uri = contact.uri();
+    Some(Arc::from(format!("{}@{}", lossy(uri.user().unwrap_or_default()), lossy(uri.host()))))
+}
+
 /// The address that the sender of a request listens on, when it writes it as an IP address.
 pub(super) fn sent_by(message: &Message<'_>) -> Option<SocketAddr> {
     let via = message.top_via();

@@ -371,13 +371,13 @@ impl Tracker {
     /// Where in an open call the request says that it belongs.
     fn place(&self, message: &Message<'_>, direction: Direction) -> Option<Place> {
         if let Some(replaced) = message.replaces() {
-            let (recipient, peer) = self.legs_of(&replaced, replaced.early_only)?;
+            let (recipient, peer) = self.legs_of(&replaced)?;
             return Some(match direction {
                 Direction::Outbound => Place::Replaces(peer),
                 Direction::Inbound => Place::SamePartyAs(recipient),
             });
         }
-        let (recipient, _) = self.legs_of(&message.join()?, false)?;
+        let (recipient, _) = self.legs_of(&message.join()?)?;
         Some(match direction {
             Direction::Outbound => Place::Joins(recipient),
             Direction::Inbound => Place::SamePartyAs(recipient),
@@ -426,6 +426,13 @@ impl Tracker {
                     pending: None,
                     referral: None,
                 });
+            }
+        }
+        if matches!(status, 101..=299) && leaf {
+            if identity::is_automaton(message) {
+                tell(target, SignalKind::Automaton);
+            } else if let Some(room) = identity::focus(message).filter(|_| status >= 200) {
+                tell(caller, SignalKind::Focus(room));
             }
         }
         let hop = &mut call.hops[at];

@@ -62,11 +62,11 @@ impl Referrals {
 
 impl Tracker {
     /// The legs of the ends of a dialog that a request names: the recipient's, and its peer's.
-    pub(super) fn legs_of(&self, named: &DialogRef<'_>, early_only: bool) -> Option<(LegId, LegId)> {
+    pub(super) fn legs_of(&self, named: &DialogRef<'_>) -> Option<(LegId, LegId)> {
         let (index, at, side) = self.named_dialog(named)?;
         let call = &self.calls[index];
         let dialog = &call.dialogs[at];
-        if dialog.ended || (early_only && dialog.confirmed) {
+        if dialog.ended {
             return None;
         }
         let legs = (call.caller, dialog.target);
@@ -111,11 +111,11 @@ impl Tracker {
         self.counters.no_call += 1;
         let message = seen.message;
         let referral = if let Some(target) = message.target_dialog() {
-            self.legs_of(&target, false).zip(self.transfer(seen)).map(|((_, sender), asked)| (sender, asked))
+            self.legs_of(&target).zip(self.transfer(seen)).map(|((_, sender), asked)| (sender, asked))
         } else if let Some(replaced) = message.refer_to_replaces() {
             let to = identity::callee(uri, &message.to().uri());
             let asked = Transfer { to, to_host: identity::domain(uri), consulted: None, by_code: false };
-            self.legs_of(&replaced.dialog(), false).map(|(_, sender)| (sender, asked))
+            self.legs_of(&replaced.dialog()).map(|(_, sender)| (sender, asked))
         } else {
             None
         };

@@ -441,7 +441,7 @@ fn who_parked_a_call_at_a_server_may_take_it_back() {
         0.500 out 101 Proceeding
         3.000 inb 102 Answered
         3.000 out 101 Answered
-        5.130 inb 102 Parked in an unknown slot
+        5.110 inb 102 Parked in an unknown slot
         #2 20.000 out 102 Setup
         #2 20.010 out 102 Answered/Pickup
         20.010 inb 102 Gone/Pickup to #2 out 102

@@ -408,8 +408,9 @@ fn a_proxy_that_goes_on_to_the_second_phone_when_nobody_answers_the_first() {
 }
 
 #[test]
-fn a_callee_who_adds_a_third_to_the_conference_that_the_phone_holds() {
-    // RFC 5359 §2.10 3-Way Conference - Third Party Is Added: Bob's mixer is the focus of both dialogs.
+fn a_callee_who_mixes_a_third_in_has_two_calls() {
+    // RFC 5359 §2.10 3-Way Conference - Third Party Is Added: Bob's mixer is the focus of both dialogs,
+    // and each is a call of his.
     named(
         "
         0.000 alice > bob INVITE bob@biloxi.example.com
@@ -433,9 +434,12 @@ fn a_callee_who_adds_a_third_to_the_conference_that_the_phone_holds() {
         0.500 out alice Proceeding
         3.000 inb bob Answered
         3.000 out alice Answered
-        6.000 inb carol Setup
-        6.500 inb carol Proceeding
-        8.000 inb carol Answered
+        #2 6.000 out bob Setup
+        #2 6.000 inb carol Setup
+        #2 6.500 inb carol Proceeding
+        #2 6.500 out bob Proceeding
+        #2 8.000 inb carol Answered
+        #2 8.000 out bob Answered
         ",
     );
 }
@@ -613,7 +617,7 @@ fn a_call_that_a_server_parks_and_another_retrieves() {
         0.500 out alice Proceeding
         3.000 inb bob Answered
         3.000 out alice Answered
-        5.130 inb bob Parked in an unknown slot
+        5.110 inb bob Parked in an unknown slot
         #2 20.100 out carol Setup
         #2 20.110 out carol Answered/Pickup
         20.110 inb bob Gone/Pickup to #2 out carol
@@ -650,8 +654,8 @@ fn a_ringing_call_that_a_colleague_picks_up() {
         0.500 inb bob Proceeding
         0.500 out alice Proceeding
         4.100 inb bill Setup
-        4.110 inb bill Answered/Pickup
         4.110 out alice Answered
+        4.110 inb bill Answered/Pickup
         4.140 inb bob Disconnected/Pickup
         9.000 out alice Disconnected
         9.000 inb bill Disconnected

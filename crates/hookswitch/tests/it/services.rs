@@ -823,8 +823,8 @@ fn somebody_whom_the_focus_calls_into_the_conference() {
 }
 
 #[test]
-fn a_conference_on_a_phone_ends_when_its_holder_leaves() {
-    // RFC 4579 §5.2: Bob's phone is the focus of both dialogs; he is there until he has left the last.
+fn a_conference_on_a_phone_is_two_calls_of_its_holder() {
+    // RFC 4579 §5.2: Bob's phone is the focus of both dialogs.
     ladder(
         "
         0.000 alice > bob INVITE 102
@@ -852,12 +852,16 @@ fn a_conference_on_a_phone_ends_when_its_holder_leaves() {
         0.500 out 101 Proceeding
         3.000 inb 102 Answered
         3.000 out 101 Answered
-        6.000 inb 103 Setup
-        6.500 inb 103 Proceeding
-        8.000 inb 103 Answered
+        #2 6.000 out 102 Setup
+        #2 6.000 inb 103 Setup
+        #2 6.500 inb 103 Proceeding
+        #2 6.500 out 102 Proceeding
+        #2 8.000 inb 103 Answered
+        #2 8.000 out 102 Answered
+        20.000 inb 102 Disconnected
         20.000 out 101 Disconnected
-        20.020 inb 102 Disconnected
-        20.020 inb 103 Disconnected
+        #2 20.020 out 102 Disconnected
+        #2 20.020 inb 103 Disconnected
         ",
     );
 }

@@ -1,0 +1,269 @@
+//! The machine: signals and time in, events out.
+
+mod crossing;
+mod opening;
+
+use std::collections::{BTreeSet, HashMap, VecDeque};
+
+use foldhash::fast::RandomState;
+use hookswitch_model::{
+    AccountId, Cause, ClockId, Event, LegId, Origin, Rule, Signal, SignalKind, Timestamp,
+};
+
+use crate::directory::Directory;
+use crate::session::Session;
+use crate::session::join::{Joiner, Kept, SessionKey};
+use crate::session::reason::MissedCallPolicy;
+
+/// The most sessions that are open at once; beyond it the oldest unanswered call ends as
+/// `CallDropped`, and if there is none, the new one is refused (reliability F3).
+pub const SESSIONS_MAX: usize = 1_000_000;
+
+/// How the machine behaves where users differ.
+#[derive(Clone, Copy, Debug)]
+pub struct Policy {
+    /// When a call counts as missed.
+    pub missed_calls: MissedCallPolicy,
+    /// Whether an ordinary hang-up has the reason `CallFinished`; none by default, as recorded.
+    pub explicit_reasons: bool,
+    /// Whether legs without a common id are joined by the heuristic of host, numbers and time.
+    pub join_by_numbers: bool,
+    /// The most sessions that are open at once.
+    pub sessions_max: usize,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self {
+            missed_calls: MissedCallPolicy::default(),
+            explicit_reasons: false,
+            join_by_numbers: true,
+            sessions_max: SESSIONS_MAX,
+        }
+    }
+}
+
+/// What went through the machine. `signals` is the sum of `applied`, `without_leg` and `refused`;
+/// `sessions` is the sum of `closed` and the sessions that are open.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Signals that came in.
+    pub signals: u64,
+    /// Signals that reached a session.
+    pub applied: u64,
+    /// Signals about a leg of which nothing is known, or whose session is closed.
+    pub without_leg: u64,
+    /// Signals that found a table full.
+    pub refused: u64,
+    /// Sessions that were opened.
+    pub sessions: u64,
+    /// Sessions that are closed.
+    pub closed: u64,
+    /// Events that came out.
+    pub events: u64,
+}
+
+/// Names a conference room of an account: by its extension, or by a hash of its address.
+type RoomKey = u128;
+
+/// The open sessions.
+pub(crate) type Sessions = HashMap<SessionKey, Box<OpenSession>, RandomState>;
+
+/// An open session and what must be cleared away with it.
+pub(crate) struct OpenSession {
+    pub(crate) session: Session,
+    kept: Kept,
+    /// The clock of the source that opened it; its timers go by it.
+    clock: ClockId,
+    /// When its timer fires.
+    armed: Option<Timestamp>,
+}
+
+/// All sessions of all accounts, as one machine.
+///
+/// Does no IO and reads no clock. After each `handle_*`, drain [`Engine::poll_event`], then come
+/// back no later than [`Engine::poll_timeout`]. The same signals give the same events.
+pub struct Engine {
+    directory: Directory,
+    policy: Policy,
+    sessions: Sessions,
+    legs: HashMap<LegId, SessionKey, RandomState>,
+    joiner: Joiner,
+    /// The session of each conference room that somebody is in.
+    conferences: HashMap<(AccountId, RoomKey), SessionKey, RandomState>,
+    /// The sessions in which a call was parked.
+    parked: Vec<SessionKey>,
+    /// The codes that the switch answered last, and when.
+    takers: Vec<(Timestamp, SessionKey)>,
+    /// The sessions in which an offer was withdrawn and it is not clear who took the call.
+    taken: Vec<SessionKey>,
+    /// When each session wants to be woken, by its clock; an entry may be early, never late.
+    timers: BTreeSet<(ClockId, Timestamp, SessionKey)>,
+    next_key: SessionKey,
+    events: VecDeque<Event>,
+    counters: Counters,
+}
+
+impl Engine {
+    /// A machine without sessions.
+    pub fn new(directory: Directory, policy: Policy) -> Self {
+        Self {
+            directory,
+            policy,
+            sessions: HashMap::default(),
+            legs: HashMap::default(),
+            joiner: Joiner::default(),
+            conferences: HashMap::default(),
+            parked: Vec::new(),
+            takers: Vec::new(),
+            taken: Vec::new(),
+            timers: BTreeSet::new(),
+            next_key: 0,
+            events: VecDeque::new(),
+            counters: Counters::default(),
+        }
+    }
+
+    /// Applies one signal, timed by `clock`. Timers of that clock that were due before it fire first.
+    pub fn handle_signal(&mut self, clock: ClockId, signal: &Signal) {
+        self.handle_time(clock, signal.at);
+        self.counters.signals += 1;
+        let key = match &signal.kind {
+            SignalKind::Created(leg) if !self.legs.contains_key(&signal.leg) => {
+                self.create(clock, leg, signal)
+            }
+            _ => self.apply(signal),
+        };
+        if let Some(key) = key {
+            self.settle(key);
+        }
+    }
+
+    /// Fires the timers that are due when `clock` shows `now`.
+    pub fn handle_time(&mut self, clock: ClockId, now: Timestamp) {
+        while let Some(at @ (_, due, key)) = self.next_timer(clock) {
+            if due > now {
+                break;
+            }
+            self.timers.remove(&at);
+            if let Some(open) = self.sessions.get_mut(&key) {
+                open.armed = None;
+                if open.session.next_deadline() <= now {
+                    open.session.handle_time(now, &self.policy);
+                }
+                self.settle(key);
+            }
+        }
+    }
+
+    /// Decides all that waits for further signals: the input has ended. Open calls stay open.
+    pub fn finish(&mut self) {
+        let mut keys: Vec<SessionKey> = self.sessions.keys().copied().collect();
+        keys.sort_unstable();
+        for key in keys {
+            if let Some(open) = self.sessions.get_mut(&key) {
+                open.session.decide_all(&self.policy);
+            }
+            self.settle(key);
+        }
+    }
+
+    /// The next event, in the order in which they came about.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+
+    /// When [`Engine::handle_time`] wants to be called for this clock at the latest.
+    pub fn poll_timeout(&self, clock: ClockId) -> Option<Timestamp> {
+        self.next_timer(clock).map(|(_, at, _)| at)
+    }
+
+    fn next_timer(&self, clock: ClockId) -> Option<(ClockId, Timestamp, SessionKey)> {
+        let from = (clock, Timestamp::from_micros(i64::MIN), SessionKey::MIN);
+        self.timers.range(from..).next().copied().filter(|&(of, ..)| of == clock)
+    }
+
+    /// How many sessions are open.
+    pub fn open_sessions(&self) -> usize {
+        self.sessions.len()
+    }
+
+    /// What went through.
+    pub fn counters(&self) -> Counters {
+        self.counters
+    }
+
+    /// The session and the place in it of a leg.
+    fn leg(&self, id: LegId) -> Option<(SessionKey, usize)> {
+        let key = *self.legs.get(&id)?;
+        Some((key, self.sessions.get(&key)?.session.leg(id)?))
+    }
+
+    fn session(&mut self, key: SessionKey) -> Option<&mut Session> {
+        self.sessions.get_mut(&key).map(|open| &mut open.session)
+    }
+
+    /// Ends the oldest unanswered call to make room; false if all calls are answered.
+    fn shed(&mut self, at: Timestamp) -> bool {
+        let oldest =
+            self.sessions.iter().filter(|(_, open)| !open.session.has_answered()).map(|(&key, _)| key).min();
+        let Some(key) = oldest else { return false };
+        if let Some(OpenSession { session, .. }) = self.sessions.get_mut(&key).map(Box::as_mut) {
+            let cause = Cause::Named(hookswitch_model::Reason::CallDropped);
+            session.end_all(cause, at, Rule::TableFull, &self.policy);
+            session.decide_all(&self.policy);
+        }
+        self.settle(key);
+        true
+    }
+
+    fn apply(&mut self, signal: &Signal) -> Option<SessionKey> {
+        let Some((key, index)) = self.leg(signal.leg) else {
+            self.counters.without_leg += 1;
+            return None;
+        };
+        self.counters.applied += 1;
+        let policy = self.policy;
+        match &signal.kind {
+            SignalKind::TransferAsked(transfer) => self.transfer_asked(key, index, transfer, signal),
+            SignalKind::Focus(room) => self.enter_focus(key, index, room, signal),
+            _ => self.session(key)?.apply(index, signal, &policy),
+        }
+        self.cross(key);
+        Some(key)
+    }
+
+    /// Takes the events of a session, and closes or arms it.
+    fn settle(&mut self, key: SessionKey) {
+        let Some(open) = self.sessions.get_mut(&key) else { return };
+        let OpenSession { session, armed, clock, .. } = &mut **open;
+        let clock = *clock;
+        let before = self.events.len();
+        session.take_events(&mut self.events);
+        self.counters.events += (self.events.len() - before) as u64;
+        if !session.is_over() {
+            let next = session.next_deadline();
+            if armed.is_none_or(|at| at > next) {
+                if let Some(at) = armed.replace(next) {
+                    self.timers.remove(&(clock, at, key));
+                }
+                self.timers.insert((clock, next, key));
+            }
+            return;
+        }
+        for leg in &session.legs {
+            self.legs.remove(&leg.id);
+        }
+        if let Some(closed) = self.sessions.remove(&key) {
+            if closed.session.facts.origin == Origin::Conference {
+                self.conferences.retain(|_, room| *room != key);
+            }
+            self.parked.retain(|parked| *parked != key);
+            self.joiner.remove(key, closed.kept);
+            if let Some(at) = closed.armed {
+                self.timers.remove(&(clock, at, key));
+            }
+        }
+        self.counters.closed += 1;
+    }
+}
