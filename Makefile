@@ -3,7 +3,7 @@
 TOOLS := $(CURDIR)/target/tools
 export PATH := $(TOOLS)/bin:$(PATH)
 
-.PHONY: demo test setup lint advisories bench captures
+.PHONY: demo test setup lint advisories bench captures scenarios
 
 demo:
 	cargo build --release --locked
@@ -38,3 +38,7 @@ bench:
 # Records the calls in captures/ again; their times, tags and Call-IDs change.
 captures:
 	captures/make
+
+# Writes docs/scenarios.md anew from the tests.
+scenarios:
+	WRITE_SCENARIOS=1 cargo test --locked --package hookswitch --test it catalogue

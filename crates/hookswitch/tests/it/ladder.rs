@@ -165,16 +165,22 @@ impl Ladder {
 
 /// Written events by their times, and those of one time by their sessions.
 pub(crate) fn by_time(mut written: Vec<String>) -> Vec<String> {
-    written.sort_by_key(|line| {
+    in_order(&mut written, |line| line);
+    written
+}
+
+/// Orders what has a written event as [`by_time`] does.
+pub(crate) fn in_order<T>(list: &mut [T], line: impl Fn(&T) -> &String) {
+    list.sort_by_key(|element| {
+        let line = line(element);
         let (session, rest) = match line.strip_prefix('#').and_then(|line| line.split_once(' ')) {
             Some((number, rest)) => (number.parse::<u32>().expect("a session"), rest),
             None => (1, line.as_str()),
         };
-        let time = rest.split(' ').next().and_then(|time| time.split_once('.')).expect("a time");
-        let millis: (u64, u64) = (time.0.parse().expect("seconds"), time.1.parse().expect("milliseconds"));
-        (millis, session)
+        let (seconds, rest) = rest.split_once('.').expect("seconds");
+        let millis = rest.split(' ').next().unwrap_or_default();
+        (seconds.parse::<u64>().expect("seconds"), millis.parse::<u64>().expect("milliseconds"), session)
     });
-    written
 }
 
 /// The lines of a ladder that say something.

@@ -1,6 +1,7 @@
 //! Tests of the whole product: real messages and files in, events and output out.
 
 mod calls;
+mod catalogue;
 mod commands;
 mod forks;
 mod forwarding;
