@@ -109,7 +109,7 @@ fn scenarios(source: &'static str) -> Vec<Scenario> {
         let (name, body) = test.split_once("() {\n").expect("a test");
         let body = body.split_once("\n}\n").map_or(body, |(body, _)| body);
         let comment = body.lines().map_while(|line| line.trim().strip_prefix("//")).map(str::trim);
-        let comment = comment.collect::<Vec<_>>().join(" ");
+        let comment = comment.collect::<Vec<_>>().join(" ").replace(". ", ".\n");
         let mut rest = body;
         while let Some((before, after)) = rest.split_once("(\n        \"\n") {
             let (text, after) = literal(after);

@@ -67,8 +67,6 @@ pub(crate) struct Ladder {
     setting: Setting,
     /// The directory that tells whose the numbers are; none for the built-in one.
     directory: Option<&'static str>,
-    /// Why nothing is expected of it where all hosts share one address.
-    no_laboratory: Option<&'static str>,
     pub(crate) packets: Vec<Packet>,
 }
 
@@ -107,18 +105,12 @@ impl Ladder {
     fn in_setting(text: &str, setting: Setting) -> Self {
         let mut writer = Writer::new(setting.clone());
         let packets = lines(text).map(|line| writer.line(line)).collect();
-        Self { text: text.to_owned(), setting, directory: None, no_laboratory: None, packets }
+        Self { text: text.to_owned(), setting, directory: None, packets }
     }
 
     /// Whose the numbers are, as a directory file says.
     pub(crate) fn with_directory(self, file: &'static str) -> Self {
         Self { directory: Some(file), ..self }
-    }
-
-    /// Expects nothing where all hosts share one address, for this reason.
-    pub(crate) fn not_in_a_laboratory(self, reason: &'static str) -> Self {
-        assert!(!reason.is_empty(), "a reason");
-        Self { no_laboratory: Some(reason), ..self }
     }
 
     /// The same as it goes in a laboratory, where all hosts share one address and differ in their ports.
@@ -152,14 +144,8 @@ impl Ladder {
             self.packets.iter().flat_map(|packet| [packet.clone(), packet.clone()]).collect();
         let told = by_time(written(&self.run(&twice)));
         assert!(told == expected, "with every message sent twice\n{}", side_by_side(&expected, &told));
-        if self.no_laboratory.is_none() {
-            let told = by_time(written(&self.in_laboratory().events()));
-            assert!(
-                told == expected,
-                "where all hosts share one address\n{}",
-                side_by_side(&expected, &told)
-            );
-        }
+        let told = by_time(written(&self.in_laboratory().events()));
+        assert!(told == expected, "where all hosts share one address\n{}", side_by_side(&expected, &told));
     }
 }
 

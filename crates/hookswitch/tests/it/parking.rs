@@ -18,9 +18,7 @@ number = "105"
 [[account.extension]]
 number = "700"
 kind = "park"
-[[account.extension]]
-number = "701"
-kind = "park"
+slots = ["701-709"]
 [[account.extension]]
 number = "6001"
 kind = "park"
@@ -119,8 +117,8 @@ fn a_caller_who_parks_the_callee() {
 
 #[test]
 fn a_call_that_is_parked_by_one_number_and_retrieved_by_another() {
-    // A switch that says the slot in the audio alone: the slot shown is the number of the REFER, and the
-    // retrieved call is the only one that is parked there.
+    // The directory says that 700 stands for the slots 701 to 709. Which of them the switch took, it says
+    // in the audio alone; the retrieved call is the only one that is parked there.
     ladder(
         "
         0.000 alice > pbx INVITE 102
@@ -153,7 +151,7 @@ fn a_call_that_is_parked_by_one_number_and_retrieved_by_another() {
         0.510 out 101 Proceeding
         3.000 inb 102 Answered
         3.020 out 101 Answered
-        5.020 inb 102 Parked in 700
+        5.020 inb 102 Parked in an unknown slot
         #2 20.000 out 103 Setup
         #2 20.020 out 103 Answered/Pickup
         20.020 inb 102 Gone/Pickup to #2 out 103
@@ -211,14 +209,14 @@ fn of_two_parked_calls_nobody_can_tell_which_is_retrieved_by_another_number() {
         0.510 out 101 Proceeding
         3.000 inb 102 Answered
         3.020 out 101 Answered
-        5.020 inb 102 Parked in 700
+        5.020 inb 102 Parked in an unknown slot
         #2 7.000 out 104 Setup
         #2 7.050 inb 105 Setup
         #2 7.500 inb 105 Proceeding
         #2 7.510 out 104 Proceeding
         #2 9.000 inb 105 Answered
         #2 9.020 out 104 Answered
-        #2 12.020 inb 105 Parked in 700
+        #2 12.020 inb 105 Parked in an unknown slot
         #3 20.000 out 103 Setup
         #3 20.020 out 103 Answered
         #3 30.000 out 103 Disconnected
@@ -352,7 +350,7 @@ fn a_call_that_is_parked_after_asking_for_the_slot() {
         3.020 out 101 Answered
         #2 5.000 out 102 Setup
         #2 5.020 out 102 Answered
-        9.020 inb 102 Parked in 700
+        9.020 inb 102 Parked in an unknown slot
         #2 9.040 out 102 Disconnected
         25.000 out 101 Disconnected
         25.000 inb 102 Disconnected

@@ -11,6 +11,7 @@ country_code = "1"
 number = "101"
 [[account.extension]]
 number = "102"
+mailbox = true
 [[account.extension]]
 number = "103"
 [[account.extension]]
@@ -194,6 +195,40 @@ fn a_switch_that_answers_itself_after_the_phone_has_rung() {
         15.020 inb 102 Disconnected/NoAnswer missed
         15.040 out 101 Answered
         25.000 out 101 Disconnected
+        ",
+    );
+}
+
+#[test]
+fn a_mailbox_inside_the_switch() {
+    // The same, and the directory says that Bob has a mailbox.
+    ladder(
+        "
+        0.000 alice > pbx INVITE 102
+        0.050 pbx > bob INVITE 102@bob call=2 from=101 name=Alice
+        0.500 bob > pbx 180 call=2
+        0.510 pbx > alice 180
+        15.000 pbx > bob CANCEL call=2
+        15.010 bob > pbx 200 for=CANCEL call=2
+        15.020 bob > pbx 487 call=2
+        15.030 pbx > bob ACK call=2
+        15.040 pbx > alice 200
+        15.050 alice > pbx ACK
+        25.000 alice > pbx BYE
+        25.010 pbx > alice 200
+        ",
+    )
+    .with_directory(DIRECTORY)
+    .tells(
+        "
+        0.000 out 101 Setup
+        0.050 inb 102 Setup
+        0.500 inb 102 Proceeding
+        0.510 out 101 Proceeding
+        15.040 out 101 Answered
+        15.040 inb 102 VoiceMail missed
+        25.000 out 101 Disconnected
+        25.000 inb 102 Disconnected missed
         ",
     );
 }
