@@ -322,6 +322,7 @@ fn spoken(header: &str) -> String {
     while let Some((before, after)) = rest.split_once('{') {
         let (name, after) = after.split_once('}').expect("a closing brace");
         let value = match name.split_once('=') {
+            Some(("user", user)) => user.to_owned(),
             Some((_, dialog)) => format!("call {}", dialog.split('@').next().unwrap_or_default()),
             None => name.to_owned(),
         };

@@ -24,7 +24,7 @@
 //!   information, as `early:1@bob`: call 1 as Bob has it)
 //!
 //! What follows `|` are further header lines, and what follows `||` is the body. In both,
-//! `{bob}` is the address of Bob; `{replaces=1@bob}` is the dialog of call 1 as Bob has it, in the
+//! `{bob}` is the address of Bob, and `{user=102}` the number 102; `{replaces=1@bob}` is the dialog of call 1 as Bob has it, in the
 //! form of Replaces and Join; `{escaped=1@bob}` the same, escaped as in a URI; `{target=1@bob}` in
 //! that of Target-Dialog.
 

@@ -6,7 +6,7 @@ use hookswitch_core::notification::Subscriber;
 use hookswitch_model::{Event, ExtensionId, TelephonySessionId};
 use proptest::prelude::*;
 
-use crate::ladder::{Ladder, Packet, run};
+use crate::ladder::{Ladder, Packet, run, written};
 
 /// Calls of different kinds; several go through the same proxies and the same PBX.
 const FLOWS: &[&str] = &[
@@ -76,6 +76,84 @@ const FLOWS: &[&str] = &[
     3.010 proxy > alice 200
     4.000 carol > alice BYE
     ",
+    "
+    0.000 alice > bob INVITE 102
+    0.500 bob > alice 180
+    1.000 bob > alice 200
+    1.010 alice > bob ACK
+    2.000 bob > alice REFER | Refer-To: <sip:{user=103}@{carol}>
+    2.010 alice > bob 202
+    2.020 bob > alice BYE
+    2.030 alice > bob 200
+    2.100 alice > carol INVITE 103 call=2
+    2.500 carol > alice 180 call=2
+    3.000 carol > alice 200 call=2
+    3.010 alice > carol ACK call=2
+    4.000 carol > alice BYE call=2
+    ",
+    "
+    0.000 alice > pbx INVITE 102
+    0.050 pbx > bob INVITE 102@bob call=2 from=101 name=Alice
+    0.500 bob > pbx 180 call=2
+    1.000 bob > pbx 200 call=2
+    1.020 pbx > alice 200
+    2.000 bob > pbx REFER call=2 | Refer-To: <sip:{user=103}@{pbx}>
+    2.010 pbx > bob 202 call=2
+    2.020 pbx > carol INVITE 103@carol call=3 from=101 name=Alice
+    2.030 bob > pbx BYE call=2
+    2.500 carol > pbx 180 call=3
+    3.000 carol > pbx 200 call=3
+    4.000 carol > pbx BYE call=3
+    4.020 pbx > alice BYE
+    ",
+    "
+    0.000 alice > pbx INVITE 102
+    0.050 pbx > bob INVITE 102@bob call=2 from=101 name=Alice
+    0.500 bob > pbx 180 call=2
+    1.000 bob > pbx 200 call=2
+    1.020 pbx > alice 200
+    2.000 bob > pbx INVITE 103 call=3
+    2.050 pbx > carol INVITE 103@carol call=4 from=102 name=Bob
+    2.500 carol > pbx 180 call=4
+    3.000 carol > pbx 200 call=4
+    3.020 pbx > bob 200 call=3
+    4.000 bob > pbx REFER call=2 | Refer-To: <sip:{user=103}@{pbx}?Replaces={escaped=3@pbx}>
+    4.010 pbx > bob 202 call=2
+    4.020 pbx > bob NOTIFY call=2 frag=200
+    4.030 pbx > bob BYE call=3
+    4.040 bob > pbx BYE call=2
+    5.000 alice > pbx BYE
+    5.020 pbx > carol BYE call=4
+    ",
+    "
+    0.000 alice > pbx INVITE 102
+    0.050 pbx > bob INVITE 102@bob call=2 from=101 name=Alice
+    0.500 bob > pbx 180 call=2
+    0.510 pbx > alice 180
+    2.000 carol > pbx INVITE **102 call=3
+    2.010 pbx > carol 200 call=3
+    2.020 pbx > bob CANCEL call=2
+    2.030 bob > pbx 487 call=2 for=INVITE
+    2.040 pbx > alice 200
+    4.000 alice > pbx BYE
+    4.020 pbx > carol BYE call=3
+    ",
+    "
+    0.000 alice > bob INVITE 102
+    0.500 bob > alice 180
+    1.000 bob > alice 200
+    1.010 alice > bob ACK
+    2.000 bob > park REFER park@server.example.com call=2 | Refer-To: <sip:{user=101}@{alice}?Replaces={escaped=1@alice}>
+    2.010 park > bob 202 call=2
+    2.100 park > alice INVITE 101@alice call=3 features=automaton | Replaces: {replaces=1@alice}
+    2.110 alice > park 200 call=3
+    2.130 alice > bob BYE
+    2.150 park > bob NOTIFY call=2 frag=200
+    4.000 carol > alice INVITE 101@alice call=4 | Replaces: {replaces=3@alice}
+    4.010 alice > carol 200 call=4
+    4.030 alice > park BYE call=3
+    5.000 alice > carol BYE call=4
+    ",
 ];
 
 /// What subscribers get of each session, byte for byte.
@@ -98,6 +176,21 @@ fn call(flow: usize, world: u8, after_micros: i64) -> Vec<Packet> {
         packet.at_micros += after_micros;
     }
     packets
+}
+
+#[test]
+fn a_flow_tells_the_same_between_other_people() {
+    let statuses = |world| {
+        let told = FLOWS.iter().flat_map(|flow| written(&run(&Ladder::in_world(flow, world).packets)));
+        let without_numbers =
+            |word: &&str| !word.trim_start_matches(['+', '#']).chars().all(char::is_numeric);
+        told.map(|line| line.split(' ').filter(without_numbers).collect::<Vec<_>>().join(" "))
+            .collect::<Vec<_>>()
+    };
+    let of_the_first = statuses(0);
+    assert!(of_the_first.iter().any(|line| line.contains("Gone/AttendedTransfer")), "{of_the_first:?}");
+    assert!(of_the_first.iter().any(|line| line.contains("Gone/Pickup")), "{of_the_first:?}");
+    assert_eq!(statuses(3), of_the_first);
 }
 
 proptest! {

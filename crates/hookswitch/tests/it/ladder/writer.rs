@@ -196,6 +196,11 @@ impl Writer {
                 format!("+1{}{}", 300 + u32::from(self.setting.world), user.get(5..).unwrap_or_default())
             }
             [b'0'..=b'9', ..] => format!("{}{user}", self.setting.world),
+            // A code, and behind it the number of this world.
+            [b'*', ..] => {
+                let number = user.trim_start_matches('*');
+                format!("{}{}{number}", &user[..user.len() - number.len()], self.setting.world)
+            }
             _ => format!("{user}{}", self.setting.world),
         }
     }
@@ -601,6 +606,7 @@ impl Writer {
             filled.push_str(before);
             let value = match name.split_once('=') {
                 None => self.address(name).to_string(),
+                Some(("user", user)) => self.user(user),
                 Some((form, dialog)) => {
                     let (id, own, peer) = self.dialog(dialog, call);
                     match form {
