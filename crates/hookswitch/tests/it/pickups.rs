@@ -5,7 +5,7 @@ use crate::ladder::ladder;
 
 #[test]
 fn a_switch_that_is_asked_for_a_ringing_call_with_replaces() {
-    // RFC 3891 §6: the dialog that rings is the switch's own, so the INVITE goes to the switch.
+    // RFC 3891 §6.1: the dialog that rings is the switch's own, so the INVITE goes to the switch.
     ladder(
         "
         0.000 alice > pbx INVITE 102

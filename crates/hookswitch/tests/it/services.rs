@@ -859,7 +859,7 @@ fn somebody_whom_the_focus_calls_into_the_conference() {
 
 #[test]
 fn a_conference_on_a_phone_is_two_calls_of_its_holder() {
-    // RFC 4579 §5.2: Bob's phone is the focus of both dialogs.
+    // RFC 4579 §5.4: Bob's phone is the focus of both dialogs.
     ladder(
         "
         0.000 alice > bob INVITE 102
@@ -903,7 +903,7 @@ fn a_conference_on_a_phone_is_two_calls_of_its_holder() {
 
 #[test]
 fn two_calls_that_a_phone_mixes_without_a_word_are_two_sessions() {
-    // No message says that the three can hear each other.
+    // RFC 4579 appendix A: no message says that the three can hear each other.
     ladder(
         "
         0.000 alice > bob INVITE 102

@@ -5,7 +5,7 @@ use crate::ladder::ladder;
 
 #[test]
 fn a_callee_transfers_the_caller_and_waits_for_the_answer() {
-    // RFC 5589 §6.1: the transferrer leaves when the NOTIFY says 200.
+    // RFC 5589 §6.2: the transferrer leaves when the NOTIFY says 200.
     ladder(
         "
         0.000 alice > bob INVITE 102
@@ -145,7 +145,8 @@ fn a_blind_transfer_through_a_proxy() {
 
 #[test]
 fn a_transfer_that_is_asked_for_outside_the_dialog_names_it() {
-    // RFC 4538 §5: a REFER with a Call-ID of its own, and Target-Dialog says which call it is about.
+    // RFC 5589 §6.1: a REFER with a Call-ID of its own, and Target-Dialog (RFC 4538) says which call it is
+    // about.
     ladder(
         "
         0.000 alice > bob INVITE 102
@@ -187,7 +188,7 @@ fn a_transfer_that_is_asked_for_outside_the_dialog_names_it() {
 
 #[test]
 fn a_transfer_that_fails_gives_the_call_back() {
-    // RFC 5589 §6.2: the NOTIFY says 486, and the transferrer takes the call off hold.
+    // RFC 5589 §6.3.1: the NOTIFY says 486, and the transferrer takes the call off hold.
     ladder(
         "
         0.000 alice > bob INVITE 102
