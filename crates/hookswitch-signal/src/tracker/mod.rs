@@ -159,13 +159,14 @@ impl Tracker {
                 Method::Bye => self.bye(&seen, out),
                 Method::Refer => self.refer(&seen, &uri),
                 Method::Notify => self.notify(&seen, out),
+                Method::Message => self.message(&seen, &uri),
                 Method::Prack | Method::Info => self.in_dialog(&seen),
                 _ => self.counters.no_call += 1,
             },
             StartLine::Response { status, .. } => match message.cseq().method {
                 Method::Invite => self.invite_response(&seen, status, out),
                 Method::Update => self.changed(&seen, status, out),
-                Method::Refer => self.referred(&seen, status, out),
+                Method::Refer | Method::Message => self.referred(&seen, status, out),
                 Method::Bye | Method::Cancel | Method::Prack | Method::Info | Method::Notify => {
                     self.in_dialog(&seen);
                 }
@@ -575,7 +576,10 @@ impl Tracker {
     fn in_dialog(&mut self, seen: &Seen<'_, '_>) {
         if seen.newest.is_some() {
             self.counters.in_call += 1;
-        } else if matches!(seen.message.cseq().method, Method::Notify | Method::Refer | Method::Info) {
+        } else if matches!(
+            seen.message.cseq().method,
+            Method::Notify | Method::Refer | Method::Message | Method::Info
+        ) {
             self.counters.no_call += 1;
         } else {
             self.counters.stray += 1;

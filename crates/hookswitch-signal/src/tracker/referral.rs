@@ -10,7 +10,7 @@ use hookswitch_model::{LegId, Signal, SignalKind, Timestamp, Transfer};
 
 use super::call::Side;
 use super::{Seen, Tracker, identity, signal};
-use crate::sip::{DialogRef, Uri};
+use crate::sip::{DialogRef, DialogRefBuf, Uri, percent_decode};
 
 /// How long a REFER outside of a dialog is remembered: the transferor may follow the call that it asked
 /// for until it is answered, which takes Timer C at most (RFC 3261 §16.6).
@@ -58,6 +58,15 @@ impl Referrals {
             }
         }
     }
+}
+
+/// The dialog that an address in a text wants replaced.
+fn offered_call(text: &[u8]) -> Option<DialogRefBuf> {
+    let start = memchr::memmem::find(text, b"Replaces=")? + b"Replaces=".len();
+    let rest = &text[start..];
+    let end =
+        rest.iter().position(|byte| matches!(byte, b'"' | b'\'' | b'<' | b'>' | b'&' | b' ' | b'\r' | b'\n'));
+    DialogRefBuf::new(percent_decode(&rest[..end.unwrap_or(rest.len())]).into_owned())
 }
 
 impl Tracker {
@@ -125,6 +134,19 @@ impl Tracker {
         }
     }
 
+    /// A MESSAGE whose text offers one of the sender's calls to the recipient, by an address with Replaces:
+    /// a transfer by instant message (RFC 5359 §2.6).
+    pub(super) fn message(&mut self, seen: &Seen<'_, '_>, uri: &Uri<'_>) {
+        self.counters.no_call += 1;
+        let message = seen.message;
+        let Some(replaced) = offered_call(message.body()) else { return };
+        let Some((_, sender)) = self.legs_of(&replaced.dialog()) else { return };
+        let to = identity::callee(uri, &message.to().uri());
+        let asked = Transfer { to, to_host: identity::domain(uri), consulted: None, by_code: false };
+        let referral = Referral { leg: sender, cseq: message.cseq().number, asked: Some(asked) };
+        self.referrals.add(message.call_id(), referral, seen.captured.time);
+    }
+
     /// What a REFER asks for.
     fn transfer(&self, seen: &Seen<'_, '_>) -> Option<Transfer> {
         let message = seen.message;
@@ -156,7 +178,7 @@ impl Tracker {
         Some(if own == Side::Caller { call.caller } else { call.dialogs[at].target })
     }
 
-    /// A response to a REFER.
+    /// A response to a REFER, or to a MESSAGE that offered a call.
     pub(super) fn referred(&mut self, seen: &Seen<'_, '_>, status: u16, out: &mut Vec<Signal>) {
         let cseq = seen.message.cseq().number;
         let in_dialog = self.find_dialog(seen);

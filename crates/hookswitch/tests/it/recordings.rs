@@ -64,6 +64,34 @@ fn ordinary_calls_through_real_pbxs_are_told_exactly() {
     }
 }
 
+/// What SIP alone cannot show: that the switch records a call.
+const SHOWN_BY_OTHERS: [&str; 2] = ["recorded-call", "record"];
+
+#[test]
+fn every_call_whose_story_sip_shows_is_told_exactly_with_a_directory() {
+    let Some(shared) = shared() else { return };
+    for product in ["asterisk", "freeswitch"] {
+        for input in ["sip.pcap", "hep.jsonl"] {
+            let output = Command::new("python3")
+                .arg(shared.join("tools/score_recordings.py"))
+                .arg(shared.join("recordings").join(product))
+                .arg(env!("CARGO_BIN_EXE_hookswitch"))
+                .args(["--input", input, "--directory"])
+                .arg(directory(product))
+                .output()
+                .expect("python3 is installed");
+            let text = String::from_utf8_lossy(&output.stdout);
+            assert!(text.contains("\"exact\""), "{text}{}", String::from_utf8_lossy(&output.stderr));
+            let wrong: Vec<&str> = text
+                .lines()
+                .filter_map(|line| line.strip_prefix("NO "))
+                .filter(|call| !SHOWN_BY_OTHERS.contains(call))
+                .collect();
+            assert!(wrong.is_empty(), "{product} from {input}: {wrong:?}\n{text}");
+        }
+    }
+}
+
 #[test]
 fn a_directory_shows_who_is_inside_and_who_is_outside() {
     let Some(shared) = shared() else { return };

@@ -262,7 +262,7 @@ fn a_callee_who_transfers_the_caller_after_asking_the_target() {
 
 #[test]
 fn a_call_that_another_takes_over_after_a_message() {
-    // RFC 5359 §2.6 Transfer - Instant Messaging: the signalling shows that Carol takes the call.
+    // RFC 5359 §2.6 Transfer - Instant Messaging: the message offers Bob's call to Carol, who takes it.
     named(
         "
         0.000 alice > bob INVITE bob@biloxi.example.com
@@ -287,8 +287,8 @@ fn a_call_that_another_takes_over_after_a_message() {
         3.000 inb bob Answered
         3.000 out alice Answered
         9.000 inb carol Setup
-        9.010 inb carol Answered/Pickup
-        9.030 inb bob Disconnected/Pickup
+        9.010 inb carol Answered
+        9.030 inb bob Disconnected/BlindTransfer
         ",
     );
 }
