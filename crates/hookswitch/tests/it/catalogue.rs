@@ -93,6 +93,11 @@ fn catalogue() -> String {
     text
 }
 
+/// The call flows of all chapters.
+pub(crate) fn ladders() -> Vec<Ladder> {
+    CHAPTERS.iter().flat_map(|(_, source)| scenarios(source)).map(|scenario| scenario.ladder).collect()
+}
+
 /// A call flow of a test and what it must tell.
 struct Scenario {
     title: String,

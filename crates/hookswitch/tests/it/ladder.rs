@@ -33,6 +33,7 @@ mod writer;
 use std::collections::{HashMap, HashSet};
 use std::fmt::Write as _;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use hookswitch_core::directory::Directory;
 use hookswitch_core::engine::{Engine, Policy};
@@ -124,7 +125,7 @@ impl Ladder {
         self.run(&self.packets)
     }
 
-    fn run(&self, packets: &[Packet]) -> Vec<Event> {
+    pub(crate) fn run(&self, packets: &[Packet]) -> Vec<Event> {
         let directory = match self.directory {
             Some(file) => Directory::parse(file).expect("a directory"),
             None => Directory::built_in(ACCOUNT),
@@ -229,7 +230,24 @@ pub(crate) fn run_with(directory: Directory, packets: &[Packet]) -> Vec<Event> {
     assert_eq!(counters.sessions, counters.closed + engine.open_sessions() as u64, "{counters:?}");
     assert_eq!(counters.events, events.len() as u64);
     hold_together(&events);
+    everything_ends(&mut engine, &events);
     events
+}
+
+/// Every state has an end: when nothing more is heard, no session and no timer is left.
+fn everything_ends(engine: &mut Engine, events: &[Event]) {
+    let much_later = Timestamp::from_micros(START_MICROS) + Duration::from_secs(400 * 24 * 3600);
+    engine.handle_time(ClockId::default(), much_later);
+    let closing = std::iter::from_fn(|| engine.poll_event());
+    let all: Vec<Event> = events.iter().cloned().chain(closing).collect();
+    hold_together(&all);
+    assert_eq!(engine.open_sessions(), 0);
+    assert_eq!(engine.poll_timeout(ClockId::default()), None);
+    let mut of_party = HashMap::new();
+    for event in &all {
+        of_party.insert(event.party.id, event.party.status.code);
+    }
+    assert!(of_party.values().all(|code| code.is_terminal()), "{of_party:?}");
 }
 
 /// What holds for the events of every session, whatever happened (contract events §5).
