@@ -1,6 +1,7 @@
 //! `replay --format text`: each call as a small table.
 
 use std::collections::HashMap;
+use std::fmt::Write as _;
 use std::io::Write;
 
 use hookswitch_model::{Endpoint, Event, StatusCode, TelephonySessionId};
@@ -34,46 +35,69 @@ impl Table {
             if index > 0 {
                 writeln!(out)?;
             }
-            write_call(&self.calls[id], out)?;
+            self.write_call(index + 1, &self.calls[id], out)?;
         }
         if self.order.is_empty() {
             writeln!(out, "no calls")?;
         }
         Ok(())
     }
+
+    fn write_call(&self, number: usize, rows: &[Row], out: &mut impl Write) -> anyhow::Result<()> {
+        let Some(first) = rows.first() else { return Ok(()) };
+        let session = &first.event.session;
+        writeln!(out, "{} {number} {} began {}", session.origin, session.id, first.event.at)?;
+        let call_of = |id: &TelephonySessionId| Some(self.order.iter().position(|call| call == id)? + 1);
+        let parties: Vec<String> = rows.iter().map(|row| party(&row.event)).collect();
+        let width = parties.iter().map(|party| party.chars().count()).max().unwrap_or(0);
+        for (row, party) in rows.iter().zip(&parties) {
+            let event = &row.event;
+            let since = event.at.as_micros() - first.event.at.as_micros();
+            let seconds = format!("{}.{:03}", since / 1_000_000, since / 1000 % 1000);
+            writeln!(
+                out,
+                "{:>5}  {seconds:>9} s  p{} {:<8}  {party:<width$}  {}",
+                event.sequence,
+                event.party.id.number,
+                event.party.direction.as_str(),
+                status(event, call_of),
+            )?;
+            for line in &row.explanation {
+                writeln!(out, "                      {line}")?;
+            }
+        }
+        Ok(())
+    }
 }
 
-fn write_call(rows: &[Row], out: &mut impl Write) -> anyhow::Result<()> {
-    let Some(first) = rows.first() else { return Ok(()) };
-    let session = &first.event.session;
-    writeln!(out, "{} {} began {}", session.origin, session.id, first.event.at)?;
-    let parties: Vec<String> = rows.iter().map(|row| party(&row.event)).collect();
-    let width = parties.iter().map(|party| party.chars().count()).max().unwrap_or(0);
-    for (row, party) in rows.iter().zip(&parties) {
-        let event = &row.event;
-        let since = event.at.as_micros() - first.event.at.as_micros();
-        let seconds = format!("{}.{:03}", since / 1_000_000, since / 1000 % 1000);
-        let status = &event.party.status;
-        let mut what = status.code.to_string();
-        if let Some(reason) = status.reason {
-            what.push(' ');
-            what.push_str(reason.as_str());
+/// The status of a party after an event, with what belongs to it.
+fn status(event: &Event, call_of: impl Fn(&TelephonySessionId) -> Option<usize>) -> String {
+    let status = &event.party.status;
+    let mut text = status.code.to_string();
+    if let Some(reason) = status.reason {
+        let _ = write!(text, " {reason}");
+    }
+    match status.park_data.as_deref() {
+        Some("") => text.push_str(", slot unknown"),
+        Some(slot) => {
+            let _ = write!(text, " in {}", printable(slot));
         }
-        if event.party.missed_call && status.code != StatusCode::VoiceMail {
-            what.push_str(" missed");
-        }
-        writeln!(
-            out,
-            "{:>5}  {seconds:>9} s  p{} {:<8}  {party:<width$}  {what}",
-            event.sequence,
-            event.party.id.number,
-            event.party.direction.as_str(),
-        )?;
-        for line in &row.explanation {
-            writeln!(out, "                      {line}")?;
+        None => {}
+    }
+    if let Some(peer) = &status.peer {
+        match call_of(&peer.party.session) {
+            Some(call) => {
+                let _ = write!(text, " to call {call} p{}", peer.party.number);
+            }
+            None => {
+                let _ = write!(text, " to {}", peer.party);
+            }
         }
     }
-    Ok(())
+    if event.party.missed_call && status.code != StatusCode::VoiceMail {
+        text.push_str(" missed");
+    }
+    text
 }
 
 /// Whose party it is: the side of the leg that is the party itself.
@@ -90,7 +114,7 @@ fn party(event: &Event) -> String {
     text
 }
 
-/// Number and name, without characters that would move the cursor.
+/// Number and name.
 fn endpoint(side: &Endpoint) -> String {
     let number = side.phone_number.as_deref();
     let text = match (number, side.name.as_deref()) {
@@ -98,5 +122,10 @@ fn endpoint(side: &Endpoint) -> String {
         (Some(one), None) | (None, Some(one)) => one.to_owned(),
         (None, None) => "withheld".to_owned(),
     };
+    printable(&text)
+}
+
+/// A text from outside without characters that would move the cursor.
+fn printable(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
