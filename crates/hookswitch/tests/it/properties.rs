@@ -223,10 +223,10 @@ proptest! {
     ) {
         // Of one call flow of the catalogue, or of two between the same people.
         static LADDERS: LazyLock<Vec<Ladder>> = LazyLock::new(ladders);
-        let flow = flow.get(&*LADDERS);
+        let flow = flow.get(&LADDERS);
         let mut packets = flow.packets.clone();
         if picks.len() > 40 {
-            packets.extend(other.get(&*LADDERS).packets.iter().cloned());
+            packets.extend(other.get(&LADDERS).packets.iter().cloned());
         }
         // `run` checks what must hold for any list of events.
         let mixed: Vec<Packet> = picks.iter().map(|pick| pick.get(&packets).clone()).collect();
