@@ -21,8 +21,8 @@ pub(super) enum Settled {
     CallerLeft,
     /// The caller was refused.
     CallFailed,
-    /// The call was offered to a further target.
-    OfferedTo,
+    /// The call was offered to a further target; it may say that it was forwarded there.
+    OfferedTo { forwarded: bool },
     /// Nothing came in time.
     InTime,
 }
@@ -300,8 +300,9 @@ impl Session {
                 }
                 Settled::CallerLeft if withdrawn => (Cause::Cancelled, Some(Rule::CallerGaveUp), false),
                 _ if withdrawn => (Cause::NoAnswer, None, false),
-                Settled::OfferedTo => {
-                    (waiting.cause, None, at.since(self.parties[index].offered) <= GROUP_SPAN)
+                Settled::OfferedTo { forwarded } => {
+                    let together = at.since(self.parties[index].offered) <= GROUP_SPAN;
+                    (waiting.cause, None, together && !forwarded)
                 }
                 _ => (waiting.cause, None, false),
             };

@@ -14,9 +14,9 @@ use super::{LEGS_PER_SESSION_MAX, LegRole, PARTIES_PER_SESSION_MAX, Purpose, Sen
 use crate::directory::{Kind, Resolved};
 use crate::engine::Policy;
 
-/// Two targets that were offered the call within this time are members of one group; a later one
-/// is where the call was forwarded to.
-pub(super) const GROUP_SPAN: Duration = Duration::from_millis(50);
+/// Two targets that were offered the call within this time are members of one group, which a switch
+/// calls in one go; a later one, or one with Diversion, is where the call was forwarded to.
+pub(super) const GROUP_SPAN: Duration = Duration::from_millis(20);
 
 /// Who places the call that a transfer asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,7 +71,8 @@ impl Session {
         };
         if standing == Standing::Endpoint {
             self.revive(&person);
-            self.settle_waiting(signal, Settled::OfferedTo, policy);
+            let forwarded = leg.diverted_by.is_some();
+            self.settle_waiting(signal, Settled::OfferedTo { forwarded }, policy);
             self.leave_services(&person, signal, policy);
             self.park_ran_out(&person, signal, policy);
         }
