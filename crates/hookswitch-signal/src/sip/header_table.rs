@@ -1,4 +1,7 @@
-use super::text::{is_space, trim_end, trim_start};
+use std::ops::Range;
+
+use super::byte_set::ByteSet;
+use super::text::{is_space, skip_space, trim};
 use super::{HeaderName, SipError};
 
 /// Where the headers of one message stand: a slot for the first row of each known header, and the
@@ -9,7 +12,8 @@ pub(super) struct HeaderTable<'a> {
     block: &'a [u8],
     /// Where the first header line starts.
     first_line: usize,
-    /// Start and end of the first row's value; 0 and 0 when absent, for no value starts there.
+    /// Where the first row's value starts and ends, with the white space around it; 0 and 0 when
+    /// absent, for no value starts there.
     slots: [(u32, u32); HeaderName::COUNT],
     /// One bit for each header that has more rows than the first.
     repeated: u64,
@@ -25,16 +29,13 @@ impl<'a> HeaderTable<'a> {
         let first_line = at;
         let mut slots = [(0, 0); HeaderName::COUNT];
         let mut repeated = 0;
-        // One search through all lines is quicker than one for each.
-        let mut line_ends = memchr::memchr_iter(b'\n', &message[first_line..]);
-        let mut line_end = |_| line_ends.next().map(|end| first_line + end);
         loop {
-            match Row::next(message, at, &mut line_end) {
+            match Row::next(message, at) {
                 Step::Row(row) => {
                     if let Some(name) = HeaderName::recognise(row.name) {
                         let slot = &mut slots[name as usize];
                         if slot.0 == 0 {
-                            *slot = (row.start as u32, row.end as u32);
+                            *slot = (row.value.start as u32, row.value.end as u32);
                         } else {
                             repeated |= 1 << name as u8;
                         }
@@ -53,12 +54,13 @@ impl<'a> HeaderTable<'a> {
     /// Gives the first row of a header, without white space around it.
     pub(super) fn first(&self, name: HeaderName) -> Option<&'a [u8]> {
         let (start, end) = self.slots[name as usize];
-        (start != 0).then(|| &self.block[start as usize..end as usize])
+        (start != 0).then(|| trim(&self.block[start as usize..end as usize]))
     }
 
     /// Tells where the first row of a header starts, in bytes from the start of the message.
     pub(super) fn offset(&self, name: HeaderName) -> usize {
-        self.slots[name as usize].0 as usize
+        let (start, end) = self.slots[name as usize];
+        skip_space(&self.block[..end as usize], start as usize)
     }
 
     pub(super) const fn is_repeated(&self, name: HeaderName) -> bool {
@@ -69,7 +71,7 @@ impl<'a> HeaderTable<'a> {
     pub(super) fn rows(&self, name: HeaderName) -> Rows<'a> {
         let (block, at) = if self.is_repeated(name) {
             let end = self.slots[name as usize].1 as usize;
-            (self.block, row_end(self.block, end, line_end(self.block)).unwrap_or(self.block.len()))
+            (self.block, row_end(self.block, end).unwrap_or(self.block.len()))
         } else {
             (&[][..], 0)
         };
@@ -130,10 +132,10 @@ impl<'a> Iterator for NamedRows<'a, '_> {
 
 /// Finds the next row with a name that is wanted, and moves behind it.
 fn scan<'a>(block: &'a [u8], at: &mut usize, wanted: impl Fn(&[u8]) -> bool) -> Option<&'a [u8]> {
-    while let Step::Row(row) = Row::next(block, *at, line_end(block)) {
+    while let Step::Row(row) = Row::next(block, *at) {
         *at = row.next;
         if wanted(row.name) {
-            return Some(&block[row.start..row.end]);
+            return Some(trim(&block[row.value]));
         }
     }
     None
@@ -142,9 +144,8 @@ fn scan<'a>(block: &'a [u8], at: &mut usize, wanted: impl Fn(&[u8]) -> bool) -> 
 /// One header row: a line and the lines folded into it (RFC 3261 §7.3.1).
 pub(super) struct Row<'a> {
     pub(super) name: &'a [u8],
-    /// Where the value starts and ends, without white space around it.
-    pub(super) start: usize,
-    pub(super) end: usize,
+    /// Where the value stands, with the white space around it.
+    pub(super) value: Range<usize>,
     /// Where the line after the row starts.
     pub(super) next: usize,
 }
@@ -162,53 +163,51 @@ pub(super) enum Step<'a> {
 }
 
 impl<'a> Row<'a> {
-    /// Reads the row that starts at `at`; `line_end` finds the first line end from a place on, and is
-    /// asked once for each.
-    pub(super) fn next(bytes: &'a [u8], at: usize, line_end: impl FnMut(usize) -> Option<usize>) -> Step<'a> {
+    /// Reads the row that starts at `at`.
+    #[expect(clippy::inline_always, reason = "each row passes here, in one place")]
+    #[inline(always)]
+    pub(super) fn next(bytes: &'a [u8], at: usize) -> Step<'a> {
         match bytes.get(at..) {
             None | Some([]) => return Step::Cut,
             Some([b'\r', b'\n', ..]) => return Step::End { body: at + 2 },
             Some([b'\n', ..]) => return Step::End { body: at + 1 },
             Some(_) => {}
         }
-        let line = &bytes[at..];
-        let Some(name_end) = line.iter().position(|&byte| byte == b':' || byte == b'\n') else {
-            return Step::Cut;
-        };
-        if line[name_end] == b'\n' {
-            return Step::Damaged;
+        let colon = NAME_END.find(bytes, at);
+        match bytes.get(colon) {
+            None => return Step::Cut,
+            Some(b'\n') => return Step::Damaged,
+            Some(_) => {}
         }
         // A blank before the colon is allowed; one before the name is a fold of nothing.
-        let mut name = &line[..name_end];
+        let mut name = &bytes[at..colon];
         while let [rest @ .., b' ' | b'\t'] = name {
             name = rest;
         }
         if name.first().is_none_or(|&first| is_space(first)) {
             return Step::Damaged;
         }
-        let colon = at + name_end;
-        let Some(next) = row_end(bytes, colon + 1, line_end) else {
+        let Some(next) = row_end(bytes, colon + 1) else {
             return Step::Cut;
         };
-        let value = &bytes[colon + 1..next - 1];
-        let from_start = trim_start(value);
-        let start = next - 1 - from_start.len();
-        let end = start + trim_end(from_start).len();
-        Step::Row(Row { name, start, end, next })
+        Step::Row(Row { name, value: colon + 1..next - 1, next })
     }
 }
 
 /// Finds where the row that reaches `at` ends: behind the first line end that no blank follows.
-fn row_end(bytes: &[u8], mut at: usize, mut line_end: impl FnMut(usize) -> Option<usize>) -> Option<usize> {
+#[inline]
+fn row_end(bytes: &[u8], mut at: usize) -> Option<usize> {
     loop {
-        at = line_end(at)? + 1;
-        if !matches!(bytes.get(at), Some(b' ' | b'\t')) {
-            return Some(at);
+        at = LINE_END.find(bytes, at) + 1;
+        match bytes.get(at) {
+            Some(b' ' | b'\t') => {}
+            None if at > bytes.len() => return None,
+            _ => return Some(at),
         }
     }
 }
 
-/// Finds line ends by a search of its own for each.
-pub(super) fn line_end(bytes: &[u8]) -> impl Fn(usize) -> Option<usize> + '_ {
-    |at| memchr::memchr(b'\n', &bytes[at..]).map(|length| at + length)
-}
+/// What ends the name of a header, or the line that has none.
+const NAME_END: ByteSet<2> = ByteSet::of(b":\n");
+
+const LINE_END: ByteSet<1> = ByteSet::of(b"\n");

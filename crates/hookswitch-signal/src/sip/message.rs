@@ -1,5 +1,6 @@
 use std::fmt;
 
+use super::byte_set::ByteSet;
 use super::header_table::{HeaderTable, NamedRows};
 use super::multipart;
 use super::replaces::{DialogRef, DialogRefBuf};
@@ -368,12 +369,14 @@ fn check_vias<'a>(headers: &HeaderTable<'a>) -> Result<Via<'a>, SipError> {
 
 /// Takes any bytes but white space, since nothing but equality matters.
 fn check_call_id(value: &[u8]) -> Result<&[u8], Malformed> {
-    match value.iter().position(|&byte| byte <= b' ') {
-        Some(at) => Err(Malformed { at }),
-        None if value.is_empty() => Err(Malformed { at: 0 }),
-        None => Ok(value),
+    match CONTROLS.find(value, 0) {
+        at if at < value.len() => Err(Malformed { at }),
+        _ if value.is_empty() => Err(Malformed { at: 0 }),
+        _ => Ok(value),
     }
 }
+
+const CONTROLS: ByteSet<0> = ByteSet::controls_and(b"");
 
 /// Reads the values of the first Contact row, because a damaged one misleads (RFC 4475 §3.1.2.1).
 fn check_contacts(headers: &HeaderTable<'_>) -> Result<(), SipError> {

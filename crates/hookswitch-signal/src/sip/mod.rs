@@ -7,6 +7,7 @@
 //!
 //! Start with [`Message::parse`].
 
+mod byte_set;
 mod content_type;
 mod cseq;
 mod diversion;

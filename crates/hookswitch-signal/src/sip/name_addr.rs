@@ -1,7 +1,9 @@
 use std::borrow::Cow;
 
+use super::byte_set::ByteSet;
 use super::params::Params;
-use super::text::{ByteSet, is_space, quoted_end, skip_space, trim, unescaped, unquoted};
+use super::text::{quoted_end, skip_space, trim, unescaped, unquoted};
+use super::uri::FORBIDDEN;
 use super::{Malformed, Uri};
 
 /// A URI with the name to show for it and the parameters of the header: what stands in From, To,
@@ -67,17 +69,17 @@ impl<'a> NameAddr<'a> {
 
     fn parse_bracketed(value: &'a [u8], start: usize, open: usize) -> Result<Self, Malformed> {
         let inner = open + 1;
-        let length = memchr::memchr(b'>', &value[inner..]).ok_or(Malformed { at: open })?;
-        let close = inner + length;
-        let uri = Uri::parse(&value[inner..close]).map_err(|error| error.after(inner))?;
+        let close = FORBIDDEN.find(value, inner);
+        if value.get(close) != Some(&b'>') {
+            let at = if value[inner..].contains(&b'>') { close } else { open };
+            return Err(Malformed { at });
+        }
+        let uri = Uri::parse_clean(&value[inner..close]).map_err(|error| error.after(inner))?;
         Self::with_params(value, trim(&value[start..open]), uri, close + 1)
     }
 
     fn parse_bare(value: &'a [u8], start: usize) -> Result<Self, Malformed> {
-        let end = value[start..]
-            .iter()
-            .position(|&byte| is_space(byte) || byte == b';' || byte == b',')
-            .map_or(value.len(), |length| start + length);
+        let end = BARE_END.find(value, start);
         if let Some(mark) = memchr::memchr(b'?', &value[start..end]) {
             return Err(Malformed { at: start + mark });
         }
@@ -86,20 +88,22 @@ impl<'a> NameAddr<'a> {
     }
 
     fn with_params(value: &'a [u8], display: &'a [u8], uri: Uri<'a>, at: usize) -> Result<Self, Malformed> {
-        let params = &value[at..];
-        let tag = Params::check(params, b"tag").map_err(|error| error.after(at))?;
-        Ok(Self { display, uri, params, tag })
+        let tag = Params::check(value, at, b"tag")?;
+        Ok(Self { display, uri, params: &value[at..], tag })
     }
 }
 
+/// What ends a URI without brackets.
+const BARE_END: ByteSet<6> = ByteSet::of(b" \t\r\n;,");
+
 /// What decides whether a name stands before the URI.
-const NAME_STOP: ByteSet = ByteSet::of(b"<\";,");
+const NAME_STOP: ByteSet<4> = ByteSet::of(b"<\";,");
 
 /// Finds the bracket that opens the URI, behind the name; `None` when the URI has none.
 fn find_bracket(value: &[u8], start: usize) -> Result<Option<usize>, Malformed> {
     let mut at = start;
     loop {
-        let stop = at + NAME_STOP.find(&value[at..]);
+        let stop = NAME_STOP.find(value, at);
         match value.get(stop) {
             Some(b'<') => return Ok(Some(stop)),
             // Quotes around the name, or around a part of it.

@@ -1,5 +1,7 @@
 use std::borrow::Cow;
 
+use super::byte_set::ByteSet;
+
 /// Reads bytes as UTF-8; what is not becomes U+FFFD.
 pub fn lossy(bytes: &[u8]) -> Cow<'_, str> {
     String::from_utf8_lossy(bytes)
@@ -35,38 +37,6 @@ pub(super) fn trim_end(mut bytes: &[u8]) -> &[u8] {
     bytes
 }
 
-/// A set of bytes, to search for the first that is in it.
-pub(super) struct ByteSet([bool; 256]);
-
-impl ByteSet {
-    /// These bytes.
-    pub(super) const fn of(bytes: &[u8]) -> Self {
-        let mut set = [false; 256];
-        let mut index = 0;
-        while index < bytes.len() {
-            set[bytes[index] as usize] = true;
-            index += 1;
-        }
-        Self(set)
-    }
-
-    /// The blank, all controls below it, and these bytes.
-    pub(super) const fn controls_and(bytes: &[u8]) -> Self {
-        let mut set = Self::of(bytes);
-        let mut control = 0;
-        while control <= b' ' as usize {
-            set.0[control] = true;
-            control += 1;
-        }
-        set
-    }
-
-    /// Where the first byte of the set is; the length if there is none.
-    pub(super) fn find(&self, bytes: &[u8]) -> usize {
-        bytes.iter().position(|&byte| self.0[usize::from(byte)]).unwrap_or(bytes.len())
-    }
-}
-
 /// Finds the first byte at or after `at` that is not white space; the length if there is none.
 pub(super) fn skip_space(bytes: &[u8], mut at: usize) -> usize {
     while bytes.get(at).is_some_and(|&byte| is_space(byte)) {
@@ -81,13 +51,16 @@ pub(super) fn skip_space(bytes: &[u8], mut at: usize) -> usize {
 pub(super) fn quoted_end(bytes: &[u8], at: usize) -> Option<usize> {
     let mut at = at + 1;
     loop {
-        let found = at + memchr::memchr2(b'"', b'\\', bytes.get(at..)?)?;
-        if bytes[found] == b'"' {
-            return Some(found + 1);
+        let found = QUOTED_STOP.find(bytes, at);
+        match bytes.get(found)? {
+            b'"' => return Some(found + 1),
+            _ => at = found + 2,
         }
-        at = found + 2;
     }
 }
+
+/// What ends a quoted string, or escapes the byte behind it.
+const QUOTED_STOP: ByteSet<2> = ByteSet::of(b"\"\\");
 
 /// Takes the quotes off a quoted string, leaving its escapes; other bytes come back as they are.
 pub(super) fn unquoted(bytes: &[u8]) -> &[u8] {

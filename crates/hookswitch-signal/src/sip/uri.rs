@@ -1,7 +1,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use super::text::{ByteSet, decimal};
+use super::byte_set::ByteSet;
 use super::{Malformed, lossy, percent_decode};
 
 /// A SIP, SIPS or TEL URI and its parts; any other is kept as it is.
@@ -37,11 +37,14 @@ impl<'a> Uri<'a> {
     /// # Errors
     /// Says where white space, a control byte, a bracket, an empty host or a bad port stands.
     pub fn parse(raw: &'a [u8]) -> Result<Self, Malformed> {
-        // Without an early exit the compiler compares many bytes at a time.
-        if raw.iter().fold(false, |bad, &byte| bad | is_forbidden(byte)) {
-            let at = raw.iter().position(|&byte| is_forbidden(byte)).unwrap_or_default();
-            return Err(Malformed { at });
+        match FORBIDDEN.find(raw, 0) {
+            at if at < raw.len() => Err(Malformed { at }),
+            _ => Self::parse_clean(raw),
         }
+    }
+
+    /// As [`Uri::parse`], of bytes that are known to hold none that is [`FORBIDDEN`].
+    pub(super) fn parse_clean(raw: &'a [u8]) -> Result<Self, Malformed> {
         let (scheme, at) = split_scheme(raw)?;
         match scheme {
             Scheme::Sip | Scheme::Sips => Self::parse_sip(raw, scheme, at),
@@ -156,16 +159,18 @@ impl<'a> Uri<'a> {
 
     fn parse_sip(raw: &'a [u8], scheme: Scheme<'a>, start: usize) -> Result<Self, Malformed> {
         // A raw `@` is allowed nowhere behind the user part, so the first one ends it.
-        let (user, host_start) = match memchr::memchr(b'@', &raw[start..]) {
-            Some(length) => {
-                let info = &raw[start..start + length];
-                let user = memchr::memchr(b':', info).map_or(info, |colon| &info[..colon]);
-                (Some(user).filter(|user| !user.is_empty()), start + length + 1)
-            }
-            None => (None, start),
+        let user_end = USER_END.find(raw, start);
+        let at_sign = if raw.get(user_end) == Some(&b':') { AT_SIGN.find(raw, user_end) } else { user_end };
+        let (user, host_start) = if at_sign < raw.len() {
+            (Some(&raw[start..user_end]).filter(|user| !user.is_empty()), at_sign + 1)
+        } else {
+            (None, start)
         };
         let (host, port, at) = host_port(raw, host_start)?;
         let rest = &raw[at..];
+        if rest.is_empty() {
+            return Ok(Self { raw, scheme, user, host, port, params: &[], headers: &[] });
+        }
         let (params, headers) = match memchr::memchr(b'?', rest) {
             Some(mark) => (&rest[..mark], &rest[mark + 1..]),
             None => (rest, &[][..]),
@@ -221,32 +226,42 @@ impl fmt::Display for Uri<'_> {
 /// IPv6 address has brackets (RFC 5118 §4.2) and is not looked into, since some are written with one
 /// colon too many (§4.10).
 pub(super) fn host_port(raw: &[u8], start: usize) -> Result<(&[u8], Option<u16>, usize), Malformed> {
-    let rest = &raw[start..];
-    let length = if rest.first() == Some(&b'[') {
+    let at = if raw.get(start) == Some(&b'[') {
+        let rest = &raw[start..];
         let close = memchr::memchr(b']', rest).ok_or(Malformed { at: start })?;
         let in_address = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b':' | b'.' | b'%');
         if close == 1 || !rest[1..close].iter().all(in_address) {
             return Err(Malformed { at: start });
         }
-        close + 1
+        start + close + 1
     } else {
-        HOST_END.find(rest)
+        HOST_END.find(raw, start)
     };
-    if length == 0 {
+    if at == start {
         return Err(Malformed { at: start });
     }
-    let host = &rest[..length];
-    let at = start + length;
+    let host = &raw[start..at];
     if raw.get(at) != Some(&b':') {
         return Ok((host, None, at));
     }
-    let digits = raw[at + 1..].iter().take_while(|byte| byte.is_ascii_digit()).count();
-    let end = at + 1 + digits;
-    if digits == 0 {
-        return Ok((host, None, end));
+    let (port, end) = port_number(raw, at + 1)?;
+    Ok((host, port, end))
+}
+
+/// Reads the digits at `start`, if there are any, as a port: the port and where they end.
+pub(super) fn port_number(raw: &[u8], start: usize) -> Result<(Option<u16>, usize), Malformed> {
+    let mut at = start;
+    let mut number = 0_u32;
+    while let Some(digit @ b'0'..=b'9') = raw.get(at) {
+        // What is beyond the range stays so.
+        number = (number * 10 + u32::from(digit - b'0')).min(u32::from(u16::MAX) + 1);
+        at += 1;
     }
-    let port = decimal(&raw[at + 1..end]).and_then(|port| u16::try_from(port).ok());
-    Ok((host, Some(port.ok_or(Malformed { at: at + 1 })?), end))
+    match u16::try_from(number) {
+        _ if at == start => Ok((None, at)),
+        Ok(port) => Ok((Some(port), at)),
+        Err(_) => Err(Malformed { at: start }),
+    }
 }
 
 /// Takes the brackets off an IPv6 address.
@@ -257,13 +272,16 @@ pub(super) const fn unbracketed(host: &[u8]) -> &[u8] {
     }
 }
 
-/// What ends a host that is no IPv6 address.
-const HOST_END: ByteSet = ByteSet::controls_and(b":;?@,/[]\"=&");
+/// What ends the user part of a URI, or its password.
+const USER_END: ByteSet<2> = ByteSet::of(b"@:");
 
-/// Tells the bytes that stand in no URI: white space, controls and angle brackets.
-const fn is_forbidden(byte: u8) -> bool {
-    byte <= b' ' || byte == b'<' || byte == b'>' || byte == 0x7f
-}
+const AT_SIGN: ByteSet<1> = ByteSet::of(b"@");
+
+/// What ends a host that is no IPv6 address.
+const HOST_END: ByteSet<11> = ByteSet::controls_and(b":;?@,/[]\"=&");
+
+/// What stands in no URI: white space, controls and angle brackets.
+pub(super) const FORBIDDEN: ByteSet<3> = ByteSet::controls_and(b"<>\x7f");
 
 /// Splits off the scheme: what it is, and where the rest starts.
 fn split_scheme(raw: &[u8]) -> Result<(Scheme<'_>, usize), Malformed> {

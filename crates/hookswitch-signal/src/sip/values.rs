@@ -1,3 +1,4 @@
+use super::byte_set::ByteSet;
 use super::text::{quoted_end, trim};
 
 /// The values of a header row, divided by commas that stand outside quotes and angle brackets
@@ -21,15 +22,12 @@ impl<'a> Values<'a> {
         let start = self.at?;
         let mut at = start;
         let end = loop {
-            let Some(found) = memchr::memchr3(b',', b'"', b'<', &self.row[at..]) else {
-                break self.row.len();
-            };
-            at += found;
+            at = VALUE_STOP.find(self.row, at);
             // What an open quote or bracket hides is for the reader of the value to refuse.
-            let closed = match self.row[at] {
-                b',' => break at,
-                b'"' => quoted_end(self.row, at),
-                _ => memchr::memchr(b'>', &self.row[at..]).map(|length| at + length + 1),
+            let closed = match self.row.get(at) {
+                None | Some(b',') => break at,
+                Some(b'"') => quoted_end(self.row, at),
+                Some(_) => Some(BRACKET_END.find(self.row, at) + 1).filter(|&end| end <= self.row.len()),
             };
             match closed {
                 Some(after) => at = after,
@@ -48,6 +46,11 @@ impl<'a> Iterator for Values<'a> {
         self.next_at().map(|(_, value)| value)
     }
 }
+
+/// What ends a value, or hides commas.
+const VALUE_STOP: ByteSet<3> = ByteSet::of(b",\"<");
+
+const BRACKET_END: ByteSet<1> = ByteSet::of(b">");
 
 #[cfg(test)]
 mod tests {

@@ -1,5 +1,5 @@
 use super::text::{decimal, is_space, skip_space};
-use super::uri::{host_port, unbracketed};
+use super::uri::{host_port, port_number, unbracketed};
 use super::{Malformed, Params};
 
 /// One hop a request took: who sent it, and where the response goes (RFC 3261 §20.42).
@@ -29,14 +29,13 @@ impl<'a> Via<'a> {
         let host_start = skip_space(value, transport_end);
         let (host, port, end) = host_port(value, host_start)?;
         let (port, end) = if port.is_some() { (port, end) } else { spaced_port(value, end)? };
-        let params = &value[end..];
-        let branch = Params::check(params, b"branch").map_err(|error| error.after(end))?;
+        let branch = Params::check(value, end, b"branch")?;
         Ok(Self {
             transport: &value[at..transport_end],
             host,
             port,
             sent_by: &value[host_start..end],
-            params: Params::new(params),
+            params: Params::new(&value[end..]),
             branch,
         })
     }
@@ -127,12 +126,7 @@ fn spaced_port(value: &[u8], end: usize) -> Result<(Option<u16>, usize), Malform
         at += 1;
     }
     let start = skip_space(value, at);
-    let digits = value[start..].iter().take_while(|byte| byte.is_ascii_digit()).count();
-    if digits == 0 {
-        return Ok((None, start));
-    }
-    let port = decimal(&value[start..start + digits]).and_then(|port| u16::try_from(port).ok());
-    Ok((Some(port.ok_or(Malformed { at: start })?), start + digits))
+    port_number(value, start)
 }
 
 #[cfg(test)]
