@@ -5,6 +5,7 @@ use std::hash::Hasher;
 use siphasher::sip128::{Hasher128, SipHasher13};
 
 /// Hashes length-prefixed parts under a purpose, to 128 bits.
+#[derive(Clone, Debug)]
 pub(crate) struct IdHash(SipHasher13);
 
 impl IdHash {

@@ -1,8 +1,8 @@
 //! The published JSON: one event as a subscriber receives it (contract events §1 and §2).
 
 use hookswitch_model::{
-    DeviceId, Endpoint, Event, ExtensionId, HexDigits, Iso, NotificationId, Party, PartyId, Recording,
-    SipData, SubscriptionId, Timestamp,
+    DeviceId, Endpoint, Event, ExtensionId, Iso, NotificationId, Party, PartyId, Recording, SipData,
+    SubscriptionId, Timestamp,
 };
 
 use crate::hash::IdHash;
@@ -13,35 +13,41 @@ pub const SERVER_ID: &str = "10.0.0.1.TAM";
 /// What the notifications of one subscription have in common.
 #[derive(Clone, Debug)]
 pub struct Subscriber {
-    /// The subscription.
-    pub subscription: SubscriptionId,
-    /// The extension of the user who owns the subscription.
-    pub owner: ExtensionId,
-    /// The `serverId`: the private address of the serving node and `.TAM`.
-    pub server_id: String,
     /// Whether parties carry their `sipData`.
     pub sip_data: bool,
+    /// The hash that the ids of the notifications begin with.
+    ids: IdHash,
+    /// What stands between the values that differ, with ids that do not.
+    head: String,
+    server: String,
 }
 
 impl Subscriber {
+    /// A subscription and the extension of the user who owns it, without `sipData`; `server_id` is
+    /// the private address of the serving node and `.TAM`.
+    pub fn new(subscription: SubscriptionId, owner: ExtensionId, server_id: &str) -> Self {
+        let mut server = Vec::new();
+        Json(&mut server).text(server_id);
+        let server = String::from_utf8_lossy(&server);
+        Self {
+            sip_data: false,
+            ids: IdHash::new("notification").part(&subscription.as_u128().to_be_bytes()),
+            head: format!(r#"","subscriptionId":"{subscription}","ownerId":"{owner}","body":{{"sequence":"#),
+            server: format!(r#"","serverId":{server},"eventTime":""#),
+        }
+    }
+
     /// The subscription of a replay: its id derives from the filters, in their order.
     pub fn of_replay(filters: &[String], owner: ExtensionId) -> Self {
         let hash =
             filters.iter().fold(IdHash::new("subscription"), |hash, filter| hash.part(filter.as_bytes()));
-        Self {
-            subscription: SubscriptionId::from_bits(hash.u128()),
-            owner,
-            server_id: SERVER_ID.to_owned(),
-            sip_data: false,
-        }
+        Self::new(SubscriptionId::from_bits(hash.u128()), owner, SERVER_ID)
     }
 
     /// The `uuid` of the notification of an event: the same whenever it is sent.
     pub fn notification_id(&self, event: &Event) -> NotificationId {
-        let hash = IdHash::new("notification")
-            .part(&self.subscription.as_u128().to_be_bytes())
-            .part(&event.session.id.as_u128().to_be_bytes())
-            .number(u64::from(event.sequence));
+        let hash = self.ids.clone();
+        let hash = hash.part(&event.session.id.as_u128().to_be_bytes()).number(u64::from(event.sequence));
         NotificationId::new((hash.u64() >> 1).max(1))
     }
 
@@ -54,14 +60,13 @@ impl Subscriber {
         if let Some(extension) = party.extension {
             json.raw("/extension/").number(extension.as_u64());
         }
-        json.raw(r#"/telephony/sessions","timestamp":""#).raw(Iso::new(sent).as_str());
-        json.raw(r#"","subscriptionId":""#).uuid(self.subscription);
-        json.raw(r#"","ownerId":""#).number(self.owner.as_u64());
-        json.raw(r#"","body":{"sequence":"#).number(event.sequence.into());
+        let at = Iso::new(event.at);
+        let sent = if sent == event.at { at } else { Iso::new(sent) };
+        json.raw(r#"/telephony/sessions","timestamp":""#).ascii(sent.as_bytes());
+        json.raw(&self.head).number(event.sequence.into());
         json.raw(r#","sessionId":""#).number(session.session_id.as_u64());
-        json.raw(r#"","telephonySessionId":"s-"#).raw(session.id.digits().as_str());
-        json.raw(r#"","serverId":"#).text(&self.server_id);
-        json.raw(r#","eventTime":""#).raw(Iso::new(event.at).as_str());
+        json.raw(r#"","telephonySessionId":"s-"#).ascii(session.id.digits().as_bytes());
+        json.raw(&self.server).ascii(at.as_bytes());
         json.raw(r#"","parties":[{"accountId":""#).number(party.account.as_u64());
         if let Some(extension) = party.extension {
             json.raw(r#"","extensionId":""#).number(extension.as_u64());
@@ -105,6 +110,11 @@ impl Json<'_> {
         self
     }
 
+    fn ascii(&mut self, text: &[u8]) -> &mut Self {
+        self.0.extend_from_slice(text);
+        self
+    }
+
     fn number(&mut self, number: u64) -> &mut Self {
         self.raw(itoa::Buffer::new().format(number))
     }
@@ -115,22 +125,17 @@ impl Json<'_> {
 
     /// A string in quotes, escaped.
     fn text(&mut self, text: &str) -> &mut Self {
+        // Hardly any text has something to escape; without an early exit many bytes are looked at at once.
+        let is_plain = |byte: u8| byte >= b' ' && byte != b'"' && byte != b'\\';
+        if text.bytes().fold(true, |plain, byte| plain & is_plain(byte)) {
+            return self.raw("\"").raw(text).raw("\"");
+        }
         serde_json::to_writer(&mut *self.0, text).expect("writing text to memory does not fail");
         self
     }
 
-    fn uuid(&mut self, id: SubscriptionId) -> &mut Self {
-        let digits = HexDigits::new(id.as_u128());
-        let digits = digits.as_str();
-        self.raw(&digits[..8]);
-        for group in [8..12, 12..16, 16..20, 20..32] {
-            self.raw("-").raw(&digits[group]);
-        }
-        self
-    }
-
     fn party(&mut self, id: PartyId) -> &mut Self {
-        self.raw("p-").raw(id.session.digits().as_str()).raw("-").number(id.number.into())
+        self.raw("p-").ascii(id.session.digits().as_bytes()).raw("-").number(id.number.into())
     }
 
     fn endpoint(&mut self, endpoint: &Endpoint) {
@@ -163,7 +168,7 @@ impl Json<'_> {
         }
         if let Some(peer) = &status.peer {
             self.raw(r#","peerId":{"sessionId":""#).number(peer.session.as_u64());
-            self.raw(r#"","telephonySessionId":"s-"#).raw(peer.party.session.digits().as_str());
+            self.raw(r#"","telephonySessionId":"s-"#).ascii(peer.party.session.digits().as_bytes());
             self.raw(r#"","partyId":""#).party(peer.party).raw(r#""}"#);
         }
         if let Some(extension) = party.extension.filter(|_| status.mobile_pickup) {

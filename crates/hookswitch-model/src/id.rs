@@ -130,6 +130,11 @@ impl HexDigits {
         Self(text)
     }
 
+    /// The digits as bytes.
+    pub const fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+
     /// The digits.
     #[expect(clippy::missing_panics_doc, reason = "only ASCII is written")]
     pub fn as_str(&self) -> &str {

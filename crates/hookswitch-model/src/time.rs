@@ -62,22 +62,28 @@ impl Iso {
         let (days, of_day) = (millis.div_euclid(86_400_000), millis.rem_euclid(86_400_000));
         let (year, month, day) = civil(days);
         let mut text = *b"0000-00-00T00:00:00.000Z";
-        for (at, width, value) in [
-            (0, 4, year),
-            (5, 2, month),
-            (8, 2, day),
-            (11, 2, of_day / 3_600_000),
-            (14, 2, of_day / 60_000 % 60),
-            (17, 2, of_day / 1000 % 60),
-            (20, 3, of_day % 1000),
+        let [year, month, day, of_day] = [year, month, day, of_day].map(|part| part.unsigned_abs() as u32);
+        let (second, milli) = (of_day / 1000, of_day % 1000);
+        for (at, value) in [
+            (0, year / 100),
+            (2, year % 100),
+            (5, month),
+            (8, day),
+            (11, second / 3600),
+            (14, second / 60 % 60),
+            (17, second % 60),
+            (21, milli % 100),
         ] {
-            let mut rest = value.unsigned_abs();
-            for slot in text[at..at + width].iter_mut().rev() {
-                *slot = b'0' + (rest % 10) as u8;
-                rest /= 10;
-            }
+            text[at] = b'0' + (value / 10) as u8;
+            text[at + 1] = b'0' + (value % 10) as u8;
         }
+        text[20] = b'0' + (milli / 100) as u8;
         Self(text)
+    }
+
+    /// The text as bytes, 24 ASCII characters.
+    pub const fn as_bytes(&self) -> &[u8; 24] {
+        &self.0
     }
 
     /// The text, 24 ASCII characters.
