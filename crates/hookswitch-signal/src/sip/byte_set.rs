@@ -40,26 +40,30 @@ impl<const N: usize> ByteSet<N> {
     }
 
     /// Where the first byte of the set is, at `at` or after; the length if there is none.
-    #[inline]
-    pub(super) fn find(&self, bytes: &[u8], at: usize) -> usize {
-        let rest = bytes.get(at..).unwrap_or_default();
-        let (blocks, tail) = rest.as_chunks();
-        let mut start = at;
-        for block in blocks {
+    #[expect(clippy::inline_always, reason = "the bytes of the set are constants where it is used")]
+    #[inline(always)]
+    pub(super) fn find(&self, bytes: &[u8], mut at: usize) -> usize {
+        while let Some(block) = bytes.get(at..).and_then(<[u8]>::first_chunk) {
             let hits = self.hits(block);
             if hits != 0 {
-                return start + hits.trailing_zeros() as usize;
+                return at + hits.trailing_zeros() as usize;
             }
-            start += BLOCK;
+            at += BLOCK;
         }
-        if let Some(block) = bytes.last_chunk() {
+        match bytes.last_chunk() {
             // The last block reaches back over bytes that were looked at.
-            let hits = self.hits(block) >> (BLOCK - tail.len());
-            return if hits == 0 { bytes.len() } else { start + hits.trailing_zeros() as usize };
+            Some(block) if at <= bytes.len() => {
+                let hits = self.hits(block) >> (BLOCK - (bytes.len() - at));
+                if hits == 0 { bytes.len() } else { at + hits.trailing_zeros() as usize }
+            }
+            _ => self.find_one_by_one(bytes, at),
         }
-        tail.iter()
-            .position(|&byte| self.table[usize::from(byte)])
-            .map_or(bytes.len(), |length| start + length)
+    }
+
+    #[inline(never)]
+    fn find_one_by_one(&self, bytes: &[u8], at: usize) -> usize {
+        let rest = bytes.get(at..).unwrap_or_default();
+        rest.iter().position(|&byte| self.table[usize::from(byte)]).map_or(bytes.len(), |length| at + length)
     }
 
     /// A bit for each byte of the block that is in the set, the first in the lowest.

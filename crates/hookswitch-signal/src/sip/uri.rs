@@ -225,20 +225,11 @@ impl fmt::Display for Uri<'_> {
 /// A name is any run of bytes that are no separators, because user agents are given odd ones; an
 /// IPv6 address has brackets (RFC 5118 §4.2) and is not looked into, since some are written with one
 /// colon too many (§4.10).
+#[inline]
 pub(super) fn host_port(raw: &[u8], start: usize) -> Result<(&[u8], Option<u16>, usize), Malformed> {
-    let at = if raw.get(start) == Some(&b'[') {
-        let rest = &raw[start..];
-        let close = memchr::memchr(b']', rest).ok_or(Malformed { at: start })?;
-        let in_address = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b':' | b'.' | b'%');
-        if close == 1 || !rest[1..close].iter().all(in_address) {
-            return Err(Malformed { at: start });
-        }
-        start + close + 1
-    } else {
-        HOST_END.find(raw, start)
-    };
+    let mut at = HOST_END.find(raw, start);
     if at == start {
-        return Err(Malformed { at: start });
+        at = address_end(raw, start).ok_or(Malformed { at: start })?;
     }
     let host = &raw[start..at];
     if raw.get(at) != Some(&b':') {
@@ -248,7 +239,17 @@ pub(super) fn host_port(raw: &[u8], start: usize) -> Result<(&[u8], Option<u16>,
     Ok((host, port, end))
 }
 
+/// Finds the end of an IPv6 address in brackets.
+#[cold]
+fn address_end(raw: &[u8], start: usize) -> Option<usize> {
+    let rest = raw.get(start..)?.strip_prefix(b"[")?;
+    let length = memchr::memchr(b']', rest)?;
+    let in_address = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b':' | b'.' | b'%');
+    (length > 0 && rest[..length].iter().all(in_address)).then_some(start + length + 2)
+}
+
 /// Reads the digits at `start`, if there are any, as a port: the port and where they end.
+#[inline]
 pub(super) fn port_number(raw: &[u8], start: usize) -> Result<(Option<u16>, usize), Malformed> {
     let mut at = start;
     let mut number = 0_u32;
