@@ -2,78 +2,44 @@ use std::ops::Range;
 
 use super::byte_set::ByteSet;
 use super::text::{is_space, skip_space, trim};
-use super::{HeaderName, SipError};
+use super::{HeaderName, Layout};
 
-/// Where the headers of one message stand: a slot for the first row of each known header, and the
-/// block itself for everything that is rare.
+/// The headers of one message: where the first row of each known one stands, and the block itself
+/// for everything that is rare.
 #[derive(Clone, Debug)]
 pub(super) struct HeaderTable<'a> {
     /// The message up to the empty line that ends its headers; offsets count from its start.
     block: &'a [u8],
-    /// Where the first header line starts.
-    first_line: usize,
-    /// Where the first row's value starts and ends, with the white space around it; 0 and 0 when
-    /// absent, for no value starts there.
-    slots: [(u32, u32); HeaderName::COUNT],
-    /// One bit for each header that has more rows than the first.
-    repeated: u64,
+    layout: Layout,
 }
 
-const _: () = assert!(HeaderName::COUNT <= 64);
-
 impl<'a> HeaderTable<'a> {
-    /// Walks the header block of `message` once, from the line at `at`.
-    ///
-    /// Gives the table and where the body starts. The message must be shorter than 4 GiB.
-    pub(super) fn parse(message: &'a [u8], mut at: usize) -> Result<(Self, usize), SipError> {
-        let first_line = at;
-        let mut slots = [(0, 0); HeaderName::COUNT];
-        let mut repeated = 0;
-        loop {
-            match Row::next(message, at) {
-                Step::Row(row) => {
-                    if let Some(name) = HeaderName::recognise(row.name) {
-                        let slot = &mut slots[name as usize];
-                        if slot.0 == 0 {
-                            *slot = (row.value.start as u32, row.value.end as u32);
-                        } else {
-                            repeated |= 1 << name as u8;
-                        }
-                    }
-                    at = row.next;
-                }
-                Step::End { body } => {
-                    return Ok((Self { block: &message[..at], first_line, slots, repeated }, body));
-                }
-                Step::Damaged => return Err(SipError::BadHeaderLine { offset: at }),
-                Step::Cut => return Err(SipError::UnterminatedHeaders),
-            }
-        }
+    /// The headers of a message with this layout.
+    pub(super) fn new(message: &'a [u8], layout: &Layout) -> Self {
+        Self { block: message.get(..layout.body()).unwrap_or_default(), layout: layout.clone() }
     }
 
     /// Gives the first row of a header, without white space around it.
     pub(super) fn first(&self, name: HeaderName) -> Option<&'a [u8]> {
-        let (start, end) = self.slots[name as usize];
-        (start != 0).then(|| trim(&self.block[start as usize..end as usize]))
+        self.layout.first(name).map(|row| trim(self.block.get(row).unwrap_or_default()))
     }
 
     /// Tells where the first row of a header starts, in bytes from the start of the message.
     pub(super) fn offset(&self, name: HeaderName) -> usize {
-        let (start, end) = self.slots[name as usize];
-        skip_space(&self.block[..end as usize], start as usize)
+        self.layout.first(name).map_or(0, |row| skip_space(self.block, row.start).min(row.end))
     }
 
     pub(super) const fn is_repeated(&self, name: HeaderName) -> bool {
-        self.repeated >> name as u8 & 1 == 1
+        self.layout.is_repeated(name)
     }
 
     /// Gives all rows of a header, in order.
     pub(super) fn rows(&self, name: HeaderName) -> Rows<'a> {
-        let (block, at) = if self.is_repeated(name) {
-            let end = self.slots[name as usize].1 as usize;
-            (self.block, row_end(self.block, end).unwrap_or(self.block.len()))
-        } else {
-            (&[][..], 0)
+        let (block, at) = match self.layout.first(name) {
+            Some(row) if self.is_repeated(name) => {
+                (self.block, row_end(self.block, row.end).unwrap_or(self.block.len()))
+            }
+            _ => (&[][..], 0),
         };
         Rows { first: self.first(name), name, block, at }
     }
@@ -82,7 +48,7 @@ impl<'a> HeaderTable<'a> {
     pub(super) fn named<'n>(&self, name: &'n str) -> NamedRows<'a, 'n> {
         NamedRows(match HeaderName::recognise(name.as_bytes()) {
             Some(known) => Named::Known(self.rows(known)),
-            None => Named::Other { name, block: self.block, at: self.first_line },
+            None => Named::Other { name, block: self.block, at: self.layout.headers() },
         })
     }
 }

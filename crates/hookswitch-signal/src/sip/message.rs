@@ -7,8 +7,8 @@ use super::replaces::{DialogRef, DialogRefBuf};
 use super::text::{decimal, seconds};
 use super::values::Values;
 use super::{
-    CSeq, ContentType, Diversion, EventPackage, HeaderName, HistoryInfo, Malformed, NameAddr, Privacy,
-    Reason, RemotePartyId, Sdp, SessionExpires, SessionId, SipError, StartLine, SubscriptionState,
+    CSeq, ContentType, Diversion, EventPackage, HeaderName, HistoryInfo, Layout, Malformed, NameAddr,
+    Privacy, Reason, RemotePartyId, Sdp, SessionExpires, SessionId, SipError, StartLine, SubscriptionState,
     UserToUser, Via, lossy,
 };
 
@@ -41,20 +41,21 @@ impl<'a> Message<'a> {
     /// # Errors
     /// Says what keeps the message from being understood in one way.
     pub fn parse(datagram: &'a [u8]) -> Result<Self, SipError> {
-        if u32::try_from(datagram.len()).is_err() {
-            return Err(SipError::TooLong { actual: datagram.len() });
-        }
-        let start_at = datagram.iter().take_while(|byte| matches!(byte, b'\r' | b'\n' | 0)).count();
-        if start_at == datagram.len() {
-            return Err(SipError::Empty);
-        }
-        let line_end = memchr::memchr(b'\n', &datagram[start_at..]).map(|length| start_at + length);
-        let line = &datagram[start_at..line_end.unwrap_or(datagram.len())];
-        let start_line = line.strip_suffix(b"\r").unwrap_or(line);
-        let start = StartLine::parse(start_line, start_at)?;
-        let headers_at = line_end.ok_or(SipError::UnterminatedHeaders)? + 1;
-        let (headers, body_at) = HeaderTable::parse(datagram, headers_at)?;
+        Self::read(datagram, &Layout::of(datagram)?)
+    }
 
+    /// Reads a message of which the layout is known, as [`Message::parse`] does.
+    ///
+    /// With the layout of another message it reads nothing sensible.
+    ///
+    /// # Errors
+    /// Says what keeps the message from being understood in one way.
+    pub fn read(datagram: &'a [u8], layout: &Layout) -> Result<Self, SipError> {
+        let line = layout.start_line();
+        let start_line = datagram.get(line.clone()).unwrap_or_default();
+        let start = StartLine::parse(start_line, line.start)?;
+        let rest = datagram.get(layout.body()..).unwrap_or_default();
+        let headers = HeaderTable::new(datagram, layout);
         for name in [HeaderName::From, HeaderName::To, HeaderName::CallId, HeaderName::CSeq] {
             if headers.is_repeated(name) {
                 return Err(SipError::RepeatedHeader { name });
@@ -74,7 +75,7 @@ impl<'a> Message<'a> {
         check_single(&headers, HeaderName::MaxForwards)?;
         check_single(&headers, HeaderName::ContentType)?;
         check_date(&headers)?;
-        let body = check_body(&headers, &datagram[body_at..])?;
+        let body = check_body(&headers, rest)?;
         Ok(Self { start_line, start, call_id, cseq, from, to, top_via, headers, body })
     }
 

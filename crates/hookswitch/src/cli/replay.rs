@@ -14,7 +14,7 @@ use hookswitch_core::filter::{EventFilter, Own};
 use hookswitch_core::notification::Subscriber;
 use hookswitch_model::{AccountId, ClockId, Event, ExtensionId, InputRef, Signal, Timestamp};
 use hookswitch_signal::capture::Captured;
-use hookswitch_signal::sip::{Message, lossy};
+use hookswitch_signal::sip::{Message, SipError, lossy};
 use hookswitch_signal::tracker::Tracker;
 use serde::Serialize;
 
@@ -246,8 +246,8 @@ impl Reading {
         let mut signals = Vec::new();
         let mut steps = Vec::with_capacity(STEPS_AT_ONCE);
         for mut batch in batches {
-            for (captured, input) in batch.iter() {
-                self.read(&captured, input, explain, &mut signals, &mut steps);
+            for (captured, input, message) in batch.iter() {
+                self.read(&captured, input, message, explain, &mut signals, &mut steps);
                 if steps.len() >= STEPS_AT_ONCE {
                     let next = done.try_recv().unwrap_or_else(|_| Vec::with_capacity(STEPS_AT_ONCE));
                     if sender.send(std::mem::replace(&mut steps, next)).is_err() {
@@ -266,12 +266,13 @@ impl Reading {
         &mut self,
         captured: &Captured<'_>,
         input: InputRef,
+        message: Result<Message<'_>, SipError>,
         explain: bool,
         signals: &mut Vec<Signal>,
         steps: &mut Vec<Step>,
     ) {
         self.seen += 1;
-        let Ok(message) = Message::parse(captured.payload) else {
+        let Ok(message) = message else {
             self.malformed += 1;
             return;
         };

@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use hookswitch_model::{InputRef, Timestamp};
 use hookswitch_signal::capture::{Captured, Transport};
+use hookswitch_signal::sip::{Layout, Message, SipError};
 
 /// How many bytes of messages a batch holds, about: few enough to stay in a core's own cache.
 const BATCH_BYTES: usize = 96 * 1024;
@@ -25,6 +26,7 @@ struct Item {
     packet: u64,
     correlation: Option<Range<usize>>,
     payload: Range<usize>,
+    layout: Result<Layout, SipError>,
 }
 
 impl Default for Batch {
@@ -34,12 +36,13 @@ impl Default for Batch {
 }
 
 impl Batch {
-    /// Adds a message.
+    /// Adds a message, and looks where its parts stand.
     pub(crate) fn push(&mut self, captured: &Captured<'_>, input: InputRef) {
         let correlation = captured.correlation.map(|id| self.append(id));
         let payload = self.append(captured.payload);
         let &Captured { time, transport, src, dst, packet, .. } = captured;
-        self.items.push(Item { input, time, transport, src, dst, packet, correlation, payload });
+        let layout = Layout::of(captured.payload);
+        self.items.push(Item { input, time, transport, src, dst, packet, correlation, payload, layout });
     }
 
     /// Whether it is time to hand the batch over.
@@ -47,8 +50,10 @@ impl Batch {
         self.bytes.len() >= BATCH_BYTES
     }
 
-    /// The messages, in the order in which they were added.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (Captured<'_>, InputRef)> {
+    /// The messages, in the order in which they were added, each read as SIP.
+    pub(crate) fn iter(
+        &self,
+    ) -> impl Iterator<Item = (Captured<'_>, InputRef, Result<Message<'_>, SipError>)> {
         self.items.iter().map(|item| {
             let captured = Captured {
                 time: item.time,
@@ -59,7 +64,12 @@ impl Batch {
                 correlation: item.correlation.clone().map(|range| &self.bytes[range]),
                 payload: &self.bytes[item.payload.clone()],
             };
-            (captured, item.input)
+            let message = item
+                .layout
+                .as_ref()
+                .map_err(|&error| error)
+                .and_then(|layout| Message::read(captured.payload, layout));
+            (captured, item.input, message)
         })
     }
 

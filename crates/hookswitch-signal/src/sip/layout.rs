@@ -1,0 +1,108 @@
+use std::ops::Range;
+
+use super::byte_set::ByteSet;
+use super::header_table::{Row, Step};
+use super::{HeaderName, SipError, StartLine};
+
+/// Where the parts of one message stand: what a single walk over its header block finds out, before
+/// anything is read.
+///
+/// It holds no bytes, so it may be made on one thread and read on another, where
+/// [`super::Message::read`] puts it together with the bytes again.
+#[derive(Clone, Debug)]
+pub struct Layout {
+    start_line: (u32, u32),
+    /// Where the first header line starts.
+    headers: u32,
+    body: u32,
+    /// Where the first row's value starts and ends, with the white space around it; 0 and 0 when
+    /// absent, for no value starts there.
+    slots: [(u32, u32); HeaderName::COUNT],
+    /// One bit for each header that has more rows than the first.
+    repeated: u64,
+}
+
+const _: () = assert!(HeaderName::COUNT <= 64);
+
+impl Layout {
+    /// Walks the start line and the header block of a message once; line ends before it are skipped.
+    ///
+    /// # Errors
+    /// Says what keeps the message from being divided into its parts; what is wrong with the start
+    /// line goes first.
+    pub fn of(datagram: &[u8]) -> Result<Self, SipError> {
+        if u32::try_from(datagram.len()).is_err() {
+            return Err(SipError::TooLong { actual: datagram.len() });
+        }
+        let start = datagram.iter().take_while(|byte| matches!(byte, b'\r' | b'\n' | 0)).count();
+        if start == datagram.len() {
+            return Err(SipError::Empty);
+        }
+        let line_end = LINE_END.find(datagram, start);
+        let line = &datagram[start..line_end];
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        let mut layout = Self {
+            start_line: (start as u32, (start + line.len()) as u32),
+            headers: line_end as u32 + 1,
+            body: 0,
+            slots: [(0, 0); HeaderName::COUNT],
+            repeated: 0,
+        };
+        match layout.walk(datagram, line_end + 1) {
+            Ok(()) => Ok(layout),
+            Err(error) => Err(StartLine::parse(line, start).err().unwrap_or(error)),
+        }
+    }
+
+    #[inline]
+    fn walk(&mut self, datagram: &[u8], mut at: usize) -> Result<(), SipError> {
+        loop {
+            match Row::next(datagram, at) {
+                Step::Row(row) => {
+                    if let Some(name) = HeaderName::recognise(row.name) {
+                        let slot = &mut self.slots[name as usize];
+                        if slot.0 == 0 {
+                            *slot = (row.value.start as u32, row.value.end as u32);
+                        } else {
+                            self.repeated |= 1 << name as u8;
+                        }
+                    }
+                    at = row.next;
+                }
+                Step::End { body } => {
+                    self.body = body as u32;
+                    return Ok(());
+                }
+                Step::Damaged => return Err(SipError::BadHeaderLine { offset: at }),
+                Step::Cut => return Err(SipError::UnterminatedHeaders),
+            }
+        }
+    }
+
+    /// Where the start line stands, without its line end.
+    pub(super) fn start_line(&self) -> Range<usize> {
+        self.start_line.0 as usize..self.start_line.1 as usize
+    }
+
+    /// Where the first header line starts.
+    pub(super) const fn headers(&self) -> usize {
+        self.headers as usize
+    }
+
+    /// Where the body starts.
+    pub(super) const fn body(&self) -> usize {
+        self.body as usize
+    }
+
+    /// Where the value of the first row of a header stands, with the white space around it.
+    pub(super) fn first(&self, name: HeaderName) -> Option<Range<usize>> {
+        let (start, end) = self.slots[name as usize];
+        (start != 0).then_some(start as usize..end as usize)
+    }
+
+    pub(super) const fn is_repeated(&self, name: HeaderName) -> bool {
+        self.repeated >> name as u8 & 1 == 1
+    }
+}
+
+const LINE_END: ByteSet<1> = ByteSet::of(b"\n");
