@@ -43,7 +43,7 @@ impl<const N: usize> ByteSet<N> {
     #[expect(clippy::inline_always, reason = "the bytes of the set are constants where it is used")]
     #[inline(always)]
     pub(super) fn find(&self, bytes: &[u8], mut at: usize) -> usize {
-        while let Some(block) = bytes.get(at..).and_then(<[u8]>::first_chunk) {
+        while let Some(block) = bytes.get(at..at + BLOCK).and_then(<[u8]>::first_chunk) {
             let hits = self.hits(block);
             if hits != 0 {
                 return at + hits.trailing_zeros() as usize;

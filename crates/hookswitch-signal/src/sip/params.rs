@@ -32,6 +32,10 @@ impl<'a> Params<'a> {
         mut at: usize,
         wanted: &[u8],
     ) -> Result<Option<&'a [u8]>, Malformed> {
+        // A tag is mostly all there is in the headers that name the dialog.
+        if at == bytes.len() {
+            return Ok(None);
+        }
         let mut found = None;
         while let Some((param, next)) = next_param(bytes, at)? {
             if found.is_none() && param.name.eq_ignore_ascii_case(wanted) {
