@@ -26,6 +26,8 @@ pub struct Message<'a> {
     from: NameAddr<'a>,
     to: NameAddr<'a>,
     top_via: Via<'a>,
+    /// The first of the first Contact row.
+    contact: Option<NameAddr<'a>>,
     headers: HeaderTable<'a>,
     body: &'a [u8],
 }
@@ -71,12 +73,12 @@ impl<'a> Message<'a> {
         {
             return Err(SipError::MethodMismatch);
         }
-        check_contacts(&headers)?;
+        let contact = check_contacts(&headers)?;
         check_single(&headers, HeaderName::MaxForwards)?;
         check_single(&headers, HeaderName::ContentType)?;
         check_date(&headers)?;
         let body = check_body(&headers, rest)?;
-        Ok(Self { start_line, start, call_id, cseq, from, to, top_via, headers, body })
+        Ok(Self { start_line, start, call_id, cseq, from, to, top_via, contact, headers, body })
     }
 
     /// Gives what the first line says.
@@ -143,7 +145,7 @@ impl<'a> Message<'a> {
 
     /// Gives the first Contact that has an address.
     pub fn contact(&self) -> Option<NameAddr<'a>> {
-        self.contacts().next()
+        self.contact.or_else(|| self.contacts().next())
     }
 
     /// Gives every Contact that has an address.
@@ -379,17 +381,20 @@ fn check_call_id(value: &[u8]) -> Result<&[u8], Malformed> {
 
 const CONTROLS: ByteSet<0> = ByteSet::controls_and(b"");
 
-/// Reads the values of the first Contact row, because a damaged one misleads (RFC 4475 §3.1.2.1).
-fn check_contacts(headers: &HeaderTable<'_>) -> Result<(), SipError> {
+/// Reads all values of the first Contact row and gives the first of them; a damaged one misleads
+/// (RFC 4475 §3.1.2.1).
+fn check_contacts<'a>(headers: &HeaderTable<'a>) -> Result<Option<NameAddr<'a>>, SipError> {
     let name = HeaderName::Contact;
     let Some(row) = headers.first(name).filter(|&row| !row.is_empty() && row != b"*") else {
-        return Ok(());
+        return Ok(None);
     };
     let mut values = Values::new(row);
+    let mut first = None;
     while let Some((at, value)) = values.next_at() {
-        NameAddr::parse(value).map_err(|error| malformed(headers, name, at + error.at))?;
+        let contact = NameAddr::parse(value).map_err(|error| malformed(headers, name, at + error.at))?;
+        first.get_or_insert(contact);
     }
-    Ok(())
+    Ok(first)
 }
 
 /// Refuses a header that is repeated with another value.
