@@ -27,14 +27,14 @@ impl<'a> Params<'a> {
     /// # Errors
     /// Says where an empty parameter, an open quote or anything but a parameter stands. One `;`
     /// at the end is let pass, because several phones send it.
+    #[inline]
     pub(super) fn check(
         bytes: &'a [u8],
         mut at: usize,
         wanted: &[u8],
     ) -> Result<Option<&'a [u8]>, Malformed> {
-        // A tag is mostly all there is in the headers that name the dialog.
-        if at == bytes.len() {
-            return Ok(None);
+        if let Some(value) = sole(bytes, at, wanted) {
+            return Ok(Some(value));
         }
         let mut found = None;
         while let Some((param, next)) = next_param(bytes, at)? {
@@ -83,6 +83,14 @@ impl<'a> Iterator for ParamIter<'a> {
             None
         }
     }
+}
+
+/// Gives the value of `wanted` if that is all there is, as the tag mostly is.
+#[inline]
+fn sole<'a>(bytes: &'a [u8], at: usize, wanted: &[u8]) -> Option<&'a [u8]> {
+    let rest = bytes.get(at..)?.strip_prefix(b";")?.strip_prefix(wanted)?.strip_prefix(b"=")?;
+    let start = bytes.len() - rest.len();
+    (!rest.is_empty() && VALUE_END.find(bytes, start) == bytes.len()).then_some(rest)
 }
 
 /// Reads the parameter whose `;` is the next byte but white space, and where it ends.

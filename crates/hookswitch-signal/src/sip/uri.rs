@@ -285,7 +285,11 @@ const HOST_END: ByteSet<11> = ByteSet::controls_and(b":;?@,/[]\"=&");
 pub(super) const FORBIDDEN: ByteSet<3> = ByteSet::controls_and(b"<>\x7f");
 
 /// Splits off the scheme: what it is, and where the rest starts.
+#[inline]
 fn split_scheme(raw: &[u8]) -> Result<(Scheme<'_>, usize), Malformed> {
+    if let [b's', b'i', b'p', b':', ..] = raw {
+        return Ok((Scheme::Sip, 4));
+    }
     if let [a, b, c, d, rest @ ..] = raw {
         match [a | 0x20, b | 0x20, c | 0x20, d | 0x20] {
             // `:` and 0x1a share their lower bits, so the colon is asked for by itself.
