@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use hookswitch_model::{
-    Cause, Causes, Direction, LegCreated, Origin, Party, Peer, Reason, Rule, Signal, StatusCode, Timestamp,
-    Transfer,
+    Cause, Causes, ConferenceRole, Direction, LegCreated, Origin, Party, Peer, Reason, Rule, Signal,
+    StatusCode, Timestamp, Transfer,
 };
 
 use super::join::number_key;
@@ -308,6 +308,8 @@ impl Session {
         let Taker { mut party, legs, at, untold, causes } = by;
         let place = self.parties.len();
         party.party.account = self.facts.account;
+        party.party.conference_role =
+            (self.facts.origin == Origin::Conference).then_some(ConferenceRole::Participant);
         party.number = 0;
         party.answered = true;
         let begins = untold.map(|began| {

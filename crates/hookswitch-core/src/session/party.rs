@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use hookswitch_model::{
-    Cause, Direction, Endpoint, ExtensionId, InputRef, LegCreated, Party, Peer, Reason, Recording,
-    RecordingId, Rule, SessionFacts, Signal, Status, StatusCode, Timestamp,
+    Cause, ConferenceRole, Direction, Endpoint, ExtensionId, InputRef, LegCreated, Origin, Party, Peer,
+    Reason, Recording, RecordingId, Rule, SessionFacts, Signal, Status, StatusCode, Timestamp,
 };
 
 use super::join::{SessionKey, number_key};
@@ -131,7 +131,8 @@ impl PartyState {
                 missed_call: false,
                 stand_alone: false,
                 muted: false,
-                conference_role: None,
+                // Who owns the room does not show in a call to it.
+                conference_role: (facts.origin == Origin::Conference).then_some(ConferenceRole::Participant),
                 ring_out_role: leg.ring_out_role,
                 queue_call: false,
                 recordings: Vec::new(),
