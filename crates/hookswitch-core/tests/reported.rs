@@ -116,6 +116,7 @@ fn created(direction: Direction, of: Option<LegId>, callee: &str) -> SignalKind 
         aliases: Vec::new(),
         sip: Some(Arc::new(SipData { call_id: Arc::from("c1"), from_tag: Arc::from("ann"), to_tag: None })),
         ring_out_role: None,
+        service: None,
         sent_by_server: false,
         place: None,
         mailbox: None,
@@ -248,4 +249,68 @@ fn a_full_table_ends_the_oldest_unanswered_call_and_says_so() {
     let mut scenario = Scenario::answered();
     scenario.ignores(LegId::new(9, 9), SignalKind::Held);
     assert_eq!(scenario.engine.counters().without_leg, 1);
+}
+
+const DEE: LegId = LegId::new(0, 4);
+
+#[test]
+fn a_call_that_another_takes_is_told_in_the_session_of_the_call() {
+    let mut scenario = Scenario::offered(Policy::default());
+    scenario.send(BO, SignalKind::Ringing { to_tag: None });
+    scenario.send(DEE, created(Direction::Outbound, None, "*8"));
+    scenario.send(DEE, SignalKind::Answered { to_tag: None });
+    scenario.told.clear();
+    scenario.send(BO, SignalKind::PickedUp { by: DEE });
+    scenario.send(ANN, SignalKind::Answered { to_tag: None });
+    scenario.send(BO, SignalKind::Ended(Cause::Withdrawn));
+    scenario.send(DEE, SignalKind::Ended(Cause::HungUp));
+    let told: Vec<_> = scenario
+        .told
+        .iter()
+        .map(|event| (event.party.id.number, event.party.status.code, event.party.status.reason))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            // In the session of the code, which was answered a second before.
+            (1, StatusCode::Answered, None),
+            (3, StatusCode::Answered, Some(Reason::Pickup)),
+            (1, StatusCode::Gone, Some(Reason::Pickup)),
+            (1, StatusCode::Answered, None),
+            (2, StatusCode::Disconnected, Some(Reason::Pickup)),
+            (3, StatusCode::Disconnected, None),
+        ]
+    );
+}
+
+#[test]
+fn who_supervises_is_a_further_party_of_the_call() {
+    let mut scenario = Scenario::answered();
+    scenario.send(DEE, created(Direction::Outbound, None, "200"));
+    scenario.send(DEE, SignalKind::Answered { to_tag: None });
+    scenario.told.clear();
+    scenario.send(DEE, SignalKind::Supervises { whom: BO });
+    let gone = scenario.told.iter().find(|event| event.party.status.code == StatusCode::Gone).expect("gone");
+    let peer = gone.party.status.peer.as_ref().expect("a peer");
+    assert_eq!((gone.party.status.reason, peer.party.number), (Some(Reason::Supervising), 3));
+    scenario.tells(DEE, SignalKind::Ended(Cause::HungUp), StatusCode::Disconnected);
+    assert_eq!(scenario.told.last().and_then(|event| event.party.status.reason), Some(Reason::Supervising));
+    scenario.tells(BO, SignalKind::Ended(Cause::HungUp), StatusCode::Disconnected);
+}
+
+#[test]
+fn a_parked_call_that_another_takes_ends_where_it_was_parked() {
+    let mut scenario = Scenario::answered();
+    scenario.send(BO, SignalKind::Parked { slot: Some(Arc::from("701")) });
+    scenario.send(BO, SignalKind::Ended(Cause::HungUp));
+    scenario.send(DEE, created(Direction::Outbound, None, "200"));
+    scenario.told.clear();
+    scenario.send(BO, SignalKind::Retrieved { by: DEE });
+    scenario.send(DEE, SignalKind::Answered { to_tag: None });
+    let told: Vec<_> =
+        scenario.told.iter().map(|event| (event.party.status.code, event.party.status.reason)).collect();
+    assert_eq!(
+        told,
+        [(StatusCode::Gone, Some(Reason::Pickup)), (StatusCode::Answered, Some(Reason::Pickup))]
+    );
 }

@@ -138,6 +138,10 @@ rules! {
     PickedUp = "this party took the call: its INVITE was answered with a 2xx",
     /// A call was taken by a feature code.
     PickedUpByCode = "the caller was answered while this target's offer was withdrawn, and at the same moment the switch answered a pickup code for it (inferred)",
+    /// A call was taken, as the source says.
+    PickedUpAsReported = "the source reported that this call was picked up",
+    /// A party is supervised.
+    Supervises = "the source reported that this party listens to, whispers to or barges in on another",
     /// An INVITE joins a call.
     JoinsCall = "an INVITE with Join enters the call (RFC 3911)",
     /// Somebody calls a conference room.

@@ -19,5 +19,7 @@ pub use party::{
     ConferenceRole, Direction, Endpoint, Origin, Party, Peer, Reason, Recording, RingOutRole, SipData,
     Status, StatusCode,
 };
-pub use signal::{Alias, Caller, Cause, FarEnd, LegCreated, Mailbox, Place, Signal, SignalKind, Transfer};
+pub use signal::{
+    Alias, Caller, Cause, FarEnd, LegCreated, Mailbox, Place, Service, Signal, SignalKind, Transfer,
+};
 pub use time::{ClockId, Iso, Timestamp};

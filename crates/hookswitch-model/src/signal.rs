@@ -64,6 +64,21 @@ pub enum SignalKind {
         /// Where, if known.
         slot: Option<Arc<str>>,
     },
+    /// The holder of another leg, who was not offered the call, takes it from the party that rings here.
+    PickedUp {
+        /// The leg of who takes it.
+        by: LegId,
+    },
+    /// The call that the party here has parked was taken by the holder of another leg.
+    Retrieved {
+        /// The leg of who takes it.
+        by: LegId,
+    },
+    /// The holder of this leg listens to, whispers to or barges in on the party of another leg.
+    Supervises {
+        /// The leg of who is supervised.
+        whom: LegId,
+    },
     /// The mailbox of the called party took the call.
     SentToVoicemail,
     /// The called party listens to the message as it is left.
@@ -124,6 +139,8 @@ pub struct LegCreated {
     pub sip: Option<Arc<SipData>>,
     /// The part in a RingOut call.
     pub ring_out_role: Option<RingOutRole>,
+    /// What is called, when the source knows that it is no person.
+    pub service: Option<Service>,
     /// The sender has no leg of its own in this call: it is a server that calls on somebody's behalf.
     pub sent_by_server: bool,
     /// Where in an open call the leg belongs, when its source says so.
@@ -134,6 +151,19 @@ pub struct LegCreated {
     pub diverted_by: Option<Arc<str>>,
     /// The sender says that no person is there: it parks calls or plays music (RFC 3840 `automaton`).
     pub is_automaton: bool,
+}
+
+/// What a number is that the phone system answers itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Service {
+    /// A menu (IVR).
+    Menu,
+    /// A queue.
+    Queue,
+    /// A mailbox, or the number to listen to mailboxes.
+    Voicemail,
+    /// A fax machine.
+    Fax,
 }
 
 /// Where in an open call a new leg belongs.

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use foldhash::fast::RandomState;
-use hookswitch_model::{AccountId, DeviceId, ExtensionId, LegCreated};
+use hookswitch_model::{AccountId, DeviceId, ExtensionId, LegCreated, Service};
 
 use super::number::{DialPlan, is_e164};
 use crate::hash::IdHash;
@@ -35,6 +35,17 @@ pub enum Kind {
     Conference,
     /// A fax machine.
     Fax,
+}
+
+impl From<Service> for Kind {
+    fn from(service: Service) -> Self {
+        match service {
+            Service::Menu => Self::Menu,
+            Service::Queue => Self::Queue,
+            Service::Voicemail => Self::Voicemail,
+            Service::Fax => Self::Fax,
+        }
+    }
 }
 
 /// Whom a number or user belongs to.

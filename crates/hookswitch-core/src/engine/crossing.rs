@@ -9,7 +9,7 @@ use super::{Engine, OpenSession, RoomKey};
 use crate::directory::Kind;
 use crate::hash::IdHash;
 use crate::session::join::SessionKey;
-use crate::session::{CAUSE_WAIT, Crossing, Destination, LegRole, PartyRef, Session};
+use crate::session::{CAUSE_WAIT, Crossing, Destination, LegRole, PartyRef, Session, Taker};
 
 impl Engine {
     /// A party asked for its call to be moved: to a number, or to the far end of another call of its own.
@@ -147,44 +147,105 @@ impl Engine {
     /// Moves the caller of a code to the call that it has taken.
     fn pick_up(&mut self, taker: SessionKey, taken: SessionKey) {
         let policy = self.policy;
-        let Some(session) = self.session(taker) else { return };
+        let Some(session) = self.sessions.get(&taker).map(|open| &open.session) else { return };
         let Some(at) = session.code_answered() else { return };
-        let code = session.dialled.number.clone();
-        let causes = session.last_cause();
-        let by = session.give_up_caller(at, causes.clone());
-        let legs: Vec<LegId> = by.leg_ids().collect();
-        let Some(session) = self.session(taken) else { return };
+        let (code, causes) = (session.dialled.number.clone(), session.last_cause());
+        let Some(session) = self.sessions.get(&taken).map(|open| &open.session) else { return };
         let Some(target) = session.taken_by_code(&code) else { return };
-        let place = session.picked_up(target, by, &policy);
-        for leg in legs {
-            self.legs.insert(leg, taken);
-        }
-        // The party gets its number in the order of what is told.
-        self.settle(taken);
-        let Some(peer) = self.session(taken).map(|session| session.peer(place)) else { return };
         self.takers.retain(|&(_, other)| other != taker);
         self.taken.retain(|&other| other != taken);
-        if let Some(session) = self.session(taker) {
+        let rule = Rule::PickedUpByCode;
+        self.go_over(taker, taken, at, &causes, (Reason::Pickup, rule), |session, by| {
+            session.picked_up(target, by, rule, &policy)
+        });
+    }
+
+    /// A source says that the call of a party that rings was taken by the holder of another leg.
+    pub(super) fn picked_up(&mut self, key: SessionKey, index: usize, by: LegId, signal: &Signal) {
+        let policy = self.policy;
+        let Some(session) = self.session(key) else { return };
+        let Some(target) = session.legs[index].role.party().filter(|&party| session.rings(party)) else {
+            return;
+        };
+        let Some(taker) = self.caller_elsewhere(by, key) else { return };
+        let (rule, causes) = (Rule::PickedUpAsReported, Causes::one(signal.input));
+        self.go_over(taker, key, signal.at, &causes, (Reason::Pickup, rule), |session, by| {
+            session.picked_up(target, by, rule, &policy)
+        });
+    }
+
+    /// A source says that a caller supervises a party of another session.
+    pub(super) fn supervises(&mut self, key: SessionKey, index: usize, whom: LegId, signal: &Signal) {
+        let Some(supervised) = self.leg(whom).map(|(key, _)| key).filter(|&other| other != key) else {
+            return;
+        };
+        let is_caller =
+            self.session(key).is_some_and(|session| session.legs[index].role == LegRole::Party(0));
+        if is_caller {
+            let (ends, causes) = ((Reason::Supervising, Rule::Supervises), Causes::one(signal.input));
+            self.go_over(key, supervised, signal.at, &causes, ends, Session::supervised);
+        }
+    }
+
+    /// A source says that a parked call was taken by the holder of another leg.
+    pub(super) fn retrieved_by(&mut self, key: SessionKey, index: usize, by: LegId, signal: &Signal) {
+        let Some(session) = self.session(key) else { return };
+        let Some(party) = session.legs[index].role.party().filter(|&party| session.is_parked(party)) else {
+            return;
+        };
+        let parked = PartyRef { session: key, party };
+        let Some(taker) = self.caller_elsewhere(by, key) else { return };
+        if self.session(taker).is_some_and(|session| session.takes_parked(parked)) {
+            self.retrieved(taker, parked, signal.at, Causes::one(signal.input));
+        }
+    }
+
+    /// The session of a caller's leg, when it is another than this one.
+    fn caller_elsewhere(&mut self, leg: LegId, than: SessionKey) -> Option<SessionKey> {
+        let (key, index) = self.leg(leg).filter(|&(key, _)| key != than)?;
+        (self.session(key)?.legs[index].role == LegRole::Party(0)).then_some(key)
+    }
+
+    /// Lets the caller of a session go over to another one, which takes it in; `ends` is what its party
+    /// ends with where it comes from, if anything was told there.
+    fn go_over(
+        &mut self,
+        from: SessionKey,
+        to: SessionKey,
+        at: Timestamp,
+        causes: &Causes,
+        ends: (Reason, Rule),
+        take_in: impl FnOnce(&mut Session, Taker) -> usize,
+    ) {
+        let Some(session) = self.session(from) else { return };
+        let by = session.give_up_caller(at, causes.clone());
+        let legs: Vec<LegId> = by.leg_ids().collect();
+        let Some(session) = self.session(to) else { return };
+        let place = take_in(session, by);
+        for leg in legs {
+            self.legs.insert(leg, to);
+        }
+        // The party gets its number in the order of what is told.
+        self.settle(to);
+        let Some(peer) = self.session(to).map(|session| session.peer(place)) else { return };
+        if let Some(session) = self.session(from) {
             if session.is_untold() {
                 session.vanish();
             } else {
-                session.go(0, Reason::Pickup, peer, at, causes, Rule::PickedUpByCode);
+                session.go(0, ends.0, peer, at, causes.clone(), ends.1);
             }
         }
-        self.settle(taker);
+        self.settle(from);
     }
 
     /// A call turned out to lead to a conference: its caller goes over to the session of the room.
     pub(super) fn enter_focus(&mut self, key: SessionKey, index: usize, room: &str, signal: &Signal) {
-        let Some(open) = self.sessions.get_mut(&key) else { return };
-        let (session, clock) = (&mut open.session, open.clock);
+        let Some(open) = self.sessions.get(&key) else { return };
+        let (session, clock) = (&open.session, open.clock);
         let account = session.facts.account;
         if session.legs[index].role != LegRole::Party(0) || !session.is_only_a_caller() {
             return;
         }
-        let causes = Causes::one(signal.input);
-        let by = session.give_up_caller(signal.at, causes.clone());
-        let legs: Vec<LegId> = by.leg_ids().collect();
         let name = (account, room_key(account, room));
         let known = self.conferences.get(&name).copied().filter(|room| self.sessions.contains_key(room));
         let room = known.unwrap_or_else(|| {
@@ -194,16 +255,10 @@ impl Engine {
             self.conferences.insert(name, opened);
             opened
         });
-        let Some(session) = self.session(room) else { return };
-        let place = session.take_in(by, None, Rule::FocusReached);
-        for leg in legs {
-            self.legs.insert(leg, room);
-        }
-        self.settle(room);
-        let Some(peer) = self.session(room).map(|session| session.peer(place)) else { return };
-        if let Some(session) = self.session(key) {
-            session.go(0, Reason::Conference, peer, signal.at, causes, Rule::FocusReached);
-        }
+        let (rule, causes) = (Rule::FocusReached, Causes::one(signal.input));
+        self.go_over(key, room, signal.at, &causes, (Reason::Conference, rule), |session, by| {
+            session.take_in(by, None, rule)
+        });
     }
 }
 

@@ -227,6 +227,9 @@ impl Engine {
         match &signal.kind {
             SignalKind::TransferAsked(transfer) => self.transfer_asked(key, index, transfer, signal),
             SignalKind::Focus(room) => self.enter_focus(key, index, room, signal),
+            SignalKind::PickedUp { by } => self.picked_up(key, index, *by, signal),
+            SignalKind::Retrieved { by } => self.retrieved_by(key, index, *by, signal),
+            SignalKind::Supervises { whom } => self.supervises(key, index, *whom, signal),
             _ => self.session(key)?.apply(index, signal, &policy),
         }
         self.cross(key);

@@ -54,7 +54,11 @@ impl Session {
         } else if state.party.direction == Direction::Inbound {
             self.target_ended(party, cause, signal.at, causes, policy);
         } else {
-            let cause = if state.answered { after_answer(cause) } else { cause };
+            let cause = match state.ends_with {
+                Some(reason) => Cause::Named(reason),
+                None if state.answered => after_answer(cause),
+                None => cause,
+            };
             self.end_party(party, cause, signal.at, causes, Rule::LegEnded, policy);
         }
         self.sweep(signal, policy);

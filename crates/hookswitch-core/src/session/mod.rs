@@ -31,7 +31,7 @@ use hookswitch_model::{
 };
 
 use self::join::number_key;
-pub(crate) use self::moves::Crossing;
+pub(crate) use self::moves::{Crossing, Taker};
 pub(crate) use self::offer::Follows;
 pub(crate) use self::party::{Destination, PartyRef};
 use self::party::{PartyState, Standing};

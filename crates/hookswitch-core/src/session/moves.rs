@@ -283,24 +283,53 @@ impl Session {
 
     /// The call of a target was taken by a party of another session, whose legs move here. Gives the
     /// place of the new party.
-    pub(crate) fn picked_up(&mut self, target: usize, by: Taker, policy: &Policy) -> usize {
-        let ended_at = self.parties[target].waiting.as_ref().map_or(by.at, |waiting| waiting.at);
-        self.settle_one(target, Cause::Named(Reason::Pickup), ended_at, false, true, policy);
-        if let Some(draft) = self.last_draft(target) {
-            draft.rule = Rule::PickedUpByCode;
-            by.causes.iter().for_each(|input| draft.causes.add(input));
+    pub(crate) fn picked_up(&mut self, target: usize, by: Taker, rule: Rule, policy: &Policy) -> usize {
+        if let Some(ended_at) = self.parties[target].waiting.as_ref().map(|waiting| waiting.at) {
+            self.settle_one(target, Cause::Named(Reason::Pickup), ended_at, false, true, policy);
+            if let Some(draft) = self.last_draft(target) {
+                draft.rule = rule;
+                by.causes.iter().for_each(|input| draft.causes.add(input));
+            }
+        } else {
+            self.parties[target].taken = Some((self.parties.len(), Reason::Pickup));
         }
         let from = self.parties[0].side().clone();
         let round = self.parties[target].round;
         self.answered_alone = None;
         self.tell_caller();
-        let place = self.take_in(by, Some(Reason::Pickup), Rule::PickedUpByCode);
+        let place = self.take_in(by, Some(Reason::Pickup), rule);
         let party = &mut self.parties[place];
         party.round = round;
         party.party.direction = Direction::Inbound;
         party.party.to = std::mem::replace(&mut party.party.from, from);
         self.retell(place);
         place
+    }
+
+    /// A supervisor comes from another session, with its legs. Gives the place of the new party.
+    pub(crate) fn supervised(&mut self, by: Taker) -> usize {
+        let place = self.take_in(by, Some(Reason::Supervising), Rule::Supervises);
+        self.parties[place].ends_with = Some(Reason::Supervising);
+        place
+    }
+
+    /// The caller is about to take a parked call, or has taken it already: then who parked it may go.
+    pub(crate) fn takes_parked(&mut self, parked: PartyRef) -> bool {
+        let state = &mut self.parties[0];
+        if state.answered {
+            return true;
+        }
+        state.answers_with = Some(Reason::Pickup);
+        self.retrieves = Some(parked);
+        false
+    }
+
+    /// Whether a party rings.
+    pub(crate) fn rings(&self, party: usize) -> bool {
+        let state = &self.parties[party];
+        state.party.direction == Direction::Inbound
+            && !state.answered
+            && (state.is_live() || state.waiting.is_some())
     }
 
     /// Takes in a party of another session with its legs, who is answered here.

@@ -60,7 +60,7 @@ impl Session {
             self.add_leg(signal.leg, LegRole::Party(0), leg);
             return true;
         }
-        let mut person = self.account.callee(leg);
+        let mut person = self.called(leg);
         let mailbox = self.mailbox_owner(leg, &person);
         if let Some(owner) = &mailbox {
             person = owner.clone();
@@ -101,6 +101,15 @@ impl Session {
         }
         self.flush_ready();
         true
+    }
+
+    /// Who is called. What a source knows goes before what the directory says.
+    fn called(&self, leg: &LegCreated) -> Resolved {
+        let person = self.account.callee(leg);
+        match leg.service {
+            None => person,
+            Some(service) => Resolved { kind: Kind::from(service), ..person },
+        }
     }
 
     /// Whether somebody is at the end of a new leg; none if a server is.

@@ -44,6 +44,8 @@ pub(super) struct PartyState {
     pub(super) taken: Option<(usize, Reason)>,
     /// The reason that its answer will have.
     pub(super) answers_with: Option<Reason>,
+    /// The reason that its end will have.
+    pub(super) ends_with: Option<Reason>,
     /// Its last leg ended because its peer moved the call; it ends if no other leg comes by then.
     pub(super) in_transit: Option<Timestamp>,
 }
@@ -153,6 +155,7 @@ impl PartyState {
             moving: None,
             taken: None,
             answers_with: None,
+            ends_with: None,
             in_transit: None,
         }
     }
@@ -176,6 +179,7 @@ impl PartyState {
             decide_by: None,
             failed_with: None,
             answers_with: None,
+            ends_with: None,
             in_transit: None,
             taken: None,
             ..*self

@@ -349,6 +349,7 @@ impl Tracker {
                 to_tag: None,
             })),
             ring_out_role: None,
+            service: None,
             sent_by_server: direction == Direction::Outbound && self.is_sent_by_server(seen, uri),
             place: self.place(message, direction),
             mailbox: identity::mailbox(uri),
