@@ -42,7 +42,10 @@ impl Engine {
             let Some(open) = self.sessions.get_mut(&key) else { return };
             let OpenSession { session, kept, .. } = &mut **open;
             session.apply(index, signal, &policy);
-            self.joiner.expect(session.facts.account, &transfer.to, key, kept);
+            let moved = session.moved_number();
+            for number in [Some(&transfer.to), moved.as_ref()].into_iter().flatten() {
+                self.joiner.expect(session.facts.account, number, key, kept);
+            }
             return;
         };
         for (own, other) in [(mine, theirs), (theirs, mine)] {

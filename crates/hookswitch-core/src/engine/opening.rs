@@ -89,7 +89,11 @@ impl Engine {
             Found::Full => return None,
             Found::Nowhere => {}
         }
-        for key in self.joiner.expecting(account, &leg.callee) {
+        let mut expecting = self.joiner.expecting(account, &leg.callee);
+        if let Some(number) = &leg.caller.number {
+            expecting.extend(self.joiner.expecting(account, number));
+        }
+        for key in expecting {
             let Some(session) = self.session(key) else { continue };
             match session.follows_transfer(leg, signal.at) {
                 Some(Follows::OwnPhone(party)) => session.add_own_leg(party, leg, signal),

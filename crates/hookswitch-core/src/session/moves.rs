@@ -88,6 +88,11 @@ impl Session {
         }
     }
 
+    /// The number that the switch shows when it places a call for who is moved by a transfer.
+    pub(crate) fn moved_number(&self) -> Option<Arc<str>> {
+        self.parties[self.transferee()?].side().phone_number.clone()
+    }
+
     /// Forgets a transfer that failed.
     pub(crate) fn stay(&mut self, party: usize) {
         self.parties[party].moving = None;

@@ -9,7 +9,7 @@ use hookswitch_model::{
 
 use super::ends::Settled;
 use super::join::number_key;
-use super::party::{Destination, PartyState, Standing};
+use super::party::{Destination, Moving, PartyState, Standing};
 use super::{LEGS_PER_SESSION_MAX, LegRole, PARTIES_PER_SESSION_MAX, Purpose, Sender, Session, people};
 use crate::directory::{Kind, Resolved};
 use crate::engine::Policy;
@@ -299,24 +299,33 @@ impl Session {
     pub(crate) fn follows_transfer(&self, leg: &LegCreated, at: Timestamp) -> Option<Follows> {
         let key = number_key(&leg.callee);
         let awaited = self.awaits.is_some_and(|(number, until)| number == key && at <= until);
-        let mover = self.parties.iter().position(|state| {
-            state.moving.as_ref().is_some_and(|moving| {
-                at <= moving.until && matches!(moving.to, Destination::Number(target) if target == key)
-            })
-        });
-        if mover.is_none() && !awaited {
-            return None;
+        let moves_to = |state: &PartyState| match state.moving.as_deref() {
+            Some(&Moving { to: Destination::Number(target), until, .. }) if at <= until => Some(target),
+            _ => None,
+        };
+        let mover = self.parties.iter().position(|state| moves_to(state).is_some());
+        let to_target = mover.is_some_and(|mover| moves_to(&self.parties[mover]) == Some(key));
+        if !to_target && !awaited {
+            // A number may stand for several phones: then the switch calls them for who is moved.
+            let moved = self.transferee().filter(|_| mover.is_some());
+            let caller = leg.caller.number.as_deref().map(number_key);
+            let shown = moved.and_then(|moved| self.parties[moved].side().phone_number.as_deref());
+            let for_moved = caller.is_some() && caller == shown.map(number_key);
+            return (for_moved && self.has_switch_at(&Sender::of(leg))).then_some(Follows::Switch);
         }
         let sender = Sender::of(leg);
         if let Some(party) = self.party_at(&sender).filter(|&party| Some(party) != mover) {
             return Some(Follows::OwnPhone(party));
         }
-        // Only a switch that this call has reached places calls for it.
-        let switches = self.legs.iter().any(|leg| {
-            self.reached(leg, &sender).is_some()
+        self.has_switch_at(&sender).then_some(Follows::Switch)
+    }
+
+    /// Whether a switch that this call has reached is where `sender` calls from.
+    fn has_switch_at(&self, sender: &Sender) -> bool {
+        self.legs.iter().any(|leg| {
+            self.reached(leg, sender).is_some()
                 || (matches!(leg.role, LegRole::Switch(_)) && leg.sender.src == sender.src)
-        });
-        switches.then_some(Follows::Switch)
+        })
     }
 
     /// The party whose phone is where `sender` calls from.

@@ -1253,3 +1253,52 @@ fn an_attended_transfer_that_fails_leaves_both_calls_as_they_were() {
         ",
     );
 }
+
+#[test]
+fn a_caller_who_transfers_the_callee_to_a_group_of_phones() {
+    // The switch lets the transferrer go first, and then calls the phones that the number stands for.
+    ladder(
+        "
+        0.000 alice > pbx INVITE 102
+        0.050 pbx > bob INVITE 102@bob call=2 from=101 name=Alice
+        0.500 bob > pbx 180 call=2
+        0.510 pbx > alice 180
+        3.000 bob > pbx 200 call=2
+        3.020 pbx > alice 200
+        5.000 alice > pbx REFER | Refer-To: <sip:610@{pbx}>
+        5.010 pbx > alice 202
+        5.020 pbx > alice NOTIFY frag=200
+        5.030 alice > pbx BYE
+        5.040 pbx > alice 200
+        5.060 pbx > carol INVITE 103@carol call=3 from=102 name=Bob
+        5.061 pbx > dave INVITE 104@dave call=4 from=102 name=Bob
+        5.500 carol > pbx 180 call=3
+        5.600 dave > pbx 180 call=4
+        8.000 dave > pbx 200 call=4
+        8.010 pbx > dave ACK call=4
+        8.020 pbx > carol CANCEL call=3
+        8.030 carol > pbx 487 call=3 for=INVITE
+        20.000 bob > pbx BYE call=2
+        20.020 pbx > dave BYE call=4
+        ",
+    )
+    .tells(
+        "
+        0.000 out 101 Setup
+        0.050 inb 102 Setup
+        0.500 inb 102 Proceeding
+        0.510 out 101 Proceeding
+        3.000 inb 102 Answered
+        3.020 out 101 Answered
+        5.030 out 101 Disconnected/BlindTransfer
+        5.060 inb 103 Setup
+        5.061 inb 104 Setup
+        5.500 inb 103 Proceeding
+        5.600 inb 104 Proceeding
+        8.000 inb 104 Answered
+        8.030 inb 103 Disconnected
+        20.000 inb 102 Disconnected
+        20.020 inb 104 Disconnected
+        ",
+    );
+}
