@@ -77,7 +77,15 @@ impl<'a> Sdp<'a> {
     pub fn media(&self) -> impl Iterator<Item = Media<'a>> + use<'a> {
         // What holds for all media is read once, or many media would take quadratic time.
         let direction = MediaDirection::find(self.session).unwrap_or_default();
-        let connection = self.connection();
+        self.media_with(direction, self.connection())
+    }
+
+    /// Gives the media, which have this direction and connection unless they say otherwise.
+    fn media_with(
+        &self,
+        direction: MediaDirection,
+        connection: Option<Connection<'a>>,
+    ) -> impl Iterator<Item = Media<'a>> + use<'a> {
         let mut rest = self.media;
         std::iter::from_fn(move || {
             while !rest.is_empty() {
@@ -109,7 +117,8 @@ impl<'a> Sdp<'a> {
 
     /// Tells whether a facsimile is offered or accepted: T.38 that is not refused.
     pub fn is_t38(&self) -> bool {
-        self.media().any(|media| media.is_t38() && media.is_active())
+        let mut media = self.media_with(MediaDirection::default(), None); // neither matters
+        media.any(|media| media.is_t38() && media.is_active())
     }
 
     /// Gives the `o=` line.

@@ -87,6 +87,10 @@ impl<'a> Uri<'a> {
     ///
     /// A user that is no number (anything but digits, `+`, `*`, `#`, `A` to `D`) is `None`.
     pub fn number(&self) -> Option<Cow<'a, str>> {
+        let user = self.user?;
+        if user.iter().all(u8::is_ascii_digit) {
+            return std::str::from_utf8(user).ok().map(Cow::Borrowed);
+        }
         let decoded = self.user_decoded()?;
         let separator = |c: char| matches!(c, '-' | '.' | '(' | ')' | ' ');
         let digits = decoded.split(';').next().unwrap_or_default();
