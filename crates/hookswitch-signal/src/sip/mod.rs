@@ -5,7 +5,7 @@
 //! It is lenient in reading (compact names, folded lines, stray bytes in names) and exact in
 //! meaning: what could be understood in two ways is refused. It sends nothing and keeps no state.
 //!
-//! Start with [`Message::parse`].
+//! Start with [`Message::parse`], which is [`Layout::of`] and [`Message::read`] in one.
 
 mod byte_set;
 mod content_type;
