@@ -7,6 +7,12 @@ use hookswitch_model::{Cause, LegId, Timestamp};
 
 use super::referral::Referral;
 
+/// The most dialogs of one call.
+const DIALOGS_MAX: usize = 64;
+
+/// The most hops of a request within a dialog; Max-Forwards is 70 at first (RFC 3261 §8.1.1.6).
+const BRANCHES_MAX: usize = 70;
+
 /// All messages with one Call-ID and one From tag of the caller.
 pub(super) struct Call {
     /// Tells apart the calls that use one Call-ID after the other.
@@ -18,6 +24,7 @@ pub(super) struct Call {
     /// The messages that came.
     pub(super) seen: Fingerprints,
     pub(super) caller_tag: Box<[u8]>,
+    pub(super) opened: Timestamp,
     pub(super) caller: LegId,
     pub(super) hops: Vec<Hop>,
     pub(super) dialogs: Vec<Dialog>,
@@ -58,6 +65,9 @@ pub(super) enum HopState {
 pub(super) struct Dialog {
     pub(super) tag: Box<[u8]>,
     pub(super) target: LegId,
+    /// A response of 200 to 299 was seen.
+    pub(super) answered: bool,
+    /// It was the first of its transaction, or the caller has acknowledged it.
     pub(super) confirmed: bool,
     pub(super) ended: bool,
     /// By [`Side`].
@@ -94,6 +104,25 @@ pub(super) struct SideState {
     pub(super) holds: bool,
 }
 
+impl Offer {
+    /// Notes another hop of the request.
+    pub(super) fn passes_on(&mut self, branch: &[u8]) {
+        if self.branches.len() < BRANCHES_MAX {
+            self.branches.push(branch.into());
+        }
+    }
+
+    /// Whether a response or ACK is part of it, by side and CSeq.
+    pub(super) fn is(&self, side: Side, cseq: u32) -> bool {
+        self.side == side && self.cseq == cseq
+    }
+
+    /// Whether a response with this branch answers it.
+    pub(super) fn is_answered_by(&self, branch: &[u8]) -> bool {
+        self.branches.iter().any(|known| **known == *branch)
+    }
+}
+
 /// What matters of a session description.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) struct MediaState {
@@ -106,10 +135,11 @@ pub(super) struct MediaState {
 }
 
 /// A change of the session that waits for its answer.
-#[derive(Clone, Copy)]
 pub(super) struct Offer {
     pub(super) side: Side,
     pub(super) cseq: u32,
+    /// The branch of its request at each hop, which its answer carries there.
+    pub(super) branches: Vec<Box<[u8]>>,
     /// What was offered; none when the offer is expected in the response (RFC 3261 §14.1).
     pub(super) media: Option<MediaState>,
     /// The response brought the offer, so the ACK brings the answer.
@@ -117,6 +147,11 @@ pub(super) struct Offer {
 }
 
 impl Call {
+    /// Whether it is the call of this From tag that began at this instant.
+    pub(super) fn is(&self, caller_tag: &[u8], opened: Timestamp) -> bool {
+        self.opened == opened && *self.caller_tag == *caller_tag
+    }
+
     /// The transaction that a request or response belongs to.
     pub(super) fn hop(&self, branch: &[u8], cseq: u32, src: SocketAddr, dst: SocketAddr) -> Option<usize> {
         self.hops.iter().position(|hop| {
@@ -124,6 +159,30 @@ impl Call {
                 && *hop.branch == *branch
                 && (!branch.is_empty() || (hop.src == src && hop.dst == dst))
         })
+    }
+
+    /// Notes a dialog that a response with this To tag creates.
+    pub(super) fn learn_dialog(&mut self, tag: &[u8], target: LegId, cseq: u32, answered: bool) {
+        if self.dialogs.iter().any(|dialog| *dialog.tag == *tag) {
+            return;
+        }
+        if self.dialogs.len() >= DIALOGS_MAX {
+            // An answer goes before tags that only rang.
+            let early = self.dialogs.iter().position(|dialog| answered && !dialog.answered);
+            let Some(early) = early else { return };
+            self.dialogs.remove(early);
+        }
+        self.dialogs.reserve_exact(1); // nearly every call has one
+        self.dialogs.push(Dialog {
+            tag: tag.into(),
+            target,
+            answered: false,
+            confirmed: false,
+            ended: false,
+            sides: [SideState { cseq: Some(cseq), ..SideState::default() }, SideState::default()],
+            pending: None,
+            referral: None,
+        });
     }
 
     /// The dialog between these tags, and the side that has `from_tag`.

@@ -6,7 +6,14 @@ use hookswitch_model::{AccountId, LegId, Signal, SignalKind};
 
 use super::call::{Dialog, MediaState, Offer, Side};
 use super::{Seen, Tracker, signal};
-use crate::sip::{Method, Sdp};
+use crate::sip::{Method, Sdp, SessionExpires};
+
+/// The shortest session timer, in seconds (RFC 4028 §4); less is a mistake, and ends no call.
+const SESSION_EXPIRES_SECS_MIN: u32 = 90;
+
+/// The longest session timer that is believed, in seconds: a call with one is not waited for longer
+/// than a call without.
+const SESSION_EXPIRES_SECS_MAX: u32 = 16 * 3600;
 
 impl Tracker {
     /// A re-INVITE or UPDATE: the session may change.
@@ -20,8 +27,13 @@ impl Tracker {
         let dialog = &mut call.dialogs[at];
         let state = &mut dialog.sides[side as usize];
         self.counters.in_call += 1;
+        let branch = seen.message.top_via().unique_branch().unwrap_or_default();
         if state.cseq.is_some_and(|last| cseq <= last) {
-            return; // the next hop of a request that was seen, or an old one
+            // The next hop of a request that was seen, or an old one.
+            if let Some(offer) = dialog.pending.as_mut().filter(|offer| offer.is(side, cseq)) {
+                offer.passes_on(branch);
+            }
+            return;
         }
         state.cseq = Some(cseq);
         call.last_seen = seen.captured.time;
@@ -29,7 +41,8 @@ impl Tracker {
         let late = seen.message.cseq().method == Method::Invite;
         if sdp.is_some() || late {
             let media = sdp.as_ref().map(media_state);
-            dialog.pending = Some(Offer { side, cseq, media, offered_by_peer: None });
+            let branches = vec![branch.into()];
+            dialog.pending = Some(Offer { side, cseq, branches, media, offered_by_peer: None });
         }
     }
 
@@ -46,13 +59,11 @@ impl Tracker {
         let caller = call.caller;
         let dialog = &mut call.dialogs[at];
         let cseq = seen.message.cseq().number;
-        let Some(offer) = dialog.pending.filter(|offer| offer.side == side && offer.cseq == cseq) else {
+        let branch = seen.message.top_via().unique_branch().unwrap_or_default();
+        let answers = |offer: &mut Offer| offer.is(side, cseq) && offer.is_answered_by(branch);
+        let Some(offer) = dialog.pending.take_if(|offer| status >= 200 && answers(offer)) else {
             return;
         };
-        if status < 200 {
-            return;
-        }
-        dialog.pending = None;
         if status >= 300 || dialog.ended {
             return;
         }
@@ -71,8 +82,7 @@ impl Tracker {
             (None, None) => {}
         }
         if let Some(timer) = seen.message.session_expires() {
-            let within = Duration::from_secs(u64::from(timer.seconds)) * 3 / 2;
-            out.push(signal(account, seen, caller, SignalKind::Alive { within }));
+            out.push(signal(account, seen, caller, SignalKind::Alive { within: silence_max(timer) }));
         }
     }
 
@@ -89,10 +99,8 @@ impl Tracker {
         let caller = call.caller;
         let dialog = &mut call.dialogs[at];
         let cseq = seen.message.cseq().number;
-        let Some(offer) = dialog.pending.filter(|offer| offer.side == side && offer.cseq == cseq) else {
-            return;
-        };
-        dialog.pending = None;
+        dialog.confirmed |= dialog.answered && side == Side::Caller;
+        let Some(offer) = dialog.pending.take_if(|offer| offer.is(side, cseq)) else { return };
         let answer = seen.message.sdp().as_ref().map(media_state);
         if let (Some(offered), Some(answer)) = (offer.offered_by_peer, answer) {
             if offered.stops {
@@ -102,6 +110,12 @@ impl Tracker {
             }
         }
     }
+}
+
+/// How long a call with this session timer may be silent: half as long again as the timer says.
+pub(super) fn silence_max(timer: SessionExpires) -> Duration {
+    let seconds = timer.seconds.clamp(SESSION_EXPIRES_SECS_MIN, SESSION_EXPIRES_SECS_MAX);
+    Duration::from_secs(u64::from(seconds)) * 3 / 2
 }
 
 pub(super) fn media_state(sdp: &Sdp<'_>) -> MediaState {

@@ -26,8 +26,8 @@ use hookswitch_model::{
 use slab::Slab;
 
 use self::bindings::Bindings;
-use self::call::{Call, Dialog, Fingerprints, Hop, HopState, Side, SideState};
-use self::media::media_state;
+use self::call::{Call, Fingerprints, Hop, HopState, Side};
+use self::media::{media_state, silence_max};
 use self::referral::Referrals;
 use self::repeats::Repeats;
 use self::servers::Servers;
@@ -41,6 +41,12 @@ pub const REPEAT_MAX: Duration = Duration::from_secs(32);
 /// How often calls are looked at for signs of life.
 const CHECK_EVERY: Duration = Duration::from_secs(300);
 
+/// How long it is remembered what registrations and challenges told; phones register again within hours.
+const LEARNT_MAX: Duration = Duration::from_secs(24 * 3600);
+
+/// How often that is looked through.
+const SWEEP_EVERY: Duration = Duration::from_secs(3600);
+
 /// How long an unanswered call is followed without a message; longer than Timer C.
 const UNANSWERED_MAX: Duration = Duration::from_secs(300);
 
@@ -50,11 +56,11 @@ const ANSWERED_MAX: Duration = Duration::from_secs(25 * 3600);
 /// The most calls that are followed at once; further ones are counted and passed over.
 pub const CALLS_MAX: usize = 2_000_000;
 
+/// The most calls that are remembered with one Call-ID; a switch may use it for each of its legs.
+const CALL_ID_USES_MAX: usize = 16;
+
 /// The most INVITE transactions of one call, over all hops and attempts.
 const HOPS_MAX: usize = 256;
-
-/// The most dialogs of one call (reliability F3).
-const DIALOGS_MAX: usize = 64;
 
 /// Where the messages went. `messages` is the sum of the others.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -90,6 +96,8 @@ pub struct Tracker {
     finished: VecDeque<(Timestamp, usize, u64)>,
     /// Open calls and when they are looked at; each with its number.
     checks: VecDeque<(Timestamp, usize, u64)>,
+    /// When registrations and challenges were last looked through.
+    swept: Timestamp,
     counters: Counters,
 }
 
@@ -119,6 +127,7 @@ impl Tracker {
             repeats: Repeats::default(),
             finished: VecDeque::new(),
             checks: VecDeque::new(),
+            swept: Timestamp::default(),
             counters: Counters::default(),
         }
     }
@@ -126,6 +135,16 @@ impl Tracker {
     /// Where the messages went.
     pub fn counters(&self) -> Counters {
         self.counters
+    }
+
+    /// How many calls are followed, finished ones that are remembered for their repeats among them.
+    pub fn calls(&self) -> usize {
+        self.calls.len()
+    }
+
+    /// Forgets what is over by `now`, where no message comes that would do so.
+    pub fn handle_time(&mut self, now: Timestamp) {
+        self.forget(now);
     }
 
     /// Takes a message and appends the signals that it gives.
@@ -172,10 +191,10 @@ impl Tracker {
                 }
                 Method::Register => {
                     if matches!(status, 200..=299 | 401 | 407) {
-                        self.servers.learn(captured.src, captured.dst);
+                        self.servers.learn(captured.src, captured.dst, captured.time);
                     }
                     if (200..300).contains(&status) {
-                        self.bindings.learn(message);
+                        self.bindings.learn(message, captured.time);
                     }
                     self.counters.no_call += 1;
                 }
@@ -277,8 +296,15 @@ impl Tracker {
     }
 
     fn open(&mut self, seen: &Seen<'_, '_>, uri: &Uri<'_>, out: &mut Vec<Signal>) {
-        if self.calls.len() >= CALLS_MAX {
+        let uses = || seen.newest.into_iter().flat_map(|newest| self.same_id(newest));
+        if self.calls.len() >= CALLS_MAX || uses().count() >= CALL_ID_USES_MAX {
             self.counters.refused += 1;
+            return;
+        }
+        // A call is known by its Call-ID, From tag and first instant.
+        let from_tag = seen.message.from_tag().unwrap_or_default();
+        if uses().map(|index| &self.calls[index]).any(|call| call.is(from_tag, seen.captured.time)) {
+            self.counters.stray += 1;
             return;
         }
         self.counters.in_call += 1;
@@ -308,7 +334,8 @@ impl Tracker {
             key: call_id.clone(),
             before: seen.newest,
             seen: Fingerprints::of(seen.print),
-            caller_tag: seen.message.from_tag().unwrap_or_default().into(),
+            caller_tag: from_tag.into(),
+            opened: seen.captured.time,
             caller,
             hops: vec![hop(seen, uri, target, true)],
             dialogs: Vec::new(),
@@ -416,19 +443,7 @@ impl Tracker {
         }
         let to_tag = message.to_tag().filter(|tag| !tag.is_empty());
         if let (Some(tag), 101..=299) = (to_tag, status) {
-            let known = call.dialogs.iter().any(|dialog| *dialog.tag == *tag);
-            if !known && call.dialogs.len() < DIALOGS_MAX {
-                call.dialogs.reserve_exact(1); // nearly every call has one
-                call.dialogs.push(Dialog {
-                    tag: tag.into(),
-                    target,
-                    confirmed: false,
-                    ended: false,
-                    sides: [SideState { cseq: Some(cseq), ..SideState::default() }, SideState::default()],
-                    pending: None,
-                    referral: None,
-                });
-            }
+            call.learn_dialog(tag, target, cseq, status >= 200);
         }
         if matches!(status, 101..=299) && leaf {
             if identity::is_automaton(message) {
@@ -449,13 +464,17 @@ impl Tracker {
                     tell(caller, SignalKind::Ringing { to_tag: shown() });
                 }
             }
-            200..=299 => {
+            // A transaction that was refused is not answered any more (RFC 3261 §17.2.1).
+            200..=299 if hop.state != HopState::Failed => {
+                let news = hop.state < HopState::Answered;
                 hop.state = HopState::Answered;
                 call.answered |= first;
                 if let Some(dialog) =
                     to_tag.and_then(|tag| call.dialogs.iter_mut().find(|dialog| *dialog.tag == *tag))
                 {
-                    dialog.confirmed = true;
+                    dialog.answered = true;
+                    // A second answer is another fork's, or forged: the caller's ACK tells.
+                    dialog.confirmed |= news;
                     if let Some(sdp) = message.sdp() {
                         dialog.sides[Side::Callee as usize].media = Some(media_state(&sdp));
                     }
@@ -465,16 +484,15 @@ impl Tracker {
                 }
                 if first {
                     tell(caller, SignalKind::Answered { to_tag: shown() });
-                    if let Some(timer) = message.session_expires() {
-                        let within = Duration::from_secs(u64::from(timer.seconds)) * 3 / 2;
-                        tell(caller, SignalKind::Alive { within });
+                    if let Some(timer) = message.session_expires().filter(|_| news) {
+                        tell(caller, SignalKind::Alive { within: silence_max(timer) });
                     }
                 }
             }
             300..=699 if hop.state < HopState::Answered => {
                 hop.state = HopState::Failed;
                 if matches!(status, 401 | 407) {
-                    self.servers.learn(dst, src);
+                    self.servers.learn(dst, src, seen.captured.time);
                 }
                 let again = matches!(status, 401 | 407 | 422) && hop.cancelled.is_none();
                 let redirected = status < 400;
@@ -535,7 +553,8 @@ impl Tracker {
         let cseq = seen.message.cseq().number;
         let dialog = &mut call.dialogs[at];
         let state = &mut dialog.sides[side as usize];
-        if state.cseq.is_some_and(|last| cseq < last) {
+        // The next hop of a BYE has the number of the hop before; a first one has a number of its own.
+        if state.cseq.is_some_and(|last| cseq < last || (cseq == last && !dialog.ended)) {
             self.counters.stray += 1;
             return;
         }
@@ -603,6 +622,11 @@ impl Tracker {
     /// Forgets finished calls, and open ones of which nothing was heard for too long.
     fn forget(&mut self, now: Timestamp) {
         self.repeats.forget(now);
+        if self.swept + SWEEP_EVERY <= now {
+            self.swept = now;
+            self.servers.forget(now);
+            self.bindings.forget(now);
+        }
         self.referrals.forget(now);
         while self.finished.front().is_some_and(|(at, ..)| *at <= now) {
             if let Some((_, index, number)) = self.finished.pop_front()

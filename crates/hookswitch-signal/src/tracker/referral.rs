@@ -45,7 +45,7 @@ pub(super) struct Referrals {
 
 impl Referrals {
     fn add(&mut self, call_id: &[u8], referral: Referral, now: Timestamp) {
-        if self.by_call_id.len() < REFERRALS_MAX && !self.by_call_id.contains_key(call_id) {
+        if self.order.len() < REFERRALS_MAX && !self.by_call_id.contains_key(call_id) {
             self.by_call_id.insert(call_id.into(), referral);
             self.order.push_back((now, call_id.into()));
         }
@@ -224,5 +224,24 @@ impl Tracker {
             }
         }
         self.in_dialog(seen);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn transfers_that_come_and_go_take_no_more_room_than_others() {
+        let mut referrals = Referrals::default();
+        let start = Timestamp::from_micros(0);
+        for number in 0..2 * REFERRALS_MAX {
+            let call_id = number.to_be_bytes();
+            referrals.add(&call_id, Referral { leg: LegId::new(0, 1), cseq: 1, asked: None }, start);
+            referrals.by_call_id.remove(&call_id[..]);
+        }
+        assert_eq!(referrals.order.len(), REFERRALS_MAX);
+        referrals.forget(start + REFERRAL_MAX);
+        assert_eq!(referrals.order.len(), 0);
     }
 }

@@ -50,16 +50,16 @@ use self::writer::{Setting, Writer};
 const START_MICROS: i64 = 1_700_000_000_000_000;
 
 /// Whose the calls are that no directory assigns.
-const ACCOUNT: AccountId = AccountId::new(310_001_016);
+pub(crate) const ACCOUNT: AccountId = AccountId::new(310_001_016);
 
 /// One message on the wire.
 #[derive(Clone, Debug)]
 pub(crate) struct Packet {
     pub(crate) at_micros: i64,
-    src: SocketAddr,
-    dst: SocketAddr,
+    pub(crate) src: SocketAddr,
+    pub(crate) dst: SocketAddr,
     correlation: Option<String>,
-    payload: Vec<u8>,
+    pub(crate) payload: Vec<u8>,
 }
 
 /// A call flow.

@@ -3,6 +3,8 @@
 mod calls;
 mod catalogue;
 mod commands;
+mod endings;
+mod forged;
 mod forks;
 mod forwarding;
 mod hold;
@@ -19,3 +21,9 @@ mod strays;
 mod switches;
 mod tenants;
 mod transfers;
+
+/// How many cases a test takes: few by default, all when the environment says
+/// `HOOKSWITCH_TEST_SIZE=full`, as `make robustness` does.
+fn size(few: usize, full: usize) -> usize {
+    if std::env::var_os("HOOKSWITCH_TEST_SIZE").is_some_and(|size| size == "full") { full } else { few }
+}

@@ -11,7 +11,7 @@ use crate::catalogue::ladders;
 use crate::ladder::{Ladder, Packet, run, written};
 
 /// Calls of different kinds; several go through the same proxies and the same PBX.
-const FLOWS: &[&str] = &[
+pub(crate) const FLOWS: &[&str] = &[
     "
     0.000 alice > bob INVITE 102
     0.500 bob > alice 180
@@ -159,7 +159,7 @@ const FLOWS: &[&str] = &[
 ];
 
 /// What subscribers get of each session, byte for byte.
-fn notifications(events: &[Event]) -> HashMap<TelephonySessionId, Vec<String>> {
+pub(crate) fn notifications(events: &[Event]) -> HashMap<TelephonySessionId, Vec<String>> {
     let filters = ["/restapi/v1.0/account/~/telephony/sessions".to_owned()];
     let subscriber = Subscriber::of_replay(&filters, ExtensionId::new(310_001_016));
     let mut of_session: HashMap<_, Vec<String>> = HashMap::new();

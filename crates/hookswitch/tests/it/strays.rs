@@ -77,6 +77,31 @@ fn a_bye_with_another_tag_ends_nothing() {
 }
 
 #[test]
+fn a_bye_with_the_number_of_the_invite_ends_nothing() {
+    undisturbed("5.000 alice > bob BYE 102 cseq=1");
+}
+
+#[test]
+fn a_call_that_is_placed_again_in_the_same_instant_is_told_once() {
+    ladder(
+        "
+        0.000 alice > bob INVITE 102
+        0.000 bob > alice 486
+        0.000 alice > bob ACK
+        0.000 alice > bob INVITE 102
+        ",
+    )
+    .tells(
+        "
+        0.000 out 101 Setup
+        0.000 inb 102 Setup
+        0.000 inb 102 Disconnected/TargetBusy missed
+        0.000 out 101 Disconnected/TargetBusy
+        ",
+    );
+}
+
+#[test]
 fn a_late_cancel_or_refusal_ends_nothing() {
     undisturbed("5.000 alice > bob CANCEL");
     undisturbed("5.000 bob > alice 486 again=1");
