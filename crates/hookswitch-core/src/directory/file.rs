@@ -81,6 +81,8 @@ struct ExtensionTable {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct TrunkTable {
+    #[expect(dead_code, reason = "for people who read the file")]
+    name: Option<String>,
     addresses: Vec<Spanned<String>>,
 }
 
@@ -98,10 +100,9 @@ pub(super) fn parse(text: &str) -> Result<Directory, DirectoryError> {
     let source = Source(text);
     let file: File = toml::from_str(text).map_err(|error| {
         let at = error.span().unwrap_or(0..0);
-        source.error(
-            at,
-            format!("{}; docs/directory.md shows every key", error.message().trim_end_matches('.')),
-        )
+        let said = error.message().trim_end_matches('.');
+        let said = said.replace("expected u64", "expected a whole number without quotes");
+        source.error(at, format!("{said}; docs/directory.md shows every key"))
     })?;
     if file.account.is_empty() {
         return Err(source.error(0..0, "there is no account; begin one with [[account]] and its id"));
@@ -207,8 +208,10 @@ fn extension(
     }
     let mut names: Vec<Arc<str>> = vec![Arc::from(number.to_lowercase())];
     for direct in &table.numbers {
-        let e164 =
-            account.e164(direct.get_ref()).filter(|_| !direct.get_ref().is_empty()).ok_or_else(|| {
+        let e164 = account
+            .e164(&without_separators(direct.get_ref()))
+            .filter(|_| !direct.get_ref().is_empty())
+            .ok_or_else(|| {
                 let message = format!(
                     "number {:?} cannot be understood; write it in E.164, such as \"+14155550123\"",
                     direct.get_ref()
@@ -287,6 +290,11 @@ fn slots(slot: &Spanned<String>, kind: Kind, source: &Source<'_>) -> Result<Vec<
     Ok((from..=to).map(|slot| Arc::from(format!("{slot:0width$}"))).collect())
 }
 
+/// A number as people write it, without what only makes it easier to read (RFC 3966 §5.1.1).
+fn without_separators(number: &str) -> String {
+    number.chars().filter(|digit| !matches!(digit, ' ' | '-' | '.' | '(' | ')' | '/')).collect()
+}
+
 fn is_dialled(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b'*' | b'#'))
 }
@@ -314,7 +322,7 @@ codes = ["*8"]
 number = "101"
 id = 310002016
 name = "Ann Lee"
-numbers = ["+14155550101"]
+numbers = ["(415) 555-0101"]
 users = ["ann", "Phone-7"]
 device = 900001016
 
@@ -324,6 +332,7 @@ name = "Support"
 kind = "queue"
 
 [[account.trunk]]
+name = "carrier"
 addresses = ["192.0.2.30", "192.0.2.31:5080"]
 
 [[account]]
@@ -385,17 +394,17 @@ name = "Zoe Quill"
     fn a_mistake_is_reported_with_its_line_and_the_mend() {
         for (from, to, line, named) in [
             ("name = \"North\"", "nmae = \"North\"", 4, "nmae"),
-            ("id = 310001016", "id = \"310001016\"", 3, "invalid type"),
+            ("id = 310001016", "id = \"310001016\"", 3, "a whole number without quotes"),
             ("id = 310001016\nname", "name", 2, "missing field `id`"),
-            ("id = 420002027", "id = 310001016", 27, "310001016"),
+            ("id = 420002027", "id = 310001016", 28, "310001016"),
             ("\"1\"", "\"one\"", 5, "country_code"),
             ("\"9\"", "\"nine\"", 6, "outside_prefix"),
-            ("south.example", "north.example", 28, "north.example"),
-            ("south.example", "192.0.2.1", 28, "no domain name"),
-            ("+14155550101", "555", 14, "E.164"),
+            ("south.example", "north.example", 29, "north.example"),
+            ("south.example", "192.0.2.1", 29, "no domain name"),
+            ("(415) 555-0101", "555-0101", 14, "E.164"),
             ("number = \"620\"", "number = \"ann\"", 19, "ann"),
             ("kind = \"queue\"", "kind = \"que\"", 21, "unknown variant `que`"),
-            ("192.0.2.31:5080", "trunk.example", 24, "trunk.example"),
+            ("192.0.2.31:5080", "trunk.example", 25, "trunk.example"),
             ("[[account.trunk]]", "[[account.trunk", 23, ""),
             ("id = 310002016", "id = 0", 12, "extension id 0"),
             ("\"*8\"", "\"star 8\"", 8, "star 8"),

@@ -292,7 +292,7 @@ fn a_directory_gives_names_and_extensions() {
 #[test]
 fn a_mistake_in_a_directory_is_named_with_its_line() {
     let directory = documented_directory("right.toml");
-    let wrong = std::fs::read_to_string(&directory).expect("the directory").replace("+14155550101", "555");
+    let wrong = std::fs::read_to_string(&directory).expect("the directory").replace("+1 415 555-0101", "555");
     let wrong = scratch("wrong.toml", wrong.as_bytes());
     let replay = |file: &Path| {
         let file = file.to_str().expect("UTF-8").to_owned();
