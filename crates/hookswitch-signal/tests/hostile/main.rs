@@ -1,0 +1,30 @@
+//! What nobody should send: nothing panics, and what can be read is read.
+//!
+//! Where a test has a number of cases it takes few by default, and all of them when the environment
+//! says `HOOKSWITCH_TEST_SIZE=full`, as `make robustness` does. The figures are printed.
+
+mod anomalies;
+mod frames;
+mod messages;
+mod random;
+mod streams;
+mod touch;
+
+/// How many cases a test takes.
+fn size(few: usize, full: usize) -> usize {
+    if std::env::var_os("HOOKSWITCH_TEST_SIZE").is_some_and(|size| size == "full") { full } else { few }
+}
+
+/// Numbers that look random, and are the same in every run.
+struct Numbers(u64);
+
+impl Numbers {
+    /// The next number below `limit`, which is not 0.
+    fn below(&mut self, limit: usize) -> usize {
+        // xorshift64*, Vigna 2016.
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) as usize % limit
+    }
+}
