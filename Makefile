@@ -3,7 +3,7 @@
 TOOLS := $(CURDIR)/target/tools
 export PATH := $(TOOLS)/bin:$(PATH)
 
-.PHONY: demo test setup lint advisories bench captures scenarios
+.PHONY: demo test setup lint advisories bench robustness fuzz captures scenarios
 
 demo:
 	cargo build --release --locked
@@ -19,7 +19,9 @@ setup:
 
 lint: setup
 	cargo fmt --all --check
+	cargo fmt --manifest-path fuzz/Cargo.toml --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
+	cargo clippy --manifest-path fuzz/Cargo.toml --no-default-features --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
 	cargo deny --locked check bans licenses sources
 	cargo machete
@@ -34,6 +36,24 @@ bench:
 	cargo build --release --locked
 	cargo bench --locked --package hookswitch --bench stages
 	scripts/time-replay --runs 5
+
+# Hostile input at full size: the figures of docs/robustness.md. What measures the reader is built as the
+# program is; the rest without link-time optimisation, which would take longer than the tests.
+robustness: export HOOKSWITCH_TEST_SIZE = full
+robustness: setup
+	cargo test --release --locked --package hookswitch-signal --test floods -- --nocapture
+	CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 \
+		cargo test --release --locked --target-dir target/robustness --workspace \
+		--test torture --test hostile --test memory --test it --test collisions -- --nocapture \
+		--skip replay --skip commands
+	cargo build --release --locked
+	scripts/generate-large-capture target/robustness/calls.pcap --call-ids 20000
+	scripts/compare-decode target/robustness/calls.pcap
+
+# Ten minutes of each fuzz target, from seeds made of captures/; fuzz/run has other ways.
+fuzz:
+	ci/setup $(TOOLS) g++ cargo-fuzz
+	fuzz/run
 
 # Records the calls in captures/ again; their times, tags and Call-IDs change.
 captures:

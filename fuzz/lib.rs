@@ -1,0 +1,139 @@
+//! What the fuzz targets have in common: a capture goes through the whole product, and what must hold
+//! for every input is checked.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use hookswitch_core::directory::Directory;
+use hookswitch_core::engine::{Engine, Policy};
+use hookswitch_model::{AccountId, ClockId, InputRef, TelephonySessionId, Timestamp};
+use hookswitch_signal::capture::Reader;
+use hookswitch_signal::sip::Message;
+use hookswitch_signal::tracker::{REPEAT_MAX, Tracker};
+
+/// A capture has one clock.
+const CLOCK: ClockId = ClockId(0);
+
+/// Reads a capture to its end and gives its messages; the calls in them are tracked and told.
+pub fn replay(capture: &[u8]) -> Vec<Vec<u8>> {
+    let account = AccountId::new(310_001_016);
+    let mut messages = Vec::new();
+    let Ok(mut reader) = Reader::new(capture) else { return messages };
+    let mut tracker = Tracker::new(account, 0);
+    let mut engine = Engine::new(Directory::built_in(account), Policy::default());
+    let mut told = Told::default();
+    let mut signals = Vec::new();
+    let mut last = Timestamp::default();
+    while reader.advance().expect("memory can be read") {
+        let captured = reader.current().expect("there is one");
+        messages.push(captured.payload.to_vec());
+        let Ok(message) = Message::parse(captured.payload) else { continue };
+        let input = InputRef { source: 0, number: messages.len() as u64 };
+        last = last.max(captured.time);
+        engine.handle_time(CLOCK, captured.time);
+        tracker.handle(&message, &captured, input, &mut signals);
+        signals.drain(..).for_each(|signal| engine.handle_signal(CLOCK, &signal));
+        told.take(&mut engine, last);
+    }
+    assert_eq!(reader.counters().balance(), Ok(()));
+    assert_eq!(reader.counters().messages, messages.len() as u64);
+    let counters = tracker.counters();
+    let sum =
+        counters.retransmissions + counters.in_call + counters.no_call + counters.stray + counters.refused;
+    assert_eq!(counters.messages, sum);
+    engine.handle_time(CLOCK, last + LONGEST_SILENCE);
+    told.take(&mut engine, last);
+    assert_eq!((engine.open_sessions(), engine.poll_timeout(CLOCK)), (0, None), "every state has an end");
+    tracker.handle_time(last + LONGEST_SILENCE);
+    assert_eq!(tracker.calls(), 0, "every call has an end");
+    let counters = engine.counters();
+    assert_eq!(counters.signals, counters.applied + counters.without_leg + counters.refused);
+    assert_eq!(counters.sessions, counters.closed);
+    messages
+}
+
+/// After this time without a message no call is open.
+const LONGEST_SILENCE: Duration = Duration::from_secs(26 * 3600);
+
+/// The number and time of the last event of each session.
+#[derive(Default)]
+struct Told(HashMap<TelephonySessionId, (u32, Timestamp)>);
+
+impl Told {
+    /// Takes the events that came about: their numbers have no gap, and their times do not run back.
+    fn take(&mut self, engine: &mut Engine, latest: Timestamp) {
+        while let Some(event) = engine.poll_event() {
+            let (number, at) = self.0.entry(event.session.id).or_insert((1, event.at));
+            if event.sequence == 2 && latest.since(event.at) >= REPEAT_MAX {
+                // The same call once more, when time has run back so far that the first is forgotten.
+                (*number, *at) = (1, event.at);
+            }
+            assert_eq!(event.sequence, *number + 1);
+            assert!(event.at >= *at);
+            (*number, *at) = (event.sequence, event.at);
+        }
+    }
+}
+
+/// Asks a message for everything that it can give.
+pub fn ask(message: &Message<'_>) {
+    message.vias().for_each(|via| _ = (via.received(), via.rport(), via.param("x")));
+    message.contacts().for_each(|contact| _ = (contact.display_name(), contact.uri().user_decoded()));
+    message.reasons().for_each(|reason| _ = reason.cause());
+    message.asserted_identities().for_each(|id| _ = id.uri().number());
+    message.remote_party_ids().for_each(|id| _ = (id.party(), id.privacy()));
+    message.diversions().for_each(|_| ());
+    message.history_info().for_each(|_| ());
+    let _ = (message.replaces(), message.join(), message.target_dialog(), message.refer_to_replaces());
+    let _ = (message.referred_by(), message.preferred_identity(), message.privacy(), message.session_id());
+    let _ =
+        (message.user_to_user(), message.event(), message.subscription_state(), message.session_expires());
+    let _ = (message.expires(), message.max_forwards(), message.content_type(), message.sipfrag_status());
+    let _ = (message.header("X-Any"), message.contact_is_star(), message.via_count());
+    if let Some(sdp) = message.sdp() {
+        let _ = (sdp.origin(), sdp.is_held_by_offerer());
+    }
+}
+
+/// A pcap of raw IP packets that carry these segments of one TCP stream.
+pub fn tcp_pcap(segments: &[&[u8]]) -> Vec<u8> {
+    let mut sequence = 1_u32;
+    let mut file = pcap_header();
+    for segment in segments {
+        let mut body = vec![0x13, 0xc4, 0x13, 0xce];
+        body.extend(sequence.to_be_bytes());
+        body.extend([0, 0, 0, 0, 0x50, 16, 0xff, 0xff, 0, 0, 0, 0]);
+        body.extend(*segment);
+        sequence = sequence.wrapping_add(segment.len() as u32);
+        packet(&mut file, 6, &body);
+    }
+    file
+}
+
+/// A pcap of one raw IP packet with a UDP datagram.
+pub fn udp_pcap(payload: &[u8]) -> Vec<u8> {
+    let mut file = pcap_header();
+    let payload = &payload[..payload.len().min(60_000)];
+    let mut body = vec![0x13, 0xc4, 0x13, 0xce];
+    body.extend((8 + payload.len() as u16).to_be_bytes());
+    body.extend([0, 0]);
+    body.extend(payload);
+    packet(&mut file, 17, &body);
+    file
+}
+
+fn pcap_header() -> Vec<u8> {
+    let words: [u32; 6] = [0xa1b2_c3d4, 4 << 16 | 2, 0, 0, 262_144, 101];
+    words.iter().flat_map(|word| word.to_le_bytes()).collect()
+}
+
+fn packet(file: &mut Vec<u8>, protocol: u8, body: &[u8]) {
+    let length = 20 + body.len() as u32;
+    for word in [1_700_000_000, 0, length, length] {
+        file.extend(word.to_le_bytes());
+    }
+    file.extend([0x45, 0]);
+    file.extend((length as u16).to_be_bytes());
+    file.extend([0, 0, 0x40, 0, 64, protocol, 0, 0, 192, 0, 2, 1, 192, 0, 2, 2]);
+    file.extend(body);
+}
