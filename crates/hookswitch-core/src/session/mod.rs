@@ -8,7 +8,7 @@
 //!
 //! Both are settled by the next signal that tells, or after [`CAUSE_WAIT`] of signal time.
 //!
-//! Start reading at [`Session::apply`]; who is offered the call is in `offer.rs`, how parties end in
+//! Start reading at `Session::apply`; who is offered the call is in `offer.rs`, how parties end in
 //! `ends.rs`, and how calls are moved, picked up and parked in `moves.rs`.
 
 mod ends;
