@@ -52,6 +52,13 @@ pub fn replay(capture: &[u8]) -> Vec<Vec<u8>> {
     messages
 }
 
+/// Whether there is something in the TCP streams of a capture that is no message.
+pub fn is_damaged(capture: &[u8]) -> bool {
+    let Ok(mut reader) = Reader::new(capture) else { return true };
+    while reader.advance().expect("memory can be read") {}
+    reader.counters().tcp_skipped_bytes > 0
+}
+
 /// After this time without a message no call is open.
 const LONGEST_SILENCE: Duration = Duration::from_secs(26 * 3600);
 
