@@ -314,3 +314,27 @@ fn a_parked_call_that_another_takes_ends_where_it_was_parked() {
         [(StatusCode::Gone, Some(Reason::Pickup)), (StatusCode::Answered, Some(Reason::Pickup))]
     );
 }
+
+#[test]
+fn a_full_table_ends_the_oldest_unanswered_call_and_refuses_when_all_are_answered() {
+    let mut scenario = Scenario::answered();
+    scenario.engine = Engine::new(
+        Directory::built_in(AccountId::new(310_001_016)),
+        Policy { sessions_max: 3, ..Policy::default() },
+    );
+    let call = |number: u64| LegId::new(0, 100 + number);
+    for number in 0..5 {
+        scenario.send(call(number), created(Direction::Outbound, None, "200"));
+        if number == 0 {
+            scenario.send(call(number), SignalKind::Answered { to_tag: None });
+        }
+    }
+    // Of the first three one is answered; the other two made room.
+    assert_eq!((scenario.engine.open_sessions(), scenario.engine.counters().refused), (3, 0));
+    for number in [3, 4] {
+        scenario.send(call(number), SignalKind::Answered { to_tag: None });
+    }
+    scenario.send(call(5), created(Direction::Outbound, None, "200"));
+    scenario.send(call(6), created(Direction::Outbound, None, "200"));
+    assert_eq!((scenario.engine.open_sessions(), scenario.engine.counters().refused), (3, 2));
+}

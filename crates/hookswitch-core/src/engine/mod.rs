@@ -3,12 +3,11 @@
 mod crossing;
 mod opening;
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
-
 use foldhash::fast::RandomState;
 use hookswitch_model::{
     AccountId, Cause, ClockId, Event, LegId, Origin, Rule, Signal, SignalKind, Timestamp,
 };
+use std::collections::{BTreeSet, HashMap, VecDeque};
 
 use crate::directory::Directory;
 use crate::session::Session;
@@ -18,6 +17,9 @@ use crate::session::reason::MissedCallPolicy;
 /// The most sessions that are open at once; beyond it the oldest unanswered call ends as
 /// `CallDropped`, and if there is none, the new one is refused (reliability F3).
 pub const SESSIONS_MAX: usize = 1_000_000;
+
+/// How many unanswered sessions are found at one look over all of them, to be ended one by one.
+const SHED_AHEAD: usize = 1024;
 
 /// How the machine behaves where users differ.
 #[derive(Clone, Copy, Debug)]
@@ -100,6 +102,10 @@ pub struct Engine {
     /// When each session wants to be woken, by its clock; an entry may be early, never late.
     timers: BTreeSet<(ClockId, Timestamp, SessionKey)>,
     next_key: SessionKey,
+    /// The unanswered sessions that are ended next when there is no room, the oldest first.
+    to_shed: VecDeque<SessionKey>,
+    /// How many calls are refused without a look for one to end, because there was none.
+    not_to_look: usize,
     events: VecDeque<Event>,
     counters: Counters,
 }
@@ -119,6 +125,8 @@ impl Engine {
             taken: Vec::new(),
             timers: BTreeSet::new(),
             next_key: 0,
+            to_shed: VecDeque::new(),
+            not_to_look: 0,
             events: VecDeque::new(),
             counters: Counters::default(),
         }
@@ -205,9 +213,7 @@ impl Engine {
 
     /// Ends the oldest unanswered call to make room; false if all calls are answered.
     fn shed(&mut self, at: Timestamp) -> bool {
-        let oldest =
-            self.sessions.iter().filter(|(_, open)| !open.session.has_answered()).map(|(&key, _)| key).min();
-        let Some(key) = oldest else { return false };
+        let Some(key) = self.next_to_shed() else { return false };
         if let Some(OpenSession { session, .. }) = self.sessions.get_mut(&key).map(Box::as_mut) {
             let cause = Cause::Named(hookswitch_model::Reason::CallDropped);
             session.end_all(cause, at, Rule::TableFull, &self.policy);
@@ -215,6 +221,33 @@ impl Engine {
         }
         self.settle(key);
         true
+    }
+
+    /// The oldest unanswered session. All sessions are looked at once for many that are shed, or that are
+    /// refused when all are answered, so that a call costs about as much with a full table as without.
+    fn next_to_shed(&mut self) -> Option<SessionKey> {
+        let unanswered = |sessions: &Sessions, key: SessionKey| {
+            sessions.get(&key).is_some_and(|open| !open.session.has_answered())
+        };
+        while let Some(key) = self.to_shed.pop_front() {
+            if unanswered(&self.sessions, key) {
+                return Some(key);
+            }
+        }
+        if self.not_to_look > 0 {
+            self.not_to_look -= 1;
+            return None;
+        }
+        let mut keys: Vec<SessionKey> =
+            self.sessions.keys().copied().filter(|&key| unanswered(&self.sessions, key)).collect();
+        self.not_to_look = if keys.is_empty() { SHED_AHEAD } else { 0 };
+        if keys.len() > SHED_AHEAD {
+            keys.select_nth_unstable(SHED_AHEAD);
+            keys.truncate(SHED_AHEAD);
+        }
+        keys.sort_unstable();
+        self.to_shed = keys.into();
+        self.to_shed.pop_front()
     }
 
     fn apply(&mut self, signal: &Signal) -> Option<SessionKey> {
