@@ -90,6 +90,10 @@ rules! {
     JoinedById = "the call was offered to this target on a leg that carries the same id as the caller's leg (HEP correlation, Session-ID or X-CID)",
     /// A called leg was offered by a back-to-back user agent, joined by the heuristic.
     JoinedByNumbers = "the call was offered to this target on a leg that left the switch which the caller's leg had reached, and the numbers agree (heuristic)",
+    /// A called leg was offered by a back-to-back user agent, joined by the heuristic, which is not sure.
+    JoinedNotSurely = "the call was offered to this target on a leg that left the switch which the caller's leg had reached, and this call is one of several that fit, or fits by the moment alone (heuristic, not sure)",
+    /// A caller's leg was created that may belong to one of several calls.
+    JoinedToNone = "the first INVITE of the call was seen; several open calls fit it and nothing tells them apart, so that it was joined to none (heuristic, not sure)",
     /// A called leg rings.
     TargetRings = "the target's device sent 180 or 183",
     /// Ringing reached the caller.

@@ -10,7 +10,7 @@ use hookswitch_model::{
 use super::{Engine, OpenSession, RoomKey};
 use crate::directory::Kind;
 use crate::hash::IdHash;
-use crate::session::join::{Kept, SessionKey};
+use crate::session::join::{Joined, Kept, SessionKey};
 use crate::session::{Follows, LegRole, Opening, PartyRef, Session};
 
 /// Where a new leg belongs.
@@ -103,7 +103,8 @@ impl Engine {
             return Some(key);
         }
         let heuristic = self.policy.join_by_numbers;
-        if let Some((key, rule)) = self.joiner.find(account, leg, signal.at, &self.sessions, heuristic) {
+        let joined = self.joiner.find(account, leg, signal.at, &self.sessions, heuristic);
+        if let Joined::To(key, rule) = joined {
             self.session(key)?.add_switch_leg(leg, signal, rule);
             return Some(key);
         }
@@ -118,7 +119,11 @@ impl Engine {
                 let rings_out = leg.sent_by_server
                     && self.directory.account(account).is_inside(leg)
                     && !leg.caller.withheld;
-                let opening = if rings_out { Opening::RingOut } else { Opening::Call };
+                let opening = match joined {
+                    Joined::Unclear => Opening::Unclear,
+                    _ if rings_out => Opening::RingOut,
+                    _ => Opening::Call,
+                };
                 self.open(clock, account, opening, leg, signal)
             }
         }

@@ -3,23 +3,21 @@
 //! In this order: an id that both legs carry (HEP correlation, Session-ID of RFC 7989, X-CID), and
 //! last a heuristic: the new call leaves the host that the caller's leg had reached, its caller or
 //! its callee agrees with the caller's leg, and the caller still waits for somebody to answer.
-//! A name is looked up in an index, so that joining does not slow down with the number of calls.
+//! Names are looked up in an index, so that joining does not slow down with the number of calls; how well a
+//! call fits is told in `fit.rs`, and which of several it belongs to by [`decide`].
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::net::IpAddr;
-use std::time::Duration;
 
 use foldhash::fast::RandomState;
 use hookswitch_model::{AccountId, Alias, LegCreated, Rule, Timestamp};
 use smallvec::SmallVec;
 
-use super::{Sender, Session};
+use super::Session;
+use super::fit::{CalleeFit, Fit};
 use crate::engine::Sessions;
 use crate::hash::IdHash;
-
-/// How long after the caller's INVITE a leg may be joined when only the called number agrees.
-pub(crate) const CALLEE_ONLY_WINDOW: Duration = Duration::from_secs(10);
 
 /// The last digits of a number that are compared: enough to tell subscribers apart, few enough to
 /// be the same with and without trunk, country and outside-line prefixes.
@@ -27,6 +25,9 @@ const COMPARED_DIGITS: usize = 7;
 
 /// The most sessions that are looked at for one leg; more means that the number says nothing.
 const CANDIDATES_MAX: usize = 64;
+
+/// In place of the number of callers who withhold it.
+const WITHHELD: &str = "anonymous";
 
 /// The key of a session in the engine.
 pub(crate) type SessionKey = u64;
@@ -45,7 +46,7 @@ pub(crate) struct Joiner {
 type AliasKey = u128;
 
 /// An account, a host that a call reached and a number of the call, as a hash; sessions that share it
-/// by chance are told apart by [`likeness`].
+/// by chance are told apart by [`Fit`].
 type PlaceKey = u64;
 
 impl Joiner {
@@ -57,28 +58,29 @@ impl Joiner {
         at: Timestamp,
         sessions: &Sessions,
         heuristic: bool,
-    ) -> Option<(SessionKey, Rule)> {
+    ) -> Joined {
         for alias in &leg.aliases {
             if let Some(&key) = self.by_alias.get(&alias_key(account, alias))
                 && sessions.contains_key(&key)
             {
-                return Some((key, Rule::JoinedById));
+                return Joined::To(key, Rule::JoinedById);
             }
         }
-        let src = leg.src.filter(|_| heuristic)?;
-        let mut best: Option<(u32, SessionKey)> = None;
-        for number in [leg.caller.number.as_deref(), Some(&*leg.callee)].into_iter().flatten() {
+        let Some(src) = leg.src.filter(|_| heuristic) else { return Joined::ToNone };
+        let mut candidates: SmallVec<[Candidate<'_>; 2]> = SmallVec::new();
+        let withheld = leg.caller.withheld.then_some(WITHHELD);
+        for number in [leg.caller.number.as_deref(), Some(&*leg.callee), withheld].into_iter().flatten() {
             let Some(keys) = self.by_place.get(&place_key(account, src.ip(), number)) else { continue };
             for &key in keys.iter().rev().take(CANDIDATES_MAX) {
-                let Some(session) = sessions.get(&key).map(|open| &open.session) else { continue };
-                let Some(score) = likeness(session, leg, at) else { continue };
-                // Of two that are alike the earlier one: a switch serves calls in their order.
-                if best.is_none_or(|(most, earlier)| score > most || (score == most && key < earlier)) {
-                    best = Some((score, key));
+                if candidates.iter().any(|candidate| candidate.key == key) {
+                    continue;
                 }
+                let Some(session) = sessions.get(&key).map(|open| &open.session) else { continue };
+                let fit = Fit::of(session, leg, at);
+                candidates.extend(fit.map(|fit| Candidate { fit, key, session }));
             }
         }
-        best.map(|(_, key)| (key, Rule::JoinedByNumbers))
+        decide(&candidates)
     }
 
     /// Remembers that a transfer asked for a call to this number.
@@ -126,7 +128,9 @@ impl Joiner {
         kept: &mut Kept,
     ) {
         let caller = session.caller().phone_number.as_deref();
-        for number in [caller, Some(&*session.dialled.number)].into_iter().flatten() {
+        let withheld = session.withholds.then_some(WITHHELD);
+        let numbers = [caller, Some(&*session.dialled.number), session.hidden_number.as_deref(), withheld];
+        for number in numbers.into_iter().flatten() {
             let name = place_key(account, host, number);
             if !kept.places.contains(&name) {
                 let keys = self.by_place.entry(name).or_default();
@@ -193,22 +197,52 @@ fn place_key(account: AccountId, host: IpAddr, number: &str) -> PlaceKey {
     }
 }
 
-/// How well a new call fits a session; `None` if it cannot belong to it.
-fn likeness(session: &Session, leg: &LegCreated, at: Timestamp) -> Option<u32> {
-    let host = session.goes_on_from(&Sender::of(leg))?;
-    let agrees = |mine: Option<&str>, theirs: Option<&str>| {
-        mine.zip(theirs).is_some_and(|(mine, theirs)| number_key(mine) == number_key(theirs))
-    };
-    let caller = agrees(session.caller().phone_number.as_deref(), leg.caller.number.as_deref());
-    let callee = agrees(Some(&session.dialled.number), Some(&leg.callee));
-    let numbers = match (caller, callee) {
-        (true, true) => 8,
-        (true, false) => 5,
-        (false, true) if at.since(session.started) <= CALLEE_ONLY_WINDOW => 4,
-        _ => return None,
-    };
-    let name = session.caller().name.is_some() && session.caller().name == leg.caller.name;
-    Some((numbers + host + u32::from(name)) * 2 + u32::from(!session.has_targets()))
+/// What became of the search for the session of a new call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Joined {
+    /// It belongs to this session, by this rule.
+    To(SessionKey, Rule),
+    /// It may belong to one of several, and nothing tells to which.
+    Unclear,
+    /// It belongs to none that is known.
+    ToNone,
+}
+
+/// A session that a new call may belong to.
+struct Candidate<'a> {
+    fit: Fit,
+    key: SessionKey,
+    session: &'a Session,
+}
+
+/// The session of a new call among those that it fits.
+fn decide(candidates: &[Candidate<'_>]) -> Joined {
+    let Some(fit) = candidates.iter().map(|candidate| candidate.fit).max() else { return Joined::ToNone };
+    let mut best = candidates.iter().filter(|candidate| candidate.fit == fit);
+    let Some(mut first) = best.next() else { return Joined::ToNone };
+    for other in best {
+        if !other.session.is_twin_of(first.session) {
+            return Joined::Unclear;
+        }
+        if other.key < first.key {
+            first = other; // a switch serves calls in their order
+        }
+    }
+    let mut others = candidates.iter().filter(|other| other.key != first.key);
+    if fit.is_without_number() {
+        if !fit.is_expected {
+            return Joined::ToNone;
+        }
+        let fits_too =
+            |other: &Candidate<'_>| other.fit.is_expected && !other.session.is_twin_of(first.session);
+        if fit.callee == CalleeFit::Differs && others.clone().any(fits_too) {
+            return Joined::Unclear; // the moment alone does not tell withheld calls apart
+        }
+    }
+    let has_twin = others.any(|other| other.session.is_twin_of(first.session));
+    let rule =
+        if has_twin || fit.is_without_number() { Rule::JoinedNotSurely } else { Rule::JoinedByNumbers };
+    Joined::To(first.key, rule)
 }
 
 /// A number reduced to what stays the same when switches rewrite it.

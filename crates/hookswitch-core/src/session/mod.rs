@@ -12,6 +12,7 @@
 //! `ends.rs`, and how calls are moved, picked up and parked in `moves.rs`.
 
 mod ends;
+mod fit;
 pub(crate) mod join;
 mod moves;
 mod offer;
@@ -80,6 +81,10 @@ pub(crate) struct Session {
     numbers: u32,
     /// The number that the caller dialled.
     pub(crate) dialled: Resolved,
+    /// The caller withholds their number.
+    withholds: bool,
+    /// That number, where the network asserts it all the same.
+    hidden_number: Option<Arc<str>>,
     /// The far end of the caller's leg asked for credentials.
     challenged: bool,
     /// The caller must try again until then.
@@ -180,6 +185,8 @@ struct Draft {
 pub(crate) enum Opening {
     /// Somebody calls.
     Call,
+    /// Somebody calls, or the switch places a leg of one of several calls that it may belong to.
+    Unclear,
     /// The phone system calls somebody on whose behalf it will call another.
     RingOut,
     /// Somebody calls to take a parked call.
@@ -201,6 +208,8 @@ impl Session {
         let extension = caller.as_ref().and_then(|caller| caller.extension);
         let from = people::caller_endpoint(leg, caller, &session.account);
         let to = session.called_endpoint(leg);
+        session.withholds = leg.caller.withheld;
+        session.hidden_number = leg.caller.number.clone().filter(|_| leg.caller.withheld);
         let facts = session.facts.clone();
         let (role, rule) = match opening {
             Opening::RingOut => {
@@ -210,7 +219,7 @@ impl Session {
                 session.parties.push(party);
                 (LegRole::Switch(Rule::RingOutSeen), Rule::RingOutSeen)
             }
-            Opening::Call | Opening::Retrieval(_) => {
+            Opening::Call | Opening::Unclear | Opening::Retrieval(_) => {
                 let mut party =
                     PartyState::new(&facts, Direction::Outbound, extension, from, to, leg, signal);
                 if let Opening::Retrieval(parked) = opening {
@@ -218,7 +227,8 @@ impl Session {
                     session.retrieves = Some(parked);
                 }
                 session.parties.push(party);
-                (LegRole::Party(0), Rule::CallSeen)
+                let rule = if opening == Opening::Unclear { Rule::JoinedToNone } else { Rule::CallSeen };
+                (LegRole::Party(0), rule)
             }
         };
         session.add_leg(signal.leg, role, leg);
@@ -256,6 +266,8 @@ impl Session {
             sequence: 1,
             numbers: 0,
             dialled,
+            withholds: false,
+            hidden_number: None,
             challenged: false,
             retry_by: None,
             served_by: None,

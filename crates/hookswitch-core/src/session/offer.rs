@@ -259,6 +259,9 @@ impl Session {
             return None;
         }
         if let Some(switch) = self.legs.first().filter(|leg| leg.role == LegRole::Switch(Rule::RingOutSeen)) {
+            if !self.parties[0].answered {
+                return None; // the switch calls on once the initiator has answered
+            }
             let (own, theirs) = (switch.sender.src?, sender.src?);
             return (own.ip() == theirs.ip()).then_some(if own == theirs { 2 } else { 1 });
         }

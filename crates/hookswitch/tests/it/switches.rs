@@ -627,3 +627,172 @@ fn a_second_trunk_that_is_tried_after_the_first_failed_leads_to_the_same_callee(
         ",
     );
 }
+
+#[test]
+fn two_calls_that_look_the_same_are_joined_in_their_order() {
+    ladder(
+        "
+        0.000 trunk > pbx INVITE +14155559000 name=Pat
+        0.004 trunk > pbx INVITE +14155559000 name=Pat call=3
+        0.020 pbx > bob INVITE 102@bob call=2 from=+14155550100 name=Pat
+        0.030 pbx > bob INVITE 102@bob call=4 from=+14155550100 name=Pat
+        0.500 bob > pbx 180 call=2
+        0.510 pbx > trunk 180
+        3.000 bob > pbx 200 call=2
+        3.010 pbx > trunk 200
+        3.100 bob > pbx 486 call=4
+        3.110 pbx > trunk 486 call=3
+        9.000 trunk > pbx BYE
+        9.010 pbx > bob BYE call=2
+        ",
+    )
+    .tells(
+        "
+        0.000 out +14155550100 Setup
+        #2 0.004 out +14155550100 Setup
+        0.020 inb 102 Setup
+        #2 0.030 inb 102 Setup
+        0.500 inb 102 Proceeding
+        0.510 out +14155550100 Proceeding
+        3.000 inb 102 Answered
+        3.010 out +14155550100 Answered
+        #2 3.100 inb 102 Disconnected/TargetBusy missed
+        #2 3.110 out +14155550100 Disconnected/TargetBusy
+        9.000 out +14155550100 Disconnected
+        9.010 inb 102 Disconnected
+        ",
+    );
+}
+
+#[test]
+fn a_leg_that_may_belong_to_either_of_two_calls_is_joined_to_none() {
+    // Both callers show the number of their company; one wants Bob, the other Carol.
+    ladder(
+        "
+        0.000 trunk > pbx INVITE +14155559000 name=Pat
+        0.004 trunk > pbx INVITE +14155559001 name=Pat call=3
+        0.020 pbx > bob INVITE 102@bob call=2 from=+14155550100 name=Pat
+        0.500 bob > pbx 486 call=2
+        0.510 pbx > trunk 486
+        0.600 pbx > trunk 404 call=3
+        ",
+    )
+    .tells(
+        "
+        0.000 out +14155550100 Setup
+        #2 0.004 out +14155550100 Setup
+        #3 0.020 out +14155550100 Setup
+        #3 0.020 inb 102 Setup
+        #3 0.500 inb 102 Disconnected/TargetBusy missed
+        #3 0.500 out +14155550100 Disconnected/TargetBusy
+        0.510 out +14155550100 Disconnected/TargetBusy
+        #2 0.600 out +14155550100 Disconnected/InvalidNumber
+        ",
+    );
+}
+
+#[test]
+fn a_direct_number_that_ends_with_the_extension_tells_which_call_goes_on() {
+    ladder(
+        "
+        0.000 trunk > pbx INVITE +14155559103 name=Pat
+        0.004 trunk > pbx INVITE +14155559102 name=Pat call=3
+        0.020 pbx > bob INVITE 102@bob call=2 from=+14155550100 name=Pat
+        0.500 bob > pbx 486 call=2
+        0.510 pbx > trunk 486 call=3
+        0.600 pbx > trunk 404
+        ",
+    )
+    .tells(
+        "
+        0.000 out +14155550100 Setup
+        #2 0.004 out +14155550100 Setup
+        #2 0.020 inb 102 Setup
+        #2 0.500 inb 102 Disconnected/TargetBusy missed
+        #2 0.510 out +14155550100 Disconnected/TargetBusy
+        0.600 out +14155550100 Disconnected/InvalidNumber
+        ",
+    );
+}
+
+#[test]
+fn a_caller_who_withholds_the_number_is_joined_by_the_moment() {
+    ladder(
+        "
+        0.000 trunk > pbx INVITE +14155559000 from=anonymous name=Anonymous
+        0.020 pbx > bob INVITE 102@bob call=2 from=anonymous name=Anonymous
+        0.500 bob > pbx 486 call=2
+        0.510 pbx > trunk 486
+        ",
+    )
+    .tells(
+        "
+        0.000 out Anonymous Setup
+        0.020 inb 102 Setup
+        0.500 inb 102 Disconnected/TargetBusy missed
+        0.510 out Anonymous Disconnected/TargetBusy
+        ",
+    );
+}
+
+#[test]
+fn a_phone_that_rings_in_a_group_calls_that_group_itself() {
+    ladder(
+        "
+        0.000 alice > pbx INVITE 600
+        0.020 pbx > bob INVITE 102@bob call=2 from=101 name=Alice
+        0.500 bob > pbx 180 call=2
+        2.000 bob > pbx INVITE 600 call=3
+        2.020 pbx > carol INVITE 103@carol call=4 from=102 name=Bob
+        2.500 carol > pbx 486 call=4
+        2.510 pbx > bob 486 call=3
+        4.000 bob > pbx 486 call=2
+        4.010 pbx > alice 486
+        ",
+    )
+    .tells(
+        "
+        0.000 out 101 Setup
+        0.020 inb 102 Setup
+        0.500 inb 102 Proceeding
+        #2 2.000 out 102 Setup
+        #2 2.020 inb 103 Setup
+        #2 2.500 inb 103 Disconnected/TargetBusy missed
+        #2 2.510 out 102 Disconnected/TargetBusy
+        4.000 inb 102 Disconnected/TargetBusy missed
+        4.010 out 101 Disconnected/TargetBusy
+        ",
+    );
+}
+
+#[test]
+fn a_caller_with_two_calls_of_which_the_second_goes_to_a_group() {
+    ladder(
+        "
+        0.000 alice > pbx INVITE 102
+        0.020 pbx > bob INVITE 102@bob call=2 from=101 name=Alice
+        3.000 alice > pbx INVITE 600 call=3
+        3.020 pbx > bob INVITE 102@bob call=4 from=101 name=Alice
+        3.021 pbx > carol INVITE 103@carol call=5 from=101 name=Alice
+        3.500 bob > pbx 486 call=4
+        3.510 carol > pbx 486 call=5
+        3.520 pbx > alice 486 call=3
+        4.000 bob > pbx 486 call=2
+        4.010 pbx > alice 486
+        ",
+    )
+    .tells(
+        "
+        0.000 out 101 Setup
+        0.020 inb 102 Setup
+        #2 3.000 out 101 Setup
+        #2 3.020 inb 102 Setup
+        #2 3.021 inb 103 Setup
+        #2 3.500 inb 102 Disconnected/TargetBusy
+        #2 3.510 inb 103 Disconnected/TargetBusy missed
+        #2 3.520 out 101 Disconnected/TargetBusy
+        4.000 inb 102 Disconnected/TargetBusy missed
+        4.010 out 101 Disconnected/TargetBusy
+        ",
+    );
+}

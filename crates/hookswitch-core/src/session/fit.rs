@@ -1,0 +1,239 @@
+//! How well a call that a switch places fits an open session.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hookswitch_model::{LegCreated, Timestamp};
+use smallvec::SmallVec;
+
+use super::join::number_key;
+use super::party::{PartyState, Standing};
+use super::{Sender, Session};
+
+/// How long after the caller's INVITE a leg may be joined when only the called number agrees.
+const CALLEE_ONLY_WINDOW: Duration = Duration::from_secs(10);
+
+/// How long after something happened to a call the switch places a leg because of it.
+const STIR_SPAN: Duration = Duration::from_millis(100);
+
+/// How long a switch may take to place the first leg of a call.
+const PLACE_MAX: Duration = Duration::from_secs(2);
+
+/// Two legs to one target that are placed within this time lead to two phones behind one address; a
+/// later one is another call's.
+const FORK_SPAN: Duration = Duration::from_millis(50);
+
+/// The last digits that are compared of two numbers which have more: the subscriber's number and most of
+/// the area code, and no prefix.
+const AREA_DIGITS: usize = 9;
+
+/// How well a new call fits a session: what comes first weighs more than all that follows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Fit {
+    caller: CallerFit,
+    /// No other leg of the session leads to this target yet.
+    is_new_target: bool,
+    /// The switch has just received the call, or something has just happened to it.
+    pub(super) is_expected: bool,
+    pub(super) callee: CalleeFit,
+    /// The display names are the same.
+    name: bool,
+    /// How surely it comes from where the caller's leg arrived.
+    host: u32,
+}
+
+/// What the caller of a new call has in common with the caller of a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum CallerFit {
+    /// Nothing: the switch shows another number, as it does to a trunk.
+    Differs,
+    /// Both withhold their number.
+    Withheld,
+    /// The number that is shown ends with the extension of the caller, as direct numbers do.
+    Ending,
+    /// The number, or the extension that it leads to.
+    Same,
+}
+
+/// What the callee of a new call has in common with the number that the caller of a session dialled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum CalleeFit {
+    Differs,
+    /// The number that was dialled ends with it, as direct numbers end with extensions.
+    Ending,
+    /// The number, or the extension that it leads to; of the callee or of who diverted the call to it.
+    Same,
+}
+
+impl Fit {
+    /// How well a new call fits a session; `None` if it cannot belong to it.
+    pub(super) fn of(session: &Session, leg: &LegCreated, at: Timestamp) -> Option<Self> {
+        let caller = session.caller_fit(leg);
+        let callee = session.callee_fit(leg);
+        let is_expected = session.expects_leg(at);
+        let fits = match (caller, callee) {
+            (CallerFit::Same, CalleeFit::Same) => true,
+            (CallerFit::Same, _) => is_expected || !session.has_ringing_targets(),
+            // Who was called and calls back the switch begins a call.
+            _ if session.comes_from(leg.dst) => false,
+            (_, CalleeFit::Same) => at.since(session.started) <= CALLEE_ONLY_WINDOW,
+            (CallerFit::Withheld, _) => true,
+            _ => false,
+        };
+        if !fits || session.waits_for_retry() {
+            return None;
+        }
+        let rings_since = session.rings_since(leg);
+        if rings_since.is_some_and(|since| at.since(since) > FORK_SPAN) {
+            return None; // a switch calls a phone once for a call
+        }
+        let host = session.goes_on_from(&Sender::of(leg))?;
+        let name = session.caller().name.is_some() && session.caller().name == leg.caller.name;
+        Some(Self { caller, is_new_target: rings_since.is_none(), is_expected, callee, name, host })
+    }
+
+    /// Whether no number of the call agrees, because it is withheld.
+    pub(super) fn is_without_number(self) -> bool {
+        self.caller != CallerFit::Same && self.callee != CalleeFit::Same
+    }
+}
+
+impl Session {
+    fn caller_fit(&self, leg: &LegCreated) -> CallerFit {
+        let Some(theirs) = leg.caller.number.as_deref() else {
+            let both = self.withholds && leg.caller.withheld;
+            return if both { CallerFit::Withheld } else { CallerFit::Differs };
+        };
+        let own = self.caller().phone_number.as_deref().or(self.hidden_number.as_deref());
+        match own {
+            Some(own) if agree(own, theirs) => CallerFit::Same,
+            Some(own) if ends_with(theirs, own) => CallerFit::Ending,
+            None if self.withholds && leg.caller.withheld => CallerFit::Withheld,
+            _ => CallerFit::Differs,
+        }
+    }
+
+    fn callee_fit(&self, leg: &LegCreated) -> CalleeFit {
+        let dialled = &self.dialled;
+        let fit = |number: &Arc<str>| {
+            if agree(&dialled.number, number) {
+                return CalleeFit::Same;
+            }
+            let listed = dialled.extension.is_some_and(|extension| {
+                self.account.resolve(number, leg.callee_host.as_deref()).extension == Some(extension)
+            });
+            match (listed, ends_with(&dialled.number, number)) {
+                (true, _) => CalleeFit::Same,
+                (false, true) => CalleeFit::Ending,
+                (false, false) => CalleeFit::Differs,
+            }
+        };
+        fit(&leg.callee).max(leg.diverted_by.as_ref().map_or(CalleeFit::Differs, fit))
+    }
+
+    /// Whether two calls look the same: their events differ in nothing but times and ids.
+    pub(super) fn is_twin_of(&self, other: &Self) -> bool {
+        let (caller, theirs) = (self.caller(), other.caller());
+        self.dialled.number == other.dialled.number
+            && caller.phone_number == theirs.phone_number
+            && caller.name == theirs.name
+            && self.hidden_number == other.hidden_number
+    }
+
+    /// Whether the switch is likely to place a leg for this call at this time: it has just received it,
+    /// something has just happened to it, or it answered the call itself.
+    fn expects_leg(&self, at: Timestamp) -> bool {
+        if self.parties[0].answered {
+            return true; // an agent is called when one is free
+        }
+        let within = if self.has_targets() { STIR_SPAN } else { PLACE_MAX };
+        at.since(self.last_sign) <= within
+    }
+
+    /// Whether the switch has nothing to serve: it refused the caller's INVITE, and waits for the next.
+    fn waits_for_retry(&self) -> bool {
+        self.retry_by.is_some() && !self.legs.iter().any(|leg| leg.called && !leg.ended)
+    }
+
+    /// Whether the caller waits for the answer of targets that were offered the call.
+    fn has_ringing_targets(&self) -> bool {
+        let rings =
+            |state: &PartyState| state.standing == Standing::Endpoint && state.is_live() && !state.answered;
+        !self.parties[0].answered && self.parties[1..].iter().any(rings)
+    }
+
+    /// Whether a leg of the call comes from this address.
+    fn comes_from(&self, address: Option<SocketAddr>) -> bool {
+        address.is_some() && self.legs.iter().any(|leg| leg.sender.src == address)
+    }
+
+    /// Since when a leg of the switch leads to the target of a new call, at the same address.
+    fn rings_since(&self, leg: &LegCreated) -> Option<Timestamp> {
+        let mut legs = self.legs.iter().filter(|own| {
+            own.called && !own.of_party && !own.ended && own.dst.is_some() && own.dst == leg.dst
+        });
+        legs.find_map(|own| {
+            let state = &self.parties[own.role.party()?];
+            let number = state.side().phone_number.as_deref()?;
+            (number_key(number) == number_key(&leg.callee)).then_some(state.offered)
+        })
+    }
+}
+
+/// Whether two numbers are the same but for what switches add and take away; more surely than by
+/// [`number_key`] where both have an area code.
+fn agree(one: &str, other: &str) -> bool {
+    let digits = |number: &str| -> SmallVec<[u8; 24]> {
+        let digits = number.bytes().filter(u8::is_ascii_digit).skip_while(|&digit| digit == b'0');
+        digits.collect()
+    };
+    if number_key(one) != number_key(other) {
+        return false;
+    }
+    if one == other {
+        return true;
+    }
+    let (one, other) = (digits(one), digits(other));
+    let mut ends = one.iter().rev().zip(other.iter().rev()).take(AREA_DIGITS);
+    one.len().min(other.len()) <= AREA_DIGITS || ends.all(|(one, other)| one == other)
+}
+
+/// Whether a long number ends with a short one of at least two digits.
+fn ends_with(long: &str, short: &str) -> bool {
+    short.len() >= 2
+        && long.len() >= short.len() + 3
+        && short.bytes().all(|byte| byte.is_ascii_digit())
+        && long.ends_with(short)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_agree_whatever_prefix_they_have_and_differ_by_their_area() {
+        for (one, other) in [
+            ("+14155550123", "914155550123"),
+            ("+14155550123", "94155550123"),
+            ("+14155550123", "5550123"),
+            ("+493012345678", "03012345678"),
+            ("+493012345678", "00493012345678"),
+            ("101", "101"),
+            ("alice", "Alice"),
+        ] {
+            assert!(agree(one, other) && agree(other, one), "{one} {other}");
+        }
+        for (one, other) in [("+14155550123", "+12135550123"), ("101", "1101"), ("alice", "bob")] {
+            assert!(!agree(one, other), "{one} {other}");
+        }
+    }
+
+    #[test]
+    fn a_direct_number_ends_with_the_extension() {
+        assert!(ends_with("+16505550102", "102"));
+        for (long, short) in [("102", "102"), ("+16505550102", "2"), ("+16505550102", "bob")] {
+            assert!(!ends_with(long, short), "{long} {short}");
+        }
+    }
+}
