@@ -30,11 +30,13 @@ lint: setup
 advisories: setup
 	cargo deny --locked check advisories
 
-# What a replay takes, stage by stage and beside other programs; docs/benchmarks.md has the figures.
+# What a replay takes, stage by stage and beside other programs, and how well legs are joined;
+# docs/benchmarks.md has the figures.
 bench:
 	ci/setup $(TOOLS) sngrep
 	cargo build --release --locked
 	cargo bench --locked --package hookswitch --bench stages
+	cargo bench --locked --package hookswitch --bench joining
 	scripts/time-replay --runs 5
 
 # Hostile input at full size: the figures of docs/robustness.md. What measures the reader is built as the

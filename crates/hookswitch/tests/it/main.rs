@@ -3,11 +3,14 @@
 mod calls;
 mod catalogue;
 mod commands;
+#[path = "../dense/mod.rs"]
+mod dense;
 mod endings;
 mod forged;
 mod forks;
 mod forwarding;
 mod hold;
+mod joining;
 mod ladder;
 mod parking;
 mod pickups;

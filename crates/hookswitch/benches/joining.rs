@@ -1,0 +1,34 @@
+//! How well the legs that a switch places are joined to the calls that they belong to.
+//!
+//! `make bench` runs it on made-up traffic with known truth, at several densities.
+
+#![expect(clippy::cast_precision_loss, reason = "figures for people")]
+
+#[path = "../tests/dense/mod.rs"]
+mod dense;
+
+use dense::{Shape, measure, traffic};
+
+/// How many calls are made at each density.
+const CALLS: usize = 10_000;
+
+fn main() {
+    for laboratory in [false, true] {
+        let hosts = if laboratory { "one address for all hosts" } else { "an address for each host" };
+        println!("joining the legs of a switch, {CALLS} calls, {hosts}");
+        for calls_a_second in [1, 10, 100] {
+            let joining = measure(&traffic(Shape { calls_a_second, calls: CALLS, laboratory, seed: 2 }));
+            let share = |part: usize, of: usize| part as f64 / of.max(1) as f64 * 100.0;
+            println!(
+                "{calls_a_second:4} calls a second: {:6} legs, precision {:7.3} %, recall {:6.2} %, alone {:5.2} %, not sure {:5.2} % of the joined, sure and right {:7.3} %, with the twin {:5.2} %",
+                joining.legs,
+                joining.precision() * 100.0,
+                joining.recall() * 100.0,
+                100.0 - share(joining.joined, joining.legs),
+                share(joining.unsure, joining.joined),
+                joining.sure_right() * 100.0,
+                share(joining.with_twin, joining.joined),
+            );
+        }
+    }
+}
