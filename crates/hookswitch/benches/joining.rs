@@ -10,7 +10,7 @@ mod dense;
 use dense::{Shape, measure, traffic};
 
 /// How many calls are made at each density.
-const CALLS: usize = 10_000;
+const CALLS: usize = 5_000;
 
 fn main() {
     for laboratory in [false, true] {

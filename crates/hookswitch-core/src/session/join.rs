@@ -230,8 +230,8 @@ fn decide(candidates: &[Candidate<'_>]) -> Joined {
     }
     let mut others = candidates.iter().filter(|other| other.key != first.key);
     if fit.is_without_number() {
-        if !fit.is_expected {
-            return Joined::ToNone;
+        if !fit.is_expected || first.session.has_answered() {
+            return Joined::ToNone; // who waits in a queue may wait for long: that is no moment
         }
         let fits_too =
             |other: &Candidate<'_>| other.fit.is_expected && !other.session.is_twin_of(first.session);
