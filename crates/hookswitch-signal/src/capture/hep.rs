@@ -5,16 +5,18 @@
 //! See <https://github.com/sipcapture/HEP>.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
 
 use hookswitch_model::Timestamp;
 
-use super::Transport;
+use super::sniff::{self, Sniff};
+use super::{Captured, Transport};
 
 /// The first bytes of a frame.
 pub const MAGIC: &[u8; 4] = b"HEP3";
 
 /// Bytes before the first chunk: the magic and the total length.
-pub(super) const HEADER_BYTES: usize = 6;
+pub const HEADER_BYTES: usize = 6;
 
 /// One frame: what was captured, and where.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +33,10 @@ pub struct Frame<'a> {
     pub protocol_type: Option<u8>,
     /// The correlation id (chunk 17), often a Call-ID.
     pub correlation: Option<&'a [u8]>,
+    /// The id that the agent gives itself (chunk 12).
+    pub agent: Option<u32>,
+    /// The key by which the agent shows that it may send (chunk 14), as plain text.
+    pub key: Option<&'a [u8]>,
     /// The payload.
     pub payload: Payload<'a>,
 }
@@ -156,6 +162,8 @@ fn parse_old<'a>(datagram: &'a [u8], old: &Old) -> Option<Frame<'a>> {
         time,
         protocol_type: None,
         correlation: None,
+        agent: None,
+        key: None,
         payload: Payload::Plain(payload),
     })
 }
@@ -195,6 +203,8 @@ pub fn parse(bytes: &[u8]) -> Result<Frame<'_>, HepError> {
         time: None,
         protocol_type: None,
         correlation: None,
+        agent: None,
+        key: None,
         payload: Payload::Missing,
     };
     while !rest.is_empty() {
@@ -221,6 +231,8 @@ pub fn parse(bytes: &[u8]) -> Result<Frame<'_>, HepError> {
             9 => seconds = Some(u32::from_be_bytes(fixed(chunk, value)?)),
             10 => micros = u32::from_be_bytes(fixed(chunk, value)?),
             11 => found.protocol_type = Some(u8::from_be_bytes(fixed(chunk, value)?)),
+            12 => found.agent = Some(u32::from_be_bytes(fixed(chunk, value)?)),
+            14 => found.key = Some(value),
             15 => found.payload = Payload::Plain(value),
             16 => found.payload = Payload::Compressed(value),
             17 => found.correlation = Some(value),
@@ -234,8 +246,125 @@ pub fn parse(bytes: &[u8]) -> Result<Frame<'_>, HepError> {
     Ok(found)
 }
 
+/// Takes the SIP message out of a frame. What is compressed is unpacked into `unpacked`.
+///
+/// # Errors
+/// If the frame carries another protocol, is damaged, or does not say who sent the message to whom.
+#[inline]
+pub fn sip<'a>(frame: &Frame<'a>, unpacked: &'a mut Vec<u8>) -> Result<Sip<'a>, NoSip> {
+    if frame.protocol_type.is_some_and(|kind| kind != Frame::SIP) {
+        return Err(NoSip::OtherProtocol);
+    }
+    let payload = match frame.payload {
+        Payload::Missing => b"",
+        Payload::Plain(payload) => payload,
+        Payload::Compressed(payload) => {
+            *unpacked = inflate(payload).map_err(NoSip::Damaged)?;
+            &**unpacked
+        }
+    };
+    let payload = sniff::skip_keep_alive(payload);
+    if sniff::start_line(payload) != Sniff::Sip {
+        return Err(NoSip::OtherProtocol);
+    }
+    let (Some(src), Some(dst)) = (frame.src, frame.dst) else { return Err(NoSip::WithoutAddress) };
+    Ok(Sip { src, dst, payload })
+}
+
+/// A SIP message in a frame.
+#[derive(Clone, Copy, Debug)]
+pub struct Sip<'a> {
+    /// The sender.
+    pub src: SocketAddr,
+    /// The receiver.
+    pub dst: SocketAddr,
+    /// The message.
+    pub payload: &'a [u8],
+}
+
+/// Why a frame gives no SIP message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoSip {
+    /// It carries something else: an RTCP report, a log line, a keep-alive.
+    OtherProtocol,
+    /// It is damaged.
+    Damaged(HepError),
+    /// It does not say who sent the message to whom.
+    WithoutAddress,
+}
+
+/// The time of a message: the agent's, where the frame has one. A stamp that lies a little behind
+/// the message before it is an inaccuracy of the agent, and taken as the time of that message.
+pub fn time(stamp: Option<Timestamp>, arrival: Timestamp, before: Option<Timestamp>) -> Timestamp {
+    let time = stamp.unwrap_or(arrival);
+    match before {
+        Some(before) if before.since(time) < JITTER_MAX => time.max(before),
+        _ => time,
+    }
+}
+
+/// How far a time stamp may lie behind the one before it and still be an inaccuracy of the agent:
+/// Asterisk stamps what it receives in whole milliseconds, what it sends in microseconds.
+const JITTER_MAX: Duration = Duration::from_secs(1);
+
+/// Appends a frame of version 3 with a SIP message, as a capture agent of this id sends it.
+///
+/// # Errors
+/// If the message is longer than a frame can hold; nothing is appended then.
+pub fn write(
+    captured: &Captured<'_>,
+    agent: u32,
+    key: Option<&[u8]>,
+    out: &mut Vec<u8>,
+) -> Result<(), TooLong> {
+    let start = out.len();
+    out.extend_from_slice(MAGIC);
+    out.extend_from_slice(&[0, 0]);
+    let mut chunk = |kind: u16, value: &[u8]| {
+        out.extend_from_slice(&GENERIC);
+        out.extend_from_slice(&kind.to_be_bytes());
+        // A length that does not fit is found at the end.
+        out.extend_from_slice(&((value.len() + CHUNK_HEADER_BYTES) as u16).to_be_bytes());
+        out.extend_from_slice(value);
+    };
+    let micros = captured.time.as_micros();
+    let seconds = u32::try_from(micros.div_euclid(1_000_000)).unwrap_or(u32::MAX);
+    let family = if captured.src.is_ipv4() && captured.dst.is_ipv4() { 2 } else { 10 };
+    chunk(1, &[family]);
+    chunk(2, &[if captured.transport == Transport::Tcp { 6 } else { 17 }]);
+    for (address, v4, v6, port) in [(captured.src, 3, 5, 7), (captured.dst, 4, 6, 8)] {
+        match address.ip() {
+            IpAddr::V4(ip) => chunk(v4, &ip.octets()),
+            IpAddr::V6(ip) => chunk(v6, &ip.octets()),
+        }
+        chunk(port, &address.port().to_be_bytes());
+    }
+    chunk(9, &seconds.to_be_bytes());
+    chunk(10, &(micros.rem_euclid(1_000_000) as u32).to_be_bytes());
+    chunk(11, &[Frame::SIP]);
+    chunk(12, &agent.to_be_bytes());
+    if let Some(key) = key {
+        chunk(14, key);
+    }
+    if let Some(correlation) = captured.correlation {
+        chunk(17, correlation);
+    }
+    chunk(15, captured.payload);
+    let Ok(total) = u16::try_from(out.len() - start) else {
+        out.truncate(start);
+        return Err(TooLong);
+    };
+    out[start + 4..start + 6].copy_from_slice(&total.to_be_bytes());
+    Ok(())
+}
+
+/// A message does not fit into a frame, whose length has 16 bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the message does not fit into a HEP frame, which has 65,535 bytes at most")]
+pub struct TooLong;
+
 /// The total length of the frame that begins here, not yet believed; `None` if none does.
-pub(super) fn frame_len(bytes: &[u8]) -> Option<u16> {
+pub fn frame_len(bytes: &[u8]) -> Option<u16> {
     let &[m0, m1, m2, m3, l0, l1] = bytes.first_chunk()?;
     (&[m0, m1, m2, m3] == MAGIC).then(|| u16::from_be_bytes([l0, l1]))
 }
@@ -268,6 +397,37 @@ mod tests {
         assert_eq!(frame.transport(), Transport::Udp);
         assert_eq!(frame.correlation, Some(&b"call-1"[..]));
         assert_eq!(frame.payload, Payload::Plain(b"OPTIONS"));
+    }
+
+    #[test]
+    fn a_frame_that_is_written_is_read_as_it_was() {
+        for (src, dst, transport, correlation) in [
+            ("192.0.2.1:5060", "192.0.2.2:5070", Transport::Udp, Some(&b"call-1"[..])),
+            ("[2001:db8::1]:5060", "[::1]:1", Transport::Tcp, None),
+        ] {
+            let captured = Captured {
+                time: Timestamp::from_micros(1_700_000_000_000_123),
+                transport,
+                src: src.parse().unwrap(),
+                dst: dst.parse().unwrap(),
+                packet: 1,
+                correlation,
+                payload: b"OPTIONS sip:a SIP/2.0\r\n\r\n",
+            };
+            let mut bytes = b"before".to_vec();
+            write(&captured, 7, Some(b"secret"), &mut bytes).unwrap();
+            let frame = parse(&bytes[6..]).unwrap();
+            assert_eq!((frame.time, frame.transport()), (Some(captured.time), transport));
+            assert_eq!((frame.key, frame.correlation), (Some(&b"secret"[..]), correlation));
+            assert_eq!(frame.agent, Some(7));
+            let mut unpacked = Vec::new();
+            let sip = sip(&frame, &mut unpacked).unwrap();
+            assert_eq!((sip.src, sip.dst, sip.payload), (captured.src, captured.dst, captured.payload));
+            let long = vec![b'x'; 65_530];
+            let before = bytes.clone();
+            assert_eq!(write(&Captured { payload: &long, ..captured }, 7, None, &mut bytes), Err(TooLong));
+            assert_eq!(bytes, before);
+        }
     }
 
     #[test]

@@ -3,14 +3,13 @@
 use std::io::{self, Read};
 use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
-use std::time::Duration;
 
 use hookswitch_model::Timestamp;
 
 use super::counters::Counters;
 use super::format::{CaptureError, Format};
 use super::fragment::{Fragments, Joined};
-use super::hep::{self, Frame, Payload};
+use super::hep::{self, NoSip, Payload, Sip};
 use super::input::Input;
 use super::jsonl::Line;
 use super::link::{self, Ip};
@@ -373,34 +372,18 @@ impl<R: Read> Reader<R> {
             Ok(frame) => frame,
             Err(error) => return self.damaged_frame(WarningKind::Hep(error)),
         };
-        if frame.protocol_type.is_some_and(|kind| kind != Frame::SIP) {
-            self.counters.hep_not_sip += 1;
-            return false;
-        }
         // What a compressed payload holds is put behind the source, and the correlation id with it.
-        let mut inflated = None;
-        let payload = match frame.payload {
-            Payload::Missing => b"",
-            Payload::Plain(payload) => payload,
-            Payload::Compressed(payload) => match hep::inflate(payload) {
-                Ok(text) => &**inflated.insert(text),
-                Err(error) => return self.damaged_frame(WarningKind::Hep(error)),
-            },
+        let mut unpacked = Vec::new();
+        let Sip { src, dst, payload } = match hep::sip(&frame, &mut unpacked) {
+            Ok(sip) => sip,
+            Err(NoSip::OtherProtocol) => {
+                self.counters.hep_not_sip += 1;
+                return false;
+            }
+            Err(NoSip::Damaged(error)) => return self.damaged_frame(WarningKind::Hep(error)),
+            Err(NoSip::WithoutAddress) => return self.damaged_frame(WarningKind::HepWithoutAddress),
         };
-        let payload = sniff::skip_keep_alive(payload);
-        if sniff::start_line(payload) != Sniff::Sip {
-            self.counters.hep_not_sip += 1;
-            return false;
-        }
-        let (Some(src), Some(dst)) = (frame.src, frame.dst) else {
-            return self.damaged_frame(WarningKind::HepWithoutAddress);
-        };
-        let mut time = frame.time.unwrap_or(seen.time);
-        if let Some(yielded) = self.yielded
-            && yielded.since(time) < HEP_JITTER_MAX
-        {
-            time = time.max(yielded);
-        }
+        let time = hep::time(frame.time, seen.time, self.yielded);
         let transport = frame.transport();
         let place = |part: &[u8]| {
             let place = within(bytes, part);
@@ -408,20 +391,14 @@ impl<R: Read> Reader<R> {
         };
         let length = payload.len();
         let plain = (!matches!(frame.payload, Payload::Compressed(_))).then(|| place(payload));
-        let (payload, correlation) = match (plain, &mut inflated) {
-            (None, Some(text)) => {
-                let end = text.len();
-                text.extend(frame.correlation.unwrap_or_default());
-                (end - length..end, frame.correlation.map(|_| end..text.len()))
-            }
-            (plain, _) => (plain.unwrap_or_default(), frame.correlation.map(place)),
-        };
-        let source = match inflated {
-            None => source,
-            Some(text) => {
-                self.inflated = text;
-                Source::Inflated
-            }
+        let (source, payload, correlation) = if let Some(payload) = plain {
+            (source, payload, frame.correlation.map(place))
+        } else {
+            let end = unpacked.len();
+            unpacked.extend(frame.correlation.unwrap_or_default());
+            let correlation = frame.correlation.map(|_| end..unpacked.len());
+            self.inflated = unpacked;
+            (Source::Inflated, end - length..end, correlation)
         };
         let current =
             Current { time, transport, src, dst, packet: seen.packet, payload, correlation, source };
@@ -520,7 +497,3 @@ fn within(bytes: &[u8], part: &[u8]) -> Range<usize> {
     let start = part.as_ptr().addr() - bytes.as_ptr().addr();
     start..start + part.len()
 }
-
-/// How far a HEP time stamp may lie behind the one before it and still be an inaccuracy of the
-/// agent: Asterisk stamps what it receives in whole milliseconds, what it sends in microseconds.
-const HEP_JITTER_MAX: Duration = Duration::from_secs(1);
