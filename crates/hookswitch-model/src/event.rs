@@ -3,12 +3,14 @@
 use std::fmt;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use crate::id::{AccountId, InputRef, SessionId, TelephonySessionId};
 use crate::party::{Origin, Party};
 use crate::time::Timestamp;
 
 /// One change of one party of a session: what a notification tells (contract events §4).
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Event {
     /// What is the same in every event of the session.
     pub session: Arc<SessionFacts>,
@@ -25,7 +27,7 @@ pub struct Event {
 }
 
 /// What is the same in every event of a session.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SessionFacts {
     /// The account it belongs to.
     pub account: AccountId,
@@ -38,7 +40,7 @@ pub struct SessionFacts {
 }
 
 /// The inputs that caused a change, in the order in which they came; nearly always one.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Causes {
     first: InputRef,
     more: Vec<InputRef>,
@@ -66,12 +68,17 @@ impl Causes {
 macro_rules! rules {
     ($($(#[$doc:meta])* $variant:ident = $text:literal),+ $(,)?) => {
         /// The rule by which an event followed from its causes, for the explain record.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
         pub enum Rule { $($(#[$doc])* $variant),+ }
 
         impl Rule {
             /// All rules.
             pub const ALL: &'static [Self] = &[$(Self::$variant),+];
+
+            /// The name under which the rule is stored.
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$variant => stringify!($variant)),+ }
+            }
 
             /// The rule in the words of a telephony engineer.
             pub const fn as_str(self) -> &'static str {

@@ -6,10 +6,12 @@ use std::fmt;
 use std::num::ParseIntError;
 use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
+
 macro_rules! decimal_id {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         pub struct $name(u64);
 
         impl $name {
@@ -77,7 +79,7 @@ impl AccountId {
 }
 
 /// The `telephonySessionId` of the API: `s-` and 32 lower-case hexadecimal digits.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct TelephonySessionId(u128);
 
 impl TelephonySessionId {
@@ -115,7 +117,7 @@ impl fmt::Debug for TelephonySessionId {
 }
 
 /// 128 bits in 32 lower-case hexadecimal digits, on the stack.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Serialize, Deserialize)]
 pub struct HexDigits([u8; 32]);
 
 impl HexDigits {
@@ -143,7 +145,7 @@ impl HexDigits {
 }
 
 /// The id of a party: `p-`, the digits of its session, `-` and its number in the session.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct PartyId {
     /// The session in which the party was created.
     pub session: TelephonySessionId,
@@ -164,7 +166,7 @@ impl fmt::Debug for PartyId {
 }
 
 /// The id of a subscription: a lower-case UUID of version 4.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct SubscriptionId(u128);
 
 impl SubscriptionId {
@@ -200,7 +202,7 @@ impl fmt::Display for SubscriptionId {
 ///
 /// Sources number their legs in the order in which they see them, so the same input gives the same
 /// numbers. What other sources may call the same leg is told by [`crate::Alias`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct LegId(u64);
 
 impl LegId {
@@ -212,7 +214,7 @@ impl LegId {
 }
 
 /// The input that caused a signal: a packet of a capture, a datagram, a line.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct InputRef {
     /// Which input, counted from 0 in the order in which the inputs were named.
     pub source: u16,

@@ -4,12 +4,14 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use crate::id::{AccountId, DeviceId, ExtensionId, PartyId, RecordingId, SessionId};
 
 macro_rules! named {
     ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $text:literal),+ $(,)? }) => {
         $(#[$doc])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         pub enum $name { $($(#[$vdoc])* $variant),+ }
 
         impl $name {
@@ -40,7 +42,7 @@ macro_rules! named {
 }
 
 /// A word that is none of an enumeration's.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UnknownWord;
 
 impl fmt::Display for UnknownWord {
@@ -208,7 +210,7 @@ named! {
 }
 
 /// One side of a party's leg, as `from` and `to` show it (contract events §2.2).
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Endpoint {
     /// E.164 with `+` for outside numbers, the short number for extensions; absent when withheld.
     pub phone_number: Option<Arc<str>>,
@@ -223,7 +225,7 @@ pub struct Endpoint {
 }
 
 /// What a party is doing and why (contract events §2.3).
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Status {
     /// What it is doing.
     pub code: StatusCode,
@@ -239,7 +241,7 @@ pub struct Status {
 }
 
 /// The party in another session that a `Gone` party's media moved to (contract events §6.4).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Peer {
     /// The decimal id of the other session.
     pub session: SessionId,
@@ -248,7 +250,7 @@ pub struct Peer {
 }
 
 /// A recording on a party (contract events §6.6).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Recording {
     /// Which one.
     pub id: RecordingId,
@@ -257,7 +259,7 @@ pub struct Recording {
 }
 
 /// The SIP dialog of a party, shown to filters with `sipData=true` (contract events §2.1).
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SipData {
     /// The Call-ID.
     pub call_id: Arc<str>,
@@ -268,7 +270,7 @@ pub struct SipData {
 }
 
 /// One participant of a session, as it stands after a change (contract events §2.1).
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Party {
     /// The account of the session, for outside parties too.
     pub account: AccountId,

@@ -4,6 +4,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::id::{AccountId, InputRef, LegId, RecordingId};
 use crate::party::{Direction, Reason, RingOutRole, SipData};
 use crate::time::Timestamp;
@@ -12,7 +14,7 @@ use crate::time::Timestamp;
 ///
 /// Sources translate what they see into signals; which parties and events follow is decided by the
 /// session machine alone.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Signal {
     /// When it happened.
     pub at: Timestamp,
@@ -27,7 +29,7 @@ pub struct Signal {
 }
 
 /// What happened to a leg.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum SignalKind {
     /// The leg came into being.
     Created(Box<LegCreated>),
@@ -111,7 +113,7 @@ pub enum SignalKind {
 }
 
 /// How a leg came into being.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LegCreated {
     /// `Outbound` for a caller's leg, `Inbound` for a leg to a target.
     pub direction: Direction,
@@ -154,7 +156,7 @@ pub struct LegCreated {
 }
 
 /// What a number is that the phone system answers itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Service {
     /// A menu (IVR).
     Menu,
@@ -167,7 +169,7 @@ pub enum Service {
 }
 
 /// Where in an open call a new leg belongs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Place {
     /// Its holder takes the place of who is at the end of this leg (RFC 3891).
     Replaces(LegId),
@@ -178,7 +180,7 @@ pub enum Place {
 }
 
 /// A mailbox that a call goes to.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Mailbox {
     /// The number or user whose mailbox it is.
     pub of: Arc<str>,
@@ -187,7 +189,7 @@ pub struct Mailbox {
 }
 
 /// Where a party wants its call moved.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Transfer {
     /// The number or user of the target, as it was asked for.
     pub to: Arc<str>,
@@ -200,7 +202,7 @@ pub struct Transfer {
 }
 
 /// Who calls, as far as the signalling tells.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Caller {
     /// The number or user.
     pub number: Option<Arc<str>>,
@@ -213,7 +215,7 @@ pub struct Caller {
 }
 
 /// What is known of the far end of a leg to a target.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum FarEnd {
     /// It may be a phone or a server.
     Unknown,
@@ -226,7 +228,7 @@ pub enum FarEnd {
 }
 
 /// A name under which several legs, of one source or of several, can be known to be one call.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Alias {
     /// A SIP Call-ID.
     CallId(Box<[u8]>),
@@ -237,7 +239,7 @@ pub enum Alias {
 }
 
 /// Why a leg ended, whatever protocol said so.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Cause {
     /// Somebody hung up.
     HungUp,

@@ -4,11 +4,13 @@ use std::fmt;
 use std::ops::Add;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 /// An instant of signal time: whole microseconds since 1970-01-01T00:00:00 UTC.
 ///
 /// Signal time is what the input says (a capture's time stamp, a HEP chunk), never the clock of
 /// the machine that runs.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Timestamp(i64);
 
 impl Timestamp {
@@ -30,7 +32,7 @@ impl Timestamp {
 
 /// The clock that a signal is timed by. Sources whose clocks may differ have one each, so that the
 /// timers of a call go by the clock of who reports it; a replay has one.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct ClockId(pub u16);
 
 impl Add<Duration> for Timestamp {
@@ -50,7 +52,7 @@ impl fmt::Display for Timestamp {
 }
 
 /// A formatted [`Timestamp`], on the stack.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Serialize, Deserialize)]
 pub struct Iso([u8; 24]);
 
 impl Iso {

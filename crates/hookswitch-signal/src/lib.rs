@@ -1,8 +1,10 @@
 //! From bytes to signals: what a capture or a switch says, translated into the words of the model.
 //!
 //! Opens no socket, reads no clock and keeps no rules about sessions. A capture goes through
-//! [`capture`], each message through [`sip`], and the calls are followed by [`tracker`].
+//! [`capture`], each message through [`sip`], and the calls are followed by [`tracker`]. Signals that are
+//! posted go through [`ingest`].
 
 pub mod capture;
+pub mod ingest;
 pub mod sip;
 pub mod tracker;

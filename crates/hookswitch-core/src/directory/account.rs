@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use foldhash::fast::RandomState;
 use hookswitch_model::{AccountId, DeviceId, ExtensionId, LegCreated, Service};
+use serde::{Deserialize, Serialize};
 
 use super::number::{DialPlan, is_e164};
 use crate::hash::IdHash;
@@ -15,7 +16,7 @@ use crate::hash::IdHash;
 const SHORT_NUMBER_DIGITS_MAX: usize = 6;
 
 /// What an extension is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
     /// A person.
@@ -49,7 +50,7 @@ impl From<Service> for Kind {
 }
 
 /// Whom a number or user belongs to.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Resolved {
     /// The number as the API shows it: E.164 where the account can tell, else as it was sent.
     pub number: Arc<str>,
@@ -110,6 +111,11 @@ impl Account {
             domains: Vec::new(),
             trunks: Vec::new(),
         }
+    }
+
+    /// Stands for an account until the directory gives it.
+    pub(crate) fn none() -> Arc<Self> {
+        Arc::new(Self::built_in(AccountId::new(0)))
     }
 
     pub(super) fn listed(

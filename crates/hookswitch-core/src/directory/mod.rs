@@ -44,7 +44,7 @@ impl Directory {
         file::parse(text)
     }
 
-    fn empty() -> Self {
+    pub(crate) fn empty() -> Self {
         Self {
             accounts: HashMap::default(),
             order: Vec::new(),

@@ -7,6 +7,7 @@ use foldhash::fast::RandomState;
 use hookswitch_model::{
     AccountId, Cause, ClockId, Event, LegId, Origin, Rule, Signal, SignalKind, Timestamp,
 };
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeSet, HashMap, VecDeque};
 
 use crate::directory::Directory;
@@ -47,7 +48,7 @@ impl Default for Policy {
 
 /// What went through the machine. `signals` is the sum of `applied`, `without_leg` and `refused`;
 /// `sessions` is the sum of `closed` and the sessions that are open.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counters {
     /// Signals that came in.
     pub signals: u64,
@@ -72,6 +73,7 @@ type RoomKey = u128;
 pub(crate) type Sessions = HashMap<SessionKey, Box<OpenSession>, RandomState>;
 
 /// An open session and what must be cleared away with it.
+#[derive(Serialize, Deserialize)]
 pub(crate) struct OpenSession {
     pub(crate) session: Session,
     kept: Kept,
@@ -83,10 +85,14 @@ pub(crate) struct OpenSession {
 
 /// All sessions of all accounts, as one machine.
 ///
+/// Its state can be saved between inputs and read again; it goes on as if nothing had been.
 /// Does no IO and reads no clock. After each `handle_*`, drain [`Engine::poll_event`], then come
 /// back no later than [`Engine::poll_timeout`]. The same signals give the same events.
+#[derive(Serialize, Deserialize)]
 pub struct Engine {
+    #[serde(skip, default = "Directory::empty")]
     directory: Directory,
+    #[serde(skip)]
     policy: Policy,
     sessions: Sessions,
     legs: HashMap<LegId, SessionKey, RandomState>,
@@ -106,6 +112,7 @@ pub struct Engine {
     to_shed: VecDeque<SessionKey>,
     /// How many calls are refused without a look for one to end, because there was none.
     not_to_look: usize,
+    #[serde(skip)]
     events: VecDeque<Event>,
     counters: Counters,
 }
@@ -129,6 +136,17 @@ impl Engine {
             not_to_look: 0,
             events: VecDeque::new(),
             counters: Counters::default(),
+        }
+    }
+
+    /// Goes by another directory and policy from here on; open sessions keep what they know of their
+    /// parties. A machine whose state was read from where it was saved must be given them first.
+    pub fn set_rules(&mut self, directory: Directory, policy: Policy) {
+        self.directory = directory;
+        self.policy = policy;
+        for open in self.sessions.values_mut() {
+            let account = self.directory.account(open.session.facts.account);
+            open.session.relink(account);
         }
     }
 

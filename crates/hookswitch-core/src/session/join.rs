@@ -12,6 +12,7 @@ use std::net::IpAddr;
 
 use foldhash::fast::RandomState;
 use hookswitch_model::{AccountId, Alias, LegCreated, Rule, Timestamp};
+use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
 use super::Session;
@@ -33,7 +34,7 @@ const WITHHELD: &str = "anonymous";
 pub(crate) type SessionKey = u64;
 
 /// The index of open sessions by what their legs can be joined on.
-#[derive(Default)]
+#[derive(Default, Serialize, Deserialize)]
 pub(crate) struct Joiner {
     by_alias: HashMap<AliasKey, SessionKey, RandomState>,
     /// The sessions that wait for a call to a number, because a transfer asked for it.
@@ -169,7 +170,7 @@ impl Joiner {
 }
 
 /// What the index holds of one session.
-#[derive(Default)]
+#[derive(Default, Serialize, Deserialize)]
 pub(crate) struct Kept {
     aliases: SmallVec<[AliasKey; 1]>,
     places: SmallVec<[PlaceKey; 2]>,

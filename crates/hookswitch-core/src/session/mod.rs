@@ -30,6 +30,7 @@ use hookswitch_model::{
     Causes, Direction, Event, InputRef, LegCreated, LegId, Origin, RingOutRole, Rule, SessionFacts, Signal,
     SignalKind, Timestamp,
 };
+use serde::{Deserialize, Serialize};
 
 use self::join::number_key;
 pub(crate) use self::moves::{Crossing, Taker};
@@ -60,8 +61,11 @@ pub const PARTIES_PER_SESSION_MAX: usize = 64;
 pub const LEGS_PER_SESSION_MAX: usize = 256;
 
 /// The state of one call.
+#[derive(Serialize, Deserialize)]
 pub(crate) struct Session {
     pub(crate) facts: Arc<SessionFacts>,
+    /// Not part of a saved state: [`Session::relink`] gives it back.
+    #[serde(skip, default = "Account::none")]
     account: Arc<Account>,
     pub(crate) started: Timestamp,
     /// When the last signal of the call came, and what told it.
@@ -105,6 +109,7 @@ pub(crate) struct Session {
 }
 
 /// One connection between the phone system and one end of the call.
+#[derive(Serialize, Deserialize)]
 pub(crate) struct Leg {
     pub(crate) id: LegId,
     pub(crate) role: LegRole,
@@ -119,7 +124,7 @@ pub(crate) struct Leg {
 }
 
 /// Who places a call, as far as its messages show.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Sender {
     /// Where its messages come from.
     pub(crate) src: Option<SocketAddr>,
@@ -136,7 +141,7 @@ impl Sender {
 }
 
 /// Whose leg it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum LegRole {
     /// A party's, by its place among the parties.
     Party(usize),
@@ -157,7 +162,7 @@ impl LegRole {
 }
 
 /// What the answer of a leg means.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 enum Purpose {
     /// Its party talks.
     Talk,
@@ -172,6 +177,7 @@ enum Purpose {
 }
 
 /// A change that waits to be told.
+#[derive(Serialize, Deserialize)]
 struct Draft {
     party: usize,
     at: Timestamp,
@@ -181,7 +187,7 @@ struct Draft {
 }
 
 /// What kind of call a session begins with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Opening {
     /// Somebody calls.
     Call,
@@ -194,6 +200,11 @@ pub(crate) enum Opening {
 }
 
 impl Session {
+    /// Goes by an account as the directory has it, from here on.
+    pub(crate) fn relink(&mut self, account: Arc<Account>) {
+        self.account = account;
+    }
+
     /// Opens a session with its caller, or with the initiator of a RingOut call.
     pub(crate) fn open(
         facts: Arc<SessionFacts>,

@@ -6,6 +6,7 @@ use hookswitch_model::{
     Cause, Causes, ConferenceRole, Direction, LegCreated, Origin, Party, Peer, Reason, Rule, Signal,
     StatusCode, Timestamp, Transfer,
 };
+use serde::{Deserialize, Serialize};
 
 use super::join::number_key;
 use super::party::{Destination, Moving, PartyRef, PartyState, Standing};
@@ -17,6 +18,7 @@ use crate::engine::Policy;
 const GROUP_CODE_LENGTH_MAX: usize = 3;
 
 /// What a signal brought about in two sessions at once.
+#[derive(Serialize, Deserialize)]
 pub(crate) enum Crossing {
     /// The attended transfer that this party asked for is complete.
     Transferred { mover: usize, at: Timestamp, causes: Causes },
@@ -435,6 +437,7 @@ impl Session {
 }
 
 /// A party that comes from another session, with its legs.
+#[derive(Serialize, Deserialize)]
 pub(crate) struct Taker {
     party: PartyState,
     legs: Vec<Leg>,

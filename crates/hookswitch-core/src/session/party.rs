@@ -6,6 +6,7 @@ use hookswitch_model::{
     Cause, ConferenceRole, Direction, Endpoint, ExtensionId, InputRef, LegCreated, Origin, Party, Peer,
     Reason, Recording, RecordingId, Rule, SessionFacts, Signal, Status, StatusCode, Timestamp,
 };
+use serde::{Deserialize, Serialize};
 
 use super::join::{SessionKey, number_key};
 use super::reason::{self, MISSED_REASONS, Role, Unanswered};
@@ -13,6 +14,7 @@ use crate::directory::{Kind, Resolved};
 use crate::engine::Policy;
 
 /// A party and what the API does not show of it.
+#[derive(Serialize, Deserialize)]
 pub(super) struct PartyState {
     /// As it stands after the last change, told or waiting to be told.
     pub(super) party: Party,
@@ -51,6 +53,7 @@ pub(super) struct PartyState {
 }
 
 /// A call that is being moved by one of its parties.
+#[derive(Serialize, Deserialize)]
 pub(super) struct Moving {
     /// Where.
     pub(super) to: Destination,
@@ -63,7 +66,7 @@ pub(super) struct Moving {
 }
 
 /// Where a call is moved.
-#[derive(Clone)]
+#[derive(Clone, Serialize, Deserialize)]
 pub(crate) enum Destination {
     /// To a number, by its [`number_key`] (a blind transfer).
     Number(u64),
@@ -74,14 +77,14 @@ pub(crate) enum Destination {
 }
 
 /// A party of some session.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct PartyRef {
     pub(crate) session: SessionKey,
     pub(crate) party: usize,
 }
 
 /// Whether somebody is there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Standing {
     /// The far end may be the callee, or a server that will pass the call on.
     Unknown,
@@ -92,6 +95,7 @@ pub(super) enum Standing {
 }
 
 /// An end that waits for its cause.
+#[derive(Serialize, Deserialize)]
 pub(super) struct Waiting {
     pub(super) cause: Cause,
     pub(super) at: Timestamp,
@@ -99,7 +103,7 @@ pub(super) struct Waiting {
 }
 
 /// How a target failed.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Serialize, Deserialize)]
 pub(super) struct Failure {
     pub(super) at: Timestamp,
     pub(super) reason: Reason,

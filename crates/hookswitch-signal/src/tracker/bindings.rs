@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use hookswitch_model::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use super::{LEARNT_MAX, identity};
 use crate::sip::{Message, Uri};
@@ -13,7 +14,7 @@ pub(super) const BINDINGS_MAX: usize = 100_000;
 
 /// The contacts whose user part is not that of their address of record: whose they are, and when a
 /// registrar last told so.
-#[derive(Default)]
+#[derive(Default, Serialize, Deserialize)]
 pub(super) struct Bindings(HashMap<Box<[u8]>, (Arc<str>, Timestamp)>);
 
 impl Bindings {

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use hookswitch_model::{Cause, LegId, Timestamp};
+use serde::{Deserialize, Serialize};
 
 use super::referral::Referral;
 
@@ -14,6 +15,7 @@ const DIALOGS_MAX: usize = 64;
 const BRANCHES_MAX: usize = 70;
 
 /// All messages with one Call-ID and one From tag of the caller.
+#[derive(Serialize, Deserialize)]
 pub(super) struct Call {
     /// Tells apart the calls that use one Call-ID after the other.
     pub(super) number: u64,
@@ -35,6 +37,7 @@ pub(super) struct Call {
 }
 
 /// One INVITE transaction that creates dialogs (RFC 3261 §17), between two neighbours.
+#[derive(Serialize, Deserialize)]
 pub(super) struct Hop {
     /// The branch of its top Via; empty for a caller older than RFC 3261.
     pub(super) branch: Box<[u8]>,
@@ -53,7 +56,7 @@ pub(super) struct Hop {
     pub(super) cancelled: Option<Cause>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(super) enum HopState {
     Trying,
     Ringing,
@@ -62,6 +65,7 @@ pub(super) enum HopState {
 }
 
 /// One dialog (RFC 3261 §12), named by the tag of the answering side.
+#[derive(Serialize, Deserialize)]
 pub(super) struct Dialog {
     pub(super) tag: Box<[u8]>,
     pub(super) target: LegId,
@@ -78,7 +82,7 @@ pub(super) struct Dialog {
 }
 
 /// Which end of a dialog sent a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Side {
     Caller = 0,
     Callee = 1,
@@ -94,7 +98,7 @@ impl Side {
 }
 
 /// What one end of a dialog has said.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy, Default, Serialize, Deserialize)]
 pub(super) struct SideState {
     /// The number of its last request.
     pub(super) cseq: Option<u32>,
@@ -124,7 +128,7 @@ impl Offer {
 }
 
 /// What matters of a session description.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct MediaState {
     /// The version in its origin line, which changes with every change (RFC 3264 §8).
     pub(super) version: u64,
@@ -135,6 +139,7 @@ pub(super) struct MediaState {
 }
 
 /// A change of the session that waits for its answer.
+#[derive(Serialize, Deserialize)]
 pub(super) struct Offer {
     pub(super) side: Side,
     pub(super) cseq: u32,
@@ -207,6 +212,7 @@ impl Call {
 }
 
 /// The last messages of a call, to recognise them when they come again.
+#[derive(Serialize, Deserialize)]
 pub(super) struct Fingerprints {
     prints: Vec<u64>,
     /// The oldest, once there are as many as are kept.

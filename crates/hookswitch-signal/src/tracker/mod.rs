@@ -23,6 +23,7 @@ use hookswitch_model::{
     AccountId, Cause, Direction, FarEnd, InputRef, LegCreated, LegId, Place, Signal, SignalKind, SipData,
     Timestamp,
 };
+use serde::{Deserialize, Serialize};
 use slab::Slab;
 
 use self::bindings::Bindings;
@@ -63,7 +64,7 @@ const CALL_ID_USES_MAX: usize = 16;
 const HOPS_MAX: usize = 256;
 
 /// Where the messages went. `messages` is the sum of the others.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counters {
     /// Messages that came in.
     pub messages: u64,
@@ -80,6 +81,7 @@ pub struct Counters {
 }
 
 /// Follows all calls of one source of SIP messages.
+#[derive(Serialize, Deserialize)]
 pub struct Tracker {
     account: AccountId,
     source: u16,

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use foldhash::fast::RandomState;
 use hookswitch_model::{LegId, Signal, SignalKind, Timestamp, Transfer};
+use serde::{Deserialize, Serialize};
 
 use super::call::Side;
 use super::{Seen, Tracker, identity, signal};
@@ -20,6 +21,7 @@ const REFERRAL_MAX: Duration = Duration::from_secs(300);
 const REFERRALS_MAX: usize = 10_000;
 
 /// A transfer that was asked for.
+#[derive(Serialize, Deserialize)]
 pub(super) struct Referral {
     /// The leg of who asks.
     leg: LegId,
@@ -37,7 +39,7 @@ impl Referral {
 }
 
 /// The REFERs outside of a dialog, by their Call-ID.
-#[derive(Default)]
+#[derive(Default, Serialize, Deserialize)]
 pub(super) struct Referrals {
     by_call_id: HashMap<Box<[u8]>, Referral, RandomState>,
     order: VecDeque<(Timestamp, Box<[u8]>)>,

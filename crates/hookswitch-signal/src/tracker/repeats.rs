@@ -4,8 +4,9 @@ use std::collections::{HashSet, VecDeque};
 use std::hash::{BuildHasher, Hasher};
 use std::net::IpAddr;
 
-use foldhash::fast::RandomState;
+use foldhash::fast::{FixedState, RandomState};
 use hookswitch_model::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use super::REPEAT_MAX;
 use crate::capture::Captured;
@@ -15,17 +16,26 @@ use crate::sip::Message;
 const REMEMBERED_MAX: usize = 1_000_000;
 
 /// Recognises messages that were seen before and are part of no call.
-#[derive(Default)]
+#[derive(Serialize, Deserialize)]
 pub(super) struct Repeats {
-    hasher: RandomState,
+    /// What fingerprints are hashed with: they are told apart from those of other processes, and are the
+    /// same when the state is restored.
+    seed: u64,
     known: HashSet<u64, RandomState>,
     order: VecDeque<(Timestamp, u64)>,
+}
+
+impl Default for Repeats {
+    fn default() -> Self {
+        let seed = RandomState::default().hash_one(());
+        Self { seed, known: HashSet::default(), order: VecDeque::new() }
+    }
 }
 
 impl Repeats {
     /// Gives the same number for messages with the same start line, identifiers and way.
     pub(super) fn fingerprint(&self, message: &Message<'_>, captured: &Captured<'_>) -> u64 {
-        let mut hasher = self.hasher.build_hasher();
+        let mut hasher = FixedState::with_seed(self.seed).build_hasher();
         for part in [
             message.start_line(),
             message.call_id(),

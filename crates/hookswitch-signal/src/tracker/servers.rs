@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 
 use foldhash::fast::RandomState;
 use hookswitch_model::{FarEnd, Timestamp};
+use serde::{Deserialize, Serialize};
 
 use super::LEARNT_MAX;
 
@@ -12,7 +13,7 @@ use super::LEARNT_MAX;
 const KNOWN_MAX: usize = 200_000;
 
 /// Servers and their clients, each with the time when it was last seen to be so.
-#[derive(Default)]
+#[derive(Default, Serialize, Deserialize)]
 pub(super) struct Servers {
     servers: HashMap<SocketAddr, Timestamp, RandomState>,
     clients: HashMap<(SocketAddr, SocketAddr), Timestamp, RandomState>,

@@ -43,6 +43,8 @@ use hookswitch_model::{
 use hookswitch_signal::capture::{Captured, Transport};
 use hookswitch_signal::sip::Message;
 use hookswitch_signal::tracker::Tracker;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 use self::writer::{Setting, Writer};
 
@@ -126,11 +128,14 @@ impl Ladder {
     }
 
     pub(crate) fn run(&self, packets: &[Packet]) -> Vec<Event> {
-        let directory = match self.directory {
+        run_with(&self.directory(), packets)
+    }
+
+    fn directory(&self) -> Directory {
+        match self.directory {
             Some(file) => Directory::parse(file).expect("a directory"),
             None => Directory::built_in(ACCOUNT),
-        };
-        run_with(directory, packets)
+        }
     }
 
     /// Asserts the events, written as [`written`] does and ordered by their times; and that they stay
@@ -145,6 +150,8 @@ impl Ladder {
             self.packets.iter().flat_map(|packet| [packet.clone(), packet.clone()]).collect();
         let told = by_time(written(&self.run(&twice)));
         assert!(told == expected, "with every message sent twice\n{}", side_by_side(&expected, &told));
+        let told = by_time(written(&drive(&self.directory(), &self.packets, Driving::SavedAndRead)));
+        assert!(told == expected, "saved and read after each message\n{}", side_by_side(&expected, &told));
         let told = by_time(written(&self.in_laboratory().events()));
         assert!(told == expected, "where all hosts share one address\n{}", side_by_side(&expected, &told));
     }
@@ -188,13 +195,31 @@ fn side_by_side(expected: &[String], told: &[String]) -> String {
 
 /// Sends packets through the product, and checks what must hold for every list of events.
 pub(crate) fn run(packets: &[Packet]) -> Vec<Event> {
-    run_with(Directory::built_in(ACCOUNT), packets)
+    run_with(&Directory::built_in(ACCOUNT), packets)
 }
 
 /// The same with a directory.
-pub(crate) fn run_with(directory: Directory, packets: &[Packet]) -> Vec<Event> {
+pub(crate) fn run_with(directory: &Directory, packets: &[Packet]) -> Vec<Event> {
+    drive(directory, packets, Driving::Through)
+}
+
+/// How packets go through the product.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Driving {
+    Through,
+    /// After each, the state is saved and read again, as by a server that was restarted.
+    SavedAndRead,
+}
+
+/// What was saved, read again.
+fn read_again<T: Serialize + DeserializeOwned>(state: &T) -> T {
+    let saved = postcard::to_stdvec(state).expect("the state can be saved");
+    postcard::from_bytes(&saved).expect("what was saved can be read")
+}
+
+fn drive(directory: &Directory, packets: &[Packet], driving: Driving) -> Vec<Event> {
     let mut tracker = Tracker::new(ACCOUNT, 0);
-    let mut engine = Engine::new(directory, Policy::default());
+    let mut engine = Engine::new(directory.clone(), Policy::default());
     let mut signals = Vec::new();
     let mut events = Vec::new();
     for (number, packet) in packets.iter().enumerate() {
@@ -217,6 +242,11 @@ pub(crate) fn run_with(directory: Directory, packets: &[Packet]) -> Vec<Event> {
             engine.handle_signal(ClockId::default(), &signal);
         }
         events.extend(std::iter::from_fn(|| engine.poll_event()));
+        if driving == Driving::SavedAndRead {
+            tracker = read_again(&tracker);
+            engine = read_again(&engine);
+            engine.set_rules(directory.clone(), Policy::default());
+        }
     }
     engine.finish();
     events.extend(std::iter::from_fn(|| engine.poll_event()));

@@ -34,7 +34,7 @@ numbers = ["+493012345678"]
 
 fn told(flow: &str) -> Vec<Event> {
     let flow = Ladder::with_domain(flow, "10.0.200.20");
-    run_with(Directory::parse(DIRECTORY).expect("a directory"), &flow.packets)
+    run_with(&Directory::parse(DIRECTORY).expect("a directory"), &flow.packets)
 }
 
 #[test]
