@@ -3,7 +3,7 @@
 TOOLS := $(CURDIR)/target/tools
 export PATH := $(TOOLS)/bin:$(PATH)
 
-.PHONY: demo test setup lint advisories bench robustness fuzz captures scenarios
+.PHONY: demo test chaos setup lint advisories bench robustness fuzz captures scenarios
 
 demo:
 	cargo build --release --locked
@@ -12,6 +12,10 @@ demo:
 
 test: setup lint
 	cargo test --workspace --locked
+
+# The long forms of the tests that kill the server; about an hour on two cores.
+chaos: setup
+	HOOKSWITCH_TEST_KILLS=1000 cargo test --release --locked --package hookswitch --test it server::crash -- --nocapture
 
 # Installs what the checks and tests need and is not there yet.
 setup:
@@ -38,6 +42,7 @@ bench:
 	cargo bench --locked --package hookswitch --bench stages
 	cargo bench --locked --package hookswitch --bench joining
 	scripts/time-replay --runs 5
+	cargo bench --locked --package hookswitch --bench live
 
 # Hostile input at full size: the figures of docs/robustness.md. What measures the reader is built as the
 # program is; the rest without link-time optimisation, which would take longer than the tests.

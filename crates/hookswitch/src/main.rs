@@ -4,8 +4,17 @@
 //! This crate holds all that touches the world. Start at [`cli`]; what the commands do with
 //! captures is in [`source`].
 
+mod api;
 mod cli;
+mod clock;
+mod config;
+mod derivation;
+mod run;
+mod secret;
+mod server;
 mod source;
+mod store;
+mod telemetry;
 
 use std::process::ExitCode;
 

@@ -2,7 +2,11 @@
 
 mod decode;
 mod explain;
+mod init;
+mod play;
 mod replay;
+mod serve;
+mod store;
 mod table;
 
 use std::io::{self, BufWriter, IsTerminal as _, Write};
@@ -10,6 +14,13 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use hookswitch_model::AccountId;
+
+/// The account when nothing names one: a made-up one that the examples of this project use.
+pub(crate) const ACCOUNT: AccountId = AccountId::new(310_001_016);
+
+/// The filter when nothing names one.
+const FILTER: &str = "/restapi/v1.0/account/~/telephony/sessions";
 
 /// Exit status for bad arguments, an unreadable file or a bad filter.
 const USAGE: u8 = 2;
@@ -34,6 +45,14 @@ enum Command {
     Replay(replay::Replay),
     /// Print every SIP message of captures as one JSON object a line
     Decode(decode::Decode),
+    /// Make a directory with all that a first start of the server needs
+    Init(init::Init),
+    /// Run the server: live signalling in, events into its log
+    Serve(serve::Serve),
+    /// Send captures to a running server, as a capture agent would have sent them
+    Play(play::Play),
+    /// Print or check what a server has kept
+    Store(store::Store),
 }
 
 /// The captures that a command reads.
@@ -51,6 +70,10 @@ pub(crate) fn run() -> ExitCode {
     let done = match arguments.command {
         Command::Replay(replay) => replay.run(&mut out),
         Command::Decode(decode) => decode.run(&mut out),
+        Command::Init(init) => init.run(&mut out),
+        Command::Serve(serve) => serve.run(),
+        Command::Play(play) => play.run(),
+        Command::Store(store) => store.run(&mut out),
     };
     match done.and_then(|()| Ok(out.flush()?)) {
         Ok(()) => ExitCode::SUCCESS,

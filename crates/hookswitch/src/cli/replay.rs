@@ -20,15 +20,9 @@ use serde::Serialize;
 
 use super::explain::Messages;
 use super::table::Table;
-use super::{Captures, shows_progress, warn};
+use super::{ACCOUNT, Captures, FILTER, shows_progress, warn};
 use crate::source::batch::Batch;
 use crate::source::captures::CaptureFiles;
-
-/// The account of a replay that names none.
-const ACCOUNT: AccountId = AccountId::new(310_001_016);
-
-/// The filter of a replay that names none.
-const FILTER: &str = "/restapi/v1.0/account/~/telephony/sessions";
 
 /// The arguments of the command.
 #[derive(clap::Args)]

@@ -19,6 +19,7 @@ mod proxies;
 mod recordings;
 mod rfc3665;
 mod rfc5359;
+mod server;
 mod services;
 mod strays;
 mod switches;

@@ -1,0 +1,275 @@
+//! What the server takes by HEP over UDP, beside a bare sink that reads the same datagrams and writes
+//! the same rows; and how long it takes to start with a large log.
+//!
+//! `cargo bench --bench live [CALLS]`. Sender, server and sink share the machine. At most `WINDOW`
+//! datagrams are on their way, so that none is lost; a run that loses one says so and fails.
+
+use std::io::{BufRead as _, BufReader, IoSliceMut, Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream, UdpSocket};
+use std::os::fd::AsRawFd as _;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use hookswitch_model::Timestamp;
+use hookswitch_signal::capture::{Captured, Transport, hep};
+use nix::sys::socket::{MsgFlags, MultiHeaders, SockaddrStorage, recvmmsg, setsockopt, sockopt};
+use rusqlite::{Connection, params};
+
+/// Datagrams on their way at most.
+const WINDOW: u64 = 8_000;
+
+/// What the sockets ask the kernel for.
+const BUFFER_BYTES: usize = 64 * 1024 * 1024;
+
+/// Messages of one call.
+const MESSAGES: u64 = 6;
+
+#[expect(clippy::disallowed_methods, reason = "a benchmark reads the clock")]
+fn now() -> Instant {
+    Instant::now()
+}
+
+fn main() {
+    // Cargo passes --bench.
+    let calls = std::env::args().skip(1).find_map(|argument| argument.parse().ok()).unwrap_or(50_000);
+    let directory = std::env::temp_dir().join(format!("hookswitch-bench-{}", std::process::id()));
+    std::fs::create_dir_all(&directory).expect("the directory for temporary files takes another");
+    let messages = calls * MESSAGES;
+    println!(
+        "{calls} answered calls, {messages} SIP messages of about 520 bytes, at most {WINDOW} on their way"
+    );
+    let bare = sink(&directory, calls);
+    let home = directory.join("home");
+    let made =
+        Command::new(env!("CARGO_BIN_EXE_hookswitch")).arg("init").arg(&home).output().expect("init runs");
+    assert!(made.status.success());
+    let (live, drops) = server(&home, calls);
+    assert_eq!(drops, 0, "datagrams were lost");
+    let rate = |took: Duration| u128::from(messages) * 1_000_000 / took.as_micros();
+    println!("bare recvmmsg sink, same rows of inputs: {:>7} messages/s", rate(bare));
+    println!("hookswitch serve, inputs and events:     {:>7} messages/s", rate(live));
+    println!("ratio: {} %", 100 * rate(live) / rate(bare));
+    start(&home);
+    std::fs::remove_dir_all(&directory).ok();
+}
+
+/// Sends all calls to an address; `stored` says how many messages have been taken.
+fn send(to: SocketAddr, calls: u64, stored: impl Fn() -> u64) -> Duration {
+    let socket = UdpSocket::bind("127.0.0.1:0").expect("a free port");
+    socket.connect(to).expect("an address");
+    let mut frame = Vec::new();
+    let started = now();
+    let (mut sent, mut taken) = (0, 0);
+    for number in 0..calls {
+        for (step, message) in call(number).iter().enumerate() {
+            while sent - taken >= WINDOW {
+                taken = stored();
+                if sent - taken >= WINDOW {
+                    thread::sleep(Duration::from_micros(200));
+                }
+            }
+            let ways = ["192.0.2.1:5060", "192.0.2.2:5060"].map(|text| text.parse().expect("an address"));
+            let [src, dst]: [SocketAddr; 2] = ways;
+            let back = matches!(step, 1 | 2 | 5);
+            let captured = Captured {
+                time: Timestamp::from_micros(
+                    1_800_000_000_000_000 + (number * 50 + step as u64).cast_signed(),
+                ),
+                transport: Transport::Udp,
+                src: if back { dst } else { src },
+                dst: if back { src } else { dst },
+                packet: 0,
+                correlation: None,
+                payload: message.as_bytes(),
+            };
+            frame.clear();
+            hep::write(&captured, 1, None, &mut frame).expect("it fits");
+            socket.send(&frame).expect("the datagram leaves");
+            sent += 1;
+        }
+    }
+    while stored() < sent {
+        assert!(started.elapsed() < Duration::from_secs(600), "{} of {sent} messages were taken", stored());
+        thread::sleep(Duration::from_millis(1));
+    }
+    started.elapsed()
+}
+
+/// The messages of an answered call.
+fn call(number: u64) -> [String; 6] {
+    let message = |start: &str, cseq: &str, tag: &str| {
+        let branch = cseq.replace(' ', "-");
+        format!(
+            "{start}\r\nVia: SIP/2.0/UDP 192.0.2.1:5060;branch=z9hG4bK-{number}-{branch};rport\r\n\
+             Max-Forwards: 70\r\nFrom: \"Ann Lee\" <sip:101@pbx.example>;tag=a{number}\r\n\
+             To: <sip:102@pbx.example>{tag}\r\nCall-ID: {number}-benchmark@192.0.2.1\r\nCSeq: {cseq}\r\n\
+             Contact: <sip:101@192.0.2.1:5060>\r\nUser-Agent: hookswitch benchmark\r\n\
+             Allow: INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE\r\nSupported: timer\r\nContent-Length: 0\r\n\r\n",
+        )
+    };
+    let tag = ";tag=b";
+    [
+        message("INVITE sip:102@pbx.example SIP/2.0", "1 INVITE", ""),
+        message("SIP/2.0 180 Ringing", "1 INVITE", tag),
+        message("SIP/2.0 200 OK", "1 INVITE", tag),
+        message("ACK sip:102@pbx.example SIP/2.0", "1 ACK", tag),
+        message("BYE sip:102@pbx.example SIP/2.0", "2 BYE", tag),
+        message("SIP/2.0 200 OK", "2 BYE", tag),
+    ]
+}
+
+/// Reads datagrams and writes the rows of inputs, in groups that are synced, and nothing else.
+fn sink(directory: &Path, calls: u64) -> Duration {
+    let socket = UdpSocket::bind("127.0.0.1:0").expect("a free port");
+    setsockopt(&socket, sockopt::RcvBufForce, &BUFFER_BYTES)
+        .or_else(|_| setsockopt(&socket, sockopt::RcvBuf, &BUFFER_BYTES))
+        .expect("a socket option");
+    socket.set_read_timeout(Some(Duration::from_millis(20))).expect("a socket option");
+    let to = socket.local_addr().expect("it has an address");
+    let connection = Connection::open(directory.join("sink.db")).expect("a database");
+    for (pragma, value) in [("journal_mode", "WAL"), ("synchronous", "FULL"), ("wal_autocheckpoint", "16384")]
+    {
+        connection.pragma_update(None, pragma, value).expect("a pragma");
+    }
+    connection
+        .execute_batch(
+            "CREATE TABLE signals (position INTEGER PRIMARY KEY, kind INTEGER NOT NULL, source INTEGER NOT NULL, \
+             at INTEGER NOT NULL, arrival INTEGER NOT NULL, place BLOB NOT NULL, body BLOB NOT NULL)",
+        )
+        .expect("a table");
+    let stored = Arc::new(AtomicU64::new(0));
+    let over = Arc::new(AtomicBool::new(false));
+    let (sender, batches) = std::sync::mpsc::sync_channel::<Vec<Vec<u8>>>(64);
+    let reading = thread::spawn({
+        let over = over.clone();
+        move || {
+            let mut buffers = vec![vec![0; 65_535]; 64];
+            let mut headers = MultiHeaders::<SockaddrStorage>::preallocate(64, None);
+            while !over.load(Ordering::Relaxed) {
+                let mut slices: Vec<[IoSliceMut<'_>; 1]> =
+                    buffers.iter_mut().map(|buffer| [IoSliceMut::new(buffer)]).collect();
+                let flags = MsgFlags::MSG_WAITFORONE;
+                let Ok(received) = recvmmsg(socket.as_raw_fd(), &mut headers, slices.iter_mut(), flags, None)
+                else {
+                    continue;
+                };
+                let batch =
+                    received.map(|message| message.iovs().next().unwrap_or_default().to_vec()).collect();
+                if sender.send(batch).is_err() {
+                    break;
+                }
+            }
+        }
+    });
+    let writing = thread::spawn({
+        let stored = stored.clone();
+        let mut connection = connection;
+        move || {
+            let mut position = 0_i64;
+            while let Ok(first) = batches.recv() {
+                let transaction = connection.transaction().expect("a transaction");
+                {
+                    let mut insert = transaction
+                        .prepare_cached("INSERT INTO signals VALUES (?, 1, 1, ?, ?, ?, ?)")
+                        .expect("a statement");
+                    for datagram in std::iter::once(first).chain(batches.try_iter().take(64)).flatten() {
+                        position += 1;
+                        // Where it was seen has 16 bytes; the rest is the message.
+                        let message = &datagram[datagram.len().min(100)..];
+                        insert
+                            .execute(params![position, position, position, &datagram[..16], message])
+                            .expect("a row");
+                    }
+                }
+                transaction.commit().expect("a commit");
+                stored.store(position.unsigned_abs(), Ordering::Relaxed);
+            }
+        }
+    });
+    let took = send(to, calls, || stored.load(Ordering::Relaxed));
+    over.store(true, Ordering::Relaxed);
+    reading.join().expect("no panic");
+    writing.join().expect("no panic");
+    took
+}
+
+/// Sends all calls to a server; how long it took, and how many datagrams were lost.
+fn server(home: &Path, calls: u64) -> (Duration, u64) {
+    let mut config = std::fs::read_to_string(home.join("hookswitch.toml")).expect("the configuration");
+    config += "[[hep.source]]\nname = \"benchmark\"\nmessages_per_second = 100000000\n";
+    std::fs::write(home.join("hookswitch.toml"), config).expect("it can be written");
+    let (mut process, http, hep, _) = serve(home);
+    let count = |name: &str| -> u64 {
+        let text = metrics(http);
+        let line = text.lines().find(|line| line.starts_with(name) && line[name.len()..].starts_with(' '));
+        line.and_then(|line| line.rsplit_once(' ')).and_then(|(_, number)| number.parse().ok()).unwrap_or(0)
+    };
+    // The settings and the sender are two rows.
+    let stored = || count("hookswitch_signal_log_rows_total").saturating_sub(2);
+    let took = send(hep, calls, stored);
+    let drops =
+        count("hookswitch_hep_kernel_drops_total") + count("hookswitch_hep_frames_total{outcome=\"busy\"}");
+    let syncs = count("hookswitch_store_commit_seconds_count");
+    println!("the server made {syncs} commits, and {} events", count("hookswitch_events_total"));
+    stop(&mut process);
+    (took, drops)
+}
+
+/// Starts the server again on its log.
+fn start(home: &Path) {
+    let (mut process, http, _, ready) = serve(home);
+    println!("start to ready with the log of this run: {ready} ms ({})", http.ip());
+    // And as after a power cut in the middle of the interval of saved states.
+    process.kill().expect("it runs");
+    process.wait().expect("it ends");
+}
+
+#[expect(clippy::zombie_processes, reason = "who calls waits; when this panics the benchmark is over")]
+fn serve(home: &Path) -> (Child, SocketAddr, SocketAddr, u64) {
+    let mut process = Command::new(env!("CARGO_BIN_EXE_hookswitch"))
+        .args(["serve", "--config"])
+        .arg(home.join("hookswitch.toml"))
+        .envs([
+            ("HOOKSWITCH_SERVER__LISTEN", "127.0.0.1:0"),
+            ("HOOKSWITCH_HEP__LISTEN", "127.0.0.1:0"),
+            ("HOOKSWITCH_HEP__RECEIVE_BUFFER_BYTES", "67108864"),
+            ("HOOKSWITCH_LOG__FORMAT", "json"),
+        ])
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the server starts");
+    let mut lines = BufReader::new(process.stderr.take().expect("a pipe")).lines();
+    let (mut http, mut hep) = (None, None);
+    loop {
+        let line = lines.next().expect("the server says that it is ready").expect("text");
+        let line: serde_json::Value = serde_json::from_str(&line).expect("JSON");
+        let address = line["address"].as_str().and_then(|address| address.parse().ok());
+        match line["what"].as_str() {
+            Some("HTTP") => http = address,
+            Some("HEP over UDP") => hep = address,
+            _ => {}
+        }
+        if line["message"] == "ready" {
+            thread::spawn(move || lines.for_each(drop));
+            let milliseconds = line["milliseconds"].as_u64().unwrap_or_default();
+            return (process, http.expect("HTTP"), hep.expect("HEP"), milliseconds);
+        }
+    }
+}
+
+fn stop(process: &mut Child) {
+    Command::new("kill").arg(process.id().to_string()).status().expect("kill runs");
+    process.wait().expect("it ends");
+}
+
+fn metrics(http: SocketAddr) -> String {
+    let mut stream = TcpStream::connect(http).expect("the server listens");
+    stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").expect("it reads");
+    let mut text = String::new();
+    stream.read_to_string(&mut text).expect("it answers");
+    text
+}

@@ -1,0 +1,40 @@
+//! Whether the server lives, whether it takes work, and its counters.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::IntoResponse;
+use serde::Serialize;
+
+use super::Api;
+use crate::store::Health;
+
+/// What `/readyz` answers.
+#[derive(Serialize)]
+struct Readiness {
+    status: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+}
+
+/// The process lives.
+pub(super) async fn alive() -> impl IntoResponse {
+    Json(Readiness { status: "alive", reason: None })
+}
+
+/// What comes in is kept; else 503 and why.
+pub(super) async fn ready(State(api): State<Api>) -> impl IntoResponse {
+    match api.store.health() {
+        Health::Good => (StatusCode::OK, Json(Readiness { status: "ready", reason: None })),
+        Health::Failing(cause) => {
+            let reason = Some(format!("the store cannot be written: {cause}"));
+            (StatusCode::SERVICE_UNAVAILABLE, Json(Readiness { status: "not ready", reason }))
+        }
+    }
+}
+
+/// The counters, in the text format of OpenMetrics.
+pub(super) async fn metrics(State(api): State<Api>) -> impl IntoResponse {
+    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    ([(header::CONTENT_TYPE, kind)], api.metrics.text())
+}

@@ -1,0 +1,162 @@
+//! `hookswitch store`: what a server has kept, read beside it or after it.
+
+use std::io::Write;
+use std::path::PathBuf;
+
+use anyhow::{anyhow, bail, ensure};
+use clap::Subcommand;
+use hookswitch_core::filter::{EventFilter, Own};
+use hookswitch_core::notification::Subscriber;
+use hookswitch_model::{Event, ExtensionId};
+
+use super::FILTER;
+use crate::config::Config;
+use crate::derivation::Derivation;
+use crate::store::Reader;
+use crate::store::record::Input;
+
+/// How many events are read at once.
+const EVENTS_AT_ONCE: usize = 1000;
+
+/// The arguments of the command.
+#[derive(clap::Args)]
+pub(super) struct Store {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Print the events of the log as notifications, as `replay` prints those of captures
+    Events(Events),
+    /// Derive the events of the log again from the inputs, and compare
+    Check(Check),
+}
+
+#[derive(clap::Args)]
+struct Events {
+    /// The configuration of the server
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+    /// Event filter; an event that passes any of them is printed, once [default: all events of all
+    /// accounts]
+    #[arg(long = "filter", value_name = "EVENT_FILTER")]
+    filters: Vec<String>,
+    /// Print those behind this position
+    #[arg(long, value_name = "POSITION", default_value_t = 0)]
+    after: u64,
+}
+
+#[derive(clap::Args)]
+struct Check {
+    /// The configuration of the server
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+}
+
+impl Store {
+    /// Prints what the arguments ask for.
+    pub(super) fn run(self, out: &mut impl Write) -> anyhow::Result<()> {
+        match self.command {
+            Command::Events(events) => events.run(out),
+            Command::Check(check) => check.run(out),
+        }
+    }
+}
+
+impl Events {
+    fn run(self, out: &mut impl Write) -> anyhow::Result<()> {
+        let config = Config::load(&self.config)?;
+        let settings = crate::server::settings(&config)?;
+        let account = crate::run::default_account(&settings);
+        let owner = ExtensionId::new(account.as_u64());
+        let own = Own { account, extension: owner };
+        let filters = self.filters.iter().map(|filter| EventFilter::parse(filter, own));
+        let filters = filters.collect::<Result<Vec<_>, _>>()?;
+        let mut shown: Vec<String> = filters.iter().map(ToString::to_string).collect();
+        if shown.is_empty() {
+            shown.push(EventFilter::parse(FILTER, own)?.to_string());
+        }
+        let mut subscriber = Subscriber::of_replay(&shown, owner);
+        let reader = Reader::of(&config.store.directory)?;
+        let mut position = self.after;
+        let mut line = Vec::new();
+        loop {
+            let events = reader.events_after(position, EVENTS_AT_ONCE)?;
+            let Some(last) = events.last() else { return Ok(()) };
+            position = last.position;
+            for logged in &events {
+                let passed = filters.iter().filter(|filter| filter.matches(&logged.event));
+                let sip_data = passed.map(EventFilter::wants_sip_data).reduce(|one, other| one | other);
+                if sip_data.is_none() && !filters.is_empty() {
+                    continue;
+                }
+                subscriber.sip_data = sip_data.unwrap_or(false);
+                line.clear();
+                subscriber.write(&logged.event, logged.event.at, &mut line);
+                line.push(b'\n');
+                out.write_all(&line)?;
+            }
+        }
+    }
+}
+
+impl Check {
+    fn run(self, out: &mut impl Write) -> anyhow::Result<()> {
+        let config = Config::load(&self.config)?;
+        let reader = Reader::of(&config.store.directory)?;
+        let mut derivation = Derivation::default();
+        let mut logged = Logged { reader: &reader, ahead: Vec::new().into_iter(), position: 0, count: 0 };
+        let mut inputs = 0_u64;
+        reader.inputs(0, |input| {
+            inputs += 1;
+            ensure!(
+                input.position == inputs,
+                "the signal log has {} where {inputs} should be; older inputs were removed, and only a log \
+                 that is whole can be checked",
+                input.position
+            );
+            derivation.apply(input.position, input.arrival, &Input::read(input.columns)?)?;
+            while let Some(event) = derivation.poll_event() {
+                logged.compare(&event)?;
+            }
+            Ok(())
+        })?;
+        if let Some(extra) = logged.next()? {
+            bail!("event {} is in the log, and no input gives it", extra.0);
+        }
+        writeln!(out, "{inputs} inputs give the {} events of the log", logged.count)?;
+        Ok(())
+    }
+}
+
+/// The events of the log, one after the other.
+struct Logged<'a> {
+    reader: &'a Reader,
+    ahead: std::vec::IntoIter<crate::store::LoggedEvent>,
+    position: u64,
+    count: u64,
+}
+
+impl Logged<'_> {
+    fn next(&mut self) -> anyhow::Result<Option<(u64, std::sync::Arc<Event>)>> {
+        let mut next = self.ahead.next();
+        if next.is_none() {
+            self.ahead = self.reader.events_after(self.position, EVENTS_AT_ONCE)?.into_iter();
+            next = self.ahead.next();
+        }
+        let Some(next) = next else { return Ok(None) };
+        self.position = next.position;
+        Ok(Some((next.position, next.event)))
+    }
+
+    fn compare(&mut self, derived: &Event) -> anyhow::Result<()> {
+        let of = || format!("{} sequence {}", derived.session.id, derived.sequence);
+        let (position, event) =
+            self.next()?.ok_or_else(|| anyhow!("the inputs give {}, and the log does not have it", of()))?;
+        self.count += 1;
+        ensure!(position == self.count, "the event log has {position} where {} should be", self.count);
+        ensure!(*event == *derived, "event {position} of the log differs from {} of the inputs", of());
+        Ok(())
+    }
+}

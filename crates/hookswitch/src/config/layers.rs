@@ -1,0 +1,125 @@
+//! One file over the defaults, the environment over both, and what is said about unknown names.
+
+use anyhow::{bail, ensure};
+use toml::{Table, Value};
+
+use super::DEFAULTS;
+
+/// What the variables begin with.
+const PREFIX: &str = "HOOKSWITCH_";
+
+/// The lists that are empty by default, and the keys of their entries.
+const LISTS: &[(&str, &str, &[&str])] = &[
+    ("hep", "source", &["name", "addresses", "key", "account", "messages_per_second"]),
+    ("ingest", "key", &["name", "sha256", "account"]),
+];
+
+/// Puts a text over the defaults, and the variables over both.
+pub(super) fn merge(
+    text: &str,
+    name: &str,
+    variables: impl Iterator<Item = (String, String)>,
+) -> anyhow::Result<Table> {
+    let mut merged = defaults();
+    let file: Table = toml::from_str(text).map_err(|error| {
+        let at = error.span().map_or(0, |span| span.start);
+        let line = text.get(..at).unwrap_or(text).matches('\n').count() + 1;
+        anyhow::anyhow!("{name}, line {line}: {}", error.message())
+    })?;
+    for (section, values) in file {
+        let Value::Table(values) = values else {
+            known(&section, merged.keys(), &format!("{name}: {section}"), ("", ""))?;
+            bail!("{name}: {section} is no section; write [{section}] and its keys below it")
+        };
+        known(&section, merged.keys(), &format!("{name}: [{section}]"), ("[", "]"))?;
+        for (key, value) in values {
+            let Some(Value::Table(known_values)) = merged.get_mut(&section) else { continue };
+            known(&key, known_values.keys(), &format!("{name}: {section}.{key}"), ("", ""))?;
+            entries(&section, &key, &value, name)?;
+            known_values.insert(key, value);
+        }
+    }
+    for (variable, value) in variables {
+        let Some(path) = variable.strip_prefix(PREFIX) else { continue };
+        let path = path.to_lowercase();
+        let Some((section, key)) = path.split_once("__") else {
+            bail!("the variable {variable} names no setting; write {PREFIX}SECTION__KEY")
+        };
+        known(section, merged.keys(), &format!("the section of the variable {variable}"), ("", ""))?;
+        let Some(Value::Table(values)) = merged.get_mut(section) else { continue };
+        known(key, values.keys(), &format!("the key of the variable {variable}"), ("", ""))?;
+        let value = match values.get(key) {
+            Some(Value::String(_)) | None => Value::String(value),
+            Some(_) => written(&variable, &value)?,
+        };
+        entries(section, key, &value, &variable)?;
+        values.insert(key.to_owned(), value);
+    }
+    Ok(merged)
+}
+
+fn defaults() -> Table {
+    let mut defaults: Table = toml::from_str(DEFAULTS).expect("the defaults are TOML");
+    for &(section, key, _) in LISTS {
+        if let Some(Value::Table(values)) = defaults.get_mut(section) {
+            values.insert(key.to_owned(), Value::Array(Vec::new()));
+        }
+    }
+    defaults
+}
+
+/// Reads the value of a variable as TOML writes it.
+fn written(variable: &str, value: &str) -> anyhow::Result<Value> {
+    let table = toml::from_str::<Table>(&format!("value = {value}"));
+    let Some(value) = table.ok().and_then(|mut table| table.remove("value")) else {
+        bail!("the variable {variable} is {value:?}; write it as in the file: 10, true or [\"a\"]")
+    };
+    Ok(value)
+}
+
+/// Checks the keys of the entries of a list.
+fn entries(section: &str, key: &str, value: &Value, name: &str) -> anyhow::Result<()> {
+    let Some((_, _, keys)) = LISTS.iter().find(|(of, list, _)| (*of, *list) == (section, key)) else {
+        return Ok(());
+    };
+    let Value::Array(list) = value else {
+        bail!("{name}: {section}.{key} is a list; begin each entry with [[{section}.{key}]]")
+    };
+    for entry in list {
+        let Value::Table(entry) = entry else {
+            bail!(
+                "{name}: {section}.{key} holds something that is no table; begin each entry with [[{section}.{key}]]"
+            )
+        };
+        for found in entry.keys() {
+            known(found, keys.iter(), &format!("{name}: {section}.{key}.{found}"), ("", ""))?;
+        }
+    }
+    Ok(())
+}
+
+/// Refuses a name that is none of those known, with the nearest of them.
+fn known<K: AsRef<str>>(
+    found: &str,
+    names: impl Iterator<Item = K>,
+    place: &str,
+    (before, after): (&str, &str),
+) -> anyhow::Result<()> {
+    let mut nearest: Option<(f64, String)> = None;
+    for name in names {
+        let name = name.as_ref();
+        if name == found {
+            return Ok(());
+        }
+        let likeness = strsim::jaro_winkler(name, found);
+        if nearest.as_ref().is_none_or(|(best, _)| likeness > *best) {
+            nearest = Some((likeness, name.to_owned()));
+        }
+    }
+    let hint = match nearest {
+        Some((likeness, name)) if likeness > 0.7 => format!("; did you mean {before}{name}{after}?"),
+        _ => "; config/hookswitch.default.toml shows every key".to_owned(),
+    };
+    ensure!(false, "{place} is unknown{hint}");
+    Ok(())
+}

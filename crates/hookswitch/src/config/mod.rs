@@ -1,0 +1,397 @@
+//! What the server is told before it starts: one file over the defaults, and the environment over both.
+//!
+//! `config/hookswitch.default.toml` is the documentation and the defaults in one, and compiled in.
+
+mod layers;
+
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context as _, bail, ensure};
+use hookswitch_model::AccountId;
+use ipnet::IpNet;
+use serde::{Deserialize, Deserializer};
+
+use crate::secret::{Digest, Secret};
+
+/// The defaults, with a comment for each.
+pub(crate) const DEFAULTS: &str = include_str!("../../../../config/hookswitch.default.toml");
+
+/// All settings.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Config {
+    pub(crate) server: Server,
+    pub(crate) hep: Hep,
+    pub(crate) ingest: Ingest,
+    pub(crate) store: Store,
+    pub(crate) directory: Directory,
+    pub(crate) policy: PolicyTable,
+    pub(crate) log: Log,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Server {
+    pub(crate) listen: SocketAddr,
+    pub(crate) public_url: String,
+    pub(crate) shutdown_grace: Span,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Hep {
+    pub(crate) listen: Listen,
+    pub(crate) tls_listen: Listen,
+    pub(crate) tls_certificate: PathBuf,
+    pub(crate) tls_key: PathBuf,
+    pub(crate) receive_buffer_bytes: usize,
+    pub(crate) connections_max: usize,
+    pub(crate) source: Vec<HepSource>,
+}
+
+/// Who may send HEP.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct HepSource {
+    pub(crate) name: String,
+    #[serde(default)]
+    pub(crate) addresses: Vec<AddressBlock>,
+    pub(crate) key: Option<Secret>,
+    pub(crate) account: Option<Account>,
+    pub(crate) messages_per_second: Option<u32>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Ingest {
+    pub(crate) signals_max: usize,
+    pub(crate) key: Vec<IngestKey>,
+}
+
+/// Who may post signals.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct IngestKey {
+    pub(crate) name: String,
+    pub(crate) sha256: Digest,
+    pub(crate) account: Option<Account>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Store {
+    pub(crate) directory: PathBuf,
+    pub(crate) durability: Durability,
+    pub(crate) signals_kept: Span,
+    pub(crate) events_kept: Span,
+    pub(crate) snapshot_every: Span,
+}
+
+/// What is on disk before anything is answered or sent on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Durability {
+    /// All that the answer rests on, synced.
+    Strict,
+    /// What the operating system has taken; a crash of the machine may lose it.
+    Relaxed,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Directory {
+    pub(crate) file: PathBuf,
+    pub(crate) account: u64,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct PolicyTable {
+    pub(crate) missed_calls: MissedCalls,
+    pub(crate) explicit_reasons: bool,
+    pub(crate) join_by_numbers: bool,
+    pub(crate) sessions_max: usize,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum MissedCalls {
+    Standard,
+    AnsweredElsewhereIsMissed,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Log {
+    pub(crate) level: String,
+    pub(crate) format: LogFormat,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum LogFormat {
+    Text,
+    Json,
+}
+
+impl Config {
+    /// Reads a file over the defaults, and the environment over both.
+    ///
+    /// # Errors
+    /// A sentence that names the file or variable, the key and the mend.
+    pub(crate) fn load(path: &Path) -> anyhow::Result<Self> {
+        let name = path.display();
+        let text = std::fs::read_to_string(path).with_context(|| {
+            format!("cannot read {name}; name a file that `hookswitch init` has written, or one like it")
+        })?;
+        let mut config = Self::parse(&text, &name.to_string(), std::env::vars())?;
+        let beside = path.parent().unwrap_or(Path::new(""));
+        for path in [
+            &mut config.hep.tls_certificate,
+            &mut config.hep.tls_key,
+            &mut config.store.directory,
+            &mut config.directory.file,
+        ] {
+            if !path.as_os_str().is_empty() {
+                *path = beside.join(&*path);
+            }
+        }
+        Ok(config)
+    }
+
+    /// Reads a text over the defaults, and variables over both.
+    fn parse(
+        text: &str,
+        name: &str,
+        variables: impl Iterator<Item = (String, String)>,
+    ) -> anyhow::Result<Self> {
+        let merged = layers::merge(text, name, variables)?;
+        let config: Self = toml::Value::Table(merged)
+            .try_into()
+            .map_err(|error: toml::de::Error| anyhow::anyhow!("{name}: {}", error.message()))
+            .with_context(|| format!("a setting of {name} or of the environment cannot be used"))?;
+        config.check()?;
+        Ok(config)
+    }
+
+    fn check(&self) -> anyhow::Result<()> {
+        let mut names: Vec<&str> = self.hep.source.iter().map(|source| &*source.name).collect();
+        names.extend(self.ingest.key.iter().map(|key| &*key.name));
+        names.sort_unstable();
+        for pair in names.windows(2) {
+            ensure!(pair[0] != pair[1], "the name {:?} is used twice; give each source its own", pair[0]);
+        }
+        let tls = [&self.hep.tls_certificate, &self.hep.tls_key];
+        ensure!(
+            self.hep.tls_listen.0.is_none() || tls.iter().all(|path| !path.as_os_str().is_empty()),
+            "hep.tls_listen is set without a certificate; set hep.tls_certificate and hep.tls_key too"
+        );
+        ensure!(
+            self.store.events_kept.0 >= self.store.signals_kept.0,
+            "store.events_kept is shorter than store.signals_kept; events live at least as long as signals"
+        );
+        ensure!(self.policy.sessions_max > 0, "policy.sessions_max is 0; allow one call at least");
+        Ok(())
+    }
+
+    /// The address by which clients reach the server, without a slash at its end.
+    pub(crate) fn public_url(&self) -> String {
+        match self.server.public_url.trim_end_matches('/') {
+            "" => format!("http://{}", self.server.listen),
+            url => url.to_owned(),
+        }
+    }
+}
+
+/// Where to listen; nowhere if the text is empty.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Listen(pub(crate) Option<SocketAddr>);
+
+impl<'de> Deserialize<'de> for Listen {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        if text.is_empty() {
+            return Ok(Self(None));
+        }
+        text.parse().map(|address| Self(Some(address))).map_err(|_| {
+            serde::de::Error::custom(format!(
+                "{text:?} is no address to listen on; write it as \"127.0.0.1:9060\" or \"[::]:9060\""
+            ))
+        })
+    }
+}
+
+/// An account id, positive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Account(pub(crate) AccountId);
+
+impl<'de> Deserialize<'de> for Account {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match u64::deserialize(deserializer)? {
+            0 => Err(serde::de::Error::custom("account 0 is none; give a positive number")),
+            id => Ok(Self(AccountId::new(id))),
+        }
+    }
+}
+
+/// Some IP addresses: one, or all with the same first bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct AddressBlock(IpNet);
+
+impl AddressBlock {
+    /// Whether an address is one of them.
+    pub(crate) fn contains(self, address: IpAddr) -> bool {
+        self.0.contains(&address)
+    }
+}
+
+impl<'de> Deserialize<'de> for AddressBlock {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let block = text.parse().or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
+        block.map(Self).map_err(|_| {
+            serde::de::Error::custom(format!(
+                "{text:?} is no address; write it as \"192.0.2.10\" or \"192.0.2.0/24\""
+            ))
+        })
+    }
+}
+
+/// A duration in the words of the file.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Span(pub(crate) Duration);
+
+impl Span {
+    fn parse(text: &str) -> anyhow::Result<Self> {
+        let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+        let Ok(number) = digits.parse::<u64>() else {
+            bail!("{text:?} is no duration; write it as \"250ms\", \"30s\", \"10m\", \"24h\" or \"7d\"")
+        };
+        let seconds = match &text[digits.len()..] {
+            "ms" => return Ok(Self(Duration::from_millis(number))),
+            "s" => 1,
+            "m" => 60,
+            "h" => 3600,
+            "d" => 86_400,
+            unit => bail!("{text:?} has the unit {unit:?}; the units are ms, s, m, h and d"),
+        };
+        let seconds = number.checked_mul(seconds).filter(|&seconds| seconds <= SPAN_SECONDS_MAX);
+        seconds
+            .map(|seconds| Self(Duration::from_secs(seconds)))
+            .with_context(|| format!("{text:?} is longer than 100 years"))
+    }
+}
+
+/// Longer durations are mistakes, and would overflow what is computed with them.
+const SPAN_SECONDS_MAX: u64 = 100 * 366 * 86_400;
+
+impl fmt::Debug for Span {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl<'de> Deserialize<'de> for Span {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Self::parse(&text).map_err(serde::de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(text: &str, variables: &[(&str, &str)]) -> anyhow::Result<Config> {
+        let variables = variables.iter().map(|&(name, value)| (name.to_owned(), value.to_owned()));
+        Config::parse(text, "hookswitch.toml", variables)
+    }
+
+    #[track_caller]
+    fn refused(text: &str, variables: &[(&str, &str)]) -> String {
+        format!("{:#}", config(text, variables).expect_err("it is refused"))
+    }
+
+    #[test]
+    fn an_empty_file_gives_the_defaults() {
+        let config = config("", &[]).expect("the defaults are valid");
+        assert_eq!(config.server.listen, "127.0.0.1:8080".parse().unwrap());
+        assert_eq!(config.hep.listen.0, Some("127.0.0.1:9060".parse().unwrap()));
+        assert_eq!(config.hep.tls_listen.0, None);
+        assert_eq!(config.store.signals_kept.0, Duration::from_secs(24 * 3600));
+        assert_eq!(config.store.durability, Durability::Strict);
+        assert_eq!(config.public_url(), "http://127.0.0.1:8080");
+    }
+
+    #[test]
+    fn the_file_goes_over_the_defaults_and_the_environment_over_both() {
+        let text = "[store]\nsignals_kept = \"48h\"\nevents_kept = \"30d\"\n[server]\npublic_url = \"https://pbx.example/\"";
+        let variables = [
+            ("HOOKSWITCH_STORE__EVENTS_KEPT", "14d"),
+            ("HOOKSWITCH_POLICY__EXPLICIT_REASONS", "true"),
+            ("HOOKSWITCH_HEP__CONNECTIONS_MAX", "7"),
+            ("HOOKSWITCH_LOG__LEVEL", "info,hookswitch=debug"),
+            ("HOOKSWITCH_INGEST__KEY", &format!("[{{name = \"a\", sha256 = \"{}\"}}]", "0".repeat(64))),
+            ("PATH", "/bin"),
+        ];
+        let config = config(text, &variables).expect("valid");
+        assert_eq!(config.store.signals_kept.0, Duration::from_secs(48 * 3600));
+        assert_eq!(config.store.events_kept.0, Duration::from_secs(14 * 86_400));
+        assert!(config.policy.explicit_reasons);
+        assert_eq!(config.hep.connections_max, 7);
+        assert_eq!(config.log.level, "info,hookswitch=debug");
+        assert_eq!(config.ingest.key[0].name, "a");
+        assert_eq!(config.public_url(), "https://pbx.example");
+    }
+
+    #[test]
+    fn an_unknown_key_is_refused_with_the_nearest_known_name() {
+        for (text, variables, named) in [
+            ("[stroe]\n", &[][..], "[stroe] is unknown; did you mean [store]?"),
+            (
+                "[store]\nsignal_kept = \"1h\"",
+                &[],
+                "store.signal_kept is unknown; did you mean signals_kept?",
+            ),
+            ("listen = 1", &[], "listen is unknown"),
+            (
+                "[[hep.source]]\nname = \"a\"\nadresses = []",
+                &[],
+                "hep.source.adresses is unknown; did you mean addresses?",
+            ),
+            ("", &[("HOOKSWITCH_STORE__SIGNALS", "1h")], "HOOKSWITCH_STORE__SIGNALS"),
+            ("", &[("HOOKSWITCH_STORE__SIGNALS", "1h")], "did you mean signals_kept?"),
+        ] {
+            let error = refused(text, variables);
+            assert!(error.contains(named), "{text:?}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_value_that_cannot_be_used_is_refused_with_the_mend() {
+        for (text, named) in [
+            ("[store]\nsignals_kept = \"1 day\"", "\"24h\" or \"7d\""),
+            ("[store]\nsignals_kept = \"8d\"", "store.events_kept is shorter"),
+            ("[store]\ndurability = \"none\"", "unknown variant `none`"),
+            ("[hep]\nlisten = \"9060\"", "\"127.0.0.1:9060\""),
+            ("[hep]\ntls_listen = \"[::]:9061\"", "hep.tls_certificate"),
+            ("[[hep.source]]\nname = \"a\"\naddresses = [\"pbx.example\"]", "\"192.0.2.0/24\""),
+            ("[[hep.source]]\nname = \"a\"\n[[hep.source]]\nname = \"a\"", "used twice"),
+            ("[[ingest.key]]\nname = \"a\"\nsha256 = \"12\"", "64 hexadecimal digits"),
+            ("[store\n", "hookswitch.toml, line 1"),
+            ("store = 7", "store is no section"),
+        ] {
+            let error = refused(text, &[]);
+            assert!(error.contains(named), "{text:?}: {error}");
+        }
+    }
+
+    #[test]
+    fn secrets_are_not_shown() {
+        let config = config("[[hep.source]]\nname = \"a\"\nkey = \"hunter2\"", &[]).expect("valid");
+        assert!(!format!("{config:?}").contains("hunter2"));
+    }
+}

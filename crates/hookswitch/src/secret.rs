@@ -1,0 +1,153 @@
+//! Secrets: how they are made, compared, and kept out of sight.
+
+use std::fmt;
+
+use anyhow::anyhow;
+use argon2::{Algorithm, Argon2, Params, PasswordHasher as _, PasswordVerifier as _, Version};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use ring::rand::{SecureRandom as _, SystemRandom};
+use ring::{digest, hmac};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use subtle::ConstantTimeEq as _;
+
+/// A text that is never shown.
+#[derive(Clone, PartialEq, Eq, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct Secret(String);
+
+impl Secret {
+    /// Whether this is the same secret; takes the same time wherever they differ.
+    pub(crate) fn is(&self, other: &[u8]) -> bool {
+        // Digests have one length, so that the comparison does not tell that of the secret.
+        Digest::of(self.0.as_bytes()).is(&Digest::of(other))
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("(secret)")
+    }
+}
+
+/// The SHA-256 digest of a secret that is random enough not to be guessed: a token, a key.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Digest([u8; 32]);
+
+impl Digest {
+    /// The digest of a text.
+    pub(crate) fn of(text: &[u8]) -> Self {
+        let digest = digest::digest(&digest::SHA256, text);
+        Self(digest.as_ref().try_into().expect("SHA-256 has 32 bytes"))
+    }
+
+    /// Whether two digests are the same; takes the same time wherever they differ.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        self.0.ct_eq(&other.0).into()
+    }
+}
+
+impl fmt::Debug for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("(digest)")
+    }
+}
+
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl Serialize for Digest {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Digest {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
+        let bytes: Option<Vec<u8>> = text.as_bytes().chunks(2).map(byte).collect();
+        let bytes = bytes.filter(|_| text.len() == 64).and_then(|bytes| bytes.try_into().ok());
+        bytes.map(Self).ok_or_else(|| {
+            serde::de::Error::custom("a SHA-256 digest is 64 hexadecimal digits; sha256sum prints one")
+        })
+    }
+}
+
+/// Random bytes from the operating system.
+///
+/// # Errors
+/// If it has none.
+pub(crate) fn random<const N: usize>() -> anyhow::Result<[u8; N]> {
+    let mut bytes = [0; N];
+    let filled = SystemRandom::new().fill(&mut bytes);
+    filled.map_err(|_| anyhow!("the operating system gives no random bytes; check /dev/urandom"))?;
+    Ok(bytes)
+}
+
+/// A token of 256 random bits, fit for headers and URLs.
+pub(crate) fn token() -> anyhow::Result<String> {
+    Ok(URL_SAFE_NO_PAD.encode(random::<32>()?))
+}
+
+/// Hashes a secret that people may choose, or that is kept for long, with argon2id.
+///
+/// 19 MiB and two passes are what OWASP asks for at least.
+pub(crate) fn hash(secret: &str) -> anyhow::Result<String> {
+    let hash = argon2().hash_password_with_salt(secret.as_bytes(), &random::<16>()?);
+    Ok(hash.map_err(|error| anyhow!("cannot hash a secret: {error}"))?.to_string())
+}
+
+/// Whether a secret is the one that was hashed.
+#[cfg_attr(not(test), expect(dead_code, reason = "the token endpoint checks client secrets with it"))]
+pub(crate) fn verify(secret: &str, hash: &str) -> bool {
+    argon2().verify_password(secret.as_bytes(), hash).is_ok()
+}
+
+fn argon2() -> Argon2<'static> {
+    Argon2::new(Algorithm::Argon2id, Version::V0x13, Params::new(19 * 1024, 2, 1, None).unwrap_or_default())
+}
+
+/// Signs a JWT (RFC 7519) with HMAC-SHA256; `claims` is a JSON object.
+pub(crate) fn sign_jwt(key: &[u8], claims: &serde_json::Value) -> String {
+    let header = URL_SAFE_NO_PAD.encode(r#"{"alg":"HS256","typ":"JWT"}"#);
+    let text = format!("{header}.{}", URL_SAFE_NO_PAD.encode(claims.to_string()));
+    let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key), text.as_bytes());
+    format!("{text}.{}", URL_SAFE_NO_PAD.encode(tag))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hash_fits_its_secret_alone() {
+        let hashed = hash("correct horse").unwrap();
+        assert!(hashed.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{hashed}");
+        assert!(verify("correct horse", &hashed));
+        assert!(!verify("correct horses", &hashed));
+        assert!(!verify("correct horse", "not a hash"));
+    }
+
+    #[test]
+    fn digests_are_written_in_hexadecimal_digits() {
+        let digest = Digest::of(b"abc");
+        let text = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+        assert_eq!(digest.to_string(), text);
+        assert_eq!(serde_json::from_value::<Digest>(text.into()).unwrap(), digest);
+        assert!(serde_json::from_value::<Digest>(text[1..].into()).is_err());
+        assert!(digest.is(&Digest::of(b"abc")) && !digest.is(&Digest::of(b"abd")));
+    }
+
+    #[test]
+    fn a_jwt_has_the_form_of_the_standard() {
+        let jwt = sign_jwt(b"key", &serde_json::json!({"sub": "7"}));
+        // As signed by the command line: openssl dgst -sha256 -hmac key.
+        assert_eq!(jwt.split('.').count(), 3);
+        assert_eq!(jwt.split('.').nth(1), Some("eyJzdWIiOiI3In0"));
+    }
+}

@@ -1,0 +1,238 @@
+//! The server as a process: starts the parts in their order, and stops them in the other.
+
+use std::net::{TcpListener as StdTcpListener, UdpSocket};
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::{Arc, RwLock};
+use std::thread;
+
+use anyhow::Context as _;
+use hookswitch_core::directory::{Account, Directory};
+use hookswitch_model::AccountId;
+use listenfd::ListenFd;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+
+use crate::api::{self, Api, IngestAccess, listener};
+use crate::clock;
+use crate::config::{Config, Listen, MissedCalls};
+use crate::run::{Intake, Machine, default_account};
+use crate::source::hep::{Access, Gate, stream, udp};
+use crate::store::record::Settings;
+use crate::store::{Options, Store};
+use crate::telemetry::{self, Metrics};
+
+/// How many inputs may wait for the machine; batches of messages are bounded by their listeners.
+const INTAKE_AHEAD: usize = 256;
+
+/// Runs the server of a configuration until it is told to stop.
+///
+/// # Errors
+/// A sentence that names what cannot be used, and the mend.
+pub(crate) fn run(path: &Path, dev: bool) -> anyhow::Result<()> {
+    let started = clock::now();
+    let config = Config::load(path)?;
+    telemetry::start_log(&config.log)?;
+    if dev {
+        tracing::warn!("DEVELOPMENT PROFILE: webhooks may go to http addresses of this machine");
+    }
+    let settings = settings(&config)?;
+    let metrics = Metrics::new();
+    let options = Options {
+        durability: config.store.durability,
+        signals_kept: config.store.signals_kept.0,
+        events_kept: config.store.events_kept.0,
+    };
+    let mut inherited = Inherited::take();
+    let (store, writer) = Store::open(&config.store.directory, options, metrics.clone())?;
+    let machine = Machine::restore(&store, metrics.clone(), &settings, config.store.snapshot_every.0)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let (intake, inputs) = sync_channel(INTAKE_AHEAD);
+    let account = default_account(&settings);
+    let access = Arc::new(RwLock::new(Arc::new(Access::of(&config, account))));
+    let keys = Arc::new(RwLock::new(Arc::new(IngestAccess::of(&config, account))));
+    let stop_udp = Arc::new(AtomicBool::new(false));
+
+    let http = inherited.listener(Listen(Some(config.server.listen)), "HTTP", "server.listen")?;
+    let http = http.context("server.listen is empty; give an address")?;
+    let tcp = inherited.listener(config.hep.listen, "HEP over TCP", "hep.listen")?;
+    let tls = inherited.listener(config.hep.tls_listen, "HEP over TLS", "hep.tls_listen")?;
+    let tls = match tls {
+        None => None,
+        Some(listener) => Some((listener, stream::tls(&config.hep.tls_certificate, &config.hep.tls_key)?)),
+    };
+    let socket = inherited.udp.take();
+    let socket = match (socket, config.hep.listen.0) {
+        (Some(socket), _) => {
+            udp::prepare(&socket, config.hep.receive_buffer_bytes)?;
+            Some(socket)
+        }
+        (None, Some(address)) => Some(udp::bind(address, config.hep.receive_buffer_bytes)?),
+        (None, None) => None,
+    };
+    let machine = thread::Builder::new().name("machine".into()).spawn(move || machine.run(&inputs))?;
+    let udp_thread = match socket {
+        None => None,
+        Some(socket) => {
+            let address = socket.local_addr()?;
+            tracing::info!(%address, what = "HEP over UDP", "listening");
+            let gate = Gate::new(access.clone(), metrics.frames.clone());
+            let (intake, metrics, stop) = (intake.clone(), metrics.clone(), stop_udp.clone());
+            let run = move || udp::run(&socket, gate, &intake, &metrics, &stop);
+            Some(thread::Builder::new().name("hep-udp".into()).spawn(run)?)
+        }
+    };
+    let stop = watch::Sender::new(false);
+    let gate = Gate::new(access.clone(), metrics.frames.clone());
+    let streams = stream::Listener::new(gate, intake.clone(), metrics.clone(), config.hep.connections_max);
+    let reread = Reread { path, access, keys: keys.clone(), intake: intake.clone() };
+    let router =
+        api::router(Api { store: store.clone(), metrics: metrics.clone(), intake: intake.clone(), keys });
+    tracing::info!(milliseconds = started.elapsed().as_millis() as u64, "ready");
+    let grace = config.server.shutdown_grace.0;
+    runtime.block_on(async {
+        let serving = tokio::spawn(listener::serve(tokio_listener(http)?, router, stop.subscribe(), grace));
+        if let Some(tcp) = tcp {
+            let streams = streams.clone();
+            tokio::spawn(streams.serve(tokio_listener(tcp)?, None, stop.subscribe()));
+        }
+        if let Some((tcp, tls)) = tls {
+            tokio::spawn(streams.serve(tokio_listener(tcp)?, Some(tls), stop.subscribe()));
+        }
+        let outcome = wait(&reread).await;
+        tracing::info!("stopping: what has come in is finished");
+        stop_udp.store(true, Ordering::Relaxed);
+        stop.send_replace(true);
+        serving.await.ok(); // a panic in it is told by its own hook
+        outcome
+    })?;
+    if udp_thread.is_some_and(|thread| thread.join().is_err()) {
+        tracing::error!("the HEP thread has panicked");
+    }
+    // The machine may be waiting for a disk that refuses; the writer gives up then, and so does it.
+    drop(reread);
+    let closing = thread::spawn(move || intake.send(Intake::Stop).is_ok());
+    runtime.shutdown_timeout(grace);
+    writer.close(store);
+    if machine.join().is_err() {
+        tracing::error!("the machine has panicked; what it held is not on disk");
+    }
+    closing.join().ok();
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// Waits for the signal to stop, and reads the configuration again at each SIGHUP.
+async fn wait(reread: &Reread<'_>) -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut hangup = signal(SignalKind::hangup())?;
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => return Ok(()),
+            _ = interrupt.recv() => return Ok(()),
+            _ = hangup.recv() => match reread.run() {
+                Ok(()) => tracing::info!("sources, ingest keys, directory and policy are read again"),
+                Err(error) => tracing::error!("nothing has changed: {error:#}"),
+            },
+        }
+    }
+}
+
+/// What SIGHUP reads again.
+struct Reread<'a> {
+    path: &'a Path,
+    access: Arc<RwLock<Arc<Access>>>,
+    keys: Arc<RwLock<Arc<IngestAccess>>>,
+    intake: SyncSender<Intake>,
+}
+
+impl Reread<'_> {
+    /// Takes over the sources, the keys, the directory and the policy as they are in the files.
+    fn run(&self) -> anyhow::Result<()> {
+        let config = Config::load(self.path)?;
+        let settings = settings(&config)?;
+        let account = default_account(&settings);
+        self.intake
+            .try_send(Intake::Settings(Box::new(settings)))
+            .map_err(|_| anyhow::anyhow!("the server is too busy; send SIGHUP again"))?;
+        if let Ok(mut access) = self.access.write() {
+            *access = Arc::new(Access::of(&config, account));
+        }
+        if let Ok(mut keys) = self.keys.write() {
+            *keys = Arc::new(IngestAccess::of(&config, account));
+        }
+        Ok(())
+    }
+}
+
+/// The settings of the machine, as the files have them.
+pub(crate) fn settings(config: &Config) -> anyhow::Result<Settings> {
+    let file = &config.directory.file;
+    let name = file.display();
+    let text = if file.as_os_str().is_empty() {
+        None
+    } else {
+        let text = std::fs::read_to_string(file);
+        Some(text.with_context(|| format!("cannot read {name}; set directory.file to a directory file"))?)
+    };
+    let directory = match &text {
+        None => None,
+        Some(text) => Some(Directory::parse(text).map_err(|error| anyhow::anyhow!("{name}, {error}"))?),
+    };
+    let account = match config.directory.account {
+        0 => directory
+            .as_ref()
+            .and_then(|all| all.accounts().next().map(Account::id))
+            .unwrap_or(crate::cli::ACCOUNT),
+        id => AccountId::new(id),
+    };
+    let policy = &config.policy;
+    Ok(Settings {
+        directory: text,
+        account: account.as_u64(),
+        answered_elsewhere_is_missed: policy.missed_calls == MissedCalls::AnsweredElsewhereIsMissed,
+        explicit_reasons: policy.explicit_reasons,
+        join_by_numbers: policy.join_by_numbers,
+        sessions_max: policy.sessions_max,
+    })
+}
+
+/// Sockets that the process was started with (socket activation): of TCP that of HTTP, of HEP and of
+/// HEP over TLS, in this order; of UDP that of HEP.
+struct Inherited {
+    tcp: std::vec::IntoIter<StdTcpListener>,
+    udp: Option<UdpSocket>,
+}
+
+impl Inherited {
+    fn take() -> Self {
+        let mut inherited = ListenFd::from_env();
+        let (mut tcp, mut udp) = (Vec::new(), None);
+        for index in 0..inherited.len() {
+            match inherited.take_tcp_listener(index) {
+                Ok(Some(listener)) => tcp.push(listener),
+                _ => udp = udp.or(inherited.take_udp_socket(index).ok().flatten()),
+            }
+        }
+        Self { tcp: tcp.into_iter(), udp }
+    }
+
+    /// The next socket that was inherited, else a new one, if an address is given.
+    fn listener(&mut self, listen: Listen, what: &str, key: &str) -> anyhow::Result<Option<StdTcpListener>> {
+        let Some(address) = listen.0 else { return Ok(None) };
+        let opened = self.tcp.next().map_or_else(|| StdTcpListener::bind(address), Ok);
+        let opened = opened.with_context(|| {
+            format!("cannot listen for {what} on TCP {address}; free the port, or set {key}")
+        })?;
+        tracing::info!(address = %opened.local_addr()?, what, "listening");
+        Ok(Some(opened))
+    }
+}
+
+fn tokio_listener(listener: StdTcpListener) -> std::io::Result<TcpListener> {
+    listener.set_nonblocking(true)?;
+    TcpListener::from_std(listener)
+}

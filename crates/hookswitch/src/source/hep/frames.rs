@@ -1,0 +1,105 @@
+//! Messages on their way from a socket to the machine.
+
+use std::net::{IpAddr, SocketAddr};
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
+
+use hookswitch_model::Timestamp;
+use hookswitch_signal::capture::Transport;
+
+use super::access::Access;
+
+/// The most messages and bytes that are handed over at once. Four such batches of messages as they
+/// are (600 bytes) hold what a busy sender sends in a tenth of a second.
+const ITEMS_MAX: usize = 4096;
+const BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// Some messages that came in together.
+#[derive(Default)]
+pub(crate) struct Frames {
+    /// By which access they came in.
+    pub(crate) access: Arc<Access>,
+    /// When they came in, by the clock of this machine.
+    pub(crate) arrival: Timestamp,
+    items: Vec<(Item, Option<Range<usize>>, Range<usize>)>,
+    bytes: Vec<u8>,
+}
+
+/// What a frame says beside its message.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Item {
+    /// The place of its source in the access.
+    pub(crate) source: u16,
+    /// Who sent the frame.
+    pub(crate) from: IpAddr,
+    /// The id that the capture agent gives itself (chunk 12), or 0.
+    pub(crate) agent: u32,
+    /// When the agent saw the message.
+    pub(crate) time: Option<Timestamp>,
+    pub(crate) transport: Transport,
+    pub(crate) src: SocketAddr,
+    pub(crate) dst: SocketAddr,
+}
+
+impl Frames {
+    pub(super) fn push(&mut self, item: Item, correlation: Option<&[u8]>, payload: &[u8]) {
+        let correlation = correlation.map(|id| self.append(id));
+        let payload = self.append(payload);
+        self.items.push((item, correlation, payload));
+    }
+
+    /// Whether no more fits.
+    pub(super) fn is_full(&self) -> bool {
+        self.items.len() >= ITEMS_MAX || self.bytes.len() >= BYTES_MAX
+    }
+
+    /// Whether nothing is in it.
+    pub(super) fn is_empty(&self) -> bool {
+        self.items.is_empty()
+    }
+
+    /// Each message with its correlation id.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&Item, Option<&[u8]>, &[u8])> {
+        self.items.iter().map(|(item, correlation, payload)| {
+            (item, correlation.clone().map(|range| &self.bytes[range]), &self.bytes[payload.clone()])
+        })
+    }
+
+    fn append(&mut self, bytes: &[u8]) -> Range<usize> {
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(bytes);
+        start..self.bytes.len()
+    }
+}
+
+/// The batches of one listener. They go round: what the machine has not given back is not there to
+/// be filled, so that no listener can fill the machine's memory.
+pub(crate) struct Pool {
+    used: Receiver<Frames>,
+    back: Sender<Frames>,
+}
+
+impl Pool {
+    /// A pool of so many batches.
+    pub(crate) fn new(size: usize) -> Self {
+        let (back, used) = channel();
+        for _ in 0..size {
+            back.send(Frames::default()).ok(); // the receiver is here
+        }
+        Self { used, back }
+    }
+
+    /// An empty batch, if one has come back.
+    pub(crate) fn take(&mut self) -> Option<Frames> {
+        let mut frames = self.used.try_recv().ok()?;
+        frames.items.clear();
+        frames.bytes.clear();
+        Some(frames)
+    }
+
+    /// Where used batches come back.
+    pub(crate) fn back(&self) -> Sender<Frames> {
+        self.back.clone()
+    }
+}

@@ -1,0 +1,143 @@
+//! Some inputs and all that followed from them, to be written as one.
+
+use std::ops::Range;
+
+use hookswitch_model::{Event, TelephonySessionId, Timestamp};
+
+use super::Ends;
+use super::record::{self, Message, kind};
+
+/// Some inputs and all that followed from them, to be written as one.
+#[derive(Default)]
+pub(crate) struct Batch {
+    /// Where the logs must end for the batch to follow.
+    pub(super) after: Ends,
+    /// The bytes of all rows.
+    pub(super) bytes: Vec<u8>,
+    pub(super) inputs: Vec<InputRow>,
+    pub(super) events: Vec<EventRow>,
+    pub(super) ids: Vec<IngestId>,
+    /// Who is told when the batch is on disk.
+    pub(super) waiting: Vec<Acknowledge>,
+}
+
+/// Tells somebody that what was handed in is on disk. It is dropped when that will not be.
+pub(crate) type Acknowledge = Box<dyn FnOnce() + Send>;
+
+/// A row of the signal log.
+pub(super) struct InputRow {
+    pub(super) kind: u8,
+    pub(super) source: u16,
+    pub(super) at: Timestamp,
+    /// When it came in, by the clock of this machine.
+    pub(super) arrival: Timestamp,
+    pub(super) place: Range<usize>,
+    pub(super) body: Range<usize>,
+}
+
+/// A row of the event log.
+pub(super) struct EventRow {
+    pub(super) session: TelephonySessionId,
+    pub(super) sequence: u32,
+    pub(super) at: Timestamp,
+    /// The positions of the inputs that caused it.
+    pub(super) causes: Vec<u64>,
+    pub(super) body: Range<usize>,
+    pub(super) arrival: Timestamp,
+}
+
+/// The id that a client has given to a signal.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct IngestId {
+    /// Whose.
+    pub(crate) source: u16,
+    pub(crate) id: String,
+    /// Where the signal is in the log.
+    pub(crate) position: u64,
+}
+
+impl Batch {
+    /// An empty batch that follows where the logs end.
+    pub(crate) fn after(after: Ends) -> Self {
+        Self { after, ..Self::default() }
+    }
+
+    /// Where the logs end after the batch.
+    pub(crate) fn ends(&self) -> Ends {
+        Ends {
+            signals: self.after.signals + self.inputs.len() as u64,
+            events: self.after.events + self.events.len() as u64,
+        }
+    }
+
+    /// Whether nothing is in it.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.inputs.is_empty() && self.waiting.is_empty()
+    }
+
+    /// The bytes in it.
+    pub(crate) fn len_bytes(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Adds a message, and gives its position.
+    pub(crate) fn add_message(&mut self, message: &Message<'_>, arrival: Timestamp) -> u64 {
+        let start = self.bytes.len();
+        message.write_place(&mut self.bytes);
+        let middle = self.bytes.len();
+        self.bytes.extend_from_slice(message.payload);
+        let end = self.bytes.len();
+        self.push(kind::MESSAGE, message.source, message.at, arrival, start..middle, middle..end)
+    }
+
+    /// Adds another input by its body, and gives its position.
+    pub(crate) fn add_input(
+        &mut self,
+        kind: u8,
+        source: u16,
+        at: Timestamp,
+        arrival: Timestamp,
+        body: &[u8],
+    ) -> u64 {
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(body);
+        self.push(kind, source, at, arrival, start..start, start..self.bytes.len())
+    }
+
+    fn push(
+        &mut self,
+        kind: u8,
+        source: u16,
+        at: Timestamp,
+        arrival: Timestamp,
+        place: Range<usize>,
+        body: Range<usize>,
+    ) -> u64 {
+        self.inputs.push(InputRow { kind, source, at, arrival, place, body });
+        self.ends().signals
+    }
+
+    /// Adds an event that followed.
+    pub(crate) fn add_event(&mut self, event: &Event, arrival: Timestamp) {
+        let start = self.bytes.len();
+        record::write_event(event, &mut self.bytes);
+        self.events.push(EventRow {
+            session: event.session.id,
+            sequence: event.sequence,
+            at: event.at,
+            causes: event.causes.iter().map(|input| input.number).collect(),
+            body: start..self.bytes.len(),
+            arrival,
+        });
+    }
+
+    /// Adds the id that a client has given to a signal of the batch.
+    pub(crate) fn add_id(&mut self, id: IngestId) {
+        self.ids.push(id);
+    }
+
+    /// Tells somebody when the batch is on disk.
+    pub(crate) fn add_waiting(&mut self, acknowledge: Acknowledge) {
+        self.waiting.push(acknowledge);
+    }
+}

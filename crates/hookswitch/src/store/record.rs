@@ -1,0 +1,361 @@
+//! What is stored, in versions that are told apart: inputs of the signal log, events of the event log.
+//!
+//! A shape that changes gets a new version and keeps its reader; words are stored as the API spells
+//! them, so that a new word does not change what the old ones mean.
+
+use std::net::{IpAddr, SocketAddr};
+use std::str::FromStr;
+use std::sync::Arc;
+
+use hookswitch_model::{
+    AccountId, Causes, ClockId, DeviceId, Endpoint, Event, ExtensionId, InputRef, Party, PartyId, Peer,
+    Recording, RecordingId, Rule, SessionFacts, SessionId, SipData, Status, TelephonySessionId, Timestamp,
+};
+use hookswitch_signal::capture::Transport;
+use serde::{Deserialize, Serialize};
+
+/// Why something stored cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum RecordError {
+    /// It was written by a version that this one does not know.
+    #[error("a {what} of version {version}, which this Hookswitch does not know; start the newer one")]
+    Version { what: &'static str, version: u8 },
+    /// A word that this version does not know.
+    #[error("a stored {what} is {word:?}, which this Hookswitch does not know; start the newer one")]
+    Word { what: &'static str, word: String },
+    /// The bytes are damaged.
+    #[error("a stored record is damaged")]
+    Damaged(#[from] postcard::Error),
+    /// The text is damaged.
+    #[error("a stored record is damaged")]
+    Text(#[from] serde_json::Error),
+}
+
+/// One input of the machine, as the signal log has it.
+#[derive(Clone, Debug)]
+pub(crate) enum Input<'a> {
+    /// A SIP message that a capture agent has sent.
+    Message(Message<'a>),
+    /// A signal that was posted, as JSON.
+    Signal {
+        /// Whose.
+        source: u16,
+        /// When it happened.
+        at: Timestamp,
+        /// The signal as it was posted.
+        json: &'a [u8],
+    },
+    /// A clock has come so far, and a timer was due.
+    Tick { clock: ClockId, at: Timestamp },
+    /// The directory and the policy that hold from here on.
+    Settings(Settings),
+    /// A sender that was not known before.
+    Source(Source),
+    /// A sender that has been silent for so long that its number may be given to another.
+    Forgotten { source: u16 },
+}
+
+/// A SIP message that a capture agent has sent.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Message<'a> {
+    /// Who sent it.
+    pub(crate) source: u16,
+    /// When the agent saw it.
+    pub(crate) at: Timestamp,
+    pub(crate) transport: Transport,
+    pub(crate) src: SocketAddr,
+    pub(crate) dst: SocketAddr,
+    pub(crate) correlation: Option<&'a [u8]>,
+    pub(crate) payload: &'a [u8],
+}
+
+/// What the machine goes by, beside signals.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Settings {
+    /// The directory file; none for the built-in directory.
+    pub(crate) directory: Option<String>,
+    /// The account of calls of which the directory knows nothing.
+    pub(crate) account: u64,
+    pub(crate) answered_elsewhere_is_missed: bool,
+    pub(crate) explicit_reasons: bool,
+    pub(crate) join_by_numbers: bool,
+    pub(crate) sessions_max: usize,
+}
+
+/// Somebody who sends messages or signals, with a clock of their own.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub(crate) struct Source {
+    /// By which inputs name it.
+    pub(crate) number: u16,
+    pub(crate) sender: Sender,
+}
+
+/// Who a source is.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub(crate) enum Sender {
+    /// A capture agent: one that has another address, id or account is another.
+    Hep { name: String, address: IpAddr, agent: u32, account: u64 },
+    /// The holder of an ingest key.
+    Ingest { name: String, account: u64 },
+}
+
+/// The parts of an input as the signal log keeps them in columns.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Columns<'a> {
+    pub(crate) kind: u8,
+    pub(crate) source: u16,
+    pub(crate) at: Timestamp,
+    pub(crate) place: &'a [u8],
+    pub(crate) body: &'a [u8],
+}
+
+/// The kinds of inputs, as numbers in the log.
+pub(crate) mod kind {
+    pub(crate) const MESSAGE: u8 = 1;
+    pub(crate) const SIGNAL: u8 = 2;
+    pub(crate) const TICK: u8 = 3;
+    pub(crate) const SETTINGS: u8 = 4;
+    pub(crate) const SOURCE: u8 = 5;
+    pub(crate) const FORGOTTEN: u8 = 6;
+}
+
+/// Where a message was seen.
+#[derive(Serialize, Deserialize)]
+struct Place<'a> {
+    tcp: bool,
+    src: SocketAddr,
+    dst: SocketAddr,
+    #[serde(borrow)]
+    correlation: Option<&'a [u8]>,
+}
+
+impl Message<'_> {
+    /// Appends where the message was seen, as the column `place` has it.
+    pub(crate) fn write_place(&self, out: &mut Vec<u8>) {
+        let place = Place {
+            tcp: self.transport == Transport::Tcp,
+            src: self.src,
+            dst: self.dst,
+            correlation: self.correlation,
+        };
+        append(&place, out);
+    }
+}
+
+impl<'a> Input<'a> {
+    /// Reads an input from its columns.
+    pub(crate) fn read(columns: Columns<'a>) -> Result<Self, RecordError> {
+        let Columns { source, at, body, .. } = columns;
+        Ok(match columns.kind {
+            kind::MESSAGE => {
+                let place: Place<'a> = postcard::from_bytes(columns.place)?;
+                let transport = if place.tcp { Transport::Tcp } else { Transport::Udp };
+                let Place { src, dst, correlation, .. } = place;
+                Self::Message(Message { source, at, transport, src, dst, correlation, payload: body })
+            }
+            kind::SIGNAL => Self::Signal { source, at, json: body },
+            kind::TICK => Self::Tick { clock: ClockId(source), at },
+            kind::SETTINGS => Self::Settings(serde_json::from_slice(body)?),
+            kind::SOURCE => Self::Source(serde_json::from_slice(body)?),
+            kind::FORGOTTEN => Self::Forgotten { source },
+            version => return Err(RecordError::Version { what: "input", version }),
+        })
+    }
+}
+
+/// The version of events that is written.
+const EVENT_VERSION: u8 = 1;
+
+#[derive(Serialize, Deserialize)]
+struct EventRecord<'a> {
+    account: u64,
+    session: u128,
+    session_id: u64,
+    origin: &'a str,
+    sequence: u32,
+    at: i64,
+    rule: &'a str,
+    causes: Vec<(u16, u64)>,
+    #[serde(borrow)]
+    party: PartyRecord<'a>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct PartyRecord<'a> {
+    account: u64,
+    extension: Option<u64>,
+    id: (u128, u32),
+    direction: &'a str,
+    #[serde(borrow)]
+    to: EndpointRecord<'a>,
+    #[serde(borrow)]
+    from: EndpointRecord<'a>,
+    code: &'a str,
+    reason: Option<&'a str>,
+    park_data: Option<&'a str>,
+    peer: Option<(u64, u128, u32)>,
+    mobile_pickup: bool,
+    park: Option<&'a str>,
+    missed_call: bool,
+    stand_alone: bool,
+    muted: bool,
+    conference_role: Option<&'a str>,
+    ring_out_role: Option<&'a str>,
+    queue_call: bool,
+    recordings: Vec<(u64, bool)>,
+    sip: Option<(&'a str, &'a str, Option<&'a str>)>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct EndpointRecord<'a> {
+    phone_number: Option<&'a str>,
+    sent_number: Option<&'a str>,
+    name: Option<&'a str>,
+    extension: Option<u64>,
+    device: Option<u64>,
+}
+
+/// Appends an event as the event log keeps it.
+pub(crate) fn write_event(event: &Event, out: &mut Vec<u8>) {
+    let Event { session, sequence, at, party, rule, causes } = event;
+    let status = &party.status;
+    let party = PartyRecord {
+        account: party.account.as_u64(),
+        extension: party.extension.map(ExtensionId::as_u64),
+        id: (party.id.session.as_u128(), party.id.number),
+        direction: party.direction.as_str(),
+        to: EndpointRecord::of(&party.to),
+        from: EndpointRecord::of(&party.from),
+        code: status.code.as_str(),
+        reason: status.reason.map(hookswitch_model::Reason::as_str),
+        park_data: status.park_data.as_deref(),
+        peer: status
+            .peer
+            .as_ref()
+            .map(|peer| (peer.session.as_u64(), peer.party.session.as_u128(), peer.party.number)),
+        mobile_pickup: status.mobile_pickup,
+        park: party.park.as_deref(),
+        missed_call: party.missed_call,
+        stand_alone: party.stand_alone,
+        muted: party.muted,
+        conference_role: party.conference_role.map(hookswitch_model::ConferenceRole::as_str),
+        ring_out_role: party.ring_out_role.map(hookswitch_model::RingOutRole::as_str),
+        queue_call: party.queue_call,
+        recordings: party.recordings.iter().map(|it| (it.id.as_u64(), it.active)).collect(),
+        sip: party.sip.as_ref().map(|sip| (&*sip.call_id, &*sip.from_tag, sip.to_tag.as_deref())),
+    };
+    let record = EventRecord {
+        account: session.account.as_u64(),
+        session: session.id.as_u128(),
+        session_id: session.session_id.as_u64(),
+        origin: session.origin.as_str(),
+        sequence: *sequence,
+        at: at.as_micros(),
+        rule: rule.name(),
+        causes: causes.iter().map(|input| (input.source, input.number)).collect(),
+        party,
+    };
+    out.push(EVENT_VERSION);
+    append(&record, out);
+}
+
+/// Reads an event.
+pub(crate) fn read_event(bytes: &[u8]) -> Result<Event, RecordError> {
+    let (&version, body) = bytes.split_first().ok_or(postcard::Error::DeserializeUnexpectedEnd)?;
+    if version != EVENT_VERSION {
+        return Err(RecordError::Version { what: "event", version });
+    }
+    let record: EventRecord<'_> = postcard::from_bytes(body)?;
+    let party = record.party;
+    let session = SessionFacts {
+        account: AccountId::new(record.account),
+        id: TelephonySessionId::new(record.session),
+        session_id: SessionId::new(record.session_id),
+        origin: word("origin", record.origin)?,
+    };
+    let status = Status {
+        code: word("status", party.code)?,
+        reason: party.reason.map(|text| word("reason", text)).transpose()?,
+        park_data: party.park_data.map(Arc::from),
+        peer: party.peer.map(|(id, session, number)| {
+            let party = PartyId { session: TelephonySessionId::new(session), number };
+            Box::new(Peer { session: SessionId::new(id), party })
+        }),
+        mobile_pickup: party.mobile_pickup,
+    };
+    let mut causes = record.causes.iter().map(|&(source, number)| InputRef { source, number });
+    let mut all = Causes::one(causes.next().unwrap_or_default());
+    causes.for_each(|input| all.add(input));
+    Ok(Event {
+        session: Arc::new(session),
+        sequence: record.sequence,
+        at: Timestamp::from_micros(record.at),
+        rule: rule(record.rule)?,
+        causes: all,
+        party: Party {
+            account: AccountId::new(party.account),
+            extension: party.extension.map(ExtensionId::new),
+            id: PartyId { session: TelephonySessionId::new(party.id.0), number: party.id.1 },
+            direction: word("direction", party.direction)?,
+            to: Arc::new(party.to.endpoint()),
+            from: Arc::new(party.from.endpoint()),
+            status,
+            park: party.park.map(Arc::from),
+            missed_call: party.missed_call,
+            stand_alone: party.stand_alone,
+            muted: party.muted,
+            conference_role: party.conference_role.map(|text| word("conference role", text)).transpose()?,
+            ring_out_role: party.ring_out_role.map(|text| word("RingOut role", text)).transpose()?,
+            queue_call: party.queue_call,
+            recordings: party
+                .recordings
+                .iter()
+                .map(|&(id, active)| Recording { id: RecordingId::new(id), active })
+                .collect(),
+            sip: party.sip.map(|(call_id, from_tag, to_tag)| {
+                Arc::new(SipData {
+                    call_id: call_id.into(),
+                    from_tag: from_tag.into(),
+                    to_tag: to_tag.map(Arc::from),
+                })
+            }),
+        },
+    })
+}
+
+impl<'a> EndpointRecord<'a> {
+    fn of(endpoint: &'a Endpoint) -> Self {
+        Self {
+            phone_number: endpoint.phone_number.as_deref(),
+            sent_number: endpoint.sent_number.as_deref(),
+            name: endpoint.name.as_deref(),
+            extension: endpoint.extension.map(ExtensionId::as_u64),
+            device: endpoint.device.map(DeviceId::as_u64),
+        }
+    }
+
+    fn endpoint(&self) -> Endpoint {
+        Endpoint {
+            phone_number: self.phone_number.map(Arc::from),
+            sent_number: self.sent_number.map(Arc::from),
+            name: self.name.map(Arc::from),
+            extension: self.extension.map(ExtensionId::new),
+            device: self.device.map(DeviceId::new),
+        }
+    }
+}
+
+fn append(record: &impl Serialize, out: &mut Vec<u8>) {
+    let taken = std::mem::take(out);
+    *out = postcard::to_extend(record, taken).expect("writing to memory does not fail");
+}
+
+fn word<T: FromStr>(what: &'static str, text: &str) -> Result<T, RecordError> {
+    text.parse().map_err(|_| RecordError::Word { what, word: text.to_owned() })
+}
+
+fn rule(name: &str) -> Result<Rule, RecordError> {
+    let rule = Rule::ALL.iter().copied().find(|rule| rule.name() == name);
+    rule.ok_or_else(|| RecordError::Word { what: "rule", word: name.to_owned() })
+}

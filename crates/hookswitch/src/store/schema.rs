@@ -1,0 +1,107 @@
+//! The tables, and how those of older versions become the ones of this.
+
+use anyhow::{Context as _, bail};
+use rusqlite::Connection;
+
+/// Marks the file as one of ours (`PRAGMA application_id`): "Hksw".
+const APPLICATION: i32 = 0x486b_7377;
+
+/// Each brings the tables from one version to the next; the first from nothing to 1.
+const MIGRATIONS: &[&str] = &["
+    -- Inputs of the machine, in the order in which it took them. Times are microseconds since 1970.
+    CREATE TABLE signals (
+        position INTEGER PRIMARY KEY,
+        kind INTEGER NOT NULL,      -- 1 SIP message, 2 posted signal, 3 tick of a clock, 4 settings, 5 source, 6 source forgotten
+        source INTEGER NOT NULL,
+        at INTEGER NOT NULL,        -- when it happened, by the clock of the source
+        arrival INTEGER NOT NULL,   -- when it came in, by the clock of the server
+        place BLOB NOT NULL,        -- of a message: transport, addresses, correlation
+        body BLOB NOT NULL          -- the message; JSON of the other kinds
+    );
+    -- What is told to subscribers, in the order in which it came about.
+    CREATE TABLE events (
+        position INTEGER PRIMARY KEY,
+        session INTEGER NOT NULL,   -- number of the session
+        sequence INTEGER NOT NULL,
+        at INTEGER NOT NULL,
+        arrival INTEGER NOT NULL,
+        body BLOB NOT NULL
+    );
+    -- Sessions are numbered as they come, so that this index grows at its end.
+    CREATE UNIQUE INDEX events_by_session ON events (session, sequence);
+    CREATE TABLE sessions (
+        number INTEGER PRIMARY KEY,
+        id BLOB NOT NULL UNIQUE
+    );
+    -- Which inputs caused which event; an input is kept as long as an event that it caused.
+    CREATE TABLE causes (
+        signal INTEGER NOT NULL,
+        event INTEGER NOT NULL,
+        PRIMARY KEY (signal, event)
+    ) WITHOUT ROWID;
+    CREATE INDEX causes_by_event ON causes (event);
+    -- Ids that clients have given to signals, so that a repeat is recognised.
+    CREATE TABLE ingest_ids (
+        source INTEGER NOT NULL,
+        id TEXT NOT NULL,
+        position INTEGER NOT NULL,
+        PRIMARY KEY (source, id)
+    ) WITHOUT ROWID;
+    CREATE INDEX ingest_ids_by_position ON ingest_ids (position);
+    CREATE TABLE documents (
+        kind TEXT NOT NULL,
+        id TEXT NOT NULL,
+        revision INTEGER NOT NULL,
+        content TEXT NOT NULL,      -- JSON
+        PRIMARY KEY (kind, id)
+    ) WITHOUT ROWID;
+    -- The state of the machine after the input at a position; only the newest is kept.
+    CREATE TABLE snapshots (
+        position INTEGER PRIMARY KEY,
+        version INTEGER NOT NULL,
+        state BLOB NOT NULL
+    );
+    -- How far the logs were swept of what is older than it is kept.
+    CREATE TABLE swept (
+        log TEXT PRIMARY KEY,
+        position INTEGER NOT NULL
+    ) WITHOUT ROWID;
+    INSERT INTO swept VALUES ('signals', 0), ('events', 0);
+"];
+
+/// Brings the tables to the version of this program; `name` is the file, for errors.
+pub(super) fn migrate(connection: &mut Connection, name: &str) -> anyhow::Result<()> {
+    let pragma = |connection: &Connection, name: &str| {
+        connection.pragma_query_value(None, name, |row| row.get::<_, i32>(0))
+    };
+    let application = pragma(connection, "application_id")?;
+    let version = pragma(connection, "user_version")?;
+    let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    if application != APPLICATION && tables > 0 {
+        bail!("{name} is the database of another program; set store.directory to a directory of Hookswitch")
+    }
+    let version = usize::try_from(version).unwrap_or(usize::MAX);
+    let known = MIGRATIONS.len();
+    if version > known {
+        bail!(
+            "{name} was written by a newer Hookswitch (its schema is {version}, this one knows {known}); \
+             start the newer one, or restore a backup that was made before the upgrade"
+        )
+    }
+    for (index, migration) in MIGRATIONS.iter().enumerate().skip(version) {
+        let to = index + 1;
+        let step = || -> rusqlite::Result<()> {
+            let transaction = connection.transaction()?;
+            transaction.execute_batch(migration)?;
+            transaction.pragma_update(None, "application_id", APPLICATION)?;
+            transaction.pragma_update(None, "user_version", i32::try_from(to).unwrap_or(i32::MAX))?;
+            transaction.commit()
+        };
+        step_context(step, name, to)?;
+    }
+    Ok(())
+}
+
+fn step_context(step: impl FnOnce() -> rusqlite::Result<()>, name: &str, to: usize) -> anyhow::Result<()> {
+    step().with_context(|| format!("cannot bring {name} to schema {to}; nothing was changed"))
+}

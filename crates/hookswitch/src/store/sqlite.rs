@@ -1,0 +1,270 @@
+//! SQLite behind the doors: one file, one writer, readers beside it.
+
+use std::fs::{self, File, OpenOptions};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use anyhow::{Context as _, anyhow};
+use hookswitch_model::{TelephonySessionId, Timestamp};
+use nix::fcntl::{Flock, FlockArg};
+use rusqlite::{Connection, OpenFlags, OptionalExtension as _, params};
+
+use super::record::{self, Columns};
+use super::{Document, Ends, LoggedEvent, StoreError, schema, session_key};
+use crate::config::Durability;
+
+/// The database in the data directory.
+const FILE: &str = "hookswitch.db";
+
+/// The file that is locked while a server has the directory.
+const LOCK: &str = "lock";
+
+/// Pages of the log before they are moved into the database: 64 MiB. Moving seldom costs least, and
+/// a restart reads the log in a moment.
+const CHECKPOINT_PAGES: i32 = 16 * 1024;
+
+/// Statements that a connection keeps prepared.
+const STATEMENTS_KEPT: usize = 64;
+
+/// The lock on a data directory; ends with the process, however that ends.
+pub(crate) struct Lock(#[expect(dead_code, reason = "it is held, not used")] Flock<File>);
+
+impl Lock {
+    /// Makes the directory if it is not there, and takes it for this process alone.
+    pub(crate) fn take(directory: &Path) -> anyhow::Result<Self> {
+        let name = directory.display();
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(directory)
+            .with_context(|| format!("cannot make the data directory {name}"))?;
+        let file = private_file(&directory.join(LOCK))
+            .with_context(|| format!("cannot write in the data directory {name}"))?;
+        let lock = Flock::lock(file, FlockArg::LockExclusiveNonblock);
+        let lock = lock.map_err(|_| {
+            anyhow!("another Hookswitch has the data directory {name}; stop it, or set store.directory")
+        })?;
+        Ok(Self(lock))
+    }
+}
+
+/// Opens a file that only its owner can read, and makes it if it is not there.
+fn private_file(path: &Path) -> std::io::Result<File> {
+    OpenOptions::new().create(true).truncate(false).read(true).write(true).mode(0o600).open(path)
+}
+
+/// Opens the database of a directory for writing.
+pub(crate) fn open(directory: &Path, durability: Durability) -> anyhow::Result<Connection> {
+    let path = directory.join(FILE);
+    let name = path.display().to_string();
+    // SQLite gives its log the mode of the database.
+    private_file(&path).with_context(|| format!("cannot open {name}"))?;
+    let mut connection = Connection::open(&path).with_context(|| format!("cannot open {name}"))?;
+    prepare(&mut connection, durability).with_context(|| format!("cannot open {name}"))?;
+    schema::migrate(&mut connection, &name)?;
+    Ok(connection)
+}
+
+fn prepare(connection: &mut Connection, durability: Durability) -> rusqlite::Result<()> {
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    let synchronous = match durability {
+        Durability::Strict => "FULL",
+        Durability::Relaxed => "NORMAL",
+    };
+    connection.pragma_update(None, "synchronous", synchronous)?;
+    connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
+    connection.pragma_update(None, "cache_size", -64 * 1024)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
+    Ok(())
+}
+
+/// Where the logs end.
+pub(crate) fn ends(connection: &mut Connection) -> rusqlite::Result<Ends> {
+    // Swept rows leave the ends where they were.
+    let end = |table: &str| {
+        connection.query_row(
+            &format!(
+                "SELECT max(coalesce((SELECT max(position) FROM {table}), 0), \
+                 (SELECT position FROM swept WHERE log = '{table}'))"
+            ),
+            [],
+            |row| row.get::<_, i64>(0),
+        )
+    };
+    Ok(Ends { signals: end("signals")?.cast_unsigned(), events: end("events")?.cast_unsigned() })
+}
+
+/// Connections that read beside the writer, kept for the next who reads.
+pub(super) struct Readers {
+    path: PathBuf,
+    idle: Mutex<Vec<Reader>>,
+}
+
+/// The most idle connections that are kept.
+const IDLE_MAX: usize = 8;
+
+impl Readers {
+    pub(super) fn new(directory: &Path) -> Self {
+        Self { path: directory.join(FILE), idle: Mutex::new(Vec::new()) }
+    }
+
+    pub(super) fn with<T>(
+        &self,
+        read: impl FnOnce(&Reader) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let idle = self.idle.lock().ok().and_then(|mut idle| idle.pop());
+        let reader = match idle {
+            Some(reader) => reader,
+            None => Reader::open(&self.path)?,
+        };
+        let result = read(&reader);
+        if result.is_ok()
+            && let Ok(mut idle) = self.idle.lock()
+            && idle.len() < IDLE_MAX
+        {
+            idle.push(reader);
+        }
+        result
+    }
+}
+
+/// A connection that reads.
+pub(crate) struct Reader(Connection);
+
+/// An input with its place in the log.
+pub(crate) struct LoggedInput<'a> {
+    pub(crate) position: u64,
+    /// When it came in, by the clock of the server.
+    pub(crate) arrival: Timestamp,
+    pub(crate) columns: Columns<'a>,
+}
+
+impl Reader {
+    /// Opens the database of a data directory beside its writer, if there is one.
+    pub(crate) fn of(directory: &Path) -> anyhow::Result<Self> {
+        let path = directory.join(FILE);
+        let name = path.display();
+        anyhow::ensure!(path.exists(), "there is no {name}; name the configuration of a server that has run");
+        Self::open(&path).with_context(|| format!("cannot open {name}"))
+    }
+
+    fn open(path: &Path) -> rusqlite::Result<Self> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(path, flags)?;
+        connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
+        Ok(Self(connection))
+    }
+
+    /// Hands out the inputs behind a position, in order, until one is refused.
+    pub(crate) fn inputs(
+        &self,
+        after: u64,
+        each: impl FnMut(LoggedInput<'_>) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        self.each_input("position > ?", [after.cast_signed()], each)
+    }
+
+    /// Hands out the inputs that are kept without a gap, and before them the settings and sources that
+    /// they rest on.
+    pub(crate) fn kept_inputs(
+        &self,
+        each: impl FnMut(LoggedInput<'_>) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        let which = "kind IN (4, 5, 6) OR position > (SELECT position FROM swept WHERE log = 'signals')";
+        self.each_input(which, [], each)
+    }
+
+    fn each_input(
+        &self,
+        which: &str,
+        parameters: impl rusqlite::Params,
+        mut each: impl FnMut(LoggedInput<'_>) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        let mut statement = self.0.prepare_cached(&format!(
+            "SELECT position, kind, source, at, arrival, place, body FROM signals WHERE {which} ORDER BY position",
+        ))?;
+        let mut rows = statement.query(parameters)?;
+        while let Some(row) = rows.next()? {
+            let columns = Columns {
+                kind: row.get(1)?,
+                source: row.get(2)?,
+                at: Timestamp::from_micros(row.get(3)?),
+                place: row.get_ref(5)?.as_blob()?,
+                body: row.get_ref(6)?.as_blob()?,
+            };
+            let position = row.get::<_, i64>(0)?.cast_unsigned();
+            each(LoggedInput { position, arrival: Timestamp::from_micros(row.get(4)?), columns })?;
+        }
+        Ok(())
+    }
+
+    /// Some events behind a position, in order; fewer than `limit` at the end of the log.
+    pub(crate) fn events_after(&self, after: u64, limit: usize) -> Result<Vec<LoggedEvent>, StoreError> {
+        self.events(
+            "SELECT position, body FROM events WHERE position > ? ORDER BY position LIMIT ?",
+            params![after.cast_signed(), i64::try_from(limit).unwrap_or(i64::MAX)],
+        )
+    }
+
+    /// The events of a session that are kept, in the order of their sequence.
+    #[expect(dead_code, reason = "the resources of a session are read by it")]
+    pub(crate) fn events_of(&self, session: TelephonySessionId) -> Result<Vec<LoggedEvent>, StoreError> {
+        self.events(
+            "SELECT position, body FROM events WHERE session = (SELECT number FROM sessions WHERE id = ?) \
+             ORDER BY sequence",
+            [session_key(session)],
+        )
+    }
+
+    fn events(&self, sql: &str, parameters: impl rusqlite::Params) -> Result<Vec<LoggedEvent>, StoreError> {
+        let mut statement = self.0.prepare_cached(sql)?;
+        let mut rows = statement.query(parameters)?;
+        let mut events = Vec::new();
+        while let Some(row) = rows.next()? {
+            let position = row.get::<_, i64>(0)?.cast_unsigned();
+            let body = row.get_ref(1)?.as_blob().map_err(rusqlite::Error::from)?;
+            events.push(LoggedEvent { position, event: Arc::new(record::read_event(body)?) });
+        }
+        Ok(events)
+    }
+
+    /// Where the signal is to which a client has given this id.
+    pub(crate) fn ingest_id(&self, source: u16, id: &str) -> Result<Option<u64>, StoreError> {
+        let mut statement =
+            self.0.prepare_cached("SELECT position FROM ingest_ids WHERE source = ? AND id = ?")?;
+        let position = statement.query_row(params![source, id], |row| row.get::<_, i64>(0)).optional()?;
+        Ok(position.map(i64::cast_unsigned))
+    }
+
+    /// A document, if it is there.
+    pub(crate) fn document(&self, kind: &str, id: &str) -> Result<Option<Document>, StoreError> {
+        let mut statement =
+            self.0.prepare_cached("SELECT id, revision, content FROM documents WHERE kind = ? AND id = ?")?;
+        Ok(statement.query_row([kind, id], read_document).optional()?)
+    }
+
+    /// All documents of a kind, in the order of their ids.
+    #[expect(dead_code, reason = "the admin API lists them")]
+    pub(crate) fn documents(&self, kind: &str) -> Result<Vec<Document>, StoreError> {
+        let mut statement = self
+            .0
+            .prepare_cached("SELECT id, revision, content FROM documents WHERE kind = ? ORDER BY id")?;
+        let documents = statement.query_map([kind], read_document)?;
+        Ok(documents.collect::<rusqlite::Result<_>>()?)
+    }
+
+    /// The newest state that was saved: the position of the last input in it, its version, its bytes.
+    pub(crate) fn snapshot(&self) -> Result<Option<(u64, u32, Vec<u8>)>, StoreError> {
+        let mut statement = self.0.prepare_cached(
+            "SELECT position, version, state FROM snapshots ORDER BY position DESC LIMIT 1",
+        )?;
+        let read =
+            |row: &rusqlite::Row<'_>| Ok((row.get::<_, i64>(0)?.cast_unsigned(), row.get(1)?, row.get(2)?));
+        Ok(statement.query_row([], read).optional()?)
+    }
+}
+
+fn read_document(row: &rusqlite::Row<'_>) -> rusqlite::Result<Document> {
+    Ok(Document { id: row.get(0)?, revision: row.get::<_, i64>(1)?.cast_unsigned(), content: row.get(2)? })
+}

@@ -1,0 +1,425 @@
+//! The one thread that writes: whatever came while the last commit was synced goes into the next.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::Duration;
+
+use hookswitch_model::TelephonySessionId;
+use rusqlite::{Connection, OptionalExtension as _, Transaction, TransactionBehavior, params};
+use tokio::sync::{oneshot, watch};
+
+use super::batch::Batch;
+use super::{Change, Ends, Expected, Health, Shared, StoreError, session_key, sqlite};
+use crate::clock;
+use crate::config::Durability;
+use crate::telemetry::Metrics;
+
+/// How long a disk that refuses is left alone before it is tried again.
+const RETRY_AFTER: Duration = Duration::from_millis(250);
+
+/// How long the writer waits for work before it looks for what is older than it is kept.
+const IDLE: Duration = Duration::from_secs(1);
+
+/// Rows that are swept at once at least; more when more came in.
+const SWEEP_ROWS_MIN: u64 = 2_000;
+
+/// The most sessions whose numbers are remembered.
+const SESSIONS_MAX: usize = 200_000;
+
+/// What the store is told about its data.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Options {
+    pub(crate) durability: Durability,
+    /// How long inputs are kept, and how long events.
+    pub(crate) signals_kept: Duration,
+    pub(crate) events_kept: Duration,
+}
+
+/// What the writer is asked for.
+pub(super) enum Write {
+    Batch(Batch),
+    Documents { changes: Vec<Change>, done: oneshot::Sender<Result<Vec<u64>, StoreError>> },
+    Snapshot { position: u64, version: u32, state: Vec<u8> },
+}
+
+pub(super) struct Writer {
+    directory: PathBuf,
+    /// None after a failure, until the database is open again.
+    connection: Option<Connection>,
+    ends: Ends,
+    options: Options,
+    shared: Arc<Shared>,
+    stop: watch::Receiver<bool>,
+    metrics: Arc<Metrics>,
+    /// The numbers of sessions.
+    sessions: HashMap<TelephonySessionId, i64>,
+    /// Rows written since the last sweep.
+    unswept: u64,
+}
+
+impl Writer {
+    pub(super) fn new(
+        directory: PathBuf,
+        connection: Connection,
+        ends: Ends,
+        options: Options,
+        shared: Arc<Shared>,
+        stop: watch::Receiver<bool>,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        let connection = Some(connection);
+        let sessions = HashMap::new();
+        Self { directory, connection, ends, options, shared, stop, metrics, sessions, unswept: 0 }
+    }
+
+    /// Writes until nobody can ask any more, or the store is to stop.
+    pub(super) fn run(mut self, writes: &Receiver<Write>) {
+        let mut swept = clock::now();
+        loop {
+            match writes.recv_timeout(IDLE) {
+                Ok(first) => {
+                    let group = std::iter::once(first).chain(writes.try_iter()).collect();
+                    if !self.write_surely(group) {
+                        return;
+                    }
+                }
+                Err(RecvTimeoutError::Timeout) if *self.stop.borrow() => break,
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+            if swept.elapsed() >= IDLE {
+                swept = clock::now();
+                self.sweep();
+            }
+        }
+        if let Some(connection) = self.connection.take() {
+            // The last connection that closes moves the log into the database.
+            drop(connection);
+        }
+    }
+
+    /// Writes a group, however often it takes. False when the store stops before the disk has taken it.
+    fn write_surely(&mut self, group: Vec<Write>) -> bool {
+        let started = clock::now();
+        let mut answers = Vec::new();
+        loop {
+            let error = match self.write(&group, &mut answers) {
+                Ok(()) => break,
+                Err(error) => error,
+            };
+            self.fail(&error);
+            // Who waits is told; what waits is kept.
+            for write in &group {
+                if let Write::Batch(batch) = write {
+                    self.metrics.store_failures.inc_by(batch.inputs.len() as u64);
+                }
+            }
+            if *self.stop.borrow() {
+                tracing::error!("stopping, and the disk has not taken what came last: {error}");
+                return false;
+            }
+            std::thread::sleep(RETRY_AFTER);
+        }
+        self.recovered();
+        self.metrics.commit_seconds.observe(started.elapsed().as_secs_f64());
+        let mut answers = answers.into_iter();
+        for write in group {
+            match write {
+                Write::Batch(batch) => {
+                    self.unswept += batch.inputs.len() as u64;
+                    self.metrics.signals_stored.inc_by(batch.inputs.len() as u64);
+                    self.metrics.events_stored.inc_by(batch.events.len() as u64);
+                    for acknowledge in batch.waiting {
+                        acknowledge();
+                    }
+                }
+                Write::Documents { done, .. } => {
+                    if let Some(answer) = answers.next() {
+                        done.send(answer).ok();
+                    }
+                }
+                Write::Snapshot { .. } => {}
+            }
+        }
+        true
+    }
+
+    /// Writes a group as one; `answers` are those to the changes of documents.
+    fn write(
+        &mut self,
+        group: &[Write],
+        answers: &mut Vec<Result<Vec<u64>, StoreError>>,
+    ) -> Result<(), WriteError> {
+        answers.clear();
+        let connection = match &mut self.connection {
+            Some(connection) => connection,
+            closed => {
+                let mut connection = sqlite::open(&self.directory, self.options.durability)?;
+                // After a failed sync the kernel may say that pages are on disk which are not. What the
+                // log holds is written anew into the database and synced there, before it is believed.
+                let busy: i64 =
+                    connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
+                if busy != 0 {
+                    return Err(WriteError::Busy);
+                }
+                self.ends = sqlite::ends(&mut connection)?;
+                closed.insert(connection)
+            }
+        };
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let mut ends = self.ends;
+        for write in group {
+            match write {
+                Write::Batch(batch) => {
+                    if batch.after != ends && batch.ends().signals <= ends.signals {
+                        continue; // the commit that was reported as failed has come to the disk
+                    }
+                    if batch.after != ends {
+                        return Err(WriteError::NotNext { expected: batch.after, found: ends });
+                    }
+                    insert(&transaction, batch, &mut self.sessions)?;
+                    ends = batch.ends();
+                }
+                Write::Documents { changes, .. } => answers.push(change(&transaction, changes)?),
+                Write::Snapshot { position, version, state } => {
+                    transaction.execute("DELETE FROM snapshots", [])?;
+                    let row = params![position.cast_signed(), version, state];
+                    transaction.execute("INSERT INTO snapshots VALUES (?, ?, ?)", row)?;
+                }
+            }
+        }
+        transaction.commit()?;
+        self.ends = ends;
+        self.shared.committed(ends);
+        Ok(())
+    }
+
+    fn fail(&mut self, error: &WriteError) {
+        self.connection = None;
+        self.sessions.clear();
+        let cause: Arc<str> = Arc::from(format!("{:#}", anyhow::anyhow!("{error}")));
+        let health = Health::Failing(cause.clone());
+        let began =
+            self.shared.health.send_if_modified(|now| std::mem::replace(now, health.clone()) != health);
+        self.metrics.store_failing.set(1);
+        if began {
+            tracing::error!(%cause, "the store cannot be written; intake stops until it can");
+        }
+    }
+
+    fn recovered(&mut self) {
+        let was =
+            self.shared.health.send_if_modified(|now| std::mem::replace(now, Health::Good) != Health::Good);
+        if was {
+            self.metrics.store_failing.set(0);
+            tracing::info!("the store can be written again; intake goes on");
+        }
+    }
+
+    /// Removes some of what is older than it is kept.
+    fn sweep(&mut self) {
+        let rows = (2 * std::mem::take(&mut self.unswept)).max(SWEEP_ROWS_MIN);
+        let options = self.options;
+        let Some(connection) = &mut self.connection else { return };
+        match sweep(connection, options, rows) {
+            Ok(true) => self.sessions.clear(),
+            Ok(false) => {}
+            // What is too old stays a little longer; a disk that refuses shows when it is written to.
+            Err(error) => tracing::warn!(%error, "cannot remove what is older than it is kept"),
+        }
+    }
+}
+
+/// Why a group was not written.
+#[derive(Debug, thiserror::Error)]
+enum WriteError {
+    #[error("{0}")]
+    Sqlite(#[from] rusqlite::Error),
+    #[error("{0:#}")]
+    Open(#[from] anyhow::Error),
+    #[error("somebody reads the database and does not stop")]
+    Busy,
+    #[error("the log ends at {found:?} and not at {expected:?}; another server has written it")]
+    NotNext { expected: Ends, found: Ends },
+}
+
+fn insert(
+    transaction: &Transaction<'_>,
+    batch: &Batch,
+    sessions: &mut HashMap<TelephonySessionId, i64>,
+) -> rusqlite::Result<()> {
+    let mut statement = transaction.prepare_cached("INSERT INTO signals VALUES (?, ?, ?, ?, ?, ?, ?)")?;
+    for (position, row) in (batch.after.signals + 1..).zip(&batch.inputs) {
+        statement.execute(params![
+            position.cast_signed(),
+            row.kind,
+            row.source,
+            row.at.as_micros(),
+            row.arrival.as_micros(),
+            &batch.bytes[row.place.clone()],
+            &batch.bytes[row.body.clone()],
+        ])?;
+    }
+    if !batch.events.is_empty() {
+        let mut event = transaction.prepare_cached("INSERT INTO events VALUES (?, ?, ?, ?, ?, ?)")?;
+        let mut cause = transaction.prepare_cached("INSERT OR IGNORE INTO causes VALUES (?, ?)")?;
+        for (position, row) in (batch.after.events + 1..).zip(&batch.events) {
+            event.execute(params![
+                position.cast_signed(),
+                number(transaction, row.session, sessions)?,
+                row.sequence,
+                row.at.as_micros(),
+                row.arrival.as_micros(),
+                &batch.bytes[row.body.clone()],
+            ])?;
+            for signal in &row.causes {
+                cause.execute([signal.cast_signed(), position.cast_signed()])?;
+            }
+        }
+    }
+    if !batch.ids.is_empty() {
+        let mut statement = transaction.prepare_cached("INSERT INTO ingest_ids VALUES (?, ?, ?)")?;
+        for id in &batch.ids {
+            statement.execute(params![id.source, id.id, id.position.cast_signed()])?;
+        }
+    }
+    Ok(())
+}
+
+/// The number of a session, which it gets with its first event.
+fn number(
+    transaction: &Transaction<'_>,
+    session: TelephonySessionId,
+    sessions: &mut HashMap<TelephonySessionId, i64>,
+) -> rusqlite::Result<i64> {
+    if let Some(&number) = sessions.get(&session) {
+        return Ok(number);
+    }
+    if sessions.len() >= SESSIONS_MAX {
+        sessions.clear();
+    }
+    let key = session_key(session);
+    let known = transaction
+        .prepare_cached("SELECT number FROM sessions WHERE id = ?")?
+        .query_row([key], |row| row.get(0))
+        .optional()?;
+    let number = if let Some(number) = known {
+        number
+    } else {
+        transaction.prepare_cached("INSERT INTO sessions (id) VALUES (?)")?.execute([key])?;
+        transaction.last_insert_rowid()
+    };
+    sessions.insert(session, number);
+    Ok(number)
+}
+
+/// Makes the first documents of a store.
+pub(super) fn initialize(connection: &mut Connection, changes: &[Change]) -> anyhow::Result<()> {
+    let transaction = connection.transaction()?;
+    change(&transaction, changes)??;
+    transaction.commit()?;
+    Ok(())
+}
+
+/// Makes changes of documents if all are as expected.
+fn change(
+    transaction: &Transaction<'_>,
+    changes: &[Change],
+) -> rusqlite::Result<Result<Vec<u64>, StoreError>> {
+    let mut revisions = Vec::with_capacity(changes.len());
+    for change in changes {
+        let found = transaction
+            .prepare_cached("SELECT revision FROM documents WHERE kind = ? AND id = ?")?
+            .query_row([change.kind, &change.id], |row| row.get::<_, i64>(0))
+            .optional()?
+            .map(i64::cast_unsigned);
+        let fits = match change.expected {
+            Expected::Any => true,
+            Expected::Absent => found.is_none(),
+            Expected::Revision(revision) => found == Some(revision),
+        };
+        if !fits {
+            return Ok(Err(StoreError::Conflict { kind: change.kind, id: change.id.clone() }));
+        }
+        revisions.push(found.unwrap_or(0) + 1);
+    }
+    for (change, revision) in changes.iter().zip(&revisions) {
+        match &change.content {
+            Some(content) => transaction
+                .prepare_cached("INSERT OR REPLACE INTO documents VALUES (?, ?, ?, ?)")?
+                .execute(params![change.kind, change.id, revision.cast_signed(), content])?,
+            None => transaction
+                .prepare_cached("DELETE FROM documents WHERE kind = ? AND id = ?")?
+                .execute([change.kind, &change.id])?,
+        };
+    }
+    Ok(Ok(revisions))
+}
+
+/// Removes up to `rows` of each log that are older than it is kept; true if sessions were removed.
+fn sweep(connection: &mut Connection, options: Options, rows: u64) -> rusqlite::Result<bool> {
+    let now = clock::wall();
+    let before = |kept: Duration| now.as_micros().saturating_sub(kept.as_micros() as i64);
+    let swept = |connection: &Connection, log: &str| {
+        connection.query_row("SELECT position FROM swept WHERE log = ?", [log], |row| row.get::<_, i64>(0))
+    };
+    let limit = i64::try_from(rows).unwrap_or(i64::MAX);
+    // The last of the oldest rows that is too old.
+    let until = |connection: &Connection, log: &str, from: i64, before: i64| {
+        connection.query_row(
+            &format!(
+                "SELECT max(position) FROM (SELECT position, arrival FROM {log} WHERE position > ? \
+                 ORDER BY position LIMIT ?) WHERE arrival < ?"
+            ),
+            params![from, limit, before],
+            |row| row.get::<_, Option<i64>>(0),
+        )
+    };
+    let signals_from = swept(connection, "signals")?;
+    let events_from = swept(connection, "events")?;
+    // Inputs are needed until a snapshot holds what they did.
+    let snapshot: Option<i64> =
+        connection.query_row("SELECT max(position) FROM snapshots", [], |row| row.get(0))?;
+    let signals_until = until(connection, "signals", signals_from, before(options.signals_kept))?;
+    let signals_until = signals_until.unwrap_or(0).min(snapshot.unwrap_or(0));
+    let events_until = until(connection, "events", events_from, before(options.events_kept))?.unwrap_or(0);
+    if signals_until <= signals_from && events_until <= events_from {
+        return Ok(false);
+    }
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let set = |log: &str, position: i64| {
+        transaction.execute("UPDATE swept SET position = ? WHERE log = ?", params![position, log])
+    };
+    if signals_until > signals_from {
+        transaction.execute(
+            "DELETE FROM signals WHERE position > ? AND position <= ? AND kind NOT IN (4, 5, 6) \
+             AND NOT EXISTS (SELECT 1 FROM causes WHERE causes.signal = signals.position)",
+            [signals_from, signals_until],
+        )?;
+        transaction.execute("DELETE FROM ingest_ids WHERE position <= ?", [signals_until])?;
+        set("signals", signals_until)?;
+    }
+    if events_until > events_from {
+        let range = [events_from, events_until];
+        let swept_signals = signals_from.max(signals_until);
+        transaction.execute(
+            "DELETE FROM signals WHERE position <= ?3 AND kind NOT IN (4, 5, 6) \
+             AND position IN (SELECT signal FROM causes WHERE event > ?1 AND event <= ?2) \
+             AND NOT EXISTS (SELECT 1 FROM causes WHERE causes.signal = signals.position AND event > ?2)",
+            [events_from, events_until, swept_signals],
+        )?;
+        transaction.execute("DELETE FROM causes WHERE event > ? AND event <= ?", range)?;
+        transaction.execute(
+            "DELETE FROM sessions WHERE number IN \
+             (SELECT session FROM events WHERE position > ?1 AND position <= ?2) \
+             AND NOT EXISTS (SELECT 1 FROM events WHERE session = number AND position > ?2)",
+            range,
+        )?;
+        transaction.execute("DELETE FROM events WHERE position > ? AND position <= ?", range)?;
+        set("events", events_until)?;
+    }
+    transaction.commit()?;
+    Ok(events_until > events_from)
+}

@@ -1,0 +1,261 @@
+//! What operators see: log lines and counters.
+//!
+//! Every stage counts what came in and what became of it, and the counts balance, so that a loss
+//! shows as a number: `docs/server.md` has the sums.
+
+use std::fmt;
+use std::sync::Arc;
+
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::Registry;
+use tracing_subscriber::EnvFilter;
+
+use crate::config::{Log, LogFormat};
+
+/// Starts the log on stderr.
+///
+/// # Errors
+/// If the level cannot be understood.
+pub(crate) fn start_log(log: &Log) -> anyhow::Result<()> {
+    let filter = EnvFilter::try_new(&log.level).map_err(|error| {
+        anyhow::anyhow!("log.level {:?} cannot be understood ({error}); write \"info\"", log.level)
+    })?;
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match log.format {
+        LogFormat::Text => builder.with_ansi(false).init(),
+        LogFormat::Json => builder.json().flatten_event(true).init(),
+    }
+    Ok(())
+}
+
+/// A number or a name of somebody, of which a log line shows the last four characters alone.
+pub(crate) struct Redacted<'a>(pub(crate) &'a str);
+
+impl fmt::Display for Redacted<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shown = self.0.char_indices().rev().nth(3).map_or("", |(at, _)| &self.0[at..]);
+        let hidden = self.0.len() - shown.len();
+        f.write_str(if hidden > 0 || self.0.is_empty() { "…" } else { "" })?;
+        // Control characters would let a caller write lines of the log.
+        write!(f, "{}", if hidden > 0 { shown.escape_debug().to_string() } else { "…".to_owned() })
+    }
+}
+
+/// Labels of one counter among several of a name.
+type Labels = [(&'static str, &'static str); 1];
+
+/// A counter for each of the given values of a label.
+macro_rules! counters {
+    ($(#[$doc:meta])* $name:ident by $label:ident { $($(#[$field_doc:meta])* $field:ident),+ $(,)? }) => {
+        $(#[$doc])*
+        #[derive(Clone, Default)]
+        pub(crate) struct $name { $($(#[$field_doc])* pub(crate) $field: Counter),+ }
+
+        impl $name {
+            fn register(registry: &mut Registry, name: &str, help: &str) -> Self {
+                let family = Family::<Labels, Counter>::default();
+                registry.register(name, help, family.clone());
+                Self {
+                    $($field: family.get_or_create_owned(&[(stringify!($label), stringify!($field))])),+
+                }
+            }
+        }
+    };
+}
+
+counters! {
+    /// HEP frames by what carried them.
+    FramesReceived by transport { udp, tcp, tls }
+}
+
+counters! {
+    /// HEP frames by what became of them; the sum is that of those received.
+    Frames by outcome {
+        /// Handed to the machine.
+        accepted,
+        /// From an address that no source lists.
+        address,
+        /// Without the key of its source, or with another.
+        key,
+        /// Beyond what its sender may send.
+        rate,
+        /// No HEP frame, or a damaged one.
+        malformed,
+        /// Without a SIP message: RTCP reports, log lines.
+        not_sip,
+        /// Without the addresses of the message.
+        without_address,
+        /// While the machine had no room for more.
+        busy,
+    }
+}
+
+counters! {
+    /// SIP messages by what became of them; the sum is that of the accepted frames.
+    Messages by outcome {
+        /// Not understood.
+        malformed,
+        /// From one sender too many.
+        senders_full,
+        /// Seen before.
+        retransmission,
+        /// Part of a call.
+        in_call,
+        /// About no call.
+        no_call,
+        /// In a call whose beginning was not seen, or that does not fit it.
+        stray,
+        /// Of calls that found a table full.
+        refused,
+    }
+}
+
+counters! {
+    /// Posted signals by what became of them.
+    Posted by outcome {
+        /// New, and on disk.
+        accepted,
+        /// Known by their id.
+        repeated,
+        /// In a request that was refused.
+        refused,
+    }
+}
+
+counters! {
+    /// Signals by what the machine did with them.
+    Signals by outcome {
+        /// Reached a session.
+        applied,
+        /// About a leg of which nothing is known.
+        without_leg,
+        /// Found a table full.
+        refused,
+    }
+}
+
+counters! {
+    /// Sessions by what happened to them.
+    Sessions by change { opened, closed }
+}
+
+/// All counters.
+pub(crate) struct Metrics {
+    registry: Registry,
+    pub(crate) frames_received: FramesReceived,
+    pub(crate) frames: Frames,
+    /// Datagrams that the kernel had no room for; they were never received.
+    pub(crate) kernel_drops: Counter,
+    pub(crate) connections: Gauge,
+    pub(crate) connections_refused: Counter,
+    pub(crate) messages: Messages,
+    pub(crate) posted: Posted,
+    pub(crate) signals: Signals,
+    pub(crate) sessions: Sessions,
+    pub(crate) sessions_open: Gauge,
+    pub(crate) ticks: Counter,
+    /// Inputs that are neither messages, signals nor ticks: new senders, settings.
+    pub(crate) notes: Counter,
+    pub(crate) events: Counter,
+    pub(crate) signals_stored: Counter,
+    pub(crate) events_stored: Counter,
+    pub(crate) store_failing: Gauge,
+    pub(crate) store_failures: Counter,
+    pub(crate) commit_seconds: Histogram,
+    /// How large the saved state is, and how long the machine stood still for it.
+    pub(crate) snapshot_bytes: Gauge,
+    pub(crate) snapshot_seconds: Histogram,
+}
+
+impl Metrics {
+    /// All counters at zero.
+    pub(crate) fn new() -> Arc<Self> {
+        let mut registry = Registry::with_prefix("hookswitch");
+        let r = &mut registry;
+        let metrics = Self {
+            frames_received: FramesReceived::register(r, "hep_frames_received", "HEP frames that came in"),
+            frames: Frames::register(r, "hep_frames", "HEP frames by what became of them"),
+            kernel_drops: Counter::default(),
+            connections: Gauge::default(),
+            connections_refused: Counter::default(),
+            messages: Messages::register(r, "sip_messages", "SIP messages by what became of them"),
+            posted: Posted::register(r, "ingest_signals", "Posted signals by what became of them"),
+            signals: Signals::register(r, "signals", "Signals by what the machine did with them"),
+            sessions: Sessions::register(r, "sessions", "Sessions by what happened to them"),
+            sessions_open: Gauge::default(),
+            ticks: Counter::default(),
+            notes: Counter::default(),
+            events: Counter::default(),
+            signals_stored: Counter::default(),
+            events_stored: Counter::default(),
+            store_failing: Gauge::default(),
+            store_failures: Counter::default(),
+            // From a tenth of a millisecond to 1.6 seconds.
+            commit_seconds: Histogram::new(exponential_buckets(0.0001, 2.0, 15)),
+            snapshot_bytes: Gauge::default(),
+            snapshot_seconds: Histogram::new(exponential_buckets(0.0001, 2.0, 15)),
+            registry: Registry::default(),
+        };
+        r.register(
+            "hep_kernel_drops",
+            "Datagrams that the kernel had no room for",
+            metrics.kernel_drops.clone(),
+        );
+        r.register("hep_connections", "Open HEP connections", metrics.connections.clone());
+        r.register(
+            "hep_connections_refused",
+            "HEP connections refused: too many, an unknown address, or bytes that are no frame",
+            metrics.connections_refused.clone(),
+        );
+        r.register("sessions_open", "Open sessions", metrics.sessions_open.clone());
+        r.register("ticks", "Times at which a timer was due without a signal", metrics.ticks.clone());
+        r.register("notes", "New senders and settings, which are inputs too", metrics.notes.clone());
+        r.register("events", "Events that came out of the machine", metrics.events.clone());
+        r.register("signal_log_rows", "Inputs that are on disk", metrics.signals_stored.clone());
+        r.register("event_log_rows", "Events that are on disk", metrics.events_stored.clone());
+        r.register("store_failing", "1 while the store cannot be written", metrics.store_failing.clone());
+        r.register(
+            "store_failures",
+            "Attempts to write an input that the disk refused; what waits is tried again",
+            metrics.store_failures.clone(),
+        );
+        r.register("store_commit_seconds", "How long a commit took", metrics.commit_seconds.clone());
+        r.register("snapshot_bytes", "Size of the state that was saved last", metrics.snapshot_bytes.clone());
+        r.register("snapshot_seconds", "How long saving the state took", metrics.snapshot_seconds.clone());
+        Arc::new(Self { registry, ..metrics })
+    }
+
+    /// The counters in the text format of OpenMetrics.
+    pub(crate) fn text(&self) -> String {
+        let mut text = String::new();
+        encode(&mut text, &self.registry).expect("writing to memory does not fail");
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_number_the_last_four_digits_are_shown() {
+        assert_eq!(Redacted("+14155550123").to_string(), "…0123");
+        assert_eq!(Redacted("0123").to_string(), "…");
+        assert_eq!(Redacted("").to_string(), "……");
+        assert_eq!(Redacted("12345\n78").to_string(), "…5\\n78");
+    }
+
+    #[test]
+    fn counters_are_written_in_the_format_of_openmetrics() {
+        let metrics = Metrics::new();
+        metrics.frames.accepted.inc_by(3);
+        let text = metrics.text();
+        assert!(text.contains("hookswitch_hep_frames_total{outcome=\"accepted\"} 3\n"), "{text}");
+        assert!(text.contains("hookswitch_hep_frames_total{outcome=\"key\"} 0\n"), "{text}");
+        assert!(text.ends_with("# EOF\n"));
+    }
+}

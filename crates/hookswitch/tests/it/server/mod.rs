@@ -1,0 +1,285 @@
+//! The server as a process: what comes in by real sockets, and what its log holds then.
+
+mod crash;
+mod disk;
+mod hep;
+mod ingest;
+mod kamailio;
+mod start;
+mod traffic;
+
+use std::collections::BTreeMap;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::thread;
+use std::time::Duration;
+
+use serde_json::Value;
+
+/// How long something may take that is waited for.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A directory that `hookswitch init` has made, with what it printed.
+struct Home {
+    directory: PathBuf,
+    made: Value,
+}
+
+impl Home {
+    /// Makes the directory of a test.
+    fn new(name: &str) -> Self {
+        let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("server").join(name);
+        if directory.exists() {
+            std::fs::remove_dir_all(&directory).expect("an old directory goes away");
+        }
+        let output = hookswitch(&["init", path(&directory), "--json"]);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let made = serde_json::from_slice(&output.stdout).expect("init prints JSON");
+        Self { directory, made }
+    }
+
+    fn config(&self) -> PathBuf {
+        self.directory.join("hookswitch.toml")
+    }
+
+    /// Adds lines to the configuration.
+    fn configure(&self, lines: &str) {
+        let mut text = std::fs::read_to_string(self.config()).expect("the configuration is there");
+        text.push_str(lines);
+        std::fs::write(self.config(), text).expect("the configuration can be written");
+    }
+
+    fn made(&self, key: &str) -> &str {
+        self.made[key].as_str().expect("init prints it")
+    }
+
+    /// What `hookswitch store` prints.
+    #[track_caller]
+    fn store(&self, command: &str) -> String {
+        let output = hookswitch(&["store", command, "--config", path(&self.config())]);
+        assert!(output.status.success(), "{command}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).expect("UTF-8")
+    }
+
+    /// Waits until the log holds so many events, and gives them.
+    #[track_caller]
+    fn events(&self, count: usize) -> Vec<Value> {
+        let mut found = 0;
+        let text = wait_for(
+            || {
+                let text = self.store("events");
+                found = text.lines().count();
+                (found >= count).then_some(text)
+            },
+            || format!("{count} events"),
+        );
+        assert_eq!(found, count, "{text}");
+        text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
+    }
+}
+
+/// A running server.
+struct Server {
+    process: Child,
+    /// Where it listens, by what for.
+    addresses: BTreeMap<String, SocketAddr>,
+    /// What was written before the log.
+    said: Vec<Value>,
+    log: Receiver<Value>,
+}
+
+impl Server {
+    /// Starts the server of a directory on free ports and waits until it is ready.
+    #[track_caller]
+    fn start(home: &Home) -> Self {
+        Self::start_with(home, &[])
+    }
+
+    /// The same, with variables of the environment.
+    #[track_caller]
+    fn start_with(home: &Home, variables: &[(&str, &str)]) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_hookswitch"));
+        command.arg("serve").arg("--config").arg(home.config());
+        Self::spawn(&mut command, variables)
+    }
+
+    #[track_caller]
+    fn spawn(command: &mut Command, variables: &[(&str, &str)]) -> Self {
+        command
+            .env("HOOKSWITCH_SERVER__LISTEN", "127.0.0.1:0")
+            .env("HOOKSWITCH_HEP__LISTEN", "127.0.0.1:0")
+            .env("HOOKSWITCH_LOG__FORMAT", "json")
+            .envs(variables.iter().copied())
+            .stdin(Stdio::null())
+            .stderr(Stdio::piped());
+        let mut process = command.spawn().expect("the server starts");
+        let lines = BufReader::new(process.stderr.take().expect("a pipe")).lines();
+        let (sender, log) = channel();
+        thread::spawn(move || {
+            for line in lines.map_while(Result::ok) {
+                let line = serde_json::from_str(&line).unwrap_or(Value::String(line));
+                if sender.send(line).is_err() {
+                    break;
+                }
+            }
+        });
+        let mut server = Self { process, addresses: BTreeMap::new(), said: Vec::new(), log };
+        loop {
+            let line = server.log.recv_timeout(PATIENCE).expect("the server says that it is ready");
+            if let (Some(what), Some(address)) = (line["what"].as_str(), line["address"].as_str()) {
+                server.addresses.insert(what.to_owned(), address.parse().expect("an address"));
+            }
+            if !line.is_object() {
+                server.said.push(line.clone());
+            }
+            if line["message"] == "ready" {
+                return server;
+            }
+            assert_ne!(line["level"], "ERROR", "{line}");
+        }
+    }
+
+    fn hep(&self) -> SocketAddr {
+        self.addresses["HEP over UDP"]
+    }
+
+    /// Sends captures as they are, as fast as goes.
+    #[track_caller]
+    fn play(&self, capture: &str) {
+        let to = self.hep().to_string();
+        let output = hookswitch(&["play", capture, "--to", &to, "--speed", "0"]);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+
+    /// Sends a request, and gives the status and the body of the answer.
+    #[track_caller]
+    fn request(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> (u16, Value) {
+        request(self.addresses["HTTP"], method, path, headers, body).expect("an answer")
+    }
+
+    #[track_caller]
+    fn get(&self, path: &str) -> (u16, Value) {
+        self.request("GET", path, &[], b"")
+    }
+
+    /// A counter, by its name and labels as the metrics write them.
+    #[track_caller]
+    fn count(&self, name: &str) -> u64 {
+        let (_, text) = self.get("/metrics");
+        let text = text.as_str().expect("text").to_owned();
+        let line = text.lines().find(|line| line.rsplit_once(' ').is_some_and(|(key, _)| key == name));
+        let number = line.and_then(|line| line.rsplit_once(' ')).expect(name).1;
+        number.parse().expect("a number")
+    }
+
+    /// The sum of the counters of a name.
+    #[track_caller]
+    fn sum(&self, name: &str) -> u64 {
+        let (_, text) = self.get("/metrics");
+        let text = text.as_str().expect("text").to_owned();
+        let of = |line: &str| line.strip_prefix(name).is_some_and(|rest| rest.starts_with('{'));
+        let numbers =
+            text.lines().filter(|line| of(line)).map(|line| line.rsplit_once(' ').expect("a number").1);
+        numbers.map(|number| number.parse::<u64>().expect("a number")).sum()
+    }
+
+    /// Ends the server without a warning, as a power cut does.
+    fn kill(&mut self) {
+        self.process.kill().expect("it runs");
+        self.process.wait().expect("it ends");
+    }
+
+    /// Sends a signal by its name.
+    fn signal(&self, name: &str) {
+        let done = Command::new("kill").args([&format!("-{name}"), &self.process.id().to_string()]).status();
+        assert!(done.expect("kill runs").success());
+    }
+
+    /// Tells the server to stop, and waits until it has.
+    #[track_caller]
+    fn stop(mut self) {
+        self.signal("TERM");
+        let ended =
+            wait_for(|| self.process.try_wait().expect("it can be waited for"), || "the end".to_owned());
+        assert!(ended.success(), "{ended}");
+    }
+
+    /// Waits for a line of the log with this message.
+    #[track_caller]
+    fn logged(&self, message: &str) -> Value {
+        loop {
+            let line = self.log.recv_timeout(PATIENCE).unwrap_or_else(|_| panic!("no line says {message:?}"));
+            if line["message"].as_str().is_some_and(|text| text.contains(message)) {
+                return line;
+            }
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.process.kill().ok();
+        self.process.wait().ok();
+    }
+}
+
+/// Sends a request on a connection of its own.
+fn request(
+    to: SocketAddr,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &[u8],
+) -> std::io::Result<(u16, Value)> {
+    let mut stream = TcpStream::connect(to)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    let mut head = format!("{method} {path} HTTP/1.1\r\nHost: {to}\r\nConnection: close\r\n");
+    for (name, value) in headers {
+        head.extend([name, ": ", value, "\r\n"]);
+    }
+    head.extend(["Content-Length: ", &body.len().to_string(), "\r\n\r\n"]);
+    stream.write_all(head.as_bytes())?;
+    // A server that refuses a body may not read it to its end.
+    stream.write_all(body).ok();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).or_else(|error| if answer.is_empty() { Err(error) } else { Ok(0) })?;
+    let answer = String::from_utf8_lossy(&answer);
+    let (head, body) = answer.split_once("\r\n\r\n").ok_or(std::io::ErrorKind::UnexpectedEof)?;
+    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
+    let status = status.ok_or(std::io::ErrorKind::InvalidData)?;
+    Ok((status, serde_json::from_str(body).unwrap_or_else(|_| Value::String(body.to_owned()))))
+}
+
+/// Runs the program in the repository.
+fn hookswitch(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_hookswitch"))
+        .args(arguments)
+        .current_dir(root())
+        .stdin(Stdio::null())
+        .output()
+        .expect("the program starts")
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().expect("the repository is there")
+}
+
+fn path(path: &Path) -> &str {
+    path.to_str().expect("the path is UTF-8")
+}
+
+/// Waits until something is there.
+#[track_caller]
+fn wait_for<T>(mut found: impl FnMut() -> Option<T>, what: impl Fn() -> String) -> T {
+    const PAUSE: Duration = Duration::from_millis(20);
+    for _ in 0..PATIENCE.as_millis() / PAUSE.as_millis() {
+        if let Some(found) = found() {
+            return found;
+        }
+        thread::sleep(PAUSE);
+    }
+    panic!("waited in vain for {}", what())
+}
