@@ -54,6 +54,7 @@ fn main() {
     println!("hookswitch serve, inputs and events:     {:>7} messages/s", rate(live));
     println!("ratio: {} %", 100 * rate(live) / rate(bare));
     start(&home);
+    acknowledgements(&home);
     std::fs::remove_dir_all(&directory).ok();
 }
 
@@ -226,6 +227,65 @@ fn start(home: &Path) {
     // And as after a power cut in the middle of the interval of saved states.
     process.kill().expect("it runs");
     process.wait().expect("it ends");
+}
+
+/// How long posts take until they are answered, and so on disk, at 1,000 signals a second.
+fn acknowledgements(home: &Path) {
+    const CLIENTS: u32 = 20;
+    const POSTS: u32 = 250;
+    let token = "benchmark";
+    let mut config = std::fs::read_to_string(home.join("hookswitch.toml")).expect("the configuration");
+    // printf %s benchmark | sha256sum
+    let digest = "0e89820860c342f2c7ec694d144023b10301c2accdd078cb5167a06d0c3d5bcc";
+    config.extend(["[[ingest.key]]\nname = \"bench\"\nsha256 = \"", digest, "\"\n"]);
+    std::fs::write(home.join("hookswitch.toml"), config).expect("it can be written");
+    let (mut process, http, ..) = serve(home);
+    let client = |client: u32| {
+        let mut stream = TcpStream::connect(http).expect("the server listens");
+        stream.set_nodelay(true).expect("a socket option");
+        let started = now();
+        let mut took = Vec::new();
+        for post in 0..POSTS {
+            let due = Duration::from_millis(u64::from(post) * 20 + u64::from(client));
+            thread::sleep(due.saturating_sub(started.elapsed()));
+            let body = format!(
+                "{{\"signals\":[{{\"id\":\"{client}-{post}\",\"leg\":\"{client}-{post}\",\"kind\":\"created\",\
+                 \"direction\":\"outbound\",\"callee\":\"102\",\"caller\":{{\"number\":\"101\"}}}}]}}"
+            );
+            let request = format!(
+                "POST /ingest/v1/signals HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {token}\r\nContent-Length: {}\r\n\r\n{body}",
+                body.len()
+            );
+            let sent = now();
+            stream.write_all(request.as_bytes()).expect("the server reads");
+            let mut answer = [0; 4096];
+            let read = stream.read(&mut answer).expect("the server answers");
+            took.push(sent.elapsed());
+            assert!(
+                answer[..read].starts_with(b"HTTP/1.1 200"),
+                "{}",
+                String::from_utf8_lossy(&answer[..read])
+            );
+        }
+        took
+    };
+    let mut took: Vec<Duration> = thread::scope(|scope| {
+        let clients: Vec<_> = (0..CLIENTS).map(|number| scope.spawn(move || client(number))).collect();
+        clients.into_iter().flat_map(|client| client.join().expect("no panic")).collect()
+    });
+    took.sort_unstable();
+    let at = |share: usize| took[(took.len() - 1) * share / 100];
+    println!(
+        "posts at 1,000 signals a second: answered in {:?} (p50), {:?} (p99), {:?} at most",
+        at(50),
+        at(99),
+        at(100)
+    );
+    let text = metrics(http);
+    for name in ["hookswitch_store_commit_seconds_sum", "hookswitch_store_commit_seconds_count"] {
+        println!("{}", text.lines().find(|line| line.starts_with(name)).unwrap_or_default());
+    }
+    stop(&mut process);
 }
 
 #[expect(clippy::zombie_processes, reason = "who calls waits; when this panics the benchmark is over")]

@@ -13,7 +13,7 @@ use hookswitch_model::AccountId;
 use listenfd::ListenFd;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 
 use crate::api::{self, Api, IngestAccess, listener};
 use crate::clock;
@@ -72,7 +72,12 @@ pub(crate) fn run(path: &Path, dev: bool) -> anyhow::Result<()> {
         (None, Some(address)) => Some(udp::bind(address, config.hep.receive_buffer_bytes)?),
         (None, None) => None,
     };
-    let machine = thread::Builder::new().name("machine".into()).spawn(move || machine.run(&inputs))?;
+    let (running, ended) = oneshot::channel::<()>();
+    let run = move || {
+        let _running = running; // dropped at the end, also by a panic
+        machine.run(&inputs);
+    };
+    let machine = thread::Builder::new().name("machine".into()).spawn(run)?;
     let udp_thread = match socket {
         None => None,
         Some(socket) => {
@@ -92,7 +97,7 @@ pub(crate) fn run(path: &Path, dev: bool) -> anyhow::Result<()> {
         api::router(Api { store: store.clone(), metrics: metrics.clone(), intake: intake.clone(), keys });
     tracing::info!(milliseconds = started.elapsed().as_millis() as u64, "ready");
     let grace = config.server.shutdown_grace.0;
-    runtime.block_on(async {
+    let outcome = runtime.block_on(async {
         let serving = tokio::spawn(listener::serve(tokio_listener(http)?, router, stop.subscribe(), grace));
         if let Some(tcp) = tcp {
             let streams = streams.clone();
@@ -101,13 +106,13 @@ pub(crate) fn run(path: &Path, dev: bool) -> anyhow::Result<()> {
         if let Some((tcp, tls)) = tls {
             tokio::spawn(streams.serve(tokio_listener(tcp)?, Some(tls), stop.subscribe()));
         }
-        let outcome = wait(&reread).await;
+        let outcome = wait(&reread, ended).await;
         tracing::info!("stopping: what has come in is finished");
         stop_udp.store(true, Ordering::Relaxed);
         stop.send_replace(true);
         serving.await.ok(); // a panic in it is told by its own hook
         outcome
-    })?;
+    });
     if udp_thread.is_some_and(|thread| thread.join().is_err()) {
         tracing::error!("the HEP thread has panicked");
     }
@@ -121,11 +126,14 @@ pub(crate) fn run(path: &Path, dev: bool) -> anyhow::Result<()> {
     }
     closing.join().ok();
     tracing::info!("stopped");
-    Ok(())
+    outcome
 }
 
 /// Waits for the signal to stop, and reads the configuration again at each SIGHUP.
-async fn wait(reread: &Reread<'_>) -> anyhow::Result<()> {
+///
+/// # Errors
+/// If the machine has ended: what it held is not in the log, so a start from the log is sound.
+async fn wait(reread: &Reread<'_>, mut ended: oneshot::Receiver<()>) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut hangup = signal(SignalKind::hangup())?;
@@ -133,6 +141,7 @@ async fn wait(reread: &Reread<'_>) -> anyhow::Result<()> {
         tokio::select! {
             _ = terminate.recv() => return Ok(()),
             _ = interrupt.recv() => return Ok(()),
+            _ = &mut ended => anyhow::bail!("the machine has ended; its log says why; start the server again"),
             _ = hangup.recv() => match reread.run() {
                 Ok(()) => tracing::info!("sources, ingest keys, directory and policy are read again"),
                 Err(error) => tracing::error!("nothing has changed: {error:#}"),

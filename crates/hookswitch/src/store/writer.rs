@@ -263,10 +263,11 @@ fn insert(
         ])?;
     }
     if !batch.events.is_empty() {
-        let mut event = transaction.prepare_cached("INSERT INTO events VALUES (?, ?, ?, ?, ?, ?)")?;
+        let mut event =
+            transaction.prepare_cached("INSERT OR IGNORE INTO events VALUES (?, ?, ?, ?, ?, ?)")?;
         let mut cause = transaction.prepare_cached("INSERT OR IGNORE INTO causes VALUES (?, ?)")?;
         for (position, row) in (batch.after.events + 1..).zip(&batch.events) {
-            event.execute(params![
+            let written = event.execute(params![
                 position.cast_signed(),
                 number(transaction, row.session, sessions)?,
                 row.sequence,
@@ -274,6 +275,12 @@ fn insert(
                 row.arrival.as_micros(),
                 &batch.bytes[row.body.clone()],
             ])?;
+            if written == 0 {
+                // A state of another version was not read, and what was derived instead disagrees with
+                // the log. What was told stands.
+                tracing::error!(session = %row.session, row.sequence, "an event was told before, and is not told again");
+                continue;
+            }
             for signal in &row.causes {
                 cause.execute([signal.cast_signed(), position.cast_signed()])?;
             }

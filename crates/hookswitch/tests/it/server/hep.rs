@@ -150,6 +150,33 @@ fn frames_come_over_tcp_in_any_pieces() {
 }
 
 #[test]
+fn a_clock_that_is_elsewhere_ends_nobody_elses_calls() {
+    let home = Home::new("clocks");
+    let server = Server::start(&home);
+    let mut punctual = Agent::new(server.hep(), 1);
+    let mut others = [Agent::new(server.hep(), 2).ahead(30), Agent::new(server.hep(), 3).ahead(-30)];
+    let ringing = call("ringing");
+    for (way, message) in &ringing[..2] {
+        punctual.send(*way, message);
+    }
+    home.events(4);
+    for (other, name) in [(0, "ahead"), (1, "behind"), (0, "ahead-again")] {
+        for (way, message) in call(name) {
+            others[other].send(way, &message);
+        }
+    }
+    home.events(4 + 3 * EVENTS_OF_CALL);
+    for (way, message) in &ringing[2..] {
+        punctual.send(*way, message);
+    }
+    let events = home.events(4 * EVENTS_OF_CALL);
+    let dropped = events.iter().filter(|event| event["body"]["parties"][0]["status"]["reason"].is_string());
+    assert_eq!(dropped.count(), 0);
+    server.stop();
+    home.store("check");
+}
+
+#[test]
 fn frames_come_over_tls() {
     let home = Home::new("tls");
     let (certificate, key) = (home.directory.join("certificate.pem"), home.directory.join("key.pem"));

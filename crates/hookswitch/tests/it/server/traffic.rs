@@ -28,6 +28,11 @@ impl Agent {
         Self { key: Some(key), ..self }
     }
 
+    /// Its clock is ahead by so many hours.
+    pub(super) fn ahead(self, hours: i64) -> Self {
+        Self { now: self.now + hours * 3_600_000_000, ..self }
+    }
+
     /// Sends to another address: the server was started again.
     pub(super) fn send_to(&mut self, to: SocketAddr) {
         self.to = to;
