@@ -3,12 +3,13 @@
 mod crossing;
 mod opening;
 
+use std::collections::{BTreeSet, HashMap, VecDeque};
+
 use foldhash::fast::RandomState;
 use hookswitch_model::{
     AccountId, Cause, ClockId, Event, LegId, Origin, Rule, Signal, SignalKind, Timestamp,
 };
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeSet, HashMap, VecDeque};
 
 use crate::directory::Directory;
 use crate::session::Session;

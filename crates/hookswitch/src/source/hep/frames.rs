@@ -10,10 +10,10 @@ use hookswitch_signal::capture::Transport;
 
 use super::access::Access;
 
-/// The most messages and bytes that are handed over at once. Four such batches of messages as they
-/// are (600 bytes) hold what a busy sender sends in a tenth of a second.
-const ITEMS_MAX: usize = 4096;
-const BYTES_MAX: usize = 4 * 1024 * 1024;
+/// The most messages and bytes that are handed over at once: what a sender of 150,000 messages a second
+/// sends in a fifth of a second, while the machine waits for a slow sync.
+const ITEMS_MAX: usize = 32 * 1024;
+const BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// Some messages that came in together.
 #[derive(Default)]

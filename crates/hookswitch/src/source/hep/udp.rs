@@ -29,7 +29,7 @@ const DATAGRAM_BYTES_MAX: usize = 65_535;
 const WAIT: Duration = Duration::from_millis(100);
 
 /// Batches that may be with the machine at once.
-const BATCHES: usize = 8;
+const BATCHES: usize = 4;
 
 /// Opens the socket; the kernel is asked for a receive buffer of so many bytes.
 pub(crate) fn bind(address: SocketAddr, buffer_bytes: usize) -> anyhow::Result<UdpSocket> {
