@@ -1,10 +1,11 @@
 //! Signals that are posted.
 
+use std::process::Command;
 use std::thread;
 
 use serde_json::{Value, json};
 
-use super::{Home, Server, request};
+use super::{Home, Server, request, wait_for};
 
 fn post(server: &Server, token: &str, body: &Value) -> (u16, Value) {
     post_raw(server, token, body.to_string().as_bytes())
@@ -162,4 +163,56 @@ fn only_the_holder_of_a_key_may_post() {
     let events = home.events(14);
     assert_eq!(events[0]["body"]["parties"][0]["accountId"], "420002027");
     assert_eq!(events[7]["body"]["parties"][0]["accountId"], home.made("account_id"));
+}
+
+/// How many requests are watched; `HOOKSWITCH_TEST_ACKS` for more.
+fn acknowledgements() -> usize {
+    std::env::var("HOOKSWITCH_TEST_ACKS").ok().and_then(|count| count.parse().ok()).unwrap_or(300)
+}
+
+#[test]
+fn no_answer_leaves_before_what_it_accepts_is_synced() {
+    if Command::new("strace").arg("-V").output().is_err() {
+        eprintln!("skipped: strace is not installed");
+        return;
+    }
+    let home = Home::new("acknowledged");
+    let trace = home.directory.join("trace");
+    let mut command = Command::new("strace");
+    // -D: the server stays the child of the test.
+    command.args([
+        "-D",
+        "-f",
+        "-s",
+        "24",
+        "-e",
+        "trace=fsync,fdatasync,recvfrom,read,sendto,write,writev",
+        "-o",
+    ]);
+    command.arg(&trace).arg(env!("CARGO_BIN_EXE_hookswitch"));
+    command.arg("serve").arg("--config").arg(home.config());
+    let server = Server::spawn(&mut command, &[]);
+    let token = home.made("admin_token").to_owned();
+    let count = acknowledgements();
+    for number in 0..count {
+        assert_eq!(post(&server, &token, &call(&format!("call {number}"))).0, 200);
+    }
+    server.stop();
+    let text = wait_for(
+        || std::fs::read_to_string(&trace).ok().filter(|text| text.contains("+++ exited with 0 +++")),
+        || "the end of the trace".to_owned(),
+    );
+    let (mut synced, mut answers, mut early) = (false, 0, 0);
+    for line in text.lines() {
+        if line.contains("\"POST /ingest") {
+            synced = false;
+        } else if (line.contains("fsync") || line.contains("fdatasync")) && line.ends_with("= 0") {
+            synced = true;
+        } else if line.contains("\"HTTP/1.1 200") {
+            answers += 1;
+            early += usize::from(!synced);
+        }
+    }
+    println!("{answers} answers, {early} before the sync");
+    assert_eq!((answers, early), (count, 0));
 }
