@@ -108,7 +108,7 @@ impl Server {
 
     #[track_caller]
     fn spawn(command: &mut Command, variables: &[(&str, &str)]) -> Self {
-        command
+        without_test_sizes(command)
             .env("HOOKSWITCH_SERVER__LISTEN", "127.0.0.1:0")
             .env("HOOKSWITCH_HEP__LISTEN", "127.0.0.1:0")
             .env("HOOKSWITCH_LOG__FORMAT", "json")
@@ -254,8 +254,16 @@ fn request(
 }
 
 /// Runs the program in the repository.
+/// What the tests go by is no setting of the program, which refuses what it does not know.
+fn without_test_sizes(command: &mut Command) -> &mut Command {
+    command
+        .env_remove("HOOKSWITCH_TEST_SIZE")
+        .env_remove("HOOKSWITCH_TEST_KILLS")
+        .env_remove("HOOKSWITCH_TEST_ACKS")
+}
+
 fn hookswitch(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_hookswitch"))
+    without_test_sizes(&mut Command::new(env!("CARGO_BIN_EXE_hookswitch")))
         .args(arguments)
         .current_dir(root())
         .stdin(Stdio::null())
