@@ -1,8 +1,10 @@
 //! Secrets: how they are made, compared, and kept out of sight.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
+use std::path::Path;
+use std::sync::Arc;
 
-use anyhow::anyhow;
+use anyhow::{Context as _, anyhow};
 use argon2::{Algorithm, Argon2, Params, PasswordHasher as _, PasswordVerifier as _, Version};
 
 use base64::Engine as _;
@@ -40,6 +42,11 @@ impl Digest {
     pub(crate) fn of(text: &[u8]) -> Self {
         let digest = digest::digest(&digest::SHA256, text);
         Self(digest.as_ref().try_into().expect("SHA-256 has 32 bytes"))
+    }
+
+    /// Its first half, where a shorter key will do.
+    pub(crate) fn prefix(&self) -> [u8; 16] {
+        std::array::from_fn(|index| self.0[index])
     }
 
     /// Whether two digests are the same; takes the same time wherever they differ.
@@ -103,7 +110,6 @@ pub(crate) fn hash(secret: &str) -> anyhow::Result<String> {
 }
 
 /// Whether a secret is the one that was hashed.
-#[cfg_attr(not(test), expect(dead_code, reason = "the token endpoint checks client secrets with it"))]
 pub(crate) fn verify(secret: &str, hash: &str) -> bool {
     argon2().verify_password(secret.as_bytes(), hash).is_ok()
 }
@@ -112,12 +118,66 @@ fn argon2() -> Argon2<'static> {
     Argon2::new(Algorithm::Argon2id, Version::V0x13, Params::new(19 * 1024, 2, 1, None).unwrap_or_default())
 }
 
-/// Signs a JWT (RFC 7519) with HMAC-SHA256; `claims` is a JSON object.
-pub(crate) fn sign_jwt(key: &[u8], claims: &serde_json::Value) -> String {
-    let header = URL_SAFE_NO_PAD.encode(r#"{"alg":"HS256","typ":"JWT"}"#);
-    let text = format!("{header}.{}", URL_SAFE_NO_PAD.encode(claims.to_string()));
-    let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key), text.as_bytes());
-    format!("{text}.{}", URL_SAFE_NO_PAD.encode(tag))
+/// The key of an installation, from which those for each purpose are derived.
+#[derive(Clone)]
+pub(crate) struct Key {
+    assertions: hmac::Key,
+    tokens: hmac::Key,
+    identity: Arc<str>,
+}
+
+impl Key {
+    /// Derives the keys from 32 random bytes.
+    pub(crate) fn new(bytes: &[u8; 32]) -> Self {
+        let root = hmac::Key::new(hmac::HMAC_SHA256, bytes);
+        let derive = |purpose: &str| hmac::sign(&root, purpose.as_bytes());
+        let key = |purpose| hmac::Key::new(hmac::HMAC_SHA256, derive(purpose).as_ref());
+        let identity = derive("identity");
+        let identity =
+            identity.as_ref().iter().take(8).fold(String::from("urn:hookswitch:"), |mut text, byte| {
+                let _ = write!(text, "{byte:02x}"); // writing to memory does not fail
+                text
+            });
+        Self { assertions: key("assertions"), tokens: key("tokens"), identity: identity.into() }
+    }
+
+    /// Reads the file that `hookswitch init` has made.
+    ///
+    /// # Errors
+    /// If it is not there, or is no key.
+    pub(crate) fn load(path: &Path) -> anyhow::Result<Self> {
+        let name = path.display();
+        let bytes = std::fs::read(path).with_context(|| {
+            format!(
+                "cannot read {name}; set oauth.key_file to the secret.key that `hookswitch init` has made"
+            )
+        })?;
+        let bytes = <[u8; 32]>::try_from(bytes).map_err(|bytes| {
+            anyhow!("{name} has {} bytes, and a key has 32; restore the file from a backup", bytes.len())
+        })?;
+        Ok(Self::new(&bytes))
+    }
+
+    /// By which JWTs name this installation, whatever its address is.
+    pub(crate) fn identity(&self) -> Arc<str> {
+        self.identity.clone()
+    }
+
+    /// The signature of a user's JWT (HMAC-SHA256).
+    pub(crate) fn sign_assertion(&self, text: &[u8]) -> hmac::Tag {
+        hmac::sign(&self.assertions, text)
+    }
+
+    /// Whether a signature is ours; takes the same time wherever it differs.
+    pub(crate) fn has_signed_assertion(&self, text: &[u8], tag: &[u8]) -> bool {
+        hmac::verify(&self.assertions, text, tag).is_ok()
+    }
+
+    /// A token that follows from another in one way only, and that nobody without the key can tell.
+    pub(crate) fn token_after(&self, purpose: &str, token: &str) -> String {
+        let tag = hmac::sign(&self.tokens, format!("{purpose} {token}").as_bytes());
+        URL_SAFE_NO_PAD.encode(tag)
+    }
 }
 
 #[cfg(test)]
@@ -144,10 +204,13 @@ mod tests {
     }
 
     #[test]
-    fn a_jwt_has_the_form_of_the_standard() {
-        let jwt = sign_jwt(b"key", &serde_json::json!({"sub": "7"}));
-        // As signed by the command line: openssl dgst -sha256 -hmac key.
-        assert_eq!(jwt.split('.').count(), 3);
-        assert_eq!(jwt.split('.').nth(1), Some("eyJzdWIiOiI3In0"));
+    fn a_token_that_follows_another_is_always_the_same() {
+        let key = Key::new(&[7; 32]);
+        let next = key.token_after("access", "a");
+        assert_eq!(next.len(), 43);
+        assert_eq!(next, key.token_after("access", "a"));
+        assert_ne!(next, key.token_after("refresh", "a"));
+        assert_ne!(next, Key::new(&[8; 32]).token_after("access", "a"));
+        assert_eq!(key.identity().len(), "urn:hookswitch:".len() + 16);
     }
 }

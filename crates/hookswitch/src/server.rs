@@ -15,10 +15,14 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{oneshot, watch};
 
-use crate::api::{self, Api, IngestAccess, listener};
+use crate::api::oauth::OAuth;
+use crate::api::oauth::throttle::Throttle;
+use crate::api::telephony::Calls;
+use crate::api::{self, Api, IngestAccess, People, listener};
 use crate::clock;
 use crate::config::{Config, Listen, MissedCalls};
 use crate::run::{Intake, Machine, default_account};
+use crate::secret::Key;
 use crate::source::hep::{Access, Gate, stream, udp};
 use crate::store::record::Settings;
 use crate::store::{Options, Store};
@@ -53,6 +57,8 @@ pub(crate) fn run(path: &Path, dev: bool) -> anyhow::Result<()> {
     let account = default_account(&settings);
     let access = Arc::new(RwLock::new(Arc::new(Access::of(&config, account))));
     let keys = Arc::new(RwLock::new(Arc::new(IngestAccess::of(&config, account))));
+    let people: People = Arc::new(RwLock::new(Arc::new(people(&settings)?)));
+    let oauth = OAuth::new(store.clone(), Key::load(&config.oauth.key_file)?, people.clone(), &config.oauth)?;
     let stop_udp = Arc::new(AtomicBool::new(false));
 
     let http = inherited.listener(Listen(Some(config.server.listen)), "HTTP", "server.listen")?;
@@ -92,12 +98,22 @@ pub(crate) fn run(path: &Path, dev: bool) -> anyhow::Result<()> {
     let stop = watch::Sender::new(false);
     let gate = Gate::new(access.clone(), metrics.frames.clone());
     let streams = stream::Listener::new(gate, intake.clone(), metrics.clone(), config.hep.connections_max);
-    let reread = Reread { path, access, keys: keys.clone(), intake: intake.clone() };
-    let router =
-        api::router(Api { store: store.clone(), metrics: metrics.clone(), intake: intake.clone(), keys });
+    let reread = Reread { path, access, keys: keys.clone(), people: people.clone(), intake: intake.clone() };
+    let calls = Arc::new(Calls::default());
+    let router = api::router(Api {
+        store: store.clone(),
+        metrics: metrics.clone(),
+        intake: intake.clone(),
+        keys,
+        oauth,
+        requests: Arc::new(Throttle::new(config.limits.requests_per_minute)),
+        people,
+        calls: calls.clone(),
+    });
     tracing::info!(milliseconds = started.elapsed().as_millis() as u64, "ready");
     let grace = config.server.shutdown_grace.0;
     let outcome = runtime.block_on(async {
+        tokio::spawn(calls.follow(store.clone(), stop.subscribe()));
         let serving = tokio::spawn(listener::serve(tokio_listener(http)?, router, stop.subscribe(), grace));
         if let Some(tcp) = tcp {
             let streams = streams.clone();
@@ -155,6 +171,7 @@ struct Reread<'a> {
     path: &'a Path,
     access: Arc<RwLock<Arc<Access>>>,
     keys: Arc<RwLock<Arc<IngestAccess>>>,
+    people: People,
     intake: SyncSender<Intake>,
 }
 
@@ -164,6 +181,7 @@ impl Reread<'_> {
         let config = Config::load(self.path)?;
         let settings = settings(&config)?;
         let account = default_account(&settings);
+        let people = people(&settings)?;
         self.intake
             .try_send(Intake::Settings(Box::new(settings)))
             .map_err(|_| anyhow::anyhow!("the server is too busy; send SIGHUP again"))?;
@@ -172,6 +190,9 @@ impl Reread<'_> {
         }
         if let Ok(mut keys) = self.keys.write() {
             *keys = Arc::new(IngestAccess::of(&config, account));
+        }
+        if let Ok(mut directory) = self.people.write() {
+            *directory = Arc::new(people);
         }
         Ok(())
     }
@@ -207,6 +228,14 @@ pub(crate) fn settings(config: &Config) -> anyhow::Result<Settings> {
         join_by_numbers: policy.join_by_numbers,
         sessions_max: policy.sessions_max,
     })
+}
+
+/// The directory of some settings.
+fn people(settings: &Settings) -> anyhow::Result<Directory> {
+    match &settings.directory {
+        Some(text) => Directory::parse(text).map_err(|error| anyhow::anyhow!("the directory, {error}")),
+        None => Ok(Directory::built_in(AccountId::new(settings.account))),
+    }
 }
 
 /// Sockets that the process was started with (socket activation): of TCP that of HTTP, of HEP and of

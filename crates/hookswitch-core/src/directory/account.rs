@@ -83,13 +83,19 @@ pub struct Account {
     pub(super) trunks: Vec<SocketAddr>,
 }
 
+/// An extension that the file lists.
 #[derive(Clone, Debug)]
-pub(super) struct Extension {
-    pub(super) id: ExtensionId,
-    pub(super) device: DeviceId,
-    pub(super) number: Option<Arc<str>>,
-    pub(super) name: Option<Arc<str>>,
-    pub(super) kind: Kind,
+pub struct Extension {
+    /// Its id.
+    pub id: ExtensionId,
+    /// Its device.
+    pub device: DeviceId,
+    /// The number that is dialled within the account.
+    pub number: Option<Arc<str>>,
+    /// Its name.
+    pub name: Option<Arc<str>>,
+    /// What it is.
+    pub kind: Kind,
     pub(super) mailbox: bool,
     /// Calls that are sent to its number are parked in one of several slots.
     pub(super) has_slots: bool,
@@ -147,6 +153,11 @@ impl Account {
     /// The name, if the file gives one.
     pub fn name(&self) -> Option<&str> {
         self.name.as_deref()
+    }
+
+    /// The extensions that the file lists, in its order.
+    pub fn extensions(&self) -> &[Extension] {
+        &self.extensions
     }
 
     /// How many extensions the file lists.

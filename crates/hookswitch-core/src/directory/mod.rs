@@ -11,7 +11,7 @@ use std::sync::Arc;
 use foldhash::fast::RandomState;
 use hookswitch_model::{AccountId, LegCreated};
 
-pub use account::{Account, Kind, Resolved};
+pub use account::{Account, Extension, Kind, Resolved};
 pub use file::DirectoryError;
 
 /// Maps what signalling shows (domains, addresses of trunks, SIP users, numbers) to accounts and their

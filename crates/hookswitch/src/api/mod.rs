@@ -4,20 +4,35 @@ mod body;
 mod health;
 mod ingest;
 pub(crate) mod listener;
+mod meter;
+pub(crate) mod oauth;
+mod openapi;
+
+mod people;
+mod platform;
+mod presence;
+pub(crate) mod principal;
 mod problem;
+mod request;
+pub(crate) mod scope;
+pub(crate) mod telephony;
 
 use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, RwLock};
 
 use axum::Router;
 use axum::extract::Request;
-use axum::middleware::{self, Next};
+use axum::middleware::{self, Next, from_fn_with_state};
 use axum::response::Response;
 use axum::routing::{get, post};
+use hookswitch_core::directory::Directory;
 use tower_http::catch_panic::CatchPanicLayer;
 
 pub(crate) use self::ingest::IngestAccess;
+use self::oauth::OAuth;
+use self::oauth::throttle::Throttle;
 pub(crate) use self::problem::Problem;
+use self::telephony::Calls;
 use crate::run::Intake;
 use crate::store::Store;
 use crate::telemetry::Metrics;
@@ -33,7 +48,15 @@ pub(crate) struct Api {
     pub(crate) intake: SyncSender<Intake>,
     /// The ingest keys that hold; replaced as a whole when the configuration is read again.
     pub(crate) keys: Arc<RwLock<Arc<IngestAccess>>>,
+    pub(crate) oauth: Arc<OAuth>,
+    /// Counts the requests of an application for a user.
+    pub(crate) requests: Arc<Throttle>,
+    pub(crate) people: People,
+    pub(crate) calls: Arc<Calls>,
 }
+
+/// The directory that holds; replaced as a whole when it is read again.
+pub(crate) type People = Arc<RwLock<Arc<Directory>>>;
 
 /// All resources.
 pub(crate) fn router(api: Api) -> Router {
@@ -42,6 +65,7 @@ pub(crate) fn router(api: Api) -> Router {
         .route("/readyz", get(health::ready))
         .route("/metrics", get(health::metrics))
         .route("/ingest/v1/signals", post(ingest::post))
+        .merge(platform(&api))
         .fallback(async || Problem::not_found())
         .method_not_allowed_fallback(async || Problem::method_not_allowed())
         .layer(middleware::from_fn(limit_uri))
@@ -58,4 +82,21 @@ async fn limit_uri(request: Request, next: Next) -> Response {
     } else {
         next.run(request).await
     }
+}
+
+/// The resources that SDKs and widgets use.
+fn platform(api: &Api) -> Router<Api> {
+    Router::new()
+        .route("/restapi/v1.0", get(platform::version))
+        .route("/restapi/v1.0/status", get(platform::status))
+        .route("/restapi/v1.0/client-info", get(platform::client_info))
+        .route("/restapi/v1.0/account/{accountId}", get(people::account))
+        .route("/restapi/v1.0/account/{accountId}/presence", get(presence::account))
+        .route("/restapi/v1.0/account/{accountId}/extension/{extensionId}", get(people::extension))
+        .route("/restapi/v1.0/account/{accountId}/extension/{extensionId}/device", get(people::devices))
+        .route("/restapi/v1.0/account/{accountId}/extension/{extensionId}/presence", get(presence::extension))
+        .merge(telephony::routes())
+        .merge(oauth::routes())
+        .layer(from_fn_with_state(api.clone(), meter::meter))
+        .layer(meter::cors())
 }

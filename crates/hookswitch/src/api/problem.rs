@@ -7,7 +7,7 @@ use serde::Serialize;
 
 /// An answer that is not what was asked for: a status of 400 or above, a code that
 /// `docs/errors.md` explains, and a sentence for the caller.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Problem {
     status: StatusCode,
     code: &'static str,
@@ -15,6 +15,10 @@ pub(crate) struct Problem {
     outer_code: Option<&'static str>,
     message: String,
     retry_after_seconds: Option<u32>,
+    /// The permission that is missing.
+    permission: Option<&'static str>,
+    /// The parameter that is wrong, and its value.
+    parameter: Option<(&'static str, String)>,
 }
 
 /// The body (contract subscriptions §3).
@@ -24,6 +28,10 @@ struct Body<'a> {
     code: &'a str,
     message: &'a str,
     errors: [Error<'a>; 1],
+    #[serde(rename = "permissionName", skip_serializing_if = "Option::is_none")]
+    permission: Option<&'a str>,
+    #[serde(rename = "parameterName", skip_serializing_if = "Option::is_none")]
+    parameter: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -31,11 +39,91 @@ struct Error<'a> {
     #[serde(rename = "errorCode")]
     code: &'a str,
     message: &'a str,
+    #[serde(rename = "permissionName", skip_serializing_if = "Option::is_none")]
+    permission: Option<&'a str>,
+    #[serde(rename = "parameterName", skip_serializing_if = "Option::is_none")]
+    parameter: Option<&'a str>,
+    #[serde(rename = "parameterValue", skip_serializing_if = "Option::is_none")]
+    value: Option<&'a str>,
 }
 
 impl Problem {
     fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
-        Self { status, code, outer_code: None, message: message.into(), retry_after_seconds: None }
+        Self {
+            status,
+            code,
+            outer_code: None,
+            message: message.into(),
+            retry_after_seconds: None,
+            permission: None,
+            parameter: None,
+        }
+    }
+
+    /// The application was not granted a permission.
+    pub(crate) fn scope_missing(permission: &'static str) -> Self {
+        let message = format!("This action needs the [{permission}] application permission");
+        let problem = Self::new(StatusCode::FORBIDDEN, "CMN-401", message);
+        Self { outer_code: Some("InsufficientPermissions"), permission: Some(permission), ..problem }
+    }
+
+    /// The user does not have a permission.
+    pub(crate) fn permission_missing(permission: &'static str) -> Self {
+        let message = format!("This action needs the [{permission}] user permission");
+        let problem = Self::new(StatusCode::FORBIDDEN, "CMN-408", message);
+        Self { outer_code: Some("InsufficientPermissions"), permission: Some(permission), ..problem }
+    }
+
+    /// Only an administrator of the account may do it.
+    pub(crate) fn admin_only() -> Self {
+        let message = "Only an administrator of the account may see this";
+        let problem = Self::new(StatusCode::FORBIDDEN, "CMN-402", message);
+        Self { outer_code: Some("InsufficientPermissions"), ..problem }
+    }
+
+    /// It belongs to another extension, and the user is no administrator.
+    pub(crate) fn other_extension() -> Self {
+        let message =
+            "This belongs to another extension, and only an administrator of the account may see it";
+        let problem = Self::new(StatusCode::FORBIDDEN, "CMN-404", message);
+        Self { outer_code: Some("InsufficientPermissions"), ..problem }
+    }
+
+    /// Nothing has this id; the same for what belongs to another account.
+    pub(crate) fn unknown(parameter: &'static str, value: &str) -> Self {
+        let message = format!("Resource for parameter [{parameter}] is not found");
+        let problem = Self::new(StatusCode::NOT_FOUND, "CMN-102", message);
+        Self { parameter: Some((parameter, value.chars().take(100).collect())), ..problem }
+    }
+
+    /// A field cannot be used; the message names the mend.
+    pub(crate) fn field(field: &'static str, message: impl Into<String>) -> Self {
+        let problem = Self::new(StatusCode::BAD_REQUEST, "CMN-101", message);
+        Self { parameter: Some((field, String::new())), ..problem }
+    }
+
+    /// An operation that this server does not do.
+    pub(crate) fn feature_off() -> Self {
+        let message = "This server observes calls and does not control them; act on the phone system itself";
+        Self::new(StatusCode::FORBIDDEN, "CMN-109", message)
+    }
+
+    /// Somebody else has changed the same thing meanwhile, or it is there already.
+    pub(crate) fn conflict(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::CONFLICT, "CMN-304", message)
+    }
+
+    /// The access token is not good; `code` says why.
+    pub(crate) fn token(code: &'static str, message: impl Into<String>) -> Self {
+        let problem = Self::new(StatusCode::UNAUTHORIZED, code, message);
+        Self { outer_code: Some("TokenInvalid"), ..problem }
+    }
+
+    /// More requests than a minute may have.
+    pub(crate) fn too_many(retry_after_seconds: u32) -> Self {
+        let message = "Request rate exceeded; wait as long as Retry-After says";
+        let problem = Self::new(StatusCode::TOO_MANY_REQUESTS, "CMN-301", message);
+        Self { retry_after_seconds: Some(retry_after_seconds), ..problem }
     }
 
     pub(crate) fn not_found() -> Self {
@@ -96,9 +184,12 @@ impl Problem {
 
     /// The answer.
     pub(crate) fn response(&self) -> Response {
-        let error = Error { code: self.code, message: &self.message };
-        let body =
-            Body { code: self.outer_code.unwrap_or(self.code), message: &self.message, errors: [error] };
+        let (message, permission) = (&*self.message, self.permission);
+        let parameter = self.parameter.as_ref().map(|(name, _)| *name);
+        let value = self.parameter.as_ref().map(|(_, value)| &**value).filter(|value| !value.is_empty());
+        let error = Error { code: self.code, message, permission, parameter, value };
+        let code = self.outer_code.unwrap_or(self.code);
+        let body = Body { code, message, errors: [error], permission, parameter };
         let mut response = (self.status, Json(body)).into_response();
         let headers = response.headers_mut();
         if let Some(seconds) = self.retry_after_seconds {

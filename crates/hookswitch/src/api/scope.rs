@@ -63,7 +63,10 @@ impl FromStr for Scope {
         match text {
             "TelephonySessions" => Ok(Self::CallControl),
             "WebSocket" | "WebSocketsSubscriptions" => Ok(Self::WebSocketsSubscription),
-            _ => Self::ALL.into_iter().find(|scope| scope.name() == text).ok_or_else(|| UnknownScope(text.into())),
+            _ => Self::ALL
+                .into_iter()
+                .find(|scope| scope.name() == text)
+                .ok_or_else(|| UnknownScope(text.into())),
         }
     }
 }
@@ -133,7 +136,11 @@ impl Serialize for Scopes {
 impl<'de> Deserialize<'de> for Scopes {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let words = Vec::<String>::deserialize(deserializer)?;
-        words.iter().map(|word| word.parse()).collect::<Result<_, UnknownScope>>().map_err(serde::de::Error::custom)
+        words
+            .iter()
+            .map(|word| word.parse())
+            .collect::<Result<_, UnknownScope>>()
+            .map_err(serde::de::Error::custom)
     }
 }
 

@@ -12,9 +12,10 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::ACCOUNT;
+use crate::api::oauth;
 use crate::clock;
 use crate::config::{Config, DEFAULTS};
-use crate::secret::{self, Digest};
+use crate::secret::{self, Digest, Key};
 use crate::store::{self, Change, Expected};
 
 /// The extension of the first user.
@@ -97,17 +98,7 @@ fn make(directory: &Path) -> anyhow::Result<Made> {
     let (client_id, client_secret, admin_token) = (secret::token()?, secret::token()?, secret::token()?);
     let now = clock::wall().as_micros() / 1_000_000;
     let jwt_id = secret::token()?;
-    let jwt = secret::sign_jwt(
-        &key,
-        &json!({
-            "iss": server,
-            "sub": extension.to_string(),
-            "aud": format!("{server}/restapi/oauth/token"),
-            "iat": now,
-            "exp": now + JWT_SECONDS,
-            "jti": jwt_id,
-        }),
-    );
+    let jwt = oauth::issue_assertion(&Key::new(&key), extension, &jwt_id, now, now + JWT_SECONDS);
     let change = |kind, id: &str, content: serde_json::Value| Change {
         kind,
         id: id.to_owned(),

@@ -30,6 +30,25 @@ pub(crate) struct Config {
     pub(crate) directory: Directory,
     pub(crate) policy: PolicyTable,
     pub(crate) log: Log,
+    pub(crate) oauth: OAuth,
+    pub(crate) limits: Limits,
+}
+
+/// How applications get tokens, and how long those are good.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct OAuth {
+    pub(crate) key_file: PathBuf,
+    pub(crate) access_token_life: Span,
+    pub(crate) refresh_token_life: Span,
+    pub(crate) login_life: Span,
+    pub(crate) password_grant: bool,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Limits {
+    pub(crate) requests_per_minute: u32,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -154,6 +173,7 @@ impl Config {
             &mut config.hep.tls_key,
             &mut config.store.directory,
             &mut config.directory.file,
+            &mut config.oauth.key_file,
         ] {
             if !path.as_os_str().is_empty() {
                 *path = beside.join(&*path);
@@ -193,6 +213,18 @@ impl Config {
             self.store.events_kept.0 >= self.store.signals_kept.0,
             "store.events_kept is shorter than store.signals_kept; events live at least as long as signals"
         );
+        let oauth = &self.oauth;
+        ensure!(
+            oauth.access_token_life.0 <= oauth.refresh_token_life.0
+                && oauth.refresh_token_life.0 <= oauth.login_life.0,
+            "the tokens outlive what they come from; let oauth.access_token_life be the shortest, then \
+             oauth.refresh_token_life, then oauth.login_life"
+        );
+        ensure!(
+            oauth.access_token_life.0.as_secs() > 0,
+            "oauth.access_token_life is shorter than a second; write \"1h\""
+        );
+        ensure!(self.limits.requests_per_minute > 0, "limits.requests_per_minute is 0; allow one at least");
         ensure!(self.policy.sessions_max > 0, "policy.sessions_max is 0; allow one call at least");
         Ok(())
     }

@@ -63,12 +63,10 @@ pub(crate) enum Health {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Expected {
     /// Anything.
-    #[expect(dead_code, reason = "the resources that change documents need it")]
     Any,
     /// Not there.
     Absent,
     /// At this revision.
-    #[expect(dead_code, reason = "the resources that change documents need it")]
     Revision(u64),
 }
 
@@ -183,7 +181,6 @@ impl Store {
     }
 
     /// The position of the last event on disk, and a wait for the next.
-    #[expect(dead_code, reason = "deliveries follow the log by it")]
     pub(crate) fn follow_events(&self) -> watch::Receiver<u64> {
         self.shared.events.subscribe()
     }
@@ -216,7 +213,6 @@ impl Store {
         self.writes.send(Write::Snapshot { position, version, state }).map_err(|_| StoreError::Closed)
     }
 
-    #[expect(dead_code, reason = "the resources that change documents need it")]
     /// Makes changes of documents, all or none, and gives the new revisions once they are on disk.
     ///
     /// # Errors

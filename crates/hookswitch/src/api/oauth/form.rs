@@ -61,7 +61,10 @@ impl Form {
     /// 400 without it.
     pub(super) fn required(&self, name: &str) -> Result<&str, Refusal> {
         self.text(name).ok_or_else(|| {
-            Refusal::invalid_request("CMN-101", format!("The parameter {name} is missing; add it to the form"))
+            Refusal::invalid_request(
+                "CMN-101",
+                format!("The parameter {name} is missing; add it to the form"),
+            )
         })
     }
 

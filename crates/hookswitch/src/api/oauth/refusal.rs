@@ -9,12 +9,12 @@ use crate::store::StoreError;
 
 /// An answer in the form of the token endpoint.
 #[derive(Debug)]
-pub(super) struct Refusal {
+pub(crate) struct Refusal {
     pub(super) status: StatusCode,
     pub(super) error: &'static str,
     pub(super) code: &'static str,
     pub(super) description: String,
-    retry_after_seconds: Option<u64>,
+    pub(super) retry_after_seconds: Option<u64>,
 }
 
 #[derive(Serialize)]
@@ -57,7 +57,8 @@ impl Refusal {
     /// that gets one.
     pub(super) fn invalid_client(by_header: bool) -> Self {
         let status = if by_header { StatusCode::UNAUTHORIZED } else { StatusCode::BAD_REQUEST };
-        let description = "The client is unknown, or its secret is wrong or missing; check client_id and secret";
+        let description =
+            "The client is unknown, or its secret is wrong or missing; check client_id and secret";
         Self::new(status, "invalid_client", "OAU-146", description)
     }
 

@@ -1,10 +1,12 @@
 //! The server as a process: what comes in by real sockets, and what its log holds then.
 
+mod client;
 mod crash;
 mod disk;
 mod hep;
 mod ingest;
 mod kamailio;
+mod oauth;
 mod start;
 mod traffic;
 

@@ -1,0 +1,65 @@
+//! Who a user is that gives a name and a password.
+
+use std::sync::Arc;
+
+use super::application::{Application, User, read};
+use super::grant::Subject;
+use super::{OAuth, Refusal};
+
+impl OAuth {
+    /// The user of a name and a password, if they fit and belong to the account of the application.
+    ///
+    /// The name is a phone number, an extension number, or both as `number*extension`.
+    ///
+    /// # Errors
+    /// One answer, and after the same time, whatever is wrong.
+    pub(super) async fn log_in(
+        &self,
+        username: &str,
+        extension: Option<&str>,
+        password: &str,
+        application: &Application,
+    ) -> Result<Subject, Refusal> {
+        let named = self.named(username, extension, application);
+        let who = named.clone().unwrap_or_else(|| format!("{username} {}", extension.unwrap_or_default()));
+        let whose = ["user", &who];
+        let attempt = async {
+            let user = match named.clone() {
+                None => None,
+                Some(id) => {
+                    self.store.read_async(move |reader| read::<User>(reader, super::USER, &id)).await?
+                }
+            };
+            let user = user.filter(|user| !user.disabled && user.account == application.account);
+            let hash = user.as_ref().and_then(|user| user.password.clone());
+            let fits = self.verify(&whose, password, hash).await?;
+            let (Some(extension), Some(user), true) = (named, user, fits) else {
+                let description = "The name or the password is wrong";
+                return Err(Refusal::invalid_grant("OAU-140", description));
+            };
+            Ok(Subject { extension, user, credential: None })
+        };
+        self.guarded(&whose, attempt).await
+    }
+
+    /// The id of the extension that a name stands for.
+    fn named(&self, username: &str, extension: Option<&str>, application: &Application) -> Option<String> {
+        let directory = self.people.read().ok()?.clone();
+        let account = directory.accounts().find(|account| account.id().to_string() == application.account)?;
+        let (number, suffix) = match username.split_once('*') {
+            Some((number, extension)) => (number, Some(extension)),
+            None => (username, extension),
+        };
+        let resolve = |number: &str| account.resolve(&Arc::from(number), None).extension;
+        let found = match suffix.filter(|suffix| !suffix.is_empty()) {
+            // The number names the account: its id, or any number in it.
+            Some(suffix) => {
+                let of_account =
+                    number == application.account || number.is_empty() || resolve(number).is_some();
+                if of_account { resolve(suffix) } else { None }
+            }
+            None => resolve(number),
+        };
+        found.map(|extension| extension.to_string())
+    }
+}

@@ -1,0 +1,144 @@
+//! OAuth 2.0: how applications get tokens for a user, and who is behind a token (RFC 6749, 7009,
+//! 7523, 7636, 9700; contract auth).
+
+mod application;
+mod assertion;
+pub(super) mod authorize;
+mod form;
+mod grant;
+mod login;
+mod refusal;
+pub(super) mod revoke;
+pub(crate) mod throttle;
+pub(super) mod token;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::http::{HeaderMap, header};
+use axum::routing::{get, post};
+use tokio::sync::{Mutex, Semaphore};
+
+pub(crate) use self::application::{Application, Credential, GrantType, User, read};
+pub(crate) use self::assertion::{LIFETIME_MAX, issue as issue_assertion};
+use self::authorize::Codes;
+use self::refusal::Refusal;
+use self::throttle::Throttle;
+use super::principal::Principal;
+use super::{Api, People, Problem};
+use crate::secret::{self, Key};
+use crate::store::Store;
+use crate::{clock, config};
+
+/// The kinds of documents, by what they are about.
+pub(crate) const APPLICATION: &str = "application";
+pub(crate) const USER: &str = "user";
+pub(crate) const CREDENTIAL: &str = "jwt";
+
+/// The most failures of a client, or of a user who logs in, in a minute.
+const FAILURES_MAX: u32 = 10;
+
+/// The most secrets that are checked at once: each takes 19 MiB.
+const CHECKS_MAX: usize = 4;
+
+/// The longest access token that is looked up, in bytes.
+const TOKEN_BYTES_MAX: usize = 512;
+
+/// What OAuth needs beside the request.
+pub(crate) struct OAuth {
+    store: Store,
+    key: Key,
+    people: People,
+    access_seconds: i64,
+    refresh_seconds: i64,
+    grant_seconds: i64,
+    password_grant: bool,
+    /// Tokens change one after the other, so that what one reads no other changes meanwhile.
+    turn: Mutex<()>,
+    checks: Semaphore,
+    /// Of a secret that nobody knows: what is checked when there is no client or no user, so that
+    /// the answer takes as long.
+    nobody: String,
+    failures: Throttle,
+    codes: Codes,
+}
+
+impl OAuth {
+    /// As the configuration has it.
+    ///
+    /// # Errors
+    /// If the operating system has no random bytes.
+    pub(crate) fn new(
+        store: Store,
+        key: Key,
+        people: People,
+        config: &config::OAuth,
+    ) -> anyhow::Result<Arc<Self>> {
+        let seconds = |span: config::Span| i64::try_from(span.0.as_secs()).unwrap_or(i64::MAX);
+        Ok(Arc::new(Self {
+            store,
+            key,
+            people,
+            access_seconds: seconds(config.access_token_life),
+            refresh_seconds: seconds(config.refresh_token_life),
+            grant_seconds: seconds(config.login_life),
+            password_grant: config.password_grant,
+            turn: Mutex::default(),
+            checks: Semaphore::new(CHECKS_MAX),
+            nobody: secret::hash(&secret::token()?)?,
+            failures: Throttle::new(FAILURES_MAX),
+            codes: Codes::default(),
+        }))
+    }
+
+    /// Who is behind the access token of a request.
+    ///
+    /// # Errors
+    /// 401 with what is wrong with it.
+    pub(crate) async fn authenticate(&self, headers: &HeaderMap) -> Result<Principal, Problem> {
+        let value = headers.get(header::AUTHORIZATION);
+        let value = value.ok_or_else(|| {
+            Problem::token("OAU-149", "The access token is missing; send it as Authorization: Bearer TOKEN")
+        })?;
+        let unreadable = || Problem::token("OAU-149", "The Authorization header is not Bearer TOKEN");
+        let (scheme, token) =
+            value.to_str().ok().and_then(|value| value.trim().split_once(' ')).ok_or_else(unreadable)?;
+        if !scheme.eq_ignore_ascii_case("bearer") {
+            return Err(Problem::token(
+                "OAU-151",
+                "The access token must be sent as Authorization: Bearer TOKEN",
+            ));
+        }
+        let token = token.trim();
+        let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~+/=".contains(&byte); // RFC 6750 §2.1
+        if token.is_empty() || token.len() > TOKEN_BYTES_MAX || !token.bytes().all(is_token) {
+            return Err(Problem::token("OAU-129", "The access token is corrupted; send it as it was issued"));
+        }
+        self.holder(token).await
+    }
+
+    /// Whether a secret is the one that was hashed; takes as long when there is none.
+    ///
+    /// # Errors
+    /// 429 when there were too many wrong ones meanwhile.
+    async fn verify(&self, whose: &[&str], secret: &str, hash: Option<String>) -> Result<bool, Refusal> {
+        let _permit = self.checks.acquire().await.map_err(|_| Refusal::unavailable())?;
+        // Who sends many guesses at once has them all here before the first is wrong.
+        if let Some(wait) = self.failures.look(whose, clock::now()).wait {
+            return Err(Refusal::too_many("OAU-147", wait.as_secs()));
+        }
+        let there = hash.is_some();
+        let hash = hash.unwrap_or_else(|| self.nobody.clone());
+        let secret = secret.to_owned();
+        let verified = tokio::task::spawn_blocking(move || secret::verify(&secret, &hash)).await;
+        Ok(verified.unwrap_or(false) && there)
+    }
+}
+
+/// The resources.
+pub(super) fn routes() -> Router<Api> {
+    Router::new()
+        .route("/restapi/oauth/token", post(token::post))
+        .route("/restapi/oauth/revoke", post(revoke::post))
+        .route("/restapi/oauth/authorize", get(authorize::show).post(authorize::submit))
+}
