@@ -66,7 +66,7 @@ pub(crate) struct PostedBatch {
 }
 
 /// What became of posted signals.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub(crate) struct Accepted {
     /// New ones.
     pub(crate) accepted: usize,

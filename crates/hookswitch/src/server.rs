@@ -1,7 +1,7 @@
 //! The server as a process: starts the parts in their order, and stops them in the other.
 
 use std::net::{TcpListener as StdTcpListener, UdpSocket};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, RwLock};
@@ -15,6 +15,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{oneshot, watch};
 
+use crate::api::admin::Files;
 use crate::api::oauth::OAuth;
 use crate::api::oauth::throttle::Throttle;
 use crate::api::telephony::Calls;
@@ -98,8 +99,18 @@ pub(crate) fn run(path: &Path, dev: bool) -> anyhow::Result<()> {
     let stop = watch::Sender::new(false);
     let gate = Gate::new(access.clone(), metrics.frames.clone());
     let streams = stream::Listener::new(gate, intake.clone(), metrics.clone(), config.hep.connections_max);
-    let reread = Reread { path, access, keys: keys.clone(), people: people.clone(), intake: intake.clone() };
+    let reread = Arc::new(Reread {
+        path: path.to_owned(),
+        access,
+        keys: keys.clone(),
+        people: people.clone(),
+        intake: intake.clone(),
+    });
     let calls = Arc::new(Calls::default());
+    let files_reread = {
+        let reread = reread.clone();
+        Box::new(move || reread.run())
+    };
     let router = api::router(Api {
         store: store.clone(),
         metrics: metrics.clone(),
@@ -109,6 +120,7 @@ pub(crate) fn run(path: &Path, dev: bool) -> anyhow::Result<()> {
         requests: Arc::new(Throttle::new(config.limits.requests_per_minute)),
         people,
         calls: calls.clone(),
+        files: Arc::new(Files::new(path.to_owned(), files_reread)),
     });
     tracing::info!(milliseconds = started.elapsed().as_millis() as u64, "ready");
     let grace = config.server.shutdown_grace.0;
@@ -149,7 +161,7 @@ pub(crate) fn run(path: &Path, dev: bool) -> anyhow::Result<()> {
 ///
 /// # Errors
 /// If the machine has ended: what it held is not in the log, so a start from the log is sound.
-async fn wait(reread: &Reread<'_>, mut ended: oneshot::Receiver<()>) -> anyhow::Result<()> {
+async fn wait(reread: &Reread, mut ended: oneshot::Receiver<()>) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut hangup = signal(SignalKind::hangup())?;
@@ -167,18 +179,18 @@ async fn wait(reread: &Reread<'_>, mut ended: oneshot::Receiver<()>) -> anyhow::
 }
 
 /// What SIGHUP reads again.
-struct Reread<'a> {
-    path: &'a Path,
+struct Reread {
+    path: PathBuf,
     access: Arc<RwLock<Arc<Access>>>,
     keys: Arc<RwLock<Arc<IngestAccess>>>,
     people: People,
     intake: SyncSender<Intake>,
 }
 
-impl Reread<'_> {
+impl Reread {
     /// Takes over the sources, the keys, the directory and the policy as they are in the files.
     fn run(&self) -> anyhow::Result<()> {
-        let config = Config::load(self.path)?;
+        let config = Config::load(&self.path)?;
         let settings = settings(&config)?;
         let account = default_account(&settings);
         let people = people(&settings)?;

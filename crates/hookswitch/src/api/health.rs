@@ -10,7 +10,7 @@ use super::Api;
 use crate::store::Health;
 
 /// What `/readyz` answers.
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
 struct Readiness {
     status: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -18,11 +18,14 @@ struct Readiness {
 }
 
 /// The process lives.
+#[utoipa::path(get, path = "/healthz", tag = "Operation", security(()), responses((status = 200, body = Readiness)))]
 pub(super) async fn alive() -> impl IntoResponse {
     Json(Readiness { status: "alive", reason: None })
 }
 
 /// What comes in is kept; else 503 and why.
+#[utoipa::path(get, path = "/readyz", tag = "Operation", security(()),
+    responses((status = 200, body = Readiness), (status = 503, body = Readiness)))]
 pub(super) async fn ready(State(api): State<Api>) -> impl IntoResponse {
     match api.store.health() {
         Health::Good => (StatusCode::OK, Json(Readiness { status: "ready", reason: None })),
@@ -34,6 +37,8 @@ pub(super) async fn ready(State(api): State<Api>) -> impl IntoResponse {
 }
 
 /// The counters, in the text format of OpenMetrics.
+#[utoipa::path(get, path = "/metrics", tag = "Operation", security(()),
+    responses((status = 200, content_type = "application/openmetrics-text", body = String)))]
 pub(super) async fn metrics(State(api): State<Api>) -> impl IntoResponse {
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     ([(header::CONTENT_TYPE, kind)], api.metrics.text())

@@ -57,6 +57,9 @@ struct Batch<'a> {
 type Signals = Vec<(Posted, Box<RawValue>)>;
 
 /// Takes the signals of a request, all or none; answers when they are on disk.
+#[utoipa::path(post, path = "/ingest/v1/signals", tag = "Ingest", security(("ingest" = [])),
+    request_body(content = super::openapi::SignalsBody),
+    responses((status = 200, body = Accepted), super::openapi::Refusals))]
 pub(super) async fn post(
     State(api): State<Api>,
     headers: HeaderMap,

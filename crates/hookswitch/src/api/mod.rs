@@ -1,5 +1,6 @@
 //! HTTP: what operators and switches ask of the server. One file for each resource.
 
+pub(crate) mod admin;
 mod body;
 mod health;
 mod ingest;
@@ -24,7 +25,7 @@ use axum::Router;
 use axum::extract::Request;
 use axum::middleware::{self, Next, from_fn_with_state};
 use axum::response::Response;
-use axum::routing::{get, post};
+use axum::routing::{any, get, post};
 use hookswitch_core::directory::Directory;
 use tower_http::catch_panic::CatchPanicLayer;
 
@@ -53,6 +54,7 @@ pub(crate) struct Api {
     pub(crate) requests: Arc<Throttle>,
     pub(crate) people: People,
     pub(crate) calls: Arc<Calls>,
+    pub(crate) files: admin::SharedFiles,
 }
 
 /// The directory that holds; replaced as a whole when it is read again.
@@ -65,6 +67,9 @@ pub(crate) fn router(api: Api) -> Router {
         .route("/readyz", get(health::ready))
         .route("/metrics", get(health::metrics))
         .route("/ingest/v1/signals", post(ingest::post))
+        .route("/openapi.json", get(openapi::document))
+        .route("/docs", get(openapi::page))
+        .merge(admin::routes())
         .merge(platform(&api))
         .fallback(async || Problem::not_found())
         .method_not_allowed_fallback(async || Problem::method_not_allowed())
@@ -97,6 +102,9 @@ fn platform(api: &Api) -> Router<Api> {
         .route("/restapi/v1.0/account/{accountId}/extension/{extensionId}/presence", get(presence::extension))
         .merge(telephony::routes())
         .merge(oauth::routes())
+        // What is not there gets the headers as well.
+        .route("/restapi/{*rest}", any(async || Problem::not_found()))
+        .method_not_allowed_fallback(async || Problem::method_not_allowed())
         .layer(from_fn_with_state(api.clone(), meter::meter))
         .layer(meter::cors())
 }

@@ -182,6 +182,14 @@ impl Config {
         Ok(config)
     }
 
+    /// Checks what would be written to the file.
+    ///
+    /// # Errors
+    /// A sentence that names the key and the mend.
+    pub(crate) fn check_text(text: &str) -> anyhow::Result<()> {
+        Self::parse(text, "hookswitch.toml", std::env::vars()).map(drop)
+    }
+
     /// Reads a text over the defaults, and variables over both.
     fn parse(
         text: &str,

@@ -245,7 +245,6 @@ impl Reader {
     }
 
     /// All documents of a kind, in the order of their ids.
-    #[expect(dead_code, reason = "the admin API lists them")]
     pub(crate) fn documents(&self, kind: &str) -> Result<Vec<Document>, StoreError> {
         let mut statement = self
             .0

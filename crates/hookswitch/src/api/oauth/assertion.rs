@@ -20,7 +20,7 @@ const BYTES_MAX: usize = 4096;
 const SKEW: i64 = 60;
 
 /// The longest that a credential may be good for, in seconds.
-pub(crate) const LIFETIME_MAX: i64 = 10 * 366 * 86_400;
+const LIFETIME_MAX: i64 = 10 * 366 * 86_400;
 
 /// What a good credential says.
 #[derive(Debug, PartialEq, Eq)]

@@ -17,10 +17,11 @@ use std::sync::Arc;
 use axum::Router;
 use axum::http::{HeaderMap, header};
 use axum::routing::{get, post};
+use hookswitch_model::ExtensionId;
 use tokio::sync::{Mutex, Semaphore};
 
 pub(crate) use self::application::{Application, Credential, GrantType, User, read};
-pub(crate) use self::assertion::{LIFETIME_MAX, issue as issue_assertion};
+pub(crate) use self::assertion::issue as issue_assertion;
 use self::authorize::Codes;
 use self::refusal::Refusal;
 use self::throttle::Throttle;
@@ -89,6 +90,11 @@ impl OAuth {
             failures: Throttle::new(FAILURES_MAX),
             codes: Codes::default(),
         }))
+    }
+
+    /// The JWT credential of a user, whose document is there.
+    pub(crate) fn assertion(&self, extension: ExtensionId, id: &str, now: i64, expires: i64) -> String {
+        assertion::issue(&self.key, extension, id, now, expires)
     }
 
     /// Who is behind the access token of a request.

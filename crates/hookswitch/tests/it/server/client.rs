@@ -78,6 +78,19 @@ pub(super) fn basic(id: &str, secret: &str) -> String {
     format!("Basic {}", STANDARD.encode(format!("{id}:{secret}")))
 }
 
+/// Posts a form as an application.
+#[track_caller]
+pub(super) fn post_form(
+    to: SocketAddr,
+    path: &str,
+    authorization: Option<&str>,
+    parameters: &[(&str, &str)],
+) -> Answer {
+    let mut headers = vec![("Content-Type", "application/x-www-form-urlencoded")];
+    headers.extend(authorization.map(|value| ("Authorization", value)));
+    exchange(to, "POST", path, &headers, form(parameters).as_bytes())
+}
+
 impl Server {
     pub(super) fn http(&self) -> SocketAddr {
         self.addresses["HTTP"]
@@ -91,9 +104,7 @@ impl Server {
         authorization: Option<&str>,
         parameters: &[(&str, &str)],
     ) -> Answer {
-        let mut headers = vec![("Content-Type", "application/x-www-form-urlencoded")];
-        headers.extend(authorization.map(|value| ("Authorization", value)));
-        exchange(self.http(), "POST", path, &headers, form(parameters).as_bytes())
+        post_form(self.http(), path, authorization, parameters)
     }
 
     /// Asks for tokens as the first application.

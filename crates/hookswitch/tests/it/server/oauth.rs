@@ -8,7 +8,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ring::{digest, hmac};
 use serde_json::{Value, json};
 
-use super::client::{Answer, JWT_BEARER, basic, exchange, form};
+use super::client::{Answer, JWT_BEARER, basic, exchange, form, post_form};
 use super::{Home, Server};
 
 /// A resource that needs a token and nothing else.
@@ -141,12 +141,13 @@ fn a_hundred_parallel_refreshes_give_one_pair_and_a_late_one_ends_the_grant() {
         ("refresh_token_ttl", "NaN"),
     ];
     let pairs: BTreeSet<(String, String)> = thread::scope(|scope| {
-        let ask = || {
-            let answer = server.ask(&home, &parameters);
+        let (to, authorization) = (server.http(), basic(home.made("client_id"), home.made("client_secret")));
+        let ask = move || {
+            let answer = post_form(to, "/restapi/oauth/token", Some(&authorization), &parameters);
             assert_eq!(answer.status, 200, "{answer:?}");
             (answer.text("access_token"), answer.text("refresh_token"))
         };
-        let asking: Vec<_> = (0..100).map(|_| scope.spawn(ask)).collect();
+        let asking: Vec<_> = (0..100).map(|_| scope.spawn(ask.clone())).collect();
         asking.into_iter().map(|asking| asking.join().expect("an answer")).collect()
     });
     assert_eq!(pairs.len(), 1, "all get the same pair");
@@ -453,7 +454,10 @@ fn no_bad_assertion_is_accepted() {
         });
         database.busy_timeout(super::PATIENCE).expect("it can be set");
         database
-            .execute("INSERT INTO documents VALUES ('application', ?, 1, ?)", (&id, content.to_string()))
+            .execute(
+                "INSERT OR IGNORE INTO documents VALUES ('application', ?, 1, ?)",
+                (&id, content.to_string()),
+            )
             .expect("it can be written");
         id
     };
