@@ -15,6 +15,7 @@ mod presence;
 pub(crate) mod principal;
 mod problem;
 mod request;
+mod routes;
 pub(crate) mod scope;
 pub(crate) mod telephony;
 
@@ -33,6 +34,7 @@ pub(crate) use self::ingest::IngestAccess;
 use self::oauth::OAuth;
 use self::oauth::throttle::Throttle;
 pub(crate) use self::problem::Problem;
+use self::routes::Routes;
 use self::telephony::Calls;
 use crate::run::Intake;
 use crate::store::Store;
@@ -62,7 +64,26 @@ pub(crate) type People = Arc<RwLock<Arc<Directory>>>;
 
 /// All resources.
 pub(crate) fn router(api: Api) -> Router {
-    Router::new()
+    let platform = platform()
+        .router
+        // What is not there gets the headers as well.
+        .route("/restapi/{*rest}", any(async || Problem::not_found()))
+        .method_not_allowed_fallback(async || Problem::method_not_allowed())
+        .layer(from_fn_with_state(api.clone(), meter::meter))
+        .layer(meter::cors());
+    operation()
+        .router
+        .merge(platform)
+        .fallback(async || Problem::not_found())
+        .method_not_allowed_fallback(async || Problem::method_not_allowed())
+        .layer(middleware::from_fn(limit_uri))
+        .layer(CatchPanicLayer::custom(|_| Problem::internal().response()))
+        .with_state(api)
+}
+
+/// The resources that operators and switches use.
+fn operation() -> Routes {
+    Routes::default()
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
         .route("/metrics", get(health::metrics))
@@ -70,12 +91,21 @@ pub(crate) fn router(api: Api) -> Router {
         .route("/openapi.json", get(openapi::document))
         .route("/docs", get(openapi::page))
         .merge(admin::routes())
-        .merge(platform(&api))
-        .fallback(async || Problem::not_found())
-        .method_not_allowed_fallback(async || Problem::method_not_allowed())
-        .layer(middleware::from_fn(limit_uri))
-        .layer(CatchPanicLayer::custom(|_| Problem::internal().response()))
-        .with_state(api)
+}
+
+/// The resources that SDKs and widgets use.
+fn platform() -> Routes {
+    Routes::default()
+        .route("/restapi/v1.0", get(platform::version))
+        .route("/restapi/v1.0/status", get(platform::status))
+        .route("/restapi/v1.0/client-info", get(platform::client_info))
+        .route("/restapi/v1.0/account/{accountId}", get(people::account))
+        .route("/restapi/v1.0/account/{accountId}/presence", get(presence::account))
+        .route("/restapi/v1.0/account/{accountId}/extension/{extensionId}", get(people::extension))
+        .route("/restapi/v1.0/account/{accountId}/extension/{extensionId}/device", get(people::devices))
+        .route("/restapi/v1.0/account/{accountId}/extension/{extensionId}/presence", get(presence::extension))
+        .merge(telephony::routes())
+        .merge(oauth::routes())
 }
 
 /// Refuses addresses that are longer than any resource has.
@@ -89,22 +119,14 @@ async fn limit_uri(request: Request, next: Next) -> Response {
     }
 }
 
-/// The resources that SDKs and widgets use.
-fn platform(api: &Api) -> Router<Api> {
-    Router::new()
-        .route("/restapi/v1.0", get(platform::version))
-        .route("/restapi/v1.0/status", get(platform::status))
-        .route("/restapi/v1.0/client-info", get(platform::client_info))
-        .route("/restapi/v1.0/account/{accountId}", get(people::account))
-        .route("/restapi/v1.0/account/{accountId}/presence", get(presence::account))
-        .route("/restapi/v1.0/account/{accountId}/extension/{extensionId}", get(people::extension))
-        .route("/restapi/v1.0/account/{accountId}/extension/{extensionId}/device", get(people::devices))
-        .route("/restapi/v1.0/account/{accountId}/extension/{extensionId}/presence", get(presence::extension))
-        .merge(telephony::routes())
-        .merge(oauth::routes())
-        // What is not there gets the headers as well.
-        .route("/restapi/{*rest}", any(async || Problem::not_found()))
-        .method_not_allowed_fallback(async || Problem::method_not_allowed())
-        .layer(from_fn_with_state(api.clone(), meter::meter))
-        .layer(meter::cors())
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_document_has_every_route_and_no_other() {
+        let mut routes = operation().merge(platform()).paths;
+        routes.sort();
+        assert_eq!(openapi::paths(), routes);
+    }
 }

@@ -360,23 +360,23 @@ fn shape(schema: &Value) -> String {
     }
 }
 
+/// The paths of the document, in order.
+#[cfg(test)]
+pub(super) fn paths() -> Vec<String> {
+    let mut paths: Vec<String> = DOCUMENT.paths.paths.keys().cloned().collect();
+    paths.sort();
+    paths
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// The routes of the code: the text of each `.route(` with the methods behind it.
     #[test]
     fn the_page_shows_every_operation_and_loads_nothing() {
         let page = render(&JSON);
-        for (path, methods) in &DOCUMENT.paths.paths {
+        for path in paths() {
             assert!(page.contains(&format!("<code>{path}</code>")), "{path}");
-            assert!(
-                methods.get.is_some()
-                    || methods.post.is_some()
-                    || methods.put.is_some()
-                    || methods.delete.is_some()
-                    || methods.patch.is_some()
-            );
         }
         for loading in ["<script", "<img", "<link", "src=", "@import", "url(", "http://", "https://"] {
             assert!(!page.contains(loading), "{loading}");

@@ -198,6 +198,19 @@ pub(crate) async fn remove_account(
     Ok(StatusCode::NO_CONTENT)
 }
 
+/// Reads an extension, with the ids that the server has derived where the file names none.
+fn shown(api: &Api, account: &str, table: &Table) -> Result<ExtensionEntry, Problem> {
+    let mut extension: ExtensionEntry = entry(table, &[])?;
+    let directory = api.directory();
+    let of = directory.accounts().find(|known| known.id().to_string() == account);
+    let listed = of.map(hookswitch_core::directory::Account::extensions).unwrap_or_default();
+    if let Some(listed) = listed.iter().find(|listed| listed.number.as_deref() == Some(&extension.number)) {
+        extension.id.get_or_insert(listed.id.as_u64());
+        extension.device.get_or_insert(listed.device.as_u64());
+    }
+    Ok(extension)
+}
+
 /// Lists the extensions of an account.
 #[utoipa::path(get, path = "/admin/v1/accounts/{accountId}/extensions", tag = "Admin", security(("admin" = [])),
     params(("accountId", description = "The id")),
@@ -209,7 +222,7 @@ pub(crate) async fn extensions(
 ) -> Result<Json<Records<ExtensionEntry>>, Problem> {
     let mut document = api.files.read_directory()?;
     let account = table(&mut document, &id)?;
-    let extensions = tables(account, "extension").map(|table| entry(table, &[]));
+    let extensions = tables(account, "extension").map(|table| shown(&api, &id, table));
     Ok(Json(Records { records: extensions.collect::<Result<_, _>>()? }))
 }
 
@@ -247,7 +260,7 @@ pub(crate) async fn extension(
     let mut document = api.files.read_directory()?;
     let account = table(&mut document, &id)?;
     let found = tables(account, "extension").find(|table| number_of(table) == Some(&number));
-    entry(found.ok_or_else(|| Problem::unknown("extensionNumber", &number))?, &[]).map(Json)
+    shown(&api, &id, found.ok_or_else(|| Problem::unknown("extensionNumber", &number))?).map(Json)
 }
 
 /// Changes an extension.

@@ -111,9 +111,29 @@ impl Files {
 
 fn read(path: &Path) -> Result<DocumentMut, Problem> {
     let text = fs::read_to_string(path).map_err(|error| failed("read", path, &error))?;
-    text.parse().map_err(|error: toml_edit::TomlError| {
-        refused(&format!("The file has a mistake: {}", error.message()))
-    })
+    let document = text.parse::<DocumentMut>();
+    let mut document =
+        document.map_err(|error| refused(&format!("The file has a mistake: {}", error.message())))?;
+    expand(document.as_table_mut());
+    Ok(document)
+}
+
+/// Gives lists of tables one form, that of `[[list]]`; the other is a list of tables in braces.
+fn expand(table: &mut Table) {
+    for (_, item) in table.iter_mut() {
+        if let Some(array) = item.as_array()
+            && !array.is_empty()
+            && array.iter().all(toml_edit::Value::is_inline_table)
+        {
+            let tables = array.iter().filter_map(toml_edit::Value::as_inline_table);
+            *item = Item::ArrayOfTables(tables.map(|table| table.clone().into_table()).collect());
+        }
+        match item {
+            Item::Table(table) => expand(table),
+            Item::ArrayOfTables(tables) => tables.iter_mut().for_each(expand),
+            _ => {}
+        }
+    }
 }
 
 /// Puts a new file in place of one, so that a crash leaves the one or the other.
@@ -168,17 +188,8 @@ pub(super) fn write(table: &mut Table, entry: &impl Serialize, kept: &[&str]) ->
         table.remove(&key);
     }
     for (key, item) in new.iter() {
-        let item = match item {
-            // Lists of tables are written as such.
-            Item::Value(toml_edit::Value::Array(array))
-                if !array.is_empty() && array.iter().all(toml_edit::Value::is_inline_table) =>
-            {
-                let tables = array.iter().filter_map(|value| value.as_inline_table());
-                Item::ArrayOfTables(tables.map(|table| table.clone().into_table()).collect())
-            }
-            item => item.clone(),
-        };
-        table.insert(key, item);
+        table.insert(key, item.clone());
     }
+    expand(table);
     Ok(())
 }

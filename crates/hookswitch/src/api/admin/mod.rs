@@ -12,7 +12,6 @@ pub(super) mod users;
 
 use std::sync::Arc;
 
-use axum::Router;
 use axum::extract::FromRequestParts;
 use axum::http::header;
 use axum::http::request::Parts;
@@ -22,6 +21,7 @@ use serde::de::DeserializeOwned;
 
 pub(crate) use self::file::Files;
 use super::request::Content;
+use super::routes::Routes;
 use super::{Api, Problem};
 use crate::secret::Digest;
 use crate::store::{Change, Expected, StoreError};
@@ -148,12 +148,12 @@ impl Api {
 }
 
 /// The resources.
-pub(super) fn routes() -> Router<Api> {
+pub(super) fn routes() -> Routes {
     let accounts = "/admin/v1/accounts";
     let account = "/admin/v1/accounts/{accountId}";
     let extensions = "/admin/v1/accounts/{accountId}/extensions";
     let extension = "/admin/v1/accounts/{accountId}/extensions/{extensionNumber}";
-    Router::new()
+    Routes::default()
         .route(accounts, get(directory::accounts).post(directory::add_account))
         .route(
             account,

@@ -136,7 +136,7 @@ pub(super) fn check(key: &Key, jwt: &str, now: i64) -> Result<Assertion, Asserti
     let issued = claims.time("iat")?.ok_or(AssertionError::Claims)?;
     let from = claims.time("nbf")?.unwrap_or(issued);
     let possible = (0..=now + SKEW).contains(&issued) && from <= now + SKEW && issued <= expires;
-    if !possible || expires + SKEW < now || expires.saturating_sub(issued) > LIFETIME_MAX {
+    if !possible || expires.saturating_add(SKEW) < now || expires.saturating_sub(issued) > LIFETIME_MAX {
         return Err(AssertionError::Time);
     }
     let extension = claims.text("sub").and_then(|sub| sub.parse().ok()).ok_or(AssertionError::Claims)?;

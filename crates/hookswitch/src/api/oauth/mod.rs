@@ -14,7 +14,6 @@ pub(super) mod token;
 
 use std::sync::Arc;
 
-use axum::Router;
 use axum::http::{HeaderMap, header};
 use axum::routing::{get, post};
 use hookswitch_model::ExtensionId;
@@ -26,7 +25,8 @@ use self::authorize::Codes;
 use self::refusal::Refusal;
 use self::throttle::Throttle;
 use super::principal::Principal;
-use super::{Api, People, Problem};
+use super::routes::Routes;
+use super::{People, Problem};
 use crate::secret::{self, Key};
 use crate::store::Store;
 use crate::{clock, config};
@@ -142,8 +142,8 @@ impl OAuth {
 }
 
 /// The resources.
-pub(super) fn routes() -> Router<Api> {
-    Router::new()
+pub(super) fn routes() -> Routes {
+    Routes::default()
         .route("/restapi/oauth/token", post(token::post))
         .route("/restapi/oauth/revoke", post(revoke::post))
         .route("/restapi/oauth/authorize", get(authorize::show).post(authorize::submit))

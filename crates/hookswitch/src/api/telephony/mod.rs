@@ -4,19 +4,18 @@ pub(crate) mod calls;
 mod party;
 pub(super) mod session;
 
-use axum::Router;
 use axum::routing::{get, patch, post};
 
-use super::Api;
+use super::routes::Routes;
 
 pub(crate) use self::calls::Calls;
 
 /// The resources.
-pub(super) fn routes() -> Router<Api> {
+pub(super) fn routes() -> Routes {
     const BASE: &str = "/restapi/v1.0/account/{accountId}/telephony";
     let at = |path: &str| format!("{BASE}{path}");
     let party = |path: &str| format!("{BASE}/sessions/{{telephonySessionId}}/parties/{{partyId}}{path}");
-    Router::new()
+    Routes::default()
         .route(&at("/call-out"), post(session::call_out))
         .route(&at("/conference"), post(session::conference))
         .route(&at("/sessions/{telephonySessionId}"), get(session::read).delete(session::drop_session))

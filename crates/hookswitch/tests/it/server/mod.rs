@@ -1,12 +1,15 @@
 //! The server as a process: what comes in by real sockets, and what its log holds then.
 
+mod admin;
 mod client;
 mod crash;
 mod disk;
+mod document;
 mod hep;
 mod ingest;
 mod kamailio;
 mod oauth;
+mod reading;
 mod start;
 mod traffic;
 

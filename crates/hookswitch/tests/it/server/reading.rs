@@ -1,0 +1,432 @@
+//! What applications read: sessions, parties, people, presence; and who may.
+
+use std::collections::BTreeMap;
+use std::thread;
+
+use serde_json::{Value, json};
+
+use super::client::{Answer, JWT_BEARER, basic, exchange};
+use super::{Home, Server, wait_for};
+
+/// Two tenants with the same extension numbers.
+const DIRECTORY: &str = r#"
+[[account]]
+id = 1001
+name = "One"
+domains = ["one.example"]
+extension = [
+  {number = "101", id = 1101, device = 1901, name = "Ann"},
+  {number = "102", id = 1102, name = "Bo"},
+  {number = "103", id = 1103, name = "Cy"},
+]
+
+[[account]]
+id = 2001
+name = "Two"
+domains = ["two.example"]
+extension = [
+  {number = "101", id = 2101, name = "Dee"},
+  {number = "102", id = 2102, name = "Eve"},
+  {number = "103", id = 2103, name = "Fay"},
+]
+"#;
+
+impl Server {
+    /// Sends a request to the admin API.
+    #[track_caller]
+    pub(super) fn admin(&self, home: &Home, method: &str, path: &str, body: &Value) -> Answer {
+        let body = (!body.is_null()).then_some(body);
+        self.call(home.made("admin_token"), method, &format!("/admin/v1{path}"), body)
+    }
+
+    /// Makes an extension a user, and gives a token of theirs for an application with these permissions.
+    #[track_caller]
+    fn token(&self, home: &Home, user: (u64, u64, Value), scopes: &[&str]) -> String {
+        let (account, extension, mut entry) = user;
+        entry["accountId"] = json!(account.to_string());
+        let made = self.admin(home, "PUT", &format!("/users/{extension}"), &entry);
+        assert_eq!(made.status, 200, "{made:?}");
+        let application = json!({"name": "Test", "accountId": account.to_string(), "grants": ["jwt-bearer"], "scopes": scopes});
+        let application = self.admin(home, "POST", "/applications", &application);
+        assert_eq!(application.status, 201, "{application:?}");
+        let jwt = self.admin(home, "POST", &format!("/users/{extension}/jwts"), &json!({"label": "test"}));
+        assert_eq!(jwt.status, 201, "{jwt:?}");
+        let authorization = basic(&application.text("clientId"), &application.text("clientSecret"));
+        let jwt = jwt.text("jwt");
+        let parameters = [("grant_type", JWT_BEARER), ("assertion", &*jwt)];
+        self.post_form("/restapi/oauth/token", Some(&authorization), &parameters).text("access_token")
+    }
+
+    /// Posts signals, and waits until the calls that they make can be read.
+    #[track_caller]
+    fn signals(&self, home: &Home, signals: &Value) {
+        let posted = self.call(
+            home.made("admin_token"),
+            "POST",
+            "/ingest/v1/signals",
+            Some(&json!({"signals": signals})),
+        );
+        assert_eq!(posted.status, 200, "{posted:?}");
+    }
+}
+
+/// A call from 101 to 102 that goes on, in an account.
+fn call(account: u64) -> Value {
+    let (a, b) = (format!("{account}-a"), format!("{account}-b"));
+    let caller = json!({"number": "101"});
+    json!([
+        {"id": format!("{a}1"), "account": account, "leg": a, "kind": "created", "direction": "outbound", "callee": "102", "caller": caller},
+        {"id": format!("{b}2"), "account": account, "leg": b, "kind": "created", "direction": "inbound", "of": a, "callee": "102", "caller": caller},
+        {"id": format!("{b}3"), "account": account, "leg": b, "kind": "ringing"},
+        {"id": format!("{b}4"), "account": account, "leg": b, "kind": "answered"},
+        {"id": format!("{a}5"), "account": account, "leg": a, "kind": "answered"},
+    ])
+}
+
+fn home(name: &str) -> Home {
+    let home = Home::new(name);
+    std::fs::write(home.directory.join("directory.toml"), DIRECTORY).expect("it can be written");
+    home
+}
+
+const EVERYTHING: [&str; 3] = ["CallControl", "ReadAccounts", "ReadPresence"];
+
+#[test]
+fn a_call_is_read_while_it_goes_on_and_for_a_while_after() {
+    let home = home("reading-call");
+    let server = Server::start(&home);
+    let ann = server.token(&home, (1001, 1101, json!({})), &EVERYTHING);
+    let get = |path: &str| server.call(&ann, "GET", path, None);
+    let presence = "/restapi/v1.0/account/~/extension/~/presence?detailedTelephonyState=true&sipData=true";
+    let idle = get(presence);
+    assert_eq!(idle.body["telephonyStatus"], "NoCall");
+    assert_eq!(idle.body["activeCalls"], json!([]));
+    server.signals(&home, &call(1001));
+    let busy = wait_for(
+        || {
+            let busy = get(presence);
+            (busy.body["telephonyStatus"] == "CallConnected").then_some(busy)
+        },
+        || "the call in the presence".to_owned(),
+    );
+    assert_eq!((&busy.body["presenceStatus"], &busy.body["extension"]["id"]), (&json!("Busy"), &json!(1101)));
+    let active = &busy.body["activeCalls"][0];
+    assert_eq!(
+        (&active["direction"], &active["from"], &active["to"]),
+        (&json!("Outbound"), &json!("101"), &json!("102"))
+    );
+    let id = active["telephonySessionId"].as_str().expect("an id");
+    let session = get(&format!("/restapi/v1.0/account/~/telephony/sessions/{id}"));
+    assert_eq!(session.status, 200, "{session:?}");
+    assert_eq!(session.body["id"], id);
+    assert_eq!(session.body["origin"], json!({"type": "Call"}));
+    assert_eq!(session.body["creationTime"].as_str().map(str::len), Some("2018-08-01T13:36:09Z".len()));
+    let parties = session.body["parties"].as_array().expect("parties");
+    assert_eq!(parties.len(), 2);
+    let (own, other) = (&parties[0], &parties[1]);
+    assert_eq!(own["owner"], json!({"accountId": "1001", "extensionId": "1101"}));
+    assert_eq!((&own["extensionId"], &other["extensionId"]), (&json!("1101"), &json!("1102")));
+    assert_eq!((&own["status"]["code"], &other["status"]["code"]), (&json!("Answered"), &json!("Answered")));
+    let party = other["id"].as_str().expect("an id");
+    let path = format!("/restapi/v1.0/account/1001/telephony/sessions/{id}/parties/{party}");
+    assert_eq!(get(&path).body, *other);
+    // The same is in the event that was told.
+    let told: Value = home
+        .store("events")
+        .lines()
+        .last()
+        .map(|line| serde_json::from_str(line).expect("JSON"))
+        .expect("events");
+    assert_eq!(told["body"]["parties"][0]["status"]["code"], "Answered");
+    assert_eq!(told["body"]["telephonySessionId"], id);
+
+    // The writing operations exist, and are off, for any form of an empty body.
+    for (method, path, body) in [
+        ("POST", format!("/restapi/v1.0/account/~/telephony/sessions/{id}/parties/{party}/hold"), None),
+        (
+            "POST",
+            format!("/restapi/v1.0/account/~/telephony/sessions/{id}/parties/{party}/park"),
+            Some(json!({})),
+        ),
+        (
+            "PATCH",
+            format!("/restapi/v1.0/account/~/telephony/sessions/{id}/parties/{party}"),
+            Some(json!({"muted": true})),
+        ),
+        (
+            "PATCH",
+            format!("/restapi/v1.0/account/~/telephony/sessions/{id}/parties/{party}/recordings/1"),
+            None,
+        ),
+        ("DELETE", format!("/restapi/v1.0/account/~/telephony/sessions/{id}/parties/{party}"), None),
+        ("DELETE", format!("/restapi/v1.0/account/~/telephony/sessions/{id}"), None),
+        ("POST", format!("/restapi/v1.0/account/~/telephony/sessions/{id}/supervise"), None),
+        ("POST", format!("/restapi/v1.0/account/~/telephony/sessions/{id}/parties/bring-in"), None),
+        ("POST", "/restapi/v1.0/account/~/telephony/call-out".to_owned(), Some(json!({}))),
+        ("POST", "/restapi/v1.0/account/~/telephony/conference".to_owned(), None),
+    ] {
+        let answer = server.call(&ann, method, &path, body.as_ref());
+        assert_eq!(answer.error(), (403, "", "CMN-109"), "{method} {path}");
+    }
+    let nonsense = format!("/restapi/v1.0/account/~/telephony/sessions/{id}/parties/{party}/explode");
+    assert_eq!(server.call(&ann, "POST", &nonsense, None).error(), (404, "", "CMN-120"));
+
+    let ended = json!([
+        {"id": "6", "account": 1001, "leg": "1001-a", "kind": "ended"},
+        {"id": "7", "account": 1001, "leg": "1001-b", "kind": "ended"},
+    ]);
+    server.signals(&home, &ended);
+    wait_for(|| (get(presence).body["telephonyStatus"] == "NoCall").then_some(()), || "the end".to_owned());
+    let session = get(&format!("/restapi/v1.0/account/~/telephony/sessions/{id}"));
+    let codes: Vec<&Value> = session.body["parties"]
+        .as_array()
+        .expect("parties")
+        .iter()
+        .map(|party| &party["status"]["code"])
+        .collect();
+    assert_eq!(codes, ["Disconnected", "Disconnected"]);
+}
+
+#[test]
+fn a_call_can_be_read_after_a_crash() {
+    let home = home("reading-crash");
+    let mut server = Server::start(&home);
+    let ann = server.token(&home, (1001, 1101, json!({})), &EVERYTHING);
+    server.signals(&home, &call(1001));
+    server.kill();
+    let server = Server::start(&home);
+    let path = "/restapi/v1.0/account/~/extension/~/presence";
+    let busy = wait_for(
+        || Some(server.call(&ann, "GET", path, None)).filter(|answer| answer.status == 200),
+        || "the log to be read".to_owned(),
+    );
+    assert_eq!(busy.body["activeCalls"].as_array().map(Vec::len), Some(1), "{busy:?}");
+}
+
+#[test]
+fn people_are_read_as_the_directory_has_them() {
+    let home = home("reading-people");
+    let server = Server::start(&home);
+    let ann = server.token(&home, (1001, 1101, json!({"admin": true})), &EVERYTHING);
+    let get = |path: &str| server.call(&ann, "GET", path, None).body;
+    let own = get("/restapi/v1.0/account/~/extension/~");
+    assert_eq!(
+        (&own["id"], &own["extensionNumber"], &own["name"]),
+        (&json!(1101), &json!("101"), &json!("Ann"))
+    );
+    assert_eq!(own["account"], json!({"id": "1001"}));
+    assert_eq!(get("/restapi/v1.0/account/~")["id"], 1001);
+    let devices = get("/restapi/v1.0/account/~/extension/~/device");
+    assert_eq!(
+        (&devices["records"][0]["id"], &devices["records"][0]["status"]),
+        (&json!("1901"), &json!("Online"))
+    );
+    let all = get("/restapi/v1.0/account/~/presence?page=2&perPage=2");
+    assert_eq!(all["records"].as_array().map(Vec::len), Some(1));
+    assert_eq!(all["paging"], json!({"page": 2, "perPage": 2, "totalPages": 2, "totalElements": 3}));
+    let wrong = server.call(&ann, "GET", "/restapi/v1.0/account/~/presence?page=0", None);
+    assert_eq!((wrong.error(), &wrong.body["parameterName"]), ((400, "", "CMN-101"), &json!("page")));
+    for path in ["/restapi/v1.0", "/restapi/v1.0/status", "/restapi/v1.0/client-info"] {
+        assert_eq!(exchange(server.http(), "GET", path, &[], b"").status, 200, "{path}");
+    }
+    let nowhere = exchange(server.http(), "GET", "/.well-known/entry-points/initial?clientId=x", &[], b"");
+    assert_eq!(nowhere.error(), (404, "", "CMN-120"));
+    // What changes in the file comes into use.
+    let changed = server.admin(
+        &home,
+        "PUT",
+        "/accounts/1001/extensions/101",
+        &json!({"number": "101", "id": 1101, "name": "Anna"}),
+    );
+    assert_eq!(changed.status, 200, "{changed:?}");
+    assert_eq!(get("/restapi/v1.0/account/~/extension/~")["name"], "Anna");
+}
+
+/// Who asks, in the table of what is allowed.
+#[derive(Clone, Copy)]
+struct Who {
+    account: u64,
+    extension: u64,
+    admin: bool,
+    /// Of the application, and of the user.
+    scopes: &'static [&'static str],
+    permissions: &'static [&'static str],
+}
+
+/// What is asked for: path, the permission that it needs, and whose it is.
+struct Asked {
+    method: &'static str,
+    path: String,
+    needs: &'static str,
+    account: u64,
+    whose: Whose,
+}
+
+#[derive(Clone, Copy)]
+enum Whose {
+    /// Everybody of the account.
+    All,
+    /// This extension, and administrators.
+    Extension(u64),
+    /// Administrators.
+    Admin,
+    /// Those two who take part, and administrators; it is hidden from others.
+    Call(u64, u64),
+    /// Nobody: the operation is off.
+    Off,
+    /// Nobody: there is no such extension.
+    Nothing,
+}
+
+/// The policy, written apart from the code.
+fn policy(who: &Who, asked: &Asked) -> (u16, &'static str) {
+    if !who.scopes.contains(&asked.needs) {
+        return (403, "CMN-401");
+    }
+    if !who.permissions.contains(&asked.needs) {
+        return (403, "CMN-408");
+    }
+    if who.account != asked.account {
+        return (404, "CMN-102");
+    }
+    match asked.whose {
+        Whose::Extension(of) if !who.admin && who.extension != of => (403, "CMN-404"),
+        Whose::Admin if !who.admin => (403, "CMN-402"),
+        Whose::Call(one, two) if !who.admin && who.extension != one && who.extension != two => {
+            (404, "CMN-102")
+        }
+        Whose::Off => (403, "CMN-109"),
+        Whose::Nothing => (404, "CMN-102"),
+        _ => (200, ""),
+    }
+}
+
+#[test]
+fn two_thousand_pairs_of_token_and_resource_are_allowed_and_denied_as_the_policy_says() {
+    let home = home("reading-policy");
+    let server = Server::start(&home);
+    let mut people = Vec::new();
+    for (account, first) in [(1001, 1101), (2001, 2101)] {
+        let all = &EVERYTHING[..];
+        for (extension, admin, scopes, permissions) in [
+            (first, true, all, all),
+            (first + 1, false, all, all),
+            (first + 2, false, all, all),
+            (first, true, &["ReadAccounts"], all),
+            (first + 1, false, &["CallControl", "ReadPresence"], all),
+            (first + 2, false, &["ReadPresence", "ReadAccounts"], all),
+        ] {
+            people.push(Who { account, extension, admin, scopes, permissions });
+        }
+    }
+    let mut tokens: Vec<(Who, String)> = Vec::new();
+    for who in &people {
+        let entry = json!({"admin": who.admin, "permissions": who.permissions});
+        tokens.push((*who, server.token(&home, (who.account, who.extension, entry), who.scopes)));
+    }
+    server.signals(&home, &call(1001));
+    server.signals(&home, &call(2001));
+    let sessions: BTreeMap<u64, String> = [(1001, 0), (2001, 6)]
+        .into_iter()
+        .map(|(account, index)| {
+            let token = &tokens[index].1;
+            let id = wait_for(
+                || {
+                    let presence =
+                        server.call(token, "GET", "/restapi/v1.0/account/~/extension/~/presence", None);
+                    let id = &presence.body["activeCalls"][0]["telephonySessionId"];
+                    id.as_str().map(str::to_owned)
+                },
+                || "the call".to_owned(),
+            );
+            (account, id)
+        })
+        .collect();
+    // One user more, whose application may do what the user may not.
+    let entry = json!({"permissions": ["ReadAccounts"]});
+    server.token(&home, (1001, 1103, entry), &EVERYTHING);
+    for (who, _) in tokens.iter_mut().filter(|(who, _)| who.extension == 1103) {
+        who.permissions = &["ReadAccounts"];
+    }
+    let mut resources = Vec::new();
+    let mut add = |method, path: String, needs, account, whose| {
+        resources.push(Asked { method, path, needs, account, whose });
+    };
+    for (account, first) in [(1001_u64, 1101_u64), (2001, 2101)] {
+        let of = format!("/restapi/v1.0/account/{account}");
+        let session = format!("{of}/telephony/sessions/{}", sessions[&account]);
+        let party = sessions[&account].replacen('s', "p", 1) + "-1";
+        add("GET", of.clone(), "ReadAccounts", account, Whose::All);
+        add("GET", format!("{of}/presence"), "ReadPresence", account, Whose::Admin);
+        for extension in [first, first + 1, first + 2] {
+            let path = format!("{of}/extension/{extension}");
+            add("GET", path.clone(), "ReadAccounts", account, Whose::All);
+            add("GET", format!("{path}/device"), "ReadAccounts", account, Whose::Extension(extension));
+            add("GET", format!("{path}/presence"), "ReadPresence", account, Whose::Extension(extension));
+        }
+        // The extension of the other account, and one that nobody has.
+        let foreign = if account == 1001 { 2101 } else { 1101 };
+        for nobody in [foreign, 7] {
+            add("GET", format!("{of}/extension/{nobody}"), "ReadAccounts", account, Whose::Nothing);
+        }
+        add("GET", session.clone(), "CallControl", account, Whose::Call(first, first + 1));
+        add(
+            "GET",
+            format!("{session}/parties/{party}"),
+            "CallControl",
+            account,
+            Whose::Call(first, first + 1),
+        );
+        for (method, path) in [
+            ("DELETE", String::new()),
+            ("POST", format!("/parties/{party}/hold")),
+            ("PATCH", format!("/parties/{party}")),
+        ] {
+            add(method, format!("{session}{path}"), "CallControl", account, Whose::Off);
+        }
+        add("POST", format!("{of}/telephony/call-out"), "CallControl", account, Whose::Off);
+        // The session of one account under the id of the other.
+        let other = if account == 1001 { 2001 } else { 1001 };
+        let under = format!("{of}/telephony/sessions/{}", sessions[&other]);
+        add("GET", under, "CallControl", account, Whose::Nothing);
+    }
+    assert!(tokens.len() * resources.len() >= 400, "{}", tokens.len() * resources.len());
+    // Pairs are drawn; the generator is that of Knuth's MMIX, with a fixed seed.
+    let mut state = 1_u64;
+    let mut draw = |below: usize| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        usize::try_from(state >> 33).expect("31 bits") % below
+    };
+    let pairs: Vec<(usize, usize)> = (0..2000).map(|_| (draw(tokens.len()), draw(resources.len()))).collect();
+    let to = server.http();
+    let ask = |&(token, resource): &(usize, usize)| {
+        let ((who, token), asked) = (&tokens[token], &resources[resource]);
+        let answer =
+            exchange(to, asked.method, &asked.path, &[("Authorization", &format!("Bearer {token}"))], b"");
+        let (status, _, code) = answer.error();
+        let expected = policy(who, asked);
+        assert_eq!(
+            (status, code),
+            expected,
+            "{} of {} as {} with {:?} and {:?}: {answer:?}",
+            asked.method,
+            asked.path,
+            who.extension,
+            who.scopes,
+            who.permissions
+        );
+        status
+    };
+    let statuses: Vec<u16> = thread::scope(|scope| {
+        let ask = &ask;
+        let parts: Vec<_> =
+            pairs.chunks(500).map(|part| scope.spawn(move || part.iter().map(ask).collect())).collect();
+        parts
+            .into_iter()
+            .flat_map(|part: thread::ScopedJoinHandle<'_, Vec<u16>>| part.join().expect("as the policy says"))
+            .collect()
+    });
+    assert_eq!(statuses.len(), 2000);
+    let allowed = statuses.iter().filter(|&&status| status == 200).count();
+    assert!((200..1800).contains(&allowed), "{allowed} are allowed");
+}
