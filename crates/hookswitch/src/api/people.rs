@@ -161,7 +161,7 @@ impl Person {
 /// Reads an account.
 #[utoipa::path(
     get, path = "/restapi/v1.0/account/{accountId}", tag = "Account",
-    params(("accountId", description = "`~` or the id")),
+    params(("accountId" = String, Path, description = "`~` or the id")),
     responses((status = 200, body = AccountBody), openapi::Refusals)
 )]
 pub(super) async fn account(
@@ -184,7 +184,7 @@ pub(super) async fn account(
 /// Reads an extension.
 #[utoipa::path(
     get, path = "/restapi/v1.0/account/{accountId}/extension/{extensionId}", tag = "Account",
-    params(("accountId", description = "`~` or the id"), ("extensionId", description = "`~` or the id")),
+    params(("accountId" = String, Path, description = "`~` or the id"), ("extensionId" = String, Path, description = "`~` or the id")),
     responses((status = 200, body = ExtensionBody), openapi::Refusals)
 )]
 pub(super) async fn extension(
@@ -201,7 +201,7 @@ pub(super) async fn extension(
 /// Reads the devices of an extension.
 #[utoipa::path(
     get, path = "/restapi/v1.0/account/{accountId}/extension/{extensionId}/device", tag = "Account",
-    params(("accountId", description = "`~` or the id"), ("extensionId", description = "`~` or the id")),
+    params(("accountId" = String, Path, description = "`~` or the id"), ("extensionId" = String, Path, description = "`~` or the id")),
     responses((status = 200, body = Devices), openapi::Refusals)
 )]
 pub(super) async fn devices(

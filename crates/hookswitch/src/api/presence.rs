@@ -187,8 +187,8 @@ impl Presence {
 #[utoipa::path(
     get, path = "/restapi/v1.0/account/{accountId}/extension/{extensionId}/presence", tag = "Presence",
     params(
-        ("accountId", description = "`~` or the id"),
-        ("extensionId", description = "`~` or the id"),
+        ("accountId" = String, Path, description = "`~` or the id"),
+        ("extensionId" = String, Path, description = "`~` or the id"),
         ("detailedTelephonyState" = Option<bool>, Query, description = "Accepted; the calls are always there"),
         ("sipData" = Option<bool>, Query, description = "Whether calls show their SIP dialog"),
     ),
@@ -216,7 +216,7 @@ pub(super) async fn extension(
 #[utoipa::path(
     get, path = "/restapi/v1.0/account/{accountId}/presence", tag = "Presence",
     params(
-        ("accountId", description = "`~` or the id"),
+        ("accountId" = String, Path, description = "`~` or the id"),
         ("detailedTelephonyState" = Option<bool>, Query, description = "Accepted; the calls are always there"),
         ("sipData" = Option<bool>, Query, description = "Whether calls show their SIP dialog"),
         ("page" = Option<u32>, Query, minimum = 1, description = "From 1"),

@@ -196,7 +196,7 @@ async fn find(api: &Api, client_id: &str) -> Result<(u64, Application), Problem>
 
 /// Reads an application.
 #[utoipa::path(get, path = "/admin/v1/applications/{clientId}", tag = "Admin", security(("admin" = [])),
-    params(("clientId", description = "Its id")),
+    params(("clientId" = String, Path, description = "Its id")),
     responses((status = 200, body = ApplicationBody), openapi::Refusals))]
 pub(crate) async fn read(
     State(api): State<Api>,
@@ -209,7 +209,7 @@ pub(crate) async fn read(
 
 /// Changes an application; its secret stays.
 #[utoipa::path(put, path = "/admin/v1/applications/{clientId}", tag = "Admin", security(("admin" = [])),
-    params(("clientId", description = "Its id")),
+    params(("clientId" = String, Path, description = "Its id")),
     request_body = ApplicationEntry, responses((status = 200, body = ApplicationBody), openapi::Refusals))]
 pub(crate) async fn replace(
     State(api): State<Api>,
@@ -231,7 +231,7 @@ pub(crate) async fn replace(
 
 /// Takes an application away; its tokens are good for nothing from then on.
 #[utoipa::path(delete, path = "/admin/v1/applications/{clientId}", tag = "Admin", security(("admin" = [])),
-    params(("clientId", description = "Its id")),
+    params(("clientId" = String, Path, description = "Its id")),
     responses((status = 204, description = "Gone"), openapi::Refusals))]
 pub(crate) async fn remove(
     State(api): State<Api>,
@@ -245,7 +245,7 @@ pub(crate) async fn remove(
 
 /// Gives an application another secret; the answer alone shows it.
 #[utoipa::path(post, path = "/admin/v1/applications/{clientId}/secret", tag = "Admin", security(("admin" = [])),
-    params(("clientId", description = "Its id")),
+    params(("clientId" = String, Path, description = "Its id")),
     responses((status = 200, body = ApplicationBody), openapi::Refusals))]
 pub(crate) async fn renew_secret(
     State(api): State<Api>,

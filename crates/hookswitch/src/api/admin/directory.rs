@@ -151,7 +151,7 @@ pub(crate) async fn add_account(
 
 /// Reads an account.
 #[utoipa::path(get, path = "/admin/v1/accounts/{accountId}", tag = "Admin", security(("admin" = [])),
-    params(("accountId", description = "The id")),
+    params(("accountId" = String, Path, description = "The id")),
     responses((status = 200, body = AccountEntry), openapi::Refusals))]
 pub(crate) async fn account(
     State(api): State<Api>,
@@ -166,7 +166,7 @@ pub(crate) async fn account(
 
 /// Changes an account; its extensions stay.
 #[utoipa::path(put, path = "/admin/v1/accounts/{accountId}", tag = "Admin", security(("admin" = [])),
-    params(("accountId", description = "The id")),
+    params(("accountId" = String, Path, description = "The id")),
     request_body = AccountEntry, responses((status = 200, body = AccountEntry), openapi::Refusals))]
 pub(crate) async fn replace_account(
     State(api): State<Api>,
@@ -182,7 +182,7 @@ pub(crate) async fn replace_account(
 
 /// Takes an account away, with its extensions.
 #[utoipa::path(delete, path = "/admin/v1/accounts/{accountId}", tag = "Admin", security(("admin" = [])),
-    params(("accountId", description = "The id")),
+    params(("accountId" = String, Path, description = "The id")),
     responses((status = 204, description = "Gone"), openapi::Refusals))]
 pub(crate) async fn remove_account(
     State(api): State<Api>,
@@ -213,7 +213,7 @@ fn shown(api: &Api, account: &str, table: &Table) -> Result<ExtensionEntry, Prob
 
 /// Lists the extensions of an account.
 #[utoipa::path(get, path = "/admin/v1/accounts/{accountId}/extensions", tag = "Admin", security(("admin" = [])),
-    params(("accountId", description = "The id")),
+    params(("accountId" = String, Path, description = "The id")),
     responses((status = 200, body = Records<ExtensionEntry>), openapi::Refusals))]
 pub(crate) async fn extensions(
     State(api): State<Api>,
@@ -228,7 +228,7 @@ pub(crate) async fn extensions(
 
 /// Adds an extension.
 #[utoipa::path(post, path = "/admin/v1/accounts/{accountId}/extensions", tag = "Admin", security(("admin" = [])),
-    params(("accountId", description = "The id")),
+    params(("accountId" = String, Path, description = "The id")),
     request_body = ExtensionEntry, responses((status = 201, body = ExtensionEntry), openapi::Refusals))]
 pub(crate) async fn add_extension(
     State(api): State<Api>,
@@ -250,7 +250,7 @@ pub(crate) async fn add_extension(
 /// Reads an extension.
 #[utoipa::path(get, path = "/admin/v1/accounts/{accountId}/extensions/{extensionNumber}", tag = "Admin",
     security(("admin" = [])),
-    params(("accountId", description = "The id"), ("extensionNumber", description = "Its number")),
+    params(("accountId" = String, Path, description = "The id"), ("extensionNumber" = String, Path, description = "Its number")),
     responses((status = 200, body = ExtensionEntry), openapi::Refusals))]
 pub(crate) async fn extension(
     State(api): State<Api>,
@@ -266,7 +266,7 @@ pub(crate) async fn extension(
 /// Changes an extension.
 #[utoipa::path(put, path = "/admin/v1/accounts/{accountId}/extensions/{extensionNumber}", tag = "Admin",
     security(("admin" = [])),
-    params(("accountId", description = "The id"), ("extensionNumber", description = "Its number")),
+    params(("accountId" = String, Path, description = "The id"), ("extensionNumber" = String, Path, description = "Its number")),
     request_body = ExtensionEntry, responses((status = 200, body = ExtensionEntry), openapi::Refusals))]
 pub(crate) async fn replace_extension(
     State(api): State<Api>,
@@ -288,7 +288,7 @@ pub(crate) async fn replace_extension(
 /// Takes an extension away.
 #[utoipa::path(delete, path = "/admin/v1/accounts/{accountId}/extensions/{extensionNumber}", tag = "Admin",
     security(("admin" = [])),
-    params(("accountId", description = "The id"), ("extensionNumber", description = "Its number")),
+    params(("accountId" = String, Path, description = "The id"), ("extensionNumber" = String, Path, description = "Its number")),
     responses((status = 204, description = "Gone"), openapi::Refusals))]
 pub(crate) async fn remove_extension(
     State(api): State<Api>,

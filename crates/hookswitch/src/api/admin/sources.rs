@@ -12,74 +12,72 @@ use super::{Admin, Records, json};
 use crate::api::request::{Content, Segments};
 use crate::api::{Api, Problem, openapi};
 
-/// A source; the keys of the configuration, and of which kind it is.
-#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
-#[serde(tag = "kind", rename_all = "lowercase")]
-pub(crate) enum Source {
-    /// A capture agent.
-    Hep(HepEntry),
-    /// The holder of an ingest key.
-    Ingest(IngestEntry),
-}
-
-/// A capture agent; the keys of `[[hep.source]]`.
+/// A source; the keys of `[[hep.source]]` and `[[ingest.key]]`.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct HepEntry {
+pub(crate) struct Source {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    kind: Option<SourceKind>,
     name: String,
+    /// Of a capture agent.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     addresses: Vec<String>,
-    /// Never shown; a source that is changed without one keeps the one it has.
+    /// Of a capture agent. Never shown; a source that is changed without one keeps the one it has.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     key: Option<String>,
+    /// Of a client that posts signals: the SHA-256 digest of its key, 64 hexadecimal digits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    sha256: Option<String>,
+    /// Whose the calls are when nothing else tells.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(minimum = 1)]
     account: Option<u64>,
+    /// Of a capture agent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     messages_per_second: Option<u32>,
 }
 
-/// The holder of an ingest key; the keys of `[[ingest.key]]`.
-#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct IngestEntry {
-    name: String,
-    /// The SHA-256 digest of the key, 64 hexadecimal digits.
-    sha256: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(minimum = 1)]
-    account: Option<u64>,
+/// What sends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+enum SourceKind {
+    /// A capture agent.
+    Hep,
+    /// The holder of an ingest key.
+    Ingest,
 }
 
 /// The lists in which sources are: section and key.
 const LISTS: [(&str, &str); 2] = [("hep", "source"), ("ingest", "key")];
 
 impl Source {
+    /// Reads what a client has sent.
+    fn parse(content: &Content) -> Result<Self, Problem> {
+        let source: Self = json(content)?;
+        if source.kind.is_none() {
+            return Err(Problem::field("kind", "kind is missing; it is \"hep\" or \"ingest\""));
+        }
+        Ok(source)
+    }
+
     /// Which of the lists it is in.
     fn list(&self) -> (&'static str, &'static str) {
-        LISTS[usize::from(matches!(self, Self::Ingest(_)))]
+        LISTS[usize::from(self.kind == Some(SourceKind::Ingest))]
     }
 
     fn read(section: &str, table: &Table) -> Result<Self, Problem> {
-        match section {
-            "hep" => entry(table, &["key"]).map(Self::Hep),
-            _ => entry(table, &[]).map(Self::Ingest),
-        }
+        let kind = Some(if section == "hep" { SourceKind::Hep } else { SourceKind::Ingest });
+        Ok(Self { kind, ..entry(table, &["key"])? })
     }
 
     fn write(&self, table: &mut Table) -> Result<(), Problem> {
-        match self {
-            Self::Hep(hep) => write(table, hep, &["key"]),
-            Self::Ingest(ingest) => write(table, ingest, &[]),
-        }
+        let kept: &[&str] = if self.kind == Some(SourceKind::Hep) { &["key"] } else { &[] };
+        write(table, &Self { kind: None, ..self.clone() }, kept)
     }
 
     /// The same without what is secret.
     fn shown(self) -> Self {
-        match self {
-            Self::Hep(hep) => Self::Hep(HepEntry { key: None, ..hep }),
-            ingest @ Self::Ingest(_) => ingest,
-        }
+        Self { key: None, ..self }
     }
 }
 
@@ -135,7 +133,7 @@ pub(crate) async fn add(
     _: Admin,
     content: Content,
 ) -> Result<(StatusCode, Json<Source>), Problem> {
-    let source: Source = json(&content)?;
+    let source = Source::parse(&content)?;
     let change = |document: &mut DocumentMut| {
         let mut table = Table::new();
         source.write(&mut table)?;
@@ -148,7 +146,7 @@ pub(crate) async fn add(
 
 /// Reads a source.
 #[utoipa::path(get, path = "/admin/v1/sources/{name}", tag = "Admin", security(("admin" = [])),
-    params(("name", description = "Its name")), responses((status = 200, body = Source), openapi::Refusals))]
+    params(("name" = String, Path, description = "Its name")), responses((status = 200, body = Source), openapi::Refusals))]
 pub(crate) async fn read(
     State(api): State<Api>,
     _: Admin,
@@ -162,7 +160,7 @@ pub(crate) async fn read(
 
 /// Changes a source.
 #[utoipa::path(put, path = "/admin/v1/sources/{name}", tag = "Admin", security(("admin" = [])),
-    params(("name", description = "Its name")),
+    params(("name" = String, Path, description = "Its name")),
     request_body = Source, responses((status = 200, body = Source), openapi::Refusals))]
 pub(crate) async fn replace(
     State(api): State<Api>,
@@ -170,7 +168,7 @@ pub(crate) async fn replace(
     Segments([name]): Segments<1>,
     content: Content,
 ) -> Result<Json<Source>, Problem> {
-    let source: Source = json(&content)?;
+    let source = Source::parse(&content)?;
     let change = |document: &mut DocumentMut| {
         let mut table = take(document, &name)?;
         source.write(&mut table)?;
@@ -183,7 +181,7 @@ pub(crate) async fn replace(
 
 /// Takes a source away.
 #[utoipa::path(delete, path = "/admin/v1/sources/{name}", tag = "Admin", security(("admin" = [])),
-    params(("name", description = "Its name")),
+    params(("name" = String, Path, description = "Its name")),
     responses((status = 204, description = "Gone"), openapi::Refusals))]
 pub(crate) async fn remove(
     State(api): State<Api>,

@@ -123,7 +123,7 @@ pub(crate) async fn list(State(api): State<Api>, _: Admin) -> Result<Json<Record
 
 /// Reads a user.
 #[utoipa::path(get, path = "/admin/v1/users/{extensionId}", tag = "Admin", security(("admin" = [])),
-    params(("extensionId", description = "The extension")),
+    params(("extensionId" = String, Path, description = "The extension")),
     responses((status = 200, body = UserBody), openapi::Refusals))]
 pub(crate) async fn read(
     State(api): State<Api>,
@@ -136,7 +136,7 @@ pub(crate) async fn read(
 
 /// Makes an extension a user, or changes one.
 #[utoipa::path(put, path = "/admin/v1/users/{extensionId}", tag = "Admin", security(("admin" = [])),
-    params(("extensionId", description = "The extension")),
+    params(("extensionId" = String, Path, description = "The extension")),
     request_body = UserEntry, responses((status = 200, body = UserBody), openapi::Refusals))]
 pub(crate) async fn replace(
     State(api): State<Api>,
@@ -180,7 +180,7 @@ async fn hash(password: String) -> Result<String, Problem> {
 
 /// Takes a user away; their tokens are good for nothing from then on.
 #[utoipa::path(delete, path = "/admin/v1/users/{extensionId}", tag = "Admin", security(("admin" = [])),
-    params(("extensionId", description = "The extension")),
+    params(("extensionId" = String, Path, description = "The extension")),
     responses((status = 204, description = "Gone"), openapi::Refusals))]
 pub(crate) async fn remove(
     State(api): State<Api>,
@@ -203,7 +203,7 @@ async fn of_user(api: &Api, id: &str) -> Result<Vec<(String, Credential)>, Probl
 
 /// Lists the JWT credentials of a user.
 #[utoipa::path(get, path = "/admin/v1/users/{extensionId}/jwts", tag = "Admin", security(("admin" = [])),
-    params(("extensionId", description = "The extension")),
+    params(("extensionId" = String, Path, description = "The extension")),
     responses((status = 200, body = Records<JwtBody>), openapi::Refusals))]
 pub(crate) async fn jwts(
     State(api): State<Api>,
@@ -219,7 +219,7 @@ pub(crate) async fn jwts(
 
 /// Makes a JWT credential; the answer alone shows it.
 #[utoipa::path(post, path = "/admin/v1/users/{extensionId}/jwts", tag = "Admin", security(("admin" = [])),
-    params(("extensionId", description = "The extension")),
+    params(("extensionId" = String, Path, description = "The extension")),
     request_body = JwtEntry, responses((status = 201, body = JwtBody), openapi::Refusals))]
 pub(crate) async fn add_jwt(
     State(api): State<Api>,
@@ -251,7 +251,7 @@ pub(crate) async fn add_jwt(
 
 /// Takes a JWT credential back, with all tokens that rest on it.
 #[utoipa::path(delete, path = "/admin/v1/users/{extensionId}/jwts/{jwtId}", tag = "Admin", security(("admin" = [])),
-    params(("extensionId", description = "The extension"), ("jwtId", description = "The JWT")),
+    params(("extensionId" = String, Path, description = "The extension"), ("jwtId" = String, Path, description = "The JWT")),
     responses((status = 204, description = "Gone"), openapi::Refusals))]
 pub(crate) async fn remove_jwt(
     State(api): State<Api>,

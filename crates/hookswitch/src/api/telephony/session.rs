@@ -41,7 +41,7 @@ fn find(api: &Api, principal: &Principal, account: &str, session: &str) -> Resul
 /// Reads a session.
 #[utoipa::path(
     get, path = "/restapi/v1.0/account/{accountId}/telephony/sessions/{telephonySessionId}", tag = "Telephony",
-    params(("accountId", description = "`~` or the id"), ("telephonySessionId", description = "Its id")),
+    params(("accountId" = String, Path, description = "`~` or the id"), ("telephonySessionId" = String, Path, description = "Its id")),
     responses((status = 200, body = Session), openapi::Refusals)
 )]
 pub(crate) async fn read(
@@ -57,9 +57,9 @@ pub(crate) async fn read(
     get, path = "/restapi/v1.0/account/{accountId}/telephony/sessions/{telephonySessionId}/parties/{partyId}",
     tag = "Telephony",
     params(
-        ("accountId", description = "`~` or the id"),
-        ("telephonySessionId", description = "The session"),
-        ("partyId", description = "Its id"),
+        ("accountId" = String, Path, description = "`~` or the id"),
+        ("telephonySessionId" = String, Path, description = "The session"),
+        ("partyId" = String, Path, description = "Its id"),
     ),
     responses((status = 200, body = PartyBody), openapi::Refusals)
 )]
@@ -82,7 +82,7 @@ fn refuse(principal: &Principal, account: &str) -> Problem {
 /// Would place a call; refused.
 #[utoipa::path(
     post, path = "/restapi/v1.0/account/{accountId}/telephony/call-out", tag = "Telephony",
-    params(("accountId", description = "`~` or the id")),
+    params(("accountId" = String, Path, description = "`~` or the id")),
     responses(openapi::Refusals)
 )]
 pub(crate) async fn call_out(principal: Principal, Segments([account]): Segments<1>) -> Problem {
@@ -92,7 +92,7 @@ pub(crate) async fn call_out(principal: Principal, Segments([account]): Segments
 /// Would open a conference; refused.
 #[utoipa::path(
     post, path = "/restapi/v1.0/account/{accountId}/telephony/conference", tag = "Telephony",
-    params(("accountId", description = "`~` or the id")),
+    params(("accountId" = String, Path, description = "`~` or the id")),
     responses(openapi::Refusals)
 )]
 pub(crate) async fn conference(principal: Principal, Segments([account]): Segments<1>) -> Problem {
@@ -102,7 +102,7 @@ pub(crate) async fn conference(principal: Principal, Segments([account]): Segmen
 /// Would end a session; refused.
 #[utoipa::path(
     delete, path = "/restapi/v1.0/account/{accountId}/telephony/sessions/{telephonySessionId}", tag = "Telephony",
-    params(("accountId", description = "`~` or the id"), ("telephonySessionId", description = "Its id")),
+    params(("accountId" = String, Path, description = "`~` or the id"), ("telephonySessionId" = String, Path, description = "Its id")),
     responses(openapi::Refusals)
 )]
 pub(crate) async fn drop_session(principal: Principal, Segments([account, _]): Segments<2>) -> Problem {
@@ -113,7 +113,7 @@ pub(crate) async fn drop_session(principal: Principal, Segments([account, _]): S
 #[utoipa::path(
     post, path = "/restapi/v1.0/account/{accountId}/telephony/sessions/{telephonySessionId}/supervise",
     tag = "Telephony",
-    params(("accountId", description = "`~` or the id"), ("telephonySessionId", description = "Its id")),
+    params(("accountId" = String, Path, description = "`~` or the id"), ("telephonySessionId" = String, Path, description = "Its id")),
     responses(openapi::Refusals)
 )]
 pub(crate) async fn supervise(principal: Principal, Segments([account, _]): Segments<2>) -> Problem {
@@ -124,7 +124,7 @@ pub(crate) async fn supervise(principal: Principal, Segments([account, _]): Segm
 #[utoipa::path(
     post, path = "/restapi/v1.0/account/{accountId}/telephony/sessions/{telephonySessionId}/parties/bring-in",
     tag = "Telephony",
-    params(("accountId", description = "`~` or the id"), ("telephonySessionId", description = "Its id")),
+    params(("accountId" = String, Path, description = "`~` or the id"), ("telephonySessionId" = String, Path, description = "Its id")),
     responses(openapi::Refusals)
 )]
 pub(crate) async fn bring_in(principal: Principal, Segments([account, _]): Segments<2>) -> Problem {
@@ -136,9 +136,9 @@ pub(crate) async fn bring_in(principal: Principal, Segments([account, _]): Segme
     patch, path = "/restapi/v1.0/account/{accountId}/telephony/sessions/{telephonySessionId}/parties/{partyId}",
     tag = "Telephony",
     params(
-        ("accountId", description = "`~` or the id"),
-        ("telephonySessionId", description = "The session"),
-        ("partyId", description = "Its id"),
+        ("accountId" = String, Path, description = "`~` or the id"),
+        ("telephonySessionId" = String, Path, description = "The session"),
+        ("partyId" = String, Path, description = "Its id"),
     ),
     responses(openapi::Refusals)
 )]
@@ -151,9 +151,9 @@ pub(crate) async fn update_party(principal: Principal, Segments([account, ..]): 
     delete, path = "/restapi/v1.0/account/{accountId}/telephony/sessions/{telephonySessionId}/parties/{partyId}",
     tag = "Telephony",
     params(
-        ("accountId", description = "`~` or the id"),
-        ("telephonySessionId", description = "The session"),
-        ("partyId", description = "Its id"),
+        ("accountId" = String, Path, description = "`~` or the id"),
+        ("telephonySessionId" = String, Path, description = "The session"),
+        ("partyId" = String, Path, description = "Its id"),
     ),
     responses(openapi::Refusals)
 )]
@@ -185,10 +185,10 @@ const OPERATIONS: [&str; 14] = [
     path = "/restapi/v1.0/account/{accountId}/telephony/sessions/{telephonySessionId}/parties/{partyId}/{operation}",
     tag = "Telephony",
     params(
-        ("accountId", description = "`~` or the id"),
-        ("telephonySessionId", description = "The session"),
-        ("partyId", description = "The party"),
-        ("operation", description = "`answer`, `bridge`, `flip`, `forward`, `hold`, `ignore`, `park`, `pickup`, \
+        ("accountId" = String, Path, description = "`~` or the id"),
+        ("telephonySessionId" = String, Path, description = "The session"),
+        ("partyId" = String, Path, description = "The party"),
+        ("operation" = String, Path, description = "`answer`, `bridge`, `flip`, `forward`, `hold`, `ignore`, `park`, `pickup`, \
                                      `recordings`, `reject`, `reply`, `supervise`, `transfer` or `unhold`"),
     ),
     responses(openapi::Refusals)
@@ -203,10 +203,10 @@ pub(crate) async fn act(principal: Principal, Segments([account, _, _, operation
     path = "/restapi/v1.0/account/{accountId}/telephony/sessions/{telephonySessionId}/parties/{partyId}/recordings/{recordingId}",
     tag = "Telephony",
     params(
-        ("accountId", description = "`~` or the id"),
-        ("telephonySessionId", description = "The session"),
-        ("partyId", description = "The party"),
-        ("recordingId", description = "The recording"),
+        ("accountId" = String, Path, description = "`~` or the id"),
+        ("telephonySessionId" = String, Path, description = "The session"),
+        ("partyId" = String, Path, description = "The party"),
+        ("recordingId" = String, Path, description = "The recording"),
     ),
     responses(openapi::Refusals)
 )]
