@@ -2,6 +2,7 @@
 
 mod admin;
 mod client;
+mod clients;
 mod crash;
 mod disk;
 mod document;
