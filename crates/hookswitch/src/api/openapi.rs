@@ -109,6 +109,7 @@ pub(super) struct OAuthError {
 /// An error elsewhere.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[expect(clippy::struct_field_names, reason = "the names are those of the wire")]
 pub(super) struct Error {
     error_code: String,
     message: String,

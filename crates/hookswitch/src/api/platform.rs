@@ -9,6 +9,7 @@ use super::openapi;
 /// The version of the API.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[expect(clippy::struct_field_names, reason = "the names are those of the wire")]
 pub(super) struct Version {
     uri: &'static str,
     version_string: &'static str,

@@ -20,6 +20,7 @@ const PAGE: usize = 100;
 /// The presence of an extension.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[expect(clippy::struct_field_names, reason = "the names are those of the wire")]
 pub(super) struct Presence {
     uri: String,
     extension: PresenceExtension,

@@ -13,12 +13,12 @@ pub(crate) struct Problem {
     code: &'static str,
     /// The code of the whole answer, where it is another.
     outer_code: Option<&'static str>,
-    message: String,
+    message: Box<str>,
     retry_after_seconds: Option<u32>,
     /// The permission that is missing.
     permission: Option<&'static str>,
     /// The parameter that is wrong, and its value.
-    parameter: Option<(&'static str, String)>,
+    parameter: Option<(&'static str, Box<str>)>,
 }
 
 /// The body (contract subscriptions §3).
@@ -53,7 +53,7 @@ impl Problem {
             status,
             code,
             outer_code: None,
-            message: message.into(),
+            message: message.into().into(),
             retry_after_seconds: None,
             permission: None,
             parameter: None,
@@ -99,7 +99,7 @@ impl Problem {
     /// A field cannot be used; the message names the mend.
     pub(crate) fn field(field: &'static str, message: impl Into<String>) -> Self {
         let problem = Self::new(StatusCode::BAD_REQUEST, "CMN-101", message);
-        Self { parameter: Some((field, String::new())), ..problem }
+        Self { parameter: Some((field, Box::default())), ..problem }
     }
 
     /// An operation that this server does not do.

@@ -113,7 +113,9 @@ impl Calls {
             if let Some(last) = events.last() {
                 position = last.position;
                 let mut open = self.open.write().unwrap_or_else(PoisonError::into_inner);
-                events.iter().for_each(|logged| open.apply(&logged.event, now));
+                for logged in &events {
+                    open.apply(&logged.event, now);
+                }
             }
             if now.saturating_duration_since(swept) >= SWEEP_EVERY {
                 swept = now;

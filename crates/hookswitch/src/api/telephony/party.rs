@@ -9,6 +9,7 @@ use super::calls::Call;
 /// A session.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[expect(clippy::struct_field_names, reason = "the names are those of the wire")]
 pub(crate) struct Session {
     /// The `telephonySessionId`.
     id: String,
@@ -96,6 +97,7 @@ struct StatusBody {
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = Peer)]
+#[expect(clippy::struct_field_names, reason = "the names are those of the wire")]
 struct PeerBody {
     session_id: String,
     telephony_session_id: String,
