@@ -85,7 +85,7 @@ fn send(to: SocketAddr, calls: u64, stored: impl Fn() -> u64) -> Duration {
             let back = matches!(step, 1 | 2 | 5);
             let captured = Captured {
                 time: Timestamp::from_micros(
-                    1_800_000_000_000_000 + (number * 50 + step as u64).cast_signed(),
+                    1_800_000_000_000_000 + (number * 2_000 + step as u64).cast_signed(),
                 ),
                 transport: Transport::Udp,
                 src: if back { dst } else { src },

@@ -16,7 +16,8 @@ const MIGRATIONS: &[&str] = &["
         at INTEGER NOT NULL,        -- when it happened, by the clock of the source
         arrival INTEGER NOT NULL,   -- when it came in, by the clock of the server
         place BLOB NOT NULL,        -- of a message: transport, addresses, correlation
-        body BLOB NOT NULL          -- the message; JSON of the other kinds
+        body BLOB NOT NULL,         -- the message; JSON of the other kinds
+        event INTEGER               -- the last event that it caused; it is kept as long as that
     );
     -- What is told to subscribers, in the order in which it came about.
     CREATE TABLE events (
@@ -33,13 +34,6 @@ const MIGRATIONS: &[&str] = &["
         number INTEGER PRIMARY KEY,
         id BLOB NOT NULL UNIQUE
     );
-    -- Which inputs caused which event; an input is kept as long as an event that it caused.
-    CREATE TABLE causes (
-        signal INTEGER NOT NULL,
-        event INTEGER NOT NULL,
-        PRIMARY KEY (signal, event)
-    ) WITHOUT ROWID;
-    CREATE INDEX causes_by_event ON causes (event);
     -- Ids that clients have given to signals, so that a repeat is recognised.
     CREATE TABLE ingest_ids (
         source INTEGER NOT NULL,

@@ -11,6 +11,7 @@ use rusqlite::{Connection, OptionalExtension as _, Transaction, TransactionBehav
 use tokio::sync::{oneshot, watch};
 
 use super::batch::Batch;
+use super::record;
 use super::{Change, Ends, Expected, Health, Shared, StoreError, session_key, sqlite};
 use crate::clock;
 use crate::config::Durability;
@@ -250,8 +251,22 @@ fn insert(
     batch: &Batch,
     sessions: &mut HashMap<TelephonySessionId, i64>,
 ) -> rusqlite::Result<()> {
-    let mut statement = transaction.prepare_cached("INSERT INTO signals VALUES (?, ?, ?, ?, ?, ?, ?)")?;
-    for (position, row) in (batch.after.signals + 1..).zip(&batch.inputs) {
+    let first = batch.after.signals + 1;
+    // The last event that each input of the batch has caused; 0 is none. Inputs of earlier batches that
+    // have caused one of these events are marked below.
+    let mut caused = vec![0_u64; batch.inputs.len()];
+    let mut earlier = Vec::new();
+    for (position, row) in (batch.after.events + 1..).zip(&batch.events) {
+        for &signal in &row.causes {
+            let index = signal.checked_sub(first).and_then(|index| usize::try_from(index).ok());
+            match index.and_then(|index| caused.get_mut(index)) {
+                Some(event) => *event = position,
+                None => earlier.push((signal, position)),
+            }
+        }
+    }
+    let mut statement = transaction.prepare_cached("INSERT INTO signals VALUES (?, ?, ?, ?, ?, ?, ?, ?)")?;
+    for ((position, row), event) in (first..).zip(&batch.inputs).zip(caused) {
         statement.execute(params![
             position.cast_signed(),
             row.kind,
@@ -260,12 +275,18 @@ fn insert(
             row.arrival.as_micros(),
             &batch.bytes[row.place.clone()],
             &batch.bytes[row.body.clone()],
+            (event > 0).then_some(event.cast_signed()),
         ])?;
+    }
+    if !earlier.is_empty() {
+        let mut mark = transaction.prepare_cached("UPDATE signals SET event = ? WHERE position = ?")?;
+        for (signal, event) in earlier {
+            mark.execute([event.cast_signed(), signal.cast_signed()])?;
+        }
     }
     if !batch.events.is_empty() {
         let mut event =
             transaction.prepare_cached("INSERT OR IGNORE INTO events VALUES (?, ?, ?, ?, ?, ?)")?;
-        let mut cause = transaction.prepare_cached("INSERT OR IGNORE INTO causes VALUES (?, ?)")?;
         for (position, row) in (batch.after.events + 1..).zip(&batch.events) {
             let written = event.execute(params![
                 position.cast_signed(),
@@ -279,10 +300,6 @@ fn insert(
                 // A state of another version was not read, and what was derived instead disagrees with
                 // the log. What was told stands.
                 tracing::error!(session = %row.session, row.sequence, "an event was told before, and is not told again");
-                continue;
-            }
-            for signal in &row.causes {
-                cause.execute([signal.cast_signed(), position.cast_signed()])?;
             }
         }
     }
@@ -402,8 +419,8 @@ fn sweep(connection: &mut Connection, options: Options, rows: u64) -> rusqlite::
     if signals_until > signals_from {
         transaction.execute(
             "DELETE FROM signals WHERE position > ? AND position <= ? AND kind NOT IN (4, 5, 6) \
-             AND NOT EXISTS (SELECT 1 FROM causes WHERE causes.signal = signals.position)",
-            [signals_from, signals_until],
+             AND (event IS NULL OR event <= ?)",
+            [signals_from, signals_until, events_from],
         )?;
         transaction.execute("DELETE FROM ingest_ids WHERE position <= ?", [signals_until])?;
         set("signals", signals_until)?;
@@ -411,13 +428,25 @@ fn sweep(connection: &mut Connection, options: Options, rows: u64) -> rusqlite::
     if events_until > events_from {
         let range = [events_from, events_until];
         let swept_signals = signals_from.max(signals_until);
-        transaction.execute(
-            "DELETE FROM signals WHERE position <= ?3 AND kind NOT IN (4, 5, 6) \
-             AND position IN (SELECT signal FROM causes WHERE event > ?1 AND event <= ?2) \
-             AND NOT EXISTS (SELECT 1 FROM causes WHERE causes.signal = signals.position AND event > ?2)",
-            [events_from, events_until, swept_signals],
-        )?;
-        transaction.execute("DELETE FROM causes WHERE event > ? AND event <= ?", range)?;
+        let mut causes = Vec::new();
+        {
+            let mut bodies =
+                transaction.prepare_cached("SELECT body FROM events WHERE position > ? AND position <= ?")?;
+            let mut rows = bodies.query(range)?;
+            while let Some(row) = rows.next()? {
+                // What cannot be read names no causes; they stay.
+                if let Ok(event) = record::read_event(row.get_ref(0)?.as_blob()?) {
+                    causes.extend(event.causes.iter().map(|input| input.number));
+                }
+            }
+            let mut delete = transaction.prepare_cached(
+                "DELETE FROM signals WHERE position = ? AND position <= ? AND event <= ? \
+                 AND kind NOT IN (4, 5, 6)",
+            )?;
+            for signal in causes {
+                delete.execute([signal.cast_signed(), swept_signals, events_until])?;
+            }
+        }
         transaction.execute(
             "DELETE FROM sessions WHERE number IN \
              (SELECT session FROM events WHERE position > ?1 AND position <= ?2) \
