@@ -369,6 +369,12 @@ fn serve(home: &Path) -> (Child, SocketAddr, SocketAddr, u64) {
     loop {
         let line = lines.next().expect("the server says that it is ready").expect("text");
         let line: serde_json::Value = serde_json::from_str(&line).expect("JSON");
+        if line["message"].as_str().is_some_and(|text| text.contains("is restored")) {
+            println!(
+                "state restored in {} ms, of {} inputs behind the saved one",
+                line["milliseconds"], line["inputs"]
+            );
+        }
         let address = line["address"].as_str().and_then(|address| address.parse().ok());
         match line["what"].as_str() {
             Some("HTTP") => http = address,

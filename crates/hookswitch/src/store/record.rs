@@ -92,7 +92,7 @@ pub(crate) struct Source {
 
 /// Who a source is.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")] // not tagged inside: saved states are postcard, which cannot read that
 pub(crate) enum Sender {
     /// A capture agent: one that has another address, id or account is another.
     Hep { name: String, address: IpAddr, agent: u32, account: u64 },

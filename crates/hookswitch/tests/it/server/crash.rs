@@ -42,6 +42,41 @@ fn an_open_call_goes_on_after_the_server_was_killed() {
 }
 
 #[test]
+fn an_open_call_goes_on_from_the_state_that_was_saved() {
+    let home = Home::new("saved");
+    let server = Server::start(&home);
+    let token = format!("Bearer {}", home.made("admin_token"));
+    let mut agent = Agent::new(server.hep(), 1);
+    let messages = call("long");
+    for (way, message) in &messages[..3] {
+        agent.send(*way, message);
+    }
+    // A call of a client too, whose second half comes after the restart.
+    let mut second = posted("posted-7");
+    let mut first = second.clone();
+    first["signals"].as_array_mut().expect("a list").truncate(1);
+    second["signals"].as_array_mut().expect("a list").remove(0);
+    let post = |server: &Server, batch: &Value| {
+        let body = batch.to_string();
+        server.request("POST", "/ingest/v1/signals", &[("Authorization", &token)], body.as_bytes())
+    };
+    assert_eq!(post(&server, &first).0, 200);
+    home.events(7);
+    server.stop();
+    let server = Server::start(&home);
+    assert_eq!((&server.restored["inputs"], &server.restored["open_sessions"]), (&json!(0), &json!(2)));
+    agent.send_to(server.hep());
+    for (way, message) in &messages[3..] {
+        agent.send(*way, message);
+    }
+    assert_eq!(post(&server, &second).0, 200);
+    home.events(EVENTS_OF_CALL + 2);
+    assert_eq!(server.count("hookswitch_sessions_open"), 0);
+    server.stop();
+    home.store("check");
+}
+
+#[test]
 fn kills_at_any_moment_lose_nothing_that_was_accepted_and_repeat_nothing() {
     let home = Home::new("kills");
     let seed = std::process::id();

@@ -92,6 +92,8 @@ struct Server {
     process: Child,
     /// Where it listens, by what for.
     addresses: BTreeMap<String, SocketAddr>,
+    /// What the log says of the state that was restored.
+    restored: Value,
     /// What was written before the log.
     said: Vec<Value>,
     log: Receiver<Value>,
@@ -132,11 +134,15 @@ impl Server {
                 }
             }
         });
-        let mut server = Self { process, addresses: BTreeMap::new(), said: Vec::new(), log };
+        let mut server =
+            Self { process, addresses: BTreeMap::new(), restored: Value::Null, said: Vec::new(), log };
         loop {
             let line = server.log.recv_timeout(PATIENCE).expect("the server says that it is ready");
             if let (Some(what), Some(address)) = (line["what"].as_str(), line["address"].as_str()) {
                 server.addresses.insert(what.to_owned(), address.parse().expect("an address"));
+            }
+            if line["message"] == "the state of open calls is restored" {
+                server.restored = line.clone();
             }
             if !line.is_object() {
                 server.said.push(line.clone());
