@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, RwLock};
 use std::thread;
+use std::time::Instant;
 
 use anyhow::Context as _;
 use hookswitch_core::directory::{Account, Directory};
@@ -122,7 +123,6 @@ pub(crate) fn run(path: &Path, dev: bool) -> anyhow::Result<()> {
         calls: calls.clone(),
         files: Arc::new(Files::new(path.to_owned(), files_reread)),
     });
-    tracing::info!(milliseconds = started.elapsed().as_millis() as u64, "ready");
     let grace = config.server.shutdown_grace.0;
     let outcome = runtime.block_on(async {
         tokio::spawn(calls.follow(store.clone(), stop.subscribe()));
@@ -134,7 +134,7 @@ pub(crate) fn run(path: &Path, dev: bool) -> anyhow::Result<()> {
         if let Some((tcp, tls)) = tls {
             tokio::spawn(streams.serve(tokio_listener(tcp)?, Some(tls), stop.subscribe()));
         }
-        let outcome = wait(&reread, ended).await;
+        let outcome = wait(&reread, ended, started).await;
         tracing::info!("stopping: what has come in is finished");
         stop_udp.store(true, Ordering::Relaxed);
         stop.send_replace(true);
@@ -161,10 +161,12 @@ pub(crate) fn run(path: &Path, dev: bool) -> anyhow::Result<()> {
 ///
 /// # Errors
 /// If the machine has ended: what it held is not in the log, so a start from the log is sound.
-async fn wait(reread: &Reread, mut ended: oneshot::Receiver<()>) -> anyhow::Result<()> {
+async fn wait(reread: &Reread, mut ended: oneshot::Receiver<()>, started: Instant) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut hangup = signal(SignalKind::hangup())?;
+    // Not before: whoever reads this may send a signal at once.
+    tracing::info!(milliseconds = started.elapsed().as_millis() as u64, "ready");
     loop {
         tokio::select! {
             _ = terminate.recv() => return Ok(()),
