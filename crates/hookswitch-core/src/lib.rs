@@ -4,9 +4,11 @@
 //! same signals always give the same events. Start at [`engine::Engine`], which is driven by
 //! `handle_*` and `poll_*`; a call's story is in [`session`].
 
+pub mod delivery;
 pub mod directory;
 pub mod engine;
 pub mod filter;
 mod hash;
 pub mod notification;
 pub mod session;
+pub mod subscription;

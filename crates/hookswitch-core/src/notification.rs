@@ -20,6 +20,8 @@ pub struct Subscriber {
     /// What stands between the values that differ, with ids that do not.
     head: String,
     server: String,
+    subscription: SubscriptionId,
+    owner: ExtensionId,
 }
 
 impl Subscriber {
@@ -34,6 +36,8 @@ impl Subscriber {
             ids: IdHash::new("notification").part(&subscription.as_u128().to_be_bytes()),
             head: format!(r#"","subscriptionId":"{subscription}","ownerId":"{owner}","body":{{"sequence":"#),
             server: format!(r#"","serverId":{server},"eventTime":""#),
+            subscription,
+            owner,
         }
     }
 
@@ -97,6 +101,34 @@ impl Subscriber {
             json.sip_data(sip);
         }
         json.raw(r#"}],"origin":{"type":""#).raw(session.origin.as_str()).raw(r#""}}}"#);
+    }
+
+    /// Appends the reminder that the subscription is about to expire, and gives its `uuid`; `due` tells it
+    /// from other reminders (contract subscriptions §1.2).
+    pub fn write_reminder(
+        &self,
+        threshold_secs: u64,
+        interval_secs: u64,
+        expires_in_secs: u64,
+        due: Timestamp,
+        sent: Timestamp,
+        out: &mut Vec<u8>,
+    ) -> NotificationId {
+        let Self { subscription, owner, .. } = self;
+        let hash = IdHash::new("reminder").part(&subscription.as_u128().to_be_bytes());
+        let hash = hash.number(due.as_micros().cast_unsigned());
+        let id = NotificationId::new((hash.u64() >> 1).max(1));
+        let event = format!(
+            "/restapi/v1.0/subscription/{subscription}?threshold={threshold_secs}&interval={interval_secs}"
+        );
+        let mut json = Json(out);
+        json.raw(r#"{"uuid":""#).number(id.as_u64()).raw(r#"","event":""#).raw(&event);
+        json.raw(r#"","timestamp":""#).ascii(Iso::new(sent).as_bytes());
+        json.raw(&format!(
+            r#"","subscriptionId":"{subscription}","ownerId":"{owner}","body":{{"expiresIn":"#
+        ));
+        json.number(expires_in_secs).raw("}}");
+        id
     }
 }
 

@@ -1,0 +1,379 @@
+//! Deliveries: what is due to whom and when, decided here and carried out elsewhere.
+//!
+//! Each subscription has a queue of its own, which is fed from the event log. It is ordered within a
+//! telephony session; sessions go beside each other, and a failure holds back its own session only. A
+//! queue is small: while its receiver is slow or dead, the events stay in the log and are read again
+//! from where the queue stopped. What has been done is told as [`Progress`], which is enough to go on
+//! after a crash: what was acknowledged is not sent again, and everything else is.
+//!
+//! Does no IO and reads no clock. Times are of a clock that only goes on. After each `handle_*`, drain
+//! the `poll_*`, then come back no later than [`Deliveries::poll_timeout`].
+
+mod attempt;
+mod queue;
+
+use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::time::Duration;
+
+use foldhash::fast::RandomState;
+use hookswitch_model::{SubscriptionId, Timestamp};
+
+pub use attempt::{Due, InFlight, Next, Outcome, after};
+pub use queue::{Logged, QUEUE_ENTRIES_MAX, QUEUE_EVENTS_MAX, Wanted};
+
+use self::queue::Queue;
+use crate::filter::{FilterIndex, Match};
+use crate::subscription::{Standing, Subscription};
+
+/// How deliveries are made.
+#[derive(Clone, Debug)]
+pub struct Policy {
+    /// The waits before attempt 2, 3 and so on; the last repeats.
+    pub schedule: Vec<Duration>,
+    /// The longest wait that a receiver may ask for.
+    pub retry_after_max: Duration,
+    /// How long a receiver may fail without a success in between.
+    pub blacklist_after: Duration,
+    /// How often a blacklisted receiver is tried.
+    pub revalidate_every: Duration,
+    /// The most attempts at once for one subscription.
+    pub parallel_max: usize,
+    /// The most attempts at once for all. When half of them are in use, each subscription may have one.
+    pub in_flight_max: usize,
+    /// How long it is of use that a call is being set up or rings; always, if none.
+    pub ringing_kept: Option<Duration>,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self {
+            schedule: [1, 2, 5, 10, 30, 60, 120, 300].map(Duration::from_secs).to_vec(),
+            retry_after_max: Duration::from_secs(3600),
+            blacklist_after: Duration::from_secs(600),
+            revalidate_every: Duration::from_secs(900),
+            parallel_max: 32,
+            in_flight_max: 512,
+            ringing_kept: None,
+        }
+    }
+}
+
+/// How far a subscription has come in the event log.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// All events up to this position were looked at.
+    pub read: u64,
+    /// Whether it then followed the log as it grew: all that others have looked at, it has too.
+    pub live: bool,
+    /// Of those that it hears of, the positions that are neither delivered nor given up.
+    pub open: Vec<u64>,
+}
+
+/// What became of notifications. `matched` is the sum of `acknowledged`, `expired`, `dropped` and those
+/// that are pending; `attempted` that of `acknowledged`, `failed`, and those in flight or overtaken by a
+/// blacklisting or the end of their subscription.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Events that a subscription hears of.
+    pub matched: u64,
+    /// Attempts that began.
+    pub attempted: u64,
+    /// Notifications that their receiver has taken.
+    pub acknowledged: u64,
+    /// Attempts that failed.
+    pub failed: u64,
+    /// Notifications that were too old to be sent.
+    pub expired: u64,
+    /// Notifications whose subscription ended before they could be delivered.
+    pub dropped: u64,
+}
+
+/// Something to be done.
+#[derive(Debug)]
+#[must_use]
+pub enum Work {
+    /// Send a notification.
+    Notify(Due),
+    /// Remind the owner that the subscription is about to expire.
+    Remind {
+        /// Which.
+        subscription: SubscriptionId,
+        /// When the reminder was due, which tells it from others.
+        due: Timestamp,
+    },
+    /// Try whether a blacklisted address works again, and tell [`Deliveries::handle_validation`].
+    Validate(SubscriptionId),
+    /// Read from the log, and tell [`Deliveries::handle_read`].
+    Read {
+        /// For whom.
+        subscription: SubscriptionId,
+        /// What.
+        wanted: Wanted,
+    },
+}
+
+/// Something that changed by itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// A subscription was blacklisted, or is active again.
+    Standing(SubscriptionId, Standing),
+    /// The lifetime of a subscription is over; it is removed.
+    Expired(SubscriptionId),
+}
+
+/// The deliveries of all subscriptions, as one machine.
+#[derive(Debug)]
+pub struct Deliveries {
+    policy: Policy,
+    queues: HashMap<SubscriptionId, Queue, RandomState>,
+    index: FilterIndex<SubscriptionId>,
+    /// The position of the last event that was handed in.
+    feed: u64,
+    /// The subscriptions that have something to send, in turn.
+    ready: VecDeque<SubscriptionId>,
+    timers: BTreeSet<(Timestamp, SubscriptionId)>,
+    work: VecDeque<Work>,
+    changes: VecDeque<Change>,
+    dirty: BTreeSet<SubscriptionId>,
+    in_flight: usize,
+    counters: Counters,
+    matches: Vec<Match<SubscriptionId>>,
+}
+
+impl Deliveries {
+    /// Deliveries without subscriptions; events are handed in from behind `feed` on.
+    pub fn new(policy: Policy, feed: u64) -> Self {
+        Self {
+            policy,
+            queues: HashMap::default(),
+            index: FilterIndex::new(),
+            feed,
+            ready: VecDeque::new(),
+            timers: BTreeSet::new(),
+            work: VecDeque::new(),
+            changes: VecDeque::new(),
+            dirty: BTreeSet::new(),
+            in_flight: 0,
+            counters: Counters::default(),
+            matches: Vec::new(),
+        }
+    }
+
+    /// Adds a subscription, which goes on from where it was.
+    pub fn add(&mut self, subscription: Subscription, progress: Progress, now: Timestamp) {
+        let id = subscription.id;
+        self.index.insert(id, &subscription.filters);
+        self.counters.matched += progress.open.len() as u64;
+        let queue = Queue::new(subscription, progress, self.feed, now, &self.policy);
+        self.queues.insert(id, queue);
+        self.settle(id, now);
+    }
+
+    /// Takes over other filters and another lifetime of a subscription. They hold for events from now on.
+    pub fn update(&mut self, subscription: &Subscription, now: Timestamp) {
+        let id = subscription.id;
+        let Some(queue) = self.queues.get_mut(&id) else { return };
+        queue.subscription.filters.clone_from(&subscription.filters);
+        queue.subscription.lifetime = subscription.lifetime;
+        queue.subscription.expires = subscription.expires;
+        self.index.insert(id, &subscription.filters);
+        self.settle(id, now);
+    }
+
+    /// Removes a subscription; what was due to it is dropped.
+    pub fn remove(&mut self, id: SubscriptionId) {
+        let Some(queue) = self.queues.remove(&id) else { return };
+        self.index.remove(id);
+        self.counters.dropped += queue.pending() as u64;
+        self.dirty.remove(&id);
+        if let Some(armed) = queue.armed {
+            self.timers.remove(&(armed, id));
+        }
+    }
+
+    /// The position of the last event that was handed in.
+    pub fn feed(&self) -> u64 {
+        self.feed
+    }
+
+    /// Takes the next event of the log.
+    pub fn handle_event(&mut self, logged: &Logged, now: Timestamp) {
+        debug_assert!(logged.position > self.feed, "events come in the order of the log");
+        self.feed = logged.position;
+        let mut matches = std::mem::take(&mut self.matches);
+        self.index.matches(&logged.event, &mut matches);
+        for found in &matches {
+            if let Some(queue) = self.queues.get_mut(&found.subscription) {
+                queue.offer(logged, found.sip_data, &mut self.counters);
+                self.settle(found.subscription, now);
+            }
+        }
+        self.matches = matches;
+    }
+
+    /// Takes what was read for a subscription; `end` is how far the log was read.
+    pub fn handle_read(
+        &mut self,
+        id: SubscriptionId,
+        wanted: &Wanted,
+        read: &[Logged],
+        end: u64,
+        now: Timestamp,
+    ) {
+        if let Some(queue) = self.queues.get_mut(&id) {
+            queue.read(wanted, read, end, self.feed, &mut self.counters);
+            self.settle(id, now);
+        }
+    }
+
+    /// Takes how an attempt went. `random` spreads the retries.
+    #[expect(clippy::needless_pass_by_value, reason = "an attempt has one outcome")]
+    pub fn handle_outcome(&mut self, attempt: InFlight, outcome: &Outcome, random: u32, now: Timestamp) {
+        self.in_flight -= 1;
+        let id = attempt.subscription;
+        let Some(queue) = self.queues.get_mut(&id) else {
+            self.counters.failed += u64::from(!matches!(outcome, Outcome::Response { status: 200..300, .. }));
+            return;
+        };
+        let (policy, counters) = (&self.policy, &mut self.counters);
+        if queue.handle_outcome(&attempt, outcome, policy, random, now, counters) {
+            queue.empty(self.feed);
+            self.changes.push_back(Change::Standing(id, queue.subscription.standing.clone()));
+        }
+        self.settle(id, now);
+    }
+
+    /// Takes how a validation went: that of a [`Work::Validate`], or one that the owner has asked for.
+    pub fn handle_validation(&mut self, id: SubscriptionId, passed: bool, now: Timestamp) {
+        if let Some(queue) = self.queues.get_mut(&id) {
+            if queue.handle_validation(passed, &self.policy, now) {
+                self.changes.push_back(Change::Standing(id, Standing::Active));
+            }
+            self.settle(id, now);
+        }
+    }
+
+    /// Does what is due by time.
+    pub fn handle_time(&mut self, now: Timestamp) {
+        while let Some(&(at, id)) = self.timers.first()
+            && at <= now
+        {
+            self.timers.pop_first();
+            let Some(queue) = self.queues.get_mut(&id) else { continue };
+            queue.armed = None;
+            if queue.subscription.is_expired(now) {
+                self.changes.push_back(Change::Expired(id));
+                self.remove(id);
+                continue;
+            }
+            queue.handle_time(now);
+            if let Some(due) = queue.take_reminder(now) {
+                self.work.push_back(Work::Remind { subscription: id, due });
+            }
+            if queue.take_validation(now) {
+                self.work.push_back(Work::Validate(id));
+            }
+            self.settle(id, now);
+        }
+    }
+
+    /// What is to be done next, fair among subscriptions.
+    pub fn poll_work(&mut self, now: Timestamp) -> Option<Work> {
+        if let Some(work) = self.work.pop_front() {
+            return Some(work);
+        }
+        while self.in_flight < self.policy.in_flight_max {
+            let id = self.ready.pop_front()?;
+            // With many receivers that do not answer, the others still get their turn.
+            let busy = self.in_flight >= self.policy.in_flight_max / 2;
+            let share = if busy { 1 } else { usize::MAX };
+            let Some(queue) = self.queues.get_mut(&id) else { continue };
+            queue.listed = false;
+            if !queue.can_send(share, now) {
+                continue;
+            }
+            let due = queue.next_due(&self.policy, now, &mut self.counters);
+            self.in_flight += usize::from(due.is_some());
+            self.settle(id, now);
+            if let Some(due) = due {
+                return Some(Work::Notify(due));
+            }
+            if let Some(work) = self.work.pop_front() {
+                return Some(work);
+            }
+        }
+        None
+    }
+
+    /// What has changed by itself.
+    pub fn poll_change(&mut self) -> Option<Change> {
+        self.changes.pop_front()
+    }
+
+    /// When [`Deliveries::handle_time`] wants to be called at the latest.
+    pub fn poll_timeout(&self) -> Option<Timestamp> {
+        self.timers.first().map(|&(at, _)| at)
+    }
+
+    /// The subscriptions that have come further since the last call, each with how far.
+    pub fn take_progress(&mut self) -> Vec<(SubscriptionId, Progress)> {
+        let mut taken = Vec::with_capacity(self.dirty.len());
+        for id in std::mem::take(&mut self.dirty) {
+            if let Some(queue) = self.queues.get_mut(&id) {
+                queue.dirty = false;
+                taken.push((id, queue.progress(self.feed)));
+            }
+        }
+        taken
+    }
+
+    /// What became of notifications.
+    pub fn counters(&self) -> Counters {
+        self.counters
+    }
+
+    /// How many notifications are neither delivered nor given up.
+    pub fn pending(&self) -> usize {
+        self.queues.values().map(Queue::pending).sum()
+    }
+
+    /// How many notifications of a subscription are known to be due, and whether it has come to the end
+    /// of the log.
+    pub fn backlog(&self, id: SubscriptionId) -> Option<(usize, bool)> {
+        self.queues.get(&id).map(|queue| (queue.pending(), queue.is_live()))
+    }
+
+    /// How many attempts are under way.
+    pub fn in_flight(&self) -> usize {
+        self.in_flight
+    }
+
+    /// Brings a queue's place among the ready, its timer and its reads up to date.
+    fn settle(&mut self, id: SubscriptionId, now: Timestamp) {
+        let Some(queue) = self.queues.get_mut(&id) else { return };
+        if !queue.listed && queue.can_send(usize::MAX, now) {
+            queue.listed = true;
+            self.ready.push_back(id);
+        }
+        if let Some(wanted) = queue.wanted() {
+            queue.fetching = true;
+            self.work.push_back(Work::Read { subscription: id, wanted });
+        }
+        if queue.dirty {
+            self.dirty.insert(id);
+        }
+        let next = queue.next_time(now);
+        if next != queue.armed {
+            if let Some(armed) = queue.armed {
+                self.timers.remove(&(armed, id));
+            }
+            if let Some(next) = next {
+                self.timers.insert((next, id));
+            }
+            queue.armed = next;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
