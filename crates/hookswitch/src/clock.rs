@@ -1,5 +1,6 @@
 //! The only place that reads a clock: of the wall for what people read, monotonic for waiting.
 
+use std::sync::OnceLock;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use hookswitch_model::Timestamp;
@@ -15,4 +16,17 @@ pub(crate) fn wall() -> Timestamp {
 #[expect(clippy::disallowed_methods, reason = "this is where time comes in")]
 pub(crate) fn now() -> Instant {
     Instant::now()
+}
+
+/// The time of the wall when this was first asked, and what has passed since: a clock that only goes on,
+/// in the terms of the other. Lifetimes and retries go by it.
+pub(crate) fn steady() -> Timestamp {
+    static START: OnceLock<(Instant, Timestamp)> = OnceLock::new();
+    let &(start, at) = START.get_or_init(|| (now(), wall()));
+    at + now().saturating_duration_since(start)
+}
+
+/// When the steady clock will show this time.
+pub(crate) fn instant_of(at: Timestamp) -> Instant {
+    now() + at.since(steady())
 }

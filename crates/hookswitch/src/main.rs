@@ -8,13 +8,16 @@ mod api;
 mod cli;
 mod clock;
 mod config;
+mod deliver;
 mod derivation;
 mod run;
 mod secret;
 mod server;
 mod source;
 mod store;
+mod subscriptions;
 mod telemetry;
+mod webhook;
 
 use std::process::ExitCode;
 

@@ -23,12 +23,15 @@ use crate::api::telephony::Calls;
 use crate::api::{self, Api, IngestAccess, People, listener};
 use crate::clock;
 use crate::config::{Config, Listen, MissedCalls};
+use crate::deliver::{self, Deliverer};
 use crate::run::{Intake, Machine, default_account};
 use crate::secret::Key;
 use crate::source::hep::{Access, Gate, stream, udp};
 use crate::store::record::Settings;
 use crate::store::{Options, Store};
+use crate::subscriptions::Subscriptions;
 use crate::telemetry::{self, Metrics};
+use crate::webhook::Webhooks;
 
 /// How many inputs may wait for the machine; batches of messages are bounded by their listeners.
 const INTAKE_AHEAD: usize = 256;
@@ -112,6 +115,12 @@ pub(crate) fn run(path: &Path, dev: bool) -> anyhow::Result<()> {
         let reread = reread.clone();
         Box::new(move || reread.run())
     };
+    let webhooks = Webhooks::new(&config.webhooks, dev)?;
+    let (subscriptions, commands) = Subscriptions::load(store.clone(), config.webhooks.subscriptions_max)?;
+    let subscriptions = Arc::new(subscriptions);
+    let policy = deliver::policy(&config.webhooks);
+    let (deliverer, reports) =
+        Deliverer::new(store.clone(), subscriptions.clone(), webhooks.clone(), policy, metrics.clone());
     let router = api::router(Api {
         store: store.clone(),
         metrics: metrics.clone(),
@@ -122,10 +131,14 @@ pub(crate) fn run(path: &Path, dev: bool) -> anyhow::Result<()> {
         people,
         calls: calls.clone(),
         files: Arc::new(Files::new(path.to_owned(), files_reread)),
+        subscriptions: subscriptions.clone(),
+        webhooks: webhooks.clone(),
+        public_url: config.public_url().into(),
     });
     let grace = config.server.shutdown_grace.0;
     let outcome = runtime.block_on(async {
         tokio::spawn(calls.follow(store.clone(), stop.subscribe()));
+        let delivering = tokio::spawn(deliverer.run(commands, reports, stop.subscribe()));
         let serving = tokio::spawn(listener::serve(tokio_listener(http)?, router, stop.subscribe(), grace));
         if let Some(tcp) = tcp {
             let streams = streams.clone();
@@ -139,6 +152,7 @@ pub(crate) fn run(path: &Path, dev: bool) -> anyhow::Result<()> {
         stop_udp.store(true, Ordering::Relaxed);
         stop.send_replace(true);
         serving.await.ok(); // a panic in it is told by its own hook
+        delivering.await.ok();
         outcome
     });
     if udp_thread.is_some_and(|thread| thread.join().is_err()) {

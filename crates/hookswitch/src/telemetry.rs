@@ -139,6 +139,25 @@ counters! {
 }
 
 counters! {
+    /// Notifications by what became of them: those matched are the sum of those acknowledged, expired,
+    /// dropped and pending.
+    Notifications by stage {
+        /// Events that a subscription hears of.
+        matched,
+        /// Requests that were sent.
+        attempted,
+        /// Taken by their receiver.
+        acknowledged,
+        /// Requests that failed.
+        failed,
+        /// Too old to be sent.
+        expired,
+        /// Due to a subscription that has ended.
+        dropped,
+    }
+}
+
+counters! {
     /// Sessions by what happened to them.
     Sessions by change { opened, closed }
 }
@@ -161,6 +180,10 @@ pub(crate) struct Metrics {
     /// Inputs that are neither messages, signals nor ticks: new senders, settings.
     pub(crate) notes: Counter,
     pub(crate) events: Counter,
+    pub(crate) notifications: Notifications,
+    pub(crate) notifications_pending: Gauge,
+    pub(crate) requests_in_flight: Gauge,
+    pub(crate) subscriptions: Gauge,
     pub(crate) signals_stored: Counter,
     pub(crate) events_stored: Counter,
     pub(crate) store_failing: Gauge,
@@ -190,6 +213,14 @@ impl Metrics {
             ticks: Counter::default(),
             notes: Counter::default(),
             events: Counter::default(),
+            notifications: Notifications::register(
+                r,
+                "webhook_notifications",
+                "Notifications by how far they came",
+            ),
+            notifications_pending: Gauge::default(),
+            requests_in_flight: Gauge::default(),
+            subscriptions: Gauge::default(),
             signals_stored: Counter::default(),
             events_stored: Counter::default(),
             store_failing: Gauge::default(),
@@ -215,6 +246,17 @@ impl Metrics {
         r.register("ticks", "Times at which a timer was due without a signal", metrics.ticks.clone());
         r.register("notes", "New senders and settings, which are inputs too", metrics.notes.clone());
         r.register("events", "Events that came out of the machine", metrics.events.clone());
+        r.register(
+            "webhook_notifications_pending",
+            "Notifications that are neither delivered nor given up",
+            metrics.notifications_pending.clone(),
+        );
+        r.register(
+            "webhook_requests_in_flight",
+            "Requests to receivers that are under way",
+            metrics.requests_in_flight.clone(),
+        );
+        r.register("webhook_subscriptions", "Subscriptions told by webhook", metrics.subscriptions.clone());
         r.register("signal_log_rows", "Inputs that are on disk", metrics.signals_stored.clone());
         r.register("event_log_rows", "Events that are on disk", metrics.events_stored.clone());
         r.register("store_failing", "1 while the store cannot be written", metrics.store_failing.clone());

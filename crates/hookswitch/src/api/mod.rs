@@ -8,7 +8,6 @@ pub(crate) mod listener;
 mod meter;
 pub(crate) mod oauth;
 mod openapi;
-
 mod people;
 mod platform;
 mod presence;
@@ -17,6 +16,7 @@ mod problem;
 mod request;
 mod routes;
 pub(crate) mod scope;
+mod subscription;
 pub(crate) mod telephony;
 
 use std::sync::mpsc::SyncSender;
@@ -38,7 +38,9 @@ use self::routes::Routes;
 use self::telephony::Calls;
 use crate::run::Intake;
 use crate::store::Store;
+use crate::subscriptions::Subscriptions;
 use crate::telemetry::Metrics;
+use crate::webhook::Webhooks;
 
 /// The longest address of a request, in bytes.
 const URI_BYTES_MAX: usize = 8 * 1024;
@@ -57,6 +59,10 @@ pub(crate) struct Api {
     pub(crate) people: People,
     pub(crate) calls: Arc<Calls>,
     pub(crate) files: admin::SharedFiles,
+    pub(crate) subscriptions: Arc<Subscriptions>,
+    pub(crate) webhooks: Webhooks,
+    /// By which clients reach the server, without a slash at its end.
+    pub(crate) public_url: Arc<str>,
 }
 
 /// The directory that holds; replaced as a whole when it is read again.
@@ -105,6 +111,7 @@ fn platform() -> Routes {
         .route("/restapi/v1.0/account/{accountId}/extension/{extensionId}/device", get(people::devices))
         .route("/restapi/v1.0/account/{accountId}/extension/{extensionId}/presence", get(presence::extension))
         .merge(telephony::routes())
+        .merge(subscription::routes())
         .merge(oauth::routes())
 }
 

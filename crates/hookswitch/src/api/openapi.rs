@@ -17,7 +17,7 @@ use utoipa::{IntoParams, OpenApi as _, ToSchema};
 
 use super::oauth::authorize::Escaped;
 use super::telephony::session;
-use super::{admin, health, ingest, oauth, people, platform, presence};
+use super::{admin, health, ingest, oauth, people, platform, presence, subscription};
 
 /// The form of the token endpoint.
 #[derive(Deserialize, ToSchema)]
@@ -176,6 +176,12 @@ impl utoipa::IntoResponses for Refusals {
         session::update_recording,
         session::call_out,
         session::conference,
+        subscription::list,
+        subscription::create,
+        subscription::read,
+        subscription::update,
+        subscription::delete,
+        subscription::renew,
         oauth::token::post,
         oauth::revoke::post,
         oauth::authorize::show,
@@ -390,7 +396,9 @@ mod tests {
         for (path, methods) in document["paths"].as_object().expect("paths") {
             for (method, operation) in methods.as_object().expect("methods") {
                 let security = &operation["security"];
-                let own = path.starts_with("/restapi/v1.0/account");
+                let own = ["account", "subscription"]
+                    .iter()
+                    .any(|resource| path.starts_with(&format!("/restapi/v1.0/{resource}")));
                 assert_eq!(security.is_null(), own, "{method} {path} {security}");
                 let admin = security[0].get("admin").is_some();
                 assert_eq!(admin, path.starts_with("/admin/"), "{method} {path}");

@@ -60,6 +60,11 @@ impl Problem {
         }
     }
 
+    /// An answer of one resource alone; the message names the mend.
+    pub(super) fn coded(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
+        Self::new(status, code, message)
+    }
+
     /// The application was not granted a permission.
     pub(crate) fn scope_missing(permission: &'static str) -> Self {
         let message = format!("This action needs the [{permission}] application permission");

@@ -19,6 +19,13 @@ impl Routes {
         Self { router: self.router.route(path, methods), ..self }
     }
 
+    /// Adds a route, and the same with a slash at its end, which the document does not name.
+    pub(super) fn route_with_slash(self, path: &str, methods: MethodRouter<Api>) -> Self {
+        let mut routes = self.route(path, methods.clone());
+        routes.router = routes.router.route(&format!("{path}/"), methods);
+        routes
+    }
+
     /// Adds those of others.
     pub(super) fn merge(mut self, other: Self) -> Self {
         self.paths.extend(other.paths);

@@ -133,7 +133,7 @@ impl Check {
 /// The events of the log, one after the other.
 struct Logged<'a> {
     reader: &'a Reader,
-    ahead: std::vec::IntoIter<crate::store::LoggedEvent>,
+    ahead: std::vec::IntoIter<hookswitch_core::delivery::Logged>,
     position: u64,
     count: u64,
 }

@@ -29,6 +29,7 @@ pub(crate) struct Config {
     pub(crate) store: Store,
     pub(crate) directory: Directory,
     pub(crate) policy: PolicyTable,
+    pub(crate) webhooks: Webhooks,
     pub(crate) log: Log,
     pub(crate) oauth: OAuth,
     pub(crate) limits: Limits,
@@ -144,6 +145,22 @@ pub(crate) enum MissedCalls {
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
+pub(crate) struct Webhooks {
+    pub(crate) timeout: Span,
+    pub(crate) retry_waits: Vec<Span>,
+    pub(crate) retry_after_max: Span,
+    pub(crate) blacklist_after: Span,
+    pub(crate) revalidate_every: Span,
+    pub(crate) parallel_max: usize,
+    pub(crate) in_flight_max: usize,
+    pub(crate) ringing_kept: Span,
+    pub(crate) subscriptions_max: usize,
+    pub(crate) nameservers: Vec<SocketAddr>,
+    pub(crate) dangerous_allow_addresses: Vec<AddressBlock>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Log {
     pub(crate) level: String,
     pub(crate) format: LogFormat,
@@ -233,6 +250,19 @@ impl Config {
             "oauth.access_token_life is shorter than a second; write \"1h\""
         );
         ensure!(self.limits.requests_per_minute > 0, "limits.requests_per_minute is 0; allow one at least");
+        let webhooks = &self.webhooks;
+        ensure!(
+            !webhooks.timeout.0.is_zero(),
+            "webhooks.timeout is 0; give receivers some time, such as \"3s\""
+        );
+        ensure!(
+            webhooks.retry_waits.iter().any(|wait| !wait.0.is_zero()),
+            "webhooks.retry_waits has no wait; give one at least, such as [\"1s\"]"
+        );
+        ensure!(
+            webhooks.parallel_max > 0 && webhooks.in_flight_max > 0,
+            "webhooks.parallel_max and webhooks.in_flight_max allow no request; allow one at least"
+        );
         ensure!(self.policy.sessions_max > 0, "policy.sessions_max is 0; allow one call at least");
         Ok(())
     }
@@ -339,6 +369,13 @@ impl<'de> Deserialize<'de> for Span {
         let text = String::deserialize(deserializer)?;
         Self::parse(&text).map_err(serde::de::Error::custom)
     }
+}
+
+/// The settings of webhooks that some lines of their section give.
+#[cfg(test)]
+pub(crate) fn webhooks_of(lines: &str) -> Webhooks {
+    let text = format!("[webhooks]\n{lines}");
+    Config::parse(&text, "hookswitch.toml", std::iter::empty()).expect("valid").webhooks
 }
 
 #[cfg(test)]

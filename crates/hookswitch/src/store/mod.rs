@@ -19,7 +19,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError};
 use std::thread::JoinHandle;
 
-use hookswitch_model::{Event, TelephonySessionId};
+use hookswitch_model::TelephonySessionId;
 use tokio::sync::{oneshot, watch};
 
 pub(crate) use self::batch::{Batch, IngestId};
@@ -32,14 +32,6 @@ use crate::telemetry::Metrics;
 
 /// How many batches may wait for the disk. More would not be written sooner, only told later.
 const WRITES_AHEAD: usize = 4;
-
-/// An event with its place in the log.
-#[derive(Clone, Debug)]
-pub(crate) struct LoggedEvent {
-    /// Counts from 1 without a gap, over all accounts.
-    pub(crate) position: u64,
-    pub(crate) event: Arc<Event>,
-}
 
 /// Where the logs end. A position counts from 1; 0 is an empty log.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

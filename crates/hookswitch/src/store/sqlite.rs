@@ -6,12 +6,13 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use anyhow::{Context as _, anyhow};
+use hookswitch_core::delivery::Logged;
 use hookswitch_model::{TelephonySessionId, Timestamp};
 use nix::fcntl::{Flock, FlockArg};
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _, params};
 
 use super::record::{self, Columns};
-use super::{Document, Ends, LoggedEvent, StoreError, schema, session_key};
+use super::{Document, Ends, StoreError, schema, session_key};
 use crate::config::Durability;
 
 /// The database in the data directory.
@@ -200,31 +201,45 @@ impl Reader {
     }
 
     /// Some events behind a position, in order; fewer than `limit` at the end of the log.
-    pub(crate) fn events_after(&self, after: u64, limit: usize) -> Result<Vec<LoggedEvent>, StoreError> {
+    pub(crate) fn events_after(&self, after: u64, limit: usize) -> Result<Vec<Logged>, StoreError> {
         self.events(
-            "SELECT position, body FROM events WHERE position > ? ORDER BY position LIMIT ?",
+            "SELECT position, body, arrival FROM events WHERE position > ? ORDER BY position LIMIT ?",
             params![after.cast_signed(), i64::try_from(limit).unwrap_or(i64::MAX)],
         )
     }
 
+    /// The events at these positions, as far as they are kept, in the order in which they are named.
+    pub(crate) fn events_at(&self, positions: &[u64]) -> Result<Vec<Logged>, StoreError> {
+        let mut found = Vec::with_capacity(positions.len());
+        for position in positions {
+            let sql = "SELECT position, body, arrival FROM events WHERE position = ?";
+            found.append(&mut self.events(sql, [position.cast_signed()])?);
+        }
+        Ok(found)
+    }
+
     /// The events of a session that are kept, in the order of their sequence.
     #[expect(dead_code, reason = "the resources of a session are read by it")]
-    pub(crate) fn events_of(&self, session: TelephonySessionId) -> Result<Vec<LoggedEvent>, StoreError> {
+    pub(crate) fn events_of(&self, session: TelephonySessionId) -> Result<Vec<Logged>, StoreError> {
         self.events(
-            "SELECT position, body FROM events WHERE session = (SELECT number FROM sessions WHERE id = ?) \
+            "SELECT position, body, arrival FROM events WHERE session = (SELECT number FROM sessions WHERE id = ?) \
              ORDER BY sequence",
             [session_key(session)],
         )
     }
 
-    fn events(&self, sql: &str, parameters: impl rusqlite::Params) -> Result<Vec<LoggedEvent>, StoreError> {
+    fn events(&self, sql: &str, parameters: impl rusqlite::Params) -> Result<Vec<Logged>, StoreError> {
         let mut statement = self.0.prepare_cached(sql)?;
         let mut rows = statement.query(parameters)?;
         let mut events = Vec::new();
         while let Some(row) = rows.next()? {
             let position = row.get::<_, i64>(0)?.cast_unsigned();
             let body = row.get_ref(1)?.as_blob().map_err(rusqlite::Error::from)?;
-            events.push(LoggedEvent { position, event: Arc::new(record::read_event(body)?) });
+            events.push(Logged {
+                position,
+                arrival: Timestamp::from_micros(row.get(2)?),
+                event: Arc::new(record::read_event(body)?),
+            });
         }
         Ok(events)
     }

@@ -1,0 +1,461 @@
+//! The task that carries deliveries out: reads the event log as it grows, makes the requests that
+//! `hookswitch_core::delivery` decides on, and keeps on disk what was acknowledged.
+//!
+//! Nothing here waits for a receiver or for the disk: requests, reads and writes are tasks of their own,
+//! and report back.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hookswitch_core::delivery::{
+    Change, Counters, Deliveries, Due, InFlight, Logged, Outcome, Policy, Progress, Wanted, Work,
+};
+use hookswitch_core::filter::EventFilter;
+use hookswitch_core::notification::{SERVER_ID, Subscriber};
+use hookswitch_core::subscription::Subscription;
+use hookswitch_model::{SubscriptionId, Timestamp};
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::clock;
+use crate::config::Webhooks as Settings;
+use crate::secret;
+use crate::store::{Store, StoreError};
+use crate::subscriptions::{Command, Kept, Subscriptions, feed_change, progress_change};
+use crate::telemetry::Metrics;
+use crate::webhook::{Endpoint, Webhooks};
+
+/// How many events are read from the log at once.
+const READ_EVENTS: usize = 500;
+
+/// How long to wait after a read or a write that failed.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// The usual length of a notification, so that its buffer need not grow.
+const NOTIFICATION_BYTES: usize = 1536;
+
+/// How deliveries are made, by the configuration.
+pub(crate) fn policy(settings: &Settings) -> Policy {
+    Policy {
+        schedule: settings.retry_waits.iter().map(|wait| wait.0).collect(),
+        retry_after_max: settings.retry_after_max.0,
+        blacklist_after: settings.blacklist_after.0,
+        revalidate_every: settings.revalidate_every.0,
+        parallel_max: settings.parallel_max,
+        in_flight_max: settings.in_flight_max,
+        ringing_kept: Some(settings.ringing_kept.0).filter(|kept| !kept.is_zero()),
+    }
+}
+
+/// The deliveries and what they work with.
+pub(crate) struct Deliverer {
+    machine: Deliveries,
+    store: Store,
+    subscriptions: Arc<Subscriptions>,
+    webhooks: Webhooks,
+    metrics: Arc<Metrics>,
+    endpoints: BTreeMap<SubscriptionId, Receiver>,
+    reports: mpsc::UnboundedSender<Report>,
+    counted: Counters,
+    /// Whether the log is being read for all.
+    reading: bool,
+    /// Whether progress is being written.
+    saving: bool,
+    /// Progress that could not be written.
+    unsaved: BTreeMap<SubscriptionId, Progress>,
+    /// Told when no write is under way.
+    removed: Vec<oneshot::Sender<()>>,
+    /// How far the log was handed out when that was last written.
+    saved_feed: u64,
+}
+
+/// Where the notifications of a subscription go, and what they have in common.
+struct Receiver {
+    endpoint: Arc<Endpoint>,
+    /// Without and with the `sipData` of parties.
+    subscribers: [Arc<Subscriber>; 2],
+    /// As the reminders want it.
+    subscription: Subscription,
+}
+
+/// What a task tells that was begun.
+enum Report {
+    Outcome(InFlight, Outcome),
+    Read(SubscriptionId, Wanted, Result<(Vec<Logged>, u64), StoreError>),
+    Feed(Result<Vec<Logged>, StoreError>),
+    Saved(Result<(), StoreError>, Vec<(SubscriptionId, Progress)>, u64),
+    Validated(SubscriptionId, bool),
+}
+
+impl Deliverer {
+    /// Deliveries from where the log ends.
+    pub(crate) fn new(
+        store: Store,
+        subscriptions: Arc<Subscriptions>,
+        webhooks: Webhooks,
+        policy: Policy,
+        metrics: Arc<Metrics>,
+    ) -> (Self, Reports) {
+        let (reports, receiver) = mpsc::unbounded_channel();
+        let feed = store.ends().events;
+        let deliverer = Self {
+            machine: Deliveries::new(policy, feed),
+            store,
+            subscriptions,
+            webhooks,
+            metrics,
+            endpoints: BTreeMap::new(),
+            reports,
+            counted: Counters::default(),
+            reading: false,
+            saving: false,
+            unsaved: BTreeMap::new(),
+            removed: Vec::new(),
+            saved_feed: feed,
+        };
+        (deliverer, Reports(receiver))
+    }
+
+    /// Delivers until told to stop; then waits for the requests that are under way, and keeps how they went.
+    pub(crate) async fn run(
+        mut self,
+        mut commands: mpsc::UnboundedReceiver<Command>,
+        Reports(mut reports): Reports,
+        mut stop: watch::Receiver<bool>,
+    ) {
+        let mut events = self.store.follow_events();
+        loop {
+            self.go_on(*events.borrow_and_update());
+            let wake = self.machine.poll_timeout().map(clock::instant_of);
+            let wake = tokio::time::sleep_until(wake.unwrap_or_else(|| clock::now() + PAUSE * 2).into());
+            tokio::select! {
+                biased;
+                _ = stop.wait_for(|&stop| stop) => break,
+                Some(command) = commands.recv() => self.command(command),
+                Some(report) = reports.recv() => {
+                    self.report(report);
+                    // What else has come in is taken before the next round.
+                    while let Ok(report) = reports.try_recv() {
+                        self.report(report);
+                    }
+                }
+                changed = events.changed() => if changed.is_err() { break },
+                () = wake => {}
+            }
+        }
+        self.finish(&mut reports).await;
+    }
+
+    /// Does all that can be done now. `end` is how far the log goes.
+    fn go_on(&mut self, end: u64) {
+        let now = clock::steady();
+        self.machine.handle_time(now);
+        if end > self.machine.feed() && !self.reading {
+            self.read_feed();
+        }
+        while let Some(work) = self.machine.poll_work(now) {
+            self.begin(work, now);
+        }
+        while let Some(change) = self.machine.poll_change() {
+            self.keep(change);
+        }
+        self.save();
+        self.count();
+    }
+
+    fn command(&mut self, command: Command) {
+        let now = clock::steady();
+        match command {
+            Command::Add(kept, progress) => self.add(*kept, progress, now),
+            Command::Update(subscription) => {
+                if let Some(receiver) = self.endpoints.get_mut(&subscription.id) {
+                    receiver.subscription = subscription.clone();
+                }
+                self.machine.update(&subscription, now);
+            }
+            Command::Remove(id, done) => {
+                self.endpoints.remove(&id);
+                self.machine.remove(id);
+                self.unsaved.remove(&id);
+                self.removed.push(done);
+            }
+            Command::Validated(id, passed) => self.machine.handle_validation(id, passed, now),
+        }
+    }
+
+    fn add(&mut self, kept: Kept, progress: Progress, now: Timestamp) {
+        let id = kept.subscription.id;
+        let endpoint = match kept.delivery.endpoint(self.webhooks.guard()) {
+            Ok(endpoint) => Arc::new(endpoint),
+            Err(error) => {
+                tracing::error!(subscription.id = %id, ?error, "a subscription cannot be served by this configuration");
+                return;
+            }
+        };
+        let owner = kept.subscription.owner.extension;
+        let subscribers = [false, true].map(|sip_data| {
+            let mut subscriber = Subscriber::new(id, owner, SERVER_ID);
+            subscriber.sip_data = sip_data;
+            Arc::new(subscriber)
+        });
+        let subscription = kept.subscription.clone();
+        let receiver = Receiver { endpoint, subscribers, subscription };
+        self.endpoints.insert(id, receiver);
+        self.machine.add(kept.subscription, progress, now);
+    }
+
+    fn report(&mut self, report: Report) {
+        let now = clock::steady();
+        match report {
+            Report::Outcome(attempt, outcome) => {
+                let random = secret::random().map_or(0, u32::from_ne_bytes);
+                self.machine.handle_outcome(attempt, &outcome, random, now);
+            }
+            Report::Read(id, wanted, Ok((read, end))) => {
+                self.machine.handle_read(id, &wanted, &read, end, now);
+            }
+            Report::Read(id, wanted, Err(error)) => {
+                tracing::warn!(subscription.id = %id, %error, "the event log cannot be read");
+                self.read(id, wanted, PAUSE);
+            }
+            Report::Feed(read) => {
+                self.reading = false;
+                match read {
+                    Ok(read) => read.iter().for_each(|logged| self.machine.handle_event(logged, now)),
+                    Err(error) => tracing::warn!(%error, "the event log cannot be read"),
+                }
+            }
+            Report::Saved(done, progress, feed) => {
+                self.saving = false;
+                match done {
+                    Ok(()) => self.saved_feed = feed,
+                    Err(error) => {
+                        tracing::warn!(%error, "what was delivered is not on disk; it is written again");
+                        for (id, progress) in progress {
+                            self.unsaved.entry(id).or_insert(progress);
+                        }
+                    }
+                }
+            }
+            Report::Validated(id, passed) => self.machine.handle_validation(id, passed, now),
+        }
+    }
+
+    fn begin(&mut self, work: Work, now: Timestamp) {
+        match work {
+            Work::Notify(due) => self.notify(due),
+            Work::Remind { subscription, due } => self.remind(subscription, due, now),
+            Work::Validate(id) => {
+                let Some(receiver) = self.endpoints.get(&id) else { return };
+                let (webhooks, endpoint, reports) =
+                    (self.webhooks.clone(), receiver.endpoint.clone(), self.reports.clone());
+                tokio::spawn(async move {
+                    let passed = webhooks.validate(&endpoint.url).await.is_ok();
+                    reports.send(Report::Validated(id, passed)).ok(); // the server stops
+                });
+            }
+            Work::Read { subscription, wanted } => self.read(subscription, wanted, Duration::ZERO),
+        }
+    }
+
+    /// Reads from the log for one subscription.
+    fn read(&self, id: SubscriptionId, wanted: Wanted, after: Duration) {
+        let (store, reports) = (self.store.clone(), self.reports.clone());
+        tokio::spawn(async move {
+            tokio::time::sleep(after).await;
+            let end = store.ends().events;
+            let asked = wanted.clone();
+            let read = store.read_async(move |reader| match asked {
+                Wanted::At(positions) => Ok((reader.events_at(&positions)?, end)),
+                Wanted::After(after) => {
+                    let read = reader.events_after(after, READ_EVENTS)?;
+                    // A full read ends where it ends; one that is not full has seen all.
+                    let full = read.len() == READ_EVENTS;
+                    let end = read.last().filter(|_| full).map_or(end.max(after), |last| last.position);
+                    Ok((read, end))
+                }
+            });
+            reports.send(Report::Read(id, wanted, read.await)).ok(); // the server stops
+        });
+    }
+
+    /// Reads the next events for all.
+    fn read_feed(&mut self) {
+        self.reading = true;
+        let (store, reports, after) = (self.store.clone(), self.reports.clone(), self.machine.feed());
+        tokio::spawn(async move {
+            let read = store.read_async(move |reader| reader.events_after(after, READ_EVENTS)).await;
+            if read.is_err() {
+                tokio::time::sleep(PAUSE).await;
+            }
+            reports.send(Report::Feed(read)).ok(); // the server stops
+        });
+    }
+
+    fn notify(&self, due: Due) {
+        let reports = self.reports.clone();
+        let Some(receiver) = self.endpoints.get(&due.subscription) else {
+            // It was removed at this moment.
+            reports.send(Report::Outcome(due.sent(), Outcome::Missing)).ok();
+            return;
+        };
+        let (endpoint, subscriber) =
+            (receiver.endpoint.clone(), receiver.subscribers[usize::from(due.sip_data)].clone());
+        let (webhooks, store) = (self.webhooks.clone(), self.store.clone());
+        tokio::spawn(async move {
+            let (position, event) = (due.position, due.event.clone());
+            // Told even if the task should panic, or the session would wait for ever.
+            let told = Told { reports, attempt: Some(due.sent()) };
+            let event = match event {
+                Some(event) => event,
+                None => match store.read_async(move |reader| reader.events_at(&[position])).await {
+                    Ok(read) => match read.into_iter().next() {
+                        Some(logged) => logged.event,
+                        None => return told.tell(Outcome::Missing),
+                    },
+                    Err(error) => return told.tell(Outcome::Failed(error.to_string())),
+                },
+            };
+            let mut body = Vec::with_capacity(NOTIFICATION_BYTES);
+            let id = subscriber.notification_id(&event);
+            subscriber.write(&event, clock::wall(), &mut body);
+            told.tell(webhooks.send(&endpoint, id, body).await);
+        });
+    }
+
+    /// Sends a reminder, once: the next follows soon enough.
+    fn remind(&self, id: SubscriptionId, due: Timestamp, now: Timestamp) {
+        let Some(receiver) = self.endpoints.get(&id) else { return };
+        let reminders = receiver.subscription.filters.iter().filter_map(|filter| match filter {
+            EventFilter::Reminder { threshold_secs, interval_secs } => {
+                Some((*threshold_secs, *interval_secs))
+            }
+            _ => None,
+        });
+        let Some((threshold, interval)) = reminders.min() else { return };
+        let left = receiver.subscription.expires_in_secs(now);
+        let mut body = Vec::new();
+        let notification =
+            receiver.subscribers[0].write_reminder(threshold, interval, left, due, clock::wall(), &mut body);
+        let (webhooks, endpoint) = (self.webhooks.clone(), receiver.endpoint.clone());
+        tokio::spawn(async move {
+            let outcome = webhooks.send(&endpoint, notification, body).await;
+            tracing::debug!(subscription.id = %id, ?outcome, "a reminder was sent");
+        });
+    }
+
+    /// Keeps what has changed by itself.
+    fn keep(&mut self, change: Change) {
+        let subscriptions = self.subscriptions.clone();
+        match change {
+            Change::Standing(id, standing) => {
+                tracing::warn!(subscription.id = %id, ?standing, "the standing of a subscription has changed");
+                tokio::spawn(async move {
+                    if let Err(error) = subscriptions.set_standing(id, standing).await {
+                        tracing::error!(subscription.id = %id, %error, "its standing is not on disk");
+                    }
+                });
+            }
+            Change::Expired(id) => {
+                self.endpoints.remove(&id);
+                self.unsaved.remove(&id);
+                tracing::info!(subscription.id = %id, "a subscription has expired");
+                tokio::spawn(async move {
+                    if let Err(error) = subscriptions.set_expired(id).await {
+                        tracing::error!(subscription.id = %id, %error, "its end is not on disk");
+                    }
+                });
+            }
+        }
+    }
+
+    /// Writes what has come further, while nothing else is being written: what comes meanwhile is
+    /// written together.
+    fn save(&mut self) {
+        if self.saving {
+            return;
+        }
+        for done in self.removed.drain(..) {
+            done.send(()).ok(); // whoever asked has gone
+        }
+        for (id, progress) in self.machine.take_progress() {
+            self.unsaved.insert(id, progress);
+        }
+        if self.unsaved.is_empty() {
+            return;
+        }
+        let feed = self.machine.feed();
+        let progress: Vec<_> = std::mem::take(&mut self.unsaved).into_iter().collect();
+        let mut changes: Vec<_> =
+            progress.iter().map(|(id, progress)| progress_change(*id, progress)).collect();
+        if feed > self.saved_feed {
+            changes.push(feed_change(feed));
+        }
+        self.saving = true;
+        let (store, reports) = (self.store.clone(), self.reports.clone());
+        tokio::spawn(async move {
+            let done = store.change(changes).await.map(drop);
+            if done.is_err() {
+                tokio::time::sleep(PAUSE).await;
+            }
+            reports.send(Report::Saved(done, progress, feed)).ok(); // the server stops
+        });
+    }
+
+    /// Lets the requests end that are under way, and writes how they went.
+    async fn finish(mut self, reports: &mut mpsc::UnboundedReceiver<Report>) {
+        while self.saving || self.machine.in_flight() > 0 {
+            let Some(report) = reports.recv().await else { break };
+            self.report(report);
+            while let Some(change) = self.machine.poll_change() {
+                self.keep(change);
+            }
+            self.save();
+            self.count();
+        }
+    }
+
+    /// Adds what has happened to the counters.
+    fn count(&mut self) {
+        let (now, before) = (self.machine.counters(), self.counted);
+        let metrics = &self.metrics.notifications;
+        metrics.matched.inc_by(now.matched - before.matched);
+        metrics.attempted.inc_by(now.attempted - before.attempted);
+        metrics.acknowledged.inc_by(now.acknowledged - before.acknowledged);
+        metrics.failed.inc_by(now.failed - before.failed);
+        metrics.expired.inc_by(now.expired - before.expired);
+        metrics.dropped.inc_by(now.dropped - before.dropped);
+        self.counted = now;
+        let pending = now.matched - now.acknowledged - now.expired - now.dropped;
+        self.metrics.notifications_pending.set(pending.cast_signed());
+        self.metrics.requests_in_flight.set(i64::try_from(self.machine.in_flight()).unwrap_or(i64::MAX));
+        self.metrics.subscriptions.set(i64::try_from(self.endpoints.len()).unwrap_or(i64::MAX));
+    }
+}
+
+/// What the tasks of a [`Deliverer`] tell.
+pub(crate) struct Reports(mpsc::UnboundedReceiver<Report>);
+
+/// An attempt whose outcome is told when it is known, and as a failure if it never will be.
+struct Told {
+    reports: mpsc::UnboundedSender<Report>,
+    attempt: Option<InFlight>,
+}
+
+impl Told {
+    fn tell(mut self, outcome: Outcome) {
+        self.report(outcome);
+    }
+
+    fn report(&mut self, outcome: Outcome) {
+        if let Some(attempt) = self.attempt.take() {
+            self.reports.send(Report::Outcome(attempt, outcome)).ok(); // the server stops
+        }
+    }
+}
+
+impl Drop for Told {
+    fn drop(&mut self) {
+        self.report(Outcome::Failed("the request was not finished".to_owned()));
+    }
+}

@@ -1,0 +1,483 @@
+//! The subscriptions as they are kept: in memory for those who ask, as documents for after a restart.
+//!
+//! A change is on disk before anybody hears of it, and the deliveries hear of it in the order in which
+//! it was made.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use hookswitch_core::delivery::Progress;
+use hookswitch_core::filter::{EventFilter, Own};
+use hookswitch_core::subscription::{Blacklisting, Owner, Standing, Subscription, Transport};
+use hookswitch_model::{AccountId, ExtensionId, SubscriptionId, Timestamp};
+use hyper::header::{HeaderName, HeaderValue};
+use serde::{Deserialize, Serialize};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::clock;
+use crate::store::{Change, Expected, Store, StoreError};
+use crate::webhook::{AddressError, Endpoint, Guard, SigningKey};
+
+/// The kinds of documents.
+const SUBSCRIPTION: &str = "subscription";
+const PROGRESS: &str = "progress";
+
+/// The document of how far the event log was handed to all subscriptions that followed it.
+const FEED: &str = "feed";
+
+/// How long it is known of a subscription that it has expired.
+const EXPIRED_KEPT: Duration = Duration::from_secs(7 * 86_400);
+
+/// A subscription with all that belongs to it.
+#[derive(Clone, Debug)]
+pub(crate) struct Kept {
+    pub(crate) subscription: Subscription,
+    pub(crate) delivery: Delivery,
+    /// Whether its lifetime is over. It is kept for a while, so that its owner can be told.
+    pub(crate) expired: bool,
+}
+
+/// What the subscriber has said about delivery, as it was said.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Delivery {
+    pub(crate) address: String,
+    /// The header that repeats the subscriber's token, and the token.
+    pub(crate) token: Option<(String, String)>,
+    pub(crate) signing_secret: Option<String>,
+}
+
+/// What is the matter with a delivery that cannot be made as it was said.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum DeliveryError {
+    Address(AddressError),
+    Token,
+    Secret,
+}
+
+impl Delivery {
+    /// What is needed to send.
+    ///
+    /// # Errors
+    /// If the address, the token or the secret cannot be used.
+    pub(crate) fn endpoint(&self, guard: &Guard) -> Result<Endpoint, DeliveryError> {
+        let token = match &self.token {
+            None => None,
+            Some((name, token)) => {
+                let name = HeaderName::try_from(name).map_err(|_| DeliveryError::Token)?;
+                let mut token = HeaderValue::from_str(token).map_err(|_| DeliveryError::Token)?;
+                token.set_sensitive(true);
+                Some((name, token))
+            }
+        };
+        let signing_key = self.signing_secret.as_deref().map(SigningKey::parse).transpose();
+        Ok(Endpoint {
+            url: guard.read(&self.address).map_err(DeliveryError::Address)?,
+            token,
+            signing_key: signing_key.map_err(|_| DeliveryError::Secret)?,
+        })
+    }
+}
+
+/// What the deliveries are told.
+#[derive(Debug)]
+pub(crate) enum Command {
+    /// There is a subscription that goes on from there.
+    Add(Box<Kept>, Progress),
+    /// It has other filters or another lifetime.
+    Update(Subscription),
+    /// It is gone; told back once nothing more is written about it.
+    Remove(SubscriptionId, oneshot::Sender<()>),
+    /// Its address was validated, and with what outcome.
+    Validated(SubscriptionId, bool),
+}
+
+/// Why a subscription was not created.
+#[derive(Debug)]
+pub(crate) enum CreateError {
+    /// The owner has as many as are allowed.
+    Limit,
+    /// The store refuses.
+    Store(StoreError),
+}
+
+impl From<StoreError> for CreateError {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+/// All subscriptions.
+pub(crate) struct Subscriptions {
+    store: Store,
+    kept: Mutex<HashMap<SubscriptionId, Kept>>,
+    /// One change at a time, so that memory and disk see them in one order.
+    changing: tokio::sync::Mutex<()>,
+    commands: mpsc::UnboundedSender<Command>,
+    per_owner_max: usize,
+}
+
+impl Subscriptions {
+    /// Reads what is stored, and tells the deliveries of it; gives what they listen to.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub(crate) fn load(
+        store: Store,
+        per_owner_max: usize,
+    ) -> Result<(Self, mpsc::UnboundedReceiver<Command>), StoreError> {
+        let (documents, progress) =
+            store.read(|reader| Ok((reader.documents(SUBSCRIPTION)?, reader.documents(PROGRESS)?)))?;
+        let progress: HashMap<String, ProgressRecord> = progress
+            .into_iter()
+            .filter_map(|document| Some((document.id, serde_json::from_str(&document.content).ok()?)))
+            .collect();
+        let feed = progress.get(FEED).map_or(0, |feed| feed.read);
+        let (commands, receiver) = mpsc::unbounded_channel();
+        let mut kept = HashMap::new();
+        for document in documents {
+            let read = serde_json::from_str(&document.content).map_err(|error| error.to_string());
+            let read = read.and_then(|record: Record| record.read(&document.id));
+            let one = match read {
+                Ok(one) => one,
+                Err(error) => {
+                    tracing::error!(subscription.id = document.id, error, "a subscription cannot be read");
+                    continue;
+                }
+            };
+            if !one.expired {
+                let mut progress =
+                    progress.get(&document.id).map(ProgressRecord::progress).unwrap_or_default();
+                if progress.live {
+                    // It had looked at all that was handed out.
+                    progress.read = progress.read.max(feed);
+                }
+                commands.send(Command::Add(Box::new(one.clone()), progress)).ok();
+            }
+            kept.insert(one.subscription.id, one);
+        }
+        let kept = Mutex::new(kept);
+        let changing = tokio::sync::Mutex::new(());
+        Ok((Self { store, kept, changing, commands, per_owner_max }, receiver))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<SubscriptionId, Kept>> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The most that an owner may have.
+    pub(crate) const fn per_owner_max(&self) -> usize {
+        self.per_owner_max
+    }
+
+    /// Whether the owner may have one more.
+    pub(crate) fn has_room(&self, owner: &Owner) -> bool {
+        self.count(owner) < self.per_owner_max
+    }
+
+    fn count(&self, owner: &Owner) -> usize {
+        self.lock().values().filter(|kept| !kept.expired && kept.subscription.owner == *owner).count()
+    }
+
+    /// The subscriptions of an owner that live, in the order in which they were created.
+    pub(crate) fn of(&self, owner: &Owner) -> Vec<Kept> {
+        let mut found: Vec<Kept> = self
+            .lock()
+            .values()
+            .filter(|kept| !kept.expired && kept.subscription.owner == *owner)
+            .cloned()
+            .collect();
+        found.sort_by_key(|kept| (kept.subscription.created, kept.subscription.id));
+        found
+    }
+
+    /// A subscription, if it is this owner's. It may have expired.
+    pub(crate) fn find(&self, id: SubscriptionId, owner: &Owner) -> Option<Kept> {
+        self.lock().get(&id).filter(|kept| kept.subscription.owner == *owner).cloned()
+    }
+
+    /// Adds a subscription, which hears of all events from now on.
+    ///
+    /// # Errors
+    /// If the owner has too many, or the store refuses.
+    pub(crate) async fn create(&self, one: Kept) -> Result<(), CreateError> {
+        let _changing = self.changing.lock().await;
+        if !self.has_room(&one.subscription.owner) {
+            return Err(CreateError::Limit);
+        }
+        let id = one.subscription.id;
+        let progress = Progress { read: self.store.ends().events, live: true, open: Vec::new() };
+        let changes = vec![change(&one), progress_change(id, &progress)];
+        self.store.change(changes).await?;
+        self.lock().insert(id, one.clone());
+        self.commands.send(Command::Add(Box::new(one), progress)).ok();
+        Ok(())
+    }
+
+    /// Changes a subscription of an owner: other filters and another lifetime if given; and it is renewed.
+    /// Gives it as it is then; none if it is there no longer.
+    ///
+    /// # Errors
+    /// If the store refuses.
+    pub(crate) async fn renew(
+        &self,
+        id: SubscriptionId,
+        filters: Option<Vec<EventFilter>>,
+        lifetime: Option<Duration>,
+    ) -> Result<Option<Kept>, StoreError> {
+        let _changing = self.changing.lock().await;
+        let found = self.lock().get(&id).filter(|kept| !kept.expired).cloned();
+        let Some(mut one) = found else { return Ok(None) };
+        if let Some(filters) = filters {
+            one.subscription.filters = filters;
+        }
+        if let Some(lifetime) = lifetime {
+            one.subscription.lifetime = lifetime;
+        }
+        one.subscription.renew(clock::steady());
+        self.store.change(vec![change(&one)]).await?;
+        self.lock().insert(id, one.clone());
+        self.commands.send(Command::Update(one.subscription.clone())).ok();
+        Ok(Some(one))
+    }
+
+    /// Tells how a validation went that the owner has asked for.
+    pub(crate) fn validated(&self, id: SubscriptionId, passed: bool) {
+        self.commands.send(Command::Validated(id, passed)).ok();
+    }
+
+    /// Removes a subscription; what was due to it is dropped.
+    ///
+    /// # Errors
+    /// If the store refuses.
+    pub(crate) async fn delete(&self, id: SubscriptionId) -> Result<(), StoreError> {
+        let _changing = self.changing.lock().await;
+        let (done, removed) = oneshot::channel();
+        self.commands.send(Command::Remove(id, done)).ok();
+        removed.await.ok(); // without deliveries nothing is written about it
+        let gone = |kind| Change { kind, id: id.to_string(), expected: Expected::Any, content: None };
+        self.store.change(vec![gone(SUBSCRIPTION), gone(PROGRESS)]).await?;
+        self.lock().remove(&id);
+        Ok(())
+    }
+
+    /// Keeps that a subscription was blacklisted, or is active again.
+    pub(crate) async fn set_standing(
+        &self,
+        id: SubscriptionId,
+        standing: Standing,
+    ) -> Result<(), StoreError> {
+        let _changing = self.changing.lock().await;
+        let found = self.lock().get(&id).cloned();
+        let Some(mut one) = found else { return Ok(()) };
+        one.subscription.standing = standing;
+        self.store.change(vec![change(&one)]).await?;
+        self.lock().insert(id, one);
+        Ok(())
+    }
+
+    /// Keeps that a subscription has expired, and forgets those that have done so long ago.
+    pub(crate) async fn set_expired(&self, id: SubscriptionId) -> Result<(), StoreError> {
+        let _changing = self.changing.lock().await;
+        let mut changes = Vec::new();
+        let now = clock::steady();
+        let forgotten: Vec<SubscriptionId> = {
+            let mut kept = self.lock();
+            if let Some(one) = kept.get_mut(&id) {
+                one.expired = true;
+                changes.push(change(one));
+            }
+            let old = |kept: &&Kept| kept.expired && kept.subscription.expires + EXPIRED_KEPT < now;
+            kept.values().filter(old).map(|kept| kept.subscription.id).collect()
+        };
+        let gone = |kind, id: SubscriptionId| Change {
+            kind,
+            id: id.to_string(),
+            expected: Expected::Any,
+            content: None,
+        };
+        changes.push(gone(PROGRESS, id));
+        changes.extend(forgotten.iter().map(|&id| gone(SUBSCRIPTION, id)));
+        self.store.change(changes).await?;
+        let mut kept = self.lock();
+        for id in forgotten {
+            kept.remove(&id);
+        }
+        Ok(())
+    }
+}
+
+/// The change that keeps a subscription as it is.
+fn change(one: &Kept) -> Change {
+    let content = serde_json::to_string(&Record::of(one)).expect("a record is JSON");
+    let id = one.subscription.id.to_string();
+    Change { kind: SUBSCRIPTION, id, expected: Expected::Any, content: Some(content) }
+}
+
+/// The change that keeps how far a subscription has come.
+pub(crate) fn progress_change(id: SubscriptionId, progress: &Progress) -> Change {
+    let record = ProgressRecord { read: progress.read, live: progress.live, open: progress.open.clone() };
+    kept_progress(id.to_string(), &record)
+}
+
+/// The change that keeps how far the log was handed out.
+pub(crate) fn feed_change(read: u64) -> Change {
+    kept_progress(FEED.to_owned(), &ProgressRecord { read, live: true, open: Vec::new() })
+}
+
+fn kept_progress(id: String, record: &ProgressRecord) -> Change {
+    let content = serde_json::to_string(record).expect("a record is JSON");
+    Change { kind: PROGRESS, id, expected: Expected::Any, content: Some(content) }
+}
+
+/// How far a subscription has come, as it is stored.
+#[derive(Serialize, Deserialize)]
+struct ProgressRecord {
+    read: u64,
+    live: bool,
+    open: Vec<u64>,
+}
+
+impl ProgressRecord {
+    fn progress(&self) -> Progress {
+        Progress { read: self.read, live: self.live, open: self.open.clone() }
+    }
+}
+
+/// A subscription as it is stored. Times are microseconds since 1970.
+#[derive(Serialize, Deserialize)]
+struct Record {
+    account: u64,
+    extension: u64,
+    client_id: String,
+    transport: String,
+    filters: Vec<String>,
+    created: i64,
+    lifetime_secs: u64,
+    expires: i64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    blacklisted: Option<BlacklistedRecord>,
+    delivery: Delivery,
+    #[serde(default)]
+    expired: bool,
+}
+
+#[derive(Serialize, Deserialize)]
+struct BlacklistedRecord {
+    since: i64,
+    reason: String,
+    gone: bool,
+}
+
+impl Record {
+    fn of(one: &Kept) -> Self {
+        let Subscription { owner, transport, filters, created, lifetime, expires, standing, .. } =
+            &one.subscription;
+        Self {
+            account: owner.account.as_u64(),
+            extension: owner.extension.as_u64(),
+            client_id: owner.client_id.to_string(),
+            transport: transport.as_str().to_owned(),
+            filters: filters.iter().map(EventFilter::to_string).collect(),
+            created: created.as_micros(),
+            lifetime_secs: lifetime.as_secs(),
+            expires: expires.as_micros(),
+            blacklisted: match standing {
+                Standing::Active => None,
+                Standing::Blacklisted(Blacklisting { since, reason, gone }) => {
+                    Some(BlacklistedRecord { since: since.as_micros(), reason: reason.clone(), gone: *gone })
+                }
+            },
+            delivery: one.delivery.clone(),
+            expired: one.expired,
+        }
+    }
+
+    fn read(self, id: &str) -> Result<Kept, String> {
+        let id = parse_id(id).ok_or("its id is no UUID")?;
+        let owner = Owner {
+            account: AccountId::new(self.account),
+            extension: ExtensionId::new(self.extension),
+            client_id: self.client_id.into(),
+        };
+        let own = Own { account: owner.account, extension: owner.extension };
+        let filters = self.filters.iter().map(|text| EventFilter::parse(text, own));
+        let transports = [Transport::WebHook, Transport::WebSocket];
+        let transport = transports.into_iter().find(|transport| transport.as_str() == self.transport);
+        let subscription = Subscription {
+            id,
+            owner,
+            transport: transport.ok_or_else(|| format!("its transport is {:?}", self.transport))?,
+            filters: filters.collect::<Result<_, _>>().map_err(|error| error.to_string())?,
+            created: Timestamp::from_micros(self.created),
+            lifetime: Duration::from_secs(self.lifetime_secs),
+            expires: Timestamp::from_micros(self.expires),
+            standing: match self.blacklisted {
+                None => Standing::Active,
+                Some(BlacklistedRecord { since, reason, gone }) => {
+                    Standing::Blacklisted(Blacklisting { since: Timestamp::from_micros(since), reason, gone })
+                }
+            },
+        };
+        Ok(Kept { subscription, delivery: self.delivery, expired: self.expired })
+    }
+}
+
+/// Reads the text form of an id.
+pub(crate) fn parse_id(text: &str) -> Option<SubscriptionId> {
+    let digits = text.replace('-', "");
+    let id = SubscriptionId::from_bits(u128::from_str_radix(&digits, 16).ok()?);
+    (id.to_string() == text).then_some(id)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_subscription_is_read_as_it_was_stored() {
+        let own = Own { account: AccountId::new(310_001_016), extension: ExtensionId::new(101_016) };
+        let texts = [
+            "/restapi/v1.0/account/~/telephony/sessions?phoneNumber=%2B1",
+            "/restapi/v1.0/account/~/presence",
+        ];
+        let one = Kept {
+            subscription: Subscription {
+                id: SubscriptionId::from_bits(7),
+                owner: Owner { account: own.account, extension: own.extension, client_id: "app".into() },
+                transport: Transport::WebHook,
+                filters: texts.iter().map(|text| EventFilter::parse(text, own).unwrap()).collect(),
+                created: Timestamp::from_micros(1),
+                lifetime: Duration::from_secs(60),
+                expires: Timestamp::from_micros(60_000_001),
+                standing: Standing::Blacklisted(Blacklisting {
+                    since: Timestamp::from_micros(9),
+                    reason: "because".into(),
+                    gone: true,
+                }),
+            },
+            delivery: Delivery {
+                address: "https://hook.example/".into(),
+                token: Some(("verification-token".into(), "secret".into())),
+                signing_secret: None,
+            },
+            expired: true,
+        };
+        let stored = change(&one);
+        let record: Record = serde_json::from_str(&stored.content.unwrap()).unwrap();
+        let read = record.read(&stored.id).unwrap();
+        assert_eq!(read.subscription, one.subscription);
+        assert_eq!((read.delivery, read.expired), (one.delivery, true));
+    }
+
+    #[test]
+    fn only_the_text_form_of_an_id_is_one() {
+        let id = SubscriptionId::from_bits(0x1234);
+        assert_eq!(parse_id(&id.to_string()), Some(id));
+        for text in ["", "1", "~", "00000000-0000-4000-8000-00000000123", "00000000000040008000000000001234"]
+        {
+            assert_eq!(parse_id(text), None, "{text}");
+        }
+        assert_eq!(parse_id("00000000-0000-1000-8000-000000001234"), None, "no version 4");
+    }
+}
