@@ -11,15 +11,18 @@ mod ingest;
 mod kamailio;
 mod oauth;
 mod reading;
+mod receiver;
 mod start;
 mod traffic;
+mod webhooks;
 
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::Mutex;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
 use std::time::Duration;
 
@@ -96,7 +99,7 @@ struct Server {
     restored: Value,
     /// What was written before the log.
     said: Vec<Value>,
-    log: Receiver<Value>,
+    log: Mutex<Receiver<Value>>,
 }
 
 impl Server {
@@ -134,10 +137,10 @@ impl Server {
                 }
             }
         });
-        let mut server =
-            Self { process, addresses: BTreeMap::new(), restored: Value::Null, said: Vec::new(), log };
+        let (addresses, said, log) = (BTreeMap::new(), Vec::new(), Mutex::new(log));
+        let mut server = Self { process, addresses, restored: Value::Null, said, log };
         loop {
-            let line = server.log.recv_timeout(PATIENCE).expect("the server says that it is ready");
+            let line = server.next_line().expect("the server says that it is ready");
             if let (Some(what), Some(address)) = (line["what"].as_str(), line["address"].as_str()) {
                 server.addresses.insert(what.to_owned(), address.parse().expect("an address"));
             }
@@ -152,6 +155,10 @@ impl Server {
             }
             assert_ne!(line["level"], "ERROR", "{line}");
         }
+    }
+
+    fn next_line(&self) -> Result<Value, RecvTimeoutError> {
+        self.log.lock().expect("no panic").recv_timeout(PATIENCE)
     }
 
     fn hep(&self) -> SocketAddr {
@@ -223,7 +230,7 @@ impl Server {
     #[track_caller]
     fn logged(&self, message: &str) -> Value {
         loop {
-            let line = self.log.recv_timeout(PATIENCE).unwrap_or_else(|_| panic!("no line says {message:?}"));
+            let line = self.next_line().unwrap_or_else(|_| panic!("no line says {message:?}"));
             if line["message"].as_str().is_some_and(|text| text.contains(message)) {
                 return line;
             }

@@ -224,7 +224,7 @@ fn no_token_and_no_secret_is_in_any_file_or_in_the_log() {
     }
     assert!(secrets.iter().all(|secret| secret.len() >= 27), "160 bits in base64url");
     server.signal("TERM");
-    let log: String = server.log.iter().map(|line| line.to_string()).collect();
+    let log: String = server.log.lock().expect("no panic").iter().map(|line| line.to_string()).collect();
     let mut places = vec![("the log".to_owned(), log.into_bytes())];
     let mut folders = vec![home.directory.clone()];
     while let Some(folder) = folders.pop() {
