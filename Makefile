@@ -7,8 +7,7 @@ export PATH := $(TOOLS)/bin:$(PATH)
 
 demo:
 	cargo build --release --locked
-	target/release/hookswitch replay captures/answered-call.pcap --format text
-	@echo "The same as JSON, one notification a line: target/release/hookswitch replay captures/answered-call.pcap"
+	target/release/hookswitch demo
 
 test: setup lint
 	cargo test --workspace --locked

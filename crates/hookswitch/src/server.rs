@@ -41,6 +41,20 @@ const INTAKE_AHEAD: usize = 256;
 /// # Errors
 /// A sentence that names what cannot be used, and the mend.
 pub(crate) fn run(path: &Path, dev: bool) -> anyhow::Result<()> {
+    let (_never, told) = oneshot::channel();
+    serve(path, dev, Sockets::inherited(), told)
+}
+
+/// The same on sockets that are open already, and also until `told` to stop.
+///
+/// # Errors
+/// As [`run`].
+pub(crate) fn serve(
+    path: &Path,
+    dev: bool,
+    mut sockets: Sockets,
+    told: oneshot::Receiver<()>,
+) -> anyhow::Result<()> {
     let started = clock::now();
     let config = Config::load(path)?;
     telemetry::start_log(&config.log)?;
@@ -54,7 +68,6 @@ pub(crate) fn run(path: &Path, dev: bool) -> anyhow::Result<()> {
         signals_kept: config.store.signals_kept.0,
         events_kept: config.store.events_kept.0,
     };
-    let mut inherited = Inherited::take();
     let (store, writer) = Store::open(&config.store.directory, options, metrics.clone())?;
     let machine = Machine::restore(&store, metrics.clone(), &settings, config.store.snapshot_every.0)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
@@ -66,15 +79,15 @@ pub(crate) fn run(path: &Path, dev: bool) -> anyhow::Result<()> {
     let oauth = OAuth::new(store.clone(), Key::load(&config.oauth.key_file)?, people.clone(), &config.oauth)?;
     let stop_udp = Arc::new(AtomicBool::new(false));
 
-    let http = inherited.listener(Listen(Some(config.server.listen)), "HTTP", "server.listen")?;
+    let http = sockets.listener(Listen(Some(config.server.listen)), "HTTP", "server.listen")?;
     let http = http.context("server.listen is empty; give an address")?;
-    let tcp = inherited.listener(config.hep.listen, "HEP over TCP", "hep.listen")?;
-    let tls = inherited.listener(config.hep.tls_listen, "HEP over TLS", "hep.tls_listen")?;
+    let tcp = sockets.listener(config.hep.listen, "HEP over TCP", "hep.listen")?;
+    let tls = sockets.listener(config.hep.tls_listen, "HEP over TLS", "hep.tls_listen")?;
     let tls = match tls {
         None => None,
         Some(listener) => Some((listener, stream::tls(&config.hep.tls_certificate, &config.hep.tls_key)?)),
     };
-    let socket = inherited.udp.take();
+    let socket = sockets.udp.take();
     let socket = match (socket, config.hep.listen.0) {
         (Some(socket), _) => {
             udp::prepare(&socket, config.hep.receive_buffer_bytes)?;
@@ -147,7 +160,7 @@ pub(crate) fn run(path: &Path, dev: bool) -> anyhow::Result<()> {
         if let Some((tcp, tls)) = tls {
             tokio::spawn(streams.serve(tokio_listener(tcp)?, Some(tls), stop.subscribe()));
         }
-        let outcome = wait(&reread, ended, started).await;
+        let outcome = wait(&reread, ended, told, started).await;
         tracing::info!("stopping: what has come in is finished");
         stop_udp.store(true, Ordering::Relaxed);
         stop.send_replace(true);
@@ -175,7 +188,12 @@ pub(crate) fn run(path: &Path, dev: bool) -> anyhow::Result<()> {
 ///
 /// # Errors
 /// If the machine has ended: what it held is not in the log, so a start from the log is sound.
-async fn wait(reread: &Reread, mut ended: oneshot::Receiver<()>, started: Instant) -> anyhow::Result<()> {
+async fn wait(
+    reread: &Reread,
+    mut ended: oneshot::Receiver<()>,
+    mut told: oneshot::Receiver<()>,
+    started: Instant,
+) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut hangup = signal(SignalKind::hangup())?;
@@ -185,6 +203,7 @@ async fn wait(reread: &Reread, mut ended: oneshot::Receiver<()>, started: Instan
         tokio::select! {
             _ = terminate.recv() => return Ok(()),
             _ = interrupt.recv() => return Ok(()),
+            _ = &mut told => return Ok(()),
             _ = &mut ended => anyhow::bail!("the machine has ended; its log says why; start the server again"),
             _ = hangup.recv() => match reread.run() {
                 Ok(()) => tracing::info!("sources, ingest keys, directory and policy are read again"),
@@ -266,15 +285,21 @@ fn people(settings: &Settings) -> anyhow::Result<Directory> {
     }
 }
 
-/// Sockets that the process was started with (socket activation): of TCP that of HTTP, of HEP and of
-/// HEP over TLS, in this order; of UDP that of HEP.
-struct Inherited {
+/// Sockets that are open before the server starts, as by socket activation: of TCP that of HTTP, of HEP
+/// and of HEP over TLS, in this order; of UDP that of HEP.
+pub(crate) struct Sockets {
     tcp: std::vec::IntoIter<StdTcpListener>,
     udp: Option<UdpSocket>,
 }
 
-impl Inherited {
-    fn take() -> Self {
+impl Sockets {
+    /// One for HTTP, and one for HEP over UDP.
+    pub(crate) fn new(http: StdTcpListener, hep: UdpSocket) -> Self {
+        Self { tcp: vec![http].into_iter(), udp: Some(hep) }
+    }
+
+    /// Those that the process was started with.
+    fn inherited() -> Self {
         let mut inherited = ListenFd::from_env();
         let (mut tcp, mut udp) = (Vec::new(), None);
         for index in 0..inherited.len() {

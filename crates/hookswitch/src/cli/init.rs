@@ -47,12 +47,12 @@ pub(super) struct Init {
 
 /// What a first user needs to know. The secrets are stored as digests and cannot be shown again.
 #[derive(Serialize)]
-struct Made {
+pub(super) struct Made {
     server: String,
     hep: String,
-    client_id: String,
-    client_secret: String,
-    jwt: String,
+    pub(super) client_id: String,
+    pub(super) client_secret: String,
+    pub(super) jwt: String,
     account_id: String,
     extension_id: String,
     extension_number: String,
@@ -63,16 +63,6 @@ impl Init {
     /// Makes the directory and prints what it has made.
     pub(super) fn run(self, out: &mut impl Write) -> anyhow::Result<()> {
         let directory = &self.directory;
-        let name = directory.display();
-        fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(directory)
-            .with_context(|| format!("cannot make the directory {name}"))?;
-        for file in ["hookswitch.toml", "directory.toml", "secret.key", "data"] {
-            let there = directory.join(file).exists();
-            ensure!(!there, "{name} has a {file} already; name a new directory, or use what is there");
-        }
         let made = make(directory)?;
         if self.json {
             serde_json::to_writer(&mut *out, &made)?;
@@ -84,7 +74,21 @@ impl Init {
     }
 }
 
-fn make(directory: &Path) -> anyhow::Result<Made> {
+/// Makes a directory, or fills one in which nothing of the kind is.
+///
+/// # Errors
+/// If something is there already, or cannot be written.
+pub(super) fn make(directory: &Path) -> anyhow::Result<Made> {
+    let name = directory.display();
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(directory)
+        .with_context(|| format!("cannot make the directory {name}"))?;
+    for file in ["hookswitch.toml", "directory.toml", "secret.key", "data"] {
+        let there = directory.join(file).exists();
+        ensure!(!there, "{name} has a {file} already; name a new directory, or use what is there");
+    }
     write_private(&directory.join("directory.toml"), DIRECTORY.as_bytes())?;
     let people = Directory::parse(DIRECTORY).map_err(|error| anyhow::anyhow!("directory.toml, {error}"))?;
     let extension = extension(&people).context("directory.toml has no extension 101")?;

@@ -1,6 +1,7 @@
 //! The commands and what they have in common.
 
 mod decode;
+mod demo;
 mod explain;
 mod init;
 mod play;
@@ -38,6 +39,11 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Show the server at work: simulated calls, a subscriber, and what it is told
+    ///
+    /// All of it runs on free ports of 127.0.0.1 with its data in a temporary directory, ends by itself
+    /// and leaves nothing behind.
+    Demo(demo::Demo),
     /// Print the notifications of the calls in captures
     ///
     /// Reads pcap, pcapng, HEP frames and JSON lines of HEP datagrams; several files are merged by
@@ -69,6 +75,7 @@ pub(crate) fn run() -> ExitCode {
     let mut out = BufWriter::with_capacity(OUTPUT_BYTES, io::stdout().lock());
     let done = match arguments.command {
         Command::Replay(replay) => replay.run(&mut out),
+        Command::Demo(demo) => demo.run(&mut out),
         Command::Decode(decode) => decode.run(&mut out),
         Command::Init(init) => init.run(&mut out),
         Command::Serve(serve) => serve.run(),

@@ -39,41 +39,15 @@ pub(super) struct Play {
 impl Play {
     /// Sends every message with the time at which it was captured.
     pub(super) fn run(self) -> anyhow::Result<()> {
-        ensure!(
-            self.speed == 0.0 || (1.0..=1e6).contains(&self.speed),
-            "a speed of {} cannot be played; give 0, or 1 and more: slower than it was, timers would fire",
-            self.speed
-        );
+        check_speed(self.speed)?;
         let to = address(&self.to)?;
         let from: SocketAddr = if to.is_ipv4() { "0.0.0.0:0".parse()? } else { "[::]:0".parse()? };
         let socket = UdpSocket::bind(from).context("cannot open a UDP socket")?;
         socket.connect(to).with_context(|| format!("cannot send to {to}"))?;
-        // Each play is an agent of its own, with a clock of its own.
-        let agent = u32::from_be_bytes(secret::random()?);
         let mut files = CaptureFiles::open(&self.captures.files, shows_progress())?;
         let started = clock::now();
-        let mut first: Option<Timestamp> = None;
-        let (mut frame, mut sent, mut too_long) = (Vec::new(), 0_u64, 0_u64);
-        while let Some((captured, _)) = files.next()? {
-            let due = captured.time.since(*first.get_or_insert(captured.time));
-            if self.speed > 0.0 {
-                let wait = due.div_f64(self.speed).saturating_sub(started.elapsed());
-                if wait > SLACK {
-                    thread::sleep(wait);
-                }
-            } else if sent % BURST == BURST - 1 {
-                thread::sleep(Duration::from_millis(1));
-            }
-            frame.clear();
-            if hep::write(&captured, agent, self.key.as_deref().map(str::as_bytes), &mut frame).is_err() {
-                too_long += 1;
-                continue;
-            }
-            socket.send(&frame).with_context(|| {
-                format!("cannot send to {to}; start the server, or name its HEP address with --to")
-            })?;
-            sent += 1;
-        }
+        let key = self.key.as_deref().map(str::as_bytes);
+        let Sent { sent, too_long } = send(&mut files, &socket, self.speed, key, None)?;
         files.done();
         warn(&files.warnings());
         let seconds = started.elapsed().as_secs_f64();
@@ -85,6 +59,69 @@ impl Play {
         }
         Ok(())
     }
+}
+
+/// Whether captures can be played so many times as fast as they were.
+///
+/// # Errors
+/// If not.
+pub(super) fn check_speed(speed: f64) -> anyhow::Result<()> {
+    ensure!(
+        speed == 0.0 || (1.0..=1e6).contains(&speed),
+        "a speed of {speed} cannot be played; give 0, or 1 and more: slower than it was, timers would fire"
+    );
+    Ok(())
+}
+
+/// How many messages of captures were sent, and how many were not.
+pub(super) struct Sent {
+    pub(super) sent: u64,
+    /// Those that no HEP frame can hold.
+    pub(super) too_long: u64,
+}
+
+/// Sends every message to where the socket is connected to, `speed` times as fast as it was; with
+/// `from`, as if the first had been captured then.
+///
+/// # Errors
+/// If a file cannot be read, or nobody listens.
+pub(super) fn send(
+    files: &mut CaptureFiles,
+    socket: &UdpSocket,
+    speed: f64,
+    key: Option<&[u8]>,
+    from: Option<Timestamp>,
+) -> anyhow::Result<Sent> {
+    // Each play is an agent of its own, with a clock of its own.
+    let agent = u32::from_be_bytes(secret::random()?);
+    let started = clock::now();
+    let mut first: Option<Timestamp> = None;
+    let (mut frame, mut sent, mut too_long) = (Vec::new(), 0_u64, 0_u64);
+    while let Some((mut captured, _)) = files.next()? {
+        let due = captured.time.since(*first.get_or_insert(captured.time));
+        if speed > 0.0 {
+            let wait = due.div_f64(speed).saturating_sub(started.elapsed());
+            if wait > SLACK {
+                thread::sleep(wait);
+            }
+        } else if sent % BURST == BURST - 1 {
+            thread::sleep(Duration::from_millis(1));
+        }
+        if let Some(from) = from {
+            captured.time = from + due;
+        }
+        frame.clear();
+        if hep::write(&captured, agent, key, &mut frame).is_err() {
+            too_long += 1;
+            continue;
+        }
+        socket.send(&frame).with_context(|| match socket.peer_addr() {
+            Ok(to) => format!("cannot send to {to}; start the server, or name its HEP address with --to"),
+            Err(_) => "cannot send".to_owned(),
+        })?;
+        sent += 1;
+    }
+    Ok(Sent { sent, too_long })
 }
 
 fn address(text: &str) -> anyhow::Result<SocketAddr> {

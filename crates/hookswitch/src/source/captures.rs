@@ -40,14 +40,17 @@ impl CaptureFiles {
         let progress = if show_progress { progress_bar(paths) } else { ProgressBar::hidden() };
         let mut files = Vec::with_capacity(paths.len());
         for path in paths {
-            let name = path.display().to_string();
-            let input = Watched { input: open(path)?, progress: progress.clone() };
-            let reader = Reader::new(input).with_context(|| format!("read {name}"))?;
-            let mut file = OpenFile { name, reader, taken: 0, ready: false };
-            file.advance()?;
-            files.push(file);
+            files.push(OpenFile::new(path.display().to_string(), open(path)?, &progress)?);
         }
         Ok(Self { files, current: None, progress })
+    }
+
+    /// The captures that the program has in itself, by their names.
+    pub(crate) fn built_in(captures: &[(&str, &'static [u8])]) -> anyhow::Result<Self> {
+        let progress = ProgressBar::hidden();
+        let files =
+            captures.iter().map(|&(name, bytes)| OpenFile::new(name.to_owned(), Box::new(bytes), &progress));
+        Ok(Self { files: files.collect::<anyhow::Result<_>>()?, current: None, progress })
     }
 
     /// Steps to the earliest message that is left; none at the end.
@@ -98,6 +101,15 @@ impl CaptureFiles {
 }
 
 impl OpenFile {
+    /// Steps to the first message.
+    fn new(name: String, input: Box<dyn Read + Send>, progress: &ProgressBar) -> anyhow::Result<Self> {
+        let reader = Reader::new(Watched { input, progress: progress.clone() });
+        let reader = reader.with_context(|| format!("read {name}"))?;
+        let mut file = Self { name, reader, taken: 0, ready: false };
+        file.advance()?;
+        Ok(file)
+    }
+
     fn advance(&mut self) -> anyhow::Result<()> {
         self.ready = self.reader.advance().with_context(|| format!("read {}", self.name))?;
         Ok(())

@@ -4,6 +4,7 @@ mod admin;
 mod client;
 mod clients;
 mod crash;
+mod demo;
 mod disk;
 mod document;
 mod hep;
