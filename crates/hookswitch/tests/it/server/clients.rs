@@ -73,6 +73,33 @@ fn the_python_sdk_logs_in_refreshes_and_revokes() {
     assert_good(&run(Command::new(python).arg(script), &home, &server));
 }
 
+/// A server that sends webhooks to this machine.
+fn development(home: &Home) -> Server {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_hookswitch"));
+    command.args(["serve", "--dev", "--config"]).arg(home.config());
+    Server::spawn(&mut command, &[])
+}
+
+#[test]
+fn the_javascript_sdk_subscribes_and_the_call_control_library_follows_a_call_by_webhook() {
+    let Some(modules) = tool("npm/node_modules") else { return };
+    let home = Home::new("client-javascript-webhook");
+    let server = development(&home);
+    let script = root().join("crates/hookswitch/tests/clients/subscriptions.js");
+    let mut command = Command::new("node");
+    command.arg(script).env("NODE_PATH", modules).env("ADMIN", home.made("admin_token"));
+    assert_good(&run(&mut command, &home, &server));
+}
+
+#[test]
+fn the_python_sdk_subscribes_renews_and_deletes() {
+    let Some(python) = tool("python/bin/python") else { return };
+    let home = Home::new("client-python-webhook");
+    let server = development(&home);
+    let script = root().join("crates/hookswitch/tests/clients/subscriptions.py");
+    assert_good(&run(Command::new(python).arg(script), &home, &server));
+}
+
 /// Runs schemathesis on the paths that match, with a token.
 #[track_caller]
 fn generated_requests(home: &Home, server: &Server, paths: &str, token: &str) {
