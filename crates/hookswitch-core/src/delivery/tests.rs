@@ -321,6 +321,81 @@ fn a_failing_event_holds_back_its_own_session_alone() {
 }
 
 #[test]
+fn failing_sessions_do_not_slow_the_others_down() {
+    const SESSIONS_MADE: u64 = 2000;
+    // How long notifications of well sessions are on their way, 99 of 100; every twentieth may be ill.
+    let p99 = |ill: bool| {
+        let mut world = World::new(Policy::default(), move |it| {
+            let fails = ill && it.session % 20 == 0 && it.attempt < 4;
+            (status(if fails { 500 } else { 200 }), Duration::from_millis(20))
+        });
+        world.subscribe(subscription(1, &[SESSIONS], 86_400));
+        let mut emitted = BTreeMap::new();
+        for code in [StatusCode::Setup, StatusCode::Answered, StatusCode::Disconnected] {
+            for session in 0..SESSIONS_MADE {
+                world.emit(session, code);
+                emitted.insert((session, world.sequences[&session]), world.now);
+                world.run_for(Duration::from_millis(2));
+            }
+        }
+        // Ill ones that were left alone would look like a receiver that is down.
+        for _ in 0..1000 {
+            world.emit(1, StatusCode::Hold);
+            emitted.insert((1, world.sequences[&1]), world.now);
+            world.run_for(Duration::from_millis(100));
+        }
+        assert_eq!(world.machine.counters().acknowledged, 3 * SESSIONS_MADE + 1000);
+        let healthy = world.received.iter().filter(|it| it.session % 20 != 0);
+        let mut waits: Vec<Duration> =
+            healthy.map(|it| it.at.since(emitted[&(it.session, it.sequence)])).collect();
+        waits.sort_unstable();
+        waits[waits.len() * 99 / 100] + Duration::from_millis(20)
+    };
+    let (well, ill) = (p99(false), p99(true));
+    println!("p99 of well sessions, with the answer: {well:?}; beside ill ones: {ill:?}");
+    assert!(ill <= well.mul_f64(1.2), "{ill:?} against {well:?}");
+}
+
+#[test]
+fn a_receiver_that_was_away_for_a_day_gets_all_of_it_in_order_and_once() {
+    const DAY: u64 = 86_400;
+    // Nobody answers from the first minute on.
+    let mut world = World::new(Policy::default(), |it| {
+        let away = (at(60_000)..at(DAY * 1000)).contains(&it.at);
+        if away { (Outcome::TimedOut, secs(3)) } else { (status(200), Duration::from_millis(5)) }
+    });
+    let id = world.subscribe(subscription(1, &[SESSIONS], 7 * DAY));
+    let codes = [StatusCode::Setup, StatusCode::Proceeding, StatusCode::Answered, StatusCode::Disconnected];
+    let mut crashes = 0;
+    for second in 0..DAY / 10 {
+        world.emit(second / 4, codes[second as usize % 4]);
+        world.run_for(secs(10));
+        world.store();
+        // Once an hour the server is killed.
+        if second % 360 == 359 {
+            world.crash();
+            crashes += 1;
+        }
+    }
+    let black = |change: &&(Timestamp, Change)| matches!(change.1, Change::Standing(of, Standing::Blacklisted(_)) if of == id);
+    assert_eq!((world.changes.iter().filter(black).count(), crashes), (1, 24));
+    assert!(world.validations.len() >= 90, "every 15 minutes: {}", world.validations.len());
+    world.valid = true;
+    world.run_for(secs(3600));
+    assert_eq!(world.machine.backlog(id), Some((0, true)));
+    let mut last = BTreeMap::new();
+    let taken = world.received.iter().filter(|it| !(at(60_000)..at(DAY * 1000)).contains(&it.at));
+    let mut count = 0;
+    for it in taken {
+        let before = last.insert(it.session, it.sequence).unwrap_or(1);
+        assert_eq!(it.sequence, before + 1, "{it:?}");
+        count += 1;
+    }
+    assert_eq!(count, DAY / 10);
+    world.check_balance();
+}
+
+#[test]
 fn a_receiver_that_fails_for_ten_minutes_is_blacklisted_and_goes_on_where_it_was() {
     let mut world = World::new(Policy::default(), at_once(500));
     let id = world.subscribe(subscription(1, &[SESSIONS], 86_400));

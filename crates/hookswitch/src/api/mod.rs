@@ -118,7 +118,7 @@ fn platform() -> Routes {
 /// Refuses addresses that are longer than any resource has.
 async fn limit_uri(request: Request, next: Next) -> Response {
     let uri = request.uri();
-    let length = uri.path().len() + uri.query().map_or(0, str::len);
+    let length = uri.path().len() + uri.query().map_or(0, |query| "?".len() + query.len());
     if length > URI_BYTES_MAX {
         Problem::uri_too_long(URI_BYTES_MAX).response()
     } else {

@@ -220,6 +220,40 @@ fn hostile_addresses_are_refused_before_anything_is_sent() {
 }
 
 #[tokio::test]
+async fn hostile_addresses_are_not_connected_to_even_if_they_were_taken_before() {
+    let listener = std::net::TcpListener::bind("[::]:0").expect("a free port, of IPv4 as well");
+    listener.set_nonblocking(true).expect("it can be asked");
+    let port = listener.local_addr().expect("an address").port();
+    // Taken by a configuration that allowed everything, and sent by one that does not.
+    let open = guard("dangerous_allow_addresses = [\"0.0.0.0/0\", \"::/0\"]", true);
+    let strict = crate::config::webhooks_of("timeout = \"500ms\"");
+    let webhooks = crate::webhook::Webhooks::new(&strict, false).expect("a client");
+    let mut taken = 0;
+    for url in hostile() {
+        let Some((host, path)) = url.strip_prefix("https://").and_then(|rest| rest.split_once('/')) else {
+            continue;
+        };
+        let Ok(url) = open.read(&format!("https://{host}:{port}/{path}")) else { continue };
+        taken += 1;
+        assert_eq!(webhooks.guard().check(&url).await.err(), Some(AddressError::Forbidden), "{host}");
+        let endpoint = crate::webhook::Endpoint { url, token: None, signing_key: None };
+        let outcome = webhooks.send(&endpoint, hookswitch_model::NotificationId::new(1), Vec::new()).await;
+        assert!(matches!(outcome, hookswitch_core::delivery::Outcome::Failed(_)), "{host}: {outcome:?}");
+    }
+    assert!(taken > 80, "{taken} were taken by the open configuration");
+    assert!(listener.accept().is_err(), "nobody came");
+    println!("{taken} hostile addresses, 0 connections");
+    // The listener would have seen one.
+    let own = open.read(&format!("https://127.0.0.1:{port}/")).expect("an address");
+    let lenient =
+        crate::config::webhooks_of("dangerous_allow_addresses = [\"127.0.0.1\"]\ntimeout = \"500ms\"");
+    let lenient = crate::webhook::Webhooks::new(&lenient, false).expect("a client");
+    let endpoint = crate::webhook::Endpoint { url: own, token: None, signing_key: None };
+    let _ = lenient.send(&endpoint, hookswitch_model::NotificationId::new(1), Vec::new()).await;
+    assert!(listener.accept().is_ok());
+}
+
+#[tokio::test]
 async fn names_of_this_machine_are_refused_when_they_are_resolved() {
     let guard = guard("", false);
     for name in ["localhost", "localhost.", "LOCALHOST", "hook.localhost", "loc\u{ad}alhost", "ｌocalhost"] {

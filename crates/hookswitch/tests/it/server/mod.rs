@@ -1,5 +1,6 @@
 //! The server as a process: what comes in by real sockets, and what its log holds then.
 
+mod addresses;
 mod admin;
 mod client;
 mod clients;
@@ -10,9 +11,11 @@ mod document;
 mod hep;
 mod ingest;
 mod kamailio;
+mod limits;
 mod oauth;
 mod reading;
 mod receiver;
+mod resolver;
 mod start;
 mod traffic;
 mod webhooks;

@@ -1,14 +1,15 @@
 //! A receiver of webhooks, with behaviours good and bad: a real HTTP server on loopback.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::io::{BufRead as _, BufReader, Read, Write};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
+use tokio_rustls::rustls::{ServerConfig, ServerConnection, StreamOwned};
 
 /// The time, for tests that measure it.
 #[expect(clippy::disallowed_methods, reason = "the test measures time")]
@@ -83,7 +84,16 @@ impl Receiver {
     }
 
     pub(super) fn new(behaviour: impl Fn(&Posted) -> Reply + Send + Sync + 'static) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        Self::listen(Ipv4Addr::LOCALHOST.into(), None, behaviour)
+    }
+
+    /// The same on another address, and with TLS if there is a certificate for it.
+    pub(super) fn listen(
+        at: IpAddr,
+        tls: Option<Arc<ServerConfig>>,
+        behaviour: impl Fn(&Posted) -> Reply + Send + Sync + 'static,
+    ) -> Self {
+        let listener = TcpListener::bind((at, 0)).expect("a free port");
         let address = listener.local_addr().expect("an address");
         let received = Arc::new(Mutex::new(Vec::new()));
         let connections = Arc::new(AtomicUsize::new(0));
@@ -92,8 +102,14 @@ impl Receiver {
         thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
                 count.fetch_add(1, Ordering::Relaxed);
-                let (behaviour, store) = (behaviour.clone(), store.clone());
-                thread::spawn(move || serve(&stream, &*behaviour, &store).ok());
+                let (behaviour, store, tls) = (behaviour.clone(), store.clone(), tls.clone());
+                thread::spawn(move || match tls {
+                    None => serve(&stream, &stream, &*behaviour, &store),
+                    Some(config) => {
+                        let session = ServerConnection::new(config).map_err(std::io::Error::other)?;
+                        serve(StreamOwned::new(session, &stream), &stream, &*behaviour, &store)
+                    }
+                });
             }
         });
         Self { address, received, connections }
@@ -125,8 +141,14 @@ impl Receiver {
     }
 }
 
-fn serve(stream: &TcpStream, behaviour: &Behaviour, store: &Mutex<Vec<Posted>>) -> std::io::Result<()> {
-    stream.set_nodelay(true)?;
+/// Serves a connection; `stream` is what is read and written, `socket` what is below.
+fn serve(
+    stream: impl Read + Write,
+    socket: &TcpStream,
+    behaviour: &Behaviour,
+    store: &Mutex<Vec<Posted>>,
+) -> std::io::Result<()> {
+    socket.set_nodelay(true)?;
     let mut reader = BufReader::new(stream);
     loop {
         let mut line = String::new();
@@ -155,7 +177,7 @@ fn serve(stream: &TcpStream, behaviour: &Behaviour, store: &Mutex<Vec<Posted>>) 
             }
             head + "\r\n"
         };
-        let mut stream = stream;
+        let stream = reader.get_mut();
         match reply {
             Reply::Status(status) => stream.write_all(head(status, &[], 0).as_bytes())?,
             Reply::Full(status, headers, body) => {
@@ -174,7 +196,7 @@ fn serve(stream: &TcpStream, behaviour: &Behaviour, store: &Mutex<Vec<Posted>>) 
                 return Ok(());
             }
             Reply::Reset => {
-                socket2::SockRef::from(stream).set_linger(Some(Duration::ZERO))?;
+                socket2::SockRef::from(socket).set_linger(Some(Duration::ZERO))?;
                 return Ok(());
             }
         }
