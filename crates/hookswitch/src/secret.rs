@@ -9,6 +9,7 @@ use argon2::{Algorithm, Argon2, Params, PasswordHasher as _, PasswordVerifier as
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use ring::rand::{SecureRandom as _, SystemRandom};
 use ring::{digest, hmac};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -123,6 +124,8 @@ fn argon2() -> Argon2<'static> {
 pub(crate) struct Key {
     assertions: hmac::Key,
     tokens: hmac::Key,
+    /// For secrets that are needed again as they are.
+    kept: LessSafeKey,
     identity: Arc<str>,
 }
 
@@ -138,7 +141,13 @@ impl Key {
                 let _ = write!(text, "{byte:02x}"); // writing to memory does not fail
                 text
             });
-        Self { assertions: key("assertions"), tokens: key("tokens"), identity: identity.into() }
+        let kept = UnboundKey::new(&AES_256_GCM, derive("kept").as_ref()).expect("SHA-256 has 32 bytes");
+        Self {
+            assertions: key("assertions"),
+            tokens: key("tokens"),
+            kept: LessSafeKey::new(kept),
+            identity: identity.into(),
+        }
     }
 
     /// Reads the file that `hookswitch init` has made.
@@ -173,6 +182,28 @@ impl Key {
         hmac::verify(&self.assertions, text, tag).is_ok()
     }
 
+    /// Encrypts a secret that will be needed as it is, for the store (AES-256-GCM, random nonce).
+    ///
+    /// # Errors
+    /// If the operating system has no random bytes.
+    pub(crate) fn encrypt(&self, secret: &str) -> anyhow::Result<String> {
+        let nonce: [u8; NONCE_LEN] = random()?;
+        let mut bytes = secret.as_bytes().to_vec();
+        self.kept
+            .seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), Aad::empty(), &mut bytes)
+            .map_err(|_| anyhow!("the secret is too long"))?;
+        Ok(URL_SAFE_NO_PAD.encode([&nonce[..], &bytes].concat()))
+    }
+
+    /// What was encrypted; none if it was by another key, or is damaged.
+    pub(crate) fn decrypt(&self, text: &str) -> Option<String> {
+        let mut bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
+        let (nonce, content) = bytes.split_at_mut_checked(NONCE_LEN)?;
+        let nonce = Nonce::try_assume_unique_for_key(nonce).ok()?;
+        let secret = self.kept.open_in_place(nonce, Aad::empty(), content).ok()?;
+        String::from_utf8(secret.to_vec()).ok()
+    }
+
     /// A token that follows from another in one way only, and that nobody without the key can tell.
     pub(crate) fn token_after(&self, purpose: &str, token: &str) -> String {
         let tag = hmac::sign(&self.tokens, format!("{purpose} {token}").as_bytes());
@@ -201,6 +232,18 @@ mod tests {
         assert_eq!(serde_json::from_value::<Digest>(text.into()).unwrap(), digest);
         assert!(serde_json::from_value::<Digest>(text[1..].into()).is_err());
         assert!(digest.is(&Digest::of(b"abc")) && !digest.is(&Digest::of(b"abd")));
+    }
+
+    #[test]
+    fn what_was_encrypted_is_read_with_the_same_key_alone() {
+        let key = Key::new(&[7; 32]);
+        let text = key.encrypt("whsec_secret").unwrap();
+        assert_ne!(text, key.encrypt("whsec_secret").unwrap());
+        assert_eq!(key.decrypt(&text).as_deref(), Some("whsec_secret"));
+        assert_eq!(Key::new(&[8; 32]).decrypt(&text), None);
+        for damaged in [&text[..text.len() - 1], &text[1..], "", "whsec_secret"] {
+            assert_eq!(key.decrypt(damaged), None, "{damaged}");
+        }
     }
 
     #[test]

@@ -76,7 +76,8 @@ pub(crate) fn serve(
     let access = Arc::new(RwLock::new(Arc::new(Access::of(&config, account))));
     let keys = Arc::new(RwLock::new(Arc::new(IngestAccess::of(&config, account))));
     let people: People = Arc::new(RwLock::new(Arc::new(people(&settings)?)));
-    let oauth = OAuth::new(store.clone(), Key::load(&config.oauth.key_file)?, people.clone(), &config.oauth)?;
+    let key = Key::load(&config.oauth.key_file)?;
+    let oauth = OAuth::new(store.clone(), key.clone(), people.clone(), &config.oauth)?;
     let stop_udp = Arc::new(AtomicBool::new(false));
 
     let http = sockets.listener(Listen(Some(config.server.listen)), "HTTP", "server.listen")?;
@@ -129,7 +130,8 @@ pub(crate) fn serve(
         Box::new(move || reread.run())
     };
     let webhooks = Webhooks::new(&config.webhooks, dev)?;
-    let (subscriptions, commands) = Subscriptions::load(store.clone(), config.webhooks.subscriptions_max)?;
+    let (subscriptions, commands) =
+        Subscriptions::load(store.clone(), key, config.webhooks.subscriptions_max)?;
     let subscriptions = Arc::new(subscriptions);
     let policy = deliver::policy(&config.webhooks);
     let (deliverer, reports) =

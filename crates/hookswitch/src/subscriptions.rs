@@ -13,9 +13,11 @@ use hookswitch_core::subscription::{Blacklisting, Owner, Standing, Subscription,
 use hookswitch_model::{AccountId, ExtensionId, SubscriptionId, Timestamp};
 use hyper::header::{HeaderName, HeaderValue};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::clock;
+use crate::secret::Key;
 use crate::store::{Change, Expected, Store, StoreError};
 use crate::webhook::{AddressError, Endpoint, Guard, SigningKey};
 
@@ -110,6 +112,8 @@ impl From<StoreError> for CreateError {
 /// All subscriptions.
 pub(crate) struct Subscriptions {
     store: Store,
+    /// Encrypts what subscribers have said in confidence.
+    key: Key,
     kept: Mutex<HashMap<SubscriptionId, Kept>>,
     /// One change at a time, so that memory and disk see them in one order.
     changing: tokio::sync::Mutex<()>,
@@ -124,6 +128,7 @@ impl Subscriptions {
     /// If the store cannot be read.
     pub(crate) fn load(
         store: Store,
+        key: Key,
         per_owner_max: usize,
     ) -> Result<(Self, mpsc::UnboundedReceiver<Command>), StoreError> {
         let (documents, progress) =
@@ -136,8 +141,7 @@ impl Subscriptions {
         let (commands, receiver) = mpsc::unbounded_channel();
         let mut kept = HashMap::new();
         for document in documents {
-            let read = serde_json::from_str(&document.content).map_err(|error| error.to_string());
-            let read = read.and_then(|record: Record| record.read(&document.id));
+            let read = Record::parse(&document.content, &key).and_then(|record| record.read(&document.id));
             let one = match read {
                 Ok(one) => one,
                 Err(error) => {
@@ -158,7 +162,15 @@ impl Subscriptions {
         }
         let kept = Mutex::new(kept);
         let changing = tokio::sync::Mutex::new(());
-        Ok((Self { store, kept, changing, commands, per_owner_max }, receiver))
+        Ok((Self { store, key, kept, changing, commands, per_owner_max }, receiver))
+    }
+
+    /// The change that keeps a subscription as it is.
+    fn change(&self, one: &Kept) -> Result<Change, StoreError> {
+        let content =
+            Record::of(one).text(&self.key).map_err(|error| StoreError::Failing(error.to_string().into()))?;
+        let id = one.subscription.id.to_string();
+        Ok(Change { kind: SUBSCRIPTION, id, expected: Expected::Any, content: Some(content) })
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<SubscriptionId, Kept>> {
@@ -207,7 +219,7 @@ impl Subscriptions {
         }
         let id = one.subscription.id;
         let progress = Progress { read: self.store.ends().events, live: true, open: Vec::new() };
-        let changes = vec![change(&one), progress_change(id, &progress)];
+        let changes = vec![self.change(&one)?, progress_change(id, &progress)];
         self.store.change(changes).await?;
         self.lock().insert(id, one.clone());
         self.commands.send(Command::Add(Box::new(one), progress)).ok();
@@ -235,7 +247,7 @@ impl Subscriptions {
             one.subscription.lifetime = lifetime;
         }
         one.subscription.renew(clock::steady());
-        self.store.change(vec![change(&one)]).await?;
+        self.store.change(vec![self.change(&one)?]).await?;
         self.lock().insert(id, one.clone());
         self.commands.send(Command::Update(one.subscription.clone())).ok();
         Ok(Some(one))
@@ -271,7 +283,7 @@ impl Subscriptions {
         let found = self.lock().get(&id).cloned();
         let Some(mut one) = found else { return Ok(()) };
         one.subscription.standing = standing;
-        self.store.change(vec![change(&one)]).await?;
+        self.store.change(vec![self.change(&one)?]).await?;
         self.lock().insert(id, one);
         Ok(())
     }
@@ -285,7 +297,7 @@ impl Subscriptions {
             let mut kept = self.lock();
             if let Some(one) = kept.get_mut(&id) {
                 one.expired = true;
-                changes.push(change(one));
+                changes.push(self.change(one)?);
             }
             let old = |kept: &&Kept| kept.expired && kept.subscription.expires + EXPIRED_KEPT < now;
             kept.values().filter(old).map(|kept| kept.subscription.id).collect()
@@ -305,13 +317,6 @@ impl Subscriptions {
         }
         Ok(())
     }
-}
-
-/// The change that keeps a subscription as it is.
-fn change(one: &Kept) -> Change {
-    let content = serde_json::to_string(&Record::of(one)).expect("a record is JSON");
-    let id = one.subscription.id.to_string();
-    Change { kind: SUBSCRIPTION, id, expected: Expected::Any, content: Some(content) }
 }
 
 /// The change that keeps how far a subscription has come.
@@ -369,7 +374,48 @@ struct BlacklistedRecord {
     gone: bool,
 }
 
+/// Puts another text in the place of each secret of a delivery.
+fn change_secrets<E>(value: &mut Value, change: &impl Fn(&str) -> Result<String, E>) -> Result<(), E> {
+    match value {
+        Value::Object(members) => {
+            for (name, value) in members {
+                let secret = match &**name {
+                    "signing_secret" => Some(value),
+                    // The name of the header, and the token.
+                    "token" => value.get_mut(1),
+                    _ => {
+                        change_secrets(value, change)?;
+                        None
+                    }
+                };
+                if let Some(Value::String(text)) = secret {
+                    *text = change(text)?;
+                }
+            }
+            Ok(())
+        }
+        _ => Ok(()),
+    }
+}
+
 impl Record {
+    /// As it is stored: what is secret is encrypted.
+    fn text(&self, key: &Key) -> anyhow::Result<String> {
+        let mut value = serde_json::to_value(self)?;
+        change_secrets(&mut value["delivery"], &|secret| key.encrypt(secret))?;
+        Ok(value.to_string())
+    }
+
+    /// Reads what was stored.
+    fn parse(text: &str, key: &Key) -> Result<Self, String> {
+        let mut value: Value = serde_json::from_str(text).map_err(|error| error.to_string())?;
+        let decrypt = |text: &str| {
+            key.decrypt(text).ok_or("its secrets were encrypted by another secret.key; restore that of then")
+        };
+        change_secrets(&mut value["delivery"], &decrypt)?;
+        serde_json::from_value(value).map_err(|error| error.to_string())
+    }
+
     fn of(one: &Kept) -> Self {
         let Subscription { owner, transport, filters, created, lifetime, expires, standing, .. } =
             &one.subscription;
@@ -459,13 +505,15 @@ mod tests {
             delivery: Delivery {
                 address: "https://hook.example/".into(),
                 token: Some(("verification-token".into(), "secret".into())),
-                signing_secret: None,
+                signing_secret: Some("whsec_hush".into()),
             },
             expired: true,
         };
-        let stored = change(&one);
-        let record: Record = serde_json::from_str(&stored.content.unwrap()).unwrap();
-        let read = record.read(&stored.id).unwrap();
+        let key = Key::new(&[7; 32]);
+        let stored = Record::of(&one).text(&key).unwrap();
+        assert!(!stored.contains("secret\"]") && !stored.contains("hush"), "{stored}");
+        assert!(Record::parse(&stored, &Key::new(&[8; 32])).is_err());
+        let read = Record::parse(&stored, &key).unwrap().read(&one.subscription.id.to_string()).unwrap();
         assert_eq!(read.subscription, one.subscription);
         assert_eq!((read.delivery, read.expired), (one.delivery, true));
     }

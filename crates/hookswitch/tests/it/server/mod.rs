@@ -14,6 +14,7 @@ mod kamailio;
 mod limits;
 mod oauth;
 mod reading;
+mod readme;
 mod receiver;
 mod resolver;
 mod start;

@@ -41,7 +41,7 @@ impl Server {
 
     /// Makes an extension a user, and gives a token of theirs for an application with these permissions.
     #[track_caller]
-    fn token(&self, home: &Home, user: (u64, u64, Value), scopes: &[&str]) -> String {
+    pub(super) fn token(&self, home: &Home, user: (u64, u64, Value), scopes: &[&str]) -> String {
         let (account, extension, mut entry) = user;
         entry["accountId"] = json!(account.to_string());
         let made = self.admin(home, "PUT", &format!("/users/{extension}"), &entry);

@@ -655,3 +655,139 @@ fn a_subscriber_is_reminded_and_a_subscription_that_was_not_renewed_ends() {
     assert_eq!(reminder["subscriptionId"], reminded.body["id"]);
     assert!((17..=20).contains(&reminder["body"]["expiresIn"].as_u64().unwrap()), "{reminder}");
 }
+
+#[test]
+fn what_a_subscriber_said_in_confidence_is_in_no_answer_no_file_and_no_log() {
+    let home = Home::new("webhook-secrets");
+    let dev = Dev::start_with(&home, &[("HOOKSWITCH_LOG__LEVEL", "debug")]);
+    let receiver = Receiver::good();
+    let (token, secret) = ("canary-of-the-token", "whsec_Y2FuYXJ5IG9mIHRoZSBzaWduYXR1cmUgc2VjcmV0");
+    let delivery = json!({
+        "transportType": "WebHook", "address": receiver.url(), "verificationToken": token, "signingSecret": secret,
+    });
+    let created = dev.ask(&delivery, &[SESSIONS]);
+    assert_eq!(created.status, 200, "{created:?}");
+    let at = format!("{SUBSCRIPTION}/{}", created.text("id"));
+    let mut said = vec![created.text.clone()];
+    for (method, path) in [("GET", &*at), ("PUT", &*at), ("GET", SUBSCRIPTION)] {
+        said.push(dev.call(method, path, None).text);
+    }
+    let all = dev.server.call(home.made("admin_token"), "GET", "/admin/v1/subscriptions", None);
+    assert_eq!(all.body["records"][0]["id"], created.body["id"], "{all:?}");
+    assert_eq!(all.body["records"][0]["subscription"]["delivery"]["address"], receiver.url());
+    assert!(!all.text.contains("signing_secret") && !all.text.contains("token"), "{}", all.text);
+    said.push(all.text);
+    place(&mut dev.agent(), ["secret".to_owned()].into_iter());
+    wait_for_count(&receiver, EVENTS_OF_CALL);
+    // After a restart it is sent as before, and the published verifier takes it.
+    dev.server.stop();
+    let dev = Dev::start(&home);
+    let mut agent = dev.agent().ahead(1);
+    place(&mut agent, ["secret-again".to_owned()].into_iter());
+    wait_for_count(&receiver, 2 * EVENTS_OF_CALL);
+    let verifier = standardwebhooks::Webhook::new(secret).expect("a secret");
+    for posted in receiver.notifications() {
+        assert_eq!(posted.headers["verification-token"], token);
+        let mut headers = hyper::HeaderMap::new();
+        for name in ["webhook-id", "webhook-timestamp", "webhook-signature"] {
+            headers.insert(name, posted.headers[name].parse().expect("a header"));
+        }
+        verifier.verify(posted.text.as_bytes(), &headers).expect("it is signed");
+        assert_eq!(posted.headers["webhook-id"], posted.text_id());
+    }
+    dev.server.stop();
+    for text in said {
+        assert!(!text.contains(token) && !text.contains(secret), "{text}");
+    }
+    for file in ["hookswitch.db", "hookswitch.db-wal"] {
+        let bytes = std::fs::read(home.directory.join("data").join(file)).unwrap_or_default();
+        for canary in [token, secret] {
+            assert!(!bytes.windows(canary.len()).any(|window| window == canary.as_bytes()), "{file}");
+        }
+    }
+}
+
+#[test]
+fn a_subscription_needs_the_permissions_for_its_events_and_its_transport() {
+    let home = Home::new("webhook-permissions");
+    let dev = Dev::start(&home);
+    let receiver = Receiver::good();
+    let account = home.made("account_id");
+    let body = json!({
+        "eventFilters": [SESSIONS],
+        "deliveryMode": {"transportType": "WebHook", "address": receiver.url()},
+    });
+    for (scopes, status, code, named) in [
+        (vec!["CallControl"], 403, "CMN-401", "SubscriptionWebhook"),
+        (vec!["SubscriptionWebhook"], 403, "CMN-401", "CallControl"),
+        (vec!["CallControl", "SubscriptionWebhook"], 200, "", ""),
+    ] {
+        let user = (account.parse().expect("a number"), home.made("extension_id").parse().expect("a number"));
+        let token = dev.server.token(&home, (user.0, user.1, json!({"admin": true})), &scopes);
+        let answer = dev.server.call(&token, "POST", SUBSCRIPTION, Some(&body));
+        assert_eq!(answer.error(), (status, "", code), "{scopes:?}: {answer:?}");
+        if status == 403 {
+            assert_eq!(answer.body["errors"][0]["permissionName"], named, "{answer:?}");
+        }
+    }
+}
+
+#[test]
+fn two_thousand_pairs_of_token_and_subscription_are_allowed_to_the_owner_alone() {
+    let home = Home::new("webhook-owners");
+    let dev = Dev::start_with(&home, &[("HOOKSWITCH_LIMITS__REQUESTS_PER_MINUTE", "100000")]);
+    let accounts = "[[account]]\nid = 1001\nextension = [{number = \"101\", id = 1101}, {number = \"102\", id = 1102}]\n\
+                    [[account]]\nid = 2001\nextension = [{number = \"101\", id = 2101}, {number = \"102\", id = 2102}]\n";
+    std::fs::write(home.directory.join("directory.toml"), accounts).expect("it can be written");
+    dev.server.signal("HUP");
+    dev.server.logged("are read again");
+    let receiver = Receiver::good();
+    let body = json!({
+        "eventFilters": ["/restapi/v1.0/account/~/extension/~/telephony/sessions"],
+        "deliveryMode": {"transportType": "WebHook", "address": receiver.url()},
+    });
+    // Each user with two applications; one of each account is an administrator, which changes nothing.
+    let mut owners = Vec::new();
+    for (account, extension, admin) in
+        [(1001, 1101, true), (1001, 1102, false), (2001, 2101, true), (2001, 2102, false)]
+    {
+        for _ in 0..2 {
+            let token = dev.server.token(
+                &home,
+                (account, extension, json!({"admin": admin})),
+                &["CallControl", "SubscriptionWebhook"],
+            );
+            let created = dev.server.call(&token, "POST", SUBSCRIPTION, Some(&body));
+            assert_eq!(created.status, 200, "{created:?}");
+            owners.push((token, created.text("id")));
+        }
+    }
+    let mut random = fastrand::Rng::with_seed(5);
+    let (mut allowed, mut denied) = (0, 0);
+    for _ in 0..2000 {
+        let (who, whose) = (random.usize(..owners.len()), random.usize(..owners.len()));
+        let (token, id) = (&owners[who].0.clone(), &owners[whose].1.clone());
+        let (method, end) = [("GET", ""), ("PUT", ""), ("POST", "/renew"), ("DELETE", "")][random.usize(..4)];
+        let answer = dev.server.call(token, method, &format!("{SUBSCRIPTION}/{id}{end}"), None);
+        if who != whose {
+            assert_eq!(answer.error(), (404, "", "CMN-102"), "{method} {answer:?}");
+            denied += 1;
+            continue;
+        }
+        allowed += 1;
+        if method == "DELETE" {
+            assert_eq!(answer.status, 204, "{answer:?}");
+            owners[who].1 = dev.server.call(token, "POST", SUBSCRIPTION, Some(&body)).text("id");
+        } else {
+            assert_eq!((answer.status, &answer.text("id")), (200, id), "{method} {answer:?}");
+        }
+        if allowed % 20 == 0 {
+            let list = dev.server.call(token, "GET", SUBSCRIPTION, None);
+            let ids: Vec<_> =
+                list.body["records"].as_array().expect("a list").iter().map(|one| &one["id"]).collect();
+            assert_eq!(ids, [&owners[who].1], "nobody sees those of others");
+        }
+    }
+    println!("{allowed} pairs were allowed and {denied} denied, as they should be");
+    assert!(allowed > 100 && denied > 1000);
+}
