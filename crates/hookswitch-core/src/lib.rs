@@ -8,6 +8,7 @@ pub mod delivery;
 pub mod directory;
 pub mod engine;
 pub mod filter;
+pub mod gateway;
 mod hash;
 pub mod notification;
 pub mod session;

@@ -1,0 +1,239 @@
+//! Frames: compact JSON arrays of what a message is about and its body (contract websocket §2, §3).
+
+use serde::ser::SerializeMap as _;
+use serde::{Deserialize, Serialize, Serializer};
+use serde_json::value::RawValue;
+
+/// The longest message id that is sent back, in bytes.
+const MESSAGE_ID_BYTES_MAX: usize = 256;
+
+/// What clients take for the beginning of an answer in several parts.
+const BOUNDARY: &str = ",--Boundary";
+
+/// The same text in JSON, written otherwise. It can only stand within a string.
+const BOUNDARY_ESCAPED: &str = r",\u002d-Boundary";
+
+/// The handle of a gateway session, by which a client can have what it has missed (contract websocket §5).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Wsc {
+    /// Opaque.
+    pub token: String,
+    /// Clients keep the token of the highest.
+    pub sequence: u32,
+}
+
+/// What a client sends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum ClientFrame {
+    Heartbeat { message_id: String },
+    Request(Request),
+}
+
+/// A request of the API.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Request {
+    /// What the answer is handed in with.
+    pub ticket: Ticket,
+    /// `GET`, `POST` and so on, as the client wrote it.
+    pub method: String,
+    /// As the client wrote it; may have a query of its own.
+    pub path: String,
+    /// Names and values beside those in the path, not encoded.
+    pub query: Vec<(String, String)>,
+    /// Names and values.
+    pub headers: Vec<(String, String)>,
+    /// JSON.
+    pub body: Option<String>,
+}
+
+/// Belongs to one request, and to its answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ticket {
+    pub(super) message_id: String,
+    /// Whether no notification may be sent before the answer.
+    pub(super) holds: bool,
+}
+
+/// Why a frame of a client cannot be understood.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum FrameError {
+    #[error("The frame is no JSON array of one or two elements: {0}")]
+    Json(String),
+    #[error("The frame says nothing of its {0}; send it as a string")]
+    Missing(&'static str),
+    #[error("Frames of the type {0:?} are not taken; send ClientRequest or Heartbeat")]
+    Type(String),
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ClientMeta {
+    r#type: Option<String>,
+    message_id: Option<String>,
+    method: Option<String>,
+    path: Option<String>,
+    query: Option<serde_json::Map<String, serde_json::Value>>,
+    headers: Option<serde_json::Map<String, serde_json::Value>>,
+}
+
+impl ClientFrame {
+    /// Reads the text of a frame.
+    ///
+    /// # Errors
+    /// Names what is wrong with it, and the message id if there is one.
+    pub(super) fn read(text: &str) -> Result<Self, (FrameError, Option<String>)> {
+        let json = |error: serde_json::Error| (FrameError::Json(error.to_string()), None);
+        let elements: Vec<&RawValue> = serde_json::from_str(text).map_err(json)?;
+        let (meta, body) = match *elements {
+            [meta] => (meta, None),
+            // One SDK sends an empty text where there is no body.
+            [meta, body] => (meta, Some(body.get()).filter(|body| !matches!(*body, "\"\"" | "null"))),
+            _ => return Err((FrameError::Json(format!("it has {} elements", elements.len())), None)),
+        };
+        let meta: ClientMeta = serde_json::from_str(meta.get()).map_err(json)?;
+        let message_id = meta.message_id.filter(|id| id.len() <= MESSAGE_ID_BYTES_MAX);
+        let Some(message_id) = message_id else { return Err((FrameError::Missing("messageId"), None)) };
+        let kind = meta.r#type.unwrap_or_default();
+        match &*kind {
+            "Heartbeat" => Ok(Self::Heartbeat { message_id }),
+            "ClientRequest" => {
+                let (Some(method), Some(path)) = (meta.method, meta.path) else {
+                    return Err((FrameError::Missing("method and path"), Some(message_id)));
+                };
+                let subscription = path.split('?').next().is_some_and(is_subscription);
+                let holds = subscription && !matches!(&*method.to_ascii_uppercase(), "GET" | "DELETE");
+                Ok(Self::Request(Request {
+                    ticket: Ticket { message_id, holds },
+                    method,
+                    path,
+                    query: pairs(meta.query),
+                    headers: pairs(meta.headers),
+                    body: body.map(str::to_owned),
+                }))
+            }
+            _ => Err((FrameError::Type(kind), Some(message_id))),
+        }
+    }
+}
+
+/// Whether a path leads to the subscriptions.
+fn is_subscription(path: &str) -> bool {
+    path.strip_prefix("/restapi/v1.0/subscription")
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+/// The members of an object as text; each element of a list is a pair of its own.
+fn pairs(object: Option<serde_json::Map<String, serde_json::Value>>) -> Vec<(String, String)> {
+    use serde_json::Value;
+    let text = |value: Value| match value {
+        Value::String(text) => Some(text),
+        Value::Number(number) => Some(number.to_string()),
+        Value::Bool(flag) => Some(flag.to_string()),
+        Value::Null | Value::Array(_) | Value::Object(_) => None,
+    };
+    let mut pairs = Vec::new();
+    for (name, value) in object.unwrap_or_default() {
+        match value {
+            Value::Array(values) => {
+                pairs.extend(values.into_iter().filter_map(text).map(|value| (name.clone(), value)));
+            }
+            value => pairs.extend(text(value).map(|value| (name, value))),
+        }
+    }
+    pairs
+}
+
+/// What a frame of the server is about.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct ServerMeta<'a> {
+    pub(super) r#type: &'static str,
+    pub(super) message_id: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) status: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) wsc: Option<&'a Wsc>,
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "object")]
+    pub(super) headers: Option<&'a [(&'a str, &'a str)]>,
+}
+
+fn object<S: Serializer>(headers: &Option<&[(&str, &str)]>, serializer: S) -> Result<S::Ok, S::Error> {
+    let headers = headers.unwrap_or_default();
+    let mut map = serializer.serialize_map(Some(headers.len()))?;
+    for (name, value) in headers {
+        map.serialize_entry(name, value)?;
+    }
+    map.end()
+}
+
+impl ServerMeta<'_> {
+    /// The text of the frame, with a body that is JSON already.
+    pub(super) fn frame(&self, body: Option<&str>) -> String {
+        let mut text = String::with_capacity(256 + body.map_or(0, str::len));
+        text.push('[');
+        text.push_str(&serde_json::to_string(self).unwrap_or_default()); // texts and numbers are JSON
+        if let Some(body) = body {
+            text.push(',');
+            text.push_str(body);
+        }
+        text.push(']');
+        if text.contains(BOUNDARY) { text.replace(BOUNDARY, BOUNDARY_ESCAPED) } else { text }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frames_of_every_sdk_are_read() {
+        let heartbeat = r#"[{"type":"Heartbeat","messageId":"ByYz\/0+a"}]"#;
+        assert_eq!(
+            ClientFrame::read(heartbeat),
+            Ok(ClientFrame::Heartbeat { message_id: "ByYz/0+a".to_owned() })
+        );
+        let text = r#"[{"type":"ClientRequest","messageId":"m/0","method":"POST","path":"/restapi/v1.0/subscription/","headers":{"X-User-Agent":"a/1"},"query":{"a":1,"b":["x","y"],"c":null}},{"eventFilters":["f"]}]"#;
+        let Ok(ClientFrame::Request(request)) = ClientFrame::read(text) else { panic!("no request") };
+        assert_eq!(request.ticket, Ticket { message_id: "m/0".into(), holds: true });
+        assert_eq!(request.body.as_deref(), Some(r#"{"eventFilters":["f"]}"#));
+        let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        assert_eq!(request.query, [pair("a", "1"), pair("b", "x"), pair("b", "y")]);
+        assert_eq!(request.headers, [pair("X-User-Agent", "a/1")]);
+        let text = r#"[{"type":"ClientRequest","messageId":"m","method":"DELETE","path":"/restapi/v1.0/subscription/1"},""]"#;
+        let Ok(ClientFrame::Request(request)) = ClientFrame::read(text) else { panic!("no request") };
+        assert_eq!((request.ticket.holds, request.body), (false, None));
+    }
+
+    #[test]
+    fn what_is_no_frame_is_refused_with_its_message_id_if_it_has_one() {
+        for (text, id) in [
+            ("", None),
+            ("{}", None),
+            ("[]", None),
+            ("[1]", None),
+            ("[{},{},{}]", None),
+            (r#"[{"type":"Heartbeat"}]"#, None),
+            (r#"[{"type":"Nonsense","messageId":"a"}]"#, Some("a")),
+            (r#"[{"type":"ClientRequest","messageId":"a","method":"GET"}]"#, Some("a")),
+        ] {
+            let (_, found) = ClientFrame::read(text).expect_err(text);
+            assert_eq!(found.as_deref(), id, "{text}");
+        }
+    }
+
+    #[test]
+    fn nothing_in_a_frame_looks_like_an_answer_in_several_parts() {
+        let meta = ServerMeta {
+            r#type: "Heartbeat",
+            message_id: "a,--Boundary",
+            status: None,
+            wsc: None,
+            headers: None,
+        };
+        let text = meta.frame(Some(r#"{"name":"x,--Boundary"}"#));
+        assert!(!text.contains(BOUNDARY), "{text}");
+        let read: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+        assert_eq!(read[0]["messageId"], "a,--Boundary");
+        assert_eq!(read[1]["name"], "x,--Boundary");
+    }
+}
