@@ -284,7 +284,7 @@ impl Deliverer {
         self.reading = true;
         let (store, reports, after) = (self.store.clone(), self.reports.clone(), self.machine.feed());
         tokio::spawn(async move {
-            let read = store.read_async(move |reader| reader.events_after(after, READ_EVENTS)).await;
+            let read = store.events_after(after, READ_EVENTS).await;
             if read.is_err() {
                 tokio::time::sleep(PAUSE).await;
             }

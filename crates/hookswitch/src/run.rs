@@ -397,7 +397,7 @@ impl Machine {
                 to = %Redacted(event.party.to.phone_number.as_deref().unwrap_or_default()),
                 "a party has changed"
             );
-            self.batch.add_event(&event, arrival);
+            self.batch.add_event(event, arrival);
         }
     }
 

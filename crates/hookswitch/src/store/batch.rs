@@ -1,6 +1,7 @@
 //! Some inputs and all that followed from them, to be written as one.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use hookswitch_model::{Event, TelephonySessionId, Timestamp};
 
@@ -44,6 +45,8 @@ pub(super) struct EventRow {
     pub(super) causes: Vec<u64>,
     pub(super) body: Range<usize>,
     pub(super) arrival: Timestamp,
+    /// For those who follow the log, so that they need not read it.
+    pub(super) event: Arc<Event>,
 }
 
 /// The id that a client has given to a signal.
@@ -118,9 +121,9 @@ impl Batch {
     }
 
     /// Adds an event that followed.
-    pub(crate) fn add_event(&mut self, event: &Event, arrival: Timestamp) {
+    pub(crate) fn add_event(&mut self, event: Event, arrival: Timestamp) {
         let start = self.bytes.len();
-        record::write_event(event, &mut self.bytes);
+        record::write_event(&event, &mut self.bytes);
         self.events.push(EventRow {
             session: event.session.id,
             sequence: event.sequence,
@@ -128,6 +131,7 @@ impl Batch {
             causes: event.causes.iter().map(|input| input.number).collect(),
             body: start..self.bytes.len(),
             arrival,
+            event: Arc::new(event),
         });
     }
 

@@ -11,6 +11,7 @@ mod batch;
 pub(crate) mod record;
 mod schema;
 mod sqlite;
+mod tail;
 mod writer;
 
 use std::path::Path;
@@ -19,6 +20,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError};
 use std::thread::JoinHandle;
 
+use hookswitch_core::delivery::Logged;
 use hookswitch_model::TelephonySessionId;
 use tokio::sync::{oneshot, watch};
 
@@ -26,6 +28,7 @@ pub(crate) use self::batch::{Batch, IngestId};
 use self::sqlite::{Lock, Readers};
 pub(crate) use self::sqlite::{LoggedInput, Reader};
 pub(crate) use self::writer::Options;
+use self::tail::Tail;
 use self::writer::{Write, Writer};
 use crate::config::Durability;
 use crate::telemetry::Metrics;
@@ -116,6 +119,7 @@ pub(crate) struct Store {
 struct Shared {
     signals: AtomicU64,
     events: watch::Sender<u64>,
+    tail: Tail<Logged>,
     health: watch::Sender<Health>,
 }
 
@@ -149,6 +153,7 @@ impl Store {
         let shared = Arc::new(Shared {
             signals: AtomicU64::new(ends.signals),
             events: watch::Sender::new(ends.events),
+            tail: Tail::new(ends.events),
             health: watch::Sender::new(Health::Good),
         });
         let (writes, receiver) = std::sync::mpsc::sync_channel(WRITES_AHEAD);
@@ -175,6 +180,18 @@ impl Store {
     /// The position of the last event on disk, and a wait for the next.
     pub(crate) fn follow_events(&self) -> watch::Receiver<u64> {
         self.shared.events.subscribe()
+    }
+
+    /// Some events behind a position, in order; fewer than `limit` at the end of the log. The newest come
+    /// from memory.
+    ///
+    /// # Errors
+    /// If the database cannot be read.
+    pub(crate) async fn events_after(&self, after: u64, limit: usize) -> Result<Vec<Logged>, StoreError> {
+        match self.shared.tail.after(after, limit) {
+            Some(newest) => Ok(newest),
+            None => self.read_async(move |reader| reader.events_after(after, limit)).await,
+        }
     }
 
     /// Whether what comes in can be kept, and a wait for a change of that.

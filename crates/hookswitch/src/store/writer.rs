@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
+use hookswitch_core::delivery::Logged;
 use hookswitch_model::TelephonySessionId;
 use rusqlite::{Connection, OptionalExtension as _, Transaction, TransactionBehavior, params};
 use tokio::sync::{oneshot, watch};
@@ -166,11 +167,14 @@ impl Writer {
                     return Err(WriteError::Busy);
                 }
                 self.ends = sqlite::ends(&mut connection)?;
+                // A commit that was reported as failed may be there all the same.
+                self.shared.tail.restart(self.ends.events);
                 closed.insert(connection)
             }
         };
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let mut ends = self.ends;
+        let mut written = Vec::new();
         for write in group {
             match write {
                 Write::Batch(batch) => {
@@ -180,7 +184,7 @@ impl Writer {
                     if batch.after != ends {
                         return Err(WriteError::NotNext { expected: batch.after, found: ends });
                     }
-                    insert(&transaction, batch, &mut self.sessions)?;
+                    insert(&transaction, batch, &mut self.sessions, &mut written)?;
                     ends = batch.ends();
                 }
                 Write::Documents { changes, .. } => answers.push(change(&transaction, changes)?),
@@ -193,6 +197,7 @@ impl Writer {
         }
         transaction.commit()?;
         self.ends = ends;
+        self.shared.tail.push(written.into_iter().map(|logged| (logged.position, logged)));
         self.shared.committed(ends);
         Ok(())
     }
@@ -250,6 +255,7 @@ fn insert(
     transaction: &Transaction<'_>,
     batch: &Batch,
     sessions: &mut HashMap<TelephonySessionId, i64>,
+    written: &mut Vec<Logged>,
 ) -> rusqlite::Result<()> {
     let first = batch.after.signals + 1;
     // The last event that each input of the batch has caused; 0 is none. Inputs of earlier batches that
@@ -288,7 +294,7 @@ fn insert(
         let mut event =
             transaction.prepare_cached("INSERT OR IGNORE INTO events VALUES (?, ?, ?, ?, ?, ?)")?;
         for (position, row) in (batch.after.events + 1..).zip(&batch.events) {
-            let written = event.execute(params![
+            let rows = event.execute(params![
                 position.cast_signed(),
                 number(transaction, row.session, sessions)?,
                 row.sequence,
@@ -296,7 +302,9 @@ fn insert(
                 row.arrival.as_micros(),
                 &batch.bytes[row.body.clone()],
             ])?;
-            if written == 0 {
+            if rows > 0 {
+                written.push(Logged { position, arrival: row.arrival, event: row.event.clone() });
+            } else {
                 // A state of another version was not read, and what was derived instead disagrees with
                 // the log. What was told stands.
                 tracing::error!(session = %row.session, row.sequence, "an event was told before, and is not told again");

@@ -104,7 +104,7 @@ impl Calls {
         let mut position = 0;
         let mut swept = clock::now();
         loop {
-            let read = store.read_async(move |reader| reader.events_after(position, EVENTS_AT_ONCE)).await;
+            let read = store.events_after(position, EVENTS_AT_ONCE).await;
             let events = read.unwrap_or_else(|error| {
                 tracing::error!(%error, "the event log cannot be read; the calls that are shown may be old");
                 Vec::new()
