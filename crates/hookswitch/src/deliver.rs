@@ -21,7 +21,7 @@ use crate::clock;
 use crate::config::Webhooks as Settings;
 use crate::secret;
 use crate::store::{Store, StoreError};
-use crate::subscriptions::{Command, Kept, Subscriptions, feed_change, progress_change};
+use crate::subscriptions::{Command, Delivery, Kept, Subscriptions, feed_change, progress_change};
 use crate::telemetry::Metrics;
 use crate::webhook::{Endpoint, Webhooks};
 
@@ -185,7 +185,8 @@ impl Deliverer {
 
     fn add(&mut self, kept: Kept, progress: Progress, now: Timestamp) {
         let id = kept.subscription.id;
-        let endpoint = match kept.delivery.endpoint(self.webhooks.guard()) {
+        let Delivery::WebHook(webhook) = &kept.delivery else { return };
+        let endpoint = match webhook.endpoint(self.webhooks.guard()) {
             Ok(endpoint) => Arc::new(endpoint),
             Err(error) => {
                 tracing::error!(subscription.id = %id, ?error, "a subscription cannot be served by this configuration");

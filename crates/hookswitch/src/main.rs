@@ -10,6 +10,7 @@ mod clock;
 mod config;
 mod deliver;
 mod derivation;
+mod gateway;
 mod run;
 mod secret;
 mod server;

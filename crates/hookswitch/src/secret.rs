@@ -126,6 +126,7 @@ pub(crate) struct Key {
     tokens: hmac::Key,
     /// For secrets that are needed again as they are.
     kept: LessSafeKey,
+    seals: hmac::Key,
     identity: Arc<str>,
 }
 
@@ -145,6 +146,7 @@ impl Key {
         Self {
             assertions: key("assertions"),
             tokens: key("tokens"),
+            seals: key("seals"),
             kept: LessSafeKey::new(kept),
             identity: identity.into(),
         }
@@ -204,6 +206,28 @@ impl Key {
         String::from_utf8(secret.to_vec()).ok()
     }
 
+    /// A text, fit for headers and URLs, that says these bytes and that nobody without the key can make.
+    pub(crate) fn seal(&self, purpose: &str, content: &[u8]) -> String {
+        let tag = self.seal_tag(purpose, content);
+        URL_SAFE_NO_PAD.encode([content, tag.as_ref()].concat())
+    }
+
+    /// The bytes that were sealed for a purpose; none if the text is not one that [`Key::seal`] has made.
+    pub(crate) fn unseal(&self, purpose: &str, text: &str) -> Option<Vec<u8>> {
+        let mut bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
+        let tag = bytes.split_off(bytes.len().checked_sub(digest::SHA256_OUTPUT_LEN)?);
+        let sealed = self.seal_tag(purpose, &bytes);
+        bool::from(sealed.as_ref().ct_eq(&tag)).then_some(bytes)
+    }
+
+    fn seal_tag(&self, purpose: &str, content: &[u8]) -> hmac::Tag {
+        let mut context = hmac::Context::with_key(&self.seals);
+        context.update(purpose.as_bytes());
+        context.update(&[0]); // no purpose has it, so none is the beginning of another
+        context.update(content);
+        context.sign()
+    }
+
     /// A token that follows from another in one way only, and that nobody without the key can tell.
     pub(crate) fn token_after(&self, purpose: &str, token: &str) -> String {
         let tag = hmac::sign(&self.tokens, format!("{purpose} {token}").as_bytes());
@@ -243,6 +267,18 @@ mod tests {
         assert_eq!(Key::new(&[8; 32]).decrypt(&text), None);
         for damaged in [&text[..text.len() - 1], &text[1..], "", "whsec_secret"] {
             assert_eq!(key.decrypt(damaged), None, "{damaged}");
+        }
+    }
+
+    #[test]
+    fn what_was_sealed_is_read_for_its_purpose_alone() {
+        let key = Key::new(&[7; 32]);
+        let text = key.seal("a", b"content");
+        assert_eq!(key.unseal("a", &text).as_deref(), Some(&b"content"[..]));
+        assert_eq!(key.unseal("b", &text), None);
+        assert_eq!(Key::new(&[8; 32]).unseal("a", &text), None);
+        for end in 0..text.len() {
+            assert_eq!(key.unseal("a", &text[..end]), None);
         }
     }
 

@@ -12,6 +12,7 @@ use anyhow::Context as _;
 use hookswitch_core::directory::{Account, Directory};
 use hookswitch_model::AccountId;
 use listenfd::ListenFd;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{oneshot, watch};
@@ -24,6 +25,7 @@ use crate::api::{self, Api, IngestAccess, People, listener};
 use crate::clock;
 use crate::config::{Config, Listen, MissedCalls};
 use crate::deliver::{self, Deliverer};
+use crate::gateway::Gateway;
 use crate::run::{Intake, Machine, default_account};
 use crate::secret::Key;
 use crate::source::hep::{Access, Gate, stream, udp};
@@ -61,6 +63,7 @@ pub(crate) fn serve(
     if dev {
         tracing::warn!("DEVELOPMENT PROFILE: webhooks may go to http addresses of this machine");
     }
+    raise_descriptors();
     let settings = settings(&config)?;
     let metrics = Metrics::new();
     let options = Options {
@@ -131,11 +134,21 @@ pub(crate) fn serve(
     };
     let webhooks = Webhooks::new(&config.webhooks, dev)?;
     let (subscriptions, commands) =
-        Subscriptions::load(store.clone(), key, config.webhooks.subscriptions_max)?;
+        Subscriptions::load(store.clone(), key.clone(), config.webhooks.subscriptions_max)?;
     let subscriptions = Arc::new(subscriptions);
     let policy = deliver::policy(&config.webhooks);
     let (deliverer, reports) =
         Deliverer::new(store.clone(), subscriptions.clone(), webhooks.clone(), policy, metrics.clone());
+    let public_url = config.public_url(http.local_addr()?);
+    let gateway = Gateway::new(
+        store.clone(),
+        oauth.clone(),
+        subscriptions.clone(),
+        metrics.clone(),
+        key,
+        config.websocket.clone(),
+        &public_url,
+    );
     let router = api::router(Api {
         store: store.clone(),
         metrics: metrics.clone(),
@@ -148,12 +161,15 @@ pub(crate) fn serve(
         files: Arc::new(Files::new(path.to_owned(), files_reread)),
         subscriptions: subscriptions.clone(),
         webhooks: webhooks.clone(),
-        public_url: config.public_url().into(),
+        gateway: gateway.clone(),
+        public_url: public_url.into(),
     });
+    gateway.serve_requests_by(router.clone());
     let grace = config.server.shutdown_grace.0;
     let outcome = runtime.block_on(async {
         tokio::spawn(calls.follow(store.clone(), stop.subscribe()));
         let delivering = tokio::spawn(deliverer.run(commands, reports, stop.subscribe()));
+        let following = tokio::spawn(gateway.clone().follow(stop.subscribe()));
         let serving = tokio::spawn(listener::serve(tokio_listener(http)?, router, stop.subscribe(), grace));
         if let Some(tcp) = tcp {
             let streams = streams.clone();
@@ -166,7 +182,9 @@ pub(crate) fn serve(
         tracing::info!("stopping: what has come in is finished");
         stop_udp.store(true, Ordering::Relaxed);
         stop.send_replace(true);
-        serving.await.ok(); // a panic in it is told by its own hook
+        following.await.ok(); // a panic in it is told by its own hook
+        gateway.close(grace).await;
+        serving.await.ok();
         delivering.await.ok();
         outcome
     });
@@ -244,6 +262,15 @@ impl Reread {
             *directory = Arc::new(people);
         }
         Ok(())
+    }
+}
+
+/// Takes as many file descriptors as the process may have: each connection is one.
+fn raise_descriptors() {
+    let raised = getrlimit(Resource::RLIMIT_NOFILE)
+        .and_then(|(_, hard)| setrlimit(Resource::RLIMIT_NOFILE, hard, hard));
+    if let Err(error) = raised {
+        tracing::warn!(%error, "the limit of open files stays as it is");
     }
 }
 

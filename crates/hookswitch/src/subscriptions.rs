@@ -4,7 +4,7 @@
 //! it was made.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use hookswitch_core::delivery::Progress;
@@ -40,9 +40,26 @@ pub(crate) struct Kept {
     pub(crate) expired: bool,
 }
 
+/// How notifications reach the subscriber.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Delivery {
+    WebHook(WebHook),
+    WebSocket(Socket),
+}
+
+/// The gateway session that hears of a subscription.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Socket {
+    pub(crate) session: u64,
+    /// The grant on which it rests.
+    pub(crate) grant: Arc<str>,
+    /// It hears of events behind this position of the log.
+    pub(crate) start: u64,
+}
+
 /// What the subscriber has said about delivery, as it was said.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Delivery {
+pub(crate) struct WebHook {
     pub(crate) address: String,
     /// The header that repeats the subscriber's token, and the token.
     pub(crate) token: Option<(String, String)>,
@@ -57,7 +74,7 @@ pub(crate) enum DeliveryError {
     Secret,
 }
 
-impl Delivery {
+impl WebHook {
     /// What is needed to send.
     ///
     /// # Errors
@@ -149,7 +166,7 @@ impl Subscriptions {
                     continue;
                 }
             };
-            if !one.expired {
+            if !one.expired && one.subscription.transport == Transport::WebHook {
                 let mut progress =
                     progress.get(&document.id).map(ProgressRecord::progress).unwrap_or_default();
                 if progress.live {
@@ -218,12 +235,23 @@ impl Subscriptions {
             return Err(CreateError::Limit);
         }
         let id = one.subscription.id;
+        if one.subscription.transport == Transport::WebSocket {
+            self.store.change(vec![self.change(&one)?]).await?;
+            self.lock().insert(id, one);
+            return Ok(());
+        }
         let progress = Progress { read: self.store.ends().events, live: true, open: Vec::new() };
         let changes = vec![self.change(&one)?, progress_change(id, &progress)];
         self.store.change(changes).await?;
         self.lock().insert(id, one.clone());
         self.commands.send(Command::Add(Box::new(one), progress)).ok();
         Ok(())
+    }
+
+    /// The subscriptions that are told over WebSockets.
+    pub(crate) fn of_sockets(&self) -> Vec<Kept> {
+        let socket = |kept: &&Kept| kept.subscription.transport == Transport::WebSocket;
+        self.lock().values().filter(socket).cloned().collect()
     }
 
     /// Changes a subscription of an owner: other filters and another lifetime if given; and it is renewed.
@@ -502,11 +530,11 @@ mod tests {
                     gone: true,
                 }),
             },
-            delivery: Delivery {
+            delivery: Delivery::WebHook(WebHook {
                 address: "https://hook.example/".into(),
                 token: Some(("verification-token".into(), "secret".into())),
                 signing_secret: Some("whsec_hush".into()),
-            },
+            }),
             expired: true,
         };
         let key = Key::new(&[7; 32]);

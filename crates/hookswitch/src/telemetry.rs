@@ -68,6 +68,37 @@ macro_rules! counters {
 }
 
 counters! {
+    /// WebSockets by what happened to them.
+    Sockets by event {
+        /// Opened with a new session.
+        opened,
+        /// Opened, and went on with a session.
+        recovered,
+        /// Opened with a new session, since the one that was asked for is gone.
+        not_recovered,
+        /// Told why they are not served.
+        refused,
+        /// Closed because they did not read.
+        slow,
+    }
+}
+
+counters! {
+    /// Notifications of WebSockets by what became of them. A client that is away has those that it missed
+    /// recovered or overflowed when it comes back.
+    SocketNotifications by stage {
+        /// Events that a session hears of.
+        matched,
+        /// Written to a socket.
+        sent,
+        /// Read from the log for a client that came back.
+        recovered,
+        /// More than a client that came back gets.
+        overflowed,
+    }
+}
+
+counters! {
     /// HEP frames by what carried them.
     FramesReceived by transport { udp, tcp, tls }
 }
@@ -183,6 +214,11 @@ pub(crate) struct Metrics {
     pub(crate) notifications: Notifications,
     pub(crate) notifications_pending: Gauge,
     pub(crate) requests_in_flight: Gauge,
+    pub(crate) sockets: Sockets,
+    pub(crate) sockets_open: Gauge,
+    pub(crate) gateway_sessions: Gauge,
+    pub(crate) gateway_subscriptions: Gauge,
+    pub(crate) socket_notifications: SocketNotifications,
     pub(crate) subscriptions: Gauge,
     pub(crate) signals_stored: Counter,
     pub(crate) events_stored: Counter,
@@ -220,6 +256,15 @@ impl Metrics {
             ),
             notifications_pending: Gauge::default(),
             requests_in_flight: Gauge::default(),
+            sockets: Sockets::register(r, "websocket_connections", "WebSockets by what happened to them"),
+            sockets_open: Gauge::default(),
+            gateway_sessions: Gauge::default(),
+            gateway_subscriptions: Gauge::default(),
+            socket_notifications: SocketNotifications::register(
+                r,
+                "websocket_notifications",
+                "Notifications of WebSockets by what became of them",
+            ),
             subscriptions: Gauge::default(),
             signals_stored: Counter::default(),
             events_stored: Counter::default(),
@@ -255,6 +300,17 @@ impl Metrics {
             "webhook_requests_in_flight",
             "Requests to receivers that are under way",
             metrics.requests_in_flight.clone(),
+        );
+        r.register("websocket_connections_open", "Open WebSockets", metrics.sockets_open.clone());
+        r.register(
+            "websocket_sessions",
+            "Gateway sessions, connected or such as can be gone on with",
+            metrics.gateway_sessions.clone(),
+        );
+        r.register(
+            "websocket_subscriptions",
+            "Subscriptions told over WebSockets",
+            metrics.gateway_subscriptions.clone(),
         );
         r.register("webhook_subscriptions", "Subscriptions told by webhook", metrics.subscriptions.clone());
         r.register("signal_log_rows", "Inputs that are on disk", metrics.signals_stored.clone());

@@ -1,6 +1,5 @@
 //! Frames: compact JSON arrays of what a message is about and its body (contract websocket §2, §3).
 
-use serde::ser::SerializeMap as _;
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::value::RawValue;
 
@@ -153,17 +152,18 @@ pub(super) struct ServerMeta<'a> {
     pub(super) status: Option<u16>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) wsc: Option<&'a Wsc>,
-    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "object")]
-    pub(super) headers: Option<&'a [(&'a str, &'a str)]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) headers: Option<Headers<'a>>,
 }
 
-fn object<S: Serializer>(headers: &Option<&[(&str, &str)]>, serializer: S) -> Result<S::Ok, S::Error> {
-    let headers = headers.unwrap_or_default();
-    let mut map = serializer.serialize_map(Some(headers.len()))?;
-    for (name, value) in headers {
-        map.serialize_entry(name, value)?;
+/// Headers, as an object.
+#[derive(Clone, Copy)]
+pub(super) struct Headers<'a>(pub(super) &'a [(&'a str, &'a str)]);
+
+impl Serialize for Headers<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().copied())
     }
-    map.end()
 }
 
 impl ServerMeta<'_> {

@@ -15,11 +15,8 @@ use std::time::Duration;
 use hookswitch_model::{Iso, Timestamp};
 use serde::Serialize;
 
-use self::frame::{ClientFrame, FrameError, ServerMeta};
+use self::frame::{ClientFrame, FrameError, Headers, ServerMeta};
 pub use self::frame::{Request, Ticket, Wsc};
-
-/// How long notifications wait for a pong that does not come.
-const BARRIER_MAX: Duration = Duration::from_secs(5);
 
 /// What a connection is held to. The defaults are those of the contract.
 #[derive(Clone, Copy, Debug)]
@@ -32,6 +29,8 @@ pub struct Limits {
     pub ping_every: Duration,
     /// How long a client has for a pong.
     pub pong_within: Duration,
+    /// How long notifications wait for the pong of a barrier that does not come.
+    pub barrier: Duration,
     /// The most requests at once.
     pub requests_max: usize,
     /// The most connections of a gateway session; it is said to clients.
@@ -49,6 +48,7 @@ impl Default for Limits {
             absolute: Duration::from_secs(86_400),
             ping_every: Duration::from_secs(30),
             pong_within: Duration::from_secs(10),
+            barrier: Duration::from_secs(5),
             requests_max: 10,
             connections_max: 50,
             recovery_messages: 100,
@@ -196,7 +196,7 @@ impl Connection {
             message_id,
             status: Some(200),
             wsc: Some(wsc),
-            headers: Some(&[("RCRequestId", message_id)]),
+            headers: Some(Headers(&[("RCRequestId", message_id)])),
         };
         self.output.push_back(Output::Text(meta.frame(Some(&body))));
     }
@@ -213,7 +213,7 @@ impl Connection {
             message_id,
             status: Some(200),
             wsc: Some(wsc),
-            headers: Some(&[("RCRequestId", message_id)]),
+            headers: Some(Headers(&[("RCRequestId", message_id)])),
         };
         meta.frame(Some(envelope))
     }
@@ -241,7 +241,7 @@ impl Connection {
                     message_id: &request.ticket.message_id,
                     status: Some(429),
                     wsc: None,
-                    headers: Some(&[]),
+                    headers: Some(Headers(&[])),
                 };
                 self.output.push_back(Output::Text(meta.frame(Some(&body))));
             }
@@ -281,7 +281,7 @@ impl Connection {
             message_id: &ticket.message_id,
             status: Some(response.status),
             wsc: response.wsc,
-            headers: Some(response.headers),
+            headers: Some(Headers(response.headers)),
         };
         self.output.push_back(Output::Text(meta.frame(response.body)));
         if ticket.holds && (200..300).contains(&response.status) {
@@ -346,7 +346,8 @@ impl Connection {
 
     fn raise_barrier(&mut self, now: Timestamp) {
         self.ping(now);
-        self.barrier = Some((self.pings, now + BARRIER_MAX));
+        self.barrier =
+            Some((self.pings, now + self.limits.barrier)).filter(|_| !self.limits.barrier.is_zero());
     }
 
     fn ping(&mut self, now: Timestamp) {

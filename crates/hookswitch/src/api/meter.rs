@@ -16,6 +16,7 @@ use super::oauth::throttle::{Allowance, WINDOW};
 use super::principal::Principal;
 use super::{Api, Problem};
 use crate::clock;
+use crate::gateway::Caller;
 use crate::secret;
 
 const GROUP: HeaderName = HeaderName::from_static("x-rate-limit-group");
@@ -65,7 +66,11 @@ pub(super) async fn meter(State(api): State<Api>, mut request: Request, next: Ne
     let allowance = if group == Group::Auth && !exempt {
         count(&api, group, &client(request.headers()), "")
     } else {
-        let principal = api.oauth.authenticate(request.headers()).await;
+        // Of a request over a WebSocket it is known who makes it.
+        let principal = match request.extensions().get::<Caller>() {
+            Some(caller) => api.oauth.of_grant(caller.grant.clone()).await,
+            None => api.oauth.authenticate(request.headers()).await,
+        };
         let allowance = match &principal {
             Ok(who) if !exempt => count(&api, group, &who.client_id, &who.extension.to_string()),
             _ => api.requests.look(&[], clock::now()),

@@ -2,6 +2,7 @@
 
 pub(crate) mod admin;
 mod body;
+mod gateway;
 mod health;
 mod ingest;
 pub(crate) mod listener;
@@ -36,6 +37,7 @@ use self::oauth::throttle::Throttle;
 pub(crate) use self::problem::Problem;
 use self::routes::Routes;
 use self::telephony::Calls;
+use crate::gateway::Gateway;
 use crate::run::Intake;
 use crate::store::Store;
 use crate::subscriptions::Subscriptions;
@@ -61,6 +63,7 @@ pub(crate) struct Api {
     pub(crate) files: admin::SharedFiles,
     pub(crate) subscriptions: Arc<Subscriptions>,
     pub(crate) webhooks: Webhooks,
+    pub(crate) gateway: Arc<Gateway>,
     /// By which clients reach the server, without a slash at its end.
     pub(crate) public_url: Arc<str>,
 }
@@ -96,6 +99,7 @@ fn operation() -> Routes {
         .route("/ingest/v1/signals", post(ingest::post))
         .route("/openapi.json", get(openapi::document))
         .route("/docs", get(openapi::page))
+        .merge(gateway::routes())
         .merge(admin::routes())
 }
 
@@ -113,6 +117,7 @@ fn platform() -> Routes {
         .merge(telephony::routes())
         .merge(subscription::routes())
         .merge(oauth::routes())
+        .merge(gateway::token_routes())
 }
 
 /// Refuses addresses that are longer than any resource has.

@@ -15,6 +15,8 @@ pub(crate) struct Principal {
     pub(crate) account: AccountId,
     pub(crate) extension: ExtensionId,
     pub(crate) client_id: Arc<str>,
+    /// The grant on which the request rests.
+    pub(crate) grant: Arc<str>,
     /// What the application was granted.
     pub(crate) scopes: Scopes,
     /// What the user may do.

@@ -65,6 +65,16 @@ impl Problem {
         Self::new(status, code, message)
     }
 
+    /// Its status.
+    pub(crate) fn status(&self) -> u16 {
+        self.status.as_u16()
+    }
+
+    /// Its sentence.
+    pub(crate) fn message(&self) -> &str {
+        &self.message
+    }
+
     /// The application was not granted a permission.
     pub(crate) fn scope_missing(permission: &'static str) -> Self {
         let message = format!("This action needs the [{permission}] application permission");
@@ -187,15 +197,23 @@ impl Problem {
         Self { retry_after_seconds: Some(1), ..problem }
     }
 
-    /// The answer.
-    pub(crate) fn response(&self) -> Response {
+    /// Its body, as JSON.
+    pub(crate) fn body(&self) -> String {
+        serde_json::to_string(&self.content()).unwrap_or_default() // texts are JSON
+    }
+
+    fn content(&self) -> Body<'_> {
         let (message, permission) = (&*self.message, self.permission);
         let parameter = self.parameter.as_ref().map(|(name, _)| *name);
         let value = self.parameter.as_ref().map(|(_, value)| &**value).filter(|value| !value.is_empty());
         let error = Error { code: self.code, message, permission, parameter, value };
         let code = self.outer_code.unwrap_or(self.code);
-        let body = Body { code, message, errors: [error], permission, parameter };
-        let mut response = (self.status, Json(body)).into_response();
+        Body { code, message, errors: [error], permission, parameter }
+    }
+
+    /// The answer.
+    pub(crate) fn response(&self) -> Response {
+        let mut response = (self.status, Json(self.content())).into_response();
         let headers = response.headers_mut();
         if let Some(seconds) = self.retry_after_seconds {
             headers.insert(header::RETRY_AFTER, seconds.into());

@@ -3,8 +3,9 @@
 
 use axum::Json;
 use axum::body::Body;
-use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode};
+use axum::extract::{Extension, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use hookswitch_core::filter::{EventFilter, Own};
 use hookswitch_core::subscription::{Owner, Standing, Subscription, Transport, check_reminders};
@@ -18,8 +19,9 @@ use super::routes::Routes;
 use super::scope::Scope;
 use super::{Api, Problem, body, openapi};
 use crate::clock;
+use crate::gateway::Caller;
 use crate::secret;
-use crate::subscriptions::{CreateError, Delivery, DeliveryError, Kept, parse_id};
+use crate::subscriptions::{CreateError, Delivery, DeliveryError, Kept, Socket, WebHook, parse_id};
 use crate::webhook::{AddressError, Endpoint, HandshakeError};
 
 /// The most filters of a subscription.
@@ -79,7 +81,8 @@ pub(super) struct SubscriptionInfo {
 pub(super) struct DeliveryMode {
     transport_type: &'static str,
     encryption: bool,
-    address: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    address: Option<String>,
 }
 
 #[derive(Debug, Serialize, ToSchema)]
@@ -106,21 +109,45 @@ impl SubscriptionInfo {
             }
         };
         let id = subscription.id.to_string();
+        // Over a WebSocket the address is relative, and the lifetime begins anew all the time.
+        let (base, address, expires) = match &kept.delivery {
+            Delivery::WebHook(webhook) => {
+                (&*api.public_url, Some(webhook.address.clone()), subscription.expires)
+            }
+            Delivery::WebSocket(_) => ("", None, now + subscription.lifetime),
+        };
+        let left = expires.since(now).as_secs();
         Self {
-            uri: format!("{}/restapi/v1.0/subscription/{id}", api.public_url),
+            uri: format!("{base}/restapi/v1.0/subscription/{id}"),
             creation_time: subscription.created.to_string(),
             status,
             event_filters: subscription.filters.iter().map(|filter| shown_filter(filter, &id)).collect(),
-            expiration_time: subscription.expires.to_string(),
-            expires_in: subscription.expires_in_secs(now),
+            expiration_time: expires.to_string(),
+            expires_in: if address.is_some() { left } else { left.saturating_sub(1) },
             delivery_mode: DeliveryMode {
                 transport_type: subscription.transport.as_str(),
                 encryption: false,
-                address: kept.delivery.address.clone(),
+                address,
             },
             blacklisted_data,
             id,
         }
+    }
+}
+
+/// A subscription as an answer; the id of one over a WebSocket is a header as well (contract websocket §6).
+pub(super) struct Shown(SubscriptionInfo);
+
+impl IntoResponse for Shown {
+    fn into_response(self) -> Response {
+        const ID: HeaderName = HeaderName::from_static("wsg-subscriptionid");
+        let over_socket = self.0.delivery_mode.transport_type == Transport::WebSocket.as_str();
+        let id = HeaderValue::try_from(&self.0.id).ok().filter(|_| over_socket);
+        let mut response = Json(self.0).into_response();
+        if let Some(id) = id {
+            response.headers_mut().insert(ID, id);
+        }
+        response
     }
 }
 
@@ -152,25 +179,41 @@ pub(super) async fn list(State(api): State<Api>, principal: Principal) -> Json<S
 pub(super) async fn create(
     State(api): State<Api>,
     principal: Principal,
+    caller: Option<Extension<Caller>>,
     headers: HeaderMap,
     body: Body,
-) -> Result<Json<SubscriptionInfo>, Problem> {
+) -> Result<Shown, Problem> {
     let asked = read_body(&body::read(&headers, body, BODY_BYTES_MAX).await?)?;
     let delivery = asked.delivery_mode.unwrap_or_default();
-    let transport = transport(delivery.transport_type.as_deref())?;
-    principal.require(Scope::SubscriptionWebhook)?;
+    let transport = transport(delivery.transport_type.as_deref(), caller.is_some())?;
+    principal.require(match transport {
+        Transport::WebHook => Scope::SubscriptionWebhook,
+        Transport::WebSocket => Scope::WebSocketsSubscription,
+    })?;
     let texts = asked.event_filters.unwrap_or_default();
     let id = secret::random().map(|bits| SubscriptionId::from_bits(u128::from_ne_bytes(bits)));
     let id = id.map_err(|_| Problem::internal())?;
     let filters = read_filters(&principal, &texts, id)?;
     let lifetime = transport.lifetime(read_lifetime(asked.expires_in)?);
     check_reminders(&filters, lifetime).map_err(|error| refused_filters(error.code(), error.to_string()))?;
-    let (delivery, endpoint) = read_delivery(&api, delivery)?;
     let owner = owner(&principal);
-    if !api.subscriptions.has_room(&owner) {
-        return Err(limit(&api));
-    }
-    api.webhooks.validate(&endpoint.url).await.map_err(|error| refused_address(&error))?;
+    let session =
+        caller.filter(|_| transport == Transport::WebSocket).map(|Extension(caller)| caller.session);
+    let delivery = if let Some(session) = session {
+        // A session has one subscription; the newest takes the place of another.
+        if let Some(old) = api.gateway.subscription_of(session) {
+            drop_subscription(&api, old).await?;
+        }
+        let start = api.store.ends().events;
+        Delivery::WebSocket(Socket { session, grant: principal.grant.clone(), start })
+    } else {
+        let (webhook, endpoint) = read_delivery(&api, delivery)?;
+        if !api.subscriptions.has_room(&owner) {
+            return Err(limit(&api));
+        }
+        api.webhooks.validate(&endpoint.url).await.map_err(|error| refused_address(&error))?;
+        Delivery::WebHook(webhook)
+    };
     let created = clock::steady();
     let subscription = Subscription {
         id,
@@ -184,7 +227,11 @@ pub(super) async fn create(
     };
     let kept = Kept { subscription, delivery, expired: false };
     match api.subscriptions.create(kept.clone()).await {
-        Ok(()) => Ok(Json(SubscriptionInfo::of(&kept, &api, clock::steady()))),
+        Ok(()) if session.is_some_and(|session| !api.gateway.subscribe(session, &kept.subscription)) => {
+            drop_subscription(&api, id).await?;
+            Err(Problem::token("OAU-213", "The login has ended; log in again"))
+        }
+        Ok(()) => Ok(Shown(SubscriptionInfo::of(&kept, &api, clock::steady()))),
         Err(CreateError::Limit) => Err(limit(&api)),
         Err(CreateError::Store(error)) => Err(Problem::unavailable(error.to_string())),
     }
@@ -198,9 +245,9 @@ pub(super) async fn read(
     State(api): State<Api>,
     principal: Principal,
     Segments([id]): Segments<1>,
-) -> Result<Json<SubscriptionInfo>, Problem> {
+) -> Result<Shown, Problem> {
     let kept = find(&api, &principal, &id)?;
-    Ok(Json(SubscriptionInfo::of(&kept, &api, clock::steady())))
+    Ok(Shown(SubscriptionInfo::of(&kept, &api, clock::steady())))
 }
 
 /// Gives a subscription other filters and another lifetime; whatever the body, it is renewed.
@@ -210,11 +257,13 @@ pub(super) async fn read(
 pub(super) async fn update(
     State(api): State<Api>,
     principal: Principal,
+    caller: Option<Extension<Caller>>,
     Segments([id]): Segments<1>,
     headers: HeaderMap,
     body: Body,
-) -> Result<Json<SubscriptionInfo>, Problem> {
+) -> Result<Shown, Problem> {
     let kept = find(&api, &principal, &id)?;
+    check_caller(&kept, caller.as_deref())?;
     let body = body::read(&headers, body, BODY_BYTES_MAX).await?;
     let asked = if body.iter().all(u8::is_ascii_whitespace) {
         SubscriptionRequest::default()
@@ -242,9 +291,11 @@ pub(super) async fn update(
 pub(super) async fn renew(
     State(api): State<Api>,
     principal: Principal,
+    caller: Option<Extension<Caller>>,
     Segments([id]): Segments<1>,
-) -> Result<Json<SubscriptionInfo>, Problem> {
+) -> Result<Shown, Problem> {
     let kept = find(&api, &principal, &id)?;
+    check_caller(&kept, caller.as_deref())?;
     renewed(&api, &kept, None, None).await
 }
 
@@ -254,19 +305,23 @@ async fn renewed(
     kept: &Kept,
     filters: Option<Vec<EventFilter>>,
     lifetime: Option<std::time::Duration>,
-) -> Result<Json<SubscriptionInfo>, Problem> {
+) -> Result<Shown, Problem> {
     let id = kept.subscription.id;
     let renewed = api.subscriptions.renew(id, filters, lifetime).await;
     let renewed = renewed.map_err(|error| Problem::unavailable(error.to_string()))?;
     let mut renewed = renewed.ok_or_else(expired)?;
+    if renewed.subscription.transport == Transport::WebSocket {
+        api.gateway.update(&renewed.subscription);
+    }
     if renewed.subscription.is_blacklisted()
-        && let Ok(endpoint) = renewed.delivery.endpoint(api.webhooks.guard())
+        && let Delivery::WebHook(webhook) = &renewed.delivery
+        && let Ok(endpoint) = webhook.endpoint(api.webhooks.guard())
         && api.webhooks.validate(&endpoint.url).await.is_ok()
     {
         renewed.subscription.standing = Standing::Active;
         api.subscriptions.validated(id, true);
     }
-    Ok(Json(SubscriptionInfo::of(&renewed, api, clock::steady())))
+    Ok(Shown(SubscriptionInfo::of(&renewed, api, clock::steady())))
 }
 
 /// Deletes a subscription.
@@ -276,15 +331,33 @@ async fn renewed(
 pub(super) async fn delete(
     State(api): State<Api>,
     principal: Principal,
+    caller: Option<Extension<Caller>>,
     Segments([id]): Segments<1>,
 ) -> Result<StatusCode, Problem> {
     let kept = find(&api, &principal, &id)?;
-    let deleted = api.subscriptions.delete(kept.subscription.id).await;
-    deleted.map_err(|error| Problem::unavailable(error.to_string()))?;
+    check_caller(&kept, caller.as_deref())?;
+    drop_subscription(&api, kept.subscription.id).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
-fn owner(principal: &Principal) -> Owner {
+/// Deletes a subscription, whoever is told of it.
+async fn drop_subscription(api: &Api, id: SubscriptionId) -> Result<(), Problem> {
+    api.gateway.unsubscribe(id);
+    api.subscriptions.delete(id).await.map_err(|error| Problem::unavailable(error.to_string()))
+}
+
+/// Checks that a subscription over a WebSocket is changed over that WebSocket (contract subscriptions §2).
+fn check_caller(kept: &Kept, caller: Option<&Caller>) -> Result<(), Problem> {
+    match &kept.delivery {
+        Delivery::WebSocket(socket) if caller.is_none_or(|caller| caller.session != socket.session) => {
+            let message = "The subscription is that of a WebSocket; change it there";
+            Err(Problem::field("subscriptionId", message))
+        }
+        _ => Ok(()),
+    }
+}
+
+pub(super) fn owner(principal: &Principal) -> Owner {
     Owner {
         account: principal.account,
         extension: principal.extension,
@@ -309,10 +382,11 @@ fn read_body(body: &[u8]) -> Result<SubscriptionRequest, Problem> {
     })
 }
 
-fn transport(asked: Option<&str>) -> Result<Transport, Problem> {
+fn transport(asked: Option<&str>, over_socket: bool) -> Result<Transport, Problem> {
     const FIELD: &str = "deliveryMode.transportType";
     match asked {
         Some(text) if text.eq_ignore_ascii_case("WebHook") => Ok(Transport::WebHook),
+        Some(text) if over_socket && text.eq_ignore_ascii_case("WebSocket") => Ok(Transport::WebSocket),
         Some(text) if text.eq_ignore_ascii_case("WebSocket") => Err(Problem::field(
             FIELD,
             "Subscriptions of the transport WebSocket are created over the WebSocket itself; create them \
@@ -334,7 +408,7 @@ fn read_lifetime(asked_secs: Option<u64>) -> Result<Option<u64>, Problem> {
 }
 
 /// Reads all filters, and names every one that is bad.
-fn read_filters(
+pub(super) fn read_filters(
     principal: &Principal,
     texts: &[String],
     id: SubscriptionId,
@@ -381,7 +455,7 @@ fn refused_filters(code: &'static str, mut message: String) -> Problem {
     Problem::coded(status, code, message)
 }
 
-fn read_delivery(api: &Api, asked: DeliveryModeRequest) -> Result<(Delivery, Endpoint), Problem> {
+fn read_delivery(api: &Api, asked: DeliveryModeRequest) -> Result<(WebHook, Endpoint), Problem> {
     const ADDRESS: &str = "deliveryMode.address";
     let Some(address) = asked.address else {
         return Err(Problem::field(
@@ -396,7 +470,7 @@ fn read_delivery(api: &Api, asked: DeliveryModeRequest) -> Result<(Delivery, End
         (None, None) => None,
     };
     let long = token.as_ref().is_some_and(|(_, token)| token.len() > TOKEN_BYTES_MAX);
-    let delivery = Delivery {
+    let delivery = WebHook {
         address,
         token: token.map(|(name, token)| (name.to_owned(), token)),
         signing_secret: asked.signing_secret,

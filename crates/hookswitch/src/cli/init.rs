@@ -98,7 +98,7 @@ pub(super) fn make(directory: &Path) -> anyhow::Result<Made> {
     write_private(&path, configuration().as_bytes())?;
     let config = Config::load(&path)?;
 
-    let server = config.public_url();
+    let server = config.public_url(config.server.listen);
     let (client_id, client_secret, admin_token) = (secret::token()?, secret::token()?, secret::token()?);
     let now = clock::wall().as_micros() / 1_000_000;
     let jwt_id = secret::token()?;

@@ -30,6 +30,7 @@ pub(crate) struct Config {
     pub(crate) directory: Directory,
     pub(crate) policy: PolicyTable,
     pub(crate) webhooks: Webhooks,
+    pub(crate) websocket: WebSocket,
     pub(crate) log: Log,
     pub(crate) oauth: OAuth,
     pub(crate) limits: Limits,
@@ -161,6 +162,23 @@ pub(crate) struct Webhooks {
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
+pub(crate) struct WebSocket {
+    pub(crate) recovery_time: Span,
+    pub(crate) recovery_messages: usize,
+    pub(crate) idle_timeout: Span,
+    pub(crate) absolute_timeout: Span,
+    pub(crate) ping_every: Span,
+    pub(crate) pong_within: Span,
+    pub(crate) slow_after: Span,
+    pub(crate) token_life: Span,
+    pub(crate) connections_per_login_max: usize,
+    pub(crate) connections_max: usize,
+    pub(crate) requests_max: usize,
+    pub(crate) origins: Vec<String>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Log {
     pub(crate) level: String,
     pub(crate) format: LogFormat,
@@ -263,14 +281,35 @@ impl Config {
             webhooks.parallel_max > 0 && webhooks.in_flight_max > 0,
             "webhooks.parallel_max and webhooks.in_flight_max allow no request; allow one at least"
         );
+        let websocket = &self.websocket;
+        ensure!(
+            websocket.recovery_time.0 <= self.store.events_kept.0,
+            "websocket.recovery_time is longer than store.events_kept; what is not kept cannot be sent again"
+        );
+        ensure!(
+            [
+                &websocket.idle_timeout,
+                &websocket.absolute_timeout,
+                &websocket.ping_every,
+                &websocket.pong_within
+            ]
+            .iter()
+            .all(|span| !span.0.is_zero()),
+            "a time of [websocket] is 0; leave it out for the default"
+        );
+        ensure!(
+            websocket.token_life.0.as_secs() > 0,
+            "websocket.token_life is shorter than a second; write \"10m\""
+        );
+        ensure!(websocket.requests_max > 0, "websocket.requests_max is 0; allow one at least");
         ensure!(self.policy.sessions_max > 0, "policy.sessions_max is 0; allow one call at least");
         Ok(())
     }
 
-    /// The address by which clients reach the server, without a slash at its end.
-    pub(crate) fn public_url(&self) -> String {
+    /// The address by which clients reach the server, which listens there, without a slash at its end.
+    pub(crate) fn public_url(&self, listens: SocketAddr) -> String {
         match self.server.public_url.trim_end_matches('/') {
-            "" => format!("http://{}", self.server.listen),
+            "" => format!("http://{listens}"),
             url => url.to_owned(),
         }
     }
@@ -400,7 +439,7 @@ mod tests {
         assert_eq!(config.hep.tls_listen.0, None);
         assert_eq!(config.store.signals_kept.0, Duration::from_secs(24 * 3600));
         assert_eq!(config.store.durability, Durability::Strict);
-        assert_eq!(config.public_url(), "http://127.0.0.1:8080");
+        assert_eq!(config.public_url(config.server.listen), "http://127.0.0.1:8080");
     }
 
     #[test]
@@ -421,7 +460,7 @@ mod tests {
         assert_eq!(config.hep.connections_max, 7);
         assert_eq!(config.log.level, "info,hookswitch=debug");
         assert_eq!(config.ingest.key[0].name, "a");
-        assert_eq!(config.public_url(), "https://pbx.example");
+        assert_eq!(config.public_url(config.server.listen), "https://pbx.example");
     }
 
     #[test]

@@ -185,7 +185,7 @@ fn cause(error: &(dyn std::error::Error + 'static)) -> String {
 }
 
 /// TLS of version 1.2 and above, with the root certificates of the system.
-fn tls() -> anyhow::Result<ClientConfig> {
+pub(crate) fn tls() -> anyhow::Result<ClientConfig> {
     let mut roots = RootCertStore::empty();
     let found = rustls_native_certs::load_native_certs();
     let (added, _) = roots.add_parsable_certificates(found.certs);

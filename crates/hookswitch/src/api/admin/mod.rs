@@ -137,13 +137,19 @@ impl Api {
     ) -> Result<(), Problem> {
         let content = serde_json::to_string(content).map_err(|_| Problem::internal())?;
         let change = Change { kind, id: id.to_owned(), expected, content: Some(content) };
-        self.store.change(vec![change]).await.map(drop).map_err(kept)
+        self.store.change(vec![change]).await.map_err(kept)?;
+        // A grant may have rested on it.
+        self.oauth.tell_ended();
+        Ok(())
     }
 
     /// Takes a document away.
     async fn remove(&self, kind: &'static str, id: &str) -> Result<(), Problem> {
         let change = Change { kind, id: id.to_owned(), expected: Expected::Any, content: None };
-        self.store.change(vec![change]).await.map(drop).map_err(kept)
+        self.store.change(vec![change]).await.map_err(kept)?;
+        // A grant may have rested on it.
+        self.oauth.tell_ended();
+        Ok(())
     }
 }
 

@@ -253,11 +253,15 @@ impl OAuth {
         let _turn = self.turn.lock().await;
         let whose = format!("{client_id} {}", grant.extension);
         let (mut ids, mut changes) = self.older(whose.clone(), now).await?;
+        let ended = !changes.is_empty();
         ids.push(id.clone());
         changes.push(put(GRANTS_OF, &whose, &ids));
         changes.push(put(GRANT, &id, &grant));
         changes.extend(pair.documents(&id));
         self.store.change(changes).await?;
+        if ended {
+            self.tell_ended();
+        }
         Ok(pair.answer(&grant, id, now))
     }
 
@@ -426,7 +430,9 @@ impl OAuth {
     /// Ends a grant by its id, with all its tokens.
     pub(super) async fn end_grant(&self, id: String) -> Result<(), StoreError> {
         let changes = self.store.read_async(move |reader| end(reader, &id)).await?;
-        self.store.change(changes).await.map(drop)
+        self.store.change(changes).await?;
+        self.tell_ended();
+        Ok(())
     }
 
     /// Who is behind an access token, at this moment.
@@ -445,6 +451,18 @@ impl OAuth {
             self.note_first_use(key, now).await;
         }
         Ok(principal)
+    }
+
+    /// Who is behind a grant, at this moment.
+    ///
+    /// # Errors
+    /// 401 if it has ended.
+    pub(crate) async fn of_grant(&self, id: Arc<str>) -> Result<Principal, Problem> {
+        let found = self.store.read_async(move |reader| principal(reader, &id)).await;
+        found.map_err(|error| {
+            tracing::error!(%error, "a grant could not be looked up");
+            Problem::internal()
+        })?
     }
 
     /// Notes that an access token is in use, which shortens the life of the refresh token before it.
@@ -505,7 +523,14 @@ fn holder(reader: &Reader, key: &str, now: i64) -> Result<Result<(Principal, boo
     if access.expires <= now {
         return Ok(Err(Problem::token("OAU-128", "The access token has expired; refresh it")));
     }
-    let Some(grant) = read::<Grant>(reader, GRANT, &access.grant)? else { return unknown() };
+    let principal = principal(reader, &access.grant)?;
+    Ok(principal.map(|principal| (principal, !access.used)))
+}
+
+/// Who is behind a grant, at this moment.
+fn principal(reader: &Reader, id: &str) -> Result<Result<Principal, Problem>, StoreError> {
+    let unknown = || Ok(Err(Problem::token("OAU-213", "The access token is not known here; get another")));
+    let Some(grant) = read::<Grant>(reader, GRANT, id)? else { return unknown() };
     let user = read::<User>(reader, super::USER, &grant.extension)?.filter(|user| !user.disabled);
     let application = read::<Application>(reader, super::APPLICATION, &grant.client_id)?;
     let application = application.filter(|application| !application.disabled);
@@ -525,9 +550,10 @@ fn holder(reader: &Reader, key: &str, now: i64) -> Result<Result<(Principal, boo
         account,
         extension,
         client_id: Arc::from(grant.client_id),
+        grant: Arc::from(id),
         scopes: grant.scopes.and(application.scopes),
         permissions: user.permissions,
         admin: user.admin,
     };
-    Ok(Ok((principal, !access.used)))
+    Ok(Ok(principal))
 }

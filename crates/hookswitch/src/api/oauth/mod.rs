@@ -17,7 +17,7 @@ use std::sync::Arc;
 use axum::http::{HeaderMap, header};
 use axum::routing::{get, post};
 use hookswitch_model::ExtensionId;
-use tokio::sync::{Mutex, Semaphore};
+use tokio::sync::{Mutex, Semaphore, watch};
 
 pub(crate) use self::application::{Application, Credential, GrantType, User, read};
 pub(crate) use self::assertion::issue as issue_assertion;
@@ -62,6 +62,8 @@ pub(crate) struct OAuth {
     nobody: String,
     failures: Throttle,
     codes: Codes,
+    /// Counts what may have ended a grant.
+    ended: watch::Sender<u64>,
 }
 
 impl OAuth {
@@ -89,12 +91,23 @@ impl OAuth {
             nobody: secret::hash(&secret::token()?)?,
             failures: Throttle::new(FAILURES_MAX),
             codes: Codes::default(),
+            ended: watch::Sender::new(0),
         }))
     }
 
     /// The JWT credential of a user, whose document is there.
     pub(crate) fn assertion(&self, extension: ExtensionId, id: &str, now: i64, expires: i64) -> String {
         assertion::issue(&self.key, extension, id, now, expires)
+    }
+
+    /// Told whenever grants may have ended.
+    pub(crate) fn follow_ends(&self) -> watch::Receiver<u64> {
+        self.ended.subscribe()
+    }
+
+    /// Tells those who hold something open for a grant to look whether it still is.
+    pub(crate) fn tell_ended(&self) {
+        self.ended.send_modify(|count| *count += 1);
     }
 
     /// Who is behind the access token of a request.

@@ -1,0 +1,609 @@
+//! The WebSocket gateway: who may connect, what they hear of, and how a lost connection goes on
+//! (contract websocket). What is said on one connection is decided in [`hookswitch_core::gateway`].
+//!
+//! A client is given, with every frame, a handle that says how far it has come. So what it has missed is read
+//! from the event log and not from a buffer, after a crash of the server as well.
+
+mod rule;
+mod socket;
+mod table;
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::{HeaderName, HeaderValue, Method, Request as HttpRequest, StatusCode, Uri, header};
+use hookswitch_core::delivery::Logged;
+use hookswitch_core::gateway::{Connection, Limits, Recovery, Request, Wsc};
+use hookswitch_core::subscription::Subscription;
+use hookswitch_model::SubscriptionId;
+use http_body_util::BodyExt as _;
+use hyper::upgrade::Upgraded;
+use tokio::sync::watch;
+use tower_service::Service as _;
+
+use self::table::{Attached, Cut, Handle, Lost, Table, Told};
+use crate::api::Problem;
+use crate::api::oauth::OAuth;
+use crate::api::principal::Principal;
+use crate::api::scope::Scope;
+use crate::clock;
+use crate::config::WebSocket as Settings;
+use crate::secret::{self, Digest, Key};
+use crate::store::Store;
+use crate::subscriptions::{Delivery, Subscriptions};
+use crate::telemetry::Metrics;
+
+/// What sealed texts are for.
+const TOKEN: &str = "websocket";
+const HANDLE: &str = "wsc";
+
+/// How many events are read from the log at once.
+const READ_EVENTS: usize = 500;
+
+/// How often lost and slow connections are looked for.
+const SWEEP_EVERY: Duration = Duration::from_secs(1);
+
+/// Since when sequences of handles are counted: 2025-01-01, in seconds. One SDK reads them into 32 bits.
+const SEQUENCE_EPOCH_SECS: i64 = 1_735_689_600;
+
+/// The longest token, in bytes.
+const TOKEN_BYTES_MAX: usize = 512;
+
+/// Who makes a request over a WebSocket.
+#[derive(Clone, Debug)]
+pub(crate) struct Caller {
+    /// The gateway session.
+    pub(crate) session: u64,
+    /// The grant on which the connection rests.
+    pub(crate) grant: Arc<str>,
+}
+
+/// The answer to a request over a WebSocket.
+pub(crate) struct Answer {
+    status: u16,
+    headers: Vec<(String, String)>,
+    /// JSON.
+    body: Option<String>,
+}
+
+/// A token to connect with (contract websocket §1).
+#[derive(Debug, serde::Serialize, utoipa::ToSchema)]
+#[schema(as = WebSocketToken)]
+pub(crate) struct ConnectionToken {
+    uri: String,
+    ws_access_token: String,
+    /// Seconds.
+    expires_in: u64,
+}
+
+/// What a connection that was opened is for.
+enum Opened {
+    /// It is told why it is not served.
+    Refused(Box<Connection>),
+    Session {
+        connection: Box<Connection>,
+        attached: Attached,
+        /// All events up to this position were sent, in this connection or before it.
+        position: u64,
+    },
+}
+
+/// All gateway sessions, and what they work with.
+pub(crate) struct Gateway {
+    store: Store,
+    oauth: Arc<OAuth>,
+    subscriptions: Arc<Subscriptions>,
+    metrics: Arc<Metrics>,
+    key: Key,
+    settings: Settings,
+    uri: String,
+    /// The resources, for requests over sockets.
+    router: OnceLock<Router>,
+    table: Mutex<Table>,
+    /// The sequence of the handle that was made last.
+    sequence: AtomicU32,
+    stopping: watch::Sender<bool>,
+}
+
+impl Gateway {
+    /// A gateway with the sessions that were there when the server stopped.
+    pub(crate) fn new(
+        store: Store,
+        oauth: Arc<OAuth>,
+        subscriptions: Arc<Subscriptions>,
+        metrics: Arc<Metrics>,
+        key: Key,
+        settings: Settings,
+        public_url: &str,
+    ) -> Arc<Self> {
+        let mut table = Table::new(store.ends().events);
+        let now = clock::now();
+        for kept in subscriptions.of_sockets() {
+            if let Delivery::WebSocket(socket) = &kept.delivery {
+                table.restore(socket.session, socket.grant.clone(), &kept.subscription, socket.start, now);
+            }
+        }
+        // http becomes ws, and https wss.
+        let uri = format!("ws{}/ws", public_url.strip_prefix("http").unwrap_or("://127.0.0.1"));
+        Arc::new(Self {
+            store,
+            oauth,
+            subscriptions,
+            metrics,
+            key,
+            settings,
+            uri,
+            router: OnceLock::new(),
+            table: Mutex::new(table),
+            sequence: AtomicU32::new(0),
+            stopping: watch::Sender::new(false),
+        })
+    }
+
+    /// Takes the resources that requests over sockets go to.
+    pub(crate) fn serve_requests_by(&self, router: Router) {
+        self.router.set(router).ok(); // it is set once
+    }
+
+    fn table(&self) -> MutexGuard<'_, Table> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn limits(&self) -> Limits {
+        let settings = &self.settings;
+        Limits {
+            idle: settings.idle_timeout.0,
+            absolute: settings.absolute_timeout.0,
+            ping_every: settings.ping_every.0,
+            pong_within: settings.pong_within.0,
+            barrier: if rule::holds(rule::BARRIER) { Limits::default().barrier } else { Duration::ZERO },
+            requests_max: settings.requests_max,
+            connections_max: settings.connections_per_login_max,
+            recovery_messages: settings.recovery_messages,
+            recovery: settings.recovery_time.0,
+        }
+    }
+
+    /// The origins whose pages may connect.
+    pub(crate) fn admits(&self, origin: &str) -> bool {
+        let own = self.uri.strip_prefix("ws").and_then(|rest| rest.strip_suffix("/ws"));
+        let own = own.map(|rest| format!("http{rest}")).and_then(|url| origin_of(&url));
+        own.as_deref() == Some(origin)
+            || self.settings.origins.iter().any(|allowed| allowed == "*" || allowed == origin)
+    }
+
+    /// Makes a token to connect with.
+    ///
+    /// # Errors
+    /// 403 if the application may not have WebSockets.
+    pub(crate) fn token(&self, principal: &Principal) -> Result<ConnectionToken, Problem> {
+        principal.require(Scope::WebSocketsSubscription)?;
+        let life = self.settings.token_life.0;
+        let expires = (clock::wall() + life).as_micros() / 1_000_000;
+        let random = secret::random::<20>().map_err(|_| Problem::internal())?;
+        let content = [&expires.to_be_bytes()[..], &random, principal.grant.as_bytes()].concat();
+        Ok(ConnectionToken {
+            uri: self.uri.clone(),
+            ws_access_token: self.key.seal(TOKEN, &content),
+            expires_in: life.as_secs(),
+        })
+    }
+
+    /// Who is behind a token to connect with.
+    ///
+    /// # Errors
+    /// 401 if it is none, or has expired.
+    pub(crate) async fn authenticate(&self, token: &str) -> Result<Principal, Problem> {
+        let bad =
+            || Problem::token("OAU-129", "The token is not one of /restapi/oauth/wstoken; get one there");
+        if token.len() > TOKEN_BYTES_MAX {
+            return Err(bad());
+        }
+        let content = self.key.unseal(TOKEN, token).ok_or_else(bad)?;
+        let (expires, rest) = content.split_first_chunk::<8>().ok_or_else(bad)?;
+        let grant = rest.get(20..).and_then(|grant| std::str::from_utf8(grant).ok()).ok_or_else(bad)?;
+        if i64::from_be_bytes(*expires) <= clock::wall().as_micros() / 1_000_000 {
+            return Err(Problem::token("OAU-128", "The token has expired; get another"));
+        }
+        self.oauth.of_grant(Arc::from(grant)).await
+    }
+
+    /// Serves a connection that was upgraded, with what its address says.
+    pub(crate) async fn connect(
+        self: Arc<Self>,
+        upgraded: Upgraded,
+        token: Option<String>,
+        wsc: Option<String>,
+    ) {
+        let opened = self.open(token, wsc).await;
+        socket::serve(self, upgraded, opened).await;
+    }
+
+    async fn open(&self, token: Option<String>, wsc: Option<String>) -> Opened {
+        let now = clock::steady();
+        let refuse = |code: &str, message: &str, close| {
+            self.metrics.sockets.refused.inc();
+            Opened::Refused(Box::new(Connection::refuse(&message_id(), code, message, close, now)))
+        };
+        let Some(token) = token.filter(|token| !token.is_empty()) else {
+            return refuse(
+                "WSG-401",
+                "The address has no access_token; add the one of /restapi/oauth/wstoken",
+                4400,
+            );
+        };
+        let principal = match self.authenticate(&token).await {
+            Ok(principal) => principal,
+            Err(problem) => return refuse("WSG-401", problem.message(), 4401),
+        };
+        if let Err(problem) = principal.require(Scope::WebSocketsSubscription) {
+            return refuse("WSG-401", problem.message(), 4401);
+        }
+        let grant = principal.grant;
+        let digest = Digest::of(token.as_bytes()).prefix();
+        let handle = wsc.as_deref().map(|wsc| self.read_handle(wsc));
+        let Ok(fresh) = secret::random::<8>() else {
+            return refuse("WSG-500", "The server has no random numbers; connect again", 1011);
+        };
+        let (attached, recovery) = {
+            let mut table = self.table();
+            if table.live() >= self.settings.connections_max {
+                return refuse(
+                    "CMN-201",
+                    "The server has as many connections as it can; connect again later",
+                    1013,
+                );
+            }
+            if table.live_of(&grant) >= self.settings.connections_per_login_max {
+                return refuse("CMN-301", "The login has as many connections as one may; close one", 1013);
+            }
+            let recovered = handle.map(|handle| {
+                handle
+                    .ok_or(Lost::Empty)
+                    .and_then(|handle| Ok((table.recover(handle, &grant, digest)?, handle.position)))
+            });
+            match recovered {
+                Some(Ok((attached, position))) => ((attached, position), Some(Recovery::Successful)),
+                other => {
+                    let position = table.feed();
+                    let attached = table.open(u64::from_be_bytes(fresh), grant, digest, clock::now());
+                    let lost = other.and_then(Result::err).map(|lost| Recovery::Failed(lost.code()));
+                    ((attached, position), lost)
+                }
+            }
+        };
+        let (attached, position) = attached;
+        self.count();
+        match recovery {
+            None => self.metrics.sockets.opened.inc(),
+            Some(Recovery::Successful) => self.metrics.sockets.recovered.inc(),
+            Some(Recovery::Failed(_)) => self.metrics.sockets.not_recovered.inc(),
+        };
+        let position = position.max(attached.told.as_ref().map_or(0, |told| told.start));
+        let Attached { session, generation, .. } = attached;
+        let wsc = self.wsc(Handle { session, generation, position });
+        let recovery = recovery.filter(|_| rule::holds(rule::RECOVERY_STATE));
+        let connection =
+            Connection::open(self.limits(), &message_id(), &wsc, recovery, clock::wall(), clock::steady());
+        Opened::Session { connection: Box::new(connection), attached, position }
+    }
+
+    /// The handle of a session, with a sequence above all that were given out before.
+    fn wsc(&self, handle: Handle) -> Wsc {
+        let Handle { session, generation, position } = handle;
+        let content =
+            [&session.to_be_bytes()[..], &generation.to_be_bytes(), &position.to_be_bytes()].concat();
+        let secs = clock::wall().as_micros() / 1_000_000 - SEQUENCE_EPOCH_SECS;
+        let least = u32::try_from(secs).unwrap_or_default();
+        // Sequences rise for all sessions together, so that a client takes that of a new session.
+        let last = self.sequence.fetch_max(least, Ordering::Relaxed).max(least);
+        let sequence = self.sequence.fetch_add(1, Ordering::Relaxed).max(last) + 1;
+        Wsc { token: self.key.seal(HANDLE, &content), sequence }
+    }
+
+    fn read_handle(&self, token: &str) -> Option<Handle> {
+        if token.len() > TOKEN_BYTES_MAX {
+            return None;
+        }
+        let content = self.key.unseal(HANDLE, token)?;
+        let (session, rest) = content.split_first_chunk()?;
+        let (generation, rest) = rest.split_first_chunk()?;
+        Some(Handle {
+            session: u64::from_be_bytes(*session),
+            generation: u32::from_be_bytes(*generation),
+            position: u64::from_be_bytes(rest.try_into().ok()?),
+        })
+    }
+
+    /// Follows the event log until told to stop, and looks after the sessions.
+    pub(crate) async fn follow(self: Arc<Self>, mut stop: watch::Receiver<bool>) {
+        let mut events = self.store.follow_events();
+        let mut ends = self.oauth.follow_ends();
+        let mut sweep = tokio::time::interval(SWEEP_EVERY);
+        sweep.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            let end = *events.borrow_and_update();
+            self.offer_until(end).await;
+            let stopped = async { stop.wait_for(|&stop| stop).await.is_ok() };
+            tokio::select! {
+                biased;
+                _ = stopped => break,
+                changed = events.changed() => if changed.is_err() { break },
+                _ = ends.changed() => self.end_grants().await,
+                _ = sweep.tick() => self.sweep().await,
+            }
+        }
+        self.stopping.send_replace(true);
+        self.table().cut_all(Cut::Stopping);
+    }
+
+    /// Offers the events up to this position.
+    async fn offer_until(&self, end: u64) {
+        loop {
+            let feed = self.table().feed();
+            if feed >= end {
+                return;
+            }
+            match self.store.events_after(feed, READ_EVENTS).await {
+                Ok(read) if read.is_empty() => return,
+                Ok(read) => {
+                    let (now, mut heard) = (clock::now(), 0);
+                    let mut table = self.table();
+                    for logged in &read {
+                        heard += table.offer(logged, now);
+                    }
+                    drop(table);
+                    self.metrics.socket_notifications.matched.inc_by(heard as u64);
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "the event log cannot be read");
+                    tokio::time::sleep(SWEEP_EVERY).await;
+                }
+            }
+        }
+    }
+
+    /// Closes the connections whose logins have ended.
+    async fn end_grants(&self) {
+        let grants = self.table().grants();
+        for grant in grants {
+            // A store that cannot be read ends nothing.
+            if self.oauth.of_grant(grant.clone()).await.is_err_and(|problem| problem.status() == 401) {
+                let ended = self.table().end_grant(&grant);
+                self.delete(ended).await;
+            }
+        }
+    }
+
+    async fn sweep(&self) {
+        let now = clock::now();
+        let (slow, ended) = {
+            let mut table = self.table();
+            let slow = table.cut_slow(now, self.settings.slow_after.0);
+            (slow, table.sweep(now, self.settings.recovery_time.0))
+        };
+        self.metrics.sockets.slow.inc_by(slow as u64);
+        self.delete(ended).await;
+        self.count();
+    }
+
+    /// Deletes the subscriptions of sessions that are gone.
+    async fn delete(&self, ended: Vec<SubscriptionId>) {
+        for id in ended {
+            if let Err(error) = self.subscriptions.delete(id).await {
+                tracing::warn!(subscription.id = %id, %error, "a subscription that has ended is still stored");
+            }
+        }
+    }
+
+    fn count(&self) {
+        let table = self.table();
+        self.metrics.sockets_open.set(i64::try_from(table.live()).unwrap_or(i64::MAX));
+        self.metrics.gateway_sessions.set(i64::try_from(table.len()).unwrap_or(i64::MAX));
+        self.metrics.gateway_subscriptions.set(i64::try_from(table.subscriptions()).unwrap_or(i64::MAX));
+    }
+
+    /// Told when the server stops.
+    pub(crate) fn follow_stop(&self) -> watch::Receiver<bool> {
+        self.stopping.subscribe()
+    }
+
+    /// Waits until all connections are closed, for so long at most.
+    pub(crate) async fn close(&self, grace: Duration) {
+        let closed = async {
+            while self.table().live() > 0 {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(grace, closed).await.ok();
+    }
+
+    /// Lets a session hear of what a subscription is for, in place of what it heard of before.
+    pub(crate) fn subscribe(&self, session: u64, subscription: &Subscription) -> bool {
+        let subscribed = self.table().subscribe(session, subscription).is_some();
+        self.count();
+        subscribed
+    }
+
+    /// The subscription of a session.
+    pub(crate) fn subscription_of(&self, session: u64) -> Option<SubscriptionId> {
+        self.table().told(session).map(|told| told.id)
+    }
+
+    /// Takes over other filters of a subscription.
+    pub(crate) fn update(&self, subscription: &Subscription) {
+        self.table().update(subscription);
+    }
+
+    /// Lets nobody hear of a subscription any more.
+    pub(crate) fn unsubscribe(&self, id: SubscriptionId) {
+        self.table().unsubscribe(id);
+        self.count();
+    }
+
+    fn told(&self, session: u64) -> Option<Arc<Told>> {
+        self.table().told(session)
+    }
+
+    fn confirm(&self, session: u64, generation: u32) {
+        self.table().confirm(session, generation);
+    }
+
+    fn detach(&self, session: u64, number: u64) {
+        self.table().detach(session, number, clock::now());
+        self.count();
+    }
+
+    fn catch_up(&self, session: u64, number: u64, position: u64) {
+        self.table().catch_up(session, number, position);
+    }
+
+    fn slow_after(&self) -> Duration {
+        self.settings.slow_after.0
+    }
+
+    fn note_slow(&self) {
+        self.metrics.sockets.slow.inc();
+    }
+
+    fn note_sent(&self) {
+        self.metrics.socket_notifications.sent.inc();
+    }
+
+    async fn read(&self, after: u64, limit: usize) -> Option<Vec<Logged>> {
+        let read = self.store.events_after(after, limit).await;
+        read.inspect_err(|error| tracing::warn!(%error, "the event log cannot be read")).ok()
+    }
+
+    /// From where a session goes on that has missed what follows a position: as many notifications are sent
+    /// again as are kept for a recovery, the newest.
+    async fn recovery_start(&self, told: &Told, position: u64) -> u64 {
+        let end = self.store.ends().events;
+        if !rule::holds(rule::RECOVERY) {
+            return end;
+        }
+        let mut newest: VecDeque<u64> = VecDeque::new();
+        let (mut after, mut overflowed) = (position, 0_u64);
+        let mut start = position;
+        while after < end {
+            let Some(read) = self.read(after, READ_EVENTS).await else { break };
+            let Some(last) = read.last() else { break };
+            after = last.position;
+            for logged in read.iter().filter(|logged| told.hears(&logged.event).is_some()) {
+                newest.push_back(logged.position);
+                if newest.len() > self.settings.recovery_messages
+                    && let Some(oldest) = newest.pop_front()
+                {
+                    (start, overflowed) = (oldest, overflowed + 1);
+                }
+            }
+        }
+        self.metrics.socket_notifications.recovered.inc_by(newest.len() as u64);
+        if overflowed > 0 {
+            self.metrics.socket_notifications.overflowed.inc_by(overflowed);
+            tracing::warn!(
+                subscription.id = %told.id,
+                overflowed,
+                after = position,
+                until = start,
+                "a client was away for more notifications than websocket.recovery_messages; the oldest are not sent"
+            );
+        }
+        start
+    }
+
+    /// Carries out a request that came over a WebSocket.
+    async fn carry_out(&self, request: Request, caller: Caller) -> Answer {
+        let Some(mut router) = self.router.get().cloned() else {
+            return Answer::of(&Problem::unavailable("The server has just started; ask again"));
+        };
+        let made = match http_request(request, caller) {
+            Ok(made) => made,
+            Err(problem) => return Answer::of(&problem),
+        };
+        let Ok(response) = router.call(made).await;
+        let (parts, body) = response.into_parts();
+        let body = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
+        let text = String::from_utf8(body.into()).unwrap_or_default();
+        let headers = parts.headers.iter();
+        let headers = headers.filter_map(|(name, value)| {
+            Some((shown_name(name)?.to_owned(), value.to_str().ok()?.to_owned()))
+        });
+        Answer {
+            status: parts.status.as_u16(),
+            headers: headers.collect(),
+            // The body of every answer that has one is JSON.
+            body: Some(text).filter(|text| !text.is_empty() && parts.status != StatusCode::NO_CONTENT),
+        }
+    }
+}
+
+impl Answer {
+    fn of(problem: &Problem) -> Self {
+        Self { status: problem.status(), headers: Vec::new(), body: Some(problem.body()) }
+    }
+}
+
+/// The request of HTTP that says what a request over a WebSocket says.
+fn http_request(request: Request, caller: Caller) -> Result<HttpRequest<Body>, Problem> {
+    let Request { method, path, query, headers, body, .. } = request;
+    let bad_path =
+        || Problem::invalid("The path of the request cannot be used; give one that begins with /restapi/");
+    let method = Method::from_bytes(method.to_ascii_uppercase().as_bytes())
+        .map_err(|_| Problem::invalid("The method of the request is none; give GET, POST, PUT or DELETE"))?;
+    if !path.starts_with("/restapi/") || path.starts_with("/restapi/oauth/") {
+        return Err(bad_path());
+    }
+    let mut target = path;
+    if !query.is_empty() {
+        target.push(if target.contains('?') { '&' } else { '?' });
+        target.push_str(&form_urlencoded::Serializer::new(String::new()).extend_pairs(query).finish());
+    }
+    let uri: Uri = target.parse().map_err(|_| bad_path())?;
+    let mut made = HttpRequest::new(body.map_or_else(Body::empty, Body::from));
+    *made.method_mut() = method;
+    *made.uri_mut() = uri;
+    for (name, value) in headers {
+        let (Ok(name), Ok(value)) = (HeaderName::try_from(&name), HeaderValue::try_from(&value)) else {
+            continue;
+        };
+        // Who asks is known, and how long the body is.
+        if ![header::AUTHORIZATION, header::CONTENT_LENGTH, header::HOST, header::ORIGIN].contains(&name) {
+            made.headers_mut().insert(name, value);
+        }
+    }
+    made.headers_mut().entry(header::CONTENT_TYPE).or_insert(HeaderValue::from_static("application/json"));
+    made.extensions_mut().insert(caller);
+    Ok(made)
+}
+
+/// How a header is written in answers over a WebSocket (contract websocket §6); none if it is not shown.
+fn shown_name(name: &HeaderName) -> Option<&'static str> {
+    Some(match name.as_str() {
+        "content-type" => "Content-Type",
+        "rcrequestid" => "RCRequestId",
+        "retry-after" => "Retry-After",
+        "routingkey" => "RoutingKey",
+        "wsg-subscriptionid" => "WSG-SubscriptionId",
+        "x-rate-limit-group" => "X-Rate-Limit-Group",
+        "x-rate-limit-limit" => "X-Rate-Limit-Limit",
+        "x-rate-limit-remaining" => "X-Rate-Limit-Remaining",
+        "x-rate-limit-window" => "X-Rate-Limit-Window",
+        _ => return None,
+    })
+}
+
+/// The origin of an address, as browsers write it.
+fn origin_of(url: &str) -> Option<String> {
+    Some(url::Url::parse(url).ok()?.origin().ascii_serialization())
+}
+
+/// The message id of a frame that answers nothing: a UUID.
+fn message_id() -> String {
+    let bits = secret::random().map_or(0, u128::from_ne_bytes);
+    SubscriptionId::from_bits(bits).to_string()
+}

@@ -1,0 +1,388 @@
+//! One WebSocket: carries out what [`Connection`] decides.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::{SinkExt as _, StreamExt as _};
+use hookswitch_core::gateway::{Connection, Output, Request, Response, Ticket, Wsc};
+use hookswitch_model::Timestamp;
+use hyper::upgrade::Upgraded;
+use hyper_util::rt::TokioIo;
+use tokio::sync::mpsc;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Message, Role, WebSocketConfig};
+use tokio_tungstenite::tungstenite::{Error as SocketError, Utf8Bytes, error::CapacityError};
+
+use super::table::{Attached, Cut, Handle, Queued};
+use super::{Answer, Caller, Gateway, Opened};
+use crate::clock;
+
+/// The longest message of a client, in bytes.
+const MESSAGE_BYTES_MAX: usize = 64 * 1024;
+
+/// What a socket reads at once, and what it writes before it waits for the kernel. There are many sockets,
+/// and most are idle.
+const BUFFER_BYTES: usize = 4 * 1024;
+
+/// The most frames of a client in a second.
+const FRAMES_PER_SECOND_MAX: u32 = 1000;
+
+/// How long the end of a connection may take.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// How many events are taken from the queue, or read from the log, at once.
+const AT_ONCE: usize = 64;
+
+type Socket = WebSocketStream<TokioIo<Upgraded>>;
+
+/// Why a connection ends.
+enum End {
+    /// Something is sent first, and then it is closed with a code.
+    Close(u16, &'static str),
+    /// There is nobody to whom anything could be sent.
+    Gone,
+}
+
+impl From<SocketError> for End {
+    fn from(error: SocketError) -> Self {
+        match error {
+            SocketError::Capacity(CapacityError::MessageTooLong { .. }) => {
+                Self::Close(1009, "message too long")
+            }
+            SocketError::Protocol(_) => Self::Close(1002, "protocol error"),
+            SocketError::Utf8(_) => Self::Close(1007, "no UTF-8"),
+            _ => Self::Gone,
+        }
+    }
+}
+
+/// Serves a connection until it ends.
+pub(super) async fn serve(gateway: Arc<Gateway>, upgraded: Upgraded, opened: Opened) {
+    let config = WebSocketConfig::default()
+        .read_buffer_size(BUFFER_BYTES)
+        .write_buffer_size(BUFFER_BYTES)
+        .max_write_buffer_size(4 * MESSAGE_BYTES_MAX)
+        .max_message_size(Some(MESSAGE_BYTES_MAX))
+        .max_frame_size(Some(MESSAGE_BYTES_MAX));
+    let socket = WebSocketStream::from_raw_socket(TokioIo::new(upgraded), Role::Server, Some(config)).await;
+    match opened {
+        Opened::Refused(connection) => refuse(socket, connection).await,
+        Opened::Session { connection, attached, position } => {
+            let (session, number) = (attached.session, attached.number);
+            let served = Served::new(gateway.clone(), socket, connection, attached, position);
+            served.run().await;
+            gateway.detach(session, number);
+        }
+    }
+}
+
+/// Says why a connection is not served.
+async fn refuse(mut socket: Socket, mut connection: Box<Connection>) {
+    let say = async {
+        while let Some(output) = connection.poll_output() {
+            match output {
+                Output::Text(text) => socket.send(Message::text(text)).await?,
+                Output::Close(code, reason) => socket.close(Some(close_frame(code, reason))).await?,
+                Output::Ping(_) | Output::Request(_) => {}
+            }
+        }
+        // The client closes too, or the end is not clean.
+        while let Some(Ok(_)) = socket.next().await {}
+        Ok::<_, SocketError>(())
+    };
+    tokio::time::timeout(CLOSE_TIMEOUT, say).await.ok();
+}
+
+fn close_frame(code: u16, reason: &'static str) -> CloseFrame {
+    CloseFrame { code: CloseCode::from(code), reason: Utf8Bytes::from_static(reason) }
+}
+
+/// A connection that is served.
+struct Served {
+    gateway: Arc<Gateway>,
+    socket: Socket,
+    connection: Box<Connection>,
+    attached: Attached,
+    /// All events up to this position that the session hears of were sent.
+    position: u64,
+    answers: mpsc::UnboundedSender<(Ticket, Answer)>,
+    answered: mpsc::UnboundedReceiver<(Ticket, Answer)>,
+    /// The frames of this second of the client.
+    frames: (Timestamp, u32),
+    confirmed: bool,
+}
+
+/// What happens next to a connection.
+enum Next {
+    Frame(Option<Result<Message, SocketError>>),
+    Answer(Ticket, Answer),
+    Events(usize),
+    Read,
+    Cut(Cut),
+    Time,
+}
+
+impl Served {
+    fn new(
+        gateway: Arc<Gateway>,
+        socket: Socket,
+        connection: Box<Connection>,
+        attached: Attached,
+        position: u64,
+    ) -> Self {
+        let (answers, answered) = mpsc::unbounded_channel();
+        let frames = (clock::steady(), 0);
+        Self { gateway, socket, connection, attached, position, answers, answered, frames, confirmed: false }
+    }
+
+    async fn run(mut self) {
+        let end = self.converse().await;
+        if let End::Close(code, reason) = end {
+            let close = async {
+                self.socket.close(Some(close_frame(code, reason))).await?;
+                while let Some(Ok(_)) = self.socket.next().await {}
+                Ok::<_, SocketError>(())
+            };
+            tokio::time::timeout(CLOSE_TIMEOUT, close).await.ok();
+        }
+    }
+
+    /// Does what comes until it is over.
+    async fn converse(&mut self) -> End {
+        if self.attached.behind.load(Ordering::Acquire)
+            && let Some(told) = self.attached.told.clone()
+        {
+            if let Err(end) = self.say().await {
+                return end;
+            }
+            // Beyond what a recovery gives, only the newest are sent.
+            self.position = self.gateway.recovery_start(&told, self.position.max(told.start)).await;
+        }
+        let mut events = Vec::with_capacity(0);
+        loop {
+            if let Err(end) = self.say().await {
+                return end;
+            }
+            let wake = clock::instant_of(self.connection.poll_timeout());
+            let may_notify = self.connection.may_notify();
+            let behind = self.attached.behind.load(Ordering::Acquire);
+            let next = tokio::select! {
+                biased;
+                cut = &mut self.attached.cut => Next::Cut(cut.unwrap_or(Cut::Stopping)),
+                Some((ticket, answer)) = self.answered.recv() => Next::Answer(ticket, answer),
+                frame = self.socket.next() => Next::Frame(frame),
+                count = self.attached.queue.recv_many(&mut events, AT_ONCE), if may_notify => Next::Events(count),
+                () = std::future::ready(()), if may_notify && behind => Next::Read,
+                () = tokio::time::sleep_until(wake.into()) => Next::Time,
+            };
+            let done = match next {
+                Next::Frame(Some(Ok(message))) => self.take(message),
+                Next::Frame(Some(Err(error))) => Err(error.into()),
+                Next::Answer(ticket, answer) => {
+                    self.answer(ticket, &answer);
+                    Ok(())
+                }
+                Next::Frame(None) | Next::Events(0) => Err(End::Gone),
+                Next::Events(_) => self.notify(&mut events).await,
+                Next::Read => self.read().await,
+                Next::Cut(why) => self.cut(why),
+                Next::Time => {
+                    self.connection.handle_time(clock::steady());
+                    Ok(())
+                }
+            };
+            if let Err(end) = done {
+                return end;
+            }
+        }
+    }
+
+    /// Takes a message of the client.
+    fn take(&mut self, message: Message) -> Result<(), End> {
+        let now = clock::steady();
+        let (since, count) = &mut self.frames;
+        if now >= *since + Duration::from_secs(1) {
+            (*since, *count) = (now, 0);
+        }
+        *count += 1;
+        if *count > FRAMES_PER_SECOND_MAX {
+            return Err(End::Close(1008, "too many frames"));
+        }
+        match message {
+            Message::Text(text) => self.connection.handle_text(&text, now),
+            Message::Ping(_) => self.connection.handle_ping(now), // the library answers
+            Message::Pong(content) => {
+                if let Ok(number) = <[u8; 8]>::try_from(&content[..]) {
+                    self.connection.handle_pong(u64::from_be_bytes(number));
+                    if !std::mem::replace(&mut self.confirmed, true) {
+                        self.gateway.confirm(self.attached.session, self.attached.generation);
+                    }
+                }
+            }
+            Message::Binary(_) => return Err(End::Close(1003, "no binary messages")),
+            Message::Close(_) => return Err(End::Close(1000, "")),
+            Message::Frame(_) => {}
+        }
+        Ok(())
+    }
+
+    /// Sends and begins what the connection wants.
+    async fn say(&mut self) -> Result<(), End> {
+        let mut said = false;
+        while let Some(output) = self.connection.poll_output() {
+            match output {
+                Output::Text(text) => self.feed(Message::text(text)).await?,
+                Output::Ping(number) => {
+                    self.feed(Message::Ping(Bytes::copy_from_slice(&number.to_be_bytes()))).await?;
+                }
+                Output::Request(request) => self.begin(request),
+                Output::Close(code, reason) => {
+                    self.flush().await?;
+                    return Err(End::Close(code, reason));
+                }
+            }
+            said = true;
+        }
+        if said { self.flush().await } else { Ok(()) }
+    }
+
+    /// Writes, unless the client does not read for too long, or the connection is to be closed.
+    async fn feed(&mut self, message: Message) -> Result<(), End> {
+        let slow_after = self.gateway.slow_after();
+        tokio::select! {
+            biased;
+            done = self.socket.feed(message) => Ok(done?),
+            _ = &mut self.attached.cut => Err(End::Gone),
+            () = tokio::time::sleep(slow_after) => {
+                self.gateway.note_slow();
+                Err(End::Gone)
+            }
+        }
+    }
+
+    async fn flush(&mut self) -> Result<(), End> {
+        let slow_after = self.gateway.slow_after();
+        tokio::select! {
+            biased;
+            done = self.socket.flush() => Ok(done?),
+            _ = &mut self.attached.cut => Err(End::Gone),
+            () = tokio::time::sleep(slow_after) => {
+                self.gateway.note_slow();
+                Err(End::Gone)
+            }
+        }
+    }
+
+    /// Lets a request be carried out beside this.
+    fn begin(&self, request: Request) {
+        let (gateway, answers) = (self.gateway.clone(), self.answers.clone());
+        let caller = Caller { session: self.attached.session, grant: self.attached.grant.clone() };
+        tokio::spawn(async move {
+            let ticket = request.ticket.clone();
+            let answer = gateway.carry_out(request, caller).await;
+            answers.send((ticket, answer)).ok(); // the connection has ended
+        });
+    }
+
+    fn answer(&mut self, ticket: Ticket, answer: &Answer) {
+        self.attached.told = self.gateway.told(self.attached.session);
+        if let Some(told) = &self.attached.told {
+            self.position = self.position.max(told.start);
+        }
+        let wsc = self.wsc(self.position);
+        let headers: Vec<(&str, &str)> =
+            answer.headers.iter().map(|(name, value)| (&**name, &**value)).collect();
+        let response = Response {
+            status: answer.status,
+            headers: &headers,
+            body: answer.body.as_deref(),
+            wsc: Some(&wsc),
+        };
+        self.connection.handle_response(ticket, &response, clock::steady());
+    }
+
+    /// Sends notifications of events from the queue.
+    async fn notify(&mut self, events: &mut Vec<Queued>) -> Result<(), End> {
+        for queued in events.drain(..) {
+            self.notify_one(&queued).await?;
+        }
+        self.flush().await
+    }
+
+    async fn notify_one(&mut self, queued: &Queued) -> Result<(), End> {
+        let Some(told) = self.attached.told.as_ref() else { return Ok(()) };
+        // What was read from the log, or is for a subscription that was replaced, may still be queued.
+        if queued.position <= self.position || queued.subscription != told.id {
+            return Ok(());
+        }
+        let subscriber = &told.subscribers[usize::from(queued.sip_data)];
+        let uuid = subscriber.notification_id(&queued.event).to_string();
+        let mut envelope = Vec::with_capacity(1536);
+        subscriber.write(&queued.event, clock::wall(), &mut envelope);
+        let Ok(envelope) = String::from_utf8(envelope) else { return Ok(()) };
+        self.position = queued.position;
+        let wsc = self.wsc(queued.position);
+        let frame = Connection::notification(&uuid, &wsc, &envelope);
+        self.feed(Message::text(frame)).await?;
+        self.gateway.note_sent();
+        Ok(())
+    }
+
+    /// Sends what is next in the log.
+    async fn read(&mut self) -> Result<(), End> {
+        // What is in the queue comes before what found no room in it.
+        let mut queued = Vec::new();
+        while let Ok(next) = self.attached.queue.try_recv() {
+            queued.push(next);
+        }
+        for next in &queued {
+            self.notify_one(next).await?;
+        }
+        let Some(told) = self.attached.told.clone() else {
+            let (session, number) = (self.attached.session, self.attached.number);
+            self.gateway.catch_up(session, number, u64::MAX);
+            return Ok(());
+        };
+        let Some(read) = self.gateway.read(self.position, AT_ONCE).await else {
+            return Err(End::Close(1011, "the event log cannot be read"));
+        };
+        for logged in &read {
+            if let Some(sip_data) = told.hears(&logged.event) {
+                let (position, event) = (logged.position, logged.event.clone());
+                self.notify_one(&Queued { subscription: told.id, position, sip_data, event }).await?;
+            }
+            self.position = self.position.max(logged.position);
+        }
+        self.flush().await?;
+        if read.len() < AT_ONCE {
+            self.gateway.catch_up(self.attached.session, self.attached.number, self.position);
+        }
+        Ok(())
+    }
+
+    fn cut(&mut self, why: Cut) -> Result<(), End> {
+        match why {
+            Cut::Replaced => self.connection.close(1000, "another connection has taken over"),
+            Cut::Slow => return Err(End::Gone),
+            Cut::Revoked => {
+                self.connection.end(
+                    "WSG-401",
+                    "The login has ended; log in again",
+                    4401,
+                    "the login has ended",
+                );
+            }
+            Cut::Stopping => self.connection.close(1001, "the server stops"),
+        }
+        Ok(())
+    }
+
+    /// A handle of the session that says how far it has come.
+    fn wsc(&self, position: u64) -> Wsc {
+        let Attached { session, generation, .. } = self.attached;
+        self.gateway.wsc(Handle { session, generation, position })
+    }
+}

@@ -1,0 +1,436 @@
+//! The gateway sessions: whose they are, what they hear of, and which connection has each.
+//!
+//! Events are offered in the order of the log. A connection that does not take them has its queue filled,
+//! and reads from the log what found no room, so that what it costs is bounded and nothing is lost.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use foldhash::fast::RandomState;
+use futures_util::FutureExt as _;
+use futures_util::future::Fuse;
+use hookswitch_core::delivery::Logged;
+use hookswitch_core::filter::{EventFilter, FilterIndex, Match};
+use hookswitch_core::notification::{SERVER_ID, Subscriber};
+use hookswitch_core::subscription::Subscription;
+use hookswitch_model::{Event, SubscriptionId};
+use tokio::sync::{mpsc, oneshot};
+
+/// The most events that wait for a connection in memory: half a MiB of usual ones, which are shared.
+pub(super) const QUEUE_EVENTS_MAX: usize = 512;
+
+/// What a session hears of.
+pub(super) struct Told {
+    pub(super) id: SubscriptionId,
+    /// It hears of events behind this position of the log.
+    pub(super) start: u64,
+    filters: Vec<EventFilter>,
+    /// Without and with the `sipData` of parties.
+    pub(super) subscribers: [Subscriber; 2],
+}
+
+impl Told {
+    /// Whether an event is told, and if so whether with `sipData`.
+    pub(super) fn hears(&self, event: &Event) -> Option<bool> {
+        let mut passed = self.filters.iter().filter(|filter| filter.matches(event)).peekable();
+        passed.peek()?;
+        Some(passed.any(EventFilter::wants_sip_data))
+    }
+}
+
+/// An event that is due to a connection.
+#[derive(Clone)]
+pub(super) struct Queued {
+    pub(super) subscription: SubscriptionId,
+    pub(super) position: u64,
+    pub(super) sip_data: bool,
+    pub(super) event: Arc<Event>,
+}
+
+/// Why a connection is closed by others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Cut {
+    /// Another connection has the session, or the token, now.
+    Replaced,
+    /// It did not read for too long.
+    Slow,
+    /// The login has ended.
+    Revoked,
+    /// The server stops.
+    Stopping,
+}
+
+/// A connection, as others see it.
+struct Live {
+    number: u64,
+    /// What the token of the connection is known by.
+    token: [u8; 16],
+    queue: mpsc::Sender<Queued>,
+    cut: Option<oneshot::Sender<Cut>>,
+    /// Whether it reads from the log, and not from its queue.
+    behind: Arc<AtomicBool>,
+    /// Since when it has not taken what was offered.
+    slow_since: Option<Instant>,
+}
+
+struct Session {
+    grant: Arc<str>,
+    told: Option<Arc<Told>>,
+    live: Option<Live>,
+    /// When its connection was lost.
+    left: Instant,
+    /// Counts its connections; the handles that are given out name it.
+    generation: u32,
+    /// The last of which the client has shown that it knows it: older handles are good no longer.
+    confirmed: u32,
+}
+
+/// What a connection holds of its session.
+pub(super) struct Attached {
+    pub(super) session: u64,
+    pub(super) number: u64,
+    pub(super) generation: u32,
+    pub(super) queue: mpsc::Receiver<Queued>,
+    pub(super) cut: Fuse<oneshot::Receiver<Cut>>,
+    pub(super) behind: Arc<AtomicBool>,
+    pub(super) grant: Arc<str>,
+    pub(super) told: Option<Arc<Told>>,
+}
+
+/// The handle of a session, as its token says it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Handle {
+    pub(super) session: u64,
+    pub(super) generation: u32,
+    /// All events up to this position were sent when it was made.
+    pub(super) position: u64,
+}
+
+/// Why a session cannot be gone on with (contract websocket §7).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Lost {
+    /// It belongs to another login.
+    Foreign,
+    /// It is not there any more, or has no subscription.
+    Empty,
+}
+
+impl Lost {
+    pub(super) const fn code(self) -> &'static str {
+        match self {
+            Self::Foreign => "WSG-1003",
+            Self::Empty => "WSG-1005",
+        }
+    }
+}
+
+/// All gateway sessions.
+pub(super) struct Table {
+    sessions: HashMap<u64, Session, RandomState>,
+    by_subscription: HashMap<SubscriptionId, u64, RandomState>,
+    by_token: HashMap<[u8; 16], u64, RandomState>,
+    index: FilterIndex<SubscriptionId>,
+    /// Events up to this position were offered.
+    feed: u64,
+    connections: u64,
+    /// How many connections are open, and how many of each login.
+    live: usize,
+    live_of: HashMap<Arc<str>, usize, RandomState>,
+    matches: Vec<Match<SubscriptionId>>,
+}
+
+impl Table {
+    /// Of a log that ends there.
+    pub(super) fn new(feed: u64) -> Self {
+        Self {
+            sessions: HashMap::default(),
+            by_subscription: HashMap::default(),
+            by_token: HashMap::default(),
+            index: FilterIndex::new(),
+            feed,
+            connections: 0,
+            live: 0,
+            live_of: HashMap::default(),
+            matches: Vec::new(),
+        }
+    }
+
+    pub(super) const fn feed(&self) -> u64 {
+        self.feed
+    }
+
+    pub(super) const fn live(&self) -> usize {
+        self.live
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.sessions.len()
+    }
+
+    /// How many sessions hear of something.
+    pub(super) fn subscriptions(&self) -> usize {
+        self.by_subscription.len()
+    }
+
+    /// How many connections a login has.
+    pub(super) fn live_of(&self, grant: &str) -> usize {
+        self.live_of.get(grant).copied().unwrap_or_default()
+    }
+
+    /// Puts a session back that was there before the server stopped.
+    pub(super) fn restore(
+        &mut self,
+        id: u64,
+        grant: Arc<str>,
+        subscription: &Subscription,
+        start: u64,
+        now: Instant,
+    ) {
+        let session = Session { grant, told: None, live: None, left: now, generation: 0, confirmed: 0 };
+        self.sessions.insert(id, session);
+        self.tell(id, subscription, start);
+    }
+
+    /// Gives a connection a new session.
+    pub(super) fn open(&mut self, id: u64, grant: Arc<str>, token: [u8; 16], now: Instant) -> Attached {
+        let session = Session { grant, told: None, live: None, left: now, generation: 0, confirmed: 0 };
+        self.sessions.insert(id, session);
+        self.attach(id, 1, token)
+    }
+
+    /// Gives a connection the session of a handle; what was sent after the handle was made is read from the log.
+    pub(super) fn recover(&mut self, handle: Handle, grant: &str, token: [u8; 16]) -> Result<Attached, Lost> {
+        let session = self.sessions.get(&handle.session).ok_or(Lost::Empty)?;
+        if *session.grant != *grant {
+            return Err(Lost::Foreign);
+        }
+        if session.told.is_none() || handle.generation < session.confirmed {
+            return Err(Lost::Empty);
+        }
+        let generation = session.generation.max(handle.generation).saturating_add(1);
+        let attached = self.attach(handle.session, generation, token);
+        attached.behind.store(true, Ordering::Release);
+        Ok(attached)
+    }
+
+    fn attach(&mut self, id: u64, generation: u32, token: [u8; 16]) -> Attached {
+        // A token is good for one connection at a time, and a session too: the newest wins.
+        if let Some(&other) = self.by_token.get(&token) {
+            self.cut(other, Cut::Replaced);
+        }
+        self.cut(id, Cut::Replaced);
+        self.connections += 1;
+        let number = self.connections;
+        let (queue, receiver) = mpsc::channel(QUEUE_EVENTS_MAX);
+        let (cut, cut_receiver) = oneshot::channel();
+        let behind = Arc::new(AtomicBool::new(false));
+        let live = Live { number, token, queue, cut: Some(cut), behind: behind.clone(), slow_since: None };
+        self.by_token.insert(token, id);
+        let session = self.sessions.get_mut(&id).expect("the session was found or made");
+        session.generation = generation;
+        if session.live.replace(live).is_none() {
+            self.live += 1;
+            *self.live_of.entry(session.grant.clone()).or_default() += 1;
+        }
+        Attached {
+            session: id,
+            number,
+            generation,
+            queue: receiver,
+            cut: cut_receiver.fuse(),
+            behind,
+            grant: session.grant.clone(),
+            told: session.told.clone(),
+        }
+    }
+
+    /// Notes that a connection has ended. A session without a subscription is gone with it.
+    pub(super) fn detach(&mut self, id: u64, number: u64, now: Instant) {
+        let Some(session) = self.sessions.get_mut(&id) else { return };
+        let Some(live) = session.live.take_if(|live| live.number == number) else { return };
+        self.live -= 1;
+        if let Some(count) = self.live_of.get_mut(&session.grant) {
+            *count -= 1;
+            if *count == 0 {
+                self.live_of.remove(&session.grant);
+            }
+        }
+        session.left = now;
+        if self.by_token.get(&live.token) == Some(&id) {
+            self.by_token.remove(&live.token);
+        }
+        if session.told.is_none() {
+            self.sessions.remove(&id);
+        }
+    }
+
+    /// Notes that a client has read a handle of this generation.
+    pub(super) fn confirm(&mut self, id: u64, generation: u32) {
+        if let Some(session) = self.sessions.get_mut(&id) {
+            session.confirmed = session.confirmed.max(generation);
+        }
+    }
+
+    fn cut(&mut self, id: u64, why: Cut) {
+        let live = self.sessions.get_mut(&id).and_then(|session| session.live.as_mut());
+        if let Some(cut) = live.and_then(|live| live.cut.take()) {
+            cut.send(why).ok(); // it has ended itself
+        }
+    }
+
+    /// Closes all connections.
+    pub(super) fn cut_all(&mut self, why: Cut) {
+        for id in self.sessions.keys().copied().collect::<Vec<_>>() {
+            self.cut(id, why);
+        }
+    }
+
+    /// The logins that have sessions.
+    pub(super) fn grants(&self) -> std::collections::BTreeSet<Arc<str>> {
+        self.sessions.values().map(|session| session.grant.clone()).collect()
+    }
+
+    /// Closes the connections of a login that has ended, and gives the subscriptions that end with it.
+    pub(super) fn end_grant(&mut self, grant: &str) -> Vec<SubscriptionId> {
+        let of = |session: &Session| *session.grant == *grant;
+        let ids: Vec<u64> =
+            self.sessions.iter().filter(|(_, session)| of(session)).map(|(&id, _)| id).collect();
+        let mut ended = Vec::new();
+        for id in ids {
+            self.cut(id, Cut::Revoked);
+            ended.extend(self.forget(id));
+        }
+        ended
+    }
+
+    /// What a session hears of.
+    pub(super) fn told(&self, id: u64) -> Option<Arc<Told>> {
+        self.sessions.get(&id)?.told.clone()
+    }
+
+    /// Lets a session hear of what a subscription is for, from now on, and gives from where; none if it has ended
+    /// meanwhile.
+    pub(super) fn subscribe(&mut self, id: u64, subscription: &Subscription) -> Option<u64> {
+        let feed = self.feed;
+        self.sessions.contains_key(&id).then(|| {
+            self.tell(id, subscription, feed);
+            feed
+        })
+    }
+
+    fn tell(&mut self, id: u64, subscription: &Subscription, start: u64) {
+        let Some(session) = self.sessions.get_mut(&id) else { return };
+        let owner = subscription.owner.extension;
+        let subscribers = [false, true].map(|sip_data| {
+            let mut subscriber = Subscriber::new(subscription.id, owner, SERVER_ID);
+            subscriber.sip_data = sip_data;
+            subscriber
+        });
+        let filters = subscription.filters.clone();
+        let told = Told { id: subscription.id, start, filters, subscribers };
+        if let Some(old) = session.told.replace(Arc::new(told)) {
+            self.index.remove(old.id);
+            self.by_subscription.remove(&old.id);
+        }
+        self.index.insert(subscription.id, &subscription.filters);
+        self.by_subscription.insert(subscription.id, id);
+    }
+
+    /// Takes over other filters.
+    pub(super) fn update(&mut self, subscription: &Subscription) {
+        let Some(&id) = self.by_subscription.get(&subscription.id) else { return };
+        let start = self.sessions.get(&id).and_then(|session| session.told.as_ref()).map(|told| told.start);
+        self.tell(id, subscription, start.unwrap_or(self.feed));
+    }
+
+    /// Lets the session of a subscription hear of nothing any more.
+    pub(super) fn unsubscribe(&mut self, subscription: SubscriptionId) {
+        let Some(id) = self.by_subscription.remove(&subscription) else { return };
+        self.index.remove(subscription);
+        let Some(session) = self.sessions.get_mut(&id) else { return };
+        session.told.take_if(|told| told.id == subscription);
+        if session.live.is_none() {
+            self.sessions.remove(&id);
+        }
+    }
+
+    /// Removes a session, and gives its subscription.
+    fn forget(&mut self, id: u64) -> Option<SubscriptionId> {
+        let session = self.sessions.get_mut(&id)?;
+        let told = session.told.take();
+        if session.live.is_none() {
+            self.sessions.remove(&id);
+        }
+        let told = told?.id;
+        self.index.remove(told);
+        self.by_subscription.remove(&told);
+        Some(told)
+    }
+
+    /// Takes the next event of the log, and gives how many sessions hear of it.
+    pub(super) fn offer(&mut self, logged: &Logged, now: Instant) -> usize {
+        self.feed = logged.position;
+        let mut matches = std::mem::take(&mut self.matches);
+        self.index.matches(&logged.event, &mut matches);
+        for found in &matches {
+            let id = self.by_subscription.get(&found.subscription);
+            let Some(session) = id.and_then(|id| self.sessions.get_mut(id)) else { continue };
+            let Some(live) = &mut session.live else { continue };
+            if live.behind.load(Ordering::Acquire) {
+                continue;
+            }
+            let queued = Queued {
+                subscription: found.subscription,
+                position: logged.position,
+                sip_data: found.sip_data,
+                event: logged.event.clone(),
+            };
+            if live.queue.try_send(queued).is_err() {
+                live.behind.store(true, Ordering::Release);
+                live.slow_since = Some(now);
+            }
+        }
+        let heard = matches.len();
+        self.matches = matches;
+        heard
+    }
+
+    /// Lets a connection that has read the log up to a position go on with its queue, if that is all there is.
+    pub(super) fn catch_up(&mut self, id: u64, number: u64, position: u64) -> bool {
+        let live = self.sessions.get_mut(&id).and_then(|session| session.live.as_mut());
+        let Some(live) = live.filter(|live| live.number == number) else { return false };
+        if self.feed > position {
+            return false;
+        }
+        live.behind.store(false, Ordering::Release);
+        live.slow_since = None;
+        true
+    }
+
+    /// Closes connections that do not read, and gives how many.
+    pub(super) fn cut_slow(&mut self, now: Instant, after: Duration) -> usize {
+        let slow = |session: &Session| {
+            let since = session.live.as_ref().and_then(|live| live.slow_since.filter(|_| live.cut.is_some()));
+            since.is_some_and(|since| now.saturating_duration_since(since) >= after)
+        };
+        let ids: Vec<u64> =
+            self.sessions.iter().filter(|(_, session)| slow(session)).map(|(&id, _)| id).collect();
+        for &id in &ids {
+            self.cut(id, Cut::Slow);
+        }
+        ids.len()
+    }
+
+    /// Removes the sessions whose connections were lost so long ago that they cannot be gone on with, and gives
+    /// their subscriptions.
+    pub(super) fn sweep(&mut self, now: Instant, recovery: Duration) -> Vec<SubscriptionId> {
+        let over = |session: &Session| {
+            session.live.is_none() && now.saturating_duration_since(session.left) > recovery
+        };
+        let ids: Vec<u64> =
+            self.sessions.iter().filter(|(_, session)| over(session)).map(|(&id, _)| id).collect();
+        ids.into_iter().filter_map(|id| self.forget(id)).collect()
+    }
+}
