@@ -4,8 +4,10 @@ mod decode;
 mod demo;
 mod explain;
 mod init;
+mod listen;
 mod play;
 mod replay;
+mod rows;
 mod serve;
 mod store;
 mod table;
@@ -57,6 +59,10 @@ enum Command {
     Serve(serve::Serve),
     /// Send captures to a running server, as a capture agent would have sent them
     Play(play::Play),
+    /// Subscribe to a running server and print its notifications as they come
+    ///
+    /// When the connection or the server is gone, it comes back and goes on where it was.
+    Listen(listen::Listen),
     /// Print or check what a server has kept
     Store(store::Store),
 }
@@ -80,6 +86,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Init(init) => init.run(&mut out),
         Command::Serve(serve) => serve.run(),
         Command::Play(play) => play.run(),
+        Command::Listen(listen) => listen.run(&mut out),
         Command::Store(store) => store.run(&mut out),
     };
     match done.and_then(|()| Ok(out.flush()?)) {

@@ -1,0 +1,367 @@
+//! `hookswitch listen`: subscribes over a WebSocket and prints what comes, whatever happens to the connection.
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use axum::body::Bytes;
+use axum::http::{Method, Request, Uri, header};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use clap::ValueEnum;
+use futures_util::{SinkExt as _, StreamExt as _};
+use http_body_util::{BodyExt as _, Full};
+use hyper_rustls::HttpsConnectorBuilder;
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::TokioExecutor;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::rustls::pki_types::ServerName;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::{WebSocketStream, client_async};
+
+use super::FILTER;
+use super::rows::Rows;
+use crate::webhook;
+
+/// The waits before a lost connection is tried again; the last repeats.
+const WAITS_MILLIS: [u64; 5] = [100, 250, 500, 1000, 2000];
+
+/// How long a server may be silent: it sends pings more often.
+const SILENCE_MAX: Duration = Duration::from_secs(90);
+
+/// How long an answer may take.
+const ANSWER_WITHIN: Duration = Duration::from_secs(15);
+
+/// The arguments of the command.
+#[derive(clap::Args)]
+pub(super) struct Listen {
+    /// Whom to log in as: the file that `hookswitch init --json` has printed
+    #[arg(long, value_name = "FILE")]
+    login: PathBuf,
+    /// The address of the server, if it is not the one of the file
+    #[arg(long, value_name = "URL")]
+    server: Option<String>,
+    /// An event filter; several are combined by "or"
+    #[arg(long = "filter", value_name = "FILTER", default_value = FILTER)]
+    filters: Vec<String>,
+    /// How the notifications are printed
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+    /// Stop after so many notifications
+    #[arg(long, value_name = "N")]
+    count: Option<u64>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// A row for each
+    Text,
+    /// As they come, one a line
+    Json,
+}
+
+/// Who logs in, and where.
+#[derive(Deserialize)]
+struct Login {
+    server: String,
+    client_id: String,
+    client_secret: String,
+    jwt: String,
+}
+
+/// Why a connection or a request did not go on.
+enum Failure {
+    /// Trying again may help.
+    Lost(anyhow::Error),
+    /// The token is good no longer.
+    Token,
+    /// The server does not do what it is asked for.
+    Refused(anyhow::Error),
+}
+
+impl<E: Into<anyhow::Error>> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Self::Lost(error.into())
+    }
+}
+
+impl Listen {
+    /// Prints notifications until it is stopped.
+    pub(super) fn run(self, out: &mut impl Write) -> anyhow::Result<()> {
+        let name = self.login.display();
+        let text = std::fs::read_to_string(&self.login).with_context(|| {
+            format!("cannot read {name}; name the file that `hookswitch init --json` has printed")
+        })?;
+        let mut login: Login = serde_json::from_str(&text)
+            .with_context(|| format!("{name} is not what `hookswitch init --json` has printed"))?;
+        if let Some(server) = &self.server {
+            login.server.clone_from(server);
+        }
+        let tls = Arc::new(webhook::tls()?);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let listener = Listener {
+            filters: &self.filters,
+            format: self.format,
+            left: self.count.unwrap_or(u64::MAX),
+            login,
+            tls,
+            rows: Rows::default(),
+            access: None,
+            wsc: None,
+            subscription: None,
+            out,
+        };
+        runtime.block_on(listener.listen())
+    }
+}
+
+/// A client of the gateway.
+struct Listener<'a, W> {
+    login: Login,
+    filters: &'a [String],
+    format: Format,
+    /// How many notifications are still to be printed.
+    left: u64,
+    tls: Arc<tokio_rustls::rustls::ClientConfig>,
+    rows: Rows,
+    access: Option<String>,
+    /// The handle of the session: its token, and its sequence.
+    wsc: Option<(String, u64)>,
+    subscription: Option<String>,
+    out: &'a mut W,
+}
+
+impl<W: Write> Listener<'_, W> {
+    async fn listen(mut self) -> anyhow::Result<()> {
+        let mut failures = 0;
+        loop {
+            let failure = match self.follow(&mut failures).await {
+                Ok(()) => return Ok(()),
+                Err(failure) => failure,
+            };
+            match failure {
+                Failure::Refused(error) => return Err(error),
+                Failure::Token => self.access = None,
+                // Whoever reads the output has seen enough.
+                Failure::Lost(error) if super::is_broken_pipe(&error) => return Err(error),
+                Failure::Lost(error) => {
+                    if failures == 0 {
+                        eprintln!(
+                            "hookswitch: not connected to {}: {error:#}; trying again",
+                            self.login.server
+                        );
+                    }
+                    let wait = WAITS_MILLIS[failures.min(WAITS_MILLIS.len() - 1)];
+                    tokio::time::sleep(Duration::from_millis(wait)).await;
+                    failures += 1;
+                }
+            }
+        }
+    }
+
+    /// Connects, and prints what comes until the connection is lost; `failures` counts those in a row.
+    async fn follow(&mut self, failures: &mut usize) -> Result<(), Failure> {
+        let access = match &self.access {
+            Some(access) => access.clone(),
+            None => self.access.insert(self.log_in().await?).clone(),
+        };
+        let bearer = format!("Bearer {access}");
+        let token =
+            self.call(Method::POST, "/restapi/oauth/wstoken", &bearer, "application/json", String::new());
+        let token = token.await?;
+        let (Some(uri), Some(token)) = (token["uri"].as_str(), token["ws_access_token"].as_str()) else {
+            return Err(Failure::Refused(anyhow::anyhow!("the server gave no token to connect with")));
+        };
+        let wsc = self.wsc.as_ref().map(|(wsc, _)| format!("&wsc={wsc}")).unwrap_or_default();
+        let mut socket = self.connect(&format!("{uri}?access_token={token}{wsc}")).await?;
+        let details = self.frame(&mut socket, ANSWER_WITHIN).await?;
+        if details[0]["type"] == "Error" {
+            let message = details[1]["message"].as_str().unwrap_or_default();
+            return Err(anyhow::anyhow!("{message}").into());
+        }
+        if details[1]["recoveryState"] != "Successful" {
+            if self.wsc.is_some() {
+                eprintln!("hookswitch: away for too long: what happened meanwhile is not shown");
+            }
+            self.keep_handle(&details, true);
+            self.subscribe(&mut socket).await?;
+        }
+        self.keep_handle(&details, true);
+        if *failures > 0 {
+            eprintln!("hookswitch: connected again");
+        }
+        *failures = 0;
+        while self.left > 0 {
+            let frame = self.frame(&mut socket, SILENCE_MAX).await?;
+            self.keep_handle(&frame, false);
+            if frame[0]["type"] == "ServerNotification" {
+                self.print(&frame[1])?;
+            }
+        }
+        // All was printed; the server need not keep what would come.
+        if let Some(id) = &self.subscription {
+            let path = format!("/restapi/v1.0/subscription/{id}");
+            let request =
+                json!([{"type": "ClientRequest", "messageId": "2", "method": "DELETE", "path": path}]);
+            socket.send(Message::text(request.to_string())).await.ok();
+            while let Ok(frame) = self.frame(&mut socket, ANSWER_WITHIN).await {
+                if frame[0]["type"] == "ClientRequest" {
+                    break;
+                }
+            }
+        }
+        socket.close(None).await.ok(); // it ends anyhow
+        Ok(())
+    }
+
+    async fn subscribe<S>(&mut self, socket: &mut WebSocketStream<S>) -> Result<(), Failure>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        let request = json!([
+            {"type": "ClientRequest", "messageId": "1", "method": "POST", "path": "/restapi/v1.0/subscription"},
+            {"eventFilters": self.filters, "deliveryMode": {"transportType": "WebSocket"}},
+        ]);
+        socket.send(Message::text(request.to_string())).await?;
+        let answer = self.frame(socket, ANSWER_WITHIN).await?;
+        if answer[0]["status"] != 200 {
+            let message = answer[1]["message"].as_str().unwrap_or("the subscription was refused");
+            return Err(Failure::Refused(anyhow::anyhow!("{message}")));
+        }
+        self.subscription = answer[1]["id"].as_str().map(str::to_owned);
+        self.keep_handle(&answer, false);
+        Ok(())
+    }
+
+    /// Keeps the handle of a frame if it is newer, or the first of a connection.
+    fn keep_handle(&mut self, frame: &Value, first: bool) {
+        let wsc = &frame[0]["wsc"];
+        let (Some(token), Some(sequence)) = (wsc["token"].as_str(), wsc["sequence"].as_u64()) else { return };
+        if self.wsc.as_ref().is_none_or(|(_, last)| first && *last <= sequence || *last < sequence) {
+            self.wsc = Some((token.to_owned(), sequence));
+        }
+    }
+
+    fn print(&mut self, notification: &Value) -> anyhow::Result<()> {
+        match self.format {
+            Format::Text => writeln!(self.out, "{}", self.rows.row(notification))?,
+            Format::Json => writeln!(self.out, "{notification}")?,
+        }
+        self.left -= 1;
+        Ok(self.out.flush()?)
+    }
+
+    /// The next frame.
+    async fn frame<S>(&self, socket: &mut WebSocketStream<S>, within: Duration) -> Result<Value, Failure>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        loop {
+            let message =
+                tokio::time::timeout(within, socket.next()).await.context("the server is silent")?;
+            match message.context("the server has closed the connection")?? {
+                Message::Text(text) => return Ok(serde_json::from_str(&text)?),
+                Message::Close(Some(why)) => {
+                    return Err(
+                        anyhow::anyhow!("the server has closed the connection: {}", why.reason).into()
+                    );
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Opens a WebSocket, with TLS if the address asks for it.
+    async fn connect(&self, address: &str) -> Result<WebSocketStream<Box<dyn Stream>>, Failure> {
+        let uri: Uri = address.parse()?;
+        let host = uri.host().context("the address of the WebSocket names no host")?;
+        let tls = uri.scheme_str() == Some("wss");
+        let port = uri.port_u16().unwrap_or(if tls { 443 } else { 80 });
+        let tcp = TcpStream::connect((host.trim_matches(['[', ']']), port)).await?;
+        tcp.set_nodelay(true)?;
+        let stream: Box<dyn Stream> = if tls {
+            let name = ServerName::try_from(host.to_owned())?;
+            Box::new(TlsConnector::from(self.tls.clone()).connect(name, tcp).await?)
+        } else {
+            Box::new(tcp)
+        };
+        let (socket, _) = tokio::time::timeout(ANSWER_WITHIN, client_async(address, stream)).await??;
+        Ok(socket)
+    }
+
+    /// Trades the JWT for an access token.
+    async fn log_in(&self) -> Result<String, Failure> {
+        let basic = STANDARD.encode(format!("{}:{}", self.login.client_id, self.login.client_secret));
+        let form = form_urlencoded::Serializer::new(String::new())
+            .append_pair("grant_type", "urn:ietf:params:oauth:grant-type:jwt-bearer")
+            .append_pair("assertion", &self.login.jwt)
+            .finish();
+        let form_type = "application/x-www-form-urlencoded";
+        let answer =
+            self.call(Method::POST, "/restapi/oauth/token", &format!("Basic {basic}"), form_type, form).await;
+        let answer = match answer {
+            Err(Failure::Token) => {
+                bail_refused("the server does not take this login; make another with hookswitch init")
+            }
+            other => other,
+        }?;
+        let token = answer["access_token"].as_str();
+        Ok(token.context("the server gave no access token")?.to_owned())
+    }
+
+    /// Makes a request, and gives the JSON of the answer.
+    async fn call(
+        &self,
+        method: Method,
+        path: &str,
+        authorization: &str,
+        content_type: &str,
+        body: String,
+    ) -> Result<Value, Failure> {
+        let server = self.login.server.trim_end_matches('/');
+        let request = Request::builder()
+            .method(method)
+            .uri(format!("{server}{path}"))
+            .header(header::AUTHORIZATION, authorization)
+            .header(header::CONTENT_TYPE, content_type)
+            .body(Full::new(Bytes::from(body)));
+        let request = request.map_err(|error| {
+            Failure::Refused(anyhow::anyhow!("{server:?} is no address of a server: {error}"))
+        })?;
+        let connector = HttpsConnectorBuilder::new()
+            .with_tls_config((*self.tls).clone())
+            .https_or_http()
+            .enable_http1()
+            .build();
+        let client: Client<_, Full<Bytes>> = Client::builder(TokioExecutor::new()).build(connector);
+        let answer = tokio::time::timeout(ANSWER_WITHIN, client.request(request)).await??;
+        let status = answer.status();
+        let body = answer.into_body().collect().await?.to_bytes();
+        let body: Value = serde_json::from_slice(&body).unwrap_or_default();
+        match status.as_u16() {
+            200..=299 => Ok(body),
+            401 => Err(Failure::Token),
+            429 | 500..=599 => Err(anyhow::anyhow!("{path} was answered with {status}").into()),
+            _ => {
+                let message = [&body["error_description"], &body["message"]];
+                let message = message.into_iter().find_map(Value::as_str).unwrap_or_default();
+                Err(Failure::Refused(anyhow::anyhow!("{path} was answered with {status}: {message}")))
+            }
+        }
+    }
+}
+
+fn bail_refused<T>(message: &'static str) -> Result<T, Failure> {
+    Err(Failure::Refused(anyhow::anyhow!(message)))
+}
+
+/// What a WebSocket runs over.
+trait Stream: AsyncRead + AsyncWrite + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Stream for S {}
