@@ -1,5 +1,6 @@
 //! Clients as others have published them, from `target/tools`, where `ci/setup` installs them.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Command, Output};
 
@@ -8,7 +9,7 @@ use serde_json::json;
 use super::{Home, Server, root, wait_for};
 
 /// A file of the tools, if they are installed.
-fn tool(path: &str) -> Option<PathBuf> {
+pub(super) fn tool(path: &str) -> Option<PathBuf> {
     let file = root().join("target/tools").join(path);
     if file.exists() {
         return Some(file);
@@ -19,14 +20,17 @@ fn tool(path: &str) -> Option<PathBuf> {
 
 /// Runs a client against a server, as the first user of the first application.
 fn run(command: &mut Command, home: &Home, server: &Server) -> Output {
+    run_as_user(command, home, server.http()).output().expect("the client starts")
+}
+
+/// Tells a client where the server is, and who it is.
+pub(super) fn run_as_user<'a>(command: &'a mut Command, home: &Home, server: SocketAddr) -> &'a mut Command {
     command
-        .env("SERVER", format!("http://{}", server.http()))
+        .env("SERVER", format!("http://{server}"))
         .env("CLIENT_ID", home.made("client_id"))
         .env("CLIENT_SECRET", home.made("client_secret"))
         .env("JWT", home.made("jwt"))
         .current_dir(&home.directory)
-        .output()
-        .expect("the client starts")
 }
 
 #[track_caller]

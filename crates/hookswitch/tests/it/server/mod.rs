@@ -8,6 +8,7 @@ mod crash;
 mod demo;
 mod disk;
 mod document;
+mod gateway;
 mod hep;
 mod ingest;
 mod kamailio;
@@ -17,6 +18,8 @@ mod reading;
 mod readme;
 mod receiver;
 mod resolver;
+mod sdks;
+mod socket;
 mod start;
 mod traffic;
 mod webhooks;
@@ -76,6 +79,13 @@ impl Home {
         let output = hookswitch(&["store", command, "--config", path(&self.config())]);
         assert!(output.status.success(), "{command}: {}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).expect("UTF-8")
+    }
+
+    /// Waits until the log holds so many events, or more.
+    #[track_caller]
+    fn events_at_least(&self, count: usize) {
+        let enough = || (self.store("events").lines().count() >= count).then_some(());
+        wait_for(enough, || format!("{count} events"));
     }
 
     /// Waits until the log holds so many events, and gives them.

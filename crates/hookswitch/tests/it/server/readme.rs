@@ -38,7 +38,7 @@ fn shell(lines: &str) -> Command {
 #[test]
 fn the_lines_of_the_readme_lead_from_init_to_notifications() {
     let blocks = blocks("As a server");
-    let [start, receiver, subscribe] = &blocks[..] else { panic!("{blocks:?}") };
+    let [start, receiver, subscribe, _listen] = &blocks[..] else { panic!("{blocks:?}") };
     let [build, init, serve] = &start.lines().collect::<Vec<_>>()[..] else { panic!("{start}") };
     assert_eq!(*build, "cargo build --release --locked");
 
@@ -135,4 +135,25 @@ fn the_example_of_a_receiver_takes_what_is_signed_and_nothing_else() {
     let mut out = receivers[1].0.stdout.take().expect("a pipe");
     std::io::Read::read_to_string(&mut out, &mut printed).expect("text");
     assert_eq!(printed, "");
+}
+
+#[test]
+fn the_example_in_node_prints_a_live_call() {
+    let Some(modules) = super::clients::tool("npm/node_modules") else { return };
+    let page = std::fs::read_to_string(root().join("docs/websocket.md")).expect("the page is there");
+    let script = page.split("```js\n").nth(1).and_then(|rest| rest.split_once("```")).expect("a script").0;
+    let file = std::fs::read_to_string(root().join("docs/examples/live.js")).expect("the example is there");
+    assert!(file.ends_with(script), "the page shows what the file has");
+    let home = Home::new("readme-node");
+    let server = Server::start(&home);
+    let mut command = Command::new("node");
+    command.arg(root().join("docs/examples/live.js")).env("NODE_PATH", modules).stdout(Stdio::piped());
+    let mut node =
+        Shell(super::clients::run_as_user(&mut command, &home, server.http()).spawn().expect("node"));
+    let mut lines = BufReader::new(node.0.stdout.take().expect("a pipe")).lines().map_while(Result::ok);
+    assert_eq!(lines.next().as_deref(), Some("ready"));
+    server.play("captures/answered-call.pcap");
+    let printed: Vec<String> = lines.take(10).collect();
+    assert_eq!(printed.first().map(String::as_str), Some("2 Setup"));
+    assert_eq!(printed.last().map(String::as_str), Some("11 Disconnected"));
 }
