@@ -4,20 +4,24 @@
 //! `cargo bench --bench live [CALLS]`. Sender, server and sink share the machine. At most `WINDOW`
 //! datagrams are on their way, so that none is lost; a run that loses one says so and fails.
 
-use std::io::{BufRead as _, BufReader, IoSliceMut, Read as _, Write as _};
+mod support;
+
+use std::io::{IoSliceMut, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream, UdpSocket};
 use std::os::fd::AsRawFd as _;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use hookswitch_model::Timestamp;
 use hookswitch_signal::capture::{Captured, Transport, hep};
 use nix::sys::socket::{MsgFlags, MultiHeaders, SockaddrStorage, recvmmsg, setsockopt, sockopt};
 use rusqlite::{Connection, params};
+
+use support::{call, metrics, now, serve, stop};
 
 /// Datagrams on their way at most.
 const WINDOW: u64 = 8_000;
@@ -27,11 +31,6 @@ const BUFFER_BYTES: usize = 64 * 1024 * 1024;
 
 /// Messages of one call.
 const MESSAGES: u64 = 6;
-
-#[expect(clippy::disallowed_methods, reason = "a benchmark reads the clock")]
-fn now() -> Instant {
-    Instant::now()
-}
 
 fn main() {
     // Cargo passes --bench.
@@ -107,33 +106,9 @@ fn send(to: SocketAddr, calls: u64, stored: impl Fn() -> u64) -> Duration {
     started.elapsed()
 }
 
-/// The messages of an answered call.
-fn call(number: u64) -> [String; 6] {
-    let message = |start: &str, cseq: &str, tag: &str| {
-        let branch = cseq.replace(' ', "-");
-        format!(
-            "{start}\r\nVia: SIP/2.0/UDP 192.0.2.1:5060;branch=z9hG4bK-{number}-{branch};rport\r\n\
-             Max-Forwards: 70\r\nFrom: \"Ann Lee\" <sip:101@pbx.example>;tag=a{number}\r\n\
-             To: <sip:102@pbx.example>{tag}\r\nCall-ID: {number}-benchmark@192.0.2.1\r\nCSeq: {cseq}\r\n\
-             Contact: <sip:101@192.0.2.1:5060>\r\nUser-Agent: hookswitch benchmark\r\n\
-             Allow: INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE\r\nSupported: timer\r\nContent-Length: 0\r\n\r\n",
-        )
-    };
-    let tag = ";tag=b";
-    [
-        message("INVITE sip:102@pbx.example SIP/2.0", "1 INVITE", ""),
-        message("SIP/2.0 180 Ringing", "1 INVITE", tag),
-        message("SIP/2.0 200 OK", "1 INVITE", tag),
-        message("ACK sip:102@pbx.example SIP/2.0", "1 ACK", tag),
-        message("BYE sip:102@pbx.example SIP/2.0", "2 BYE", tag),
-        message("SIP/2.0 200 OK", "2 BYE", tag),
-    ]
-}
-
 /// The rows that a call has in each table but that of the inputs, as the server has written them.
 struct Rows {
     events: Vec<Vec<u8>>,
-    causes: u64,
     session: Vec<u8>,
 }
 
@@ -153,7 +128,7 @@ impl Rows {
             .expect("events");
         let session =
             connection.query_row("SELECT id FROM sessions LIMIT 1", [], |row| row.get(0)).expect("a session");
-        Self { events, causes: count("causes") / calls, session }
+        Self { events, session }
     }
 
     /// Writes the rows of the call with this number.
@@ -165,10 +140,6 @@ impl Rows {
         let first = call * i64::try_from(self.events.len()).unwrap_or_default();
         for (number, body) in (0_i64..).zip(&self.events) {
             event.execute(params![first + number, call, number + 2, call, call, body])?;
-        }
-        let mut cause = transaction.prepare_cached("INSERT INTO causes VALUES (?, ?)")?;
-        for number in 0..self.causes.cast_signed() {
-            cause.execute(params![call * MESSAGES.cast_signed() + number * 6 / 8, first + number])?;
         }
         Ok(())
     }
@@ -192,13 +163,11 @@ fn sink(file: &Path, calls: u64, log: Option<&Path>) -> Duration {
     connection
         .execute_batch(
             "CREATE TABLE signals (position INTEGER PRIMARY KEY, kind INTEGER NOT NULL, source INTEGER NOT NULL, \
-             at INTEGER NOT NULL, arrival INTEGER NOT NULL, place BLOB NOT NULL, body BLOB NOT NULL); \
+             at INTEGER NOT NULL, arrival INTEGER NOT NULL, place BLOB NOT NULL, body BLOB NOT NULL, event INTEGER); \
              CREATE TABLE events (position INTEGER PRIMARY KEY, session INTEGER NOT NULL, sequence INTEGER NOT NULL, \
              at INTEGER NOT NULL, arrival INTEGER NOT NULL, body BLOB NOT NULL); \
              CREATE UNIQUE INDEX events_by_session ON events (session, sequence); \
-             CREATE TABLE sessions (number INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE); \
-             CREATE TABLE causes (signal INTEGER NOT NULL, event INTEGER NOT NULL, PRIMARY KEY (signal, event)) WITHOUT ROWID; \
-             CREATE INDEX causes_by_event ON causes (event)",
+             CREATE TABLE sessions (number INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE)",
         )
         .expect("a table");
     let stored = Arc::new(AtomicU64::new(0));
@@ -234,14 +203,21 @@ fn sink(file: &Path, calls: u64, log: Option<&Path>) -> Duration {
                 let transaction = connection.transaction().expect("a transaction");
                 {
                     let mut insert = transaction
-                        .prepare_cached("INSERT INTO signals VALUES (?, 1, 1, ?, ?, ?, ?)")
+                        .prepare_cached("INSERT INTO signals VALUES (?, 1, 1, ?, ?, ?, ?, ?)")
                         .expect("a statement");
                     for datagram in std::iter::once(first).chain(batches.try_iter().take(64)).flatten() {
                         position += 1;
                         // Where it was seen has 16 bytes; the rest is the message.
                         let message = &datagram[datagram.len().min(100)..];
                         insert
-                            .execute(params![position, position, position, &datagram[..16], message])
+                            .execute(params![
+                                position,
+                                position,
+                                position,
+                                &datagram[..16],
+                                message,
+                                position
+                            ])
                             .expect("a row");
                         if let Some(rows) = rows.as_ref().filter(|_| position % MESSAGES.cast_signed() == 0) {
                             rows.write(&transaction, position / MESSAGES.cast_signed()).expect("rows");
@@ -348,56 +324,4 @@ fn acknowledgements(home: &Path) {
         println!("{}", text.lines().find(|line| line.starts_with(name)).unwrap_or_default());
     }
     stop(&mut process);
-}
-
-#[expect(clippy::zombie_processes, reason = "who calls waits; when this panics the benchmark is over")]
-fn serve(home: &Path) -> (Child, SocketAddr, SocketAddr, u64) {
-    let mut process = Command::new(env!("CARGO_BIN_EXE_hookswitch"))
-        .args(["serve", "--config"])
-        .arg(home.join("hookswitch.toml"))
-        .envs([
-            ("HOOKSWITCH_SERVER__LISTEN", "127.0.0.1:0"),
-            ("HOOKSWITCH_HEP__LISTEN", "127.0.0.1:0"),
-            ("HOOKSWITCH_HEP__RECEIVE_BUFFER_BYTES", "67108864"),
-            ("HOOKSWITCH_LOG__FORMAT", "json"),
-        ])
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("the server starts");
-    let mut lines = BufReader::new(process.stderr.take().expect("a pipe")).lines();
-    let (mut http, mut hep) = (None, None);
-    loop {
-        let line = lines.next().expect("the server says that it is ready").expect("text");
-        let line: serde_json::Value = serde_json::from_str(&line).expect("JSON");
-        if line["message"].as_str().is_some_and(|text| text.contains("is restored")) {
-            println!(
-                "state restored in {} ms, of {} inputs behind the saved one",
-                line["milliseconds"], line["inputs"]
-            );
-        }
-        let address = line["address"].as_str().and_then(|address| address.parse().ok());
-        match line["what"].as_str() {
-            Some("HTTP") => http = address,
-            Some("HEP over UDP") => hep = address,
-            _ => {}
-        }
-        if line["message"] == "ready" {
-            thread::spawn(move || lines.for_each(drop));
-            let milliseconds = line["milliseconds"].as_u64().unwrap_or_default();
-            return (process, http.expect("HTTP"), hep.expect("HEP"), milliseconds);
-        }
-    }
-}
-
-fn stop(process: &mut Child) {
-    Command::new("kill").arg(process.id().to_string()).status().expect("kill runs");
-    process.wait().expect("it ends");
-}
-
-fn metrics(http: SocketAddr) -> String {
-    let mut stream = TcpStream::connect(http).expect("the server listens");
-    stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").expect("it reads");
-    let mut text = String::new();
-    stream.read_to_string(&mut text).expect("it answers");
-    text
 }
