@@ -140,13 +140,15 @@ pub(crate) fn serve(
     let (deliverer, reports) =
         Deliverer::new(store.clone(), subscriptions.clone(), webhooks.clone(), policy, metrics.clone());
     let public_url = config.public_url(http.local_addr()?);
+    let mut websocket = config.websocket.clone();
+    websocket.recovery_time.0 = websocket.recovery_time.0.min(config.store.events_kept.0);
     let gateway = Gateway::new(
         store.clone(),
         oauth.clone(),
         subscriptions.clone(),
         metrics.clone(),
         key,
-        config.websocket.clone(),
+        websocket,
         &public_url,
     );
     let router = api::router(Api {

@@ -283,10 +283,6 @@ impl Config {
         );
         let websocket = &self.websocket;
         ensure!(
-            websocket.recovery_time.0 <= self.store.events_kept.0,
-            "websocket.recovery_time is longer than store.events_kept; what is not kept cannot be sent again"
-        );
-        ensure!(
             [
                 &websocket.idle_timeout,
                 &websocket.absolute_timeout,
