@@ -51,6 +51,7 @@ fn main() {
     for durability in ["strict", "relaxed"] {
         latency(&directory.join(durability), durability);
     }
+    slow(&directory.join("slow"));
     std::fs::remove_dir_all(&directory).ok();
 }
 
@@ -203,7 +204,7 @@ impl Socket {
 }
 
 const LIMITS: &str = "[websocket]\nconnections_per_login_max = 100000\nconnections_max = 100000\n\
-                      token_life = \"1h\"\n[limits]\nrequests_per_minute = 100000000\n[webhooks]\nsubscriptions_max = 100000\n";
+                      token_life = \"1h\"\nping_every = \"1h\"\n[limits]\nrequests_per_minute = 100000000\n[webhooks]\nsubscriptions_max = 100000\n";
 
 /// What idle sockets cost, and how fast they connect.
 fn idle(home: &Path, sockets: usize) {
@@ -402,6 +403,64 @@ fn broadcast() {
 fn latency(home: &Path, durability: &str) {
     let lines = format!("[store]\ndurability = \"{durability}\"\n");
     let running = Running::start(home, &limits(&lines));
+    let took = time_calls(&running, 0);
+    finish(running);
+    let sync = sync(home);
+    println!(
+        "HEP datagram to WebSocket frame, {durability} durability: {:?} (p50), {:?} (p99); a sync takes {sync:?} (p50), \
+         a loopback datagram and back {:?}",
+        percentile(&took, 50),
+        percentile(&took, 99),
+        loopback()
+    );
+}
+
+fn percentile(sorted: &[Duration], share: usize) -> Duration {
+    sorted[(sorted.len() - 1) * share / 100]
+}
+
+/// What clients that do not read cost those who do.
+fn slow(home: &Path) {
+    const GOOD: usize = 60;
+    const SLOW: usize = 20;
+    let running =
+        Running::start(home, &limits("").replacen("[websocket]\n", "[websocket]\nslow_after = \"2s\"\n", 1));
+    for _ in 0..GOOD {
+        let mut socket = Socket::open(running.http, &running.token());
+        socket.next();
+        socket.subscribe();
+        // It reads until the server stops.
+        thread::spawn(move || while socket.stream.read(&mut [0; 16_384]).is_ok_and(|read| read > 0) {});
+    }
+    let before = time_calls(&running, 0);
+    let _slow: Vec<Socket> = (0..SLOW)
+        .map(|_| {
+            let mut socket = Socket::open(running.http, &running.token());
+            socket2::SockRef::from(&socket.stream).set_recv_buffer_size(4096).expect("a socket option");
+            socket.next();
+            socket.subscribe();
+            socket
+        })
+        .collect();
+    let memory = running.memory();
+    let beside = time_calls(&running, 10_000);
+    let text = metrics(running.http);
+    let cut =
+        text.lines().find(|line| line.starts_with("hookswitch_websocket_connections_total{event=\"slow\"}"));
+    println!(
+        "{GOOD} sockets, a call every 30 ms: {:?} (p99), and beside {SLOW} that do not read {:?} (p99), ratio {:.2}; \
+         {} KiB for each of those; cut off: {}",
+        percentile(&before, 99),
+        percentile(&beside, 99),
+        percentile(&beside, 99).as_secs_f64() / percentile(&before, 99).as_secs_f64(),
+        running.memory().saturating_sub(memory) / 1024 / SLOW as u64,
+        cut.and_then(|line| line.rsplit_once(' ')).map_or("?", |(_, count)| count),
+    );
+    finish(running);
+}
+
+/// Times the first frame that tells of each message of some calls; sorted. `first` is the number of the first.
+fn time_calls(running: &Running, first: u64) -> Vec<Duration> {
     let mut socket = Socket::open(running.http, &running.token());
     socket.next();
     socket.subscribe();
@@ -410,7 +469,7 @@ fn latency(home: &Path, durability: &str) {
     // Of each message that tells something: how many events it tells.
     let tells = [2, 2, 2, 0, 2, 0];
     let mut took = Vec::new();
-    for number in 0..TIMED {
+    for number in first..first + TIMED {
         let (sender, times) = std::sync::mpsc::channel();
         thread::scope(|scope| {
             scope.spawn(|| {
@@ -432,17 +491,8 @@ fn latency(home: &Path, durability: &str) {
             }
         });
     }
-    finish(running);
     took.sort_unstable();
-    let at = |share: usize| took[(took.len() - 1) * share / 100];
-    let sync = sync(home);
-    println!(
-        "HEP datagram to WebSocket frame, {durability} durability: {:?} (p50), {:?} (p99); a sync takes {sync:?} (p50), \
-         a loopback datagram and back {:?}",
-        at(50),
-        at(99),
-        loopback()
-    );
+    took
 }
 
 /// How long it takes to write 4 KiB and sync them.

@@ -7,6 +7,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
+use socket2::SockRef;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
@@ -25,6 +26,10 @@ const STREAMS_MAX: u32 = 100;
 /// The most streams that a client of HTTP/2 may take back before the connection ends: the rapid
 /// reset attack (CVE-2023-44487).
 const RESETS_MAX: usize = 200;
+
+/// What the kernel is asked to hold for a client that reads slowly; it takes twice as much. Without this
+/// it holds some MiB for each.
+const SEND_BUFFER_BYTES: usize = 256 * 1024;
 
 /// How long to wait when no connection can be accepted: no file descriptors are left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -66,6 +71,7 @@ pub(crate) async fn serve(
             }
         };
         stream.set_nodelay(true).ok(); // slower without, and no worse
+        SockRef::from(&stream).set_send_buffer_size(SEND_BUFFER_BYTES).ok(); // larger without
         let service = TowerToHyperService::new(router.clone());
         let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
         let connection = graceful.watch(connection.into_owned());
