@@ -195,3 +195,84 @@ fn a_frame_that_cannot_be_understood_is_answered_and_harms_nothing() {
     }
     assert!(connection.may_notify());
 }
+
+mod any_client {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// What a client may do, and time.
+    #[derive(Clone, Debug)]
+    enum Step {
+        Text(String),
+        Ping,
+        Pong(u64),
+        Answer(u16),
+        Wait(u64),
+    }
+
+    fn steps() -> impl Strategy<Value = Vec<Step>> {
+        let text = prop_oneof![
+            ".{0,40}",
+            "\\[\\{\"type\":\"(ClientRequest|Heartbeat)\",\"messageId\":\"[a-z]{0,3}\",\"method\":\"(GET|POST|PUT)\",\"path\":\"/restapi/v1.0(/subscription)?\"\\}(,\\{\\}|,\"\")?\\]",
+        ];
+        let step = prop_oneof![
+            text.prop_map(Step::Text),
+            Just(Step::Ping),
+            (0..6_u64).prop_map(Step::Pong),
+            prop_oneof![Just(200), Just(204), Just(404), Just(503)].prop_map(Step::Answer),
+            (0..20_000_u64).prop_map(Step::Wait),
+        ];
+        prop::collection::vec(step, 0..60)
+    }
+
+    proptest! {
+        /// Whatever a client does: frames are compact arrays, nothing follows the close, every request is
+        /// answered once, and no notification may pass while an answer that it must follow is due.
+        #[test]
+        fn is_served_by_the_rules(steps in steps()) {
+            let mut connection = open(Some(Recovery::Successful));
+            let (mut now, mut closed) = (0, false);
+            let mut requests: Vec<Request> = Vec::new();
+            for step in steps {
+                match step {
+                    Step::Text(text) => connection.handle_text(&text, millis(now)),
+                    Step::Ping => connection.handle_ping(millis(now)),
+                    Step::Pong(number) => connection.handle_pong(number),
+                    Step::Wait(time) => {
+                        now += time;
+                        connection.handle_time(millis(now));
+                    }
+                    Step::Answer(status) => {
+                        if let Some(request) = requests.pop() {
+                            let wsc = wsc();
+                            let response = Response { status, headers: &[], body: None, wsc: Some(&wsc) };
+                            connection.handle_response(request.ticket, &response, millis(now));
+                        }
+                    }
+                }
+                for output in outputs(&mut connection) {
+                    match output {
+                        Output::Text(text) => {
+                            let frame: Value = serde_json::from_str(&text).expect("JSON");
+                            prop_assert_eq!(frame.to_string().len(), text.len());
+                            prop_assert!(frame[0]["type"].is_string());
+                        }
+                        Output::Request(request) => {
+                            requests.push(request);
+                            prop_assert!(requests.len() <= 10);
+                        }
+                        Output::Close(..) => {
+                            prop_assert!(!closed);
+                            closed = true;
+                        }
+                        Output::Ping(_) => {}
+                    }
+                }
+                let holds = requests.iter().any(|request| request.ticket.holds);
+                prop_assert!(!(holds || closed) || !connection.may_notify());
+                prop_assert!(closed || connection.poll_timeout() > millis(0));
+            }
+        }
+    }
+}
