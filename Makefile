@@ -43,6 +43,7 @@ bench:
 	scripts/time-replay --runs 5
 	cargo bench --locked --package hookswitch --bench live
 	cargo bench --locked --package hookswitch --bench gateway
+	cargo bench --locked --package hookswitch --bench webhooks
 
 # Hostile input at full size: the figures of docs/robustness.md. What measures the reader is built as the
 # program is; the rest without link-time optimisation, which would take longer than the tests.

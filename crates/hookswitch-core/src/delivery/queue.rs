@@ -188,8 +188,14 @@ impl Queue {
         self.reading == Reading::Live
     }
 
+    /// Whether it can take one more, with its event: one by one, events are dear to read again.
     fn has_room(&self) -> bool {
-        self.open.len() < QUEUE_ENTRIES_MAX
+        self.open.len() < QUEUE_ENTRIES_MAX && self.events < QUEUE_EVENTS_MAX
+    }
+
+    /// Whether it is half empty, so that a read brings some.
+    fn is_half_empty(&self) -> bool {
+        self.open.len() <= QUEUE_ENTRIES_MAX / 2 && self.events <= QUEUE_EVENTS_MAX / 2
     }
 
     /// Takes a live event that it hears of, or falls behind when it has no room.
@@ -237,12 +243,14 @@ impl Queue {
             return None;
         }
         if !self.parked.is_empty() {
+            if self.events > QUEUE_EVENTS_MAX / 2 {
+                return None;
+            }
             let positions = self.parked.iter().take(QUEUE_EVENTS_MAX).copied().collect();
             return Some(Wanted::At(positions));
         }
         match self.reading {
-            // Half empty, so that each read brings some.
-            Reading::Behind(after) if self.open.len() <= QUEUE_ENTRIES_MAX / 2 => Some(Wanted::After(after)),
+            Reading::Behind(after) if self.is_half_empty() => Some(Wanted::After(after)),
             _ => None,
         }
     }

@@ -1,13 +1,21 @@
 //! Where webhooks go, and where they do not: certificates, names that change their meaning, redirects.
 
 use std::collections::BTreeSet;
-use std::net::{IpAddr, Ipv4Addr, TcpListener};
-use std::sync::Arc;
+use std::convert::Infallible;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
+use http_body_util::Empty;
+use hyper::body::{Bytes, Incoming};
+use hyper::service::service_fn;
+use hyper::{Request, Response, Version};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::server::conn::auto::Builder;
 use serde_json::json;
+use tokio_rustls::rustls::ServerConfig;
 
 use super::client::Answer;
 use super::receiver::{Receiver, Reply, now};
@@ -212,4 +220,63 @@ fn redirects_are_not_followed_wherever_they_lead() {
     assert_eq!(server.count(FAILED), 15);
     thread::sleep(Duration::from_millis(100));
     assert_eq!(target.connections(), 0);
+}
+
+/// A receiver that speaks HTTP/2 alone: where it listens, how many connections it has taken, and the
+/// versions of the notifications.
+fn http2(config: &ServerConfig) -> (SocketAddr, Arc<AtomicUsize>, Arc<Mutex<Vec<Version>>>) {
+    let listener = TcpListener::bind((PUBLIC, 0)).expect("a free port");
+    listener.set_nonblocking(true).expect("it can wait in a task");
+    let address = listener.local_addr().expect("an address");
+    let (connections, versions) = (Arc::new(AtomicUsize::new(0)), Arc::new(Mutex::new(Vec::new())));
+    let mut config = config.clone();
+    config.alpn_protocols = vec![b"h2".to_vec()];
+    let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
+    let (count, seen) = (connections.clone(), versions.clone());
+    thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        runtime.block_on(async {
+            let listener = tokio::net::TcpListener::from_std(listener).expect("it listens");
+            while let Ok((stream, _)) = listener.accept().await {
+                count.fetch_add(1, Ordering::Relaxed);
+                let (acceptor, seen) = (acceptor.clone(), seen.clone());
+                let answer = service_fn(move |request: Request<Incoming>| {
+                    let mut response = Response::new(Empty::<Bytes>::new());
+                    match request.headers().get("validation-token") {
+                        Some(token) => drop(response.headers_mut().insert("validation-token", token.clone())),
+                        None => seen.lock().expect("no panic").push(request.version()),
+                    }
+                    async { Ok::<_, Infallible>(response) }
+                });
+                tokio::spawn(async move {
+                    let stream = TokioIo::new(acceptor.accept(stream).await.expect("TLS"));
+                    Builder::new(TokioExecutor::new()).serve_connection(stream, answer).await.ok();
+                });
+            }
+        });
+    });
+    (address, connections, versions)
+}
+
+#[test]
+fn a_receiver_that_offers_http2_is_posted_to_on_one_connection() {
+    let home = Home::new("address-http2");
+    let authority = Authority::new(&home.directory);
+    let resolver = Resolver::new(|_, _| vec![PUBLIC]);
+    let (address, connections, versions) = http2(&authority.server("hook.test", true));
+    let earnest = Earnest::start(&home, &resolver, &authority, &[]);
+    let taken = earnest.subscribe(&format!("https://hook.test:{}/", address.port()));
+    assert_eq!(taken.status, 200, "{taken:?}");
+    let mut agent = Agent::new(earnest.server.hep(), 1);
+    for number in 0..20 {
+        for (way, message) in call(&format!("multiplexed-{number}")) {
+            agent.send(way, &message);
+        }
+    }
+    let versions = wait_for(
+        || Some(versions.lock().expect("no panic").clone()).filter(|all| all.len() == 20 * EVENTS_OF_CALL),
+        || "all calls to be told".into(),
+    );
+    assert!(versions.iter().all(|&version| version == Version::HTTP_2), "{versions:?}");
+    assert_eq!(connections.load(Ordering::Relaxed), 1);
 }
