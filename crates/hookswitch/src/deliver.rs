@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use hookswitch_core::delivery::{
     Change, Counters, Deliveries, Due, InFlight, Logged, Outcome, Policy, Progress, Wanted, Work,
@@ -30,6 +30,9 @@ const READ_EVENTS: usize = 500;
 
 /// How long to wait after a read or a write that failed.
 const PAUSE: Duration = Duration::from_millis(500);
+
+/// How often progress is written at most: a crash sends again what was taken in this time.
+const SAVE_EVERY: Duration = Duration::from_millis(10);
 
 /// The usual length of a notification, so that its buffer need not grow.
 const NOTIFICATION_BYTES: usize = 1536;
@@ -61,6 +64,8 @@ pub(crate) struct Deliverer {
     reading: bool,
     /// Whether progress is being written.
     saving: bool,
+    /// When it may be written again.
+    next_save: Instant,
     /// Progress that could not be written.
     unsaved: BTreeMap<SubscriptionId, Progress>,
     /// Told when no write is under way.
@@ -109,6 +114,7 @@ impl Deliverer {
             counted: Counters::default(),
             reading: false,
             saving: false,
+            next_save: clock::now(),
             unsaved: BTreeMap::new(),
             removed: Vec::new(),
             saved_feed: feed,
@@ -127,6 +133,8 @@ impl Deliverer {
         loop {
             self.go_on(*events.borrow_and_update());
             let wake = self.machine.poll_timeout().map(clock::instant_of);
+            let save = (!self.saving && self.machine.has_progress()).then_some(self.next_save);
+            let wake = wake.into_iter().chain(save).min();
             let wake = tokio::time::sleep_until(wake.unwrap_or_else(|| clock::now() + PAUSE * 2).into());
             tokio::select! {
                 biased;
@@ -209,7 +217,9 @@ impl Deliverer {
         let now = clock::steady();
         match report {
             Report::Outcome(attempt, outcome) => {
-                let random = secret::random().map_or(0, u32::from_ne_bytes);
+                // A success needs no chance, and a call of the system is not free.
+                let taken = matches!(outcome, Outcome::Response { status: 200..300, .. });
+                let random = if taken { 0 } else { secret::random().map_or(0, u32::from_ne_bytes) };
                 self.machine.handle_outcome(attempt, &outcome, random, now);
             }
             Report::Read(id, wanted, Ok((read, end))) => {
@@ -379,6 +389,10 @@ impl Deliverer {
         for done in self.removed.drain(..) {
             done.send(()).ok(); // whoever asked has gone
         }
+        let now = clock::now();
+        if now < self.next_save {
+            return;
+        }
         for (id, progress) in self.machine.take_progress() {
             self.unsaved.insert(id, progress);
         }
@@ -393,6 +407,7 @@ impl Deliverer {
             changes.push(feed_change(feed));
         }
         self.saving = true;
+        self.next_save = now + SAVE_EVERY;
         let (store, reports) = (self.store.clone(), self.reports.clone());
         tokio::spawn(async move {
             let done = store.change(changes).await.map(drop);
@@ -405,12 +420,15 @@ impl Deliverer {
 
     /// Lets the requests end that are under way, and writes how they went.
     async fn finish(mut self, reports: &mut mpsc::UnboundedReceiver<Report>) {
+        self.next_save = clock::now();
+        self.save();
         while self.saving || self.machine.in_flight() > 0 {
             let Some(report) = reports.recv().await else { break };
             self.report(report);
             while let Some(change) = self.machine.poll_change() {
                 self.keep(change);
             }
+            self.next_save = clock::now();
             self.save();
             self.count();
         }

@@ -315,6 +315,11 @@ impl Deliveries {
         self.timers.first().map(|&(at, _)| at)
     }
 
+    /// Whether any subscription has come further since the last [`Deliveries::take_progress`].
+    pub fn has_progress(&self) -> bool {
+        !self.dirty.is_empty()
+    }
+
     /// The subscriptions that have come further since the last call, each with how far.
     pub fn take_progress(&mut self) -> Vec<(SubscriptionId, Progress)> {
         let mut taken = Vec::with_capacity(self.dirty.len());
