@@ -33,6 +33,11 @@ fn now() -> Instant {
     Instant::now()
 }
 
+/// So many in this time, in a second.
+fn rate(count: u64, took: Duration) -> u64 {
+    count * 1_000_000 / u64::try_from(took.as_micros()).unwrap_or(u64::MAX).max(1)
+}
+
 fn main() {
     // Cargo passes --bench.
     let calls = std::env::args().skip(1).find_map(|argument| argument.parse().ok()).unwrap_or(5_000);
@@ -68,21 +73,21 @@ fn throughput(served: &Served, hook: &Hook, calls: u64) {
         now()
     };
     let (first, cpu) = (wait(total / 5), served.cpu());
-    let (last, cpu) = (wait(total), served.cpu() - cpu);
+    let (last, cpu) = (wait(total), served.cpu().saturating_sub(cpu));
     let count = total - total / 5;
-    let server = count as f64 / last.duration_since(first).as_secs_f64();
+    let server = rate(count, last.duration_since(first));
     let body = hook.last_body.lock().expect("no panic").clone();
     let bare = bare(hook.address, &body, count);
-    println!("bare keep-alive client, {PARALLEL} connections: {bare:>7.0} posts/s of {} bytes", body.len());
+    println!("bare keep-alive client, {PARALLEL} connections: {bare:>7} posts/s of {} bytes", body.len());
     println!(
-        "hookswitch serve, from its log:         {server:>7.0} notifications/s, {:.0} µs of processor each",
-        cpu.as_secs_f64() * 1e6 / count as f64
+        "hookswitch serve, from its log:         {server:>7} notifications/s, {} µs of processor each",
+        cpu.as_micros() / u128::from(count)
     );
-    println!("ratio: {:.0} %", 100.0 * server / bare);
+    println!("ratio: {} %", 100 * server / bare);
 }
 
 /// The rate at which threads post a body that is ready made, each on a connection of its own.
-fn bare(to: SocketAddr, body: &[u8], count: u64) -> f64 {
+fn bare(to: SocketAddr, body: &[u8], count: u64) -> u64 {
     let request = request(to, body);
     let started = now();
     thread::scope(|scope| {
@@ -96,7 +101,7 @@ fn bare(to: SocketAddr, body: &[u8], count: u64) -> f64 {
             });
         }
     });
-    count as f64 / started.elapsed().as_secs_f64()
+    rate(count, started.elapsed())
 }
 
 /// A request as the server makes it.
@@ -237,7 +242,7 @@ fn serve(
             stream.write_all(b"HTTP/1.1 503 Away\r\ncontent-length: 0\r\n\r\n")?;
         } else {
             arrivals.send(now()).ok();
-            if taken.fetch_add(1, Ordering::Relaxed) % 1000 == 0 {
+            if taken.fetch_add(1, Ordering::Relaxed).is_multiple_of(1000) {
                 *last_body.lock().expect("no panic") = buffer[end..end + length].to_vec();
             }
             stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")?;
@@ -310,7 +315,6 @@ struct Served {
 }
 
 impl Served {
-    #[expect(clippy::zombie_processes, reason = "main stops it; when this panics the benchmark is over")]
     fn start(home: &Path, hook: SocketAddr) -> Self {
         let made =
             Command::new(env!("CARGO_BIN_EXE_hookswitch")).arg("init").arg(home).arg("--json").output();
