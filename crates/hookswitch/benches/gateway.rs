@@ -64,14 +64,14 @@ struct Running {
 }
 
 impl Running {
-    fn start(home: &Path, lines: &str) -> Self {
+    fn start(home: &Path, settings: &[(&str, &str)]) -> Self {
         let made =
             Command::new(env!("CARGO_BIN_EXE_hookswitch")).arg("init").arg(home).arg("--json").output();
         let made: Value = serde_json::from_slice(&made.expect("init runs").stdout).expect("JSON");
         let mut config = std::fs::read_to_string(home.join("hookswitch.toml")).expect("the configuration");
-        config.push_str(lines);
+        config.push_str("[[hep.source]]\nname = \"benchmark\"\nmessages_per_second = 100000000\n");
         std::fs::write(home.join("hookswitch.toml"), config).expect("it can be written");
-        let (process, http, hep, _) = serve(home);
+        let (process, http, hep, _) = serve(home, &[&SETTINGS[..], settings].concat());
         let text = |key: &str| made[key].as_str().expect("init prints it");
         let basic = STANDARD.encode(format!("{}:{}", text("client_id"), text("client_secret")));
         let form = format!(
@@ -203,13 +203,20 @@ impl Socket {
     }
 }
 
-const LIMITS: &str = "[websocket]\nconnections_per_login_max = 100000\nconnections_max = 100000\n\
-                      token_life = \"1h\"\nping_every = \"1h\"\n[limits]\nrequests_per_minute = 100000000\n[webhooks]\nsubscriptions_max = 100000\n";
+/// The settings of every run: as many of everything as the benchmark takes, and no pings, which it does not answer.
+const SETTINGS: [(&str, &str); 6] = [
+    ("HOOKSWITCH_WEBSOCKET__CONNECTIONS_PER_LOGIN_MAX", "100000"),
+    ("HOOKSWITCH_WEBSOCKET__CONNECTIONS_MAX", "100000"),
+    ("HOOKSWITCH_WEBSOCKET__TOKEN_LIFE", "1h"),
+    ("HOOKSWITCH_WEBSOCKET__PING_EVERY", "1h"),
+    ("HOOKSWITCH_LIMITS__REQUESTS_PER_MINUTE", "100000000"),
+    ("HOOKSWITCH_WEBHOOKS__SUBSCRIPTIONS_MAX", "100000"),
+];
 
 /// What idle sockets cost, and how fast they connect.
 fn idle(home: &Path, sockets: usize) {
     const CLIENTS: usize = 4;
-    let running = Running::start(home, &limits(""));
+    let running = Running::start(home, &[]);
     let tokens: Vec<String> = (0..sockets).map(|_| running.token()).collect();
     let before = running.memory();
     let started = now();
@@ -247,10 +254,6 @@ fn float(number: usize) -> f64 {
     f64::from(u32::try_from(number).expect("few"))
 }
 
-fn limits(more: &str) -> String {
-    format!("{LIMITS}{more}[[hep.source]]\nname = \"benchmark\"\nmessages_per_second = 100000000\n")
-}
-
 fn finish(mut running: Running) {
     stop(&mut running.process);
 }
@@ -281,7 +284,7 @@ fn send(socket: &UdpSocket, number: u64, pause: impl Fn(usize)) {
 
 /// How fast notifications reach many sockets, beside a bare broadcast of frames as long.
 fn fan_out(home: &Path) {
-    let running = Running::start(home, &limits(""));
+    let running = Running::start(home, &[]);
     let sockets: Vec<Socket> = (0..SUBSCRIBERS)
         .map(|_| {
             let mut socket = Socket::open(running.http, &running.token());
@@ -401,8 +404,7 @@ fn broadcast() {
 
 /// How long it takes from a datagram to the first frame that tells of it, at a call every 5 ms.
 fn latency(home: &Path, durability: &str) {
-    let lines = format!("[store]\ndurability = \"{durability}\"\n");
-    let running = Running::start(home, &limits(&lines));
+    let running = Running::start(home, &[("HOOKSWITCH_STORE__DURABILITY", durability)]);
     let took = time_calls(&running, 0);
     finish(running);
     let sync = sync(home);
@@ -423,8 +425,7 @@ fn percentile(sorted: &[Duration], share: usize) -> Duration {
 fn slow(home: &Path) {
     const GOOD: usize = 60;
     const SLOW: usize = 20;
-    let running =
-        Running::start(home, &limits("").replacen("[websocket]\n", "[websocket]\nslow_after = \"2s\"\n", 1));
+    let running = Running::start(home, &[("HOOKSWITCH_WEBSOCKET__SLOW_AFTER", "2s")]);
     for _ in 0..GOOD {
         let mut socket = Socket::open(running.http, &running.token());
         socket.next();

@@ -241,7 +241,7 @@ fn server(home: &Path, calls: u64) -> (Duration, u64) {
     let mut config = std::fs::read_to_string(home.join("hookswitch.toml")).expect("the configuration");
     config += "[[hep.source]]\nname = \"benchmark\"\nmessages_per_second = 100000000\n";
     std::fs::write(home.join("hookswitch.toml"), config).expect("it can be written");
-    let (mut process, http, hep, _) = serve(home);
+    let (mut process, http, hep, _) = serve(home, &[]);
     let count = |name: &str| -> u64 {
         let text = metrics(http);
         let line = text.lines().find(|line| line.starts_with(name) && line[name.len()..].starts_with(' '));
@@ -260,7 +260,7 @@ fn server(home: &Path, calls: u64) -> (Duration, u64) {
 
 /// Starts the server again on its log.
 fn start(home: &Path) {
-    let (mut process, http, _, ready) = serve(home);
+    let (mut process, http, _, ready) = serve(home, &[]);
     println!("start to ready with the log of this run: {ready} ms ({})", http.ip());
     // And as after a power cut in the middle of the interval of saved states.
     process.kill().expect("it runs");
@@ -277,7 +277,7 @@ fn acknowledgements(home: &Path) {
     let digest = "0e89820860c342f2c7ec694d144023b10301c2accdd078cb5167a06d0c3d5bcc";
     config.extend(["[[ingest.key]]\nname = \"bench\"\nsha256 = \"", digest, "\"\n"]);
     std::fs::write(home.join("hookswitch.toml"), config).expect("it can be written");
-    let (mut process, http, ..) = serve(home);
+    let (mut process, http, ..) = serve(home, &[]);
     let client = |client: u32| {
         let mut stream = TcpStream::connect(http).expect("the server listens");
         stream.set_nodelay(true).expect("a socket option");

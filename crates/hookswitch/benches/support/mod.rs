@@ -36,7 +36,7 @@ pub(crate) fn call(number: u64) -> [String; 6] {
 }
 
 #[expect(clippy::zombie_processes, reason = "who calls waits; when this panics the benchmark is over")]
-pub(crate) fn serve(home: &Path) -> (Child, SocketAddr, SocketAddr, u64) {
+pub(crate) fn serve(home: &Path, settings: &[(&str, &str)]) -> (Child, SocketAddr, SocketAddr, u64) {
     let mut process = Command::new(env!("CARGO_BIN_EXE_hookswitch"))
         .args(["serve", "--config"])
         .arg(home.join("hookswitch.toml"))
@@ -46,6 +46,7 @@ pub(crate) fn serve(home: &Path) -> (Child, SocketAddr, SocketAddr, u64) {
             ("HOOKSWITCH_HEP__RECEIVE_BUFFER_BYTES", "67108864"),
             ("HOOKSWITCH_LOG__FORMAT", "json"),
         ])
+        .envs(settings.iter().copied())
         .stderr(Stdio::piped())
         .spawn()
         .expect("the server starts");
