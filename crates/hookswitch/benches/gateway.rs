@@ -259,7 +259,7 @@ fn finish(mut running: Running) {
 }
 
 /// Sends the messages of a call as HEP.
-fn send(socket: &UdpSocket, number: u64, pause: impl Fn(usize)) {
+fn send(socket: &UdpSocket, number: u64, mut pause: impl FnMut(usize)) {
     let ways = ["192.0.2.1:5060", "192.0.2.2:5060"].map(|text| text.parse().expect("an address"));
     let [src, dst]: [SocketAddr; 2] = ways;
     for (step, message) in call(number).iter().enumerate() {
@@ -460,37 +460,28 @@ fn slow(home: &Path) {
     finish(running);
 }
 
-/// Times the first frame that tells of each message of some calls; sorted. `first` is the number of the first.
+/// Times from the INVITE of some calls to the frame that tells of the caller; sorted. `first` is the number of the first.
 fn time_calls(running: &Running, first: u64) -> Vec<Duration> {
     let mut socket = Socket::open(running.http, &running.token());
     socket.next();
     socket.subscribe();
     let agent = UdpSocket::bind("127.0.0.1:0").expect("a free port");
     agent.connect(running.hep).expect("an address");
-    // Of each message that tells something: how many events it tells.
-    let tells = [2, 2, 2, 0, 2, 0];
     let mut took = Vec::new();
     for number in first..first + TIMED {
-        let (sender, times) = std::sync::mpsc::channel();
-        thread::scope(|scope| {
-            scope.spawn(|| {
-                send(&agent, number, |step| {
-                    thread::sleep(Duration::from_millis(5));
-                    if tells[step] > 0 {
-                        sender.send(now()).ok();
-                    }
-                });
-            });
-            for count in tells.into_iter().filter(|&count| count > 0) {
-                let mut first = None;
-                for _ in 0..count {
-                    socket.next();
-                    first.get_or_insert_with(now);
-                }
-                let sent = times.recv().expect("a time");
-                took.extend(first.map(|first| first.saturating_duration_since(sent)));
+        // The INVITE tells of the caller at once. Who is called may wait for what the far end turns out to be.
+        let mut sent = now();
+        send(&agent, number, |step| {
+            if step == 1 {
+                socket.next();
+                took.push(sent.elapsed());
             }
+            thread::sleep(Duration::from_millis(5));
+            sent = now();
         });
+        for _ in 1..EVENTS {
+            socket.next();
+        }
     }
     took.sort_unstable();
     took

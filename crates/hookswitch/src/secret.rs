@@ -13,6 +13,7 @@ use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use ring::rand::{SecureRandom as _, SystemRandom};
 use ring::{digest, hmac};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use siphasher::sip128::SipHasher24;
 use subtle::ConstantTimeEq as _;
 
 /// A text that is never shown.
@@ -127,6 +128,8 @@ pub(crate) struct Key {
     /// For secrets that are needed again as they are.
     kept: LessSafeKey,
     seals: hmac::Key,
+    /// For what is signed very often, and says nothing that is secret.
+    marks: [u8; 16],
     identity: Arc<str>,
 }
 
@@ -147,6 +150,7 @@ impl Key {
             assertions: key("assertions"),
             tokens: key("tokens"),
             seals: key("seals"),
+            marks: std::array::from_fn(|index| derive("marks").as_ref()[index]),
             kept: LessSafeKey::new(kept),
             identity: identity.into(),
         }
@@ -204,6 +208,23 @@ impl Key {
         let nonce = Nonce::try_assume_unique_for_key(nonce).ok()?;
         let secret = self.kept.open_in_place(nonce, Aad::empty(), content).ok()?;
         String::from_utf8(secret.to_vec()).ok()
+    }
+
+    /// A short text, fit for URLs, that says these bytes and that nobody without the key can make: SipHash with a
+    /// tag of 128 bits, which takes a tenth of the time of [`Key::seal`].
+    pub(crate) fn mark(&self, content: &[u8]) -> String {
+        URL_SAFE_NO_PAD.encode([content, &self.mark_tag(content)].concat())
+    }
+
+    /// The bytes that were marked; none if the text is not one that [`Key::mark`] has made.
+    pub(crate) fn unmark(&self, text: &str) -> Option<Vec<u8>> {
+        let mut bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
+        let tag = bytes.split_off(bytes.len().checked_sub(16)?);
+        bool::from(self.mark_tag(&bytes).ct_eq(&tag[..])).then_some(bytes)
+    }
+
+    fn mark_tag(&self, content: &[u8]) -> [u8; 16] {
+        SipHasher24::new_with_key(&self.marks).hash(content).as_bytes()
     }
 
     /// A text, fit for headers and URLs, that says these bytes and that nobody without the key can make.
@@ -277,6 +298,10 @@ mod tests {
         assert_eq!(key.unseal("a", &text).as_deref(), Some(&b"content"[..]));
         assert_eq!(key.unseal("b", &text), None);
         assert_eq!(Key::new(&[8; 32]).unseal("a", &text), None);
+        let mark = key.mark(b"content");
+        assert_eq!(key.unmark(&mark).as_deref(), Some(&b"content"[..]));
+        assert_eq!(Key::new(&[8; 32]).unmark(&mark), None);
+        assert!((0..mark.len()).all(|end| key.unmark(&mark[..end]).is_none()));
         for end in 0..text.len() {
             assert_eq!(key.unseal("a", &text[..end]), None);
         }

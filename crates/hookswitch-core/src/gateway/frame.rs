@@ -1,7 +1,12 @@
 //! Frames: compact JSON arrays of what a message is about and its body (contract websocket §2, §3).
 
+use hookswitch_model::NotificationId;
+use memchr::memmem;
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::value::RawValue;
+
+/// The usual length of a notification, so that its buffer need not grow.
+const NOTIFICATION_BYTES: usize = 1792;
 
 /// The longest message id that is sent back, in bytes.
 const MESSAGE_ID_BYTES_MAX: usize = 256;
@@ -12,10 +17,48 @@ const BOUNDARY: &str = ",--Boundary";
 /// The same text in JSON, written otherwise. It can only stand within a string.
 const BOUNDARY_ESCAPED: &str = r",\u002d-Boundary";
 
+/// Writes what clients would take for something else in another way.
+fn escape_boundary(text: String) -> String {
+    match memmem::find(text.as_bytes(), BOUNDARY.as_bytes()) {
+        None => text,
+        Some(_) => text.replace(BOUNDARY, BOUNDARY_ESCAPED),
+    }
+}
+
+/// The text of a notification, into which `envelope` writes the envelope as JSON; none if that is no text. This is
+/// written for every subscriber of every event, so nothing is copied twice.
+pub(super) fn notification(
+    id: NotificationId,
+    wsc: &Wsc,
+    envelope: impl FnOnce(&mut Vec<u8>),
+) -> Option<String> {
+    let mut text = Vec::with_capacity(NOTIFICATION_BYTES);
+    let mut number = itoa::Buffer::new();
+    let id = number.format(id.as_u64());
+    let mut sequence = itoa::Buffer::new();
+    let parts = [
+        r#"[{"type":"ServerNotification","messageId":""#,
+        id,
+        r#"","status":200,"wsc":{"token":""#,
+        &wsc.token,
+        r#"","sequence":"#,
+        sequence.format(wsc.sequence),
+        r#"},"headers":{"RCRequestId":""#,
+        id,
+        r#""}},"#,
+    ];
+    for part in parts {
+        text.extend_from_slice(part.as_bytes());
+    }
+    envelope(&mut text);
+    text.push(b']');
+    String::from_utf8(text).ok().map(escape_boundary)
+}
+
 /// The handle of a gateway session, by which a client can have what it has missed (contract websocket §5).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Wsc {
-    /// Opaque.
+    /// Opaque; fit for a URL.
     pub token: String,
     /// Clients keep the token of the highest.
     pub sequence: u32,
@@ -177,7 +220,7 @@ impl ServerMeta<'_> {
             text.push_str(body);
         }
         text.push(']');
-        if text.contains(BOUNDARY) { text.replace(BOUNDARY, BOUNDARY_ESCAPED) } else { text }
+        escape_boundary(text)
     }
 }
 

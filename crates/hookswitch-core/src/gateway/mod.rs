@@ -12,7 +12,7 @@ mod frame;
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use hookswitch_model::{Iso, Timestamp};
+use hookswitch_model::{Iso, NotificationId, Timestamp};
 use serde::Serialize;
 
 use self::frame::{ClientFrame, FrameError, Headers, ServerMeta};
@@ -206,16 +206,13 @@ impl Connection {
         self.barrier.is_none() && self.holding == 0 && !self.closed
     }
 
-    /// The frame of a notification whose envelope is written.
-    pub fn notification(message_id: &str, wsc: &Wsc, envelope: &str) -> String {
-        let meta = ServerMeta {
-            r#type: "ServerNotification",
-            message_id,
-            status: Some(200),
-            wsc: Some(wsc),
-            headers: Some(Headers(&[("RCRequestId", message_id)])),
-        };
-        meta.frame(Some(envelope))
+    /// The frame of a notification, into which `envelope` writes the envelope as JSON; none if that is not UTF-8.
+    pub fn notification(
+        id: NotificationId,
+        wsc: &Wsc,
+        envelope: impl FnOnce(&mut Vec<u8>),
+    ) -> Option<String> {
+        frame::notification(id, wsc, envelope)
     }
 
     /// Takes a text frame of the client.

@@ -55,6 +55,24 @@ fn the_first_frame_says_what_the_client_can_count_on() {
 }
 
 #[test]
+fn a_notification_is_a_frame_like_others() {
+    let write = |envelope: &'static [u8]| {
+        let id = NotificationId::new(7);
+        Connection::notification(id, &wsc(), |out| out.extend_from_slice(envelope))
+    };
+    assert_eq!(
+        write(br#"{"uuid":"7"}"#).as_deref(),
+        Some(
+            r#"[{"type":"ServerNotification","messageId":"7","status":200,"wsc":{"token":"t","sequence":1},"headers":{"RCRequestId":"7"}},{"uuid":"7"}]"#
+        )
+    );
+    let escaped = write(br#"{"name":"a,--Boundary"}"#).expect("text");
+    assert!(!escaped.contains(",--Boundary"));
+    assert_eq!(text(&Output::Text(escaped))[1]["name"], "a,--Boundary");
+    assert_eq!(write(b"\xff"), None);
+}
+
+#[test]
 fn what_became_of_a_session_is_said_when_it_was_asked_for() {
     let mut recovered = open(Some(Recovery::Successful));
     let [details, ping] = &outputs(&mut recovered)[..] else { panic!("two") };

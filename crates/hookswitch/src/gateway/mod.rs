@@ -37,9 +37,8 @@ use crate::store::Store;
 use crate::subscriptions::{Delivery, Subscriptions};
 use crate::telemetry::Metrics;
 
-/// What sealed texts are for.
+/// What the sealed texts are for that connections are opened with.
 const TOKEN: &str = "websocket";
-const HANDLE: &str = "wsc";
 
 /// How many events are read from the log at once.
 const READ_EVENTS: usize = 500;
@@ -295,21 +294,23 @@ impl Gateway {
     /// The handle of a session, with a sequence above all that were given out before.
     fn wsc(&self, handle: Handle) -> Wsc {
         let Handle { session, generation, position } = handle;
-        let content =
-            [&session.to_be_bytes()[..], &generation.to_be_bytes(), &position.to_be_bytes()].concat();
+        let mut content = [0; 20];
+        content[..8].copy_from_slice(&session.to_be_bytes());
+        content[8..12].copy_from_slice(&generation.to_be_bytes());
+        content[12..].copy_from_slice(&position.to_be_bytes());
         let secs = clock::wall().as_micros() / 1_000_000 - SEQUENCE_EPOCH_SECS;
         let least = u32::try_from(secs).unwrap_or_default();
         // Sequences rise for all sessions together, so that a client takes that of a new session.
         let last = self.sequence.fetch_max(least, Ordering::Relaxed).max(least);
         let sequence = self.sequence.fetch_add(1, Ordering::Relaxed).max(last) + 1;
-        Wsc { token: self.key.seal(HANDLE, &content), sequence }
+        Wsc { token: self.key.mark(&content), sequence }
     }
 
     fn read_handle(&self, token: &str) -> Option<Handle> {
         if token.len() > TOKEN_BYTES_MAX {
             return None;
         }
-        let content = self.key.unseal(HANDLE, token)?;
+        let content = self.key.unmark(token)?;
         let (session, rest) = content.split_first_chunk()?;
         let (generation, rest) = rest.split_first_chunk()?;
         Some(Handle {

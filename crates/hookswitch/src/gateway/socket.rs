@@ -23,9 +23,11 @@ use crate::clock;
 /// The longest message of a client, in bytes.
 const MESSAGE_BYTES_MAX: usize = 64 * 1024;
 
-/// What a socket reads at once, and what it writes before it waits for the kernel. There are many sockets,
-/// and most are idle.
-const BUFFER_BYTES: usize = 4 * 1024;
+/// What a socket reads at once. There are many sockets, and most are idle.
+const READ_BYTES: usize = 4 * 1024;
+
+/// What is gathered before it is handed to the kernel; a socket with nothing to write has no such buffer.
+const WRITE_BYTES: usize = 32 * 1024;
 
 /// The most frames of a client in a second.
 const FRAMES_PER_SECOND_MAX: u32 = 1000;
@@ -62,8 +64,8 @@ impl From<SocketError> for End {
 /// Serves a connection until it ends.
 pub(super) async fn serve(gateway: Arc<Gateway>, upgraded: Upgraded, opened: Opened) {
     let config = WebSocketConfig::default()
-        .read_buffer_size(BUFFER_BYTES)
-        .write_buffer_size(BUFFER_BYTES)
+        .read_buffer_size(READ_BYTES)
+        .write_buffer_size(WRITE_BYTES)
         .max_write_buffer_size(4 * MESSAGE_BYTES_MAX)
         .max_message_size(Some(MESSAGE_BYTES_MAX))
         .max_frame_size(Some(MESSAGE_BYTES_MAX));
@@ -319,13 +321,12 @@ impl Served {
             return Ok(());
         }
         let subscriber = &told.subscribers[usize::from(queued.sip_data)];
-        let uuid = subscriber.notification_id(&queued.event).to_string();
-        let mut envelope = Vec::with_capacity(1536);
-        subscriber.write(&queued.event, clock::wall(), &mut envelope);
-        let Ok(envelope) = String::from_utf8(envelope) else { return Ok(()) };
         self.position = queued.position;
         let wsc = self.wsc(queued.position);
-        let frame = Connection::notification(&uuid, &wsc, &envelope);
+        let id = subscriber.notification_id(&queued.event);
+        let frame =
+            Connection::notification(id, &wsc, |out| subscriber.write(&queued.event, clock::wall(), out));
+        let Some(frame) = frame else { return Ok(()) };
         self.feed(Message::text(frame)).await?;
         self.gateway.note_sent();
         Ok(())
