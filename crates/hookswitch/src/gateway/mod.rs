@@ -9,7 +9,6 @@ mod socket;
 mod table;
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -46,8 +45,14 @@ const READ_EVENTS: usize = 500;
 /// How often lost and slow connections are looked for.
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
 
-/// Since when sequences of handles are counted: 2025-01-01, in seconds. One SDK reads them into 32 bits.
+/// Since when the sequences of new sessions are counted: 2025-01-01, in seconds. One SDK reads them into 32 bits.
 const SEQUENCE_EPOCH_SECS: i64 = 1_735_689_600;
+
+/// The sequence at which a session begins now. Clients keep the handle of the highest, so those of a new session
+/// must be above those of the sessions before.
+fn first_sequence() -> u32 {
+    u32::try_from(clock::wall().as_micros() / 1_000_000 - SEQUENCE_EPOCH_SECS).unwrap_or_default()
+}
 
 /// The longest token, in bytes.
 const TOKEN_BYTES_MAX: usize = 512;
@@ -103,8 +108,6 @@ pub(crate) struct Gateway {
     /// The resources, for requests over sockets.
     router: OnceLock<Router>,
     table: Mutex<Table>,
-    /// The sequence of the handle that was made last.
-    sequence: AtomicU32,
     stopping: watch::Sender<bool>,
 }
 
@@ -138,7 +141,6 @@ impl Gateway {
             uri,
             router: OnceLock::new(),
             table: Mutex::new(table),
-            sequence: AtomicU32::new(0),
             stopping: watch::Sender::new(false),
         })
     }
@@ -244,6 +246,7 @@ impl Gateway {
         }
         let grant = principal.grant;
         let digest = Digest::of(token.as_bytes()).prefix();
+        let sequence = first_sequence();
         let handle = wsc.as_deref().map(|wsc| self.read_handle(wsc));
         let Ok(fresh) = secret::random::<8>() else {
             return refuse("WSG-500", "The server has no random numbers; connect again", 1011);
@@ -261,21 +264,22 @@ impl Gateway {
                 return refuse("CMN-301", "The login has as many connections as one may; close one", 1013);
             }
             let recovered = handle.map(|handle| {
-                handle
-                    .ok_or(Lost::Empty)
-                    .and_then(|handle| Ok((table.recover(handle, &grant, digest)?, handle.position)))
+                handle.ok_or(Lost::Empty).and_then(|handle| {
+                    Ok((table.recover(handle, &grant, digest, sequence)?, handle.position))
+                })
             });
             match recovered {
                 Some(Ok((attached, position))) => ((attached, position), Some(Recovery::Successful)),
                 other => {
                     let position = table.feed();
-                    let attached = table.open(u64::from_be_bytes(fresh), grant, digest, clock::now());
+                    let attached =
+                        table.open(u64::from_be_bytes(fresh), grant, digest, (clock::now(), sequence));
                     let lost = other.and_then(Result::err).map(|lost| Recovery::Failed(lost.code()));
                     ((attached, position), lost)
                 }
             }
         };
-        let (attached, position) = attached;
+        let (mut attached, position) = attached;
         self.count();
         match recovery {
             None => self.metrics.sockets.opened.inc(),
@@ -283,27 +287,22 @@ impl Gateway {
             Some(Recovery::Failed(_)) => self.metrics.sockets.not_recovered.inc(),
         };
         let position = position.max(attached.told.as_ref().map_or(0, |told| told.start));
-        let Attached { session, generation, .. } = attached;
-        let wsc = self.wsc(Handle { session, generation, position });
+        let wsc = self.wsc(&mut attached, position);
         let recovery = recovery.filter(|_| rule::holds(rule::RECOVERY_STATE));
         let connection =
             Connection::open(self.limits(), &message_id(), &wsc, recovery, clock::wall(), clock::steady());
         Opened::Session { connection: Box::new(connection), attached, position }
     }
 
-    /// The handle of a session, with a sequence above all that were given out before.
-    fn wsc(&self, handle: Handle) -> Wsc {
-        let Handle { session, generation, position } = handle;
+    /// A handle that says how far a connection has come, with a sequence above those before.
+    fn wsc(&self, attached: &mut Attached, position: u64) -> Wsc {
+        let Attached { session, generation, .. } = *attached;
         let mut content = [0; 20];
         content[..8].copy_from_slice(&session.to_be_bytes());
         content[8..12].copy_from_slice(&generation.to_be_bytes());
         content[12..].copy_from_slice(&position.to_be_bytes());
-        let secs = clock::wall().as_micros() / 1_000_000 - SEQUENCE_EPOCH_SECS;
-        let least = u32::try_from(secs).unwrap_or_default();
-        // Sequences rise for all sessions together, so that a client takes that of a new session.
-        let last = self.sequence.fetch_max(least, Ordering::Relaxed).max(least);
-        let sequence = self.sequence.fetch_add(1, Ordering::Relaxed).max(last) + 1;
-        Wsc { token: self.key.mark(&content), sequence }
+        attached.sequence = attached.sequence.saturating_add(1);
+        Wsc { token: self.key.mark(&content), sequence: attached.sequence }
     }
 
     fn read_handle(&self, token: &str) -> Option<Handle> {
@@ -385,7 +384,7 @@ impl Gateway {
         let (slow, ended) = {
             let mut table = self.table();
             let slow = table.cut_slow(now, self.settings.slow_after.0);
-            (slow, table.sweep(now, self.settings.recovery_time.0))
+            (slow, table.sweep(now, self.settings.recovery_time.0, first_sequence()))
         };
         self.metrics.sockets.slow.inc_by(slow as u64);
         self.delete(ended).await;
@@ -454,8 +453,8 @@ impl Gateway {
         self.table().confirm(session, generation);
     }
 
-    fn detach(&self, session: u64, number: u64) {
-        self.table().detach(session, number, clock::now());
+    fn detach(&self, session: u64, number: u64, sequence: u32) {
+        self.table().detach(session, number, sequence, clock::now());
         self.count();
     }
 
@@ -471,8 +470,8 @@ impl Gateway {
         self.metrics.sockets.slow.inc();
     }
 
-    fn note_sent(&self) {
-        self.metrics.socket_notifications.sent.inc();
+    fn note_sent(&self, count: u64) {
+        self.metrics.socket_notifications.sent.inc_by(count);
     }
 
     async fn read(&self, after: u64, limit: usize) -> Option<Vec<Logged>> {

@@ -1,12 +1,13 @@
 //! One WebSocket: carries out what [`Connection`] decides.
 
+use std::future::poll_fn;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::{SinkExt as _, StreamExt as _};
-use hookswitch_core::gateway::{Connection, Output, Request, Response, Ticket, Wsc};
+use futures_util::{FutureExt as _, SinkExt as _, StreamExt as _};
+use hookswitch_core::gateway::{Connection, Output, Request, Response, Ticket};
 use hookswitch_model::Timestamp;
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
@@ -16,7 +17,7 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Message, Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error as SocketError, Utf8Bytes, error::CapacityError};
 
-use super::table::{Attached, Cut, Handle, Queued};
+use super::table::{Attached, Cut, Queued};
 use super::{Answer, Caller, Gateway, Opened};
 use crate::clock;
 
@@ -75,8 +76,8 @@ pub(super) async fn serve(gateway: Arc<Gateway>, upgraded: Upgraded, opened: Ope
         Opened::Session { connection, attached, position } => {
             let (session, number) = (attached.session, attached.number);
             let served = Served::new(gateway.clone(), socket, connection, attached, position);
-            served.run().await;
-            gateway.detach(session, number);
+            let sequence = served.run().await;
+            gateway.detach(session, number, sequence);
         }
     }
 }
@@ -115,6 +116,8 @@ struct Served {
     /// The frames of this second of the client.
     frames: (Timestamp, u32),
     confirmed: bool,
+    /// Notifications that were written and are not counted yet.
+    sent: u64,
 }
 
 /// What happens next to a connection.
@@ -137,11 +140,24 @@ impl Served {
     ) -> Self {
         let (answers, answered) = mpsc::unbounded_channel();
         let frames = (clock::steady(), 0);
-        Self { gateway, socket, connection, attached, position, answers, answered, frames, confirmed: false }
+        Self {
+            gateway,
+            socket,
+            connection,
+            attached,
+            position,
+            answers,
+            answered,
+            frames,
+            confirmed: false,
+            sent: 0,
+        }
     }
 
-    async fn run(mut self) {
+    /// Serves it to its end, and gives the sequence of its last handle.
+    async fn run(mut self) -> u32 {
         let end = self.converse().await;
+        self.gateway.note_sent(self.sent);
         if let End::Close(code, reason) = end {
             let close = async {
                 self.socket.close(Some(close_frame(code, reason))).await?;
@@ -150,6 +166,7 @@ impl Served {
             };
             tokio::time::timeout(CLOSE_TIMEOUT, close).await.ok();
         }
+        self.attached.sequence
     }
 
     /// Does what comes until it is over.
@@ -253,19 +270,26 @@ impl Served {
 
     /// Writes, unless the client does not read for too long, or the connection is to be closed.
     async fn feed(&mut self, message: Message) -> Result<(), End> {
-        let slow_after = self.gateway.slow_after();
-        tokio::select! {
-            biased;
-            done = self.socket.feed(message) => Ok(done?),
-            _ = &mut self.attached.cut => Err(End::Gone),
-            () = tokio::time::sleep(slow_after) => {
-                self.gateway.note_slow();
-                Err(End::Gone)
+        let ready = poll_fn(|context| self.socket.poll_ready_unpin(context)).now_or_never();
+        if let Some(ready) = ready {
+            ready?;
+        } else {
+            let slow_after = self.gateway.slow_after();
+            tokio::select! {
+                biased;
+                ready = poll_fn(|context| self.socket.poll_ready_unpin(context)) => ready?,
+                _ = &mut self.attached.cut => return Err(End::Gone),
+                () = tokio::time::sleep(slow_after) => {
+                    self.gateway.note_slow();
+                    return Err(End::Gone);
+                }
             }
         }
+        Ok(self.socket.start_send_unpin(message)?)
     }
 
     async fn flush(&mut self) -> Result<(), End> {
+        self.gateway.note_sent(std::mem::take(&mut self.sent));
         let slow_after = self.gateway.slow_after();
         tokio::select! {
             biased;
@@ -294,7 +318,7 @@ impl Served {
         if let Some(told) = &self.attached.told {
             self.position = self.position.max(told.start);
         }
-        let wsc = self.wsc(self.position);
+        let wsc = self.gateway.wsc(&mut self.attached, self.position);
         let headers: Vec<(&str, &str)> =
             answer.headers.iter().map(|(name, value)| (&**name, &**value)).collect();
         let response = Response {
@@ -308,39 +332,40 @@ impl Served {
 
     /// Sends notifications of events from the queue.
     async fn notify(&mut self, events: &mut Vec<Queued>) -> Result<(), End> {
+        let now = clock::wall();
         for queued in events.drain(..) {
-            self.notify_one(&queued).await?;
+            self.notify_one(&queued, now).await?;
         }
         self.flush().await
     }
 
-    async fn notify_one(&mut self, queued: &Queued) -> Result<(), End> {
-        let Some(told) = self.attached.told.as_ref() else { return Ok(()) };
+    async fn notify_one(&mut self, queued: &Queued, now: Timestamp) -> Result<(), End> {
+        let Some(told) = self.attached.told.clone() else { return Ok(()) };
         // What was read from the log, or is for a subscription that was replaced, may still be queued.
         if queued.position <= self.position || queued.subscription != told.id {
             return Ok(());
         }
         let subscriber = &told.subscribers[usize::from(queued.sip_data)];
         self.position = queued.position;
-        let wsc = self.wsc(queued.position);
+        let wsc = self.gateway.wsc(&mut self.attached, queued.position);
         let id = subscriber.notification_id(&queued.event);
-        let frame =
-            Connection::notification(id, &wsc, |out| subscriber.write(&queued.event, clock::wall(), out));
+        let frame = Connection::notification(id, &wsc, |out| subscriber.write(&queued.event, now, out));
         let Some(frame) = frame else { return Ok(()) };
         self.feed(Message::text(frame)).await?;
-        self.gateway.note_sent();
+        self.sent += 1;
         Ok(())
     }
 
     /// Sends what is next in the log.
     async fn read(&mut self) -> Result<(), End> {
         // What is in the queue comes before what found no room in it.
+        let now = clock::wall();
         let mut queued = Vec::new();
         while let Ok(next) = self.attached.queue.try_recv() {
             queued.push(next);
         }
         for next in &queued {
-            self.notify_one(next).await?;
+            self.notify_one(next, now).await?;
         }
         let Some(told) = self.attached.told.clone() else {
             let (session, number) = (self.attached.session, self.attached.number);
@@ -353,7 +378,7 @@ impl Served {
         for logged in &read {
             if let Some(sip_data) = told.hears(&logged.event) {
                 let (position, event) = (logged.position, logged.event.clone());
-                self.notify_one(&Queued { subscription: told.id, position, sip_data, event }).await?;
+                self.notify_one(&Queued { subscription: told.id, position, sip_data, event }, now).await?;
             }
             self.position = self.position.max(logged.position);
         }
@@ -379,11 +404,5 @@ impl Served {
             Cut::Stopping => self.connection.close(1001, "the server stops"),
         }
         Ok(())
-    }
-
-    /// A handle of the session that says how far it has come.
-    fn wsc(&self, position: u64) -> Wsc {
-        let Attached { session, generation, .. } = self.attached;
-        self.gateway.wsc(Handle { session, generation, position })
     }
 }

@@ -96,6 +96,8 @@ pub(super) struct Attached {
     pub(super) cut: Fuse<oneshot::Receiver<Cut>>,
     pub(super) behind: Arc<AtomicBool>,
     pub(super) grant: Arc<str>,
+    /// The sequence of its last handle: the next has a higher one.
+    pub(super) sequence: u32,
     pub(super) told: Option<Arc<Told>>,
 }
 
@@ -126,6 +128,15 @@ impl Lost {
     }
 }
 
+/// What the sessions of a login have in common.
+#[derive(Default)]
+struct Login {
+    /// How many connections it has.
+    live: usize,
+    /// The highest sequence of a handle that it was given.
+    sequence: u32,
+}
+
 /// All gateway sessions.
 pub(super) struct Table {
     sessions: HashMap<u64, Session, RandomState>,
@@ -135,9 +146,9 @@ pub(super) struct Table {
     /// Events up to this position were offered.
     feed: u64,
     connections: u64,
-    /// How many connections are open, and how many of each login.
+    /// How many connections are open.
     live: usize,
-    live_of: HashMap<Arc<str>, usize, RandomState>,
+    logins: HashMap<Arc<str>, Login, RandomState>,
     matches: Vec<Match<SubscriptionId>>,
 }
 
@@ -152,7 +163,7 @@ impl Table {
             feed,
             connections: 0,
             live: 0,
-            live_of: HashMap::default(),
+            logins: HashMap::default(),
             matches: Vec::new(),
         }
     }
@@ -176,7 +187,7 @@ impl Table {
 
     /// How many connections a login has.
     pub(super) fn live_of(&self, grant: &str) -> usize {
-        self.live_of.get(grant).copied().unwrap_or_default()
+        self.logins.get(grant).map_or(0, |login| login.live)
     }
 
     /// Puts a session back that was there before the server stopped.
@@ -194,14 +205,26 @@ impl Table {
     }
 
     /// Gives a connection a new session.
-    pub(super) fn open(&mut self, id: u64, grant: Arc<str>, token: [u8; 16], now: Instant) -> Attached {
+    pub(super) fn open(
+        &mut self,
+        id: u64,
+        grant: Arc<str>,
+        token: [u8; 16],
+        (now, sequence): (Instant, u32),
+    ) -> Attached {
         let session = Session { grant, told: None, live: None, left: now, generation: 0, confirmed: 0 };
         self.sessions.insert(id, session);
-        self.attach(id, 1, token)
+        self.attach(id, 1, token, sequence)
     }
 
     /// Gives a connection the session of a handle; what was sent after the handle was made is read from the log.
-    pub(super) fn recover(&mut self, handle: Handle, grant: &str, token: [u8; 16]) -> Result<Attached, Lost> {
+    pub(super) fn recover(
+        &mut self,
+        handle: Handle,
+        grant: &str,
+        token: [u8; 16],
+        sequence: u32,
+    ) -> Result<Attached, Lost> {
         let session = self.sessions.get(&handle.session).ok_or(Lost::Empty)?;
         if *session.grant != *grant {
             return Err(Lost::Foreign);
@@ -210,12 +233,13 @@ impl Table {
             return Err(Lost::Empty);
         }
         let generation = session.generation.max(handle.generation).saturating_add(1);
-        let attached = self.attach(handle.session, generation, token);
+        let attached = self.attach(handle.session, generation, token, sequence);
         attached.behind.store(true, Ordering::Release);
         Ok(attached)
     }
 
-    fn attach(&mut self, id: u64, generation: u32, token: [u8; 16]) -> Attached {
+    /// `sequence` is the least that its handles may have.
+    fn attach(&mut self, id: u64, generation: u32, token: [u8; 16], sequence: u32) -> Attached {
         // A token is good for one connection at a time, and a session too: the newest wins.
         if let Some(&other) = self.by_token.get(&token) {
             self.cut(other, Cut::Replaced);
@@ -230,9 +254,10 @@ impl Table {
         self.by_token.insert(token, id);
         let session = self.sessions.get_mut(&id).expect("the session was found or made");
         session.generation = generation;
+        let login = self.logins.entry(session.grant.clone()).or_default();
         if session.live.replace(live).is_none() {
             self.live += 1;
-            *self.live_of.entry(session.grant.clone()).or_default() += 1;
+            login.live += 1;
         }
         Attached {
             session: id,
@@ -242,20 +267,21 @@ impl Table {
             cut: cut_receiver.fuse(),
             behind,
             grant: session.grant.clone(),
+            sequence: login.sequence.max(sequence),
             told: session.told.clone(),
         }
     }
 
     /// Notes that a connection has ended. A session without a subscription is gone with it.
-    pub(super) fn detach(&mut self, id: u64, number: u64, now: Instant) {
+    pub(super) fn detach(&mut self, id: u64, number: u64, sequence: u32, now: Instant) {
         let Some(session) = self.sessions.get_mut(&id) else { return };
+        if let Some(login) = self.logins.get_mut(&session.grant) {
+            login.sequence = login.sequence.max(sequence);
+        }
         let Some(live) = session.live.take_if(|live| live.number == number) else { return };
         self.live -= 1;
-        if let Some(count) = self.live_of.get_mut(&session.grant) {
-            *count -= 1;
-            if *count == 0 {
-                self.live_of.remove(&session.grant);
-            }
+        if let Some(login) = self.logins.get_mut(&session.grant) {
+            login.live -= 1;
         }
         session.left = now;
         if self.by_token.get(&live.token) == Some(&id) {
@@ -425,7 +451,9 @@ impl Table {
 
     /// Removes the sessions whose connections were lost so long ago that they cannot be gone on with, and gives
     /// their subscriptions.
-    pub(super) fn sweep(&mut self, now: Instant, recovery: Duration) -> Vec<SubscriptionId> {
+    pub(super) fn sweep(&mut self, now: Instant, recovery: Duration, sequence: u32) -> Vec<SubscriptionId> {
+        // A login is forgotten when new sessions begin above all that it was given.
+        self.logins.retain(|_, login| login.live > 0 || login.sequence >= sequence);
         let over = |session: &Session| {
             session.live.is_none() && now.saturating_duration_since(session.left) > recovery
         };

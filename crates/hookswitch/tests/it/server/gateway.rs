@@ -249,7 +249,8 @@ fn a_handle_that_cannot_be_gone_on_with_is_answered_with_failed() {
     // The handle that was given out first is good no longer once the client has the next.
     let mut socket = Socket::open(running.server.http(), &own, Some(&good));
     assert_eq!(socket.expect("ConnectionDetails")[1]["recoveryState"], "Successful");
-    socket.settle();
+    socket.settle(); // the ping has come and its pong has left
+    socket.settle(); // the pong was read before this
     socket.cut();
     let mut socket = Socket::open(running.server.http(), &own, Some(&good));
     assert_eq!(socket.expect("ConnectionDetails")[1]["recoveryState"], "Failed");
