@@ -179,6 +179,10 @@ rules! {
     QueueLeft = "the caller left the queue before an agent answered",
     /// The first leg of a RingOut call.
     RingOutSeen = "the phone system called this party first, with no caller of its own",
+    /// A call was found that was going on already.
+    FoundRunning = "the switch, asked what goes on, named a call that had begun unseen (inferred)",
+    /// A call that was known is not going on any more.
+    NotListed = "the switch, asked what goes on, did not name this leg any more (inferred)",
     /// The source reported the change itself.
     Reported = "the source reported this change",
 }

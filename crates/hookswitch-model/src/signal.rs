@@ -53,8 +53,13 @@ pub enum SignalKind {
     /// Who answers on this leg says that no person is there: it plays music or an announcement, or parks
     /// calls (RFC 3840 `automaton`).
     Automaton,
-    /// Who answers on this leg is the focus of a conference (RFC 4579), which has this name.
-    Focus(Arc<str>),
+    /// Who answers on this leg is the focus of a conference (RFC 4579).
+    Focus {
+        /// The name of the conference.
+        room: Arc<str>,
+        /// The holder of the leg owns the conference.
+        owns: bool,
+    },
     /// The product name that the server at the far end of this leg gives itself.
     ServedBy(Arc<str>),
     /// The party at the end of this leg put the call on hold.
@@ -71,6 +76,8 @@ pub enum SignalKind {
         /// The leg of who takes it.
         by: LegId,
     },
+    /// The call that the party here has parked was not taken in time.
+    ParkRanOut,
     /// The call that the party here has parked was taken by the holder of another leg.
     Retrieved {
         /// The leg of who takes it.
@@ -103,6 +110,8 @@ pub enum SignalKind {
         /// Whether it runs.
         active: bool,
     },
+    /// The SIP dialog of the leg, as another source than the leg's own shows it.
+    Dialog(Arc<SipData>),
     /// The call goes on for a while without another signal (a session refresh, RFC 4028).
     Alive {
         /// How long no sign of life is needed.
@@ -123,6 +132,8 @@ pub struct LegCreated {
     pub caller: Caller,
     /// Who is called: the number or user, as it was dialled or addressed.
     pub callee: Arc<str>,
+    /// The display name of who is called.
+    pub callee_name: Option<Arc<str>>,
     /// The host of the callee's address, when it is a domain.
     pub callee_host: Option<Arc<str>>,
     /// Where the leg's messages come from.
@@ -131,6 +142,8 @@ pub struct LegCreated {
     pub dst: Option<SocketAddr>,
     /// The address that the sender says it listens on (RFC 3261 §18.1.1), if it is an IP address.
     pub sent_by: Option<SocketAddr>,
+    /// What the switch calls the phone or trunk at the other end of the leg.
+    pub endpoint: Option<Arc<str>>,
     /// The product name that the sender gives itself.
     pub agent: Option<Arc<str>>,
     /// What is known of the far end of a leg to a target.
@@ -143,6 +156,12 @@ pub struct LegCreated {
     pub ring_out_role: Option<RingOutRole>,
     /// What is called, when the source knows that it is no person.
     pub service: Option<Service>,
+    /// The call comes out of a queue in which the caller waits.
+    pub from_queue: bool,
+    /// The switch itself reports the call, and all that happens to it: nothing need be guessed.
+    pub reported: bool,
+    /// The call was going on when its source was connected to, so that its beginning is not known.
+    pub found_running: bool,
     /// The sender has no leg of its own in this call: it is a server that calls on somebody's behalf.
     pub sent_by_server: bool,
     /// Where in an open call the leg belongs, when its source says so.
@@ -236,6 +255,8 @@ pub enum Alias {
     SessionId(Box<[u8]>),
     /// A correlation id given by a capture agent.
     Correlation(Box<[u8]>),
+    /// The id of a channel, as the switch names it.
+    Channel(Box<[u8]>),
 }
 
 /// Why a leg ended, whatever protocol said so.
@@ -269,6 +290,8 @@ pub enum Cause {
     Failed,
     /// The leg was lost: no more media or signalling.
     Lost,
+    /// The switch, asked what goes on, did not name the leg any more.
+    Unlisted,
     /// The source names the reason itself.
     Named(Reason),
 }

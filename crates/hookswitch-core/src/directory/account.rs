@@ -1,11 +1,11 @@
 //! One account and its extensions.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use foldhash::fast::RandomState;
-use hookswitch_model::{AccountId, DeviceId, ExtensionId, LegCreated, Service};
+use hookswitch_model::{AccountId, DeviceId, Direction, ExtensionId, LegCreated, Service};
 use serde::{Deserialize, Serialize};
 
 use super::number::{DialPlan, is_e164};
@@ -81,6 +81,8 @@ pub struct Account {
     pub(super) domains: Vec<String>,
     /// Where its trunks are; port 0 stands for all ports.
     pub(super) trunks: Vec<SocketAddr>,
+    /// What the switch calls them.
+    pub(super) trunk_endpoints: HashSet<String, RandomState>,
 }
 
 /// An extension that the file lists.
@@ -116,6 +118,7 @@ impl Account {
             codes: Vec::new(),
             domains: Vec::new(),
             trunks: Vec::new(),
+            trunk_endpoints: HashSet::default(),
         }
     }
 
@@ -211,21 +214,37 @@ impl Account {
 
     /// Who is called. What goes to a trunk is outside: short numbers are emergency calls there.
     pub(crate) fn callee(&self, leg: &LegCreated) -> Resolved {
-        if self.is_trunk(leg.dst) {
+        if self.is_trunk(leg.dst) || self.is_trunk_endpoint(leg) {
             self.outside(&leg.callee)
         } else {
-            self.resolve(&leg.callee, leg.callee_host.as_deref())
+            let own = self.listed_endpoint(leg).filter(|_| leg.direction == Direction::Inbound);
+            own.unwrap_or_else(|| self.resolve(&leg.callee, leg.callee_host.as_deref()))
         }
     }
 
     /// Who calls. What comes from a trunk is outside, whatever number it says.
     pub(crate) fn caller(&self, leg: &LegCreated) -> Option<Resolved> {
+        let own = self.listed_endpoint(leg).filter(|_| leg.direction == Direction::Outbound);
+        if own.is_some() {
+            return own;
+        }
         let number = leg.caller.number.as_ref()?;
-        Some(if self.is_trunk(leg.src) {
+        Some(if self.is_trunk(leg.src) || self.is_trunk_endpoint(leg) {
             self.outside(number)
         } else {
             self.resolve(number, leg.caller.host.as_deref())
         })
+    }
+
+    /// The extension that the file lists for the phone at the other end of a leg, as the switch names it.
+    fn listed_endpoint(&self, leg: &LegCreated) -> Option<Resolved> {
+        let endpoint = leg.endpoint.as_ref().filter(|_| self.listed)?;
+        Some(self.resolve(endpoint, None)).filter(|person| person.extension.is_some())
+    }
+
+    /// Whether the switch names a trunk of the account at the other end of a leg.
+    fn is_trunk_endpoint(&self, leg: &LegCreated) -> bool {
+        leg.endpoint.as_ref().is_some_and(|endpoint| self.trunk_endpoints.contains(&**endpoint))
     }
 
     /// Whether the caller is an extension of the account.

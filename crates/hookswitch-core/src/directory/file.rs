@@ -83,7 +83,10 @@ struct ExtensionTable {
 struct TrunkTable {
     #[expect(dead_code, reason = "for people who read the file")]
     name: Option<String>,
+    #[serde(default)]
     addresses: Vec<Spanned<String>>,
+    #[serde(default)]
+    endpoints: Vec<String>,
 }
 
 /// The text, to find the line of a place in it.
@@ -152,6 +155,7 @@ fn account(
     for table in table.extension {
         extension(directory, &mut account, table, source)?;
     }
+    account.trunk_endpoints.extend(table.trunk.iter().flat_map(|trunk| trunk.endpoints.iter().cloned()));
     for address in table.trunk.iter().flat_map(|trunk| &trunk.addresses) {
         let parsed = socket_address(address.get_ref()).ok_or_else(|| {
             let message = format!(

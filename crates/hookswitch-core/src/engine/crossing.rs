@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use hookswitch_model::{AccountId, Causes, LegId, Reason, Rule, Signal, Timestamp, Transfer};
+use hookswitch_model::{
+    AccountId, Causes, ConferenceRole, LegId, Origin, Reason, Rule, Signal, Timestamp, Transfer,
+};
 
 use super::opening::conference_facts;
 use super::{Engine, OpenSession, RoomKey};
@@ -242,15 +244,31 @@ impl Engine {
     }
 
     /// A call turned out to lead to a conference: its caller goes over to the session of the room.
-    pub(super) fn enter_focus(&mut self, key: SessionKey, index: usize, room: &str, signal: &Signal) {
+    pub(super) fn enter_focus(
+        &mut self,
+        key: SessionKey,
+        index: usize,
+        room: &str,
+        owns: bool,
+        signal: &Signal,
+    ) {
         let Some(open) = self.sessions.get(&key) else { return };
         let (session, clock) = (&open.session, open.clock);
         let account = session.facts.account;
+        let role = if owns { ConferenceRole::Host } else { ConferenceRole::Participant };
+        let name = (account, room_key(account, room));
+        let known = self.conferences.get(&name).copied().filter(|room| self.sessions.contains_key(room));
+        if session.facts.origin == Origin::Conference {
+            // The number was known to lead to a room; its name is another one of the same room.
+            self.conferences.entry(name).or_insert(key);
+            if let Some(session) = self.session(key) {
+                session.has_conference_role(index, role, signal);
+            }
+            return;
+        }
         if session.legs[index].role != LegRole::Party(0) || !session.is_only_a_caller() {
             return;
         }
-        let name = (account, room_key(account, room));
-        let known = self.conferences.get(&name).copied().filter(|room| self.sessions.contains_key(room));
         let room = known.unwrap_or_else(|| {
             let facts = Arc::new(conference_facts(account, room, signal.at));
             let session = Session::conference(facts, self.directory.account(account), signal);
@@ -260,7 +278,7 @@ impl Engine {
         });
         let (rule, causes) = (Rule::FocusReached, Causes::one(signal.input));
         self.go_over(key, room, signal.at, &causes, (Reason::Conference, rule), |session, by| {
-            session.take_in(by, None, rule)
+            session.take_in(by, None, Some(role), rule)
         });
     }
 }

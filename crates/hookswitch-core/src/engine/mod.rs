@@ -278,7 +278,7 @@ impl Engine {
         let policy = self.policy;
         match &signal.kind {
             SignalKind::TransferAsked(transfer) => self.transfer_asked(key, index, transfer, signal),
-            SignalKind::Focus(room) => self.enter_focus(key, index, room, signal),
+            SignalKind::Focus { room, owns } => self.enter_focus(key, index, room, *owns, signal),
             SignalKind::PickedUp { by } => self.picked_up(key, index, *by, signal),
             SignalKind::Retrieved { by } => self.retrieved_by(key, index, *by, signal),
             SignalKind::Supervises { whom } => self.supervises(key, index, *whom, signal),

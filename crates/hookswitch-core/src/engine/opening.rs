@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use hookswitch_model::{
-    AccountId, ClockId, Direction, ExtensionId, LegCreated, Origin, Place, Rule, SessionFacts, SessionId,
-    Signal, TelephonySessionId, Timestamp,
+    AccountId, Alias, ClockId, Direction, ExtensionId, LegCreated, Origin, Place, Rule, SessionFacts,
+    SessionId, Signal, TelephonySessionId, Timestamp,
 };
 
 use super::{Engine, OpenSession, RoomKey};
@@ -253,7 +253,13 @@ pub(super) fn conference_facts(account: AccountId, room: &str, at: Timestamp) ->
 /// below 2^53, so that JavaScript can hold it.
 fn session_facts(account: AccountId, leg: &LegCreated, at: Timestamp, origin: Origin) -> SessionFacts {
     let mut hash = IdHash::new("session").number(account.as_u64()).number(at.as_micros().cast_unsigned());
-    if let Some(sip) = &leg.sip {
+    let channel = leg.aliases.iter().find_map(|alias| match alias {
+        Alias::Channel(id) => Some(id),
+        _ => None,
+    });
+    if let Some(channel) = channel {
+        hash = hash.part(channel);
+    } else if let Some(sip) = &leg.sip {
         hash = hash.part(sip.call_id.as_bytes()).part(sip.from_tag.as_bytes());
     }
     facts(account, &hash, origin)

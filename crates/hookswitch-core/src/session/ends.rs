@@ -32,6 +32,18 @@ impl Session {
     pub(super) fn leg_ended(&mut self, leg: usize, cause: Cause, signal: &Signal, policy: &Policy) {
         self.legs[leg].ended = true;
         let LegRole::Party(party) = self.legs[leg].role else { return };
+        if cause == Cause::Unlisted {
+            // How it ended nobody saw; that it did is inferred.
+            let known = self.queue.len();
+            self.party_leg_ended(party, Cause::HungUp, signal, policy);
+            self.queue.iter_mut().skip(known).for_each(|draft| draft.rule = Rule::NotListed);
+        } else {
+            self.party_leg_ended(party, cause, signal, policy);
+        }
+    }
+
+    /// A leg of a party ended.
+    fn party_leg_ended(&mut self, party: usize, cause: Cause, signal: &Signal, policy: &Policy) {
         let causes = Causes::one(signal.input);
         if let Some(moving) = &mut self.parties[party].moving {
             moving.left_by = Some(signal.input);
@@ -132,10 +144,11 @@ impl Session {
         if state.kind == Kind::Queue && state.answered {
             // Where no agent was called, agents may fetch their calls themselves; that is not seen here.
             let agents = self.parties.iter().any(|state| state.party.queue_call);
-            let cause = match (agents, self.parties[0].is_live()) {
-                (false, _) => Cause::HungUp,
-                (true, true) => Cause::NoAnswer,
-                (true, false) => Cause::Cancelled,
+            let cause = match (cause, agents, self.parties[0].is_live()) {
+                (Cause::Named(_), ..) => cause,
+                (_, false, _) => Cause::HungUp,
+                (_, true, true) => Cause::NoAnswer,
+                (_, true, false) => Cause::Cancelled,
             };
             self.end_party(index, cause, at, causes, Rule::QueueLeft, policy);
             return;
@@ -365,7 +378,7 @@ impl Session {
             matches!(waiting.cause, Cause::Withdrawn | Cause::NoAnswer | Cause::Busy | Cause::Rejected)
         });
         let has_mailbox = state.party.extension.is_some_and(|extension| self.account.has_mailbox(extension));
-        if !went || !has_mailbox || !self.parties[0].answered {
+        if !went || !has_mailbox || !self.parties[0].answered || self.reported {
             return;
         }
         self.take_back_end(index);

@@ -182,6 +182,7 @@ fn alias_key(account: AccountId, alias: &Alias) -> AliasKey {
         Alias::CallId(id) => ("Call-ID", id),
         Alias::SessionId(id) => ("Session-ID", id),
         Alias::Correlation(id) => ("correlation", id),
+        Alias::Channel(id) => ("channel", id),
     };
     IdHash::new(kind).number(account.as_u64()).part(id).u128()
 }

@@ -104,6 +104,8 @@ pub(crate) struct Session {
     /// A call to this number belongs to the session, until then: the phone system, or somebody in a
     /// conference, asked for it.
     awaits: Option<(u64, Timestamp)>,
+    /// The switch itself reports the call: nothing is guessed that it would tell.
+    pub(crate) reported: bool,
     /// What a signal brought about in another session too; the engine carries it out.
     pub(crate) crossing: Option<Box<Crossing>>,
 }
@@ -219,6 +221,7 @@ impl Session {
         let extension = caller.as_ref().and_then(|caller| caller.extension);
         let from = people::caller_endpoint(leg, caller, &session.account);
         let to = session.called_endpoint(leg);
+        session.reported = leg.reported;
         session.withholds = leg.caller.withheld;
         session.hidden_number = leg.caller.number.clone().filter(|_| leg.caller.withheld);
         let facts = session.facts.clone();
@@ -238,7 +241,11 @@ impl Session {
                     session.retrieves = Some(parked);
                 }
                 session.parties.push(party);
-                let rule = if opening == Opening::Unclear { Rule::JoinedToNone } else { Rule::CallSeen };
+                let rule = match opening {
+                    _ if leg.found_running => Rule::FoundRunning,
+                    Opening::Unclear => Rule::JoinedToNone,
+                    _ => Rule::CallSeen,
+                };
                 (LegRole::Party(0), rule)
             }
         };
@@ -286,6 +293,7 @@ impl Session {
             answered_alone: None,
             retrieves: None,
             awaits: None,
+            reported: false,
             crossing: None,
         }
     }
@@ -329,6 +337,16 @@ impl Session {
                 self.served_by.get_or_insert_with(|| agent.clone());
             }
             SignalKind::Alive { within } => self.silent_max = *within,
+            SignalKind::ParkRanOut => {
+                if let LegRole::Party(party) = role {
+                    self.park_timed_out(party, signal, policy);
+                }
+            }
+            SignalKind::Dialog(sip) => {
+                if let LegRole::Party(party) = role {
+                    self.parties[party].party.sip.get_or_insert_with(|| sip.clone());
+                }
+            }
             SignalKind::Challenged | SignalKind::Relayed => {
                 self.legs[index].ended = true;
                 let challenged = signal.kind == SignalKind::Challenged;

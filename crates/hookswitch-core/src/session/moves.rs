@@ -150,6 +150,14 @@ impl Session {
         self.draft(party, signal.at, rule, Causes::one(signal.input));
     }
 
+    /// The source says that nobody took the call in time that a party has parked.
+    pub(super) fn park_timed_out(&mut self, party: usize, signal: &Signal, policy: &Policy) {
+        if self.is_parked(party) {
+            let (cause, causes) = (Cause::Named(Reason::Timeout), Causes::one(signal.input));
+            self.end_party(party, cause, signal.at, causes, Rule::ParkRanOut, policy);
+        }
+    }
+
     /// Ends a parked party that the call comes back to.
     pub(super) fn park_ran_out(&mut self, target: &Resolved, signal: &Signal, policy: &Policy) {
         for party in 0..self.parties.len() {
@@ -279,10 +287,10 @@ impl Session {
 
     /// The target that waits to know who took its call, if the caller is talking to somebody unknown.
     pub(crate) fn was_taken_from(&self) -> impl Iterator<Item = (usize, &Party)> {
-        let caller_answered = self.parties[0].answered;
+        let caller_answered = self.parties[0].answered && !self.reported;
         self.parties.iter().enumerate().skip(1).filter_map(move |(index, state)| {
             let waiting = state.waiting.as_ref()?;
-            let taken = waiting.cause == Cause::AnsweredElsewhere
+            let taken = (waiting.cause == Cause::AnsweredElsewhere && !self.reported)
                 || (waiting.cause == Cause::Withdrawn && caller_answered);
             taken.then_some((index, &state.party))
         })
@@ -304,7 +312,7 @@ impl Session {
         let round = self.parties[target].round;
         self.answered_alone = None;
         self.tell_caller();
-        let place = self.take_in(by, Some(Reason::Pickup), rule);
+        let place = self.take_in(by, Some(Reason::Pickup), None, rule);
         let party = &mut self.parties[place];
         party.round = round;
         party.party.direction = Direction::Inbound;
@@ -315,7 +323,7 @@ impl Session {
 
     /// A supervisor comes from another session, with its legs. Gives the place of the new party.
     pub(crate) fn supervised(&mut self, by: Taker) -> usize {
-        let place = self.take_in(by, Some(Reason::Supervising), Rule::Supervises);
+        let place = self.take_in(by, Some(Reason::Supervising), None, Rule::Supervises);
         self.parties[place].ends_with = Some(Reason::Supervising);
         place
     }
@@ -340,12 +348,17 @@ impl Session {
     }
 
     /// Takes in a party of another session with its legs, who is answered here.
-    pub(crate) fn take_in(&mut self, by: Taker, reason: Option<Reason>, rule: Rule) -> usize {
+    pub(crate) fn take_in(
+        &mut self,
+        by: Taker,
+        reason: Option<Reason>,
+        role: Option<ConferenceRole>,
+        rule: Rule,
+    ) -> usize {
         let Taker { mut party, legs, at, untold, causes } = by;
         let place = self.parties.len();
         party.party.account = self.facts.account;
-        party.party.conference_role =
-            (self.facts.origin == Origin::Conference).then_some(ConferenceRole::Participant);
+        party.party.conference_role = role.filter(|_| self.facts.origin == Origin::Conference);
         party.number = 0;
         party.answered = true;
         let begins = untold.map(|began| {
@@ -382,6 +395,17 @@ impl Session {
             draft.after.direction = direction;
             draft.after.from = from.clone();
             draft.after.to = to.clone();
+        }
+    }
+
+    /// The source says which part the holder of a leg has in the conference.
+    pub(crate) fn has_conference_role(&mut self, leg: usize, role: ConferenceRole, signal: &Signal) {
+        self.heard(signal);
+        if let Some(party) = self.legs[leg].role.party() {
+            self.parties[party].party.conference_role = Some(role);
+            for draft in self.queue.iter_mut().filter(|draft| draft.party == party) {
+                draft.after.conference_role = Some(role);
+            }
         }
     }
 
@@ -432,7 +456,8 @@ impl Session {
     pub(crate) fn code_answered(&self) -> Option<Timestamp> {
         let state = &self.parties[0];
         let alone = !self.parties[1..].iter().any(|state| state.standing == Standing::Endpoint);
-        (self.dialled.is_code && state.answered && state.is_live() && alone).then_some(self.changed)
+        (self.dialled.is_code && state.answered && state.is_live() && alone && !self.reported)
+            .then_some(self.changed)
     }
 }
 

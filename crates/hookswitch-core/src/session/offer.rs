@@ -115,6 +115,8 @@ impl Session {
     /// Whether somebody is at the end of a new leg; none if a server is.
     fn standing(&self, leg: &LegCreated, of: LegRole, person: &Resolved, mailbox: bool) -> Option<Standing> {
         Some(match (person.kind, of, leg.far_end) {
+            // A service that nobody has a number for is nobody that the API could show.
+            _ if leg.service.is_some() && person.extension.is_none() && !mailbox => return None,
             // What the directory names as a service is a party, though the switch itself answers.
             (Kind::Menu | Kind::Queue | Kind::Voicemail | Kind::Fax, ..) => Standing::Endpoint,
             _ if mailbox => Standing::Endpoint,
@@ -172,7 +174,8 @@ impl Session {
         if self.parties[0].party.ring_out_role.is_some() {
             state.party.ring_out_role = Some(RingOutRole::Target);
         }
-        if self.queue_waits() && person.kind == Kind::User && matches!(of, LegRole::Switch(_)) {
+        let from_queue = leg.from_queue || (self.queue_waits() && matches!(of, LegRole::Switch(_)));
+        if from_queue && person.kind == Kind::User {
             // An agent of a queue has no Setup (contract events §10).
             state.party.queue_call = true;
         }
@@ -182,6 +185,7 @@ impl Session {
             return party;
         }
         let rule = match of {
+            _ if leg.found_running => Rule::FoundRunning,
             LegRole::Switch(rule) => rule,
             LegRole::Party(_) | LegRole::Server => Rule::CallOffered,
         };

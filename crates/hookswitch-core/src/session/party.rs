@@ -285,7 +285,6 @@ impl PartyState {
 
     /// Notes that a recording runs, or does not any more.
     pub(super) fn record(&mut self, id: RecordingId, active: bool) {
-        self.party.status.mobile_pickup = false;
         match self.party.recordings.iter_mut().find(|recording| recording.id == id) {
             Some(recording) => recording.active = active,
             None => self.party.recordings.push(Recording { id, active }),

@@ -11,7 +11,7 @@ pub(super) fn called_endpoint(leg: &LegCreated, person: &Resolved) -> Arc<Endpoi
     Arc::new(Endpoint {
         phone_number: Some(person.number.clone()),
         sent_number: Some(leg.callee.clone()).filter(|sent| *sent != person.number),
-        name: person.name.clone(),
+        name: person.name.clone().or_else(|| leg.callee_name.clone()),
         extension: person.extension,
         device: None,
     })

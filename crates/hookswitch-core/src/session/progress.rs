@@ -180,7 +180,12 @@ impl Session {
                 state.party.muted = *muted;
                 Rule::Reported
             }
+            (SignalKind::Recording { id, active }, S::Setup | S::Proceeding) => {
+                state.record(*id, *active); // shown from the answer on
+                return;
+            }
             (SignalKind::Recording { id, active }, S::Answered | S::Hold) => {
+                state.party.status.mobile_pickup = false;
                 state.record(*id, *active);
                 Rule::Reported
             }

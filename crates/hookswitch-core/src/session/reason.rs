@@ -35,6 +35,7 @@ const REASONS: &[(Cause, [Option<Reason>; 3])] = {
         (Cause::NoFunds, [Some(R::NotEnoughFunds); 3]),
         (Cause::Failed, [Some(R::InternalError); 3]),
         (Cause::Lost, [Some(R::CallDropped); 3]),
+        (Cause::Unlisted, [None, None, None]),
     ]
 };
 
@@ -118,6 +119,7 @@ mod tests {
             Cause::NoFunds,
             Cause::Failed,
             Cause::Lost,
+            Cause::Unlisted,
         ] {
             assert_eq!(REASONS.iter().filter(|(row, _)| *row == cause).count(), 1, "{cause:?}");
         }

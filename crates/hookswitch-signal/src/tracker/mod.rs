@@ -7,7 +7,7 @@
 
 mod bindings;
 mod call;
-mod cause;
+pub(crate) mod cause;
 mod identity;
 mod media;
 mod referral;
@@ -365,10 +365,12 @@ impl Tracker {
             of,
             caller: identity::caller(message),
             callee,
+            callee_name: None,
             callee_host: identity::domain(uri),
             src: Some(seen.captured.src),
             dst: Some(seen.captured.dst),
             sent_by: identity::sent_by(message),
+            endpoint: None,
             agent: message.user_agent().map(|agent| Arc::from(&*lossy(agent))),
             far_end,
             aliases: Vec::new(),
@@ -379,6 +381,9 @@ impl Tracker {
             })),
             ring_out_role: None,
             service: None,
+            from_queue: false,
+            reported: false,
+            found_running: false,
             sent_by_server: direction == Direction::Outbound && self.is_sent_by_server(seen, uri),
             place: self.place(message, direction),
             mailbox: identity::mailbox(uri),
@@ -451,7 +456,7 @@ impl Tracker {
             if identity::is_automaton(message) {
                 tell(target, SignalKind::Automaton);
             } else if let Some(room) = identity::focus(message).filter(|_| status >= 200) {
-                tell(caller, SignalKind::Focus(room));
+                tell(caller, SignalKind::Focus { room, owns: false });
             }
         }
         let hop = &mut call.hops[at];

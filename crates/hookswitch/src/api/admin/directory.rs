@@ -44,7 +44,10 @@ pub(crate) struct AccountEntry {
 struct TrunkEntry {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     name: Option<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     addresses: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    endpoints: Vec<String>,
 }
 
 /// An extension; the keys of the directory file.
