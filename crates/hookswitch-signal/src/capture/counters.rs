@@ -6,12 +6,12 @@
 /// ([`Counters::balance`] names the one that does not):
 ///
 /// - `packets` = `udp` + `tcp` + `hep_bare` + `other_protocols` + `fragments` + `not_ip` +
-///   `unsupported_links` + `damaged`
+///   `unsupported_links` + `manager` + `damaged`
 /// - `udp` = `udp_sip` + `udp_hep` + `udp_other`
 /// - `udp_hep` + `tcp_hep` + `hep_bare` = `hep_sip` + `hep_not_sip` + `hep_damaged`
 /// - `tcp_bytes` = `tcp_message_bytes` + `tcp_keep_alive_bytes` + `tcp_skipped_bytes` +
 ///   `tcp_retransmitted_bytes`
-/// - `messages` = `udp_sip` + `tcp_sip` + `hep_sip`
+/// - `messages` = `udp_sip` + `tcp_sip` + `hep_sip` + `manager`
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
     /// Packets of a pcap or pcapng, frames of a HEP stream, or lines that are not blank.
@@ -33,6 +33,8 @@ pub struct Counters {
     pub not_ip: u64,
     /// Packets of a link type that is not understood.
     pub unsupported_links: u64,
+    /// Messages of a manager connection.
+    pub manager: u64,
     /// Records, headers and lines that are cut or contradict themselves.
     pub damaged: u64,
 
@@ -73,7 +75,7 @@ pub struct Counters {
     /// Streams given up because too many were open, the least recently used first.
     pub tcp_evicted_streams: u64,
 
-    /// SIP messages yielded.
+    /// Messages yielded.
     pub messages: u64,
     /// Warnings beyond the number that is kept.
     pub warnings_dropped: u64,
@@ -92,6 +94,7 @@ impl Counters {
             + self.fragments
             + self.not_ip
             + self.unsupported_links
+            + self.manager
             + self.damaged;
         let hep = self.hep_sip + self.hep_not_sip + self.hep_damaged;
         let stream = self.tcp_message_bytes
@@ -103,7 +106,7 @@ impl Counters {
             (self.udp == self.udp_sip + self.udp_hep + self.udp_other, "udp"),
             (self.udp_hep + self.tcp_hep + self.hep_bare == hep, "hep"),
             (self.tcp_bytes == stream, "tcp_bytes"),
-            (self.messages == self.udp_sip + self.tcp_sip + self.hep_sip, "messages"),
+            (self.messages == self.udp_sip + self.tcp_sip + self.hep_sip + self.manager, "messages"),
         ] {
             if !balanced {
                 return Err(name);

@@ -7,14 +7,15 @@ use super::input::Input;
 use super::jsonl::JsonLines;
 use super::pcap::{self, Pcap};
 use super::pcapng::{self, PcapNg};
+use super::transcript;
 
 /// Why a file cannot be read at all.
 #[derive(Debug, thiserror::Error)]
 pub enum CaptureError {
     /// The file is something else.
     #[error(
-        "not a capture but {found}; pcap, pcapng, HEPv3 frames and JSON lines of datagrams are \
-         understood"
+        "not a capture but {found}; pcap, pcapng, HEPv3 frames, JSON lines of datagrams and transcripts of \
+         Asterisk's manager are understood"
     )]
     NotACapture {
         /// What the file seems to be, with an article.
@@ -31,6 +32,7 @@ pub(super) enum Format {
     PcapNg(PcapNg),
     Hep,
     JsonLines(JsonLines),
+    Transcript,
 }
 
 impl Format {
@@ -45,6 +47,9 @@ impl Format {
         }
         if start.trim_ascii_start().starts_with(b"{") {
             return Ok(Self::JsonLines(JsonLines::default()));
+        }
+        if start.trim_ascii_start().starts_with(transcript::MARK) {
+            return Ok(Self::Transcript);
         }
         if let Some(pcap) = Pcap::new(start) {
             input.take(pcap::HEADER_BYTES);

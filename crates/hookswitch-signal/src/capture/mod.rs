@@ -1,8 +1,8 @@
-//! Takes SIP messages out of captures.
+//! Takes SIP messages out of captures, and what was written down of a switch's manager connection.
 //!
 //! Start at [`Reader`]. A file is told by its content ; `pcap` and `pcapng` give its
 //! packets, `link`, `tunnel`, `fragment` and `packet` what they carry, `tcp` and `framing` the messages of a stream,
-//! [`hep`] and `jsonl` what a capture agent has sent. `sniff` tells SIP from the rest.
+//! [`hep`] and `jsonl` what a capture agent has sent, `transcript` what a switch has said of itself. `sniff` tells SIP from the rest.
 
 mod counters;
 #[cfg(test)]
@@ -22,6 +22,7 @@ mod sniff;
 mod tcp;
 #[cfg(test)]
 mod tests;
+mod transcript;
 mod tunnel;
 mod warning;
 
@@ -34,16 +35,18 @@ pub use format::CaptureError;
 pub use reader::Reader;
 pub use warning::{Warning, WarningKind};
 
-/// What carried a SIP message (RFC 3261 §18).
+/// What carried a message (RFC 3261 §18).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Transport {
     /// One message a datagram.
     Udp,
     /// A stream, framed by Content-Length.
     Tcp,
+    /// The manager connection of a switch; the message is no SIP, but one for [`crate::ami`].
+    Manager,
 }
 
-/// One SIP message as it was taken out of a capture: its bytes, and where they were seen.
+/// One message as it was taken out of a capture: its bytes, and where they were seen.
 ///
 /// Whether the bytes are a valid message is for [`crate::sip`] to say.
 #[derive(Clone, Copy, Debug)]
@@ -52,9 +55,9 @@ pub struct Captured<'a> {
     pub time: Timestamp,
     /// What carried it.
     pub transport: Transport,
-    /// The sender.
+    /// The sender; no address on a manager connection.
     pub src: SocketAddr,
-    /// The receiver.
+    /// The receiver; likewise.
     pub dst: SocketAddr,
     /// The number of the packet, frame or line in its file that completed the message, from 1.
     pub packet: u64,

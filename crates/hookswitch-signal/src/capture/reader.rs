@@ -1,7 +1,7 @@
 //! The messages of a file, one after another.
 
 use std::io::{self, Read};
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::ops::Range;
 
 use hookswitch_model::Timestamp;
@@ -17,11 +17,12 @@ use super::packet::{self, Packet};
 use super::pcap::{Record, Step};
 use super::sniff::{self, Sniff};
 use super::tcp::{self, Found, Seen, Streams};
+use super::transcript::{self, Entry};
 use super::tunnel::TUNNELS_MAX;
 use super::warning::{WARNINGS_MAX, Warning, WarningKind, Warnings};
 use super::{Captured, Transport};
 
-/// Reads the SIP messages of one capture, in the order of the file.
+/// Reads the messages of one capture, in the order of the file.
 ///
 /// Memory does not depend on the file: a window of 2 MiB, and at most some 40 MiB of TCP streams.
 ///
@@ -79,7 +80,7 @@ enum Source {
 
 impl<R: Read> Reader<R> {
     /// Opens a capture: pcap or pcapng, HEPv3 frames one after another as on a HEP connection over
-    /// TCP, or JSON lines of datagrams. The format is told by the content.
+    /// TCP, JSON lines of datagrams, or a transcript of a manager connection. The format is told by the content.
     ///
     /// `input` is read in large pieces, so it needs no buffer of its own.
     ///
@@ -165,6 +166,7 @@ impl<R: Read> Reader<R> {
             Format::PcapNg(pcapng) => pcapng.next(&mut self.input)?,
             Format::Hep => return self.step_frame(),
             Format::JsonLines(_) => return self.step_line(),
+            Format::Transcript => return self.step_entry(),
         };
         let kind = match step {
             Step::Packet(record) => {
@@ -340,6 +342,36 @@ impl<R: Read> Reader<R> {
         self.counters.udp_other += 1;
         self.warnings.push(&mut self.counters, self.input.record_offset(), WarningKind::LineWithoutHep);
         Ok(false)
+    }
+
+    /// Reads one message of a transcript.
+    fn step_entry(&mut self) -> io::Result<bool> {
+        match transcript::next(&mut self.input)? {
+            Entry::Message { time, place } => {
+                self.counters.packets += 1;
+                self.counters.manager += 1;
+                self.seen = Seen { packet: self.seen.packet + 1, time };
+                let nobody = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
+                Ok(self.found(Current {
+                    time,
+                    transport: Transport::Manager,
+                    src: nobody,
+                    dst: nobody,
+                    packet: self.seen.packet,
+                    source: Source::Input,
+                    payload: place,
+                    correlation: None,
+                }))
+            }
+            Entry::Damaged => {
+                self.damaged(WarningKind::Transcript);
+                Ok(false)
+            }
+            Entry::End => {
+                self.end();
+                Ok(false)
+            }
+        }
     }
 
     fn found_in_stream(&mut self, found: Found) -> bool {

@@ -55,6 +55,8 @@ pub enum WarningKind {
     Line,
     /// A line is longer than any datagram needs.
     LongLine,
+    /// A message of a manager connection has no time, or is longer than any.
+    Transcript,
     /// The datagram of a line is not a HEP frame, so that nobody knows who sent it to whom.
     LineWithoutHep,
 }
@@ -86,6 +88,9 @@ impl fmt::Display for Warning {
                 f.write_str("the line is not a JSON object with a datagram in base64 as \"b64\"")
             }
             WarningKind::LongLine => f.write_str("the line is longer than a datagram can be"),
+            WarningKind::Transcript => f.write_str(
+                "a message of the manager has no line `;; <time> <seconds since 1970>` before it, or no end",
+            ),
             WarningKind::LineWithoutHep => f.write_str(
                 "the datagram of the line is not a HEP frame, so its sender and receiver are unknown",
             ),

@@ -58,7 +58,7 @@ pub(super) fn of_response(status: u16, message: &Message<'_>) -> Cause {
     let refined = message
         .reasons()
         .filter(|reason| !fixed && reason.is_q850())
-        .find_map(|reason| q850(reason.cause()?));
+        .find_map(|reason| of_q850(reason.cause()?));
     refined.unwrap_or_else(|| of_status(status))
 }
 
@@ -71,19 +71,20 @@ pub(super) fn of_cancel(message: &Message<'_>) -> Cause {
             200..=299 | 600 | 603 if reason.is_sip() => Some(Cause::AnsweredElsewhere),
             487 if reason.is_sip() => Some(Cause::Cancelled),
             480 | 408 if reason.is_sip() => Some(Cause::NoAnswer),
-            cause if reason.is_q850() => q850(cause),
+            cause if reason.is_q850() => of_q850(cause),
             _ => None,
         })
         .unwrap_or(Cause::Withdrawn)
 }
 
 /// The cause of a SIP status.
-pub(super) fn of_status(status: u16) -> Cause {
+pub(crate) fn of_status(status: u16) -> Cause {
     let row = STATUS_CAUSES.iter().find(|(first, last, _)| (*first..=*last).contains(&status));
     row.map_or(Cause::Failed, |&(_, _, cause)| cause)
 }
 
-fn q850(cause: u16) -> Option<Cause> {
+/// What a Q.850 cause says by itself; none when it says little.
+pub(crate) fn of_q850(cause: u16) -> Option<Cause> {
     Q850_CAUSES.iter().find(|(row, _)| *row == cause).map(|&(_, cause)| cause)
 }
 
@@ -106,7 +107,7 @@ mod tests {
         ] {
             assert_eq!(of_status(status), cause, "{status}");
         }
-        assert_eq!(q850(17), Some(Cause::Busy));
-        assert_eq!(q850(16), None);
+        assert_eq!(of_q850(17), Some(Cause::Busy));
+        assert_eq!(of_q850(16), None);
     }
 }

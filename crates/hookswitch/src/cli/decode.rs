@@ -25,6 +25,9 @@ impl Decode {
         let mut files = CaptureFiles::open(&self.captures.files, shows_progress())?;
         let mut line = Vec::with_capacity(1024);
         while let Some((captured, _)) = files.next()? {
+            if captured.transport == Transport::Manager {
+                continue;
+            }
             line.clear();
             serde_json::to_writer(&mut line, &Line::new(&captured))?;
             line.push(b'\n');
@@ -82,6 +85,7 @@ impl<'a> Line<'a> {
             transport: match captured.transport {
                 Transport::Udp => "UDP",
                 Transport::Tcp => "TCP",
+                Transport::Manager => "AMI",
             },
             src: captured.src.to_string(),
             dst: captured.dst.to_string(),

@@ -13,15 +13,16 @@ use hookswitch_core::engine::{Engine, Policy};
 use hookswitch_core::filter::{EventFilter, Own};
 use hookswitch_core::notification::Subscriber;
 use hookswitch_model::{AccountId, ClockId, Event, ExtensionId, InputRef, Signal, Timestamp};
+use hookswitch_signal::ami::{self, Follower};
 use hookswitch_signal::capture::Captured;
-use hookswitch_signal::sip::{Message, SipError, lossy};
+use hookswitch_signal::sip::lossy;
 use hookswitch_signal::tracker::Tracker;
 use serde::Serialize;
 
 use super::explain::Messages;
 use super::table::Table;
 use super::{ACCOUNT, Captures, FILTER, shows_progress, warn};
-use crate::source::batch::Batch;
+use crate::source::batch::{Batch, Content};
 use crate::source::captures::CaptureFiles;
 
 /// The arguments of the command.
@@ -117,7 +118,12 @@ impl Replay {
             options: &self,
             line: Vec::with_capacity(2048),
         };
-        let reading = Reading { tracker: Tracker::new(account, 0), seen: 0, malformed: 0 };
+        let reading = Reading {
+            tracker: Tracker::new(account, 0),
+            asterisk: Follower::new(account, ASTERISK),
+            seen: 0,
+            malformed: 0,
+        };
         let explain = self.explain;
         let (files, read) = thread::scope(|scope| {
             let (batch_sender, batches) = mpsc::sync_channel(BATCHES_AHEAD);
@@ -220,9 +226,13 @@ fn read_files(
     Ok(files)
 }
 
+/// The source under which the legs are numbered that an Asterisk tells of.
+const ASTERISK: u16 = u16::MAX;
+
 /// The stage of a replay that goes from messages to signals.
 struct Reading {
     tracker: Tracker,
+    asterisk: Follower,
     seen: u64,
     malformed: u64,
 }
@@ -240,8 +250,8 @@ impl Reading {
         let mut signals = Vec::new();
         let mut steps = Vec::with_capacity(STEPS_AT_ONCE);
         for mut batch in batches {
-            for (captured, input, message) in batch.iter() {
-                self.read(&captured, input, message, explain, &mut signals, &mut steps);
+            for (captured, input, content) in batch.iter() {
+                self.read(&captured, input, content, explain, &mut signals, &mut steps);
                 if steps.len() >= STEPS_AT_ONCE {
                     let next = done.try_recv().unwrap_or_else(|_| Vec::with_capacity(STEPS_AT_ONCE));
                     if sender.send(std::mem::replace(&mut steps, next)).is_err() {
@@ -252,6 +262,8 @@ impl Reading {
             batch.clear();
             used.send(batch).ok(); // nobody wants it at the end
         }
+        self.asterisk.finish(&mut signals);
+        steps.extend(signals.drain(..).map(Step::Signal));
         sender.send(steps).ok();
         self
     }
@@ -260,19 +272,27 @@ impl Reading {
         &mut self,
         captured: &Captured<'_>,
         input: InputRef,
-        message: Result<Message<'_>, SipError>,
+        content: Content<'_>,
         explain: bool,
         signals: &mut Vec<Signal>,
         steps: &mut Vec<Step>,
     ) {
-        self.seen += 1;
-        let Ok(message) = message else {
-            self.malformed += 1;
-            return;
+        let first_line = match content {
+            Content::Sip(message) => {
+                self.seen += 1;
+                let Ok(message) = message else {
+                    self.malformed += 1;
+                    return;
+                };
+                self.tracker.handle(&message, captured, input, signals);
+                explain.then(|| lossy(message.start_line()).into())
+            }
+            Content::Manager => {
+                self.asterisk.handle(captured.payload, captured.time, input, signals);
+                explain.then(|| ami::Message::new(captured.payload).title().into())
+            }
         };
-        self.tracker.handle(&message, captured, input, signals);
-        if explain {
-            let start_line = lossy(message.start_line()).into();
+        if let Some(start_line) = first_line {
             steps.push(Step::Message { input, packet: captured.packet, start_line });
         }
         if signals.is_empty() {

@@ -26,7 +26,16 @@ struct Item {
     packet: u64,
     correlation: Option<Range<usize>>,
     payload: Range<usize>,
-    layout: Result<Layout, SipError>,
+    /// None for what is no SIP.
+    layout: Option<Result<Layout, SipError>>,
+}
+
+/// A message of a batch.
+pub(crate) enum Content<'a> {
+    /// Read as SIP.
+    Sip(Result<Message<'a>, SipError>),
+    /// Of a switch's manager connection.
+    Manager,
 }
 
 impl Default for Batch {
@@ -41,7 +50,7 @@ impl Batch {
         let correlation = captured.correlation.map(|id| self.append(id));
         let payload = self.append(captured.payload);
         let &Captured { time, transport, src, dst, packet, .. } = captured;
-        let layout = Layout::of(captured.payload);
+        let layout = (transport != Transport::Manager).then(|| Layout::of(captured.payload));
         self.items.push(Item { input, time, transport, src, dst, packet, correlation, payload, layout });
     }
 
@@ -50,10 +59,8 @@ impl Batch {
         self.bytes.len() >= BATCH_BYTES
     }
 
-    /// The messages, in the order in which they were added, each read as SIP.
-    pub(crate) fn iter(
-        &self,
-    ) -> impl Iterator<Item = (Captured<'_>, InputRef, Result<Message<'_>, SipError>)> {
+    /// The messages, in the order in which they were added.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (Captured<'_>, InputRef, Content<'_>)> {
         self.items.iter().map(|item| {
             let captured = Captured {
                 time: item.time,
@@ -64,12 +71,12 @@ impl Batch {
                 correlation: item.correlation.clone().map(|range| &self.bytes[range]),
                 payload: &self.bytes[item.payload.clone()],
             };
-            let message = item
-                .layout
-                .as_ref()
-                .map_err(|&error| error)
-                .and_then(|layout| Message::read(captured.payload, layout));
-            (captured, item.input, message)
+            let content = match &item.layout {
+                None => Content::Manager,
+                Some(Err(error)) => Content::Sip(Err(*error)),
+                Some(Ok(layout)) => Content::Sip(Message::read(captured.payload, layout)),
+            };
+            (captured, item.input, content)
         })
     }
 

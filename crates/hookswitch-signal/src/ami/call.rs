@@ -1,0 +1,330 @@
+//! A channel comes into being, rings, is answered and ends.
+
+use std::sync::Arc;
+
+use hookswitch_model::{
+    Alias, Caller, Cause, Direction, FarEnd, LegCreated, Place as LegPlace, Signal, SignalKind,
+};
+
+use super::cause::Told;
+use super::channel::{Channel, ChannelKind, Leg, Moment, Number, ServiceKind, State};
+use super::follower::{Follower, Waiting};
+use super::message::{Event, Key};
+use super::text::{self, Place};
+
+/// Which channel of an event is meant: some name two.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Side {
+    Own,
+    Dest,
+}
+
+impl Follower {
+    pub(super) fn new_channel(&mut self, event: &Event<'_>, now: Moment) -> bool {
+        if self.number(event.get(Key::Uniqueid)).is_none()
+            && let Some(number) = self.add(event, Side::Own, now)
+            && self.channels[&number].state == State::Calls
+            && self.channels[&number].endpoint().is_some()
+        {
+            self.wait(Waiting::Call(number), now);
+        }
+        true
+    }
+
+    /// Follows a channel that an event names.
+    pub(super) fn add(&mut self, event: &Event<'_>, side: Side, now: Moment) -> Option<Number> {
+        let key = |own, dest| event.get(if side == Side::Own { own } else { dest });
+        let name = text::lossy(key(Key::Channel, Key::DestChannel));
+        let kind = match Place::of(&name) {
+            Place::Endpoint { technology, name } => {
+                ChannelKind::Endpoint { technology: technology.into(), name: text::text(name.as_bytes())? }
+            }
+            Place::Local { pipe, second } => ChannelKind::Local { pipe: pipe.into(), second },
+            Place::Inner => return None,
+        };
+        let exten = text::text(key(Key::Exten, Key::DestExten));
+        let number = text::text(key(Key::CallerIDNum, Key::DestCallerIDNum));
+        let withheld = number.as_deref().is_some_and(|number| number.eq_ignore_ascii_case("anonymous"));
+        let caller = Caller {
+            number: number.filter(|_| !withheld),
+            name: text::name(key(Key::CallerIDName, Key::DestCallerIDName)).filter(|_| !withheld),
+            host: None,
+            withheld,
+        };
+        let state = State::read(key(Key::ChannelState, Key::DestChannelState)).unwrap_or(State::Down);
+        self.insert(Channel {
+            uniqueid: key(Key::Uniqueid, Key::DestUniqueid).into(),
+            linkedid: key(Key::Linkedid, Key::DestLinkedid).into(),
+            kind,
+            state,
+            dialled: exten.clone().filter(|exten| text::is_dialled(exten)),
+            first_dialled: exten.unwrap_or_else(|| Arc::from("s")),
+            caller,
+            begun: now,
+            leg: Leg::Untold,
+            answered: None,
+            called_by: None,
+            dial_end: None,
+            diverted_by: None,
+            forwarder: None,
+            bridge: None,
+            peer: None,
+            holds: false,
+            asked_to_hang_up: false,
+            left: None,
+            moved: false,
+            called: None,
+            hung_up: None,
+            service: None,
+            queue: None,
+            plays: None,
+            recording: None,
+            recordings: 0,
+            last_seen: now.at,
+            listed: true,
+        })
+    }
+
+    /// Tells that a channel calls, if that was not told and nobody has called it.
+    pub(super) fn ensure_told(&mut self, number: Number, out: &mut Vec<Signal>) {
+        self.tell_call(number, None, out);
+    }
+
+    /// The same, for a channel that takes its place in an open call.
+    pub(super) fn tell_call(&mut self, number: Number, place: Option<LegPlace>, out: &mut Vec<Signal>) {
+        let Some(channel) = self.channels.get_mut(&number) else { return };
+        let calls = matches!(channel.state, State::Calls | State::Up);
+        if channel.leg != Leg::Untold || channel.called_by.is_some() || !calls {
+            return;
+        }
+        let Some(endpoint) = channel.endpoint().cloned() else { return };
+        channel.leg = Leg::Calling;
+        let (begun, answered) = (channel.begun, channel.answered.take());
+        let known = channel.caller.number.clone();
+        let created = LegCreated {
+            // A phone is known by its name; the number that it shows may be the company's.
+            caller: Caller {
+                number: if text::is_short(&endpoint) {
+                    Some(endpoint.clone())
+                } else {
+                    known.or_else(|| (!channel.caller.withheld).then(|| endpoint.clone()))
+                },
+                ..channel.caller.clone()
+            },
+            callee: channel.first_dialled.clone(),
+            endpoint: Some(endpoint),
+            aliases: vec![Alias::Channel(channel.uniqueid.clone())],
+            place,
+            ..created(Direction::Outbound)
+        };
+        self.forget_waiting(|waiting| *waiting == Waiting::Call(number));
+        let leg = self.leg(number);
+        out.push(self.signal(leg, SignalKind::Created(Box::new(created)), begun));
+        if let Some(moment) = answered {
+            out.push(self.signal(leg, SignalKind::Answered { to_tag: None }, moment));
+        }
+    }
+
+    pub(super) fn new_state(
+        &mut self,
+        number: Number,
+        event: &Event<'_>,
+        now: Moment,
+        out: &mut Vec<Signal>,
+    ) {
+        let Some(state) = State::read(event.get(Key::ChannelState)) else { return };
+        let Some(channel) = self.channels.get_mut(&number) else { return };
+        if channel.state == state || channel.state == State::Up {
+            return;
+        }
+        channel.state = state;
+        let (told, is_endpoint) = (channel.leg, channel.endpoint().is_some());
+        let leg = self.leg(number);
+        match (state, told) {
+            (State::Calls, Leg::Untold) if is_endpoint => self.wait(Waiting::Call(number), now),
+            (State::Rings, Leg::Called) => {
+                out.push(self.signal(leg, SignalKind::Ringing { to_tag: None }, now));
+            }
+            (State::Up, Leg::Called | Leg::Calling) => {
+                out.push(self.signal(leg, SignalKind::Answered { to_tag: None }, now));
+            }
+            (State::Up, Leg::Untold) => {
+                if let Some(channel) = self.channels.get_mut(&number) {
+                    channel.answered = Some(now);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// The other end of a channel asks for its end, or has confirmed that it was refused.
+    pub(super) fn asks_to_hang_up(&mut self, number: Number, event: &Event<'_>) {
+        self.begins_to_leave(number);
+        if let Some(channel) = self.channels.get_mut(&number) {
+            channel.asked_to_hang_up |= matches!(event.number(Key::TechCause), 0 | 487);
+        }
+    }
+
+    /// Notes which channel of a call leaves first.
+    pub(super) fn begins_to_leave(&mut self, number: Number) {
+        if let Some(channel) = self.channels.get_mut(&number)
+            && channel.left.is_none()
+        {
+            channel.left = Some(self.leavings);
+            self.leavings += 1;
+        }
+    }
+
+    pub(super) fn hung_up(&mut self, number: Number, event: &Event<'_>, now: Moment, out: &mut Vec<Signal>) {
+        self.begins_to_leave(number);
+        self.ensure_told(number, out);
+        self.forget_waiting(|waiting| matches!(waiting, Waiting::Resumed(of, _) if *of == number));
+        let told = Told { cause: event.number(Key::Cause), status: event.number(Key::TechCause) };
+        let Some(channel) = self.channels.get_mut(&number) else { return };
+        if !channel.is_told() {
+            self.forget(number);
+            return;
+        }
+        if channel.hung_up.is_some() {
+            return;
+        }
+        channel.hung_up = Some((told, now));
+        if self.is_explained(number) {
+            self.end_with_peer(number, out);
+        } else {
+            self.wait(Waiting::End(number), now);
+        }
+    }
+
+    /// Whether nothing that may still come would say more about the end of a channel.
+    fn is_explained(&self, number: Number) -> bool {
+        let Some(channel) = self.channels.get(&number) else { return true };
+        let Some((told, _)) = channel.hung_up else { return false };
+        if told.is_lost() {
+            return true;
+        }
+        if channel.state == State::Up {
+            // Who talked with somebody may have moved the call; if both have gone, nobody was moved.
+            let peer = channel.peer.map(|peer| self.channels.get(&peer));
+            return match peer {
+                Some(peer) => peer.is_none_or(|peer| peer.hung_up.is_some()),
+                None => channel.called.is_none(),
+            };
+        }
+        match channel.leg {
+            Leg::Called => told.of_called(channel.dial_end).is_some(),
+            _ => told.cause().is_some() || channel.asked_to_hang_up,
+        }
+    }
+
+    /// Tells the end of a channel, and before it that of who it talked with if that left first.
+    pub(super) fn end_with_peer(&mut self, number: Number, out: &mut Vec<Signal>) {
+        let Some(channel) = self.channels.get(&number) else { return };
+        let peer = channel.peer.and_then(|peer| Some((peer, self.channels.get(&peer)?)));
+        let peer = peer.filter(|(_, other)| other.hung_up.is_some() && other.peer == Some(number));
+        match peer {
+            Some((peer, other)) if other.left < channel.left => {
+                self.end(peer, out);
+                self.end(number, out);
+            }
+            Some((peer, _)) => {
+                self.end(number, out);
+                self.end(peer, out);
+            }
+            None => self.end(number, out),
+        }
+    }
+
+    /// Tells the end of a channel that was hung up.
+    pub(super) fn end(&mut self, number: Number, out: &mut Vec<Signal>) {
+        self.forget_waiting(|waiting| *waiting == Waiting::End(number));
+        let Some(channel) = self.channels.get(&number) else { return };
+        let Some((told, moment)) = channel.hung_up else { return };
+        let cause = match (channel.leg, channel.state) {
+            (_, State::Up) if told.is_lost() => Cause::Lost,
+            (_, State::Up) => Cause::HungUp,
+            (Leg::Called, _) => {
+                let cancelled = channel.called_by.is_some_and(|by| self.has_cancelled(by));
+                match told.of_called(channel.dial_end).unwrap_or(Cause::Withdrawn) {
+                    Cause::Withdrawn if cancelled => Cause::Cancelled,
+                    cause => cause,
+                }
+            }
+            _ => told.cause().unwrap_or(match channel.called {
+                _ if told.is_cancel() || channel.asked_to_hang_up => Cause::Cancelled,
+                Some(_) => Cause::NoAnswer,
+                None => Cause::HungUp,
+            }),
+        };
+        let (service, is_told) = (channel.service, channel.is_told());
+        if is_told {
+            out.push(self.signal(self.leg(number), SignalKind::Ended(cause), moment));
+        }
+        if let Some(service) = service {
+            out.push(self.signal(service.leg, SignalKind::Ended(Cause::HungUp), moment));
+        }
+        self.forget(number);
+    }
+
+    /// Ends what the switch did on a channel itself; the call goes on from it.
+    pub(super) fn leave_service(&mut self, number: Number, now: Moment, out: &mut Vec<Signal>) {
+        let Some(channel) = self.channels.get_mut(&number) else { return };
+        channel.plays = None;
+        let Some(service) = channel.service.take() else { return };
+        let cause = match service.kind {
+            ServiceKind::Menu => Cause::Named(hookswitch_model::Reason::CallerInputRedirect),
+            ServiceKind::Mailbox | ServiceKind::Fax => Cause::HungUp,
+        };
+        out.push(self.signal(service.leg, SignalKind::Ended(cause), now));
+    }
+
+    /// The switch goes down, and all calls with it.
+    pub(super) fn shut_down(&mut self, now: Moment, out: &mut Vec<Signal>) -> bool {
+        let lost = Told { cause: 44, status: 0 };
+        for number in self.in_order() {
+            if let Some(channel) = self.channels.get_mut(&number) {
+                channel.hung_up.get_or_insert((lost, now));
+                self.end(number, out);
+            }
+            self.forget(number);
+        }
+        true
+    }
+
+    /// The channels in the order in which they came.
+    pub(super) fn in_order(&self) -> Vec<Number> {
+        let mut numbers: Vec<Number> = self.channels.keys().copied().collect();
+        numbers.sort_unstable();
+        numbers
+    }
+}
+
+/// A leg of which nothing is known but which way it goes.
+pub(super) fn created(direction: Direction) -> LegCreated {
+    LegCreated {
+        direction,
+        of: None,
+        caller: Caller::default(),
+        callee: Arc::from(""),
+        callee_name: None,
+        callee_host: None,
+        src: None,
+        dst: None,
+        sent_by: None,
+        endpoint: None,
+        agent: None,
+        far_end: FarEnd::Endpoint,
+        aliases: Vec::new(),
+        sip: None,
+        ring_out_role: None,
+        service: None,
+        from_queue: false,
+        reported: true,
+        found_running: false,
+        sent_by_server: false,
+        place: None,
+        mailbox: None,
+        diverted_by: None,
+        is_automaton: false,
+    }
+}

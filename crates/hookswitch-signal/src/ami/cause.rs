@@ -1,0 +1,111 @@
+//! The table of what Asterisk says about an end: the cause of a Hangup, the SIP status behind it, and how
+//! the attempt went that `Dial` made.
+
+use hookswitch_model::Cause;
+use serde::{Deserialize, Serialize};
+
+use crate::tracker::cause::{of_q850, of_status};
+
+/// The media of a leg has stopped, and its phone is not there any more.
+const RTP_TIMEOUT: u32 = 44;
+
+/// What Asterisk writes where it does not know the cause, and in place of a call that was taken back.
+const INTERWORKING: u32 = 127;
+
+/// How an attempt to call somebody went, by the `DialStatus` of its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum DialEnd {
+    Busy,
+    Cancelled,
+    Congestion,
+    NoAnswer,
+    Unavailable,
+}
+
+impl DialEnd {
+    pub(super) fn read(status: &[u8]) -> Option<Self> {
+        Some(match status {
+            b"BUSY" => Self::Busy,
+            b"CANCEL" | b"ABORT" => Self::Cancelled,
+            b"CONGESTION" => Self::Congestion,
+            b"NOANSWER" => Self::NoAnswer,
+            b"CHANUNAVAIL" => Self::Unavailable,
+            _ => return None,
+        })
+    }
+
+    const fn cause(self) -> Cause {
+        match self {
+            Self::Busy => Cause::Busy,
+            Self::Cancelled => Cause::Withdrawn,
+            Self::Congestion => Cause::Failed,
+            Self::NoAnswer | Self::Unavailable => Cause::NoAnswer,
+        }
+    }
+}
+
+/// What a Hangup says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Told {
+    /// Its `Cause`, in the words of Q.850.
+    pub(super) cause: u32,
+    /// Its `TechCause`, the SIP status.
+    pub(super) status: u32,
+}
+
+impl Told {
+    /// Whether the leg was lost.
+    pub(super) fn is_lost(self) -> bool {
+        self.cause == RTP_TIMEOUT
+    }
+
+    /// What the hang-up itself says of a leg that was not answered; none if it says little.
+    pub(super) fn cause(self) -> Option<Cause> {
+        if self.is_lost() {
+            return Some(Cause::Lost);
+        }
+        if self.cause == 26 {
+            return Some(Cause::AnsweredElsewhere);
+        }
+        // 500 beside 127 is what a call has that was taken back.
+        if (300..700).contains(&self.status) && self.status != 487 && self.cause != INTERWORKING {
+            return Some(of_status(self.status as u16));
+        }
+        of_q850(u16::try_from(self.cause).unwrap_or(0))
+    }
+
+    /// Why a called leg ended before an answer; `dial` is how the attempt went, if that was said.
+    pub(super) fn of_called(self, dial: Option<DialEnd>) -> Option<Cause> {
+        self.cause().or(dial.map(DialEnd::cause))
+    }
+
+    /// Whether the caller took the call back.
+    pub(super) fn is_cancel(self) -> bool {
+        self.status == 487
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_hang_up_tells_more_than_the_dial() {
+        for (cause, status, dial, expected) in [
+            (17, 486, Some(DialEnd::Busy), Some(Cause::Busy)),
+            (21, 603, Some(DialEnd::NoAnswer), Some(Cause::Rejected)),
+            (21, 403, Some(DialEnd::NoAnswer), Some(Cause::Blocked)),
+            (1, 404, Some(DialEnd::NoAnswer), Some(Cause::UnknownNumber)),
+            (23, 302, Some(DialEnd::Cancelled), Some(Cause::Redirected)),
+            (26, 0, Some(DialEnd::Cancelled), Some(Cause::AnsweredElsewhere)),
+            (34, 503, Some(DialEnd::Congestion), Some(Cause::Failed)),
+            (127, 500, Some(DialEnd::Cancelled), Some(Cause::Withdrawn)),
+            (0, 0, Some(DialEnd::NoAnswer), Some(Cause::NoAnswer)),
+            (20, 0, None, Some(Cause::NoAnswer)),
+            (44, 0, None, Some(Cause::Lost)),
+            (16, 0, None, None),
+        ] {
+            assert_eq!(Told { cause, status }.of_called(dial), expected, "{cause} {status}");
+        }
+    }
+}

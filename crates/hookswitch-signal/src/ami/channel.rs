@@ -1,0 +1,158 @@
+//! One channel of the switch, as it is followed.
+
+use std::sync::Arc;
+
+use hookswitch_model::{Caller, InputRef, LegId, RecordingId, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use super::cause::{DialEnd, Told};
+
+/// Names a channel in the follower; the number of its leg.
+pub(super) type Number = u64;
+
+/// When something was told, and by which message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Moment {
+    pub(super) at: Timestamp,
+    pub(super) input: InputRef,
+}
+
+/// A channel, from its Newchannel to its Hangup.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Channel {
+    pub(super) uniqueid: Box<[u8]>,
+    pub(super) linkedid: Box<[u8]>,
+    pub(super) kind: ChannelKind,
+    pub(super) state: State,
+    /// The number that was dialled last on it, as far as the dialplan shows.
+    pub(super) dialled: Option<Arc<str>>,
+    /// The number that was dialled first.
+    pub(super) first_dialled: Arc<str>,
+    pub(super) caller: Caller,
+    pub(super) begun: Moment,
+    /// What is known of its leg so far.
+    pub(super) leg: Leg,
+    /// When it was answered, if that is not told yet.
+    pub(super) answered: Option<Moment>,
+    /// Who calls it.
+    pub(super) called_by: Option<Calling>,
+    pub(super) dial_end: Option<DialEnd>,
+    /// Who sent the call here that it was to get.
+    pub(super) diverted_by: Option<Arc<str>>,
+    /// The target that has sent its last call elsewhere.
+    pub(super) forwarder: Option<Arc<str>>,
+    pub(super) bridge: Option<Box<[u8]>>,
+    /// Who it talks with, or has talked with last.
+    pub(super) peer: Option<Number>,
+    pub(super) holds: bool,
+    /// Its own end has asked for the hang-up.
+    pub(super) asked_to_hang_up: bool,
+    /// When it began to leave, counted over all channels.
+    pub(super) left: Option<u64>,
+    /// It was transferred, parked or picked up: what its end means is known.
+    pub(super) moved: bool,
+    /// Whom it has called: who has answered, else the first.
+    pub(super) called: Option<Number>,
+    /// What its Hangup says, while that waits.
+    pub(super) hung_up: Option<(Told, Moment)>,
+    pub(super) service: Option<Service>,
+    pub(super) queue: Option<Queue>,
+    /// When `Background` began to play, which may be a menu.
+    pub(super) plays: Option<Moment>,
+    pub(super) recording: Option<RecordingId>,
+    pub(super) recordings: u32,
+    pub(super) last_seen: Timestamp,
+    /// It was named by the listing that is under way.
+    pub(super) listed: bool,
+}
+
+/// What a channel leads to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum ChannelKind {
+    /// A phone or a trunk.
+    Endpoint { technology: Box<str>, name: Arc<str> },
+    /// The first or second end of a pipe.
+    Local { pipe: Box<str>, second: bool },
+}
+
+/// As Asterisk's `ChannelState`, where it counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum State {
+    /// Nothing was heard from it yet.
+    Down,
+    /// Its own end calls.
+    Calls,
+    /// Its phone rings.
+    Rings,
+    Up,
+}
+
+impl State {
+    pub(super) fn read(number: &[u8]) -> Option<Self> {
+        Some(match number {
+            b"0" => Self::Down,
+            b"4" => Self::Calls,
+            b"5" => Self::Rings,
+            b"6" => Self::Up,
+            _ => return None,
+        })
+    }
+}
+
+/// What was told of a channel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Leg {
+    /// Nothing: it is not known whether it calls or is called, or it leads to nobody.
+    Untold,
+    /// That it calls.
+    Calling,
+    /// That it is called.
+    Called,
+    /// That it has ended.
+    Ended,
+}
+
+/// Who calls a channel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Calling {
+    Channel(Number),
+    /// The switch itself, on somebody's behalf; the leg that stands for it once it was told.
+    Switch(Option<LegId>),
+}
+
+/// What the switch itself does on a channel that counts as somebody who is called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Service {
+    pub(super) kind: ServiceKind,
+    pub(super) leg: LegId,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum ServiceKind {
+    Menu,
+    Mailbox,
+    Fax,
+}
+
+/// The queue that a caller waits in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Queue {
+    pub(super) leg: LegId,
+    /// An agent was connected.
+    pub(super) connected: bool,
+}
+
+impl Channel {
+    /// The name of its phone or trunk.
+    pub(super) fn endpoint(&self) -> Option<&Arc<str>> {
+        match &self.kind {
+            ChannelKind::Endpoint { name, .. } => Some(name),
+            ChannelKind::Local { .. } => None,
+        }
+    }
+
+    /// Whether its leg was told, and has not ended.
+    pub(super) fn is_told(&self) -> bool {
+        matches!(self.leg, Leg::Calling | Leg::Called)
+    }
+}

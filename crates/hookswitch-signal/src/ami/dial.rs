@@ -1,0 +1,253 @@
+//! One channel calls another.
+
+use std::sync::Arc;
+
+use hookswitch_model::{Alias, Caller, Cause, Direction, LegCreated, LegId, RingOutRole, Signal, SignalKind};
+
+use super::call::{Side, created};
+use super::cause::DialEnd;
+use super::channel::{Calling, ChannelKind, Leg, Moment, Number, State};
+use super::follower::{Follower, Waiting};
+use super::message::{Event, Key};
+use super::text;
+
+impl Follower {
+    pub(super) fn dial_begins(&mut self, event: &Event<'_>, now: Moment, out: &mut Vec<Signal>) -> bool {
+        let known = self.number(event.get(Key::DestUniqueid));
+        let Some(target) = known.or_else(|| self.add(event, Side::Dest, now)) else { return false };
+        let uniqueid = event.get(Key::Uniqueid);
+        let caller = if uniqueid.is_empty() {
+            Calling::Switch(None)
+        } else {
+            // Its beginning may not have been seen.
+            let caller = self.number(uniqueid).or_else(|| self.add(event, Side::Own, now));
+            let Some(caller) = caller else { return false };
+            Calling::Channel(caller)
+        };
+        if let Calling::Channel(caller) = caller {
+            self.goes_on(caller, now, out);
+        }
+        let forwarder = match caller {
+            Calling::Channel(caller) => self.channels.get_mut(&caller).and_then(|caller| {
+                caller.called.get_or_insert(target);
+                caller.forwarder.take()
+            }),
+            Calling::Switch(_) => None,
+        };
+        let Some(channel) = self.channels.get_mut(&target) else { return false };
+        if channel.called_by.is_some() || channel.leg != Leg::Untold {
+            return true;
+        }
+        channel.called_by = Some(caller);
+        channel.diverted_by = forwarder;
+        channel.last_seen = now.at;
+        if let (State::Down, Some(state)) = (channel.state, State::read(event.get(Key::DestChannelState))) {
+            channel.state = state;
+        }
+        self.forget_waiting(|waiting| *waiting == Waiting::Call(target));
+        if self.channels[&target].endpoint().is_some() {
+            self.offer(target, event, now, out);
+        }
+        true
+    }
+
+    /// What a channel did before is over: it calls somebody else.
+    fn goes_on(&mut self, number: Number, now: Moment, out: &mut Vec<Signal>) {
+        // Who moved the call here leaves it before the new target comes.
+        while let Some(Waiting::End(mover)) = self.find_waiting(|waiting| match waiting {
+            Waiting::End(mover) => {
+                self.channels.get(mover).is_some_and(|mover| mover.moved && mover.peer == Some(number))
+            }
+            _ => false,
+        }) {
+            self.end(mover, out);
+        }
+        self.leave_service(number, now, out);
+    }
+
+    /// Tells that a phone or trunk is called.
+    fn offer(&mut self, target: Number, event: &Event<'_>, now: Moment, out: &mut Vec<Signal>) {
+        let mut diverted_by = self.channels[&target].diverted_by.clone();
+        let called_by = self.channels[&target].called_by;
+        let caller = match called_by {
+            Some(Calling::Channel(caller)) => self.behind(caller, &mut diverted_by),
+            other => other,
+        };
+        let callee = self.callee(target, event);
+        let channel = &self.channels[&target];
+        let name = channel.caller.name.clone().filter(|_| channel.caller.number.as_ref() == Some(&callee));
+        let name = name.or_else(|| text::is_short(&callee).then(|| channel.caller.name.clone()).flatten());
+        let endpoint = channel.endpoint().cloned();
+        let uniqueid = channel.uniqueid.clone();
+        let (of, from_queue) = match caller {
+            Some(Calling::Channel(caller)) => {
+                self.ensure_told(caller, out);
+                let channel = &self.channels[&caller];
+                if !channel.is_told() {
+                    return;
+                }
+                (self.leg(caller), channel.queue.is_some_and(|queue| !queue.connected))
+            }
+            Some(Calling::Switch(Some(leg))) => (leg, false),
+            Some(Calling::Switch(None)) | None => {
+                let leg = self.call_on_behalf(&callee, endpoint.clone(), &uniqueid, now, out);
+                self.remember_switch(target, leg);
+                (leg, false)
+            }
+        };
+        if let Some(channel) = self.channels.get_mut(&target) {
+            channel.leg = Leg::Called;
+        }
+        let (state, answered) = {
+            let channel = &self.channels[&target];
+            (channel.state, channel.answered)
+        };
+        let created = LegCreated {
+            of: Some(of),
+            callee,
+            callee_name: name,
+            endpoint,
+            aliases: vec![Alias::Channel(uniqueid)],
+            from_queue,
+            diverted_by,
+            ..created(Direction::Inbound)
+        };
+        let leg = self.leg(target);
+        out.push(self.signal(leg, SignalKind::Created(Box::new(created)), now));
+        if matches!(state, State::Rings | State::Up) {
+            out.push(self.signal(leg, SignalKind::Ringing { to_tag: None }, now));
+        }
+        if state == State::Up {
+            let moment = answered.unwrap_or(now);
+            out.push(self.signal(leg, SignalKind::Answered { to_tag: None }, moment));
+        }
+    }
+
+    /// Tells that the switch calls somebody on whose behalf it will call another.
+    fn call_on_behalf(
+        &mut self,
+        callee: &Arc<str>,
+        endpoint: Option<Arc<str>>,
+        uniqueid: &[u8],
+        now: Moment,
+        out: &mut Vec<Signal>,
+    ) -> LegId {
+        let leg = self.next_leg();
+        let created = LegCreated {
+            caller: Caller { number: Some(callee.clone()), ..Caller::default() },
+            callee: callee.clone(),
+            endpoint,
+            aliases: vec![Alias::Channel(uniqueid.into())],
+            ring_out_role: Some(RingOutRole::Initiator),
+            sent_by_server: true,
+            ..created(Direction::Outbound)
+        };
+        out.push(self.signal(leg, SignalKind::Created(Box::new(created)), now));
+        leg
+    }
+
+    /// Remembers the leg that stands for the switch, where it was called from.
+    fn remember_switch(&mut self, target: Number, leg: LegId) {
+        let mut number = target;
+        // Through pipes, the switch has called the first end of the first one.
+        while let Some(channel) = self.channels.get_mut(&number) {
+            match channel.called_by {
+                Some(Calling::Switch(_)) | None => {
+                    channel.called_by = Some(Calling::Switch(Some(leg)));
+                    return;
+                }
+                Some(Calling::Channel(caller)) => {
+                    let Some(other) = self.other_end(caller).filter(|&other| other != number) else { return };
+                    number = other;
+                }
+            }
+        }
+    }
+
+    /// Who is called: the phone by its name, or the number that is called through a trunk.
+    fn callee(&self, target: Number, event: &Event<'_>) -> Arc<str> {
+        let channel = &self.channels[&target];
+        let ChannelKind::Endpoint { technology, name } = &channel.kind else { return Arc::from("") };
+        if text::is_short(name) {
+            return name.clone();
+        }
+        let dial = text::lossy(event.get(Key::DialString));
+        if let Some(number) = text::number_in(&dial, technology, name) {
+            return text::text(number.as_bytes()).unwrap_or_else(|| name.clone());
+        }
+        // Without a number of its own, a channel shows the number that was dialled.
+        let dialled = text::text(event.get(Key::Exten));
+        let own = text::text(event.get(Key::DestCallerIDNum))
+            .filter(|own| text::is_short(own) && Some(own) != dialled.as_ref());
+        own.unwrap_or_else(|| name.clone())
+    }
+
+    pub(super) fn dial_goes_on(&mut self, event: &Event<'_>, now: Moment, out: &mut Vec<Signal>) -> bool {
+        let Some(target) = self.number(event.get(Key::DestUniqueid)) else { return false };
+        if !matches!(event.get(Key::DialStatus), b"RINGING" | b"PROGRESS") {
+            return true;
+        }
+        if self.channels[&target].leg == Leg::Called {
+            out.push(self.signal(self.leg(target), SignalKind::Ringing { to_tag: None }, now));
+        }
+        let caller = self.number(event.get(Key::Uniqueid));
+        if let Some(Calling::Channel(caller)) = caller.and_then(|caller| self.behind(caller, &mut None))
+            && self.channels.get(&caller).is_some_and(|channel| channel.leg == Leg::Calling)
+        {
+            out.push(self.signal(self.leg(caller), SignalKind::Ringing { to_tag: None }, now));
+        }
+        true
+    }
+
+    pub(super) fn dial_ends(&mut self, event: &Event<'_>, now: Moment, out: &mut Vec<Signal>) -> bool {
+        let Some(target) = self.number(event.get(Key::DestUniqueid)) else { return false };
+        let status = event.get(Key::DialStatus);
+        let forward = event.get(Key::Forward);
+        if let Some(caller) = self.number(event.get(Key::Uniqueid)).filter(|_| !forward.is_empty()) {
+            let who = self.channels[&target].endpoint().cloned();
+            if let Some(caller) = self.channels.get_mut(&caller) {
+                caller.forwarder = who;
+            }
+        }
+        let leg = self.leg(target);
+        let Some(channel) = self.channels.get_mut(&target) else { return false };
+        if channel.leg != Leg::Called {
+            return true; // who picks a call up is named here too, and was never called
+        }
+        if !forward.is_empty() {
+            channel.leg = Leg::Ended;
+            out.push(self.signal(leg, SignalKind::Ended(Cause::Redirected), now));
+            return true;
+        }
+        if status == b"ANSWER" {
+            let by = channel.called_by;
+            if channel.state != State::Up {
+                channel.state = State::Up;
+                out.push(self.signal(leg, SignalKind::Answered { to_tag: None }, now));
+            }
+            if let Some(Calling::Channel(caller)) = by
+                && let Some(caller) = self.channels.get_mut(&caller)
+            {
+                caller.called = Some(target);
+            }
+            return true;
+        }
+        if let Some(end) = DialEnd::read(status)
+            && channel.dial_end.is_none_or(|before| before == DialEnd::Cancelled)
+        {
+            channel.dial_end = Some(end);
+            if channel.hung_up.is_some() {
+                self.end(target, out);
+            }
+        }
+        true
+    }
+
+    /// Whether who calls has taken the call back.
+    pub(super) fn has_cancelled(&self, calling: Calling) -> bool {
+        let Calling::Channel(caller) = calling else { return false };
+        let Some(Calling::Channel(caller)) = self.behind(caller, &mut None) else { return false };
+        let channel = self.channels.get(&caller);
+        channel.is_some_and(|channel| channel.asked_to_hang_up && channel.state != State::Up)
+    }
+}

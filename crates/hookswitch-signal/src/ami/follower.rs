@@ -1,0 +1,378 @@
+//! What is known of the channels of one Asterisk, and how it changes.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use foldhash::fast::RandomState;
+use hookswitch_model::{AccountId, InputRef, LegId, Signal, SignalKind, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use super::channel::{Calling, Channel, ChannelKind, Moment, Number};
+use super::message::{Event, Key, Kind, Message};
+use super::moves::Parked;
+
+/// The most channels that are followed at once; further ones are not, and counted.
+const CHANNELS_MAX: usize = 1_000_000;
+
+/// The longest `Uniqueid` and `Linkedid` that Asterisk has (AST_MAX_UNIQUEID).
+const ID_BYTES_MAX: usize = 256;
+
+/// How long the end of a leg waits for what explains it. Asterisk tells of one instant in no fixed order;
+/// what belongs together comes within milliseconds.
+pub(super) const EXPLANATION_WAIT: Duration = Duration::from_millis(100);
+
+/// How long a channel is kept of which nothing is heard, and how often that is looked at.
+const SILENT_MAX: Duration = Duration::from_secs(24 * 3600);
+const CHECK_EVERY: Duration = Duration::from_secs(3600);
+
+/// The most pipes between a channel and who it calls on behalf of.
+const PIPES_MAX: usize = 16;
+
+/// What became of the messages of one Asterisk. `messages` is the sum of the others but `channels_refused`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counters {
+    /// Messages that came in.
+    pub messages: u64,
+    /// Events that say something about a call, and were applied.
+    pub applied: u64,
+    /// Events that say nothing about calls, and responses.
+    pub passed_over: u64,
+    /// Messages that are the same as the one before, to the byte.
+    pub repeated: u64,
+    /// Events about a channel of which nothing is known.
+    pub stray: u64,
+    /// Channels that found the table full.
+    pub channels_refused: u64,
+}
+
+/// Follows the channels of one Asterisk, and tells in signals what happens to them.
+///
+/// Does no IO and reads no clock: after each `handle_*`, come back no later than
+/// [`Follower::poll_timeout`]. Its state is plain data.
+#[derive(Serialize, Deserialize)]
+pub struct Follower {
+    pub(super) account: AccountId,
+    pub(super) source: u16,
+    pub(super) channels: HashMap<Number, Channel, RandomState>,
+    by_uniqueid: HashMap<Box<[u8]>, Number, RandomState>,
+    /// The two ends of each pipe.
+    pipes: HashMap<Box<str>, [Option<Number>; 2], RandomState>,
+    pub(super) bridges: HashMap<Box<[u8]>, Vec<Number>, RandomState>,
+    pub(super) parked: Vec<Parked>,
+    waiting: VecDeque<(Timestamp, Waiting)>,
+    checks: VecDeque<(Timestamp, Number)>,
+    next_number: Number,
+    pub(super) leavings: u64,
+    /// The message before.
+    last: Vec<u8>,
+    pub(super) counters: Counters,
+}
+
+/// What waits for an explanation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Waiting {
+    /// To tell that a channel calls: it may take the place of another.
+    Call(Number),
+    /// To tell that a channel has ended.
+    End(Number),
+    /// To tell that its holder takes the call back: a transfer says so too.
+    Resumed(Number, Moment),
+}
+
+impl Follower {
+    /// Follows the Asterisk whose legs are numbered in `source`, and whose calls are those of an account.
+    pub fn new(account: AccountId, source: u16) -> Self {
+        Self {
+            account,
+            source,
+            channels: HashMap::default(),
+            by_uniqueid: HashMap::default(),
+            pipes: HashMap::default(),
+            bridges: HashMap::default(),
+            parked: Vec::new(),
+            waiting: VecDeque::new(),
+            checks: VecDeque::new(),
+            next_number: 1,
+            leavings: 0,
+            last: Vec::new(),
+            counters: Counters::default(),
+        }
+    }
+
+    /// Applies one message that came at `at`, and adds what it tells to `out`.
+    pub fn handle(&mut self, message: &[u8], at: Timestamp, input: InputRef, out: &mut Vec<Signal>) {
+        self.handle_time(at, out);
+        self.counters.messages += 1;
+        let Some(event) = Message::new(message).read() else {
+            self.counters.passed_over += 1;
+            return;
+        };
+        if self.last == message {
+            self.counters.repeated += 1;
+            return;
+        }
+        self.last.clear();
+        self.last.extend_from_slice(message);
+        if self.apply(&event, Moment { at, input }, out) {
+            self.counters.applied += 1;
+        } else {
+            self.counters.stray += 1;
+        }
+    }
+
+    /// Lets time pass: tells what has waited for an explanation long enough.
+    pub fn handle_time(&mut self, now: Timestamp, out: &mut Vec<Signal>) {
+        while let Some(&(_, waiting)) = self.waiting.front().filter(|(until, _)| *until <= now) {
+            self.waiting.pop_front();
+            self.tell_waiting(waiting, out);
+        }
+        while let Some(&(_, number)) = self.checks.front().filter(|(due, _)| *due <= now) {
+            self.checks.pop_front();
+            let Some(channel) = self.channels.get(&number) else { continue };
+            if now.since(channel.last_seen) >= SILENT_MAX {
+                self.forget(number);
+            } else {
+                self.checks.push_back((now + CHECK_EVERY, number));
+            }
+        }
+    }
+
+    /// When [`Follower::handle_time`] wants to be called at the latest.
+    pub fn poll_timeout(&self) -> Option<Timestamp> {
+        let waiting = self.waiting.front().map(|&(until, _)| until);
+        let check = self.checks.front().map(|&(due, _)| due);
+        waiting.into_iter().chain(check).min()
+    }
+
+    /// Tells all that waits: nothing more will be heard.
+    pub fn finish(&mut self, out: &mut Vec<Signal>) {
+        while let Some((_, waiting)) = self.waiting.pop_front() {
+            self.tell_waiting(waiting, out);
+        }
+    }
+
+    /// What became of the messages.
+    pub fn counters(&self) -> Counters {
+        self.counters
+    }
+
+    /// How many channels are followed.
+    pub fn channels(&self) -> usize {
+        self.channels.len()
+    }
+
+    /// Applies an event; false if it is about a channel that is not known.
+    fn apply(&mut self, event: &Event<'_>, now: Moment, out: &mut Vec<Signal>) -> bool {
+        match event.kind {
+            Kind::Newchannel => self.new_channel(event, now),
+            Kind::DialBegin => self.dial_begins(event, now, out),
+            Kind::DialState => self.dial_goes_on(event, now, out),
+            Kind::DialEnd => self.dial_ends(event, now, out),
+            Kind::CoreShowChannel => self.listed(event, now),
+            Kind::CoreShowChannelsComplete => self.listing_ends(now, out),
+            Kind::Shutdown => self.shut_down(now, out),
+            Kind::AttendedTransfer => self.attended_transfer(event, now, out),
+            Kind::BlindTransfer => self.blind_transfer(event, now, out),
+            Kind::ParkedCall => self.parked(event, now, out),
+            Kind::UnParkedCall => self.unparked(event, now, out),
+            Kind::ParkedCallTimeOut => self.park_timed_out(event, now, out),
+            Kind::ParkedCallGiveUp => self.park_given_up(event),
+            Kind::ChanSpyStart => self.spies(event, now, out),
+            _ => {
+                let Some(number) = self.number(event.get(Key::Uniqueid)) else { return false };
+                self.note(number, event, now);
+                match event.kind {
+                    Kind::Newstate => self.new_state(number, event, now, out),
+                    Kind::Newexten => self.executes(number, event, now, out),
+                    Kind::Hangup => self.hung_up(number, event, now, out),
+                    Kind::HangupRequest => self.asks_to_hang_up(number, event),
+                    Kind::BridgeEnter => self.bridge_entered(number, event, out),
+                    Kind::BridgeLeave => self.bridge_left(number),
+                    Kind::Pickup => self.picks_up(number, event, now, out),
+                    Kind::Hold => self.holds(number, now, out),
+                    Kind::Unhold => self.resumes(number, now),
+                    Kind::AgentConnect => self.agent_connected(number),
+                    Kind::QueueCallerJoin => self.queue_entered(number, event, now, out),
+                    Kind::QueueCallerLeave => self.queue_left(number, now, out),
+                    Kind::ConfbridgeJoin => self.conference_entered(number, event, now, out),
+                    Kind::ConfbridgeMute => self.told(number, SignalKind::Muted(true), now, out),
+                    Kind::ConfbridgeUnmute => self.told(number, SignalKind::Muted(false), now, out),
+                    Kind::MixMonitorStart => self.recording(number, true, true, now, out),
+                    Kind::MixMonitorStop => self.recording_ends(number, now, out),
+                    Kind::MixMonitorMute => {
+                        self.recording(number, event.get(Key::State) != b"1", false, now, out);
+                    }
+                    Kind::FAXStatus => self.fax_goes_on(number, event, now, out),
+                    Kind::DTMFEnd => self.dials_digit(number, now, out),
+                    _ => {}
+                }
+                true
+            }
+        }
+    }
+
+    /// The channel with a `Uniqueid`.
+    pub(super) fn number(&self, uniqueid: &[u8]) -> Option<Number> {
+        self.by_uniqueid.get(uniqueid).copied()
+    }
+
+    /// The leg of a channel.
+    pub(super) fn leg(&self, number: Number) -> LegId {
+        LegId::new(self.source, number)
+    }
+
+    /// A leg for somebody who has no channel.
+    pub(super) fn next_leg(&mut self) -> LegId {
+        self.next_number += 1;
+        LegId::new(self.source, self.next_number - 1)
+    }
+
+    pub(super) fn signal(&self, leg: LegId, kind: SignalKind, moment: Moment) -> Signal {
+        Signal { at: moment.at, account: self.account, leg, input: moment.input, kind }
+    }
+
+    /// Tells something of a channel whose leg was told.
+    pub(super) fn told(&mut self, number: Number, kind: SignalKind, now: Moment, out: &mut Vec<Signal>) {
+        self.ensure_told(number, out);
+        if self.channels.get(&number).is_some_and(Channel::is_told) {
+            out.push(self.signal(self.leg(number), kind, now));
+        }
+    }
+
+    /// Begins to follow a channel; none if it leads to nobody or there are too many.
+    pub(super) fn insert(&mut self, channel: Channel) -> Option<Number> {
+        if channel.uniqueid.is_empty() || channel.uniqueid.len() > ID_BYTES_MAX {
+            return None;
+        }
+        if self.channels.len() >= CHANNELS_MAX {
+            self.counters.channels_refused += 1;
+            return None;
+        }
+        let number = self.next_number;
+        self.next_number += 1;
+        self.by_uniqueid.insert(channel.uniqueid.clone(), number);
+        if let ChannelKind::Local { pipe, second } = &channel.kind {
+            self.pipes.entry(pipe.clone()).or_default()[usize::from(*second)] = Some(number);
+        }
+        self.checks.push_back((channel.begun.at + CHECK_EVERY, number));
+        self.channels.insert(number, channel);
+        Some(number)
+    }
+
+    /// Forgets a channel.
+    pub(super) fn forget(&mut self, number: Number) {
+        let Some(channel) = self.channels.remove(&number) else { return };
+        self.by_uniqueid.remove(&channel.uniqueid);
+        if let ChannelKind::Local { pipe, second } = &channel.kind
+            && let Some(ends) = self.pipes.get_mut(pipe)
+        {
+            ends[usize::from(*second)] = None;
+            if *ends == [None, None] {
+                self.pipes.remove(pipe);
+            }
+        }
+        self.leave_bridge(number, channel.bridge.as_deref());
+        self.parked.retain(|parked| parked.parkee != number);
+    }
+
+    pub(super) fn leave_bridge(&mut self, number: Number, bridge: Option<&[u8]>) {
+        if let Some(bridge) = bridge
+            && let Some(members) = self.bridges.get_mut(bridge)
+        {
+            members.retain(|&member| member != number);
+            if members.is_empty() {
+                self.bridges.remove(bridge);
+            }
+        }
+    }
+
+    /// The other end of a pipe.
+    pub(super) fn other_end(&self, number: Number) -> Option<Number> {
+        match &self.channels.get(&number)?.kind {
+            ChannelKind::Local { pipe, second } => self.pipes.get(pipe)?[usize::from(!second)],
+            ChannelKind::Endpoint { .. } => None,
+        }
+    }
+
+    /// On whose behalf a channel calls: itself, or who is at the far end of the pipes that it belongs to.
+    /// `diverted_by` is set to who sent the call into one of them.
+    pub(super) fn behind(&self, mut number: Number, diverted_by: &mut Option<Arc<str>>) -> Option<Calling> {
+        for _ in 0..PIPES_MAX {
+            let channel = self.channels.get(&number)?;
+            let ChannelKind::Local { second, .. } = channel.kind else {
+                return Some(Calling::Channel(number));
+            };
+            let other = self.other_end(number)?;
+            if second {
+                // The dialplan runs here, for who has called the first end.
+                let first = self.channels.get(&other)?;
+                if diverted_by.is_none() {
+                    diverted_by.clone_from(&first.diverted_by);
+                }
+                number = match first.called_by {
+                    Some(Calling::Channel(caller)) => caller,
+                    Some(switch) => return Some(switch),
+                    None => return self.owner(number).map(Calling::Channel),
+                };
+            } else {
+                // The first end calls, for whom the second has called.
+                number = self.channels.get(&other)?.called?;
+            }
+        }
+        None
+    }
+
+    /// Who has a pipe that nobody is known to have called: a channel of the same call, with the number
+    /// that the pipe shows if there is one.
+    fn owner(&self, pipe: Number) -> Option<Number> {
+        let pipe = self.channels.get(&pipe)?;
+        let oldest = self.number(&pipe.linkedid)?;
+        let channel = |number: Number| {
+            self.channels.get(&number).filter(|channel| channel.endpoint().is_some() && channel.is_told())
+        };
+        let peer = channel(oldest).and_then(|channel| channel.peer);
+        let mut numbers = [Some(oldest), peer].into_iter().flatten();
+        let shown = numbers.find(|&number| {
+            channel(number).is_some_and(|channel| channel.caller.number == pipe.caller.number)
+        });
+        shown.or(Some(oldest).filter(|&oldest| channel(oldest).is_some()))
+    }
+
+    /// Notes what every event says of its channel.
+    fn note(&mut self, number: Number, event: &Event<'_>, now: Moment) {
+        if let Some(channel) = self.channels.get_mut(&number) {
+            channel.last_seen = now.at;
+            let linkedid = event.get(Key::Linkedid);
+            if !linkedid.is_empty() && *channel.linkedid != *linkedid && linkedid.len() <= ID_BYTES_MAX {
+                channel.linkedid = linkedid.into();
+            }
+        }
+    }
+
+    /// Lets something wait for its explanation.
+    pub(super) fn wait(&mut self, waiting: Waiting, now: Moment) {
+        let until = now.at + EXPLANATION_WAIT;
+        // Messages may carry times that run back a little.
+        let until = self.waiting.back().map_or(until, |&(last, _)| last.max(until));
+        self.waiting.push_back((until, waiting));
+    }
+
+    /// Whether something waits.
+    pub(super) fn forget_waiting(&mut self, is_meant: impl Fn(&Waiting) -> bool) {
+        self.waiting.retain(|(_, waiting)| !is_meant(waiting));
+    }
+
+    /// What waits and is meant.
+    pub(super) fn find_waiting(&self, is_meant: impl Fn(&Waiting) -> bool) -> Option<Waiting> {
+        self.waiting.iter().map(|(_, waiting)| *waiting).find(is_meant)
+    }
+
+    fn tell_waiting(&mut self, waiting: Waiting, out: &mut Vec<Signal>) {
+        match waiting {
+            Waiting::Call(number) => self.ensure_told(number, out),
+            Waiting::End(number) => self.end_with_peer(number, out),
+            Waiting::Resumed(number, moment) => self.tell_resumed(number, moment, out),
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! What was written down of a manager connection: before each message a line with the time at which it
+//! came, `;; <ISO time> <seconds since 1970>`.
+
+use std::io::{self, Read};
+use std::ops::Range;
+
+use hookswitch_model::Timestamp;
+
+use super::input::{Input, RECORD_BYTES_MAX};
+
+/// What each line with a time begins with.
+pub(super) const MARK: &[u8] = b";; ";
+
+/// The same, behind the line before it.
+const NEXT: &[u8] = b"\n;; ";
+
+/// What the next step over the transcript has found.
+#[derive(Debug)]
+pub(super) enum Entry {
+    Message {
+        time: Timestamp,
+        place: Range<usize>,
+    },
+    /// Bytes without a time, or a message that is longer than any.
+    Damaged,
+    End,
+}
+
+/// Steps to the next message that says something.
+pub(super) fn next<R: Read>(input: &mut Input<R>) -> io::Result<Entry> {
+    loop {
+        while input.fill(1)? && input.bytes()[0].is_ascii_whitespace() {
+            input.take(1);
+        }
+        input.begin_record();
+        if input.bytes().is_empty() {
+            return Ok(Entry::End);
+        }
+        let Some(length) = entry_len(input)? else {
+            skip_entry(input)?;
+            return Ok(Entry::Damaged);
+        };
+        let entry = input.take(length);
+        let bytes = input.at(entry.clone());
+        let line = memchr::memchr(b'\n', bytes).unwrap_or(bytes.len());
+        let Some(time) = time(&bytes[..line]) else { return Ok(Entry::Damaged) };
+        let message = bytes[line..].trim_ascii();
+        if !message.is_empty() {
+            let start = entry.start + (message.as_ptr().addr() - bytes.as_ptr().addr());
+            return Ok(Entry::Message { time, place: start..start + message.len() });
+        }
+    }
+}
+
+/// The length of the entry that begins here, up to the next line with a time; none if it is too long.
+fn entry_len<R: Read>(input: &mut Input<R>) -> io::Result<Option<usize>> {
+    let mut searched = 0;
+    loop {
+        if let Some(at) = memchr::memmem::find(&input.bytes()[searched..], NEXT) {
+            return Ok(Some(searched + at + 1));
+        }
+        let here = input.bytes().len();
+        if here >= RECORD_BYTES_MAX {
+            return Ok(None);
+        }
+        if !input.fill(here + 1)? {
+            return Ok(Some(here));
+        }
+        // The mark may have begun in the last bytes.
+        searched = here.saturating_sub(NEXT.len() - 1);
+    }
+}
+
+/// Steps behind an entry that is too long.
+fn skip_entry<R: Read>(input: &mut Input<R>) -> io::Result<()> {
+    while input.fill(NEXT.len())? {
+        if let Some(at) = memchr::memmem::find(input.bytes(), NEXT) {
+            input.take(at + 1);
+            return Ok(());
+        }
+        input.take(input.bytes().len() - (NEXT.len() - 1));
+    }
+    input.take(usize::MAX);
+    Ok(())
+}
+
+/// The time in a line: its last word, in seconds with up to six digits behind the point.
+fn time(line: &[u8]) -> Option<Timestamp> {
+    let line = std::str::from_utf8(line.strip_prefix(MARK)?).ok()?;
+    let word = line.trim_end().rsplit(' ').next()?;
+    let (seconds, fraction) = word.split_once('.').unwrap_or((word, ""));
+    let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    if seconds.is_empty() || seconds.len() > 12 || !digits(seconds) || !digits(fraction) {
+        return None;
+    }
+    let seconds: i64 = seconds.parse().ok()?;
+    let micros = fraction.bytes().chain(std::iter::repeat(b'0')).take(6);
+    let micros = micros.fold(0, |micros, digit| micros * 10 + i64::from(digit - b'0'));
+    Some(Timestamp::from_micros(seconds * 1_000_000 + micros))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entries(bytes: &[u8]) -> Vec<(i64, String)> {
+        let mut input = Input::new(bytes);
+        let mut entries = Vec::new();
+        loop {
+            match next(&mut input).expect("memory") {
+                Entry::Message { time, place } => {
+                    let text = String::from_utf8_lossy(input.at(place)).into_owned();
+                    entries.push((time.as_micros(), text));
+                }
+                Entry::Damaged => entries.push((0, "damaged".to_owned())),
+                Entry::End => return entries,
+            }
+        }
+    }
+
+    #[test]
+    fn each_message_has_the_time_before_it() {
+        let text = b";; 2026-01-01T00:00:00.5Z 1767225600.5\r\nEvent: A\r\n\r\n;; 2026-01-01T00:00:01Z 1767225601\nEvent: B\nX: ;; 1\n\n;; x 1767225602.123456\n\n";
+        assert_eq!(
+            entries(text),
+            [
+                (1_767_225_600_500_000, "Event: A".to_owned()),
+                (1_767_225_601_000_000, "Event: B\nX: ;; 1".to_owned())
+            ]
+        );
+    }
+
+    #[test]
+    fn what_has_no_time_or_no_end_is_damaged_and_the_rest_is_read() {
+        let long =
+            [b";; x 1.0\nEvent: A\nX: ", &*vec![b'x'; 3 * RECORD_BYTES_MAX], b"\n;; x 2.0\nEvent: B\n"];
+        assert_eq!(entries(&long.concat()), [(0, "damaged".to_owned()), (2_000_000, "Event: B".to_owned())]);
+        assert_eq!(
+            entries(b";; noon\nEvent: A\n;; x 2.0\nB"),
+            [(0, "damaged".to_owned()), (2_000_000, "B".to_owned())]
+        );
+        assert_eq!(entries(b";; x 99999999999999.0\nA"), [(0, "damaged".to_owned())]);
+        assert_eq!(entries(b""), []);
+    }
+}
