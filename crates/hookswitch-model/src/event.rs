@@ -24,6 +24,68 @@ pub struct Event {
     pub rule: Rule,
     /// The inputs that caused the change.
     pub causes: Causes,
+    /// What is to be said of its sources.
+    pub notes: Notes,
+}
+
+/// What is to be said of the sources of a party, for the explain record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Note {
+    /// Its SIP dialog was found by the Call-ID.
+    SipJoinedById,
+    /// Its SIP dialog was found by the heuristic.
+    SipJoinedByNumbers,
+    /// Two sources contradict each other.
+    SourcesDisagree,
+}
+
+impl Note {
+    /// All notes.
+    pub const ALL: &'static [Self] = &[Self::SipJoinedById, Self::SipJoinedByNumbers, Self::SourcesDisagree];
+
+    /// The note in the words of a telephony engineer.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::SipJoinedById => {
+                "the SIP dialog belongs to this party by the Call-ID that the switch named"
+            }
+            Self::SipJoinedByNumbers => {
+                "the SIP dialog belongs to this party by caller, dialled number, switch and moment (heuristic)"
+            }
+            Self::SourcesDisagree => {
+                "the switch and its SIP contradict each other; what the switch says counts"
+            }
+        }
+    }
+}
+
+/// A set of [`Note`]s.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Notes(u8);
+
+impl Notes {
+    /// The set with these bits, as [`Notes::bits`] gives them; others mean nothing.
+    pub const fn from_bits(bits: u8) -> Self {
+        Self(bits)
+    }
+
+    /// The set as bits, to be stored.
+    pub const fn bits(self) -> u8 {
+        self.0
+    }
+
+    /// Adds a note. What is known by an id is not by the heuristic.
+    pub fn add(&mut self, note: Note) {
+        if note == Note::SipJoinedById {
+            self.0 &= !(1 << Note::SipJoinedByNumbers as u8);
+        }
+        self.0 |= 1 << note as u8;
+    }
+
+    /// The notes, in their order.
+    pub fn iter(self) -> impl Iterator<Item = Note> {
+        Note::ALL.iter().copied().filter(move |&note| self.0 & 1 << note as u8 != 0)
+    }
 }
 
 /// What is the same in every event of a session.

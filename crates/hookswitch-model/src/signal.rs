@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::event::Note;
 use crate::id::{AccountId, InputRef, LegId, RecordingId};
 use crate::party::{Direction, Reason, RingOutRole, SipData};
 use crate::time::Timestamp;
@@ -110,6 +111,10 @@ pub enum SignalKind {
         /// Whether it runs.
         active: bool,
     },
+    /// The leg has another name, too.
+    Named(Alias),
+    /// Something to be said in the explanation of what is told of the leg.
+    Note(Note),
     /// The SIP dialog of the leg, as another source than the leg's own shows it.
     Dialog(Arc<SipData>),
     /// The call goes on for a while without another signal (a session refresh, RFC 4028).

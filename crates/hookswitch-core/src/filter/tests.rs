@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use hookswitch_model::{
-    Causes, Endpoint, InputRef, Origin, Party, Recording, RecordingId, Rule, SessionFacts, SessionId, Status,
-    TelephonySessionId, Timestamp,
+    Causes, Endpoint, InputRef, Notes, Origin, Party, Recording, RecordingId, Rule, SessionFacts, SessionId,
+    Status, TelephonySessionId, Timestamp,
 };
 use proptest::prelude::*;
 
@@ -64,6 +64,7 @@ fn event() -> Event {
             sip: None,
         },
         rule: Rule::LegAnswered,
+        notes: Notes::default(),
         causes: Causes::one(InputRef::default()),
     }
 }

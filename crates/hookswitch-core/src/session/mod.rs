@@ -329,7 +329,9 @@ impl Session {
 
     /// Applies a signal about a leg of the session.
     pub(crate) fn apply(&mut self, index: usize, signal: &Signal, policy: &Policy) {
-        self.heard(signal);
+        if !matches!(signal.kind, SignalKind::Note(_) | SignalKind::Dialog(_)) {
+            self.heard(signal);
+        }
         let role = self.legs[index].role;
         match &signal.kind {
             SignalKind::Created(_) => {} // a second creation of a leg adds nothing
@@ -344,9 +346,15 @@ impl Session {
             }
             SignalKind::Dialog(sip) => {
                 if let LegRole::Party(party) = role {
-                    self.parties[party].party.sip.get_or_insert_with(|| sip.clone());
+                    self.parties[party].party.sip = Some(sip.clone());
                 }
             }
+            SignalKind::Note(note) => {
+                if let LegRole::Party(party) = role {
+                    self.parties[party].notes.add(*note);
+                }
+            }
+            SignalKind::Named(_) => {}
             SignalKind::Challenged | SignalKind::Relayed => {
                 self.legs[index].ended = true;
                 let challenged = signal.kind == SignalKind::Challenged;
@@ -470,6 +478,7 @@ impl Session {
                 party,
                 rule: draft.rule,
                 causes: draft.causes,
+                notes: self.parties[draft.party].notes,
             });
         }
     }

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use hookswitch_model::{
-    Cause, ConferenceRole, Direction, Endpoint, ExtensionId, InputRef, LegCreated, Origin, Party, Peer,
-    Reason, Recording, RecordingId, Rule, SessionFacts, Signal, Status, StatusCode, Timestamp,
+    Cause, ConferenceRole, Direction, Endpoint, ExtensionId, InputRef, LegCreated, Notes, Origin, Party,
+    Peer, Reason, Recording, RecordingId, Rule, SessionFacts, Signal, Status, StatusCode, Timestamp,
 };
 use serde::{Deserialize, Serialize};
 
@@ -44,6 +44,8 @@ pub(super) struct PartyState {
     pub(super) moving: Option<Box<Moving>>,
     /// The party that takes its place, and what that makes of its end.
     pub(super) taken: Option<(usize, Reason)>,
+    /// What is to be said of its sources.
+    pub(super) notes: Notes,
     /// The reason that its answer will have.
     pub(super) answers_with: Option<Reason>,
     /// The reason that its end will have.
@@ -158,6 +160,7 @@ impl PartyState {
             kind: Kind::User,
             moving: None,
             taken: None,
+            notes: Notes::default(),
             answers_with: None,
             ends_with: None,
             in_transit: None,

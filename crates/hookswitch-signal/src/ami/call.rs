@@ -80,6 +80,7 @@ impl Follower {
             plays: None,
             recording: None,
             recordings: 0,
+            call_id_told: false,
             last_seen: now.at,
             listed: true,
         })

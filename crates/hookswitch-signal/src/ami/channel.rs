@@ -61,6 +61,8 @@ pub(super) struct Channel {
     pub(super) plays: Option<Moment>,
     pub(super) recording: Option<RecordingId>,
     pub(super) recordings: u32,
+    /// Its SIP Call-ID was told.
+    pub(super) call_id_told: bool,
     pub(super) last_seen: Timestamp,
     /// It was named by the listing that is under way.
     pub(super) listed: bool,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use foldhash::fast::RandomState;
-use hookswitch_model::{AccountId, InputRef, LegId, Signal, SignalKind, Timestamp};
+use hookswitch_model::{AccountId, Alias, InputRef, LegId, Signal, SignalKind, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::channel::{Calling, Channel, ChannelKind, Moment, Number};
@@ -204,6 +204,7 @@ impl Follower {
                         self.recording(number, event.get(Key::State) != b"1", false, now, out);
                     }
                     Kind::FAXStatus => self.fax_goes_on(number, event, now, out),
+                    Kind::VarSet => self.variable_set(number, event, now, out),
                     Kind::DTMFEnd => self.dials_digit(number, now, out),
                     _ => {}
                 }
@@ -337,6 +338,25 @@ impl Follower {
             channel(number).is_some_and(|channel| channel.caller.number == pipe.caller.number)
         });
         shown.or(Some(oldest).filter(|&oldest| channel(oldest).is_some()))
+    }
+
+    /// A variable names a SIP Call-ID: that of whom the channel talks with, or its own.
+    fn variable_set(&mut self, number: Number, event: &Event<'_>, now: Moment, out: &mut Vec<Signal>) {
+        let value = event.get(Key::Value);
+        let whose = match event.get(Key::Variable) {
+            b"BRIDGEPVTCALLID" => self.channels.get(&number).and_then(|channel| channel.peer),
+            b"SIPCALLID" | b"__SIPCALLID" | b"_SIPCALLID" => Some(number),
+            _ => None,
+        };
+        let Some(whose) = whose.filter(|_| !value.is_empty() && value.len() <= ID_BYTES_MAX) else { return };
+        if let Some(channel) = self.channels.get_mut(&whose)
+            && channel.is_told()
+            && channel.endpoint().is_some()
+            && !std::mem::replace(&mut channel.call_id_told, true)
+        {
+            let kind = SignalKind::Named(Alias::CallId(value.into()));
+            out.push(self.signal(self.leg(whose), kind, now));
+        }
     }
 
     /// Notes what every event says of its channel.

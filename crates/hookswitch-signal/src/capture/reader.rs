@@ -147,6 +147,11 @@ impl<R: Read> Reader<R> {
         })
     }
 
+    /// Whether it is a transcript of a manager connection.
+    pub fn is_transcript(&self) -> bool {
+        matches!(self.format, Format::Transcript)
+    }
+
     /// What was read so far, and what became of it.
     pub fn counters(&self) -> &Counters {
         &self.counters

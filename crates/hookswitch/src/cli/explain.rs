@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::io::Write;
 
-use hookswitch_model::{Event, InputRef};
+use hookswitch_model::{Event, InputRef, Note};
 use serde::Serialize;
 
 /// The messages of a replay, remembered so that events can name them.
@@ -16,6 +16,8 @@ pub(super) struct Messages {
 #[derive(Serialize)]
 struct Explanation<'a> {
     rule: &'static str,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    notes: Vec<&'static str>,
     messages: Vec<Cause<'a>>,
 }
 
@@ -39,7 +41,11 @@ impl Messages {
 
     /// Puts the explanation into a notification, as its last key `explain`.
     pub(super) fn write(&self, event: &Event, notification: &mut Vec<u8>) -> anyhow::Result<()> {
-        let explanation = Explanation { rule: event.rule.as_str(), messages: self.causes(event).collect() };
+        let explanation = Explanation {
+            rule: event.rule.as_str(),
+            notes: event.notes.iter().map(Note::as_str).collect(),
+            messages: self.causes(event).collect(),
+        };
         let end = notification.pop();
         debug_assert_eq!(end, Some(b'}'), "a notification is one JSON object");
         notification.write_all(b",\"explain\":")?;
@@ -53,7 +59,8 @@ impl Messages {
         let causes = self.causes(event);
         let causes =
             causes.map(|cause| format!("{} packet {}: {}", cause.file, cause.packet, cause.start_line));
-        std::iter::once(format!("because {}", event.rule)).chain(causes).collect()
+        let notes = event.notes.iter().map(|note| note.as_str().to_owned());
+        std::iter::once(format!("because {}", event.rule)).chain(causes).chain(notes).collect()
     }
 
     fn causes(&self, event: &Event) -> impl Iterator<Item = Cause<'_>> {

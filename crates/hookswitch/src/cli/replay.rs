@@ -15,6 +15,7 @@ use hookswitch_core::notification::Subscriber;
 use hookswitch_model::{AccountId, ClockId, Event, ExtensionId, InputRef, Signal, Timestamp};
 use hookswitch_signal::ami::{self, Follower};
 use hookswitch_signal::capture::Captured;
+use hookswitch_signal::pairing::Pairing;
 use hookswitch_signal::sip::lossy;
 use hookswitch_signal::tracker::Tracker;
 use serde::Serialize;
@@ -72,6 +73,24 @@ struct Summary {
     by_status: BTreeMap<&'static str, u64>,
     by_reason: BTreeMap<&'static str, u64>,
     open_sessions: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    asterisk: Option<AsteriskSummary>,
+}
+
+/// What is counted where an Asterisk has told of itself.
+#[derive(Serialize)]
+struct AsteriskSummary {
+    messages: u64,
+    events: u64,
+    passed_over: u64,
+    repeated: u64,
+    stray: u64,
+    channels_left: usize,
+    sip_calls: u64,
+    joined_by_call_id: u64,
+    joined_by_numbers: u64,
+    alone: u64,
+    disagreements: u64,
 }
 
 impl Summary {
@@ -121,6 +140,8 @@ impl Replay {
         let reading = Reading {
             tracker: Tracker::new(account, 0),
             asterisk: Follower::new(account, ASTERISK),
+            pairing: files.has_manager().then(Pairing::default),
+            told: Vec::new(),
             seen: 0,
             malformed: 0,
         };
@@ -233,6 +254,9 @@ const ASTERISK: u16 = u16::MAX;
 struct Reading {
     tracker: Tracker,
     asterisk: Follower,
+    /// Brings together what the two tell, where a switch tells of its calls itself.
+    pairing: Option<Pairing>,
+    told: Vec<Signal>,
     seen: u64,
     malformed: u64,
 }
@@ -262,10 +286,33 @@ impl Reading {
             batch.clear();
             used.send(batch).ok(); // nobody wants it at the end
         }
-        self.asterisk.finish(&mut signals);
+        self.asterisk.finish(&mut self.told);
+        if let Some(pairing) = &mut self.pairing {
+            pairing.handle_switch(self.told.drain(..), &mut signals);
+            pairing.finish(&mut signals);
+        }
+        signals.append(&mut self.told);
         steps.extend(signals.drain(..).map(Step::Signal));
         sender.send(steps).ok();
         self
+    }
+
+    fn asterisk_summary(&self) -> Option<AsteriskSummary> {
+        let pairing = self.pairing.as_ref()?.counters();
+        let asterisk = self.asterisk.counters();
+        Some(AsteriskSummary {
+            messages: asterisk.messages,
+            events: asterisk.applied,
+            passed_over: asterisk.passed_over,
+            repeated: asterisk.repeated,
+            stray: asterisk.stray,
+            channels_left: self.asterisk.channels(),
+            sip_calls: pairing.sip_calls,
+            joined_by_call_id: pairing.joined_by_id,
+            joined_by_numbers: pairing.joined_by_numbers,
+            alone: pairing.alone,
+            disagreements: pairing.disagreements,
+        })
     }
 
     fn read(
@@ -284,11 +331,19 @@ impl Reading {
                     self.malformed += 1;
                     return;
                 };
-                self.tracker.handle(&message, captured, input, signals);
+                self.tracker.handle(&message, captured, input, &mut self.told);
+                match &mut self.pairing {
+                    Some(pairing) => pairing.handle_sip(self.told.drain(..), signals),
+                    None => signals.append(&mut self.told),
+                }
                 explain.then(|| lossy(message.start_line()).into())
             }
             Content::Manager => {
-                self.asterisk.handle(captured.payload, captured.time, input, signals);
+                self.asterisk.handle(captured.payload, captured.time, input, &mut self.told);
+                match &mut self.pairing {
+                    Some(pairing) => pairing.handle_switch(self.told.drain(..), signals),
+                    None => signals.append(&mut self.told),
+                }
                 explain.then(|| ami::Message::new(captured.payload).title().into())
             }
         };
@@ -347,6 +402,7 @@ impl Output<'_> {
             self.summary.retransmissions = read.tracker.counters().retransmissions;
             self.summary.sessions = engine.counters().sessions;
             self.summary.open_sessions = engine.open_sessions() as u64;
+            self.summary.asterisk = read.asterisk_summary();
             serde_json::to_writer(&mut *out, &self.summary)?;
             writeln!(out)?;
         } else if self.options.format == Format::Text {

@@ -75,6 +75,11 @@ impl CaptureFiles {
         Ok(file.reader.current().map(|captured| (captured, input)))
     }
 
+    /// Whether one of the files is what a switch has said of itself.
+    pub(crate) fn has_manager(&self) -> bool {
+        self.files.iter().any(|file| file.reader.is_transcript())
+    }
+
     /// Packets, frames or lines that were read.
     pub(crate) fn packets(&self) -> u64 {
         self.files.iter().map(|file| file.reader.counters().packets).sum()

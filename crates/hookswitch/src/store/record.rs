@@ -8,8 +8,9 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use hookswitch_model::{
-    AccountId, Causes, ClockId, DeviceId, Endpoint, Event, ExtensionId, InputRef, Party, PartyId, Peer,
-    Recording, RecordingId, Rule, SessionFacts, SessionId, SipData, Status, TelephonySessionId, Timestamp,
+    AccountId, Causes, ClockId, DeviceId, Endpoint, Event, ExtensionId, InputRef, Notes, Party, PartyId,
+    Peer, Recording, RecordingId, Rule, SessionFacts, SessionId, SipData, Status, TelephonySessionId,
+    Timestamp,
 };
 use hookswitch_signal::capture::Transport;
 use serde::{Deserialize, Serialize};
@@ -165,7 +166,7 @@ impl<'a> Input<'a> {
 }
 
 /// The version of events that is written.
-const EVENT_VERSION: u8 = 1;
+const EVENT_VERSION: u8 = 2;
 
 #[derive(Serialize, Deserialize)]
 struct EventRecord<'a> {
@@ -218,7 +219,7 @@ struct EndpointRecord<'a> {
 
 /// Appends an event as the event log keeps it.
 pub(crate) fn write_event(event: &Event, out: &mut Vec<u8>) {
-    let Event { session, sequence, at, party, rule, causes } = event;
+    let Event { session, sequence, at, party, rule, causes, notes } = event;
     let status = &party.status;
     let party = PartyRecord {
         account: party.account.as_u64(),
@@ -257,15 +258,20 @@ pub(crate) fn write_event(event: &Event, out: &mut Vec<u8>) {
         party,
     };
     out.push(EVENT_VERSION);
+    out.push(notes.bits());
     append(&record, out);
 }
 
 /// Reads an event.
 pub(crate) fn read_event(bytes: &[u8]) -> Result<Event, RecordError> {
     let (&version, body) = bytes.split_first().ok_or(postcard::Error::DeserializeUnexpectedEnd)?;
-    if version != EVENT_VERSION {
-        return Err(RecordError::Version { what: "event", version });
-    }
+    let (notes, body) = match (version, body) {
+        // Version 1 has no notes.
+        (1, body) => (0, body),
+        (EVENT_VERSION, [notes, body @ ..]) => (*notes, body),
+        (EVENT_VERSION, []) => return Err(postcard::Error::DeserializeUnexpectedEnd.into()),
+        _ => return Err(RecordError::Version { what: "event", version }),
+    };
     let record: EventRecord<'_> = postcard::from_bytes(body)?;
     let party = record.party;
     let session = SessionFacts {
@@ -293,6 +299,7 @@ pub(crate) fn read_event(bytes: &[u8]) -> Result<Event, RecordError> {
         at: Timestamp::from_micros(record.at),
         rule: rule(record.rule)?,
         causes: all,
+        notes: Notes::from_bits(notes),
         party: Party {
             account: AccountId::new(party.account),
             extension: party.extension.map(ExtensionId::new),

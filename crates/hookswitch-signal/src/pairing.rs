@@ -1,0 +1,548 @@
+//! One call that two sources tell of: the switch itself, and a capture agent that sees its SIP.
+//!
+//! What the switch says decides. Of SIP the dialog is taken, by which a call can be found again, and the
+//! calls that the switch says nothing of: it refused them before there was a channel, or they went past
+//! it. A SIP call and a channel belong together by the Call-ID where the switch names it, and else by their
+//! numbers and the moment.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use foldhash::fast::RandomState;
+use hookswitch_model::{
+    AccountId, Alias, Cause, Direction, LegCreated, LegId, Note, Signal, SignalKind, SipData, Timestamp,
+};
+use serde::{Deserialize, Serialize};
+
+/// How long before or after a SIP request its channel may be told of.
+const MATCH_WINDOW: Duration = Duration::from_secs(2);
+
+/// How long a SIP call that was refused waits for its channel.
+const REFUSED_WAIT: Duration = Duration::from_millis(300);
+
+/// How long one side may go on when the other says that the call has ended.
+const END_WAIT: Duration = Duration::from_secs(2);
+
+/// The most SIP calls that are known at once; further ones are passed on as they are.
+const CALLS_MAX: usize = 1_000_000;
+
+/// The most signals of a SIP call that are held.
+const HELD_MAX: usize = 256;
+
+/// The most SIP calls or channels that are looked at for a partner, the latest.
+const CANDIDATES_MAX: usize = 256;
+
+/// How long a SIP call is remembered of which nothing is heard.
+const SILENT_MAX: Duration = Duration::from_secs(25 * 3600);
+
+/// The last digits of a number that are compared.
+const COMPARED_DIGITS: usize = 7;
+
+/// What became of the SIP calls beside a switch that tells of its calls itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counters {
+    /// SIP calls that came in.
+    pub sip_calls: u64,
+    /// Of these, calls of a channel by the Call-ID that the switch named.
+    pub joined_by_id: u64,
+    /// Of these, calls of a channel by numbers and moment.
+    pub joined_by_numbers: u64,
+    /// Of these, calls of which the switch said nothing.
+    pub alone: u64,
+    /// Calls of which the two sources say what cannot both be.
+    pub disagreements: u64,
+}
+
+/// Brings together what the SIP tracker and the follower of a switch tell.
+///
+/// Does no IO and reads no clock: come back no later than [`Pairing::poll_timeout`]. Its state is plain
+/// data.
+#[derive(Default, Serialize, Deserialize)]
+pub struct Pairing {
+    calls: HashMap<LegId, SipCall, RandomState>,
+    /// The SIP call of each SIP leg, by the caller's leg.
+    by_leg: HashMap<LegId, LegId, RandomState>,
+    by_call_id: HashMap<Arc<str>, LegId, RandomState>,
+    channels: HashMap<LegId, Channel, RandomState>,
+    /// SIP calls that may still find their channel, and channels that may find their SIP call.
+    held: VecDeque<LegId>,
+    unmatched: VecDeque<LegId>,
+    due: VecDeque<(Timestamp, Due)>,
+    /// What is due later than what is looked at in between.
+    silent: VecDeque<(Timestamp, LegId)>,
+    counters: Counters,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+enum Due {
+    /// A SIP call has waited for its channel.
+    Decide(LegId),
+    /// A SIP call has ended, and its channel must have.
+    Ended(LegId),
+    /// A channel has ended some time ago.
+    Forget(LegId),
+}
+
+#[derive(Serialize, Deserialize)]
+struct SipCall {
+    legs: Vec<LegId>,
+    sip: Arc<SipData>,
+    caller: Option<Arc<str>>,
+    callee: Arc<str>,
+    /// The far end of the caller asked for credentials, so it is the switch.
+    challenged: bool,
+    last: Timestamp,
+    held: Vec<Signal>,
+    fate: Fate,
+    /// How its callee's end refused it, or that it is over.
+    ended: Option<(Timestamp, Cause)>,
+    answered: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+enum Fate {
+    /// It waits for its channel.
+    Held,
+    /// It is the call of this channel.
+    Of(LegId),
+    /// No channel was told of.
+    Alone,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Channel {
+    account: AccountId,
+    calls: bool,
+    /// Who calls, and who is called.
+    caller: Option<Arc<str>>,
+    callee: Arc<str>,
+    endpoint: Option<Arc<str>>,
+    at: Timestamp,
+    sip: Option<LegId>,
+    answered: bool,
+    ended: Option<Timestamp>,
+}
+
+impl Pairing {
+    /// Takes what the SIP tracker tells of one message.
+    pub fn handle_sip(&mut self, signals: impl IntoIterator<Item = Signal>, out: &mut Vec<Signal>) {
+        for signal in signals {
+            self.handle_time(signal.at, out);
+            self.sip(signal, out);
+        }
+    }
+
+    /// Takes what the follower of the switch tells.
+    pub fn handle_switch(&mut self, signals: impl IntoIterator<Item = Signal>, out: &mut Vec<Signal>) {
+        for signal in signals {
+            self.handle_time(signal.at, out);
+            self.switch(signal, out);
+        }
+    }
+
+    /// Lets time pass: what has found no partner in time goes its own way.
+    pub fn handle_time(&mut self, now: Timestamp, out: &mut Vec<Signal>) {
+        while let Some(&(_, due)) = self.due.front().filter(|(at, _)| *at <= now) {
+            self.due.pop_front();
+            match due {
+                Due::Decide(call) => self.decide(call, now, out),
+                Due::Ended(call) => self.compare_end(call, now, out),
+                Due::Forget(channel) => {
+                    self.channels.remove(&channel);
+                    self.unmatched.retain(|other| *other != channel);
+                }
+            }
+        }
+        while let Some(&(_, call)) = self.silent.front().filter(|(at, _)| *at <= now) {
+            self.silent.pop_front();
+            match self.calls.get(&call) {
+                Some(known) if now.since(known.last) < SILENT_MAX => {
+                    self.silent.push_back((now + SILENT_MAX, call));
+                }
+                _ => self.forget(call),
+            }
+        }
+    }
+
+    /// When [`Pairing::handle_time`] wants to be called at the latest.
+    pub fn poll_timeout(&self) -> Option<Timestamp> {
+        let due = self.due.front().map(|&(at, _)| at);
+        due.into_iter().chain(self.silent.front().map(|&(at, _)| at)).min()
+    }
+
+    /// Passes on all that waits: nothing more will be heard.
+    pub fn finish(&mut self, out: &mut Vec<Signal>) {
+        while let Some(&call) = self.held.front() {
+            self.release(call, out);
+        }
+    }
+
+    /// What became of the SIP calls.
+    pub fn counters(&self) -> Counters {
+        self.counters
+    }
+
+    /// How many SIP calls are known.
+    pub fn calls(&self) -> usize {
+        self.calls.len()
+    }
+
+    fn sip(&mut self, signal: Signal, out: &mut Vec<Signal>) {
+        if let SignalKind::Created(leg) = &signal.kind {
+            let of = leg.of.and_then(|of| self.by_leg.get(&of).copied());
+            if leg.direction == Direction::Outbound {
+                if !self.open(signal.leg, leg, signal.at) {
+                    out.push(signal);
+                    return;
+                }
+            } else if let Some(call) = of {
+                self.by_leg.insert(signal.leg, call);
+                if let Some(known) = self.calls.get_mut(&call) {
+                    known.legs.push(signal.leg);
+                }
+            }
+        }
+        let Some(&key) = self.by_leg.get(&signal.leg) else {
+            out.push(signal);
+            return;
+        };
+        let Some(call) = self.calls.get_mut(&key) else { return };
+        call.last = call.last.max(signal.at);
+        let at = signal.at;
+        let is_callers = signal.leg == key;
+        match &signal.kind {
+            SignalKind::Challenged => call.challenged = true,
+            SignalKind::Answered { to_tag } => {
+                call.answered = true;
+                if let Some(to_tag) = to_tag.clone().filter(|_| call.sip.to_tag.is_none()) {
+                    Arc::make_mut(&mut call.sip).to_tag = Some(to_tag);
+                    let (fate, sip) = (call.fate, call.sip.clone());
+                    if let Fate::Of(channel) = fate {
+                        self.tell(channel, SignalKind::Dialog(sip), &signal, out);
+                    }
+                }
+            }
+            SignalKind::Ended(cause) if !is_callers || call.ended.is_none() => {
+                call.ended = Some((at, *cause));
+                let due = if is_callers { Some(Due::Ended(key)) } else { None };
+                let fate = call.fate;
+                if fate == Fate::Held && is_callers {
+                    self.wait(at + REFUSED_WAIT, Due::Decide(key));
+                } else if let Some(due) = due {
+                    self.wait(at + END_WAIT, due);
+                }
+            }
+            _ => {}
+        }
+        let begins = matches!(&signal.kind, SignalKind::Created(leg) if leg.direction == Direction::Outbound);
+        let Some(call) = self.calls.get_mut(&key) else { return };
+        match call.fate {
+            Fate::Alone => out.push(signal),
+            Fate::Of(_) => {}
+            Fate::Held => {
+                call.held.push(signal);
+                if call.held.len() >= HELD_MAX {
+                    self.release(key, out);
+                } else if begins {
+                    self.find_channel(key, out);
+                }
+            }
+        }
+    }
+
+    /// A SIP call begins; false if there is no room to hold it.
+    fn open(&mut self, leg: LegId, created: &LegCreated, at: Timestamp) -> bool {
+        let Some(sip) = created.sip.clone().filter(|_| self.calls.len() < CALLS_MAX) else { return false };
+        self.counters.sip_calls += 1;
+        self.by_leg.insert(leg, leg);
+        self.by_call_id.insert(sip.call_id.clone(), leg);
+        let call = SipCall {
+            legs: vec![leg],
+            sip,
+            caller: created.caller.number.clone(),
+            callee: created.callee.clone(),
+            challenged: false,
+            last: at,
+            held: Vec::new(),
+            fate: Fate::Held,
+            ended: None,
+            answered: false,
+        };
+        self.calls.insert(leg, call);
+        self.held.push_back(leg);
+        self.wait(at + MATCH_WINDOW, Due::Decide(leg));
+        self.silent.push_back((at + SILENT_MAX, leg));
+        true
+    }
+
+    fn switch(&mut self, mut signal: Signal, out: &mut Vec<Signal>) {
+        let leg = signal.leg;
+        match &mut signal.kind {
+            SignalKind::Created(created) if !created.sent_by_server && created.endpoint.is_some() => {
+                self.open_channel(leg, created, signal.at, signal.account);
+                if let Some((call, by_id)) = self.find_call(leg) {
+                    created.sip = self.calls.get(&call).map(|call| call.sip.clone());
+                    out.push(signal.clone());
+                    self.pair(call, leg, by_id, &signal, out);
+                    return;
+                }
+            }
+            SignalKind::Named(Alias::CallId(id)) => {
+                let id = String::from_utf8_lossy(id).into_owned();
+                if let Some(&call) = self.by_call_id.get(&*id) {
+                    self.pair(call, leg, true, &signal, out);
+                }
+                return;
+            }
+            SignalKind::Answered { .. } => {
+                if let Some(channel) = self.channels.get_mut(&leg) {
+                    channel.answered = true;
+                }
+            }
+            SignalKind::Ended(cause) => {
+                let cause = *cause;
+                self.channel_ended(leg, cause, &signal, out);
+            }
+            _ => {}
+        }
+        out.push(signal);
+    }
+
+    fn open_channel(&mut self, leg: LegId, created: &LegCreated, at: Timestamp, account: AccountId) {
+        let of = created.of.and_then(|of| self.channels.get(&of));
+        let caller = of.map_or_else(|| created.caller.number.clone(), |of| of.caller.clone());
+        let channel = Channel {
+            account,
+            calls: created.direction == Direction::Outbound,
+            caller,
+            callee: created.callee.clone(),
+            endpoint: created.endpoint.clone(),
+            at,
+            sip: None,
+            answered: false,
+            ended: None,
+        };
+        if self.channels.insert(leg, channel).is_none() {
+            self.unmatched.push_back(leg);
+            if self.unmatched.len() > CANDIDATES_MAX {
+                self.unmatched.pop_front();
+            }
+        }
+    }
+
+    /// The SIP call of a channel that was just told of.
+    fn find_call(&self, leg: LegId) -> Option<(LegId, bool)> {
+        let channel = self.channels.get(&leg)?;
+        let fits = |&call: &LegId| Some((self.fit(channel, self.calls.get(&call)?)?, call));
+        // Of those that fit alike the first: a switch serves calls in their order.
+        let mut best: Option<(u8, LegId)> = None;
+        for (fit, call) in self.held.iter().rev().take(CANDIDATES_MAX).rev().filter_map(fits) {
+            if best.is_none_or(|(other, _)| fit > other) {
+                best = Some((fit, call));
+            }
+        }
+        best.map(|(_, call)| (call, false))
+    }
+
+    /// The channel of a SIP call that was just seen.
+    fn find_channel(&mut self, call: LegId, out: &mut Vec<Signal>) {
+        let Some(known) = self.calls.get(&call) else { return };
+        let mut best: Option<(u8, LegId)> = None;
+        for &leg in &self.unmatched {
+            let Some(channel) = self.channels.get(&leg) else { continue };
+            if let Some(fit) = self.fit(channel, known)
+                && best.is_none_or(|(other, _)| fit > other)
+            {
+                best = Some((fit, leg));
+            }
+        }
+        if let (Some((_, leg)), Some(signal)) = (best, known.held.first().cloned()) {
+            self.pair(call, leg, false, &signal, out);
+        }
+    }
+
+    /// How well a SIP call fits a channel; none if it cannot be its call.
+    fn fit(&self, channel: &Channel, call: &SipCall) -> Option<u8> {
+        let apart = channel.at.since(call.last).max(call.last.since(channel.at));
+        if apart > MATCH_WINDOW || call.fate != Fate::Held {
+            return None;
+        }
+        let same = |one: Option<&Arc<str>>, other: Option<&Arc<str>>| {
+            one.zip(other).is_some_and(|(one, other)| compared(one) == compared(other))
+        };
+        let endpoint = channel.endpoint.as_ref();
+        let caller = same(call.caller.as_ref(), channel.caller.as_ref());
+        let callee = same(Some(&call.callee), Some(&channel.callee));
+        if channel.calls {
+            let caller = caller || same(call.caller.as_ref(), endpoint);
+            return match (caller, callee) {
+                (true, true) => Some(3),
+                (false, true) if call.caller.is_none() => Some(1),
+                _ => None,
+            };
+        }
+        let callee = callee || same(Some(&call.callee), endpoint);
+        match (caller, callee) {
+            _ if call.challenged => None,
+            (true, true) => Some(3),
+            (false, true) => Some(2),
+            // Phones may register under names that nobody knows.
+            (true, false) => Some(1),
+            (false, false) => None,
+        }
+    }
+
+    /// A SIP call is the call of a channel.
+    fn pair(&mut self, key: LegId, leg: LegId, by_id: bool, signal: &Signal, out: &mut Vec<Signal>) {
+        let Some(call) = self.calls.get(&key) else { return };
+        let before = match call.fate {
+            Fate::Of(before) if before == leg => {
+                if by_id {
+                    // Numbers and moment were right.
+                    self.counters.joined_by_numbers = self.counters.joined_by_numbers.saturating_sub(1);
+                    self.counters.joined_by_id += 1;
+                    self.tell(leg, SignalKind::Note(Note::SipJoinedById), signal, out);
+                }
+                return;
+            }
+            Fate::Of(before) => Some(before),
+            Fate::Alone => return, // it was told of by itself
+            Fate::Held => None,
+        };
+        let Some(channel) = self.channels.get(&leg) else { return };
+        let other = channel.sip;
+        // Where two look alike, each may have been taken for the other.
+        for (call, channel) in [(Some(key), Some(leg)), (other, before)] {
+            if let Some(call) = call {
+                let fate = channel.map_or(Fate::Held, Fate::Of);
+                if let Some(call) = self.calls.get_mut(&call) {
+                    call.fate = fate;
+                    call.held.clear();
+                }
+                self.held.retain(|held| *held != call);
+            }
+            if let Some(channel) = channel {
+                if let Some(channel) = self.channels.get_mut(&channel) {
+                    channel.sip = call;
+                }
+                self.unmatched.retain(|other| *other != channel);
+            }
+            if let (Some(call), Some(channel)) = (call, channel)
+                && let Some(call) = self.calls.get(&call)
+            {
+                let sip = call.sip.clone();
+                self.tell(channel, SignalKind::Dialog(sip), signal, out);
+                let note = if by_id { Note::SipJoinedById } else { Note::SipJoinedByNumbers };
+                self.tell(channel, SignalKind::Note(note), signal, out);
+            }
+        }
+        if by_id {
+            self.counters.joined_by_id += 1;
+            if before.is_some() {
+                self.counters.joined_by_numbers = self.counters.joined_by_numbers.saturating_sub(1);
+            }
+        } else {
+            self.counters.joined_by_numbers += 1;
+        }
+    }
+
+    fn channel_ended(&mut self, leg: LegId, cause: Cause, signal: &Signal, out: &mut Vec<Signal>) {
+        let Some(channel) = self.channels.get_mut(&leg) else { return };
+        channel.ended = Some(signal.at);
+        let (sip, answered) = (channel.sip, channel.answered);
+        self.wait(signal.at + MATCH_WINDOW + END_WAIT, Due::Forget(leg));
+        let Some(call) = sip.and_then(|call| self.calls.get(&call)) else { return };
+        let disagree = call.answered != answered
+            || call.ended.is_some_and(|(_, theirs)| !answered && contradict(cause, theirs));
+        if disagree {
+            self.counters.disagreements += 1;
+            self.tell(leg, SignalKind::Note(Note::SourcesDisagree), signal, out);
+        }
+    }
+
+    /// A SIP call has ended some time ago; its channel must have too.
+    fn compare_end(&mut self, key: LegId, now: Timestamp, out: &mut Vec<Signal>) {
+        let Some(call) = self.calls.get(&key) else { return };
+        if let Fate::Of(leg) = call.fate
+            && let Some(channel) = self.channels.get(&leg)
+            && channel.ended.is_none()
+        {
+            self.counters.disagreements += 1;
+            let account = channel.account;
+            let input = hookswitch_model::InputRef::default();
+            let kind = SignalKind::Note(Note::SourcesDisagree);
+            out.push(Signal { at: now, account, leg, input, kind });
+        }
+        self.forget(key);
+    }
+
+    /// A SIP call has waited for its channel.
+    fn decide(&mut self, key: LegId, now: Timestamp, out: &mut Vec<Signal>) {
+        let Some(call) = self.calls.get(&key).filter(|call| call.fate == Fate::Held) else { return };
+        let wait = if call.ended.is_some() { REFUSED_WAIT } else { MATCH_WINDOW };
+        if now.since(call.last) >= wait {
+            self.release(key, out);
+        } else {
+            let until = call.last + wait;
+            self.wait(until, Due::Decide(key));
+        }
+    }
+
+    /// A SIP call goes its own way.
+    fn release(&mut self, key: LegId, out: &mut Vec<Signal>) {
+        self.held.retain(|held| *held != key);
+        let Some(call) = self.calls.get_mut(&key).filter(|call| call.fate == Fate::Held) else { return };
+        call.fate = Fate::Alone;
+        out.append(&mut call.held);
+        let over = call.ended;
+        self.counters.alone += 1;
+        if let Some((at, _)) = over {
+            self.wait(at + END_WAIT, Due::Ended(key));
+        }
+    }
+
+    fn forget(&mut self, key: LegId) {
+        let Some(call) = self.calls.remove(&key) else { return };
+        for leg in &call.legs {
+            self.by_leg.remove(leg);
+        }
+        if self.by_call_id.get(&call.sip.call_id) == Some(&key) {
+            self.by_call_id.remove(&call.sip.call_id);
+        }
+        if let Fate::Of(channel) = call.fate
+            && let Some(channel) = self.channels.get_mut(&channel)
+        {
+            channel.sip = None;
+        }
+    }
+
+    fn tell(&self, leg: LegId, kind: SignalKind, because: &Signal, out: &mut Vec<Signal>) {
+        out.push(Signal { leg, kind, ..because.clone() });
+    }
+
+    fn wait(&mut self, until: Timestamp, due: Due) {
+        let place = self.due.partition_point(|(at, _)| *at <= until);
+        self.due.insert(place, (until, due));
+    }
+}
+
+/// A number reduced to what stays the same when switches rewrite it; a name in lower case.
+fn compared(number: &str) -> String {
+    let digits: String = number.chars().filter(char::is_ascii_digit).collect();
+    if digits.is_empty() || number.chars().any(char::is_alphabetic) {
+        return number.to_lowercase();
+    }
+    digits[digits.len().saturating_sub(COMPARED_DIGITS)..].to_owned()
+}
+
+/// Whether two causes of one end before an answer cannot both be.
+fn contradict(one: Cause, other: Cause) -> bool {
+    let says = |cause: Cause| match cause {
+        Cause::Busy | Cause::Rejected | Cause::Redirected | Cause::UnknownNumber | Cause::Failed => {
+            Some(cause)
+        }
+        _ => None,
+    };
+    says(one).zip(says(other)).is_some_and(|(one, other)| one != other)
+}
