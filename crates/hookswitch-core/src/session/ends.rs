@@ -153,7 +153,9 @@ impl Session {
             self.end_party(index, cause, at, causes, Rule::QueueLeft, policy);
             return;
         }
-        if state.answered || state.party.status.code == StatusCode::VoiceMail {
+        let in_mailbox =
+            matches!(state.party.status.code, StatusCode::VoiceMail | StatusCode::VoiceMailScreening);
+        if state.answered || in_mailbox {
             let cause = after_answer(cause);
             self.end_party(index, cause, at, causes, Rule::LegEnded, policy);
             return;

@@ -209,11 +209,14 @@ impl Follower {
             let peer = channel.peer.map(|peer| self.channels.get(&peer));
             return match peer {
                 Some(peer) => peer.is_none_or(|peer| peer.hung_up.is_some()),
-                None => channel.called.is_none(),
+                None => channel.called.is_none() || channel.asked_to_hang_up,
             };
         }
         match channel.leg {
-            Leg::Called => told.of_called(channel.dial_end).is_some(),
+            Leg::Called => {
+                told.of_called(channel.dial_end).is_some()
+                    || channel.called_by.is_some_and(|by| self.has_cancelled(by))
+            }
             _ => told.cause().is_some() || channel.asked_to_hang_up,
         }
     }

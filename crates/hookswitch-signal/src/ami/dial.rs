@@ -247,7 +247,6 @@ impl Follower {
     pub(super) fn has_cancelled(&self, calling: Calling) -> bool {
         let Calling::Channel(caller) = calling else { return false };
         let Some(Calling::Channel(caller)) = self.behind(caller, &mut None) else { return false };
-        let channel = self.channels.get(&caller);
-        channel.is_some_and(|channel| channel.asked_to_hang_up && channel.state != State::Up)
+        self.channels.get(&caller).is_some_and(|channel| channel.asked_to_hang_up)
     }
 }

@@ -40,6 +40,7 @@ impl Follower {
         members.push(number);
         if let Some(channel) = self.channels.get_mut(&number) {
             channel.bridge = Some(bridge.into());
+            channel.left = None;
         }
         if event.get(Key::BridgeType) == b"basic" {
             for other in others {

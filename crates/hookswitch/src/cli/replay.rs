@@ -331,6 +331,11 @@ impl Reading {
                     self.malformed += 1;
                     return;
                 };
+                if let Some(pairing) = &mut self.pairing {
+                    // What the switch has told of may wait for its explanation until here.
+                    self.asterisk.handle_time(captured.time, &mut self.told);
+                    pairing.handle_switch(self.told.drain(..), signals);
+                }
                 self.tracker.handle(&message, captured, input, &mut self.told);
                 match &mut self.pairing {
                     Some(pairing) => pairing.handle_sip(self.told.drain(..), signals),

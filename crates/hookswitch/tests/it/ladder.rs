@@ -49,7 +49,7 @@ use serde::de::DeserializeOwned;
 use self::writer::{Setting, Writer};
 
 /// 2023-11-14T22:13:20Z, when every ladder begins.
-const START_MICROS: i64 = 1_700_000_000_000_000;
+pub(crate) const START_MICROS: i64 = 1_700_000_000_000_000;
 
 /// Whose the calls are that no directory assigns.
 pub(crate) const ACCOUNT: AccountId = AccountId::new(310_001_016);
@@ -182,7 +182,7 @@ pub(crate) fn lines(text: &str) -> impl Iterator<Item = &str> {
     text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with("# "))
 }
 
-fn side_by_side(expected: &[String], told: &[String]) -> String {
+pub(crate) fn side_by_side(expected: &[String], told: &[String]) -> String {
     let mut text = format!("{:<50} | told\n", "expected");
     for row in 0..expected.len().max(told.len()) {
         let want = expected.get(row).map_or("", String::as_str);
@@ -212,7 +212,7 @@ enum Driving {
 }
 
 /// What was saved, read again.
-fn read_again<T: Serialize + DeserializeOwned>(state: &T) -> T {
+pub(crate) fn read_again<T: Serialize + DeserializeOwned>(state: &T) -> T {
     let saved = postcard::to_stdvec(state).expect("the state can be saved");
     postcard::from_bytes(&saved).expect("what was saved can be read")
 }
@@ -265,7 +265,7 @@ fn drive(directory: &Directory, packets: &[Packet], driving: Driving) -> Vec<Eve
 }
 
 /// Every state has an end: when nothing more is heard, no session and no timer is left.
-fn everything_ends(engine: &mut Engine, events: &[Event]) {
+pub(crate) fn everything_ends(engine: &mut Engine, events: &[Event]) {
     let much_later = Timestamp::from_micros(START_MICROS) + Duration::from_secs(400 * 24 * 3600);
     engine.handle_time(ClockId::default(), much_later);
     let closing = std::iter::from_fn(|| engine.poll_event());
@@ -281,7 +281,7 @@ fn everything_ends(engine: &mut Engine, events: &[Event]) {
 }
 
 /// What holds for the events of every session, whatever happened (contract events §5).
-fn hold_together(events: &[Event]) {
+pub(crate) fn hold_together(events: &[Event]) {
     let mut last = HashMap::new();
     let mut ended = HashMap::new();
     for event in events {

@@ -1,5 +1,6 @@
 //! Tests of the whole product: real messages and files in, events and output out.
 
+mod asterisk;
 mod calls;
 mod catalogue;
 mod commands;

@@ -93,6 +93,57 @@ fn every_call_whose_story_sip_shows_is_told_exactly_with_a_directory() {
 }
 
 #[test]
+fn every_call_is_told_exactly_from_what_the_switch_says_alone_and_beside_its_sip() {
+    let Some(shared) = shared() else { return };
+    for input in ["ami.log", "ami.log+hep.jsonl", "ami.log+sip.pcap"] {
+        for with_directory in [false, true] {
+            let mut command = Command::new("python3");
+            command
+                .arg(shared.join("tools/score_recordings.py"))
+                .arg(shared.join("recordings/asterisk"))
+                .arg(env!("CARGO_BIN_EXE_hookswitch"))
+                .args(["--input", input]);
+            if with_directory {
+                command.arg("--directory").arg(directory("asterisk"));
+            }
+            let output = command.output().expect("python3 is installed");
+            let text = String::from_utf8_lossy(&output.stdout);
+            assert!(text.contains("\"exact\""), "{text}{}", String::from_utf8_lossy(&output.stderr));
+            let wrong: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("NO ")).collect();
+            assert!(wrong.is_empty(), "{input}, directory: {with_directory}: {wrong:?}\n{text}");
+        }
+    }
+}
+
+#[test]
+fn each_sip_call_belongs_to_a_channel_and_nothing_is_left() {
+    let Some(shared) = shared() else { return };
+    for entry in shared.join("recordings/asterisk").read_dir().expect("the recordings").flatten() {
+        let folder = entry.path();
+        if !folder.join("ami.log").exists() {
+            continue;
+        }
+        let output = Command::new(env!("CARGO_BIN_EXE_hookswitch"))
+            .arg("replay")
+            .args([folder.join("ami.log"), folder.join("hep.jsonl")])
+            .arg("--summary")
+            .output()
+            .expect("the program starts");
+        let summary: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+        let asterisk = &summary["asterisk"];
+        let joined = |key: &str| asterisk[key].as_u64().expect("a count");
+        assert_eq!(
+            joined("sip_calls"),
+            joined("joined_by_call_id") + joined("joined_by_numbers"),
+            "{folder:?} {asterisk}"
+        );
+        assert_eq!(asterisk["disagreements"], 0, "{folder:?} {asterisk}");
+        assert_eq!(asterisk["channels_left"], 0, "{folder:?} {asterisk}");
+        assert_eq!(summary["open_sessions"], 0, "{folder:?}");
+    }
+}
+
+#[test]
 fn a_directory_shows_who_is_inside_and_who_is_outside() {
     let Some(shared) = shared() else { return };
     for (product, call, outside, inside) in [
