@@ -219,7 +219,7 @@ impl Pairing {
                     Arc::make_mut(&mut call.sip).to_tag = Some(to_tag);
                     let (fate, sip) = (call.fate, call.sip.clone());
                     if let Fate::Of(channel) = fate {
-                        self.tell(channel, SignalKind::Dialog(sip), &signal, out);
+                        tell(channel, SignalKind::Dialog(sip), &signal, out);
                     }
                 }
             }
@@ -334,7 +334,7 @@ impl Pairing {
     /// The SIP call of a channel that was just told of.
     fn find_call(&self, leg: LegId) -> Option<(LegId, bool)> {
         let channel = self.channels.get(&leg)?;
-        let fits = |&call: &LegId| Some((self.fit(channel, self.calls.get(&call)?)?, call));
+        let fits = |&call: &LegId| Some((fit(channel, self.calls.get(&call)?)?, call));
         // Of those that fit alike the first: a switch serves calls in their order.
         let mut best: Option<(u8, LegId)> = None;
         for (fit, call) in self.held.iter().rev().take(CANDIDATES_MAX).rev().filter_map(fits) {
@@ -351,7 +351,7 @@ impl Pairing {
         let mut best: Option<(u8, LegId)> = None;
         for &leg in &self.unmatched {
             let Some(channel) = self.channels.get(&leg) else { continue };
-            if let Some(fit) = self.fit(channel, known)
+            if let Some(fit) = fit(channel, known)
                 && best.is_none_or(|(other, _)| fit > other)
             {
                 best = Some((fit, leg));
@@ -359,37 +359,6 @@ impl Pairing {
         }
         if let (Some((_, leg)), Some(signal)) = (best, known.held.first().cloned()) {
             self.pair(call, leg, false, &signal, out);
-        }
-    }
-
-    /// How well a SIP call fits a channel; none if it cannot be its call.
-    fn fit(&self, channel: &Channel, call: &SipCall) -> Option<u8> {
-        let apart = channel.at.since(call.last).max(call.last.since(channel.at));
-        if apart > MATCH_WINDOW || call.fate != Fate::Held {
-            return None;
-        }
-        let same = |one: Option<&Arc<str>>, other: Option<&Arc<str>>| {
-            one.zip(other).is_some_and(|(one, other)| compared(one) == compared(other))
-        };
-        let endpoint = channel.endpoint.as_ref();
-        let caller = same(call.caller.as_ref(), channel.caller.as_ref());
-        let callee = same(Some(&call.callee), Some(&channel.callee));
-        if channel.calls {
-            let caller = caller || same(call.caller.as_ref(), endpoint);
-            return match (caller, callee) {
-                (true, true) => Some(3),
-                (false, true) if call.caller.is_none() => Some(1),
-                _ => None,
-            };
-        }
-        let callee = callee || same(Some(&call.callee), endpoint);
-        match (caller, callee) {
-            _ if call.challenged => None,
-            (true, true) => Some(3),
-            (false, true) => Some(2),
-            // Phones may register under names that nobody knows.
-            (true, false) => Some(1),
-            (false, false) => None,
         }
     }
 
@@ -402,7 +371,7 @@ impl Pairing {
                     // Numbers and moment were right.
                     self.counters.joined_by_numbers = self.counters.joined_by_numbers.saturating_sub(1);
                     self.counters.joined_by_id += 1;
-                    self.tell(leg, SignalKind::Note(Note::SipJoinedById), signal, out);
+                    tell(leg, SignalKind::Note(Note::SipJoinedById), signal, out);
                 }
                 return;
             }
@@ -432,9 +401,9 @@ impl Pairing {
                 && let Some(call) = self.calls.get(&call)
             {
                 let sip = call.sip.clone();
-                self.tell(channel, SignalKind::Dialog(sip), signal, out);
+                tell(channel, SignalKind::Dialog(sip), signal, out);
                 let note = if by_id { Note::SipJoinedById } else { Note::SipJoinedByNumbers };
-                self.tell(channel, SignalKind::Note(note), signal, out);
+                tell(channel, SignalKind::Note(note), signal, out);
             }
         }
         if by_id {
@@ -457,7 +426,7 @@ impl Pairing {
             || call.ended.is_some_and(|(_, theirs)| !answered && contradict(cause, theirs));
         if disagree {
             self.counters.disagreements += 1;
-            self.tell(leg, SignalKind::Note(Note::SourcesDisagree), signal, out);
+            tell(leg, SignalKind::Note(Note::SourcesDisagree), signal, out);
         }
     }
 
@@ -517,14 +486,45 @@ impl Pairing {
         }
     }
 
-    fn tell(&self, leg: LegId, kind: SignalKind, because: &Signal, out: &mut Vec<Signal>) {
-        out.push(Signal { leg, kind, ..because.clone() });
-    }
-
     fn wait(&mut self, until: Timestamp, due: Due) {
         let place = self.due.partition_point(|(at, _)| *at <= until);
         self.due.insert(place, (until, due));
     }
+}
+
+/// How well a SIP call fits a channel; none if it cannot be its call.
+fn fit(channel: &Channel, call: &SipCall) -> Option<u8> {
+    let apart = channel.at.since(call.last).max(call.last.since(channel.at));
+    if apart > MATCH_WINDOW || call.fate != Fate::Held {
+        return None;
+    }
+    let same = |one: Option<&Arc<str>>, other: Option<&Arc<str>>| {
+        one.zip(other).is_some_and(|(one, other)| compared(one) == compared(other))
+    };
+    let endpoint = channel.endpoint.as_ref();
+    let caller = same(call.caller.as_ref(), channel.caller.as_ref());
+    let callee = same(Some(&call.callee), Some(&channel.callee));
+    if channel.calls {
+        let caller = caller || same(call.caller.as_ref(), endpoint);
+        return match (caller, callee) {
+            (true, true) => Some(3),
+            (false, true) if call.caller.is_none() => Some(1),
+            _ => None,
+        };
+    }
+    let callee = callee || same(Some(&call.callee), endpoint);
+    match (caller, callee) {
+        _ if call.challenged => None,
+        (true, true) => Some(3),
+        (false, true) => Some(2),
+        // Phones may register under names that nobody knows.
+        (true, false) => Some(1),
+        (false, false) => None,
+    }
+}
+
+fn tell(leg: LegId, kind: SignalKind, because: &Signal, out: &mut Vec<Signal>) {
+    out.push(Signal { leg, kind, ..because.clone() });
 }
 
 /// A number reduced to what stays the same when switches rewrite it; a name in lower case.

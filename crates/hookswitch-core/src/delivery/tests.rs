@@ -57,6 +57,7 @@ fn logged(position: u64, session: u64, sequence: u32, code: StatusCode, now: Tim
             sip: None,
         },
         rule: Rule::LegAnswered,
+        notes: hookswitch_model::Notes::default(),
         causes: Causes::one(InputRef::default()),
     };
     Logged { position, arrival: now, event: Arc::new(event) }

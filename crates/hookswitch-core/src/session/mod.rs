@@ -334,7 +334,8 @@ impl Session {
         }
         let role = self.legs[index].role;
         match &signal.kind {
-            SignalKind::Created(_) => {} // a second creation of a leg adds nothing
+            // A second creation of a leg adds nothing, and what else it is called is for who brings sources together.
+            SignalKind::Created(_) | SignalKind::Named(_) => {}
             SignalKind::ServedBy(agent) => {
                 self.served_by.get_or_insert_with(|| agent.clone());
             }
@@ -354,7 +355,6 @@ impl Session {
                     self.parties[party].notes.add(*note);
                 }
             }
-            SignalKind::Named(_) => {}
             SignalKind::Challenged | SignalKind::Relayed => {
                 self.legs[index].ended = true;
                 let challenged = signal.kind == SignalKind::Challenged;

@@ -118,15 +118,12 @@ impl<'a> Place<'a> {
 /// `trunk/14155550123`, `trunk/sip:14155550123@192.0.2.1`; with or without the technology before it.
 pub(super) fn number_in<'a>(dial: &'a str, technology: &str, endpoint: &str) -> Option<&'a str> {
     let dial = dial.strip_prefix(technology).and_then(|rest| rest.strip_prefix('/')).unwrap_or(dial);
-    let number = match dial.split_once('/') {
-        Some((_, number)) => {
-            let number = number.strip_prefix("sips:").or(number.strip_prefix("sip:")).unwrap_or(number);
-            number.split(['@', ';']).next()?
-        }
-        None => {
-            let (number, at) = dial.rsplit_once('@')?;
-            (at == endpoint).then_some(number)?
-        }
+    let number = if let Some((_, number)) = dial.split_once('/') {
+        let number = number.strip_prefix("sips:").or(number.strip_prefix("sip:")).unwrap_or(number);
+        number.split(['@', ';']).next()?
+    } else {
+        let (number, at) = dial.rsplit_once('@')?;
+        (at == endpoint).then_some(number)?
     };
     (is_dialled(number) && number != endpoint).then_some(number)
 }

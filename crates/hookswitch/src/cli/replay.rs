@@ -23,7 +23,7 @@ use serde::Serialize;
 use super::explain::Messages;
 use super::table::Table;
 use super::{ACCOUNT, Captures, FILTER, shows_progress, warn};
-use crate::source::batch::{Batch, Content};
+use crate::source::batch::{Batch, Read};
 use crate::source::captures::CaptureFiles;
 
 /// The arguments of the command.
@@ -274,8 +274,8 @@ impl Reading {
         let mut signals = Vec::new();
         let mut steps = Vec::with_capacity(STEPS_AT_ONCE);
         for mut batch in batches {
-            for (captured, input, content) in batch.iter() {
-                self.read(&captured, input, content, explain, &mut signals, &mut steps);
+            for (captured, input, message) in batch.iter() {
+                self.read(&captured, input, message, explain, &mut signals, &mut steps);
                 if steps.len() >= STEPS_AT_ONCE {
                     let next = done.try_recv().unwrap_or_else(|_| Vec::with_capacity(STEPS_AT_ONCE));
                     if sender.send(std::mem::replace(&mut steps, next)).is_err() {
@@ -319,38 +319,34 @@ impl Reading {
         &mut self,
         captured: &Captured<'_>,
         input: InputRef,
-        content: Content<'_>,
+        message: Option<Read<'_>>,
         explain: bool,
         signals: &mut Vec<Signal>,
         steps: &mut Vec<Step>,
     ) {
-        let first_line = match content {
-            Content::Sip(message) => {
-                self.seen += 1;
-                let Ok(message) = message else {
-                    self.malformed += 1;
-                    return;
-                };
-                if let Some(pairing) = &mut self.pairing {
-                    // What the switch has told of may wait for its explanation until here.
-                    self.asterisk.handle_time(captured.time, &mut self.told);
-                    pairing.handle_switch(self.told.drain(..), signals);
-                }
-                self.tracker.handle(&message, captured, input, &mut self.told);
-                match &mut self.pairing {
-                    Some(pairing) => pairing.handle_sip(self.told.drain(..), signals),
-                    None => signals.append(&mut self.told),
-                }
-                explain.then(|| lossy(message.start_line()).into())
+        let first_line = if let Some(message) = message {
+            self.seen += 1;
+            let Ok(message) = message else {
+                self.malformed += 1;
+                return;
+            };
+            if let Some(pairing) = &mut self.pairing {
+                // What the switch has told of may wait for its explanation until here.
+                self.asterisk.handle_time(captured.time, &mut self.told);
+                pairing.handle_switch(self.told.drain(..), signals);
             }
-            Content::Manager => {
-                self.asterisk.handle(captured.payload, captured.time, input, &mut self.told);
-                match &mut self.pairing {
-                    Some(pairing) => pairing.handle_switch(self.told.drain(..), signals),
-                    None => signals.append(&mut self.told),
-                }
-                explain.then(|| ami::Message::new(captured.payload).title().into())
+            self.tracker.handle(&message, captured, input, &mut self.told);
+            match &mut self.pairing {
+                Some(pairing) => pairing.handle_sip(self.told.drain(..), signals),
+                None => signals.append(&mut self.told),
             }
+            explain.then(|| lossy(message.start_line()).into())
+        } else {
+            self.asterisk.handle(captured.payload, captured.time, input, &mut self.told);
+            if let Some(pairing) = &mut self.pairing {
+                pairing.handle_switch(self.told.drain(..), signals);
+            }
+            explain.then(|| ami::Message::new(captured.payload).title().into())
         };
         if let Some(start_line) = first_line {
             steps.push(Step::Message { input, packet: captured.packet, start_line });

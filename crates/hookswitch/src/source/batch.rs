@@ -30,13 +30,8 @@ struct Item {
     layout: Option<Result<Layout, SipError>>,
 }
 
-/// A message of a batch.
-pub(crate) enum Content<'a> {
-    /// Read as SIP.
-    Sip(Result<Message<'a>, SipError>),
-    /// Of a switch's manager connection.
-    Manager,
-}
+/// A message that was read as SIP.
+pub(crate) type Read<'a> = Result<Message<'a>, SipError>;
 
 impl Default for Batch {
     fn default() -> Self {
@@ -59,8 +54,8 @@ impl Batch {
         self.bytes.len() >= BATCH_BYTES
     }
 
-    /// The messages, in the order in which they were added.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (Captured<'_>, InputRef, Content<'_>)> {
+    /// The messages, in the order in which they were added, each read as SIP; none for what is no SIP.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (Captured<'_>, InputRef, Option<Read<'_>>)> {
         self.items.iter().map(|item| {
             let captured = Captured {
                 time: item.time,
@@ -71,12 +66,11 @@ impl Batch {
                 correlation: item.correlation.clone().map(|range| &self.bytes[range]),
                 payload: &self.bytes[item.payload.clone()],
             };
-            let content = match &item.layout {
-                None => Content::Manager,
-                Some(Err(error)) => Content::Sip(Err(*error)),
-                Some(Ok(layout)) => Content::Sip(Message::read(captured.payload, layout)),
-            };
-            (captured, item.input, content)
+            let message = item.layout.as_ref().map(|layout| match layout {
+                Ok(layout) => Message::read(captured.payload, layout),
+                Err(error) => Err(*error),
+            });
+            (captured, item.input, message)
         })
     }
 
