@@ -6,6 +6,7 @@
 //! numbers and the moment.
 
 use std::collections::{HashMap, VecDeque};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,6 +31,9 @@ const CALLS_MAX: usize = 1_000_000;
 /// The most signals of a SIP call that are held.
 const HELD_MAX: usize = 256;
 
+/// The most addresses of the switch that are known.
+const ADDRESSES_MAX: usize = 64;
+
 /// The most SIP calls or channels that are looked at for a partner, the latest.
 const CANDIDATES_MAX: usize = 256;
 
@@ -48,8 +52,10 @@ pub struct Counters {
     pub joined_by_id: u64,
     /// Of these, calls of a channel by numbers and moment.
     pub joined_by_numbers: u64,
-    /// Of these, calls of which the switch said nothing.
+    /// Of these, calls of which the switch said nothing: it refused them, or they went past it.
     pub alone: u64,
+    /// Of these, calls through the switch that no channel was found for. They are not told of.
+    pub unmatched: u64,
     /// Calls of which the two sources say what cannot both be.
     pub disagreements: u64,
 }
@@ -71,6 +77,8 @@ pub struct Pairing {
     due: VecDeque<(Timestamp, Due)>,
     /// What is due later than what is looked at in between.
     silent: VecDeque<(Timestamp, LegId)>,
+    /// Where the switch is, as its calls have shown.
+    addresses: Vec<SocketAddr>,
     counters: Counters,
 }
 
@@ -90,6 +98,8 @@ struct SipCall {
     sip: Arc<SipData>,
     caller: Option<Arc<str>>,
     callee: Arc<str>,
+    src: Option<SocketAddr>,
+    dst: Option<SocketAddr>,
     /// The far end of the caller asked for credentials, so it is the switch.
     challenged: bool,
     last: Timestamp,
@@ -106,8 +116,10 @@ enum Fate {
     Held,
     /// It is the call of this channel.
     Of(LegId),
-    /// No channel was told of.
+    /// No channel was told of, and it is told of as SIP shows it.
     Alone,
+    /// No channel was found for it, though there must be one.
+    Unmatched,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -239,7 +251,7 @@ impl Pairing {
         let Some(call) = self.calls.get_mut(&key) else { return };
         match call.fate {
             Fate::Alone => out.push(signal),
-            Fate::Of(_) => {}
+            Fate::Of(_) | Fate::Unmatched => {}
             Fate::Held => {
                 call.held.push(signal);
                 if call.held.len() >= HELD_MAX {
@@ -262,6 +274,8 @@ impl Pairing {
             sip,
             caller: created.caller.number.clone(),
             callee: created.callee.clone(),
+            src: created.src,
+            dst: created.dst,
             challenged: false,
             last: at,
             held: Vec::new(),
@@ -377,10 +391,15 @@ impl Pairing {
             }
             Fate::Of(before) => Some(before),
             Fate::Alone => return, // it was told of by itself
-            Fate::Held => None,
+            Fate::Held | Fate::Unmatched => None,
         };
         let Some(channel) = self.channels.get(&leg) else { return };
         let other = channel.sip;
+        let address = if channel.calls { call.dst } else { call.src };
+        if let Some(address) = address.filter(|address| !self.addresses.contains(address)) {
+            self.addresses.truncate(ADDRESSES_MAX - 1);
+            self.addresses.insert(0, address);
+        }
         // Where two look alike, each may have been taken for the other.
         for (call, channel) in [(Some(key), Some(leg)), (other, before)] {
             if let Some(call) = call {
@@ -462,10 +481,19 @@ impl Pairing {
     fn release(&mut self, key: LegId, out: &mut Vec<Signal>) {
         self.held.retain(|held| *held != key);
         let Some(call) = self.calls.get_mut(&key).filter(|call| call.fate == Fate::Held) else { return };
-        call.fate = Fate::Alone;
-        out.append(&mut call.held);
         let over = call.ended;
-        self.counters.alone += 1;
+        // What goes through the switch and is not refused has a channel, though none was found.
+        let mut ends = [call.src, call.dst].into_iter().flatten();
+        let through_switch = ends.any(|address| self.addresses.contains(&address));
+        if through_switch && (call.answered || over.is_none()) {
+            call.fate = Fate::Unmatched;
+            call.held.clear();
+            self.counters.unmatched += 1;
+        } else {
+            call.fate = Fate::Alone;
+            out.append(&mut call.held);
+            self.counters.alone += 1;
+        }
         if let Some((at, _)) = over {
             self.wait(at + END_WAIT, Due::Ended(key));
         }

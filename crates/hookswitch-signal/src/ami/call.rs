@@ -70,6 +70,7 @@ impl Follower {
             bridge: None,
             peer: None,
             holds: false,
+            digit: None,
             asked_to_hang_up: false,
             left: None,
             moved: false,

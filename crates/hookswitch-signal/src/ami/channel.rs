@@ -45,6 +45,8 @@ pub(super) struct Channel {
     /// Who it talks with, or has talked with last.
     pub(super) peer: Option<Number>,
     pub(super) holds: bool,
+    /// When its holder last pressed a key.
+    pub(super) digit: Option<Timestamp>,
     /// Its own end has asked for the hang-up.
     pub(super) asked_to_hang_up: bool,
     /// When it began to leave, counted over all channels.

@@ -25,6 +25,7 @@ impl Follower {
             Calling::Channel(caller)
         };
         if let Calling::Channel(caller) = caller {
+            self.note(caller, event, now);
             self.goes_on(caller, now, out);
         }
         let forwarder = match caller {

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::channel::{Calling, Channel, ChannelKind, Moment, Number};
 use super::message::{Event, Key, Kind, Message};
 use super::moves::Parked;
+use super::text;
 
 /// The most channels that are followed at once; further ones are not, and counted.
 const CHANNELS_MAX: usize = 1_000_000;
@@ -360,9 +361,13 @@ impl Follower {
     }
 
     /// Notes what every event says of its channel.
-    fn note(&mut self, number: Number, event: &Event<'_>, now: Moment) {
+    pub(super) fn note(&mut self, number: Number, event: &Event<'_>, now: Moment) {
         if let Some(channel) = self.channels.get_mut(&number) {
             channel.last_seen = now.at;
+            if channel.endpoint().is_none() && channel.caller.number.is_none() {
+                // A pipe shows whom it calls for some time after its beginning.
+                channel.caller.number = text::text(event.get(Key::CallerIDNum));
+            }
             let linkedid = event.get(Key::Linkedid);
             if !linkedid.is_empty() && *channel.linkedid != *linkedid && linkedid.len() <= ID_BYTES_MAX {
                 channel.linkedid = linkedid.into();

@@ -1,6 +1,7 @@
 //! Channels meet, and calls are moved: held, transferred, parked, picked up.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use hookswitch_model::{LegId, Place, Signal, SignalKind, Transfer};
 use serde::{Deserialize, Serialize};
@@ -9,6 +10,9 @@ use super::channel::{Channel, Leg, Moment, Number, State};
 use super::follower::{Follower, Waiting};
 use super::message::{Event, Key};
 use super::text;
+
+/// A hold that comes so soon after a key was pressed is Asterisk's own: a feature code asks for a number.
+const FEATURE_SPAN: Duration = Duration::from_millis(300);
 
 /// The most calls that are parked at once; further ones are parked without a place to fetch them from.
 const PARKED_MAX: usize = 10_000;
@@ -82,9 +86,11 @@ impl Follower {
             self.forget_waiting(|waiting| matches!(waiting, Waiting::Resumed(of, _) if *of == number));
             self.tell_resumed(number, moment, out);
         }
-        if let Some(channel) = self.channels.get_mut(&number) {
-            channel.holds = true;
+        let Some(channel) = self.channels.get_mut(&number) else { return };
+        if channel.digit.is_some_and(|digit| now.at.since(digit) <= FEATURE_SPAN) {
+            return;
         }
+        channel.holds = true;
         self.told(number, SignalKind::Held, now, out);
     }
 

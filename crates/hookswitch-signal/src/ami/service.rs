@@ -147,6 +147,9 @@ impl Follower {
     }
 
     pub(super) fn dials_digit(&mut self, number: Number, now: Moment, out: &mut Vec<Signal>) {
+        if let Some(channel) = self.channels.get_mut(&number) {
+            channel.digit = Some(now.at);
+        }
         if self.channels.get(&number).is_some_and(|channel| channel.plays.is_some()) {
             self.offers_menu(number, now, out);
         }

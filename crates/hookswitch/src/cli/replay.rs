@@ -90,6 +90,7 @@ struct AsteriskSummary {
     joined_by_call_id: u64,
     joined_by_numbers: u64,
     alone: u64,
+    unmatched: u64,
     disagreements: u64,
 }
 
@@ -311,6 +312,7 @@ impl Reading {
             joined_by_call_id: pairing.joined_by_id,
             joined_by_numbers: pairing.joined_by_numbers,
             alone: pairing.alone,
+            unmatched: pairing.unmatched,
             disagreements: pairing.disagreements,
         })
     }

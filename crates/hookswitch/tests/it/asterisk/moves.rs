@@ -244,13 +244,16 @@ fn an_attended_transfer_may_be_completed_while_the_target_rings() {
 
 #[test]
 fn an_attended_transfer_by_feature_code_has_one_channel_of_who_transfers() {
-    // Asterisk calls the target by way of a pipe, which shows the number of who asks.
+    // Asterisk calls the target by way of a pipe, which shows the number of who asks. The hold that it tells
+    // of while the number is keyed nobody has pressed.
     story(
         &[
             RINGS,
             ANSWERED,
             "
-            2.000 Hold b
+            1.900 DTMFEnd b Digit=* Direction=Received
+            2.000 DTMFEnd b Digit=2 Direction=Received
+            2.001 Hold b
             3.000 Newchannel x Local/103@internal-00000003;1 of=a Exten=103
             3.000 Newchannel y Local/103@internal-00000003;2 of=a state=4 Exten=103 number=102
             3.001 Newexten y Dial(PJSIP/103)
@@ -280,7 +283,6 @@ fn an_attended_transfer_by_feature_code_has_one_channel_of_who_transfers() {
             RINGS_TOLD,
             ANSWERED_TOLD,
             "
-            2.000 inb 102 Hold
             3.003 inb 103 Setup
             3.010 inb 103 Proceeding
             4.000 inb 103 Answered
