@@ -211,6 +211,11 @@ impl LegId {
     pub const fn new(source: u16, number: u64) -> Self {
         Self(((source as u64) << 48) | (number & 0xffff_ffff_ffff))
     }
+
+    /// The number of the source.
+    pub const fn source(self) -> u16 {
+        (self.0 >> 48) as u16
+    }
 }
 
 /// The input that caused a signal: a packet of a capture, a datagram, a line.

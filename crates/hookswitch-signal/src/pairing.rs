@@ -79,6 +79,8 @@ pub struct Pairing {
     silent: VecDeque<(Timestamp, LegId)>,
     /// Where the switch is, as its calls have shown.
     addresses: Vec<SocketAddr>,
+    /// The connection to the switch is lost.
+    is_lost: bool,
     counters: Counters,
 }
 
@@ -137,11 +139,25 @@ struct Channel {
 }
 
 impl Pairing {
-    /// Takes what the SIP tracker tells of one message.
-    pub fn handle_sip(&mut self, signals: impl IntoIterator<Item = Signal>, out: &mut Vec<Signal>) {
+    /// The connection to the switch is up, or it is lost: then SIP goes its own way.
+    pub fn set_connected(&mut self, connected: bool, out: &mut Vec<Signal>) {
+        self.is_lost = !connected;
+        if !connected {
+            self.finish(out);
+        }
+    }
+
+    /// Takes what the SIP tracker tells of one message, which came at `now` by the clock of the switch;
+    /// the agent that saw it may have another.
+    pub fn handle_sip(
+        &mut self,
+        signals: impl IntoIterator<Item = Signal>,
+        now: Timestamp,
+        out: &mut Vec<Signal>,
+    ) {
+        self.handle_time(now, out);
         for signal in signals {
-            self.handle_time(signal.at, out);
-            self.sip(signal, out);
+            self.sip(signal, now, out);
         }
     }
 
@@ -200,11 +216,11 @@ impl Pairing {
         self.calls.len()
     }
 
-    fn sip(&mut self, signal: Signal, out: &mut Vec<Signal>) {
+    fn sip(&mut self, signal: Signal, now: Timestamp, out: &mut Vec<Signal>) {
         if let SignalKind::Created(leg) = &signal.kind {
             let of = leg.of.and_then(|of| self.by_leg.get(&of).copied());
             if leg.direction == Direction::Outbound {
-                if !self.open(signal.leg, leg, signal.at) {
+                if !self.open(signal.leg, leg, now) {
                     out.push(signal);
                     return;
                 }
@@ -220,8 +236,8 @@ impl Pairing {
             return;
         };
         let Some(call) = self.calls.get_mut(&key) else { return };
-        call.last = call.last.max(signal.at);
-        let at = signal.at;
+        call.last = call.last.max(now);
+        let at = now;
         let is_callers = signal.leg == key;
         match &signal.kind {
             SignalKind::Challenged => call.challenged = true,
@@ -265,7 +281,9 @@ impl Pairing {
 
     /// A SIP call begins; false if there is no room to hold it.
     fn open(&mut self, leg: LegId, created: &LegCreated, at: Timestamp) -> bool {
-        let Some(sip) = created.sip.clone().filter(|_| self.calls.len() < CALLS_MAX) else { return false };
+        let Some(sip) = created.sip.clone().filter(|_| !self.is_lost && self.calls.len() < CALLS_MAX) else {
+            return false;
+        };
         self.counters.sip_calls += 1;
         self.by_leg.insert(leg, leg);
         self.by_call_id.insert(sip.call_id.clone(), leg);

@@ -10,8 +10,10 @@ use hookswitch_core::directory::Directory;
 use hookswitch_core::engine::{self, Engine, Policy};
 use hookswitch_core::session::reason::MissedCallPolicy;
 use hookswitch_model::{AccountId, ClockId, Event, InputRef, Signal, Timestamp};
+use hookswitch_signal::ami;
 use hookswitch_signal::capture::Captured;
 use hookswitch_signal::ingest::{Ingest, Posted};
+use hookswitch_signal::pairing::Pairing;
 use hookswitch_signal::sip;
 use hookswitch_signal::tracker::{self, Tracker};
 use serde::{Deserialize, Serialize};
@@ -34,13 +36,15 @@ pub(crate) enum DerivationError {
 
 /// The version of saved states; a state of another version is not read. Raised with every change of
 /// what the machine or the trackers keep.
-pub(crate) const STATE_VERSION: u32 = 1;
+pub(crate) const STATE_VERSION: u32 = 2;
 
 /// The machine with all that stands before it: one tracker for each source of messages.
 #[derive(Default, Serialize, Deserialize)]
 pub(crate) struct Derivation {
     engine: Option<Engine>,
     sources: BTreeMap<u16, OpenSource>,
+    /// The switch whose SIP the agents of a name see.
+    beside: BTreeMap<String, u16>,
     #[serde(skip)]
     signals: Vec<Signal>,
     /// The settings that hold.
@@ -60,6 +64,14 @@ struct OpenSource {
 enum Follower {
     Messages(Box<Tracker>),
     Signals(Box<Ingest>),
+    Switch(Box<Switch>),
+}
+
+/// A switch that tells of its calls itself, and what SIP shows of them.
+#[derive(Serialize, Deserialize)]
+struct Switch {
+    follower: ami::Follower,
+    pairing: Pairing,
 }
 
 impl Derivation {
@@ -103,7 +115,24 @@ impl Derivation {
                 Ok(posted) => self.apply_posted(position, arrival, *source, *at, posted),
                 Err(_) => Ok(()),
             },
+            Input::Manager { source, at, message } => {
+                self.apply_manager(position, arrival, *source, *at, message)
+            }
+            Input::Link { source, at, is_up } => {
+                let (switch, newest) = self.switch(position, *source)?;
+                *newest = Some((*at, arrival));
+                let mut signals = Vec::new();
+                switch.pairing.set_connected(*is_up, &mut signals);
+                self.apply_signals(position, ClockId(*source), *at, &signals)
+            }
             Input::Tick { clock, at } => {
+                if let Ok((switch, _)) = self.switch(position, clock.0) {
+                    let (mut told, mut signals) = (Vec::new(), Vec::new());
+                    switch.follower.handle_time(*at, &mut told);
+                    switch.pairing.handle_switch(told, &mut signals);
+                    switch.pairing.handle_time(*at, &mut signals);
+                    return self.apply_signals(position, *clock, *at, &signals);
+                }
                 let engine = self.engine.as_mut().ok_or(DerivationError::WithoutSettings { position })?;
                 engine.handle_time(*clock, *at);
                 Ok(())
@@ -115,6 +144,7 @@ impl Derivation {
             }
             Input::Forgotten { source } => {
                 self.sources.remove(source);
+                self.beside.retain(|_, switch| switch != source);
                 Ok(())
             }
         }
@@ -132,6 +162,7 @@ impl Derivation {
         sip: &sip::Message<'_>,
     ) -> Result<(), DerivationError> {
         let number = message.source;
+        let beside = &self.beside;
         let source = self.sources.get_mut(&number);
         let source = source.ok_or(DerivationError::UnknownSource { position, source_number: number })?;
         let engine = self.engine.as_mut().ok_or(DerivationError::WithoutSettings { position })?;
@@ -151,6 +182,15 @@ impl Derivation {
         let input = InputRef { source: number, number: position };
         tracker.handle(sip, &captured, input, &mut self.signals);
         let clock = ClockId(number);
+        let Sender::Hep { name, .. } = &source.sender else { return Ok(()) };
+        if let Some(switch) = beside.get(name).copied() {
+            let told = std::mem::take(&mut self.signals);
+            let mut signals = Vec::new();
+            if let Ok((switch, _)) = self.switch(position, switch) {
+                switch.pairing.handle_sip(told, arrival, &mut signals);
+            }
+            return self.apply_signals(position, clock, message.at, &signals);
+        }
         if self.signals.is_empty() {
             engine.handle_time(clock, message.at);
         }
@@ -183,6 +223,56 @@ impl Derivation {
         Ok(())
     }
 
+    /// Applies a message of a manager connection.
+    ///
+    /// # Errors
+    /// If its source is not known.
+    pub(crate) fn apply_manager(
+        &mut self,
+        position: u64,
+        arrival: Timestamp,
+        number: u16,
+        at: Timestamp,
+        message: &[u8],
+    ) -> Result<(), DerivationError> {
+        let input = InputRef { source: number, number: position };
+        let (switch, newest) = self.switch(position, number)?;
+        *newest = Some((at, arrival));
+        let (mut told, mut signals) = (Vec::new(), Vec::new());
+        switch.follower.handle(message, at, input, &mut told);
+        switch.pairing.handle_switch(told, &mut signals);
+        switch.pairing.handle_time(at, &mut signals);
+        self.apply_signals(position, ClockId(number), at, &signals)
+    }
+
+    /// A source that is a switch, and the time of its last input.
+    fn switch(
+        &mut self,
+        position: u64,
+        number: u16,
+    ) -> Result<(&mut Switch, &mut Option<(Timestamp, Timestamp)>), DerivationError> {
+        match self.sources.get_mut(&number) {
+            Some(OpenSource { follower: Follower::Switch(switch), newest, .. }) => Ok((switch, newest)),
+            _ => Err(DerivationError::UnknownSource { position, source_number: number }),
+        }
+    }
+
+    fn apply_signals(
+        &mut self,
+        position: u64,
+        clock: ClockId,
+        at: Timestamp,
+        signals: &[Signal],
+    ) -> Result<(), DerivationError> {
+        let engine = self.engine.as_mut().ok_or(DerivationError::WithoutSettings { position })?;
+        for signal in signals {
+            // What SIP shows may have waited for the switch, and is timed by the agent all the same.
+            engine.handle_signal(ClockId(signal.leg.source()), signal);
+        }
+        engine.handle_time(clock, at);
+        Ok(())
+    }
+
     fn apply_settings(&mut self, position: u64, settings: Settings) -> Result<(), DerivationError> {
         let account = AccountId::new(settings.account);
         let directory = match &settings.directory {
@@ -202,10 +292,17 @@ impl Derivation {
 
     fn add_source(&mut self, source: Source) {
         let Source { number, sender } = source;
+        if let Sender::Ami { hep: Some(hep), .. } = &sender {
+            self.beside.insert(hep.clone(), number);
+        }
         let follower = match sender {
             Sender::Hep { account, .. } => {
                 Follower::Messages(Box::new(Tracker::new(AccountId::new(account), number)))
             }
+            Sender::Ami { account, .. } => Follower::Switch(Box::new(Switch {
+                follower: ami::Follower::new(AccountId::new(account), number),
+                pairing: Pairing::default(),
+            })),
             Sender::Ingest { account, .. } => {
                 Follower::Signals(Box::new(Ingest::new(AccountId::new(account), number)))
             }
@@ -220,7 +317,15 @@ impl Derivation {
 
     /// When a clock wants a tick at the latest.
     pub(crate) fn poll_timeout(&self, clock: ClockId) -> Option<Timestamp> {
-        self.engine.as_ref()?.poll_timeout(clock)
+        let engine = self.engine.as_ref()?.poll_timeout(clock);
+        let switch = match self.sources.get(&clock.0).map(|source| &source.follower) {
+            Some(Follower::Switch(switch)) => {
+                let (follower, pairing) = (switch.follower.poll_timeout(), switch.pairing.poll_timeout());
+                follower.into_iter().chain(pairing).min()
+            }
+            _ => None,
+        };
+        engine.into_iter().chain(switch).min()
     }
 
     /// The settings that hold, if any were told.
@@ -261,7 +366,7 @@ impl Derivation {
     pub(crate) fn tracker_counters(&self, source: u16) -> tracker::Counters {
         match self.sources.get(&source).map(|source| &source.follower) {
             Some(Follower::Messages(tracker)) => tracker.counters(),
-            Some(Follower::Signals(_)) | None => tracker::Counters::default(),
+            Some(Follower::Signals(_) | Follower::Switch(_)) | None => tracker::Counters::default(),
         }
     }
 

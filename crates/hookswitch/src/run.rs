@@ -49,6 +49,8 @@ pub(crate) enum Intake {
     Frames(Frames, Sender<Frames>),
     /// Signals that a client has posted; accepted or refused as a whole.
     Posted(PostedBatch),
+    /// What a switch has told on its manager connection.
+    Manager(ManagerBatch),
     /// The directory or the policy was read again.
     Settings(Box<Settings>),
     /// No more will come: what is in hand is stored, and the loop ends.
@@ -63,6 +65,17 @@ pub(crate) struct PostedBatch {
     pub(crate) signals: Vec<(Posted, Box<RawValue>)>,
     /// Told once all of it is on disk; dropped if that will not be.
     pub(crate) accepted: oneshot::Sender<Accepted>,
+}
+
+/// What a switch has told on its manager connection.
+pub(crate) struct ManagerBatch {
+    /// Who.
+    pub(crate) sender: Arc<SourceSender>,
+    /// Whether the connection was made, or was lost, before the messages.
+    pub(crate) link: Option<bool>,
+    /// The messages, one after the other, and where each ends.
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) messages: Vec<(Timestamp, usize)>,
 }
 
 /// What became of posted signals.
@@ -230,6 +243,7 @@ impl Machine {
                     tracing::error!("posted signals were refused: {error:#}");
                 }
             }
+            Intake::Manager(batch) => self.take_manager(&batch),
             Intake::Settings(settings) => {
                 if let Err(error) = self.take_settings(&settings) {
                     tracing::error!("the settings stay as they are: {error:#}");
@@ -323,6 +337,33 @@ impl Machine {
             accepted.send(outcome).ok(); // the client may have gone
         }));
         Ok(())
+    }
+
+    fn take_manager(&mut self, batch: &ManagerBatch) {
+        let arrival = clock::wall();
+        let Some(source) = self.number((*batch.sender).clone(), arrival) else { return };
+        if let Some(is_up) = batch.link {
+            self.metrics.notes.inc();
+            let position = self.batch.add_input(kind::LINK, source, arrival, arrival, &[is_up.into()]);
+            self.clocks.insert(source, Clock { shows: arrival, since: clock::now() });
+            let input = Input::Link { source, at: arrival, is_up };
+            if let Err(error) = self.derivation.apply(position, arrival, &input) {
+                tracing::error!(%error, "a change of a manager connection was not applied");
+            }
+            self.take_events(arrival);
+        }
+        let mut from = 0;
+        for &(at, end) in &batch.messages {
+            let message = &batch.bytes[from..end];
+            from = end;
+            self.metrics.manager_messages.applied.inc();
+            let position = self.batch.add_input(kind::MANAGER, source, at, arrival, message);
+            self.clocks.insert(source, Clock { shows: at, since: clock::now() });
+            if let Err(error) = self.derivation.apply_manager(position, arrival, source, at, message) {
+                tracing::error!(%error, "a message of a manager connection was not applied");
+            }
+            self.take_events(arrival);
+        }
     }
 
     /// Forgets ids that the store knows.

@@ -28,6 +28,7 @@ use crate::deliver::{self, Deliverer};
 use crate::gateway::Gateway;
 use crate::run::{Intake, Machine, default_account};
 use crate::secret::Key;
+use crate::source::ami;
 use crate::source::hep::{Access, Gate, stream, udp};
 use crate::store::record::Settings;
 use crate::store::{Options, Store};
@@ -167,12 +168,21 @@ pub(crate) fn serve(
         public_url: public_url.into(),
     });
     gateway.serve_requests_by(router.clone());
+    let switches = config
+        .ami
+        .source
+        .iter()
+        .map(|source| ami::Switch::new(source.clone(), account, intake.clone(), metrics.clone()))
+        .collect::<anyhow::Result<Vec<_>>>()?;
     let grace = config.server.shutdown_grace.0;
     let outcome = runtime.block_on(async {
         tokio::spawn(calls.follow(store.clone(), stop.subscribe()));
         let delivering = tokio::spawn(deliverer.run(commands, reports, stop.subscribe()));
         let following = tokio::spawn(gateway.clone().follow(stop.subscribe()));
         let serving = tokio::spawn(listener::serve(tokio_listener(http)?, router, stop.subscribe(), grace));
+        for switch in switches {
+            tokio::spawn(switch.run(stop.subscribe()));
+        }
         if let Some(tcp) = tcp {
             let streams = streams.clone();
             tokio::spawn(streams.serve(tokio_listener(tcp)?, None, stop.subscribe()));

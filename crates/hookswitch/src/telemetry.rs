@@ -146,6 +146,16 @@ counters! {
 }
 
 counters! {
+    /// Messages of manager connections by what became of them.
+    ManagerMessages by outcome {
+        /// Say something about a call, and were handed to the machine.
+        applied,
+        /// Say nothing about calls.
+        passed_over,
+    }
+}
+
+counters! {
     /// Posted signals by what became of them.
     Posted by outcome {
         /// New, and on disk.
@@ -203,6 +213,11 @@ pub(crate) struct Metrics {
     pub(crate) connections: Gauge,
     pub(crate) connections_refused: Counter,
     pub(crate) messages: Messages,
+    pub(crate) manager_messages: ManagerMessages,
+    /// Manager connections that are up.
+    pub(crate) ami_connections: Gauge,
+    /// Manager connections that were lost, or could not be made.
+    pub(crate) ami_connections_lost: Counter,
     pub(crate) posted: Posted,
     pub(crate) signals: Signals,
     pub(crate) sessions: Sessions,
@@ -242,6 +257,13 @@ impl Metrics {
             connections: Gauge::default(),
             connections_refused: Counter::default(),
             messages: Messages::register(r, "sip_messages", "SIP messages by what became of them"),
+            manager_messages: ManagerMessages::register(
+                r,
+                "ami_messages",
+                "Messages of manager connections by what became of them",
+            ),
+            ami_connections: Gauge::default(),
+            ami_connections_lost: Counter::default(),
             posted: Posted::register(r, "ingest_signals", "Posted signals by what became of them"),
             signals: Signals::register(r, "signals", "Signals by what the machine did with them"),
             sessions: Sessions::register(r, "sessions", "Sessions by what happened to them"),
@@ -286,6 +308,12 @@ impl Metrics {
             "hep_connections_refused",
             "HEP connections refused: too many, an unknown address, or bytes that are no frame",
             metrics.connections_refused.clone(),
+        );
+        r.register("ami_connections", "Manager connections that are up", metrics.ami_connections.clone());
+        r.register(
+            "ami_connections_lost",
+            "Manager connections that were lost, or could not be made",
+            metrics.ami_connections_lost.clone(),
         );
         r.register("sessions_open", "Open sessions", metrics.sessions_open.clone());
         r.register("ticks", "Times at which a timer was due without a signal", metrics.ticks.clone());

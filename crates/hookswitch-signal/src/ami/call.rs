@@ -83,6 +83,8 @@ impl Follower {
             recordings: 0,
             call_id_told: false,
             last_seen: now.at,
+            found: false,
+            is_called: false,
             listed: true,
         })
     }
@@ -96,7 +98,7 @@ impl Follower {
     pub(super) fn tell_call(&mut self, number: Number, place: Option<LegPlace>, out: &mut Vec<Signal>) {
         let Some(channel) = self.channels.get_mut(&number) else { return };
         let calls = matches!(channel.state, State::Calls | State::Up);
-        if channel.leg != Leg::Untold || channel.called_by.is_some() || !calls {
+        if channel.leg != Leg::Untold || channel.called_by.is_some() || channel.is_called || !calls {
             return;
         }
         let Some(endpoint) = channel.endpoint().cloned() else { return };
@@ -116,6 +118,7 @@ impl Follower {
             callee: channel.first_dialled.clone(),
             endpoint: Some(endpoint),
             aliases: vec![Alias::Channel(channel.uniqueid.clone())],
+            found_running: channel.found,
             place,
             ..created(Direction::Outbound)
         };

@@ -66,6 +66,10 @@ pub(super) struct Channel {
     /// Its SIP Call-ID was told.
     pub(super) call_id_told: bool,
     pub(super) last_seen: Timestamp,
+    /// It went on when it was first heard of.
+    pub(super) found: bool,
+    /// Of a channel that was found: it is called, and does not call.
+    pub(super) is_called: bool,
     /// It was named by the listing that is under way.
     pub(super) listed: bool,
 }

@@ -9,6 +9,7 @@ use hookswitch_model::{AccountId, Alias, InputRef, LegId, Signal, SignalKind, Ti
 use serde::{Deserialize, Serialize};
 
 use super::channel::{Calling, Channel, ChannelKind, Moment, Number};
+use super::listing;
 use super::message::{Event, Key, Kind, Message};
 use super::moves::Parked;
 use super::text;
@@ -105,7 +106,11 @@ impl Follower {
     pub fn handle(&mut self, message: &[u8], at: Timestamp, input: InputRef, out: &mut Vec<Signal>) {
         self.handle_time(at, out);
         self.counters.messages += 1;
-        let Some(event) = Message::new(message).read() else {
+        let read = Message::new(message);
+        let Some(event) = read.read() else {
+            if listing::begins(&read) {
+                self.listing_begins();
+            }
             self.counters.passed_over += 1;
             return;
         };
@@ -170,7 +175,7 @@ impl Follower {
             Kind::DialBegin => self.dial_begins(event, now, out),
             Kind::DialState => self.dial_goes_on(event, now, out),
             Kind::DialEnd => self.dial_ends(event, now, out),
-            Kind::CoreShowChannel => self.listed(event, now),
+            Kind::CoreShowChannel => self.listed(event, now, out),
             Kind::CoreShowChannelsComplete => self.listing_ends(now, out),
             Kind::Shutdown => self.shut_down(now, out),
             Kind::AttendedTransfer => self.attended_transfer(event, now, out),

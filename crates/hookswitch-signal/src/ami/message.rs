@@ -91,6 +91,16 @@ impl<'a> Message<'a> {
         Lines(self.bytes).take(LINES_MAX).find(|(name, _)| *name == key.as_bytes()).map(|(_, value)| value)
     }
 
+    /// Whether a [`Follower`](super::Follower) has use for it; most of what a switch tells says nothing of
+    /// calls.
+    pub fn counts(&self) -> bool {
+        match self.event() {
+            Some(b"VarSet") => memchr::memmem::find(self.bytes, b"CALLID").is_some(),
+            Some(event) => Kind::read(event).is_some(),
+            None => super::listing::begins(self),
+        }
+    }
+
     /// The event, when it is one that says something about a call.
     pub(super) fn read(&self) -> Option<Event<'a>> {
         let kind = Kind::read(self.event()?)?;

@@ -339,7 +339,7 @@ impl Reading {
             }
             self.tracker.handle(&message, captured, input, &mut self.told);
             match &mut self.pairing {
-                Some(pairing) => pairing.handle_sip(self.told.drain(..), signals),
+                Some(pairing) => pairing.handle_sip(self.told.drain(..), captured.time, signals),
                 None => signals.append(&mut self.told),
             }
             explain.then(|| lossy(message.start_line()).into())

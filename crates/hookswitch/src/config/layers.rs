@@ -11,6 +11,11 @@ const PREFIX: &str = "HOOKSWITCH_";
 /// The lists that are empty by default, and the keys of their entries.
 const LISTS: &[(&str, &str, &[&str])] = &[
     ("hep", "source", &["name", "addresses", "key", "account", "messages_per_second"]),
+    (
+        "ami",
+        "source",
+        &["name", "address", "tls_ca", "user", "secret", "plain_login", "events", "hep", "account"],
+    ),
     ("ingest", "key", &["name", "sha256", "account"]),
 ];
 

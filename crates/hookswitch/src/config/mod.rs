@@ -25,6 +25,7 @@ pub(crate) const DEFAULTS: &str = include_str!("../../../../config/hookswitch.de
 pub(crate) struct Config {
     pub(crate) server: Server,
     pub(crate) hep: Hep,
+    pub(crate) ami: Ami,
     pub(crate) ingest: Ingest,
     pub(crate) store: Store,
     pub(crate) directory: Directory,
@@ -83,6 +84,28 @@ pub(crate) struct HepSource {
     pub(crate) key: Option<Secret>,
     pub(crate) account: Option<Account>,
     pub(crate) messages_per_second: Option<u32>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Ami {
+    pub(crate) source: Vec<AmiSource>,
+}
+
+/// An Asterisk to which a manager connection is kept.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct AmiSource {
+    pub(crate) name: String,
+    pub(crate) address: String,
+    pub(crate) tls_ca: Option<PathBuf>,
+    pub(crate) user: String,
+    pub(crate) secret: Secret,
+    #[serde(default)]
+    pub(crate) plain_login: bool,
+    pub(crate) events: Option<String>,
+    pub(crate) hep: Option<String>,
+    pub(crate) account: Option<Account>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -214,6 +237,9 @@ impl Config {
                 *path = beside.join(&*path);
             }
         }
+        for ca in config.ami.source.iter_mut().filter_map(|source| source.tls_ca.as_mut()) {
+            *ca = beside.join(&*ca);
+        }
         Ok(config)
     }
 
@@ -242,10 +268,26 @@ impl Config {
 
     fn check(&self) -> anyhow::Result<()> {
         let mut names: Vec<&str> = self.hep.source.iter().map(|source| &*source.name).collect();
+        names.extend(self.ami.source.iter().map(|source| &*source.name));
         names.extend(self.ingest.key.iter().map(|key| &*key.name));
         names.sort_unstable();
         for pair in names.windows(2) {
             ensure!(pair[0] != pair[1], "the name {:?} is used twice; give each source its own", pair[0]);
+        }
+        for source in &self.ami.source {
+            let one_line = |text: &str| !text.contains(['\r', '\n']);
+            ensure!(
+                one_line(&source.user)
+                    && one_line(source.secret.expose())
+                    && source.events.as_deref().is_none_or(one_line),
+                "user, secret or events of the AMI source {:?} hold a line end; write each on one line",
+                source.name
+            );
+            ensure!(
+                source.address.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok()),
+                "{:?} is no address of a manager; write it as \"192.0.2.10:5038\"",
+                source.address
+            );
         }
         let tls = [&self.hep.tls_certificate, &self.hep.tls_key];
         ensure!(

@@ -46,6 +46,16 @@ pub(crate) enum Input<'a> {
         /// The signal as it was posted.
         json: &'a [u8],
     },
+    /// A message of a switch's manager connection.
+    Manager {
+        /// Whose.
+        source: u16,
+        /// When it came.
+        at: Timestamp,
+        message: &'a [u8],
+    },
+    /// A manager connection was made, or was lost.
+    Link { source: u16, at: Timestamp, is_up: bool },
     /// A clock has come so far, and a timer was due.
     Tick { clock: ClockId, at: Timestamp },
     /// The directory and the policy that hold from here on.
@@ -99,6 +109,8 @@ pub(crate) enum Sender {
     Hep { name: String, address: IpAddr, agent: u32, account: u64 },
     /// The holder of an ingest key.
     Ingest { name: String, account: u64 },
+    /// A switch that tells of its calls itself; `hep` is the name of the agents that see its SIP.
+    Ami { name: String, account: u64, hep: Option<String> },
 }
 
 /// The parts of an input as the signal log keeps them in columns.
@@ -119,6 +131,8 @@ pub(crate) mod kind {
     pub(crate) const SETTINGS: u8 = 4;
     pub(crate) const SOURCE: u8 = 5;
     pub(crate) const FORGOTTEN: u8 = 6;
+    pub(crate) const MANAGER: u8 = 7;
+    pub(crate) const LINK: u8 = 8;
 }
 
 /// Where a message was seen.
@@ -160,6 +174,8 @@ impl<'a> Input<'a> {
             kind::SETTINGS => Self::Settings(serde_json::from_slice(body)?),
             kind::SOURCE => Self::Source(serde_json::from_slice(body)?),
             kind::FORGOTTEN => Self::Forgotten { source },
+            kind::MANAGER => Self::Manager { source, at, message: body },
+            kind::LINK => Self::Link { source, at, is_up: body == [1] },
             version => return Err(RecordError::Version { what: "input", version }),
         })
     }

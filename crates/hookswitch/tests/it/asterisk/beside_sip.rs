@@ -84,7 +84,7 @@ fn both(told: &[Told], sip: &Ladder) -> (Vec<Event>, Counters) {
                     payload: &packet.payload,
                 };
                 tracker.handle(&message, &captured, reference, &mut raw);
-                pairing.handle_sip(raw.drain(..), &mut signals);
+                pairing.handle_sip(raw.drain(..), at, &mut signals);
             }
         }
         pairing.handle_time(at, &mut signals);

@@ -5,4 +5,4 @@ mod calls;
 mod moves;
 mod properties;
 mod services;
-mod story;
+pub(crate) mod story;

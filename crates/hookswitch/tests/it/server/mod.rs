@@ -2,6 +2,7 @@
 
 mod addresses;
 mod admin;
+mod asterisk;
 mod client;
 mod clients;
 mod crash;

@@ -1,0 +1,55 @@
+//! What is sent to a manager: actions, and the answer to its challenge.
+
+use anyhow::ensure;
+use md5::{Digest as _, Md5};
+
+/// An action as it is sent. Its values cannot hold line ends: they would begin other keys.
+///
+/// # Errors
+/// If a value holds one.
+pub(super) fn action(name: &str, fields: &[(&str, &str)]) -> anyhow::Result<String> {
+    let mut text = format!("Action: {name}\r\nActionID: {ACTION_ID}\r\n");
+    for (key, value) in fields {
+        ensure!(
+            !value.contains(['\r', '\n']),
+            "the {key} of a manager connection holds a line end; write it on one line"
+        );
+        text.push_str(key);
+        text.push_str(": ");
+        text.push_str(value);
+        text.push_str("\r\n");
+    }
+    text.push_str("\r\n");
+    Ok(text)
+}
+
+/// The id of all actions; none of them is under way beside another whose answer would count.
+const ACTION_ID: &str = "hookswitch";
+
+/// The answer to a challenge: the digest of it and the secret, in lower-case hexadecimal digits.
+pub(super) fn answer(challenge: &[u8], secret: &str) -> String {
+    let digest = Md5::new().chain_update(challenge).chain_update(secret.as_bytes()).finalize();
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_answer_is_the_digest_of_challenge_and_secret() {
+        // RFC 1321, A.5: the digest of "abc".
+        assert_eq!(answer(b"a", "bc"), "900150983cd24fb0d6963f7d28e17f72");
+    }
+
+    #[test]
+    fn no_value_begins_another_key() {
+        assert_eq!(
+            action("Login", &[("Username", "me")]).expect("one line"),
+            "Action: Login\r\nActionID: hookswitch\r\nUsername: me\r\n\r\n"
+        );
+        for value in ["a\r\nAction: Command", "a\nb", "a\r"] {
+            assert!(action("Login", &[("Secret", value)]).is_err());
+        }
+    }
+}

@@ -1,0 +1,288 @@
+//! A manager connection to an Asterisk: the test plays the Asterisk.
+
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::time::{Duration, Instant};
+
+use md5::{Digest as _, Md5};
+use serde_json::Value;
+
+use super::traffic::{Agent, EVENTS_OF_CALL, call};
+use super::{Home, PATIENCE, Server, wait_for};
+use crate::asterisk::story::asterisk;
+
+const SECRET: &str = "not-to-be-logged";
+
+/// 101 calls 102, who answers.
+const ANSWERED: &str = "
+    0.000 Newchannel a PJSIP/101 Exten=102
+    0.002 Newexten a Dial(PJSIP/102,15,tT)
+    0.004 Newchannel b PJSIP/102 of=a
+    0.006 DialBegin a>b DialString=102
+    0.020 Newstate b 5
+    0.021 DialState a>b RINGING
+    1.000 Newstate b 6
+    1.002 Newstate a 6
+    1.003 BridgeEnter b one
+    1.004 BridgeEnter a one
+";
+
+const HUNG_UP: &str = "
+    5.000 HangupRequest a 16
+    5.001 BridgeLeave a one
+    5.002 Hangup a 16
+    5.003 Hangup b 16
+";
+
+/// An Asterisk whose manager listens.
+struct Asterisk(TcpListener);
+
+/// A connection to its manager.
+struct Manager {
+    stream: TcpStream,
+    lines: BufReader<TcpStream>,
+}
+
+impl Asterisk {
+    fn new() -> Self {
+        Self(TcpListener::bind("127.0.0.1:0").expect("a free port"))
+    }
+
+    fn configuration(&self) -> String {
+        format!(
+            "\n[[ami.source]]\nname = \"manager\"\naddress = \"{}\"\nuser = \"me\"\nsecret = \"{SECRET}\"\n",
+            self.0.local_addr().expect("an address")
+        )
+    }
+
+    /// Waits for a connection and greets it.
+    #[track_caller]
+    fn accept(&self) -> Manager {
+        let (stream, _) = self.0.accept().expect("a connection");
+        stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+        let lines = BufReader::new(stream.try_clone().expect("the same"));
+        let mut manager = Manager { stream, lines };
+        manager.send("Asterisk Call Manager/11.0.0\r\n");
+        manager
+    }
+
+    /// The same, and lets it log in; `listed` are the channels that go on.
+    #[track_caller]
+    fn accept_login(&self, listed: &str) -> Manager {
+        let mut manager = self.accept();
+        let login = manager.challenge("1234567890");
+        let key = Md5::new().chain_update(b"1234567890").chain_update(SECRET.as_bytes()).finalize();
+        let key: String = key.iter().map(|byte| format!("{byte:02x}")).collect();
+        assert!(login.contains(&format!("Key: {key}\r\n")), "{login}");
+        assert!(!login.contains(SECRET), "{login}");
+        manager.send("Response: Success\r\nMessage: Authentication accepted\r\n\r\n");
+        manager.send("Event: FullyBooted\r\nPrivilege: system,all\r\nStatus: Fully Booted\r\n\r\n");
+        manager.read_action("CoreShowChannels");
+        manager.send("Response: Success\r\nEventList: start\r\nMessage: Channels will follow\r\n\r\n");
+        manager.send(listed);
+        manager.send("Event: CoreShowChannelsComplete\r\nEventList: Complete\r\nListItems: 0\r\n\r\n");
+        manager.read_action("ParkedCalls");
+        manager.send("Response: Success\r\nEventList: start\r\nMessage: Parked calls will follow\r\n\r\n");
+        manager.send("Event: ParkedCallsComplete\r\nEventList: Complete\r\nListItems: 0\r\n\r\n");
+        manager
+    }
+}
+
+impl Manager {
+    #[track_caller]
+    fn send(&mut self, text: &str) {
+        self.stream.write_all(text.as_bytes()).expect("it is read");
+    }
+
+    #[track_caller]
+    fn read_action(&mut self, name: &str) -> String {
+        let mut action = String::new();
+        while !action.ends_with("\r\n\r\n") {
+            assert!(self.lines.read_line(&mut action).expect("an action") > 0, "{action:?} ends");
+        }
+        assert!(action.starts_with(&format!("Action: {name}\r\n")), "{action}");
+        action
+    }
+
+    /// Answers the challenge that is asked for, and gives the login.
+    #[track_caller]
+    fn challenge(&mut self, challenge: &str) -> String {
+        self.read_action("Challenge");
+        self.send(&format!("Response: Success\r\nChallenge: {challenge}\r\n\r\n"));
+        self.read_action("Login")
+    }
+
+    /// Plays what an Asterisk tells, as fast as goes; the times are those of arrival.
+    #[track_caller]
+    fn tell(&mut self, story: &str) {
+        for told in asterisk(story).told {
+            self.stream.write_all(&told.message).expect("it is read");
+            self.send("\r\n");
+        }
+    }
+}
+
+/// Each event as party and status.
+fn shown(events: &[Value]) -> Vec<String> {
+    events
+        .iter()
+        .map(|event| {
+            let party = &event["body"]["parties"][0];
+            let side = if party["direction"] == "Outbound" { "from" } else { "to" };
+            format!(
+                "{} {} {}",
+                party["direction"].as_str().unwrap_or_default(),
+                party[side]["phoneNumber"].as_str().unwrap_or_default(),
+                party["status"]["code"].as_str().unwrap_or_default()
+            )
+        })
+        .collect()
+}
+
+#[test]
+fn what_a_manager_tells_is_in_the_log() {
+    let home = Home::new("manager");
+    let pbx = Asterisk::new();
+    home.configure(&pbx.configuration());
+    let server = Server::start(&home);
+    let mut manager = pbx.accept_login("");
+    server.logged("logged in to the manager");
+    manager.tell(&[ANSWERED, HUNG_UP].concat());
+    assert_eq!(
+        shown(&home.events(8)),
+        [
+            "Outbound 101 Setup",
+            "Inbound 102 Setup",
+            "Inbound 102 Proceeding",
+            "Outbound 101 Proceeding",
+            "Inbound 102 Answered",
+            "Outbound 101 Answered",
+            "Outbound 101 Disconnected",
+            "Inbound 102 Disconnected"
+        ]
+    );
+    server.stop();
+    // The log alone gives the same events again.
+    home.store("check");
+}
+
+#[test]
+fn after_a_connection_was_lost_calls_that_ended_are_closed_and_calls_that_began_are_opened() {
+    let home = Home::new("manager-lost");
+    let pbx = Asterisk::new();
+    home.configure(&pbx.configuration());
+    let server = Server::start(&home);
+    let mut manager = pbx.accept_login("");
+    manager.tell(ANSWERED);
+    home.events(6);
+    drop(manager);
+    server.logged("there is no manager connection");
+    let listed = "Event: CoreShowChannel\r\nChannel: PJSIP/103-00000009\r\nChannelState: 6\r\nCallerIDNum: 103\r\n\
+        CallerIDName: Cy Day\r\nExten: 104\r\nUniqueid: 99.1\r\nLinkedid: 99.1\r\nApplication: Dial\r\n\
+        BridgeId: b1\r\n\r\nEvent: CoreShowChannel\r\nChannel: PJSIP/104-0000000a\r\nChannelState: 6\r\n\
+        CallerIDNum: 104\r\nExten: \r\nUniqueid: 99.2\r\nLinkedid: 99.1\r\nApplication: AppDial\r\n\
+        BridgeId: b1\r\n\r\n";
+    let mut manager = pbx.accept_login(listed);
+    let events = home.events(13);
+    assert_eq!(
+        shown(&events[6..]),
+        [
+            "Outbound 101 Disconnected",
+            "Inbound 102 Disconnected",
+            "Outbound 103 Setup",
+            "Outbound 103 Answered",
+            "Inbound 104 Setup",
+            "Inbound 104 Proceeding",
+            "Inbound 104 Answered"
+        ]
+    );
+    manager.send(
+        "Event: Hangup\r\nChannel: PJSIP/104-0000000a\r\nUniqueid: 99.2\r\nLinkedid: 99.1\r\nCause: 16\r\n\r\n\
+        Event: Hangup\r\nChannel: PJSIP/103-00000009\r\nUniqueid: 99.1\r\nLinkedid: 99.1\r\nCause: 16\r\n\r\n",
+    );
+    assert_eq!(shown(&home.events(15)[13..]).len(), 2);
+    server.stop();
+    home.store("check");
+}
+
+#[test]
+fn garbage_and_a_flood_neither_stop_nor_slow_the_reading() {
+    let home = Home::new("manager-flood");
+    let pbx = Asterisk::new();
+    home.configure(&pbx.configuration());
+    let server = Server::start(&home);
+    let mut manager = pbx.accept_login("");
+    manager.send("\r\n\r\n: :\r\nEvent\r\n\r\nEvent: \u{1}\r\n\r\nEvent: Hangup\r\nUniqueid: \r\n\r\n");
+    manager.stream.write_all(&[0xff; 200_000]).expect("it is read");
+    manager.send("\r\n\r\n");
+    let noise =
+        "Event: RTCPSent\r\nPrivilege: reporting,all\r\nChannel: PJSIP/101-1\r\nUniqueid: 1.1\r\n\r\n";
+    let mut slowest = Duration::ZERO;
+    // 5,000 events, ten times as fast as a second would have them.
+    for number in 0..5_000 {
+        let begun = Instant::now();
+        manager.send(noise);
+        slowest = slowest.max(begun.elapsed());
+        if number == 2_500 {
+            manager.tell(&[ANSWERED, HUNG_UP].concat());
+        }
+    }
+    // Asterisk gives a manager up that takes longer to read.
+    assert!(slowest < Duration::from_millis(100), "{slowest:?}");
+    home.events(8);
+    let passed_over = || server.count("hookswitch_ami_messages_total{outcome=\"passed_over\"}");
+    wait_for(|| (passed_over() >= 5_000).then_some(()), || "all events to be passed over".to_owned());
+    assert_eq!(server.count("hookswitch_ami_connections_lost_total"), 0);
+    server.stop();
+}
+
+#[test]
+fn a_login_that_is_refused_is_said_without_the_secret() {
+    let home = Home::new("manager-refused");
+    let pbx = Asterisk::new();
+    home.configure(&pbx.configuration());
+    let server = Server::start(&home);
+    let mut manager = pbx.accept();
+    manager.challenge("1");
+    manager.send("Response: Error\r\nMessage: Authentication failed\r\n\r\n");
+    let line = server.logged("there is no manager connection");
+    let text = line.to_string();
+    assert!(text.contains("Authentication failed") && text.contains("manager.conf"), "{text}");
+    assert!(!text.contains(SECRET), "{text}");
+    // It tries again.
+    pbx.accept_login("");
+    server.stop();
+}
+
+#[test]
+fn what_is_no_manager_is_said_to_be_none() {
+    let home = Home::new("manager-none");
+    let pbx = Asterisk::new();
+    home.configure(&pbx.configuration());
+    let server = Server::start(&home);
+    let (mut stream, _) = pbx.0.accept().expect("a connection");
+    stream.write_all(b"SSH-2.0-OpenSSH_9.6\r\n\r\n").expect("it is read");
+    let text = server.logged("there is no manager connection").to_string();
+    assert!(text.contains("no manager of an Asterisk"), "{text}");
+    server.stop();
+}
+
+#[test]
+fn sip_that_an_agent_sends_beside_the_manager_is_the_same_call() {
+    let home = Home::new("manager-hep");
+    let pbx = Asterisk::new();
+    home.configure(&format!("{}hep = \"hep\"\n", pbx.configuration()));
+    let server = Server::start(&home);
+    let mut manager = pbx.accept_login("");
+    server.logged("logged in to the manager");
+    let mut agent = Agent::new(server.hep(), 1);
+    // A call that the switch says nothing of is told of as SIP shows it, once that is clear.
+    for (way, message) in call("past") {
+        assert!(agent.send(way, &message));
+    }
+    home.events(EVENTS_OF_CALL);
+    manager.tell(&[ANSWERED, HUNG_UP].concat());
+    home.events(EVENTS_OF_CALL + 8);
+    server.stop();
+    home.store("check");
+}
