@@ -51,12 +51,14 @@ pub(crate) struct Derivation {
     settings: Option<Settings>,
 }
 
+/// The time of the last input of a source, and when that came in by the clock of this machine.
+type Newest = Option<(Timestamp, Timestamp)>;
+
 #[derive(Serialize, Deserialize)]
 struct OpenSource {
     sender: Sender,
     follower: Follower,
-    /// The time of its last input, and when that came in by the clock of this machine.
-    newest: Option<(Timestamp, Timestamp)>,
+    newest: Newest,
 }
 
 /// What follows the calls of a source.
@@ -246,11 +248,7 @@ impl Derivation {
     }
 
     /// A source that is a switch, and the time of its last input.
-    fn switch(
-        &mut self,
-        position: u64,
-        number: u16,
-    ) -> Result<(&mut Switch, &mut Option<(Timestamp, Timestamp)>), DerivationError> {
+    fn switch(&mut self, position: u64, number: u16) -> Result<(&mut Switch, &mut Newest), DerivationError> {
         match self.sources.get_mut(&number) {
             Some(OpenSource { follower: Follower::Switch(switch), newest, .. }) => Ok((switch, newest)),
             _ => Err(DerivationError::UnknownSource { position, source_number: number }),

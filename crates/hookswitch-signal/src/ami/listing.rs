@@ -27,19 +27,16 @@ impl Follower {
     /// A channel of the list.
     pub(super) fn listed(&mut self, event: &Event<'_>, now: Moment, out: &mut Vec<Signal>) -> bool {
         let known = self.number(event.get(Key::Uniqueid));
-        let number = match known {
-            Some(number) => {
-                self.new_state(number, event, now, out);
-                number
+        let number = if let Some(number) = known {
+            self.new_state(number, event, now, out);
+            number
+        } else {
+            let Some(number) = self.add(event, Side::Own, now) else { return true };
+            if let Some(channel) = self.channels.get_mut(&number) {
+                channel.found = true;
+                channel.is_called = event.get(Key::Application).starts_with(b"App");
             }
-            None => {
-                let Some(number) = self.add(event, Side::Own, now) else { return true };
-                if let Some(channel) = self.channels.get_mut(&number) {
-                    channel.found = true;
-                    channel.is_called = event.get(Key::Application).starts_with(b"App");
-                }
-                number
-            }
+            number
         };
         if let Some(channel) = self.channels.get_mut(&number) {
             channel.listed = true;

@@ -56,7 +56,7 @@ impl Connection {
     }
 
     /// Tells the machine that the connection is lost, after all that it has brought.
-    pub(super) async fn is_down(mut self) {
+    pub(super) async fn end(mut self) {
         if !self.was_up {
             return;
         }
@@ -212,13 +212,12 @@ impl Connection {
         }
         let batch = std::mem::replace(&mut self.pending, empty(&self.sender));
         match self.intake.try_send(Intake::Manager(batch)) {
-            Ok(()) => true,
             Err(TrySendError::Full(Intake::Manager(batch))) => {
                 self.pending = batch;
                 false
             }
-            // The server is stopping.
-            Err(_) => true,
+            // It was taken, or the server is stopping.
+            _ => true,
         }
     }
 }

@@ -76,7 +76,7 @@ impl Switch {
             if connection.was_up() {
                 self.metrics.ami_connections.dec();
             }
-            connection.is_down().await;
+            connection.end().await;
             if begun.elapsed() >= LASTED {
                 wait = RECONNECT_FIRST;
             }
