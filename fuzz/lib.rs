@@ -7,7 +7,9 @@ use std::time::Duration;
 use hookswitch_core::directory::Directory;
 use hookswitch_core::engine::{Engine, Policy};
 use hookswitch_model::{AccountId, ClockId, InputRef, TelephonySessionId, Timestamp};
+use hookswitch_signal::ami::{Follower, Frames};
 use hookswitch_signal::capture::Reader;
+use hookswitch_signal::pairing::Pairing;
 use hookswitch_signal::sip::Message;
 use hookswitch_signal::tracker::{REPEAT_MAX, Tracker};
 
@@ -50,6 +52,53 @@ pub fn replay(capture: &[u8]) -> Vec<Vec<u8>> {
     assert_eq!(counters.signals, counters.applied + counters.without_leg + counters.refused);
     assert_eq!(counters.sessions, counters.closed);
     messages
+}
+
+/// The messages of a manager connection that brings these pieces.
+pub fn manager_messages(pieces: &[&[u8]]) -> Vec<Vec<u8>> {
+    let mut frames = Frames::default();
+    let mut messages = Vec::new();
+    for piece in pieces {
+        frames.push(piece);
+        while let Some(message) = frames.next_message() {
+            messages.push(message.to_vec());
+        }
+    }
+    messages
+}
+
+/// Sends the messages of a switch through the product; one comes every 20 ms.
+pub fn tell_of_switch(messages: &[Vec<u8>]) {
+    let account = AccountId::new(310_001_016);
+    let mut follower = Follower::new(account, 1);
+    let mut pairing = Pairing::default();
+    let mut engine = Engine::new(Directory::built_in(account), Policy::default());
+    let mut told = Told::default();
+    let (mut raw, mut signals) = (Vec::new(), Vec::new());
+    let mut now = Timestamp::from_micros(1_700_000_000_000_000);
+    for (number, message) in messages.iter().enumerate() {
+        now = now + Duration::from_millis(20);
+        let input = InputRef { source: 0, number: number as u64 + 1 };
+        follower.handle(message, now, input, &mut raw);
+        pairing.handle_switch(raw.drain(..), &mut signals);
+        signals.drain(..).for_each(|signal| engine.handle_signal(CLOCK, &signal));
+        engine.handle_time(CLOCK, now);
+        told.take(&mut engine, now);
+    }
+    let counters = follower.counters();
+    let sum = counters.applied + counters.passed_over + counters.repeated + counters.stray;
+    assert_eq!(counters.messages, sum);
+    for _ in 0..60 {
+        now = now + Duration::from_secs(3600);
+        follower.handle_time(now, &mut raw);
+        pairing.handle_switch(raw.drain(..), &mut signals);
+        pairing.handle_time(now, &mut signals);
+        signals.drain(..).for_each(|signal| engine.handle_signal(CLOCK, &signal));
+        engine.handle_time(CLOCK, now);
+        told.take(&mut engine, now);
+    }
+    assert_eq!((engine.open_sessions(), engine.poll_timeout(CLOCK)), (0, None), "every state has an end");
+    assert_eq!((follower.channels(), pairing.calls()), (0, 0), "every channel has an end");
 }
 
 /// Whether there is something in the TCP streams of a capture that is no message.
