@@ -40,6 +40,7 @@ bench:
 	cargo build --release --locked
 	cargo bench --locked --package hookswitch --bench stages
 	cargo bench --locked --package hookswitch --bench joining
+	cargo bench --locked --package hookswitch --bench ami
 	scripts/time-replay --runs 5
 	cargo bench --locked --package hookswitch --bench live
 	cargo bench --locked --package hookswitch --bench gateway

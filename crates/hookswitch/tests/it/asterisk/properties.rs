@@ -122,4 +122,21 @@ proptest! {
             .collect();
         run(&Directory::built_in(ACCOUNT), &shuffled, false);
     }
+
+    #[test]
+    fn bytes_that_are_changed_break_nothing(
+        story in any::<prop::sample::Index>(),
+        changes in proptest::collection::vec((any::<prop::sample::Index>(), any::<prop::sample::Index>(), any::<u8>()), 1..40),
+    ) {
+        let stories = stories();
+        let mut story = Story::in_world(&stories[story.index(stories.len())], 0);
+        for (message, place, byte) in changes {
+            let at = message.index(story.told.len());
+            let message = &mut story.told[at].message;
+            let place = place.index(message.len());
+            // Half of the changes name another channel, or another number.
+            message[place] = if message[place].is_ascii_digit() { b'0' + byte % 10 } else { byte };
+        }
+        run(&Directory::built_in(ACCOUNT), &story.told, false);
+    }
 }
