@@ -16,7 +16,7 @@ use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::pki_types::pem::PemObject as _;
 use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
-use tokio_rustls::rustls::{ClientConfig, RootCertStore};
+use tokio_rustls::rustls::{ClientConfig, RootCertStore, crypto};
 
 use self::connection::Connection;
 use crate::clock;
@@ -126,7 +126,11 @@ fn tls(ca: &Path, address: &str) -> anyhow::Result<(TlsConnector, ServerName<'st
     let mut roots = RootCertStore::empty();
     let (taken, _) = roots.add_parsable_certificates(certificates);
     ensure!(taken > 0, "tls_ca {name} holds no certificate; give a PEM file of the authority");
-    let config = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+    let config = ClientConfig::builder_with_provider(Arc::new(crypto::ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .context("no version of TLS can be used")?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
     let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
     let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
     let server = ServerName::try_from(host)

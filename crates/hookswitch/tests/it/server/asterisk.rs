@@ -1,12 +1,17 @@
 //! A manager connection to an Asterisk: the test plays the Asterisk.
 
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::net::{TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use md5::{Digest as _, Md5};
 use serde_json::Value;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
 
+use super::resolver::Authority;
 use super::traffic::{Agent, EVENTS_OF_CALL, call};
 use super::{Home, PATIENCE, Server, wait_for};
 use crate::asterisk::story::asterisk;
@@ -252,6 +257,47 @@ fn a_login_that_is_refused_is_said_without_the_secret() {
     assert!(!text.contains(SECRET), "{text}");
     // It tries again.
     pbx.accept_login("");
+    server.stop();
+}
+
+/// Listens with TLS for as many connections as there are certificates, and passes on what is in it.
+fn with_tls(to: SocketAddr, certificates: Vec<Arc<ServerConfig>>) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let port = listener.local_addr().expect("an address").port();
+    listener.set_nonblocking(true).expect("it can wait");
+    thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        runtime.block_on(async {
+            let listener = tokio::net::TcpListener::from_std(listener).expect("a listener");
+            for certificate in certificates {
+                let (stream, _) = listener.accept().await.expect("a connection");
+                let Ok(mut inside) = TlsAcceptor::from(certificate).accept(stream).await else { continue };
+                let mut plain = tokio::net::TcpStream::connect(to).await.expect("the manager listens");
+                tokio::io::copy_bidirectional(&mut inside, &mut plain).await.ok();
+            }
+        });
+    });
+    port
+}
+
+#[test]
+fn a_manager_is_trusted_over_tls_by_its_authority_alone() {
+    let home = Home::new("manager-tls");
+    let pbx = Asterisk::new();
+    let authority = Authority::new(&home.directory);
+    let certificates = vec![authority.server("localhost", false), authority.server("localhost", true)];
+    let port = with_tls(pbx.0.local_addr().expect("an address"), certificates);
+    home.configure(&format!(
+        "\n[[ami.source]]\nname = \"manager\"\naddress = \"localhost:{port}\"\nuser = \"me\"\n\
+         secret = \"{SECRET}\"\ntls_ca = \"ca.pem\"\n"
+    ));
+    let server = Server::start(&home);
+    // The first certificate is nobody's, and the second is signed.
+    let text = server.logged("there is no manager connection").to_string();
+    assert!(text.contains("tls_ca"), "{text}");
+    let mut manager = pbx.accept_login("");
+    manager.tell(&[ANSWERED, HUNG_UP].concat());
+    home.events(8);
     server.stop();
 }
 
