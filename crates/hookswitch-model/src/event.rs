@@ -152,7 +152,7 @@ macro_rules! rules {
 
 rules! {
     /// A caller's leg was created.
-    CallSeen = "the first INVITE of the call was seen",
+    CallSeen = "the call was seen for the first time (its first INVITE, or its channel)",
     /// A called leg was created.
     CallOffered = "the call was offered to this target",
     /// A called leg was offered by a back-to-back user agent, joined by an explicit id.
@@ -164,15 +164,15 @@ rules! {
     /// A caller's leg was created that may belong to one of several calls.
     JoinedToNone = "the first INVITE of the call was seen; several open calls fit it and nothing tells them apart, so that it was joined to none (heuristic, not sure)",
     /// A called leg rings.
-    TargetRings = "the target's device sent 180 or 183",
+    TargetRings = "the target's device rings (180 or 183, or the switch says so)",
     /// Ringing reached the caller.
-    CallerHearsRinging = "180 or 183 reached the caller",
+    CallerHearsRinging = "ringing reached the caller (180 or 183, or the switch says so)",
     /// A leg was answered.
-    LegAnswered = "this leg was answered with a 2xx",
+    LegAnswered = "this leg was answered (2xx, or the switch says so)",
     /// A party put the call on hold.
-    HoldOffered = "the party's offer stopped its reception of media (sendonly, inactive or 0.0.0.0) and was accepted",
+    HoldOffered = "the party's offer stopped its reception of media (sendonly, inactive or 0.0.0.0) and was accepted, or the switch says that it holds",
     /// A party took the call off hold.
-    HoldEnded = "the party's offer started its reception of media again and was accepted",
+    HoldEnded = "the party's offer started its reception of media again and was accepted, or the switch says so",
     /// A party hung up, or was hung up on.
     LegEnded = "this leg ended",
     /// The caller left before this target answered.
@@ -198,9 +198,9 @@ rules! {
     /// A called leg was offered because a transfer asked for it.
     TransferFollowed = "the call was moved to this target by a transfer that was accepted (REFER, RFC 3515)",
     /// Who asked for a blind transfer left.
-    TransferLeft = "this party asked for the transfer (REFER), and its leg ended",
+    TransferLeft = "this party asked for the transfer (REFER, or the switch says so), and its leg ended",
     /// An attended transfer is complete.
-    TransferCompleted = "this party connected its two calls with each other (REFER with Replaces, RFC 3891)",
+    TransferCompleted = "this party connected its two calls with each other (REFER with Replaces, RFC 3891, or the switch says so)",
     /// A transferred party placed no new call.
     TransferNotFollowed = "the party that was to be transferred placed no new call in time (inferred)",
     /// An INVITE takes a party's place.
@@ -220,15 +220,15 @@ rules! {
     /// Somebody calls a conference room.
     ConferenceEntered = "somebody called a number that the directory names as a conference room",
     /// A call led to the focus of a conference.
-    FocusReached = "the answer came from the focus of a conference (isfocus, RFC 4579)",
+    FocusReached = "the call leads to a conference (isfocus, RFC 4579, or the switch says so)",
     /// A call was parked.
     CallParked = "the party moved its call to a place where calls are parked",
     /// A parked call was taken.
     ParkRetrieved = "a call to the place where this call was parked was answered",
     /// A parked call came back.
-    ParkRanOut = "the parked call was offered to who had parked it",
+    ParkRanOut = "the parked call was offered to who had parked it, or the switch says that its time ran out",
     /// The mailbox answered.
-    MailboxAnswered = "the mailbox of this extension answered (RFC 4458, Diversion or the directory)",
+    MailboxAnswered = "the mailbox of this extension answered (RFC 4458, Diversion, the directory, or the switch says so)",
     /// The mailbox answered, by the directory.
     MailboxOfDirectory = "the switch took the offer back and answered the caller itself, and the directory says that the extension has a mailbox (inferred)",
     /// A fax number answered.
