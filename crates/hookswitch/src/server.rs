@@ -1,10 +1,11 @@
 //! The server as a process: starts the parts in their order, and stops them in the other.
 
+use std::collections::BTreeMap;
 use std::net::{TcpListener as StdTcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread;
 use std::time::Instant;
 
@@ -127,6 +128,7 @@ pub(crate) fn serve(
         keys: keys.clone(),
         people: people.clone(),
         intake: intake.clone(),
+        inventories: Mutex::default(),
     });
     let calls = Arc::new(Calls::default());
     let files_reread = {
@@ -172,7 +174,12 @@ pub(crate) fn serve(
         .ami
         .source
         .iter()
-        .map(|source| ami::Switch::new(source.clone(), account, intake.clone(), metrics.clone()))
+        .map(|source| {
+            let reread = reread.clone();
+            let found: ami::Found =
+                Arc::new(move |name, account, inventory| reread.fill(name, account, inventory));
+            ami::Switch::new(source.clone(), account, intake.clone(), metrics.clone(), found)
+        })
         .collect::<anyhow::Result<Vec<_>>>()?;
     let grace = config.server.shutdown_grace.0;
     let outcome = runtime.block_on(async {
@@ -252,13 +259,42 @@ struct Reread {
     keys: Arc<RwLock<Arc<IngestAccess>>>,
     people: People,
     intake: SyncSender<Intake>,
+    /// What switches say of themselves, by the names of the sources, and whose accounts they are.
+    inventories: Mutex<BTreeMap<String, (AccountId, ami::Inventory)>>,
 }
 
 impl Reread {
+    /// Fills the directory with what a switch says of itself.
+    fn fill(&self, source: &str, account: AccountId, inventory: ami::Inventory) {
+        let mut inventories = self.inventories.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = inventories.insert(source.to_owned(), (account, inventory));
+        let same = known.as_ref() == inventories.get(source);
+        drop(inventories);
+        if !same && let Err(error) = self.run() {
+            tracing::error!(source, "the directory is not filled from the switch: {error:#}");
+        }
+    }
+
+    /// The settings of the files, with what switches fill in.
+    fn settings(&self, config: &Config) -> anyhow::Result<Settings> {
+        let mut settings = settings(config)?;
+        let inventories = self.inventories.lock().unwrap_or_else(PoisonError::into_inner);
+        for (source, (account, inventory)) in inventories.iter() {
+            let Some(directory) = &mut settings.directory else { continue };
+            match inventory.fill(directory, account.as_u64()) {
+                Ok(filled) => *directory = filled,
+                Err(error) => {
+                    tracing::error!(source, "the directory is not filled from the switch: {error:#}");
+                }
+            }
+        }
+        Ok(settings)
+    }
+
     /// Takes over the sources, the keys, the directory and the policy as they are in the files.
     fn run(&self) -> anyhow::Result<()> {
         let config = Config::load(&self.path)?;
-        let settings = settings(&config)?;
+        let settings = self.settings(&config)?;
         let account = default_account(&settings);
         let people = people(&settings)?;
         self.intake

@@ -14,7 +14,18 @@ const LISTS: &[(&str, &str, &[&str])] = &[
     (
         "ami",
         "source",
-        &["name", "address", "tls_ca", "user", "secret", "plain_login", "events", "hep", "account"],
+        &[
+            "name",
+            "address",
+            "tls_ca",
+            "user",
+            "secret",
+            "plain_login",
+            "events",
+            "hep",
+            "account",
+            "fill_directory",
+        ],
     ),
     ("ingest", "key", &["name", "sha256", "account"]),
 ];

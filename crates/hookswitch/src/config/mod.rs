@@ -106,6 +106,12 @@ pub(crate) struct AmiSource {
     pub(crate) events: Option<String>,
     pub(crate) hep: Option<String>,
     pub(crate) account: Option<Account>,
+    #[serde(default = "yes")]
+    pub(crate) fill_directory: bool,
+}
+
+const fn yes() -> bool {
+    true
 }
 
 #[derive(Clone, Debug, Deserialize)]

@@ -9,7 +9,8 @@ use hookswitch_signal::ami::{Frames, Message};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
-use super::login::{action, answer};
+use super::inventory::Inventory;
+use super::login::{INVENTORY_ID, action, action_with_id, answer};
 use crate::clock;
 use crate::config::AmiSource;
 use crate::run::{Intake, ManagerBatch};
@@ -42,12 +43,22 @@ pub(super) struct Connection {
     frames: Frames,
     pending: ManagerBatch,
     was_up: bool,
+    /// What the switch says of itself, while it is asked.
+    inventory: Option<Inventory>,
+    found: Box<dyn Fn(Inventory) + Send>,
 }
 
 impl Connection {
-    pub(super) fn new(sender: Arc<Sender>, intake: SyncSender<Intake>, metrics: Arc<Metrics>) -> Self {
+    /// `found` is told what the switch says of itself.
+    pub(super) fn new(
+        sender: Arc<Sender>,
+        intake: SyncSender<Intake>,
+        metrics: Arc<Metrics>,
+        found: Box<dyn Fn(Inventory) + Send>,
+    ) -> Self {
         let pending = empty(&sender);
-        Self { sender, intake, metrics, frames: Frames::default(), pending, was_up: false }
+        let frames = Frames::default();
+        Self { sender, intake, metrics, frames, pending, was_up: false, inventory: None, found }
     }
 
     /// Whether a login was taken.
@@ -83,6 +94,14 @@ impl Connection {
         // What began or ended while nobody listened is asked for.
         for name in ["CoreShowChannels", "ParkedCalls"] {
             stream.write_all(action(name, &[])?.as_bytes()).await?;
+        }
+        if config.fill_directory {
+            self.inventory = Some(Inventory::default());
+            for name in Inventory::QUESTIONS {
+                stream.write_all(action(name, &[])?.as_bytes()).await?;
+            }
+            // Answers come in the order of the questions: when this has come, all have.
+            stream.write_all(action_with_id("Ping", INVENTORY_ID, &[])?.as_bytes()).await?;
         }
         let mut buffer = vec![0; READ_BYTES];
         let mut heard = Instant::now();
@@ -194,11 +213,19 @@ impl Connection {
                 continue;
             }
             passed_over += 1;
+            if let Some(inventory) = &mut self.inventory {
+                if message.value("ActionID") == Some(INVENTORY_ID.as_bytes()) {
+                    (self.found)(self.inventory.take().unwrap_or_default());
+                    continue;
+                }
+                inventory.take(&message);
+            }
             if message.response() == Some(b"Error") {
                 let text = String::from_utf8_lossy(message.value("Message").unwrap_or_default()).into_owned();
                 tracing::warn!(
                     text,
-                    "the manager refuses an action; its user needs write = reporting to be asked what goes on"
+                    "the manager refuses an action; its user needs write = reporting to be asked what goes on, and write = \
+                     reporting,system,call to be asked for its phones"
                 );
             }
         }

@@ -10,7 +10,15 @@ use md5::{Digest as _, Md5};
 /// # Errors
 /// If a value holds one.
 pub(super) fn action(name: &str, fields: &[(&str, &str)]) -> anyhow::Result<String> {
-    let mut text = format!("Action: {name}\r\nActionID: {ACTION_ID}\r\n");
+    action_with_id(name, ACTION_ID, fields)
+}
+
+/// The same, with an id by which its answer is known.
+///
+/// # Errors
+/// If a value holds a line end.
+pub(super) fn action_with_id(name: &str, id: &str, fields: &[(&str, &str)]) -> anyhow::Result<String> {
+    let mut text = format!("Action: {name}\r\nActionID: {id}\r\n");
     for (key, value) in fields {
         ensure!(
             !value.contains(['\r', '\n']),
@@ -25,7 +33,10 @@ pub(super) fn action(name: &str, fields: &[(&str, &str)]) -> anyhow::Result<Stri
     Ok(text)
 }
 
-/// The id of all actions; none of them is under way beside another whose answer would count.
+/// The id of the action behind the questions of what a switch has.
+pub(super) const INVENTORY_ID: &str = "hookswitch-inventory";
+
+/// The id of other actions; none of them is under way beside another whose answer would count.
 const ACTION_ID: &str = "hookswitch";
 
 /// The answer to a challenge: the digest of it and the secret, in lower-case hexadecimal digits.

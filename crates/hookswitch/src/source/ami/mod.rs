@@ -1,6 +1,7 @@
 //! Manager connections to Asterisk: made, kept, and made again.
 
 mod connection;
+mod inventory;
 mod login;
 
 use std::path::Path;
@@ -19,6 +20,7 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
 use tokio_rustls::rustls::{ClientConfig, RootCertStore, crypto};
 
 use self::connection::Connection;
+pub(crate) use self::inventory::Inventory;
 use crate::clock;
 use crate::config::AmiSource;
 use crate::run::Intake;
@@ -35,8 +37,13 @@ const RECONNECT_MAX: Duration = Duration::from_secs(30);
 /// A connection that has lasted so long begins anew with the first wait.
 const LASTED: Duration = Duration::from_secs(60);
 
+/// Told what a switch says of its own phones, mailboxes, queues and parking lots, and of whose account they are.
+pub(crate) type Found = Arc<dyn Fn(&str, AccountId, Inventory) + Send + Sync>;
+
 /// One Asterisk to which a manager connection is kept.
 pub(crate) struct Switch {
+    account: AccountId,
+    found: Found,
     config: AmiSource,
     tls: Option<(TlsConnector, ServerName<'static>)>,
     sender: Arc<Sender>,
@@ -54,12 +61,13 @@ impl Switch {
         account: AccountId,
         intake: SyncSender<Intake>,
         metrics: Arc<Metrics>,
+        found: Found,
     ) -> anyhow::Result<Self> {
         let account = config.account.map_or(account, |account| account.0);
         let sender =
             Sender::Ami { name: config.name.clone(), account: account.as_u64(), hep: config.hep.clone() };
         let tls = config.tls_ca.as_deref().map(|ca| tls(ca, &config.address)).transpose()?;
-        Ok(Self { config, tls, sender: Arc::new(sender), intake, metrics })
+        Ok(Self { account, found, config, tls, sender: Arc::new(sender), intake, metrics })
     }
 
     /// Keeps the connection until told to stop.
@@ -67,8 +75,12 @@ impl Switch {
         let mut wait = RECONNECT_FIRST;
         loop {
             let begun = clock::now();
+            let found = {
+                let (name, account, found) = (self.config.name.clone(), self.account, self.found.clone());
+                Box::new(move |inventory| found(&name, account, inventory))
+            };
             let mut connection =
-                Connection::new(self.sender.clone(), self.intake.clone(), self.metrics.clone());
+                Connection::new(self.sender.clone(), self.intake.clone(), self.metrics.clone(), found);
             let ended = tokio::select! {
                 ended = self.follow(&mut connection) => ended,
                 _ = stop.wait_for(|&stop| stop) => return,

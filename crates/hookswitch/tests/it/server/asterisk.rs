@@ -172,6 +172,40 @@ fn what_a_manager_tells_is_in_the_log() {
 }
 
 #[test]
+fn what_the_directory_leaves_out_is_read_from_the_switch() {
+    let home = Home::new("manager-directory");
+    let pbx = Asterisk::new();
+    home.configure(&pbx.configuration());
+    let server = Server::start(&home);
+    let mut manager = pbx.accept_login("");
+    for (question, answer) in [
+        ("PJSIPShowEndpoints", "Event: EndpointList\r\nObjectName: desk-9\r\n\r\n"),
+        ("ExtensionStateList", "Event: ExtensionStatus\r\nExten: 7205\r\nHint: PJSIP/desk-9\r\n\r\n"),
+        (
+            "VoicemailUsersList",
+            "Event: VoicemailUserEntry\r\nVoicemailBox: 7205\r\nFullname: Eva Ott\r\n\r\n",
+        ),
+        ("QueueStatus", "Response: Error\r\nMessage: No such command\r\n\r\n"),
+        ("Parkinglots", "Event: Parkinglot\r\nName: default\r\nStartSpace: 701\r\nStopSpace: 709\r\n\r\n"),
+    ] {
+        manager.read_action(question);
+        manager.send(answer);
+    }
+    assert!(manager.read_action("Ping").contains("ActionID: hookswitch-inventory"));
+    manager.send("Response: Success\r\nActionID: hookswitch-inventory\r\nPing: Pong\r\n\r\n");
+    server.logged("the directory and the policy are in use");
+    manager.tell(&[ANSWERED, HUNG_UP].concat().replace("PJSIP/101", "PJSIP/desk-9"));
+    let caller = &home.events(8)[0]["body"]["parties"][0];
+    assert_eq!(caller["from"]["name"], "Eva Ott");
+    let token = server.log_in(&home).text("access_token");
+    let id = caller["extensionId"].as_str().expect("it is an extension");
+    let shown = server.call(&token, "GET", &format!("/restapi/v1.0/account/~/extension/{id}"), None);
+    assert_eq!(shown.body["extensionNumber"], "7205", "{shown:?}");
+    server.stop();
+    home.store("check");
+}
+
+#[test]
 fn after_a_connection_was_lost_calls_that_ended_are_closed_and_calls_that_began_are_opened() {
     let home = Home::new("manager-lost");
     let pbx = Asterisk::new();
