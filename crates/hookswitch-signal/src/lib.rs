@@ -2,12 +2,14 @@
 //!
 //! Opens no socket, reads no clock and keeps no rules about sessions. A capture goes through
 //! [`capture`], each message through [`sip`], and the calls are followed by [`tracker`]. Signals that are
-//! posted go through [`ingest`], and what an Asterisk says of itself through [`ami`];
+//! posted go through [`ingest`], what an Asterisk says of itself through [`ami`], and a FreeSWITCH through [`esl`];
 //! [`pairing`] brings together what both tell of one call.
 
 pub mod ami;
 pub mod capture;
+pub mod esl;
 pub mod ingest;
 pub mod pairing;
 pub mod sip;
+mod switch;
 pub mod tracker;

@@ -2,15 +2,14 @@
 
 use std::sync::Arc;
 
-use hookswitch_model::{
-    Alias, Caller, Cause, Direction, FarEnd, LegCreated, Place as LegPlace, Signal, SignalKind,
-};
+use hookswitch_model::{Alias, Caller, Cause, Direction, LegCreated, Place as LegPlace, Signal, SignalKind};
 
 use super::cause::Told;
 use super::channel::{Channel, ChannelKind, Leg, Moment, Number, ServiceKind, State};
 use super::follower::{Follower, Waiting};
 use super::message::{Event, Key};
 use super::text::{self, Place};
+pub(super) use crate::switch::created;
 
 /// Which channel of an event is meant: some name two.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -304,35 +303,5 @@ impl Follower {
         let mut numbers: Vec<Number> = self.channels.keys().copied().collect();
         numbers.sort_unstable();
         numbers
-    }
-}
-
-/// A leg of which nothing is known but which way it goes.
-pub(super) fn created(direction: Direction) -> LegCreated {
-    LegCreated {
-        direction,
-        of: None,
-        caller: Caller::default(),
-        callee: Arc::from(""),
-        callee_name: None,
-        callee_host: None,
-        src: None,
-        dst: None,
-        sent_by: None,
-        endpoint: None,
-        agent: None,
-        far_end: FarEnd::Endpoint,
-        aliases: Vec::new(),
-        sip: None,
-        ring_out_role: None,
-        service: None,
-        from_queue: false,
-        reported: true,
-        found_running: false,
-        sent_by_server: false,
-        place: None,
-        mailbox: None,
-        diverted_by: None,
-        is_automaton: false,
     }
 }

@@ -2,20 +2,11 @@
 
 use std::sync::Arc;
 
-use hookswitch_model::{Caller, InputRef, LegId, RecordingId, Timestamp};
+use hookswitch_model::{Caller, LegId, RecordingId, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::cause::{DialEnd, Told};
-
-/// Names a channel in the follower; the number of its leg.
-pub(super) type Number = u64;
-
-/// When something was told, and by which message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Moment {
-    pub(super) at: Timestamp,
-    pub(super) input: InputRef,
-}
+pub(super) use crate::switch::{Calling, Leg, Moment, Number};
 
 /// A channel, from its Newchannel to its Hangup.
 #[derive(Serialize, Deserialize)]
@@ -105,27 +96,6 @@ impl State {
             _ => return None,
         })
     }
-}
-
-/// What was told of a channel.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) enum Leg {
-    /// Nothing: it is not known whether it calls or is called, or it leads to nobody.
-    Untold,
-    /// That it calls.
-    Calling,
-    /// That it is called.
-    Called,
-    /// That it has ended.
-    Ended,
-}
-
-/// Who calls a channel.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) enum Calling {
-    Channel(Number),
-    /// The switch itself, on somebody's behalf; the leg that stands for it once it was told.
-    Switch(Option<LegId>),
 }
 
 /// What the switch itself does on a channel that counts as somebody who is called.

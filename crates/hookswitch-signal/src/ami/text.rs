@@ -3,11 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-/// The longest number or name that is kept, in bytes; what is longer is cut.
-const TEXT_BYTES_MAX: usize = 256;
-
-/// The most digits of a number within the switch; longer ones are subscriber numbers.
-const SHORT_DIGITS_MAX: usize = 6;
+pub(super) use crate::switch::{is_dialled, is_short, text};
 
 /// Technologies of channels that lead to nobody: they are the switch's own.
 const INNER: [&str; 15] = [
@@ -27,19 +23,6 @@ const INNER: [&str; 15] = [
     "Surrogate",
     "MWI",
 ];
-
-/// A value as text; none if it stands for nothing.
-pub(super) fn text(value: &[u8]) -> Option<Arc<str>> {
-    if value.is_empty() || value == b"<unknown>" {
-        return None;
-    }
-    let text = String::from_utf8_lossy(value);
-    let mut end = text.len().min(TEXT_BYTES_MAX);
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    Some(Arc::from(&text[..end]))
-}
 
 /// A display name. Quotes and backslashes in it are escaped, once by SIP and once more by the
 /// manager.
@@ -61,18 +44,6 @@ fn unescape(text: &str) -> String {
         }
     }
     plain
-}
-
-/// Whether a number is one within the switch.
-pub(super) fn is_short(number: &str) -> bool {
-    (1..=SHORT_DIGITS_MAX).contains(&number.len()) && number.bytes().all(|byte| byte.is_ascii_digit())
-}
-
-/// Whether somebody may have dialled it: `s`, `h` and `BUSY` are places in a dialplan.
-pub(super) fn is_dialled(exten: &str) -> bool {
-    let mut bytes = exten.bytes().peekable();
-    let begins = bytes.peek().is_some_and(|byte| byte.is_ascii_digit() || b"+*#".contains(byte));
-    begins && bytes.all(|byte| byte.is_ascii_digit() || b"+*#".contains(&byte))
 }
 
 /// What a channel leads to, by its name.

@@ -15,7 +15,7 @@ pub enum CaptureError {
     /// The file is something else.
     #[error(
         "not a capture but {found}; pcap, pcapng, HEPv3 frames, JSON lines of datagrams and transcripts of \
-         Asterisk's manager are understood"
+         Asterisk's manager or FreeSWITCH's event socket are understood"
     )]
     NotACapture {
         /// What the file seems to be, with an article.
@@ -33,6 +33,7 @@ pub(super) enum Format {
     Hep,
     JsonLines(JsonLines),
     Transcript,
+    EventSocket,
 }
 
 impl Format {
@@ -50,6 +51,9 @@ impl Format {
         }
         if start.trim_ascii_start().starts_with(transcript::MARK) {
             return Ok(Self::Transcript);
+        }
+        if start.trim_ascii_start().starts_with(transcript::BLOCK_MARK) {
+            return Ok(Self::EventSocket);
         }
         if let Some(pcap) = Pcap::new(start) {
             input.take(pcap::HEADER_BYTES);

@@ -1,4 +1,4 @@
-//! Takes SIP messages out of captures, and what was written down of a switch's manager connection.
+//! Takes SIP messages out of captures, and what was written down of the connection to a switch.
 //!
 //! Start at [`Reader`]. A file is told by its content ; `pcap` and `pcapng` give its
 //! packets, `link`, `tunnel`, `fragment` and `packet` what they carry, `tcp` and `framing` the messages of a stream,
@@ -44,6 +44,15 @@ pub enum Transport {
     Tcp,
     /// The manager connection of a switch; the message is no SIP, but one for [`crate::ami`].
     Manager,
+    /// The event socket of a switch; the message is one for [`crate::esl`].
+    EventSocket,
+}
+
+impl Transport {
+    /// Whether it carries SIP.
+    pub const fn is_sip(self) -> bool {
+        matches!(self, Self::Udp | Self::Tcp)
+    }
 }
 
 /// One message as it was taken out of a capture: its bytes, and where they were seen.

@@ -80,7 +80,7 @@ enum Source {
 
 impl<R: Read> Reader<R> {
     /// Opens a capture: pcap or pcapng, HEPv3 frames one after another as on a HEP connection over
-    /// TCP, JSON lines of datagrams, or a transcript of a manager connection. The format is told by the content.
+    /// TCP, JSON lines of datagrams, or a transcript of the connection to a switch. The format is told by the content.
     ///
     /// `input` is read in large pieces, so it needs no buffer of its own.
     ///
@@ -147,9 +147,9 @@ impl<R: Read> Reader<R> {
         })
     }
 
-    /// Whether it is a transcript of a manager connection.
+    /// Whether it is a transcript of the connection to a switch.
     pub fn is_transcript(&self) -> bool {
-        matches!(self.format, Format::Transcript)
+        matches!(self.format, Format::Transcript | Format::EventSocket)
     }
 
     /// What was read so far, and what became of it.
@@ -171,7 +171,7 @@ impl<R: Read> Reader<R> {
             Format::PcapNg(pcapng) => pcapng.next(&mut self.input)?,
             Format::Hep => return self.step_frame(),
             Format::JsonLines(_) => return self.step_line(),
-            Format::Transcript => return self.step_entry(),
+            Format::Transcript | Format::EventSocket => return self.step_entry(),
         };
         let kind = match step {
             Step::Packet(record) => {
@@ -351,7 +351,11 @@ impl<R: Read> Reader<R> {
 
     /// Reads one message of a transcript.
     fn step_entry(&mut self) -> io::Result<bool> {
-        match transcript::next(&mut self.input)? {
+        let (entry, transport) = match self.format {
+            Format::EventSocket => (transcript::next_block(&mut self.input)?, Transport::EventSocket),
+            _ => (transcript::next(&mut self.input)?, Transport::Manager),
+        };
+        match entry {
             Entry::Message { time, place } => {
                 self.counters.packets += 1;
                 self.counters.manager += 1;
@@ -359,7 +363,7 @@ impl<R: Read> Reader<R> {
                 let nobody = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
                 Ok(self.found(Current {
                     time,
-                    transport: Transport::Manager,
+                    transport,
                     src: nobody,
                     dst: nobody,
                     packet: self.seen.packet,

@@ -1,5 +1,8 @@
-//! What was written down of a manager connection: before each message a line with the time at which it
-//! came, `;; <ISO time> <seconds since 1970>`.
+//! What was written down of the connection to a switch.
+//!
+//! Of Asterisk's manager: before each message a line with the time at which it came,
+//! `;; <ISO time> <seconds since 1970>`. Of FreeSWITCH's event socket: before each block a line with time,
+//! way and length, `=== <seconds since 1970> <ISO time> in|out <bytes>`; what went out is passed over.
 
 use std::io::{self, Read};
 use std::ops::Range;
@@ -13,6 +16,12 @@ pub(super) const MARK: &[u8] = b";; ";
 
 /// The same, behind the line before it.
 const NEXT: &[u8] = b"\n;; ";
+
+/// What each line before a block of an event socket begins with.
+pub(super) const BLOCK_MARK: &[u8] = b"=== ";
+
+/// The longest line before a block.
+const BLOCK_LINE_BYTES_MAX: usize = 256;
 
 /// What the next step over the transcript has found.
 #[derive(Debug)]
@@ -52,6 +61,70 @@ pub(super) fn next<R: Read>(input: &mut Input<R>) -> io::Result<Entry> {
     }
 }
 
+/// Steps to the next block of an event socket that came in.
+pub(super) fn next_block<R: Read>(input: &mut Input<R>) -> io::Result<Entry> {
+    loop {
+        while input.fill(1)? && input.bytes()[0].is_ascii_whitespace() {
+            input.take(1);
+        }
+        input.begin_record();
+        if input.bytes().is_empty() {
+            return Ok(Entry::End);
+        }
+        input.fill(BLOCK_LINE_BYTES_MAX)?;
+        let line = &input.bytes()[..input.bytes().len().min(BLOCK_LINE_BYTES_MAX)];
+        let end = memchr::memchr(b'\n', line);
+        let block = end.and_then(|end| Some((end + 1, Block::read(&line[..end])?)));
+        let Some((head, block)) = block.filter(|(_, block)| block.length <= RECORD_BYTES_MAX) else {
+            skip_line(input)?;
+            return Ok(Entry::Damaged);
+        };
+        input.take(head);
+        let is_whole = input.fill(block.length)?;
+        let place = input.take(block.length);
+        if !is_whole {
+            return Ok(Entry::Damaged);
+        }
+        if block.came_in {
+            return Ok(Entry::Message { time: block.time, place });
+        }
+    }
+}
+
+/// What the line before a block says.
+struct Block {
+    time: Timestamp,
+    came_in: bool,
+    length: usize,
+}
+
+impl Block {
+    fn read(line: &[u8]) -> Option<Self> {
+        let line = std::str::from_utf8(line.strip_prefix(BLOCK_MARK)?).ok()?;
+        let mut words = line.split_ascii_whitespace();
+        let (time, _, way) = (seconds(words.next()?)?, words.next()?, words.next()?);
+        let came_in = match way {
+            "in" => true,
+            "out" => false,
+            _ => return None,
+        };
+        Some(Self { time, came_in, length: words.next()?.parse().ok()? })
+    }
+}
+
+/// Steps to the next line that may begin a block.
+fn skip_line<R: Read>(input: &mut Input<R>) -> io::Result<()> {
+    loop {
+        let here = input.bytes();
+        let end = memchr::memchr(b'\n', here);
+        let count = end.map_or(here.len(), |end| end + 1);
+        input.take(count);
+        if !input.fill(1)? || (end.is_some() && input.bytes()[0] == BLOCK_MARK[0]) {
+            return Ok(());
+        }
+    }
+}
+
 /// The length of the entry that begins here, up to the next line with a time; none if it is too long.
 fn entry_len<R: Read>(input: &mut Input<R>) -> io::Result<Option<usize>> {
     let mut searched = 0;
@@ -87,7 +160,11 @@ fn skip_entry<R: Read>(input: &mut Input<R>) -> io::Result<()> {
 /// The time in a line: its last word, in seconds with up to six digits behind the point.
 fn time(line: &[u8]) -> Option<Timestamp> {
     let line = std::str::from_utf8(line.strip_prefix(MARK)?).ok()?;
-    let word = line.trim_end().rsplit(' ').next()?;
+    seconds(line.trim_end().rsplit(' ').next()?)
+}
+
+/// Seconds since 1970, with up to six digits behind the point.
+fn seconds(word: &str) -> Option<Timestamp> {
     let (seconds, fraction) = word.split_once('.').unwrap_or((word, ""));
     let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
     if seconds.is_empty() || seconds.len() > 12 || !digits(seconds) || !digits(fraction) {
@@ -128,6 +205,26 @@ mod tests {
                 (1_767_225_601_000_000, "Event: B\nX: ;; 1".to_owned())
             ]
         );
+    }
+
+    #[test]
+    fn blocks_of_an_event_socket_have_a_length_and_what_went_out_is_passed_over() {
+        let mut input = Input::new(
+            &b"=== 1.5 x in 4\nA: 1\n\n=== 2.0 x out 9\n=== 3 4 in\n=== 3 x in 9\nB\n=== in\n\n=== no\n=== 4 x in 90\nC"[..],
+        );
+        let mut told = Vec::new();
+        loop {
+            match next_block(&mut input).expect("memory") {
+                Entry::Message { time, place } => {
+                    told.push((time.as_micros(), String::from_utf8_lossy(input.at(place)).into_owned()));
+                }
+                Entry::Damaged => told.push((0, "damaged".to_owned())),
+                Entry::End => break,
+            }
+        }
+        let expected =
+            [(1_500_000, "A: 1"), (0, "damaged"), (3_000_000, "B\n=== in\n"), (0, "damaged"), (0, "damaged")];
+        assert_eq!(told, expected.map(|(time, text)| (time, text.to_owned())));
     }
 
     #[test]

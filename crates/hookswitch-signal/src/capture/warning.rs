@@ -88,9 +88,9 @@ impl fmt::Display for Warning {
                 f.write_str("the line is not a JSON object with a datagram in base64 as \"b64\"")
             }
             WarningKind::LongLine => f.write_str("the line is longer than a datagram can be"),
-            WarningKind::Transcript => f.write_str(
-                "a message of the manager has no line `;; <time> <seconds since 1970>` before it, or no end",
-            ),
+            WarningKind::Transcript => {
+                f.write_str("a message of the switch has no line with its time before it, or no end")
+            }
             WarningKind::LineWithoutHep => f.write_str(
                 "the datagram of the line is not a HEP frame, so its sender and receiver are unknown",
             ),

@@ -25,7 +25,7 @@ impl Decode {
         let mut files = CaptureFiles::open(&self.captures.files, shows_progress())?;
         let mut line = Vec::with_capacity(1024);
         while let Some((captured, _)) = files.next()? {
-            if captured.transport == Transport::Manager {
+            if !captured.transport.is_sip() {
                 continue;
             }
             line.clear();
@@ -86,6 +86,7 @@ impl<'a> Line<'a> {
                 Transport::Udp => "UDP",
                 Transport::Tcp => "TCP",
                 Transport::Manager => "AMI",
+                Transport::EventSocket => "ESL",
             },
             src: captured.src.to_string(),
             dst: captured.dst.to_string(),

@@ -13,11 +13,11 @@ use hookswitch_core::engine::{Engine, Policy};
 use hookswitch_core::filter::{EventFilter, Own};
 use hookswitch_core::notification::Subscriber;
 use hookswitch_model::{AccountId, ClockId, Event, ExtensionId, InputRef, Signal, Timestamp};
-use hookswitch_signal::ami::{self, Follower};
-use hookswitch_signal::capture::Captured;
+use hookswitch_signal::capture::{Captured, Transport};
 use hookswitch_signal::pairing::Pairing;
 use hookswitch_signal::sip::lossy;
 use hookswitch_signal::tracker::Tracker;
+use hookswitch_signal::{ami, esl};
 use serde::Serialize;
 
 use super::explain::Messages;
@@ -74,12 +74,14 @@ struct Summary {
     by_reason: BTreeMap<&'static str, u64>,
     open_sessions: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
-    asterisk: Option<AsteriskSummary>,
+    asterisk: Option<SwitchSummary>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    freeswitch: Option<SwitchSummary>,
 }
 
-/// What is counted where an Asterisk has told of itself.
-#[derive(Serialize)]
-struct AsteriskSummary {
+/// What is counted where a switch has told of itself.
+#[derive(Default, Serialize)]
+struct SwitchSummary {
     messages: u64,
     events: u64,
     passed_over: u64,
@@ -140,7 +142,8 @@ impl Replay {
         };
         let reading = Reading {
             tracker: Tracker::new(account, 0),
-            asterisk: Follower::new(account, ASTERISK),
+            asterisk: ami::Follower::new(account, ASTERISK),
+            freeswitch: esl::Follower::new(account, FREESWITCH),
             pairing: files.has_manager().then(Pairing::default),
             told: Vec::new(),
             seen: 0,
@@ -251,10 +254,14 @@ fn read_files(
 /// The source under which the legs are numbered that an Asterisk tells of.
 const ASTERISK: u16 = u16::MAX;
 
+/// The source under which the legs are numbered that a FreeSWITCH tells of.
+const FREESWITCH: u16 = u16::MAX - 1;
+
 /// The stage of a replay that goes from messages to signals.
 struct Reading {
     tracker: Tracker,
-    asterisk: Follower,
+    asterisk: ami::Follower,
+    freeswitch: esl::Follower,
     /// Brings together what the two tell, where a switch tells of its calls itself.
     pairing: Option<Pairing>,
     told: Vec<Signal>,
@@ -288,6 +295,7 @@ impl Reading {
             used.send(batch).ok(); // nobody wants it at the end
         }
         self.asterisk.finish(&mut self.told);
+        self.freeswitch.finish(&mut self.told);
         if let Some(pairing) = &mut self.pairing {
             pairing.handle_switch(self.told.drain(..), &mut signals);
             pairing.finish(&mut signals);
@@ -298,22 +306,45 @@ impl Reading {
         self
     }
 
-    fn asterisk_summary(&self) -> Option<AsteriskSummary> {
-        let pairing = self.pairing.as_ref()?.counters();
+    fn asterisk_summary(&self) -> Option<SwitchSummary> {
         let asterisk = self.asterisk.counters();
-        Some(AsteriskSummary {
+        let summary = self.switch_summary().filter(|_| asterisk.messages > 0)?;
+        Some(SwitchSummary {
             messages: asterisk.messages,
             events: asterisk.applied,
             passed_over: asterisk.passed_over,
             repeated: asterisk.repeated,
             stray: asterisk.stray,
             channels_left: self.asterisk.channels(),
+            ..summary
+        })
+    }
+
+    fn freeswitch_summary(&self) -> Option<SwitchSummary> {
+        let freeswitch = self.freeswitch.counters();
+        let summary = self.switch_summary().filter(|_| freeswitch.messages > 0)?;
+        Some(SwitchSummary {
+            messages: freeswitch.messages,
+            events: freeswitch.applied,
+            passed_over: freeswitch.passed_over,
+            repeated: freeswitch.repeated,
+            stray: freeswitch.stray,
+            channels_left: self.freeswitch.channels(),
+            ..summary
+        })
+    }
+
+    /// What is known of the SIP beside what a switch has told.
+    fn switch_summary(&self) -> Option<SwitchSummary> {
+        let pairing = self.pairing.as_ref()?.counters();
+        Some(SwitchSummary {
             sip_calls: pairing.sip_calls,
             joined_by_call_id: pairing.joined_by_id,
             joined_by_numbers: pairing.joined_by_numbers,
             alone: pairing.alone,
             unmatched: pairing.unmatched,
             disagreements: pairing.disagreements,
+            ..SwitchSummary::default()
         })
     }
 
@@ -335,6 +366,7 @@ impl Reading {
             if let Some(pairing) = &mut self.pairing {
                 // What the switch has told of may wait for its explanation until here.
                 self.asterisk.handle_time(captured.time, &mut self.told);
+                self.freeswitch.handle_time(captured.time, &mut self.told);
                 pairing.handle_switch(self.told.drain(..), signals);
             }
             self.tracker.handle(&message, captured, input, &mut self.told);
@@ -344,11 +376,20 @@ impl Reading {
             }
             explain.then(|| lossy(message.start_line()).into())
         } else {
-            self.asterisk.handle(captured.payload, captured.time, input, &mut self.told);
+            let (payload, at) = (captured.payload, captured.time);
+            let is_freeswitch = captured.transport == Transport::EventSocket;
+            if is_freeswitch {
+                self.freeswitch.handle(payload, at, input, &mut self.told);
+            } else {
+                self.asterisk.handle(payload, at, input, &mut self.told);
+            }
             if let Some(pairing) = &mut self.pairing {
                 pairing.handle_switch(self.told.drain(..), signals);
             }
-            explain.then(|| ami::Message::new(captured.payload).title().into())
+            explain.then(|| match is_freeswitch {
+                true => esl::Message::new(payload).title().into(),
+                false => ami::Message::new(payload).title().into(),
+            })
         };
         if let Some(start_line) = first_line {
             steps.push(Step::Message { input, packet: captured.packet, start_line });
@@ -406,6 +447,7 @@ impl Output<'_> {
             self.summary.sessions = engine.counters().sessions;
             self.summary.open_sessions = engine.open_sessions() as u64;
             self.summary.asterisk = read.asterisk_summary();
+            self.summary.freeswitch = read.freeswitch_summary();
             serde_json::to_writer(&mut *out, &self.summary)?;
             writeln!(out)?;
         } else if self.options.format == Format::Text {

@@ -45,7 +45,7 @@ impl Batch {
         let correlation = captured.correlation.map(|id| self.append(id));
         let payload = self.append(captured.payload);
         let &Captured { time, transport, src, dst, packet, .. } = captured;
-        let layout = (transport != Transport::Manager).then(|| Layout::of(captured.payload));
+        let layout = transport.is_sip().then(|| Layout::of(captured.payload));
         self.items.push(Item { input, time, transport, src, dst, packet, correlation, payload, layout });
     }
 

@@ -1,0 +1,481 @@
+//! A channel comes into being, rings, is answered and ends.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use hookswitch_model::{
+    Alias, Caller, Cause, Direction, LegCreated, LegId, Place, Reason, RingOutRole, Signal, SignalKind,
+    Timestamp,
+};
+
+use super::cause::Told;
+use super::channel::{Calling, Channel, Leg, Moment, Number, ServiceKind, is_plumbing};
+use super::follower::{EXPLANATION_WAIT, Follower, Waiting};
+use super::message::{Event, Key};
+use crate::switch::{created, is_short, text};
+
+/// How long a target that did not take the call waits for what the dialplan does next, once it has answered
+/// the caller: a greeting may come before the mailbox.
+const FALLBACK_WAIT: Duration = Duration::from_millis(1500);
+
+/// How long who has sent a call to be parked waits for the slot: an announcement may come first.
+const SLOT_WAIT: Duration = Duration::from_secs(8);
+
+/// What stands in place of a number that is not known.
+const NO_NUMBERS: [&str; 4] = ["0000000000", "anonymous", "unknown", "restricted"];
+
+impl Follower {
+    pub(super) fn created(&mut self, event: &Event<'_>, now: Moment, out: &mut Vec<Signal>) -> bool {
+        if self.number(event.get(Key::UniqueId)).is_some() {
+            return true;
+        }
+        let Some(number) = self.add(event, now) else { return false };
+        let channel = &self.channels[&number];
+        if channel.calls {
+            let is_code = channel.first_dialled.starts_with(['*', '#']);
+            if channel.is_plumbing {
+            } else if is_code {
+                // It may take the place of somebody, which is said at once.
+                self.wait(Waiting::Call(number), now);
+            } else {
+                self.ensure_told(number, out);
+            }
+        } else {
+            self.called(number, event, now, out);
+        }
+        self.note(number, event, now, out);
+        true
+    }
+
+    /// Follows a channel that an event describes.
+    fn add(&mut self, event: &Event<'_>, now: Moment) -> Option<Number> {
+        let name = event.get(Key::ChannelName);
+        let calls = event.get(Key::CallDirection) == "inbound";
+        let presence = event.get(Key::PresenceId);
+        let user = match presence.split_once('@') {
+            Some((user, _)) => user,
+            None if calls => event.first([Key::UserName, Key::SipAuthUsername]),
+            None => event.get(Key::DialedUser),
+        };
+        let place = event.first([Key::GatewayName, Key::ProfileName]);
+        let is_plumbing = is_plumbing(name);
+        let number = event.get(Key::CallerIdNumber);
+        let says_nothing = NO_NUMBERS.iter().any(|word| number.eq_ignore_ascii_case(word));
+        let hides = event.get(Key::HideNumber) == "true" || (says_nothing && number != NO_NUMBERS[0]);
+        let caller = Caller {
+            number: text(number.as_bytes()).filter(|_| !says_nothing),
+            name: text(event.get(Key::CallerIdName).as_bytes()).filter(|_| !hides && !says_nothing),
+            host: None,
+            withheld: hides && calls,
+        };
+        let dialled = text(event.get(Key::DestinationNumber).as_bytes()).unwrap_or_else(|| Arc::from(""));
+        self.insert(Channel {
+            uuid: event.get(Key::UniqueId).into(),
+            name: name.into(),
+            is_plumbing,
+            calls,
+            endpoint: text(if user.is_empty() { place } else { user }.as_bytes()).filter(|_| !is_plumbing),
+            is_users: !user.is_empty(),
+            caller,
+            first_dialled: dialled.clone(),
+            dialled,
+            begun: now,
+            leg: Leg::Untold,
+            answered: false,
+            untold_answer: None,
+            called_by: None,
+            other_end: None,
+            peer: None,
+            holds: false,
+            moved: false,
+            consults: None,
+            history: Box::from(""),
+            sent: None,
+            left: None,
+            hung_up: None,
+            transfers: None,
+            service: None,
+            queue: None,
+            to_be_parked: None,
+            enterprise: None,
+            recordings: Vec::new(),
+            recordings_begun: 0,
+            call_id_told: false,
+            last_seen: now.at,
+            found: false,
+            listed: true,
+        })
+    }
+
+    /// Tells that a channel calls, if that was not told and nobody has called it.
+    pub(super) fn ensure_told(&mut self, number: Number, out: &mut Vec<Signal>) {
+        self.tell_call(number, None, out);
+    }
+
+    /// The same, for a channel that takes its place in an open call.
+    pub(super) fn tell_call(&mut self, number: Number, place: Option<Place>, out: &mut Vec<Signal>) {
+        let Some(channel) = self.channels.get_mut(&number) else { return };
+        if channel.leg != Leg::Untold || !channel.calls || channel.is_plumbing {
+            return;
+        }
+        channel.leg = Leg::Calling;
+        let (begun, answered) = (channel.begun, channel.untold_answer.take());
+        let user = channel.endpoint.clone().filter(|_| channel.is_users);
+        let created = LegCreated {
+            // A phone is known by its user; the number that it shows may be the company's.
+            caller: Caller {
+                number: user.filter(|user| is_short(user)).or(channel.caller.number.clone()),
+                ..channel.caller.clone()
+            },
+            callee: channel.first_dialled.clone(),
+            endpoint: channel.endpoint.clone().or_else(|| Some(Arc::from(""))),
+            aliases: vec![Alias::Channel(channel.uuid.as_bytes().into())],
+            found_running: channel.found,
+            place,
+            ..created(Direction::Outbound)
+        };
+        self.forget_waiting(|waiting| *waiting == Waiting::Call(number));
+        let leg = self.leg(number);
+        out.push(self.signal(leg, SignalKind::Created(Box::new(created)), begun));
+        if let Some(moment) = answered {
+            out.push(self.signal(leg, SignalKind::Answered { to_tag: None }, moment));
+        }
+    }
+
+    /// The switch calls somebody: on behalf of another channel, of a queue, or of nobody that is known.
+    fn called(&mut self, number: Number, event: &Event<'_>, now: Moment, out: &mut Vec<Signal>) {
+        let member = event.first([Key::CcMemberVariable, Key::FifoBridge]);
+        let named = event.first([Key::OtherLeg, Key::OriginatingLeg, Key::Originator]);
+        let caller = self.number(named).or_else(|| self.number(member));
+        let caller = caller.or_else(|| self.enterprise_caller(number));
+        let calling = caller.map_or(Calling::Switch(None), Calling::Channel);
+        let Some(channel) = self.channels.get_mut(&number) else { return };
+        channel.called_by = Some(calling);
+        if channel.is_plumbing {
+            return;
+        }
+        let from_queue = !member.is_empty();
+        let callee = match &channel.endpoint {
+            Some(user) if channel.is_users => user.clone(),
+            _ => channel.first_dialled.clone(),
+        };
+        let (endpoint, uuid) = (channel.endpoint.clone(), channel.uuid.clone());
+        let behind = match calling {
+            Calling::Channel(caller) => self.behind(caller).unwrap_or(Calling::Switch(None)),
+            switch @ Calling::Switch(_) => switch,
+        };
+        let (of, from_queue) = match behind {
+            Calling::Channel(caller) => {
+                self.goes_on(caller, now, out);
+                self.ensure_told(caller, out);
+                let Some(caller_channel) = self.channels.get(&caller).filter(|caller| caller.is_told())
+                else {
+                    return;
+                };
+                let waits = caller_channel.queue.is_some_and(|queue| !queue.connected);
+                (self.leg(caller), from_queue || waits)
+            }
+            Calling::Switch(Some(leg)) => (leg, from_queue),
+            Calling::Switch(None) => {
+                let leg = self.call_on_behalf(&callee, endpoint.clone(), &uuid, now, out);
+                if let Some(channel) = self.channels.get_mut(&number) {
+                    channel.called_by = Some(Calling::Switch(Some(leg)));
+                }
+                (leg, from_queue)
+            }
+        };
+        if let Some(channel) = self.channels.get_mut(&number) {
+            channel.leg = Leg::Called;
+        }
+        let created = LegCreated {
+            of: Some(of),
+            callee,
+            endpoint: endpoint.or_else(|| Some(Arc::from(""))),
+            aliases: vec![Alias::Channel(uuid.as_bytes().into())],
+            from_queue,
+            ..created(Direction::Inbound)
+        };
+        out.push(self.signal(self.leg(number), SignalKind::Created(Box::new(created)), now));
+    }
+
+    /// Who calls several targets in a way that does not tie them to it, and this is one of them.
+    fn enterprise_caller(&self, target: Number) -> Option<Number> {
+        let target = self.channels.get(&target)?;
+        let names = |name: &str, data: &str| {
+            data.match_indices(name).any(|(at, _)| {
+                let ends = |byte: Option<&u8>| byte.is_none_or(|byte| !byte.is_ascii_alphanumeric());
+                let bytes = data.as_bytes();
+                ends(bytes.get(at + name.len())) && (at == 0 || ends(bytes.get(at - 1)))
+            })
+        };
+        let calls = |caller: &Channel| {
+            let Some(data) = caller.enterprise.as_deref().filter(|_| caller.hung_up.is_none()) else {
+                return false;
+            };
+            let user = target.endpoint.as_deref().filter(|_| target.is_users);
+            [user, Some(&*target.first_dialled)]
+                .into_iter()
+                .flatten()
+                .any(|name| !name.is_empty() && names(name, data))
+        };
+        let shows_same = |caller: &Channel| caller.caller.number == target.caller.number;
+        let callers = self.channels.iter().filter(|(_, caller)| calls(caller));
+        callers.max_by_key(|(number, caller)| (shows_same(caller), **number)).map(|(&number, _)| number)
+    }
+
+    /// Tells that the switch calls somebody on whose behalf it will call another.
+    fn call_on_behalf(
+        &mut self,
+        callee: &Arc<str>,
+        endpoint: Option<Arc<str>>,
+        uuid: &str,
+        now: Moment,
+        out: &mut Vec<Signal>,
+    ) -> LegId {
+        let leg = self.next_leg();
+        let created = LegCreated {
+            caller: Caller { number: Some(callee.clone()), ..Caller::default() },
+            callee: callee.clone(),
+            endpoint,
+            aliases: vec![Alias::Channel(uuid.as_bytes().into())],
+            ring_out_role: Some(RingOutRole::Initiator),
+            sent_by_server: true,
+            ..created(Direction::Outbound)
+        };
+        out.push(self.signal(leg, SignalKind::Created(Box::new(created)), now));
+        leg
+    }
+
+    /// What a channel did before is over: it calls somebody else.
+    pub(super) fn goes_on(&mut self, number: Number, now: Moment, out: &mut Vec<Signal>) {
+        // Who moved the call here leaves it before the new target comes.
+        self.end_peers_of(number, out);
+        self.leave_service(number, now, out);
+    }
+
+    /// Ends the channels that wait and have talked with one.
+    pub(super) fn end_peers_of(&mut self, number: Number, out: &mut Vec<Signal>) {
+        let mut peers: Vec<Number> = Vec::new();
+        for (&other, channel) in &self.channels {
+            if channel.peer == Some(number) && channel.hung_up.is_some() && other != number {
+                peers.push(other);
+            }
+        }
+        peers.sort_unstable();
+        for peer in peers {
+            self.end(peer, out);
+        }
+    }
+
+    pub(super) fn rings(&mut self, number: Number, now: Moment, out: &mut Vec<Signal>) {
+        if self.channels.get(&number).is_some_and(|channel| !channel.answered) {
+            self.told(number, SignalKind::Ringing { to_tag: None }, now, out);
+        }
+    }
+
+    pub(super) fn answers(&mut self, number: Number, now: Moment, out: &mut Vec<Signal>) {
+        let Some(channel) = self.channels.get_mut(&number) else { return };
+        if std::mem::replace(&mut channel.answered, true) {
+            return;
+        }
+        let leg = self.leg(number);
+        let Some(channel) = self.channels.get_mut(&number) else { return };
+        if channel.is_told() {
+            out.push(self.signal(leg, SignalKind::Answered { to_tag: None }, now));
+        } else {
+            channel.untold_answer = Some(now);
+        }
+    }
+
+    /// Notes which channel of a call leaves first.
+    fn begins_to_leave(&mut self, number: Number) {
+        if let Some(channel) = self.channels.get_mut(&number)
+            && channel.left.is_none()
+        {
+            channel.left = Some(self.leavings);
+            self.leavings += 1;
+        }
+    }
+
+    pub(super) fn hung_up(
+        &mut self,
+        number: Number,
+        event: &Event<'_>,
+        complete: bool,
+        now: Moment,
+        out: &mut Vec<Signal>,
+    ) {
+        self.begins_to_leave(number);
+        self.ensure_told(number, out);
+        let told = Told::read(event, complete);
+        let Some(channel) = self.channels.get_mut(&number) else { return };
+        let moment = match channel.hung_up {
+            Some((Told { complete: true, .. }, _)) => return,
+            Some((_, moment)) => moment,
+            None => now,
+        };
+        let first = channel.hung_up.is_none();
+        channel.hung_up = Some((told, moment));
+        if channel.is_plumbing {
+            if complete {
+                self.forget(number);
+            }
+            return;
+        }
+        if !channel.is_told() {
+            self.forget(number);
+            return;
+        }
+        self.asked_to_move(number, event, now, out);
+        if self.is_explained(number) && self.held_until(number).is_none_or(|until| until <= now.at) {
+            self.end_with_peer(number, out);
+        } else if first {
+            self.wait(Waiting::End(number), now);
+        }
+        // What waited for this one may be clear.
+        if let Some(peer) = self.channels.get(&number).and_then(|channel| channel.peer)
+            && self.channels.get(&peer).is_some_and(|peer| peer.hung_up.is_some())
+            && self.is_explained(peer)
+        {
+            self.end_with_peer(peer, out);
+        }
+    }
+
+    /// Whether nothing that may still come would say more about the end of a channel.
+    fn is_explained(&self, number: Number) -> bool {
+        let Some(channel) = self.channels.get(&number) else { return true };
+        let Some((told, _)) = channel.hung_up else { return false };
+        if !told.complete {
+            return false;
+        }
+        if told.is_lost() || channel.moved || !channel.answered {
+            return true;
+        }
+        // Who talked with somebody may have moved the call; if both have gone, nobody was moved.
+        match channel.peer.map(|peer| self.channels.get(&peer)) {
+            Some(Some(peer)) => peer.hung_up.is_some_and(|(told, _)| told.complete),
+            Some(None) | None => true,
+        }
+    }
+
+    /// Until when the end of a channel waits for what comes of its call elsewhere.
+    pub(super) fn held_until(&self, number: Number) -> Option<Timestamp> {
+        let channel = self.channels.get(&number)?;
+        let (told, moment) = channel.hung_up?;
+        if channel.answered {
+            let peer = self.channels.get(&channel.peer?).filter(|peer| peer.hung_up.is_none())?;
+            if peer.peer != Some(number) || told.is_lost() {
+                return None;
+            }
+            return peer.to_be_parked.map(|since| since.at + SLOT_WAIT);
+        }
+        // Nobody took the call, and the switch has answered the caller: a mailbox may follow.
+        let fails =
+            matches!(told.unanswered, Cause::NoAnswer | Cause::Busy | Cause::Rejected | Cause::Failed);
+        let Some(Calling::Channel(caller)) = channel.called_by.filter(|_| fails) else { return None };
+        let caller = self.channels.get(&self.real(caller)?).filter(|caller| caller.is_live())?;
+        let idle = caller.service.is_none() && caller.queue.is_none();
+        idle.then_some(moment.at + if caller.answered { FALLBACK_WAIT } else { EXPLANATION_WAIT })
+    }
+
+    /// Tells the end of a channel, and before it that of who it talked with if that left first.
+    pub(super) fn end_with_peer(&mut self, number: Number, out: &mut Vec<Signal>) {
+        let Some(channel) = self.channels.get(&number) else { return };
+        let peer = channel.peer.and_then(|peer| Some((peer, self.channels.get(&peer)?)));
+        let peer = peer.filter(|(_, other)| other.hung_up.is_some() && other.peer == Some(number));
+        match peer {
+            Some((peer, other)) if other.left < channel.left => {
+                self.end(peer, out);
+                self.end(number, out);
+            }
+            Some((peer, _)) => {
+                self.end(number, out);
+                self.end(peer, out);
+            }
+            None => self.end(number, out),
+        }
+    }
+
+    /// Tells the end of a channel that was hung up.
+    pub(super) fn end(&mut self, number: Number, out: &mut Vec<Signal>) {
+        self.forget_waiting(|waiting| *waiting == Waiting::End(number));
+        let Some(channel) = self.channels.get(&number) else { return };
+        let Some((told, moment)) = channel.hung_up else { return };
+        // Who it called and did not take the call ends before it.
+        if channel.calls || channel.answered {
+            let mut failed: Vec<Number> = Vec::new();
+            for (&other, target) in &self.channels {
+                if target.called_by == Some(Calling::Channel(number))
+                    && target.hung_up.is_some_and(|(told, _)| told.complete)
+                    && !target.answered
+                {
+                    failed.push(other);
+                }
+            }
+            failed.sort_unstable();
+            for target in failed {
+                self.end(target, out);
+            }
+        }
+        let Some(channel) = self.channels.get_mut(&number) else { return };
+        let transfers = channel.transfers.take().filter(|_| channel.is_told() && !channel.moved);
+        let (service, queue, is_told) = (channel.service.take(), channel.queue.take(), channel.is_told());
+        let cause = match (channel.leg, channel.answered) {
+            (_, true) if told.is_lost() => Cause::Lost,
+            (_, true) if self.was_sent_by_command(number) => Cause::Named(Reason::RccTransfer),
+            (_, true) => Cause::HungUp,
+            _ => told.unanswered,
+        };
+        if let Some(to) = transfers {
+            self.ask_to_move(number, to, false, moment, out);
+        }
+        if is_told {
+            out.push(self.signal(self.leg(number), SignalKind::Ended(cause), moment));
+        }
+        if let Some(service) = service {
+            out.push(self.signal(service.leg, SignalKind::Ended(Cause::HungUp), moment));
+        }
+        if let Some(queue) = queue {
+            out.push(self.signal(queue.leg, SignalKind::Ended(Cause::Named(Reason::Cancelled)), moment));
+        }
+        self.forget(number);
+    }
+
+    /// A channel that is destroyed has ended, even if that was not said.
+    pub(super) fn destroyed(&mut self, number: Number, out: &mut Vec<Signal>) {
+        let Some(channel) = self.channels.get_mut(&number) else { return };
+        if channel.is_plumbing || !channel.is_told() {
+            self.forget(number);
+        } else if let Some((told, _)) = &mut channel.hung_up {
+            told.complete = true;
+            if self.is_explained(number) && self.held_until(number).is_none() {
+                self.end_with_peer(number, out);
+            }
+        }
+    }
+
+    /// Ends what the switch did on a channel itself; the call goes on from it.
+    pub(super) fn leave_service(&mut self, number: Number, now: Moment, out: &mut Vec<Signal>) {
+        let Some(channel) = self.channels.get_mut(&number) else { return };
+        let Some(service) = channel.service.take() else { return };
+        let cause = match service.kind {
+            ServiceKind::Menu => Cause::Named(Reason::CallerInputRedirect),
+            ServiceKind::Mailbox | ServiceKind::Fax => Cause::HungUp,
+        };
+        out.push(self.signal(service.leg, SignalKind::Ended(cause), now));
+    }
+
+    /// The switch goes down, and all calls with it.
+    pub(super) fn end_all(&mut self, cause: Cause, now: Moment, out: &mut Vec<Signal>) -> bool {
+        let told = Told { unanswered: cause, by_phone: false, complete: true };
+        for number in self.in_order() {
+            if let Some(channel) = self.channels.get_mut(&number) {
+                channel.hung_up.get_or_insert((told, now));
+                self.end(number, out);
+            }
+            self.forget(number);
+        }
+        self.parked.clear();
+        true
+    }
+}

@@ -1,0 +1,112 @@
+//! One channel of the switch, as it is followed.
+
+use std::sync::Arc;
+
+use hookswitch_model::{Caller, LegId, RecordingId, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use super::cause::Told;
+pub(super) use crate::switch::{Calling, Leg, Moment, Number};
+
+/// Technologies of channels that lead to nobody: they are the switch's own.
+const PLUMBING: [&str; 6] = ["loopback", "pickup", "error", "group", "null", "user"];
+
+/// A channel, from its CHANNEL_CREATE to its CHANNEL_HANGUP_COMPLETE.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Channel {
+    pub(super) uuid: Box<str>,
+    pub(super) name: Box<str>,
+    /// It leads to nobody, but into the switch.
+    pub(super) is_plumbing: bool,
+    /// Its own end called the switch, and not the switch its end.
+    pub(super) calls: bool,
+    /// What the switch calls the phone or trunk.
+    pub(super) endpoint: Option<Arc<str>>,
+    /// It is a phone's, by the name of its user.
+    pub(super) is_users: bool,
+    pub(super) caller: Caller,
+    /// The number that was dialled first.
+    pub(super) first_dialled: Arc<str>,
+    /// The number that the dialplan is at.
+    pub(super) dialled: Arc<str>,
+    pub(super) begun: Moment,
+    /// What is known of its leg so far.
+    pub(super) leg: Leg,
+    pub(super) answered: bool,
+    /// When it was answered, if that is not told yet.
+    pub(super) untold_answer: Option<Moment>,
+    /// Who calls it.
+    pub(super) called_by: Option<Calling>,
+    /// The other end of a loopback.
+    pub(super) other_end: Option<Box<str>>,
+    /// Who it talks with, or has talked with last.
+    pub(super) peer: Option<Number>,
+    pub(super) holds: bool,
+    /// Its holder has moved the call, or another has taken it: what its end means is known.
+    pub(super) moved: bool,
+    /// Its holder asks by a feature code for an attended transfer, to this number.
+    pub(super) consults: Option<Arc<str>>,
+    /// The last entry of its transfer history.
+    pub(super) history: Box<str>,
+    /// When its call was sent elsewhere by somebody else, since it talked last.
+    pub(super) sent: Option<Timestamp>,
+    /// When it began to leave, counted over all channels.
+    pub(super) left: Option<u64>,
+    /// What was said of its end, while that waits.
+    pub(super) hung_up: Option<(Told, Moment)>,
+    /// Where it is sent by a blind transfer of its holder's making (`transfer_to`, and the number).
+    pub(super) transfers: Option<Arc<str>>,
+    pub(super) service: Option<Service>,
+    pub(super) queue: Option<Queue>,
+    /// When it was sent to be parked, if it is not yet.
+    pub(super) to_be_parked: Option<Moment>,
+    /// The targets that it calls in a way that does not tie them to it (`:_:`).
+    pub(super) enterprise: Option<Box<str>>,
+    pub(super) recordings: Vec<(u64, RecordingId)>,
+    pub(super) recordings_begun: u32,
+    pub(super) call_id_told: bool,
+    pub(super) last_seen: Timestamp,
+    /// It went on when it was first heard of.
+    pub(super) found: bool,
+    /// It was named by the listing that is under way.
+    pub(super) listed: bool,
+}
+
+/// What the switch itself does on a channel that counts as somebody who is called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Service {
+    pub(super) kind: ServiceKind,
+    pub(super) leg: LegId,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum ServiceKind {
+    Menu,
+    Mailbox,
+    Fax,
+}
+
+/// The queue that a caller waits in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Queue {
+    pub(super) leg: LegId,
+    /// An agent was connected.
+    pub(super) connected: bool,
+}
+
+impl Channel {
+    /// Whether its leg was told, and has not ended.
+    pub(super) fn is_told(&self) -> bool {
+        matches!(self.leg, Leg::Calling | Leg::Called)
+    }
+
+    /// Whether it is told and not about to end.
+    pub(super) fn is_live(&self) -> bool {
+        self.is_told() && self.hung_up.is_none()
+    }
+}
+
+/// Whether a channel leads into the switch, by its name.
+pub(super) fn is_plumbing(name: &str) -> bool {
+    name.split_once('/').is_none_or(|(technology, _)| PLUMBING.contains(&technology))
+}

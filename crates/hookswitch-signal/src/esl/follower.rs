@@ -1,0 +1,397 @@
+//! What is known of the channels of one FreeSWITCH, and how it changes.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use foldhash::fast::RandomState;
+use hookswitch_model::{AccountId, Alias, Cause, InputRef, LegId, Signal, SignalKind, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use super::channel::{Calling, Channel, Moment, Number};
+use super::message::{Event, Key, Kind, Message};
+use super::moves::Parked;
+
+/// The most channels that are followed at once; further ones are not, and counted.
+const CHANNELS_MAX: usize = 1_000_000;
+
+/// The longest id or transfer history that is kept.
+pub(super) const ID_BYTES_MAX: usize = 256;
+
+/// How long the end of a leg waits for what explains it. FreeSWITCH tells of one instant on several channels
+/// in no fixed order; what belongs together comes within some 40 ms.
+pub(super) const EXPLANATION_WAIT: Duration = Duration::from_millis(100);
+
+/// How long a channel is kept of which nothing is heard, and how often that is looked at.
+const SILENT_MAX: Duration = Duration::from_secs(24 * 3600);
+const CHECK_EVERY: Duration = Duration::from_secs(3600);
+
+/// The most plumbing between a channel and who it calls on behalf of.
+const PIPES_MAX: usize = 16;
+
+/// How many events are remembered by their numbers, so that none is applied twice.
+const REMEMBERED: usize = 16;
+
+/// What became of the messages of one FreeSWITCH. `messages` is the sum of the others but `channels_refused`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counters {
+    /// Messages that came in.
+    pub messages: u64,
+    /// Events that say something about a call, and were applied.
+    pub applied: u64,
+    /// Events that say nothing about calls, and replies.
+    pub passed_over: u64,
+    /// Events that were told before, by their `Event-Sequence`.
+    pub repeated: u64,
+    /// Events about a channel of which nothing is known.
+    pub stray: u64,
+    /// Channels that found the table full.
+    pub channels_refused: u64,
+}
+
+/// Follows the channels of one FreeSWITCH, and tells in signals what happens to them.
+///
+/// Does no IO and reads no clock: after each `handle_*`, come back no later than
+/// [`Follower::poll_timeout`]. Its state is plain data.
+#[derive(Serialize, Deserialize)]
+pub struct Follower {
+    pub(super) account: AccountId,
+    pub(super) source: u16,
+    pub(super) channels: HashMap<Number, Channel, RandomState>,
+    by_uuid: HashMap<Box<str>, Number, RandomState>,
+    pub(super) parked: Vec<Parked>,
+    waiting: VecDeque<(Timestamp, Waiting)>,
+    checks: VecDeque<(Timestamp, Number)>,
+    next_number: Number,
+    pub(super) leavings: u64,
+    core: Box<str>,
+    sequences: VecDeque<u64>,
+    pub(super) counters: Counters,
+}
+
+/// What waits for an explanation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Waiting {
+    /// To tell that a channel calls: it may take the place of another.
+    Call(Number),
+    /// To tell that a channel has ended.
+    End(Number),
+    /// To tell that a channel is parked: it may be for an instant.
+    Park(Number),
+}
+
+impl Follower {
+    /// Follows the FreeSWITCH whose legs are numbered in `source`, and whose calls are those of an account.
+    pub fn new(account: AccountId, source: u16) -> Self {
+        Self {
+            account,
+            source,
+            channels: HashMap::default(),
+            by_uuid: HashMap::default(),
+            parked: Vec::new(),
+            waiting: VecDeque::new(),
+            checks: VecDeque::new(),
+            next_number: 1,
+            leavings: 0,
+            core: Box::from(""),
+            sequences: VecDeque::new(),
+            counters: Counters::default(),
+        }
+    }
+
+    /// Applies what came at `at`, one message or several, and adds what it tells to `out`.
+    pub fn handle(&mut self, bytes: &[u8], at: Timestamp, input: InputRef, out: &mut Vec<Signal>) {
+        self.handle_time(at, out);
+        let mut rest = bytes;
+        loop {
+            let (message, after) = Message::split(rest);
+            self.handle_message(&message, Moment { at, input }, out);
+            rest = after.trim_ascii_start();
+            if rest.is_empty() {
+                return;
+            }
+        }
+    }
+
+    fn handle_message(&mut self, message: &Message<'_>, now: Moment, out: &mut Vec<Signal>) {
+        self.counters.messages += 1;
+        let Some(event) = message.read() else {
+            self.counters.passed_over += 1;
+            return;
+        };
+        self.restarts(event.get(Key::CoreUuid), now, out);
+        let sequence = event.number(Key::EventSequence);
+        if sequence > 0 {
+            if self.sequences.contains(&sequence) {
+                self.counters.repeated += 1;
+                return;
+            }
+            if self.sequences.len() >= REMEMBERED {
+                self.sequences.pop_front();
+            }
+            self.sequences.push_back(sequence);
+        }
+        if self.apply(&event, now, out) {
+            self.counters.applied += 1;
+        } else {
+            self.counters.stray += 1;
+        }
+    }
+
+    /// Another core than before: the switch was started again, and what it had is gone.
+    fn restarts(&mut self, core: &str, now: Moment, out: &mut Vec<Signal>) {
+        if core.is_empty() || core.len() > ID_BYTES_MAX || *core == *self.core {
+            return;
+        }
+        if !self.core.is_empty() {
+            self.end_all(Cause::Lost, now, out);
+            self.sequences.clear();
+        }
+        self.core = core.into();
+    }
+
+    /// Lets time pass: tells what has waited for an explanation long enough.
+    pub fn handle_time(&mut self, now: Timestamp, out: &mut Vec<Signal>) {
+        while let Some(&(_, waiting)) = self.waiting.front().filter(|(until, _)| *until <= now) {
+            self.waiting.pop_front();
+            if let Waiting::End(number) = waiting
+                && let Some(until) = self.held_until(number).filter(|until| *until > now)
+            {
+                self.wait_until(until, waiting);
+                continue;
+            }
+            self.tell_waiting(waiting, out);
+        }
+        while let Some(&(_, number)) = self.checks.front().filter(|(due, _)| *due <= now) {
+            self.checks.pop_front();
+            let Some(channel) = self.channels.get(&number) else { continue };
+            if now.since(channel.last_seen) >= SILENT_MAX {
+                self.forget(number);
+            } else {
+                self.checks.push_back((now + CHECK_EVERY, number));
+            }
+        }
+    }
+
+    /// When [`Follower::handle_time`] wants to be called at the latest.
+    pub fn poll_timeout(&self) -> Option<Timestamp> {
+        let waiting = self.waiting.front().map(|&(until, _)| until);
+        let check = self.checks.front().map(|&(due, _)| due);
+        waiting.into_iter().chain(check).min()
+    }
+
+    /// Tells all that waits: nothing more will be heard.
+    pub fn finish(&mut self, out: &mut Vec<Signal>) {
+        while let Some((_, waiting)) = self.waiting.pop_front() {
+            self.tell_waiting(waiting, out);
+        }
+    }
+
+    /// What became of the messages.
+    pub fn counters(&self) -> Counters {
+        self.counters
+    }
+
+    /// How many channels are followed.
+    pub fn channels(&self) -> usize {
+        self.channels.len()
+    }
+
+    /// Applies an event; false if it is about a channel that is not known.
+    fn apply(&mut self, event: &Event<'_>, now: Moment, out: &mut Vec<Signal>) -> bool {
+        match event.kind {
+            Kind::Create => return self.created(event, now, out),
+            Kind::Shutdown => return self.end_all(Cause::Lost, now, out),
+            Kind::CallCenter => return self.call_center(event, now, out),
+            Kind::Bridge => return self.bridged(event, now, out),
+            _ => {}
+        }
+        let Some(number) = self.number(event.get(Key::UniqueId)) else { return false };
+        self.note(number, event, now, out);
+        match event.kind {
+            Kind::Progress | Kind::ProgressMedia => self.rings(number, now, out),
+            Kind::Answer => self.answers(number, now, out),
+            Kind::Hold => self.holds(number, now, out),
+            Kind::CallState => self.state_changes(number, event, now, out),
+            Kind::Park => self.parks(number, now),
+            Kind::Unpark => self.forget_waiting(|waiting| *waiting == Waiting::Park(number)),
+            Kind::Execute => self.executes(number, event, now, out),
+            Kind::HangUp => self.hung_up(number, event, false, now, out),
+            Kind::HangUpComplete => self.hung_up(number, event, true, now, out),
+            Kind::Destroy => self.destroyed(number, out),
+            Kind::RecordStart => self.recording(number, event.get(Key::RecordPath), true, now, out),
+            Kind::RecordStop => self.recording(number, event.get(Key::RecordPath), false, now, out),
+            Kind::MediaBugStart | Kind::MediaBugStop => self.listens(number, event, now, out),
+            Kind::ValetParking => self.valet(number, event, now, out),
+            Kind::Fifo => self.fifo(number, event, now, out),
+            Kind::Conference => self.conference(number, event, now, out),
+            Kind::MenuEnter => self.offers_menu(number, now, out),
+            Kind::FaxNegotiated | Kind::FaxPage | Kind::FaxDone => self.receives_fax(number, now, out),
+            _ => {}
+        }
+        true
+    }
+
+    /// The channel with a `Unique-ID`.
+    pub(super) fn number(&self, uuid: &str) -> Option<Number> {
+        self.by_uuid.get(uuid).copied()
+    }
+
+    /// The leg of a channel.
+    pub(super) fn leg(&self, number: Number) -> LegId {
+        LegId::new(self.source, number)
+    }
+
+    /// A leg for somebody who has no channel.
+    pub(super) fn next_leg(&mut self) -> LegId {
+        self.next_number += 1;
+        LegId::new(self.source, self.next_number - 1)
+    }
+
+    pub(super) fn signal(&self, leg: LegId, kind: SignalKind, moment: Moment) -> Signal {
+        Signal { at: moment.at, account: self.account, leg, input: moment.input, kind }
+    }
+
+    /// Tells something of a channel whose leg was told.
+    pub(super) fn told(&mut self, number: Number, kind: SignalKind, now: Moment, out: &mut Vec<Signal>) {
+        self.ensure_told(number, out);
+        if self.channels.get(&number).is_some_and(Channel::is_told) {
+            out.push(self.signal(self.leg(number), kind, now));
+        }
+    }
+
+    /// Begins to follow a channel; none if there are too many.
+    pub(super) fn insert(&mut self, channel: Channel) -> Option<Number> {
+        if channel.uuid.is_empty() || channel.uuid.len() > ID_BYTES_MAX {
+            return None;
+        }
+        if self.channels.len() >= CHANNELS_MAX {
+            self.counters.channels_refused += 1;
+            return None;
+        }
+        let number = self.next_number;
+        self.next_number += 1;
+        self.by_uuid.insert(channel.uuid.clone(), number);
+        self.checks.push_back((channel.begun.at + CHECK_EVERY, number));
+        self.channels.insert(number, channel);
+        Some(number)
+    }
+
+    /// Forgets a channel.
+    pub(super) fn forget(&mut self, number: Number) {
+        if let Some(channel) = self.channels.remove(&number) {
+            self.by_uuid.remove(&channel.uuid);
+            self.parked.retain(|parked| parked.parkee != number);
+        }
+    }
+
+    /// The other end of a loopback: as the variable says, else by the name.
+    pub(super) fn other_end(&self, number: Number) -> Option<Number> {
+        let channel = self.channels.get(&number)?;
+        if let Some(other) = &channel.other_end {
+            return self.number(other);
+        }
+        let (pipe, end) = channel.name.rsplit_once('-')?;
+        let wanted = match end {
+            "a" => "b",
+            "b" => "a",
+            _ => return None,
+        };
+        let is_other =
+            |other: &Channel| other.is_plumbing && other.name.rsplit_once('-') == Some((pipe, wanted));
+        // Of several calls through the same one, the ends that came together.
+        let others = self.channels.iter().filter(|(_, other)| is_other(other)).map(|(&other, _)| other);
+        others.min_by_key(|&other| (other.abs_diff(number), other))
+    }
+
+    /// On whose behalf a channel calls: itself, or who has called into the plumbing that it belongs to.
+    pub(super) fn behind(&self, mut number: Number) -> Option<Calling> {
+        for _ in 0..PIPES_MAX {
+            let channel = self.channels.get(&number)?;
+            if !channel.is_plumbing {
+                return Some(Calling::Channel(number));
+            }
+            let called_by = match channel.called_by {
+                Some(called_by) => Some(called_by),
+                None => self.channels.get(&self.other_end(number)?)?.called_by,
+            };
+            match called_by {
+                Some(Calling::Channel(caller)) => number = caller,
+                other => return Some(other.unwrap_or(Calling::Switch(None))),
+            }
+        }
+        None
+    }
+
+    /// The channel of a phone or trunk that stands behind one.
+    pub(super) fn real(&self, number: Number) -> Option<Number> {
+        match self.behind(number)? {
+            Calling::Channel(number) => Some(number),
+            Calling::Switch(_) => None,
+        }
+    }
+
+    /// Notes what every event says of its channel.
+    pub(super) fn note(&mut self, number: Number, event: &Event<'_>, now: Moment, out: &mut Vec<Signal>) {
+        let Some(channel) = self.channels.get_mut(&number) else { return };
+        channel.last_seen = now.at;
+        let other = event.get(Key::OtherLoopback);
+        if !other.is_empty() && other.len() <= ID_BYTES_MAX && channel.is_plumbing {
+            channel.other_end = Some(other.into());
+        }
+        let history = event.get(Key::TransferHistory);
+        if !history.is_empty() && *history != *channel.history && history.len() <= ID_BYTES_MAX {
+            channel.history = history.into();
+            if history.contains(":bl_xfer:") {
+                channel.sent = Some(now.at);
+            }
+        }
+        if let Some(dialled) = crate::switch::text(event.get(Key::DestinationNumber).as_bytes())
+            && *dialled != *channel.dialled
+        {
+            channel.dialled = dialled;
+            channel.sent = Some(now.at);
+        }
+        let call_id = event.get(Key::SipCallId);
+        if !call_id.is_empty() && call_id.len() <= ID_BYTES_MAX && channel.is_told() && !channel.call_id_told
+        {
+            channel.call_id_told = true;
+            let kind = SignalKind::Named(Alias::CallId(call_id.as_bytes().into()));
+            out.push(self.signal(self.leg(number), kind, now));
+        }
+    }
+
+    /// Lets something wait for its explanation.
+    pub(super) fn wait(&mut self, waiting: Waiting, now: Moment) {
+        self.wait_until(now.at + EXPLANATION_WAIT, waiting);
+    }
+
+    pub(super) fn wait_until(&mut self, until: Timestamp, waiting: Waiting) {
+        let place = self.waiting.partition_point(|(at, _)| *at <= until);
+        self.waiting.insert(place, (until, waiting));
+    }
+
+    pub(super) fn forget_waiting(&mut self, is_meant: impl Fn(&Waiting) -> bool) {
+        self.waiting.retain(|(_, waiting)| !is_meant(waiting));
+    }
+
+    fn tell_waiting(&mut self, waiting: Waiting, out: &mut Vec<Signal>) {
+        match waiting {
+            Waiting::Call(number) => self.ensure_told(number, out),
+            Waiting::End(number) => self.end_with_peer(number, out),
+            Waiting::Park(number) => self.stays_parked(number, out),
+        }
+    }
+
+    /// The channels in the order in which they came.
+    pub(super) fn in_order(&self) -> Vec<Number> {
+        let mut numbers: Vec<Number> = self.channels.keys().copied().collect();
+        numbers.sort_unstable();
+        numbers
+    }
+
+    /// The name of an endpoint or number, for comparison.
+    pub(super) fn endpoint(&self, number: Number) -> Option<&Arc<str>> {
+        self.channels.get(&number)?.endpoint.as_ref()
+    }
+}

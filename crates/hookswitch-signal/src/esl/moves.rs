@@ -1,0 +1,351 @@
+//! Channels meet, and calls are moved: held, transferred, parked, picked up.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use hookswitch_model::{LegId, Place, Signal, SignalKind, Transfer};
+use serde::{Deserialize, Serialize};
+
+use super::channel::{Calling, Leg, Moment, Number};
+use super::follower::{Follower, Waiting};
+use super::message::{Event, Key};
+use crate::switch::text;
+
+/// How long a channel must stay parked to count as such: commands and transfers park for an instant too.
+const PARK_WAIT: Duration = Duration::from_millis(200);
+
+/// The most calls that are parked at once; further ones are parked without a place to fetch them from.
+const PARKED_MAX: usize = 10_000;
+
+/// A call that is parked.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Parked {
+    pub(super) parkee: Number,
+    /// The leg of who has parked it.
+    pub(super) parker: LegId,
+    /// It was taken, or about to be.
+    pub(super) taken: bool,
+}
+
+impl Follower {
+    pub(super) fn bridged(&mut self, event: &Event<'_>, now: Moment, out: &mut Vec<Signal>) -> bool {
+        let a = self.number(event.first([Key::BridgeA, Key::UniqueId]));
+        let b = self.number(event.first([Key::BridgeB, Key::OtherLeg]));
+        let Some((a, b)) = a.zip(b) else { return false };
+        for (own, peer) in [(a, b), (b, a)] {
+            self.leaves_park(own, peer, now, out);
+            self.forget_waiting(|waiting| *waiting == Waiting::Park(own));
+            if let Some(channel) = self.channels.get_mut(&own) {
+                channel.last_seen = now.at;
+                channel.peer = Some(peer);
+                channel.sent = None;
+                channel.to_be_parked = None;
+                channel.enterprise = None;
+                channel.left = channel.left.filter(|_| channel.hung_up.is_some());
+            }
+        }
+        true
+    }
+
+    pub(super) fn holds(&mut self, number: Number, now: Moment, out: &mut Vec<Signal>) {
+        let Some(channel) = self.channels.get_mut(&number).filter(|channel| channel.hung_up.is_none()) else {
+            return;
+        };
+        if !std::mem::replace(&mut channel.holds, true) {
+            self.told(number, SignalKind::Held, now, out);
+        }
+    }
+
+    /// A channel that is active again was taken off hold: FreeSWITCH says "unheld" before each hang-up and
+    /// transfer as well, but then it does not become active.
+    pub(super) fn state_changes(
+        &mut self,
+        number: Number,
+        event: &Event<'_>,
+        now: Moment,
+        out: &mut Vec<Signal>,
+    ) {
+        if event.get(Key::CallState) != "ACTIVE" {
+            return;
+        }
+        let Some(channel) = self.channels.get_mut(&number) else { return };
+        let resumes = channel.hung_up.is_none() && !channel.moved;
+        if resumes && std::mem::take(&mut channel.holds) {
+            self.told(number, SignalKind::Resumed, now, out);
+        }
+    }
+
+    /// Tells that the holder of a channel asks for its call to be moved.
+    pub(super) fn ask_to_move(
+        &mut self,
+        mover: Number,
+        to: Arc<str>,
+        by_code: bool,
+        now: Moment,
+        out: &mut Vec<Signal>,
+    ) {
+        let transfer = Transfer { to, to_host: None, consulted: None, by_code };
+        self.told(mover, SignalKind::TransferAsked(Box::new(transfer)), now, out);
+        if let Some(channel) = self.channels.get_mut(&mover) {
+            channel.moved = true;
+        }
+    }
+
+    /// A channel ends; its variables say whether its holder has moved the call.
+    pub(super) fn asked_to_move(
+        &mut self,
+        number: Number,
+        event: &Event<'_>,
+        now: Moment,
+        out: &mut Vec<Signal>,
+    ) {
+        let Some(channel) = self.channels.get(&number).filter(|channel| !channel.moved) else { return };
+        let to = event.get(Key::TransferTo);
+        let consulted = to.strip_prefix("att:").or_else(|| to.strip_prefix("satt:"));
+        if let Some(far_end) = consulted {
+            self.attended_transfer(number, far_end, now, out);
+        } else if event.get(Key::EndpointDisposition) == "BLIND_TRANSFER" {
+            let destination = event.get(Key::TransferDestination);
+            let destination = destination.split_once(':').map_or(destination, |(_, number)| number);
+            let moved = channel.peer.and_then(|peer| self.channels.get(&peer));
+            let to = text(destination.as_bytes()).or_else(|| Some(moved?.dialled.clone()));
+            if let Some(channel) = self.channels.get_mut(&number) {
+                channel.transfers = Some(to.unwrap_or_else(|| Arc::from("")));
+            }
+        } else if event.get(Key::AttXferResult) == "success"
+            && let Some(to) = channel.consults.clone()
+        {
+            self.ask_to_move(number, to, true, now, out);
+        }
+    }
+
+    /// The holder of a channel joins the far end of it with that of another call of its own.
+    fn attended_transfer(&mut self, first: Number, far_end: &str, now: Moment, out: &mut Vec<Signal>) {
+        let Some(second) = self.consultation(first, far_end) else { return };
+        let dialled = self.channels[&second].first_dialled.clone();
+        let transfer =
+            Transfer { to: dialled, to_host: None, consulted: Some(self.leg(second)), by_code: false };
+        self.ensure_told(second, out);
+        self.told(first, SignalKind::TransferAsked(Box::new(transfer)), now, out);
+        self.told(first, SignalKind::TransferDone { succeeded: true }, now, out);
+        for mover in [first, second] {
+            if let Some(mover) = self.channels.get_mut(&mover) {
+                mover.moved = true;
+            }
+        }
+    }
+
+    /// The other call of who holds a channel, whose far end is `far_end`, or which is itself named so.
+    fn consultation(&self, first: Number, far_end: &str) -> Option<Number> {
+        let holder = self.endpoint(first);
+        let is_holders = |&number: &Number| {
+            number != first
+                && self.channels.get(&number).is_some_and(|channel| channel.is_told())
+                && self.endpoint(number) == holder
+        };
+        let named = self.number(far_end);
+        let far = named.and_then(|far| self.channels.get(&far));
+        let caller = far.and_then(|far| match far.called_by? {
+            Calling::Channel(caller) => self.real(caller),
+            Calling::Switch(_) => None,
+        });
+        let peer = far.and_then(|far| far.peer);
+        if let Some(found) = [named, peer, caller].into_iter().flatten().find(is_holders) {
+            return Some(found);
+        }
+        let others = self.channels.keys().copied().filter(is_holders);
+        // The call that it made last.
+        others.max()
+    }
+
+    /// Whether the call of who talked with a channel was sent elsewhere by a command, so that this one is
+    /// released by the switch.
+    pub(super) fn was_sent_by_command(&self, number: Number) -> bool {
+        let Some(channel) = self.channels.get(&number) else { return false };
+        let Some((told, _)) = channel.hung_up else { return false };
+        let Some(peer) = channel.peer.and_then(|peer| self.channels.get(&peer)) else { return false };
+        !told.by_phone && !channel.moved && peer.hung_up.is_none() && peer.sent.is_some()
+    }
+
+    /// The dialplan, or the holder of a channel by a feature code, moves a call.
+    pub(super) fn transfers(&mut self, number: Number, data: &str, now: Moment, out: &mut Vec<Signal>) {
+        let mut words = data.split_ascii_whitespace();
+        let whose = words.next().unwrap_or_default();
+        if whose == "-bleg" || whose == "-both" {
+            let to = text(words.next().unwrap_or_default().as_bytes()).unwrap_or_else(|| Arc::from(""));
+            self.ask_to_move(number, to, true, now, out);
+        }
+    }
+
+    pub(super) fn consults(&mut self, number: Number, data: &str) {
+        let target = data.rsplit('/').next().unwrap_or(data);
+        let target = target.split(['@', ',', '|']).next().unwrap_or_default();
+        if let Some(channel) = self.channels.get_mut(&number) {
+            channel.consults = text(target.as_bytes());
+        }
+    }
+
+    /// The holder of a channel takes the call of somebody who rings, or of its own other device.
+    pub(super) fn intercepts(&mut self, taker: Number, data: &str, now: Moment, out: &mut Vec<Signal>) {
+        let Some(named) = data.split_ascii_whitespace().find_map(|word| self.number(word)) else { return };
+        let Some(target) = self.target_of(named, taker) else { return };
+        self.takes(taker, target, now, out);
+    }
+
+    /// The holder of a channel takes the call of a group, which its own channel waits for.
+    pub(super) fn picks_up(&mut self, taker: Number, group: &str, now: Moment, out: &mut Vec<Signal>) {
+        let name = format!("pickup/{group}");
+        let waits = |number: &Number| *self.channels[number].name == *name;
+        let Some(place) = self.in_order().into_iter().find(waits) else { return };
+        let Some(Calling::Channel(caller)) = self.behind(place) else { return };
+        if let Some(target) = self.target_of(caller, taker) {
+            self.takes(taker, target, now, out);
+        }
+    }
+
+    /// Who is to lose the call that a channel has: who talks with it if that is the taker's own other
+    /// device, else who rings for it, first of all whom the taker has dialled.
+    fn target_of(&self, named: Number, taker: Number) -> Option<Number> {
+        let channel = self.channels.get(&named)?;
+        if channel.leg == Leg::Called && !channel.answered {
+            return Some(named);
+        }
+        let own = self.endpoint(taker);
+        let peer = channel.peer.filter(|&peer| self.channels.get(&peer).is_some_and(|peer| peer.is_live()));
+        if let Some(talking) = [peer, Some(named)]
+            .into_iter()
+            .flatten()
+            .find(|&number| self.channels[&number].answered && peer.is_some() && self.endpoint(number) == own)
+        {
+            return Some(talking);
+        }
+        let dialled = &self.channels.get(&taker)?.first_dialled;
+        let mut ringing: Vec<Number> = Vec::new();
+        for (&number, target) in &self.channels {
+            let caller = match target.called_by {
+                Some(Calling::Channel(caller)) => self.real(caller),
+                _ => None,
+            };
+            if caller == Some(named)
+                && target.leg == Leg::Called
+                && !target.answered
+                && target.hung_up.is_none()
+            {
+                ringing.push(number);
+            }
+        }
+        ringing.sort_unstable();
+        let is_dialled =
+            |number: &&Number| self.endpoint(**number).is_some_and(|endpoint| dialled.ends_with(&**endpoint));
+        ringing.iter().find(is_dialled).or(ringing.first()).copied().or(peer)
+    }
+
+    fn takes(&mut self, taker: Number, target: Number, now: Moment, out: &mut Vec<Signal>) {
+        let target_leg = self.leg(target);
+        if self.channels.get(&taker).is_some_and(|taker| taker.leg == Leg::Untold) {
+            self.tell_call(taker, Some(Place::Replaces(target_leg)), out);
+        } else {
+            let by = self.leg(taker);
+            out.push(self.signal(target_leg, SignalKind::PickedUp { by }, now));
+        }
+        if let Some(target) = self.channels.get_mut(&target) {
+            target.moved = true;
+        }
+    }
+
+    /// A channel is about to be parked, or to fetch a call that is.
+    pub(super) fn goes_to_park(&mut self, number: Number, now: Moment) {
+        if let Some(channel) = self.channels.get_mut(&number) {
+            channel.to_be_parked = Some(now);
+        }
+    }
+
+    pub(super) fn valet(&mut self, number: Number, event: &Event<'_>, now: Moment, out: &mut Vec<Signal>) {
+        match event.get(Key::Action) {
+            "hold" => self.parked(number, text(event.get(Key::ValetExtension).as_bytes()), now, out),
+            "bridge" => {
+                if let Some(taker) = self.number(event.get(Key::BridgeTo)) {
+                    self.leaves_park(number, taker, now, out);
+                }
+            }
+            "exit" => self.park_ends(number, now, out),
+            _ => {}
+        }
+    }
+
+    /// A channel waits in a slot.
+    fn parked(&mut self, parkee: Number, slot: Option<Arc<str>>, now: Moment, out: &mut Vec<Signal>) {
+        if self.parked.iter().any(|parked| parked.parkee == parkee) {
+            return;
+        }
+        self.ensure_told(parkee, out);
+        let Some(channel) = self.channels.get_mut(&parkee) else { return };
+        channel.to_be_parked = None;
+        // Who talked with it has parked it; else it has parked itself.
+        let peer = channel.peer.filter(|peer| {
+            self.channels.get(peer).is_some_and(|peer| peer.is_told() && peer.peer == Some(parkee))
+        });
+        let parker = peer.unwrap_or(parkee);
+        self.told(parker, SignalKind::Parked { slot }, now, out);
+        if self.parked.len() < PARKED_MAX {
+            self.parked.push(Parked { parkee, parker: self.leg(parker), taken: false });
+        }
+        if let Some(peer) = peer
+            && let Some(channel) = self.channels.get_mut(&peer)
+        {
+            channel.moved = true;
+            channel.transfers = None;
+            if channel.hung_up.is_some() {
+                self.end(peer, out);
+            }
+        }
+    }
+
+    /// Somebody fetches a parked call.
+    fn leaves_park(&mut self, parkee: Number, taker: Number, now: Moment, out: &mut Vec<Signal>) {
+        let Some(place) = self.parked.iter().position(|parked| parked.parkee == parkee) else { return };
+        if std::mem::replace(&mut self.parked[place].taken, true) {
+            return;
+        }
+        let parker = self.parked[place].parker;
+        if parker == self.leg(parkee) {
+            self.told(parkee, SignalKind::Resumed, now, out);
+            return;
+        }
+        self.ensure_told(taker, out);
+        if let Some(channel) = self.channels.get_mut(&taker) {
+            channel.to_be_parked = None;
+        }
+        let by = self.leg(taker);
+        out.push(self.signal(parker, SignalKind::Retrieved { by }, now));
+    }
+
+    /// A channel leaves its slot: it was fetched, gives up, or has waited too long.
+    fn park_ends(&mut self, parkee: Number, now: Moment, out: &mut Vec<Signal>) {
+        let Some(place) = self.parked.iter().position(|parked| parked.parkee == parkee) else { return };
+        let parked = self.parked.remove(place);
+        let gives_up = self.channels.get(&parkee).is_none_or(|channel| channel.hung_up.is_some());
+        if !parked.taken && !gives_up {
+            let kind =
+                if parked.parker == self.leg(parkee) { SignalKind::Resumed } else { SignalKind::ParkRanOut };
+            out.push(self.signal(parked.parker, kind, now));
+        }
+    }
+
+    /// A channel that has talked is parked by a command.
+    pub(super) fn parks(&mut self, number: Number, now: Moment) {
+        let Some(channel) = self.channels.get_mut(&number) else { return };
+        if channel.peer.is_none() || channel.is_plumbing || channel.hung_up.is_some() {
+            return;
+        }
+        channel.to_be_parked.get_or_insert(now);
+        self.wait_until(now.at + PARK_WAIT, Waiting::Park(number));
+    }
+
+    pub(super) fn stays_parked(&mut self, number: Number, out: &mut Vec<Signal>) {
+        let Some(channel) = self.channels.get(&number).filter(|channel| channel.is_live()) else { return };
+        if let Some(since) = channel.to_be_parked {
+            self.parked(number, None, since, out);
+        }
+    }
+}

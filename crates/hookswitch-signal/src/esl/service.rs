@@ -1,0 +1,305 @@
+//! What the switch does on a channel itself: queues, mailboxes, menus, fax, conferences, supervision,
+//! recordings.
+
+use std::sync::Arc;
+
+use hookswitch_model::{
+    Cause, Direction, LegCreated, LegId, Mailbox, Reason, RecordingId, Service as Called, Signal, SignalKind,
+};
+
+use super::channel::{Channel, Leg, Moment, Number, Queue, Service, ServiceKind};
+use super::follower::{Follower, ID_BYTES_MAX};
+use super::message::{Event, Key};
+use crate::switch::{created, is_short, text};
+
+/// The most recordings of a channel at once.
+const RECORDINGS_MAX: usize = 16;
+
+impl Follower {
+    /// The dialplan executes an application on a channel.
+    pub(super) fn executes(&mut self, number: Number, event: &Event<'_>, now: Moment, out: &mut Vec<Signal>) {
+        let data = event.get(Key::ApplicationData);
+        let application = event.get(Key::Application);
+        // The application runs at the far end of a loopback; who has called into it is meant.
+        let Some(real) = self.real(number) else { return };
+        match application {
+            "intercept" => self.intercepts(real, data, now, out),
+            "pickup" => self.picks_up(real, data, now, out),
+            "eavesdrop" | "three_way" => self.supervises(real, data, now, out),
+            "transfer" => self.transfers(real, data, now, out),
+            "att_xfer" => self.consults(real, data),
+            "valet_park" => self.goes_to_park(real, now),
+            "voicemail" => self.goes_to_mailbox(real, data, now, out),
+            "rxfax" => self.receives_fax(real, now, out),
+            "ivr" => self.offers_menu(real, now, out),
+            "bridge" => {
+                if data.contains(":_:")
+                    && data.len() <= 16 * ID_BYTES_MAX
+                    && let Some(channel) = self.channels.get_mut(&real)
+                {
+                    channel.enterprise = Some(data.into());
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Tells of something of the switch's own as of somebody who is called from a channel.
+    fn call_service(
+        &mut self,
+        number: Number,
+        kind: ServiceKind,
+        how: LegCreated,
+        now: Moment,
+        out: &mut Vec<Signal>,
+    ) -> LegId {
+        self.goes_on(number, now, out);
+        let of = self.leg(number);
+        let leg = self.next_leg();
+        if let Some(channel) = self.channels.get_mut(&number) {
+            channel.service = Some(Service { kind, leg });
+        }
+        let created = LegCreated { of: Some(of), ..how };
+        out.push(self.signal(leg, SignalKind::Created(Box::new(created)), now));
+        leg
+    }
+
+    /// The number under which a service was called: the last one within the switch.
+    fn service_number(&self, number: Number) -> Arc<str> {
+        let channel = &self.channels[&number];
+        if is_short(&channel.dialled) { channel.dialled.clone() } else { channel.first_dialled.clone() }
+    }
+
+    fn is_told(&mut self, number: Number, out: &mut Vec<Signal>) -> bool {
+        self.ensure_told(number, out);
+        self.channels.get(&number).is_some_and(Channel::is_live)
+    }
+
+    fn has_service(&self, number: Number, kind: ServiceKind) -> bool {
+        let service = self.channels.get(&number).and_then(|channel| channel.service);
+        service.is_some_and(|service| service.kind == kind)
+    }
+
+    /// The caller is sent to a mailbox: `default pbx.example.com 1002`; with `check` before, its owner listens.
+    fn goes_to_mailbox(&mut self, number: Number, data: &str, now: Moment, out: &mut Vec<Signal>) {
+        let words: Vec<&str> = data.split_ascii_whitespace().take(5).collect();
+        let [profile, .., owner] = words[..] else { return };
+        if words.len() < 3 || matches!(profile, "check" | "auth") || words.contains(&"check") {
+            return;
+        }
+        if !self.is_told(number, out) || self.has_service(number, ServiceKind::Mailbox) {
+            return;
+        }
+        let Some(of) = text(owner.as_bytes()) else { return };
+        // Whom the mailbox belongs to is the party that did not take the call.
+        self.end_targets_of(number, out);
+        let mailbox = LegCreated {
+            callee: of.clone(),
+            mailbox: Some(Mailbox { of, cause: None }),
+            ..created(Direction::Inbound)
+        };
+        let leg = self.call_service(number, ServiceKind::Mailbox, mailbox, now, out);
+        out.push(self.signal(leg, SignalKind::Answered { to_tag: None }, now));
+    }
+
+    /// Ends the targets of a channel that wait for what follows.
+    fn end_targets_of(&mut self, number: Number, out: &mut Vec<Signal>) {
+        let mut targets: Vec<Number> = Vec::new();
+        for (&other, target) in &self.channels {
+            let caller = match target.called_by {
+                Some(super::channel::Calling::Channel(caller)) => self.real(caller),
+                _ => None,
+            };
+            if caller == Some(number) && target.hung_up.is_some() && !target.answered {
+                targets.push(other);
+            }
+        }
+        targets.sort_unstable();
+        for target in targets {
+            self.end(target, out);
+        }
+    }
+
+    pub(super) fn receives_fax(&mut self, number: Number, now: Moment, out: &mut Vec<Signal>) {
+        if !self.is_told(number, out) || self.has_service(number, ServiceKind::Fax) {
+            return;
+        }
+        let fax = LegCreated {
+            callee: self.service_number(number),
+            service: Some(Called::Fax),
+            ..created(Direction::Inbound)
+        };
+        let leg = self.call_service(number, ServiceKind::Fax, fax, now, out);
+        out.push(self.signal(leg, SignalKind::FaxStarted, now));
+    }
+
+    /// The caller may dial: a menu.
+    pub(super) fn offers_menu(&mut self, number: Number, now: Moment, out: &mut Vec<Signal>) {
+        if !self.is_told(number, out) || self.channels[&number].service.is_some() {
+            return;
+        }
+        let menu = LegCreated {
+            callee: self.service_number(number),
+            service: Some(Called::Menu),
+            ..created(Direction::Inbound)
+        };
+        let leg = self.call_service(number, ServiceKind::Menu, menu, now, out);
+        out.push(self.signal(leg, SignalKind::Answered { to_tag: None }, now));
+    }
+
+    fn enters_queue(&mut self, number: Number, name: &str, now: Moment, out: &mut Vec<Signal>) {
+        if !self.is_told(number, out) || self.channels[&number].queue.is_some() {
+            return;
+        }
+        self.goes_on(number, now, out);
+        let (of, leg) = (self.leg(number), self.next_leg());
+        // A queue that has no number within the switch is known by its name.
+        let dialled = self.service_number(number);
+        let name = text(name.split('@').next().unwrap_or_default().as_bytes());
+        let callee = if is_short(&dialled) { dialled } else { name.clone().unwrap_or(dialled) };
+        let queue = LegCreated {
+            of: Some(of),
+            callee,
+            callee_name: name,
+            service: Some(Called::Queue),
+            ..created(Direction::Inbound)
+        };
+        if let Some(channel) = self.channels.get_mut(&number) {
+            channel.queue = Some(Queue { leg, connected: false });
+        }
+        out.push(self.signal(leg, SignalKind::Created(Box::new(queue)), now));
+        out.push(self.signal(leg, SignalKind::Answered { to_tag: None }, now));
+    }
+
+    fn is_connected(&mut self, number: Number) {
+        if let Some(queue) = self.channels.get_mut(&number).and_then(|channel| channel.queue.as_mut()) {
+            queue.connected = true;
+        }
+    }
+
+    fn leaves_queue(&mut self, number: Number, reason: Reason, now: Moment, out: &mut Vec<Signal>) {
+        let Some(queue) = self.channels.get_mut(&number).and_then(|channel| channel.queue.take()) else {
+            return;
+        };
+        // Where an agent has answered, the queue has left already.
+        out.push(self.signal(queue.leg, SignalKind::Ended(Cause::Named(reason)), now));
+    }
+
+    pub(super) fn call_center(&mut self, event: &Event<'_>, now: Moment, out: &mut Vec<Signal>) -> bool {
+        let member = event.get(Key::CcMember);
+        if member.is_empty() {
+            return true; // it is about an agent
+        }
+        let Some(number) = self.number(member) else { return false };
+        match event.get(Key::CcAction) {
+            "member-queue-start" => self.enters_queue(number, event.get(Key::CcQueue), now, out),
+            "bridge-agent-start" => self.is_connected(number),
+            "member-queue-end" => {
+                let gone = self.channels[&number].hung_up.is_some();
+                let reason = match (event.get(Key::CcCause), event.get(Key::CcCancelReason)) {
+                    ("Terminated", _) => Reason::AgentAnswered,
+                    (_, "TIMEOUT" | "NO_AGENT_TIMEOUT") if !gone => Reason::Timeout,
+                    _ => Reason::Cancelled,
+                };
+                self.leaves_queue(number, reason, now, out);
+            }
+            _ => {}
+        }
+        true
+    }
+
+    pub(super) fn fifo(&mut self, number: Number, event: &Event<'_>, now: Moment, out: &mut Vec<Signal>) {
+        match event.get(Key::FifoAction) {
+            "push" => self.enters_queue(number, event.get(Key::FifoName), now, out),
+            "bridge-caller-start" | "caller_pop" => {
+                self.is_connected(number);
+                self.leaves_queue(number, Reason::AgentAnswered, now, out);
+            }
+            "abort" => self.leaves_queue(number, Reason::Cancelled, now, out),
+            "timeout" => self.leaves_queue(number, Reason::Timeout, now, out),
+            _ => {}
+        }
+    }
+
+    pub(super) fn conference(
+        &mut self,
+        number: Number,
+        event: &Event<'_>,
+        now: Moment,
+        out: &mut Vec<Signal>,
+    ) {
+        match event.get(Key::Action) {
+            "add-member" => {
+                self.leave_service(number, now, out);
+                if let Some(room) = text(event.get(Key::ConferenceName).as_bytes()) {
+                    let owns = event.get(Key::MemberType) == "moderator";
+                    self.told(number, SignalKind::Focus { room, owns }, now, out);
+                }
+            }
+            "mute-member" => self.told(number, SignalKind::Muted(true), now, out),
+            "unmute-member" => self.told(number, SignalKind::Muted(false), now, out),
+            _ => {}
+        }
+    }
+
+    fn supervises(&mut self, number: Number, data: &str, now: Moment, out: &mut Vec<Signal>) {
+        let Some(whom) = data.split_ascii_whitespace().find_map(|word| self.number(word)) else { return };
+        let Some(whom) = self.real(whom).filter(|&whom| whom != number) else { return };
+        if self.has_service(whom, ServiceKind::Mailbox) {
+            let leg = self.channels[&whom].service.map(|service| service.leg);
+            out.extend(leg.map(|leg| self.signal(leg, SignalKind::Screened, now)));
+        } else if self.is_told(whom, out) {
+            let whom = self.leg(whom);
+            self.told(number, SignalKind::Supervises { whom }, now, out);
+        }
+    }
+
+    /// Media of a channel is read or changed: its holder is muted.
+    pub(super) fn listens(&mut self, number: Number, event: &Event<'_>, now: Moment, out: &mut Vec<Signal>) {
+        let mutes = event.get(Key::MediaBugFunction) == "audio" && event.get(Key::MediaBugTarget) == "mute";
+        if mutes {
+            let starts = event.kind == super::message::Kind::MediaBugStart;
+            self.told(number, SignalKind::Muted(starts), now, out);
+        }
+    }
+
+    pub(super) fn recording(
+        &mut self,
+        number: Number,
+        path: &str,
+        starts: bool,
+        now: Moment,
+        out: &mut Vec<Signal>,
+    ) {
+        let Some(number) = self.real(number) else { return };
+        // What is recorded in a mailbox is the message.
+        if self.has_service(number, ServiceKind::Mailbox) || self.has_service(number, ServiceKind::Fax) {
+            return;
+        }
+        self.ensure_told(number, out);
+        let Some(channel) = self.channels.get_mut(&number) else { return };
+        let key = digest(path);
+        let known = channel.recordings.iter().position(|(of, _)| *of == key);
+        let id = match (known, starts) {
+            (None, true) if channel.recordings.len() < RECORDINGS_MAX => {
+                let count = u64::from(channel.recordings_begun);
+                channel.recordings_begun += 1;
+                let of = digest(&channel.uuid).rotate_left(7) ^ key ^ count;
+                let id = RecordingId::new((of & (u64::MAX >> 11)).max(1));
+                channel.recordings.push((key, id));
+                id
+            }
+            (Some(place), false) => channel.recordings.remove(place).1,
+            _ => return,
+        };
+        if channel.leg != Leg::Ended {
+            self.told(number, SignalKind::Recording { id, active: starts }, now, out);
+        }
+    }
+}
+
+/// A number that stands for a text (FNV-1a).
+fn digest(text: &str) -> u64 {
+    let mix = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+    text.bytes().fold(0xcbf2_9ce4_8422_2325, mix)
+}
