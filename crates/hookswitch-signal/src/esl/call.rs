@@ -346,7 +346,8 @@ impl Follower {
         let Some(channel) = self.channels.get(&number) else { return true };
         let Some((told, _)) = channel.hung_up else { return false };
         if !told.complete {
-            return false;
+            // Who has talked with nobody but the switch has moved nothing.
+            return channel.answered && channel.peer.is_none() && channel.transfers.is_none();
         }
         if told.is_lost() || channel.moved || !channel.answered {
             return true;
@@ -437,6 +438,14 @@ impl Follower {
         }
         if let Some(queue) = queue {
             out.push(self.signal(queue.leg, SignalKind::Ended(Cause::Named(Reason::Cancelled)), moment));
+        }
+        let moved = self.channels.get(&number).is_some_and(|channel| channel.moved);
+        if let Some(peer) = self.channels.get(&number).and_then(|channel| channel.peer)
+            && let Some(peer) = self.channels.get_mut(&peer)
+            && peer.peer == Some(number)
+            && moved
+        {
+            peer.peer = None; // where it is sent now is no doing of a peer's
         }
         self.forget(number);
     }

@@ -171,22 +171,19 @@ impl<'a> Message<'a> {
     }
 
     fn values(&self) -> Option<Values<'a>> {
-        let mut values = [const { Cow::Borrowed("") }; KEYS];
         if self.is_json() {
-            match read_json(self.body) {
-                Ok(read) => values = read,
-                // Names may be in other than UTF-8.
-                Err(_) => {
-                    let text = String::from_utf8_lossy(self.body);
-                    let read = read_json(text.as_bytes()).ok()?;
-                    values = read.map(|value| Cow::Owned(value.into_owned()));
-                }
+            if let Ok(read) = read_json(self.body) {
+                return Some(read);
             }
-            return Some(values);
+            // Names may be in other than UTF-8.
+            let text = String::from_utf8_lossy(self.body);
+            let read = read_json(text.as_bytes()).ok()?;
+            return Some(read.map(|value| Cow::Owned(value.into_owned())));
         }
         if self.content_type != b"text/event-plain" {
             return None;
         }
+        let mut values = [const { Cow::Borrowed("") }; KEYS];
         let mut seen = [false; KEYS];
         for (key, value) in Lines(self.body).take(LINES_MAX) {
             if let Some(key) = Key::read(key)
@@ -396,15 +393,12 @@ fn decoded(value: &[u8]) -> Cow<'_, str> {
     while let [byte, after @ ..] = rest {
         let digit = |at: usize| char::from(*after.get(at)?).to_digit(16);
         let pair = digit(0).zip(digit(1)).filter(|_| *byte == b'%');
-        match pair {
-            Some((high, low)) => {
-                plain.push((high * 16 + low) as u8);
-                rest = &after[2..];
-            }
-            None => {
-                plain.push(*byte);
-                rest = after;
-            }
+        if let Some((high, low)) = pair {
+            plain.push((high * 16 + low) as u8);
+            rest = &after[2..];
+        } else {
+            plain.push(*byte);
+            rest = after;
         }
     }
     Cow::Owned(String::from_utf8_lossy(&plain).into_owned())

@@ -6,7 +6,7 @@ use std::time::Duration;
 use hookswitch_model::{LegId, Place, Signal, SignalKind, Transfer};
 use serde::{Deserialize, Serialize};
 
-use super::channel::{Calling, Leg, Moment, Number};
+use super::channel::{Calling, Channel, Leg, Moment, Number};
 use super::follower::{Follower, Waiting};
 use super::message::{Event, Key};
 use crate::switch::text;
@@ -140,7 +140,7 @@ impl Follower {
         let holder = self.endpoint(first);
         let is_holders = |&number: &Number| {
             number != first
-                && self.channels.get(&number).is_some_and(|channel| channel.is_told())
+                && self.channels.get(&number).is_some_and(Channel::is_told)
                 && self.endpoint(number) == holder
         };
         let named = self.number(far_end);
@@ -211,7 +211,7 @@ impl Follower {
             return Some(named);
         }
         let own = self.endpoint(taker);
-        let peer = channel.peer.filter(|&peer| self.channels.get(&peer).is_some_and(|peer| peer.is_live()));
+        let peer = channel.peer.filter(|&peer| self.channels.get(&peer).is_some_and(Channel::is_live));
         if let Some(talking) = [peer, Some(named)]
             .into_iter()
             .flatten()

@@ -92,7 +92,7 @@ impl Follower {
         }
         let Some(of) = text(owner.as_bytes()) else { return };
         // Whom the mailbox belongs to is the party that did not take the call.
-        self.end_targets_of(number, out);
+        self.end_targets_of(number, now, out);
         let mailbox = LegCreated {
             callee: of.clone(),
             mailbox: Some(Mailbox { of, cause: None }),
@@ -103,7 +103,7 @@ impl Follower {
     }
 
     /// Ends the targets of a channel that wait for what follows.
-    fn end_targets_of(&mut self, number: Number, out: &mut Vec<Signal>) {
+    fn end_targets_of(&mut self, number: Number, now: Moment, out: &mut Vec<Signal>) {
         let mut targets: Vec<Number> = Vec::new();
         for (&other, target) in &self.channels {
             let caller = match target.called_by {
@@ -116,6 +116,12 @@ impl Follower {
         }
         targets.sort_unstable();
         for target in targets {
+            // Told as of this instant, so that the mailbox takes the end back.
+            if let Some((_, moment)) =
+                self.channels.get_mut(&target).and_then(|target| target.hung_up.as_mut())
+            {
+                *moment = now;
+            }
             self.end(target, out);
         }
     }

@@ -10,6 +10,7 @@ mod endings;
 mod forged;
 mod forks;
 mod forwarding;
+mod freeswitch;
 mod hold;
 mod joining;
 mod ladder;

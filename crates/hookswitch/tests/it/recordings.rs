@@ -95,16 +95,19 @@ fn every_call_whose_story_sip_shows_is_told_exactly_with_a_directory() {
 #[test]
 fn every_call_is_told_exactly_from_what_the_switch_says_alone_and_beside_its_sip() {
     let Some(shared) = shared() else { return };
-    for input in ["ami.log", "ami.log+hep.jsonl", "ami.log+sip.pcap"] {
+    for (switch, input) in [("asterisk", "ami.log"), ("freeswitch", "esl.log")]
+        .into_iter()
+        .flat_map(|(switch, log)| ["", "+hep.jsonl", "+sip.pcap"].map(|sip| (switch, format!("{log}{sip}"))))
+    {
         for with_directory in [false, true] {
             let mut command = Command::new("python3");
             command
                 .arg(shared.join("tools/score_recordings.py"))
-                .arg(shared.join("recordings/asterisk"))
+                .arg(shared.join("recordings").join(switch))
                 .arg(env!("CARGO_BIN_EXE_hookswitch"))
-                .args(["--input", input]);
+                .args(["--input", &*input]);
             if with_directory {
-                command.arg("--directory").arg(directory("asterisk"));
+                command.arg("--directory").arg(directory(switch));
             }
             let output = command.output().expect("python3 is installed");
             let text = String::from_utf8_lossy(&output.stdout);
@@ -118,27 +121,28 @@ fn every_call_is_told_exactly_from_what_the_switch_says_alone_and_beside_its_sip
 #[test]
 fn each_sip_call_belongs_to_a_channel_and_nothing_is_left() {
     let Some(shared) = shared() else { return };
-    for entry in shared.join("recordings/asterisk").read_dir().expect("the recordings").flatten() {
+    let folders = |switch: &str| shared.join("recordings").join(switch).read_dir().expect("the recordings");
+    for entry in folders("asterisk").chain(folders("freeswitch")).flatten() {
         let folder = entry.path();
-        if !folder.join("ami.log").exists() {
-            continue;
-        }
+        let log = ["ami.log", "esl.log"].map(|log| folder.join(log)).into_iter().find(|log| log.exists());
+        let Some(log) = log else { continue };
         let output = Command::new(env!("CARGO_BIN_EXE_hookswitch"))
             .arg("replay")
-            .args([folder.join("ami.log"), folder.join("hep.jsonl")])
+            .args([&log, &folder.join("hep.jsonl")])
             .arg("--summary")
             .output()
             .expect("the program starts");
         let summary: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
-        let asterisk = &summary["asterisk"];
-        let joined = |key: &str| asterisk[key].as_u64().expect("a count");
+        let switch = if log.ends_with("ami.log") { "asterisk" } else { "freeswitch" };
+        let told = &summary[switch];
+        let joined = |key: &str| told[key].as_u64().expect("a count");
         assert_eq!(
             joined("sip_calls"),
             joined("joined_by_call_id") + joined("joined_by_numbers"),
-            "{folder:?} {asterisk}"
+            "{folder:?} {told}"
         );
-        assert_eq!(asterisk["disagreements"], 0, "{folder:?} {asterisk}");
-        assert_eq!(asterisk["channels_left"], 0, "{folder:?} {asterisk}");
+        assert_eq!(told["disagreements"], 0, "{folder:?} {told}");
+        assert_eq!(told["channels_left"], 0, "{folder:?} {told}");
         assert_eq!(summary["open_sessions"], 0, "{folder:?}");
     }
 }

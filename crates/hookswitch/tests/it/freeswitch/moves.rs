@@ -1,0 +1,414 @@
+//! Calls that are moved: transferred, parked, picked up.
+
+use super::calls::{ANSWERED, ANSWERED_TOLD, RINGS, RINGS_TOLD, story};
+
+/// 103 rings, answers, and ends the call with 101.
+pub(super) const GOES_ON: &str = "
+    3.050 create c to=103 of=a
+    3.070 progress c
+    4.000 answer c
+    4.001 bridge a c
+    6.000 ends c NORMAL_CLEARING disposition=recv_bye
+    6.001 ends a NORMAL_CLEARING disposition=send_bye
+";
+
+const GOES_ON_TOLD: &str = "
+    3.050 inb 103 Setup
+    3.070 inb 103 Proceeding
+    4.000 inb 103 Answered
+    6.000 inb 103 Disconnected
+    6.001 out 101 Disconnected
+";
+
+#[test]
+fn a_blind_transfer_is_read_off_the_variables_of_who_leaves() {
+    story(
+        &[
+            RINGS,
+            ANSWERED,
+            "
+            3.000 hangup b NORMAL_CLEARING endpoint_disposition=BLIND_TRANSFER
+            3.020 complete b NORMAL_CLEARING endpoint_disposition=BLIND_TRANSFER transfer_to=blind:@a transfer_destination=blind:103 disposition=send_bye
+            ",
+            GOES_ON,
+        ],
+        &[RINGS_TOLD, ANSWERED_TOLD, "3.000 inb 102 Disconnected/BlindTransfer\n", GOES_ON_TOLD],
+    );
+}
+
+#[test]
+fn a_transfer_by_keys_is_one_by_code() {
+    story(
+        &[
+            RINGS,
+            ANSWERED,
+            "
+            3.000 execute b transfer(-bleg_103_XML_default)
+            3.001 hangup b NORMAL_CLEARING
+            3.020 complete b NORMAL_CLEARING endpoint_disposition=ANSWER disposition=send_bye
+            ",
+            GOES_ON,
+        ],
+        &[RINGS_TOLD, ANSWERED_TOLD, "3.001 inb 102 Disconnected/DtmfTransfer\n", GOES_ON_TOLD],
+    );
+}
+
+#[test]
+fn who_is_left_because_a_command_sent_the_call_elsewhere_is_told_so() {
+    story(
+        &[
+            RINGS,
+            ANSWERED,
+            "
+            3.000 hangup b NORMAL_CLEARING
+            3.001 complete b NORMAL_CLEARING endpoint_disposition=ANSWER disposition=send_bye
+            3.010 execute a bridge(user/103) dest=103
+            ",
+            GOES_ON,
+        ],
+        &[RINGS_TOLD, ANSWERED_TOLD, "3.000 inb 102 Disconnected/RccTransfer\n", GOES_ON_TOLD],
+    );
+}
+
+/// 102 calls 103 on a second line.
+pub(super) const CONSULTS: &str = "
+    2.000 state b HELD
+    2.001 hold b
+    2.500 create x 102>103
+    2.510 create y to=103 of=x
+    2.530 progress y
+    2.531 progress x
+";
+
+const CONSULTS_TOLD: &str = "
+    2.001 inb 102 Hold
+    #2 2.500 out 102 Setup
+    #2 2.510 inb 103 Setup
+    #2 2.530 inb 103 Proceeding
+    #2 2.531 out 102 Proceeding
+";
+
+#[test]
+fn in_an_attended_transfer_both_of_who_transfers_are_gone_and_are_not_taken_off_hold() {
+    story(
+        &[
+            RINGS,
+            ANSWERED,
+            CONSULTS,
+            "
+            3.000 answer y
+            3.001 answer x
+            3.002 bridge x y
+            4.000 hangup x NORMAL_CLEARING endpoint_disposition=ATTENDED_TRANSFER transfer_disposition=replaced
+            4.001 state b UNHELD
+            4.001 unhold b
+            4.002 hangup b NORMAL_CLEARING transfer_to=att:@y transfer_disposition=recv_replace
+            4.003 complete x NORMAL_CLEARING endpoint_disposition=ATTENDED_TRANSFER disposition=send_bye
+            4.004 complete b NORMAL_CLEARING transfer_to=att:@y disposition=recv_bye
+            4.020 bridge a y
+            6.000 ends a NORMAL_CLEARING disposition=recv_bye
+            6.001 ends y NORMAL_CLEARING disposition=send_bye
+            ",
+        ],
+        &[
+            RINGS_TOLD,
+            ANSWERED_TOLD,
+            CONSULTS_TOLD,
+            "
+            #2 3.000 inb 103 Answered
+            #2 3.001 out 102 Answered
+            4.002 inb 102 Gone/AttendedTransfer to #2 out 102
+            #2 4.002 out 102 Gone/AttendedTransfer to #1 inb 102
+            6.000 out 101 Disconnected
+            #2 6.001 inb 103 Disconnected
+            ",
+        ],
+    );
+}
+
+#[test]
+fn an_attended_transfer_may_complete_while_the_target_rings() {
+    story(
+        &[
+            RINGS,
+            ANSWERED,
+            CONSULTS,
+            "
+            3.000 hangup b NORMAL_CLEARING transfer_to=satt:@x transfer_disposition=recv_replace
+            3.001 complete b NORMAL_CLEARING transfer_to=satt:@x disposition=recv_bye
+            3.010 execute a endless_playback(local_stream://moh)
+            3.011 park a
+            4.000 answer y
+            4.001 unpark a
+            4.002 hangup x NORMAL_CLEARING
+            4.003 complete x NORMAL_CLEARING disposition=send_bye
+            4.020 bridge a y
+            6.000 ends a NORMAL_CLEARING disposition=recv_bye
+            6.001 ends y NORMAL_CLEARING disposition=send_bye
+            ",
+        ],
+        &[
+            RINGS_TOLD,
+            ANSWERED_TOLD,
+            CONSULTS_TOLD,
+            "
+            3.000 inb 102 Gone/AttendedTransfer to #2 out 102
+            #2 3.000 out 102 Gone/AttendedTransfer to #1 inb 102
+            #2 4.000 inb 103 Answered
+            6.000 out 101 Disconnected
+            #2 6.001 inb 103 Disconnected
+            ",
+        ],
+    );
+}
+
+#[test]
+fn an_attended_transfer_by_keys_leaves_one_session() {
+    story(
+        &[
+            RINGS,
+            ANSWERED,
+            "
+            2.000 execute b att_xfer(user/103@pbx.example.com)
+            2.010 create c to=103 of=b
+            2.030 progress c
+            3.000 answer c
+            4.000 hangup b NORMAL_CLEARING att_xfer_result=success
+            4.001 complete b NORMAL_CLEARING att_xfer_result=success disposition=recv_bye
+            4.010 bridge a c
+            6.000 ends c NORMAL_CLEARING disposition=recv_bye
+            6.001 ends a NORMAL_CLEARING disposition=send_bye
+            ",
+        ],
+        &[
+            RINGS_TOLD,
+            ANSWERED_TOLD,
+            "
+            2.010 inb 103 Setup
+            2.030 inb 103 Proceeding
+            3.000 inb 103 Answered
+            4.000 inb 102 Disconnected/DtmfTransfer
+            6.000 inb 103 Disconnected
+            6.001 out 101 Disconnected
+            ",
+        ],
+    );
+}
+
+/// 102 sends the call to slot 601.
+pub(super) const PARKS: &str = "
+    3.000 hangup b NORMAL_CLEARING endpoint_disposition=BLIND_TRANSFER
+    3.001 complete b NORMAL_CLEARING endpoint_disposition=BLIND_TRANSFER transfer_destination=blind:601 disposition=send_bye
+    3.010 execute a valet_park(lot1_601)
+    3.012 valet a Action=hold Valet-Extension=601
+";
+
+#[test]
+fn a_call_in_a_slot_is_parked_and_fetched() {
+    story(
+        &[
+            RINGS,
+            ANSWERED,
+            PARKS,
+            "
+            5.000 create c 103>601
+            5.001 answer c
+            5.002 execute c valet_park(lot1_601)
+            5.003 valet a Action=bridge Bridge-To-UUID=@c
+            5.004 valet a Action=exit
+            5.020 bridge a c
+            7.000 ends c NORMAL_CLEARING disposition=recv_bye
+            7.001 ends a NORMAL_CLEARING disposition=send_bye
+            ",
+        ],
+        &[
+            RINGS_TOLD,
+            ANSWERED_TOLD,
+            "
+            3.012 inb 102 Parked in 601
+            #2 5.000 out 103 Setup
+            #2 5.001 out 103 Answered
+            5.003 inb 102 Gone/Pickup to #2 out 103
+            #2 7.000 out 103 Disconnected
+            7.001 out 101 Disconnected
+            ",
+        ],
+    );
+}
+
+#[test]
+fn a_slot_that_is_announced_first_is_told_when_it_is_known_and_time_may_run_out() {
+    story(
+        &[
+            RINGS,
+            ANSWERED,
+            "
+            3.000 hangup b NORMAL_CLEARING endpoint_disposition=BLIND_TRANSFER
+            3.001 complete b NORMAL_CLEARING endpoint_disposition=BLIND_TRANSFER transfer_destination=blind:600 disposition=send_bye
+            3.010 execute a valet_park(lot1_auto_in_601_609)
+            5.012 valet a Action=hold Valet-Extension=602
+            9.000 valet a Action=exit
+            9.010 create d to=102 of=a
+            9.030 progress d
+            9.500 ends a NORMAL_CLEARING disposition=recv_bye
+            9.501 ends d ORIGINATOR_CANCEL disposition=send_cancel
+            ",
+        ],
+        &[
+            RINGS_TOLD,
+            ANSWERED_TOLD,
+            "
+            5.012 inb 102 Parked in 602
+            9.000 inb 102 Disconnected/Timeout
+            9.010 inb 102 Setup
+            9.030 inb 102 Proceeding
+            9.500 out 101 Disconnected
+            9.501 inb 102 Disconnected/Cancelled missed
+            ",
+        ],
+    );
+}
+
+#[test]
+fn who_is_parked_and_gives_up_ends_both() {
+    story(
+        &[
+            RINGS,
+            ANSWERED,
+            PARKS,
+            "
+            5.000 hangup a NORMAL_CLEARING
+            5.001 valet a Action=exit
+            5.002 complete a NORMAL_CLEARING disposition=recv_bye
+            ",
+        ],
+        &[
+            RINGS_TOLD,
+            ANSWERED_TOLD,
+            "
+            3.012 inb 102 Parked in 601
+            5.000 out 101 Disconnected
+            5.000 inb 102 Disconnected
+            ",
+        ],
+    );
+}
+
+#[test]
+fn a_call_that_a_command_parks_for_long_is_parked() {
+    story(
+        &[
+            RINGS,
+            ANSWERED,
+            "
+            3.000 hangup b NORMAL_CLEARING
+            3.001 complete b NORMAL_CLEARING disposition=send_bye
+            3.010 park a
+            5.000 ends a NORMAL_CLEARING disposition=recv_bye
+            ",
+        ],
+        &[
+            RINGS_TOLD,
+            ANSWERED_TOLD,
+            "
+            3.010 inb 102 Parked in an unknown slot
+            5.000 out 101 Disconnected
+            5.000 inb 102 Disconnected
+            ",
+        ],
+    );
+}
+
+#[test]
+fn a_call_that_rings_is_picked_up_by_code() {
+    story(
+        &[
+            RINGS,
+            "
+            2.000 create c 103>**102
+            2.001 answer c
+            2.002 execute c intercept(@a)
+            2.003 answer a
+            2.004 hangup b PICKED_OFF
+            2.005 complete b PICKED_OFF disposition=send_cancel
+            2.020 bridge c a
+            5.000 ends a NORMAL_CLEARING disposition=recv_bye
+            5.500 ends c NORMAL_CLEARING disposition=send_bye
+            ",
+        ],
+        &[
+            RINGS_TOLD,
+            "
+            2.000 inb 103 Setup
+            2.001 inb 103 Answered/Pickup
+            2.003 out 101 Answered
+            2.004 inb 102 Disconnected/Pickup
+            5.000 out 101 Disconnected
+            5.500 inb 103 Disconnected
+            ",
+        ],
+    );
+}
+
+#[test]
+fn a_call_of_a_group_is_picked_up() {
+    story(
+        &["
+            0.000 create a 101>102
+            0.004 create b to=102 of=a
+            0.005 create p pickup/601 of=a
+            0.020 progress b
+            2.000 create c 103>*8
+            2.001 answer c
+            2.002 execute c pickup(601)
+            2.004 hangup b LOSE_RACE
+            2.005 complete b LOSE_RACE disposition=send_cancel
+            2.006 ends p PICKED_OFF
+            2.010 answer a
+            2.020 bridge a c
+            5.000 ends a NORMAL_CLEARING disposition=recv_bye
+            5.500 ends c NORMAL_CLEARING disposition=send_bye
+            "],
+        &["
+        0.000 out 101 Setup
+        0.004 inb 102 Setup
+        0.020 inb 102 Proceeding
+        2.000 inb 103 Setup
+        2.001 inb 103 Answered/Pickup
+        2.004 inb 102 Disconnected/Pickup
+        2.010 out 101 Answered
+        5.000 out 101 Disconnected
+        5.500 inb 103 Disconnected
+        "],
+    );
+}
+
+#[test]
+fn who_takes_the_call_to_another_device_of_the_same_person_flips_it() {
+    story(
+        &[
+            RINGS,
+            ANSWERED,
+            "
+            3.000 create c 102>*55
+            3.001 answer c
+            3.002 execute c intercept(@a)
+            3.003 hangup b PICKED_OFF
+            3.004 complete b PICKED_OFF disposition=send_bye
+            3.020 bridge c a
+            5.000 ends a NORMAL_CLEARING disposition=recv_bye
+            5.500 ends c NORMAL_CLEARING disposition=send_bye
+            ",
+        ],
+        &[
+            RINGS_TOLD,
+            ANSWERED_TOLD,
+            "
+            3.001 inb 102 Answered
+            3.003 inb 102 Disconnected/CallFlip
+            5.000 out 101 Disconnected
+            5.500 inb 102 Disconnected
+            ",
+        ],
+    );
+}
