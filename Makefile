@@ -41,6 +41,7 @@ bench:
 	cargo bench --locked --package hookswitch --bench stages
 	cargo bench --locked --package hookswitch --bench joining
 	cargo bench --locked --package hookswitch --bench ami
+	cargo bench --locked --package hookswitch --bench esl
 	scripts/time-replay --runs 5
 	cargo bench --locked --package hookswitch --bench live
 	cargo bench --locked --package hookswitch --bench gateway

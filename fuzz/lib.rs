@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use hookswitch_core::directory::Directory;
 use hookswitch_core::engine::{Engine, Policy};
-use hookswitch_model::{AccountId, ClockId, InputRef, TelephonySessionId, Timestamp};
-use hookswitch_signal::ami::{Follower, Frames};
+use hookswitch_model::{AccountId, ClockId, InputRef, Signal, TelephonySessionId, Timestamp};
 use hookswitch_signal::capture::Reader;
 use hookswitch_signal::pairing::Pairing;
 use hookswitch_signal::sip::Message;
 use hookswitch_signal::tracker::{REPEAT_MAX, Tracker};
+use hookswitch_signal::{ami, esl};
 
 /// A capture has one clock.
 const CLOCK: ClockId = ClockId(0);
@@ -56,7 +56,7 @@ pub fn replay(capture: &[u8]) -> Vec<Vec<u8>> {
 
 /// The messages of a manager connection that brings these pieces.
 pub fn manager_messages(pieces: &[&[u8]]) -> Vec<Vec<u8>> {
-    let mut frames = Frames::default();
+    let mut frames = ami::Frames::default();
     let mut messages = Vec::new();
     for piece in pieces {
         frames.push(piece);
@@ -67,10 +67,68 @@ pub fn manager_messages(pieces: &[&[u8]]) -> Vec<Vec<u8>> {
     messages
 }
 
+/// The messages of an event socket that brings these pieces.
+pub fn event_socket_messages(pieces: &[&[u8]]) -> Vec<Vec<u8>> {
+    let mut frames = esl::Frames::default();
+    let mut messages = Vec::new();
+    for piece in pieces {
+        frames.push(piece);
+        while let Some(message) = frames.next_message() {
+            messages.push(message.to_vec());
+        }
+    }
+    messages
+}
+
+/// The follower of a switch, whatever it speaks.
+pub trait Follow {
+    /// Follows a switch whose calls are those of an account.
+    fn of(account: AccountId) -> Self;
+    /// Applies a message.
+    fn handle(&mut self, message: &[u8], at: Timestamp, input: InputRef, out: &mut Vec<Signal>);
+    /// Lets time pass.
+    fn handle_time(&mut self, now: Timestamp, out: &mut Vec<Signal>);
+    /// How many channels are followed.
+    fn channels(&self) -> usize;
+    /// Whether its counters balance.
+    fn balances(&self) -> bool;
+}
+
+macro_rules! follow {
+    ($follower:ty) => {
+        impl Follow for $follower {
+            fn of(account: AccountId) -> Self {
+                Self::new(account, 1)
+            }
+
+            fn handle(&mut self, message: &[u8], at: Timestamp, input: InputRef, out: &mut Vec<Signal>) {
+                self.handle(message, at, input, out);
+            }
+
+            fn handle_time(&mut self, now: Timestamp, out: &mut Vec<Signal>) {
+                self.handle_time(now, out);
+            }
+
+            fn channels(&self) -> usize {
+                self.channels()
+            }
+
+            fn balances(&self) -> bool {
+                let counters = self.counters();
+                let sum = counters.applied + counters.passed_over + counters.repeated + counters.stray;
+                counters.messages == sum
+            }
+        }
+    };
+}
+
+follow!(ami::Follower);
+follow!(esl::Follower);
+
 /// Sends the messages of a switch through the product; one comes every 20 ms.
-pub fn tell_of_switch(messages: &[Vec<u8>]) {
+pub fn tell_of_switch<F: Follow>(messages: &[Vec<u8>]) {
     let account = AccountId::new(310_001_016);
-    let mut follower = Follower::new(account, 1);
+    let mut follower = F::of(account);
     let mut pairing = Pairing::default();
     let mut engine = Engine::new(Directory::built_in(account), Policy::default());
     let mut told = Told::default();
@@ -85,9 +143,7 @@ pub fn tell_of_switch(messages: &[Vec<u8>]) {
         engine.handle_time(CLOCK, now);
         told.take(&mut engine, now);
     }
-    let counters = follower.counters();
-    let sum = counters.applied + counters.passed_over + counters.repeated + counters.stray;
-    assert_eq!(counters.messages, sum);
+    assert!(follower.balances(), "every message is counted once");
     for _ in 0..60 {
         now = now + Duration::from_secs(3600);
         follower.handle_time(now, &mut raw);

@@ -1,6 +1,7 @@
 #![no_main]
 
 use hookswitch_fuzz::{manager_messages, tell_of_switch};
+use hookswitch_signal::ami::Follower;
 use libfuzzer_sys::fuzz_target;
 
 // However a manager connection is cut into pieces, it holds the same messages, and whatever they are,
@@ -19,5 +20,5 @@ fuzz_target!(|data: &[u8]| {
     pieces.push(rest);
     let messages = manager_messages(&[stream]);
     assert_eq!(manager_messages(&pieces), messages);
-    tell_of_switch(&messages);
+    tell_of_switch::<Follower>(&messages);
 });

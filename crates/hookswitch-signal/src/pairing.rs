@@ -70,6 +70,8 @@ pub struct Pairing {
     /// The SIP call of each SIP leg, by the caller's leg.
     by_leg: HashMap<LegId, LegId, RandomState>,
     by_call_id: HashMap<Arc<str>, LegId, RandomState>,
+    /// The channels whose Call-ID the switch has named before its SIP was seen.
+    named: HashMap<Arc<str>, LegId, RandomState>,
     channels: HashMap<LegId, Channel, RandomState>,
     /// SIP calls that may still find their channel, and channels that may find their SIP call.
     held: VecDeque<LegId>,
@@ -134,6 +136,8 @@ struct Channel {
     endpoint: Option<Arc<str>>,
     at: Timestamp,
     sip: Option<LegId>,
+    /// Its Call-ID, as the switch has named it.
+    named: Option<Arc<str>>,
     answered: bool,
     ended: Option<Timestamp>,
 }
@@ -177,7 +181,9 @@ impl Pairing {
                 Due::Decide(call) => self.decide(call, now, out),
                 Due::Ended(call) => self.compare_end(call, now, out),
                 Due::Forget(channel) => {
-                    self.channels.remove(&channel);
+                    if let Some(id) = self.channels.remove(&channel).and_then(|channel| channel.named) {
+                        self.named.remove(&id);
+                    }
                     self.unmatched.retain(|other| *other != channel);
                 }
             }
@@ -324,6 +330,13 @@ impl Pairing {
                 let id = String::from_utf8_lossy(id).into_owned();
                 if let Some(&call) = self.by_call_id.get(&*id) {
                     self.pair(call, leg, true, &signal, out);
+                } else if let Some(channel) =
+                    self.channels.get_mut(&leg).filter(|channel| channel.sip.is_none())
+                {
+                    let id: Arc<str> = id.into();
+                    channel.named = Some(id.clone());
+                    self.named.insert(id, leg);
+                    self.unmatched.retain(|other| *other != leg);
                 }
                 return;
             }
@@ -352,6 +365,7 @@ impl Pairing {
             endpoint: created.endpoint.clone(),
             at,
             sip: None,
+            named: None,
             answered: false,
             ended: None,
         };
@@ -380,6 +394,12 @@ impl Pairing {
     /// The channel of a SIP call that was just seen.
     fn find_channel(&mut self, call: LegId, out: &mut Vec<Signal>) {
         let Some(known) = self.calls.get(&call) else { return };
+        if let Some(&leg) = self.named.get(&known.sip.call_id)
+            && let Some(signal) = known.held.first().cloned()
+        {
+            self.pair(call, leg, true, &signal, out);
+            return;
+        }
         let mut best: Option<(u8, LegId)> = None;
         for &leg in &self.unmatched {
             let Some(channel) = self.channels.get(&leg) else { continue };

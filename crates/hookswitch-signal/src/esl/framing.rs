@@ -119,7 +119,7 @@ mod tests {
     #[test]
     fn what_is_too_long_is_thrown_away_and_the_rest_is_read() {
         let mut frames = Frames::default();
-        frames.push(format!("Content-Length: {}\n\nabc", MESSAGE_BYTES_MAX).as_bytes());
+        frames.push(format!("Content-Length: {MESSAGE_BYTES_MAX}\n\nabc").as_bytes());
         assert_eq!(frames.next_message(), None);
         let mut rest = MESSAGE_BYTES_MAX - 3;
         while rest > 0 {

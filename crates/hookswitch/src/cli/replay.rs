@@ -386,9 +386,13 @@ impl Reading {
             if let Some(pairing) = &mut self.pairing {
                 pairing.handle_switch(self.told.drain(..), signals);
             }
-            explain.then(|| match is_freeswitch {
-                true => esl::Message::new(payload).title().into(),
-                false => ami::Message::new(payload).title().into(),
+            explain.then(|| {
+                let title = if is_freeswitch {
+                    esl::Message::new(payload).title()
+                } else {
+                    ami::Message::new(payload).title()
+                };
+                title.into()
             })
         };
         if let Some(start_line) = first_line {
