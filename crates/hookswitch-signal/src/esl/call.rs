@@ -167,6 +167,7 @@ impl Follower {
         let (of, from_queue) = match behind {
             Calling::Channel(caller) => {
                 self.goes_on(caller, now, out);
+                self.end_failed_targets_of(caller, None, out);
                 self.ensure_told(caller, out);
                 let Some(caller_channel) = self.channels.get(&caller).filter(|caller| caller.is_told())
                 else {
@@ -264,6 +265,36 @@ impl Follower {
         peers.sort_unstable();
         for peer in peers {
             self.end(peer, out);
+        }
+    }
+
+    /// Ends the targets of a channel that have not taken the call, before another is tried; as of a later
+    /// instant if that is when it goes on.
+    pub(super) fn end_failed_targets_of(
+        &mut self,
+        caller: Number,
+        at: Option<Moment>,
+        out: &mut Vec<Signal>,
+    ) {
+        let mut targets: Vec<Number> = Vec::new();
+        for (&number, target) in &self.channels {
+            let Some(Calling::Channel(by)) = target.called_by else { continue };
+            let fails =
+                |told: Told| told.complete || matches!(told.unanswered, Cause::NoAnswer | Cause::Busy);
+            if target.hung_up.is_some_and(|(told, _)| fails(told))
+                && !target.answered
+                && self.real(by) == Some(caller)
+            {
+                targets.push(number);
+            }
+        }
+        targets.sort_unstable();
+        for target in targets {
+            let hung_up = self.channels.get_mut(&target).and_then(|target| target.hung_up.as_mut());
+            if let (Some((_, moment)), Some(at)) = (hung_up, at) {
+                *moment = at;
+            }
+            self.end(target, out);
         }
     }
 

@@ -214,7 +214,7 @@ impl Follower {
             Kind::Hold => self.holds(number, now, out),
             Kind::CallState => self.state_changes(number, event, now, out),
             Kind::Park => self.parks(number, now),
-            Kind::Unpark => self.forget_waiting(|waiting| *waiting == Waiting::Park(number)),
+            Kind::Unpark => self.unparks(number),
             Kind::Execute => self.executes(number, event, now, out),
             Kind::HangUp => self.hung_up(number, event, false, now, out),
             Kind::HangUpComplete => self.hung_up(number, event, true, now, out),

@@ -194,8 +194,11 @@ impl Follower {
 
     /// The holder of a channel takes the call of a group, which its own channel waits for.
     pub(super) fn picks_up(&mut self, taker: Number, group: &str, now: Moment, out: &mut Vec<Signal>) {
-        let name = format!("pickup/{group}");
-        let waits = |number: &Number| *self.channels[number].name == *name;
+        let plain = |name: &str| name.split('@').next().unwrap_or_default().to_owned();
+        let group = plain(group);
+        let waits = |number: &Number| {
+            self.channels[number].name.strip_prefix("pickup/").is_some_and(|of| plain(of) == group)
+        };
         let Some(place) = self.in_order().into_iter().find(waits) else { return };
         let Some(Calling::Channel(caller)) = self.behind(place) else { return };
         if let Some(target) = self.target_of(caller, taker) {
@@ -334,12 +337,25 @@ impl Follower {
 
     /// A channel that has talked is parked by a command.
     pub(super) fn parks(&mut self, number: Number, now: Moment) {
+        let peer = self.channels.get(&number).and_then(|channel| channel.peer);
+        // Where a transfer waits for its target, the switch parks too.
+        if peer.and_then(|peer| self.channels.get(&peer)).is_none_or(|peer| peer.moved) {
+            return;
+        }
         let Some(channel) = self.channels.get_mut(&number) else { return };
-        if channel.peer.is_none() || channel.is_plumbing || channel.hung_up.is_some() {
+        if channel.is_plumbing || channel.hung_up.is_some() {
             return;
         }
         channel.to_be_parked.get_or_insert(now);
         self.wait_until(now.at + PARK_WAIT, Waiting::Park(number));
+    }
+
+    /// A channel that was parked for an instant goes on.
+    pub(super) fn unparks(&mut self, number: Number) {
+        self.forget_waiting(|waiting| *waiting == Waiting::Park(number));
+        if let Some(channel) = self.channels.get_mut(&number) {
+            channel.to_be_parked = None;
+        }
     }
 
     pub(super) fn stays_parked(&mut self, number: Number, out: &mut Vec<Signal>) {

@@ -92,7 +92,7 @@ impl Follower {
         }
         let Some(of) = text(owner.as_bytes()) else { return };
         // Whom the mailbox belongs to is the party that did not take the call.
-        self.end_targets_of(number, now, out);
+        self.end_failed_targets_of(number, Some(now), out);
         let mailbox = LegCreated {
             callee: of.clone(),
             mailbox: Some(Mailbox { of, cause: None }),
@@ -100,30 +100,6 @@ impl Follower {
         };
         let leg = self.call_service(number, ServiceKind::Mailbox, mailbox, now, out);
         out.push(self.signal(leg, SignalKind::Answered { to_tag: None }, now));
-    }
-
-    /// Ends the targets of a channel that wait for what follows.
-    fn end_targets_of(&mut self, number: Number, now: Moment, out: &mut Vec<Signal>) {
-        let mut targets: Vec<Number> = Vec::new();
-        for (&other, target) in &self.channels {
-            let caller = match target.called_by {
-                Some(super::channel::Calling::Channel(caller)) => self.real(caller),
-                _ => None,
-            };
-            if caller == Some(number) && target.hung_up.is_some() && !target.answered {
-                targets.push(other);
-            }
-        }
-        targets.sort_unstable();
-        for target in targets {
-            // Told as of this instant, so that the mailbox takes the end back.
-            if let Some((_, moment)) =
-                self.channels.get_mut(&target).and_then(|target| target.hung_up.as_mut())
-            {
-                *moment = now;
-            }
-            self.end(target, out);
-        }
     }
 
     pub(super) fn receives_fax(&mut self, number: Number, now: Moment, out: &mut Vec<Signal>) {

@@ -435,3 +435,71 @@ fn what_is_called_by_a_command_rings_out() {
         "],
     );
 }
+
+#[test]
+fn phones_that_are_called_one_after_another_have_each_missed_the_call() {
+    story(
+        &[
+            RINGS,
+            "
+            3.000 hangup b NO_ANSWER
+            3.001 complete b NO_ANSWER disposition=send_cancel
+            3.010 create c to=103 of=a
+            3.030 progress c
+            6.000 hangup c ALLOTTED_TIMEOUT
+            6.001 complete c ALLOTTED_TIMEOUT disposition=send_cancel
+            6.010 hangup a NORMAL_CLEARING originate_disposition=ALLOTTED_TIMEOUT
+            6.020 complete a NORMAL_CLEARING originate_disposition=ALLOTTED_TIMEOUT disposition=send_refuse
+            ",
+        ],
+        &[
+            RINGS_TOLD,
+            "
+            3.000 inb 102 Disconnected/NoAnswer missed
+            3.010 inb 103 Setup
+            3.030 inb 103 Proceeding
+            6.000 inb 103 Disconnected/NoAnswer missed
+            6.010 out 101 Disconnected/NoAnswer
+            ",
+        ],
+    );
+}
+
+#[test]
+fn a_caller_who_withholds_the_number_is_anonymous() {
+    story(
+        &["
+        0.000 create a +442079460123@external>+16465550102 Caller-Privacy-Hide-Number=true
+        0.004 create b to=102 of=a
+        0.020 progress b
+        1.000 ends a ORIGINATOR_CANCEL disposition=recv_cancel
+        1.001 ends b ORIGINATOR_CANCEL disposition=send_cancel
+        "],
+        &["
+        0.000 out Anonymous Setup
+        0.004 inb 102 Setup
+        0.020 inb 102 Proceeding
+        1.000 inb 102 Disconnected/Cancelled missed
+        1.000 out Anonymous Disconnected
+        "],
+    );
+}
+
+#[test]
+fn a_switch_that_goes_down_drops_its_calls() {
+    // Calls beside it would end with it.
+    let goes_down = "shutdown";
+    let story = format!(
+        "{RINGS}{ANSWERED}
+        5.000 hangup a SYSTEM_SHUTDOWN
+        5.001 complete a SYSTEM_SHUTDOWN disposition=send_bye
+        5.002 {goes_down} b
+        "
+    );
+    freeswitch(&story).tells(&format!(
+        "{RINGS_TOLD}{ANSWERED_TOLD}
+        5.000 out 101 Disconnected/CallDropped
+        5.002 inb 102 Disconnected/CallDropped
+        "
+    ));
+}
