@@ -199,7 +199,7 @@ impl Follower {
                     Kind::Hold => self.holds(number, now, out),
                     Kind::Unhold => self.resumes(number, now),
                     Kind::AgentConnect => self.agent_connected(number),
-                    Kind::QueueCallerJoin => self.queue_entered(number, event, now, out),
+                    Kind::QueueCallerJoin | Kind::QueueEntry => self.queue_entered(number, event, now, out),
                     Kind::QueueCallerLeave => self.queue_left(number, now, out),
                     Kind::ConfbridgeJoin => self.conference_entered(number, event, now, out),
                     Kind::ConfbridgeMute => self.told(number, SignalKind::Muted(true), now, out),

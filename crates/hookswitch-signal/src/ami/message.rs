@@ -34,7 +34,7 @@ words! {
         ConfbridgeJoin, ConfbridgeMute, ConfbridgeUnmute, CoreShowChannel, CoreShowChannelsComplete,
         DialBegin, DialEnd, DialState, DTMFEnd, FAXStatus, Hangup, HangupRequest, Hold, MixMonitorMute,
         MixMonitorStart, MixMonitorStop, Newchannel, Newexten, Newstate, ParkedCall, ParkedCallGiveUp,
-        ParkedCallTimeOut, Pickup, QueueCallerJoin, QueueCallerLeave, Shutdown, Unhold, UnParkedCall, VarSet,
+        ParkedCallTimeOut, Pickup, QueueCallerJoin, QueueCallerLeave, QueueEntry, Shutdown, Unhold, UnParkedCall, VarSet,
     }
 }
 

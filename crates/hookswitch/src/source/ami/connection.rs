@@ -91,12 +91,12 @@ impl Connection {
         self.metrics.ami_connections.inc();
         self.pending.link = Some(true);
         tracing::info!(source = config.name, address = config.address, "logged in to the manager");
+        self.inventory = config.fill_directory.then(Inventory::default);
         // What began or ended while nobody listened is asked for.
-        for name in ["CoreShowChannels", "ParkedCalls"] {
+        for name in ["CoreShowChannels", "ParkedCalls", "QueueStatus"] {
             stream.write_all(action(name, &[])?.as_bytes()).await?;
         }
         if config.fill_directory {
-            self.inventory = Some(Inventory::default());
             for name in Inventory::QUESTIONS {
                 stream.write_all(action(name, &[])?.as_bytes()).await?;
             }

@@ -28,9 +28,9 @@ pub(crate) struct Inventory {
 }
 
 impl Inventory {
-    /// The questions whose answers it is made of.
-    pub(super) const QUESTIONS: [&str; 5] =
-        ["PJSIPShowEndpoints", "ExtensionStateList", "VoicemailUsersList", "QueueStatus", "Parkinglots"];
+    /// The questions whose answers it is made of, beside that about queues, which is asked anyway.
+    pub(super) const QUESTIONS: [&str; 4] =
+        ["PJSIPShowEndpoints", "ExtensionStateList", "VoicemailUsersList", "Parkinglots"];
 
     /// Takes a message if it is part of an answer.
     pub(super) fn take(&mut self, message: &Message<'_>) {

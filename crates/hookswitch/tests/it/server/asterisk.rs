@@ -74,6 +74,12 @@ impl Asterisk {
     /// The same, and lets it log in; `listed` are the channels that go on.
     #[track_caller]
     fn accept_login(&self, listed: &str) -> Manager {
+        self.accept_login_with(listed, "")
+    }
+
+    /// The same, with the callers who wait in queues.
+    #[track_caller]
+    fn accept_login_with(&self, listed: &str, queues: &str) -> Manager {
         let mut manager = self.accept();
         let login = manager.challenge("1234567890");
         let key = Md5::new().chain_update(b"1234567890").chain_update(SECRET.as_bytes()).finalize();
@@ -89,6 +95,10 @@ impl Asterisk {
         manager.read_action("ParkedCalls");
         manager.send("Response: Success\r\nEventList: start\r\nMessage: Parked calls will follow\r\n\r\n");
         manager.send("Event: ParkedCallsComplete\r\nEventList: Complete\r\nListItems: 0\r\n\r\n");
+        manager.read_action("QueueStatus");
+        manager.send("Response: Success\r\nEventList: start\r\nMessage: Queue status will follow\r\n\r\n");
+        manager.send(queues);
+        manager.send("Event: QueueStatusComplete\r\nEventList: Complete\r\nListItems: 0\r\n\r\n");
         manager
     }
 }
@@ -185,7 +195,6 @@ fn what_the_directory_leaves_out_is_read_from_the_switch() {
             "VoicemailUsersList",
             "Event: VoicemailUserEntry\r\nVoicemailBox: 7205\r\nFullname: Eva Ott\r\n\r\n",
         ),
-        ("QueueStatus", "Response: Error\r\nMessage: No such command\r\n\r\n"),
         ("Parkinglots", "Event: Parkinglot\r\nName: default\r\nStartSpace: 701\r\nStopSpace: 709\r\n\r\n"),
     ] {
         manager.read_action(question);
@@ -365,4 +374,36 @@ fn sip_that_an_agent_sends_beside_the_manager_is_the_same_call() {
     home.events(EVENTS_OF_CALL + 8);
     server.stop();
     home.store("check");
+}
+
+#[test]
+fn callers_who_wait_in_a_queue_are_found_after_a_login() {
+    let home = Home::new("manager-queue");
+    let directory = home.directory.join("directory.toml");
+    let people = std::fs::read_to_string(&directory).expect("init has made it");
+    let queue = "[[account.extension]]\nnumber = \"620\"\nkind = \"queue\"\n";
+    std::fs::write(&directory, people + queue).expect("it can be written");
+    let pbx = Asterisk::new();
+    home.configure(&pbx.configuration());
+    let _server = Server::start(&home);
+    let listed = "Event: CoreShowChannel\r\nChannel: PJSIP/101-0000000b\r\nChannelState: 6\r\nCallerIDNum: 101\r\n\
+        Exten: 620\r\nUniqueid: 99.3\r\nLinkedid: 99.3\r\nApplication: Queue\r\n\r\n";
+    let queues = "Event: QueueParams\r\nQueue: 620\r\n\r\nEvent: QueueEntry\r\nQueue: 620\r\nPosition: 1\r\n\
+        Channel: PJSIP/101-0000000b\r\nUniqueid: 99.3\r\nCallerIDNum: 101\r\n\r\n";
+    let mut manager = pbx.accept_login_with(listed, queues);
+    manager.send(
+        "Event: QueueCallerLeave\r\nQueue: 620\r\nChannel: PJSIP/101-0000000b\r\nUniqueid: 99.3\r\nLinkedid: 99.3\r\n\r\n\
+        Event: Hangup\r\nChannel: PJSIP/101-0000000b\r\nUniqueid: 99.3\r\nLinkedid: 99.3\r\nCause: 16\r\n\r\n",
+    );
+    let events = home.events(5);
+    assert_eq!(
+        shown(&events),
+        [
+            "Outbound 101 Setup",
+            "Outbound 101 Answered",
+            "Inbound 620 Setup",
+            "Inbound 620 Disconnected",
+            "Outbound 101 Disconnected",
+        ]
+    );
 }
