@@ -16,23 +16,20 @@ use anyhow::{Context as _, anyhow, bail, ensure};
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::State;
-use axum::http::{HeaderMap, Method, Request, StatusCode, header};
+use axum::http::{HeaderMap, Method, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::post;
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use clap::ValueEnum;
-use http_body_util::{BodyExt as _, Full};
-use hyper_util::client::legacy::Client;
-use hyper_util::rt::TokioExecutor;
 use serde_json::{Value, json};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
 
+use super::client::{Client, Failure, Login};
 use super::init::{self, Made};
+use super::rows::Rows;
 use super::{FILTER, play};
 use crate::source::captures::CaptureFiles;
-use crate::{clock, secret, server};
+use crate::{clock, secret, server, webhook};
 
 /// The simulated calls, one each.
 const CALLS: [(&str, &[u8]); 4] = [
@@ -140,13 +137,19 @@ async fn show(
     let receiver = Router::new().route("/", post(receive)).with_state(sender);
     tokio::spawn(axum::serve(listener, receiver).into_future());
 
-    wait_until_ready(api).await?;
-    let token = log_in(api, made).await?;
+    let login = Login {
+        server: format!("http://{api}"),
+        client_id: made.client_id.clone(),
+        client_secret: made.client_secret.clone(),
+        jwt: made.jwt.clone(),
+    };
+    let client = Client::new(login, webhook::tls()?);
+    wait_until_ready(&client).await?;
+    let token = client.log_in().await.map_err(Failure::into_error)?;
     let delivery = json!({"transportType": "WebHook", "address": format!("http://{hook}/")});
     let body = json!({"eventFilters": [FILTER], "deliveryMode": delivery});
-    let bearer = format!("Bearer {token}");
-    call(api, Method::POST, "/restapi/v1.0/subscription", &[("Authorization", &bearer)], body.to_string())
-        .await?;
+    let subscribed = client.call(&token, Method::POST, "/restapi/v1.0/subscription", body.to_string()).await;
+    subscribed.map_err(Failure::into_error)?;
     screen.say(&format!(
         "Server        http://{api}, with its data in a temporary directory (development profile)\n\
          Subscriber    http://{hook}/ gets {FILTER}\n\
@@ -187,69 +190,28 @@ async fn receive(
     StatusCode::OK.into_response()
 }
 
-async fn wait_until_ready(api: SocketAddr) -> anyhow::Result<()> {
+async fn wait_until_ready(client: &Client) -> anyhow::Result<()> {
     let deadline = clock::now() + PATIENCE;
-    while call(api, Method::GET, "/readyz", &[], String::new()).await.is_err() {
+    while client.call("", Method::GET, "/readyz", String::new()).await.is_err() {
         ensure!(clock::now() < deadline, "the server was not ready after {} s", PATIENCE.as_secs());
         tokio::time::sleep(PAUSE).await;
     }
     Ok(())
 }
 
-/// Trades the JWT of the first user for an access token.
-async fn log_in(api: SocketAddr, made: &Made) -> anyhow::Result<String> {
-    let basic = STANDARD.encode(format!("{}:{}", made.client_id, made.client_secret));
-    let form = form_urlencoded::Serializer::new(String::new())
-        .append_pair("grant_type", "urn:ietf:params:oauth:grant-type:jwt-bearer")
-        .append_pair("assertion", &made.jwt)
-        .finish();
-    let headers = [
-        ("Authorization", &*format!("Basic {basic}")),
-        ("Content-Type", "application/x-www-form-urlencoded"),
-    ];
-    let answer = call(api, Method::POST, "/restapi/oauth/token", &headers, form).await?;
-    let token = answer["access_token"].as_str();
-    Ok(token.context("the server gave no access token")?.to_owned())
-}
-
-/// Makes a request, and gives the JSON of the answer.
-async fn call(
-    api: SocketAddr,
-    method: Method,
-    path: &str,
-    headers: &[(&str, &str)],
-    body: String,
-) -> anyhow::Result<Value> {
-    let mut request = Request::builder().method(&method).uri(format!("http://{api}{path}"));
-    request = request.header(header::CONTENT_TYPE, "application/json");
-    for (name, value) in headers {
-        let headers = request.headers_mut().context("the request cannot be made")?;
-        headers.insert(header::HeaderName::try_from(*name)?, value.parse()?);
-    }
-    let client: Client<_, Full<Bytes>> = Client::builder(TokioExecutor::new()).build_http();
-    let answer = client.request(request.body(Full::from(body))?).await?;
-    let status = answer.status();
-    let body = answer.into_body().collect().await?.to_bytes();
-    ensure!(
-        status.is_success(),
-        "{method} {path} was answered with {status}: {}",
-        String::from_utf8_lossy(&body)
-    );
-    Ok(serde_json::from_slice(&body)?)
-}
-
 /// What is printed, and what it tells of the calls.
 struct Screen<'a, W> {
     format: Format,
     out: &'a mut W,
-    /// The calls by their sessions: their number, and whether each party has ended.
-    calls: BTreeMap<String, (usize, BTreeMap<String, bool>)>,
+    rows: Rows,
+    /// The calls by their sessions, and whether each party has ended.
+    calls: BTreeMap<String, BTreeMap<String, bool>>,
     count: usize,
 }
 
 impl<'a, W: Write> Screen<'a, W> {
     fn new(format: Format, out: &'a mut W) -> Self {
-        Self { format, out, calls: BTreeMap::new(), count: 0 }
+        Self { format, out, rows: Rows::default(), calls: BTreeMap::new(), count: 0 }
     }
 
     /// Prints what is meant for people.
@@ -263,34 +225,18 @@ impl<'a, W: Write> Screen<'a, W> {
 
     fn notification(&mut self, body: &[u8]) -> anyhow::Result<()> {
         let notification: Value = serde_json::from_slice(body).context("a notification is no JSON")?;
-        let body_of = &notification["body"];
-        let party = &body_of["parties"][0];
+        let event = &notification["body"];
+        let party = &event["parties"][0];
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-        let number = self.calls.len() + 1;
-        let (call, parties) =
-            self.calls.entry(text(&body_of["telephonySessionId"])).or_insert((number, BTreeMap::new()));
-        let (id, code) = (text(&party["id"]), text(&party["status"]["code"]));
-        let party_number = id.rsplit('-').next().unwrap_or_default().to_owned();
-        parties.insert(id, code == "Disconnected");
+        let parties = self.calls.entry(text(&event["telephonySessionId"])).or_default();
+        parties.insert(text(&party["id"]), party["status"]["code"] == "Disconnected");
         self.count += 1;
-        if self.format == Format::Json {
-            self.out.write_all(body)?;
-            writeln!(self.out)?;
-        } else {
-            let direction = text(&party["direction"]);
-            let side = if direction == "Outbound" { &party["from"] } else { &party["to"] };
-            let who = format!("{} {}", text(&side["phoneNumber"]), text(&side["name"]));
-            let missed = if party["missedCall"] == true { " missed" } else { "" };
-            let reason = text(&party["status"]["reason"]);
-            let status = format!("{code} {reason}");
-            let time = text(&body_of["eventTime"]);
-            let time = time.get(11..23).unwrap_or_default();
-            let sequence = body_of["sequence"].as_u64().unwrap_or_default();
-            let row = format!(
-                "{time}  call {call}  {sequence:>2}  p{party_number} {direction:<9} {who:<12} {}{missed}",
-                status.trim_end()
-            );
-            writeln!(self.out, "{}", row.replace(char::is_control, "\u{fffd}"))?;
+        match self.format {
+            Format::Json => {
+                self.out.write_all(body)?;
+                writeln!(self.out)?;
+            }
+            Format::Text => writeln!(self.out, "{}", self.rows.row(&notification))?,
         }
         self.out.flush()?;
         Ok(())
@@ -298,7 +244,7 @@ impl<'a, W: Write> Screen<'a, W> {
 
     fn all_calls_have_ended(&self) -> bool {
         self.calls.len() == CALLS.len()
-            && self.calls.values().all(|(_, parties)| parties.values().all(|&ended| ended))
+            && self.calls.values().all(|parties| parties.values().all(|&ended| ended))
     }
 
     fn last_line(&self, before: &str) -> String {

@@ -6,17 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use axum::body::Bytes;
-use axum::http::{Method, Request, Uri, header};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use axum::http::{Method, Uri};
 use clap::ValueEnum;
 use futures_util::{SinkExt as _, StreamExt as _};
-use http_body_util::{BodyExt as _, Full};
-use hyper_rustls::HttpsConnectorBuilder;
-use hyper_util::client::legacy::Client;
-use hyper_util::rt::TokioExecutor;
-use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
@@ -25,8 +17,9 @@ use tokio_rustls::rustls::pki_types::ServerName;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::{WebSocketStream, client_async};
 
-use super::FILTER;
+use super::client::{Client, Failure, Login};
 use super::rows::Rows;
+use super::{ANSWER_WITHIN, FILTER};
 use crate::webhook;
 
 /// The waits before a lost connection is tried again; the last repeats.
@@ -34,9 +27,6 @@ const WAITS_MILLIS: [u64; 5] = [100, 250, 500, 1000, 2000];
 
 /// How long a server may be silent: it sends pings more often.
 const SILENCE_MAX: Duration = Duration::from_secs(90);
-
-/// How long an answer may take.
-const ANSWER_WITHIN: Duration = Duration::from_secs(15);
 
 /// The arguments of the command.
 #[derive(clap::Args)]
@@ -66,31 +56,6 @@ enum Format {
     Json,
 }
 
-/// Who logs in, and where.
-#[derive(Deserialize)]
-struct Login {
-    server: String,
-    client_id: String,
-    client_secret: String,
-    jwt: String,
-}
-
-/// Why a connection or a request did not go on.
-enum Failure {
-    /// Trying again may help.
-    Lost(anyhow::Error),
-    /// The token is good no longer.
-    Token,
-    /// The server does not do what it is asked for.
-    Refused(anyhow::Error),
-}
-
-impl<E: Into<anyhow::Error>> From<E> for Failure {
-    fn from(error: E) -> Self {
-        Self::Lost(error.into())
-    }
-}
-
 impl Listen {
     /// Prints notifications until it is stopped.
     pub(super) fn run(self, out: &mut impl Write) -> anyhow::Result<()> {
@@ -109,7 +74,7 @@ impl Listen {
             filters: &self.filters,
             format: self.format,
             left: self.count.unwrap_or(u64::MAX),
-            login,
+            client: Client::new(login, (*tls).clone()),
             tls,
             rows: Rows::default(),
             access: None,
@@ -123,7 +88,7 @@ impl Listen {
 
 /// A client of the gateway.
 struct Listener<'a, W> {
-    login: Login,
+    client: Client,
     filters: &'a [String],
     format: Format,
     /// How many notifications are still to be printed.
@@ -154,7 +119,7 @@ impl<W: Write> Listener<'_, W> {
                     if failures == 0 {
                         eprintln!(
                             "hookswitch: not connected to {}: {error:#}; trying again",
-                            self.login.server
+                            self.client.login.server
                         );
                     }
                     let wait = WAITS_MILLIS[failures.min(WAITS_MILLIS.len() - 1)];
@@ -169,12 +134,9 @@ impl<W: Write> Listener<'_, W> {
     async fn follow(&mut self, failures: &mut usize) -> Result<(), Failure> {
         let access = match &self.access {
             Some(access) => access.clone(),
-            None => self.access.insert(self.log_in().await?).clone(),
+            None => self.access.insert(self.client.log_in().await?).clone(),
         };
-        let bearer = format!("Bearer {access}");
-        let token =
-            self.call(Method::POST, "/restapi/oauth/wstoken", &bearer, "application/json", String::new());
-        let token = token.await?;
+        let token = self.client.call(&access, Method::POST, "/restapi/oauth/wstoken", String::new()).await?;
         let (Some(uri), Some(token)) = (token["uri"].as_str(), token["ws_access_token"].as_str()) else {
             return Err(Failure::Refused(anyhow::anyhow!("the server gave no token to connect with")));
         };
@@ -294,71 +256,6 @@ impl<W: Write> Listener<'_, W> {
         let (socket, _) = tokio::time::timeout(ANSWER_WITHIN, client_async(address, stream)).await??;
         Ok(socket)
     }
-
-    /// Trades the JWT for an access token.
-    async fn log_in(&self) -> Result<String, Failure> {
-        let basic = STANDARD.encode(format!("{}:{}", self.login.client_id, self.login.client_secret));
-        let form = form_urlencoded::Serializer::new(String::new())
-            .append_pair("grant_type", "urn:ietf:params:oauth:grant-type:jwt-bearer")
-            .append_pair("assertion", &self.login.jwt)
-            .finish();
-        let form_type = "application/x-www-form-urlencoded";
-        let answer =
-            self.call(Method::POST, "/restapi/oauth/token", &format!("Basic {basic}"), form_type, form).await;
-        let answer = match answer {
-            Err(Failure::Token) => {
-                bail_refused("the server does not take this login; make another with hookswitch init")
-            }
-            other => other,
-        }?;
-        let token = answer["access_token"].as_str();
-        Ok(token.context("the server gave no access token")?.to_owned())
-    }
-
-    /// Makes a request, and gives the JSON of the answer.
-    async fn call(
-        &self,
-        method: Method,
-        path: &str,
-        authorization: &str,
-        content_type: &str,
-        body: String,
-    ) -> Result<Value, Failure> {
-        let server = self.login.server.trim_end_matches('/');
-        let request = Request::builder()
-            .method(method)
-            .uri(format!("{server}{path}"))
-            .header(header::AUTHORIZATION, authorization)
-            .header(header::CONTENT_TYPE, content_type)
-            .body(Full::new(Bytes::from(body)));
-        let request = request.map_err(|error| {
-            Failure::Refused(anyhow::anyhow!("{server:?} is no address of a server: {error}"))
-        })?;
-        let connector = HttpsConnectorBuilder::new()
-            .with_tls_config((*self.tls).clone())
-            .https_or_http()
-            .enable_http1()
-            .build();
-        let client: Client<_, Full<Bytes>> = Client::builder(TokioExecutor::new()).build(connector);
-        let answer = tokio::time::timeout(ANSWER_WITHIN, client.request(request)).await??;
-        let status = answer.status();
-        let body = answer.into_body().collect().await?.to_bytes();
-        let body: Value = serde_json::from_slice(&body).unwrap_or_default();
-        match status.as_u16() {
-            200..=299 => Ok(body),
-            401 => Err(Failure::Token),
-            429 | 500..=599 => Err(anyhow::anyhow!("{path} was answered with {status}").into()),
-            _ => {
-                let message = [&body["error_description"], &body["message"]];
-                let message = message.into_iter().find_map(Value::as_str).unwrap_or_default();
-                Err(Failure::Refused(anyhow::anyhow!("{path} was answered with {status}: {message}")))
-            }
-        }
-    }
-}
-
-fn bail_refused<T>(message: &'static str) -> Result<T, Failure> {
-    Err(Failure::Refused(anyhow::anyhow!(message)))
 }
 
 /// What a WebSocket runs over.

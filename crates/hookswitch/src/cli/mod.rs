@@ -1,5 +1,6 @@
 //! The commands and what they have in common.
 
+mod client;
 mod decode;
 mod demo;
 mod explain;
@@ -15,6 +16,7 @@ mod table;
 use std::io::{self, BufWriter, IsTerminal as _, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use hookswitch_model::AccountId;
@@ -24,6 +26,9 @@ pub(crate) const ACCOUNT: AccountId = AccountId::new(310_001_016);
 
 /// The filter when nothing names one.
 const FILTER: &str = "/restapi/v1.0/account/~/telephony/sessions";
+
+/// How long an answer of a server may take.
+const ANSWER_WITHIN: Duration = Duration::from_secs(15);
 
 /// Exit status for bad arguments, an unreadable file or a bad filter.
 const USAGE: u8 = 2;

@@ -16,7 +16,7 @@ pub(super) struct Rows {
 
 impl Rows {
     /// The number of the call of a notification.
-    pub(super) fn call(&mut self, notification: &Value) -> usize {
+    fn call(&mut self, notification: &Value) -> usize {
         if self.calls.len() >= CALLS_MAX {
             self.calls.clear();
         }
