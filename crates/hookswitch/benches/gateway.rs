@@ -17,13 +17,11 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use futures_util::SinkExt as _;
-use hookswitch_model::Timestamp;
-use hookswitch_signal::capture::{Captured, Transport, hep};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
 
-use support::{call, metrics, now, serve, stop};
+use support::{Agent, call, metrics, now, serve, stop};
 
 /// Sockets that are told of every call, and the calls.
 const SUBSCRIBERS: usize = 200;
@@ -71,7 +69,7 @@ impl Running {
         let mut config = std::fs::read_to_string(home.join("hookswitch.toml")).expect("the configuration");
         config.push_str("[[hep.source]]\nname = \"benchmark\"\nmessages_per_second = 100000000\n");
         std::fs::write(home.join("hookswitch.toml"), config).expect("it can be written");
-        let (process, http, hep, _) = serve(home, &[&SETTINGS[..], settings].concat());
+        let (process, http, hep, _) = serve(home, &[], &[&SETTINGS[..], settings].concat());
         let text = |key: &str| made[key].as_str().expect("init prints it");
         let basic = STANDARD.encode(format!("{}:{}", text("client_id"), text("client_secret")));
         let form = format!(
@@ -258,27 +256,11 @@ fn finish(mut running: Running) {
     stop(&mut running.process);
 }
 
-/// Sends the messages of a call as HEP.
-fn send(socket: &UdpSocket, number: u64, mut pause: impl FnMut(usize)) {
-    let ways = ["192.0.2.1:5060", "192.0.2.2:5060"].map(|text| text.parse().expect("an address"));
-    let [src, dst]: [SocketAddr; 2] = ways;
-    for (step, message) in call(number).iter().enumerate() {
-        let back = matches!(step, 1 | 2 | 5);
-        let captured = Captured {
-            time: Timestamp::from_micros(
-                1_800_000_000_000_000 + (number * 2_000 + step as u64).cast_signed(),
-            ),
-            transport: Transport::Udp,
-            src: if back { dst } else { src },
-            dst: if back { src } else { dst },
-            packet: 0,
-            correlation: None,
-            payload: message.as_bytes(),
-        };
-        let mut frame = Vec::new();
-        hep::write(&captured, 1, None, &mut frame).expect("it fits");
+/// Sends the messages of a call, each after `pause`, which is told its number.
+fn send(agent: &mut Agent, number: u64, mut pause: impl FnMut(usize)) {
+    for (step, (back, message)) in call(number).into_iter().enumerate() {
         pause(step);
-        socket.send(&frame).expect("the datagram leaves");
+        agent.send(back, &message);
     }
 }
 
@@ -295,10 +277,9 @@ fn fan_out(home: &Path) {
         .collect();
     let frames = usize::try_from(CALLS).expect("few") * EVENTS;
     let (took, length) = receive(sockets, frames, || {
-        let socket = UdpSocket::bind("127.0.0.1:0").expect("a free port");
-        socket.connect(running.hep).expect("an address");
+        let mut agent = Agent::new(running.hep);
         for number in 0..CALLS {
-            send(&socket, number, |_| {});
+            send(&mut agent, number, |_| {});
         }
     });
     let rate = |took: Duration| float(SUBSCRIBERS * frames) / took.as_secs_f64();
@@ -465,13 +446,12 @@ fn time_calls(running: &Running, first: u64) -> Vec<Duration> {
     let mut socket = Socket::open(running.http, &running.token());
     socket.next();
     socket.subscribe();
-    let agent = UdpSocket::bind("127.0.0.1:0").expect("a free port");
-    agent.connect(running.hep).expect("an address");
+    let mut agent = Agent::new(running.hep);
     let mut took = Vec::new();
     for number in first..first + TIMED {
         // The INVITE tells of the caller at once. Who is called may wait for what the far end turns out to be.
         let mut sent = now();
-        send(&agent, number, |step| {
+        send(&mut agent, number, |step| {
             if step == 1 {
                 socket.next();
                 took.push(sent.elapsed());

@@ -16,12 +16,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use hookswitch_model::Timestamp;
-use hookswitch_signal::capture::{Captured, Transport, hep};
 use nix::sys::socket::{MsgFlags, MultiHeaders, SockaddrStorage, recvmmsg, setsockopt, sockopt};
 use rusqlite::{Connection, params};
 
-use support::{call, metrics, now, serve, stop};
+use support::{Agent, call, metrics, now, serve, stop};
 
 /// Datagrams on their way at most.
 const WINDOW: u64 = 8_000;
@@ -66,36 +64,18 @@ fn main() {
 
 /// Sends all calls to an address; `stored` says how many messages have been taken.
 fn send(to: SocketAddr, calls: u64, stored: impl Fn() -> u64) -> Duration {
-    let socket = UdpSocket::bind("127.0.0.1:0").expect("a free port");
-    socket.connect(to).expect("an address");
-    let mut frame = Vec::new();
+    let mut agent = Agent::new(to);
     let started = now();
     let (mut sent, mut taken) = (0, 0);
     for number in 0..calls {
-        for (step, message) in call(number).iter().enumerate() {
+        for (back, message) in call(number) {
             while sent - taken >= WINDOW {
                 taken = stored();
                 if sent - taken >= WINDOW {
                     thread::sleep(Duration::from_micros(200));
                 }
             }
-            let ways = ["192.0.2.1:5060", "192.0.2.2:5060"].map(|text| text.parse().expect("an address"));
-            let [src, dst]: [SocketAddr; 2] = ways;
-            let back = matches!(step, 1 | 2 | 5);
-            let captured = Captured {
-                time: Timestamp::from_micros(
-                    1_800_000_000_000_000 + (number * 2_000 + step as u64).cast_signed(),
-                ),
-                transport: Transport::Udp,
-                src: if back { dst } else { src },
-                dst: if back { src } else { dst },
-                packet: 0,
-                correlation: None,
-                payload: message.as_bytes(),
-            };
-            frame.clear();
-            hep::write(&captured, 1, None, &mut frame).expect("it fits");
-            socket.send(&frame).expect("the datagram leaves");
+            agent.send(back, &message);
             sent += 1;
         }
     }
@@ -241,7 +221,7 @@ fn server(home: &Path, calls: u64) -> (Duration, u64) {
     let mut config = std::fs::read_to_string(home.join("hookswitch.toml")).expect("the configuration");
     config += "[[hep.source]]\nname = \"benchmark\"\nmessages_per_second = 100000000\n";
     std::fs::write(home.join("hookswitch.toml"), config).expect("it can be written");
-    let (mut process, http, hep, _) = serve(home, &[]);
+    let (mut process, http, hep, _) = serve(home, &[], &[]);
     let count = |name: &str| -> u64 {
         let text = metrics(http);
         let line = text.lines().find(|line| line.starts_with(name) && line[name.len()..].starts_with(' '));
@@ -260,7 +240,7 @@ fn server(home: &Path, calls: u64) -> (Duration, u64) {
 
 /// Starts the server again on its log.
 fn start(home: &Path) {
-    let (mut process, http, _, ready) = serve(home, &[]);
+    let (mut process, http, _, ready) = serve(home, &[], &[]);
     println!("start to ready with the log of this run: {ready} ms ({})", http.ip());
     // And as after a power cut in the middle of the interval of saved states.
     process.kill().expect("it runs");
@@ -277,7 +257,7 @@ fn acknowledgements(home: &Path) {
     let digest = "0e89820860c342f2c7ec694d144023b10301c2accdd078cb5167a06d0c3d5bcc";
     config.extend(["[[ingest.key]]\nname = \"bench\"\nsha256 = \"", digest, "\"\n"]);
     std::fs::write(home.join("hookswitch.toml"), config).expect("it can be written");
-    let (mut process, http, ..) = serve(home, &[]);
+    let (mut process, http, ..) = serve(home, &[], &[]);
     let client = |client: u32| {
         let mut stream = TcpStream::connect(http).expect("the server listens");
         stream.set_nodelay(true).expect("a socket option");

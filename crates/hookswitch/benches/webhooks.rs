@@ -3,10 +3,12 @@
 //!
 //! `cargo bench --bench webhooks [CALLS]`. Receiver, client and server share the machine.
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
+mod support;
+
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -15,9 +17,9 @@ use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use hookswitch_model::Timestamp;
-use hookswitch_signal::capture::{Captured, Transport, hep};
 use serde_json::{Value, json};
+
+use support::{Agent, call, metrics, now};
 
 /// Requests at once, as many as the server makes to one receiver.
 const PARALLEL: u64 = 32;
@@ -27,11 +29,6 @@ const EVENTS: u64 = 8;
 
 /// Datagrams whose way is timed.
 const SAMPLES: usize = 1000;
-
-#[expect(clippy::disallowed_methods, reason = "a benchmark reads the clock")]
-fn now() -> Instant {
-    Instant::now()
-}
 
 /// So many in this time, in a second.
 fn rate(count: u64, took: Duration) -> u64 {
@@ -251,62 +248,6 @@ fn serve(
     }
 }
 
-/// A capture agent.
-struct Agent {
-    socket: UdpSocket,
-    time: i64,
-}
-
-impl Agent {
-    fn new(to: SocketAddr) -> Self {
-        let socket = UdpSocket::bind("127.0.0.1:0").expect("a free port");
-        socket.connect(to).expect("an address");
-        Self { socket, time: 1_800_000_000_000_000 }
-    }
-
-    fn send(&mut self, back: bool, message: &str) {
-        let [mut src, mut dst]: [SocketAddr; 2] =
-            ["192.0.2.1:5060", "192.0.2.2:5060"].map(|text| text.parse().expect("an address"));
-        if back {
-            std::mem::swap(&mut src, &mut dst);
-        }
-        self.time += 1000;
-        let captured = Captured {
-            time: Timestamp::from_micros(self.time),
-            transport: Transport::Udp,
-            src,
-            dst,
-            packet: 0,
-            correlation: None,
-            payload: message.as_bytes(),
-        };
-        let mut frame = Vec::new();
-        hep::write(&captured, 1, None, &mut frame).expect("it fits");
-        self.socket.send(&frame).expect("the datagram leaves");
-    }
-}
-
-/// The messages of an answered call, and which of them come back.
-fn call(number: u64) -> [(bool, String); 6] {
-    let message = |start: &str, cseq: &str, tag: &str| {
-        let branch = cseq.replace(' ', "-");
-        format!(
-            "{start}\r\nVia: SIP/2.0/UDP 192.0.2.1:5060;branch=z9hG4bK-{number}-{branch}\r\n\
-             From: \"Ann Lee\" <sip:101@pbx.example>;tag=a{number}\r\nTo: <sip:102@pbx.example>{tag}\r\n\
-             Call-ID: {number}-benchmark@192.0.2.1\r\nCSeq: {cseq}\r\nContent-Length: 0\r\n\r\n",
-        )
-    };
-    let tag = ";tag=b";
-    [
-        (false, message("INVITE sip:102@pbx.example SIP/2.0", "1 INVITE", "")),
-        (true, message("SIP/2.0 180 Ringing", "1 INVITE", tag)),
-        (true, message("SIP/2.0 200 OK", "1 INVITE", tag)),
-        (false, message("ACK sip:102@pbx.example SIP/2.0", "1 ACK", tag)),
-        (false, message("BYE sip:102@pbx.example SIP/2.0", "2 BYE", tag)),
-        (true, message("SIP/2.0 200 OK", "2 BYE", tag)),
-    ]
-}
-
 /// A running server with one subscription.
 struct Served {
     process: Child,
@@ -319,34 +260,9 @@ impl Served {
         let made =
             Command::new(env!("CARGO_BIN_EXE_hookswitch")).arg("init").arg(home).arg("--json").output();
         let made: Value = serde_json::from_slice(&made.expect("init runs").stdout).expect("JSON");
-        let mut process = Command::new(env!("CARGO_BIN_EXE_hookswitch"))
-            .args(["serve", "--dev", "--config"])
-            .arg(home.join("hookswitch.toml"))
-            .envs([
-                ("HOOKSWITCH_SERVER__LISTEN", "127.0.0.1:0"),
-                ("HOOKSWITCH_HEP__LISTEN", "127.0.0.1:0"),
-                ("HOOKSWITCH_LOG__FORMAT", "json"),
-                ("HOOKSWITCH_WEBHOOKS__RETRY_WAITS", "[\"100ms\"]"),
-            ])
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("the server starts");
-        let mut lines = BufReader::new(process.stderr.take().expect("a pipe")).lines();
-        let (mut http, mut hep) = (None, None);
-        for line in lines.by_ref().map_while(Result::ok) {
-            let line: Value = serde_json::from_str(&line).expect("JSON");
-            let address = line["address"].as_str().and_then(|address| address.parse().ok());
-            match line["what"].as_str() {
-                Some("HTTP") => http = address,
-                Some("HEP over UDP") => hep = address,
-                _ => {}
-            }
-            if line["message"] == "ready" {
-                break;
-            }
-        }
-        thread::spawn(move || lines.for_each(drop));
-        let served = Self { process, http: http.expect("HTTP"), hep: hep.expect("HEP") };
+        let (process, http, hep, _) =
+            support::serve(home, &["--dev"], &[("HOOKSWITCH_WEBHOOKS__RETRY_WAITS", "[\"100ms\"]")]);
+        let served = Self { process, http, hep };
         let made = |key: &str| made[key].as_str().expect("init prints it");
         let basic = STANDARD.encode(format!("{}:{}", made("client_id"), made("client_secret")));
         let form = format!(
@@ -384,7 +300,7 @@ impl Served {
     fn wait(&self, name: &str, count: u64) {
         let started = now();
         loop {
-            let text = self.ask("GET", "/metrics", "", "text/plain", "");
+            let text = metrics(self.http);
             let line =
                 text.lines().find(|line| line.starts_with(name) && line[name.len()..].starts_with(' '));
             let found = line.and_then(|line| line.rsplit_once(' ')?.1.parse().ok()).unwrap_or(0);
@@ -405,7 +321,6 @@ impl Served {
     }
 
     fn stop(&mut self) {
-        Command::new("kill").arg(self.process.id().to_string()).status().expect("kill runs");
-        self.process.wait().expect("it ends");
+        support::stop(&mut self.process);
     }
 }

@@ -1,19 +1,22 @@
 //! What the benchmarks of a running server have in common.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpStream, UdpSocket};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::Instant;
+
+use hookswitch_model::Timestamp;
+use hookswitch_signal::capture::{Captured, Transport, hep};
 
 #[expect(clippy::disallowed_methods, reason = "a benchmark reads the clock")]
 pub(crate) fn now() -> Instant {
     Instant::now()
 }
 
-/// The messages of an answered call.
-pub(crate) fn call(number: u64) -> [String; 6] {
+/// The messages of an answered call, and which of them come back.
+pub(crate) fn call(number: u64) -> [(bool, String); 6] {
     let message = |start: &str, cseq: &str, tag: &str| {
         let branch = cseq.replace(' ', "-");
         format!(
@@ -26,20 +29,62 @@ pub(crate) fn call(number: u64) -> [String; 6] {
     };
     let tag = ";tag=b";
     [
-        message("INVITE sip:102@pbx.example SIP/2.0", "1 INVITE", ""),
-        message("SIP/2.0 180 Ringing", "1 INVITE", tag),
-        message("SIP/2.0 200 OK", "1 INVITE", tag),
-        message("ACK sip:102@pbx.example SIP/2.0", "1 ACK", tag),
-        message("BYE sip:102@pbx.example SIP/2.0", "2 BYE", tag),
-        message("SIP/2.0 200 OK", "2 BYE", tag),
+        (false, message("INVITE sip:102@pbx.example SIP/2.0", "1 INVITE", "")),
+        (true, message("SIP/2.0 180 Ringing", "1 INVITE", tag)),
+        (true, message("SIP/2.0 200 OK", "1 INVITE", tag)),
+        (false, message("ACK sip:102@pbx.example SIP/2.0", "1 ACK", tag)),
+        (false, message("BYE sip:102@pbx.example SIP/2.0", "2 BYE", tag)),
+        (true, message("SIP/2.0 200 OK", "2 BYE", tag)),
     ]
 }
 
+/// A capture agent.
+pub(crate) struct Agent {
+    socket: UdpSocket,
+    time: i64,
+    frame: Vec<u8>,
+}
+
+impl Agent {
+    pub(crate) fn new(to: SocketAddr) -> Self {
+        let socket = UdpSocket::bind("127.0.0.1:0").expect("a free port");
+        socket.connect(to).expect("an address");
+        Self { socket, time: 1_800_000_000_000_000, frame: Vec::new() }
+    }
+
+    /// Sends a message as HEP, a millisecond after the one before by its clock.
+    pub(crate) fn send(&mut self, back: bool, message: &str) {
+        let ways = ["192.0.2.1:5060", "192.0.2.2:5060"].map(|text| text.parse().expect("an address"));
+        let [mut src, mut dst]: [SocketAddr; 2] = ways;
+        if back {
+            std::mem::swap(&mut src, &mut dst);
+        }
+        self.time += 1000;
+        let captured = Captured {
+            time: Timestamp::from_micros(self.time),
+            transport: Transport::Udp,
+            src,
+            dst,
+            packet: 0,
+            correlation: None,
+            payload: message.as_bytes(),
+        };
+        self.frame.clear();
+        hep::write(&captured, 1, None, &mut self.frame).expect("it fits");
+        self.socket.send(&self.frame).expect("the datagram leaves");
+    }
+}
+
 #[expect(clippy::zombie_processes, reason = "who calls waits; when this panics the benchmark is over")]
-pub(crate) fn serve(home: &Path, settings: &[(&str, &str)]) -> (Child, SocketAddr, SocketAddr, u64) {
+pub(crate) fn serve(
+    home: &Path,
+    arguments: &[&str],
+    settings: &[(&str, &str)],
+) -> (Child, SocketAddr, SocketAddr, u64) {
     let mut process = Command::new(env!("CARGO_BIN_EXE_hookswitch"))
         .args(["serve", "--config"])
         .arg(home.join("hookswitch.toml"))
+        .args(arguments)
         .envs([
             ("HOOKSWITCH_SERVER__LISTEN", "127.0.0.1:0"),
             ("HOOKSWITCH_HEP__LISTEN", "127.0.0.1:0"),
