@@ -410,7 +410,7 @@ impl Deliverer {
         self.next_save = now + SAVE_EVERY;
         let (store, reports) = (self.store.clone(), self.reports.clone());
         tokio::spawn(async move {
-            let done = store.change(changes).await.map(drop);
+            let done = store.keep_progress(changes).await;
             if done.is_err() {
                 tokio::time::sleep(PAUSE).await;
             }

@@ -23,7 +23,7 @@ use crate::clock;
 use crate::derivation::{Derivation, STATE_VERSION};
 use crate::source::hep::{Access, Frames, Item};
 use crate::store::record::{Input, Message, Sender as SourceSender, Settings, Source, kind};
-use crate::store::{Batch, IngestId, LoggedInput, Reader, Store};
+use crate::store::{Batch, IngestId, LoggedInput, Store};
 use crate::telemetry::{Metrics, Redacted};
 
 /// How far the time of a source is taken to go on before it is known that no message of an earlier
@@ -109,7 +109,7 @@ pub(crate) struct Machine {
 
 /// The state where the log ends; where it was read from, and how many inputs came after that.
 fn restored(store: &Store) -> anyhow::Result<(Derivation, u64, u64)> {
-    let saved = store.read(Reader::snapshot)?.filter(|(_, version, _)| *version == STATE_VERSION);
+    let saved = store.read(|reader| reader.snapshot(store.partition()))?.filter(|(_, version, _)| *version == STATE_VERSION);
     let saved = saved.and_then(|(position, _, state)| match Derivation::read(&state) {
         Ok(derivation) => Some((derivation, position)),
         Err(error) => {
@@ -129,7 +129,12 @@ fn restored(store: &Store) -> anyhow::Result<(Derivation, u64, u64)> {
     };
     store
         .read(|reader| {
-            Ok(if whole { reader.kept_inputs(&mut apply) } else { reader.inputs(from, &mut apply) })
+            let partition = store.partition();
+            Ok(if whole {
+                reader.kept_inputs(partition, &mut apply)
+            } else {
+                reader.inputs(partition, from, &mut apply)
+            })
         })?
         .context("cannot read the signal log")?;
     Ok((derivation, from, read))
@@ -187,7 +192,7 @@ impl Machine {
         let clocks = derivation.sources().filter_map(|(number, _)| clock(number)).collect();
         let mut machine = Self {
             derivation,
-            batch: Batch::after(store.ends()),
+            batch: Batch::after(store.partition(), store.ends()),
             store: store.clone(),
             metrics,
             clocks,
@@ -482,7 +487,7 @@ impl Machine {
         if self.batch.is_empty() {
             return true;
         }
-        let next = Batch::after(self.batch.ends());
+        let next = self.batch.next();
         let batch = std::mem::replace(&mut self.batch, next);
         self.store.append(batch).is_ok()
     }

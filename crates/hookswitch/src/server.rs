@@ -70,6 +70,7 @@ pub(crate) fn serve(
     let metrics = Metrics::new();
     let options = Options {
         durability: config.store.durability,
+        partitions: 1,
         signals_kept: config.store.signals_kept.0,
         events_kept: config.store.events_kept.0,
     };

@@ -187,7 +187,7 @@ impl Subscriptions {
         let content =
             Record::of(one).text(&self.key).map_err(|error| StoreError::Failing(error.to_string().into()))?;
         let id = one.subscription.id.to_string();
-        Ok(Change { kind: SUBSCRIPTION, id, expected: Expected::Any, content: Some(content) })
+        Ok(Change { kind: SUBSCRIPTION.into(), id, expected: Expected::Any, content: Some(content) })
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<SubscriptionId, Kept>> {
@@ -295,7 +295,7 @@ impl Subscriptions {
         let (done, removed) = oneshot::channel();
         self.commands.send(Command::Remove(id, done)).ok();
         removed.await.ok(); // without deliveries nothing is written about it
-        let gone = |kind| Change { kind, id: id.to_string(), expected: Expected::Any, content: None };
+        let gone = |kind: &'static str| Change { kind: kind.into(), id: id.to_string(), expected: Expected::Any, content: None };
         self.store.change(vec![gone(SUBSCRIPTION), gone(PROGRESS)]).await?;
         self.lock().remove(&id);
         Ok(())
@@ -330,8 +330,8 @@ impl Subscriptions {
             let old = |kept: &&Kept| kept.expired && kept.subscription.expires + EXPIRED_KEPT < now;
             kept.values().filter(old).map(|kept| kept.subscription.id).collect()
         };
-        let gone = |kind, id: SubscriptionId| Change {
-            kind,
+        let gone = |kind: &'static str, id: SubscriptionId| Change {
+            kind: kind.into(),
             id: id.to_string(),
             expected: Expected::Any,
             content: None,
@@ -360,7 +360,7 @@ pub(crate) fn feed_change(read: u64) -> Change {
 
 fn kept_progress(id: String, record: &ProgressRecord) -> Change {
     let content = serde_json::to_string(record).expect("a record is JSON");
-    Change { kind: PROGRESS, id, expected: Expected::Any, content: Some(content) }
+    Change { kind: PROGRESS.into(), id, expected: Expected::Any, content: Some(content) }
 }
 
 /// How far a subscription has come, as it is stored.

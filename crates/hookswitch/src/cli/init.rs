@@ -103,8 +103,8 @@ pub(super) fn make(directory: &Path) -> anyhow::Result<Made> {
     let now = clock::wall().as_micros() / 1_000_000;
     let jwt_id = secret::token()?;
     let jwt = oauth::issue_assertion(&Key::new(&key), extension, &jwt_id, now, now + JWT_SECONDS);
-    let change = |kind, id: &str, content: serde_json::Value| Change {
-        kind,
+    let change = |kind: &'static str, id: &str, content: serde_json::Value| Change {
+        kind: kind.into(),
         id: id.to_owned(),
         expected: Expected::Absent,
         content: Some(content.to_string()),

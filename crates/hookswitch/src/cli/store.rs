@@ -12,8 +12,8 @@ use hookswitch_model::{Event, ExtensionId};
 use super::FILTER;
 use crate::config::Config;
 use crate::derivation::Derivation;
-use crate::store::Reader;
 use crate::store::record::Input;
+use crate::store::{Partition, Reader};
 
 /// How many events are read at once.
 const EVENTS_AT_ONCE: usize = 1000;
@@ -108,7 +108,7 @@ impl Check {
         let mut derivation = Derivation::default();
         let mut logged = Logged { reader: &reader, ahead: Vec::new().into_iter(), position: 0, count: 0 };
         let mut inputs = 0_u64;
-        reader.inputs(0, |input| {
+        reader.inputs(Partition::default(), 0, |input| {
             inputs += 1;
             ensure!(
                 input.position == inputs,

@@ -28,6 +28,8 @@ pub(crate) struct Config {
     pub(crate) ami: Ami,
     pub(crate) ingest: Ingest,
     pub(crate) store: Store,
+    pub(crate) nats: Nats,
+    pub(crate) cluster: Cluster,
     pub(crate) directory: Directory,
     pub(crate) policy: PolicyTable,
     pub(crate) webhooks: Webhooks,
@@ -133,11 +135,43 @@ pub(crate) struct IngestKey {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Store {
+    pub(crate) engine: Engine,
     pub(crate) directory: PathBuf,
     pub(crate) durability: Durability,
     pub(crate) signals_kept: Span,
     pub(crate) events_kept: Span,
     pub(crate) snapshot_every: Span,
+}
+
+/// Where the log is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Engine {
+    /// In the data directory.
+    Sqlite,
+    /// In NATS JetStream, for several nodes; the data directory has a copy.
+    Nats,
+}
+
+/// How a node reaches NATS, and what is kept there.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Nats {
+    pub(crate) servers: Vec<String>,
+    pub(crate) credentials: PathBuf,
+    pub(crate) tls_ca: PathBuf,
+    pub(crate) prefix: String,
+    pub(crate) replicas: usize,
+    pub(crate) connect_timeout: Span,
+}
+
+/// The nodes that share the work.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Cluster {
+    pub(crate) node: String,
+    pub(crate) partitions: u8,
+    pub(crate) lease: Span,
 }
 
 /// What is on disk before anything is answered or sent on.

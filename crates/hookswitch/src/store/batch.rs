@@ -6,13 +6,18 @@ use std::sync::Arc;
 use hookswitch_model::{Event, TelephonySessionId, Timestamp};
 
 use super::Ends;
+use super::partition::Partition;
 use super::record::{self, Message, kind};
 
 /// Some inputs and all that followed from them, to be written as one.
 #[derive(Default)]
 pub(crate) struct Batch {
+    /// Whose inputs they are.
+    pub(super) partition: Partition,
     /// Where the logs must end for the batch to follow.
     pub(super) after: Ends,
+    /// How far the intake of the partition is taken with it; 0 if it has none.
+    pub(super) intake: u64,
     /// The bytes of all rows.
     pub(super) bytes: Vec<u8>,
     pub(super) inputs: Vec<InputRow>,
@@ -49,6 +54,21 @@ pub(super) struct EventRow {
     pub(super) event: Arc<Event>,
 }
 
+impl EventRow {
+    /// The row of an event whose record stands at `body` in the bytes of its batch.
+    pub(super) fn new(event: Event, arrival: Timestamp, body: Range<usize>) -> Self {
+        Self {
+            session: event.session.id,
+            sequence: event.sequence,
+            at: event.at,
+            causes: event.causes.iter().map(|input| input.number).collect(),
+            body,
+            arrival,
+            event: Arc::new(event),
+        }
+    }
+}
+
 /// The id that a client has given to a signal.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct IngestId {
@@ -61,8 +81,13 @@ pub(crate) struct IngestId {
 
 impl Batch {
     /// An empty batch that follows where the logs end.
-    pub(crate) fn after(after: Ends) -> Self {
-        Self { after, ..Self::default() }
+    pub(crate) fn after(partition: Partition, after: Ends) -> Self {
+        Self { partition, after, ..Self::default() }
+    }
+
+    /// An empty batch that follows this one.
+    pub(crate) fn next(&self) -> Self {
+        Self { partition: self.partition, after: self.ends(), intake: self.intake, ..Self::default() }
     }
 
     /// Where the logs end after the batch.
@@ -71,6 +96,24 @@ impl Batch {
             signals: self.after.signals + self.inputs.len() as u64,
             events: self.after.events + self.events.len() as u64,
         }
+    }
+
+    /// Adds a batch that follows this one.
+    pub(super) fn absorb(&mut self, mut next: Self) {
+        debug_assert_eq!(next.after.signals, self.ends().signals, "it follows");
+        let by = self.bytes.len();
+        let moved = |range: Range<usize>| range.start + by..range.end + by;
+        self.bytes.append(&mut next.bytes);
+        self.inputs.extend(next.inputs.into_iter().map(|row| InputRow {
+            place: moved(row.place),
+            body: moved(row.body),
+            ..row
+        }));
+        self.events
+            .extend(next.events.into_iter().map(|row| EventRow { body: moved(row.body), ..row }));
+        self.ids.append(&mut next.ids);
+        self.waiting.append(&mut next.waiting);
+        self.intake = self.intake.max(next.intake);
     }
 
     /// Whether nothing is in it.
@@ -124,15 +167,7 @@ impl Batch {
     pub(crate) fn add_event(&mut self, event: Event, arrival: Timestamp) {
         let start = self.bytes.len();
         record::write_event(&event, &mut self.bytes);
-        self.events.push(EventRow {
-            session: event.session.id,
-            sequence: event.sequence,
-            at: event.at,
-            causes: event.causes.iter().map(|input| input.number).collect(),
-            body: start..self.bytes.len(),
-            arrival,
-            event: Arc::new(event),
-        });
+        self.events.push(EventRow::new(event, arrival, start..self.bytes.len()));
     }
 
     /// Adds the id that a client has given to a signal of the batch.

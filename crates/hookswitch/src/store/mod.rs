@@ -8,26 +8,34 @@
 //! [`sqlite`] is the engine behind the doors, [`record`] the stored shapes.
 
 mod batch;
+mod nats;
+mod partition;
 pub(crate) mod record;
 mod schema;
+mod shared;
 mod sqlite;
 mod tail;
 mod writer;
 
+use std::borrow::Cow;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError};
 use std::thread::JoinHandle;
 
+use anyhow::Context as _;
 use hookswitch_core::delivery::Logged;
 use hookswitch_model::TelephonySessionId;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 pub(crate) use self::batch::{Batch, IngestId};
+use self::nats::{Follower, Publish, Publisher, STREAM_DOCUMENTS, STREAM_LOG};
+pub(crate) use self::nats::{Nats, Wanted};
+pub(crate) use self::partition::Partition;
+pub(crate) use self::shared::Changed;
+use self::shared::Shared;
 use self::sqlite::{Lock, Readers};
 pub(crate) use self::sqlite::{LoggedInput, Reader};
-use self::tail::Tail;
 pub(crate) use self::writer::Options;
 use self::writer::{Write, Writer};
 use crate::config::Durability;
@@ -43,6 +51,29 @@ pub(crate) struct Ends {
     pub(crate) signals: u64,
     /// The last event.
     pub(crate) events: u64,
+}
+
+/// Where the logs of all partitions end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct LogEnds {
+    /// The last input of each partition.
+    inputs: Vec<u64>,
+    /// The last event.
+    events: u64,
+}
+
+impl LogEnds {
+    fn of(&self, partition: Partition) -> Ends {
+        let signals = self.inputs.get(partition.index()).copied().unwrap_or(partition.start());
+        Ends { signals, events: self.events }
+    }
+
+    fn set(&mut self, partition: Partition, ends: Ends) {
+        if let Some(input) = self.inputs.get_mut(partition.index()) {
+            *input = ends.signals;
+        }
+        self.events = ends.events;
+    }
 }
 
 /// Whether what comes in can be kept.
@@ -69,7 +100,7 @@ pub(crate) enum Expected {
 #[derive(Clone, Debug)]
 pub(crate) struct Change {
     /// What the document is: `application`, `user`.
-    pub(crate) kind: &'static str,
+    pub(crate) kind: Cow<'static, str>,
     /// Its id among those of its kind.
     pub(crate) id: String,
     pub(crate) expected: Expected,
@@ -95,7 +126,7 @@ pub(crate) enum StoreError {
     Failing(Arc<str>),
     /// A document is not as it was expected to be.
     #[error("the {kind} {id} has changed meanwhile")]
-    Conflict { kind: &'static str, id: String },
+    Conflict { kind: Cow<'static, str>, id: String },
     /// The server stops.
     #[error("the server is stopping")]
     Closed,
@@ -108,32 +139,32 @@ pub(crate) enum StoreError {
 }
 
 /// The store, open. Cheap to clone; the writer ends when [`WriterThread::close`] is called.
+///
+/// It is the one of a partition: where inputs are read or written, they are those of that partition. Alone
+/// a server has one.
 #[derive(Clone)]
 pub(crate) struct Store {
     writes: SyncSender<Write>,
     readers: Arc<Readers>,
     shared: Arc<Shared>,
+    partition: Partition,
+    cluster: Option<Cluster>,
 }
 
-/// What the writer tells everybody.
-struct Shared {
-    signals: AtomicU64,
-    events: watch::Sender<u64>,
-    tail: Tail<Logged>,
-    health: watch::Sender<Health>,
-}
-
-impl Shared {
-    fn committed(&self, ends: Ends) {
-        self.signals.store(ends.signals, Ordering::Release);
-        self.events.send_if_modified(|events| std::mem::replace(events, ends.events) != ends.events);
-    }
+/// What a store of a cluster has beside its copy.
+#[derive(Clone)]
+struct Cluster {
+    nats: Nats,
+    /// One change of documents at a time: they would only refuse each other.
+    changing: Arc<tokio::sync::Mutex<()>>,
+    /// Where batches of the partition go, if this node owns it.
+    publisher: Option<mpsc::Sender<Publish>>,
 }
 
 /// The thread that writes, and the lock on the directory while it does.
 pub(crate) struct WriterThread {
     thread: JoinHandle<()>,
-    stop: watch::Sender<bool>,
+    shared: Arc<Shared>,
     _lock: Lock,
 }
 
@@ -148,33 +179,103 @@ impl Store {
         metrics: Arc<Metrics>,
     ) -> anyhow::Result<(Self, WriterThread)> {
         let lock = Lock::take(directory)?;
-        let mut connection = sqlite::open(directory, options.durability)?;
-        let ends = sqlite::ends(&mut connection)?;
-        let shared = Arc::new(Shared {
-            signals: AtomicU64::new(ends.signals),
-            events: watch::Sender::new(ends.events),
-            tail: Tail::new(ends.events),
-            health: watch::Sender::new(Health::Good),
-        });
+        let connection = sqlite::open(directory, options.durability)?;
+        let ends = sqlite::ends(&connection, options.partitions)?;
+        let followed = [STREAM_LOG, STREAM_DOCUMENTS].map(|stream| sqlite::followed(&connection, stream));
+        let [log, documents] = followed;
+        let shared = Arc::new(Shared::new(&ends, [log?, documents?], metrics.clone()));
         let (writes, receiver) = std::sync::mpsc::sync_channel(WRITES_AHEAD);
-        let stop = watch::Sender::new(false);
-        let writer = Writer::new(
-            directory.to_owned(),
-            connection,
-            ends,
-            options,
-            shared.clone(),
-            stop.subscribe(),
-            metrics,
-        );
+        let writer = Writer::new(directory.to_owned(), connection, ends, options, shared.clone(), metrics);
         let thread = std::thread::Builder::new().name("store".into()).spawn(move || writer.run(&receiver))?;
         let readers = Arc::new(Readers::new(directory));
-        Ok((Self { writes, readers, shared }, WriterThread { thread, stop, _lock: lock }))
+        let store =
+            Self { writes, readers, shared: shared.clone(), partition: Partition::default(), cluster: None };
+        Ok((store, WriterThread { thread, shared, _lock: lock }))
+    }
+
+    /// Opens the copy that this node keeps of the log of a cluster, and follows the streams. All that was
+    /// in them is in the copy when this returns.
+    ///
+    /// # Errors
+    /// As [`Store::open`], and if NATS cannot be used as it is set up.
+    pub(crate) async fn join(
+        directory: &Path,
+        options: Options,
+        nats: Nats,
+        metrics: Arc<Metrics>,
+    ) -> anyhow::Result<(Self, WriterThread)> {
+        let options = Options { durability: Durability::Relaxed, ..options };
+        let (mut store, writer) = Self::open(directory, options, metrics)?;
+        for stream in [STREAM_LOG, STREAM_DOCUMENTS] {
+            let resume = store.shared.followed(stream);
+            let end = nats.end(stream).await?;
+            if end > resume {
+                tracing::info!(stream, messages = end - resume, "reading what this node does not have");
+            }
+            let (nats, shared, writes) = (nats.clone(), store.shared.clone(), store.writes.clone());
+            let follower = Follower::new(nats, shared, writes, stream, resume);
+            tokio::spawn(follower.run(store.shared.stop.subscribe()));
+            store.shared.wait_followed(stream, end).await.context("the server stops")?;
+        }
+        store.cluster = Some(Cluster { nats, changing: Arc::default(), publisher: None });
+        Ok((store, writer))
+    }
+
+    /// The store of a partition that this node owns from now on; another owner is fenced off. The task
+    /// ends when nothing is written any more, because nobody asks or because another node owns the
+    /// partition.
+    ///
+    /// # Errors
+    /// If another node was first, or NATS does not answer.
+    pub(crate) async fn own(
+        &self,
+        partition: Partition,
+        node: &str,
+    ) -> anyhow::Result<(Self, tokio::task::JoinHandle<()>)> {
+        let cluster = self.cluster.as_ref().context("a server alone has all partitions")?;
+        let nats = &cluster.nats;
+        let term = nats::take_over(nats, &self.shared, partition, node).await?;
+        if let Some((position, version, state)) = nats::saved_state(nats, partition).await? {
+            let known = self.read_async(move |reader| reader.snapshot(partition)).await?;
+            if known.is_none_or(|(known, ..)| known < position) {
+                let write = Write::Snapshot { partition, position, version, state };
+                let writes = self.writes.clone();
+                let sent = tokio::task::spawn_blocking(move || writes.send(write).is_ok()).await;
+                anyhow::ensure!(sent.unwrap_or(false), "the server stops");
+            }
+        }
+        let (publisher, work) = mpsc::channel(WRITES_AHEAD);
+        let run = Publisher::new(nats.clone(), self.shared.clone(), partition, term, work).run();
+        let cluster = Some(Cluster { publisher: Some(publisher), ..cluster.clone() });
+        Ok((Self { partition, cluster, ..self.clone() }, tokio::spawn(run)))
+    }
+
+    /// Which partition it is the store of.
+    pub(crate) const fn partition(&self) -> Partition {
+        self.partition
+    }
+
+    fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    /// Documents that have changed, by whichever node.
+    pub(crate) fn follow_documents(&self) -> broadcast::Receiver<Changed> {
+        self.shared.changed.subscribe()
+    }
+
+    /// How far the intake of the partition was taken.
+    ///
+    /// # Errors
+    /// If the database cannot be read.
+    pub(crate) fn intake(&self) -> Result<u64, StoreError> {
+        let stream = writer::intake(self.partition);
+        self.read(|reader| reader.followed(&stream))
     }
 
     /// Where the logs end on disk.
     pub(crate) fn ends(&self) -> Ends {
-        Ends { signals: self.shared.signals.load(Ordering::Acquire), events: *self.shared.events.borrow() }
+        self.shared.ends(self.partition)
     }
 
     /// The position of the last event on disk, and a wait for the next.
@@ -204,22 +305,44 @@ impl Store {
         self.shared.health.borrow().clone()
     }
 
-    /// Hands a batch to the writer; waits while others are ahead of it.
+    /// Hands a batch to the writer; waits while others are ahead of it. Not to be called where waiting is
+    /// harm.
     ///
     /// # Errors
     /// If the writer has ended.
     pub(crate) fn append(&self, batch: Batch) -> Result<(), StoreError> {
-        self.writes.send(Write::Batch(batch)).map_err(|_| StoreError::Closed)
+        match &self.cluster {
+            None => self.writes.send(Write::Batch(batch)).map_err(|_| StoreError::Closed),
+            Some(cluster) => cluster.publish(Publish::Batch(batch)),
+        }
     }
 
     /// Saves the state after the input at this position; older states are dropped.
+    ///
+    /// # Errors
+    /// If the writer has ended.
     pub(crate) fn save_snapshot(
         &self,
         position: u64,
         version: u32,
         state: Vec<u8>,
     ) -> Result<(), StoreError> {
-        self.writes.send(Write::Snapshot { position, version, state }).map_err(|_| StoreError::Closed)
+        if let Some(cluster) = &self.cluster {
+            cluster.publish(Publish::State { position, version, state: state.clone() })?;
+        }
+        let write = Write::Snapshot { partition: self.partition, position, version, state };
+        self.writes.send(write).map_err(|_| StoreError::Closed)
+    }
+
+    /// Keeps how far deliveries have come.
+    ///
+    /// # Errors
+    /// If the disk, or NATS, refuses.
+    pub(crate) async fn keep_progress(&self, changes: Vec<Change>) -> Result<(), StoreError> {
+        match &self.cluster {
+            None => self.change(changes).await.map(drop),
+            Some(cluster) => nats::keep_progress(&cluster.nats, &changes).await,
+        }
     }
 
     /// Makes changes of documents, all or none, and gives the new revisions once they are on disk.
@@ -227,6 +350,10 @@ impl Store {
     /// # Errors
     /// If a document is not as expected, or the disk refuses.
     pub(crate) async fn change(&self, changes: Vec<Change>) -> Result<Vec<u64>, StoreError> {
+        if let Some(cluster) = &self.cluster {
+            let _one = cluster.changing.lock().await;
+            return nats::change(&cluster.nats, self, changes).await;
+        }
         let (done, outcome) = oneshot::channel();
         let mut write = Write::Documents { changes, done };
         loop {
@@ -274,10 +401,17 @@ impl WriterThread {
     /// Waits until all that was handed over is on disk. A disk that refuses is given up.
     pub(crate) fn close(self, store: Store) {
         drop(store);
-        self.stop.send_replace(true);
+        self.shared.stop.send_replace(true);
         if self.thread.join().is_err() {
             tracing::error!("the writer of the store has panicked; what it held is not on disk");
         }
+    }
+}
+
+impl Cluster {
+    fn publish(&self, work: Publish) -> Result<(), StoreError> {
+        let publisher = self.publisher.as_ref().ok_or(StoreError::Closed)?;
+        publisher.blocking_send(work).map_err(|_| StoreError::Closed)
     }
 }
 

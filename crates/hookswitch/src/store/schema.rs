@@ -61,6 +61,12 @@ const MIGRATIONS: &[&str] = &["
         position INTEGER NOT NULL
     ) WITHOUT ROWID;
     INSERT INTO swept VALUES ('signals', 0), ('events', 0);
+", "
+    -- How far the streams of a cluster were followed.
+    CREATE TABLE streams (
+        name TEXT PRIMARY KEY,
+        sequence INTEGER NOT NULL
+    ) WITHOUT ROWID;
 "];
 
 /// Brings the tables to the version of this program; `name` is the file, for errors.

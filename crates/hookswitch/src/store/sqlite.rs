@@ -12,7 +12,8 @@ use nix::fcntl::{Flock, FlockArg};
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _, params};
 
 use super::record::{self, Columns};
-use super::{Document, Ends, StoreError, schema, session_key};
+use super::partition::Partition;
+use super::{Document, LogEnds, StoreError, schema, session_key};
 use crate::config::Durability;
 
 /// The database in the data directory.
@@ -80,20 +81,40 @@ fn prepare(connection: &mut Connection, durability: Durability) -> rusqlite::Res
     Ok(())
 }
 
-/// Where the logs end.
-pub(crate) fn ends(connection: &mut Connection) -> rusqlite::Result<Ends> {
+/// Where the logs end, that of inputs for each of a number of partitions.
+pub(super) fn ends(connection: &Connection, partitions: u8) -> rusqlite::Result<LogEnds> {
     // Swept rows leave the ends where they were.
-    let end = |table: &str| {
+    let end = |table: &str, log: &str, first: u64, last: u64| {
         connection.query_row(
             &format!(
-                "SELECT max(coalesce((SELECT max(position) FROM {table}), 0), \
-                 (SELECT position FROM swept WHERE log = '{table}'))"
+                "SELECT max(coalesce((SELECT max(position) FROM {table} WHERE position BETWEEN ?1 AND ?2), 0), \
+                 coalesce((SELECT position FROM swept WHERE log = ?3), 0))"
             ),
-            [],
-            |row| row.get::<_, i64>(0),
+            params![first.cast_signed(), last.cast_signed(), log],
+            |row| row.get::<_, i64>(0).map(i64::cast_unsigned),
         )
     };
-    Ok(Ends { signals: end("signals")?.cast_unsigned(), events: end("events")?.cast_unsigned() })
+    let inputs = Partition::all(partitions).map(|partition| {
+        let positions = partition.positions();
+        let found = end("signals", &swept_signals(partition), *positions.start(), *positions.end())?;
+        Ok(found.max(partition.start()))
+    });
+    let inputs = inputs.collect::<rusqlite::Result<_>>()?;
+    Ok(LogEnds { inputs, events: end("events", "events", 0, i64::MAX.cast_unsigned())? })
+}
+
+/// Under which name it stands how far the inputs of a partition were swept.
+pub(super) fn swept_signals(partition: Partition) -> String {
+    if partition == Partition::default() { "signals".to_owned() } else { format!("signals.{partition}") }
+}
+
+/// How far a stream was followed; 0 if it was not.
+pub(super) fn followed(connection: &Connection, stream: &str) -> rusqlite::Result<u64> {
+    let sequence = connection
+        .prepare_cached("SELECT sequence FROM streams WHERE name = ?")?
+        .query_row([stream], |row| row.get::<_, i64>(0))
+        .optional()?;
+    Ok(sequence.map_or(0, i64::cast_unsigned))
 }
 
 /// Connections that read beside the writer, kept for the next who reads.
@@ -157,23 +178,40 @@ impl Reader {
         Ok(Self(connection))
     }
 
-    /// Hands out the inputs behind a position, in order, until one is refused.
+    /// Hands out the inputs of a partition behind a position, in order, until one is refused.
     pub(crate) fn inputs(
         &self,
+        partition: Partition,
         after: u64,
         each: impl FnMut(LoggedInput<'_>) -> anyhow::Result<()>,
     ) -> anyhow::Result<()> {
-        self.each_input("position > ?", [after.cast_signed()], each)
+        let positions = partition.positions();
+        let after = after.max(partition.start());
+        self.each_input(
+            "position > ? AND position <= ?",
+            [after.cast_signed(), positions.end().cast_signed()],
+            each,
+        )
     }
 
-    /// Hands out the inputs that are kept without a gap, and before them the settings and sources that
-    /// they rest on.
+    /// Hands out the inputs of a partition that are kept without a gap, and before them the settings and
+    /// sources that they rest on.
     pub(crate) fn kept_inputs(
         &self,
+        partition: Partition,
         each: impl FnMut(LoggedInput<'_>) -> anyhow::Result<()>,
     ) -> anyhow::Result<()> {
-        let which = "kind IN (4, 5, 6) OR position > (SELECT position FROM swept WHERE log = 'signals')";
-        self.each_input(which, [], each)
+        let positions = partition.positions();
+        self.each_input(
+            "position BETWEEN ?1 AND ?2 AND (kind IN (4, 5, 6) \
+             OR position > coalesce((SELECT position FROM swept WHERE log = ?3), 0))",
+            params![
+                positions.start().cast_signed(),
+                positions.end().cast_signed(),
+                swept_signals(partition)
+            ],
+            each,
+        )
     }
 
     fn each_input(
@@ -252,6 +290,11 @@ impl Reader {
         Ok(position.map(i64::cast_unsigned))
     }
 
+    /// How far a stream was followed; 0 if it was not.
+    pub(super) fn followed(&self, stream: &str) -> Result<u64, StoreError> {
+        Ok(followed(&self.0, stream)?)
+    }
+
     /// A document, if it is there.
     pub(crate) fn document(&self, kind: &str, id: &str) -> Result<Option<Document>, StoreError> {
         let mut statement =
@@ -268,14 +311,19 @@ impl Reader {
         Ok(documents.collect::<rusqlite::Result<_>>()?)
     }
 
-    /// The newest state that was saved: the position of the last input in it, its version, its bytes.
-    pub(crate) fn snapshot(&self) -> Result<Option<(u64, u32, Vec<u8>)>, StoreError> {
+    /// The newest state of a partition that was saved: the position of the last input in it, its version,
+    /// its bytes.
+    pub(crate) fn snapshot(&self, partition: Partition) -> Result<Option<(u64, u32, Vec<u8>)>, StoreError> {
         let mut statement = self.0.prepare_cached(
-            "SELECT position, version, state FROM snapshots ORDER BY position DESC LIMIT 1",
+            "SELECT position, version, state FROM snapshots WHERE position BETWEEN ? AND ? \
+             ORDER BY position DESC LIMIT 1",
         )?;
         let read =
             |row: &rusqlite::Row<'_>| Ok((row.get::<_, i64>(0)?.cast_unsigned(), row.get(1)?, row.get(2)?));
-        Ok(statement.query_row([], read).optional()?)
+        let positions = partition.positions();
+        // A state may have been saved before the first input.
+        let range = [partition.start().cast_signed(), positions.end().cast_signed()];
+        Ok(statement.query_row(range, read).optional()?)
     }
 }
 

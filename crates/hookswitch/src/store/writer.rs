@@ -1,5 +1,6 @@
 //! The one thread that writes: whatever came while the last commit was synced goes into the next.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -9,11 +10,13 @@ use std::time::Duration;
 use hookswitch_core::delivery::Logged;
 use hookswitch_model::TelephonySessionId;
 use rusqlite::{Connection, OptionalExtension as _, Transaction, TransactionBehavior, params};
-use tokio::sync::{oneshot, watch};
+use tokio::sync::oneshot;
 
 use super::batch::Batch;
+use super::nats::Entry;
+use super::partition::Partition;
 use super::record;
-use super::{Change, Ends, Expected, Health, Shared, StoreError, session_key, sqlite};
+use super::{Change, Document, Ends, Expected, LogEnds, Shared, StoreError, session_key, sqlite};
 use crate::clock;
 use crate::config::Durability;
 use crate::telemetry::Metrics;
@@ -34,6 +37,8 @@ const SESSIONS_MAX: usize = 200_000;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Options {
     pub(crate) durability: Durability,
+    /// How many machines there are; alone, one.
+    pub(crate) partitions: u8,
     /// How long inputs are kept, and how long events.
     pub(crate) signals_kept: Duration,
     pub(crate) events_kept: Duration,
@@ -43,17 +48,20 @@ pub(crate) struct Options {
 pub(super) enum Write {
     Batch(Batch),
     Documents { changes: Vec<Change>, done: oneshot::Sender<Result<Vec<u64>, StoreError>> },
-    Snapshot { position: u64, version: u32, state: Vec<u8> },
+    Snapshot { partition: Partition, position: u64, version: u32, state: Vec<u8> },
+    /// What a stream says up to the message that was `seen`, in its order; a start would go on behind `resume`.
+    Follow { stream: &'static str, seen: u64, resume: u64, entries: Vec<Entry> },
+    /// All documents as they were when a stream was there.
+    Documented { stream: &'static str, sequence: u64, documents: Vec<(Cow<'static, str>, Document)> },
 }
 
 pub(super) struct Writer {
     directory: PathBuf,
     /// None after a failure, until the database is open again.
     connection: Option<Connection>,
-    ends: Ends,
+    ends: LogEnds,
     options: Options,
     shared: Arc<Shared>,
-    stop: watch::Receiver<bool>,
     metrics: Arc<Metrics>,
     /// The numbers of sessions.
     sessions: HashMap<TelephonySessionId, i64>,
@@ -65,15 +73,14 @@ impl Writer {
     pub(super) fn new(
         directory: PathBuf,
         connection: Connection,
-        ends: Ends,
+        ends: LogEnds,
         options: Options,
         shared: Arc<Shared>,
-        stop: watch::Receiver<bool>,
         metrics: Arc<Metrics>,
     ) -> Self {
         let connection = Some(connection);
         let sessions = HashMap::new();
-        Self { directory, connection, ends, options, shared, stop, metrics, sessions, unswept: 0 }
+        Self { directory, connection, ends, options, shared, metrics, sessions, unswept: 0 }
     }
 
     /// Writes until nobody can ask any more, or the store is to stop.
@@ -87,7 +94,7 @@ impl Writer {
                         return;
                     }
                 }
-                Err(RecvTimeoutError::Timeout) if *self.stop.borrow() => break,
+                Err(RecvTimeoutError::Timeout) if self.shared.is_stopping() => break,
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => break,
             }
@@ -118,13 +125,13 @@ impl Writer {
                     self.metrics.store_failures.inc_by(batch.inputs.len() as u64);
                 }
             }
-            if *self.stop.borrow() {
+            if self.shared.is_stopping() {
                 tracing::error!("stopping, and the disk has not taken what came last: {error}");
                 return false;
             }
             std::thread::sleep(RETRY_AFTER);
         }
-        self.recovered();
+        self.shared.recovered();
         self.metrics.commit_seconds.observe(started.elapsed().as_secs_f64());
         let mut answers = answers.into_iter();
         for write in group {
@@ -142,6 +149,11 @@ impl Writer {
                         done.send(answer).ok();
                     }
                 }
+                Write::Follow { stream, seen, entries, .. } => {
+                    self.followed(entries);
+                    self.shared.set_followed(stream, seen);
+                }
+                Write::Documented { stream, sequence, .. } => self.shared.set_followed(stream, sequence),
                 Write::Snapshot { .. } => {}
             }
         }
@@ -158,7 +170,7 @@ impl Writer {
         let connection = match &mut self.connection {
             Some(connection) => connection,
             closed => {
-                let mut connection = sqlite::open(&self.directory, self.options.durability)?;
+                let connection = sqlite::open(&self.directory, self.options.durability)?;
                 // After a failed sync the kernel may say that pages are on disk which are not. What the
                 // log holds is written anew into the database and synced there, before it is believed.
                 let busy: i64 =
@@ -166,62 +178,92 @@ impl Writer {
                 if busy != 0 {
                     return Err(WriteError::Busy);
                 }
-                self.ends = sqlite::ends(&mut connection)?;
+                self.ends = sqlite::ends(&connection, self.options.partitions)?;
                 // A commit that was reported as failed may be there all the same.
                 self.shared.tail.restart(self.ends.events);
                 closed.insert(connection)
             }
         };
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let mut ends = self.ends;
+        let mut ends = self.ends.clone();
         let mut written = Vec::new();
         for write in group {
             match write {
                 Write::Batch(batch) => {
-                    if batch.after != ends && batch.ends().signals <= ends.signals {
+                    let found = ends.of(batch.partition);
+                    if batch.after != found && batch.ends().signals <= found.signals {
                         continue; // the commit that was reported as failed has come to the disk
                     }
-                    if batch.after != ends {
-                        return Err(WriteError::NotNext { expected: batch.after, found: ends });
+                    if batch.after != found {
+                        return Err(WriteError::NotNext { expected: batch.after, found });
                     }
                     insert(&transaction, batch, &mut self.sessions, &mut written)?;
-                    ends = batch.ends();
+                    ends.set(batch.partition, batch.ends());
                 }
                 Write::Documents { changes, .. } => answers.push(change(&transaction, changes)?),
-                Write::Snapshot { position, version, state } => {
-                    transaction.execute("DELETE FROM snapshots", [])?;
+                Write::Snapshot { partition, position, version, state } => {
+                    let positions = partition.positions();
+                    let range = [partition.start().cast_signed(), positions.end().cast_signed()];
+                    transaction.execute("DELETE FROM snapshots WHERE position BETWEEN ? AND ?", range)?;
                     let row = params![position.cast_signed(), version, state];
                     transaction.execute("INSERT INTO snapshots VALUES (?, ?, ?)", row)?;
+                }
+                Write::Follow { stream, resume, entries, .. } => {
+                    for entry in entries {
+                        match entry {
+                            Entry::Batch(batch) => {
+                                follow(&transaction, batch, &mut ends, &mut self.sessions, &mut written)?;
+                            }
+                            Entry::Changes(changes) => {
+                                for one in &changes.changes {
+                                    // One that should be the first and is not, is passed over.
+                                    change(&transaction, std::slice::from_ref(one))?.ok();
+                                }
+                            }
+                            Entry::Term(_) => {}
+                        }
+                    }
+                    follow_to(&transaction, stream, *resume)?;
+                }
+                Write::Documented { stream, sequence, documents } => {
+                    transaction.execute("DELETE FROM documents", [])?;
+                    let mut insert =
+                        transaction.prepare_cached("INSERT INTO documents VALUES (?, ?, ?, ?)")?;
+                    for (kind, document) in documents {
+                        let Document { id, revision, content } = document;
+                        insert.execute(params![kind, id, revision.cast_signed(), content])?;
+                    }
+                    drop(insert);
+                    follow_to(&transaction, stream, *sequence)?;
                 }
             }
         }
         transaction.commit()?;
-        self.ends = ends;
         self.shared.tail.push(written.into_iter().map(|logged| (logged.position, logged)));
-        self.shared.committed(ends);
+        self.shared.committed(&ends);
+        self.ends = ends;
         Ok(())
+    }
+
+    /// Counts what was applied of a stream, and tells what has changed.
+    fn followed(&mut self, entries: Vec<Entry>) {
+        for entry in entries {
+            match entry {
+                Entry::Batch(batch) => {
+                    self.unswept += batch.inputs.len() as u64;
+                    self.metrics.signals_stored.inc_by(batch.inputs.len() as u64);
+                    self.metrics.events_stored.inc_by(batch.events.len() as u64);
+                }
+                Entry::Changes(changes) => self.shared.tell_changed(changes),
+                Entry::Term(_) => {}
+            }
+        }
     }
 
     fn fail(&mut self, error: &WriteError) {
         self.connection = None;
         self.sessions.clear();
-        let cause: Arc<str> = Arc::from(format!("{:#}", anyhow::anyhow!("{error}")));
-        let health = Health::Failing(cause.clone());
-        let began =
-            self.shared.health.send_if_modified(|now| std::mem::replace(now, health.clone()) != health);
-        self.metrics.store_failing.set(1);
-        if began {
-            tracing::error!(%cause, "the store cannot be written; intake stops until it can");
-        }
-    }
-
-    fn recovered(&mut self) {
-        let was =
-            self.shared.health.send_if_modified(|now| std::mem::replace(now, Health::Good) != Health::Good);
-        if was {
-            self.metrics.store_failing.set(0);
-            tracing::info!("the store can be written again; intake goes on");
-        }
+        self.shared.failing(&error.to_string());
     }
 
     /// Removes some of what is older than it is kept.
@@ -249,6 +291,47 @@ enum WriteError {
     Busy,
     #[error("the log ends at {found:?} and not at {expected:?}; another server has written it")]
     NotNext { expected: Ends, found: Ends },
+}
+
+/// Inserts a batch that a stream has brought.
+fn follow(
+    transaction: &Transaction<'_>,
+    batch: &Batch,
+    ends: &mut LogEnds,
+    sessions: &mut HashMap<TelephonySessionId, i64>,
+    written: &mut Vec<Logged>,
+) -> rusqlite::Result<()> {
+    let partition = batch.partition;
+    let found = ends.of(partition).signals;
+    if batch.after.signals < found {
+        return Ok(()); // it was applied before the stream was followed from here
+    }
+    if batch.after.signals > found {
+        // The stream does not reach so far back.
+        tracing::warn!(%partition, found, after = batch.after.signals, "inputs in between are not in the stream any longer");
+        let row = params![sqlite::swept_signals(partition), batch.after.signals.cast_signed()];
+        transaction.execute("INSERT OR REPLACE INTO swept VALUES (?, ?)", row)?;
+    }
+    insert(transaction, batch, sessions, written)?;
+    let events = if batch.events.is_empty() { ends.events } else { batch.ends().events };
+    ends.set(partition, Ends { signals: batch.ends().signals, events });
+    if batch.intake > 0 {
+        follow_to(transaction, &intake(partition), batch.intake)?;
+    }
+    Ok(())
+}
+
+/// Notes how far a stream was followed.
+fn follow_to(transaction: &Transaction<'_>, stream: &str, sequence: u64) -> rusqlite::Result<()> {
+    transaction
+        .prepare_cached("INSERT OR REPLACE INTO streams VALUES (?, ?)")?
+        .execute(params![stream, sequence.cast_signed()])?;
+    Ok(())
+}
+
+/// Under which name it stands how far the intake of a partition was taken.
+pub(super) fn intake(partition: Partition) -> String {
+    format!("intake.{partition}")
 }
 
 fn insert(
@@ -364,7 +447,7 @@ fn change(
     for change in changes {
         let found = transaction
             .prepare_cached("SELECT revision FROM documents WHERE kind = ? AND id = ?")?
-            .query_row([change.kind, &change.id], |row| row.get::<_, i64>(0))
+            .query_row([&*change.kind, &change.id], |row| row.get::<_, i64>(0))
             .optional()?
             .map(i64::cast_unsigned);
         let fits = match change.expected {
@@ -373,7 +456,7 @@ fn change(
             Expected::Revision(revision) => found == Some(revision),
         };
         if !fits {
-            return Ok(Err(StoreError::Conflict { kind: change.kind, id: change.id.clone() }));
+            return Ok(Err(StoreError::Conflict { kind: change.kind.clone(), id: change.id.clone() }));
         }
         revisions.push(found.unwrap_or(0) + 1);
     }
@@ -384,7 +467,7 @@ fn change(
                 .execute(params![change.kind, change.id, revision.cast_signed(), content])?,
             None => transaction
                 .prepare_cached("DELETE FROM documents WHERE kind = ? AND id = ?")?
-                .execute([change.kind, &change.id])?,
+                .execute([&*change.kind, &change.id])?,
         };
     }
     Ok(Ok(revisions))
@@ -395,47 +478,66 @@ fn sweep(connection: &mut Connection, options: Options, rows: u64) -> rusqlite::
     let now = clock::wall();
     let before = |kept: Duration| now.as_micros().saturating_sub(kept.as_micros() as i64);
     let swept = |connection: &Connection, log: &str| {
-        connection.query_row("SELECT position FROM swept WHERE log = ?", [log], |row| row.get::<_, i64>(0))
+        let found = connection
+            .query_row("SELECT position FROM swept WHERE log = ?", [log], |row| row.get::<_, i64>(0))
+            .optional();
+        Ok::<_, rusqlite::Error>(found?.unwrap_or(0))
     };
     let limit = i64::try_from(rows).unwrap_or(i64::MAX);
-    // The last of the oldest rows that is too old.
-    let until = |connection: &Connection, log: &str, from: i64, before: i64| {
+    // The last of the oldest rows behind `from`, up to `last`, that is too old.
+    let until = |connection: &Connection, table: &str, from: i64, last: i64, before: i64| {
         connection.query_row(
             &format!(
-                "SELECT max(position) FROM (SELECT position, arrival FROM {log} WHERE position > ? \
-                 ORDER BY position LIMIT ?) WHERE arrival < ?"
+                "SELECT max(position) FROM (SELECT position, arrival FROM {table} \
+                 WHERE position > ? AND position <= ? ORDER BY position LIMIT ?) WHERE arrival < ?"
             ),
-            params![from, limit, before],
+            params![from, last, limit, before],
             |row| row.get::<_, Option<i64>>(0),
         )
     };
-    let signals_from = swept(connection, "signals")?;
     let events_from = swept(connection, "events")?;
-    // Inputs are needed until a snapshot holds what they did.
-    let snapshot: Option<i64> =
-        connection.query_row("SELECT max(position) FROM snapshots", [], |row| row.get(0))?;
-    let signals_until = until(connection, "signals", signals_from, before(options.signals_kept))?;
-    let signals_until = signals_until.unwrap_or(0).min(snapshot.unwrap_or(0));
-    let events_until = until(connection, "events", events_from, before(options.events_kept))?.unwrap_or(0);
-    if signals_until <= signals_from && events_until <= events_from {
+    let events_until = until(connection, "events", events_from, i64::MAX, before(options.events_kept))?;
+    let events_until = events_until.unwrap_or(0);
+    // Of each partition, from where until where its inputs are swept.
+    let mut signals = Vec::new();
+    for partition in Partition::all(options.partitions) {
+        let positions = partition.positions();
+        let (start, last) = (partition.start().cast_signed(), positions.end().cast_signed());
+        let from = swept(connection, &sqlite::swept_signals(partition))?.max(start);
+        // Inputs are needed until a snapshot holds what they did.
+        let snapshot: Option<i64> = connection.query_row(
+            "SELECT max(position) FROM snapshots WHERE position BETWEEN ? AND ?",
+            [start, last],
+            |row| row.get(0),
+        )?;
+        let until = until(connection, "signals", from, last, before(options.signals_kept))?.unwrap_or(start);
+        signals.push((partition, from, until.min(snapshot.unwrap_or(start))));
+    }
+    if signals.iter().all(|(_, from, until)| until <= from) && events_until <= events_from {
         return Ok(false);
     }
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let set = |log: &str, position: i64| {
-        transaction.execute("UPDATE swept SET position = ? WHERE log = ?", params![position, log])
+        transaction.execute("INSERT OR REPLACE INTO swept VALUES (?, ?)", params![log, position])
     };
-    if signals_until > signals_from {
+    for &(partition, from, until) in signals.iter().filter(|(_, from, until)| until > from) {
         transaction.execute(
             "DELETE FROM signals WHERE position > ? AND position <= ? AND kind NOT IN (4, 5, 6) \
              AND (event IS NULL OR event <= ?)",
-            [signals_from, signals_until, events_from],
+            [from, until, events_from],
         )?;
-        transaction.execute("DELETE FROM ingest_ids WHERE position <= ?", [signals_until])?;
-        set("signals", signals_until)?;
+        let start = partition.start().cast_signed();
+        transaction.execute("DELETE FROM ingest_ids WHERE position > ? AND position <= ?", [start, until])?;
+        set(&sqlite::swept_signals(partition), until)?;
     }
     if events_until > events_from {
         let range = [events_from, events_until];
-        let swept_signals = signals_from.max(signals_until);
+        let is_swept = |signal: u64| {
+            let signal = signal.cast_signed();
+            signals.iter().any(|&(partition, from, until)| {
+                partition.start().cast_signed() < signal && signal <= from.max(until)
+            })
+        };
         let mut causes = Vec::new();
         {
             let mut bodies =
@@ -444,15 +546,14 @@ fn sweep(connection: &mut Connection, options: Options, rows: u64) -> rusqlite::
             while let Some(row) = rows.next()? {
                 // What cannot be read names no causes; they stay.
                 if let Ok(event) = record::read_event(row.get_ref(0)?.as_blob()?) {
-                    causes.extend(event.causes.iter().map(|input| input.number));
+                    causes.extend(event.causes.iter().map(|input| input.number).filter(|&n| is_swept(n)));
                 }
             }
             let mut delete = transaction.prepare_cached(
-                "DELETE FROM signals WHERE position = ? AND position <= ? AND event <= ? \
-                 AND kind NOT IN (4, 5, 6)",
+                "DELETE FROM signals WHERE position = ? AND event <= ? AND kind NOT IN (4, 5, 6)",
             )?;
             for signal in causes {
-                delete.execute([signal.cast_signed(), swept_signals, events_until])?;
+                delete.execute([signal.cast_signed(), events_until])?;
             }
         }
         transaction.execute(

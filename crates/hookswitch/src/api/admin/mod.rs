@@ -136,7 +136,7 @@ impl Api {
         content: &impl Serialize,
     ) -> Result<(), Problem> {
         let content = serde_json::to_string(content).map_err(|_| Problem::internal())?;
-        let change = Change { kind, id: id.to_owned(), expected, content: Some(content) };
+        let change = Change { kind: kind.into(), id: id.to_owned(), expected, content: Some(content) };
         self.store.change(vec![change]).await.map_err(kept)?;
         // A grant may have rested on it.
         self.oauth.tell_ended();
@@ -145,7 +145,7 @@ impl Api {
 
     /// Takes a document away.
     async fn remove(&self, kind: &'static str, id: &str) -> Result<(), Problem> {
-        let change = Change { kind, id: id.to_owned(), expected: Expected::Any, content: None };
+        let change = Change { kind: kind.into(), id: id.to_owned(), expected: Expected::Any, content: None };
         self.store.change(vec![change]).await.map_err(kept)?;
         // A grant may have rested on it.
         self.oauth.tell_ended();

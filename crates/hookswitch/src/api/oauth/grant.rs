@@ -155,11 +155,11 @@ fn now() -> i64 {
 
 fn put(kind: &'static str, id: &str, content: &impl Serialize) -> Change {
     let content = serde_json::to_string(content).expect("what is stored can be written");
-    Change { kind, id: id.to_owned(), expected: Expected::Any, content: Some(content) }
+    Change { kind: kind.into(), id: id.to_owned(), expected: Expected::Any, content: Some(content) }
 }
 
 fn delete(kind: &'static str, id: &str) -> Change {
-    Change { kind, id: id.to_owned(), expected: Expected::Any, content: None }
+    Change { kind: kind.into(), id: id.to_owned(), expected: Expected::Any, content: None }
 }
 
 impl Pair {

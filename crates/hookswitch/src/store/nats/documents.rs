@@ -1,0 +1,92 @@
+//! Changes documents of a cluster: each change is checked against the copy, and written if the stream
+//! stands where the copy stood. If another node was first, it is checked again.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::streams::{Nats, STREAM_DOCUMENTS, is_fenced};
+use super::wire::write_changes;
+use crate::secret;
+use crate::store::{Change, Expected, Reader, Shared, Store, StoreError};
+
+/// How long a server that refuses is left alone before it is asked again.
+const RETRY_AFTER: Duration = Duration::from_millis(250);
+
+/// How often a change is tried while NATS does not answer, before who asked for it is told.
+const TRIES_MAX: u32 = 20;
+
+/// Makes changes of documents, all or none; gives their new revisions once this node's copy has them.
+///
+/// # Errors
+/// If a document is not as expected, or NATS does not take it.
+pub(in crate::store) async fn change(
+    nats: &Nats,
+    store: &Store,
+    changes: Vec<Change>,
+) -> Result<Vec<u64>, StoreError> {
+    let shared: &Arc<Shared> = store.shared();
+    let subject = nats.documents_subject();
+    let id = u64::from_ne_bytes(secret::random().map_err(|error| failing(&error.to_string()))?);
+    let message = write_changes(id, &changes);
+    let changes = Arc::new(changes);
+    let mut tries = 0;
+    loop {
+        let last = shared.followed(STREAM_DOCUMENTS);
+        let checked = changes.clone();
+        let revisions = store.read_async(move |reader| check(reader, &checked)).await?;
+        let error = match nats.publish(&subject, message.clone(), Some(last)).await {
+            Ok(sequence) => {
+                shared.wait_followed(STREAM_DOCUMENTS, sequence).await.ok_or(StoreError::Closed)?;
+                return Ok(revisions);
+            }
+            Err(error) => error,
+        };
+        if !is_fenced(&error) {
+            tries += 1;
+            if tries == TRIES_MAX || shared.is_stopping() {
+                return Err(failing(&error.to_string()));
+            }
+            tokio::time::sleep(RETRY_AFTER).await;
+        }
+        // Another node was first; or this change is in the stream, and only its acknowledgement was lost.
+        if let Ok(end) = nats.last_sequence(STREAM_DOCUMENTS, &subject).await {
+            shared.wait_followed(STREAM_DOCUMENTS, end).await.ok_or(StoreError::Closed)?;
+            if shared.has_seen_change(id) {
+                return Ok(revisions);
+            }
+        }
+    }
+}
+
+/// Writes how far deliveries have come. Who comes last is right: a node that was replaced without noticing
+/// can only make its successor send again what was sent.
+///
+/// # Errors
+/// If NATS does not take it.
+pub(in crate::store) async fn keep_progress(nats: &Nats, changes: &[Change]) -> Result<(), StoreError> {
+    let message = write_changes(0, changes);
+    let published = nats.publish(&nats.progress_subject(), message, None).await;
+    published.map(drop).map_err(|error| failing(&error.to_string()))
+}
+
+fn failing(error: &str) -> StoreError {
+    StoreError::Failing(format!("NATS does not take it: {error}").into())
+}
+
+/// The revisions that the documents would have after the changes, if all are as expected.
+fn check(reader: &Reader, changes: &[Change]) -> Result<Vec<u64>, StoreError> {
+    let check = |change: &Change| {
+        let found = reader.document(&change.kind, &change.id)?.map(|document| document.revision);
+        let fits = match change.expected {
+            Expected::Any => true,
+            Expected::Absent => found.is_none(),
+            Expected::Revision(revision) => found == Some(revision),
+        };
+        if fits {
+            Ok(found.unwrap_or(0) + 1)
+        } else {
+            Err(StoreError::Conflict { kind: change.kind.clone(), id: change.id.clone() })
+        }
+    };
+    changes.iter().map(check).collect()
+}

@@ -1,0 +1,18 @@
+//! The log of a cluster: streams of NATS JetStream, and how each node's copy follows them.
+//!
+//! A [`Publisher`](publisher) writes the batches of one partition that the node owns, fenced by the
+//! sequence of its subject; a [`follower`] applies what the streams say to the copy, in their order;
+//! [`documents`] changes documents against the copy, and again if another node was first.
+
+mod documents;
+mod follower;
+mod publisher;
+mod streams;
+mod wire;
+
+pub(in crate::store) use self::documents::{change, keep_progress};
+pub(in crate::store) use self::follower::Follower;
+pub(in crate::store) use self::publisher::{Publish, Publisher, saved_state, take_over};
+pub(crate) use self::streams::{Nats, Wanted};
+pub(in crate::store) use self::streams::{STREAM_DOCUMENTS, STREAM_LOG};
+pub(in crate::store) use self::wire::{Changes, Entry};

@@ -1,0 +1,222 @@
+//! Writes the batches of one partition to the stream, for as long as this node owns it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use async_nats::jetstream::context::PublishError;
+use tokio::io::AsyncReadExt as _;
+use tokio::sync::mpsc;
+
+use super::streams::{Nats, STREAM_LOG, is_fenced};
+use super::wire::{EVENTS_MAX, Term, write_batch, write_term};
+use crate::store::batch::Batch;
+use crate::store::partition::Partition;
+use crate::store::Shared;
+
+/// How long a server that refuses is left alone before it is asked again.
+const RETRY_AFTER: Duration = Duration::from_millis(250);
+
+/// The most bytes of batches that are written as one message.
+const TOGETHER_BYTES_MAX: usize = 512 * 1024;
+
+/// Begins a term of this node as the owner of a partition. The copy has all that came before when this
+/// returns; gives where the subject stands.
+///
+/// # Errors
+/// If another node was first, or the servers do not answer.
+pub(in crate::store) async fn take_over(
+    nats: &Nats,
+    shared: &Shared,
+    partition: Partition,
+    node: &str,
+) -> anyhow::Result<u64> {
+    let subject = nats.log_subject(partition);
+    let last = nats.last_sequence(STREAM_LOG, &subject).await?;
+    let term = write_term(&Term { partition, node: node.to_owned() });
+    let began = nats.publish(&subject, term, Some(last)).await;
+    let began = began.context("another node has begun to own the partition, or NATS does not answer")?;
+    shared.wait_followed(STREAM_LOG, began).await.context("the server stops")?;
+    Ok(began)
+}
+
+/// The writer of one partition.
+pub(in crate::store) struct Publisher {
+    nats: Nats,
+    shared: Arc<Shared>,
+    partition: Partition,
+    subject: String,
+    /// The sequence of the message by which this node's term began.
+    term: u64,
+    /// Where the subject stands.
+    last: u64,
+    work: mpsc::Receiver<Publish>,
+}
+
+/// What is to be written.
+pub(in crate::store) enum Publish {
+    Batch(Batch),
+    /// The state after the input at this position, of this version.
+    State { position: u64, version: u32, state: Vec<u8> },
+}
+
+/// Why a batch was not written.
+enum Refused {
+    /// Another node owns the partition.
+    Lost,
+    /// The server stops.
+    Closed,
+}
+
+impl Publisher {
+    /// The writer for a term that has begun.
+    pub(in crate::store) fn new(
+        nats: Nats,
+        shared: Arc<Shared>,
+        partition: Partition,
+        term: u64,
+        work: mpsc::Receiver<Publish>,
+    ) -> Self {
+        let subject = nats.log_subject(partition);
+        Self { nats, shared, partition, subject, term, last: term, work }
+    }
+
+    /// Writes until nobody hands in batches any more, or another node owns the partition.
+    pub(in crate::store) async fn run(mut self) {
+        let mut next = None;
+        loop {
+            let work = match next.take() {
+                Some(work) => work,
+                None => match self.work.recv().await {
+                    Some(work) => work,
+                    None => return,
+                },
+            };
+            let mut batch = match work {
+                Publish::Batch(batch) => batch,
+                Publish::State { position, version, state } => {
+                    // Without it a successor has more to read, and comes to the same.
+                    if let Err(error) = save_state(&self.nats, self.partition, position, version, &state).await {
+                        tracing::warn!(partition = %self.partition, "the state is not saved: {error:#}");
+                    }
+                    continue;
+                }
+            };
+            // Whatever came while the last message was written goes into the next.
+            while let Ok(more) = self.work.try_recv() {
+                match more {
+                    Publish::Batch(more) if fits(&batch, &more) => batch.absorb(more),
+                    other => {
+                        next = Some(other);
+                        break;
+                    }
+                }
+            }
+            let written = if batch.inputs.is_empty() {
+                Ok(()) // it only has who waits for what was before
+            } else {
+                self.write(write_batch(&batch), batch.ends().signals).await
+            };
+            match written {
+                Ok(()) => self.shared.acknowledge_followed(self.last, batch.waiting),
+                Err(Refused::Lost) => {
+                    tracing::warn!(partition = %self.partition, "another node owns the partition now");
+                    return;
+                }
+                Err(Refused::Closed) => return,
+            }
+        }
+    }
+
+    /// Writes a batch, however often it takes; the inputs of the partition end at `end` then.
+    async fn write(&mut self, message: Vec<u8>, end: u64) -> Result<(), Refused> {
+        loop {
+            let error = match self.nats.publish(&self.subject, message.clone(), Some(self.last)).await {
+                Ok(sequence) => {
+                    self.last = sequence;
+                    self.shared.recovered();
+                    return Ok(());
+                }
+                Err(error) => error,
+            };
+            if self.reconcile(end, &error).await? {
+                self.shared.recovered();
+                return Ok(());
+            }
+        }
+    }
+
+    /// After a message that may or may not be in the stream: waits for the copy to know, and says whether
+    /// it is.
+    async fn reconcile(&mut self, end: u64, error: &PublishError) -> Result<bool, Refused> {
+        if !is_fenced(error) {
+            self.shared.failing(&format!("NATS does not take the log: {error}"));
+            tokio::time::sleep(RETRY_AFTER).await;
+        }
+        let last = loop {
+            match self.nats.last_sequence(STREAM_LOG, &self.subject).await {
+                Ok(last) => break last,
+                Err(error) => {
+                    self.shared.failing(&format!("NATS does not answer: {error:#}"));
+                    tokio::time::sleep(RETRY_AFTER).await;
+                }
+            }
+            if self.shared.is_stopping() {
+                return Err(Refused::Closed);
+            }
+        };
+        // Parts of a message that nobody finished are never applied, but what follows them is.
+        self.shared.wait_followed(STREAM_LOG, last).await.ok_or(Refused::Closed)?;
+        if self.shared.term(self.partition) != self.term {
+            return Err(Refused::Lost);
+        }
+        self.last = last;
+        Ok(self.shared.ends(self.partition).signals >= end)
+    }
+}
+
+/// Whether one more batch may be written in the same message.
+fn fits(batch: &Batch, more: &Batch) -> bool {
+    batch.bytes.len() + more.bytes.len() <= TOGETHER_BYTES_MAX
+        && batch.events.len() + more.events.len() <= EVENTS_MAX
+}
+
+/// Saves the state of a partition for its next owner.
+async fn save_state(
+    nats: &Nats,
+    partition: Partition,
+    position: u64,
+    version: u32,
+    state: &[u8],
+) -> anyhow::Result<()> {
+    let mut object = [&position.to_be_bytes()[..], &version.to_be_bytes()].concat();
+    object.extend_from_slice(state);
+    nats.states().put(state_name(partition).as_str(), &mut &*object).await?;
+    Ok(())
+}
+
+/// The state of a partition that was saved last: the position of the last input in it, its version, its
+/// bytes.
+///
+/// # Errors
+/// If it cannot be read.
+pub(in crate::store) async fn saved_state(
+    nats: &Nats,
+    partition: Partition,
+) -> anyhow::Result<Option<(u64, u32, Vec<u8>)>> {
+    use async_nats::jetstream::object_store::GetErrorKind;
+    let mut object = match nats.states().get(state_name(partition)).await {
+        Ok(object) => object,
+        Err(error) if error.kind() == GetErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    let mut bytes = Vec::new();
+    object.read_to_end(&mut bytes).await?;
+    let (position, rest) = bytes.split_first_chunk().context("it is damaged")?;
+    let (version, state) = rest.split_first_chunk().context("it is damaged")?;
+    Ok(Some((u64::from_be_bytes(*position), u32::from_be_bytes(*version), state.to_vec())))
+}
+
+fn state_name(partition: Partition) -> String {
+    format!("partition.{partition}")
+}

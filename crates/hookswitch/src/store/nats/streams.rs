@@ -1,0 +1,322 @@
+//! The streams and buckets of a cluster: made when they are not there, and checked when they are.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, bail, ensure};
+use async_nats::ConnectOptions;
+use async_nats::jetstream::context::{CreateStreamErrorKind, PublishError, PublishErrorKind};
+use async_nats::jetstream::message::PublishMessage;
+use async_nats::jetstream::stream::{Config, DiscardPolicy, RetentionPolicy, StorageType, Stream};
+use async_nats::jetstream::{self, Context, kv, object_store};
+use bytes::Bytes;
+
+use super::wire::write_part;
+use crate::config::{Durability, Nats as Settings};
+use crate::store::partition::Partition;
+
+/// Under which name the copy notes how far it has followed the log, and how far the documents.
+pub(crate) const STREAM_LOG: &str = "log";
+pub(crate) const STREAM_DOCUMENTS: &str = "documents";
+
+/// The header that says which part of a message this is.
+pub(super) const PART: &str = "Hookswitch-Part";
+
+/// The longest part of a message. Servers take 1 MiB at most by default, and replicate shorter ones sooner.
+const PART_BYTES_MAX: usize = 512 * 1024;
+
+/// What a message takes beside its payload.
+const HEADER_BYTES: usize = 1024;
+
+/// How long an acknowledgement may take. A server that lost its leader needs some seconds to have another.
+const ACK_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A NATS with the streams and buckets of one cluster.
+#[derive(Clone)]
+pub(crate) struct Nats {
+    jetstream: Context,
+    prefix: String,
+    partitions: u8,
+    part_bytes_max: usize,
+    /// Leases and nodes; what nobody renews is gone.
+    leases: kv::Store,
+    states: object_store::ObjectStore,
+}
+
+/// What the streams are to be.
+pub(crate) struct Wanted {
+    pub(crate) durability: Durability,
+    pub(crate) partitions: u8,
+    /// How long events are kept.
+    pub(crate) kept: Duration,
+    /// How long a lease is good that is not renewed.
+    pub(crate) lease: Duration,
+}
+
+impl Nats {
+    /// Connects, makes what is not there, and checks what is.
+    ///
+    /// # Errors
+    /// A sentence that names what does not fit, and the mend.
+    pub(crate) async fn connect(settings: &Settings, wanted: &Wanted) -> anyhow::Result<Self> {
+        let servers = settings.servers.join(",");
+        let mut options = ConnectOptions::new().name("hookswitch").retry_on_initial_connect();
+        if !settings.credentials.as_os_str().is_empty() {
+            let name = settings.credentials.display();
+            options = options
+                .credentials_file(&settings.credentials)
+                .await
+                .with_context(|| format!("cannot read nats.credentials {name}; give a .creds file"))?;
+        }
+        if !settings.tls_ca.as_os_str().is_empty() {
+            options = options.add_root_certificates(settings.tls_ca.clone()).require_tls(true);
+        }
+        let client = options
+            .connect(&settings.servers)
+            .await
+            .with_context(|| format!("cannot use NATS at {servers}; check nats.servers"))?;
+        tokio::time::timeout(settings.connect_timeout.0, client.flush())
+            .await
+            .with_context(|| format!("no NATS answers at {servers}; start it, or set nats.servers"))?
+            .context("the connection to NATS failed")?;
+        let info = client.server_info();
+        check_durability(wanted.durability, &info.version)?;
+        let part_bytes_max = PART_BYTES_MAX.min(info.max_payload.saturating_sub(HEADER_BYTES)).max(4096);
+        let jetstream = jetstream::context::ContextBuilder::new()
+            .timeout(ACK_TIMEOUT)
+            .ack_timeout(ACK_TIMEOUT)
+            .build(client);
+        let prefix = settings.prefix.clone();
+        let replicas = settings.replicas;
+        let make = |name: &str, subjects: Vec<String>, kept: Duration| Config {
+            name: name.to_owned(),
+            description: Some(format!("Hookswitch, {} partitions", wanted.partitions)),
+            subjects,
+            retention: RetentionPolicy::Limits,
+            discard: DiscardPolicy::Old,
+            max_age: kept,
+            storage: StorageType::File,
+            num_replicas: replicas,
+            allow_direct: true,
+            deny_delete: true,
+            ..Config::default()
+        };
+        let streams = [
+            make(
+                &log_stream(&prefix),
+                vec![format!("{prefix}.log.*"), format!("{prefix}.progress")],
+                wanted.kept,
+            ),
+            make(&documents_stream(&prefix), vec![format!("{prefix}.documents")], Duration::ZERO),
+            make(&intake_stream(&prefix), vec![format!("{prefix}.intake.*")], wanted.kept),
+        ];
+        for stream in streams {
+            check_stream(&jetstream, stream).await?;
+        }
+        let leases = jetstream
+            .create_key_value(kv::Config {
+                bucket: format!("{prefix}_leases"),
+                description: "Who owns which partition, and which nodes live".to_owned(),
+                max_age: wanted.lease,
+                storage: StorageType::File,
+                num_replicas: replicas,
+                ..kv::Config::default()
+            })
+            .await
+            .context("cannot make the bucket of leases; does the server have JetStream, and enough servers for nats.replicas?")?;
+        let states = jetstream
+            .create_object_store(object_store::Config {
+                bucket: format!("{prefix}_states"),
+                description: Some("Saved states of partitions, and documents".to_owned()),
+                storage: StorageType::File,
+                num_replicas: replicas,
+                ..object_store::Config::default()
+            })
+            .await
+            .context("cannot make the bucket of saved states")?;
+        Ok(Self { jetstream, prefix, partitions: wanted.partitions, part_bytes_max, leases, states })
+    }
+
+    /// How many machines there are.
+    pub(crate) const fn partitions(&self) -> u8 {
+        self.partitions
+    }
+
+    /// Leases and nodes.
+    pub(crate) const fn leases(&self) -> &kv::Store {
+        &self.leases
+    }
+
+    /// Saved states.
+    pub(crate) const fn states(&self) -> &object_store::ObjectStore {
+        &self.states
+    }
+
+    /// The subject of the batches of a partition.
+    pub(super) fn log_subject(&self, partition: Partition) -> String {
+        format!("{}.log.{partition}", self.prefix)
+    }
+
+    /// The subject of what deliveries keep.
+    pub(super) fn progress_subject(&self) -> String {
+        format!("{}.progress", self.prefix)
+    }
+
+    /// The subject of changes of documents.
+    pub(super) fn documents_subject(&self) -> String {
+        format!("{}.documents", self.prefix)
+    }
+
+    /// The stream that the copy notes under this name.
+    pub(super) async fn stream(&self, name: &str) -> anyhow::Result<Stream> {
+        let full = match name {
+            STREAM_DOCUMENTS => documents_stream(&self.prefix),
+            _ => log_stream(&self.prefix),
+        };
+        Ok(self.jetstream.get_stream(full).await?)
+    }
+
+    /// The sequence of the last message of a stream.
+    pub(in crate::store) async fn end(&self, name: &str) -> anyhow::Result<u64> {
+        Ok(self.stream(name).await?.cached_info().state.last_sequence)
+    }
+
+    /// The sequence of the last message of a subject; 0 if it has none.
+    pub(super) async fn last_sequence(&self, stream: &str, subject: &str) -> anyhow::Result<u64> {
+        use async_nats::jetstream::stream::LastRawMessageErrorKind;
+        let stream = self.stream(stream).await?;
+        match stream.get_last_raw_message_by_subject(subject).await {
+            Ok(message) => Ok(message.sequence),
+            Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => Ok(0),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Publishes a message in as many parts as it takes, if its subject stands at `last`; gives where it
+    /// stands then. Without `last` it is published whatever was before.
+    ///
+    /// # Errors
+    /// What the server says, or that it did not; some parts may be in the stream then.
+    pub(super) async fn publish(
+        &self,
+        subject: &str,
+        message: Vec<u8>,
+        mut last: Option<u64>,
+    ) -> Result<u64, PublishError> {
+        let parts = super::wire::parts(message, self.part_bytes_max);
+        let count = parts.len();
+        let mut sequence = 0;
+        for (number, part) in (1..).zip(parts) {
+            sequence = self.publish_part(subject, part, number, count, last).await?;
+            last = last.map(|_| sequence);
+        }
+        Ok(sequence)
+    }
+
+    async fn publish_part(
+        &self,
+        subject: &str,
+        part: Bytes,
+        number: usize,
+        count: usize,
+        last: Option<u64>,
+    ) -> Result<u64, PublishError> {
+        let mut message = PublishMessage::build().payload(part);
+        if count > 1 {
+            message = message.header(PART, write_part(number, count));
+        }
+        if let Some(last) = last {
+            message = message.expected_last_subject_sequence(last);
+        }
+        let acknowledged = self.jetstream.send_publish(subject.to_owned(), message).await?;
+        Ok(acknowledged.await?.sequence)
+    }
+}
+
+/// Whether a message was refused because its subject does not stand where it was expected to.
+pub(super) fn is_fenced(error: &PublishError) -> bool {
+    error.kind() == PublishErrorKind::WrongLastSequence
+}
+
+fn log_stream(prefix: &str) -> String {
+    format!("{prefix}_log")
+}
+
+fn documents_stream(prefix: &str) -> String {
+    format!("{prefix}_documents")
+}
+
+fn intake_stream(prefix: &str) -> String {
+    format!("{prefix}_intake")
+}
+
+/// What an acknowledgement of this server is worth must be what was asked for.
+fn check_durability(durability: Durability, version: &str) -> anyhow::Result<()> {
+    let mut numbers = version.split(['.', '-']).map(|number| number.parse::<u32>().unwrap_or(0));
+    let release = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
+    if durability == Durability::Strict {
+        bail!(
+            "store.durability is \"strict\", and NATS {version} acknowledges {}; set store.durability = \
+             \"relaxed\" with nats.replicas = 3, and read docs/cluster.md on what that is worth",
+            if release < (2, 10) {
+                "before it has synced to disk, and cannot be told not to (that takes 2.10)"
+            } else {
+                "before it has synced to disk unless its sync_interval is \"always\", which it does not tell"
+            }
+        );
+    }
+    Ok(())
+}
+
+/// Makes a stream, or checks the one that is there and brings its limits up to date.
+async fn check_stream(jetstream: &Context, wanted: Config) -> anyhow::Result<()> {
+    let name = wanted.name.clone();
+    match jetstream.create_stream(wanted.clone()).await {
+        Ok(_) => {}
+        Err(error) if matches!(error.kind(), CreateStreamErrorKind::JetStream(_)) => {
+            let found = jetstream.get_stream(&name).await.map_err(|_| error).with_context(|| {
+                format!(
+                    "cannot make the stream {name}; does the server have JetStream, and enough servers for nats.replicas?"
+                )
+            })?;
+            let found = found.cached_info().config.clone();
+            ensure!(
+                found.description == wanted.description,
+                "the stream {name} is of {:?}, and this node is set up for {:?}; set cluster.partitions to the same on all nodes, \
+                 or nats.prefix to a name of its own",
+                found.description.unwrap_or_default(),
+                wanted.description.unwrap_or_default()
+            );
+            ensure!(
+                found.storage == wanted.storage && found.retention == wanted.retention,
+                "the stream {name} is not kept in files until its messages are old; set nats.prefix to a name of its own"
+            );
+            let same = found.max_age == wanted.max_age && found.num_replicas == wanted.num_replicas;
+            if !same || found.subjects != wanted.subjects {
+                let change =
+                    Config { max_age: wanted.max_age, num_replicas: wanted.num_replicas, subjects: wanted.subjects, ..found };
+                jetstream
+                    .update_stream(change)
+                    .await
+                    .with_context(|| format!("cannot bring the limits of the stream {name} up to date"))?;
+                tracing::info!(stream = name, "the limits of a stream are brought up to date");
+            }
+        }
+        Err(error) => {
+            return Err(error).with_context(|| format!("cannot make the stream {name}; does the server have JetStream?"));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn strict_durability_is_refused_on_a_server_that_cannot_give_it() {
+        let refused = |version| check_durability(Durability::Strict, version).unwrap_err().to_string();
+        assert!(refused("2.9.10").contains("cannot be told not to"));
+        assert!(refused("2.12.1-beta").contains("sync_interval"));
+        assert!(check_durability(Durability::Relaxed, "2.9.10").is_ok());
+    }
+}
