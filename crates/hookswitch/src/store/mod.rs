@@ -429,3 +429,6 @@ pub(crate) fn initialize(directory: &Path, changes: &[Change]) -> anyhow::Result
 pub(crate) fn session_key(id: TelephonySessionId) -> [u8; 16] {
     id.as_u128().to_be_bytes()
 }
+
+#[cfg(test)]
+mod tests;

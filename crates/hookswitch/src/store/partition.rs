@@ -49,8 +49,8 @@ impl Partition {
     /// The numbers that its sources may have, `in_all` of them divided among all partitions.
     pub(crate) fn sources(self, count: u8, in_all: u16) -> RangeInclusive<u16> {
         let share = in_all / u16::from(count.clamp(1, Self::COUNT_MAX));
-        let first = u16::from(self.0) * share + 1;
-        first..=first + share - 1
+        let before = u16::from(self.0) * share;
+        before + 1..=before + share
     }
 }
 

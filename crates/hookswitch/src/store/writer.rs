@@ -395,7 +395,7 @@ fn insert(
         }
     }
     if !batch.ids.is_empty() {
-        let mut statement = transaction.prepare_cached("INSERT INTO ingest_ids VALUES (?, ?, ?)")?;
+        let mut statement = transaction.prepare_cached("INSERT OR IGNORE INTO ingest_ids VALUES (?, ?, ?)")?;
         for id in &batch.ids {
             statement.execute(params![id.source, id.id, id.position.cast_signed()])?;
         }

@@ -112,17 +112,25 @@ impl Nats {
         for stream in streams {
             check_stream(&jetstream, stream).await?;
         }
-        let leases = jetstream
-            .create_key_value(kv::Config {
-                bucket: format!("{prefix}_leases"),
-                description: "Who owns which partition, and which nodes live".to_owned(),
-                max_age: wanted.lease,
-                storage: StorageType::File,
-                num_replicas: replicas,
-                ..kv::Config::default()
-            })
-            .await
-            .context("cannot make the bucket of leases; does the server have JetStream, and enough servers for nats.replicas?")?;
+        // Made as a stream: a bucket that forgets after seconds needs a short window for duplicates too,
+        // which the client's own call does not set.
+        let bucket = format!("{prefix}_leases");
+        let leases = Config {
+            name: format!("KV_{bucket}"),
+            description: Some("Who owns which partition, and which nodes live".to_owned()),
+            subjects: vec![format!("$KV.{bucket}.>")],
+            discard: DiscardPolicy::New,
+            max_messages_per_subject: 1,
+            max_age: wanted.lease,
+            duplicate_window: wanted.lease,
+            allow_rollup: true,
+            num_replicas: replicas,
+            allow_direct: true,
+            deny_delete: true,
+            ..Config::default()
+        };
+        check_stream(&jetstream, leases).await?;
+        let leases = jetstream.get_key_value(bucket).await.context("cannot use the bucket of leases")?;
         let states = jetstream
             .create_object_store(object_store::Config {
                 bucket: format!("{prefix}_states"),
@@ -290,10 +298,22 @@ async fn check_stream(jetstream: &Context, wanted: Config) -> anyhow::Result<()>
                 found.storage == wanted.storage && found.retention == wanted.retention,
                 "the stream {name} is not kept in files until its messages are old; set nats.prefix to a name of its own"
             );
-            let same = found.max_age == wanted.max_age && found.num_replicas == wanted.num_replicas;
+            let same = found.max_age == wanted.max_age
+                && found.num_replicas == wanted.num_replicas
+                && (wanted.duplicate_window.is_zero() || found.duplicate_window == wanted.duplicate_window);
             if !same || found.subjects != wanted.subjects {
                 let change =
-                    Config { max_age: wanted.max_age, num_replicas: wanted.num_replicas, subjects: wanted.subjects, ..found };
+                    Config {
+                        max_age: wanted.max_age,
+                        num_replicas: wanted.num_replicas,
+                        duplicate_window: if wanted.duplicate_window.is_zero() {
+                            found.duplicate_window
+                        } else {
+                            wanted.duplicate_window
+                        },
+                        subjects: wanted.subjects,
+                        ..found
+                    };
                 jetstream
                     .update_stream(change)
                     .await

@@ -1,0 +1,502 @@
+//! What both engines behind the doors must do: one suite, run on each.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use hookswitch_core::delivery::Logged;
+use hookswitch_model::{ClockId, Timestamp};
+use hookswitch_signal::ingest::Posted;
+use tokio::runtime::Runtime;
+
+use super::record::{Input, Sender, Settings, Source, kind};
+use super::*;
+use crate::config::{self, Span};
+use crate::derivation::Derivation;
+
+const ACCOUNT: u64 = 310_001_016;
+
+/// An engine, and what must stay for as long as it is used.
+enum Engine {
+    Sqlite,
+    Nats(Server),
+}
+
+/// A nats-server of its own, ended with the test.
+struct Server {
+    process: Child,
+    url: String,
+    directory: PathBuf,
+}
+
+/// A new directory for a test.
+fn directory(name: &str) -> PathBuf {
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    let path = std::env::temp_dir().join(format!("hookswitch-{name}-{}-{number}", std::process::id()));
+    std::fs::remove_dir_all(&path).ok();
+    std::fs::create_dir_all(&path).expect("a directory can be made");
+    path
+}
+
+impl Server {
+    fn start() -> Self {
+        let directory = directory("nats");
+        let process = Command::new("/usr/sbin/nats-server")
+            .args(["--addr", "127.0.0.1", "--port", "-1", "--jetstream", "--store_dir"])
+            .arg(&directory)
+            .arg("--ports_file_dir")
+            .arg(&directory)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("nats-server can be started; ci/setup installs it");
+        let file = directory.join(format!("nats-server_{}.ports", process.id()));
+        let deadline = std::time::Instant::now() + Duration::from_secs(20);
+        let told = loop {
+            if let Ok(told) = std::fs::read_to_string(&file)
+                && let Ok(told) = serde_json::from_str::<serde_json::Value>(&told)
+            {
+                break told;
+            }
+            assert!(std::time::Instant::now() < deadline, "nats-server says where it listens");
+            std::thread::sleep(Duration::from_millis(20));
+        };
+        let url = told["nats"][0].as_str().expect("an address").to_owned();
+        Self { process, url, directory }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.process.kill().ok();
+        self.process.wait().ok();
+        std::fs::remove_dir_all(&self.directory).ok();
+    }
+}
+
+/// A store that is open, as a node has it.
+struct Node {
+    runtime: Runtime,
+    store: Store,
+    owning: Option<tokio::task::JoinHandle<()>>,
+    writer: WriterThread,
+}
+
+impl Engine {
+    fn all() -> [Self; 2] {
+        [Self::Sqlite, Self::Nats(Server::start())]
+    }
+
+    fn settings(url: &str) -> config::Nats {
+        config::Nats {
+            servers: vec![url.to_owned()],
+            credentials: PathBuf::new(),
+            tls_ca: PathBuf::new(),
+            prefix: "test".into(),
+            replicas: 1,
+            connect_timeout: Span(Duration::from_secs(10)),
+        }
+    }
+
+    fn options() -> Options {
+        Options {
+            durability: Durability::Relaxed,
+            partitions: 4,
+            signals_kept: Duration::from_secs(86_400),
+            events_kept: Duration::from_secs(7 * 86_400),
+        }
+    }
+
+    /// Opens the store of a node that owns a partition.
+    fn open(&self, directory: &Path, partition: usize) -> Node {
+        let runtime = Runtime::new().expect("a runtime");
+        let partition = Partition::try_from(partition).expect("there is one");
+        let (store, owning, writer) = match self {
+            Self::Sqlite => {
+                let (store, writer) =
+                    Store::open(directory, Self::options(), Metrics::new()).expect("the store opens");
+                (Store { partition, ..store }, None, writer)
+            }
+            Self::Nats(server) => runtime.block_on(async {
+                let wanted = Wanted {
+                    durability: Durability::Relaxed,
+                    partitions: 4,
+                    kept: Duration::from_secs(7 * 86_400),
+                    lease: Duration::from_secs(3),
+                };
+                let nats = Nats::connect(&Self::settings(&server.url), &wanted).await.expect("it connects");
+                let (store, writer) = Store::join(directory, Self::options(), nats, Metrics::new())
+                    .await
+                    .expect("the store opens");
+                let (store, owning) = store.own(partition, "node").await.expect("nobody else owns it");
+                (store, Some(owning), writer)
+            }),
+        };
+        Node { runtime, store, owning, writer }
+    }
+}
+
+impl Node {
+    /// Writes a batch, and waits until it is on disk.
+    fn append(&self, mut batch: Batch) {
+        let (told, on_disk) = std::sync::mpsc::channel();
+        batch.add_waiting(Box::new(move || told.send(()).expect("the test waits")));
+        self.store.append(batch).expect("the store is open");
+        on_disk.recv_timeout(Duration::from_secs(20)).expect("the batch comes to the disk");
+    }
+
+    fn change(&self, changes: Vec<Change>) -> Result<Vec<u64>, StoreError> {
+        self.runtime.block_on(self.store.change(changes))
+    }
+
+    fn events_after(&self, after: u64) -> Vec<Logged> {
+        self.runtime.block_on(self.store.events_after(after, 100_000)).expect("events can be read")
+    }
+
+    /// Closes the store, as a server that stops does.
+    fn close(self) {
+        let Self { runtime, store, owning, writer } = self;
+        let rest = Store { cluster: None, ..store.clone() };
+        drop(store);
+        if let Some(owning) = owning {
+            runtime.block_on(owning).expect("the publisher ends");
+        }
+        writer.close(rest);
+        runtime.shutdown_timeout(Duration::from_secs(5));
+    }
+}
+
+/// Calls by posted signals, derived as the server does.
+struct Calls {
+    derivation: Derivation,
+    source: u16,
+    number: u64,
+}
+
+impl Calls {
+    fn new(batch: &mut Batch, source: u16) -> Self {
+        let mut calls = Self { derivation: Derivation::default(), source, number: 0 };
+        let settings = Settings {
+            directory: None,
+            account: ACCOUNT,
+            answered_elsewhere_is_missed: false,
+            explicit_reasons: false,
+            join_by_numbers: true,
+            sessions_max: 1000,
+        };
+        let sender = Sender::Ingest { name: "test".into(), account: ACCOUNT };
+        let source = Source { number: source, sender };
+        let body = serde_json::to_vec(&settings).expect("JSON");
+        calls.apply(batch, kind::SETTINGS, 0, &body, &Input::Settings(settings));
+        let body = serde_json::to_vec(&source).expect("JSON");
+        calls.apply(batch, kind::SOURCE, calls.source, &body, &Input::Source(source));
+        calls
+    }
+
+    fn apply(&mut self, batch: &mut Batch, kind: u8, source: u16, body: &[u8], input: &Input<'_>) -> u64 {
+        self.number += 1;
+        let at = Timestamp::from_micros(1_700_000_000_000_000 + self.number.cast_signed() * 1000);
+        let position = batch.add_input(kind, source, at, at, body);
+        self.derivation.apply(position, at, input).expect("it applies");
+        while let Some(event) = self.derivation.poll_event() {
+            batch.add_event(event, at);
+        }
+        position
+    }
+
+    /// One call that is answered and ends; the events of it that are due without a timer.
+    fn call(&mut self, batch: &mut Batch, caller: &str, filler: usize) {
+        // White space may stand behind a signal.
+        let (a, b, n) = (format!("a{}", self.number), format!("b{}", self.number), self.number);
+        let filler = " ".repeat(filler);
+        let signals = [
+            format!(r#"{{"id":"{n}.1","leg":"{a}","kind":"created","direction":"outbound","callee":"102","caller":{{"number":"{caller}"}}}}{filler}"#),
+            format!(r#"{{"id":"{n}.2","leg":"{b}","kind":"created","direction":"inbound","of":"{a}","callee":"102","caller":{{"number":"{caller}"}}}}"#),
+            format!(r#"{{"id":"{n}.3","leg":"{b}","kind":"ringing"}}"#),
+            format!(r#"{{"id":"{n}.4","leg":"{b}","kind":"answered"}}"#),
+            format!(r#"{{"id":"{n}.5","leg":"{a}","kind":"answered"}}"#),
+            format!(r#"{{"id":"{n}.6","leg":"{b}","kind":"ended","cause":"hung_up"}}"#),
+            format!(r#"{{"id":"{n}.7","leg":"{a}","kind":"ended","cause":"hung_up"}}"#),
+        ];
+        for json in signals {
+            let posted = Posted::parse(json.as_bytes()).expect("a signal");
+            let id = posted.id.clone();
+            let at = Timestamp::from_micros(1_700_000_000_000_000 + self.number.cast_signed() * 1000);
+            let input = Input::Signal { source: self.source, at, json: json.as_bytes() };
+            let position = self.apply(batch, kind::SIGNAL, self.source, json.as_bytes(), &input);
+            batch.add_id(IngestId { source: self.source, id, position });
+        }
+    }
+}
+
+/// What an event says, to be compared.
+fn told(events: &[Logged]) -> Vec<String> {
+    events.iter().map(|logged| format!("{} {:?}", logged.position, logged.event)).collect()
+}
+
+fn set(kind: &'static str, id: &str, expected: Expected, content: Option<&str>) -> Change {
+    Change { kind: kind.into(), id: id.into(), expected, content: content.map(str::to_owned) }
+}
+
+#[test]
+fn a_batch_is_read_back_as_it_was_written_also_after_a_restart() {
+    for engine in Engine::all() {
+        let directory = directory("store");
+        let node = engine.open(&directory, 0);
+        assert_eq!(node.store.ends(), Ends::default());
+        let mut batch = Batch::after(node.store.partition(), node.store.ends());
+        let mut calls = Calls::new(&mut batch, 1);
+        calls.call(&mut batch, "101", 0);
+        let (inputs, events) = (batch.inputs.len() as u64, batch.events.len());
+        assert!(events >= 6, "{events}");
+        let written: Vec<String> = batch.events.iter().map(|row| format!("{:?}", row.event)).collect();
+        let second = batch.next();
+        node.append(batch);
+        assert_eq!(node.store.ends().signals, inputs);
+        let read = node.events_after(0);
+        assert_eq!(read.iter().map(|logged| format!("{:?}", logged.event)).collect::<Vec<_>>(), written);
+        assert_eq!(read.last().map(|logged| logged.position), Some(node.store.ends().events));
+        assert!(read.windows(2).all(|pair| pair[0].position < pair[1].position));
+
+        let mut second = Batch { after: Ends { events: node.store.ends().events, ..second.after }, ..second };
+        calls.call(&mut second, "103", 0);
+        node.append(second);
+        let read = node.events_after(0);
+        assert_eq!(read.len(), 2 * events);
+        let middle = node.events_after(read[events - 1].position);
+        assert_eq!(told(&middle), told(&read[events..]));
+        let one = node.store.read(|reader| reader.events_at(&[read[3].position])).expect("it can be read");
+        assert_eq!(told(&one), told(&read[3..4]));
+
+        let ends = node.store.ends();
+        let partition = node.store.partition();
+        let count = |node: &Node, after| {
+            let mut positions = Vec::new();
+            node.store
+                .read(|reader| {
+                    Ok(reader.inputs(partition, after, |input| {
+                        positions.push(input.position);
+                        Ok(())
+                    }))
+                })
+                .expect("the store is open")
+                .expect("inputs can be read");
+            positions
+        };
+        assert_eq!(count(&node, 0), (1..=ends.signals).collect::<Vec<_>>());
+        assert_eq!(count(&node, inputs), (inputs + 1..=ends.signals).collect::<Vec<_>>());
+        node.close();
+
+        let node = engine.open(&directory, 0);
+        assert_eq!(node.store.ends(), ends);
+        assert_eq!(told(&node.events_after(0)), told(&read));
+        assert_eq!(count(&node, 0).len() as u64, ends.signals);
+        node.close();
+        std::fs::remove_dir_all(&directory).ok();
+    }
+}
+
+#[test]
+fn an_owner_that_was_replaced_writes_no_more() {
+    let server = Server::start();
+    let engine = Engine::Nats(server);
+    let directories = [directory("old"), directory("new")];
+    let old = engine.open(&directories[0], 2);
+    let mut batch = Batch::after(old.store.partition(), old.store.ends());
+    let mut calls = Calls::new(&mut batch, 1);
+    calls.call(&mut batch, "101", 0);
+    let next = batch.next();
+    old.append(batch);
+
+    let new = engine.open(&directories[1], 2);
+    assert_eq!(told(&new.events_after(0)), told(&old.events_after(0)), "the new owner has all that was written");
+    let mut late = next;
+    calls.call(&mut late, "102", 0);
+    let heard = Arc::new(AtomicUsize::new(0));
+    late.add_waiting({
+        let heard = heard.clone();
+        Box::new(move || {
+            heard.fetch_add(1, Ordering::Relaxed);
+        })
+    });
+    old.store.append(late).expect("it is taken, and then refused");
+    let deadline = std::time::Instant::now() + Duration::from_secs(20);
+    while old.store.append(Batch::after(old.store.partition(), old.store.ends())).is_ok() {
+        assert!(std::time::Instant::now() < deadline, "the old owner is told");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    assert_eq!(heard.load(Ordering::Relaxed), 0, "nobody is told that it is on disk");
+    let count = new.events_after(0).len();
+    let mut batch = Batch::after(new.store.partition(), new.store.ends());
+    Calls::new(&mut batch, 2).call(&mut batch, "104", 0);
+    let added = batch.events.len();
+    new.append(batch);
+    assert_eq!(new.events_after(0).len(), count + added);
+    // Both copies say the same.
+    while old.events_after(0).len() < count + added {
+        assert!(std::time::Instant::now() < deadline, "the old owner's copy goes on");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    assert_eq!(told(&old.events_after(0)), told(&new.events_after(0)));
+    old.close();
+    new.close();
+}
+
+#[test]
+fn a_batch_larger_than_a_message_counts_as_one() {
+    for engine in Engine::all() {
+        let directory = directory("large");
+        let node = engine.open(&directory, 1);
+        let mut batch = Batch::after(node.store.partition(), node.store.ends());
+        let mut calls = Calls::new(&mut batch, 1);
+        while batch.len_bytes() < 3 * 1024 * 1024 {
+            calls.call(&mut batch, "101", 20_000);
+        }
+        let (ends, events) = (batch.ends().signals, batch.events.len());
+        node.append(batch);
+        assert_eq!(node.store.ends().signals, ends);
+        assert_eq!(node.events_after(0).len(), events);
+        node.close();
+        std::fs::remove_dir_all(&directory).ok();
+    }
+}
+
+#[test]
+fn documents_change_together_or_not_at_all() {
+    for engine in Engine::all() {
+        let directory = directory("documents");
+        let node = engine.open(&directory, 0);
+        let first = [set("user", "101", Expected::Absent, Some("1")), set("jwt", "a", Expected::Any, Some("2"))];
+        assert_eq!(node.change(first.to_vec()).expect("they are new"), [1, 1]);
+        let again = node.change(vec![set("user", "101", Expected::Absent, Some("3"))]);
+        assert!(matches!(again, Err(StoreError::Conflict { .. })), "{again:?}");
+        let half = vec![
+            set("jwt", "a", Expected::Any, Some("4")),
+            set("user", "101", Expected::Revision(7), Some("4")),
+        ];
+        assert!(matches!(node.change(half), Err(StoreError::Conflict { .. })));
+        let read = |kind: &'static str, id: &'static str| {
+            let document = node.store.read(|reader| reader.document(kind, id)).expect("it can be read");
+            document.map(|document| (document.revision, document.content))
+        };
+        assert_eq!(read("jwt", "a"), Some((1, "2".into())), "nothing of it counts");
+        let right = vec![
+            set("jwt", "a", Expected::Revision(1), None),
+            set("user", "101", Expected::Revision(1), Some("5")),
+        ];
+        assert_eq!(node.change(right).expect("as expected"), [2, 2]);
+        assert_eq!((read("jwt", "a"), read("user", "101")), (None, Some((2, "5".into()))));
+        node.close();
+        let node = engine.open(&directory, 0);
+        let kept = node.store.read(|reader| reader.documents("user")).expect("they can be read");
+        assert_eq!(kept.len(), 1);
+        node.close();
+        std::fs::remove_dir_all(&directory).ok();
+    }
+}
+
+#[test]
+fn of_many_who_change_a_document_from_one_revision_one_wins() {
+    for engine in Engine::all() {
+        let directories = [directory("race"), directory("race")];
+        let mut nodes = vec![engine.open(&directories[0], 0)];
+        if matches!(engine, Engine::Nats(_)) {
+            nodes.push(engine.open(&directories[1], 1));
+        }
+        nodes[0].change(vec![set("counter", "n", Expected::Absent, Some("0"))]).expect("it is new");
+        let wins = Arc::new(Mutex::new(Vec::new()));
+        std::thread::scope(|scope| {
+            for worker in 0..8 {
+                let (node, wins) = (&nodes[worker % nodes.len()], wins.clone());
+                scope.spawn(move || {
+                    for _ in 0..10 {
+                        let found = node.store.read(|reader| reader.document("counter", "n"));
+                        let revision = found.expect("it can be read").map_or(0, |document| document.revision);
+                        if revision == 0 {
+                            continue; // this node's copy does not have it yet
+                        }
+                        let change = set("counter", "n", Expected::Revision(revision), Some("x"));
+                        if let Ok(revisions) = node.change(vec![change]) {
+                            wins.lock().expect("no panic").extend(revisions);
+                        }
+                    }
+                });
+            }
+        });
+        let mut wins = Arc::into_inner(wins).expect("all have ended").into_inner().expect("no panic");
+        wins.sort_unstable();
+        assert!(wins.len() > 1, "some win: {wins:?}");
+        assert_eq!(wins, (2..wins.len() as u64 + 2).collect::<Vec<_>>(), "each revision is given once");
+        for node in nodes {
+            node.close();
+        }
+    }
+}
+
+#[test]
+fn ids_of_posted_signals_and_saved_states_are_kept() {
+    for engine in Engine::all() {
+        let directory = directory("ids");
+        let node = engine.open(&directory, 3);
+        let mut batch = Batch::after(node.store.partition(), node.store.ends());
+        let mut calls = Calls::new(&mut batch, 1);
+        calls.call(&mut batch, "101", 0);
+        let id = batch.ids[0].clone();
+        let end = batch.ends().signals;
+        node.append(batch);
+        let found = |node: &Node, text: &str| {
+            node.store.read(|reader| reader.ingest_id(1, text)).expect("it can be read")
+        };
+        assert_eq!(found(&node, &id.id), Some(id.position));
+        assert_eq!(found(&node, "never"), None);
+        let partition = node.store.partition();
+        let state = calls.derivation.state();
+        node.store.save_snapshot(end - 1, 1, b"older".to_vec()).expect("the store is open");
+        node.store.save_snapshot(end, 2, state.clone()).expect("the store is open");
+        node.close();
+
+        // Another node has it as well, if there can be one.
+        let other = if matches!(engine, Engine::Sqlite) { directory.clone() } else { self::directory("other") };
+        let node = engine.open(&other, 3);
+        let deadline = std::time::Instant::now() + Duration::from_secs(20);
+        loop {
+            let saved = node.store.read(|reader| reader.snapshot(partition)).expect("it can be read");
+            if saved == Some((end, 2, state.clone())) {
+                break;
+            }
+            assert!(std::time::Instant::now() < deadline, "the state is there");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        let mut read = Derivation::read(&state).expect("it is a state");
+        assert_eq!(read.poll_timeout(ClockId(1)), calls.derivation.poll_timeout(ClockId(1)));
+        assert!(read.poll_event().is_none());
+        assert_eq!(found(&node, &id.id), Some(id.position));
+        node.close();
+        std::fs::remove_dir_all(&directory).ok();
+    }
+}
+
+#[test]
+fn nodes_that_were_set_up_differently_are_refused_with_the_mend() {
+    let server = Server::start();
+    let connect = |partitions, durability| {
+        let runtime = Runtime::new().expect("a runtime");
+        let wanted = Wanted {
+            durability,
+            partitions,
+            kept: Duration::from_secs(86_400),
+            lease: Duration::from_secs(3),
+        };
+        let settings = Engine::settings(&server.url);
+        runtime.block_on(Nats::connect(&settings, &wanted)).map(drop).map_err(|error| format!("{error:#}"))
+    };
+    assert_eq!(connect(4, Durability::Relaxed), Ok(()));
+    assert_eq!(connect(4, Durability::Relaxed), Ok(()), "what is there already is fine");
+    let error = connect(8, Durability::Relaxed).expect_err("8 are not 4");
+    assert!(error.contains("set cluster.partitions to the same on all nodes"), "{error}");
+    let error = connect(4, Durability::Strict).expect_err("2.9 cannot give it");
+    assert!(error.contains("before it has synced to disk"), "{error}");
+}
