@@ -322,16 +322,23 @@ fn an_owner_that_was_replaced_writes_no_more() {
             heard.fetch_add(1, Ordering::Relaxed);
         })
     });
+    let mut next = late.next();
     old.store.append(late).expect("it is taken, and then refused");
     let deadline = std::time::Instant::now() + Duration::from_secs(20);
-    while old.store.append(Batch::after(old.store.partition(), old.store.ends())).is_ok() {
+    loop {
+        let later = next.next();
+        if old.store.append(std::mem::replace(&mut next, later)).is_err() {
+            break;
+        }
         assert!(std::time::Instant::now() < deadline, "the old owner is told");
         std::thread::sleep(Duration::from_millis(10));
     }
     assert_eq!(heard.load(Ordering::Relaxed), 0, "nobody is told that it is on disk");
     let count = new.events_after(0).len();
     let mut batch = Batch::after(new.store.partition(), new.store.ends());
-    Calls::new(&mut batch, 2).call(&mut batch, "104", 0);
+    let mut others = Calls::new(&mut batch, 2);
+    others.number = 1000; // at another time
+    others.call(&mut batch, "104", 0);
     let added = batch.events.len();
     new.append(batch);
     assert_eq!(new.events_after(0).len(), count + added);
