@@ -78,15 +78,16 @@ pub(crate) fn serve(
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let (intake, inputs) = sync_channel(INTAKE_AHEAD);
     let account = default_account(&settings);
-    let access = Arc::new(RwLock::new(Arc::new(Access::of(&config, account))));
-    let keys = Arc::new(RwLock::new(Arc::new(IngestAccess::of(&config, account))));
+    let access = Arc::new(RwLock::new(Arc::new(Access::of(&config, account, &metrics.sources))));
+    let keys = Arc::new(RwLock::new(Arc::new(IngestAccess::of(&config, account, &metrics.sources))));
     let people: People = Arc::new(RwLock::new(Arc::new(people(&settings)?)));
     let key = Key::load(&config.oauth.key_file)?;
-    let oauth = OAuth::new(store.clone(), key.clone(), people.clone(), &config.oauth)?;
     let stop_udp = Arc::new(AtomicBool::new(false));
 
     let http = sockets.listener(Listen(Some(config.server.listen)), "HTTP", "server.listen")?;
     let http = http.context("server.listen is empty; give an address")?;
+    let public_url = config.public_url(http.local_addr()?);
+    let oauth = OAuth::new(store.clone(), key.clone(), people.clone(), &config.oauth, &public_url)?;
     let tcp = sockets.listener(config.hep.listen, "HEP over TCP", "hep.listen")?;
     let tls = sockets.listener(config.hep.tls_listen, "HEP over TLS", "hep.tls_listen")?;
     let tls = match tls {
@@ -129,6 +130,7 @@ pub(crate) fn serve(
         people: people.clone(),
         intake: intake.clone(),
         inventories: Mutex::default(),
+        metrics: metrics.clone(),
     });
     let calls = Arc::new(Calls::default());
     let files_reread = {
@@ -142,7 +144,6 @@ pub(crate) fn serve(
     let policy = deliver::policy(&config.webhooks);
     let (deliverer, reports) =
         Deliverer::new(store.clone(), subscriptions.clone(), webhooks.clone(), policy, metrics.clone());
-    let public_url = config.public_url(http.local_addr()?);
     let mut websocket = config.websocket.clone();
     websocket.recovery_time.0 = websocket.recovery_time.0.min(config.store.events_kept.0);
     let gateway = Gateway::new(
@@ -261,6 +262,7 @@ struct Reread {
     intake: SyncSender<Intake>,
     /// What switches say of themselves, by the names of the sources, and whose accounts they are.
     inventories: Mutex<BTreeMap<String, (AccountId, ami::Inventory)>>,
+    metrics: Arc<Metrics>,
 }
 
 impl Reread {
@@ -301,10 +303,10 @@ impl Reread {
             .try_send(Intake::Settings(Box::new(settings)))
             .map_err(|_| anyhow::anyhow!("the server is too busy; send SIGHUP again"))?;
         if let Ok(mut access) = self.access.write() {
-            *access = Arc::new(Access::of(&config, account));
+            *access = Arc::new(Access::of(&config, account, &self.metrics.sources));
         }
         if let Ok(mut keys) = self.keys.write() {
-            *keys = Arc::new(IngestAccess::of(&config, account));
+            *keys = Arc::new(IngestAccess::of(&config, account, &self.metrics.sources));
         }
         if let Ok(mut directory) = self.people.write() {
             *directory = Arc::new(people);

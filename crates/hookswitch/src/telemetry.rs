@@ -15,6 +15,7 @@ use prometheus_client::registry::Registry;
 use tracing_subscriber::EnvFilter;
 
 use crate::config::{Log, LogFormat};
+use crate::source::count::SourceCounts;
 
 /// Starts the log on stderr.
 ///
@@ -56,6 +57,11 @@ macro_rules! counters {
         pub(crate) struct $name { $($(#[$field_doc])* pub(crate) $field: Counter),+ }
 
         impl $name {
+            /// All, by name.
+            pub(crate) fn all(&self) -> Vec<(&'static str, u64)> {
+                vec![$((stringify!($field), self.$field.get())),+]
+            }
+
             fn register(registry: &mut Registry, name: &str, help: &str) -> Self {
                 let family = Family::<Labels, Counter>::default();
                 registry.register(name, help, family.clone());
@@ -206,6 +212,8 @@ counters! {
 /// All counters.
 pub(crate) struct Metrics {
     registry: Registry,
+    /// What each source has sent.
+    pub(crate) sources: SourceCounts,
     pub(crate) frames_received: FramesReceived,
     pub(crate) frames: Frames,
     /// Datagrams that the kernel had no room for; they were never received.
@@ -251,6 +259,7 @@ impl Metrics {
         let mut registry = Registry::with_prefix("hookswitch");
         let r = &mut registry;
         let metrics = Self {
+            sources: SourceCounts::default(),
             frames_received: FramesReceived::register(r, "hep_frames_received", "HEP frames that came in"),
             frames: Frames::register(r, "hep_frames", "HEP frames by what became of them"),
             kernel_drops: Counter::default(),

@@ -14,6 +14,7 @@ use super::login::{INVENTORY_ID, action, action_with_id, answer};
 use crate::clock;
 use crate::config::AmiSource;
 use crate::run::{Intake, ManagerBatch};
+use crate::source::count::SourceCount;
 use crate::store::record::Sender;
 use crate::telemetry::Metrics;
 
@@ -40,6 +41,7 @@ pub(super) struct Connection {
     sender: Arc<Sender>,
     intake: SyncSender<Intake>,
     metrics: Arc<Metrics>,
+    count: Arc<SourceCount>,
     frames: Frames,
     pending: ManagerBatch,
     was_up: bool,
@@ -54,11 +56,12 @@ impl Connection {
         sender: Arc<Sender>,
         intake: SyncSender<Intake>,
         metrics: Arc<Metrics>,
+        count: Arc<SourceCount>,
         found: Box<dyn Fn(Inventory) + Send>,
     ) -> Self {
         let pending = empty(&sender);
         let frames = Frames::default();
-        Self { sender, intake, metrics, frames, pending, was_up: false, inventory: None, found }
+        Self { sender, intake, metrics, count, frames, pending, was_up: false, inventory: None, found }
     }
 
     /// Whether a login was taken.
@@ -89,6 +92,7 @@ impl Connection {
         self.log_in(&mut stream, config).await?;
         self.was_up = true;
         self.metrics.ami_connections.inc();
+        self.count.set_connected(true);
         self.pending.link = Some(true);
         tracing::info!(source = config.name, address = config.address, "logged in to the manager");
         self.inventory = config.fill_directory.then(Inventory::default);
@@ -204,7 +208,7 @@ impl Connection {
     /// Puts the messages that count with what waits for the machine.
     fn take_messages(&mut self) {
         let at = clock::wall();
-        let mut passed_over = 0;
+        let (mut passed_over, before) = (0, self.pending.messages.len());
         while let Some(bytes) = self.frames.next_message() {
             let message = Message::new(bytes);
             if message.counts() {
@@ -230,6 +234,11 @@ impl Connection {
             }
         }
         self.metrics.manager_messages.passed_over.inc_by(passed_over);
+        let taken = (self.pending.messages.len() - before) as u64;
+        if taken + passed_over > 0 {
+            // What is not about calls is no loss, but a sign of life.
+            self.count.messages(taken, clock::steady());
+        }
     }
 
     /// Gives the machine what waits for it; false if it is busy.

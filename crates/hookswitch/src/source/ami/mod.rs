@@ -24,6 +24,7 @@ pub(crate) use self::inventory::Inventory;
 use crate::clock;
 use crate::config::AmiSource;
 use crate::run::Intake;
+use crate::source::count::SourceCount;
 use crate::store::record::Sender;
 use crate::telemetry::Metrics;
 
@@ -49,6 +50,7 @@ pub(crate) struct Switch {
     sender: Arc<Sender>,
     intake: SyncSender<Intake>,
     metrics: Arc<Metrics>,
+    count: Arc<SourceCount>,
 }
 
 impl Switch {
@@ -67,7 +69,9 @@ impl Switch {
         let sender =
             Sender::Ami { name: config.name.clone(), account: account.as_u64(), hep: config.hep.clone() };
         let tls = config.tls_ca.as_deref().map(|ca| tls(ca, &config.address)).transpose()?;
-        Ok(Self { account, found, config, tls, sender: Arc::new(sender), intake, metrics })
+        let count = metrics.sources.of("ami", &config.name, account);
+        count.set_connected(false);
+        Ok(Self { account, found, config, tls, sender: Arc::new(sender), intake, metrics, count })
     }
 
     /// Keeps the connection until told to stop.
@@ -79,14 +83,20 @@ impl Switch {
                 let (name, account, found) = (self.config.name.clone(), self.account, self.found.clone());
                 Box::new(move |inventory| found(&name, account, inventory))
             };
-            let mut connection =
-                Connection::new(self.sender.clone(), self.intake.clone(), self.metrics.clone(), found);
+            let mut connection = Connection::new(
+                self.sender.clone(),
+                self.intake.clone(),
+                self.metrics.clone(),
+                self.count.clone(),
+                found,
+            );
             let ended = tokio::select! {
                 ended = self.follow(&mut connection) => ended,
                 _ = stop.wait_for(|&stop| stop) => return,
             };
             if connection.was_up() {
                 self.metrics.ami_connections.dec();
+                self.count.set_connected(false);
             }
             connection.end().await;
             if begun.elapsed() >= LASTED {
