@@ -19,6 +19,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::clock;
 use crate::config::Webhooks as Settings;
+use crate::health::{Health, Outcomes};
 use crate::secret;
 use crate::store::{Store, StoreError};
 use crate::subscriptions::{Command, Delivery, Kept, Subscriptions, feed_change, progress_change};
@@ -58,6 +59,8 @@ pub(crate) struct Deliverer {
     webhooks: Webhooks,
     metrics: Arc<Metrics>,
     endpoints: BTreeMap<SubscriptionId, Receiver>,
+    /// How the attempts of late went.
+    outcomes: BTreeMap<SubscriptionId, Outcomes>,
     reports: mpsc::UnboundedSender<Report>,
     counted: Counters,
     /// Whether the log is being read for all.
@@ -110,6 +113,7 @@ impl Deliverer {
             webhooks,
             metrics,
             endpoints: BTreeMap::new(),
+            outcomes: BTreeMap::new(),
             reports,
             counted: Counters::default(),
             reading: false,
@@ -183,9 +187,17 @@ impl Deliverer {
             }
             Command::Remove(id, done) => {
                 self.endpoints.remove(&id);
+                self.outcomes.remove(&id);
                 self.machine.remove(id);
                 self.unsaved.remove(&id);
                 self.removed.push(done);
+            }
+            Command::Health(asked) => {
+                let health = self.endpoints.keys().filter_map(|&id| {
+                    let backlog = self.machine.backlog(id)?;
+                    Some((id, Health { backlog, outcomes: self.outcomes.get(&id).cloned().unwrap_or_default() }))
+                });
+                asked.send(health.collect()).ok(); // whoever asked has gone
             }
             Command::Validated(id, passed) => self.machine.handle_validation(id, passed, now),
         }
@@ -218,6 +230,9 @@ impl Deliverer {
         match report {
             Report::Outcome(attempt, outcome) => {
                 // A success needs no chance, and a call of the system is not free.
+                if self.endpoints.contains_key(&attempt.subscription()) {
+                    self.outcomes.entry(attempt.subscription()).or_default().note(&outcome, clock::wall());
+                }
                 let taken = matches!(outcome, Outcome::Response { status: 200..300, .. });
                 let random = if taken { 0 } else { secret::random().map_or(0, u32::from_ne_bytes) };
                 self.machine.handle_outcome(attempt, &outcome, random, now);
@@ -369,6 +384,7 @@ impl Deliverer {
             }
             Change::Expired(id) => {
                 self.endpoints.remove(&id);
+                self.outcomes.remove(&id);
                 self.unsaved.remove(&id);
                 tracing::info!(subscription.id = %id, "a subscription has expired");
                 tokio::spawn(async move {

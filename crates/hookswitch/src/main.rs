@@ -11,6 +11,8 @@ mod config;
 mod deliver;
 mod derivation;
 mod gateway;
+mod health;
+mod rates;
 mod run;
 mod secret;
 mod server;

@@ -27,6 +27,7 @@ use crate::clock;
 use crate::config::{Config, Listen, MissedCalls};
 use crate::deliver::{self, Deliverer};
 use crate::gateway::Gateway;
+use crate::rates::Rates;
 use crate::run::{Intake, Machine, default_account};
 use crate::secret::Key;
 use crate::source::ami;
@@ -155,6 +156,7 @@ pub(crate) fn serve(
         websocket,
         &public_url,
     );
+    let rates = Arc::new(Rates::default());
     let router = api::router(Api {
         store: store.clone(),
         metrics: metrics.clone(),
@@ -168,6 +170,8 @@ pub(crate) fn serve(
         subscriptions: subscriptions.clone(),
         webhooks: webhooks.clone(),
         gateway: gateway.clone(),
+        rates: rates.clone(),
+        started: clock::steady(),
         public_url: public_url.into(),
     });
     gateway.serve_requests_by(router.clone());
@@ -185,6 +189,7 @@ pub(crate) fn serve(
     let grace = config.server.shutdown_grace.0;
     let outcome = runtime.block_on(async {
         tokio::spawn(calls.follow(store.clone(), stop.subscribe()));
+        tokio::spawn(rates.follow(metrics.clone(), stop.subscribe()));
         let delivering = tokio::spawn(deliverer.run(commands, reports, stop.subscribe()));
         let following = tokio::spawn(gateway.clone().follow(stop.subscribe()));
         let serving = tokio::spawn(listener::serve(tokio_listener(http)?, router, stop.subscribe(), grace));

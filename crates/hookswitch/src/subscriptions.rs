@@ -17,6 +17,7 @@ use serde_json::Value;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::clock;
+use crate::health::Health;
 use crate::secret::Key;
 use crate::store::{Change, Expected, Store, StoreError};
 use crate::webhook::{AddressError, Endpoint, Guard, SigningKey};
@@ -109,6 +110,8 @@ pub(crate) enum Command {
     Remove(SubscriptionId, oneshot::Sender<()>),
     /// Its address was validated, and with what outcome.
     Validated(SubscriptionId, bool),
+    /// Somebody asks how they all are doing.
+    Health(oneshot::Sender<HashMap<SubscriptionId, Health>>),
 }
 
 /// Why a subscription was not created.
@@ -279,6 +282,23 @@ impl Subscriptions {
         self.lock().insert(id, one.clone());
         self.commands.send(Command::Update(one.subscription.clone())).ok();
         Ok(Some(one))
+    }
+
+    /// All that are kept, those that have expired too.
+    pub(crate) fn all(&self) -> Vec<Kept> {
+        self.lock().values().cloned().collect()
+    }
+
+    /// A subscription by its id, whoever's it is. It may have expired.
+    pub(crate) fn get(&self, id: SubscriptionId) -> Option<Kept> {
+        self.lock().get(&id).cloned()
+    }
+
+    /// How those are doing that are told by webhook.
+    pub(crate) async fn health(&self) -> HashMap<SubscriptionId, Health> {
+        let (asked, told) = oneshot::channel();
+        self.commands.send(Command::Health(asked)).ok();
+        told.await.unwrap_or_default() // the server stops
     }
 
     /// Tells how a validation went that the owner has asked for.

@@ -49,6 +49,12 @@ impl fmt::Display for Redacted<'_> {
 /// Labels of one counter among several of a name.
 type Labels = [(&'static str, &'static str); 1];
 
+/// Counters of one name.
+pub(crate) trait Counts {
+    /// All, each with its label.
+    fn all(&self) -> Vec<(&'static str, u64)>;
+}
+
 /// A counter for each of the given values of a label.
 macro_rules! counters {
     ($(#[$doc:meta])* $name:ident by $label:ident { $($(#[$field_doc:meta])* $field:ident),+ $(,)? }) => {
@@ -56,12 +62,13 @@ macro_rules! counters {
         #[derive(Clone, Default)]
         pub(crate) struct $name { $($(#[$field_doc])* pub(crate) $field: Counter),+ }
 
-        impl $name {
-            /// All, by name.
-            pub(crate) fn all(&self) -> Vec<(&'static str, u64)> {
+        impl Counts for $name {
+            fn all(&self) -> Vec<(&'static str, u64)> {
                 vec![$((stringify!($field), self.$field.get())),+]
             }
+        }
 
+        impl $name {
             fn register(registry: &mut Registry, name: &str, help: &str) -> Self {
                 let family = Family::<Labels, Counter>::default();
                 registry.register(name, help, family.clone());

@@ -69,6 +69,19 @@ pub struct Progress {
     pub open: Vec<u64>,
 }
 
+/// What is due to one subscription.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Backlog {
+    /// How many notifications are known to be neither delivered nor given up.
+    pub pending: usize,
+    /// How many events of the log it has not looked at; it may hear of some of them.
+    pub unread: u64,
+    /// When the event came about that has waited longest, of those that are held in memory.
+    pub oldest: Option<Timestamp>,
+    /// Since when no attempt has succeeded, if the last has failed.
+    pub failing_since: Option<Timestamp>,
+}
+
 /// What became of notifications. `matched` is the sum of `acknowledged`, `expired`, `dropped` and those
 /// that are pending; `attempted` that of `acknowledged`, `failed`, and those in flight or overtaken by a
 /// blacklisting or the end of their subscription.
@@ -342,10 +355,9 @@ impl Deliveries {
         self.queues.values().map(Queue::pending).sum()
     }
 
-    /// How many notifications of a subscription are known to be due, and whether it has come to the end
-    /// of the log.
-    pub fn backlog(&self, id: SubscriptionId) -> Option<(usize, bool)> {
-        self.queues.get(&id).map(|queue| (queue.pending(), queue.is_live()))
+    /// What is due to a subscription.
+    pub fn backlog(&self, id: SubscriptionId) -> Option<Backlog> {
+        self.queues.get(&id).map(|queue| queue.backlog(self.feed))
     }
 
     /// How many attempts are under way.

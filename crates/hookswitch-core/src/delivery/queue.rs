@@ -8,7 +8,7 @@ use foldhash::fast::RandomState;
 use hookswitch_model::{Event, StatusCode, TelephonySessionId, Timestamp};
 
 use super::attempt::{Due, InFlight, Next, Outcome, after};
-use super::{Counters, Policy, Progress};
+use super::{Backlog, Counters, Policy, Progress};
 use crate::filter::EventFilter;
 use crate::subscription::{Blacklisting, Standing, Subscription};
 
@@ -182,6 +182,20 @@ impl Queue {
     /// How many notifications are neither delivered nor given up.
     pub(super) fn pending(&self) -> usize {
         self.open.len()
+    }
+
+    /// What is due.
+    pub(super) fn backlog(&self, feed: u64) -> Backlog {
+        let first = |lane: &Lane| lane.entries.front().map(|entry| entry.arrival);
+        Backlog {
+            pending: self.pending(),
+            unread: match self.reading {
+                Reading::Live => 0,
+                Reading::Behind(after) => feed.saturating_sub(after),
+            },
+            oldest: self.lanes.values().filter_map(first).min(),
+            failing_since: self.failing_since,
+        }
     }
 
     pub(super) fn is_live(&self) -> bool {

@@ -152,7 +152,7 @@ impl IntoResponse for Shown {
 }
 
 /// A filter with ids in place of each `~`.
-fn shown_filter(filter: &EventFilter, id: &str) -> String {
+pub(super) fn shown_filter(filter: &EventFilter, id: &str) -> String {
     let text = filter.to_string();
     match filter {
         EventFilter::Reminder { .. } => text.replacen('~', id, 1),
@@ -299,13 +299,24 @@ pub(super) async fn renew(
     renewed(&api, &kept, None, None).await
 }
 
-/// Renews a subscription; one that is blacklisted is validated, and goes on if that succeeds.
+/// Renews a subscription, and shows it.
 async fn renewed(
     api: &Api,
     kept: &Kept,
     filters: Option<Vec<EventFilter>>,
     lifetime: Option<std::time::Duration>,
 ) -> Result<Shown, Problem> {
+    let renewed = renew_kept(api, kept, filters, lifetime).await?;
+    Ok(Shown(SubscriptionInfo::of(&renewed, api, clock::steady())))
+}
+
+/// Renews a subscription; one that is blacklisted is validated, and goes on if that succeeds.
+pub(super) async fn renew_kept(
+    api: &Api,
+    kept: &Kept,
+    filters: Option<Vec<EventFilter>>,
+    lifetime: Option<std::time::Duration>,
+) -> Result<Kept, Problem> {
     let id = kept.subscription.id;
     let renewed = api.subscriptions.renew(id, filters, lifetime).await;
     let renewed = renewed.map_err(|error| Problem::unavailable(error.to_string()))?;
@@ -321,7 +332,7 @@ async fn renewed(
         renewed.subscription.standing = Standing::Active;
         api.subscriptions.validated(id, true);
     }
-    Ok(Shown(SubscriptionInfo::of(&renewed, api, clock::steady())))
+    Ok(renewed)
 }
 
 /// Deletes a subscription.
@@ -516,7 +527,7 @@ fn limit(api: &Api) -> Problem {
     Problem::coded(StatusCode::FORBIDDEN, "SUB-505", message)
 }
 
-fn expired() -> Problem {
+pub(super) fn expired() -> Problem {
     let message = "The subscription has expired; create another";
     Problem::coded(StatusCode::NOT_FOUND, "SUB-507", message)
 }

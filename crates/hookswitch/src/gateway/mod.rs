@@ -429,6 +429,11 @@ impl Gateway {
         subscribed
     }
 
+    /// Whether a session has a connection.
+    pub(crate) fn is_connected(&self, session: u64) -> bool {
+        self.table().is_connected(session)
+    }
+
     /// The subscription of a session.
     pub(crate) fn subscription_of(&self, session: u64) -> Option<SubscriptionId> {
         self.table().told(session).map(|told| told.id)

@@ -7,7 +7,9 @@ pub(super) mod access;
 pub(super) mod applications;
 pub(super) mod directory;
 mod file;
+pub(super) mod live;
 pub(super) mod sources;
+pub(super) mod status;
 pub(super) mod subscriptions;
 pub(super) mod tokens;
 pub(super) mod users;
@@ -18,7 +20,7 @@ use axum::routing::{get, post};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-pub(crate) use self::access::{Access, Admin, AdminToken, Operator, Reader, Role};
+use self::access::Admin;
 pub(crate) use self::file::Files;
 use super::request::Content;
 use super::routes::Routes;
@@ -161,7 +163,13 @@ pub(super) fn routes() -> Routes {
         .route("/admin/v1/users/{extensionId}/jwts/{jwtId}", axum::routing::delete(users::remove_jwt))
         .route("/admin/v1/sources", get(sources::list_sources).post(sources::add))
         .route("/admin/v1/sources/{name}", get(sources::read).put(sources::replace).delete(sources::remove))
+        .route("/admin/v1/me", get(status::me))
+        .route("/admin/v1/status", get(status::status))
+        .route("/admin/v1/live", get(live::live))
         .route("/admin/v1/subscriptions", get(subscriptions::list))
+        .route("/admin/v1/subscriptions/{subscriptionId}", get(subscriptions::read))
+        .route("/admin/v1/subscriptions/{subscriptionId}/test", post(subscriptions::test))
+        .route("/admin/v1/subscriptions/{subscriptionId}/renew", post(subscriptions::renew))
         .route("/admin/v1/tokens", get(tokens::list).post(tokens::add))
         .route("/admin/v1/tokens/{tokenId}", axum::routing::delete(tokens::remove))
 }
