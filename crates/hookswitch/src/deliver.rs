@@ -195,7 +195,10 @@ impl Deliverer {
             Command::Health(asked) => {
                 let health = self.endpoints.keys().filter_map(|&id| {
                     let backlog = self.machine.backlog(id)?;
-                    Some((id, Health { backlog, outcomes: self.outcomes.get(&id).cloned().unwrap_or_default() }))
+                    Some((
+                        id,
+                        Health { backlog, outcomes: self.outcomes.get(&id).cloned().unwrap_or_default() },
+                    ))
                 });
                 asked.send(health.collect()).ok(); // whoever asked has gone
             }

@@ -67,9 +67,7 @@ impl Outcomes {
     pub(crate) fn last_hour(&self, now: Timestamp) -> (u64, u64) {
         let minute = now.as_micros() / MICROS_PER_MINUTE;
         let recent = self.minutes.iter().filter(|(of, ..)| minute - of < MINUTES as i64);
-        recent.fold((0, 0), |sum, (_, taken, failed)| {
-            (sum.0 + u64::from(*taken), sum.1 + u64::from(*failed))
-        })
+        recent.fold((0, 0), |sum, (_, taken, failed)| (sum.0 + u64::from(*taken), sum.1 + u64::from(*failed)))
     }
 }
 

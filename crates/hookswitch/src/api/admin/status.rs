@@ -104,10 +104,7 @@ pub(crate) async fn me(Reader(access): Reader) -> Json<Me> {
 /// Tells how the server is doing.
 #[utoipa::path(get, path = "/admin/v1/status", tag = "Console", security(("admin" = [])),
     responses((status = 200, body = Status), openapi::Refusals))]
-pub(crate) async fn status(
-    State(api): State<Api>,
-    Reader(access): Reader,
-) -> Result<Json<Status>, Problem> {
+pub(crate) async fn status(State(api): State<Api>, Reader(access): Reader) -> Result<Json<Status>, Problem> {
     let whole = sees_whole(&api, &access);
     Ok(Json(Status {
         version: env!("CARGO_PKG_VERSION"),

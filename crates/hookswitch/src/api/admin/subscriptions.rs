@@ -8,8 +8,8 @@ use hookswitch_model::{NotificationId, Timestamp};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::access::{Access, Operator, Reader};
 use super::Records;
+use super::access::{Access, Operator, Reader};
 use crate::api::request::Segments;
 use crate::api::subscription::{expired, renew_kept, shown_filter};
 use crate::api::{Api, Problem, openapi};
@@ -194,10 +194,7 @@ fn find(api: &Api, access: &Access, id: &str) -> Result<Kept, Problem> {
 /// Lists the subscriptions, the newest first.
 #[utoipa::path(get, path = "/admin/v1/subscriptions", tag = "Console", security(("admin" = [])),
     responses((status = 200, body = Records<SubscriptionBody>), openapi::Refusals))]
-pub(crate) async fn list(
-    State(api): State<Api>,
-    Reader(access): Reader,
-) -> Json<Records<SubscriptionBody>> {
+pub(crate) async fn list(State(api): State<Api>, Reader(access): Reader) -> Json<Records<SubscriptionBody>> {
     let mut found = api.subscriptions.all();
     found.retain(|kept| access.sees(kept.subscription.owner.account));
     found.sort_by_key(|kept| std::cmp::Reverse((kept.subscription.created, kept.subscription.id)));
@@ -249,9 +246,13 @@ pub(crate) async fn test(
 ) -> Result<Json<TestBody>, Problem> {
     let kept = find(&api, &access, &id)?;
     let Delivery::WebHook(webhook) = &kept.delivery else {
-        return Err(Problem::field("subscriptionId", "Only webhooks can be tested; a WebSocket is connected or not"));
+        return Err(Problem::field(
+            "subscriptionId",
+            "Only webhooks can be tested; a WebSocket is connected or not",
+        ));
     };
-    let unusable = || Problem::conflict("The address of the subscription is not allowed by this configuration");
+    let unusable =
+        || Problem::conflict("The address of the subscription is not allowed by this configuration");
     let endpoint = webhook.endpoint(api.webhooks.guard()).map_err(|_| unusable())?;
     let number = secret::random().map(u64::from_ne_bytes).map_err(|_| Problem::internal())?;
     let uuid = NotificationId::new((number >> 1).max(1));

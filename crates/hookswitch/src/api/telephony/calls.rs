@@ -8,10 +8,8 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use foldhash::fast::RandomState;
-use hookswitch_model::{
-    AccountId, ExtensionId, Party, PartyId, SessionFacts, TelephonySessionId, Timestamp,
-};
 use hookswitch_core::delivery::Logged;
+use hookswitch_model::{AccountId, ExtensionId, Party, PartyId, SessionFacts, TelephonySessionId, Timestamp};
 use tokio::sync::watch;
 
 use crate::api::Problem;

@@ -1,5 +1,6 @@
 //! The server as a process: what comes in by real sockets, and what its log holds then.
 
+mod access;
 mod addresses;
 mod admin;
 mod asterisk;
@@ -131,6 +132,14 @@ impl Server {
         let mut command = Command::new(env!("CARGO_BIN_EXE_hookswitch"));
         command.arg("serve").arg("--config").arg(home.config());
         Self::spawn(&mut command, variables)
+    }
+
+    /// Starts the server with the development profile: webhooks may go to this machine.
+    #[track_caller]
+    fn start_dev(home: &Home) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_hookswitch"));
+        command.arg("serve").arg("--dev").arg("--config").arg(home.config());
+        Self::spawn(&mut command, &[])
     }
 
     #[track_caller]
