@@ -44,7 +44,7 @@ function applyTheme() {
 function themeSwitch() {
   const button = el("button", { type: "button", class: "quiet", id: "theme" });
   const label = () => {
-    button.textContent = { auto: "Auto", light: "Light", dark: "Dark" }[theme()];
+    button.textContent = { auto: "◐ Auto", light: "☼ Light", dark: "☾ Dark" }[theme()];
     button.setAttribute("aria-label", `Colours: ${theme()}; change`);
   };
   button.addEventListener("click", () => {

@@ -178,7 +178,7 @@ export async function callsView(place) {
   });
   const ticking = setInterval(() => {
     for (const call of live.calls.values()) {
-      const parts = call.isOpen && rows.get(call.telephonySessionId);
+      const parts = call.isOpen ? rows.get(call.telephonySessionId) : undefined;
       if (parts?.row.isConnected) replace(parts.cells.lasted, lasted(call));
     }
   }, 1000);

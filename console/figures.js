@@ -146,7 +146,7 @@ function plotOf({ title, unit, of, other }, samples) {
   return el(
     "figure",
     { class: "plot-card" },
-    el("figcaption", {}, el("span", { class: "plot-title" }, title), el("span", { class: "plot-now" }, shown(values.at(-1)), other && el("span", { class: "bad" }, ` ${shown(others.at(-1))} ${other.title}`))),
+    el("figcaption", {}, el("span", { class: "plot-title" }, title), el("span", { class: "plot-now" }, shown(values.at(-1)), other && el("span", { class: others.at(-1) > 0 ? "bad" : "hint" }, ` ${shown(others.at(-1))} ${other.title}`))),
     el("div", { class: "plot-box" }, el("span", { class: "plot-top hint", "aria-hidden": "true" }, shown(top)), drawing),
     el("p", { class: "hint plot-range" }, `highest ${shown(highest)}, since ${shownTime(samples[0].time)}`),
   );

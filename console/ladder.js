@@ -4,9 +4,9 @@
 import { cut, el, endText, exactTime, span, svg, visible } from "./dom.js";
 
 const AXIS = 92;
-const LANE = 132;
-const PARTY = 118;
-const SUBSCRIBER = 112;
+const LANE = 120;
+const PARTY = 108;
+const SUBSCRIBER = 92;
 const HEAD = 58;
 const ROW = 27;
 const STEP = 21;
@@ -144,8 +144,8 @@ export function drawLadder(call, { chosen, choose }) {
   const subscribers = subscribersOf(items);
   const shown = subscribers.slice(0, SUBSCRIBERS_MAX);
   const left = AXIS;
-  const middle = left + Math.max(1, laneOf.size) * LANE + 24;
-  const right = middle + parties.length * PARTY + 24;
+  const middle = left + Math.max(1, laneOf.size) * LANE + 16;
+  const right = middle + parties.length * PARTY + 14;
   const width = right + shown.length * SUBSCRIBER + 12;
   const laneX = (name) => left + laneOf.get(name) * LANE + LANE / 2;
   const partyX = (id) => middle + Math.max(0, parties.findIndex((party) => party.id === id)) * PARTY + 18;
@@ -159,7 +159,7 @@ export function drawLadder(call, { chosen, choose }) {
 
   for (const name of laneOf.keys()) back.append(line(laneX(name), 0, laneX(name), height, "lifeline"));
   for (const gap of rows.gaps) {
-    back.append(line(8, gap.y, width - 8, gap.y, "gap"), label(AXIS - 14, gap.y + 4, span(gap.ms), "gap-label", "end"));
+    back.append(line(AXIS - 6, gap.y, width - 8, gap.y, "gap"), label(AXIS - 14, gap.y + 4, span(gap.ms), "gap-label", "end"));
   }
   for (const mark of rows.times) back.append(label(AXIS - 14, mark.y + 4, exactTime(mark.time), "axis", "end"));
 
@@ -184,13 +184,13 @@ export function drawLadder(call, { chosen, choose }) {
   const head = svg("svg", { width, height: HEAD, viewBox: `0 0 ${width} ${HEAD}`, class: "ladder-head", "aria-hidden": "true" });
   head.append(label(left + 4, 14, "Signals", "region"), label(middle, 14, "Parties", "region"));
   if (shown.length) head.append(label(right, 14, "Subscribers", "region"));
-  for (const name of laneOf.keys()) head.append(label(laneX(name), 44, cut(name, 20), "lane", "middle"));
+  for (const name of laneOf.keys()) head.append(label(laneX(name), 44, cut(name, 18), "lane", "middle"));
   for (const party of parties) {
-    head.append(label(partyX(party.id) - 8, 36, cut(partyName(call, party.id), 16), "lane"), label(partyX(party.id) - 8, 51, party.direction, "sub"));
+    head.append(label(partyX(party.id) - 8, 36, cut(partyName(call, party.id), 14), "lane"), label(partyX(party.id) - 8, 51, party.direction, "sub"));
   }
   for (const id of shown) {
     const known = call.subscriptions?.get(id);
-    head.append(label(subscriberX(id) - 8, 36, cut(subscriberName(call, id), 16), "lane"), label(subscriberX(id) - 8, 51, known?.transport ?? "", "sub"));
+    head.append(label(subscriberX(id) - 8, 36, cut(subscriberName(call, id), 12), "lane"), label(subscriberX(id) - 8, 51, known?.transport ?? "", "sub"));
   }
 
   const pick = (group) => group && choose(items.find((item) => item.key === group.dataset.key));

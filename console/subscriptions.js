@@ -104,7 +104,7 @@ export async function subscriptionsView(place, { canChange }) {
       replace(due, lag(health));
       replace(success, health.lastSuccessTime ? el("time", { datetime: health.lastSuccessTime }, ago(health.lastSuccessTime)) : el("span", { class: "none" }, "never"));
       replace(failed, lastFailure(health.lastFailure));
-      replace(hour, `${count(health.succeededLastHour)} taken`, health.failedLastHour > 0 && el("span", { class: "bad" }, `, ${count(health.failedLastHour)} failed`));
+      replace(hour, el("span", {}, `${count(health.succeededLastHour)} taken`, health.failedLastHour > 0 && el("span", { class: "bad" }, `, ${count(health.failedLastHour)} failed`)));
       return row;
     });
     if (wanted.length !== body.children.length || wanted.some((row, index) => row !== body.children[index])) replace(body, wanted);

@@ -47,7 +47,7 @@ export async function trialView(place) {
       { class: "trial", onsubmit: run },
       el("div", { class: "wide-field" }, el("label", { for: "filters" }, "Event filters, one a line"), filters),
       el("div", {}, el("label", { for: "hours" }, "Of"), hours),
-      el("div", {}, el("label", { for: "extension" }, "~ is the extension with the id (optional)"), extension),
+      el("div", {}, el("label", { for: "extension" }, "Whose ~ is (extension id, optional)"), extension),
       el("div", { class: "actions" }, el("button", { type: "submit", class: "primary" }, "Try")),
     ),
     result,
