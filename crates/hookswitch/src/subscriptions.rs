@@ -92,6 +92,7 @@ impl WebHook {
         let signing_key = self.signing_secret.as_deref().map(SigningKey::parse).transpose();
         Ok(Endpoint {
             url: guard.read(&self.address).map_err(DeliveryError::Address)?,
+            address: Arc::from(&*self.address),
             token,
             signing_key: signing_key.map_err(|_| DeliveryError::Secret)?,
         })
