@@ -201,6 +201,12 @@ impl Deliverer {
                 self.removed.push(done);
             }
             Command::Validated(id, passed) => self.machine.handle_validation(id, passed, now),
+            Command::Stages(asked, answer) => {
+                let stages = asked
+                    .into_iter()
+                    .map(|(id, session, position)| self.machine.stage(id, session, position, now));
+                answer.send(stages.collect()).ok(); // whoever asked has gone
+            }
         }
     }
 

@@ -10,6 +10,7 @@ mod clock;
 mod config;
 mod deliver;
 mod derivation;
+mod explain;
 mod gateway;
 mod run;
 mod secret;

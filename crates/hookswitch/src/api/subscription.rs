@@ -225,7 +225,7 @@ pub(super) async fn create(
         expires: created + lifetime,
         standing: Standing::Active,
     };
-    let kept = Kept { subscription, delivery, expired: false };
+    let kept = Kept { subscription, delivery, expired: false, start: 0, filters_from: 0 };
     match api.subscriptions.create(kept.clone()).await {
         Ok(()) if session.is_some_and(|session| !api.gateway.subscribe(session, &kept.subscription)) => {
             drop_subscription(&api, id).await?;

@@ -19,12 +19,6 @@ pub(crate) struct Journal {
     pub(crate) spans: Vec<Span>,
 }
 
-impl Journal {
-    pub(crate) fn is_empty(&self) -> bool {
-        self.attempts.is_empty() && self.spans.is_empty()
-    }
-}
-
 /// An attempt to deliver the notification of an event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Attempt {

@@ -104,6 +104,9 @@ pub(crate) enum StoreError {
     /// The database says no.
     #[error("the store cannot be read")]
     Sqlite(#[from] rusqlite::Error),
+    /// The signal log cannot be read.
+    #[error("the signal log cannot be read: {0:#}")]
+    Log(anyhow::Error),
     /// What is stored cannot be read.
     #[error(transparent)]
     Record(#[from] record::RecordError),

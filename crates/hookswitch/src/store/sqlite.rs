@@ -284,7 +284,7 @@ impl Reader {
     }
 
     /// Hands out the inputs between two positions, these included, until one is refused.
-    pub(crate) fn inputs_between(
+    pub(crate) fn each_between(
         &self,
         first: u64,
         last: u64,

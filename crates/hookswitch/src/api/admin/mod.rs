@@ -5,7 +5,9 @@
 
 pub(super) mod applications;
 pub(super) mod directory;
+pub(super) mod events;
 mod file;
+pub(super) mod sessions;
 pub(super) mod sources;
 pub(super) mod subscriptions;
 pub(super) mod users;
@@ -16,6 +18,7 @@ use axum::extract::FromRequestParts;
 use axum::http::header;
 use axum::http::request::Parts;
 use axum::routing::{get, post};
+use hookswitch_model::AccountId;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -31,6 +34,35 @@ const NAME_CHARS_MAX: usize = 200;
 
 /// Whoever has the admin token.
 pub(crate) struct Admin;
+
+/// Who asks, and what they may see.
+#[derive(Clone, Debug)]
+pub(crate) struct Access {
+    /// The only account that is seen and touched; all without it.
+    pub(crate) account: Option<AccountId>,
+}
+
+/// Whoever may see what happens.
+pub(crate) struct Reader(pub(crate) Access);
+
+impl FromRequestParts<Api> for Reader {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
+        Admin::from_request_parts(parts, api).await.map(|_| Self(Access { account: None }))
+    }
+}
+
+/// Whoever may also act on it: test, renew, redeliver.
+pub(crate) struct Operator(pub(crate) Access);
+
+impl FromRequestParts<Api> for Operator {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
+        Admin::from_request_parts(parts, api).await.map(|_| Self(Access { account: None }))
+    }
+}
 
 impl FromRequestParts<Api> for Admin {
     type Rejection = Problem;
@@ -183,6 +215,9 @@ pub(super) fn routes() -> Routes {
         .route("/admin/v1/sources", get(sources::list_sources).post(sources::add))
         .route("/admin/v1/sources/{name}", get(sources::read).put(sources::replace).delete(sources::remove))
         .route("/admin/v1/subscriptions", get(subscriptions::list))
+        .route("/admin/v1/sessions", get(sessions::list))
+        .route("/admin/v1/sessions/{telephonySessionId}", get(sessions::read))
+        .route("/admin/v1/events/{eventId}", get(events::read))
 }
 
 /// The files, shared.

@@ -9,6 +9,7 @@ mod crash;
 mod demo;
 mod disk;
 mod document;
+mod explain;
 mod gateway;
 mod hep;
 mod ingest;
