@@ -221,6 +221,7 @@ impl utoipa::IntoResponses for Refusals {
         admin::sessions::list,
         admin::sessions::read,
         admin::events::read,
+        admin::filter_trials::run,
         ingest::post,
         health::alive,
         health::ready,

@@ -413,6 +413,20 @@ pub(super) fn read_filters(
     texts: &[String],
     id: SubscriptionId,
 ) -> Result<Vec<EventFilter>, Problem> {
+    let own = Own { account: principal.account, extension: principal.extension };
+    let filters = parse_filters(own, texts, id)?;
+    if filters.iter().any(|filter| matches!(filter, EventFilter::TelephonySessions(_))) {
+        principal.require(Scope::CallControl)?;
+    }
+    Ok(filters)
+}
+
+/// The same, whatever the one who asks may do.
+pub(super) fn parse_filters(
+    own: Own,
+    texts: &[String],
+    id: SubscriptionId,
+) -> Result<Vec<EventFilter>, Problem> {
     const FIELD: &str = "eventFilters";
     if texts.is_empty() {
         return Err(Problem::field(
@@ -423,7 +437,6 @@ pub(super) fn read_filters(
     if texts.len() > FILTERS_MAX {
         return Err(Problem::field(FIELD, format!("eventFilters has more than {FILTERS_MAX} event filters")));
     }
-    let own = Own { account: principal.account, extension: principal.extension };
     // A client may send back what it was shown.
     let own_id = format!("/subscription/{id}?");
     let mut filters = Vec::with_capacity(texts.len());
@@ -440,9 +453,6 @@ pub(super) fn read_filters(
     }
     if let Some(code) = code {
         return Err(refused_filters(code, complaints.join("; ")));
-    }
-    if filters.iter().any(|filter| matches!(filter, EventFilter::TelephonySessions(_))) {
-        principal.require(Scope::CallControl)?;
     }
     Ok(filters)
 }

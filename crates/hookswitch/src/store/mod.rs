@@ -28,7 +28,7 @@ use tokio::sync::{oneshot, watch};
 pub(crate) use self::batch::{Batch, IngestId};
 pub(crate) use self::journal::{ANSWER_BYTES_MAX, Attempt, AttemptOutcome, Journal, Span};
 use self::sqlite::{Lock, Readers};
-pub(crate) use self::sqlite::{LoggedInput, Reader};
+pub(crate) use self::sqlite::{Log, LoggedInput, Reader};
 use self::tail::Tail;
 pub(crate) use self::writer::Options;
 use self::writer::{Write, Writer};

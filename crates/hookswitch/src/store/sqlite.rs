@@ -134,6 +134,22 @@ impl Readers {
 /// A connection that reads.
 pub(crate) struct Reader(Connection);
 
+/// A log by its table.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Log {
+    Signals,
+    Events,
+}
+
+impl Log {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Signals => "signals",
+            Self::Events => "events",
+        }
+    }
+}
+
 /// An input with its place in the log.
 pub(crate) struct LoggedInput<'a> {
     pub(crate) position: u64,
@@ -281,6 +297,32 @@ impl Reader {
             }
         }
         Ok(None)
+    }
+
+    /// The first position of a log at or behind which everything came in at this time or later; the
+    /// position behind its end if nothing did.
+    pub(crate) fn position_since(&self, log: Log, at: Timestamp) -> Result<u64, StoreError> {
+        let log = log.as_str();
+        let (first, last) = self.0.query_row(
+            &format!("SELECT coalesce(min(position), 1), coalesce(max(position), 0) FROM {log}"),
+            [],
+            |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?)),
+        )?;
+        // Rows come in by the clock on the wall, which is set back seldom and a little.
+        let mut next = self.0.prepare_cached(&format!(
+            "SELECT arrival FROM {log} WHERE position >= ? ORDER BY position LIMIT 1"
+        ))?;
+        let (mut low, mut high) = (first, last + 1);
+        while low < high {
+            let middle = low + (high - low) / 2;
+            let arrival: i64 = next.query_row([middle], |row| row.get(0))?;
+            if arrival < at.as_micros() {
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
+        }
+        Ok(low.cast_unsigned())
     }
 
     /// Hands out the inputs between two positions, these included, until one is refused.

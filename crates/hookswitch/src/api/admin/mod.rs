@@ -7,6 +7,7 @@ pub(super) mod applications;
 pub(super) mod directory;
 pub(super) mod events;
 mod file;
+pub(super) mod filter_trials;
 pub(super) mod sessions;
 pub(super) mod sources;
 pub(super) mod subscriptions;
@@ -218,6 +219,7 @@ pub(super) fn routes() -> Routes {
         .route("/admin/v1/sessions", get(sessions::list))
         .route("/admin/v1/sessions/{telephonySessionId}", get(sessions::read))
         .route("/admin/v1/events/{eventId}", get(events::read))
+        .route("/admin/v1/filter-trials", post(filter_trials::run))
 }
 
 /// The files, shared.

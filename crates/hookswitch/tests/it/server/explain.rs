@@ -243,3 +243,37 @@ fn of_a_websocket_it_is_known_when_it_was_sent_an_event() {
     let read: Value = serde_json::from_slice(&read.stdout).expect("JSON");
     assert_eq!(states(&read, &id), states(&story, &id));
 }
+
+#[test]
+fn filters_are_tried_on_what_has_happened_before_anybody_subscribes() {
+    let home = Home::new("filter-trials");
+    let dev = Dev::start(&home);
+    place(&mut dev.agent(), ["one", "two"].map(str::to_owned).into_iter());
+    home.events(2 * EVENTS_OF_CALL);
+    let try_out = |body: &Value| {
+        dev.server.call(home.made("admin_token"), "POST", "/admin/v1/filter-trials", Some(body))
+    };
+    let setups = format!("{SESSIONS}?statusCode=Setup&direction=Outbound");
+    let outcome = try_out(&json!({"eventFilters": [setups, format!("{SESSIONS}?phoneNumber=999")], "sample": 1})).body;
+    assert_eq!((&outcome["scanned"], &outcome["matched"], &outcome["sessions"]), (&json!(16), &json!(2), &json!(2)));
+    assert_eq!((&outcome["byFilter"][0]["matched"], &outcome["byFilter"][1]["matched"]), (&json!(2), &json!(0)));
+    let sample = outcome["sample"].as_array().expect("a list");
+    assert_eq!(sample.len(), 1);
+    assert_eq!(sample[0]["body"]["parties"][0]["status"]["code"], "Setup");
+    // What is counted is what a subscriber is sent.
+    let receiver = Receiver::good();
+    dev.subscribe_to(&receiver, &setups);
+    place(&mut dev.agent(), ["three".to_owned()].into_iter());
+    wait_for_count(&receiver, 1);
+    for (body, status) in [
+        (json!({"eventFilters": []}), 400),
+        (json!({"eventFilters": ["/nonsense"]}), 400),
+        (json!({"eventFilters": [SESSIONS], "hours": 169}), 400),
+        (json!({"eventFilters": [SESSIONS], "sample": 101}), 400),
+        (json!({"eventFilters": [SESSIONS], "accountId": "77"}), 404),
+        (json!({"eventFilters": ["/restapi/v1.0/account/77/telephony/sessions"]}), 403),
+        (json!({"eventFilters": [SESSIONS], "more": 1}), 400),
+    ] {
+        assert_eq!(try_out(&body).status, status, "{body}");
+    }
+}
