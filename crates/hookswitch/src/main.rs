@@ -12,6 +12,7 @@ mod deliver;
 mod derivation;
 mod explain;
 mod gateway;
+mod redelivery;
 mod run;
 mod secret;
 mod server;

@@ -27,6 +27,7 @@ use crate::clock;
 use crate::config::{Config, Listen, MissedCalls};
 use crate::deliver::{self, Deliverer};
 use crate::gateway::Gateway;
+use crate::redelivery::Redeliveries;
 use crate::run::{Intake, Machine, default_account};
 use crate::secret::Key;
 use crate::source::ami;
@@ -154,6 +155,8 @@ pub(crate) fn serve(
         websocket,
         &public_url,
     );
+    let redeliveries =
+        Redeliveries::new(store.clone(), subscriptions.clone(), webhooks.clone(), stop.subscribe());
     let router = api::router(Api {
         store: store.clone(),
         metrics: metrics.clone(),
@@ -166,6 +169,7 @@ pub(crate) fn serve(
         files: Arc::new(Files::new(path.to_owned(), files_reread)),
         subscriptions: subscriptions.clone(),
         webhooks: webhooks.clone(),
+        redeliveries: redeliveries.clone(),
         gateway: gateway.clone(),
         public_url: public_url.into(),
     });
@@ -184,6 +188,7 @@ pub(crate) fn serve(
     let grace = config.server.shutdown_grace.0;
     let outcome = runtime.block_on(async {
         tokio::spawn(calls.follow(store.clone(), stop.subscribe()));
+        redeliveries.start();
         let delivering = tokio::spawn(deliverer.run(commands, reports, stop.subscribe()));
         let following = tokio::spawn(gateway.clone().follow(stop.subscribe()));
         let serving = tokio::spawn(listener::serve(tokio_listener(http)?, router, stop.subscribe(), grace));
@@ -205,6 +210,7 @@ pub(crate) fn serve(
         gateway.close(grace).await;
         serving.await.ok();
         delivering.await.ok();
+        redeliveries.close().await;
         outcome
     });
     if udp_thread.is_some_and(|thread| thread.join().is_err()) {

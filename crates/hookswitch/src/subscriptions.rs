@@ -143,6 +143,7 @@ impl WebHook {
             address: Arc::from(&*self.address),
             token,
             signing_key: signing_key.map_err(|_| DeliveryError::Secret)?,
+            redelivery: None,
         })
     }
 }
@@ -344,6 +345,11 @@ impl Subscriptions {
         self.lock().insert(id, one.clone());
         self.commands.send(Command::Update(one.subscription.clone())).ok();
         Ok(Some(one))
+    }
+
+    /// A subscription by its id, whoever's it is. It may have expired.
+    pub(crate) fn get(&self, id: SubscriptionId) -> Option<Kept> {
+        self.lock().get(&id).cloned()
     }
 
     /// How far the notifications of these events have come, by subscription, session and position.

@@ -11,6 +11,7 @@
 
 mod attempt;
 mod queue;
+pub mod replay;
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::time::Duration;

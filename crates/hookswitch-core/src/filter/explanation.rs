@@ -100,12 +100,7 @@ impl TelephonyFilter {
                 Some(extension) => format!("the party is extension {extension}"),
                 None => "the party is outside".to_owned(),
             };
-            ask(
-                Clause::Extension,
-                party.extension == self.extension,
-                format!("extension/{wanted}"),
-                found,
-            );
+            ask(Clause::Extension, party.extension == self.extension, format!("extension/{wanted}"), found);
         }
         if let Some(wanted) = self.direction {
             let found = format!("the party is {}", party.direction);

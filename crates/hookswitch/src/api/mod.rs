@@ -38,6 +38,7 @@ pub(crate) use self::problem::Problem;
 use self::routes::Routes;
 use self::telephony::Calls;
 use crate::gateway::Gateway;
+use crate::redelivery::Redeliveries;
 use crate::run::Intake;
 use crate::store::Store;
 use crate::subscriptions::Subscriptions;
@@ -63,6 +64,7 @@ pub(crate) struct Api {
     pub(crate) files: admin::SharedFiles,
     pub(crate) subscriptions: Arc<Subscriptions>,
     pub(crate) webhooks: Webhooks,
+    pub(crate) redeliveries: Arc<Redeliveries>,
     pub(crate) gateway: Arc<Gateway>,
     /// By which clients reach the server, without a slash at its end.
     pub(crate) public_url: Arc<str>,

@@ -515,6 +515,16 @@ fn read_delivery(api: &Api, asked: DeliveryModeRequest) -> Result<(WebHook, Endp
     }
 }
 
+/// Checks an address as that of a subscription, with the question whether it wants notifications.
+///
+/// # Errors
+/// As creating a subscription with it.
+pub(super) async fn check_address(api: &Api, address: &str) -> Result<(), Problem> {
+    let asked = DeliveryModeRequest { address: Some(address.to_owned()), ..DeliveryModeRequest::default() };
+    let (_, endpoint) = read_delivery(api, asked)?;
+    api.webhooks.validate(&endpoint.url).await.map_err(|error| refused_address(&error))
+}
+
 fn refused_address(error: &HandshakeError) -> Problem {
     Problem::coded(StatusCode::BAD_REQUEST, error.code(), error.to_string())
 }

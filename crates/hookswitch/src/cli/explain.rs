@@ -137,14 +137,14 @@ impl Explain {
                 let explainer = Explainer::new(&reader, None)?;
                 let wanted = Wanted { raw: self.raw };
                 let story = match named {
-                    Named::Session(session) => {
-                        explainer.session(session, wanted)?.map(serde_json::to_value)
-                    }
+                    Named::Session(session) => explainer.session(session, wanted)?.map(serde_json::to_value),
                     Named::Event(..) | Named::Number(_) => {
                         explainer.event(named, wanted)?.map(serde_json::to_value)
                     }
                 };
-                story.ok_or_else(|| anyhow!("the store has no events of {id}; they are kept for some days"))??
+                story.ok_or_else(|| {
+                    anyhow!("the store has no events of {id}; they are kept for some days")
+                })??
             }
         };
         match self.format {

@@ -118,7 +118,9 @@ impl AttemptBody {
         // A text that was cut in the middle of a character is one all the same.
         let text = match std::str::from_utf8(answer) {
             Ok(text) => Some(text),
-            Err(error) if error.error_len().is_none() => std::str::from_utf8(&answer[..error.valid_up_to()]).ok(),
+            Err(error) if error.error_len().is_none() => {
+                std::str::from_utf8(&answer[..error.valid_up_to()]).ok()
+            }
             Err(_) => None,
         };
         Self {
@@ -128,8 +130,7 @@ impl AttemptBody {
             status: attempt.status,
             outcome: attempt.outcome.as_str(),
             error: attempt.error.as_deref().map(str::to_owned),
-            answer: (!answer.is_empty())
-                .then(|| text.map_or_else(|| STANDARD.encode(answer), str::to_owned)),
+            answer: (!answer.is_empty()).then(|| text.map_or_else(|| STANDARD.encode(answer), str::to_owned)),
             answer_is_base64: text.is_none(),
             is_replay: attempt.redelivery.is_some(),
             redelivery_id: attempt.redelivery.as_deref().map(str::to_owned),
@@ -217,10 +218,7 @@ impl Delivery {
         if let Some(taken) = attempts.iter().find(|attempt| attempt.outcome == AttemptOutcome::Delivered) {
             let (status, millis) = (taken.status.unwrap_or_default(), taken.duration.as_millis());
             let how = if taken.redelivery.is_some() { "a redelivery" } else { "an attempt" };
-            let said = format!(
-                "taken by {how} at {} with HTTP status {status} after {millis} ms",
-                taken.at
-            );
+            let said = format!("taken by {how} at {} with HTTP status {status} after {millis} ms", taken.at);
             self.set(State::Delivered, said);
             return Ok(());
         }
@@ -277,7 +275,10 @@ impl Delivery {
         } else if position <= journal_from {
             self.set(State::Unknown, "what was done then was not written down by the version of then");
         } else if position <= one.kept.filters_from {
-            self.set(State::Unknown, "the filters were changed after the event, and it was not sent before that");
+            self.set(
+                State::Unknown,
+                "the filters were changed after the event, and it was not sent before that",
+            );
         } else if ended.is_some() {
             self.set(State::Dropped, "the subscription ended before its turn came");
         } else {

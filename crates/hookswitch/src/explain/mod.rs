@@ -57,8 +57,8 @@ impl Named {
 /// Reads `s-` and 32 hexadecimal digits.
 pub(crate) fn session_id(text: &str) -> Option<TelephonySessionId> {
     let digits = text.strip_prefix("s-")?;
-    let plain =
-        digits.len() == 32 && digits.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte));
+    let plain = digits.len() == 32
+        && digits.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte));
     plain.then(|| u128::from_str_radix(digits, 16).ok()).flatten().map(TelephonySessionId::new)
 }
 
@@ -317,7 +317,8 @@ impl<'a> Explainer<'a> {
                 if subscription.owner.account != logged.event.session.account {
                     continue;
                 }
-                let own = attempts.extract_if(.., |attempt| attempt.subscription == subscription.id).collect();
+                let own =
+                    attempts.extract_if(.., |attempt| attempt.subscription == subscription.id).collect();
                 let delivery = Delivery::of(logged, one, own, self.journal_from, self.reader)?;
                 if !delivery.is_told() {
                     unmatched += 1;

@@ -170,7 +170,9 @@ mod tests {
         assert_eq!(one("SELECT position FROM swept WHERE log = 'attempts'"), 7);
         assert_eq!(one("SELECT count(*) FROM attempts") + one("SELECT count(*) FROM streams"), 0);
         let plan: String = connection
-            .query_row("EXPLAIN QUERY PLAN SELECT body FROM signals WHERE kind IN (4, 5, 6)", [], |row| row.get(3))
+            .query_row("EXPLAIN QUERY PLAN SELECT body FROM signals WHERE kind IN (4, 5, 6)", [], |row| {
+                row.get(3)
+            })
             .expect("a plan");
         assert!(plan.contains("signals_of_note"), "{plan}");
         migrate(&mut connection, "a store").expect("nothing is left to do");

@@ -269,9 +269,9 @@ impl Reader {
         before: Option<i64>,
         limit: usize,
     ) -> Result<Vec<(i64, TelephonySessionId)>, StoreError> {
-        let mut statement = self
-            .0
-            .prepare_cached("SELECT number, id FROM sessions WHERE number < ? ORDER BY number DESC LIMIT ?")?;
+        let mut statement = self.0.prepare_cached(
+            "SELECT number, id FROM sessions WHERE number < ? ORDER BY number DESC LIMIT ?",
+        )?;
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let sessions = statement.query_map([before.unwrap_or(i64::MAX), limit], |row| {
             Ok((row.get(0)?, TelephonySessionId::new(u128::from_be_bytes(row.get(1)?))))

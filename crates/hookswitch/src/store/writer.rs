@@ -44,8 +44,16 @@ pub(crate) struct Options {
 pub(super) enum Write {
     Batch(Batch),
     /// Changes of documents, and what is written down beside them.
-    Documents { changes: Vec<Change>, journal: Journal, done: oneshot::Sender<Result<Vec<u64>, StoreError>> },
-    Snapshot { position: u64, version: u32, state: Vec<u8> },
+    Documents {
+        changes: Vec<Change>,
+        journal: Journal,
+        done: oneshot::Sender<Result<Vec<u64>, StoreError>>,
+    },
+    Snapshot {
+        position: u64,
+        version: u32,
+        state: Vec<u8>,
+    },
 }
 
 pub(super) struct Writer {

@@ -37,6 +37,9 @@ use crate::store;
 /// What a notification says it is sent by. Receivers written for RingCentral may look for its name.
 const USER_AGENT: &str = concat!("RingCentral-Webhook/8.3 (Hookswitch/", env!("CARGO_PKG_VERSION"), ")");
 
+/// What marks a notification that is sent again on request; its value is the id of the redelivery.
+const REDELIVERY: HeaderName = HeaderName::from_static("hookswitch-replay");
+
 /// The most of an answer that is read to keep its connection; a longer one ends it.
 const ANSWER_BYTES_MAX: usize = 16 * 1024;
 
@@ -53,6 +56,8 @@ pub(crate) struct Endpoint {
     /// The header that mirrors what the subscriber has sent.
     pub(crate) token: Option<(HeaderName, HeaderValue)>,
     pub(crate) signing_key: Option<SigningKey>,
+    /// The redelivery that a request is made for.
+    pub(crate) redelivery: Option<HeaderValue>,
 }
 
 /// What makes requests. Cheap to clone.
@@ -174,6 +179,9 @@ fn notification(to: &Endpoint, id: NotificationId, body: Vec<u8>) -> Request<Ful
     headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("UTF-8"));
     if let Some((name, value)) = &to.token {
         headers.insert(name, value.clone());
+    }
+    if let Some(redelivery) = &to.redelivery {
+        headers.insert(REDELIVERY, redelivery.clone());
     }
     for (name, value) in signed.into_iter().flatten() {
         let value = HeaderValue::from_str(&value).expect("digits and base64 are ASCII");

@@ -8,6 +8,7 @@ pub(super) mod directory;
 pub(super) mod events;
 mod file;
 pub(super) mod filter_trials;
+pub(super) mod redeliveries;
 pub(super) mod sessions;
 pub(super) mod sources;
 pub(super) mod subscriptions;
@@ -220,6 +221,9 @@ pub(super) fn routes() -> Routes {
         .route("/admin/v1/sessions/{telephonySessionId}", get(sessions::read))
         .route("/admin/v1/events/{eventId}", get(events::read))
         .route("/admin/v1/filter-trials", post(filter_trials::run))
+        .route("/admin/v1/redeliveries", get(redeliveries::list).post(redeliveries::add))
+        .route("/admin/v1/redeliveries/{redeliveryId}", get(redeliveries::read).delete(redeliveries::cancel))
+        .route("/admin/v1/redeliveries/{redeliveryId}/resume", post(redeliveries::resume))
 }
 
 /// The files, shared.

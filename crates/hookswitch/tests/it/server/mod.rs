@@ -19,6 +19,7 @@ mod oauth;
 mod reading;
 mod readme;
 mod receiver;
+mod redelivery;
 mod resolver;
 mod sdks;
 mod socket;
