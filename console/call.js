@@ -26,7 +26,8 @@ export async function callView(place, { id, query, canChange }) {
     const subscriptions = get("/admin/v1/subscriptions").catch(() => ({ records: [] }));
     const read = await get(path(id));
     const known = new Map((await subscriptions).records.map((one) => [one.id, one]));
-    call = { ...read, subscriptions: known };
+    const { session, ...story } = read;
+    call = { ...session, ...story, subscriptions: known };
     replace(said);
     draw();
   }
@@ -67,7 +68,8 @@ export async function callView(place, { id, query, canChange }) {
       ),
       asList ? list() : ladder.node,
       !asList && legend(),
-      ladder.hidden > 0 && !asList && el("p", { class: "hint" }, `${plural(ladder.hidden, "more subscription")} in the list.`),
+      call.deliveriesLeftOut > 0 && el("p", { class: "hint note" }, `${plural(call.deliveriesLeftOut, "delivery").replace("deliverys", "deliveries")} of events that were not told are left out.`),
+      ladder.hidden > 0 && !asList && el("p", { class: "hint note" }, `${plural(ladder.hidden, "more subscription")} in the list.`),
     );
     ladder.mark(chosen);
     const scrolled = drawing.querySelector(".ladder-scroll");
@@ -167,6 +169,7 @@ export async function callView(place, { id, query, canChange }) {
 
   function causeList(event) {
     const causes = (event.causes ?? []).map((position) => call.inputs?.find((input) => input.position === position)).filter(Boolean);
+    if (!causes.length && !event.causes?.length) return el("p", { class: "hint" }, "The time that has passed.");
     if (!causes.length) return el("p", { class: "hint" }, "The messages that caused it are kept no longer.");
     return el("ul", { class: "plain" }, causes.map((input) => el("li", {}, jump(keyOf.input(input), cut(shortSummary(input) || input.kind, 120)), el("span", { class: "hint" }, ` ${exactTime(input.arrivalTime ?? input.time)}`))));
   }
@@ -208,14 +211,14 @@ export async function callView(place, { id, query, canChange }) {
 
   function deliveryDetail({ delivery, event }) {
     const attempts = delivery.attempts ?? [];
-    const last = attempts.at(-1);
     return [
       heading(`${event.statusCode} to ${subscriberName(call, delivery.subscriptionId)}`),
-      el("p", { class: "verdict", "data-look": delivery.state }, verdict(delivery, last)),
+      el("p", { class: "verdict", "data-look": delivery.state }, verdict(delivery)),
       facts([
         ["Event", jump(keyOf.event(event), cut(event.text || event.id, 120))],
         ["Subscription", el("a", { href: `#/subscriptions/${encodeURIComponent(delivery.subscriptionId)}` }, delivery.subscriptionId.slice(0, 8))],
         ["Next attempt", delivery.nextAttemptTime && exactTime(delivery.nextAttemptTime)],
+        ["Written", delivery.streamed && exactTime(delivery.streamed.to)],
       ]),
       el("h3", {}, delivery.matched ? "It hears of this because" : "It does not hear of this because"),
       why(delivery.why),
@@ -257,29 +260,16 @@ export async function callView(place, { id, query, canChange }) {
   };
 }
 
-function verdict(delivery, last) {
-  const state = STATES[delivery.state] ?? delivery.state;
-  if (!last || delivery.state === "delivered") return `${state[0].toUpperCase()}${state.slice(1)}.`;
-  const how = last.status ? `answered ${last.status}` : (last.error ?? STATES[last.outcome] ?? last.outcome);
-  return visible(`${state[0].toUpperCase()}${state.slice(1)}: the last attempt ${last.status ? how : `failed (${how})`}.`);
+function verdict(delivery) {
+  const said = delivery.because || STATES[delivery.state] || delivery.state;
+  return visible(`${said[0].toUpperCase()}${said.slice(1)}${said.endsWith(".") ? "" : "."}`);
 }
 
 /** Which clause of which filter matched or failed. */
 function why(reasons) {
-  const list = Array.isArray(reasons) ? reasons : reasons ? [reasons] : [];
-  if (!list.length) return el("p", { class: "hint" }, "It is not known.");
-  const one = (reason) => {
-    if (typeof reason === "string") return el("li", {}, visible(reason));
-    const clauses = reason.clauses ?? (reason.clause ? [reason.clause] : []);
-    return el(
-      "li",
-      {},
-      reason.filter && el("code", { class: "filter" }, visible(reason.filter)),
-      reason.text && el("p", {}, visible(reason.text)),
-      clauses.length > 0 && el("ul", { class: "clauses" }, clauses.map((clause) => el("li", { "data-look": clause.passed ? "good" : "bad" }, typeof clause === "string" ? visible(clause) : visible([clause.wanted, clause.found].filter(Boolean).join(": "))))),
-    );
-  };
-  return el("ul", { class: "plain why" }, list.map(one));
+  if (!reasons?.length) return el("p", { class: "hint" }, "It is not known: the subscription is there no longer.");
+  const one = ({ filter, matched, clause }) => el("li", {}, el("code", { class: "filter" }, visible(filter)), el("ul", { class: "clauses" }, el("li", { "data-look": matched ? "good" : "bad" }, visible(clause))));
+  return el("ul", { class: "plain why" }, reasons.map(one));
 }
 
 function attemptItem(attempt) {
@@ -288,6 +278,7 @@ function attemptItem(attempt) {
     { "data-look": attempt.outcome === "delivered" ? "good" : "bad" },
     el("p", {}, el("strong", {}, attempt.status ? String(attempt.status) : (STATES[attempt.outcome] ?? attempt.outcome)), ` ${exactTime(attempt.time)}, ${span(attempt.durationMs)}`, attempt.isReplay && el("span", { class: "role" }, "redelivery")),
     attempt.error && el("p", { class: "hint" }, visible(attempt.error)),
+    attempt.answer && attempt.answerIsBase64 && el("p", { class: "hint" }, "The answer is no text; this is its base64:"),
     attempt.answer && el("pre", { class: "answer", tabindex: "0", role: "region", "aria-label": "The answer" }, visible(attempt.answer).replace(/␍␊|␊/g, "\n")),
     el("p", { class: "hint" }, visible(attempt.address ?? "")),
   );

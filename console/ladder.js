@@ -35,6 +35,7 @@ const MARKS = {
   queued: "waiting",
   notMatched: "none",
   before: "none",
+  after: "none",
   unknown: "none",
 };
 
@@ -53,6 +54,7 @@ export const STATES = {
   queued: "waits for its turn",
   notMatched: "no filter matched",
   before: "before the subscription began",
+  after: "after the subscription had ended",
   unknown: "not known",
 };
 
@@ -132,7 +134,8 @@ export function subscriberName(call, id) {
       return known.address;
     }
   }
-  return known?.transport === "WebSocket" ? `WebSocket ${id.slice(0, 8)}` : id.slice(0, 8);
+  const transport = known?.transport ?? call.deliveries.find((one) => one.subscriptionId === id)?.transport;
+  return transport === "WebSocket" ? `WebSocket ${id.slice(0, 8)}` : id.slice(0, 8);
 }
 
 /** Draws the ladder; `choose` is told of the item that is chosen. */

@@ -35,6 +35,7 @@ export async function trialView(place) {
           return el("details", {}, el("summary", {}, visible(said.filter(Boolean).join(" "))), json(notification));
         }),
       ],
+      trial.isCut && el("p", { class: "hint" }, "There are older events in this time that were not looked at."),
       !trial.matched && el("p", { class: "hint" }, trial.scanned ? "Take the query away, or look further back." : "There were no events in this time."),
     );
   };

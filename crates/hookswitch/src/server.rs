@@ -28,6 +28,7 @@ use crate::config::{Config, Listen, MissedCalls};
 use crate::deliver::{self, Deliverer};
 use crate::gateway::Gateway;
 use crate::rates::Rates;
+use crate::redelivery::Redeliveries;
 use crate::run::{Intake, Machine, default_account};
 use crate::secret::Key;
 use crate::source::ami;
@@ -157,6 +158,8 @@ pub(crate) fn serve(
         &public_url,
     );
     let rates = Arc::new(Rates::default());
+    let redeliveries =
+        Redeliveries::new(store.clone(), subscriptions.clone(), webhooks.clone(), stop.subscribe());
     let router = api::router(Api {
         store: store.clone(),
         metrics: metrics.clone(),
@@ -169,6 +172,7 @@ pub(crate) fn serve(
         files: Arc::new(Files::new(path.to_owned(), files_reread)),
         subscriptions: subscriptions.clone(),
         webhooks: webhooks.clone(),
+        redeliveries: redeliveries.clone(),
         gateway: gateway.clone(),
         rates: rates.clone(),
         started: clock::steady(),
@@ -190,6 +194,7 @@ pub(crate) fn serve(
     let outcome = runtime.block_on(async {
         tokio::spawn(calls.follow(store.clone(), stop.subscribe()));
         tokio::spawn(rates.follow(metrics.clone(), stop.subscribe()));
+        redeliveries.start();
         let delivering = tokio::spawn(deliverer.run(commands, reports, stop.subscribe()));
         let following = tokio::spawn(gateway.clone().follow(stop.subscribe()));
         let serving = tokio::spawn(listener::serve(tokio_listener(http)?, router, stop.subscribe(), grace));
@@ -211,6 +216,7 @@ pub(crate) fn serve(
         gateway.close(grace).await;
         serving.await.ok();
         delivering.await.ok();
+        redeliveries.close().await;
         outcome
     });
     if udp_thread.is_some_and(|thread| thread.join().is_err()) {

@@ -11,12 +11,13 @@
 
 mod attempt;
 mod queue;
+pub mod replay;
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::time::Duration;
 
 use foldhash::fast::RandomState;
-use hookswitch_model::{SubscriptionId, Timestamp};
+use hookswitch_model::{SubscriptionId, TelephonySessionId, Timestamp};
 
 pub use attempt::{Due, InFlight, Next, Outcome, after};
 pub use queue::{Logged, QUEUE_ENTRIES_MAX, QUEUE_EVENTS_MAX, Wanted};
@@ -99,6 +100,17 @@ pub struct Counters {
     pub expired: u64,
     /// Notifications whose subscription ended before they could be delivered.
     pub dropped: u64,
+}
+
+/// How far a notification has come that is neither delivered nor given up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// Its turn has not come.
+    Queued,
+    /// An attempt is under way.
+    Sending,
+    /// The last attempt failed, and the next is made then.
+    Waiting(Timestamp),
 }
 
 /// Something to be done.
@@ -358,6 +370,22 @@ impl Deliveries {
     /// What is due to a subscription.
     pub fn backlog(&self, id: SubscriptionId) -> Option<Backlog> {
         self.queues.get(&id).map(|queue| queue.backlog(self.feed))
+    }
+
+    /// How far the notification of an event that a subscription hears of has come; none if nothing is to
+    /// be done for it any more, or there is no such subscription.
+    pub fn stage(
+        &self,
+        id: SubscriptionId,
+        session: TelephonySessionId,
+        position: u64,
+        now: Timestamp,
+    ) -> Option<Stage> {
+        let queue = self.queues.get(&id)?;
+        if queue.is_live() && position > self.feed {
+            return Some(Stage::Queued);
+        }
+        queue.stage(session, position, now)
     }
 
     /// How many attempts are under way.

@@ -41,6 +41,7 @@ use self::routes::Routes;
 use self::telephony::Calls;
 use crate::gateway::Gateway;
 use crate::rates::Rates;
+use crate::redelivery::Redeliveries;
 use crate::run::Intake;
 use crate::store::Store;
 use crate::subscriptions::Subscriptions;
@@ -66,6 +67,7 @@ pub(crate) struct Api {
     pub(crate) files: admin::SharedFiles,
     pub(crate) subscriptions: Arc<Subscriptions>,
     pub(crate) webhooks: Webhooks,
+    pub(crate) redeliveries: Arc<Redeliveries>,
     pub(crate) gateway: Arc<Gateway>,
     pub(crate) rates: Arc<Rates>,
     /// When the server was started.

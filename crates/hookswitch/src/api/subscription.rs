@@ -225,7 +225,7 @@ pub(super) async fn create(
         expires: created + lifetime,
         standing: Standing::Active,
     };
-    let kept = Kept { subscription, delivery, expired: false };
+    let kept = Kept { subscription, delivery, expired: false, start: 0, filters_from: 0 };
     match api.subscriptions.create(kept.clone()).await {
         Ok(()) if session.is_some_and(|session| !api.gateway.subscribe(session, &kept.subscription)) => {
             drop_subscription(&api, id).await?;
@@ -424,6 +424,20 @@ pub(super) fn read_filters(
     texts: &[String],
     id: SubscriptionId,
 ) -> Result<Vec<EventFilter>, Problem> {
+    let own = Own { account: principal.account, extension: principal.extension };
+    let filters = parse_filters(own, texts, id)?;
+    if filters.iter().any(|filter| matches!(filter, EventFilter::TelephonySessions(_))) {
+        principal.require(Scope::CallControl)?;
+    }
+    Ok(filters)
+}
+
+/// The same, whatever the one who asks may do.
+pub(super) fn parse_filters(
+    own: Own,
+    texts: &[String],
+    id: SubscriptionId,
+) -> Result<Vec<EventFilter>, Problem> {
     const FIELD: &str = "eventFilters";
     if texts.is_empty() {
         return Err(Problem::field(
@@ -434,7 +448,6 @@ pub(super) fn read_filters(
     if texts.len() > FILTERS_MAX {
         return Err(Problem::field(FIELD, format!("eventFilters has more than {FILTERS_MAX} event filters")));
     }
-    let own = Own { account: principal.account, extension: principal.extension };
     // A client may send back what it was shown.
     let own_id = format!("/subscription/{id}?");
     let mut filters = Vec::with_capacity(texts.len());
@@ -451,9 +464,6 @@ pub(super) fn read_filters(
     }
     if let Some(code) = code {
         return Err(refused_filters(code, complaints.join("; ")));
-    }
-    if filters.iter().any(|filter| matches!(filter, EventFilter::TelephonySessions(_))) {
-        principal.require(Scope::CallControl)?;
     }
     Ok(filters)
 }
@@ -514,6 +524,16 @@ fn read_delivery(api: &Api, asked: DeliveryModeRequest) -> Result<(WebHook, Endp
             "deliveryMode.signingSecret cannot be used; give whsec_ and 24 to 64 random bytes in base64",
         )),
     }
+}
+
+/// Checks an address as that of a subscription, with the question whether it wants notifications.
+///
+/// # Errors
+/// As creating a subscription with it.
+pub(super) async fn check_address(api: &Api, address: &str) -> Result<(), Problem> {
+    let asked = DeliveryModeRequest { address: Some(address.to_owned()), ..DeliveryModeRequest::default() };
+    let (_, endpoint) = read_delivery(api, asked)?;
+    api.webhooks.validate(&endpoint.url).await.map_err(|error| refused_address(&error))
 }
 
 fn refused_address(error: &HandshakeError) -> Problem {

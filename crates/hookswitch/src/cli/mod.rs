@@ -1,5 +1,6 @@
 //! The commands and what they have in common.
 
+mod causes;
 mod client;
 mod decode;
 mod demo;
@@ -68,6 +69,10 @@ enum Command {
     ///
     /// When the connection or the server is gone, it comes back and goes on where it was.
     Listen(listen::Listen),
+    /// Tell why an event came about, and why each subscriber was or was not told
+    ///
+    /// Asks a running server, or reads the store beside it or without it.
+    Explain(explain::Explain),
     /// Print or check what a server has kept
     Store(store::Store),
 }
@@ -92,6 +97,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Serve(serve) => serve.run(),
         Command::Play(play) => play.run(),
         Command::Listen(listen) => listen.run(&mut out),
+        Command::Explain(explain) => explain.run(&mut out),
         Command::Store(store) => store.run(&mut out),
     };
     match done.and_then(|()| Ok(out.flush()?)) {

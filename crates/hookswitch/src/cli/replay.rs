@@ -20,7 +20,7 @@ use hookswitch_signal::tracker::Tracker;
 use hookswitch_signal::{ami, esl};
 use serde::Serialize;
 
-use super::explain::Messages;
+use super::causes::Messages;
 use super::table::Table;
 use super::{ACCOUNT, Captures, FILTER, shows_progress, warn};
 use crate::source::batch::{Batch, Read};

@@ -8,6 +8,7 @@
 //! [`sqlite`] is the engine behind the doors, [`record`] the stored shapes.
 
 mod batch;
+mod journal;
 pub(crate) mod record;
 mod schema;
 mod sqlite;
@@ -25,8 +26,9 @@ use hookswitch_model::TelephonySessionId;
 use tokio::sync::{oneshot, watch};
 
 pub(crate) use self::batch::{Batch, IngestId};
+pub(crate) use self::journal::{ANSWER_BYTES_MAX, Attempt, AttemptOutcome, Journal, Span};
 use self::sqlite::{Lock, Readers};
-pub(crate) use self::sqlite::{LoggedInput, Reader};
+pub(crate) use self::sqlite::{Log, LoggedInput, Reader};
 use self::tail::Tail;
 pub(crate) use self::writer::Options;
 use self::writer::{Write, Writer};
@@ -102,6 +104,9 @@ pub(crate) enum StoreError {
     /// The database says no.
     #[error("the store cannot be read")]
     Sqlite(#[from] rusqlite::Error),
+    /// The signal log cannot be read.
+    #[error("the signal log cannot be read: {0:#}")]
+    Log(anyhow::Error),
     /// What is stored cannot be read.
     #[error(transparent)]
     Record(#[from] record::RecordError),
@@ -227,8 +232,20 @@ impl Store {
     /// # Errors
     /// If a document is not as expected, or the disk refuses.
     pub(crate) async fn change(&self, changes: Vec<Change>) -> Result<Vec<u64>, StoreError> {
+        self.record(changes, Journal::default()).await
+    }
+
+    /// The same, and in the same transaction what was done to deliver.
+    ///
+    /// # Errors
+    /// As [`Store::change`].
+    pub(crate) async fn record(
+        &self,
+        changes: Vec<Change>,
+        journal: Journal,
+    ) -> Result<Vec<u64>, StoreError> {
         let (done, outcome) = oneshot::channel();
-        let mut write = Write::Documents { changes, done };
+        let mut write = Write::Documents { changes, journal, done };
         loop {
             match self.writes.try_send(write) {
                 Ok(()) => break,

@@ -12,6 +12,7 @@ use rusqlite::{Connection, OptionalExtension as _, Transaction, TransactionBehav
 use tokio::sync::{oneshot, watch};
 
 use super::batch::Batch;
+use super::journal::{self, Journal};
 use super::record;
 use super::{Change, Ends, Expected, Health, Shared, StoreError, session_key, sqlite};
 use crate::clock;
@@ -42,8 +43,17 @@ pub(crate) struct Options {
 /// What the writer is asked for.
 pub(super) enum Write {
     Batch(Batch),
-    Documents { changes: Vec<Change>, done: oneshot::Sender<Result<Vec<u64>, StoreError>> },
-    Snapshot { position: u64, version: u32, state: Vec<u8> },
+    /// Changes of documents, and what is written down beside them.
+    Documents {
+        changes: Vec<Change>,
+        journal: Journal,
+        done: oneshot::Sender<Result<Vec<u64>, StoreError>>,
+    },
+    Snapshot {
+        position: u64,
+        version: u32,
+        state: Vec<u8>,
+    },
 }
 
 pub(super) struct Writer {
@@ -187,7 +197,10 @@ impl Writer {
                     insert(&transaction, batch, &mut self.sessions, &mut written)?;
                     ends = batch.ends();
                 }
-                Write::Documents { changes, .. } => answers.push(change(&transaction, changes)?),
+                Write::Documents { changes, journal, .. } => {
+                    journal::write(&transaction, journal)?;
+                    answers.push(change(&transaction, changes)?);
+                }
                 Write::Snapshot { position, version, state } => {
                     transaction.execute("DELETE FROM snapshots", [])?;
                     let row = params![position.cast_signed(), version, state];
@@ -462,6 +475,7 @@ fn sweep(connection: &mut Connection, options: Options, rows: u64) -> rusqlite::
             range,
         )?;
         transaction.execute("DELETE FROM events WHERE position > ? AND position <= ?", range)?;
+        journal::sweep(&transaction, events_until)?;
         set("events", events_until)?;
     }
     transaction.commit()?;

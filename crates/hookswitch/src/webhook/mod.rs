@@ -17,7 +17,7 @@ use anyhow::Context as _;
 use hookswitch_core::delivery::Outcome;
 use hookswitch_model::NotificationId;
 use http_body_util::{BodyExt as _, Full, Limited};
-use hyper::body::{Body as _, Bytes};
+use hyper::body::{Body as _, Bytes, Incoming};
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use hyper::{Method, Request};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
@@ -32,9 +32,13 @@ pub(crate) use self::handshake::HandshakeError;
 pub(crate) use self::signature::SigningKey;
 use crate::clock;
 use crate::config::Webhooks as Settings;
+use crate::store;
 
 /// What a notification says it is sent by. Receivers written for RingCentral may look for its name.
 const USER_AGENT: &str = concat!("RingCentral-Webhook/8.3 (Hookswitch/", env!("CARGO_PKG_VERSION"), ")");
+
+/// What marks a notification that is sent again on request; its value is the id of the redelivery.
+const REDELIVERY: HeaderName = HeaderName::from_static("hookswitch-replay");
 
 /// The most of an answer that is read to keep its connection; a longer one ends it.
 const ANSWER_BYTES_MAX: usize = 16 * 1024;
@@ -47,9 +51,13 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(50);
 #[derive(Clone, Debug)]
 pub(crate) struct Endpoint {
     pub(crate) url: WebhookUrl,
+    /// The same as it was said.
+    pub(crate) address: Arc<str>,
     /// The header that mirrors what the subscriber has sent.
     pub(crate) token: Option<(HeaderName, HeaderValue)>,
     pub(crate) signing_key: Option<SigningKey>,
+    /// The redelivery that a request is made for.
+    pub(crate) redelivery: Option<HeaderValue>,
 }
 
 /// What makes requests. Cheap to clone.
@@ -60,6 +68,31 @@ pub(crate) struct Webhooks {
     timeout: Duration,
     /// Whether this is for development: then nobody has to be kept from scanning ports.
     dev: bool,
+}
+
+/// How a request went.
+#[derive(Debug)]
+pub(crate) struct Sent {
+    pub(crate) outcome: Outcome,
+    /// How the body of the answer began: [`store::ANSWER_BYTES_MAX`] at most.
+    pub(crate) answer: Vec<u8>,
+}
+
+impl Sent {
+    pub(crate) const fn without_answer(outcome: Outcome) -> Self {
+        Self { outcome, answer: Vec::new() }
+    }
+}
+
+/// Reads a body to its end, or until it is too long to go on, and keeps its beginning.
+async fn drain(body: Incoming, beginning: &mut Vec<u8>) {
+    let mut body = Limited::new(body, ANSWER_BYTES_MAX);
+    while let Some(Ok(frame)) = body.frame().await {
+        if let Some(data) = frame.data_ref() {
+            let room = store::ANSWER_BYTES_MAX - beginning.len();
+            beginning.extend_from_slice(&data[..data.len().min(room)]);
+        }
+    }
 }
 
 impl Webhooks {
@@ -103,8 +136,8 @@ impl Webhooks {
     }
 
     /// Sends a notification. What counts is the status, once it has come in time: of the body as much is
-    /// read as lets the connection be used again.
-    pub(crate) async fn send(&self, to: &Endpoint, id: NotificationId, body: Vec<u8>) -> Outcome {
+    /// read as lets the connection be used again, and its beginning is given back.
+    pub(crate) async fn send(&self, to: &Endpoint, id: NotificationId, body: Vec<u8>) -> Sent {
         let deadline = (clock::now() + self.timeout).into();
         let attempt = async {
             self.guard.check(&to.url).await.map_err(|error| error.to_string())?;
@@ -114,15 +147,15 @@ impl Webhooks {
             Ok(Ok(response)) => {
                 let (head, body) = response.into_parts();
                 let retry_after = retry_after(&head.headers);
+                let mut answer = Vec::new();
                 if !body.is_end_stream() {
                     // It may be too long, too slow or cut off; then the connection ends with it.
-                    let rest = Limited::new(body, ANSWER_BYTES_MAX).collect();
-                    tokio::time::timeout_at(deadline, rest).await.ok();
+                    tokio::time::timeout_at(deadline, drain(body, &mut answer)).await.ok();
                 }
-                Outcome::Response { status: head.status.as_u16(), retry_after }
+                Sent { outcome: Outcome::Response { status: head.status.as_u16(), retry_after }, answer }
             }
-            Ok(Err(cause)) => Outcome::Failed(cause),
-            Err(_) => Outcome::TimedOut,
+            Ok(Err(cause)) => Sent::without_answer(Outcome::Failed(cause)),
+            Err(_) => Sent::without_answer(Outcome::TimedOut),
         }
     }
 }
@@ -146,6 +179,9 @@ fn notification(to: &Endpoint, id: NotificationId, body: Vec<u8>) -> Request<Ful
     headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("UTF-8"));
     if let Some((name, value)) = &to.token {
         headers.insert(name, value.clone());
+    }
+    if let Some(redelivery) = &to.redelivery {
+        headers.insert(REDELIVERY, redelivery.clone());
     }
     for (name, value) in signed.into_iter().flatten() {
         let value = HeaderValue::from_str(&value).expect("digits and base64 are ASCII");

@@ -13,15 +13,14 @@ use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
-use hookswitch_model::{Endpoint, Party, TelephonySessionId};
+use hookswitch_model::TelephonySessionId;
 use serde::Serialize;
 use tokio::sync::mpsc;
-use utoipa::ToSchema;
 
 use super::access::{Access, Reader};
 use super::status::sees_whole;
-use crate::api::telephony::Call;
 use crate::api::{Api, Problem, openapi};
+use crate::explain::SessionSummary;
 use crate::store::Health;
 
 /// How many events are read from the log at once.
@@ -38,49 +37,6 @@ const STUCK_MAX: Duration = Duration::from_secs(60);
 
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
-/// A session and how it stands.
-#[derive(Clone, Debug, Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct CallSummary {
-    telephony_session_id: String,
-    session_id: String,
-    account_id: String,
-    start_time: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    end_time: Option<String>,
-    is_open: bool,
-    origin: String,
-    parties: Vec<CallParty>,
-    /// How many events were told of it.
-    events: u32,
-    /// Of its last event, in the log.
-    last_position: u64,
-}
-
-/// A party and how it stands.
-#[derive(Clone, Debug, Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-struct CallParty {
-    id: String,
-    direction: String,
-    from: CallEnd,
-    to: CallEnd,
-    status_code: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reason: Option<String>,
-    missed_call: bool,
-}
-
-/// One end of a leg.
-#[derive(Clone, Debug, Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-struct CallEnd {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    phone_number: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    name: Option<String>,
-}
-
 /// How the server is doing, in short.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -91,48 +47,11 @@ struct Pulse<'a> {
     sample: Option<&'a crate::rates::Sample>,
 }
 
-impl CallSummary {
-    fn of(call: &Call) -> Self {
-        let facts = &call.facts;
-        let is_open = !call.is_over();
-        Self {
-            telephony_session_id: facts.id.to_string(),
-            session_id: facts.session_id.to_string(),
-            account_id: facts.account.to_string(),
-            start_time: call.created.to_string(),
-            end_time: (!is_open).then(|| call.changed.to_string()),
-            is_open,
-            origin: facts.origin.to_string(),
-            parties: call.parties.iter().map(|(_, party)| CallParty::of(party)).collect(),
-            events: call.events,
-            last_position: call.position,
-        }
-    }
-}
-
-impl CallParty {
-    fn of(party: &Party) -> Self {
-        let end = |endpoint: &Endpoint| CallEnd {
-            phone_number: endpoint.phone_number.as_deref().map(str::to_owned),
-            name: endpoint.name.as_deref().map(str::to_owned),
-        };
-        Self {
-            id: party.id.to_string(),
-            direction: party.direction.to_string(),
-            from: end(&party.from),
-            to: end(&party.to),
-            status_code: party.status.code.to_string(),
-            reason: party.status.reason.map(|reason| reason.to_string()),
-            missed_call: party.missed_call,
-        }
-    }
-}
-
 /// Streams calls as they change (`call`), and how the server is doing (`status`). `Last-Event-ID` goes on from there;
 /// where that is too long ago, `reload` says that the list of calls has to be read again.
 #[utoipa::path(get, path = "/admin/v1/live", tag = "Console", security(("admin" = [])),
-    responses((status = 200, description = "Events, each `call` a CallSummary", content_type = "text/event-stream",
-        body = CallSummary), openapi::Refusals))]
+    responses((status = 200, description = "Events, each `call` a session as in the list", content_type = "text/event-stream",
+        body = SessionSummary), openapi::Refusals))]
 pub(crate) async fn live(
     State(api): State<Api>,
     Reader(access): Reader,
@@ -232,7 +151,7 @@ impl Feed {
         for (_, id) in order {
             match self.api.calls.get(id).ok()? {
                 Some(call) => {
-                    let json = serde_json::to_string(&CallSummary::of(&call)).ok()?;
+                    let json = serde_json::to_string(&SessionSummary::of_call(&call)).ok()?;
                     text.push_str("event: call\ndata: ");
                     text.push_str(&json);
                     text.push_str("\n\n");

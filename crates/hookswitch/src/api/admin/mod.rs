@@ -6,8 +6,12 @@
 pub(super) mod access;
 pub(super) mod applications;
 pub(super) mod directory;
+pub(super) mod events;
 mod file;
+pub(super) mod filter_trials;
 pub(super) mod live;
+pub(super) mod redeliveries;
+pub(super) mod sessions;
 pub(super) mod sources;
 pub(super) mod status;
 pub(super) mod subscriptions;
@@ -20,7 +24,7 @@ use axum::routing::{get, post};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use self::access::Admin;
+use self::access::{Access, Admin, Operator, Reader};
 pub(crate) use self::file::Files;
 use super::request::Content;
 use super::routes::Routes;
@@ -172,6 +176,13 @@ pub(super) fn routes() -> Routes {
         .route("/admin/v1/subscriptions/{subscriptionId}/renew", post(subscriptions::renew))
         .route("/admin/v1/tokens", get(tokens::list).post(tokens::add))
         .route("/admin/v1/tokens/{tokenId}", axum::routing::delete(tokens::remove))
+        .route("/admin/v1/sessions", get(sessions::list))
+        .route("/admin/v1/sessions/{telephonySessionId}", get(sessions::read))
+        .route("/admin/v1/events/{eventId}", get(events::read))
+        .route("/admin/v1/filter-trials", post(filter_trials::run))
+        .route("/admin/v1/redeliveries", get(redeliveries::list).post(redeliveries::add))
+        .route("/admin/v1/redeliveries/{redeliveryId}", get(redeliveries::read).delete(redeliveries::cancel))
+        .route("/admin/v1/redeliveries/{redeliveryId}/resume", post(redeliveries::resume))
 }
 
 /// The files, shared.

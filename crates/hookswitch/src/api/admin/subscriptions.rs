@@ -112,6 +112,9 @@ pub(crate) struct TestBody {
     outcome: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
+    /// How the answer began.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    answer: Option<String>,
     address: String,
 }
 
@@ -266,16 +269,17 @@ pub(crate) async fn test(
         "body": {"message": "A test that an operator has asked for; it tells of no call"},
     });
     let begun = clock::now();
-    let outcome = api.webhooks.send(&endpoint, uuid, body.to_string().into_bytes()).await;
+    let sent = api.webhooks.send(&endpoint, uuid, body.to_string().into_bytes()).await;
     let duration_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
-    let (word, status) = match &outcome {
+    let (word, status) = match &sent.outcome {
         Outcome::Response { status: status @ 200..300, .. } => ("delivered", Some(*status)),
         Outcome::Response { status: 410, .. } => ("gone", Some(410)),
         Outcome::Response { status, .. } => ("refused", Some(*status)),
         Outcome::TimedOut => ("timedOut", None),
         Outcome::Failed(_) | Outcome::Missing => ("failed", None),
     };
-    let error = (word != "delivered").then(|| outcome.reason());
+    let error = (word != "delivered").then(|| sent.outcome.reason());
+    let answer = (!sent.answer.is_empty()).then(|| String::from_utf8_lossy(&sent.answer).into_owned());
     let address = webhook.address.clone();
-    Ok(Json(TestBody { time: time.to_string(), duration_ms, status, outcome: word, error, address }))
+    Ok(Json(TestBody { time: time.to_string(), duration_ms, status, outcome: word, error, answer, address }))
 }

@@ -38,7 +38,7 @@ pub(crate) struct Call {
     /// When it changed last, in signal time.
     pub(crate) changed: Timestamp,
     /// How many events it has, and the position of the last.
-    pub(crate) events: u32,
+    pub(crate) events: usize,
     pub(crate) position: u64,
     /// When it was heard of last.
     heard: Instant,

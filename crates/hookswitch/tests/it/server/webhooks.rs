@@ -13,23 +13,23 @@ use super::receiver::{Posted, Receiver, Reply, now};
 use super::traffic::{Agent, EVENTS_OF_CALL, call};
 use super::{Home, Server, hookswitch, wait_for};
 
-const SUBSCRIPTION: &str = "/restapi/v1.0/subscription";
-const SESSIONS: &str = "/restapi/v1.0/account/~/telephony/sessions";
+pub(super) const SUBSCRIPTION: &str = "/restapi/v1.0/subscription";
+pub(super) const SESSIONS: &str = "/restapi/v1.0/account/~/telephony/sessions";
 
 /// A server for development, and a token of its first user.
-struct Dev {
-    server: Server,
-    token: String,
+pub(super) struct Dev {
+    pub(super) server: Server,
+    pub(super) token: String,
 }
 
 impl Dev {
     #[track_caller]
-    fn start(home: &Home) -> Self {
+    pub(super) fn start(home: &Home) -> Self {
         Self::start_with(home, &[])
     }
 
     #[track_caller]
-    fn start_with(home: &Home, variables: &[(&str, &str)]) -> Self {
+    pub(super) fn start_with(home: &Home, variables: &[(&str, &str)]) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_hookswitch"));
         command.arg("serve").arg("--dev").arg("--config").arg(home.config());
         let server = Server::spawn(&mut command, variables);
@@ -38,24 +38,24 @@ impl Dev {
     }
 
     #[track_caller]
-    fn call(&self, method: &str, path: &str, body: Option<&Value>) -> Answer {
+    pub(super) fn call(&self, method: &str, path: &str, body: Option<&Value>) -> Answer {
         self.server.call(&self.token, method, path, body)
     }
 
-    fn ask(&self, delivery: &Value, filters: &[&str]) -> Answer {
+    pub(super) fn ask(&self, delivery: &Value, filters: &[&str]) -> Answer {
         let body = json!({"eventFilters": filters, "deliveryMode": delivery});
         self.call("POST", SUBSCRIPTION, Some(&body))
     }
 
     /// Subscribes a receiver, and gives the subscription.
     #[track_caller]
-    fn subscribe(&self, receiver: &Receiver) -> Value {
+    pub(super) fn subscribe(&self, receiver: &Receiver) -> Value {
         let answer = self.ask(&json!({"transportType": "WebHook", "address": receiver.url()}), &[SESSIONS]);
         assert_eq!(answer.status, 200, "{answer:?}");
         answer.body
     }
 
-    fn agent(&self) -> Agent {
+    pub(super) fn agent(&self) -> Agent {
         Agent::new(self.server.hep(), 1)
     }
 
@@ -87,7 +87,7 @@ impl Dev {
 }
 
 /// Sends calls, a few messages at a time so that none is lost.
-fn place(agent: &mut Agent, ids: impl Iterator<Item = String>) {
+pub(super) fn place(agent: &mut Agent, ids: impl Iterator<Item = String>) {
     for id in ids {
         for (way, message) in call(&id) {
             agent.send(way, &message);
@@ -98,7 +98,7 @@ fn place(agent: &mut Agent, ids: impl Iterator<Item = String>) {
 
 /// Waits until a receiver has so many notifications.
 #[track_caller]
-fn wait_for_count(receiver: &Receiver, count: usize) {
+pub(super) fn wait_for_count(receiver: &Receiver, count: usize) {
     let enough = || (receiver.count() >= count).then_some(());
     wait_for(enough, || format!("{count} notifications, of which {} came", receiver.count()));
 }
