@@ -3,7 +3,7 @@
 import * as live from "./live.js";
 import { download, get, post } from "./api.js";
 import { callEnds, callState } from "./calls.js";
-import { STATES, drawLadder, itemsOf, keyOf, partyName, sentence, shortSummary, subscriberName } from "./ladder.js";
+import { STATES, drawLadder, eventTitle, itemsOf, keyOf, partyName, sentence, shortSummary, subscriberName } from "./ladder.js";
 import { badge, cut, el, empty, endElement, exactTime, facts, failure, json, plural, replace, shownTime, span, visible } from "./dom.js";
 import { redeliveryDialog } from "./subscriptions.js";
 
@@ -156,7 +156,7 @@ export async function callView(place, { id, query, canChange }) {
       ]),
       el("h3", {}, "What followed"),
       caused.length
-        ? el("ul", { class: "plain" }, caused.map((event) => el("li", {}, jump(keyOf.event(event), cut(event.text || `${event.statusCode} of ${partyName(call, event.partyId)}`, 160)))))
+        ? el("ul", { class: "plain" }, caused.map((event) => el("li", {}, jump(keyOf.event(event), cut(eventTitle(call, event), 160)))))
         : el("p", { class: "hint" }, "Nothing is told of it alone."),
       el("h3", {}, "The message"),
       text?.raw !== undefined
@@ -177,7 +177,7 @@ export async function callView(place, { id, query, canChange }) {
   function eventDetail({ event }) {
     const deliveries = call.deliveries?.filter((delivery) => delivery.eventId === event.id) ?? [];
     return [
-      heading(cut(event.text || `${event.statusCode} of ${partyName(call, event.partyId)}`, 200)),
+      heading(cut(eventTitle(call, event), 200)),
       facts([
         ["Status", badge(event.statusCode)],
         ["Reason", event.reason],
@@ -190,9 +190,9 @@ export async function callView(place, { id, query, canChange }) {
       el("h3", {}, "Caused by"),
       causeList(event),
       el("h3", {}, "By the rule"),
-      el("p", {}, event.rule?.text ?? event.rule?.name ?? ""),
+      el("p", {}, asSentence(event.rule?.text ?? event.rule?.name ?? "")),
       event.inferred && el("p", { class: "hint" }, "It was inferred: no message says it alone."),
-      (event.notes ?? []).map((note) => el("p", { class: "hint" }, visible(String(note)))),
+      (event.notes ?? []).map((note) => el("p", { class: "hint" }, asSentence(String(note)))),
       el("h3", {}, "Told to"),
       deliveries.length
         ? el(
@@ -215,7 +215,7 @@ export async function callView(place, { id, query, canChange }) {
       heading(`${event.statusCode} to ${subscriberName(call, delivery.subscriptionId)}`),
       el("p", { class: "verdict", "data-look": delivery.state }, verdict(delivery)),
       facts([
-        ["Event", jump(keyOf.event(event), cut(event.text || event.id, 120))],
+        ["Event", jump(keyOf.event(event), cut(eventTitle(call, event), 120))],
         ["Subscription", el("a", { href: `#/subscriptions/${encodeURIComponent(delivery.subscriptionId)}` }, delivery.subscriptionId.slice(0, 8))],
         ["Next attempt", delivery.nextAttemptTime && exactTime(delivery.nextAttemptTime)],
         ["Written", delivery.streamed && exactTime(delivery.streamed.to)],
@@ -260,9 +260,14 @@ export async function callView(place, { id, query, canChange }) {
   };
 }
 
+/** The state of a delivery in a sentence; times are shown as elsewhere. */
 function verdict(delivery) {
   const said = delivery.because || STATES[delivery.state] || delivery.state;
-  return visible(`${said[0].toUpperCase()}${said.slice(1)}${said.endsWith(".") ? "" : "."}`);
+  return asSentence(said.replace(/\d{4}-\d\d-\d\dT[\d:.]+Z/g, (text) => exactTime(text)));
+}
+
+function asSentence(text) {
+  return visible(text && `${text[0].toUpperCase()}${text.slice(1)}${text.endsWith(".") ? "" : "."}`);
 }
 
 /** Which clause of which filter matched or failed. */

@@ -113,7 +113,12 @@ export function sentence(item, call) {
     if (attempt) return visible(`Attempt ${attempt.number}: ${STATES[attempt.outcome] ?? attempt.outcome}${attempt.status ? ` (${attempt.status})` : ""}, ${to}`);
     return visible(`${to}: ${STATES[item.state] ?? item.state}`);
   }
-  return visible(event.text || `${partyName(call, event.partyId)} is ${event.statusCode}${event.reason ? `, ${event.reason}` : ""}`);
+  return visible(eventTitle(call, event));
+}
+
+/** What happened to whom. */
+export function eventTitle(call, event) {
+  return `${event.statusCode} of ${partyName(call, event.partyId)}${event.reason ? ` (${event.reason})` : ""}`;
 }
 
 /** A party as people call it. */
@@ -191,9 +196,13 @@ export function drawLadder(call, { chosen, choose }) {
   for (const party of parties) {
     head.append(label(partyX(party.id) - 8, 36, cut(partyName(call, party.id), 14), "lane"), label(partyX(party.id) - 8, 51, party.direction, "sub"));
   }
-  for (const id of shown) {
+  // Addresses often begin alike; then their ends tell them apart.
+  const names = shown.map((id) => subscriberName(call, id));
+  const begins = names.map((name) => cut(name, 12));
+  const shortName = (index) => (begins.filter((begin) => begin === begins[index]).length > 1 && names[index].length > 12 ? `…${names[index].slice(-11)}` : begins[index]);
+  for (const [index, id] of shown.entries()) {
     const known = call.subscriptions?.get(id);
-    head.append(label(subscriberX(id) - 8, 36, cut(subscriberName(call, id), 12), "lane"), label(subscriberX(id) - 8, 51, known?.transport ?? "", "sub"));
+    head.append(label(subscriberX(id) - 8, 36, shortName(index), "lane"), label(subscriberX(id) - 8, 51, known?.transport ?? "", "sub"));
   }
 
   const pick = (group) => group && choose(items.find((item) => item.key === group.dataset.key));

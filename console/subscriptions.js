@@ -242,7 +242,7 @@ export function redeliveryDialog({ eventId, telephonySessionId, subscriptionId, 
         replace(said, el("p", { role: "status" }, "There is nothing to be told again: no event of this kind was for this subscriber."));
         return;
       }
-      replace(said, el("p", { class: "preview", role: "status" }, `${plural(found.count, "notification")} of ${plural(found.sessions, "call")}${found.first ? `, from ${shownTime(found.first)} to ${shownTime(found.last)}` : ""}.`));
+      replace(said, el("p", { class: "preview", role: "status" }, `${plural(found.count, "notification")} of ${plural(found.sessions, "call")}.`));
       confirm.textContent = `Redeliver ${plural(found.count, "notification")}`;
       confirm.hidden = false;
       preview.hidden = true;
@@ -268,7 +268,8 @@ export function redeliveryDialog({ eventId, telephonySessionId, subscriptionId, 
         replace(
           said,
           el("p", { class: now.failed ? "failure" : running ? "" : "done", role: "status" }, visible(`${count(now.delivered)} of ${count(now.count)} delivered${now.failed ? `, ${count(now.failed)} failed` : ""}${running ? "…" : now.state === "cancelled" ? "; it was cancelled." : "."}${now.lastError ? ` ${now.lastError}` : ""}`)),
-          el("progress", { max: Math.max(1, now.count), value: now.sent, "aria-label": "Sent" }),
+          el("progress", { max: Math.max(1, now.count), value: now.delivered, "aria-label": "Delivered" }),
+          now.state === "failed" && el("button", { type: "button", onclick: () => post(`/admin/v1/redeliveries/${encodeURIComponent(id)}/resume`).then(look, (error) => replace(said, failure(error))) }, "Go on"),
           running && el("button", { type: "button", onclick: () => remove(`/admin/v1/redeliveries/${encodeURIComponent(id)}`).catch((error) => replace(said, failure(error))) }, "Cancel"),
         );
         if (running) polling = setTimeout(look, 500);
