@@ -182,6 +182,9 @@ export function drawLadder(call, { chosen, choose }) {
     if (item.kind === "input") arrow(group, item.input, y, laneX, laneOf);
     else if (item.kind === "event") eventMark(group, item.event, partyX(item.event.partyId), y);
     else deliveryMark(group, item, subscriberX(item.delivery.subscriptionId), y);
+    // What is shown comes first in what is read out, so that people who speak to their screen can name it.
+    const seen = group.textContent;
+    if (seen && !text.startsWith(seen)) group.setAttribute("aria-label", `${seen}: ${text}`);
     groups.set(item.key, group);
     front.append(group);
   }

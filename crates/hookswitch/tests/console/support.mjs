@@ -61,7 +61,7 @@ export async function run(script) {
   } catch (error) {
     process.stderr.write(`${error.stack}\n${JSON.stringify(noted)}\n`);
     for (const context of browser.contexts()) {
-      for (const page of context.pages()) await shot(page, "failed").catch(() => {});
+      for (const page of context.pages()) await shot(page, `failed-${process.argv[1].split("/").at(-1)}`).catch(() => {});
     }
     process.exitCode = 1;
   } finally {

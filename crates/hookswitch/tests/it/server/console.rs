@@ -53,7 +53,7 @@ fn browse(script: &str, given: &Value, mut does: impl FnMut(&str) -> Value) -> O
         }
     }
     let ended = process.wait().expect("it ends");
-    assert!(ended.success(), "{script} has failed; what it saw last is target/tmp/console/failed.png");
+    assert!(ended.success(), "{script} has failed; what it saw last is target/tmp/console/failed-{script}.png");
     Some(found)
 }
 
