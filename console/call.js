@@ -262,7 +262,7 @@ export async function callView(place, { id, query, canChange }) {
 
 /** The state of a delivery in a sentence; times are shown as elsewhere. */
 function verdict(delivery) {
-  const said = delivery.because || STATES[delivery.state] || delivery.state;
+  const said = (delivery.state !== "notMatched" && delivery.because) || STATES[delivery.state] || delivery.state;
   return asSentence(said.replace(/\d{4}-\d\d-\d\dT[\d:.]+Z/g, (text) => exactTime(text)));
 }
 

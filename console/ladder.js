@@ -202,7 +202,7 @@ export function drawLadder(call, { chosen, choose }) {
   // Addresses often begin alike; then their ends tell them apart.
   const names = shown.map((id) => subscriberName(call, id));
   const begins = names.map((name) => cut(name, 12));
-  const shortName = (index) => (begins.filter((begin) => begin === begins[index]).length > 1 && names[index].length > 12 ? `…${names[index].slice(-11)}` : begins[index]);
+  const shortName = (index) => (begins.filter((begin) => begin === begins[index]).length > 1 && names[index].length > 12 ? `…${names[index].slice(-10)}` : begins[index]);
   for (const [index, id] of shown.entries()) {
     const known = call.subscriptions?.get(id);
     head.append(label(subscriberX(id) - 8, 36, shortName(index), "lane"), label(subscriberX(id) - 8, 51, known?.transport ?? "", "sub"));
