@@ -220,6 +220,7 @@ impl utoipa::IntoResponses for Refusals {
         admin::subscriptions::list,
         admin::sessions::list,
         admin::sessions::read,
+        admin::sessions::capture,
         admin::events::read,
         admin::filter_trials::run,
         admin::redeliveries::add,

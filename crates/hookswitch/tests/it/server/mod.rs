@@ -3,6 +3,7 @@
 mod addresses;
 mod admin;
 mod asterisk;
+mod capture;
 mod client;
 mod clients;
 mod crash;
