@@ -5,6 +5,7 @@
 //! captures is in [`source`].
 
 mod api;
+mod capture;
 mod cli;
 mod clock;
 mod config;

@@ -229,6 +229,7 @@ impl utoipa::IntoResponses for Refusals {
         admin::tokens::remove,
         admin::sessions::list,
         admin::sessions::read,
+        admin::sessions::capture,
         admin::events::read,
         admin::filter_trials::run,
         admin::redeliveries::add,

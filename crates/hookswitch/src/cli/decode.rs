@@ -87,6 +87,7 @@ impl<'a> Line<'a> {
                 Transport::Tcp => "TCP",
                 Transport::Manager => "AMI",
                 Transport::EventSocket => "ESL",
+                Transport::Posted => "HTTP",
             },
             src: captured.src.to_string(),
             dst: captured.dst.to_string(),

@@ -65,7 +65,7 @@ pub(super) enum Kept {
     /// A server, and the token to ask it with.
     Server(Box<Client>, String),
     /// The store of a configuration.
-    Store(Box<Config>, Reader),
+    Store(Reader),
 }
 
 /// What of a login is used here.
@@ -81,7 +81,7 @@ impl From {
         if let Some(config) = &self.config {
             let config = Config::load(config)?;
             let reader = Reader::of(&config.store.directory)?;
-            return Ok(Kept::Store(Box::new(config), reader));
+            return Ok(Kept::Store(reader));
         }
         let login = self.login.as_deref().map(read_login).transpose()?;
         let server = self.server.clone().or_else(|| login.as_ref().map(|login| login.server.clone()));
@@ -133,7 +133,7 @@ impl Explain {
                 };
                 ask(&client, &token, &path)?
             }
-            Kept::Store(_, reader) => {
+            Kept::Store(reader) => {
                 let explainer = Explainer::new(&reader, None)?;
                 let wanted = Wanted { raw: self.raw };
                 let story = match named {

@@ -1,5 +1,6 @@
 //! The commands and what they have in common.
 
+mod capture;
 mod causes;
 mod client;
 mod decode;
@@ -8,7 +9,7 @@ mod explain;
 mod init;
 mod listen;
 mod play;
-mod replay;
+pub(crate) mod replay;
 mod rows;
 mod serve;
 mod store;
@@ -26,7 +27,7 @@ use hookswitch_model::AccountId;
 pub(crate) const ACCOUNT: AccountId = AccountId::new(310_001_016);
 
 /// The filter when nothing names one.
-const FILTER: &str = "/restapi/v1.0/account/~/telephony/sessions";
+pub(crate) const FILTER: &str = "/restapi/v1.0/account/~/telephony/sessions";
 
 /// How long an answer of a server may take.
 const ANSWER_WITHIN: Duration = Duration::from_secs(15);
@@ -54,7 +55,7 @@ enum Command {
     Demo(demo::Demo),
     /// Print the notifications of the calls in captures
     ///
-    /// Reads pcap, pcapng, HEP frames and JSON lines of HEP datagrams; several files are merged by
+    /// Reads pcap, pcapng, HEP frames, JSON lines of HEP datagrams or of posted signals, and transcripts; several files are merged by
     /// time. At the end of the captures the clock stops: calls that are still open stay open.
     Replay(replay::Replay),
     /// Print every SIP message of captures as one JSON object a line
@@ -73,6 +74,10 @@ enum Command {
     ///
     /// Asks a running server, or reads the store beside it or without it.
     Explain(explain::Explain),
+    /// Write the inputs of a call as files that `replay` reads, with the events that come out
+    ///
+    /// The files are replayed before they are given. With --anonymise, names, numbers, hosts and addresses are others.
+    Capture(capture::Capture),
     /// Print or check what a server has kept
     Store(store::Store),
 }
@@ -97,6 +102,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Serve(serve) => serve.run(),
         Command::Play(play) => play.run(),
         Command::Listen(listen) => listen.run(&mut out),
+        Command::Capture(capture) => capture.run(&mut out),
         Command::Explain(explain) => explain.run(&mut out),
         Command::Store(store) => store.run(&mut out),
     };

@@ -107,6 +107,9 @@ pub(super) fn send(
         } else if sent % BURST == BURST - 1 {
             thread::sleep(Duration::from_millis(1));
         }
+        if !captured.transport.is_sip() {
+            continue; // no agent tells of it
+        }
         if let Some(from) = from {
             captured.time = from + due;
         }

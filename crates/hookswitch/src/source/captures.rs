@@ -53,6 +53,15 @@ impl CaptureFiles {
         Ok(Self { files: files.collect::<anyhow::Result<_>>()?, current: None, progress })
     }
 
+    /// Captures that are in memory, by their names.
+    pub(crate) fn in_memory(captures: impl IntoIterator<Item = (String, Vec<u8>)>) -> anyhow::Result<Self> {
+        let progress = ProgressBar::hidden();
+        let files = captures
+            .into_iter()
+            .map(|(name, bytes)| OpenFile::new(name, Box::new(io::Cursor::new(bytes)), &progress));
+        Ok(Self { files: files.collect::<anyhow::Result<_>>()?, current: None, progress })
+    }
+
     /// Steps to the earliest message that is left; none at the end.
     pub(crate) fn next(&mut self) -> anyhow::Result<Option<(Captured<'_>, InputRef)>> {
         if let Some(current) = self.current.take() {

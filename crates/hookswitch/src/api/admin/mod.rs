@@ -178,6 +178,7 @@ pub(super) fn routes() -> Routes {
         .route("/admin/v1/tokens/{tokenId}", axum::routing::delete(tokens::remove))
         .route("/admin/v1/sessions", get(sessions::list))
         .route("/admin/v1/sessions/{telephonySessionId}", get(sessions::read))
+        .route("/admin/v1/sessions/{telephonySessionId}/capture", get(sessions::capture))
         .route("/admin/v1/events/{eventId}", get(events::read))
         .route("/admin/v1/filter-trials", post(filter_trials::run))
         .route("/admin/v1/redeliveries", get(redeliveries::list).post(redeliveries::add))

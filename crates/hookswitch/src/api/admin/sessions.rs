@@ -8,6 +8,7 @@ use utoipa::ToSchema;
 use super::{Reader, kept};
 use crate::api::request::Segments;
 use crate::api::{Api, Problem, openapi};
+use crate::capture::{self, Capture};
 use crate::explain::{Explainer, SessionSummary, Story, Wanted, refine, session_id, unfinished};
 
 /// How many sessions a page has unless it is asked otherwise, and at most.
@@ -61,11 +62,15 @@ impl Query {
     }
 }
 
+/// Whether a query says that something is true.
+fn is_true(query: Option<&str>, wanted: &str) -> bool {
+    let mut parts = form_urlencoded::parse(query.unwrap_or_default().as_bytes());
+    parts.any(|(name, value)| name == wanted && value == "true")
+}
+
 /// What a query says of the inputs.
 pub(super) fn wanted(query: Option<&str>) -> Wanted {
-    let parts = form_urlencoded::parse(query.unwrap_or_default().as_bytes());
-    let raw = parts.filter(|(name, _)| name == "raw").any(|(_, value)| value == "true");
-    Wanted { raw }
+    Wanted { raw: is_true(query, "raw") }
 }
 
 /// Lists sessions, the newest first, open ones and such as have ended.
@@ -112,4 +117,27 @@ pub(crate) async fn read(
     let stages = api.subscriptions.stages(unfinished(&story.deliveries)).await;
     refine(&mut story.deliveries, &stages);
     Ok(Json(story))
+}
+
+/// Gives the inputs of a session as files that `hookswitch replay` reads, with the directory and the events that
+/// come out.
+#[utoipa::path(get, path = "/admin/v1/sessions/{telephonySessionId}/capture", tag = "Admin", security(("admin" = [])),
+    params(("telephonySessionId" = String, Path, description = "Its id"),
+        ("anonymise" = Option<bool>, Query, description = "Whether names, numbers, hosts and addresses are replaced")),
+    responses((status = 200, body = Capture), openapi::Refusals))]
+pub(crate) async fn capture(
+    State(api): State<Api>,
+    Reader(access): Reader,
+    Segments([id]): Segments<1>,
+    RawQuery(query): RawQuery,
+) -> Result<Json<Capture>, Problem> {
+    let unknown = || Problem::unknown("telephonySessionId", &id);
+    let session = session_id(&id).ok_or_else(unknown)?;
+    let anonymise = is_true(query.as_deref(), "anonymise");
+    let made =
+        api.store.read_async(move |reader| Ok(capture::of(reader, access.account, session, anonymise)));
+    let made = made.await.map_err(kept)?;
+    made.map_err(|error| Problem::conflict(format!("There is no capture: {error:#}")))?
+        .map(Json)
+        .ok_or_else(unknown)
 }

@@ -19,7 +19,7 @@ use crate::asterisk::story::asterisk;
 const SECRET: &str = "not-to-be-logged";
 
 /// 101 calls 102, who answers.
-const ANSWERED: &str = "
+pub(super) const ANSWERED: &str = "
     0.000 Newchannel a PJSIP/101 Exten=102
     0.002 Newexten a Dial(PJSIP/102,15,tT)
     0.004 Newchannel b PJSIP/102 of=a
@@ -32,7 +32,7 @@ const ANSWERED: &str = "
     1.004 BridgeEnter a one
 ";
 
-const HUNG_UP: &str = "
+pub(super) const HUNG_UP: &str = "
     5.000 HangupRequest a 16
     5.001 BridgeLeave a one
     5.002 Hangup a 16
@@ -40,20 +40,20 @@ const HUNG_UP: &str = "
 ";
 
 /// An Asterisk whose manager listens.
-struct Asterisk(TcpListener);
+pub(super) struct Asterisk(TcpListener);
 
 /// A connection to its manager.
-struct Manager {
+pub(super) struct Manager {
     stream: TcpStream,
     lines: BufReader<TcpStream>,
 }
 
 impl Asterisk {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self(TcpListener::bind("127.0.0.1:0").expect("a free port"))
     }
 
-    fn configuration(&self) -> String {
+    pub(super) fn configuration(&self) -> String {
         format!(
             "\n[[ami.source]]\nname = \"manager\"\naddress = \"{}\"\nuser = \"me\"\nsecret = \"{SECRET}\"\n",
             self.0.local_addr().expect("an address")
@@ -73,7 +73,7 @@ impl Asterisk {
 
     /// The same, and lets it log in; `listed` are the channels that go on.
     #[track_caller]
-    fn accept_login(&self, listed: &str) -> Manager {
+    pub(super) fn accept_login(&self, listed: &str) -> Manager {
         self.accept_login_with(listed, "")
     }
 
@@ -129,7 +129,7 @@ impl Manager {
 
     /// Plays what an Asterisk tells, as fast as goes; the times are those of arrival.
     #[track_caller]
-    fn tell(&mut self, story: &str) {
+    pub(super) fn tell(&mut self, story: &str) {
         for told in asterisk(story).told {
             self.stream.write_all(&told.message).expect("it is read");
             self.send("\r\n");

@@ -4,6 +4,7 @@ mod access;
 mod addresses;
 mod admin;
 mod asterisk;
+mod capture;
 mod client;
 mod clients;
 mod console;

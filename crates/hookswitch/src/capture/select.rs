@@ -1,0 +1,254 @@
+//! Which inputs of the signal log belong to some calls.
+//!
+//! All messages of the calls, and not only those that caused an event: what is found by Call-IDs, channels
+//! and legs, and what those lead to.
+
+use std::collections::{BTreeSet, HashSet};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use anyhow::{Context as _, ensure};
+use foldhash::fast::RandomState;
+use hookswitch_core::delivery::Logged;
+use hookswitch_model::{AccountId, Timestamp};
+use hookswitch_signal::capture::Transport;
+use hookswitch_signal::sip;
+use serde_json::Value;
+
+use crate::explain::Sources;
+use crate::store::record::{Input, Sender, Settings};
+use crate::store::{Log, LoggedInput, Reader};
+
+/// How long before the first cause and after the last event inputs are looked at: a call has retransmissions
+/// and answers behind its end (RFC 3261 §17.1.1.2: 32 s).
+const BEFORE: Duration = Duration::from_secs(10);
+const AFTER: Duration = Duration::from_secs(40);
+
+/// The most inputs of a capture.
+const INPUTS_MAX: usize = 200_000;
+
+/// How often names that were found are looked for again.
+const ROUNDS_MAX: usize = 8;
+
+/// An input of a capture.
+#[derive(Clone, Debug)]
+pub(super) struct Message {
+    pub(super) at: Timestamp,
+    pub(super) body: Vec<u8>,
+    pub(super) kind: Kind,
+}
+
+/// What an input came by.
+#[derive(Clone, Debug)]
+pub(super) enum Kind {
+    Sip { agent: u16, transport: Transport, src: SocketAddr, dst: SocketAddr, correlation: Option<Vec<u8>> },
+    Manager,
+    Posted,
+}
+
+/// The inputs of a capture, in the order in which they came.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Chosen(pub(super) Vec<Message>);
+
+/// What belongs to some calls.
+pub(super) struct Selected {
+    pub(super) chosen: Chosen,
+    /// The directory and the policy that held.
+    pub(super) settings: Settings,
+    /// Whose the calls are of which the directory knows nothing.
+    pub(super) account: AccountId,
+    /// Whether the signal log is whole in that time.
+    pub(super) is_whole: bool,
+}
+
+/// The names by which inputs of a call are found.
+type Names = HashSet<Vec<u8>, RandomState>;
+
+/// The stretch of the log in which the inputs of some events are.
+fn stretch(reader: &Reader, events: &[Logged]) -> anyhow::Result<(u64, u64)> {
+    let causes = causes(events);
+    let (first, last) = (causes.first().copied(), causes.last().copied());
+    let (first, last) = (first.context("the events have no causes")?, last.unwrap_or_default());
+    let arrivals = events.iter().map(|logged| logged.arrival);
+    let (begin, end) = (arrivals.clone().min().unwrap_or_default(), arrivals.max().unwrap_or_default());
+    let before = Timestamp::from_micros(begin.as_micros() - BEFORE.as_micros() as i64);
+    let from = reader.position_since(Log::Signals, before)?;
+    let to = reader.position_since(Log::Signals, end + AFTER)?.saturating_sub(1);
+    Ok((from.min(first), to.max(last)))
+}
+
+fn causes(events: &[Logged]) -> BTreeSet<u64> {
+    events.iter().flat_map(|logged| logged.event.causes.iter()).map(|cause| cause.number).collect()
+}
+
+/// The inputs of some calls.
+///
+/// # Errors
+/// If the log cannot be read, or has none of the causes any more.
+pub(super) fn of_calls(reader: &Reader, events: &[Logged]) -> anyhow::Result<Selected> {
+    let (first, last) = stretch(reader, events)?;
+    let causes = causes(events);
+    let mut names = Names::default();
+    let mut account = None;
+    let sources = Sources::read(reader)?;
+    let mut found = 0_usize;
+    for &position in &causes {
+        reader.each_between(position, position, |logged| {
+            found += 1;
+            names.extend(names_of(&logged)?);
+            account = account.or(sources.sender(logged.columns.source, logged.position).map(account_of));
+            Ok(())
+        })?;
+    }
+    ensure!(found > 0, "the signal log has none of the messages of this call any more (store.signals_kept)");
+    for _ in 0..ROUNDS_MAX {
+        let before = names.len();
+        reader.each_between(first, last, |logged| {
+            let own = names_of(&logged)?;
+            if own.iter().any(|name| names.contains(name)) {
+                names.extend(own);
+            }
+            Ok(())
+        })?;
+        if names.len() == before {
+            break;
+        }
+    }
+    let mut chosen = Chosen::default();
+    reader.each_between(first, last, |logged| {
+        let is_one =
+            causes.contains(&logged.position) || names_of(&logged)?.iter().any(|name| names.contains(name));
+        if is_one {
+            chosen.add(&logged)?;
+        }
+        Ok(())
+    })?;
+    let of_call = events.first().map(|logged| logged.event.session.account);
+    Ok(Selected {
+        chosen,
+        settings: settings(reader, last)?,
+        account: account.map(AccountId::new).or(of_call).unwrap_or(crate::cli::ACCOUNT),
+        is_whole: reader.swept("signals")? < first && found == causes.len(),
+    })
+}
+
+/// All inputs of the sources that told of some calls, in that time.
+///
+/// # Errors
+/// If the log cannot be read, or has too many.
+pub(super) fn of_sources(reader: &Reader, events: &[Logged]) -> anyhow::Result<Chosen> {
+    let (first, last) = stretch(reader, events)?;
+    let sources: BTreeSet<u16> =
+        events.iter().flat_map(|logged| logged.event.causes.iter()).map(|cause| cause.source).collect();
+    let mut chosen = Chosen::default();
+    reader.each_between(first, last, |logged| {
+        if sources.contains(&logged.columns.source) { chosen.add(&logged) } else { Ok(()) }
+    })?;
+    Ok(chosen)
+}
+
+impl Chosen {
+    fn add(&mut self, logged: &LoggedInput<'_>) -> anyhow::Result<()> {
+        let message = match Input::read(logged.columns)? {
+            Input::Message(message) => Message {
+                at: message.at,
+                body: message.payload.to_vec(),
+                kind: Kind::Sip {
+                    agent: message.source,
+                    transport: message.transport,
+                    src: message.src,
+                    dst: message.dst,
+                    correlation: message.correlation.map(<[u8]>::to_vec),
+                },
+            },
+            Input::Manager { at, message, .. } => Message { at, body: message.to_vec(), kind: Kind::Manager },
+            Input::Signal { at, json, .. } => Message { at, body: json.to_vec(), kind: Kind::Posted },
+            _ => return Ok(()),
+        };
+        ensure!(
+            self.0.len() < INPUTS_MAX,
+            "the capture would have more than {INPUTS_MAX} messages; the call went on for too long"
+        );
+        self.0.push(message);
+        Ok(())
+    }
+}
+
+fn account_of(sender: &Sender) -> u64 {
+    match sender {
+        Sender::Hep { account, .. } | Sender::Ingest { account, .. } | Sender::Ami { account, .. } => {
+            *account
+        }
+    }
+}
+
+/// The settings that held at a position.
+fn settings(reader: &Reader, last: u64) -> anyhow::Result<Settings> {
+    let mut held = None;
+    reader.notes_until(last, |logged| {
+        if let Input::Settings(settings) = Input::read(logged.columns)? {
+            held = Some(settings);
+        }
+        Ok(())
+    })?;
+    held.context("the signal log does not say which directory was in use")
+}
+
+/// What an input names the call by.
+fn names_of(logged: &LoggedInput<'_>) -> anyhow::Result<Vec<Vec<u8>>> {
+    Ok(match Input::read(logged.columns)? {
+        Input::Message(message) => match sip::Message::parse(message.payload) {
+            Ok(parsed) => vec![call_id(parsed.call_id())],
+            Err(_) => Vec::new(),
+        },
+        Input::Manager { message, .. } => manager_names(message),
+        Input::Signal { json, source, .. } => {
+            let mut names = Vec::new();
+            posted_names(&serde_json::from_slice(json)?, source, "", &mut names);
+            names
+        }
+        _ => Vec::new(),
+    })
+}
+
+fn call_id(id: &[u8]) -> Vec<u8> {
+    [b"sip:", id].concat()
+}
+
+/// The lines of a message of a manager.
+pub(super) fn lines(message: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
+    message.split(|&byte| byte == b'\n').filter_map(|line| {
+        let colon = line.iter().position(|&byte| byte == b':')?;
+        Some((line[..colon].trim_ascii(), line[colon + 1..].trim_ascii()))
+    })
+}
+
+fn manager_names(message: &[u8]) -> Vec<Vec<u8>> {
+    let mut names = Vec::new();
+    let mut names_call_id = false;
+    for (key, value) in lines(message) {
+        let is_id = key.ends_with(b"niqueid") || key.ends_with(b"inkedid");
+        if is_id && value.iter().any(u8::is_ascii_digit) {
+            names.push([b"ami:", value].concat());
+        }
+        names_call_id |= key == b"Variable" && memchr::memmem::find(value, b"CALLID").is_some();
+        if names_call_id && key == b"Value" {
+            names.push(call_id(value));
+        }
+    }
+    names
+}
+
+fn posted_names(value: &Value, source: u16, key: &str, names: &mut Vec<Vec<u8>>) {
+    match value {
+        Value::String(text) if matches!(key, "leg" | "of" | "other" | "with" | "consulted") => {
+            names.push(format!("leg:{source}:{text}").into_bytes());
+        }
+        Value::String(text) if matches!(key, "call_ids" | "call_id") => names.push(call_id(text.as_bytes())),
+        Value::Array(values) => values.iter().for_each(|value| posted_names(value, source, key, names)),
+        Value::Object(members) => {
+            members.iter().for_each(|(key, value)| posted_names(value, source, key, names));
+        }
+        _ => {}
+    }
+}
