@@ -8,16 +8,19 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
 use axum::{Json, Router};
-use ring::digest;
 use serde_json::json;
 
 use super::{Api, Problem};
+use crate::secret::Digest;
 
 /// What a page of the console may load and do: its own scripts and style sheet, requests to this server, and
 /// nothing else. Text can become markup nowhere, since no policy makes trusted types.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; \
                       form-action 'none'; base-uri 'none'; frame-ancestors 'none'; \
                       require-trusted-types-for 'script'; trusted-types 'none'";
+
+/// How many digits of its digest tell a file from another.
+const TAG_DIGITS: usize = 32;
 
 /// A file of the console.
 struct File {
@@ -58,11 +61,7 @@ static FILES: [File; 16] = files![
 
 /// The entity tags of the files, in their order.
 static TAGS: LazyLock<Vec<String>> = LazyLock::new(|| {
-    let tag = |file: &File| {
-        let digest = digest::digest(&digest::SHA256, file.content);
-        let hex = digest.as_ref()[..16].iter().map(|byte| format!("{byte:02x}")).collect::<String>();
-        format!("\"{hex}\"")
-    };
+    let tag = |file: &File| format!("\"{}\"", &Digest::of(file.content).to_string()[..TAG_DIGITS]);
     FILES.iter().map(tag).collect()
 });
 

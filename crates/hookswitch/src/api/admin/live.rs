@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
+use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -163,7 +164,7 @@ impl Feed {
             text.push_str("event: reload\ndata: {}\n\n");
         }
         // An id alone dispatches nothing and is kept; it comes last, so that a cut in between repeats all.
-        text.push_str(&format!("id: {}\n: \n\n", self.position));
+        let _ = write!(text, "id: {}\n: \n\n", self.position); // to memory
         Some(text)
     }
 

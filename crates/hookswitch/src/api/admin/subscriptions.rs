@@ -40,6 +40,7 @@ pub(crate) struct SubscriptionBody {
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = SubscriptionOwner)]
+#[expect(clippy::struct_field_names, reason = "the names are those of the wire")]
 struct OwnerBody {
     account_id: String,
     extension_id: String,

@@ -324,7 +324,7 @@ impl Live {
         loop {
             let line = self.line();
             if let Some(found) = line.strip_prefix("event: ") {
-                name = found.to_owned();
+                found.clone_into(&mut name);
             } else if let Some(data) = line.strip_prefix("data: ") {
                 return (name, serde_json::from_str(data).expect("JSON"));
             }

@@ -53,7 +53,10 @@ fn browse(script: &str, given: &Value, mut does: impl FnMut(&str) -> Value) -> O
         }
     }
     let ended = process.wait().expect("it ends");
-    assert!(ended.success(), "{script} has failed; what it saw last is target/tmp/console/failed-{script}.png");
+    assert!(
+        ended.success(),
+        "{script} has failed; what it saw last is target/tmp/console/failed-{script}.png"
+    );
     Some(found)
 }
 
@@ -284,12 +287,10 @@ fn its_files_are_served_under_a_strict_policy_and_asked_for_once() {
     assert_eq!((to("/"), to("/console")), (Some("/console/".into()), Some("/console/".into())));
     let page = get("/console/", &[]);
     let mut names = vec![String::new()];
-    for part in page
-        .text
-        .split(['"'])
-        .filter(|part| part.ends_with(".js") || part.ends_with(".css") || part.ends_with(".svg"))
-    {
-        names.push(part.to_owned());
+    for part in page.text.split('"') {
+        if part.rsplit_once('.').is_some_and(|(_, kind)| ["js", "css", "svg"].contains(&kind)) {
+            names.push(part.to_owned());
+        }
     }
     assert_eq!(names.len(), 4, "{names:?}");
     let mut seen = 0;
