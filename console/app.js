@@ -156,6 +156,12 @@ async function enter() {
       me = await api.get("/admin/v1/me");
       live.start();
     } catch (error) {
+      if (![401, 403].includes(error.status)) {
+        // The server may be starting again; the login is kept for it.
+        replace(main, failure(error));
+        setTimeout(enter, 2000);
+        return;
+      }
       await api.signOut();
       live.end();
       await show();

@@ -4,7 +4,7 @@ use hookswitch_core::delivery::{Backlog, Outcome};
 use hookswitch_model::Timestamp;
 
 /// How many minutes are looked back.
-const MINUTES: usize = 60;
+const MINUTES: i64 = 60;
 
 const MICROS_PER_MINUTE: i64 = 60_000_000;
 
@@ -14,7 +14,7 @@ pub(crate) struct Outcomes {
     pub(crate) last_success: Option<Timestamp>,
     pub(crate) last_failure: Option<Failure>,
     /// Of each minute which it is, and how many attempts succeeded and failed in it.
-    minutes: [(i64, u32, u32); MINUTES],
+    minutes: [(i64, u32, u32); MINUTES as usize],
 }
 
 /// An attempt that failed.
@@ -36,7 +36,7 @@ pub(crate) struct Health {
 
 impl Default for Outcomes {
     fn default() -> Self {
-        Self { last_success: None, last_failure: None, minutes: [(0, 0, 0); MINUTES] }
+        Self { last_success: None, last_failure: None, minutes: [(0, 0, 0); MINUTES as usize] }
     }
 }
 
@@ -45,7 +45,7 @@ impl Outcomes {
     pub(crate) fn note(&mut self, outcome: &Outcome, at: Timestamp) {
         let taken = matches!(outcome, Outcome::Response { status: 200..300, .. });
         let minute = at.as_micros() / MICROS_PER_MINUTE;
-        let place = usize::try_from(minute.rem_euclid(MINUTES as i64)).unwrap_or_default();
+        let place = usize::try_from(minute.rem_euclid(MINUTES)).unwrap_or_default();
         let slot = &mut self.minutes[place];
         if slot.0 != minute {
             *slot = (minute, 0, 0);
@@ -66,7 +66,7 @@ impl Outcomes {
     /// How many attempts succeeded and failed in the last hour.
     pub(crate) fn last_hour(&self, now: Timestamp) -> (u64, u64) {
         let minute = now.as_micros() / MICROS_PER_MINUTE;
-        let recent = self.minutes.iter().filter(|(of, ..)| minute - of < MINUTES as i64);
+        let recent = self.minutes.iter().filter(|(of, ..)| minute - of < MINUTES);
         recent.fold((0, 0), |sum, (_, taken, failed)| (sum.0 + u64::from(*taken), sum.1 + u64::from(*failed)))
     }
 }

@@ -1,7 +1,7 @@
 // Hostile strings in every view: nothing runs, nothing asks, nothing is markup.
 
 import { readFileSync } from "node:fs";
-import { ask, assert, assertEqual, found, given, go, noteViolations, open, run, shot, signIn, until } from "./support.mjs";
+import { ask, assert, assertEqual, found, given, go, noted, noteViolations, open, run, shot, signIn, until } from "./support.mjs";
 
 /** What a page of the console consists of; anything else would have come from a caller. */
 const OWN = "html head meta title link script body a header img nav ul li span button main div h1 h2 h3 p table caption thead tbody tr th td time bdi label input select option textarea form section svg g line path rect circle text dl dt dd pre code details summary figure figcaption ol strong noscript dialog progress".split(" ");
@@ -80,6 +80,28 @@ run(async (browser) => {
   await page.getByRole("link", { name: "Sources" }).click();
   await page.getByText("<img src=x onerror=alert(1)>").waitFor();
   await noteViolations(page);
+  // A line of ours that made markup of text would throw, and a script that came in all the same would not run.
+  const tried = await page.evaluate(async () => {
+    let thrown = 0;
+    for (const make of [(node) => (node.innerHTML = "<b>x"), () => document.write("x"), (node) => node.setHTMLUnsafe?.("<b>x"), () => new DOMParser().parseFromString("<b>x", "text/html")]) {
+      try {
+        make(document.createElement("div"));
+      } catch {
+        thrown += 1;
+      }
+    }
+    const inline = document.createElement("div");
+    inline.setAttribute("onclick", "window.ran = true");
+    document.body.append(inline);
+    inline.click();
+    const frame = document.createElement("iframe");
+    frame.src = "/docs";
+    document.body.append(frame);
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    return { thrown, ran: window.ran === true, framed: frame.contentDocument?.body?.textContent.length > 0 };
+  });
+  assertEqual(tried, { thrown: 4, ran: false, framed: false }, "what the policy keeps from happening");
+  noted.errors = noted.errors.filter((text) => !/Content Security Policy|TrustedHTML|Framing/.test(text));
   found({ visited, cells: cells.flat().length });
 });
 
