@@ -51,8 +51,8 @@ struct Pulse<'a> {
 /// Streams calls as they change (`call`), and how the server is doing (`status`). `Last-Event-ID` goes on from there;
 /// where that is too long ago, `reload` says that the list of calls has to be read again.
 #[utoipa::path(get, path = "/admin/v1/live", tag = "Console", security(("admin" = [])),
-    responses((status = 200, description = "Events, each `call` a session as in the list", content_type = "text/event-stream",
-        body = SessionSummary), openapi::Refusals))]
+    responses((status = 200, description = "Events; the data of each `call` is a SessionSummary",
+        content_type = "text/event-stream"), openapi::Refusals))]
 pub(crate) async fn live(
     State(api): State<Api>,
     Reader(access): Reader,
