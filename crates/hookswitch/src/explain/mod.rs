@@ -31,6 +31,11 @@ const LOOKED_AT_MAX: usize = 5_000;
 /// The most subscriptions that are told of for each event to which it was not told.
 const UNMATCHED_MAX: usize = 50;
 
+/// How many events before and behind those of a session, and how many at most, are looked at for others that
+/// name it.
+const LINKS_AROUND: u64 = 500;
+const LINKS_LOOKED_AT_MAX: u64 = 20_000;
+
 /// What an id names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Named {
@@ -234,7 +239,7 @@ impl<'a> Explainer<'a> {
             inputs,
             deliveries,
             deliveries_left_out,
-            linked: linked(id, &events).iter().map(ToString::to_string).collect(),
+            linked: linked(self.reader, id, &events)?.iter().map(ToString::to_string).collect(),
         }))
     }
 
@@ -317,9 +322,9 @@ impl<'a> Explainer<'a> {
                 if subscription.owner.account != logged.event.session.account {
                     continue;
                 }
-                let own =
+                let own: Vec<_> =
                     attempts.extract_if(.., |attempt| attempt.subscription == subscription.id).collect();
-                let delivery = Delivery::of(logged, one, own, self.journal_from, self.reader)?;
+                let delivery = Delivery::of(logged, one, &own, self.journal_from, self.reader)?;
                 if !delivery.is_told() {
                     unmatched += 1;
                     if unmatched > UNMATCHED_MAX {
@@ -332,8 +337,8 @@ impl<'a> Explainer<'a> {
             // What is left is of subscriptions that are not known any more, or of redeliveries to addresses.
             while let Some(first) = attempts.first() {
                 let id = first.subscription;
-                let own = attempts.extract_if(.., |attempt| attempt.subscription == id).collect();
-                deliveries.push(Delivery::of_unknown(logged, id, own));
+                let own: Vec<_> = attempts.extract_if(.., |attempt| attempt.subscription == id).collect();
+                deliveries.push(Delivery::of_unknown(logged, id, &own));
             }
         }
         Ok((deliveries, left_out))
@@ -345,13 +350,37 @@ fn sees(account: Option<AccountId>, events: &[Logged]) -> bool {
     events.first().is_some_and(|logged| account.is_none_or(|own| own == logged.event.session.account))
 }
 
-/// The sessions with which one has parties or media in common.
-pub(crate) fn linked(id: TelephonySessionId, events: &[Logged]) -> BTreeSet<TelephonySessionId> {
-    let named = events.iter().flat_map(|logged| {
-        let party = &logged.event.party;
-        [Some(party.id.session), party.status.peer.as_ref().map(|peer| peer.party.session)]
-    });
-    named.flatten().filter(|&other| other != id).collect()
+/// The sessions with which one has parties or media in common: those that it names, and those that name it
+/// while it goes on.
+///
+/// # Errors
+/// If the store cannot be read.
+pub(crate) fn linked(
+    reader: &Reader,
+    id: TelephonySessionId,
+    events: &[Logged],
+) -> Result<BTreeSet<TelephonySessionId>, StoreError> {
+    let mut found: BTreeSet<_> = events.iter().flat_map(|logged| names(&logged.event)).collect();
+    let positions = events.iter().map(|logged| logged.position);
+    if let (Some(first), Some(last)) = (positions.clone().min(), positions.max()) {
+        let mut after = first.saturating_sub(LINKS_AROUND);
+        let end = (last + LINKS_AROUND).min(after + LINKS_LOOKED_AT_MAX);
+        while after < end {
+            let read = reader.events_after(after, 500)?;
+            let Some(last) = read.last() else { break };
+            after = last.position;
+            let naming = read.iter().filter(|logged| names(&logged.event).any(|named| named == id));
+            found.extend(naming.map(|logged| logged.event.session.id));
+        }
+    }
+    found.remove(&id);
+    Ok(found)
+}
+
+/// The sessions that an event names.
+fn names(event: &Event) -> impl Iterator<Item = TelephonySessionId> + use<> {
+    let party = &event.party;
+    [Some(party.id.session), party.status.peer.as_ref().map(|peer| peer.party.session)].into_iter().flatten()
 }
 
 /// An event as a row for people.
