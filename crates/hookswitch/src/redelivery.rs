@@ -149,15 +149,13 @@ struct Target {
 impl Job {
     /// What a subscription, or somebody without one, would be sent.
     fn hears(&self, kept: Option<&Kept>) -> Result<Vec<EventFilter>, String> {
-        match kept {
-            Some(kept) => Ok(kept.subscription.filters.clone()),
-            None => {
-                let account = AccountId::new(self.account);
-                let own = Own { account, extension: ExtensionId::new(self.account) };
-                let filters = self.filters.iter().map(|text| EventFilter::parse(text, own));
-                filters.collect::<Result<_, _>>().map_err(|error| error.to_string())
-            }
+        if let Some(kept) = kept {
+            return Ok(kept.subscription.filters.clone());
         }
+        let account = AccountId::new(self.account);
+        let own = Own { account, extension: ExtensionId::new(self.account) };
+        let filters = self.filters.iter().map(|text| EventFilter::parse(text, own));
+        filters.collect::<Result<_, _>>().map_err(|error| error.to_string())
     }
 
     /// Finds the events that it is about.
@@ -281,8 +279,8 @@ impl Redeliveries {
         if self.lock().len() >= RUNNING_MAX {
             return Err(JobError::TooMany);
         }
-        let random = secret::random::<10>().map_err(|error| StoreError::Failing(error.to_string().into()))?;
-        let id: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
+        let random = secret::random().map_err(|error| StoreError::Failing(error.to_string().into()))?;
+        let id = format!("{:016x}", u64::from_ne_bytes(random));
         let mut changes = vec![job.change(&id)];
         changes.extend(self.forget().await?);
         self.store.change(changes).await?;

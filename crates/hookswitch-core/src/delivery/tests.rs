@@ -358,6 +358,31 @@ fn failing_sessions_do_not_slow_the_others_down() {
 }
 
 #[test]
+fn it_can_be_asked_how_far_a_notification_has_come() {
+    let id = SubscriptionId::from_bits(1);
+    let mut machine = Deliveries::new(Policy::default(), 0);
+    machine.add(subscription(1, &[SESSIONS], 1000), Progress { live: true, ..Progress::default() }, at(0));
+    for (position, sequence) in [(1, 2), (2, 3)] {
+        machine.handle_event(&logged(position, 1, sequence, StatusCode::Answered, at(0)), at(0));
+    }
+    let session = TelephonySessionId::new(1);
+    let Some(Work::Notify(due)) = machine.poll_work(at(0)) else { panic!("a notification") };
+    let stages =
+        |machine: &Deliveries, now| [1, 2, 3].map(|position| machine.stage(id, session, position, now));
+    // What is not in the log yet will have its turn.
+    let (sending, queued) = (Some(Stage::Sending), Some(Stage::Queued));
+    assert_eq!(stages(&machine, at(0)), [sending, queued, queued]);
+    machine.handle_outcome(due.sent(), &status(500), 20, at(10));
+    let waiting = Some(Stage::Waiting(at(1010)));
+    assert_eq!(stages(&machine, at(10)), [waiting, queued, queued]);
+    machine.handle_time(at(1010));
+    let Some(Work::Notify(due)) = machine.poll_work(at(1010)) else { panic!("the second attempt") };
+    machine.handle_outcome(due.sent(), &status(200), 0, at(1020));
+    assert_eq!(stages(&machine, at(1020)), [None, queued, queued]);
+    assert_eq!(machine.stage(SubscriptionId::from_bits(2), session, 1, at(1020)), None);
+}
+
+#[test]
 fn a_receiver_that_was_away_for_a_day_gets_all_of_it_in_order_and_once() {
     const DAY: u64 = 86_400;
     // Nobody answers from the first minute on.

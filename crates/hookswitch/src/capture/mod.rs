@@ -66,13 +66,13 @@ struct Attempt {
 fn sessions(reader: &Reader, first: &[Logged], id: TelephonySessionId) -> anyhow::Result<Vec<Logged>> {
     let mut seen = BTreeSet::from([id]);
     let mut events = first.to_vec();
-    let mut next: Vec<TelephonySessionId> = linked(id, first).into_iter().collect();
+    let mut next: Vec<TelephonySessionId> = linked(reader, id, first)?.into_iter().collect();
     while let Some(other) = next.pop() {
         if seen.len() >= SESSIONS_MAX || !seen.insert(other) {
             continue;
         }
         let more = reader.events_of(other)?;
-        next.extend(linked(other, &more));
+        next.extend(linked(reader, other, &more)?);
         events.extend(more);
     }
     events.sort_by_key(|logged| logged.position);

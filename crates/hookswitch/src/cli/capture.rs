@@ -94,7 +94,7 @@ fn write(given: &Given, directory: &Path) -> anyhow::Result<()> {
     }
     let mut readme = format!("hookswitch replay {}\n\nprints expected.jsonl.\n", given.replay.join(" "));
     for note in &given.notes {
-        let _ = write!(readme, "{note}.\n");
+        let _ = writeln!(readme, "{note}.");
     }
     fs::write(directory.join("README"), readme).with_context(|| format!("cannot write in {name}"))
 }

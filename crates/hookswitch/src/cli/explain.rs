@@ -1,5 +1,7 @@
 //! `hookswitch explain`: why an event came about, and why a subscriber was or was not told.
 
+use std::fmt::Write as _;
+
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -162,7 +164,7 @@ fn printable(value: &Value) -> String {
     for character in json.chars() {
         if is_unsafe(character) {
             // Such characters stand in strings alone, and all have one unit of UTF-16.
-            shown.push_str(&format!("\\u{:04x}", u32::from(character)));
+            let _ = write!(shown, "\\u{:04x}", u32::from(character));
         } else {
             shown.push(character);
         }

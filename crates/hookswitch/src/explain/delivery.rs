@@ -144,7 +144,7 @@ impl Delivery {
     pub(super) fn of(
         logged: &Logged,
         one: &Stored,
-        attempts: Vec<store::Attempt>,
+        attempts: &[store::Attempt],
         journal_from: u64,
         reader: &Reader,
     ) -> Result<Self, StoreError> {
@@ -158,20 +158,20 @@ impl Delivery {
                 Verdict { filter: filter.to_string(), matched, clause }
             })
             .collect();
-        let mut delivery = Self::bare(logged, subscription.id, &attempts);
+        let mut delivery = Self::bare(logged, subscription.id, attempts);
         delivery.transport = Some(subscription.transport.as_str());
         delivery.matched = Some(why.iter().any(|verdict| verdict.matched));
         delivery.why = why;
-        delivery.judge(logged, one, &attempts, journal_from, reader)?;
+        delivery.judge(logged, one, attempts, journal_from, reader)?;
         Ok(delivery)
     }
 
     /// What somebody was told who is not known any more, or is no subscription.
-    pub(super) fn of_unknown(logged: &Logged, id: SubscriptionId, attempts: Vec<store::Attempt>) -> Self {
-        let mut delivery = Self::bare(logged, id, &attempts);
+    pub(super) fn of_unknown(logged: &Logged, id: SubscriptionId, attempts: &[store::Attempt]) -> Self {
+        let mut delivery = Self::bare(logged, id, attempts);
         let replayed = attempts.iter().all(|attempt| attempt.redelivery.is_some());
         delivery.set(
-            if is_delivered(&attempts) { State::Delivered } else { State::Unknown },
+            if is_delivered(attempts) { State::Delivered } else { State::Unknown },
             if replayed {
                 "a redelivery has sent it to an address of its own"
             } else {

@@ -31,6 +31,11 @@ const LOOKED_AT_MAX: usize = 5_000;
 /// The most subscriptions that are told of for each event to which it was not told.
 const UNMATCHED_MAX: usize = 50;
 
+/// How many events before and behind those of a session, and how many at most, are looked at for others that
+/// name it.
+const LINKS_AROUND: u64 = 500;
+const LINKS_LOOKED_AT_MAX: u64 = 20_000;
+
 /// What an id names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Named {
@@ -234,7 +239,7 @@ impl<'a> Explainer<'a> {
             inputs,
             deliveries,
             deliveries_left_out,
-            linked: linked(id, &events).iter().map(ToString::to_string).collect(),
+            linked: linked(self.reader, id, &events)?.iter().map(ToString::to_string).collect(),
         }))
     }
 
@@ -317,9 +322,9 @@ impl<'a> Explainer<'a> {
                 if subscription.owner.account != logged.event.session.account {
                     continue;
                 }
-                let own =
+                let own: Vec<_> =
                     attempts.extract_if(.., |attempt| attempt.subscription == subscription.id).collect();
-                let delivery = Delivery::of(logged, one, own, self.journal_from, self.reader)?;
+                let delivery = Delivery::of(logged, one, &own, self.journal_from, self.reader)?;
                 if !delivery.is_told() {
                     unmatched += 1;
                     if unmatched > UNMATCHED_MAX {
@@ -332,8 +337,8 @@ impl<'a> Explainer<'a> {
             // What is left is of subscriptions that are not known any more, or of redeliveries to addresses.
             while let Some(first) = attempts.first() {
                 let id = first.subscription;
-                let own = attempts.extract_if(.., |attempt| attempt.subscription == id).collect();
-                deliveries.push(Delivery::of_unknown(logged, id, own));
+                let own: Vec<_> = attempts.extract_if(.., |attempt| attempt.subscription == id).collect();
+                deliveries.push(Delivery::of_unknown(logged, id, &own));
             }
         }
         Ok((deliveries, left_out))
@@ -345,13 +350,37 @@ fn sees(account: Option<AccountId>, events: &[Logged]) -> bool {
     events.first().is_some_and(|logged| account.is_none_or(|own| own == logged.event.session.account))
 }
 
-/// The sessions with which one has parties or media in common.
-pub(crate) fn linked(id: TelephonySessionId, events: &[Logged]) -> BTreeSet<TelephonySessionId> {
-    let named = events.iter().flat_map(|logged| {
-        let party = &logged.event.party;
-        [Some(party.id.session), party.status.peer.as_ref().map(|peer| peer.party.session)]
-    });
-    named.flatten().filter(|&other| other != id).collect()
+/// The sessions with which one has parties or media in common: those that it names, and those that name it
+/// while it goes on.
+///
+/// # Errors
+/// If the store cannot be read.
+pub(crate) fn linked(
+    reader: &Reader,
+    id: TelephonySessionId,
+    events: &[Logged],
+) -> Result<BTreeSet<TelephonySessionId>, StoreError> {
+    let mut found: BTreeSet<_> = events.iter().flat_map(|logged| names(&logged.event)).collect();
+    let positions = events.iter().map(|logged| logged.position);
+    if let (Some(first), Some(last)) = (positions.clone().min(), positions.max()) {
+        let mut after = first.saturating_sub(LINKS_AROUND);
+        let end = (last + LINKS_AROUND).min(after + LINKS_LOOKED_AT_MAX);
+        while after < end {
+            let read = reader.events_after(after, 500)?;
+            let Some(last) = read.last() else { break };
+            after = last.position;
+            let naming = read.iter().filter(|logged| names(&logged.event).any(|named| named == id));
+            found.extend(naming.map(|logged| logged.event.session.id));
+        }
+    }
+    found.remove(&id);
+    Ok(found)
+}
+
+/// The sessions that an event names.
+fn names(event: &Event) -> impl Iterator<Item = TelephonySessionId> + use<> {
+    let party = &event.party;
+    [Some(party.id.session), party.status.peer.as_ref().map(|peer| peer.party.session)].into_iter().flatten()
 }
 
 /// An event as a row for people.
@@ -427,7 +456,20 @@ pub(crate) fn refine(deliveries: &mut [Delivery], stages: &[Option<Stage>]) {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use hookswitch_core::filter::{EventFilter, Own};
+    use hookswitch_model::{
+        Causes, Direction, Endpoint, InputRef, Notes, Origin, Party, Rule, SessionFacts, SessionId, Status,
+        StatusCode, Timestamp,
+    };
+
     use super::*;
+    use crate::config::Durability;
+    use crate::store::record::kind;
+    use crate::store::{Batch, Options, Store};
+    use crate::telemetry::Metrics;
 
     #[test]
     fn ids_say_what_they_name() {
@@ -440,5 +482,115 @@ mod tests {
             assert_eq!(Named::parse(wrong), None, "{wrong}");
         }
         assert_eq!(Named::parse(&format!("{text}:x")), None);
+    }
+
+    /// The first event of a session of an account, caused by the input at this position.
+    fn event(account: u64, session: u128, cause: u64) -> Event {
+        let (account, id) = (AccountId::new(account), TelephonySessionId::new(session));
+        let side = |number: &str| {
+            Arc::new(Endpoint { phone_number: Some(Arc::from(number)), ..Endpoint::default() })
+        };
+        let status = Status {
+            code: StatusCode::Setup,
+            reason: None,
+            park_data: None,
+            peer: None,
+            mobile_pickup: false,
+        };
+        Event {
+            session: Arc::new(SessionFacts {
+                account,
+                id,
+                session_id: SessionId::new(5000),
+                origin: Origin::Call,
+            }),
+            sequence: 2,
+            at: Timestamp::from_micros(1_700_000_000_000_000),
+            party: Party {
+                account,
+                extension: None,
+                id: id.party(1),
+                direction: Direction::Outbound,
+                to: side("102"),
+                from: side("101"),
+                status,
+                park: None,
+                missed_call: false,
+                stand_alone: false,
+                muted: false,
+                conference_role: None,
+                ring_out_role: None,
+                queue_call: false,
+                recordings: Vec::new(),
+                sip: None,
+            },
+            rule: Rule::CallSeen,
+            causes: Causes::one(InputRef { source: 1, number: cause }),
+            notes: Notes::default(),
+        }
+    }
+
+    #[test]
+    fn an_account_sees_its_own_sessions_and_those_of_no_other() {
+        let directory = std::env::temp_dir().join(format!("hookswitch-explain-{}", std::process::id()));
+        let kept = Duration::from_secs(3600);
+        let options = Options { durability: Durability::Relaxed, signals_kept: kept, events_kept: kept };
+        let (store, writer) = Store::open(&directory, options, Metrics::new()).expect("a store");
+        let (done, written) = std::sync::mpsc::channel();
+        let mut batch = Batch::after(store.ends());
+        let arrival = crate::clock::wall();
+        for (account, session) in [(1, 11), (2, 22), (1, 33)] {
+            let cause = batch.add_input(kind::TICK, 1, arrival, arrival, b"");
+            batch.add_event(event(account, session, cause), arrival);
+        }
+        batch.add_waiting(Box::new(move || done.send(()).expect("the test waits")));
+        store.append(batch).expect("it is written");
+        written.recv().expect("it is written");
+        let seen = |account: Option<u64>| {
+            let account = account.map(AccountId::new);
+            let read = store.read(|reader| {
+                let page = Explainer::sessions(reader, account, None, 10, None)?;
+                let explainer = Explainer::new(reader, account)?;
+                let mut found = Vec::new();
+                for (position, session) in [(1, 11), (2, 22), (3, 33)] {
+                    let id = TelephonySessionId::new(session);
+                    let wanted = Wanted::default();
+                    let by = [
+                        explainer.session(id, wanted)?.is_some(),
+                        explainer.event(Named::Event(id, 2), wanted)?.is_some(),
+                        explainer.event(Named::Number(position), wanted)?.is_some(),
+                    ];
+                    assert!(by.iter().all(|one| *one == by[0]), "{session}: {by:?}");
+                    found.push(by[0]);
+                }
+                Ok((page.records.len(), found))
+            });
+            read.expect("it is read")
+        };
+        assert_eq!(seen(None), (3, vec![true, true, true]));
+        assert_eq!(seen(Some(1)), (2, vec![true, false, true]));
+        assert_eq!(seen(Some(2)), (1, vec![false, true, false]));
+        assert_eq!(seen(Some(3)), (0, vec![false, false, false]));
+        // Pages go on where the last ended, also past sessions of others.
+        let page = |before| {
+            let account = Some(AccountId::new(1));
+            store.read(|reader| Explainer::sessions(reader, account, before, 1, None)).expect("it is read")
+        };
+        let first = page(None);
+        let second = page(first.next);
+        assert_eq!((first.records.len(), second.records.len(), page(second.next).records.len()), (1, 1, 0));
+        assert_ne!(first.records[0].telephony_session_id, second.records[0].telephony_session_id);
+        // A capture is of what is seen.
+        let capture = |account| {
+            let account = Some(AccountId::new(account));
+            store.read(|reader| Ok(crate::capture::of(reader, account, TelephonySessionId::new(11), false)))
+        };
+        assert!(capture(2).expect("it is read").expect("nothing is wrong").is_none());
+        assert!(capture(1).expect("it is read").is_err(), "there is no message, but it is looked for");
+        let own = Own { account: AccountId::new(1), extension: ExtensionId::new(1) };
+        let filter = EventFilter::parse(crate::cli::FILTER, own).expect("a filter");
+        assert!(filter.explain(&event(2, 22, 1)).failed().is_some());
+        writer.close(store);
+        std::fs::remove_dir_all(directory).expect("it goes away");
     }
 }

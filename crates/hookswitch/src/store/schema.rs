@@ -165,7 +165,7 @@ mod tests {
             .expect("an event");
         migrate(&mut connection, "a store").expect("it is migrated");
         let one = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, i64>(0)).expect(sql);
-        assert_eq!(one("PRAGMA user_version"), MIGRATIONS.len() as i64);
+        assert_eq!(one("PRAGMA user_version"), i64::try_from(MIGRATIONS.len()).expect("a few"));
         assert_eq!(one("SELECT position FROM events"), 7, "what was there is there");
         assert_eq!(one("SELECT position FROM swept WHERE log = 'attempts'"), 7);
         assert_eq!(one("SELECT count(*) FROM attempts") + one("SELECT count(*) FROM streams"), 0);

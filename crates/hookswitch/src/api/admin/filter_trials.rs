@@ -121,8 +121,8 @@ impl Trial {
         let newest = self.newest.iter().rev();
         newest
             .filter_map(|logged| {
-                let passed = self.filters.iter().filter(|filter| filter.matches(&logged.event));
-                subscriber.sip_data = passed.map(EventFilter::wants_sip_data).any(|wants| wants);
+                let mut passed = self.filters.iter().filter(|filter| filter.matches(&logged.event));
+                subscriber.sip_data = passed.any(EventFilter::wants_sip_data);
                 let mut json = Vec::new();
                 subscriber.write(&logged.event, logged.event.at, &mut json);
                 RawValue::from_string(String::from_utf8(json).ok()?).ok()

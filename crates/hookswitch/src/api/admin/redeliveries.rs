@@ -180,22 +180,19 @@ async fn selection(
     if to < from {
         return Err(Problem::field("to", "to is before from"));
     }
-    let account = match &asked.account_id {
-        Some(text) => {
-            let account: AccountId = text.parse().map_err(|_| Problem::unknown("accountId", text))?;
-            if own.is_some_and(|own| own != account) {
-                return Err(Problem::unknown("accountId", text));
-            }
-            account
+    let account = if let Some(text) = &asked.account_id {
+        let account: AccountId = text.parse().map_err(|_| Problem::unknown("accountId", text))?;
+        if own.is_some_and(|own| own != account) {
+            return Err(Problem::unknown("accountId", text));
         }
-        None => {
-            let of_subscription = asked.subscription_id.as_deref().and_then(parse_id);
-            let of_subscription = of_subscription.and_then(|id| api.subscriptions.get(id));
-            let of_subscription = of_subscription.map(|kept| kept.subscription.owner.account);
-            let directory = api.directory();
-            let first = directory.accounts().next().map(hookswitch_core::directory::Account::id);
-            own.or(of_subscription).or(first).ok_or_else(Problem::internal)?
-        }
+        account
+    } else {
+        let of_subscription = asked.subscription_id.as_deref().and_then(parse_id);
+        let of_subscription = of_subscription.and_then(|id| api.subscriptions.get(id));
+        let of_subscription = of_subscription.map(|kept| kept.subscription.owner.account);
+        let directory = api.directory();
+        let first = directory.accounts().next().map(hookswitch_core::directory::Account::id);
+        own.or(of_subscription).or(first).ok_or_else(Problem::internal)?
     };
     let range = api.store.read_async(move |reader| {
         let first = reader.position_since(Log::Events, from)?;

@@ -1,5 +1,7 @@
 //! A message of an Asterisk's manager, with what is read of it and nothing else.
 
+use std::fmt::Write as _;
+
 use super::Anonymiser;
 use crate::capture::select::lines;
 
@@ -81,7 +83,7 @@ pub(super) fn message(all: &mut Anonymiser, bytes: &[u8]) -> Vec<u8> {
         } else {
             continue;
         };
-        out.push_str(&format!("{key}: {value}\r\n"));
+        let _ = write!(out, "{key}: {value}\r\n");
     }
     out.push_str("\r\n");
     out.into_bytes()

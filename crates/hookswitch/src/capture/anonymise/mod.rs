@@ -26,9 +26,9 @@ const SUBSCRIBER_DIGITS: usize = 7;
 /// The fewest digits of a number with a plan; shorter ones are numbers of a switch.
 const NATIONAL_DIGITS_MIN: usize = 7;
 
-/// Users that are nobody.
-const NOBODY: [&str; 9] =
-    ["", "anonymous", "unknown", "unavailable", "restricted", "<unknown>", "s", "h", "invalid"];
+/// Users and names that are nobody: also what the machine itself calls a conference.
+const NOBODY: [&str; 10] =
+    ["", "anonymous", "unknown", "unavailable", "restricted", "<unknown>", "s", "h", "invalid", "conference"];
 
 /// The replacements of one capture.
 #[derive(Debug)]

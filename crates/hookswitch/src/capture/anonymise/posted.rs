@@ -17,12 +17,12 @@ pub(super) fn signal(all: &mut Anonymiser, json: &[u8]) -> anyhow::Result<Vec<u8
 /// `key` is where a value stands, `above` where its object does.
 fn rewrite(all: &mut Anonymiser, above: &str, key: &str, value: &mut Value) {
     match value {
+        // Elsewhere a leg has this name.
+        Value::String(text) if key == "of" && above == "mailbox" => *text = all.user(text),
         Value::String(text) => {
             *text = match key {
                 "id" | "leg" | "other" | "with" | "consulted" | "call_ids" | "session_ids"
-                | "correlation_ids" | "call_id" | "from_tag" | "to_tag" => all.word(text),
-                "of" if above == "mailbox" => all.user(text),
-                "of" => all.word(text),
+                | "correlation_ids" | "of" | "call_id" | "from_tag" | "to_tag" => all.word(text),
                 "number" | "callee" | "diverted_by" | "endpoint" | "to" | "target" | "room" | "slot" => {
                     all.user(text)
                 }

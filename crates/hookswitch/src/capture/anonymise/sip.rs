@@ -1,5 +1,7 @@
 //! A SIP message, with what a reader of calls needs and nothing else.
 
+use std::fmt::Write as _;
+
 use super::Anonymiser;
 
 /// Headers that say what a message is about and name nobody.
@@ -116,14 +118,14 @@ pub(super) fn message(all: &mut Anonymiser, bytes: &[u8]) -> Vec<u8> {
         .map(|(_, value)| value.to_ascii_lowercase());
     for (name, value) in &headers {
         if let Some(value) = header(all, &name.to_ascii_lowercase(), value) {
-            out.push_str(&format!("\r\n{name}: {value}"));
+            let _ = write!(out, "\r\n{name}: {value}");
         }
     }
     let (kind, body) = content(all, content_type.as_deref().unwrap_or_default(), body);
     if let Some(kind) = kind {
-        out.push_str(&format!("\r\nContent-Type: {kind}"));
+        let _ = write!(out, "\r\nContent-Type: {kind}");
     }
-    out.push_str(&format!("\r\nContent-Length: {}\r\n\r\n{body}", body.len()));
+    let _ = write!(out, "\r\nContent-Length: {}\r\n\r\n{body}", body.len());
     out.into_bytes()
 }
 
@@ -170,14 +172,12 @@ fn header(all: &mut Anonymiser, name: &str, value: &str) -> Option<String> {
     }
     Some(match name {
         "via" => split(value, ',').into_iter().map(|via| self::via(all, via)).collect::<Vec<_>>().join(", "),
-        "call-id" => all.word(value),
+        "call-id" | "user-to-user" => all.word(value),
         "replaces" | "join" | "target-dialog" => dialog(all, value),
         "session-id" => session_id(all, value),
         "reason" => reason(value),
         // The product alone: versions and serial numbers are of somebody.
         "server" | "user-agent" => product(value),
-        "user-to-user" => all.word(value),
-        "x-cid" => all.word(value),
         name if name.starts_with("x-") => all.word(value),
         _ => return None,
     })
@@ -217,11 +217,17 @@ fn via(all: &mut Anonymiser, value: &str) -> String {
     for part in rest.split(';').map(str::trim).filter(|part| !part.is_empty()) {
         let (name, value) = part.split_once('=').unwrap_or((part, ""));
         match &*name.to_ascii_lowercase() {
-            "received" | "maddr" => made.push_str(&format!(";{name}={}", all.host(value))),
+            "received" | "maddr" => {
+                let _ = write!(made, ";{name}={}", all.host(value));
+            }
             // The cookie says that the branch is unique (RFC 3261 §8.1.1.7).
             "branch" => match value.strip_prefix("z9hG4bK") {
-                Some(rest) => made.push_str(&format!(";branch=z9hG4bK{}", all.word(rest))),
-                None => made.push_str(&format!(";branch={}", all.word(value))),
+                Some(rest) => {
+                    let _ = write!(made, ";branch=z9hG4bK{}", all.word(rest));
+                }
+                None => {
+                    let _ = write!(made, ";branch={}", all.word(value));
+                }
             },
             _ => made.push_str(&parameters(all, part)),
         }
@@ -300,19 +306,21 @@ fn parameters(all: &mut Anonymiser, text: &str) -> String {
         let plain =
             |value: &str| value.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-.\"".contains(&byte));
         match value {
-            None if PLAIN.contains(&&*key) => made.push_str(&format!(";{name}")),
+            None if PLAIN.contains(&&*key) => {
+                let _ = write!(made, ";{name}");
+            }
             Some(value) if PLAIN.contains(&&*key) && plain(value) => {
-                made.push_str(&format!(";{name}={value}"))
+                let _ = write!(made, ";{name}={value}");
             }
             Some(value) if IDS.contains(&&*key) => {
-                made.push_str(&format!(";{name}={}", all.word(value.trim_matches('"'))));
+                let _ = write!(made, ";{name}={}", all.word(value.trim_matches('"')));
             }
             Some(value) if key == "target" => {
                 let target = decoded(value);
-                made.push_str(&format!(";{name}={}", encoded(&uri(all, &target))));
+                let _ = write!(made, ";{name}={}", encoded(&uri(all, &target)));
             }
             Some(value) if key == "phone-context" => {
-                made.push_str(&format!(";{name}={}", context(all, value)))
+                let _ = write!(made, ";{name}={}", context(all, value));
             }
             _ => {}
         }
@@ -346,7 +354,7 @@ fn uri(all: &mut Anonymiser, text: &str) -> String {
         let (user, of_user) = user.split_once(';').unwrap_or((user, ""));
         let name = user.split(':').next().unwrap_or_default(); // a password may stand behind it
         let name = all.user(&decoded(name));
-        made.push_str(&format!("{}{}@", encoded_user(&name), parameters(all, of_user)));
+        let _ = write!(made, "{}{}@", encoded_user(&name), parameters(all, of_user));
     }
     made.push_str(&all.host_port(place));
     made.push_str(&parameters(all, parts));
@@ -360,7 +368,7 @@ fn uri(all: &mut Anonymiser, text: &str) -> String {
             "privacy" | "require" => value,
             _ => continue,
         };
-        made.push_str(&format!("{sign}{name}={}", encoded(&value)));
+        let _ = write!(made, "{sign}{name}={}", encoded(&value));
         sign = '&';
     }
     made
@@ -372,15 +380,13 @@ fn decoded(text: &str) -> String {
     let mut rest = text.as_bytes();
     while let [first, after @ ..] = rest {
         let digits = after.get(..2).and_then(|digits| std::str::from_utf8(digits).ok());
-        match digits.and_then(|digits| u8::from_str_radix(digits, 16).ok()).filter(|_| *first == b'%') {
-            Some(byte) => {
-                bytes.push(byte);
-                rest = &after[2..];
-            }
-            None => {
-                bytes.push(*first);
-                rest = after;
-            }
+        let byte = digits.and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        if let Some(byte) = byte.filter(|_| *first == b'%') {
+            bytes.push(byte);
+            rest = &after[2..];
+        } else {
+            bytes.push(*first);
+            rest = after;
         }
     }
     String::from_utf8_lossy(&bytes).into_owned()
@@ -400,7 +406,7 @@ fn percent(text: &str, plain: &[u8]) -> String {
         if byte.is_ascii_alphanumeric() || plain.contains(&byte) {
             made.push(char::from(byte));
         } else {
-            made.push_str(&format!("%{byte:02X}"));
+            let _ = write!(made, "%{byte:02X}");
         }
     }
     made
@@ -448,7 +454,7 @@ fn sdp(all: &mut Anonymiser, text: &str) -> String {
             "a" if value.starts_with("rtpmap:") || value.starts_with("T38FaxVersion:") => value.to_owned(),
             _ => continue,
         };
-        made.push_str(&format!("{kind}={value}\r\n"));
+        let _ = write!(made, "{kind}={value}\r\n");
     }
     made
 }

@@ -8,7 +8,6 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use super::asterisk::{ANSWERED, Asterisk, HUNG_UP};
-use super::traffic::EVENTS_OF_CALL;
 use super::{Home, Server, hookswitch, path, root};
 
 /// The ids of all sessions, the newest first.
@@ -23,6 +22,9 @@ fn sessions(server: &Server, home: &Home) -> Vec<String> {
 #[track_caller]
 fn capture(home: &Home, session: &str, anonymise: bool) -> PathBuf {
     let directory = home.directory.join(format!("{session}-{anonymise}"));
+    if directory.exists() {
+        std::fs::remove_dir_all(&directory).expect("an old capture goes away");
+    }
     let config = home.config();
     let mut arguments = vec!["capture", session, path(&directory), "--config", path(&config)];
     arguments.extend(anonymise.then_some("--anonymise"));

@@ -117,7 +117,7 @@ fn one_event_or_a_time_range_goes_to_another_address_that_agreed() {
     let all = json!({"address": receiver.url(), "from": "2020-01-01T00:00:00Z"});
     let id = desk.redeliver(&all);
     desk.wait_for_state(&id, "done");
-    assert_eq!(receiver.all()[0].token().is_some(), true, "the address was asked first");
+    assert!(receiver.all()[0].token().is_some(), "the address was asked first");
     assert_eq!(marked(&receiver).len(), 2 * EVENTS_OF_CALL);
     let told = desk.call("GET", "/admin/v1/events/1", None).body;
     assert_eq!(told["deliveries"][0]["attempts"][0]["redeliveryId"], id, "{told}");
