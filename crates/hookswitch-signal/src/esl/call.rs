@@ -10,9 +10,9 @@ use hookswitch_model::{
 
 use super::cause::Told;
 use super::channel::{Calling, Channel, Leg, Moment, Number, ServiceKind, is_plumbing};
-use super::follower::{EXPLANATION_WAIT, Follower, Waiting};
+use super::follower::{Follower, Waiting};
 use super::message::{Event, Key};
-use crate::switch::{created, is_short, text};
+use crate::switch::{EXPLANATION_WAIT, created, is_short, text};
 
 /// How long a target that did not take the call waits for what the dialplan does next, once it has answered
 /// the caller: a greeting may come before the mailbox.
@@ -47,6 +47,38 @@ impl Follower {
         true
     }
 
+    /// A channel begins to tell of itself, on a connection of its own.
+    pub(super) fn begins_here(&mut self, event: &Event<'_>, now: Moment, out: &mut Vec<Signal>) -> bool {
+        let known = self.number(event.get(Key::UniqueId)).is_some();
+        if !self.created(event, now, out) {
+            return false;
+        }
+        if let Some(number) = self.number(event.get(Key::UniqueId)) {
+            if known {
+                self.note(number, event, now, out);
+            }
+            if event.get(Key::CallState) == "ACTIVE" {
+                self.answers(number, now, out);
+            }
+        }
+        true
+    }
+
+    /// The connection of a channel was lost before its end: nobody tells of it any more, nor of who it talks
+    /// with or calls.
+    pub(super) fn lost(&mut self, uuid: &str, now: Moment, out: &mut Vec<Signal>) {
+        let Some(lost) = self.number(uuid) else { return };
+        for number in self.in_order() {
+            let Some(channel) = self.channels.get(&number) else { continue };
+            let is_part = number == lost
+                || channel.peer == Some(lost)
+                || channel.called_by == Some(Calling::Channel(lost));
+            if is_part && channel.hung_up.is_none() {
+                self.end_unlisted(number, now, out);
+            }
+        }
+    }
+
     /// Follows a channel that an event describes.
     fn add(&mut self, event: &Event<'_>, now: Moment) -> Option<Number> {
         let name = event.get(Key::ChannelName);
@@ -58,7 +90,6 @@ impl Follower {
             None => event.get(Key::DialedUser),
         };
         let place = event.first([Key::GatewayName, Key::ProfileName]);
-        let is_plumbing = is_plumbing(name);
         let number = event.get(Key::CallerIdNumber);
         let says_nothing = NO_NUMBERS.iter().any(|word| number.eq_ignore_ascii_case(word));
         let hides = event.get(Key::HideNumber) == "true" || (says_nothing && number != NO_NUMBERS[0]);
@@ -70,40 +101,13 @@ impl Follower {
         };
         let dialled = text(event.get(Key::DestinationNumber).as_bytes()).unwrap_or_else(|| Arc::from(""));
         self.insert(Channel {
-            uuid: event.get(Key::UniqueId).into(),
-            name: name.into(),
-            is_plumbing,
-            calls,
-            endpoint: text(if user.is_empty() { place } else { user }.as_bytes()).filter(|_| !is_plumbing),
+            endpoint: text(if user.is_empty() { place } else { user }.as_bytes())
+                .filter(|_| !is_plumbing(name)),
             is_users: !user.is_empty(),
             caller,
             first_dialled: dialled.clone(),
             dialled,
-            begun: now,
-            leg: Leg::Untold,
-            answered: false,
-            untold_answer: None,
-            called_by: None,
-            other_end: None,
-            peer: None,
-            holds: false,
-            moved: false,
-            consults: None,
-            history: Box::from(""),
-            sent: None,
-            left: None,
-            hung_up: None,
-            transfers: None,
-            service: None,
-            queue: None,
-            to_be_parked: None,
-            enterprise: None,
-            recordings: Vec::new(),
-            recordings_begun: 0,
-            call_id_told: false,
-            last_seen: now.at,
-            found: false,
-            listed: true,
+            ..Channel::new(event.get(Key::UniqueId), name, calls, now)
         })
     }
 

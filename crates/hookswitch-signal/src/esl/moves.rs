@@ -65,9 +65,13 @@ impl Follower {
         now: Moment,
         out: &mut Vec<Signal>,
     ) {
-        if event.get(Key::CallState) != "ACTIVE" {
-            return;
+        if event.get(Key::CallState) == "ACTIVE" {
+            self.resumes(number, now, out);
         }
+    }
+
+    /// The holder of a channel takes its call off hold, if it was held.
+    pub(super) fn resumes(&mut self, number: Number, now: Moment, out: &mut Vec<Signal>) {
         let Some(channel) = self.channels.get_mut(&number) else { return };
         let resumes = channel.hung_up.is_none() && !channel.moved;
         if resumes && std::mem::take(&mut channel.holds) {
@@ -277,7 +281,13 @@ impl Follower {
     }
 
     /// A channel waits in a slot.
-    fn parked(&mut self, parkee: Number, slot: Option<Arc<str>>, now: Moment, out: &mut Vec<Signal>) {
+    pub(super) fn parked(
+        &mut self,
+        parkee: Number,
+        slot: Option<Arc<str>>,
+        now: Moment,
+        out: &mut Vec<Signal>,
+    ) {
         if self.parked.iter().any(|parked| parked.parkee == parkee) {
             return;
         }
