@@ -256,7 +256,7 @@ impl Follower {
             early: &row.callstate.0 == "EARLY",
             holds: &row.callstate.0 == "HELD",
             found: true,
-            found_of: Some(row.call_uuid.0.as_ref().into()).filter(|of: &Box<str>| **of != *row.uuid.0),
+            found_of: (*row.call_uuid.0 != *row.uuid.0).then(|| row.call_uuid.0.as_ref().into()),
             ..Channel::new(&row.uuid.0, name, row.direction.0 == "inbound", now)
         };
         self.insert(Channel { dialled: channel.first_dialled.clone(), ..channel })

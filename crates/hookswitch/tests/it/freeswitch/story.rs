@@ -55,7 +55,8 @@ impl Story {
         for (number, line) in lines(&text).enumerate() {
             let (at_micros, mut fields) = event(line, world, &mut channels);
             fields.push(("Event-Sequence".to_owned(), (number + 1 + 1000 * usize::from(world)).to_string()));
-            told.push(Told { at_micros, message: json(&fields) });
+            let is_data = fields[0].1 == "CHANNEL_DATA";
+            told.push(Told { at_micros, message: if is_data { reply(&fields) } else { json(&fields) } });
             plain.push(Told { at_micros, message: encoded(&fields) });
         }
         Self { told, plain }
@@ -157,6 +158,7 @@ fn event(line: &str, world: u8, channels: &mut HashMap<String, Channel>) -> (i64
     let rest: Vec<&str> = words.collect();
     let (name, subclass) = match what {
         "create" => ("CHANNEL_CREATE", ""),
+        "data" => ("CHANNEL_DATA", ""),
         "progress" => ("CHANNEL_PROGRESS", ""),
         "early" => ("CHANNEL_PROGRESS_MEDIA", ""),
         "answer" => ("CHANNEL_ANSWER", ""),
@@ -188,7 +190,7 @@ fn event(line: &str, world: u8, channels: &mut HashMap<String, Channel>) -> (i64
     if !subclass.is_empty() {
         put("Event-Subclass", subclass.to_owned());
     }
-    if what == "create" {
+    if matches!(what, "create" | "data") {
         let created = create(letter, &rest, world);
         channels.insert(letter.to_owned(), created);
     }
@@ -203,7 +205,7 @@ fn event(line: &str, world: u8, channels: &mut HashMap<String, Channel>) -> (i64
                 None => value,
             };
             match key {
-                "to" | "of" | "number" if what == "create" => {}
+                "to" | "of" | "number" if matches!(what, "create" | "data") => {}
                 _ if key.starts_with(char::is_uppercase) => own.push((key.to_owned(), value)),
                 "dest" => own.push(("Caller-Destination-Number".to_owned(), value)),
                 "disposition" => {
@@ -236,7 +238,7 @@ fn event(line: &str, world: u8, channels: &mut HashMap<String, Channel>) -> (i64
             }
             "hangup" | "complete" | "ends" => own.push(("Hangup-Cause".to_owned(), (*word).to_owned())),
             "state" => own.push(("Channel-Call-State".to_owned(), (*word).to_owned())),
-            "create" => {}
+            "create" | "data" => {}
             _ => panic!("{word:?} in {line:?}"),
         }
     }
@@ -293,7 +295,20 @@ fn json(fields: &[(String, String)]) -> Vec<u8> {
     wrapped("text/event-json", &serde_json::to_string(&fields).expect("JSON"))
 }
 
+/// The answer to `connect`: the channel in the headers of a reply.
+fn reply(fields: &[(String, String)]) -> Vec<u8> {
+    format!(
+        "{}Content-Type: command/reply\nReply-Text: %2BOK%0A\nSocket-Mode: async\nControl: full\n\n",
+        plain(fields)
+    )
+    .into_bytes()
+}
+
 fn encoded(fields: &[(String, String)]) -> Vec<u8> {
+    wrapped("text/event-plain", &(plain(fields) + "\n"))
+}
+
+fn plain(fields: &[(String, String)]) -> String {
     let mut body = String::new();
     for (key, value) in fields {
         let _ = write!(body, "{key}: ");
@@ -307,8 +322,7 @@ fn encoded(fields: &[(String, String)]) -> Vec<u8> {
         }
         body.push('\n');
     }
-    body.push('\n');
-    wrapped("text/event-plain", &body)
+    body
 }
 
 fn wrapped(content_type: &str, body: &str) -> Vec<u8> {

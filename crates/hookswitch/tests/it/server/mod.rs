@@ -9,6 +9,7 @@ mod crash;
 mod demo;
 mod disk;
 mod document;
+mod freeswitch;
 mod gateway;
 mod hep;
 mod ingest;
@@ -22,6 +23,7 @@ mod resolver;
 mod sdks;
 mod socket;
 mod start;
+mod switch;
 mod traffic;
 mod webhooks;
 
