@@ -13,3 +13,4 @@ pub mod pairing;
 pub mod sip;
 pub mod switch;
 pub mod tracker;
+mod words;

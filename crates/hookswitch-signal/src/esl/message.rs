@@ -5,6 +5,9 @@ use std::fmt;
 
 use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
+use super::object::{Members, Unusual, Value};
+use crate::words::words;
+
 /// The most lines of headers that are looked at.
 const LINES_MAX: usize = 4096;
 
@@ -22,24 +25,6 @@ pub fn lost_channel(uuid: &str, out: &mut Vec<u8>) {
 
 /// What plain events write before the values of a variable that was set several times.
 const ARRAY: &str = "ARRAY::";
-
-macro_rules! words {
-    ($(#[$doc:meta])* $name:ident { $($word:ident = $text:literal),+ $(,)? }) => {
-        $(#[$doc])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        pub(super) enum $name { $($word),+ }
-
-        impl $name {
-            /// The word with these bytes.
-            fn read(bytes: &[u8]) -> Option<Self> {
-                match std::str::from_utf8(bytes).ok()? {
-                    $($text => Some(Self::$word),)+
-                    _ => None,
-                }
-            }
-        }
-    };
-}
 
 words! {
     /// The events that say something about a call, by their names and, of CUSTOM ones, their subclasses. All
@@ -203,6 +188,10 @@ impl<'a> Message<'a> {
 
     fn values(&self) -> Option<Values<'a>> {
         if self.is_json() {
+            let usual = std::str::from_utf8(self.body).map(read_members);
+            if let Ok(Ok(read)) = usual {
+                return Some(read);
+            }
             if let Ok(read) = read_json(self.body) {
                 return Some(read);
             }
@@ -260,6 +249,24 @@ impl Event<'_> {
 }
 
 type Values<'a> = [Cow<'a, str>; KEYS];
+
+/// Reads what FreeSWITCH writes, and looks closer only at what counts.
+fn read_members(body: &str) -> Result<Values<'_>, Unusual> {
+    let mut values = [const { Cow::Borrowed("") }; KEYS];
+    let mut seen = [false; KEYS];
+    let mut members = Members::of(body).ok_or(Unusual)?;
+    while let Some((name, value)) = members.next()? {
+        if let Some(key) = Key::read(name.as_bytes())
+            && !std::mem::replace(&mut seen[key as usize], true)
+        {
+            values[key as usize] = match value {
+                Value::Plain(text) => Cow::Borrowed(text),
+                Value::Json(json) => serde_json::from_str::<Text<'_>>(json).map_err(|_| Unusual)?.0,
+            };
+        }
+    }
+    Ok(values)
+}
 
 fn read_json(body: &[u8]) -> serde_json::Result<Values<'_>> {
     let mut json = serde_json::Deserializer::from_slice(body);

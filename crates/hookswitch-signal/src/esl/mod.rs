@@ -14,6 +14,7 @@ mod framing;
 pub mod listing;
 mod message;
 mod moves;
+mod object;
 mod service;
 
 pub use follower::Follower;

@@ -127,7 +127,7 @@ impl Switches {
             Source::Asterisk(..) => &self.metrics.ami,
             Source::FreeSwitch(..) => &self.metrics.esl,
         };
-        Feed::new(Arc::new(source.sender()), self.intake.clone(), counters.clone())
+        Feed::new(&Arc::new(source.sender()), self.intake.clone(), counters.clone())
     }
 
     fn start(&self, source: Source, place: Place, found: Found, stop: watch::Receiver<bool>) {

@@ -30,14 +30,14 @@ pub(crate) struct Feed {
 
 impl Feed {
     /// Hands over what `sender` tells.
-    pub(crate) fn new(sender: Arc<Sender>, intake: SyncSender<Intake>, counters: Arc<Connections>) -> Self {
-        let pending = empty(&sender);
+    pub(crate) fn new(sender: &Arc<Sender>, intake: SyncSender<Intake>, counters: Arc<Connections>) -> Self {
+        let pending = empty(sender);
         Self { intake, counters, pending }
     }
 
     /// The same for another connection.
     pub(crate) fn another(&self) -> Self {
-        Self::new(self.pending.sender.clone(), self.intake.clone(), self.counters.clone())
+        Self::new(&self.pending.sender, self.intake.clone(), self.counters.clone())
     }
 
     /// Tells the machine that the connection is up, before what it brings.
@@ -71,17 +71,14 @@ impl Feed {
         }
         let count = self.pending.messages.len() as u64;
         let next = empty(&self.pending.sender);
-        match self.intake.try_send(Intake::Told(std::mem::replace(&mut self.pending, next))) {
-            Err(TrySendError::Full(Intake::Told(batch))) => {
-                self.pending = batch;
-                false
-            }
-            // It was taken, or the server is stopping.
-            _ => {
-                self.counters.messages.applied.inc_by(count);
-                true
-            }
+        let batch = std::mem::replace(&mut self.pending, next);
+        if let Err(TrySendError::Full(Intake::Told(batch))) = self.intake.try_send(Intake::Told(batch)) {
+            self.pending = batch;
+            return false;
         }
+        // It was taken, or the server is stopping.
+        self.counters.messages.applied.inc_by(count);
+        true
     }
 
     /// Waits until the machine has taken all.
