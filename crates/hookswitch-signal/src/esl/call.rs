@@ -14,12 +14,15 @@ use super::follower::{Follower, Waiting};
 use super::message::{Event, Key};
 use crate::switch::{EXPLANATION_WAIT, created, is_short, text};
 
-/// How long a target that did not take the call waits for what the dialplan does next, once it has answered
-/// the caller: a greeting may come before the mailbox.
-const FALLBACK_WAIT: Duration = Duration::from_millis(1500);
+/// How long a target that did not take the call waits for what the dialplan does next, once the switch has
+/// answered the caller: a mailbox may come.
+const FALLBACK_WAIT: Duration = Duration::from_millis(500);
+
+/// The longest pause that it waits for on top of that, when the dialplan says that it pauses.
+const PAUSE_MAX: Duration = Duration::from_millis(1000);
 
 /// How long who has sent a call to be parked waits for the slot: an announcement may come first.
-const SLOT_WAIT: Duration = Duration::from_secs(8);
+const SLOT_WAIT: Duration = Duration::from_millis(500);
 
 /// What stands in place of a number that is not known.
 const NO_NUMBERS: [&str; 4] = ["0000000000", "anonymous", "unknown", "restricted"];
@@ -411,7 +414,20 @@ impl Follower {
         let Some(Calling::Channel(caller)) = channel.called_by.filter(|_| fails) else { return None };
         let caller = self.channels.get(&self.real(caller)?).filter(|caller| caller.is_live())?;
         let idle = caller.service.is_none() && caller.queue.is_none();
-        idle.then_some(moment.at + if caller.answered { FALLBACK_WAIT } else { EXPLANATION_WAIT })
+        if !idle {
+            return None;
+        }
+        let wait = if caller.answered { FALLBACK_WAIT } else { EXPLANATION_WAIT };
+        let pauses = caller.pauses_until.filter(|_| caller.answered).map(|until| until + EXPLANATION_WAIT);
+        Some(pauses.map_or(moment.at + wait, |until| until.max(moment.at + wait)))
+    }
+
+    /// The dialplan pauses: `sleep 1000`, in milliseconds.
+    pub(super) fn pauses(&mut self, number: Number, milliseconds: &str, now: Moment) {
+        let pause = milliseconds.trim().parse().map_or(Duration::ZERO, Duration::from_millis);
+        if let Some(channel) = self.channels.get_mut(&number) {
+            channel.pauses_until = Some(now.at + pause.min(PAUSE_MAX));
+        }
     }
 
     /// Tells the end of a channel, and before it that of who it talked with if that left first.

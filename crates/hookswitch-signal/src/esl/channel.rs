@@ -60,6 +60,8 @@ pub(super) struct Channel {
     pub(super) queue: Option<Queue>,
     /// When it was sent to be parked, if it is not yet.
     pub(super) to_be_parked: Option<Moment>,
+    /// Until when the dialplan pauses.
+    pub(super) pauses_until: Option<Timestamp>,
     /// The targets that it calls in a way that does not tie them to it (`:_:`).
     pub(super) enterprise: Option<Box<str>>,
     pub(super) recordings: Vec<(u64, RecordingId)>,
@@ -111,6 +113,7 @@ impl Channel {
             service: None,
             queue: None,
             to_be_parked: None,
+            pauses_until: None,
             enterprise: None,
             recordings: Vec::new(),
             recordings_begun: 0,

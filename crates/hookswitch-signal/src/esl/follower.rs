@@ -370,7 +370,10 @@ impl Follower {
     fn tell_waiting(&mut self, waiting: Waiting, out: &mut Vec<Signal>) {
         match waiting {
             Waiting::Call(number) => self.ensure_told(number, out),
-            Waiting::End(number) => self.end_with_peer(number, out),
+            Waiting::End(number) => {
+                self.parks_somewhere(number, out);
+                self.end_with_peer(number, out);
+            }
             Waiting::Park(number) => self.stays_parked(number, out),
         }
     }

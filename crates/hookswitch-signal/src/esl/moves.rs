@@ -23,6 +23,8 @@ pub(super) struct Parked {
     pub(super) parkee: Number,
     /// The leg of who has parked it.
     pub(super) parker: LegId,
+    /// It is known where.
+    pub(super) has_slot: bool,
     /// It was taken, or about to be.
     pub(super) taken: bool,
 }
@@ -288,9 +290,14 @@ impl Follower {
         now: Moment,
         out: &mut Vec<Signal>,
     ) {
-        if self.parked.iter().any(|parked| parked.parkee == parkee) {
+        if let Some(parked) = self.parked.iter_mut().find(|parked| parked.parkee == parkee) {
+            if slot.is_some() && !std::mem::replace(&mut parked.has_slot, true) {
+                let parker = parked.parker;
+                out.push(self.signal(parker, SignalKind::Parked { slot }, now));
+            }
             return;
         }
+        let has_slot = slot.is_some();
         self.ensure_told(parkee, out);
         let Some(channel) = self.channels.get_mut(&parkee) else { return };
         channel.to_be_parked = None;
@@ -301,7 +308,7 @@ impl Follower {
         let parker = peer.unwrap_or(parkee);
         self.told(parker, SignalKind::Parked { slot }, now, out);
         if self.parked.len() < PARKED_MAX {
-            self.parked.push(Parked { parkee, parker: self.leg(parker), taken: false });
+            self.parked.push(Parked { parkee, parker: self.leg(parker), has_slot, taken: false });
         }
         if let Some(peer) = peer
             && let Some(channel) = self.channels.get_mut(&peer)
@@ -311,6 +318,17 @@ impl Follower {
             if channel.hung_up.is_some() {
                 self.end(peer, out);
             }
+        }
+    }
+
+    /// Who has sent a call to be parked has waited for its slot long enough.
+    pub(super) fn parks_somewhere(&mut self, parker: Number, out: &mut Vec<Signal>) {
+        let Some(channel) = self.channels.get(&parker) else { return };
+        let (Some(parkee), Some((told, _))) = (channel.peer, channel.hung_up) else { return };
+        let Some(other) = self.channels.get(&parkee) else { return };
+        let waits = other.hung_up.is_none() && other.peer == Some(parker) && channel.answered;
+        if let Some(since) = other.to_be_parked.filter(|_| waits && !told.is_lost()) {
+            self.parked(parkee, None, since, out);
         }
     }
 

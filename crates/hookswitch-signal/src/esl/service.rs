@@ -26,9 +26,13 @@ impl Follower {
             "intercept" => self.intercepts(real, data, now, out),
             "pickup" => self.picks_up(real, data, now, out),
             "eavesdrop" | "three_way" => self.supervises(real, data, now, out),
+            "userspy" => self.supervises_user(real, data, now, out),
+            "record_session_mask" => self.masks(real, data, true, now, out),
+            "record_session_unmask" => self.masks(real, data, false, now, out),
             "transfer" => self.transfers(real, data, now, out),
             "att_xfer" => self.consults(real, data),
             "valet_park" => self.goes_to_park(real, now),
+            "sleep" => self.pauses(real, data, now),
             "voicemail" => self.goes_to_mailbox(real, data, now, out),
             "rxfax" => self.receives_fax(real, now, out),
             "ivr" => self.offers_menu(real, now, out),
@@ -261,6 +265,25 @@ impl Follower {
 
     fn supervises(&mut self, number: Number, data: &str, now: Moment, out: &mut Vec<Signal>) {
         let Some(whom) = data.split_ascii_whitespace().find_map(|word| self.number(word)) else { return };
+        self.supervises_channel(number, whom, now, out);
+    }
+
+    /// The holder of a channel supervises whatever a user does: `1001@pbx.example.com`.
+    fn supervises_user(&mut self, number: Number, data: &str, now: Moment, out: &mut Vec<Signal>) {
+        let user = data.split(['@', ' ']).next().unwrap_or_default();
+        let is_users = |whom: &Number| {
+            let channel = &self.channels[whom];
+            channel.is_users
+                && channel.answered
+                && channel.is_live()
+                && channel.endpoint.as_deref() == Some(user)
+        };
+        if let Some(whom) = self.in_order().into_iter().rfind(is_users) {
+            self.supervises_channel(number, whom, now, out);
+        }
+    }
+
+    fn supervises_channel(&mut self, number: Number, whom: Number, now: Moment, out: &mut Vec<Signal>) {
         let Some(whom) = self.real(whom).filter(|&whom| whom != number) else { return };
         if self.has_service(whom, ServiceKind::Mailbox) {
             let leg = self.channels[&whom].service.map(|service| service.leg);
@@ -277,6 +300,15 @@ impl Follower {
         if mutes {
             let starts = event.kind == super::message::Kind::MediaBugStart;
             self.is_muted(number, starts, now, out);
+        }
+    }
+
+    /// What is said is kept out of a recording for a while.
+    fn masks(&mut self, number: Number, path: &str, masks: bool, now: Moment, out: &mut Vec<Signal>) {
+        let key = digest(path);
+        let recordings = self.channels.get(&number).map(|channel| &*channel.recordings).unwrap_or_default();
+        if let Some(&(_, id)) = recordings.iter().find(|(of, _)| *of == key) {
+            self.told(number, SignalKind::Recording { id, active: !masks }, now, out);
         }
     }
 

@@ -20,15 +20,12 @@ use std::collections::HashMap;
 use std::fmt::Write as _;
 
 use hookswitch_core::directory::Directory;
-use hookswitch_core::engine::{Engine, Policy};
-use hookswitch_model::{ClockId, Event, InputRef, Timestamp};
-use hookswitch_signal::esl::{Follower, Frames};
-use hookswitch_signal::pairing::Pairing;
+use hookswitch_model::Event;
+use hookswitch_signal::esl::Frames;
+use hookswitch_signal::switch::Follower;
 
-use crate::asterisk::story::{Told, in_world};
-use crate::ladder::{
-    ACCOUNT, START_MICROS, by_time, everything_ends, hold_together, lines, read_again, side_by_side, written,
-};
+use crate::ladder::{ACCOUNT, START_MICROS, by_time, lines, side_by_side, written};
+use crate::told::{self, Told, in_world};
 
 /// What a FreeSWITCH tells, as JSON and as plain events.
 pub(crate) struct Story {
@@ -100,50 +97,7 @@ fn in_pieces(told: &[Told], length: usize) -> Vec<Told> {
 
 /// Sends messages through the product, and checks what must hold whatever they are.
 pub(crate) fn run(directory: &Directory, told: &[Told], save: bool) -> Vec<Event> {
-    let clock = ClockId::default();
-    let mut follower = Follower::new(ACCOUNT, 1);
-    let mut pairing = Pairing::default();
-    let mut engine = Engine::new(directory.clone(), Policy::default());
-    let (mut raw, mut signals, mut events) = (Vec::new(), Vec::new(), Vec::new());
-    for (number, told) in told.iter().enumerate() {
-        let at = Timestamp::from_micros(told.at_micros);
-        let input = InputRef { source: 0, number: number as u64 + 1 };
-        follower.handle(&told.message, at, input, &mut raw);
-        pairing.handle_switch(raw.drain(..), &mut signals);
-        for signal in signals.drain(..) {
-            engine.handle_signal(clock, &signal);
-        }
-        engine.handle_time(clock, at);
-        events.extend(std::iter::from_fn(|| engine.poll_event()));
-        if save {
-            follower = read_again(&follower);
-            pairing = read_again(&pairing);
-            engine = read_again(&engine);
-            engine.set_rules(directory.clone(), Policy::default());
-        }
-    }
-    follower.finish(&mut raw);
-    pairing.handle_switch(raw.drain(..), &mut signals);
-    pairing.finish(&mut signals);
-    for signal in signals.drain(..) {
-        engine.handle_signal(clock, &signal);
-    }
-    engine.finish();
-    events.extend(std::iter::from_fn(|| engine.poll_event()));
-    let counters = follower.counters();
-    let sum = counters.applied + counters.passed_over + counters.repeated + counters.stray;
-    assert_eq!(counters.messages, sum, "{counters:?}");
-    hold_together(&events);
-    everything_ends(&mut engine, &events);
-    // Every state has an end, here too.
-    for hours in 1..100 {
-        let later = Timestamp::from_micros(START_MICROS + hours * 3_600_000_000);
-        follower.handle_time(later, &mut raw);
-        pairing.handle_time(later, &mut raw);
-    }
-    assert_eq!((follower.channels(), pairing.calls()), (0, 0));
-    assert_eq!((follower.poll_timeout(), pairing.poll_timeout()), (None, None));
-    events
+    told::run(directory, Follower::freeswitch(ACCOUNT, 1), told, save)
 }
 
 fn uuid(letter: &str, world: u8) -> String {

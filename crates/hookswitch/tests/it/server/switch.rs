@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use super::PATIENCE;
-use crate::asterisk::story::Told;
+use crate::told::Told;
 
 /// A switch that listens on a free port.
 pub(super) struct Switch(TcpListener);
