@@ -1,6 +1,6 @@
 //! The words of a switch that are known, found by their lengths.
 
-/// Declares an enum of words, each spelled as its name or as `= "text"` says, with `ALL`, `text` and `read`.
+/// Declares an enum of words, each spelled as its name or as `= "text"` says, with `ALL` and `read`.
 macro_rules! words {
     ($(#[$doc:meta])* $name:ident { $($word:ident $(= $text:literal)?),+ $(,)? }) => {
         $(#[$doc])*
@@ -9,15 +9,14 @@ macro_rules! words {
 
         impl $name {
             const ALL: &'static [Self] = &[$(Self::$word),+];
-            const TEXTS: [&'static str; Self::ALL.len()] =
-                [$($crate::words::text!($word $(= $text)?)),+];
-            const BY_LENGTH: $crate::words::ByLength<{ Self::ALL.len() }> =
-                $crate::words::ByLength::new(&Self::TEXTS);
 
             /// The word with these bytes.
             fn read(bytes: &[u8]) -> Option<Self> {
-                const { assert!(Self::ALL.len() < 256) };
-                Self::BY_LENGTH.find(&Self::TEXTS, bytes).map(|place| Self::ALL[place])
+                const N: usize = $name::ALL.len();
+                const { assert!(N < 256) };
+                static TEXTS: [&str; N] = [$($crate::words::text!($word $(= $text)?)),+];
+                static BY_LENGTH: $crate::words::ByLength<N> = $crate::words::ByLength::new(&TEXTS);
+                BY_LENGTH.find(&TEXTS, bytes).map(|place| Self::ALL[place])
             }
         }
     };

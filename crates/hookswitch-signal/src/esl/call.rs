@@ -19,7 +19,7 @@ use crate::switch::{EXPLANATION_WAIT, created, is_short, text};
 const FALLBACK_WAIT: Duration = Duration::from_millis(500);
 
 /// The longest pause that it waits for on top of that, when the dialplan says that it pauses.
-const PAUSE_MAX: Duration = Duration::from_millis(1000);
+const PAUSE_MAX: Duration = Duration::from_secs(1);
 
 /// How long who has sent a call to be parked waits for the slot: an announcement may come first.
 const SLOT_WAIT: Duration = Duration::from_millis(500);
