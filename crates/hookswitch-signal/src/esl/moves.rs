@@ -39,6 +39,7 @@ impl Follower {
             self.forget_waiting(|waiting| *waiting == Waiting::Park(own));
             if let Some(channel) = self.channels.get_mut(&own) {
                 channel.last_seen = now.at;
+                channel.listed = true;
                 channel.peer = Some(peer);
                 channel.sent = None;
                 channel.to_be_parked = None;

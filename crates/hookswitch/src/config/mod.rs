@@ -649,6 +649,23 @@ mod tests {
             ("[[hep.source]]\nname = \"a\"\naddresses = [\"pbx.example\"]", "\"192.0.2.0/24\""),
             ("[[hep.source]]\nname = \"a\"\n[[hep.source]]\nname = \"a\"", "used twice"),
             ("[[ingest.key]]\nname = \"a\"\nsha256 = \"12\"", "64 hexadecimal digits"),
+            ("[[esl.source]]\nname = \"a\"\naddress = \"pbx:8021\"", "no password"),
+            ("[[esl.source]]\nname = \"a\"\naddress = \"pbx\"\npassword = \"b\"", "\"192.0.2.10:8021\""),
+            (
+                "[[esl.source]]\nname = \"a\"\naddress = \"pbx:8021\"\npassword = \"b\\n\\napi shutdown\"",
+                "hold a line end",
+            ),
+            ("[[esl.source]]\nname = \"a\"", "neither address nor connects_from"),
+            ("[[esl.source]]\nname = \"a\"\nconnects_from = [\"192.0.2.10\"]", "esl.listen is not set"),
+            (
+                "[esl]\nlisten = \"127.0.0.1:8084\"\n[[esl.source]]\nname = \"a\"\naddress = \"pbx:8021\"\n\
+                 password = \"b\"\nconnects_from = [\"192.0.2.10\"]",
+                "leave one out",
+            ),
+            (
+                "[[esl.source]]\nname = \"a\"\naddress = \"pbx:8021\"\npassword = \"b\"\nuser = \"me\"",
+                "hookswitch@pbx.example.com",
+            ),
             ("[store\n", "hookswitch.toml, line 1"),
             ("store = 7", "store is no section"),
         ] {
