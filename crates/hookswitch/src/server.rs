@@ -5,7 +5,7 @@ use std::net::{TcpListener as StdTcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
 use std::thread;
 use std::time::Instant;
 
@@ -32,7 +32,9 @@ use crate::redelivery::Redeliveries;
 use crate::run::{Intake, Machine, default_account};
 use crate::secret::Key;
 use crate::source::ami;
+use crate::source::esl::Callers;
 use crate::source::hep::{Access, Gate, stream, udp};
+use crate::source::switches::Switches;
 use crate::store::record::Settings;
 use crate::store::{Options, Store};
 use crate::subscriptions::Subscriptions;
@@ -96,6 +98,7 @@ pub(crate) fn serve(
         None => None,
         Some(listener) => Some((listener, stream::tls(&config.hep.tls_certificate, &config.hep.tls_key)?)),
     };
+    let esl = sockets.listener(config.esl.listen, "ESL", "esl.listen")?;
     let socket = sockets.udp.take();
     let socket = match (socket, config.hep.listen.0) {
         (Some(socket), _) => {
@@ -125,7 +128,11 @@ pub(crate) fn serve(
     let stop = watch::Sender::new(false);
     let gate = Gate::new(access.clone(), metrics.frames.clone());
     let streams = stream::Listener::new(gate, intake.clone(), metrics.clone(), config.hep.connections_max);
-    let reread = Arc::new(Reread {
+    let callers = Callers::new(metrics.esl.clone(), config.esl.connections_max);
+    let switches = Switches::new(runtime.handle().clone(), intake.clone(), metrics.clone(), callers.clone());
+    let reread = Arc::new_cyclic(|itself| Reread {
+        itself: itself.clone(),
+        switches,
         path: path.to_owned(),
         access,
         keys: keys.clone(),
@@ -179,17 +186,6 @@ pub(crate) fn serve(
         public_url: public_url.into(),
     });
     gateway.serve_requests_by(router.clone());
-    let switches = config
-        .ami
-        .source
-        .iter()
-        .map(|source| {
-            let reread = reread.clone();
-            let found: ami::Found =
-                Arc::new(move |name, account, inventory| reread.fill(name, account, inventory));
-            ami::Switch::new(source.clone(), account, intake.clone(), metrics.clone(), found)
-        })
-        .collect::<anyhow::Result<Vec<_>>>()?;
     let grace = config.server.shutdown_grace.0;
     let outcome = runtime.block_on(async {
         tokio::spawn(calls.follow(store.clone(), stop.subscribe()));
@@ -198,9 +194,10 @@ pub(crate) fn serve(
         let delivering = tokio::spawn(deliverer.run(commands, reports, stop.subscribe()));
         let following = tokio::spawn(gateway.clone().follow(stop.subscribe()));
         let serving = tokio::spawn(listener::serve(tokio_listener(http)?, router, stop.subscribe(), grace));
-        for switch in switches {
-            tokio::spawn(switch.run(stop.subscribe()));
+        if let Some(esl) = esl {
+            tokio::spawn(callers.serve(tokio_listener(esl)?, stop.subscribe()));
         }
+        reread.switch(&config)?;
         if let Some(tcp) = tcp {
             let streams = streams.clone();
             tokio::spawn(streams.serve(tokio_listener(tcp)?, None, stop.subscribe()));
@@ -212,6 +209,7 @@ pub(crate) fn serve(
         tracing::info!("stopping: what has come in is finished");
         stop_udp.store(true, Ordering::Relaxed);
         stop.send_replace(true);
+        reread.switches.stop();
         following.await.ok(); // a panic in it is told by its own hook
         gateway.close(grace).await;
         serving.await.ok();
@@ -266,11 +264,13 @@ async fn wait(
 
 /// What SIGHUP reads again.
 struct Reread {
+    itself: Weak<Reread>,
     path: PathBuf,
     access: Arc<RwLock<Arc<Access>>>,
     keys: Arc<RwLock<Arc<IngestAccess>>>,
     people: People,
     intake: SyncSender<Intake>,
+    switches: Switches,
     /// What switches say of themselves, by the names of the sources, and whose accounts they are.
     inventories: Mutex<BTreeMap<String, (AccountId, ami::Inventory)>>,
     metrics: Arc<Metrics>,
@@ -304,12 +304,24 @@ impl Reread {
         Ok(settings)
     }
 
+    /// Makes the connections to switches that the configuration lists, and ends others.
+    fn switch(&self, config: &Config) -> anyhow::Result<()> {
+        let itself = self.itself.clone();
+        let found: ami::Found = Arc::new(move |name, account, inventory| {
+            if let Some(itself) = itself.upgrade() {
+                itself.fill(name, account, inventory);
+            }
+        });
+        self.switches.update(config, default_account(&self.settings(config)?), &found)
+    }
+
     /// Takes over the sources, the keys, the directory and the policy as they are in the files.
     fn run(&self) -> anyhow::Result<()> {
         let config = Config::load(&self.path)?;
         let settings = self.settings(&config)?;
         let account = default_account(&settings);
         let people = people(&settings)?;
+        self.switch(&config)?;
         self.intake
             .try_send(Intake::Settings(Box::new(settings)))
             .map_err(|_| anyhow::anyhow!("the server is too busy; send SIGHUP again"))?;

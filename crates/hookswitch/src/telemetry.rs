@@ -159,8 +159,8 @@ counters! {
 }
 
 counters! {
-    /// Messages of manager connections by what became of them.
-    ManagerMessages by outcome {
+    /// What switches have told, by what became of it.
+    ToldMessages by outcome {
         /// Say something about a call, and were handed to the machine.
         applied,
         /// Say nothing about calls.
@@ -216,6 +216,27 @@ counters! {
     Sessions by change { opened, closed }
 }
 
+/// Connections to switches of a kind.
+pub(crate) struct Connections {
+    pub(crate) messages: ToldMessages,
+    /// Those that are up.
+    pub(crate) up: Gauge,
+    /// Those that were lost, or could not be made.
+    pub(crate) lost: Counter,
+}
+
+impl Connections {
+    fn register(registry: &mut Registry, name: &str, what: &str) -> Arc<Self> {
+        let help = format!("Messages of {what} by what became of them");
+        let messages = ToldMessages::register(registry, &format!("{name}_messages"), &help);
+        let (up, lost) = (Gauge::default(), Counter::default());
+        registry.register(format!("{name}_connections"), format!("Open {what}"), up.clone());
+        let help = format!("Of {what}, those that were lost or could not be made");
+        registry.register(format!("{name}_connections_lost"), help, lost.clone());
+        Arc::new(Self { messages, up, lost })
+    }
+}
+
 /// All counters.
 pub(crate) struct Metrics {
     registry: Registry,
@@ -228,11 +249,10 @@ pub(crate) struct Metrics {
     pub(crate) connections: Gauge,
     pub(crate) connections_refused: Counter,
     pub(crate) messages: Messages,
-    pub(crate) manager_messages: ManagerMessages,
-    /// Manager connections that are up.
-    pub(crate) ami_connections: Gauge,
-    /// Manager connections that were lost, or could not be made.
-    pub(crate) ami_connections_lost: Counter,
+    /// Manager connections to Asterisks.
+    pub(crate) ami: Arc<Connections>,
+    /// Event sockets of FreeSWITCHes.
+    pub(crate) esl: Arc<Connections>,
     pub(crate) posted: Posted,
     pub(crate) signals: Signals,
     pub(crate) sessions: Sessions,
@@ -273,13 +293,8 @@ impl Metrics {
             connections: Gauge::default(),
             connections_refused: Counter::default(),
             messages: Messages::register(r, "sip_messages", "SIP messages by what became of them"),
-            manager_messages: ManagerMessages::register(
-                r,
-                "ami_messages",
-                "Messages of manager connections by what became of them",
-            ),
-            ami_connections: Gauge::default(),
-            ami_connections_lost: Counter::default(),
+            ami: Connections::register(r, "ami", "manager connections"),
+            esl: Connections::register(r, "esl", "event sockets"),
             posted: Posted::register(r, "ingest_signals", "Posted signals by what became of them"),
             signals: Signals::register(r, "signals", "Signals by what the machine did with them"),
             sessions: Sessions::register(r, "sessions", "Sessions by what happened to them"),
@@ -324,12 +339,6 @@ impl Metrics {
             "hep_connections_refused",
             "HEP connections refused: too many, an unknown address, or bytes that are no frame",
             metrics.connections_refused.clone(),
-        );
-        r.register("ami_connections", "Manager connections that are up", metrics.ami_connections.clone());
-        r.register(
-            "ami_connections_lost",
-            "Manager connections that were lost, or could not be made",
-            metrics.ami_connections_lost.clone(),
         );
         r.register("sessions_open", "Open sessions", metrics.sessions_open.clone());
         r.register("ticks", "Times at which a timer was due without a signal", metrics.ticks.clone());

@@ -2,7 +2,6 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
-use std::time::Duration;
 
 use foldhash::fast::RandomState;
 use hookswitch_model::{AccountId, Alias, InputRef, LegId, Signal, SignalKind, Timestamp};
@@ -13,40 +12,9 @@ use super::listing;
 use super::message::{Event, Key, Kind, Message};
 use super::moves::Parked;
 use super::text;
-
-/// The most channels that are followed at once; further ones are not, and counted.
-const CHANNELS_MAX: usize = 1_000_000;
-
-/// The longest `Uniqueid` and `Linkedid` that Asterisk has (AST_MAX_UNIQUEID).
-const ID_BYTES_MAX: usize = 256;
-
-/// How long the end of a leg waits for what explains it. Asterisk tells of one instant in no fixed order;
-/// what belongs together comes within milliseconds.
-pub(super) const EXPLANATION_WAIT: Duration = Duration::from_millis(100);
-
-/// How long a channel is kept of which nothing is heard, and how often that is looked at.
-const SILENT_MAX: Duration = Duration::from_secs(24 * 3600);
-const CHECK_EVERY: Duration = Duration::from_secs(3600);
-
-/// The most pipes between a channel and who it calls on behalf of.
-const PIPES_MAX: usize = 16;
-
-/// What became of the messages of one Asterisk. `messages` is the sum of the others but `channels_refused`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Counters {
-    /// Messages that came in.
-    pub messages: u64,
-    /// Events that say something about a call, and were applied.
-    pub applied: u64,
-    /// Events that say nothing about calls, and responses.
-    pub passed_over: u64,
-    /// Messages that are the same as the one before, to the byte.
-    pub repeated: u64,
-    /// Events about a channel of which nothing is known.
-    pub stray: u64,
-    /// Channels that found the table full.
-    pub channels_refused: u64,
-}
+use crate::switch::{
+    CHANNELS_MAX, CHECK_EVERY, Counters, EXPLANATION_WAIT, ID_BYTES_MAX, PIPES_MAX, SILENT_MAX,
+};
 
 /// Follows the channels of one Asterisk, and tells in signals what happens to them.
 ///

@@ -26,6 +26,7 @@ mod services;
 mod strays;
 mod switches;
 mod tenants;
+mod told;
 mod transfers;
 
 /// How many cases a test takes: few by default, all when the environment says

@@ -13,6 +13,7 @@ mod demo;
 mod disk;
 mod document;
 mod explain;
+mod freeswitch;
 mod gateway;
 mod hep;
 mod hostile;
@@ -28,6 +29,7 @@ mod resolver;
 mod sdks;
 mod socket;
 mod start;
+mod switch;
 mod traffic;
 mod webhooks;
 
