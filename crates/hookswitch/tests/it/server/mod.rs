@@ -11,6 +11,7 @@ mod disk;
 mod document;
 mod gateway;
 mod hep;
+mod hostile;
 mod ingest;
 mod kamailio;
 mod limits;
@@ -288,7 +289,6 @@ fn request(
     Ok((status, serde_json::from_str(body).unwrap_or_else(|_| Value::String(body.to_owned()))))
 }
 
-/// Runs the program in the repository.
 /// What the tests go by is no setting of the program, which refuses what it does not know.
 fn without_test_sizes(command: &mut Command) -> &mut Command {
     command
@@ -297,6 +297,7 @@ fn without_test_sizes(command: &mut Command) -> &mut Command {
         .env_remove("HOOKSWITCH_TEST_ACKS")
 }
 
+/// Runs the program in the repository.
 fn hookswitch(arguments: &[&str]) -> Output {
     without_test_sizes(&mut Command::new(env!("CARGO_BIN_EXE_hookswitch")))
         .args(arguments)
