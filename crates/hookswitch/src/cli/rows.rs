@@ -44,7 +44,7 @@ impl Rows {
         let time = text(&body["eventTime"]).get(11..23).unwrap_or_default();
         let sequence = body["sequence"].as_u64().unwrap_or_default();
         let row = format!(
-            "{time}  call {call}  {sequence:>2}  p{number} {direction:<9} {who:<12} {}{missed}",
+            "{time}  call {call:<3} {sequence:>2}  p{number} {direction:<9} {who:<24} {}{missed}",
             status.trim_end()
         );
         // What moves the cursor is not printed.
