@@ -14,6 +14,7 @@ mod gateway;
 mod run;
 mod secret;
 mod server;
+mod shown;
 mod source;
 mod store;
 mod subscriptions;

@@ -20,7 +20,7 @@ use tokio_tungstenite::{WebSocketStream, client_async};
 use super::client::{Client, Failure, Login};
 use super::rows::Rows;
 use super::{ANSWER_WITHIN, FILTER};
-use crate::webhook;
+use crate::{shown, webhook};
 
 /// The waits before a lost connection is tried again; the last repeats.
 const WAITS_MILLIS: [u64; 5] = [100, 250, 500, 1000, 2000];
@@ -234,7 +234,7 @@ impl<'a, W: Write, F: FnMut()> Listener<'a, W, F> {
     fn print(&mut self, notification: &Value) -> anyhow::Result<()> {
         match self.format {
             Format::Text => writeln!(self.out, "{}", self.rows.row(notification))?,
-            Format::Json => writeln!(self.out, "{notification}")?,
+            Format::Json => writeln!(self.out, "{}", shown::json(&notification.to_string()))?,
         }
         self.left -= 1;
         Ok(self.out.flush()?)

@@ -21,6 +21,8 @@ use std::time::Duration;
 use clap::{Parser, Subcommand};
 use hookswitch_model::AccountId;
 
+use crate::shown;
+
 /// The account when nothing names one: a made-up one that the examples of this project use.
 pub(crate) const ACCOUNT: AccountId = AccountId::new(310_001_016);
 
@@ -99,7 +101,7 @@ pub(crate) fn run() -> ExitCode {
         // Whoever read the output has seen enough.
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("hookswitch: {error:#}");
+            eprintln!("hookswitch: {}", shown::plain(&format!("{error:#}")));
             ExitCode::from(USAGE)
         }
     }
@@ -114,9 +116,18 @@ fn shows_progress() -> bool {
     io::stderr().is_terminal()
 }
 
+/// Writes a line of JSON: as it is for a program, and so that nothing in it acts on a terminal.
+fn write_line(out: &mut impl Write, line: &mut Vec<u8>) -> io::Result<()> {
+    if io::stdout().is_terminal() {
+        *line = shown::json(&String::from_utf8_lossy(line)).into_owned().into_bytes();
+    }
+    line.push(b'\n');
+    out.write_all(line)
+}
+
 /// Writes warnings about captures to stderr, one a line.
 fn warn(warnings: &[String]) {
     for warning in warnings {
-        eprintln!("hookswitch: warning: {warning}");
+        eprintln!("hookswitch: warning: {}", shown::plain(warning));
     }
 }

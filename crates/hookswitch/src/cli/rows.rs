@@ -4,6 +4,8 @@ use std::collections::HashMap;
 
 use serde_json::Value;
 
+use crate::shown;
+
 /// The most calls whose numbers are remembered.
 const CALLS_MAX: usize = 100_000;
 
@@ -48,7 +50,7 @@ impl Rows {
             status.trim_end()
         );
         // What moves the cursor is not printed.
-        row.replace(char::is_control, "\u{fffd}")
+        shown::plain(&row).into_owned()
     }
 }
 

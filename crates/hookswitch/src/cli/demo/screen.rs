@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use super::Format;
 use crate::cli::rows::Rows;
+use crate::shown;
 
 /// What is printed.
 pub(super) struct Screen<'a, W> {
@@ -86,8 +87,7 @@ impl<'a, W: Write> Screen<'a, W> {
         self.notifications += 1;
         match self.format {
             Format::Json => {
-                self.out.write_all(body)?;
-                writeln!(self.out)?;
+                writeln!(self.out, "{}", shown::json(&String::from_utf8_lossy(body)))?;
             }
             Format::Text => {
                 let colour = if party["missedCall"] == true { RED } else { colour(&code) };

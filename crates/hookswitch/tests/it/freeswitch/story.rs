@@ -33,7 +33,7 @@ use crate::ladder::{
 /// What a FreeSWITCH tells, as JSON and as plain events.
 pub(crate) struct Story {
     pub(crate) told: Vec<Told>,
-    plain: Vec<Told>,
+    pub(crate) plain: Vec<Told>,
 }
 
 #[derive(Default)]

@@ -24,6 +24,7 @@ mod sdks;
 mod socket;
 mod start;
 mod traffic;
+mod unharmed;
 mod webhooks;
 
 use std::collections::BTreeMap;
