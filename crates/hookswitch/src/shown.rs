@@ -68,8 +68,8 @@ impl<W: Write> Write for LogLines<W> {
     }
 }
 
-/// A message of a panic without what it may quote of numbers and names: quotations are left out, and so are
-/// longer numbers.
+/// A message, such as that of a panic, without what it may quote of numbers and names: quotations are left out,
+/// and so are longer numbers.
 pub(crate) fn without_quotations(message: &str) -> String {
     const DIGITS_SHOWN: usize = 4;
     let (mut out, mut rest) = (String::new(), message);

@@ -6,6 +6,7 @@ mod demo;
 mod explain;
 mod init;
 mod listen;
+mod manual;
 mod play;
 mod replay;
 mod rows;
@@ -48,10 +49,10 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Show the server at work: simulated calls, a subscriber, and what it is told
+    /// Show the server at work: simulated phones, subscribers, and what they are told
     ///
-    /// All of it runs on free ports of 127.0.0.1 with its data in a temporary directory, ends by itself
-    /// and leaves nothing behind.
+    /// All of it runs on free ports of 127.0.0.1 with its data in a temporary directory, until Ctrl-C, and
+    /// leaves nothing behind.
     Demo(demo::Demo),
     /// Print the notifications of the calls in captures
     ///
@@ -72,6 +73,12 @@ enum Command {
     Listen(listen::Listen),
     /// Print or check what a server has kept
     Store(store::Store),
+    /// Print what a shell needs to complete the commands
+    ///
+    /// For bash: hookswitch completions bash > /usr/share/bash-completion/completions/hookswitch
+    Completions(manual::Completions),
+    /// Write the manual pages, one for each command
+    Man(manual::Manual),
 }
 
 /// The captures that a command reads.
@@ -95,6 +102,8 @@ pub(crate) fn run() -> ExitCode {
         Command::Play(play) => play.run(),
         Command::Listen(listen) => listen.run(&mut out),
         Command::Store(store) => store.run(&mut out),
+        Command::Completions(completions) => completions.run(&mut out),
+        Command::Man(manual) => manual.run(&mut out),
     };
     match done.and_then(|()| Ok(out.flush()?)) {
         Ok(()) => ExitCode::SUCCESS,

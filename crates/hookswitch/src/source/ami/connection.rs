@@ -11,6 +11,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::inventory::Inventory;
 use super::login::{INVENTORY_ID, action, action_with_id, answer};
+use crate::shown;
 use crate::clock;
 use crate::config::AmiSource;
 use crate::run::{Intake, ManagerBatch};
@@ -174,7 +175,8 @@ impl Connection {
             message.response() == Some(b"Success"),
             "the manager refuses the login of {:?}: {}; compare user and secret with manager.conf",
             config.user,
-            String::from_utf8_lossy(message.value("Message").unwrap_or_default())
+            // Some repeat what they were told.
+            said(&message).replace(config.secret.expose(), "…")
         );
         Ok(())
     }
@@ -221,9 +223,8 @@ impl Connection {
                 inventory.take(&message);
             }
             if message.response() == Some(b"Error") {
-                let text = String::from_utf8_lossy(message.value("Message").unwrap_or_default()).into_owned();
                 tracing::warn!(
-                    text,
+                    text = said(&message),
                     "the manager refuses an action; its user needs write = reporting to be asked what goes on, and write = \
                      reporting,system,call to be asked for its phones"
                 );
@@ -247,6 +248,11 @@ impl Connection {
             _ => true,
         }
     }
+}
+
+/// What the manager says of an action, without what it quotes and without long numbers.
+fn said(message: &Message<'_>) -> String {
+    shown::without_quotations(&String::from_utf8_lossy(message.value("Message").unwrap_or_default()))
 }
 
 fn empty(sender: &Arc<Sender>) -> ManagerBatch {

@@ -3,6 +3,7 @@
 mod addresses;
 mod admin;
 mod asterisk;
+mod canaries;
 mod client;
 mod clients;
 mod crash;
@@ -15,6 +16,7 @@ mod hostile;
 mod ingest;
 mod kamailio;
 mod limits;
+mod logged;
 mod oauth;
 mod reading;
 mod readme;

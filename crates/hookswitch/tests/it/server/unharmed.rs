@@ -1,18 +1,17 @@
 //! What hostile strings do where they are logged, stored, told and printed: nothing.
 
 use std::fmt::Write as _;
-use std::fs::File;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::thread;
 
 use hookswitch_model::Timestamp;
 use hookswitch_signal::capture::{Captured, Transport, hep};
 use serde_json::{Value, json};
 
-use super::{Home, hookswitch, hostile, path, request, wait_for, without_test_sizes};
+use super::logged::Logged;
+use super::{Home, hookswitch, hostile, path, request, wait_for};
 use crate::asterisk::story::asterisk;
 use crate::freeswitch::story::freeswitch;
 
@@ -28,61 +27,6 @@ const MARK: &str = "@@";
 /// The fields of SIP that others see.
 const SIP_FIELDS: [&str; 8] =
     ["from", "quoted", "to", "call-id", "user-agent", "reason", "subject", "referred-by"];
-
-/// A server whose log goes into a file as it is.
-struct Logged {
-    process: Child,
-    log: PathBuf,
-}
-
-impl Logged {
-    fn start(home: &Home, level: &str, format: &str) -> Self {
-        let log = home.directory.join(format!("log.{format}"));
-        let mut command = Command::new(env!("CARGO_BIN_EXE_hookswitch"));
-        let process = without_test_sizes(&mut command)
-            .args(["serve", "--dev", "--config", path(&home.config())])
-            .env("HOOKSWITCH_SERVER__LISTEN", "127.0.0.1:0")
-            .env("HOOKSWITCH_HEP__LISTEN", "127.0.0.1:0")
-            .env("HOOKSWITCH_LOG__LEVEL", level)
-            .env("HOOKSWITCH_LOG__FORMAT", format)
-            .stdin(Stdio::null())
-            .stderr(File::create(&log).expect("a file"))
-            .spawn()
-            .expect("the server starts");
-        let server = Self { process, log };
-        wait_for(|| server.text().contains("ready").then_some(()), || "the server".to_owned());
-        server
-    }
-
-    fn text(&self) -> String {
-        String::from_utf8_lossy(&std::fs::read(&self.log).expect("the log is there")).into_owned()
-    }
-
-    /// Where it listens for something.
-    fn address(&self, what: &str) -> SocketAddr {
-        let text = self.text();
-        let line = text.lines().find(|line| line.contains(&format!("\"{what}\""))).expect("it listens");
-        let rest = &line[line.find("127.0.0.1:").expect("an address")..];
-        let end = rest.find(|c: char| c != '.' && c != ':' && !c.is_ascii_digit()).unwrap_or(rest.len());
-        rest[..end].parse().expect("an address")
-    }
-
-    /// Stops it, and gives its log.
-    fn stop(mut self) -> Vec<u8> {
-        let told = Command::new("kill").args(["-TERM", &self.process.id().to_string()]).status();
-        assert!(told.expect("kill runs").success());
-        let ended = wait_for(|| self.process.try_wait().expect("a child"), || "the end".to_owned());
-        assert!(ended.success(), "{ended}");
-        std::fs::read(&self.log).expect("the log is there")
-    }
-}
-
-impl Drop for Logged {
-    fn drop(&mut self) {
-        self.process.kill().ok();
-        self.process.wait().ok();
-    }
-}
 
 /// Asserts that nothing in it acts: it is UTF-8, and but for the ends of lines there are no controls and
 /// nothing that ends a line or turns it around.
@@ -256,6 +200,37 @@ fn hostile_strings_in_captures_do_nothing_on_a_terminal() {
     let shown = String::from_utf8(output.expect("script runs").stdout).expect("UTF-8");
     assert_plain(shown.replace("\r\n", "\n").as_bytes(), "replay on a terminal");
     assert!(shown.lines().count() > hostile::COUNT * SIP_FIELDS.len());
+}
+
+#[test]
+fn no_line_end_is_ever_written_to_a_manager() {
+    let home = Home::new("unharmed-settings");
+    let text = std::fs::read_to_string(home.config()).expect("it is there");
+    for (number, string) in hostile::strings().iter().enumerate() {
+        let end = ["\r", "\n", "\r\n"][number % 3];
+        let harm = format!("{}{end}Action: Originate", String::from_utf8_lossy(string));
+        // As TOML writes what it cannot show.
+        let harm: String = harm.chars().map(|c| format!("\\U{:08X}", u32::from(c))).collect();
+        let of = |key: &str, otherwise: &str| {
+            let harmful = ["user", "secret", "events"][number / 3 % 3] == key;
+            if harmful { harm.clone() } else { otherwise.to_owned() }
+        };
+        std::fs::write(
+            home.config(),
+            format!(
+                "{text}\n[[ami.source]]\nname = \"m\"\naddress = \"127.0.0.1:5038\"\nuser = \"{}\"\nsecret = \"{}\"\n\
+                 events = \"{}\"\n",
+                of("user", "me"),
+                of("secret", "it"),
+                of("events", "call")
+            ),
+        )
+        .expect("it can be written");
+        let output = hookswitch(&["store", "events", "--config", path(&home.config())]);
+        let said = assert_plain(&output.stderr, "what is said");
+        assert_eq!(output.status.code(), Some(2), "{number}: {said}");
+        assert!(said.contains("hold a line end; write each on one line"), "{number}: {said}");
+    }
 }
 
 /// What switches write for each value that names somebody or something.
