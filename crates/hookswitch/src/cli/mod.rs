@@ -3,6 +3,7 @@
 mod client;
 mod decode;
 mod demo;
+mod doctor;
 mod explain;
 mod init;
 mod listen;
@@ -73,6 +74,12 @@ enum Command {
     Listen(listen::Listen),
     /// Print or check what a server has kept
     Store(store::Store),
+    /// Look at all that a server rests on, and say what to mend
+    ///
+    /// Looks at settings, files, ports, clock, limits, disk, store and sources, beside a running server or
+    /// before its start, and changes nothing. Ends with 0 if all is well, 1 if there are warnings, 2 if
+    /// something fails.
+    Doctor(doctor::Doctor),
     /// Print what a shell needs to complete the commands
     ///
     /// For bash: hookswitch completions bash > /usr/share/bash-completion/completions/hookswitch
@@ -93,6 +100,7 @@ struct Captures {
 pub(crate) fn run() -> ExitCode {
     let arguments = Arguments::parse();
     let mut out = BufWriter::with_capacity(OUTPUT_BYTES, io::stdout().lock());
+    let mut ended = ExitCode::SUCCESS;
     let done = match arguments.command {
         Command::Replay(replay) => replay.run(&mut out),
         Command::Demo(demo) => demo.run(&mut out),
@@ -102,11 +110,12 @@ pub(crate) fn run() -> ExitCode {
         Command::Play(play) => play.run(),
         Command::Listen(listen) => listen.run(&mut out),
         Command::Store(store) => store.run(&mut out),
+        Command::Doctor(doctor) => doctor.run(&mut out).map(|status| ended = status),
         Command::Completions(completions) => completions.run(&mut out),
         Command::Man(manual) => manual.run(&mut out),
     };
     match done.and_then(|()| Ok(out.flush()?)) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(()) => ended,
         // Whoever read the output has seen enough.
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {

@@ -11,10 +11,10 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::inventory::Inventory;
 use super::login::{INVENTORY_ID, action, action_with_id, answer};
-use crate::shown;
 use crate::clock;
 use crate::config::AmiSource;
 use crate::run::{Intake, ManagerBatch};
+use crate::shown;
 use crate::store::record::Sender;
 use crate::telemetry::Metrics;
 
