@@ -9,6 +9,7 @@ mod clients;
 mod crash;
 mod demo;
 mod disk;
+mod doctor;
 mod document;
 mod gateway;
 mod hep;
