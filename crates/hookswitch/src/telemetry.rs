@@ -39,7 +39,9 @@ pub(crate) fn start_log(log: &Log) -> anyhow::Result<()> {
 /// Tells of a panic, without what its message may quote.
 fn tell_panic(panic: &std::panic::PanicHookInfo<'_>) {
     let at = panic.location().map(ToString::to_string).unwrap_or_default();
-    let message = panic.payload_as_str().map(shown::without_quotations).unwrap_or_default();
+    let text = panic.payload().downcast_ref::<&str>().copied();
+    let text = text.or_else(|| panic.payload().downcast_ref::<String>().map(String::as_str));
+    let message = text.map(shown::without_quotations).unwrap_or_default();
     let thread = std::thread::current().name().unwrap_or_default().to_owned();
     tracing::error!(at, thread, "panicked: {message}; please report this");
 }

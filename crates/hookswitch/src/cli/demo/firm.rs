@@ -1,5 +1,6 @@
 //! The firm whose phones the demo simulates: who works there, and who calls from outside.
 
+use std::fmt::Write as _;
 use std::net::{Ipv4Addr, SocketAddr};
 
 use super::sip::Host;
@@ -88,16 +89,18 @@ pub(super) fn directory() -> String {
          domains = [\"{DOMAIN}\"]\ncodes = [\"{PICKUP}\"]\n"
     );
     for (number, name, direct) in STAFF {
-        text.push_str(&format!(
+        let _ = write!(
+            text,
             "\n[[account.extension]]\nnumber = \"{number}\"\nname = \"{name}\"\nnumbers = [\"{direct}\"]\nmailbox = true\n"
-        ));
+        );
     }
     let (number, short) = SERVICE;
-    text.push_str(&format!(
+    let _ = write!(
+        text,
         "\n[[account.extension]]\nnumber = \"{short}\"\nname = \"Service\"\nkind = \"queue\"\nnumbers = [\"{number}\"]\n\
          \n[[account.extension]]\nnumber = \"{PARKING}0\"\nname = \"Parking\"\nkind = \"park\"\nslots = [\"{PARKING}1-{PARKING}9\"]\n\
          \n[[account.trunk]]\nname = \"provider\"\naddresses = [\"{}\"]\n",
         TRUNK.0.ip()
-    ));
+    );
     text
 }

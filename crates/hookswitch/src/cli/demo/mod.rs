@@ -151,10 +151,10 @@ impl Demo {
         subscribed.map_err(Failure::into_error)?;
 
         let filters = [FILTER.to_owned()];
-        let mut lines = Lines(heard.clone());
+        let mut counted = Notifications(heard.clone());
         let (subscribed, mut may_begin) = mpsc::unbounded_channel();
         let beside =
-            Listener::new(Client::new(login, (*tls).clone()), tls, &filters, &mut lines, move || {
+            Listener::new(Client::new(login, (*tls).clone()), tls, &filters, &mut counted, move || {
                 subscribed.send(()).ok(); // told once, and again after each connection
             });
         let mut beside = std::pin::pin!(beside.listen());
@@ -198,9 +198,10 @@ impl Demo {
                 screen.notifications
             );
             tokio::select! {
-                title = titles.recv(), if calling => match title {
-                    Some(title) => screen.begun(&title)?,
-                    None => (calling, last) = (false, clock::now()),
+                title = titles.recv(), if calling => if let Some(title) = title {
+                    screen.begun(&title)?;
+                } else {
+                    (calling, last) = (false, clock::now());
                 },
                 arrival = arrivals.recv() => {
                     last = clock::now();
@@ -234,17 +235,16 @@ async fn wait_until_ready(client: &Client) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Counts the lines that are written to it.
-struct Lines(Rc<Cell<usize>>);
+/// Counts notifications: after each, what has been written is flushed.
+struct Notifications(Rc<Cell<usize>>);
 
-impl Write for Lines {
+impl Write for Notifications {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let lines = bytes.iter().filter(|&&byte| byte == b'\n').count();
-        self.0.set(self.0.get() + lines);
         Ok(bytes.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
+        self.0.set(self.0.get() + 1);
         Ok(())
     }
 }

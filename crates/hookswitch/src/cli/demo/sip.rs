@@ -3,7 +3,7 @@
 //! What it writes is whole: branches, tags, CSeq, Contact, Content-Length and SDP are those that real hosts
 //! would send (RFC 3261, RFC 3264, RFC 3515). Nobody answers it; each side's part is written here.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -258,7 +258,7 @@ impl Dialog {
             from.host, from.name, from.tag, to.name, self.call_id
         );
         if matches!(method, "INVITE" | "REFER" | "NOTIFY") {
-            text.push_str(&format!("Contact: <{}>\r\nAllow: {ALLOW}\r\n", from.contact));
+            let _ = write!(text, "Contact: <{}>\r\nAllow: {ALLOW}\r\n", from.contact);
         }
         text.push_str(more);
         finish(&mut text, body);
@@ -292,7 +292,7 @@ impl Dialog {
         );
         let tells = matches!(method, "INVITE" | "REFER") && !status.starts_with("100") && status < "300";
         if tells {
-            text.push_str(&format!("Contact: <{}>\r\nAllow: {ALLOW}\r\n", own.contact));
+            let _ = write!(text, "Contact: <{}>\r\nAllow: {ALLOW}\r\n", own.contact);
         }
         text.push_str(more);
         finish(&mut text, body);
@@ -345,9 +345,9 @@ type Body = (String, String);
 fn finish(text: &mut String, body: Option<&Body>) {
     let (kind, content) = body.map_or(("", ""), |(kind, content)| (kind, content));
     if !kind.is_empty() {
-        text.push_str(&format!("Content-Type: {kind}\r\n"));
+        let _ = write!(text, "Content-Type: {kind}\r\n");
     }
-    text.push_str(&format!("Content-Length: {}\r\n\r\n{content}", content.len()));
+    let _ = write!(text, "Content-Length: {}\r\n\r\n{content}", content.len());
 }
 
 /// The branch of a new transaction.

@@ -137,7 +137,7 @@ pub(super) fn check_disk(config: &Config, findings: &mut Findings) {
         }
     }
     let free = match statvfs(there) {
-        Ok(disk) => disk.blocks_available() as u64 * disk.fragment_size() as u64,
+        Ok(disk) => disk.blocks_available() * disk.fragment_size(),
         Err(error) => {
             findings.failed(
                 "disk",
@@ -172,9 +172,9 @@ fn wanted(config: &Config) -> Option<(u64, &'static str)> {
     if over < RATE_OVER_MIN {
         return None;
     }
-    let times = (config.store.events_kept.0.as_secs_f64() / over.as_secs_f64() - 1.0).max(0.0);
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "an estimate, not below 0")]
-    let wanted = (taken as f64 * times) as u64;
+    let (kept, over) = (config.store.events_kept.0.as_secs(), over.as_secs());
+    let in_all = u128::from(taken) * u128::from(kept) / u128::from(over);
+    let wanted = u64::try_from(in_all).unwrap_or(u64::MAX).saturating_sub(taken);
     Some((wanted, "what is kept grows at the rate that it had"))
 }
 

@@ -90,7 +90,7 @@ impl Doctor {
         match Config::load(&self.config) {
             // Without settings there is nothing to look at.
             Err(error) => {
-                findings.failed("config", format!("{error:#}"), "mend the file, and run this again")
+                findings.failed("config", format!("{error:#}"), "mend the file, and run this again");
             }
             Ok(config) => self.examine(&config, &mut findings)?,
         }

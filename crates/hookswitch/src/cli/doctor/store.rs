@@ -1,5 +1,7 @@
 //! What a server has kept: whether it is whole, and whether its times agree.
 
+use std::time::Duration;
+
 use super::Findings;
 use crate::config::Config;
 use crate::store::Reader;
@@ -8,7 +10,7 @@ use crate::store::Reader;
 const MESSAGES: u32 = 200;
 
 /// How far the clock of an agent may be off.
-const OFF_MAX_SECONDS: f64 = 2.0;
+const OFF_MAX: Duration = Duration::from_secs(2);
 
 /// Checks the store, if there is one yet.
 pub(super) fn check(config: &Config, findings: &mut Findings) {
@@ -42,18 +44,18 @@ pub(super) fn check(config: &Config, findings: &mut Findings) {
         ),
     }
     let Some(lag) = lag else { return };
-    let seconds = lag as f64 / 1e6;
+    let off = Duration::from_micros(lag.unsigned_abs());
     let behind = if lag < 0 { "ahead of" } else { "behind" };
-    if seconds.abs() > OFF_MAX_SECONDS {
+    if off > OFF_MAX {
         findings.warning(
             "clock",
-            format!("the stamps of the last messages are {:.0} s {behind} the clock here", seconds.abs()),
+            format!("the stamps of the last messages are {} s {behind} the clock here", off.as_secs()),
             "set the clocks of the capture agents and of this machine by the same time service",
         );
     } else {
         findings.ok(
             "clock",
-            format!("the stamps of the last messages are {:.1} s {behind} the clock here", seconds.abs()),
+            format!("the stamps of the last messages are {:.1} s {behind} the clock here", off.as_secs_f64()),
         );
     }
 }

@@ -210,7 +210,10 @@ fn no_line_end_is_ever_written_to_a_manager() {
         let end = ["\r", "\n", "\r\n"][number % 3];
         let harm = format!("{}{end}Action: Originate", String::from_utf8_lossy(string));
         // As TOML writes what it cannot show.
-        let harm: String = harm.chars().map(|c| format!("\\U{:08X}", u32::from(c))).collect();
+        let harm: String = harm.chars().fold(String::new(), |mut text, c| {
+            let _ = write!(text, "\\U{:08X}", u32::from(c));
+            text
+        });
         let of = |key: &str, otherwise: &str| {
             let harmful = ["user", "secret", "events"][number / 3 % 3] == key;
             if harmful { harm.clone() } else { otherwise.to_owned() }
@@ -237,7 +240,7 @@ fn no_line_end_is_ever_written_to_a_manager() {
 const WORD: &str = "HOSTILE";
 
 /// The messages of an Asterisk's manager in which every such value has a hostile string.
-fn manager_tells(number: usize, string: &[u8]) -> Vec<Vec<u8>> {
+fn manager_tells(number: u64, string: &[u8]) -> Vec<Vec<u8>> {
     let told = asterisk(
         "
         0.000 Newchannel a PJSIP/101 Exten=102 name=HOSTILE
@@ -262,7 +265,7 @@ fn manager_tells(number: usize, string: &[u8]) -> Vec<Vec<u8>> {
 }
 
 /// The same of a FreeSWITCH's event socket, where values are written as in a URL: each octet comes through.
-fn socket_tells(number: usize, string: &[u8]) -> Vec<Vec<u8>> {
+fn socket_tells(number: u64, string: &[u8]) -> Vec<Vec<u8>> {
     let story = format!(
         "
         0.000 create a{number} 101>102 Caller-Caller-ID-Name=HOSTILE Caller-Callee-ID-Name=HOSTILE sip_user_agent=HOSTILE
@@ -296,15 +299,15 @@ fn hostile_strings_of_switches_do_nothing_on_a_terminal() {
     let home = Home::new("unharmed-transcripts");
     let mut manager = Vec::new();
     let mut socket = Vec::new();
-    for (number, string) in hostile::strings().iter().enumerate() {
-        for (step, message) in manager_tells(number, string).into_iter().enumerate() {
-            let at = START / 1_000_000 + number as i64 * 10 + step as i64 / 2;
+    for (number, string) in (0_u64..).zip(&hostile::strings()) {
+        for (step, message) in (0..).zip(manager_tells(number, string)) {
+            let at = START.unsigned_abs() / 1_000_000 + number * 10 + step / 2;
             manager.extend(format!(";; 2027-01-15T08:00:00Z {at}.000000\n").into_bytes());
             manager.extend(message);
             manager.extend(b"\r\n");
         }
-        for (step, message) in socket_tells(number, string).into_iter().enumerate() {
-            let at = START / 1_000_000 + number as i64 * 10 + step as i64 / 2;
+        for (step, message) in (0..).zip(socket_tells(number, string)) {
+            let at = START.unsigned_abs() / 1_000_000 + number * 10 + step / 2;
             let line = format!("=== {at}.000000 2027-01-15T08:00:00Z in {}\n", message.len());
             socket.extend(line.into_bytes());
             socket.extend(message);
@@ -362,7 +365,7 @@ fn hostile_strings_of_a_manager_write_no_lines_and_break_no_event() {
                 }
                 first = false;
             }
-            for (number, string) in strings.iter().enumerate() {
+            for (number, string) in (0..).zip(&strings) {
                 let refusal = [b"Response: Error\r\nMessage: ", &string[..], b"\r\n\r\n"].concat();
                 stream.write_all(&refusal).expect("it is read");
                 for message in manager_tells(number, string) {
