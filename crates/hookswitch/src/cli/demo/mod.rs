@@ -49,7 +49,7 @@ pub(super) struct Demo {
     /// Show each kind of call once, and end
     #[arg(long)]
     once: bool,
-    /// How many times as fast as people are the calls go on; with --once, 0 for as fast as goes
+    /// How fast the calls go on: 1 as people are, 10 ten times as fast; with --once, 0 for as fast as goes
     #[arg(long, value_name = "N", default_value_t = 1.0)]
     speed: f64,
     /// Which calls come in which order, and who takes part

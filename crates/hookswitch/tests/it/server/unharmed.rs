@@ -1,9 +1,10 @@
 //! What hostile strings do where they are logged, stored, told and printed: nothing.
 
 use std::fmt::Write as _;
+use std::fs::File;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::thread;
 
 use hookswitch_model::Timestamp;
@@ -389,6 +390,16 @@ fn hostile_strings_of_a_manager_write_no_lines_and_break_no_event() {
     }
 }
 
+/// A `hookswitch listen`, ended with the test.
+struct Listening(Child);
+
+impl Drop for Listening {
+    fn drop(&mut self) {
+        self.0.kill().ok();
+        self.0.wait().ok();
+    }
+}
+
 #[test]
 fn hostile_strings_that_are_posted_write_no_lines_and_break_no_event() {
     for format in ["text", "json"] {
@@ -397,6 +408,29 @@ fn hostile_strings_that_are_posted_write_no_lines_and_break_no_event() {
         let http = server.address("HTTP");
         let authorization = format!("Bearer {}", home.made("admin_token"));
         let headers = [("Authorization", &*authorization), ("Content-Type", "application/json")];
+        // Somebody looks on in a terminal: rows where the log is text, else JSON.
+        let (login, shown) = (home.directory.join("login.json"), home.directory.join("shown"));
+        std::fs::write(&login, home.made.to_string()).expect("a file");
+        let listening = Command::new(env!("CARGO_BIN_EXE_hookswitch"))
+            .args([
+                "listen",
+                "--format",
+                format,
+                "--server",
+                &format!("http://{http}"),
+                "--login",
+                path(&login),
+            ])
+            .stdout(File::create(&shown).expect("a file"))
+            .stdin(Stdio::null())
+            .spawn()
+            .expect("it starts");
+        let listening = Listening(listening);
+        let subscribed = || {
+            let (_, text) = request(http, "GET", "/metrics", &[], b"").expect("an answer");
+            text.as_str().expect("text").contains("hookswitch_websocket_subscriptions 1\n").then_some(())
+        };
+        wait_for(subscribed, || "the listener".to_owned());
         let mut accepted = 0;
         for (number, string) in hostile::strings().iter().enumerate() {
             let text = String::from_utf8_lossy(string).into_owned();
@@ -450,6 +484,12 @@ fn hostile_strings_that_are_posted_write_no_lines_and_break_no_event() {
             request(http, "GET", &target, &[("User-Agent", &agent), ("Authorization", &agent)], b"").ok();
         }
         assert!(accepted > hostile::COUNT, "{accepted}");
+        let told = home.store("events").lines().count();
+        let lines = || std::fs::read(&shown).expect("a file").iter().filter(|&&byte| byte == b'\n').count();
+        wait_for(|| (lines() >= told).then_some(()), || format!("{told} rows: {}", lines()));
+        drop(listening);
+        let printed = assert_plain(&std::fs::read(&shown).expect("a file"), "listen");
+        assert_eq!(printed.lines().count(), told);
         let log = server.stop();
         assert!(assert_records(&log, format) > hostile::COUNT, "it tells of the calls");
         let events = home.store("events");
