@@ -19,6 +19,7 @@ mod redelivery;
 mod run;
 mod secret;
 mod server;
+mod shown;
 mod source;
 mod store;
 mod subscriptions;

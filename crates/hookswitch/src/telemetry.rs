@@ -16,8 +16,9 @@ use tracing_subscriber::EnvFilter;
 
 use crate::config::{Log, LogFormat};
 use crate::source::count::SourceCounts;
+use crate::shown::{self, LogLines};
 
-/// Starts the log on stderr.
+/// Starts the log on stderr: each record is a line, whatever is in it. Panics are told there, too.
 ///
 /// # Errors
 /// If the level cannot be understood.
@@ -25,12 +26,25 @@ pub(crate) fn start_log(log: &Log) -> anyhow::Result<()> {
     let filter = EnvFilter::try_new(&log.level).map_err(|error| {
         anyhow::anyhow!("log.level {:?} cannot be understood ({error}); write \"info\"", log.level)
     })?;
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let json = log.format == LogFormat::Json;
+    let lines = move || LogLines { out: std::io::stderr(), json };
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(lines);
+    std::panic::set_hook(Box::new(tell_panic));
     match log.format {
         LogFormat::Text => builder.with_ansi(false).init(),
         LogFormat::Json => builder.json().flatten_event(true).init(),
     }
     Ok(())
+}
+
+/// Tells of a panic, without what its message may quote.
+fn tell_panic(panic: &std::panic::PanicHookInfo<'_>) {
+    let at = panic.location().map(ToString::to_string).unwrap_or_default();
+    let text = panic.payload().downcast_ref::<&str>().copied();
+    let text = text.or_else(|| panic.payload().downcast_ref::<String>().map(String::as_str));
+    let message = text.map(shown::without_quotations).unwrap_or_default();
+    let thread = std::thread::current().name().unwrap_or_default().to_owned();
+    tracing::error!(at, thread, "panicked: {message}; please report this");
 }
 
 /// A number or a name of somebody, of which a log line shows the last four characters alone.

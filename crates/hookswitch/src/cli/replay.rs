@@ -511,8 +511,7 @@ impl Output<'_> {
                 if let Some(messages) = &self.messages {
                     messages.write(&event, &mut self.line)?;
                 }
-                self.line.push(b'\n');
-                out.write_all(&self.line)?;
+                super::write_line(out, &mut self.line)?;
             }
         }
         Ok(())

@@ -1,6 +1,6 @@
 //! The tables, and how those of older versions become the ones of this.
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, bail, ensure};
 use rusqlite::Connection;
 
 /// Marks the file as one of ours (`PRAGMA application_id`): "Hksw".
@@ -98,21 +98,20 @@ const MIGRATIONS: &[&str] = &["
 "];
 
 /// Checks that a database that is only read has the tables of this program; `name` is the file, for errors.
-pub(super) fn check(connection: &Connection, name: &str) -> anyhow::Result<()> {
-    let version: i32 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
-    match usize::try_from(version).unwrap_or(usize::MAX).cmp(&MIGRATIONS.len()) {
-        std::cmp::Ordering::Equal => Ok(()),
-        std::cmp::Ordering::Less => {
-            bail!("{name} was written by an older Hookswitch; start the server of this version once")
-        }
-        std::cmp::Ordering::Greater => {
-            bail!("{name} was written by a newer Hookswitch; read it with that")
-        }
-    }
+pub(super) fn check_current(connection: &Connection, name: &str) -> anyhow::Result<()> {
+    let version = check(connection, name)?;
+    ensure!(
+        usize::try_from(version) == Ok(MIGRATIONS.len()),
+        "{name} was written by an older Hookswitch; start the server of this version once"
+    );
+    Ok(())
 }
 
-/// Brings the tables to the version of this program; `name` is the file, for errors.
-pub(super) fn migrate(connection: &mut Connection, name: &str) -> anyhow::Result<()> {
+/// The version of the tables; `name` is the file, for errors.
+///
+/// # Errors
+/// If they are those of another program, or of a newer version of this one.
+pub(super) fn check(connection: &Connection, name: &str) -> anyhow::Result<i32> {
     let pragma = |connection: &Connection, name: &str| {
         connection.pragma_query_value(None, name, |row| row.get::<_, i32>(0))
     };
@@ -122,14 +121,19 @@ pub(super) fn migrate(connection: &mut Connection, name: &str) -> anyhow::Result
     if application != APPLICATION && tables > 0 {
         bail!("{name} is the database of another program; set store.directory to a directory of Hookswitch")
     }
-    let version = usize::try_from(version).unwrap_or(usize::MAX);
     let known = MIGRATIONS.len();
-    if version > known {
+    if usize::try_from(version).map_or(true, |version| version > known) {
         bail!(
             "{name} was written by a newer Hookswitch (its schema is {version}, this one knows {known}); \
              start the newer one, or restore a backup that was made before the upgrade"
         )
     }
+    Ok(version)
+}
+
+/// Brings the tables to the version of this program; `name` is the file, for errors.
+pub(super) fn migrate(connection: &mut Connection, name: &str) -> anyhow::Result<()> {
+    let version = usize::try_from(check(connection, name)?).unwrap_or_default();
     for (index, migration) in MIGRATIONS.iter().enumerate().skip(version) {
         let to = index + 1;
         let step = || -> rusqlite::Result<()> {

@@ -165,7 +165,7 @@ impl Reader {
         let name = path.display();
         anyhow::ensure!(path.exists(), "there is no {name}; name the configuration of a server that has run");
         let reader = Self::open(&path).with_context(|| format!("cannot open {name}"))?;
-        schema::check(&reader.0, &name.to_string())?;
+        schema::check_current(&reader.0, &name.to_string())?;
         Ok(reader)
     }
 
@@ -397,6 +397,38 @@ impl Reader {
         let read =
             |row: &rusqlite::Row<'_>| Ok((row.get::<_, i64>(0)?.cast_unsigned(), row.get(1)?, row.get(2)?));
         Ok(statement.query_row([], read).optional()?)
+    }
+}
+
+/// What `hookswitch doctor` asks.
+impl Reader {
+    /// The version of the tables, if this program can use them.
+    pub(crate) fn check_version(&self) -> anyhow::Result<i32> {
+        schema::check(&self.0, "the database")
+    }
+
+    /// What SQLite finds wrong with the file; nothing if it is whole.
+    pub(crate) fn damage(&self) -> rusqlite::Result<Vec<String>> {
+        let mut statement = self.0.prepare("PRAGMA quick_check(10)")?;
+        let found = statement.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<Vec<String>>>()?;
+        Ok(found.into_iter().filter(|line| line != "ok").collect())
+    }
+
+    /// By how many microseconds the newest messages came later than their stamps say; the median.
+    pub(crate) fn lag_of_messages(&self, count: u32) -> rusqlite::Result<Option<i64>> {
+        let mut statement = self
+            .0
+            .prepare("SELECT arrival - at FROM signals WHERE kind = ? ORDER BY position DESC LIMIT ?")?;
+        let lags = statement.query_map((record::kind::MESSAGE, count), |row| row.get(0))?;
+        let mut lags = lags.collect::<rusqlite::Result<Vec<i64>>>()?;
+        lags.sort_unstable();
+        Ok(lags.get(lags.len() / 2).copied())
+    }
+
+    /// When the oldest event came about that is kept.
+    pub(crate) fn first_arrival(&self) -> rusqlite::Result<Option<Timestamp>> {
+        let mut statement = self.0.prepare("SELECT arrival FROM events ORDER BY position LIMIT 1")?;
+        Ok(statement.query_row([], |row| row.get(0)).optional()?.map(Timestamp::from_micros))
     }
 }
 

@@ -14,6 +14,7 @@ mod freeswitch;
 mod hold;
 mod joining;
 mod ladder;
+mod manual;
 mod parking;
 mod pickups;
 mod properties;

@@ -6,6 +6,7 @@ use hookswitch_signal::ami::{Frames, Message};
 use super::inventory::Inventory;
 use super::login::{INVENTORY_ID, action, action_with_id, answer};
 use crate::config::AmiSource;
+use crate::shown;
 use crate::source::switch::{Line, Talk};
 
 /// One manager connection.
@@ -48,10 +49,16 @@ impl Manager {
             message.response() == Some(b"Success"),
             "the manager refuses the login of {:?}: {}; compare user and secret with manager.conf",
             self.config.user,
-            String::from_utf8_lossy(message.value("Message").unwrap_or_default())
+            // Some repeat what they were told.
+            said(&message).replace(self.config.secret.expose(), "…")
         );
         Ok(())
     }
+}
+
+/// What the manager says of an action, without what it quotes and without long numbers.
+fn said(message: &Message<'_>) -> String {
+    shown::without_quotations(&String::from_utf8_lossy(message.value("Message").unwrap_or_default()))
 }
 
 fn is_response(message: &[u8]) -> bool {
@@ -99,9 +106,8 @@ impl Talk for Manager {
             inventory.take(&message);
         }
         if message.response() == Some(b"Error") {
-            let text = String::from_utf8_lossy(message.value("Message").unwrap_or_default()).into_owned();
             tracing::warn!(
-                text,
+                text = said(&message),
                 "the manager refuses an action; its user needs write = reporting to be asked what goes on, and write = \
                  reporting,system,call to be asked for its phones"
             );

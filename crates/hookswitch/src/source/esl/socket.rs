@@ -7,6 +7,7 @@ use hookswitch_signal::esl::{Frames, Message, listing};
 
 use super::command::{command, events};
 use crate::config::EslSource;
+use crate::shown;
 use crate::source::switch::{Line, Talk};
 
 /// Asked for a sign of life; answered by a number.
@@ -41,7 +42,7 @@ impl Socket {
         let refused = message.body().starts_with(b"-");
         if refused || question == LIFE {
             if refused {
-                let text = String::from_utf8_lossy(message.body()).trim_end().to_owned();
+                let text = shown::without_quotations(String::from_utf8_lossy(message.body()).trim_end());
                 tracing::debug!(
                     source = self.config.name,
                     question,
@@ -65,7 +66,7 @@ fn is_reply(message: &[u8]) -> bool {
 }
 
 fn reply(message: &Message<'_>) -> String {
-    String::from_utf8_lossy(message.header("Reply-Text").unwrap_or_default()).into_owned()
+    shown::without_quotations(&String::from_utf8_lossy(message.header("Reply-Text").unwrap_or_default()))
 }
 
 impl Talk for Socket {
@@ -90,7 +91,9 @@ impl Talk for Socket {
             Some(user) => command(&["userauth", &format!("{user}:{password}")])?,
             None => command(&["auth", password])?,
         };
+        // Some repeat what they were told.
         let answer = reply(&Message::new(&self.say(line, &login).await?));
+        let answer = if password.is_empty() { answer } else { answer.replace(password, "…") };
         ensure!(
             answer.starts_with("+OK"),
             "the event socket refuses the password of {name:?}: {answer}; compare it with event_socket.conf.xml, \
@@ -120,8 +123,8 @@ impl Talk for Socket {
                 );
             }
             b"text/disconnect-notice" => {
-                let text =
-                    String::from_utf8_lossy(message.body()).lines().next().unwrap_or_default().to_owned();
+                let text = String::from_utf8_lossy(message.body());
+                let text = shown::without_quotations(text.lines().next().unwrap_or_default());
                 bail!("the event socket says that it closes: {text}");
             }
             _ => {}

@@ -30,7 +30,7 @@ use crate::told::{self, Told, in_world};
 /// What a FreeSWITCH tells, as JSON and as plain events.
 pub(crate) struct Story {
     pub(crate) told: Vec<Told>,
-    plain: Vec<Told>,
+    pub(crate) plain: Vec<Told>,
 }
 
 #[derive(Default)]

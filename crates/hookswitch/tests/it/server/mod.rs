@@ -5,12 +5,14 @@ mod addresses;
 mod admin;
 mod asterisk;
 mod capture;
+mod canaries;
 mod client;
 mod clients;
 mod console;
 mod crash;
 mod demo;
 mod disk;
+mod doctor;
 mod document;
 mod explain;
 mod freeswitch;
@@ -20,6 +22,7 @@ mod hostile;
 mod ingest;
 mod kamailio;
 mod limits;
+mod logged;
 mod oauth;
 mod reading;
 mod readme;
@@ -31,6 +34,7 @@ mod socket;
 mod start;
 mod switch;
 mod traffic;
+mod unharmed;
 mod webhooks;
 
 use std::collections::BTreeMap;
@@ -304,7 +308,6 @@ fn request(
     Ok((status, serde_json::from_str(body).unwrap_or_else(|_| Value::String(body.to_owned()))))
 }
 
-/// Runs the program in the repository.
 /// What the tests go by is no setting of the program, which refuses what it does not know.
 fn without_test_sizes(command: &mut Command) -> &mut Command {
     command
@@ -313,6 +316,7 @@ fn without_test_sizes(command: &mut Command) -> &mut Command {
         .env_remove("HOOKSWITCH_TEST_ACKS")
 }
 
+/// Runs the program in the repository.
 fn hookswitch(arguments: &[&str]) -> Output {
     without_test_sizes(&mut Command::new(env!("CARGO_BIN_EXE_hookswitch")))
         .args(arguments)
