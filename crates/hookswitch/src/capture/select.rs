@@ -176,9 +176,10 @@ impl Chosen {
 
 fn account_of(sender: &Sender) -> u64 {
     match sender {
-        Sender::Hep { account, .. } | Sender::Ingest { account, .. } | Sender::Ami { account, .. } => {
-            *account
-        }
+        Sender::Hep { account, .. }
+        | Sender::Ingest { account, .. }
+        | Sender::Ami { account, .. }
+        | Sender::Esl { account, .. } => *account,
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hookswitch_signal::capture::Transport;
-use hookswitch_signal::{ami, sip};
+use hookswitch_signal::{ami, esl, sip};
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -27,7 +27,7 @@ pub(crate) struct Input {
     pub(crate) time: String,
     /// When it came in, by the clock of the server.
     pub(crate) arrival_time: String,
-    /// `sip`, `ami`, `ingest`, `tick`, `link`, `settings` or `source`.
+    /// `sip`, `ami`, `esl`, `ingest`, `tick`, `link`, `settings` or `source`.
     pub(crate) kind: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) src: Option<String>,
@@ -49,7 +49,7 @@ pub(crate) struct Input {
 #[derive(Clone, Debug, Default, Serialize, ToSchema)]
 pub(crate) struct SourceBody {
     number: u16,
-    /// `hep`, `ami` or `ingest`.
+    /// `hep`, `ami`, `esl` or `ingest`.
     kind: &'static str,
     pub(crate) name: String,
 }
@@ -85,17 +85,19 @@ impl Sources {
             Some(Sender::Hep { name, .. }) => ("hep", name.clone()),
             Some(Sender::Ingest { name, .. }) => ("ingest", name.clone()),
             Some(Sender::Ami { name, .. }) => ("ami", name.clone()),
+            Some(Sender::Esl { name, .. }) => ("esl", name.clone()),
             None => ("", String::new()),
         };
         SourceBody { number, kind, name }
     }
 }
 
-/// The kind of an input, in the word of the API.
-fn input_kind(input: &record::Input<'_>) -> &'static str {
+/// The kind of an input of a source, in the word of the API.
+fn input_kind(input: &record::Input<'_>, source: &SourceBody) -> &'static str {
     match input {
         record::Input::Message(_) => "sip",
         record::Input::Signal { .. } => "ingest",
+        record::Input::Manager { .. } if source.kind == "esl" => "esl",
         record::Input::Manager { .. } => "ami",
         record::Input::Link { .. } => "link",
         record::Input::Tick { .. } => "tick",
@@ -112,6 +114,7 @@ impl Input {
     pub(crate) fn of(logged: &LoggedInput<'_>, sources: &Sources, raw: bool) -> Result<Self, StoreError> {
         let columns = logged.columns;
         let input = record::Input::read(columns)?;
+        let source = sources.body(columns.source, logged.position);
         let (mut src, mut dst, mut transport) = (None, None, None);
         let (summary, bytes) = match &input {
             record::Input::Message(message) => {
@@ -121,6 +124,9 @@ impl Input {
                 (first_line(message.payload), message.payload)
             }
             record::Input::Signal { json, .. } => (posted(json), *json),
+            record::Input::Manager { message, .. } if source.kind == "esl" => {
+                (esl::Message::new(message).title(), *message)
+            }
             record::Input::Manager { message, .. } => (ami::Message::new(message).title(), *message),
             record::Input::Link { is_up: true, .. } => ("the connection was made".to_owned(), &[][..]),
             record::Input::Link { .. } => ("the connection was lost".to_owned(), &[][..]),
@@ -134,10 +140,10 @@ impl Input {
         let summary = summary.chars().take(SUMMARY_CHARS_MAX).collect();
         Ok(Self {
             position: logged.position,
-            source: sources.body(columns.source, logged.position),
             time: columns.at.to_string(),
             arrival_time: logged.arrival.to_string(),
-            kind: input_kind(&input),
+            kind: input_kind(&input, &source),
+            source,
             src,
             dst,
             transport,
