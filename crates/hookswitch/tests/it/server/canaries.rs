@@ -103,7 +103,7 @@ fn tell_calls(socket: &TcpListener) -> TcpStream {
     }
     for n in 0..OF_EACH {
         // Each question is refused with a canary; further ones were not asked.
-        reply(&mut stream, &format!("-ERR {} {}", name(n), number(n)));
+        reply(&mut stream, &format!("-ERR no such call {}", number(n)));
         let story = freeswitch(&format!(
             "
             0.000 create a{n} {caller}@external>{callee} Caller-Caller-ID-Name=NAME

@@ -56,6 +56,22 @@ fn replay(directory: &Path) -> Vec<Value> {
     expected.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
 }
 
+/// Undoes percent-encoding, of ASCII alone.
+fn decoded(text: &str) -> String {
+    let mut parts = text.split('%');
+    let mut made = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        match part.get(..2).and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
+            Some(byte) if byte.is_ascii() => {
+                made.push(char::from(byte));
+                made.push_str(&part[2..]);
+            }
+            _ => made.extend(["%", part]),
+        }
+    }
+    made
+}
+
 /// All that a directory gives away, with the messages that are in base64.
 fn texts(directory: &Path) -> String {
     let mut all = String::new();
@@ -66,7 +82,8 @@ fn texts(directory: &Path) -> String {
             let frame = frame.and_then(|line| STANDARD.decode(line["b64"].as_str()?).ok());
             match frame {
                 Some(frame) => all.push_str(&String::from_utf8_lossy(&frame)),
-                None => all.push_str(line),
+                // Plain events are encoded as in a URL.
+                None => all.push_str(&decoded(line)),
             }
             all.push('\n');
         }
@@ -127,14 +144,19 @@ fn stands(text: &str, wanted: &str) -> bool {
         "Expires:",
         "Session-Expires:",
         "Min-SE:",
+        "Event-Sequence:",
+        "=== ",
     ];
     text.lines().filter(|line| !counts.iter().any(|count| line.contains(count) && wanted.len() <= 4)).any(
         |line| {
             line.match_indices(wanted).any(|(at, _)| {
                 let before = line[..at].chars().next_back();
                 let after = line[at + wanted.len()..].chars().next();
+                let is_octet = wanted.len() <= 3
+                    && wanted.bytes().all(|byte| byte.is_ascii_digit())
+                    && (before == Some('.') || after == Some('.'));
                 let port = before == Some(':') && wanted.bytes().all(|byte| byte.is_ascii_digit());
-                !before.is_some_and(is_part) && !after.is_some_and(is_part) && !port
+                !before.is_some_and(is_part) && !after.is_some_and(is_part) && !port && !is_octet
             })
         },
     )
