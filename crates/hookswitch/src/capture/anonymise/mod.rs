@@ -202,9 +202,7 @@ impl Anonymiser {
         }
         let plain = text.trim_start_matches(['*', '#']);
         if plain.len() < text.len() {
-            let signs = text.len() - plain.len();
-            let code = self.codes.iter().filter(|code| text.starts_with(&***code)).map(String::len).max();
-            let code = code.unwrap_or(signs).max(signs).min(text.len());
+            let code = self.code_len(text);
             // A code and whom it is about; a code alone is a service.
             for end in code..text.len() {
                 let rest = &text[end..];
@@ -219,6 +217,13 @@ impl Anonymiser {
             return text.to_owned();
         }
         self.word(text)
+    }
+
+    /// The length of the feature code that a text begins with.
+    fn code_len(&self, text: &str) -> usize {
+        let signs = text.len() - text.trim_start_matches(['*', '#']).len();
+        let code = self.codes.iter().filter(|code| text.starts_with(&***code)).map(String::len).max();
+        code.unwrap_or(signs).max(signs).min(text.len())
     }
 
     /// Another name; a number that stands for one stays a number.
@@ -376,6 +381,13 @@ impl Anonymiser {
         let plus = &text[..text.len() - digits.len()];
         if let Some(known) = self.numbers.get(digits) {
             return format!("{plus}{known}");
+        }
+        if text.starts_with(['*', '#']) {
+            let ends = (self.code_len(text)..text.len()).filter(|&end| text.is_char_boundary(end));
+            let known = ends.filter_map(|end| Some((end, self.numbers.get(&text[end..])?)));
+            if let Some((end, known)) = known.min_by_key(|(end, _)| *end) {
+                return format!("{}{known}", &text[..end]);
+            }
         }
         let split = digits.is_char_boundary(digits.len().saturating_sub(SUBSCRIBER_DIGITS));
         if split && digits.len() >= SUBSCRIBER_DIGITS {

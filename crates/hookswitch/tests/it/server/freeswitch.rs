@@ -194,7 +194,7 @@ fn sorted(events: &[serde_json::Value]) -> Vec<String> {
 }
 
 /// The blocks of a transcript that came in, with their times.
-fn blocks(transcript: &[u8]) -> Vec<(f64, &[u8])> {
+pub(super) fn blocks(transcript: &[u8]) -> Vec<(f64, &[u8])> {
     let (mut blocks, mut rest) = (Vec::new(), transcript);
     while let Some(start) = rest.windows(4).position(|bytes| bytes == b"=== ") {
         rest = &rest[start..];
