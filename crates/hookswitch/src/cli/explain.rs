@@ -47,7 +47,7 @@ pub(super) struct From {
     #[arg(long, value_name = "URL", conflicts_with_all = ["config"])]
     server: Option<String>,
     /// The admin token to ask with
-    #[arg(long, value_name = "TOKEN", env = ADMIN_TOKEN, hide_env_values = true)]
+    #[arg(long, value_name = "TOKEN", env = ADMIN_TOKEN, hide_env_values = true, allow_hyphen_values = true)]
     token: Option<String>,
     /// Read the store of this configuration, beside the server or without one
     #[arg(long, value_name = "FILE")]
