@@ -23,7 +23,7 @@ const ADMIN_TOKEN: &str = "HOOKSWITCH_ADMIN_TOKEN";
 /// The arguments of the command.
 #[derive(clap::Args)]
 pub(super) struct Explain {
-    /// What is to be explained: a telephonySessionId (s-…), an event (s-…:SEQUENCE), a position of the event log, or the
+    /// What is to be explained: a telephonySessionId (s-ID), an event (s-ID:SEQUENCE), a position of the event log, or the
     /// uuid of a notification
     #[arg(value_name = "ID")]
     id: String,
@@ -47,7 +47,7 @@ pub(super) struct From {
     #[arg(long, value_name = "URL", conflicts_with_all = ["config"])]
     server: Option<String>,
     /// The admin token to ask with
-    #[arg(long, value_name = "TOKEN", env = ADMIN_TOKEN, hide_env_values = true)]
+    #[arg(long, value_name = "TOKEN", env = ADMIN_TOKEN, hide_env_values = true, allow_hyphen_values = true)]
     token: Option<String>,
     /// Read the store of this configuration, beside the server or without one
     #[arg(long, value_name = "FILE")]
