@@ -93,6 +93,7 @@ run(async (browser) => {
   await page.getByText(/The receiver has answered 200/).waitFor();
   await page.getByRole("button", { name: /^Renew/ }).click();
   await page.getByText(/Renewed until/).waitFor();
+  await until(async () => (await ask(`/subscriptions/${given.failing}`)).health.lagEvents === 0, "nothing to be due");
   const before = await step("count");
   await page.getByRole("button", { name: /^Redeliver/ }).click();
   await page.getByRole("button", { name: "Preview" }).click();
