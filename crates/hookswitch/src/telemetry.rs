@@ -15,8 +15,8 @@ use prometheus_client::registry::Registry;
 use tracing_subscriber::EnvFilter;
 
 use crate::config::{Log, LogFormat};
-use crate::source::count::SourceCounts;
 use crate::shown::{self, LogLines};
+use crate::source::count::SourceCounts;
 
 /// Starts the log on stderr: each record is a line, whatever is in it. Panics are told there, too.
 ///
