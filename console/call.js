@@ -14,6 +14,7 @@ export async function callView(place, { id, query, canChange }) {
   let ladder;
   let chosen;
   let asList = matchMedia("(max-width: 44rem)").matches;
+  let all = true;
   let raw = new Map();
   const head = el("div", {});
   const drawing = el("section", { class: "drawing", "aria-label": "What happened" });
@@ -24,7 +25,7 @@ export async function callView(place, { id, query, canChange }) {
 
   async function load() {
     const subscriptions = get("/admin/v1/subscriptions").catch(() => ({ records: [] }));
-    const read = await get(path(id));
+    const read = await get(path(id, `?all=${all}`));
     const known = new Map((await subscriptions).records.map((one) => [one.id, one]));
     const { session, ...story } = read;
     call = { ...session, ...story, subscriptions: known };
@@ -62,10 +63,12 @@ export async function callView(place, { id, query, canChange }) {
         "div",
         { class: "bar" },
         el("div", { class: "choice", role: "group", "aria-label": "Show as" }, choice("Ladder", false), choice("List", true)),
+        el("button", { type: "button", class: "quiet", "aria-pressed": String(all), title: "Also those that caused no event", onclick: showAll }, "All messages"),
         el("span", { class: "spring" }),
         el("button", { type: "button", class: "quiet", onclick: () => download(path(id, "/capture?anonymise=true"), `${id}.json`).catch((error) => replace(said, failure(error))) }, "Capture, anonymised"),
         canChange && el("button", { type: "button", onclick: () => redeliveryDialog({ telephonySessionId: id, subscriptions: [...call.subscriptions.values()] }) }, "Redeliver this call"),
       ),
+      call.inputsLeftOut && el("p", { class: "hint note" }, `Only the messages that caused an event are here: ${call.inputsLeftOut}.`),
       asList ? list() : ladder.node,
       !asList && legend(),
       call.deliveriesLeftOut > 0 && el("p", { class: "hint note" }, `${plural(call.deliveriesLeftOut, "delivery").replace("deliverys", "deliveries")} of events that were not told are left out.`),
@@ -76,6 +79,13 @@ export async function callView(place, { id, query, canChange }) {
     if (scrolled) [scrolled.scrollLeft, scrolled.scrollTop] = [x, y];
     if (focus) drawing.querySelector(`[data-key="${CSS.escape(focus)}"]`)?.focus({ preventScroll: true });
     showDetail();
+  }
+
+  function showAll() {
+    all = !all;
+    load()
+      .then(() => drawing.querySelector(".bar > [aria-pressed]")?.focus())
+      .catch((error) => replace(said, failure(error)));
   }
 
   function list() {
@@ -135,7 +145,7 @@ export async function callView(place, { id, query, canChange }) {
     const text = raw.get(input.position);
     const read = async () => {
       try {
-        const all = await get(path(id, "?raw=true"));
+        const all = await get(path(id, `?raw=true&all=${all}`));
         raw = new Map(all.inputs.map((one) => [one.position, one]));
         showDetail();
         detail.querySelector("h2")?.focus();

@@ -30,7 +30,7 @@ const CONFERENCES: &str = "conference json_list";
 const FIFOS: &str = "fifo list";
 
 /// Asks for the callers of a queue, whose name follows.
-const MEMBERS: &str = "callcenter_config queue list members ";
+pub const MEMBERS: &str = "callcenter_config queue list members ";
 
 /// The header that names the question in an answer.
 const QUESTION: &str = "Answer-To";
@@ -63,7 +63,7 @@ pub fn questions_of_queues(answer: &Message<'_>) -> Vec<String> {
 
 impl Message<'_> {
     /// The question that it answers, if it is an answer that was [`named`].
-    pub(super) fn question(&self) -> Option<Cow<'_, str>> {
+    pub fn question(&self) -> Option<Cow<'_, str>> {
         if self.content_type() != b"api/response" {
             return None;
         }

@@ -121,6 +121,20 @@ impl<'a> Message<'a> {
         Some(decoded(value))
     }
 
+    /// What a [`Follower`](super::Follower) reads of it: the names of headers and variables with their values,
+    /// as they mean and not as they were written. None if it says nothing of a call.
+    pub fn values_read(&self) -> Option<Vec<(&'static str, Cow<'a, str>)>> {
+        let event = self.read()?;
+        let name = Kind::TEXTS[event.kind as usize];
+        let names = if name.contains("::") {
+            vec![("Event-Name", Cow::Borrowed("CUSTOM")), ("Event-Subclass", Cow::Borrowed(name))]
+        } else {
+            vec![("Event-Name", Cow::Borrowed(name))]
+        };
+        let values = Key::TEXTS.into_iter().zip(event.values).filter(|(_, value)| !value.is_empty());
+        Some(names.into_iter().chain(values).collect())
+    }
+
     /// Whether a [`Follower`](super::Follower) has use for it; most of what a switch tells says nothing of calls.
     pub fn counts(&self) -> bool {
         self.kind().is_some()
@@ -155,7 +169,7 @@ impl<'a> Message<'a> {
     }
 
     /// The channel whose own connection was lost, if it is what [`lost_channel`] has written.
-    pub(super) fn lost(&self) -> Option<Cow<'a, str>> {
+    pub fn lost(&self) -> Option<Cow<'a, str>> {
         if self.content_type != LOST {
             return None;
         }
@@ -171,8 +185,8 @@ impl<'a> Message<'a> {
         Kind::read(name.as_bytes()).filter(|_| !name.contains("::"))
     }
 
-    /// The value of a header of the event that needs no decoding.
-    fn find(&self, name: &str) -> Option<Cow<'a, str>> {
+    /// The value of a header of the event that is short and needs no decoding, as an id.
+    pub fn find(&self, name: &str) -> Option<Cow<'a, str>> {
         if self.is_json() {
             let mut mark = [0; 32];
             let length = name.len() + 4;

@@ -9,6 +9,9 @@ mod compare;
 mod files;
 mod select;
 
+pub(crate) use self::files::is_name;
+pub(crate) use self::select::positions_of_calls;
+
 use std::collections::BTreeSet;
 
 use anyhow::Context as _;
@@ -48,13 +51,13 @@ pub(crate) struct Capture {
 /// A file.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct CaptureFile {
-    pub(crate) name: &'static str,
+    pub(crate) name: String,
     pub(crate) text: String,
 }
 
 /// What is made of the inputs.
 struct Attempt {
-    inputs: Vec<(&'static str, Vec<u8>)>,
+    inputs: Vec<(String, Vec<u8>)>,
     directory: Option<String>,
     events: Vec<Event>,
     until: Option<Timestamp>,
@@ -120,19 +123,19 @@ pub(crate) fn of(
     let mut replay = Vec::new();
     let mut files = Vec::new();
     for (name, bytes) in attempt.inputs {
-        replay.push(name.to_owned());
+        replay.push(name.clone());
         // Messages in base64 and JSON are text; a manager connection speaks it, but for what a caller is called.
         files.push(CaptureFile { name, text: String::from_utf8_lossy(&bytes).into_owned() });
     }
     if let Some(text) = attempt.directory {
         replay.extend(["--directory".to_owned(), DIRECTORY.to_owned()]);
-        files.push(CaptureFile { name: DIRECTORY, text });
+        files.push(CaptureFile { name: DIRECTORY.to_owned(), text });
     }
     replay.extend(["--account".to_owned(), account.to_string()]);
     if let Some(until) = attempt.until {
         replay.extend(["--until".to_owned(), until_text(until)]);
     }
-    files.push(CaptureFile { name: "expected.jsonl", text: expected_text });
+    files.push(CaptureFile { name: "expected.jsonl".to_owned(), text: expected_text });
     Ok(Some(Capture { files, replay, notes, is_exact }))
 }
 
@@ -177,8 +180,7 @@ fn try_out(
                 .map_err(|error| anyhow::anyhow!("the directory of the capture, {error}"))?,
             None => Directory::built_in(account),
         };
-        let files =
-            CaptureFiles::in_memory(inputs.iter().map(|(name, bytes)| ((*name).to_owned(), bytes.clone())))?;
+        let files = CaptureFiles::in_memory(inputs.iter().cloned())?;
         let events = replay::events(files, parsed, account, until).context("replay the capture")?;
         let given = shapes(events.iter(), None);
         let difference = compare::difference(&wanted, &given, sessions);

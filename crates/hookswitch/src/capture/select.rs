@@ -12,7 +12,7 @@ use foldhash::fast::RandomState;
 use hookswitch_core::delivery::Logged;
 use hookswitch_model::{AccountId, Timestamp};
 use hookswitch_signal::capture::Transport;
-use hookswitch_signal::sip;
+use hookswitch_signal::{esl, sip};
 use serde_json::Value;
 
 use crate::explain::Sources;
@@ -41,8 +41,16 @@ pub(super) struct Message {
 /// What an input came by.
 #[derive(Clone, Debug)]
 pub(super) enum Kind {
-    Sip { agent: u16, transport: Transport, src: SocketAddr, dst: SocketAddr, correlation: Option<Vec<u8>> },
-    Manager,
+    Sip {
+        agent: u16,
+        transport: Transport,
+        src: SocketAddr,
+        dst: SocketAddr,
+        correlation: Option<Vec<u8>>,
+    },
+    /// The number tells the connections of several switches apart.
+    Manager(u16),
+    EventSocket(u16),
     Posted,
 }
 
@@ -81,54 +89,103 @@ fn causes(events: &[Logged]) -> BTreeSet<u64> {
     events.iter().flat_map(|logged| logged.event.causes.iter()).map(|cause| cause.number).collect()
 }
 
+/// What is known of the inputs of some calls, before they are taken out of the log.
+struct Belonging {
+    /// The stretch of the log in which they are.
+    first: u64,
+    last: u64,
+    causes: BTreeSet<u64>,
+    /// How many of the causes are kept.
+    found: usize,
+    names: Names,
+    account: Option<u64>,
+    sources: Sources,
+}
+
+impl Belonging {
+    /// Follows what the causes name to all that belongs to the calls; `inputs_max` is how long the stretch may be.
+    fn of(reader: &Reader, events: &[Logged], inputs_max: u64) -> anyhow::Result<Self> {
+        let (first, last) = stretch(reader, events)?;
+        let causes = causes(events);
+        let sources = Sources::read(reader)?;
+        let (mut names, mut account, mut found) = (Names::default(), None, 0);
+        for &position in &causes {
+            reader.each_between(position, position, |logged| {
+                found += 1;
+                names.extend(names_of(&logged, &sources)?.leading);
+                account = account.or(sources.sender(logged.columns.source, logged.position).map(account_of));
+                Ok(())
+            })?;
+        }
+        ensure!(
+            found > 0,
+            "the signal log has none of the messages of this call any more (store.signals_kept)"
+        );
+        ensure!(
+            last - first < inputs_max,
+            "so much came in meanwhile that looking through it would take too long"
+        );
+        for _ in 0..ROUNDS_MAX {
+            let before = names.len();
+            reader.each_between(first, last, |logged| {
+                let own = names_of(&logged, &sources)?;
+                if own.leading.iter().any(|name| names.contains(name)) {
+                    names.extend(own.leading);
+                }
+                Ok(())
+            })?;
+            if names.len() == before {
+                break;
+            }
+        }
+        Ok(Self { first, last, causes, found, names, account, sources })
+    }
+
+    /// Hands out the inputs, in order.
+    fn each(
+        &self,
+        reader: &Reader,
+        mut each: impl FnMut(&LoggedInput<'_>) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        reader.each_between(self.first, self.last, |logged| {
+            let is_one = self.causes.contains(&logged.position)
+                || names_of(&logged, &self.sources)?.has_one_of(&self.names);
+            if is_one { each(&logged) } else { Ok(()) }
+        })
+    }
+}
+
+/// The positions of the inputs of some calls, of the log up to `inputs_max` long in that time.
+///
+/// # Errors
+/// If the log cannot be read, is longer, or has none of the causes any more.
+pub(crate) fn positions_of_calls(
+    reader: &Reader,
+    events: &[Logged],
+    inputs_max: u64,
+) -> anyhow::Result<BTreeSet<u64>> {
+    let mut positions = BTreeSet::new();
+    Belonging::of(reader, events, inputs_max)?.each(reader, |logged| {
+        positions.insert(logged.position);
+        Ok(())
+    })?;
+    Ok(positions)
+}
+
 /// The inputs of some calls.
 ///
 /// # Errors
 /// If the log cannot be read, or has none of the causes any more.
 pub(super) fn of_calls(reader: &Reader, events: &[Logged]) -> anyhow::Result<Selected> {
-    let (first, last) = stretch(reader, events)?;
-    let causes = causes(events);
-    let mut names = Names::default();
-    let mut account = None;
-    let sources = Sources::read(reader)?;
-    let mut found = 0_usize;
-    for &position in &causes {
-        reader.each_between(position, position, |logged| {
-            found += 1;
-            names.extend(names_of(&logged)?);
-            account = account.or(sources.sender(logged.columns.source, logged.position).map(account_of));
-            Ok(())
-        })?;
-    }
-    ensure!(found > 0, "the signal log has none of the messages of this call any more (store.signals_kept)");
-    for _ in 0..ROUNDS_MAX {
-        let before = names.len();
-        reader.each_between(first, last, |logged| {
-            let own = names_of(&logged)?;
-            if own.iter().any(|name| names.contains(name)) {
-                names.extend(own);
-            }
-            Ok(())
-        })?;
-        if names.len() == before {
-            break;
-        }
-    }
+    let belonging = Belonging::of(reader, events, u64::MAX)?;
     let mut chosen = Chosen::default();
-    reader.each_between(first, last, |logged| {
-        let is_one =
-            causes.contains(&logged.position) || names_of(&logged)?.iter().any(|name| names.contains(name));
-        if is_one {
-            chosen.add(&logged)?;
-        }
-        Ok(())
-    })?;
+    belonging.each(reader, |logged| chosen.add(logged, &belonging.sources))?;
     let of_call = events.first().map(|logged| logged.event.session.account);
     Ok(Selected {
         chosen,
-        settings: settings(reader, last)?,
-        account: account.map(AccountId::new).or(of_call).unwrap_or(crate::cli::ACCOUNT),
-        is_whole: reader.swept("signals")? < first && found == causes.len(),
+        settings: settings(reader, belonging.last)?,
+        account: belonging.account.map(AccountId::new).or(of_call).unwrap_or(crate::cli::ACCOUNT),
+        is_whole: reader.swept("signals")? < belonging.first && belonging.found == belonging.causes.len(),
     })
 }
 
@@ -138,17 +195,18 @@ pub(super) fn of_calls(reader: &Reader, events: &[Logged]) -> anyhow::Result<Sel
 /// If the log cannot be read, or has too many.
 pub(super) fn of_sources(reader: &Reader, events: &[Logged]) -> anyhow::Result<Chosen> {
     let (first, last) = stretch(reader, events)?;
+    let senders = Sources::read(reader)?;
     let sources: BTreeSet<u16> =
         events.iter().flat_map(|logged| logged.event.causes.iter()).map(|cause| cause.source).collect();
     let mut chosen = Chosen::default();
     reader.each_between(first, last, |logged| {
-        if sources.contains(&logged.columns.source) { chosen.add(&logged) } else { Ok(()) }
+        if sources.contains(&logged.columns.source) { chosen.add(&logged, &senders) } else { Ok(()) }
     })?;
     Ok(chosen)
 }
 
 impl Chosen {
-    fn add(&mut self, logged: &LoggedInput<'_>) -> anyhow::Result<()> {
+    fn add(&mut self, logged: &LoggedInput<'_>, sources: &Sources) -> anyhow::Result<()> {
         let message = match Input::read(logged.columns)? {
             Input::Message(message) => Message {
                 at: message.at,
@@ -161,7 +219,11 @@ impl Chosen {
                     correlation: message.correlation.map(<[u8]>::to_vec),
                 },
             },
-            Input::Manager { at, message, .. } => Message { at, body: message.to_vec(), kind: Kind::Manager },
+            Input::Manager { at, message, source } => {
+                let is_esl = is_event_socket(sources, logged);
+                let kind = if is_esl { Kind::EventSocket(source) } else { Kind::Manager(source) };
+                Message { at, body: message.to_vec(), kind }
+            }
             Input::Signal { at, json, .. } => Message { at, body: json.to_vec(), kind: Kind::Posted },
             _ => return Ok(()),
         };
@@ -195,9 +257,31 @@ fn settings(reader: &Reader, last: u64) -> anyhow::Result<Settings> {
     held.context("the signal log does not say which directory was in use")
 }
 
-/// What an input names the call by.
-fn names_of(logged: &LoggedInput<'_>) -> anyhow::Result<Vec<Vec<u8>>> {
-    Ok(match Input::read(logged.columns)? {
+/// What an input names calls by.
+#[derive(Default)]
+struct Own {
+    /// What else has one of these names belongs to the same call.
+    leading: Vec<Vec<u8>>,
+    /// Names that stand side by side for another reason: those of a list of all calls.
+    listed: Vec<Vec<u8>>,
+}
+
+impl Own {
+    fn has_one_of(&self, names: &Names) -> bool {
+        self.leading.iter().chain(&self.listed).any(|name| names.contains(name))
+    }
+}
+
+/// Whether an input came by an event socket.
+fn is_event_socket(sources: &Sources, logged: &LoggedInput<'_>) -> bool {
+    matches!(sources.sender(logged.columns.source, logged.position), Some(Sender::Esl { .. }))
+}
+
+fn names_of(logged: &LoggedInput<'_>, sources: &Sources) -> anyhow::Result<Own> {
+    let leading = match Input::read(logged.columns)? {
+        Input::Manager { message, .. } if is_event_socket(sources, logged) => {
+            return Ok(event_socket_names(message));
+        }
         Input::Message(message) => match sip::Message::parse(message.payload) {
             Ok(parsed) => vec![call_id(parsed.call_id())],
             Err(_) => Vec::new(),
@@ -209,7 +293,8 @@ fn names_of(logged: &LoggedInput<'_>) -> anyhow::Result<Vec<Vec<u8>>> {
             names
         }
         _ => Vec::new(),
-    })
+    };
+    Ok(Own { leading, listed: Vec::new() })
 }
 
 fn call_id(id: &[u8]) -> Vec<u8> {
@@ -238,6 +323,66 @@ fn manager_names(message: &[u8]) -> Vec<Vec<u8>> {
         }
     }
     names
+}
+
+/// Headers and variables of FreeSWITCH whose values are ids of channels.
+pub(super) const CHANNEL_IDS: [&str; 12] = [
+    "Unique-ID",
+    "Other-Leg-Unique-ID",
+    "Bridge-A-Unique-ID",
+    "Bridge-B-Unique-ID",
+    "Bridge-To-UUID",
+    "CC-Member-Session-UUID",
+    "variable_cc_member_session_uuid",
+    "variable_fifo_bridge_uuid",
+    "variable_originating_leg_uuid",
+    "variable_originator",
+    "variable_other_loopback_leg_uuid",
+    "Channel-Call-UUID",
+];
+
+/// Headers and variables in which an id of a channel stands beside other words.
+const WITH_IDS: [&str; 3] = ["Application-Data", "variable_transfer_to", "variable_transfer_history"];
+
+/// Whether a word is an id as FreeSWITCH makes them: 32 hexadecimal digits in five groups.
+pub(super) fn is_uuid(word: &str) -> bool {
+    word.len() == 36
+        && word.bytes().enumerate().all(|(at, byte)| match at {
+            8 | 13 | 18 | 23 => byte == b'-',
+            _ => byte.is_ascii_hexdigit(),
+        })
+}
+
+fn channel_id(id: &str) -> Vec<u8> {
+    [b"esl:", id.as_bytes()].concat()
+}
+
+fn event_socket_names(bytes: &[u8]) -> Own {
+    let mut own = Own::default();
+    let mut rest = bytes;
+    while !rest.is_empty() {
+        let (message, after) = esl::Message::split(rest);
+        rest = after.trim_ascii_start();
+        if message.question().is_some() {
+            let text = String::from_utf8_lossy(message.body());
+            let words = text.split(|c: char| c.is_whitespace() || "\"<>|,=".contains(c));
+            own.listed.extend(words.filter(|word| !word.is_empty()).map(channel_id));
+            continue;
+        }
+        own.leading.extend(message.lost().map(|id| channel_id(&id)));
+        own.leading.extend(message.find("Channel-Call-UUID").map(|id| channel_id(&id)));
+        for (key, value) in message.values_read().unwrap_or_default() {
+            if CHANNEL_IDS.contains(&key) {
+                own.leading.push(channel_id(&value));
+            } else if WITH_IDS.contains(&key) {
+                let words = value.split(|c: char| !c.is_ascii_hexdigit() && c != '-');
+                own.leading.extend(words.filter(|word| is_uuid(word)).map(channel_id));
+            } else if key == "variable_sip_call_id" {
+                own.leading.push(call_id(value.as_bytes()));
+            }
+        }
+    }
+    own
 }
 
 fn posted_names(value: &Value, source: u16, key: &str, names: &mut Vec<Vec<u8>>) {

@@ -44,9 +44,6 @@ struct GivenFile {
     text: String,
 }
 
-/// The names of the files that may be written: what a server says is no path.
-const NAMES: [&str; 5] = ["hep.jsonl", "ami.log", "ingest.jsonl", "directory.toml", "expected.jsonl"];
-
 impl Capture {
     /// Writes the files.
     pub(super) fn run(self, out: &mut impl Write) -> anyhow::Result<()> {
@@ -88,7 +85,8 @@ fn write(given: &Given, directory: &Path) -> anyhow::Result<()> {
     let mut entries = fs::read_dir(directory).with_context(|| format!("cannot read {name}"))?;
     ensure!(entries.next().is_none(), "{name} is not empty; name a directory that is not there");
     for file in &given.files {
-        ensure!(NAMES.contains(&&*file.name), "the server gave a file that no capture has");
+        // What a server says is no path.
+        ensure!(capture::is_name(&file.name), "the server gave a file that no capture has");
         let path = directory.join(&file.name);
         fs::write(&path, &file.text).with_context(|| format!("cannot write {}", path.display()))?;
     }

@@ -6,6 +6,7 @@
 //! needs is kept: other headers, other bodies and all that authenticates is left out.
 
 mod directory;
+mod event_socket;
 mod manager;
 mod posted;
 mod sip;
@@ -26,9 +27,21 @@ const SUBSCRIBER_DIGITS: usize = 7;
 /// The fewest digits of a number with a plan; shorter ones are numbers of a switch.
 const NATIONAL_DIGITS_MIN: usize = 7;
 
-/// Users and names that are nobody: also what the machine itself calls a conference.
-const NOBODY: [&str; 10] =
-    ["", "anonymous", "unknown", "unavailable", "restricted", "<unknown>", "s", "h", "invalid", "conference"];
+/// Users and names that are nobody: also what the machine itself calls a conference, and what a FreeSWITCH
+/// shows for no number.
+const NOBODY: [&str; 11] = [
+    "",
+    "anonymous",
+    "unknown",
+    "unavailable",
+    "restricted",
+    "<unknown>",
+    "s",
+    "h",
+    "invalid",
+    "conference",
+    "0000000000",
+];
 
 /// The replacements of one capture.
 #[derive(Debug)]
@@ -118,7 +131,8 @@ impl Anonymiser {
                     let kind = Kind::Sip { agent: *agent, transport: *transport, src, dst, correlation };
                     (sip::message(self, &message.body), kind)
                 }
-                Kind::Manager => (manager::message(self, &message.body), Kind::Manager),
+                kind @ Kind::Manager(_) => (manager::message(self, &message.body), kind.clone()),
+                kind @ Kind::EventSocket(_) => (event_socket::message(self, &message.body), kind.clone()),
                 Kind::Posted => (posted::signal(self, &message.body)?, Kind::Posted),
             };
             written.push(Message { at: message.at, body, kind });

@@ -96,7 +96,7 @@ fn the_same_is_replaced_by_the_same_in_every_kind_of_input_and_the_directory() {
         [[account.extension]]\nnumber = \"199\"\nname = \"Not There\"\n\
         [[account.trunk]]\nname = \"carrier\"\naddresses = [\"192.0.2.0/24\", \"198.51.100.7:5060\"]\n";
     let manager = Message {
-        kind: Kind::Manager,
+        kind: Kind::Manager(2),
         body: b"Event: Newchannel\r\nChannel: PJSIP/101-00000001\r\nCallerIDNum: 101\r\nCallerIDName: Ann Lee\r\n\
             Uniqueid: acme-1700000000.1\r\nAccountCode: acme\r\nAppData: PJSIP/101,20,tT(**101)\r\nExten: **101\r\n\r\n"
             .to_vec(),
@@ -130,4 +130,84 @@ fn the_same_is_replaced_by_the_same_in_every_kind_of_input_and_the_directory() {
     let network = made.rsplit_once('.').expect("four parts").0;
     assert!(directory.contains(&format!("{network}.")), "{network}: {directory}");
     assert!(all.originals().any(|original| original == "acme.example"));
+}
+
+/// What a FreeSWITCH has said, from a transcript beside SIP, as the signal log has it.
+fn recorded(files: &[std::path::PathBuf]) -> Chosen {
+    use hookswitch_signal::capture::Transport;
+    let mut files = crate::source::captures::CaptureFiles::open(files, false).expect("they can be read");
+    let mut messages = Vec::new();
+    while let Some((captured, _)) = files.next().expect("it can be read") {
+        let kind = match captured.transport {
+            Transport::EventSocket => Kind::EventSocket(2),
+            transport => Kind::Sip {
+                agent: 1,
+                transport,
+                src: captured.src,
+                dst: captured.dst,
+                correlation: captured.correlation.map(<[u8]>::to_vec),
+            },
+        };
+        messages.push(Message { at: captured.time, body: captured.payload.to_vec(), kind });
+    }
+    Chosen(messages)
+}
+
+fn replayed(chosen: &Chosen, directory: &str) -> Vec<hookswitch_model::Event> {
+    use hookswitch_core::directory::Directory;
+    let files = crate::capture::files::write(chosen).expect("they can be written");
+    let files = crate::source::captures::CaptureFiles::in_memory(files).expect("they can be read");
+    let directory = Directory::parse(directory).expect("a directory");
+    let account = hookswitch_model::AccountId::new(1);
+    crate::cli::replay::events(files, directory, account, None).expect("they can be replayed")
+}
+
+/// Recorded calls through a real FreeSWITCH, where the machine has them beside the checkout.
+#[test]
+fn what_a_real_event_socket_tells_gives_the_same_events_of_others() {
+    use crate::capture::compare::{difference, shapes};
+    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/recordings/freeswitch");
+    let Ok(folders) = std::fs::read_dir(root) else {
+        eprintln!("skipped: there is no {root}");
+        return;
+    };
+    let directory = include_str!("../../../tests/it/directories/freeswitch.toml");
+    let mut count = 0;
+    for folder in folders.flatten().map(|folder| folder.path()).filter(|path| path.is_dir()) {
+        for names in [&["esl.log"][..], &["esl.log", "hep.jsonl"]] {
+            let what = format!("{} {names:?}", folder.display());
+            let files: Vec<_> = names.iter().map(|name| folder.join(name)).collect();
+            let chosen = recorded(&files);
+            let all = Anonymiser::with_key((7, 8), &chosen, Some(directory)).expect("it can be read");
+            let (made, others) = all.apply(&chosen, Some(directory)).expect("it can be read");
+            let given = replayed(&made, &others.expect("a directory"));
+            let events = replayed(&chosen, directory);
+            assert!(events.len() > 3, "{what}");
+            let wanted = shapes(events.iter(), Some(&all));
+            assert_eq!(difference(&wanted, &shapes(given.iter(), None), wanted.len()), None, "{what}");
+            // Of names, hosts and addresses, and of numbers from outside, none is left.
+            let text: Vec<u8> = made.0.iter().flat_map(|message| message.body.clone()).collect();
+            let text = String::from_utf8(text).expect("UTF-8");
+            for gone in [
+                "pbx.example.com",
+                "127.0.0.1",
+                "Ines",
+                "Ortiz",
+                "Jonas",
+                "Klein",
+                "Peter",
+                "Public",
+                "carrier",
+                "pbx1",
+                "ClueCon",
+                "LabPhone",
+                "7946",
+                "16465550",
+            ] {
+                assert!(!text.contains(gone), "{gone} in {what}");
+            }
+            count += 1;
+        }
+    }
+    assert!(count > 30, "{count}");
 }

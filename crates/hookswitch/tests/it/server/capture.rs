@@ -8,7 +8,9 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use super::asterisk::{ANSWERED, Asterisk, HUNG_UP};
+use super::freeswitch::{self, FreeSwitch};
 use super::{Home, Server, hookswitch, path, root};
+use crate::freeswitch::story::{Story, freeswitch as story};
 
 /// The ids of all sessions, the newest first.
 #[track_caller]
@@ -104,9 +106,10 @@ fn identities(directory: &Path) -> BTreeSet<String> {
         }
     }
     // A service of the switch is nobody, of one digit there are too few, and what the machine calls a conference
-    // is no name.
-    let is_nobody =
-        |text: &str| ["anonymous", "conference"].iter().any(|word| text.eq_ignore_ascii_case(word));
+    // or a caller without a number is no name.
+    let is_nobody = |text: &str| {
+        ["anonymous", "conference", "0000000000"].iter().any(|word| text.eq_ignore_ascii_case(word))
+    };
     found.retain(|text| text.len() > 1 && !text.starts_with(['*', '#']) && !is_nobody(text));
     found
 }
@@ -231,6 +234,127 @@ fn what_a_manager_and_a_client_have_told_is_captured_too() {
     for gone in ["lee-leg", "roy-leg", "Ann Lee", "acme", "5550123"] {
         assert!(!given.contains(gone), "{gone}: {given}");
     }
+}
+
+/// 103 calls 104, who is asked before 103 hands the call over to 105.
+const TRANSFERRED: &str = "
+    6.000 create c 103>104 Caller-Caller-ID-Name=Zyxwan sip_call_id=cannot-be-left@192.0.2.77
+    6.002 execute c bridge(user/104@pbx.example.com)
+    6.004 create d to=104 of=c number=103 Channel-Call-UUID=@c
+    6.020 progress d
+    7.000 answer d
+    7.002 answer c
+    7.004 bridge c d
+    8.000 create e 103>105 Caller-Caller-ID-Name=Zyxwan
+    8.004 create f to=105 of=e number=103
+    9.000 answer f
+    9.002 answer e
+    9.004 bridge e f
+    10.000 ends c NORMAL_CLEARING transfer_to=att:@f endpoint_disposition=ATTENDED_TRANSFER
+    10.001 bridge d f
+    10.002 ends e NORMAL_CLEARING
+    12.000 ends d NORMAL_CLEARING
+    12.001 ends f NORMAL_CLEARING
+";
+
+#[test]
+fn what_an_event_socket_has_told_is_captured_and_nothing_of_other_calls() {
+    for format in ["json", "plain"] {
+        let home = Home::new(&format!("capture-event-socket-{format}"));
+        let pbx = FreeSwitch::new();
+        home.configure(&format!("{}format = \"{format}\"\n", pbx.configuration()));
+        let server = Server::start(&home);
+        let mut socket = pbx.accept_login(&[]);
+        let told = |text: &str| {
+            let Story { told, plain } = story(text);
+            if format == "json" { told } else { plain }
+        };
+        let whole = told(&[freeswitch::ANSWERED, freeswitch::HUNG_UP, TRANSFERRED].concat());
+        socket.0.tell(&whole, "");
+        home.events_at_least(8 + 16);
+        let count = check_all(&server, &home);
+        assert!(count >= 2, "{count}");
+        let mut exact = 0;
+        for session in sessions(&server, &home) {
+            let plain = home.directory.join(format!("{session}-false"));
+            let log = std::fs::read_to_string(plain.join("esl.log")).expect("a transcript");
+            // Each message stands there as it came, or belongs to the other call.
+            let is_transfer = log.contains("c0000000-");
+            assert_ne!(is_transfer, log.contains("a0000000-"), "{log}");
+            for message in &whole {
+                let text = String::from_utf8_lossy(&message.message);
+                let of = |letter: char| text.contains(&format!("{letter}0000000-"));
+                let is_of_transfer = ['c', 'd', 'e', 'f'].into_iter().any(of);
+                assert_eq!(log.contains(&*text), is_of_transfer == is_transfer, "{text} in\n{log}");
+                exact += usize::from(log.contains(&*text));
+            }
+            let given = texts(&home.directory.join(format!("{session}-true")));
+            for gone in ["Zyxwan", "cannot-be-left", "192.0.2.7", "pbx.example.com", "@192", "carrier"] {
+                assert!(!given.contains(gone), "{gone}: {given}");
+            }
+            // Ids of channels are random, and stay.
+            assert!(given.contains("0000000-0000-4000-8000-"), "{given}");
+        }
+        assert!(exact >= whole.len(), "{exact}");
+        server.stop();
+    }
+}
+
+#[test]
+fn answers_of_an_event_socket_and_what_is_no_text_are_captured_too() {
+    let home = Home::new("capture-event-socket-answers");
+    let pbx = FreeSwitch::new();
+    home.configure(&pbx.configuration());
+    let server = Server::start(&home);
+    let listed = |id: &str, user: &str, dest: &str| {
+        freeswitch::listed(id, "inbound", user, dest, "ACTIVE", id)
+            .replace("\"cid_name\":\"\"", "\"cid_name\":\"Zyxwan\"")
+    };
+    // Calls that go on: one is parked, one talks in a room, one waits in a queue.
+    let mut socket = pbx.accept_login(&[
+        (
+            "show channels as json",
+            &freeswitch::rows(&[
+                listed("c-3", "103", "5900"),
+                listed("c-4", "104", "7000"),
+                listed("c-6", "105", "3000"),
+            ]),
+        ),
+        ("valet_info", "<lots>\n<lot name=\"5900\">\n<extension uuid=\"c-3\">5901</extension>\n</lot>\n</lots>\n"),
+        (
+            "conference json_list",
+            "[{\"conference_name\":\"3000\",\"members\":[{\"type\":\"caller\",\"uuid\":\"c-6\",\
+             \"caller_id_name\":\"Zyxwan\",\"flags\":{\"can_speak\":false,\"is_moderator\":true}}]}]",
+        ),
+        (
+            "fifo list",
+            "<fifo_report>\n<fifo name=\"sales\" caller_count=\"1\">\n<callers>\n\
+             <caller caller_id_name=\"Zyxwan\" uuid=\"c-4\" status=\"WAITING\">\n</caller>\n</callers>\n</fifo>\n\
+             </fifo_report>\n",
+        ),
+    ]);
+    home.events_at_least(8);
+    // A name that is no UTF-8.
+    let told =
+        story("6.000 create a 106>107 Caller-Caller-ID-Name=NAME\n8.000 ends a NORMAL_CLEARING\n").told;
+    for message in told {
+        let at = message.message.windows(2).position(|two| two == b"\n\n").expect("a body") + 2;
+        let body = String::from_utf8_lossy(&message.message[at..]).into_owned();
+        let (before, after) = body.split_once("NAME").expect("a name");
+        let body = [before.as_bytes(), b"Zyxwan M\xfcller", after.as_bytes()].concat();
+        socket.0.send(format!("Content-Length: {}\nContent-Type: text/event-json\n\n", body.len()));
+        socket.0.send(&body);
+    }
+    home.events_at_least(10);
+    let count = check_all(&server, &home);
+    assert!(count >= 4, "{count}");
+    for session in sessions(&server, &home) {
+        let given = texts(&home.directory.join(format!("{session}-true")));
+        for gone in ["Zyxwan", "sales", "pbx.example.com", "M\u{fffd}ller"] {
+            assert!(!given.contains(gone), "{gone}: {given}");
+        }
+    }
+    server.stop();
 }
 
 #[test]

@@ -15,7 +15,7 @@ use crate::freeswitch::story::{Story, freeswitch};
 const PASSWORD: &str = "not-to-be-logged";
 
 /// 101 calls 102, who answers.
-const ANSWERED: &str = "
+pub(super) const ANSWERED: &str = "
     0.000 create a 101>102
     0.002 execute a bridge(user/102@pbx.example.com)
     0.004 create b to=102 of=a number=101
@@ -26,7 +26,7 @@ const ANSWERED: &str = "
     1.004 bridge a b
 ";
 
-const HUNG_UP: &str = "
+pub(super) const HUNG_UP: &str = "
     5.000 hangup a NORMAL_CLEARING
     5.001 hangup b NORMAL_CLEARING
     5.002 complete b NORMAL_CLEARING disposition=send_bye
@@ -45,14 +45,14 @@ const TOLD: [&str; 8] = [
 ];
 
 /// A FreeSWITCH whose event socket listens.
-struct FreeSwitch(Switch);
+pub(super) struct FreeSwitch(pub(super) Switch);
 
 impl FreeSwitch {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self(Switch::new())
     }
 
-    fn configuration(&self) -> String {
+    pub(super) fn configuration(&self) -> String {
         format!(
             "\n[[esl.source]]\nname = \"pbx\"\naddress = \"{}\"\npassword = \"{PASSWORD}\"\n",
             self.0.address()
@@ -70,12 +70,14 @@ impl FreeSwitch {
 
     /// The same, lets it log in, and gives these answers; all others say that nothing goes on.
     #[track_caller]
-    fn accept_login(&self, answers: &[(&str, &str)]) -> Socket {
+    pub(super) fn accept_login(&self, answers: &[(&str, &str)]) -> Socket {
         let mut socket = self.accept();
         socket.reply("+OK accepted");
         let events = socket.0.read_block();
-        assert!(events.starts_with("event json CHANNEL_CREATE ") && events.contains(" CUSTOM "), "{events}");
-        socket.reply("+OK event listener enabled json");
+        let format = events.split(' ').nth(1).unwrap_or_default();
+        assert!(matches!(format, "json" | "plain"), "{events}");
+        assert!(events.contains(" CHANNEL_CREATE ") && events.contains(" CUSTOM "), "{events}");
+        socket.reply(&format!("+OK event listener enabled {format}"));
         for question in listing::QUESTIONS {
             socket.asked(question, answers);
         }
@@ -84,7 +86,7 @@ impl FreeSwitch {
 }
 
 /// A connection to an event socket.
-struct Socket(Wire);
+pub(super) struct Socket(pub(super) Wire);
 
 impl Socket {
     #[track_caller]
@@ -115,7 +117,7 @@ impl Socket {
 }
 
 /// A channel as `show channels` lists it.
-fn listed(uuid: &str, direction: &str, user: &str, dest: &str, state: &str, call: &str) -> String {
+pub(super) fn listed(uuid: &str, direction: &str, user: &str, dest: &str, state: &str, call: &str) -> String {
     format!(
         "{{\"uuid\":\"{uuid}\",\"direction\":\"{direction}\",\"created\":\"2026-11-22 21:09:03\",\
          \"created_epoch\":\"1795381743\",\"name\":\"sofia/internal/{user}@pbx.example.com\",\"state\":\"CS_EXECUTE\",\
@@ -125,7 +127,7 @@ fn listed(uuid: &str, direction: &str, user: &str, dest: &str, state: &str, call
     )
 }
 
-fn rows(rows: &[String]) -> String {
+pub(super) fn rows(rows: &[String]) -> String {
     format!("{{\"row_count\":{},\"rows\":[{}]}}\n", rows.len(), rows.join(","))
 }
 
