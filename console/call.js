@@ -16,6 +16,9 @@ export async function callView(place, { id, query, canChange }) {
   let asList = matchMedia("(max-width: 44rem)").matches;
   let all = true;
   let raw = new Map();
+  let loads = 0;
+  let drawn;
+  let detailed;
   const head = el("div", {});
   const drawing = el("section", { class: "drawing", "aria-label": "What happened" });
   const detail = el("section", { class: "detail", "aria-label": "Details", tabindex: "-1" });
@@ -23,10 +26,16 @@ export async function callView(place, { id, query, canChange }) {
   replace(place, head, said, el("div", { class: "call-grid" }, drawing, detail));
   replace(head, el("h1", {}, "Call"), el("p", { class: "summary" }, "Reading…"));
 
+  // Nothing is drawn anew that has not changed: it would go away under the pointer.
   async function load() {
+    const mine = ++loads;
     const subscriptions = get("/admin/v1/subscriptions").catch(() => ({ records: [] }));
     const read = await get(path(id, `?all=${all}`));
-    const known = new Map((await subscriptions).records.map((one) => [one.id, one]));
+    const { records } = await subscriptions;
+    const text = JSON.stringify([read, records.map(({ id, address, eventFilters }) => [id, address, eventFilters])]);
+    if (mine !== loads || text === drawn) return;
+    drawn = text;
+    const known = new Map(records.map((one) => [one.id, one]));
     const { session, ...story } = read;
     call = { ...session, ...story, subscriptions: known };
     replace(said);
@@ -121,6 +130,10 @@ export async function callView(place, { id, query, canChange }) {
 
   function showDetail() {
     const item = itemsOf(call).find((item) => item.key === chosen);
+    const about = item?.event && call.deliveries?.filter((delivery) => delivery.eventId === item.event.id);
+    const text = JSON.stringify([item, about, item?.input && raw.get(item.input.position), call.inputs?.length]);
+    if (item && text === detailed) return;
+    detailed = text;
     if (!item) {
       const missing = call.deliveries?.filter((delivery) => ["waiting", "expired", "dropped"].includes(delivery.state)) ?? [];
       replace(

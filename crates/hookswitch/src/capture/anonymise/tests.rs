@@ -200,7 +200,6 @@ fn what_a_real_event_socket_tells_gives_the_same_events_of_others() {
                 "carrier",
                 "pbx1",
                 "ClueCon",
-                "LabPhone",
                 "7946",
                 "16465550",
             ] {

@@ -56,6 +56,9 @@ pub(super) fn check_ports(config: &Config, running: bool, findings: &mut Finding
     if let Some(address) = config.hep.tls_listen.0 {
         check("HEP over TLS", "hep.tls_listen", "TCP", address, tcp(address));
     }
+    if let Some(address) = config.esl.listen.0 {
+        check("ESL", "esl.listen", "TCP", address, tcp(address));
+    }
 }
 
 /// Whether a datagram that is sent to the running server arrives.
@@ -123,9 +126,7 @@ pub(super) fn check_webhooks(config: &Config, token: &Path, findings: &mut Findi
     let records = records.as_array().map(Vec::as_slice).unwrap_or_default();
     let mut well = 0;
     for record in records {
-        let blacklisted =
-            record["status"] == "Blacklisted" || !record["subscription"]["blacklisted"].is_null();
-        if !blacklisted {
+        if record["status"] != "Blacklisted" {
             well += 1;
             continue;
         }

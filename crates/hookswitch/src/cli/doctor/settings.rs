@@ -75,8 +75,9 @@ pub(super) fn check_files(path: &Path, config: &Config, findings: &mut Findings)
     if config.store.directory.is_dir() {
         private(&config.store.directory, "it holds the calls", "0700", findings);
     }
-    let has_secrets =
-        config.hep.source.iter().any(|source| source.key.is_some()) || !config.ami.source.is_empty();
+    let has_secrets = config.hep.source.iter().any(|source| source.key.is_some())
+        || !config.ami.source.is_empty()
+        || config.esl.source.iter().any(|source| source.password.is_some());
     if has_secrets {
         private(path, "it holds secrets of sources", "0600", findings);
     }

@@ -9,7 +9,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 
 use super::resolver::Authority;
-use super::switch::{Switch, Wire, shown};
+use super::switch::{Switch, Wire, connects, shown};
 use super::traffic::{Agent, EVENTS_OF_CALL, call};
 use super::{Home, Server, wait_for};
 use crate::asterisk::story::asterisk;
@@ -148,6 +148,20 @@ fn what_a_manager_tells_is_in_the_log() {
     server.stop();
     // The log alone gives the same events again.
     home.store("check");
+}
+
+#[test]
+fn the_status_says_whether_the_manager_is_connected() {
+    let asterisk = Asterisk::new();
+    let home = Home::new("manager-status");
+    home.configure(&asterisk.configuration());
+    let server = Server::start(&home);
+    connects(&server, &home, "ami", "manager", Some(false));
+    let manager = asterisk.accept_login("");
+    connects(&server, &home, "ami", "manager", Some(true));
+    drop(manager);
+    connects(&server, &home, "ami", "manager", Some(false));
+    server.stop();
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! What a log and the counters must not hold: numbers and names of people, tokens and secrets. Each is one that
 //! occurs nowhere else, so that it is found wherever it has gone.
 
-use std::io::Write as _;
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::thread;
 
@@ -13,6 +13,7 @@ use super::client::{JWT_BEARER, basic, exchange, form};
 use super::logged::Logged;
 use super::receiver::{Receiver, Reply};
 use super::{Home, wait_for};
+use crate::freeswitch::story::freeswitch;
 
 /// How many there are of each kind.
 const OF_EACH: usize = 125;
@@ -79,6 +80,57 @@ fn frame(at: i64, there: bool, message: &str, key: &str) -> Vec<u8> {
     frame
 }
 
+/// Refuses a login and repeats what it was told; then lets it in, and tells of calls.
+fn tell_calls(socket: &TcpListener) -> TcpStream {
+    let greet = || {
+        let (mut stream, _) = socket.accept().expect("a connection");
+        stream.write_all(b"Content-Type: auth/request\n\n").expect("it is read");
+        let lines = BufReader::new(stream.try_clone().expect("the same")).lines();
+        (stream, lines)
+    };
+    let reply = |stream: &mut TcpStream, text: &str| {
+        let text = format!("Content-Type: command/reply\nReply-Text: {text}\n\n");
+        stream.write_all(text.as_bytes()).expect("it is read");
+    };
+    let (mut stream, mut lines) = greet();
+    while !lines.next().expect("a command").expect("text").is_empty() {}
+    reply(&mut stream, &format!("-ERR {} is wrong", secret(3)));
+    drop((stream, lines));
+    let (mut stream, mut lines) = greet();
+    for _ in ["auth", "event"] {
+        while !lines.next().expect("a command").expect("text").is_empty() {}
+        reply(&mut stream, "+OK");
+    }
+    for n in 0..OF_EACH {
+        // Each question is refused with a canary; further ones were not asked.
+        reply(&mut stream, &format!("-ERR no such call {}", number(n)));
+        let story = freeswitch(&format!(
+            "
+            0.000 create a{n} {caller}@external>{callee} Caller-Caller-ID-Name=NAME
+            0.004 create b{n} to={callee} of=a{n} number={caller} Caller-Caller-ID-Name=NAME
+            0.020 progress b{n}
+            1.000 answer b{n}
+            1.002 answer a{n}
+            1.004 bridge a{n} b{n}
+            2.000 ends a{n} NORMAL_CLEARING
+            2.001 ends b{n} NORMAL_CLEARING
+            ",
+            caller = number(n),
+            callee = number(OF_EACH - 1 - n),
+        ));
+        for told in story.plain {
+            let body = String::from_utf8(told.message).expect("UTF-8");
+            let (_, body) = body.split_once("\n\n").expect("a body");
+            let body = body
+                .replace("NAME", &name(n).replace(' ', "%20"))
+                .replace("Event-Sequence: ", &format!("Event-Sequence: {}0", n + 1));
+            let head = format!("Content-Length: {}\nContent-Type: text/event-plain\n\n", body.len());
+            stream.write_all((head + &body).as_bytes()).expect("it is read");
+        }
+    }
+    stream
+}
+
 /// What the canaries have been through, and what was written meanwhile.
 struct Day {
     log: String,
@@ -91,13 +143,19 @@ struct Day {
 fn day(level: &str) -> Day {
     let home = Home::new(&format!("canaries-{level}"));
     let manager = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let socket = TcpListener::bind("127.0.0.1:0").expect("a free port");
     home.configure(&format!(
         "\n[[hep.source]]\nname = \"pbx\"\nkey = \"{}\"\n\
-         [[ami.source]]\nname = \"manager\"\naddress = \"{}\"\nuser = \"me\"\nsecret = \"{}\"\nplain_login = true\n",
+         [[ami.source]]\nname = \"manager\"\naddress = \"{}\"\nuser = \"me\"\nsecret = \"{}\"\nplain_login = true\n\
+         [[esl.source]]\nname = \"socket\"\naddress = \"{}\"\npassword = \"{}\"\n",
         secret(0),
         manager.local_addr().expect("an address"),
-        secret(1)
+        secret(1),
+        socket.local_addr().expect("an address"),
+        secret(3)
     ));
+    // An event socket that does the same, and lets it in later.
+    let telling = thread::spawn(move || tell_calls(&socket));
     // A manager that refuses the login, and repeats what it was told.
     let refusing = thread::spawn(move || {
         let (mut stream, _) = manager.accept().expect("a connection");
@@ -108,6 +166,7 @@ fn day(level: &str) -> Day {
     });
     let server = Logged::start(&home, level, "text");
     refusing.join().expect("no panic").expect("it is read");
+    let told_by_socket = telling.join().expect("no panic");
     let (http, frames_to) = (server.address("HTTP"), server.address("HEP over TCP"));
     let mut refusals = Vec::new();
     let mut refused = |method: &str, path: &str, headers: &[(&str, &str)], body: &str| {
@@ -200,7 +259,8 @@ fn day(level: &str) -> Day {
     let all = format!("hookswitch_hep_frames_received_total{{transport=\"tcp\"}} {sent}\n");
     wait_for(|| metrics().contains(&all).then_some(()), || format!("{all}{}", metrics()));
     let told = || home.store("events").lines().filter(|line| line.contains("Disconnected")).count();
-    wait_for(|| (told() >= 2 * OF_EACH).then_some(()), || format!("the ends: {}", told()));
+    wait_for(|| (told() >= 4 * OF_EACH).then_some(()), || format!("the ends: {}", told()));
+    drop(told_by_socket);
     let failed = "hookswitch_webhook_notifications_total{stage=\"failed\"} ";
     let failing =
         || metrics().lines().any(|line| line.strip_prefix(failed).is_some_and(|count| count != "0"));
@@ -228,7 +288,10 @@ fn at_level_info_nothing_tells_of_numbers_names_tokens_or_secrets() {
     }
     // The log does tell of what happened.
     assert!(
-        day.log.contains("a new sender") && day.log.contains("there is no manager connection"),
+        day.log.contains("a new sender")
+            && day.log.contains("there is no manager connection")
+            && day.log.contains("there is no event socket connection")
+            && day.log.contains("logged in to the event socket"),
         "{}",
         day.log
     );

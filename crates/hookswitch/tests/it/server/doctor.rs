@@ -188,6 +188,20 @@ fn files_that_others_can_read_or_that_are_damaged_fail() {
     found.has("files", "failed", "secret.key (mode 0640)");
     found.has("files", "failed", "data (mode 0755)");
     found.has("files", "failed", "hookswitch.toml (mode 0604)");
+    // The password of an event socket is as secret; a FreeSWITCH that connects has none.
+    for (name, source, state) in [
+        ("password", "address = \"127.0.0.1:1\"\npassword = \"it\"", Some("failed")),
+        ("none", "connects_from = [\"127.0.0.1\"]", None),
+    ] {
+        let home = Home::new(&format!("doctor-files-{name}"));
+        home.configure(&format!("\n[[esl.source]]\nname = \"f\"\n{source}\n"));
+        let permissions = std::fs::Permissions::from_mode(0o644);
+        std::fs::set_permissions(home.config(), permissions).expect("it is ours");
+        let found = doctor(&home, &[("HOOKSWITCH_ESL__LISTEN", &free_port().to_string())]);
+        let files = found.of("files");
+        let own = files.iter().find(|(_, text)| text.contains("hookswitch.toml"));
+        assert_eq!(own.map(|(state, _)| *state), state, "{files:?}");
+    }
     std::fs::write(home.directory.join("secret.key"), "short").expect("it is ours");
     doctor(&home, &[]).has("files", "failed", "has 5 bytes, and a key has 32");
 }
@@ -208,6 +222,14 @@ fn ports_that_somebody_else_has_and_addresses_of_others_fail() {
     let found = doctor(&home, &variables);
     found.has("ports", "failed", "cannot be had for HTTP: Address already in use");
     found.has("ports", "failed", "cannot be had for HEP: Address already in use");
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let (taken, free) = (of(listener.local_addr()), free_port().to_string());
+    for (address, state, words) in [
+        (&taken, "failed", "cannot be had for ESL: Address already in use"),
+        (&free, "ok", "is free for ESL"),
+    ] {
+        doctor(&home, &[("HOOKSWITCH_ESL__LISTEN", &**address)]).has("ports", state, words);
+    }
     let elsewhere = [("HOOKSWITCH_SERVER__LISTEN", "192.0.2.1:8080")];
     doctor(&home, &elsewhere).has("ports", "failed", "Cannot assign requested address");
 }
@@ -261,10 +283,13 @@ fn a_store_that_is_damaged_newer_or_foreign_fails() {
     server.stop();
     // The clock of that agent is far ahead.
     doctor(&home, &[]).has("clock", "warning", "s ahead of the clock here");
+    let version: i64 = database(&home)
+        .pragma_query_value(None, "user_version", |row| row.get(0))
+        .expect("it says how new it is");
     database(&home).pragma_update(None, "user_version", 99).expect("it is ours");
     doctor(&home, &[]).has("store", "failed", "written by a newer Hookswitch (its schema is 99");
     let database = database(&home);
-    database.pragma_update(None, "user_version", 1).expect("it is ours");
+    database.pragma_update(None, "user_version", version).expect("it is ours");
     database.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).expect("it is ours");
     drop(database);
     let file = file(&home);
@@ -331,7 +356,22 @@ fn switches_that_do_not_answer_or_are_something_else_fail() {
             "\n[[ami.source]]\nname = \"{name}\"\naddress = \"{address}\"\nuser = \"me\"\nsecret = \"it\"\n"
         ));
     }
-    let found = doctor(&home, &[]);
+    for (name, address) in [
+        ("socket", greets("Content-Type: auth/request\n\n")),
+        ("strange", greets("Content-Type: text/rude-rejection\nContent-Length: 24\n\n")),
+        ("away", free_port()),
+    ] {
+        home.configure(&format!(
+            "\n[[esl.source]]\nname = \"{name}\"\naddress = \"{address}\"\npassword = \"it\"\n"
+        ));
+    }
+    // One that connects is not looked for.
+    home.configure("\n[[esl.source]]\nname = \"caller\"\nconnects_from = [\"127.0.0.1\"]\n");
+    let found = doctor(&home, &[("HOOKSWITCH_ESL__LISTEN", &free_port().to_string())]);
+    found.has("ESL", "ok", "socket at ");
+    found.has("ESL", "failed", "says \"Content-Type: text/rude-re");
+    found.has("ESL", "failed", "cannot be reached: Connection refused");
+    assert_eq!(found.of("ESL").len(), 3);
     found.has("AMI", "ok", "good at ");
     found.has("AMI", "failed", "says \"SSH-2.0-OpenSSH_9.2");
     found.has("AMI", "failed", "cannot be reached: Connection refused");

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use hookswitch_signal::esl::listing;
 
-use super::switch::{Switch, Wire, shown};
+use super::switch::{Switch, Wire, connects, shown};
 use super::traffic::{Agent, EVENTS_OF_CALL, call};
 use super::{Home, Server, hookswitch, path, wait_for};
 use crate::freeswitch::story::{Story, freeswitch};
@@ -480,6 +480,24 @@ fn a_freeswitch_that_connects_for_each_call_tells_of_it_and_goes_on_in_its_dialp
     assert_eq!(shown(&home.events(15))[13..], ["Outbound 201 Disconnected", "Inbound 202 Disconnected"]);
     server.stop();
     home.store("check");
+}
+
+#[test]
+fn the_status_says_whether_the_event_socket_is_connected() {
+    let pbx = FreeSwitch::new();
+    let home = home("event-socket-status", &pbx.configuration());
+    let server = Server::start(&home);
+    connects(&server, &home, "esl", "pbx", Some(false));
+    let socket = pbx.accept_login(&[]);
+    connects(&server, &home, "esl", "pbx", Some(true));
+    drop(socket);
+    connects(&server, &home, "esl", "pbx", Some(false));
+    server.stop();
+    // One that connects by itself for each call is neither.
+    let home = home_to_connect_to("event-socket-status-outbound", "127.0.0.0/8");
+    let server = Server::start(&home);
+    connects(&server, &home, "esl", "pbx", None);
+    server.stop();
 }
 
 #[test]

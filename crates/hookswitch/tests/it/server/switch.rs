@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use super::PATIENCE;
+use super::{Home, PATIENCE, Server, wait_for};
 use crate::told::Told;
 
 /// A switch that listens on a free port.
@@ -92,6 +92,19 @@ impl Wire {
         }
         assert!(slowest < Duration::from_millis(100), "{slowest:?}");
     }
+}
+
+/// Waits until the status of a server says so of the connection to a source.
+#[track_caller]
+pub(super) fn connects(server: &Server, home: &Home, kind: &str, name: &str, connected: Option<bool>) {
+    let sources = || {
+        let status = server.call(home.made("admin_token"), "GET", "/admin/v1/status", None);
+        status.body["sources"].as_array().cloned().unwrap_or_default()
+    };
+    let agrees = |source: &Value| {
+        source["kind"] == kind && source["name"] == name && source["connected"].as_bool() == connected
+    };
+    wait_for(|| sources().iter().any(agrees).then_some(()), || format!("{connected:?}: {:?}", sources()));
 }
 
 /// Each event as party and status.

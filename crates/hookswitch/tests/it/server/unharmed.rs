@@ -237,6 +237,39 @@ fn no_line_end_is_ever_written_to_a_manager() {
     }
 }
 
+#[test]
+fn no_line_end_is_ever_written_to_an_event_socket() {
+    const KEYS: [&str; 6] = ["user", "password", "address", "format", "name", "hep"];
+    let home = Home::new("unharmed-socket-settings");
+    let text = std::fs::read_to_string(home.config()).expect("it is there");
+    let mut refused = 0;
+    for (number, string) in hostile::strings().iter().enumerate() {
+        let end = ["\r", "\n", "\r\n"][number % 3];
+        let harm = format!("{}{end}{end}api shutdown", String::from_utf8_lossy(string));
+        let harm: String = harm.chars().fold(String::new(), |mut text, c| {
+            let _ = write!(text, "\\U{:08X}", u32::from(c));
+            text
+        });
+        let harmful = KEYS[number / 3 % KEYS.len()];
+        let mut source = "\n[[esl.source]]\n".to_owned();
+        for (key, otherwise) in KEYS.iter().zip(["me@pbx", "it", "127.0.0.1:8021", "json", "f", "agents"]) {
+            let _ = writeln!(source, "{key} = \"{}\"", if *key == harmful { &*harm } else { otherwise });
+        }
+        std::fs::write(home.config(), format!("{text}{source}")).expect("it can be written");
+        let output = hookswitch(&["store", "events", "--config", path(&home.config())]);
+        let said = assert_plain(&output.stderr, "what is said");
+        assert_plain(&output.stdout, "what is printed");
+        let is_refused = output.status.code() == Some(2);
+        refused += usize::from(is_refused);
+        // What a source is called here is never sent to it.
+        assert!(is_refused || matches!(harmful, "name" | "hep"), "{number} {harmful}: {said}");
+        if matches!(harmful, "user" | "password") {
+            assert!(said.contains("hold a line end; write each on one line"), "{number}: {said}");
+        }
+    }
+    assert!(refused >= hostile::COUNT / 6 * 4, "{refused}");
+}
+
 /// What switches write for each value that names somebody or something.
 const WORD: &str = "HOSTILE";
 
@@ -386,6 +419,95 @@ fn hostile_strings_of_a_manager_write_no_lines_and_break_no_event() {
         assert!(assert_records(&log, format) > hostile::COUNT, "it tells of the calls");
         let events = home.store("events");
         assert!(assert_json(events.as_bytes()) >= 6 * whole);
+        home.store("check");
+    }
+}
+
+/// As [`socket_tells`], as JSON: octets that are no text stay as they are.
+fn socket_tells_json(number: u64, string: &[u8]) -> Vec<Vec<u8>> {
+    let mut escaped = Vec::new();
+    for &byte in string {
+        match byte {
+            b'"' | b'\\' => escaped.extend([b'\\', byte]),
+            0..0x20 => escaped.extend(format!("\\u{byte:04x}").into_bytes()),
+            _ => escaped.push(byte),
+        }
+    }
+    let story = format!(
+        "
+        0.000 create a{number} 101>102 Caller-Caller-ID-Name=HOSTILE Caller-Callee-ID-Name=HOSTILE sip_user_agent=HOSTILE
+        0.010 create b{number} to=102 of=a{number} Caller-Caller-ID-Name=HOSTILE sip_call_id=HOSTILE
+        0.020 progress b{number}
+        0.030 execute a{number} voicemail(HOSTILE)
+        1.000 bridge a{number} b{number}
+        2.000 ends b{number} NORMAL_CLEARING sip_term_phrase=HOSTILE transfer_history=HOSTILE
+        2.001 ends a{number} NORMAL_CLEARING Record-File-Path=HOSTILE
+        "
+    );
+    let told = freeswitch(&story).told;
+    told.iter()
+        .map(|told| {
+            let at = told.message.windows(2).position(|two| two == b"\n\n").expect("a body") + 2;
+            let body = replaced(&told.message[at..], WORD.as_bytes(), &escaped);
+            let sequence = format!("\"Event-Sequence\":\"{}0", number + 1);
+            let body = replaced(&body, b"\"Event-Sequence\":\"", sequence.as_bytes());
+            let head = format!("Content-Length: {}\nContent-Type: text/event-json\n\n", body.len());
+            [head.into_bytes(), body].concat()
+        })
+        .collect()
+}
+
+#[test]
+fn hostile_strings_of_an_event_socket_write_no_lines_and_break_no_event() {
+    type Tells = fn(u64, &[u8]) -> Vec<Vec<u8>>;
+    for (format, tells) in [("text", socket_tells as Tells), ("json", socket_tells_json)] {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let home = Home::new(&format!("unharmed-socket-{format}"));
+        home.configure(&format!(
+            "\n[[esl.source]]\nname = \"socket\"\naddress = \"{}\"\npassword = \"it\"\n",
+            listener.local_addr().expect("an address")
+        ));
+        let pbx = thread::spawn(move || {
+            let strings = hostile::strings();
+            // The first login is refused, with what could be a line of a log.
+            for refuses in [true, false] {
+                let (mut stream, _) = listener.accept().expect("a connection");
+                stream.write_all(b"Content-Type: auth/request\n\n").expect("it is read");
+                let mut lines = BufReader::new(stream.try_clone().expect("the same")).lines();
+                let mut asked = || while !lines.next().expect("a command").expect("text").is_empty() {};
+                let reply = |stream: &mut TcpStream, said: &[u8], string: &[u8]| {
+                    let head = &b"Content-Type: command/reply\nReply-Text: "[..];
+                    stream.write_all(&[head, said, string, b"\n\n"].concat()).expect("it is read");
+                };
+                asked();
+                if refuses {
+                    reply(&mut stream, b"-ERR ", &strings[1]);
+                    continue;
+                }
+                for string in [&strings[0], &strings[2]] {
+                    reply(&mut stream, b"+OK ", string);
+                    asked();
+                }
+                for (number, string) in (0..).zip(&strings) {
+                    reply(&mut stream, b"-ERR ", string);
+                    for message in tells(number, string) {
+                        stream.write_all(&message).expect("it is read");
+                    }
+                }
+                return stream;
+            }
+            unreachable!("the second login is let in")
+        });
+        let server = Logged::start(&home, "trace", format);
+        let stream = pbx.join().expect("no panic");
+        let ended = || home.store("events").lines().filter(|line| line.contains("Disconnected")).count();
+        // Every call is told whole: values are encoded, whatever they are.
+        wait_for(|| (ended() >= 2 * hostile::COUNT).then_some(()), || format!("{} ends", ended()));
+        drop(stream);
+        let log = server.stop();
+        assert!(assert_records(&log, format) > hostile::COUNT, "it tells of the calls");
+        let events = home.store("events");
+        assert!(assert_json(events.as_bytes()) >= 5 * hostile::COUNT);
         home.store("check");
     }
 }
