@@ -158,8 +158,8 @@ export async function callView(place, { id, query, canChange }) {
     const text = raw.get(input.position);
     const read = async () => {
       try {
-        const all = await get(path(id, `?raw=true&all=${all}`));
-        raw = new Map(all.inputs.map((one) => [one.position, one]));
+        const { inputs } = await get(path(id, `?raw=true&all=${all}`));
+        raw = new Map(inputs.map((one) => [one.position, one]));
         showDetail();
         detail.querySelector("h2")?.focus();
       } catch (error) {
