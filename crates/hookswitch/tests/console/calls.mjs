@@ -118,7 +118,7 @@ run(async (browser) => {
   await page.getByText("16 of 16 delivered.").waitFor();
   assertEqual(await step("count"), before + 16, "what was sent again");
   await page.getByRole("button", { name: "Close" }).click();
-  assertEqual(await page.locator("dialog").count(), 0, "dialogs");
+  await until(async () => (await page.locator("dialog").count()) === 0, "the dialog to go away");
 
   // A filter is tried on what is kept.
   await page.goto(`${given.server}/console/#/trial`);
