@@ -14,7 +14,11 @@ export async function callView(place, { id, query, canChange }) {
   let ladder;
   let chosen;
   let asList = matchMedia("(max-width: 44rem)").matches;
+  let all = true;
   let raw = new Map();
+  let loads = 0;
+  let drawn;
+  let detailed;
   const head = el("div", {});
   const drawing = el("section", { class: "drawing", "aria-label": "What happened" });
   const detail = el("section", { class: "detail", "aria-label": "Details", tabindex: "-1" });
@@ -22,10 +26,16 @@ export async function callView(place, { id, query, canChange }) {
   replace(place, head, said, el("div", { class: "call-grid" }, drawing, detail));
   replace(head, el("h1", {}, "Call"), el("p", { class: "summary" }, "Reading…"));
 
+  // Nothing is drawn anew that has not changed: it would go away under the pointer.
   async function load() {
+    const mine = ++loads;
     const subscriptions = get("/admin/v1/subscriptions").catch(() => ({ records: [] }));
-    const read = await get(path(id));
-    const known = new Map((await subscriptions).records.map((one) => [one.id, one]));
+    const read = await get(path(id, `?all=${all}`));
+    const { records } = await subscriptions;
+    const text = JSON.stringify([read, records.map(({ id, address, eventFilters }) => [id, address, eventFilters])]);
+    if (mine !== loads || text === drawn) return;
+    drawn = text;
+    const known = new Map(records.map((one) => [one.id, one]));
     const { session, ...story } = read;
     call = { ...session, ...story, subscriptions: known };
     replace(said);
@@ -62,10 +72,12 @@ export async function callView(place, { id, query, canChange }) {
         "div",
         { class: "bar" },
         el("div", { class: "choice", role: "group", "aria-label": "Show as" }, choice("Ladder", false), choice("List", true)),
+        el("button", { type: "button", class: "quiet", "aria-pressed": String(all), title: "Also those that caused no event", onclick: showAll }, "All messages"),
         el("span", { class: "spring" }),
         el("button", { type: "button", class: "quiet", onclick: () => download(path(id, "/capture?anonymise=true"), `${id}.json`).catch((error) => replace(said, failure(error))) }, "Capture, anonymised"),
         canChange && el("button", { type: "button", onclick: () => redeliveryDialog({ telephonySessionId: id, subscriptions: [...call.subscriptions.values()] }) }, "Redeliver this call"),
       ),
+      call.inputsLeftOut && el("p", { class: "hint note" }, `Only the messages that caused an event are here: ${call.inputsLeftOut}.`),
       asList ? list() : ladder.node,
       !asList && legend(),
       call.deliveriesLeftOut > 0 && el("p", { class: "hint note" }, `${plural(call.deliveriesLeftOut, "delivery").replace("deliverys", "deliveries")} of events that were not told are left out.`),
@@ -76,6 +88,13 @@ export async function callView(place, { id, query, canChange }) {
     if (scrolled) [scrolled.scrollLeft, scrolled.scrollTop] = [x, y];
     if (focus) drawing.querySelector(`[data-key="${CSS.escape(focus)}"]`)?.focus({ preventScroll: true });
     showDetail();
+  }
+
+  function showAll() {
+    all = !all;
+    load()
+      .then(() => drawing.querySelector(".bar > [aria-pressed]")?.focus())
+      .catch((error) => replace(said, failure(error)));
   }
 
   function list() {
@@ -111,6 +130,10 @@ export async function callView(place, { id, query, canChange }) {
 
   function showDetail() {
     const item = itemsOf(call).find((item) => item.key === chosen);
+    const about = item?.event && call.deliveries?.filter((delivery) => delivery.eventId === item.event.id);
+    const text = JSON.stringify([item, about, item?.input && raw.get(item.input.position), call.inputs?.length]);
+    if (item && text === detailed) return;
+    detailed = text;
     if (!item) {
       const missing = call.deliveries?.filter((delivery) => ["waiting", "expired", "dropped"].includes(delivery.state)) ?? [];
       replace(
@@ -135,8 +158,8 @@ export async function callView(place, { id, query, canChange }) {
     const text = raw.get(input.position);
     const read = async () => {
       try {
-        const all = await get(path(id, "?raw=true"));
-        raw = new Map(all.inputs.map((one) => [one.position, one]));
+        const { inputs } = await get(path(id, `?raw=true&all=${all}`));
+        raw = new Map(inputs.map((one) => [one.position, one]));
         showDetail();
         detail.querySelector("h2")?.focus();
       } catch (error) {

@@ -10,6 +10,7 @@ mod files;
 mod select;
 
 pub(crate) use self::files::is_name;
+pub(crate) use self::select::positions_of_calls;
 
 use std::collections::BTreeSet;
 

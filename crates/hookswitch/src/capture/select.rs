@@ -89,52 +89,103 @@ fn causes(events: &[Logged]) -> BTreeSet<u64> {
     events.iter().flat_map(|logged| logged.event.causes.iter()).map(|cause| cause.number).collect()
 }
 
+/// What is known of the inputs of some calls, before they are taken out of the log.
+struct Belonging {
+    /// The stretch of the log in which they are.
+    first: u64,
+    last: u64,
+    causes: BTreeSet<u64>,
+    /// How many of the causes are kept.
+    found: usize,
+    names: Names,
+    account: Option<u64>,
+    sources: Sources,
+}
+
+impl Belonging {
+    /// Follows what the causes name to all that belongs to the calls; `inputs_max` is how long the stretch may be.
+    fn of(reader: &Reader, events: &[Logged], inputs_max: u64) -> anyhow::Result<Self> {
+        let (first, last) = stretch(reader, events)?;
+        let causes = causes(events);
+        let sources = Sources::read(reader)?;
+        let (mut names, mut account, mut found) = (Names::default(), None, 0);
+        for &position in &causes {
+            reader.each_between(position, position, |logged| {
+                found += 1;
+                names.extend(names_of(&logged, &sources)?.leading);
+                account = account.or(sources.sender(logged.columns.source, logged.position).map(account_of));
+                Ok(())
+            })?;
+        }
+        ensure!(
+            found > 0,
+            "the signal log has none of the messages of this call any more (store.signals_kept)"
+        );
+        ensure!(
+            last - first < inputs_max,
+            "so much came in meanwhile that looking through it would take too long"
+        );
+        for _ in 0..ROUNDS_MAX {
+            let before = names.len();
+            reader.each_between(first, last, |logged| {
+                let own = names_of(&logged, &sources)?;
+                if own.leading.iter().any(|name| names.contains(name)) {
+                    names.extend(own.leading);
+                }
+                Ok(())
+            })?;
+            if names.len() == before {
+                break;
+            }
+        }
+        Ok(Self { first, last, causes, found, names, account, sources })
+    }
+
+    /// Hands out the inputs, in order.
+    fn each(
+        &self,
+        reader: &Reader,
+        mut each: impl FnMut(&LoggedInput<'_>) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        reader.each_between(self.first, self.last, |logged| {
+            let is_one = self.causes.contains(&logged.position)
+                || names_of(&logged, &self.sources)?.has_one_of(&self.names);
+            if is_one { each(&logged) } else { Ok(()) }
+        })
+    }
+}
+
+/// The positions of the inputs of some calls, of the log up to `inputs_max` long in that time.
+///
+/// # Errors
+/// If the log cannot be read, is longer, or has none of the causes any more.
+pub(crate) fn positions_of_calls(
+    reader: &Reader,
+    events: &[Logged],
+    inputs_max: u64,
+) -> anyhow::Result<BTreeSet<u64>> {
+    let mut positions = BTreeSet::new();
+    Belonging::of(reader, events, inputs_max)?.each(reader, |logged| {
+        positions.insert(logged.position);
+        Ok(())
+    })?;
+    Ok(positions)
+}
+
 /// The inputs of some calls.
 ///
 /// # Errors
 /// If the log cannot be read, or has none of the causes any more.
 pub(super) fn of_calls(reader: &Reader, events: &[Logged]) -> anyhow::Result<Selected> {
-    let (first, last) = stretch(reader, events)?;
-    let causes = causes(events);
-    let mut names = Names::default();
-    let mut account = None;
-    let sources = Sources::read(reader)?;
-    let mut found = 0_usize;
-    for &position in &causes {
-        reader.each_between(position, position, |logged| {
-            found += 1;
-            names.extend(names_of(&logged, &sources)?.leading);
-            account = account.or(sources.sender(logged.columns.source, logged.position).map(account_of));
-            Ok(())
-        })?;
-    }
-    ensure!(found > 0, "the signal log has none of the messages of this call any more (store.signals_kept)");
-    for _ in 0..ROUNDS_MAX {
-        let before = names.len();
-        reader.each_between(first, last, |logged| {
-            let own = names_of(&logged, &sources)?;
-            if own.leading.iter().any(|name| names.contains(name)) {
-                names.extend(own.leading);
-            }
-            Ok(())
-        })?;
-        if names.len() == before {
-            break;
-        }
-    }
+    let belonging = Belonging::of(reader, events, u64::MAX)?;
     let mut chosen = Chosen::default();
-    reader.each_between(first, last, |logged| {
-        if causes.contains(&logged.position) || names_of(&logged, &sources)?.has_one_of(&names) {
-            chosen.add(&logged, &sources)?;
-        }
-        Ok(())
-    })?;
+    belonging.each(reader, |logged| chosen.add(logged, &belonging.sources))?;
     let of_call = events.first().map(|logged| logged.event.session.account);
     Ok(Selected {
         chosen,
-        settings: settings(reader, last)?,
-        account: account.map(AccountId::new).or(of_call).unwrap_or(crate::cli::ACCOUNT),
-        is_whole: reader.swept("signals")? < first && found == causes.len(),
+        settings: settings(reader, belonging.last)?,
+        account: belonging.account.map(AccountId::new).or(of_call).unwrap_or(crate::cli::ACCOUNT),
+        is_whole: reader.swept("signals")? < belonging.first && belonging.found == belonging.causes.len(),
     })
 }
 

@@ -15,7 +15,7 @@ use crate::explain::{is_unsafe, session_id};
 /// The arguments of the command.
 #[derive(clap::Args)]
 pub(super) struct Capture {
-    /// The telephonySessionId (s-…)
+    /// The telephonySessionId (s-ID)
     #[arg(value_name = "SESSION_ID")]
     session: String,
     /// Where the files go: a directory that is not there, or is empty

@@ -23,7 +23,7 @@ const ADMIN_TOKEN: &str = "HOOKSWITCH_ADMIN_TOKEN";
 /// The arguments of the command.
 #[derive(clap::Args)]
 pub(super) struct Explain {
-    /// What is to be explained: a telephonySessionId (s-…), an event (s-…:SEQUENCE), a position of the event log, or the
+    /// What is to be explained: a telephonySessionId (s-ID), an event (s-ID:SEQUENCE), a position of the event log, or the
     /// uuid of a notification
     #[arg(value_name = "ID")]
     id: String,
@@ -35,6 +35,9 @@ pub(super) struct Explain {
     /// Print the inputs with all their bytes
     #[arg(long)]
     raw: bool,
+    /// Print those inputs of a session, too, that caused no event
+    #[arg(long)]
+    all: bool,
 }
 
 /// Where a command reads what a server has kept: from the server itself, or from its store.
@@ -47,7 +50,7 @@ pub(super) struct From {
     #[arg(long, value_name = "URL", conflicts_with_all = ["config"])]
     server: Option<String>,
     /// The admin token to ask with
-    #[arg(long, value_name = "TOKEN", env = ADMIN_TOKEN, hide_env_values = true)]
+    #[arg(long, value_name = "TOKEN", env = ADMIN_TOKEN, hide_env_values = true, allow_hyphen_values = true)]
     token: Option<String>,
     /// Read the store of this configuration, beside the server or without one
     #[arg(long, value_name = "FILE")]
@@ -128,16 +131,16 @@ impl Explain {
         })?;
         let story = match self.from.open()? {
             Kept::Server(client, token) => {
-                let raw = if self.raw { "?raw=true" } else { "" };
+                let query = format!("?raw={}&all={}", self.raw, self.all);
                 let path = match named {
-                    Named::Session(session) => format!("/admin/v1/sessions/{session}{raw}"),
-                    Named::Event(..) | Named::Number(_) => format!("/admin/v1/events/{id}{raw}"),
+                    Named::Session(session) => format!("/admin/v1/sessions/{session}{query}"),
+                    Named::Event(..) | Named::Number(_) => format!("/admin/v1/events/{id}{query}"),
                 };
                 ask(&client, &token, &path)?
             }
             Kept::Store(reader) => {
                 let explainer = Explainer::new(&reader, None)?;
-                let wanted = Wanted { raw: self.raw };
+                let wanted = Wanted { raw: self.raw, all: self.all };
                 let story = match named {
                     Named::Session(session) => explainer.session(session, wanted)?.map(serde_json::to_value),
                     Named::Event(..) | Named::Number(_) => {

@@ -22,11 +22,15 @@ pub(crate) use self::delivery::Delivery;
 pub(crate) use self::input::{Input, Sources};
 pub(crate) use self::session::SessionSummary;
 pub(crate) use self::text::{is_unsafe, write as write_text};
+use crate::capture::positions_of_calls;
 use crate::store::{Reader, StoreError};
 use crate::subscriptions::{Stored, stored};
 
 /// The most sessions that are looked at for one page of a list, whoever's they are.
 const LOOKED_AT_MAX: usize = 5_000;
+
+/// How long the stretch of the signal log may be in which all inputs of a call are looked for.
+const ALL_INPUTS_MAX: u64 = 20_000;
 
 /// The most subscriptions that are told of for each event to which it was not told.
 const UNMATCHED_MAX: usize = 50;
@@ -115,8 +119,11 @@ pub(crate) struct Explained {
 pub(crate) struct Story {
     pub(crate) session: SessionSummary,
     pub(crate) events: Vec<Explained>,
-    /// The inputs that caused the events, in the order in which they came.
+    /// The inputs that caused the events, or all of the call, in the order in which they came.
     pub(crate) inputs: Vec<Input>,
+    /// Why there are not all, if all were asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) inputs_left_out: Option<String>,
     pub(crate) deliveries: Vec<Delivery>,
     /// How many deliveries of events that were not told are left out.
     pub(crate) deliveries_left_out: usize,
@@ -141,6 +148,8 @@ pub(crate) struct EventStory {
 pub(crate) struct Wanted {
     /// Whether they come with their bytes.
     pub(crate) raw: bool,
+    /// Whether those of the call come that caused no event, too.
+    pub(crate) all: bool,
 }
 
 /// A page of the list of sessions.
@@ -231,12 +240,21 @@ impl<'a> Explainer<'a> {
         let Some(summary) = SessionSummary::of(&events).filter(|_| sees(self.account, &events)) else {
             return Ok(None);
         };
-        let inputs = self.inputs(&events, wanted)?;
+        let mut positions = causes(&events);
+        let mut inputs_left_out = None;
+        if wanted.all {
+            match positions_of_calls(self.reader, &events, ALL_INPUTS_MAX) {
+                Ok(all) => positions.extend(all),
+                Err(error) => inputs_left_out = Some(format!("{error:#}")),
+            }
+        }
+        let inputs = self.inputs(&positions, wanted)?;
         let (deliveries, deliveries_left_out) = self.deliveries(&events)?;
         Ok(Some(Story {
             session: summary,
             events: events.iter().map(|logged| explained(logged, &inputs)).collect(),
             inputs,
+            inputs_left_out,
             deliveries,
             deliveries_left_out,
             linked: linked(self.reader, id, &events)?.iter().map(ToString::to_string).collect(),
@@ -266,7 +284,7 @@ impl<'a> Explainer<'a> {
             }
         };
         let Some(logged) = events.first().filter(|_| sees(self.account, &events)) else { return Ok(None) };
-        let inputs = self.inputs(&events, wanted)?;
+        let inputs = self.inputs(&causes(&events), wanted)?;
         let (deliveries, deliveries_left_out) = self.deliveries(&events)?;
         Ok(Some(EventStory {
             telephony_session_id: logged.event.session.id.to_string(),
@@ -296,12 +314,10 @@ impl<'a> Explainer<'a> {
         })
     }
 
-    /// The inputs that caused some events, as far as they are kept.
-    fn inputs(&self, events: &[Logged], wanted: Wanted) -> Result<Vec<Input>, StoreError> {
-        let causes: BTreeSet<u64> =
-            events.iter().flat_map(|logged| logged.event.causes.iter()).map(|cause| cause.number).collect();
-        let mut inputs = Vec::with_capacity(causes.len());
-        for position in causes {
+    /// The inputs at some positions, as far as they are kept.
+    fn inputs(&self, positions: &BTreeSet<u64>, wanted: Wanted) -> Result<Vec<Input>, StoreError> {
+        let mut inputs = Vec::with_capacity(positions.len());
+        for &position in positions {
             let read = self.reader.each_between(position, position, |logged| {
                 inputs.push(Input::of(&logged, &self.sources, wanted.raw)?);
                 Ok(())
@@ -401,6 +417,11 @@ pub(crate) fn row(event: &Event) -> String {
         row.push_str(" missed");
     }
     row
+}
+
+/// The positions of the inputs that caused some events.
+fn causes(events: &[Logged]) -> BTreeSet<u64> {
+    events.iter().flat_map(|logged| logged.event.causes.iter()).map(|cause| cause.number).collect()
 }
 
 fn explained(logged: &Logged, inputs: &[Input]) -> Explained {

@@ -70,7 +70,7 @@ fn is_true(query: Option<&str>, wanted: &str) -> bool {
 
 /// What a query says of the inputs.
 pub(super) fn wanted(query: Option<&str>) -> Wanted {
-    Wanted { raw: is_true(query, "raw") }
+    Wanted { raw: is_true(query, "raw"), all: is_true(query, "all") }
 }
 
 /// Lists sessions, the newest first, open ones and such as have ended.
@@ -96,7 +96,8 @@ pub(crate) async fn list(
 /// Tells of a session why each event came about, and who was told.
 #[utoipa::path(get, path = "/admin/v1/sessions/{telephonySessionId}", tag = "Admin", security(("admin" = [])),
     params(("telephonySessionId" = String, Path, description = "Its id"),
-        ("raw" = Option<bool>, Query, description = "Whether inputs come with their bytes")),
+        ("raw" = Option<bool>, Query, description = "Whether inputs come with their bytes"),
+        ("all" = Option<bool>, Query, description = "Whether the inputs of the call come that caused no event, too")),
     responses((status = 200, body = Story), openapi::Refusals))]
 pub(crate) async fn read(
     State(api): State<Api>,

@@ -124,13 +124,12 @@ fn identities(directory: &Path) -> BTreeSet<String> {
             }
         }
     }
-    // A service of the switch is nobody, as is what the machine itself calls a conference; and of one digit there are too few.
-    found.retain(|text| {
-        text.len() > 1
-            && !text.starts_with(['*', '#'])
-            && !["anonymous", "conference"].iter().any(|nobody| text.eq_ignore_ascii_case(nobody))
-            && text != "0000000000"
-    });
+    // A service of the switch is nobody, of one digit there are too few, and what the machine calls a conference
+    // or a caller without a number is no name.
+    let is_nobody = |text: &str| {
+        ["anonymous", "conference", "0000000000"].iter().any(|word| text.eq_ignore_ascii_case(word))
+    };
+    found.retain(|text| text.len() > 1 && !text.starts_with(['*', '#']) && !is_nobody(text));
     found
 }
 

@@ -66,8 +66,9 @@ fn each_event_names_its_messages_its_rule_and_the_clause_that_kept_it_from_a_sub
     place(&mut dev.agent(), ["one".to_owned()].into_iter());
     wait_for_count(&receiver, 2);
     // It is written down a moment after it was taken.
+    let delivered = |story: &Value| states(story, &answered).values().filter(|it| *it == "delivered").count();
     let story = wait_for(
-        || Some(dev.story(&home)).filter(|story| !story.to_string().contains("\"sending\"")),
+        || Some(dev.story(&home)).filter(|story| delivered(story) == 2),
         || "all to be delivered".into(),
     );
     let events = story["events"].as_array().expect("a list");
@@ -80,6 +81,15 @@ fn each_event_names_its_messages_its_rule_and_the_clause_that_kept_it_from_a_sub
         let position = &event["causes"][0];
         inputs.iter().find(|input| input["position"] == *position).expect("the cause").clone()
     };
+    assert_eq!(inputs.len(), 4, "those that caused an event");
+    let id = story["session"]["telephonySessionId"].as_str().expect("an id");
+    let all = dev.ask_why(&home, &format!("/admin/v1/sessions/{id}?all=true"));
+    let summaries: Vec<&str> =
+        all["inputs"].as_array().expect("a list").iter().filter_map(|it| it["summary"].as_str()).collect();
+    assert_eq!(
+        summaries.iter().map(|text| text.split(" sip:").next().unwrap_or_default()).collect::<Vec<_>>(),
+        ["INVITE", "SIP/2.0 180 Ringing", "SIP/2.0 200 OK", "ACK", "BYE", "SIP/2.0 200 OK"]
+    );
     let invite = cause(&events[0]);
     assert_eq!(invite["summary"], "INVITE sip:102@pbx SIP/2.0");
     assert_eq!((&invite["kind"], &invite["src"]), (&json!("sip"), &json!("192.0.2.1:5060")));
