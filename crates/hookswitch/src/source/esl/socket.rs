@@ -112,12 +112,11 @@ impl Talk for Socket {
         match message.content_type() {
             b"api/response" => return Ok(self.answer(&message, out)),
             b"command/reply" => {
-                // Nothing but questions is sent after the login.
-                let (question, text) = (self.asked.pop_front().unwrap_or_default(), reply(&message));
+                // Nothing but questions is sent after the login. What the switch says of one may name who calls.
+                let question = self.asked.pop_front().unwrap_or_default();
                 tracing::warn!(
                     source = self.config.name,
                     question,
-                    text,
                     "the event socket refuses a question; esl-allowed-api of the user needs show, valet_info, \
                      conference, fifo, callcenter_config and uptime to be asked what goes on"
                 );
