@@ -155,19 +155,21 @@ fn what_an_event_socket_tells_is_in_the_log() {
 #[test]
 fn a_transcript_that_is_played_gives_what_its_replay_gives() {
     let recordings = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/recordings/freeswitch");
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/directories/freeswitch.toml");
     for name in ["answered-internal", "blind-transfer", "valet-park"] {
         let transcript = recordings.join(name).join("esl.log");
         let Ok(bytes) = std::fs::read(&transcript) else {
             eprintln!("skipped: there is no {}", transcript.display());
             return;
         };
-        let replayed = hookswitch(&["replay", path(&transcript)]);
+        let replayed = hookswitch(&["replay", path(&transcript), "--directory", path(&directory)]);
         let lines = String::from_utf8(replayed.stdout).expect("UTF-8");
         let replayed: Vec<serde_json::Value> =
             lines.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
         assert!(replayed.len() > 5, "{name}: {lines}");
         let pbx = FreeSwitch::new();
         let home = home(&format!("event-socket-{name}"), &pbx.configuration());
+        std::fs::copy(&directory, home.directory.join("directory.toml")).expect("it is there");
         let server = Server::start(&home);
         let mut socket = pbx.accept_login(&[]);
         let mut before = None;
