@@ -13,4 +13,5 @@ pub mod pairing;
 pub mod sip;
 pub mod switch;
 pub mod tracker;
+mod waits;
 mod words;

@@ -1,6 +1,6 @@
 //! What is known of the channels of one Asterisk, and how it changes.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use foldhash::fast::RandomState;
@@ -12,9 +12,8 @@ use super::listing;
 use super::message::{Event, Key, Kind, Message};
 use super::moves::Parked;
 use super::text;
-use crate::switch::{
-    CHANNELS_MAX, CHECK_EVERY, Counters, EXPLANATION_WAIT, ID_BYTES_MAX, PIPES_MAX, SILENT_MAX,
-};
+use crate::switch::{CHANNELS_MAX, Counters, EXPLANATION_WAIT, ID_BYTES_MAX, PIPES_MAX, SILENT_MAX};
+use crate::waits::Waits;
 
 /// Follows the channels of one Asterisk, and tells in signals what happens to them.
 ///
@@ -30,8 +29,7 @@ pub struct Follower {
     pipes: HashMap<Box<str>, [Option<Number>; 2], RandomState>,
     pub(super) bridges: HashMap<Box<[u8]>, Vec<Number>, RandomState>,
     pub(super) parked: Vec<Parked>,
-    waiting: VecDeque<(Timestamp, Waiting)>,
-    checks: VecDeque<(Timestamp, Number)>,
+    pub(super) waits: Waits<Waiting>,
     next_number: Number,
     pub(super) leavings: u64,
     /// The message before.
@@ -61,8 +59,7 @@ impl Follower {
             pipes: HashMap::default(),
             bridges: HashMap::default(),
             parked: Vec::new(),
-            waiting: VecDeque::new(),
-            checks: VecDeque::new(),
+            waits: Waits::default(),
             next_number: 1,
             leavings: 0,
             last: Vec::new(),
@@ -97,31 +94,27 @@ impl Follower {
 
     /// Lets time pass: tells what has waited for an explanation long enough.
     pub fn handle_time(&mut self, now: Timestamp, out: &mut Vec<Signal>) {
-        while let Some(&(_, waiting)) = self.waiting.front().filter(|(until, _)| *until <= now) {
-            self.waiting.pop_front();
+        while let Some(waiting) = self.waits.take_due(now) {
             self.tell_waiting(waiting, out);
         }
-        while let Some(&(_, number)) = self.checks.front().filter(|(due, _)| *due <= now) {
-            self.checks.pop_front();
+        while let Some(number) = self.waits.take_check(now) {
             let Some(channel) = self.channels.get(&number) else { continue };
             if now.since(channel.last_seen) >= SILENT_MAX {
                 self.forget(number);
             } else {
-                self.checks.push_back((now + CHECK_EVERY, number));
+                self.waits.check(number, now);
             }
         }
     }
 
     /// When [`Follower::handle_time`] wants to be called at the latest.
     pub fn poll_timeout(&self) -> Option<Timestamp> {
-        let waiting = self.waiting.front().map(|&(until, _)| until);
-        let check = self.checks.front().map(|&(due, _)| due);
-        waiting.into_iter().chain(check).min()
+        self.waits.poll_timeout()
     }
 
     /// Tells all that waits: nothing more will be heard.
     pub fn finish(&mut self, out: &mut Vec<Signal>) {
-        while let Some((_, waiting)) = self.waiting.pop_front() {
+        while let Some(waiting) = self.waits.take_any() {
             self.tell_waiting(waiting, out);
         }
     }
@@ -230,7 +223,7 @@ impl Follower {
         if let ChannelKind::Local { pipe, second } = &channel.kind {
             self.pipes.entry(pipe.clone()).or_default()[usize::from(*second)] = Some(number);
         }
-        self.checks.push_back((channel.begun.at + CHECK_EVERY, number));
+        self.waits.check(number, channel.begun.at);
         self.channels.insert(number, channel);
         Some(number)
     }
@@ -350,20 +343,7 @@ impl Follower {
 
     /// Lets something wait for its explanation.
     pub(super) fn wait(&mut self, waiting: Waiting, now: Moment) {
-        let until = now.at + EXPLANATION_WAIT;
-        // Messages may carry times that run back a little.
-        let until = self.waiting.back().map_or(until, |&(last, _)| last.max(until));
-        self.waiting.push_back((until, waiting));
-    }
-
-    /// Whether something waits.
-    pub(super) fn forget_waiting(&mut self, is_meant: impl Fn(&Waiting) -> bool) {
-        self.waiting.retain(|(_, waiting)| !is_meant(waiting));
-    }
-
-    /// What waits and is meant.
-    pub(super) fn find_waiting(&self, is_meant: impl Fn(&Waiting) -> bool) -> Option<Waiting> {
-        self.waiting.iter().map(|(_, waiting)| *waiting).find(is_meant)
+        self.waits.wait_behind_all(now.at + EXPLANATION_WAIT, waiting);
     }
 
     fn tell_waiting(&mut self, waiting: Waiting, out: &mut Vec<Signal>) {

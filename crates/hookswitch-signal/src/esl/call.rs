@@ -141,7 +141,7 @@ impl Follower {
             place,
             ..created(Direction::Outbound)
         };
-        self.forget_waiting(|waiting| *waiting == Waiting::Call(number));
+        self.waits.forget(|waiting| *waiting == Waiting::Call(number));
         let leg = self.leg(number);
         out.push(self.signal(leg, SignalKind::Created(Box::new(created)), begun));
         if let Some(moment) = answered {
@@ -450,7 +450,7 @@ impl Follower {
 
     /// Tells the end of a channel that was hung up.
     pub(super) fn end(&mut self, number: Number, out: &mut Vec<Signal>) {
-        self.forget_waiting(|waiting| *waiting == Waiting::End(number));
+        self.waits.forget(|waiting| *waiting == Waiting::End(number));
         let Some(channel) = self.channels.get(&number) else { return };
         let Some((told, moment)) = channel.hung_up else { return };
         // Who it called and did not take the call ends before it.

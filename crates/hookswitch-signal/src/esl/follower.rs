@@ -10,9 +10,8 @@ use serde::{Deserialize, Serialize};
 use super::channel::{Calling, Channel, Moment, Number};
 use super::message::{Event, Key, Kind, Message};
 use super::moves::Parked;
-use crate::switch::{
-    CHANNELS_MAX, CHECK_EVERY, Counters, EXPLANATION_WAIT, ID_BYTES_MAX, PIPES_MAX, SILENT_MAX, text,
-};
+use crate::switch::{CHANNELS_MAX, Counters, EXPLANATION_WAIT, ID_BYTES_MAX, PIPES_MAX, SILENT_MAX, text};
+use crate::waits::Waits;
 
 /// How many events are remembered by their numbers, so that none is applied twice: several connections of one
 /// switch may tell of the same.
@@ -29,8 +28,7 @@ pub struct Follower {
     pub(super) channels: HashMap<Number, Channel, RandomState>,
     by_uuid: HashMap<Box<str>, Number, RandomState>,
     pub(super) parked: Vec<Parked>,
-    waiting: VecDeque<(Timestamp, Waiting)>,
-    checks: VecDeque<(Timestamp, Number)>,
+    pub(super) waits: Waits<Waiting>,
     next_number: Number,
     pub(super) leavings: u64,
     core: Box<str>,
@@ -60,8 +58,7 @@ impl Follower {
             channels: HashMap::default(),
             by_uuid: HashMap::default(),
             parked: Vec::new(),
-            waiting: VecDeque::new(),
-            checks: VecDeque::new(),
+            waits: Waits::default(),
             next_number: 1,
             leavings: 0,
             core: Box::from(""),
@@ -134,37 +131,33 @@ impl Follower {
 
     /// Lets time pass: tells what has waited for an explanation long enough.
     pub fn handle_time(&mut self, now: Timestamp, out: &mut Vec<Signal>) {
-        while let Some(&(_, waiting)) = self.waiting.front().filter(|(until, _)| *until <= now) {
-            self.waiting.pop_front();
+        while let Some(waiting) = self.waits.take_due(now) {
             if let Waiting::End(number) = waiting
                 && let Some(until) = self.held_until(number).filter(|until| *until > now)
             {
-                self.wait_until(until, waiting);
+                self.waits.wait_until(until, waiting);
                 continue;
             }
             self.tell_waiting(waiting, out);
         }
-        while let Some(&(_, number)) = self.checks.front().filter(|(due, _)| *due <= now) {
-            self.checks.pop_front();
+        while let Some(number) = self.waits.take_check(now) {
             let Some(channel) = self.channels.get(&number) else { continue };
             if now.since(channel.last_seen) >= SILENT_MAX {
                 self.forget(number);
             } else {
-                self.checks.push_back((now + CHECK_EVERY, number));
+                self.waits.check(number, now);
             }
         }
     }
 
     /// When [`Follower::handle_time`] wants to be called at the latest.
     pub fn poll_timeout(&self) -> Option<Timestamp> {
-        let waiting = self.waiting.front().map(|&(until, _)| until);
-        let check = self.checks.front().map(|&(due, _)| due);
-        waiting.into_iter().chain(check).min()
+        self.waits.poll_timeout()
     }
 
     /// Tells all that waits: nothing more will be heard.
     pub fn finish(&mut self, out: &mut Vec<Signal>) {
-        while let Some((_, waiting)) = self.waiting.pop_front() {
+        while let Some(waiting) = self.waits.take_any() {
             self.tell_waiting(waiting, out);
         }
     }
@@ -255,7 +248,7 @@ impl Follower {
         let number = self.next_number;
         self.next_number += 1;
         self.by_uuid.insert(channel.uuid.clone(), number);
-        self.checks.push_back((channel.begun.at + CHECK_EVERY, number));
+        self.waits.check(number, channel.begun.at);
         self.channels.insert(number, channel);
         Some(number)
     }
@@ -271,7 +264,7 @@ impl Follower {
 
     /// Forgets what of a channel waits for an explanation.
     pub(super) fn forget_waiting_of(&mut self, number: Number) {
-        self.forget_waiting(|waiting| match *waiting {
+        self.waits.forget(|waiting| match *waiting {
             Waiting::Call(other) | Waiting::End(other) | Waiting::Park(other) => other == number,
         });
     }
@@ -355,16 +348,7 @@ impl Follower {
 
     /// Lets something wait for its explanation.
     pub(super) fn wait(&mut self, waiting: Waiting, now: Moment) {
-        self.wait_until(now.at + EXPLANATION_WAIT, waiting);
-    }
-
-    pub(super) fn wait_until(&mut self, until: Timestamp, waiting: Waiting) {
-        let place = self.waiting.partition_point(|(at, _)| *at <= until);
-        self.waiting.insert(place, (until, waiting));
-    }
-
-    pub(super) fn forget_waiting(&mut self, is_meant: impl Fn(&Waiting) -> bool) {
-        self.waiting.retain(|(_, waiting)| !is_meant(waiting));
+        self.waits.wait_until(now.at + EXPLANATION_WAIT, waiting);
     }
 
     fn tell_waiting(&mut self, waiting: Waiting, out: &mut Vec<Signal>) {

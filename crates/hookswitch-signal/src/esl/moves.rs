@@ -36,7 +36,7 @@ impl Follower {
         let Some((a, b)) = a.zip(b) else { return false };
         for (own, peer) in [(a, b), (b, a)] {
             self.leaves_park(own, peer, now, out);
-            self.forget_waiting(|waiting| *waiting == Waiting::Park(own));
+            self.waits.forget(|waiting| *waiting == Waiting::Park(own));
             if let Some(channel) = self.channels.get_mut(&own) {
                 channel.last_seen = now.at;
                 channel.listed = true;
@@ -376,12 +376,12 @@ impl Follower {
             return;
         }
         channel.to_be_parked.get_or_insert(now);
-        self.wait_until(now.at + PARK_WAIT, Waiting::Park(number));
+        self.waits.wait_until(now.at + PARK_WAIT, Waiting::Park(number));
     }
 
     /// A channel that was parked for an instant goes on.
     pub(super) fn unparks(&mut self, number: Number) {
-        self.forget_waiting(|waiting| *waiting == Waiting::Park(number));
+        self.waits.forget(|waiting| *waiting == Waiting::Park(number));
         if let Some(channel) = self.channels.get_mut(&number) {
             channel.to_be_parked = None;
         }
