@@ -21,10 +21,10 @@ use crate::clock;
 use crate::config::Webhooks as Settings;
 use crate::health::{Health, Outcomes};
 use crate::secret;
-use crate::store::{Attempt, AttemptOutcome, Journal, Store, StoreError};
+use crate::store::{Attempt, Journal, Store, StoreError};
 use crate::subscriptions::{Command, Delivery, Kept, Subscriptions, feed_change, progress_change};
 use crate::telemetry::Metrics;
-use crate::webhook::{Endpoint, Sent, Webhooks};
+use crate::webhook::{Endpoint, Webhooks};
 
 /// How many events are read from the log at once.
 const READ_EVENTS: usize = 500;
@@ -254,10 +254,10 @@ impl Deliverer {
                 if self.journal.len() < JOURNAL_MAX {
                     self.journal.extend(written.map(|written| *written));
                 }
-                // A success needs no chance, and a call of the system is not free.
                 if self.endpoints.contains_key(&attempt.subscription()) {
                     self.outcomes.entry(attempt.subscription()).or_default().note(&outcome, clock::wall());
                 }
+                // A success needs no chance, and a call of the system is not free.
                 let taken = matches!(outcome, Outcome::Response { status: 200..300, .. });
                 let random = if taken { 0 } else { secret::random().map_or(0, u32::from_ne_bytes) };
                 self.machine.handle_outcome(attempt, &outcome, random, now);
@@ -372,15 +372,9 @@ impl Deliverer {
                 },
             };
             let mut body = Vec::with_capacity(NOTIFICATION_BYTES);
-            let (at, started) = (clock::wall(), clock::now());
-            subscriber.write(&event, at, &mut body);
+            subscriber.write(&event, clock::wall(), &mut body);
             let sent = webhooks.send(&endpoint, subscriber.notification_id(&event), body).await;
-            let attempt = Attempt {
-                number,
-                at,
-                duration: started.elapsed(),
-                ..attempt(position, id, &sent, endpoint.address.clone())
-            };
+            let attempt = sent.attempt(position, id, number, &endpoint);
             told.tell(sent.outcome, Some(Box::new(attempt)));
         });
     }
@@ -504,36 +498,6 @@ impl Deliverer {
         self.metrics.notifications_pending.set(pending.cast_signed());
         self.metrics.requests_in_flight.set(i64::try_from(self.machine.in_flight()).unwrap_or(i64::MAX));
         self.metrics.subscriptions.set(i64::try_from(self.endpoints.len()).unwrap_or(i64::MAX));
-    }
-}
-
-/// What is written down of an attempt that went so.
-pub(crate) fn attempt(event: u64, subscription: SubscriptionId, sent: &Sent, address: Arc<str>) -> Attempt {
-    let (outcome, status, error) = match &sent.outcome {
-        Outcome::Response { status, .. } => {
-            let outcome = match status {
-                200..300 => AttemptOutcome::Delivered,
-                410 => AttemptOutcome::Gone,
-                _ => AttemptOutcome::Refused,
-            };
-            (outcome, Some(*status), None)
-        }
-        Outcome::TimedOut => (AttemptOutcome::TimedOut, None, None),
-        Outcome::Failed(why) => (AttemptOutcome::Failed, None, Some(why.as_str().into())),
-        Outcome::Missing => (AttemptOutcome::Failed, None, Some("the event is in the log no longer".into())),
-    };
-    Attempt {
-        event,
-        subscription,
-        number: 1,
-        at: Timestamp::default(),
-        duration: Duration::ZERO,
-        outcome,
-        status,
-        error,
-        answer: sent.answer.clone(),
-        address,
-        redelivery: None,
     }
 }
 

@@ -18,7 +18,6 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 use crate::clock;
-use crate::deliver::attempt;
 use crate::explain::session_id;
 use crate::secret::{self, Digest};
 use crate::store::{Attempt, Change, Expected, Journal, Reader, Store, StoreError};
@@ -536,17 +535,13 @@ impl Run<'_> {
         let mut passed = target.filters.iter().filter(|filter| filter.matches(&logged.event));
         let mut subscriber = target.subscriber.clone();
         subscriber.sip_data = passed.any(EventFilter::wants_sip_data);
-        let (at, started) = (clock::wall(), clock::now());
         let mut body = Vec::new();
-        subscriber.write(&logged.event, at, &mut body);
+        subscriber.write(&logged.event, clock::wall(), &mut body);
         let id = subscriber.notification_id(&logged.event);
         let sent = self.all.webhooks.send(&target.endpoint, id, body).await;
         self.journal.push(Attempt {
-            number,
-            at,
-            duration: started.elapsed(),
             redelivery: Some(Arc::from(self.id)),
-            ..attempt(logged.position, target.journalled, &sent, target.endpoint.address.clone())
+            ..sent.attempt(logged.position, target.journalled, number, &target.endpoint)
         });
         sent
     }

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use hookswitch_core::delivery::Outcome;
 use hookswitch_model::{SubscriptionId, Timestamp};
 use rusqlite::{Connection, Transaction, params};
 
@@ -60,6 +61,17 @@ pub(crate) enum AttemptOutcome {
 
 impl AttemptOutcome {
     const ALL: [Self; 5] = [Self::Delivered, Self::Refused, Self::TimedOut, Self::Failed, Self::Gone];
+
+    /// How a request went.
+    pub(crate) const fn of(outcome: &Outcome) -> Self {
+        match outcome {
+            Outcome::Response { status: 200..300, .. } => Self::Delivered,
+            Outcome::Response { status: 410, .. } => Self::Gone,
+            Outcome::Response { .. } => Self::Refused,
+            Outcome::TimedOut => Self::TimedOut,
+            Outcome::Failed(_) | Outcome::Missing => Self::Failed,
+        }
+    }
 
     /// The word of the API, under which it is stored too.
     pub(crate) const fn as_str(self) -> &'static str {

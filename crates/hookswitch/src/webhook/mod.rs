@@ -15,7 +15,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use anyhow::Context as _;
 use hookswitch_core::delivery::Outcome;
-use hookswitch_model::NotificationId;
+use hookswitch_model::{NotificationId, SubscriptionId, Timestamp};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::{Body as _, Bytes, Incoming};
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
@@ -32,7 +32,7 @@ pub(crate) use self::handshake::HandshakeError;
 pub(crate) use self::signature::SigningKey;
 use crate::clock;
 use crate::config::Webhooks as Settings;
-use crate::store;
+use crate::store::{self, Attempt, AttemptOutcome};
 
 /// What a notification says it is sent by. Receivers written for RingCentral may look for its name.
 const USER_AGENT: &str = concat!("RingCentral-Webhook/8.3 (Hookswitch/", env!("CARGO_PKG_VERSION"), ")");
@@ -76,11 +76,40 @@ pub(crate) struct Sent {
     pub(crate) outcome: Outcome,
     /// How the body of the answer began: [`store::ANSWER_BYTES_MAX`] at most.
     pub(crate) answer: Vec<u8>,
+    /// When it began, by the clock of the server, and how long it took.
+    pub(crate) at: Timestamp,
+    pub(crate) duration: Duration,
 }
 
 impl Sent {
-    pub(crate) const fn without_answer(outcome: Outcome) -> Self {
-        Self { outcome, answer: Vec::new() }
+    /// What is written down of it, as the attempt of this number to tell a subscription of the event at a
+    /// position.
+    pub(crate) fn attempt(
+        &self,
+        event: u64,
+        subscription: SubscriptionId,
+        number: u32,
+        to: &Endpoint,
+    ) -> Attempt {
+        let (status, error) = match &self.outcome {
+            Outcome::Response { status, .. } => (Some(*status), None),
+            Outcome::TimedOut => (None, None),
+            Outcome::Failed(why) => (None, Some(why.as_str().into())),
+            Outcome::Missing => (None, Some("the event is in the log no longer".into())),
+        };
+        Attempt {
+            event,
+            subscription,
+            number,
+            at: self.at,
+            duration: self.duration,
+            outcome: AttemptOutcome::of(&self.outcome),
+            status,
+            error,
+            answer: self.answer.clone(),
+            address: to.address.clone(),
+            redelivery: None,
+        }
     }
 }
 
@@ -138,7 +167,18 @@ impl Webhooks {
     /// Sends a notification. What counts is the status, once it has come in time: of the body as much is
     /// read as lets the connection be used again, and its beginning is given back.
     pub(crate) async fn send(&self, to: &Endpoint, id: NotificationId, body: Vec<u8>) -> Sent {
-        let deadline = (clock::now() + self.timeout).into();
+        let (at, begun) = (clock::wall(), clock::now());
+        let (outcome, answer) = self.exchange(to, id, body, (begun + self.timeout).into()).await;
+        Sent { outcome, answer, at, duration: begun.elapsed() }
+    }
+
+    async fn exchange(
+        &self,
+        to: &Endpoint,
+        id: NotificationId,
+        body: Vec<u8>,
+        deadline: tokio::time::Instant,
+    ) -> (Outcome, Vec<u8>) {
         let attempt = async {
             self.guard.check(&to.url).await.map_err(|error| error.to_string())?;
             self.client.request(notification(to, id, body)).await.map_err(|error| cause(&error))
@@ -152,10 +192,10 @@ impl Webhooks {
                     // It may be too long, too slow or cut off; then the connection ends with it.
                     tokio::time::timeout_at(deadline, drain(body, &mut answer)).await.ok();
                 }
-                Sent { outcome: Outcome::Response { status: head.status.as_u16(), retry_after }, answer }
+                (Outcome::Response { status: head.status.as_u16(), retry_after }, answer)
             }
-            Ok(Err(cause)) => Sent::without_answer(Outcome::Failed(cause)),
-            Err(_) => Sent::without_answer(Outcome::TimedOut),
+            Ok(Err(cause)) => (Outcome::Failed(cause), Vec::new()),
+            Err(_) => (Outcome::TimedOut, Vec::new()),
         }
     }
 }

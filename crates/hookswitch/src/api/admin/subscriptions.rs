@@ -14,6 +14,7 @@ use crate::api::request::Segments;
 use crate::api::subscription::{expired, renew_kept, shown_filter};
 use crate::api::{Api, Problem, openapi};
 use crate::health::Health;
+use crate::store::AttemptOutcome;
 use crate::subscriptions::{Delivery, Kept, parse_id};
 use crate::{clock, secret};
 
@@ -269,18 +270,23 @@ pub(crate) async fn test(
         "ownerId": kept.subscription.owner.extension.to_string(),
         "body": {"message": "A test that an operator has asked for; it tells of no call"},
     });
-    let begun = clock::now();
     let sent = api.webhooks.send(&endpoint, uuid, body.to_string().into_bytes()).await;
-    let duration_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
-    let (word, status) = match &sent.outcome {
-        Outcome::Response { status: status @ 200..300, .. } => ("delivered", Some(*status)),
-        Outcome::Response { status: 410, .. } => ("gone", Some(410)),
-        Outcome::Response { status, .. } => ("refused", Some(*status)),
-        Outcome::TimedOut => ("timedOut", None),
-        Outcome::Failed(_) | Outcome::Missing => ("failed", None),
+    let duration_ms = u64::try_from(sent.duration.as_millis()).unwrap_or(u64::MAX);
+    let outcome = AttemptOutcome::of(&sent.outcome);
+    let status = match sent.outcome {
+        Outcome::Response { status, .. } => Some(status),
+        _ => None,
     };
-    let error = (word != "delivered").then(|| sent.outcome.reason());
+    let error = (outcome != AttemptOutcome::Delivered).then(|| sent.outcome.reason());
     let answer = (!sent.answer.is_empty()).then(|| String::from_utf8_lossy(&sent.answer).into_owned());
     let address = webhook.address.clone();
-    Ok(Json(TestBody { time: time.to_string(), duration_ms, status, outcome: word, error, answer, address }))
+    Ok(Json(TestBody {
+        time: time.to_string(),
+        duration_ms,
+        status,
+        outcome: outcome.as_str(),
+        error,
+        answer,
+        address,
+    }))
 }
