@@ -113,7 +113,7 @@ impl Problem {
 
     /// A user wants what takes an admin token.
     pub(crate) fn admin_token_only() -> Self {
-        let message = "The setting up of the server takes an admin token; sign in with one";
+        let message = "What concerns all accounts takes an admin token; sign in with one";
         let problem = Self::new(StatusCode::FORBIDDEN, "CMN-402", message);
         Self { outer_code: Some("InsufficientPermissions"), ..problem }
     }

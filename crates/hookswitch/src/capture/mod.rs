@@ -24,6 +24,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use self::anonymise::Anonymiser;
+use self::anonymise::directory::of_accounts;
 use self::compare::shapes;
 use self::select::{Chosen, Selected};
 use crate::cli::{FILTER, replay};
@@ -65,8 +66,13 @@ struct Attempt {
     difference: Option<String>,
 }
 
-/// A session and those linked with it, with their events in the order of the log.
-fn sessions(reader: &Reader, first: &[Logged], id: TelephonySessionId) -> anyhow::Result<Vec<Logged>> {
+/// A session and those linked with it that are seen, with their events in the order of the log.
+fn sessions(
+    reader: &Reader,
+    account: Option<AccountId>,
+    first: &[Logged],
+    id: TelephonySessionId,
+) -> anyhow::Result<Vec<Logged>> {
     let mut seen = BTreeSet::from([id]);
     let mut events = first.to_vec();
     let mut next: Vec<TelephonySessionId> = linked(reader, id, first)?.into_iter().collect();
@@ -74,7 +80,8 @@ fn sessions(reader: &Reader, first: &[Logged], id: TelephonySessionId) -> anyhow
         if seen.len() >= SESSIONS_MAX || !seen.insert(other) {
             continue;
         }
-        let more = reader.events_of(other)?;
+        let mut more = reader.events_of(other)?;
+        more.retain(|logged| account.is_none_or(|own| own == logged.event.session.account));
         next.extend(linked(reader, other, &more)?);
         events.extend(more);
     }
@@ -98,16 +105,18 @@ pub(crate) fn of(
     if seen.is_none() {
         return Ok(None);
     }
-    let expected = sessions(reader, &first, id)?;
+    let expected = sessions(reader, account, &first, id)?;
     let mut notes = Vec::new();
-    let Selected { chosen, settings, account, is_whole } = select::of_calls(reader, &expected)?;
+    let is_limited = account.is_some();
+    let Selected { chosen, settings, account, is_whole } = select::of_calls(reader, &expected, is_limited)?;
     if !is_whole {
         notes.push(
             "The signal log has swept what did not cause an event; the capture has what is left".to_owned(),
         );
     }
     let mut attempt = try_out(&chosen, &settings, account, &expected, anonymise)?;
-    if let Some(difference) = &attempt.difference {
+    // What else the sources sent may be of other accounts.
+    if let Some(difference) = attempt.difference.as_ref().filter(|_| !is_limited) {
         notes.push(format!("The messages of the call alone give other events ({difference}); all that its sources sent meanwhile is there"));
         let chosen = select::of_sources(reader, &expected)?;
         attempt = try_out(&chosen, &settings, account, &expected, anonymise)?;
@@ -164,6 +173,9 @@ fn try_out(
     let mut anonymiser = None;
     let (mut inputs, mut directory) = (files::write(chosen)?, settings.directory.clone());
     if anonymise {
+        // Whom else the switch serves is nobody's concern.
+        let accounts = expected.iter().map(|logged| logged.event.session.account.as_u64()).collect();
+        directory = directory.map(|text| of_accounts(&text, &accounts)).transpose()?;
         let made = Anonymiser::for_inputs(chosen, directory.as_deref())?;
         let (replaced, shortened) = made.apply(chosen, directory.as_deref())?;
         inputs = files::write(&replaced)?;

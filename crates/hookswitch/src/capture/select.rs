@@ -15,7 +15,7 @@ use hookswitch_signal::capture::Transport;
 use hookswitch_signal::{esl, sip};
 use serde_json::Value;
 
-use crate::explain::Sources;
+use crate::explain::{Sources, lists_all_calls};
 use crate::store::record::{Input, Sender, Settings};
 use crate::store::{Log, LoggedInput, Reader};
 
@@ -100,11 +100,13 @@ struct Belonging {
     names: Names,
     account: Option<u64>,
     sources: Sources,
+    /// Whether what is about the calls of all accounts is left out.
+    own_alone: bool,
 }
 
 impl Belonging {
     /// Follows what the causes name to all that belongs to the calls; `inputs_max` is how long the stretch may be.
-    fn of(reader: &Reader, events: &[Logged], inputs_max: u64) -> anyhow::Result<Self> {
+    fn of(reader: &Reader, events: &[Logged], inputs_max: u64, own_alone: bool) -> anyhow::Result<Self> {
         let (first, last) = stretch(reader, events)?;
         let causes = causes(events);
         let sources = Sources::read(reader)?;
@@ -138,7 +140,7 @@ impl Belonging {
                 break;
             }
         }
-        Ok(Self { first, last, causes, found, names, account, sources })
+        Ok(Self { first, last, causes, found, names, account, sources, own_alone })
     }
 
     /// Hands out the inputs, in order.
@@ -150,7 +152,8 @@ impl Belonging {
         reader.each_between(self.first, self.last, |logged| {
             let is_one = self.causes.contains(&logged.position)
                 || names_of(&logged, &self.sources)?.has_one_of(&self.names);
-            if is_one { each(&logged) } else { Ok(()) }
+            let is_left_out = self.own_alone && lists_all_calls(&Input::read(logged.columns)?);
+            if is_one && !is_left_out { each(&logged) } else { Ok(()) }
         })
     }
 }
@@ -165,19 +168,19 @@ pub(crate) fn positions_of_calls(
     inputs_max: u64,
 ) -> anyhow::Result<BTreeSet<u64>> {
     let mut positions = BTreeSet::new();
-    Belonging::of(reader, events, inputs_max)?.each(reader, |logged| {
+    Belonging::of(reader, events, inputs_max, false)?.each(reader, |logged| {
         positions.insert(logged.position);
         Ok(())
     })?;
     Ok(positions)
 }
 
-/// The inputs of some calls.
+/// The inputs of some calls; with `own_alone` without those that are about the calls of all accounts.
 ///
 /// # Errors
 /// If the log cannot be read, or has none of the causes any more.
-pub(super) fn of_calls(reader: &Reader, events: &[Logged]) -> anyhow::Result<Selected> {
-    let belonging = Belonging::of(reader, events, u64::MAX)?;
+pub(super) fn of_calls(reader: &Reader, events: &[Logged], own_alone: bool) -> anyhow::Result<Selected> {
+    let belonging = Belonging::of(reader, events, u64::MAX, own_alone)?;
     let mut chosen = Chosen::default();
     belonging.each(reader, |logged| chosen.add(logged, &belonging.sources))?;
     let of_call = events.first().map(|logged| logged.event.session.account);

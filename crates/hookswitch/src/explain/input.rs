@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use hookswitch_model::AccountId;
 use hookswitch_signal::capture::Transport;
 use hookswitch_signal::{ami, esl, sip};
 use serde::Serialize;
@@ -106,12 +107,23 @@ fn input_kind(input: &record::Input<'_>, source: &SourceBody) -> &'static str {
     }
 }
 
+/// Whether an input lists all calls of a switch, whosever they are.
+pub(crate) fn lists_all_calls(input: &record::Input<'_>) -> bool {
+    let record::Input::Manager { message, .. } = input else { return false };
+    esl::Message::new(message).content_type() == b"api/response"
+}
+
 impl Input {
-    /// Reads an input of the log.
+    /// Reads an input of the log; for who sees one account alone without the bytes of what is about others too.
     ///
     /// # Errors
     /// If it is of a version that is not known.
-    pub(crate) fn of(logged: &LoggedInput<'_>, sources: &Sources, raw: bool) -> Result<Self, StoreError> {
+    pub(crate) fn of(
+        logged: &LoggedInput<'_>,
+        sources: &Sources,
+        raw: bool,
+        account: Option<AccountId>,
+    ) -> Result<Self, StoreError> {
         let columns = logged.columns;
         let input = record::Input::read(columns)?;
         let source = sources.body(columns.source, logged.position);
@@ -136,7 +148,8 @@ impl Input {
             record::Input::Forgotten { .. } => ("a sender was forgotten".to_owned(), &[][..]),
         };
         let text = std::str::from_utf8(bytes).ok();
-        let wanted = raw && !bytes.is_empty();
+        let is_seen = account.is_none() || !lists_all_calls(&input);
+        let wanted = raw && is_seen && !bytes.is_empty();
         let summary = summary.chars().take(SUMMARY_CHARS_MAX).collect();
         Ok(Self {
             position: logged.position,

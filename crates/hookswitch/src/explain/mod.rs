@@ -19,7 +19,7 @@ use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
 pub(crate) use self::delivery::Delivery;
-pub(crate) use self::input::{Input, Sources};
+pub(crate) use self::input::{Input, Sources, lists_all_calls};
 pub(crate) use self::session::SessionSummary;
 pub(crate) use self::text::{is_unsafe, write as write_text};
 use crate::capture::positions_of_calls;
@@ -319,7 +319,7 @@ impl<'a> Explainer<'a> {
         let mut inputs = Vec::with_capacity(positions.len());
         for &position in positions {
             let read = self.reader.each_between(position, position, |logged| {
-                inputs.push(Input::of(&logged, &self.sources, wanted.raw)?);
+                inputs.push(Input::of(&logged, &self.sources, wanted.raw, self.account)?);
                 Ok(())
             });
             read.map_err(StoreError::Log)?;
@@ -560,8 +560,10 @@ mod tests {
         let (done, written) = std::sync::mpsc::channel();
         let mut batch = Batch::after(store.ends());
         let arrival = crate::clock::wall();
+        let listing =
+            b"Answer-To: show channels as json\nContent-Type: api/response\nContent-Length: 2\n\n{}";
         for (account, session) in [(1, 11), (2, 22), (1, 33)] {
-            let cause = batch.add_input(kind::TICK, 1, arrival, arrival, b"");
+            let cause = batch.add_input(kind::MANAGER, 1, arrival, arrival, listing);
             batch.add_event(event(account, session, cause), arrival);
         }
         batch.add_waiting(Box::new(move || done.send(()).expect("the test waits")));
@@ -601,6 +603,16 @@ mod tests {
         let second = page(first.next);
         assert_eq!((first.records.len(), second.records.len(), page(second.next).records.len()), (1, 1, 0));
         assert_ne!(first.records[0].telephony_session_id, second.records[0].telephony_session_id);
+        // What lists the calls of all accounts is shown to who sees them all.
+        let raw = |account: Option<u64>| {
+            let wanted = Wanted { raw: true, all: false };
+            let read = store.read(|reader| {
+                let explainer = Explainer::new(reader, account.map(AccountId::new))?;
+                explainer.session(TelephonySessionId::new(11), wanted)
+            });
+            read.expect("it is read").expect("it is seen").inputs[0].raw.is_some()
+        };
+        assert_eq!((raw(None), raw(Some(1))), (true, false));
         // A capture is of what is seen.
         let capture = |account| {
             let account = Some(AccountId::new(account));

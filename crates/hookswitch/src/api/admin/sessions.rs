@@ -135,6 +135,10 @@ pub(crate) async fn capture(
     let unknown = || Problem::unknown("telephonySessionId", &id);
     let session = session_id(&id).ok_or_else(unknown)?;
     let anonymise = is_true(query.as_deref(), "anonymise");
+    if access.account.is_some() && !anonymise {
+        // The directory and what switches list name other accounts, too.
+        return Err(Problem::admin_token_only());
+    }
     let made =
         api.store.read_async(move |reader| Ok(capture::of(reader, access.account, session, anonymise)));
     let made = made.await.map_err(kept)?;

@@ -1,5 +1,7 @@
 //! The directory with other names, and with nobody in it who takes no part.
 
+use std::collections::BTreeSet;
+
 use anyhow::Context as _;
 use toml::{Table, Value};
 
@@ -61,6 +63,21 @@ impl Anonymiser {
 fn compact_or_word(text: &str) -> String {
     let is_number = text.bytes().all(|byte| byte.is_ascii_digit() || b"+ -./()".contains(&byte));
     if is_number { compact(text) } else { text.to_owned() }
+}
+
+/// A directory with some of its accounts alone.
+///
+/// # Errors
+/// If it is none.
+pub(in crate::capture) fn of_accounts(text: &str, wanted: &BTreeSet<u64>) -> anyhow::Result<String> {
+    let mut table: Table = toml::from_str(text).context("the directory in use cannot be read")?;
+    if let Some(accounts) = table.get_mut("account").and_then(Value::as_array_mut) {
+        accounts.retain(|account| {
+            let id = account.get("id").and_then(Value::as_integer).map(i64::cast_unsigned);
+            id.is_some_and(|id| wanted.contains(&id))
+        });
+    }
+    Ok(toml::to_string(&table)?)
 }
 
 /// Writes a directory anew.

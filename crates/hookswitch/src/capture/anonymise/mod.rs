@@ -5,7 +5,7 @@
 //! anew, so that what stands there once is replaced wherever it stands. Of SIP only what a reader of calls
 //! needs is kept: other headers, other bodies and all that authenticates is left out.
 
-mod directory;
+pub(super) mod directory;
 mod event_socket;
 mod manager;
 mod posted;

@@ -192,6 +192,17 @@ fn a_user_sees_their_own_account_alone() {
     assert!(narrow.get("journey").is_none() && narrow.get("rates").is_none(), "{narrow}");
     assert!(!narrow.to_string().contains("of two"), "{narrow}");
     assert!(status(home.made("admin_token")).to_string().contains("of two"));
+    // The directory of a capture names all accounts, unless it is cut down to who takes part.
+    let capture = format!(
+        "/admin/v1/sessions/{}/capture",
+        seen["telephonySessionId"].as_str().expect("an id of the session")
+    );
+    assert_eq!(server.call(&ann, "GET", &capture, None).status, 403);
+    let cut = server.call(&ann, "GET", &format!("{capture}?anonymise=true"), None);
+    assert_eq!(cut.status, 200, "{cut:?}");
+    assert!(!cut.body.to_string().contains("2001"), "{cut:?}");
+    let whole = server.call(home.made("admin_token"), "GET", &capture, None);
+    assert!(whole.body.to_string().contains("2001"), "{whole:?}");
 
     // What is taken back is good for nothing, and what hangs on it ends.
     server.user(&home, 1001, 1101, json!({"admin": true, "console": "none"}));
