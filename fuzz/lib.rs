@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use hookswitch_core::directory::Directory;
 use hookswitch_core::engine::{Engine, Policy};
-use hookswitch_model::{AccountId, ClockId, InputRef, Signal, TelephonySessionId, Timestamp};
+use hookswitch_model::{AccountId, ClockId, InputRef, TelephonySessionId, Timestamp};
 use hookswitch_signal::capture::Reader;
 use hookswitch_signal::pairing::Pairing;
 use hookswitch_signal::sip::Message;
+use hookswitch_signal::switch::Follower;
 use hookswitch_signal::tracker::{REPEAT_MAX, Tracker};
 use hookswitch_signal::{ami, esl};
 
@@ -80,57 +81,35 @@ pub fn event_socket_messages(pieces: &[&[u8]]) -> Vec<Vec<u8>> {
     messages
 }
 
-/// The follower of a switch, whatever it speaks.
-pub trait Follow {
-    /// Follows a switch whose calls are those of an account.
-    fn of(account: AccountId) -> Self;
-    /// Applies a message.
-    fn handle(&mut self, message: &[u8], at: Timestamp, input: InputRef, out: &mut Vec<Signal>);
-    /// Lets time pass.
-    fn handle_time(&mut self, now: Timestamp, out: &mut Vec<Signal>);
-    /// How many channels are followed.
-    fn channels(&self) -> usize;
-    /// Whether its counters balance.
-    fn balances(&self) -> bool;
+/// Whose calls are told of.
+const ACCOUNT: AccountId = AccountId::new(310_001_016);
+
+/// Sends what comes on a connection of a switch through the product. The input is how many cuts there are,
+/// the length of each piece, and the bytes; however they are cut, the `messages` are the same.
+pub fn tell_connection(
+    data: &[u8],
+    messages: fn(&[&[u8]]) -> Vec<Vec<u8>>,
+    follower: fn(AccountId, u16) -> Follower,
+) {
+    let Some((&count, data)) = data.split_first() else { return };
+    let (cuts, stream) = data.split_at(data.len().min(usize::from(count)));
+    let mut rest = stream;
+    let mut pieces = Vec::new();
+    for cut in cuts {
+        let (piece, behind) = rest.split_at(rest.len().min(usize::from(*cut)));
+        pieces.push(piece);
+        rest = behind;
+    }
+    pieces.push(rest);
+    let whole = messages(&[stream]);
+    assert_eq!(messages(&pieces), whole);
+    tell_of_switch(follower(ACCOUNT, 1), &whole);
 }
-
-macro_rules! follow {
-    ($follower:ty) => {
-        impl Follow for $follower {
-            fn of(account: AccountId) -> Self {
-                Self::new(account, 1)
-            }
-
-            fn handle(&mut self, message: &[u8], at: Timestamp, input: InputRef, out: &mut Vec<Signal>) {
-                self.handle(message, at, input, out);
-            }
-
-            fn handle_time(&mut self, now: Timestamp, out: &mut Vec<Signal>) {
-                self.handle_time(now, out);
-            }
-
-            fn channels(&self) -> usize {
-                self.channels()
-            }
-
-            fn balances(&self) -> bool {
-                let counters = self.counters();
-                let sum = counters.applied + counters.passed_over + counters.repeated + counters.stray;
-                counters.messages == sum
-            }
-        }
-    };
-}
-
-follow!(ami::Follower);
-follow!(esl::Follower);
 
 /// Sends the messages of a switch through the product; one comes every 20 ms.
-pub fn tell_of_switch<F: Follow>(messages: &[Vec<u8>]) {
-    let account = AccountId::new(310_001_016);
-    let mut follower = F::of(account);
+fn tell_of_switch(mut follower: Follower, messages: &[Vec<u8>]) {
     let mut pairing = Pairing::default();
-    let mut engine = Engine::new(Directory::built_in(account), Policy::default());
+    let mut engine = Engine::new(Directory::built_in(ACCOUNT), Policy::default());
     let mut told = Told::default();
     let (mut raw, mut signals) = (Vec::new(), Vec::new());
     let mut now = Timestamp::from_micros(1_700_000_000_000_000);
@@ -143,7 +122,9 @@ pub fn tell_of_switch<F: Follow>(messages: &[Vec<u8>]) {
         engine.handle_time(CLOCK, now);
         told.take(&mut engine, now);
     }
-    assert!(follower.balances(), "every message is counted once");
+    let counters = follower.counters();
+    let sum = counters.applied + counters.passed_over + counters.repeated + counters.stray;
+    assert_eq!(counters.messages, sum, "every message is counted once");
     for _ in 0..60 {
         now = now + Duration::from_secs(3600);
         follower.handle_time(now, &mut raw);

@@ -2,7 +2,7 @@
 
 use hookswitch_model::{
     DeviceId, Endpoint, Event, ExtensionId, Iso, NotificationId, Party, PartyId, Recording, SipData,
-    SubscriptionId, Timestamp,
+    SubscriptionId, TelephonySessionId, Timestamp,
 };
 
 use crate::hash::IdHash;
@@ -50,8 +50,13 @@ impl Subscriber {
 
     /// The `uuid` of the notification of an event: the same whenever it is sent.
     pub fn notification_id(&self, event: &Event) -> NotificationId {
+        self.notification_id_of(event.session.id, event.sequence)
+    }
+
+    /// The same by what names the event.
+    pub fn notification_id_of(&self, session: TelephonySessionId, sequence: u32) -> NotificationId {
         let hash = self.ids.clone();
-        let hash = hash.part(&event.session.id.as_u128().to_be_bytes()).number(u64::from(event.sequence));
+        let hash = hash.part(&session.as_u128().to_be_bytes()).number(u64::from(sequence));
         NotificationId::new((hash.u64() >> 1).max(1))
     }
 

@@ -142,6 +142,11 @@ macro_rules! rules {
                 match self { $(Self::$variant => stringify!($variant)),+ }
             }
 
+            /// Whether the change was inferred: no source reported it.
+            pub fn is_inferred(self) -> bool {
+                self.as_str().ends_with("(inferred)")
+            }
+
             /// The rule in the words of a telephony engineer.
             pub const fn as_str(self) -> &'static str {
                 match self { $(Self::$variant => $text),+ }

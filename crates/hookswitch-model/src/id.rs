@@ -166,7 +166,7 @@ impl fmt::Debug for PartyId {
 }
 
 /// The id of a subscription: a lower-case UUID of version 4.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct SubscriptionId(u128);
 
 impl SubscriptionId {

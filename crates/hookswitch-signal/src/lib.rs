@@ -2,8 +2,8 @@
 //!
 //! Opens no socket, reads no clock and keeps no rules about sessions. A capture goes through
 //! [`capture`], each message through [`sip`], and the calls are followed by [`tracker`]. Signals that are
-//! posted go through [`ingest`], what an Asterisk says of itself through [`ami`], and a FreeSWITCH through [`esl`];
-//! [`pairing`] brings together what both tell of one call.
+//! posted go through [`ingest`], what an Asterisk says of itself through [`ami`], and a FreeSWITCH through [`esl`],
+//! which [`switch`] makes one; [`pairing`] brings together what a switch and its SIP tell of one call.
 
 pub mod ami;
 pub mod capture;
@@ -11,5 +11,7 @@ pub mod esl;
 pub mod ingest;
 pub mod pairing;
 pub mod sip;
-mod switch;
+pub mod switch;
 pub mod tracker;
+mod waits;
+mod words;

@@ -21,9 +21,14 @@ pub(crate) fn now() -> Instant {
 /// The time of the wall when this was first asked, and what has passed since: a clock that only goes on,
 /// in the terms of the other. Lifetimes and retries go by it.
 pub(crate) fn steady() -> Timestamp {
+    steady_at(now())
+}
+
+/// What the steady clock showed at an instant that was read already.
+pub(crate) fn steady_at(instant: Instant) -> Timestamp {
     static START: OnceLock<(Instant, Timestamp)> = OnceLock::new();
     let &(start, at) = START.get_or_init(|| (now(), wall()));
-    at + now().saturating_duration_since(start)
+    at + instant.saturating_duration_since(start)
 }
 
 /// When the steady clock will show this time.

@@ -19,8 +19,9 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::clock;
 use crate::config::Webhooks as Settings;
+use crate::health::{Health, Outcomes};
 use crate::secret;
-use crate::store::{Store, StoreError};
+use crate::store::{Attempt, Journal, Store, StoreError};
 use crate::subscriptions::{Command, Delivery, Kept, Subscriptions, feed_change, progress_change};
 use crate::telemetry::Metrics;
 use crate::webhook::{Endpoint, Webhooks};
@@ -33,6 +34,12 @@ const PAUSE: Duration = Duration::from_millis(500);
 
 /// How often progress is written at most: a crash sends again what was taken in this time.
 const SAVE_EVERY: Duration = Duration::from_millis(10);
+
+/// How long attempts wait to be written down when nothing else is to be written.
+const JOURNAL_EVERY: Duration = Duration::from_millis(250);
+
+/// The most attempts that wait to be written down; what a disk refuses for longer is not told.
+const JOURNAL_MAX: usize = 20_000;
 
 /// The usual length of a notification, so that its buffer need not grow.
 const NOTIFICATION_BYTES: usize = 1536;
@@ -58,6 +65,8 @@ pub(crate) struct Deliverer {
     webhooks: Webhooks,
     metrics: Arc<Metrics>,
     endpoints: BTreeMap<SubscriptionId, Receiver>,
+    /// How the attempts of late went.
+    outcomes: BTreeMap<SubscriptionId, Outcomes>,
     reports: mpsc::UnboundedSender<Report>,
     counted: Counters,
     /// Whether the log is being read for all.
@@ -68,6 +77,9 @@ pub(crate) struct Deliverer {
     next_save: Instant,
     /// Progress that could not be written.
     unsaved: BTreeMap<SubscriptionId, Progress>,
+    /// Attempts that are not written down yet, and when they are at the latest.
+    journal: Vec<Attempt>,
+    next_journal: Instant,
     /// Told when no write is under way.
     removed: Vec<oneshot::Sender<()>>,
     /// How far the log was handed out when that was last written.
@@ -85,10 +97,10 @@ struct Receiver {
 
 /// What a task tells that was begun.
 enum Report {
-    Outcome(InFlight, Outcome),
+    Outcome(InFlight, Outcome, Option<Box<Attempt>>),
     Read(SubscriptionId, Wanted, Result<(Vec<Logged>, u64), StoreError>),
     Feed(Result<Vec<Logged>, StoreError>),
-    Saved(Result<(), StoreError>, Vec<(SubscriptionId, Progress)>, u64),
+    Saved(Result<(), StoreError>, Vec<(SubscriptionId, Progress)>, Vec<Attempt>, u64),
     Validated(SubscriptionId, bool),
 }
 
@@ -110,12 +122,15 @@ impl Deliverer {
             webhooks,
             metrics,
             endpoints: BTreeMap::new(),
+            outcomes: BTreeMap::new(),
             reports,
             counted: Counters::default(),
             reading: false,
             saving: false,
             next_save: clock::now(),
             unsaved: BTreeMap::new(),
+            journal: Vec::new(),
+            next_journal: clock::now(),
             removed: Vec::new(),
             saved_feed: feed,
         };
@@ -133,7 +148,9 @@ impl Deliverer {
         loop {
             self.go_on(*events.borrow_and_update());
             let wake = self.machine.poll_timeout().map(clock::instant_of);
-            let save = (!self.saving && self.machine.has_progress()).then_some(self.next_save);
+            let save = self.machine.has_progress().then_some(self.next_save);
+            let journal = (!self.journal.is_empty()).then_some(self.next_journal);
+            let save = save.into_iter().chain(journal).min().filter(|_| !self.saving);
             let wake = wake.into_iter().chain(save).min();
             let wake = tokio::time::sleep_until(wake.unwrap_or_else(|| clock::now() + PAUSE * 2).into());
             tokio::select! {
@@ -183,11 +200,28 @@ impl Deliverer {
             }
             Command::Remove(id, done) => {
                 self.endpoints.remove(&id);
+                self.outcomes.remove(&id);
                 self.machine.remove(id);
                 self.unsaved.remove(&id);
                 self.removed.push(done);
             }
+            Command::Health(asked) => {
+                let health = self.endpoints.keys().filter_map(|&id| {
+                    let backlog = self.machine.backlog(id)?;
+                    Some((
+                        id,
+                        Health { backlog, outcomes: self.outcomes.get(&id).cloned().unwrap_or_default() },
+                    ))
+                });
+                asked.send(health.collect()).ok(); // whoever asked has gone
+            }
             Command::Validated(id, passed) => self.machine.handle_validation(id, passed, now),
+            Command::Stages(asked, answer) => {
+                let stages = asked
+                    .into_iter()
+                    .map(|(id, session, position)| self.machine.stage(id, session, position, now));
+                answer.send(stages.collect()).ok(); // whoever asked has gone
+            }
         }
     }
 
@@ -216,7 +250,13 @@ impl Deliverer {
     fn report(&mut self, report: Report) {
         let now = clock::steady();
         match report {
-            Report::Outcome(attempt, outcome) => {
+            Report::Outcome(attempt, outcome, written) => {
+                if self.journal.len() < JOURNAL_MAX {
+                    self.journal.extend(written.map(|written| *written));
+                }
+                if self.endpoints.contains_key(&attempt.subscription()) {
+                    self.outcomes.entry(attempt.subscription()).or_default().note(&outcome, clock::wall());
+                }
                 // A success needs no chance, and a call of the system is not free.
                 let taken = matches!(outcome, Outcome::Response { status: 200..300, .. });
                 let random = if taken { 0 } else { secret::random().map_or(0, u32::from_ne_bytes) };
@@ -236,12 +276,15 @@ impl Deliverer {
                     Err(error) => tracing::warn!(%error, "the event log cannot be read"),
                 }
             }
-            Report::Saved(done, progress, feed) => {
+            Report::Saved(done, progress, mut journal, feed) => {
                 self.saving = false;
                 match done {
                     Ok(()) => self.saved_feed = feed,
                     Err(error) => {
                         tracing::warn!(%error, "what was delivered is not on disk; it is written again");
+                        journal.append(&mut self.journal);
+                        journal.truncate(JOURNAL_MAX);
+                        self.journal = journal;
                         for (id, progress) in progress {
                             self.unsaved.entry(id).or_insert(progress);
                         }
@@ -307,13 +350,14 @@ impl Deliverer {
         let reports = self.reports.clone();
         let Some(receiver) = self.endpoints.get(&due.subscription) else {
             // It was removed at this moment.
-            reports.send(Report::Outcome(due.sent(), Outcome::Missing)).ok();
+            reports.send(Report::Outcome(due.sent(), Outcome::Missing, None)).ok();
             return;
         };
         let (endpoint, subscriber) =
             (receiver.endpoint.clone(), receiver.subscribers[usize::from(due.sip_data)].clone());
         let (webhooks, store) = (self.webhooks.clone(), self.store.clone());
         tokio::spawn(async move {
+            let (id, number) = (due.subscription, due.attempt);
             let (position, event) = (due.position, due.event.clone());
             // Told even if the task should panic, or the session would wait for ever.
             let told = Told { reports, attempt: Some(due.sent()) };
@@ -322,15 +366,16 @@ impl Deliverer {
                 None => match store.read_async(move |reader| reader.events_at(&[position])).await {
                     Ok(read) => match read.into_iter().next() {
                         Some(logged) => logged.event,
-                        None => return told.tell(Outcome::Missing),
+                        None => return told.tell(Outcome::Missing, None),
                     },
-                    Err(error) => return told.tell(Outcome::Failed(error.to_string())),
+                    Err(error) => return told.tell(Outcome::Failed(error.to_string()), None),
                 },
             };
             let mut body = Vec::with_capacity(NOTIFICATION_BYTES);
-            let id = subscriber.notification_id(&event);
             subscriber.write(&event, clock::wall(), &mut body);
-            told.tell(webhooks.send(&endpoint, id, body).await);
+            let sent = webhooks.send(&endpoint, subscriber.notification_id(&event), body).await;
+            let attempt = sent.attempt(position, id, number, &endpoint);
+            told.tell(sent.outcome, Some(Box::new(attempt)));
         });
     }
 
@@ -350,7 +395,7 @@ impl Deliverer {
             receiver.subscribers[0].write_reminder(threshold, interval, left, due, clock::wall(), &mut body);
         let (webhooks, endpoint) = (self.webhooks.clone(), receiver.endpoint.clone());
         tokio::spawn(async move {
-            let outcome = webhooks.send(&endpoint, notification, body).await;
+            let outcome = webhooks.send(&endpoint, notification, body).await.outcome;
             tracing::debug!(subscription.id = %id, ?outcome, "a reminder was sent");
         });
     }
@@ -369,6 +414,7 @@ impl Deliverer {
             }
             Change::Expired(id) => {
                 self.endpoints.remove(&id);
+                self.outcomes.remove(&id);
                 self.unsaved.remove(&id);
                 tracing::info!(subscription.id = %id, "a subscription has expired");
                 tokio::spawn(async move {
@@ -396,7 +442,7 @@ impl Deliverer {
         for (id, progress) in self.machine.take_progress() {
             self.unsaved.insert(id, progress);
         }
-        if self.unsaved.is_empty() {
+        if self.unsaved.is_empty() && (self.journal.is_empty() || now < self.next_journal) {
             return;
         }
         let feed = self.machine.feed();
@@ -408,19 +454,22 @@ impl Deliverer {
         }
         self.saving = true;
         self.next_save = now + SAVE_EVERY;
+        self.next_journal = now + JOURNAL_EVERY;
         let (store, reports) = (self.store.clone(), self.reports.clone());
+        let journal = Journal { attempts: std::mem::take(&mut self.journal), spans: Vec::new() };
         tokio::spawn(async move {
-            let done = store.keep_progress(changes).await;
+            // Kept until it is on disk.
+            let done = store.record(changes, journal.clone()).await.map(drop);
             if done.is_err() {
                 tokio::time::sleep(PAUSE).await;
             }
-            reports.send(Report::Saved(done, progress, feed)).ok(); // the server stops
+            reports.send(Report::Saved(done, progress, journal.attempts, feed)).ok(); // the server stops
         });
     }
 
     /// Lets the requests end that are under way, and writes how they went.
     async fn finish(mut self, reports: &mut mpsc::UnboundedReceiver<Report>) {
-        self.next_save = clock::now();
+        (self.next_save, self.next_journal) = (clock::now(), clock::now());
         self.save();
         while self.saving || self.machine.in_flight() > 0 {
             let Some(report) = reports.recv().await else { break };
@@ -428,7 +477,7 @@ impl Deliverer {
             while let Some(change) = self.machine.poll_change() {
                 self.keep(change);
             }
-            self.next_save = clock::now();
+            (self.next_save, self.next_journal) = (clock::now(), clock::now());
             self.save();
             self.count();
         }
@@ -462,19 +511,19 @@ struct Told {
 }
 
 impl Told {
-    fn tell(mut self, outcome: Outcome) {
-        self.report(outcome);
+    fn tell(mut self, outcome: Outcome, written: Option<Box<Attempt>>) {
+        self.report(outcome, written);
     }
 
-    fn report(&mut self, outcome: Outcome) {
+    fn report(&mut self, outcome: Outcome, written: Option<Box<Attempt>>) {
         if let Some(attempt) = self.attempt.take() {
-            self.reports.send(Report::Outcome(attempt, outcome)).ok(); // the server stops
+            self.reports.send(Report::Outcome(attempt, outcome, written)).ok(); // the server stops
         }
     }
 }
 
 impl Drop for Told {
     fn drop(&mut self) {
-        self.report(Outcome::Failed("the request was not finished".to_owned()));
+        self.report(Outcome::Failed("the request was not finished".to_owned()), None);
     }
 }

@@ -10,12 +10,11 @@ use hookswitch_core::directory::Directory;
 use hookswitch_core::engine::{self, Engine, Policy};
 use hookswitch_core::session::reason::MissedCallPolicy;
 use hookswitch_model::{AccountId, ClockId, Event, InputRef, Signal, Timestamp};
-use hookswitch_signal::ami;
 use hookswitch_signal::capture::Captured;
 use hookswitch_signal::ingest::{Ingest, Posted};
 use hookswitch_signal::pairing::Pairing;
-use hookswitch_signal::sip;
 use hookswitch_signal::tracker::{self, Tracker};
+use hookswitch_signal::{sip, switch};
 use serde::{Deserialize, Serialize};
 
 use crate::store::record::{Input, Message, Sender, Settings, Source};
@@ -36,7 +35,7 @@ pub(crate) enum DerivationError {
 
 /// The version of saved states; a state of another version is not read. Raised with every change of
 /// what the machine or the trackers keep.
-pub(crate) const STATE_VERSION: u32 = 2;
+pub(crate) const STATE_VERSION: u32 = 3;
 
 /// The machine with all that stands before it: one tracker for each source of messages.
 #[derive(Default, Serialize, Deserialize)]
@@ -69,10 +68,16 @@ enum Follower {
     Switch(Box<Switch>),
 }
 
+impl Follower {
+    fn switch(follower: switch::Follower) -> Self {
+        Self::Switch(Box::new(Switch { follower, pairing: Pairing::default() }))
+    }
+}
+
 /// A switch that tells of its calls itself, and what SIP shows of them.
 #[derive(Serialize, Deserialize)]
 struct Switch {
-    follower: ami::Follower,
+    follower: switch::Follower,
     pairing: Pairing,
 }
 
@@ -118,12 +123,15 @@ impl Derivation {
                 Err(_) => Ok(()),
             },
             Input::Manager { source, at, message } => {
-                self.apply_manager(position, arrival, *source, *at, message)
+                self.apply_told(position, arrival, *source, *at, message)
             }
             Input::Link { source, at, is_up } => {
                 let (switch, newest) = self.switch(position, *source)?;
                 *newest = Some((*at, arrival));
                 let mut signals = Vec::new();
+                if *is_up {
+                    switch.follower.connected();
+                }
                 switch.pairing.set_connected(*is_up, &mut signals);
                 self.apply_signals(position, ClockId(*source), *at, &signals)
             }
@@ -225,11 +233,11 @@ impl Derivation {
         Ok(())
     }
 
-    /// Applies a message of a manager connection.
+    /// Applies what a switch has told.
     ///
     /// # Errors
     /// If its source is not known.
-    pub(crate) fn apply_manager(
+    pub(crate) fn apply_told(
         &mut self,
         position: u64,
         arrival: Timestamp,
@@ -290,17 +298,19 @@ impl Derivation {
 
     fn add_source(&mut self, source: Source) {
         let Source { number, sender } = source;
-        if let Sender::Ami { hep: Some(hep), .. } = &sender {
+        if let Sender::Ami { hep: Some(hep), .. } | Sender::Esl { hep: Some(hep), .. } = &sender {
             self.beside.insert(hep.clone(), number);
         }
         let follower = match sender {
             Sender::Hep { account, .. } => {
                 Follower::Messages(Box::new(Tracker::new(AccountId::new(account), number)))
             }
-            Sender::Ami { account, .. } => Follower::Switch(Box::new(Switch {
-                follower: ami::Follower::new(AccountId::new(account), number),
-                pairing: Pairing::default(),
-            })),
+            Sender::Ami { account, .. } => {
+                Follower::switch(switch::Follower::asterisk(AccountId::new(account), number))
+            }
+            Sender::Esl { account, .. } => {
+                Follower::switch(switch::Follower::freeswitch(AccountId::new(account), number))
+            }
             Sender::Ingest { account, .. } => {
                 Follower::Signals(Box::new(Ingest::new(AccountId::new(account), number)))
             }

@@ -5,16 +5,22 @@
 //! captures is in [`source`].
 
 mod api;
+mod capture;
 mod cli;
 mod cluster;
 mod clock;
 mod config;
 mod deliver;
 mod derivation;
+mod explain;
 mod gateway;
+mod health;
+mod rates;
+mod redelivery;
 mod run;
 mod secret;
 mod server;
+mod shown;
 mod source;
 mod store;
 mod subscriptions;

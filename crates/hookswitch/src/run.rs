@@ -49,8 +49,8 @@ pub(crate) enum Intake {
     Frames(Frames, Sender<Frames>),
     /// Signals that a client has posted; accepted or refused as a whole.
     Posted(PostedBatch),
-    /// What a switch has told on its manager connection.
-    Manager(ManagerBatch),
+    /// What a switch has told of its calls.
+    Told(ToldBatch),
     /// The directory or the policy was read again.
     Settings(Box<Settings>),
     /// No more will come: what is in hand is stored, and the loop ends.
@@ -67,8 +67,8 @@ pub(crate) struct PostedBatch {
     pub(crate) accepted: oneshot::Sender<Accepted>,
 }
 
-/// What a switch has told on its manager connection.
-pub(crate) struct ManagerBatch {
+/// What a switch has told of its calls, on a connection.
+pub(crate) struct ToldBatch {
     /// Who.
     pub(crate) sender: Arc<SourceSender>,
     /// Whether the connection was made, or was lost, before the messages.
@@ -248,7 +248,7 @@ impl Machine {
                     tracing::error!("posted signals were refused: {error:#}");
                 }
             }
-            Intake::Manager(batch) => self.take_manager(&batch),
+            Intake::Told(batch) => self.take_told(&batch),
             Intake::Settings(settings) => {
                 if let Err(error) = self.take_settings(&settings) {
                     tracing::error!("the settings stay as they are: {error:#}");
@@ -344,7 +344,7 @@ impl Machine {
         Ok(())
     }
 
-    fn take_manager(&mut self, batch: &ManagerBatch) {
+    fn take_told(&mut self, batch: &ToldBatch) {
         let arrival = clock::wall();
         let Some(source) = self.number((*batch.sender).clone(), arrival) else { return };
         if let Some(is_up) = batch.link {
@@ -353,7 +353,7 @@ impl Machine {
             self.clocks.insert(source, Clock { shows: arrival, since: clock::now() });
             let input = Input::Link { source, at: arrival, is_up };
             if let Err(error) = self.derivation.apply(position, arrival, &input) {
-                tracing::error!(%error, "a change of a manager connection was not applied");
+                tracing::error!(%error, "a change of the connection to a switch was not applied");
             }
             self.take_events(arrival);
         }
@@ -361,11 +361,10 @@ impl Machine {
         for &(at, end) in &batch.messages {
             let message = &batch.bytes[from..end];
             from = end;
-            self.metrics.manager_messages.applied.inc();
             let position = self.batch.add_input(kind::MANAGER, source, at, arrival, message);
             self.clocks.insert(source, Clock { shows: at, since: clock::now() });
-            if let Err(error) = self.derivation.apply_manager(position, arrival, source, at, message) {
-                tracing::error!(%error, "a message of a manager connection was not applied");
+            if let Err(error) = self.derivation.apply_told(position, arrival, source, at, message) {
+                tracing::error!(%error, "a message of a switch was not applied");
             }
             self.take_events(arrival);
         }

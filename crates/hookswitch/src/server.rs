@@ -5,7 +5,7 @@ use std::net::{TcpListener as StdTcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
 use std::thread;
 use std::time::Instant;
 
@@ -27,10 +27,14 @@ use crate::clock;
 use crate::config::{Config, Listen, MissedCalls};
 use crate::deliver::{self, Deliverer};
 use crate::gateway::Gateway;
+use crate::rates::Rates;
+use crate::redelivery::Redeliveries;
 use crate::run::{Intake, Machine, default_account};
 use crate::secret::Key;
 use crate::source::ami;
+use crate::source::esl::Callers;
 use crate::source::hep::{Access, Gate, stream, udp};
+use crate::source::switches::Switches;
 use crate::store::record::Settings;
 use crate::store::{Options, Store};
 use crate::subscriptions::Subscriptions;
@@ -79,21 +83,23 @@ pub(crate) fn serve(
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let (intake, inputs) = sync_channel(INTAKE_AHEAD);
     let account = default_account(&settings);
-    let access = Arc::new(RwLock::new(Arc::new(Access::of(&config, account))));
-    let keys = Arc::new(RwLock::new(Arc::new(IngestAccess::of(&config, account))));
+    let access = Arc::new(RwLock::new(Arc::new(Access::of(&config, account, &metrics.sources))));
+    let keys = Arc::new(RwLock::new(Arc::new(IngestAccess::of(&config, account, &metrics.sources))));
     let people: People = Arc::new(RwLock::new(Arc::new(people(&settings)?)));
     let key = Key::load(&config.oauth.key_file)?;
-    let oauth = OAuth::new(store.clone(), key.clone(), people.clone(), &config.oauth)?;
     let stop_udp = Arc::new(AtomicBool::new(false));
 
     let http = sockets.listener(Listen(Some(config.server.listen)), "HTTP", "server.listen")?;
     let http = http.context("server.listen is empty; give an address")?;
+    let public_url = config.public_url(http.local_addr()?);
+    let oauth = OAuth::new(store.clone(), key.clone(), people.clone(), &config.oauth, &public_url)?;
     let tcp = sockets.listener(config.hep.listen, "HEP over TCP", "hep.listen")?;
     let tls = sockets.listener(config.hep.tls_listen, "HEP over TLS", "hep.tls_listen")?;
     let tls = match tls {
         None => None,
         Some(listener) => Some((listener, stream::tls(&config.hep.tls_certificate, &config.hep.tls_key)?)),
     };
+    let esl = sockets.listener(config.esl.listen, "ESL", "esl.listen")?;
     let socket = sockets.udp.take();
     let socket = match (socket, config.hep.listen.0) {
         (Some(socket), _) => {
@@ -123,13 +129,18 @@ pub(crate) fn serve(
     let stop = watch::Sender::new(false);
     let gate = Gate::new(access.clone(), metrics.frames.clone());
     let streams = stream::Listener::new(gate, intake.clone(), metrics.clone(), config.hep.connections_max);
-    let reread = Arc::new(Reread {
+    let callers = Callers::new(metrics.esl.clone(), config.esl.connections_max);
+    let switches = Switches::new(runtime.handle().clone(), intake.clone(), metrics.clone(), callers.clone());
+    let reread = Arc::new_cyclic(|itself| Reread {
+        itself: itself.clone(),
+        switches,
         path: path.to_owned(),
         access,
         keys: keys.clone(),
         people: people.clone(),
         intake: intake.clone(),
         inventories: Mutex::default(),
+        metrics: metrics.clone(),
     });
     let calls = Arc::new(Calls::default());
     let files_reread = {
@@ -143,7 +154,6 @@ pub(crate) fn serve(
     let policy = deliver::policy(&config.webhooks);
     let (deliverer, reports) =
         Deliverer::new(store.clone(), subscriptions.clone(), webhooks.clone(), policy, metrics.clone());
-    let public_url = config.public_url(http.local_addr()?);
     let mut websocket = config.websocket.clone();
     websocket.recovery_time.0 = websocket.recovery_time.0.min(config.store.events_kept.0);
     let gateway = Gateway::new(
@@ -155,6 +165,9 @@ pub(crate) fn serve(
         websocket,
         &public_url,
     );
+    let rates = Arc::new(Rates::default());
+    let redeliveries =
+        Redeliveries::new(store.clone(), subscriptions.clone(), webhooks.clone(), stop.subscribe());
     let router = api::router(Api {
         store: store.clone(),
         metrics: metrics.clone(),
@@ -167,30 +180,25 @@ pub(crate) fn serve(
         files: Arc::new(Files::new(path.to_owned(), files_reread)),
         subscriptions: subscriptions.clone(),
         webhooks: webhooks.clone(),
+        redeliveries: redeliveries.clone(),
         gateway: gateway.clone(),
+        rates: rates.clone(),
+        started: clock::steady(),
         public_url: public_url.into(),
     });
     gateway.serve_requests_by(router.clone());
-    let switches = config
-        .ami
-        .source
-        .iter()
-        .map(|source| {
-            let reread = reread.clone();
-            let found: ami::Found =
-                Arc::new(move |name, account, inventory| reread.fill(name, account, inventory));
-            ami::Switch::new(source.clone(), account, intake.clone(), metrics.clone(), found)
-        })
-        .collect::<anyhow::Result<Vec<_>>>()?;
     let grace = config.server.shutdown_grace.0;
     let outcome = runtime.block_on(async {
         tokio::spawn(calls.follow(store.clone(), stop.subscribe()));
+        tokio::spawn(rates.follow(metrics.clone(), stop.subscribe()));
+        redeliveries.start();
         let delivering = tokio::spawn(deliverer.run(commands, reports, stop.subscribe()));
         let following = tokio::spawn(gateway.clone().follow(stop.subscribe()));
         let serving = tokio::spawn(listener::serve(tokio_listener(http)?, router, stop.subscribe(), grace));
-        for switch in switches {
-            tokio::spawn(switch.run(stop.subscribe()));
+        if let Some(esl) = esl {
+            tokio::spawn(callers.serve(tokio_listener(esl)?, stop.subscribe()));
         }
+        reread.switch(&config)?;
         if let Some(tcp) = tcp {
             let streams = streams.clone();
             tokio::spawn(streams.serve(tokio_listener(tcp)?, None, stop.subscribe()));
@@ -202,10 +210,12 @@ pub(crate) fn serve(
         tracing::info!("stopping: what has come in is finished");
         stop_udp.store(true, Ordering::Relaxed);
         stop.send_replace(true);
+        reread.switches.stop();
         following.await.ok(); // a panic in it is told by its own hook
         gateway.close(grace).await;
         serving.await.ok();
         delivering.await.ok();
+        redeliveries.close().await;
         outcome
     });
     if udp_thread.is_some_and(|thread| thread.join().is_err()) {
@@ -255,13 +265,16 @@ async fn wait(
 
 /// What SIGHUP reads again.
 struct Reread {
+    itself: Weak<Reread>,
     path: PathBuf,
     access: Arc<RwLock<Arc<Access>>>,
     keys: Arc<RwLock<Arc<IngestAccess>>>,
     people: People,
     intake: SyncSender<Intake>,
+    switches: Switches,
     /// What switches say of themselves, by the names of the sources, and whose accounts they are.
     inventories: Mutex<BTreeMap<String, (AccountId, ami::Inventory)>>,
+    metrics: Arc<Metrics>,
 }
 
 impl Reread {
@@ -292,20 +305,32 @@ impl Reread {
         Ok(settings)
     }
 
+    /// Makes the connections to switches that the configuration lists, and ends others.
+    fn switch(&self, config: &Config) -> anyhow::Result<()> {
+        let itself = self.itself.clone();
+        let found: ami::Found = Arc::new(move |name, account, inventory| {
+            if let Some(itself) = itself.upgrade() {
+                itself.fill(name, account, inventory);
+            }
+        });
+        self.switches.update(config, default_account(&self.settings(config)?), &found)
+    }
+
     /// Takes over the sources, the keys, the directory and the policy as they are in the files.
     fn run(&self) -> anyhow::Result<()> {
         let config = Config::load(&self.path)?;
         let settings = self.settings(&config)?;
         let account = default_account(&settings);
         let people = people(&settings)?;
+        self.switch(&config)?;
         self.intake
             .try_send(Intake::Settings(Box::new(settings)))
             .map_err(|_| anyhow::anyhow!("the server is too busy; send SIGHUP again"))?;
         if let Ok(mut access) = self.access.write() {
-            *access = Arc::new(Access::of(&config, account));
+            *access = Arc::new(Access::of(&config, account, &self.metrics.sources));
         }
         if let Ok(mut keys) = self.keys.write() {
-            *keys = Arc::new(IngestAccess::of(&config, account));
+            *keys = Arc::new(IngestAccess::of(&config, account, &self.metrics.sources));
         }
         if let Ok(mut directory) = self.people.write() {
             *directory = Arc::new(people);

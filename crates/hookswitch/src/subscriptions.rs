@@ -3,33 +3,39 @@
 //! A change is on disk before anybody hears of it, and the deliveries hear of it in the order in which
 //! it was made.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
+use std::convert::Infallible;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use hookswitch_core::delivery::Progress;
+use hookswitch_core::delivery::{Progress, Stage};
 use hookswitch_core::filter::{EventFilter, Own};
 use hookswitch_core::subscription::{Blacklisting, Owner, Standing, Subscription, Transport};
-use hookswitch_model::{AccountId, ExtensionId, SubscriptionId, Timestamp};
+use hookswitch_model::{AccountId, ExtensionId, SubscriptionId, TelephonySessionId, Timestamp};
 use hyper::header::{HeaderName, HeaderValue};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::clock;
+use crate::health::Health;
 use crate::secret::Key;
-use crate::store::{Change, Expected, Store, StoreError};
+use crate::store::{Change, Expected, Reader, Store, StoreError};
 use crate::webhook::{AddressError, Endpoint, Guard, SigningKey};
 
 /// The kinds of documents.
 const SUBSCRIPTION: &str = "subscription";
+const ENDED: &str = "subscription_ended";
 const PROGRESS: &str = "progress";
 
 /// The document of how far the event log was handed to all subscriptions that followed it.
 const FEED: &str = "feed";
 
-/// How long it is known of a subscription that it has expired.
+/// How long it is known of a subscription that it has expired, or was deleted.
 const EXPIRED_KEPT: Duration = Duration::from_secs(7 * 86_400);
+
+/// The most deleted subscriptions that are known.
+const ENDED_MAX: usize = 10_000;
 
 /// A subscription with all that belongs to it.
 #[derive(Clone, Debug)]
@@ -38,6 +44,49 @@ pub(crate) struct Kept {
     pub(crate) delivery: Delivery,
     /// Whether its lifetime is over. It is kept for a while, so that its owner can be told.
     pub(crate) expired: bool,
+    /// It hears of events behind this position of the log; 0 when that was not written down.
+    pub(crate) start: u64,
+    /// Behind this one its filters are those it has.
+    pub(crate) filters_from: u64,
+}
+
+/// A subscription as the store has it, for who looks at what became of events: without secrets.
+pub(crate) struct Stored {
+    pub(crate) kept: Kept,
+    /// How far it has come; none for WebSockets, and when it has ended.
+    pub(crate) progress: Option<Progress>,
+    /// When it was deleted.
+    pub(crate) ended: Option<Timestamp>,
+}
+
+/// All subscriptions of a store, and those that were deleted of late.
+///
+/// # Errors
+/// If the store cannot be read. A subscription that cannot be read is left out.
+pub(crate) fn stored(reader: &Reader) -> Result<Vec<Stored>, StoreError> {
+    let progress: HashMap<String, ProgressRecord> = reader
+        .documents(PROGRESS)?
+        .into_iter()
+        .filter_map(|document| Some((document.id, serde_json::from_str(&document.content).ok()?)))
+        .collect();
+    let feed = progress.get(FEED).map_or(0, |feed| feed.read);
+    let mut found = Vec::new();
+    for kind in [SUBSCRIPTION, ENDED] {
+        for document in reader.documents(kind)? {
+            let Some(record) = Record::parse_shown(&document.content) else { continue };
+            let ended = record.ended.map(Timestamp::from_micros);
+            let Ok(kept) = record.read(&document.id) else { continue };
+            let progress = progress.get(&document.id).map(|record| {
+                let mut progress = record.progress();
+                if progress.live {
+                    progress.read = progress.read.max(feed);
+                }
+                progress
+            });
+            found.push(Stored { kept, progress, ended });
+        }
+    }
+    Ok(found)
 }
 
 /// How notifications reach the subscriber.
@@ -92,8 +141,10 @@ impl WebHook {
         let signing_key = self.signing_secret.as_deref().map(SigningKey::parse).transpose();
         Ok(Endpoint {
             url: guard.read(&self.address).map_err(DeliveryError::Address)?,
+            address: Arc::from(&*self.address),
             token,
             signing_key: signing_key.map_err(|_| DeliveryError::Secret)?,
+            redelivery: None,
         })
     }
 }
@@ -109,6 +160,10 @@ pub(crate) enum Command {
     Remove(SubscriptionId, oneshot::Sender<()>),
     /// Its address was validated, and with what outcome.
     Validated(SubscriptionId, bool),
+    /// Somebody asks how they all are doing.
+    Health(oneshot::Sender<HashMap<SubscriptionId, Health>>),
+    /// Somebody asks how far notifications have come: of whom, and of which events.
+    Stages(Vec<(SubscriptionId, TelephonySessionId, u64)>, oneshot::Sender<Vec<Option<Stage>>>),
 }
 
 /// Why a subscription was not created.
@@ -132,6 +187,8 @@ pub(crate) struct Subscriptions {
     /// Encrypts what subscribers have said in confidence.
     key: Key,
     kept: Mutex<HashMap<SubscriptionId, Kept>>,
+    /// Those that were deleted, and when, in that order.
+    ended: Mutex<VecDeque<(Timestamp, String)>>,
     /// One change at a time, so that memory and disk see them in one order.
     changing: tokio::sync::Mutex<()>,
     commands: mpsc::UnboundedSender<Command>,
@@ -177,9 +234,15 @@ impl Subscriptions {
             }
             kept.insert(one.subscription.id, one);
         }
-        let kept = Mutex::new(kept);
+        let ended = store.read(|reader| reader.documents(ENDED))?.into_iter().map(|document| {
+            let at = Record::parse_shown(&document.content).and_then(|record| record.ended).unwrap_or(0);
+            (Timestamp::from_micros(at), document.id)
+        });
+        let mut ended: Vec<_> = ended.collect();
+        ended.sort();
+        let (kept, ended) = (Mutex::new(kept), Mutex::new(ended.into()));
         let changing = tokio::sync::Mutex::new(());
-        Ok((Self { store, key, kept, changing, commands, per_owner_max }, receiver))
+        Ok((Self { store, key, kept, ended, changing, commands, per_owner_max }, receiver))
     }
 
     /// The change that keeps a subscription as it is.
@@ -229,18 +292,23 @@ impl Subscriptions {
     ///
     /// # Errors
     /// If the owner has too many, or the store refuses.
-    pub(crate) async fn create(&self, one: Kept) -> Result<(), CreateError> {
+    pub(crate) async fn create(&self, mut one: Kept) -> Result<(), CreateError> {
         let _changing = self.changing.lock().await;
         if !self.has_room(&one.subscription.owner) {
             return Err(CreateError::Limit);
         }
         let id = one.subscription.id;
+        one.start = match &one.delivery {
+            Delivery::WebSocket(socket) => socket.start,
+            Delivery::WebHook(_) => self.store.ends().events,
+        };
+        one.filters_from = one.start;
         if one.subscription.transport == Transport::WebSocket {
             self.store.change(vec![self.change(&one)?]).await?;
             self.lock().insert(id, one);
             return Ok(());
         }
-        let progress = Progress { read: self.store.ends().events, live: true, open: Vec::new() };
+        let progress = Progress { read: one.start, live: true, open: Vec::new() };
         let changes = vec![self.change(&one)?, progress_change(id, &progress)];
         self.store.change(changes).await?;
         self.lock().insert(id, one.clone());
@@ -268,8 +336,9 @@ impl Subscriptions {
         let _changing = self.changing.lock().await;
         let found = self.lock().get(&id).filter(|kept| !kept.expired).cloned();
         let Some(mut one) = found else { return Ok(None) };
-        if let Some(filters) = filters {
+        if let Some(filters) = filters.filter(|filters| *filters != one.subscription.filters) {
             one.subscription.filters = filters;
+            one.filters_from = self.store.ends().events;
         }
         if let Some(lifetime) = lifetime {
             one.subscription.lifetime = lifetime;
@@ -279,6 +348,33 @@ impl Subscriptions {
         self.lock().insert(id, one.clone());
         self.commands.send(Command::Update(one.subscription.clone())).ok();
         Ok(Some(one))
+    }
+
+    /// All that are kept, those that have expired too.
+    pub(crate) fn all(&self) -> Vec<Kept> {
+        self.lock().values().cloned().collect()
+    }
+
+    /// A subscription by its id, whoever's it is. It may have expired.
+    pub(crate) fn get(&self, id: SubscriptionId) -> Option<Kept> {
+        self.lock().get(&id).cloned()
+    }
+
+    /// How those are doing that are told by webhook.
+    pub(crate) async fn health(&self) -> HashMap<SubscriptionId, Health> {
+        let (asked, told) = oneshot::channel();
+        self.commands.send(Command::Health(asked)).ok();
+        told.await.unwrap_or_default() // the server stops
+    }
+
+    /// How far the notifications of these events have come, by subscription, session and position.
+    pub(crate) async fn stages(
+        &self,
+        asked: Vec<(SubscriptionId, TelephonySessionId, u64)>,
+    ) -> Vec<Option<Stage>> {
+        let (answer, answered) = oneshot::channel();
+        self.commands.send(Command::Stages(asked, answer)).ok();
+        answered.await.unwrap_or_default() // the server stops
     }
 
     /// Tells how a validation went that the owner has asked for.
@@ -295,10 +391,35 @@ impl Subscriptions {
         let (done, removed) = oneshot::channel();
         self.commands.send(Command::Remove(id, done)).ok();
         removed.await.ok(); // without deliveries nothing is written about it
-        let gone = |kind: &'static str| Change { kind: kind.into(), id: id.to_string(), expected: Expected::Any, content: None };
-        self.store.change(vec![gone(SUBSCRIPTION), gone(PROGRESS)]).await?;
+        let gone = |kind: &'static str, id: String| Change { kind: kind.into(), id, expected: Expected::Any, content: None };
+        let mut changes = vec![gone(SUBSCRIPTION, id.to_string()), gone(PROGRESS, id.to_string())];
+        let found = self.lock().get(&id).cloned();
+        if let Some(one) = found {
+            let now = clock::wall();
+            changes.push(Change {
+                kind: ENDED.into(),
+                id: id.to_string(),
+                expected: Expected::Any,
+                content: Some(Record { ended: Some(now.as_micros()), ..Record::of(&one) }.text_shown()),
+            });
+            changes.extend(self.forget_ended(now, id).into_iter().map(|id| gone(ENDED, id)));
+        }
+        self.store.change(changes).await?;
         self.lock().remove(&id);
         Ok(())
+    }
+
+    /// Notes that one was deleted, and gives those that were long ago.
+    fn forget_ended(&self, now: Timestamp, id: SubscriptionId) -> Vec<String> {
+        let mut ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
+        ended.push_back((now, id.to_string()));
+        let mut forgotten = Vec::new();
+        while let Some((at, _)) = ended.front()
+            && (*at + EXPIRED_KEPT < now || ended.len() > ENDED_MAX)
+        {
+            forgotten.extend(ended.pop_front().map(|(_, id)| id));
+        }
+        forgotten
     }
 
     /// Keeps that a subscription was blacklisted, or is active again.
@@ -393,6 +514,12 @@ struct Record {
     delivery: Delivery,
     #[serde(default)]
     expired: bool,
+    #[serde(default)]
+    start: u64,
+    #[serde(default)]
+    filters_from: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    ended: Option<i64>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -444,6 +571,20 @@ impl Record {
         serde_json::from_value(value).map_err(|error| error.to_string())
     }
 
+    /// As it is stored for who looks at it alone: what is secret is left out.
+    fn text_shown(&self) -> String {
+        let mut value = serde_json::to_value(self).unwrap_or_default();
+        let Ok(()) = change_secrets(&mut value["delivery"], &|_| Ok::<_, Infallible>(String::new()));
+        value.to_string()
+    }
+
+    /// Reads what was stored, without what is secret.
+    fn parse_shown(text: &str) -> Option<Self> {
+        let mut value: Value = serde_json::from_str(text).ok()?;
+        let Ok(()) = change_secrets(&mut value["delivery"], &|_| Ok::<_, Infallible>(String::new()));
+        serde_json::from_value(value).ok()
+    }
+
     fn of(one: &Kept) -> Self {
         let Subscription { owner, transport, filters, created, lifetime, expires, standing, .. } =
             &one.subscription;
@@ -464,6 +605,9 @@ impl Record {
             },
             delivery: one.delivery.clone(),
             expired: one.expired,
+            start: one.start,
+            filters_from: one.filters_from,
+            ended: None,
         }
     }
 
@@ -493,7 +637,13 @@ impl Record {
                 }
             },
         };
-        Ok(Kept { subscription, delivery: self.delivery, expired: self.expired })
+        Ok(Kept {
+            subscription,
+            delivery: self.delivery,
+            expired: self.expired,
+            start: self.start,
+            filters_from: self.filters_from,
+        })
     }
 }
 
@@ -536,6 +686,8 @@ mod tests {
                 signing_secret: Some("whsec_hush".into()),
             }),
             expired: true,
+            start: 3,
+            filters_from: 4,
         };
         let key = Key::new(&[7; 32]);
         let stored = Record::of(&one).text(&key).unwrap();
@@ -543,7 +695,13 @@ mod tests {
         assert!(Record::parse(&stored, &Key::new(&[8; 32])).is_err());
         let read = Record::parse(&stored, &key).unwrap().read(&one.subscription.id.to_string()).unwrap();
         assert_eq!(read.subscription, one.subscription);
-        assert_eq!((read.delivery, read.expired), (one.delivery, true));
+        assert_eq!((read.delivery, read.expired), (one.delivery.clone(), true));
+        assert_eq!((read.start, read.filters_from), (3, 4));
+        let shown = Record { ended: Some(5), ..Record::of(&one) }.text_shown();
+        assert!(!shown.contains("secret\"]") && !shown.contains("hush"), "{shown}");
+        assert_eq!(Record::parse_shown(&shown).and_then(|record| record.ended), Some(5));
+        let shown = Record::parse_shown(&stored).unwrap().read(&one.subscription.id.to_string()).unwrap();
+        assert_eq!(shown.subscription, one.subscription);
     }
 
     #[test]

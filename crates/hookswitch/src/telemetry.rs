@@ -15,8 +15,10 @@ use prometheus_client::registry::Registry;
 use tracing_subscriber::EnvFilter;
 
 use crate::config::{Log, LogFormat};
+use crate::shown::{self, LogLines};
+use crate::source::count::SourceCounts;
 
-/// Starts the log on stderr.
+/// Starts the log on stderr: each record is a line, whatever is in it. Panics are told there, too.
 ///
 /// # Errors
 /// If the level cannot be understood.
@@ -24,12 +26,25 @@ pub(crate) fn start_log(log: &Log) -> anyhow::Result<()> {
     let filter = EnvFilter::try_new(&log.level).map_err(|error| {
         anyhow::anyhow!("log.level {:?} cannot be understood ({error}); write \"info\"", log.level)
     })?;
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let json = log.format == LogFormat::Json;
+    let lines = move || LogLines { out: std::io::stderr(), json };
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(lines);
+    std::panic::set_hook(Box::new(tell_panic));
     match log.format {
         LogFormat::Text => builder.with_ansi(false).init(),
         LogFormat::Json => builder.json().flatten_event(true).init(),
     }
     Ok(())
+}
+
+/// Tells of a panic, without what its message may quote.
+fn tell_panic(panic: &std::panic::PanicHookInfo<'_>) {
+    let at = panic.location().map(ToString::to_string).unwrap_or_default();
+    let text = panic.payload().downcast_ref::<&str>().copied();
+    let text = text.or_else(|| panic.payload().downcast_ref::<String>().map(String::as_str));
+    let message = text.map(shown::without_quotations).unwrap_or_default();
+    let thread = std::thread::current().name().unwrap_or_default().to_owned();
+    tracing::error!(at, thread, "panicked: {message}; please report this");
 }
 
 /// A number or a name of somebody, of which a log line shows the last four characters alone.
@@ -48,12 +63,24 @@ impl fmt::Display for Redacted<'_> {
 /// Labels of one counter among several of a name.
 type Labels = [(&'static str, &'static str); 1];
 
+/// Counters of one name.
+pub(crate) trait Counts {
+    /// All, each with its label.
+    fn all(&self) -> Vec<(&'static str, u64)>;
+}
+
 /// A counter for each of the given values of a label.
 macro_rules! counters {
     ($(#[$doc:meta])* $name:ident by $label:ident { $($(#[$field_doc:meta])* $field:ident),+ $(,)? }) => {
         $(#[$doc])*
         #[derive(Clone, Default)]
         pub(crate) struct $name { $($(#[$field_doc])* pub(crate) $field: Counter),+ }
+
+        impl Counts for $name {
+            fn all(&self) -> Vec<(&'static str, u64)> {
+                vec![$((stringify!($field), self.$field.get())),+]
+            }
+        }
 
         impl $name {
             fn register(registry: &mut Registry, name: &str, help: &str) -> Self {
@@ -146,8 +173,8 @@ counters! {
 }
 
 counters! {
-    /// Messages of manager connections by what became of them.
-    ManagerMessages by outcome {
+    /// What switches have told, by what became of it.
+    ToldMessages by outcome {
         /// Say something about a call, and were handed to the machine.
         applied,
         /// Say nothing about calls.
@@ -203,9 +230,32 @@ counters! {
     Sessions by change { opened, closed }
 }
 
+/// Connections to switches of a kind.
+pub(crate) struct Connections {
+    pub(crate) messages: ToldMessages,
+    /// Those that are up.
+    pub(crate) up: Gauge,
+    /// Those that were lost, or could not be made.
+    pub(crate) lost: Counter,
+}
+
+impl Connections {
+    fn register(registry: &mut Registry, name: &str, what: &str) -> Arc<Self> {
+        let help = format!("Messages of {what} by what became of them");
+        let messages = ToldMessages::register(registry, &format!("{name}_messages"), &help);
+        let (up, lost) = (Gauge::default(), Counter::default());
+        registry.register(format!("{name}_connections"), format!("Open {what}"), up.clone());
+        let help = format!("Of {what}, those that were lost or could not be made");
+        registry.register(format!("{name}_connections_lost"), help, lost.clone());
+        Arc::new(Self { messages, up, lost })
+    }
+}
+
 /// All counters.
 pub(crate) struct Metrics {
     registry: Registry,
+    /// What each source has sent.
+    pub(crate) sources: SourceCounts,
     pub(crate) frames_received: FramesReceived,
     pub(crate) frames: Frames,
     /// Datagrams that the kernel had no room for; they were never received.
@@ -213,11 +263,10 @@ pub(crate) struct Metrics {
     pub(crate) connections: Gauge,
     pub(crate) connections_refused: Counter,
     pub(crate) messages: Messages,
-    pub(crate) manager_messages: ManagerMessages,
-    /// Manager connections that are up.
-    pub(crate) ami_connections: Gauge,
-    /// Manager connections that were lost, or could not be made.
-    pub(crate) ami_connections_lost: Counter,
+    /// Manager connections to Asterisks.
+    pub(crate) ami: Arc<Connections>,
+    /// Event sockets of FreeSWITCHes.
+    pub(crate) esl: Arc<Connections>,
     pub(crate) posted: Posted,
     pub(crate) signals: Signals,
     pub(crate) sessions: Sessions,
@@ -251,19 +300,15 @@ impl Metrics {
         let mut registry = Registry::with_prefix("hookswitch");
         let r = &mut registry;
         let metrics = Self {
+            sources: SourceCounts::default(),
             frames_received: FramesReceived::register(r, "hep_frames_received", "HEP frames that came in"),
             frames: Frames::register(r, "hep_frames", "HEP frames by what became of them"),
             kernel_drops: Counter::default(),
             connections: Gauge::default(),
             connections_refused: Counter::default(),
             messages: Messages::register(r, "sip_messages", "SIP messages by what became of them"),
-            manager_messages: ManagerMessages::register(
-                r,
-                "ami_messages",
-                "Messages of manager connections by what became of them",
-            ),
-            ami_connections: Gauge::default(),
-            ami_connections_lost: Counter::default(),
+            ami: Connections::register(r, "ami", "manager connections"),
+            esl: Connections::register(r, "esl", "event sockets"),
             posted: Posted::register(r, "ingest_signals", "Posted signals by what became of them"),
             signals: Signals::register(r, "signals", "Signals by what the machine did with them"),
             sessions: Sessions::register(r, "sessions", "Sessions by what happened to them"),
@@ -308,12 +353,6 @@ impl Metrics {
             "hep_connections_refused",
             "HEP connections refused: too many, an unknown address, or bytes that are no frame",
             metrics.connections_refused.clone(),
-        );
-        r.register("ami_connections", "Manager connections that are up", metrics.ami_connections.clone());
-        r.register(
-            "ami_connections_lost",
-            "Manager connections that were lost, or could not be made",
-            metrics.ami_connections_lost.clone(),
         );
         r.register("sessions_open", "Open sessions", metrics.sessions_open.clone());
         r.register("ticks", "Times at which a timer was due without a signal", metrics.ticks.clone());

@@ -35,6 +35,13 @@ pub struct InFlight {
     pub(super) epoch: u32,
 }
 
+impl InFlight {
+    /// Whose attempt it is.
+    pub fn subscription(&self) -> SubscriptionId {
+        self.subscription
+    }
+}
+
 impl Due {
     /// The notification leaves.
     pub fn sent(self) -> InFlight {

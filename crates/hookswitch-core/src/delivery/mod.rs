@@ -11,12 +11,13 @@
 
 mod attempt;
 mod queue;
+pub mod replay;
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::time::Duration;
 
 use foldhash::fast::RandomState;
-use hookswitch_model::{SubscriptionId, Timestamp};
+use hookswitch_model::{SubscriptionId, TelephonySessionId, Timestamp};
 
 pub use attempt::{Due, InFlight, Next, Outcome, after};
 pub use queue::{Logged, QUEUE_ENTRIES_MAX, QUEUE_EVENTS_MAX, Wanted};
@@ -69,6 +70,19 @@ pub struct Progress {
     pub open: Vec<u64>,
 }
 
+/// What is due to one subscription.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Backlog {
+    /// How many notifications are known to be neither delivered nor given up.
+    pub pending: usize,
+    /// How many events of the log it has not looked at; it may hear of some of them.
+    pub unread: u64,
+    /// When the event came about that has waited longest, of those that are held in memory.
+    pub oldest: Option<Timestamp>,
+    /// Since when no attempt has succeeded, if the last has failed.
+    pub failing_since: Option<Timestamp>,
+}
+
 /// What became of notifications. `matched` is the sum of `acknowledged`, `expired`, `dropped` and those
 /// that are pending; `attempted` that of `acknowledged`, `failed`, and those in flight or overtaken by a
 /// blacklisting or the end of their subscription.
@@ -86,6 +100,17 @@ pub struct Counters {
     pub expired: u64,
     /// Notifications whose subscription ended before they could be delivered.
     pub dropped: u64,
+}
+
+/// How far a notification has come that is neither delivered nor given up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// Its turn has not come.
+    Queued,
+    /// An attempt is under way.
+    Sending,
+    /// The last attempt failed, and the next is made then.
+    Waiting(Timestamp),
 }
 
 /// Something to be done.
@@ -342,10 +367,25 @@ impl Deliveries {
         self.queues.values().map(Queue::pending).sum()
     }
 
-    /// How many notifications of a subscription are known to be due, and whether it has come to the end
-    /// of the log.
-    pub fn backlog(&self, id: SubscriptionId) -> Option<(usize, bool)> {
-        self.queues.get(&id).map(|queue| (queue.pending(), queue.is_live()))
+    /// What is due to a subscription.
+    pub fn backlog(&self, id: SubscriptionId) -> Option<Backlog> {
+        self.queues.get(&id).map(|queue| queue.backlog(self.feed))
+    }
+
+    /// How far the notification of an event that a subscription hears of has come; none if nothing is to
+    /// be done for it any more, or there is no such subscription.
+    pub fn stage(
+        &self,
+        id: SubscriptionId,
+        session: TelephonySessionId,
+        position: u64,
+        now: Timestamp,
+    ) -> Option<Stage> {
+        let queue = self.queues.get(&id)?;
+        if queue.is_live() && position > self.feed {
+            return Some(Stage::Queued);
+        }
+        queue.stage(session, position, now)
     }
 
     /// How many attempts are under way.

@@ -8,7 +8,7 @@ use foldhash::fast::RandomState;
 use hookswitch_model::{Event, StatusCode, TelephonySessionId, Timestamp};
 
 use super::attempt::{Due, InFlight, Next, Outcome, after};
-use super::{Counters, Policy, Progress};
+use super::{Backlog, Counters, Policy, Progress, Stage};
 use crate::filter::EventFilter;
 use crate::subscription::{Blacklisting, Standing, Subscription};
 
@@ -179,9 +179,45 @@ impl Queue {
         Progress { read, live, open: self.open.iter().copied().collect() }
     }
 
+    /// How far the notification of an event has come; none if nothing is to be done for it any more.
+    pub(super) fn stage(&self, session: TelephonySessionId, position: u64, now: Timestamp) -> Option<Stage> {
+        if !self.open.contains(&position) {
+            return match self.reading {
+                Reading::Behind(after) if position > after => Some(Stage::Queued),
+                _ => None,
+            };
+        }
+        let lane = self.lanes.get(&session);
+        let lane = lane.filter(|lane| lane.entries.front().is_some_and(|entry| entry.position == position));
+        let Some(lane) = lane else { return Some(Stage::Queued) };
+        let paused = self.paused_until.filter(|&until| until > now);
+        Some(match (lane.state, paused) {
+            (LaneState::InFlight, _) => Stage::Sending,
+            (LaneState::Waiting { until, .. }, paused) => {
+                Stage::Waiting(paused.map_or(until, |paused| paused.max(until)))
+            }
+            (LaneState::Ready, Some(until)) => Stage::Waiting(until),
+            (LaneState::Ready, None) => Stage::Queued,
+        })
+    }
+
     /// How many notifications are neither delivered nor given up.
     pub(super) fn pending(&self) -> usize {
         self.open.len()
+    }
+
+    /// What is due.
+    pub(super) fn backlog(&self, feed: u64) -> Backlog {
+        let first = |lane: &Lane| lane.entries.front().map(|entry| entry.arrival);
+        Backlog {
+            pending: self.pending(),
+            unread: match self.reading {
+                Reading::Live => 0,
+                Reading::Behind(after) => feed.saturating_sub(after),
+            },
+            oldest: self.lanes.values().filter_map(first).min(),
+            failing_since: self.failing_since,
+        }
     }
 
     pub(super) fn is_live(&self) -> bool {

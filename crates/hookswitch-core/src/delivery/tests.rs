@@ -358,6 +358,31 @@ fn failing_sessions_do_not_slow_the_others_down() {
 }
 
 #[test]
+fn it_can_be_asked_how_far_a_notification_has_come() {
+    let id = SubscriptionId::from_bits(1);
+    let mut machine = Deliveries::new(Policy::default(), 0);
+    machine.add(subscription(1, &[SESSIONS], 1000), Progress { live: true, ..Progress::default() }, at(0));
+    for (position, sequence) in [(1, 2), (2, 3)] {
+        machine.handle_event(&logged(position, 1, sequence, StatusCode::Answered, at(0)), at(0));
+    }
+    let session = TelephonySessionId::new(1);
+    let Some(Work::Notify(due)) = machine.poll_work(at(0)) else { panic!("a notification") };
+    let stages =
+        |machine: &Deliveries, now| [1, 2, 3].map(|position| machine.stage(id, session, position, now));
+    // What is not in the log yet will have its turn.
+    let (sending, queued) = (Some(Stage::Sending), Some(Stage::Queued));
+    assert_eq!(stages(&machine, at(0)), [sending, queued, queued]);
+    machine.handle_outcome(due.sent(), &status(500), 20, at(10));
+    let waiting = Some(Stage::Waiting(at(1010)));
+    assert_eq!(stages(&machine, at(10)), [waiting, queued, queued]);
+    machine.handle_time(at(1010));
+    let Some(Work::Notify(due)) = machine.poll_work(at(1010)) else { panic!("the second attempt") };
+    machine.handle_outcome(due.sent(), &status(200), 0, at(1020));
+    assert_eq!(stages(&machine, at(1020)), [None, queued, queued]);
+    assert_eq!(machine.stage(SubscriptionId::from_bits(2), session, 1, at(1020)), None);
+}
+
+#[test]
 fn a_receiver_that_was_away_for_a_day_gets_all_of_it_in_order_and_once() {
     const DAY: u64 = 86_400;
     // Nobody answers from the first minute on.
@@ -383,7 +408,7 @@ fn a_receiver_that_was_away_for_a_day_gets_all_of_it_in_order_and_once() {
     assert!(world.validations.len() >= 90, "every 15 minutes: {}", world.validations.len());
     world.valid = true;
     world.run_for(secs(3600));
-    assert_eq!(world.machine.backlog(id), Some((0, true)));
+    assert_eq!(world.machine.backlog(id), Some(Backlog::default()));
     let mut last = BTreeMap::new();
     let taken = world.received.iter().filter(|it| !(at(60_000)..at(DAY * 1000)).contains(&it.at));
     let mut count = 0;
@@ -510,7 +535,7 @@ fn a_dead_receiver_holds_a_bounded_part_of_the_log_and_gets_the_rest_when_it_is_
     }
     assert!(most <= 1024 * 1024, "{most} bytes");
     world.run_until(at(500_000));
-    assert_eq!(world.machine.backlog(id), Some((0, true)));
+    assert_eq!(world.machine.backlog(id), Some(Backlog::default()));
     let taken: BTreeSet<_> =
         world.received.iter().filter(|it| it.at >= at(300_000)).map(|it| (it.session, it.sequence)).collect();
     assert_eq!(taken.len() as u64, EVENTS);
@@ -589,7 +614,7 @@ fn what_the_log_has_no_longer_is_counted_and_holds_nobody_back() {
     let Some(Work::Notify(due)) = machine.poll_work(at(0)) else { panic!("a notification") };
     assert_eq!(due.position, 7);
     machine.handle_outcome(due.sent(), &Outcome::Missing, 0, at(1));
-    assert_eq!(machine.backlog(id), Some((0, true)));
+    assert_eq!(machine.backlog(id), Some(Backlog::default()));
     assert_eq!(machine.counters().expired, 2);
 }
 
@@ -672,7 +697,7 @@ proptest! {
         world.receiver = Box::new(at_once(200));
         world.run_for(secs(7200));
         for (id, hears) in [(all, false), (answered, true)] {
-            prop_assert_eq!(world.machine.backlog(id), Some((0, true)));
+            prop_assert_eq!(world.machine.backlog(id), Some(Backlog::default()));
             let wanted: BTreeSet<(u64, u32)> = world
                 .log
                 .iter()

@@ -1,6 +1,7 @@
 //! Event filters: which party events a subscription hears of (contract subscriptions §1).
 
 mod error;
+mod explanation;
 mod index;
 mod query;
 
@@ -9,6 +10,7 @@ use std::fmt;
 use hookswitch_model::{AccountId, Direction, Event, ExtensionId, StatusCode};
 
 pub use error::FilterError;
+pub use explanation::{Explanation, Finding};
 pub use index::{FilterIndex, Match};
 
 /// The shortest threshold and interval of a renewal reminder, in seconds: how often the server looks.

@@ -222,6 +222,22 @@ fn the_index_names_each_subscription_once_and_forgets_those_removed() {
     assert_eq!(index.len(), 2);
 }
 
+#[test]
+fn an_explanation_names_the_clause_and_what_the_event_has_instead() {
+    let said = |query: &str| filter(query).explain(&event()).to_string();
+    assert_eq!(said("statusCode=Hold"), "statusCode=Hold: the party is Answered");
+    assert_eq!(
+        said("phoneNumber=103&direction=Inbound"),
+        "phoneNumber=103: the call is from 14155550101, sent as 94155550101 to 102"
+    );
+    assert_eq!(
+        said("statusCode=answered"),
+        "account/310001016: the call belongs to account 310001016; statusCode=Answered: the party is Answered"
+    );
+    let reminder = parse("/restapi/v1.0/subscription/~?threshold=120&interval=30").expect("a filter");
+    assert!(reminder.explain(&event()).to_string().ends_with("reminders of the subscription's end"));
+}
+
 /// Texts that are filters more often than not.
 fn texts() -> impl Strategy<Value = String> {
     let path = prop_oneof![
@@ -308,6 +324,16 @@ proptest! {
                 .collect();
             prop_assert_eq!(&found, &asked);
         }
+    }
+
+    #[test]
+    fn what_explains_a_filter_says_what_matching_it_says(text in texts(), event in events()) {
+        let Ok(filter) = parse(&text) else { return Ok(()) };
+        let explanation = filter.explain(&event);
+        prop_assert_eq!(explanation.matched(), filter.matches(&event));
+        prop_assert_eq!(explanation.failed().map(|finding| finding.clause), filter.failed(&event));
+        let (last, before) = explanation.clauses.split_last().expect("the account at least");
+        prop_assert!(before.iter().all(|finding| finding.passed), "{}", last);
     }
 
     #[test]

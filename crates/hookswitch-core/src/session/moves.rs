@@ -140,10 +140,17 @@ impl Session {
     /// A party parks its call and keeps its place.
     pub(super) fn park(&mut self, party: usize, slot: Option<Arc<str>>, signal: &Signal, rule: Rule) {
         let state = &mut self.parties[party];
-        if !state.is_live() || !state.answered || state.party.status.code == StatusCode::Parked {
+        if !state.is_live() || !state.answered {
             return;
         }
-        state.enter(StatusCode::Parked, None);
+        let is_parked = state.party.status.code == StatusCode::Parked;
+        // Where the slot is announced first, it is known some time after the parking.
+        if is_parked && (slot.is_none() || state.party.park.is_some()) {
+            return;
+        }
+        if !is_parked {
+            state.enter(StatusCode::Parked, None);
+        }
         state.party.status.park_data = Some(slot.clone().unwrap_or_else(|| Arc::from("")));
         state.party.park = slot;
         state.moving = None;

@@ -158,7 +158,7 @@ impl Session {
                 state.enter(S::Answered, None);
                 Rule::HoldEnded
             }
-            (SignalKind::Parked { slot }, S::Answered | S::Hold) => {
+            (SignalKind::Parked { slot }, S::Answered | S::Hold | S::Parked) => {
                 let slot: Option<Arc<str>> = slot.clone();
                 self.park(index, slot, signal, Rule::Reported);
                 return;

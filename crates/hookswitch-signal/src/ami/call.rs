@@ -121,7 +121,7 @@ impl Follower {
             place,
             ..created(Direction::Outbound)
         };
-        self.forget_waiting(|waiting| *waiting == Waiting::Call(number));
+        self.waits.forget(|waiting| *waiting == Waiting::Call(number));
         let leg = self.leg(number);
         out.push(self.signal(leg, SignalKind::Created(Box::new(created)), begun));
         if let Some(moment) = answered {
@@ -182,7 +182,7 @@ impl Follower {
     pub(super) fn hung_up(&mut self, number: Number, event: &Event<'_>, now: Moment, out: &mut Vec<Signal>) {
         self.begins_to_leave(number);
         self.ensure_told(number, out);
-        self.forget_waiting(|waiting| matches!(waiting, Waiting::Resumed(of, _) if *of == number));
+        self.waits.forget(|waiting| matches!(waiting, Waiting::Resumed(of, _) if *of == number));
         let told = Told { cause: event.number(Key::Cause), status: event.number(Key::TechCause) };
         let Some(channel) = self.channels.get_mut(&number) else { return };
         if !channel.is_told() {
@@ -244,7 +244,7 @@ impl Follower {
 
     /// Tells the end of a channel that was hung up.
     pub(super) fn end(&mut self, number: Number, out: &mut Vec<Signal>) {
-        self.forget_waiting(|waiting| *waiting == Waiting::End(number));
+        self.waits.forget(|waiting| *waiting == Waiting::End(number));
         let Some(channel) = self.channels.get(&number) else { return };
         let Some((told, moment)) = channel.hung_up else { return };
         let cause = match (channel.leg, channel.state) {

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use hookswitch_model::{Caller, LegId, RecordingId, Timestamp};
+use hookswitch_model::{Caller, RecordingId, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::cause::{DialEnd, Told};
-pub(super) use crate::switch::{Calling, Leg, Moment, Number};
+pub(super) use crate::switch::{Calling, Leg, Moment, Number, Queue, Service, ServiceKind};
 
 /// A channel, from its Newchannel to its Hangup.
 #[derive(Serialize, Deserialize)]
@@ -96,28 +96,6 @@ impl State {
             _ => return None,
         })
     }
-}
-
-/// What the switch itself does on a channel that counts as somebody who is called.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Service {
-    pub(super) kind: ServiceKind,
-    pub(super) leg: LegId,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) enum ServiceKind {
-    Menu,
-    Mailbox,
-    Fax,
-}
-
-/// The queue that a caller waits in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Queue {
-    pub(super) leg: LegId,
-    /// An agent was connected.
-    pub(super) connected: bool,
 }
 
 impl Channel {

@@ -45,7 +45,7 @@ impl Follower {
         if let (State::Down, Some(state)) = (channel.state, State::read(event.get(Key::DestChannelState))) {
             channel.state = state;
         }
-        self.forget_waiting(|waiting| *waiting == Waiting::Call(target));
+        self.waits.forget(|waiting| *waiting == Waiting::Call(target));
         if self.channels[&target].endpoint().is_some() {
             self.offer(target, event, now, out);
         }
@@ -55,7 +55,7 @@ impl Follower {
     /// What a channel did before is over: it calls somebody else.
     fn goes_on(&mut self, number: Number, now: Moment, out: &mut Vec<Signal>) {
         // Who moved the call here leaves it before the new target comes.
-        while let Some(Waiting::End(mover)) = self.find_waiting(|waiting| match waiting {
+        while let Some(Waiting::End(mover)) = self.waits.find(|waiting| match waiting {
             Waiting::End(mover) => {
                 self.channels.get(mover).is_some_and(|mover| mover.moved && mover.peer == Some(number))
             }

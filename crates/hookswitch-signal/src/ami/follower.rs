@@ -1,8 +1,7 @@
 //! What is known of the channels of one Asterisk, and how it changes.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use foldhash::fast::RandomState;
 use hookswitch_model::{AccountId, Alias, InputRef, LegId, Signal, SignalKind, Timestamp};
@@ -13,40 +12,8 @@ use super::listing;
 use super::message::{Event, Key, Kind, Message};
 use super::moves::Parked;
 use super::text;
-
-/// The most channels that are followed at once; further ones are not, and counted.
-const CHANNELS_MAX: usize = 1_000_000;
-
-/// The longest `Uniqueid` and `Linkedid` that Asterisk has (AST_MAX_UNIQUEID).
-const ID_BYTES_MAX: usize = 256;
-
-/// How long the end of a leg waits for what explains it. Asterisk tells of one instant in no fixed order;
-/// what belongs together comes within milliseconds.
-pub(super) const EXPLANATION_WAIT: Duration = Duration::from_millis(100);
-
-/// How long a channel is kept of which nothing is heard, and how often that is looked at.
-const SILENT_MAX: Duration = Duration::from_secs(24 * 3600);
-const CHECK_EVERY: Duration = Duration::from_secs(3600);
-
-/// The most pipes between a channel and who it calls on behalf of.
-const PIPES_MAX: usize = 16;
-
-/// What became of the messages of one Asterisk. `messages` is the sum of the others but `channels_refused`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Counters {
-    /// Messages that came in.
-    pub messages: u64,
-    /// Events that say something about a call, and were applied.
-    pub applied: u64,
-    /// Events that say nothing about calls, and responses.
-    pub passed_over: u64,
-    /// Messages that are the same as the one before, to the byte.
-    pub repeated: u64,
-    /// Events about a channel of which nothing is known.
-    pub stray: u64,
-    /// Channels that found the table full.
-    pub channels_refused: u64,
-}
+use crate::switch::{CHANNELS_MAX, Counters, EXPLANATION_WAIT, ID_BYTES_MAX, PIPES_MAX, SILENT_MAX};
+use crate::waits::Waits;
 
 /// Follows the channels of one Asterisk, and tells in signals what happens to them.
 ///
@@ -62,8 +29,7 @@ pub struct Follower {
     pipes: HashMap<Box<str>, [Option<Number>; 2], RandomState>,
     pub(super) bridges: HashMap<Box<[u8]>, Vec<Number>, RandomState>,
     pub(super) parked: Vec<Parked>,
-    waiting: VecDeque<(Timestamp, Waiting)>,
-    checks: VecDeque<(Timestamp, Number)>,
+    pub(super) waits: Waits<Waiting>,
     next_number: Number,
     pub(super) leavings: u64,
     /// The message before.
@@ -93,8 +59,7 @@ impl Follower {
             pipes: HashMap::default(),
             bridges: HashMap::default(),
             parked: Vec::new(),
-            waiting: VecDeque::new(),
-            checks: VecDeque::new(),
+            waits: Waits::default(),
             next_number: 1,
             leavings: 0,
             last: Vec::new(),
@@ -129,31 +94,27 @@ impl Follower {
 
     /// Lets time pass: tells what has waited for an explanation long enough.
     pub fn handle_time(&mut self, now: Timestamp, out: &mut Vec<Signal>) {
-        while let Some(&(_, waiting)) = self.waiting.front().filter(|(until, _)| *until <= now) {
-            self.waiting.pop_front();
+        while let Some(waiting) = self.waits.take_due(now) {
             self.tell_waiting(waiting, out);
         }
-        while let Some(&(_, number)) = self.checks.front().filter(|(due, _)| *due <= now) {
-            self.checks.pop_front();
+        while let Some(number) = self.waits.take_check(now) {
             let Some(channel) = self.channels.get(&number) else { continue };
             if now.since(channel.last_seen) >= SILENT_MAX {
                 self.forget(number);
             } else {
-                self.checks.push_back((now + CHECK_EVERY, number));
+                self.waits.check(number, now);
             }
         }
     }
 
     /// When [`Follower::handle_time`] wants to be called at the latest.
     pub fn poll_timeout(&self) -> Option<Timestamp> {
-        let waiting = self.waiting.front().map(|&(until, _)| until);
-        let check = self.checks.front().map(|&(due, _)| due);
-        waiting.into_iter().chain(check).min()
+        self.waits.poll_timeout()
     }
 
     /// Tells all that waits: nothing more will be heard.
     pub fn finish(&mut self, out: &mut Vec<Signal>) {
-        while let Some((_, waiting)) = self.waiting.pop_front() {
+        while let Some(waiting) = self.waits.take_any() {
             self.tell_waiting(waiting, out);
         }
     }
@@ -262,7 +223,7 @@ impl Follower {
         if let ChannelKind::Local { pipe, second } = &channel.kind {
             self.pipes.entry(pipe.clone()).or_default()[usize::from(*second)] = Some(number);
         }
-        self.checks.push_back((channel.begun.at + CHECK_EVERY, number));
+        self.waits.check(number, channel.begun.at);
         self.channels.insert(number, channel);
         Some(number)
     }
@@ -382,20 +343,7 @@ impl Follower {
 
     /// Lets something wait for its explanation.
     pub(super) fn wait(&mut self, waiting: Waiting, now: Moment) {
-        let until = now.at + EXPLANATION_WAIT;
-        // Messages may carry times that run back a little.
-        let until = self.waiting.back().map_or(until, |&(last, _)| last.max(until));
-        self.waiting.push_back((until, waiting));
-    }
-
-    /// Whether something waits.
-    pub(super) fn forget_waiting(&mut self, is_meant: impl Fn(&Waiting) -> bool) {
-        self.waiting.retain(|(_, waiting)| !is_meant(waiting));
-    }
-
-    /// What waits and is meant.
-    pub(super) fn find_waiting(&self, is_meant: impl Fn(&Waiting) -> bool) -> Option<Waiting> {
-        self.waiting.iter().map(|(_, waiting)| *waiting).find(is_meant)
+        self.waits.wait_behind_all(now.at + EXPLANATION_WAIT, waiting);
     }
 
     fn tell_waiting(&mut self, waiting: Waiting, out: &mut Vec<Signal>) {

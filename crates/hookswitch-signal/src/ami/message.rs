@@ -2,30 +2,10 @@
 
 use std::fmt;
 
+use crate::words::words;
+
 /// The most lines of a message that are looked at.
 const LINES_MAX: usize = 512;
-
-macro_rules! words {
-    ($(#[$doc:meta])* $name:ident { $($word:ident),+ $(,)? }) => {
-        $(#[$doc])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        pub(super) enum $name { $($word),+ }
-
-        impl $name {
-            #[expect(dead_code, reason = "not every list of words is counted")]
-            const ALL: &'static [Self] = &[$(Self::$word),+];
-
-            /// The word with these bytes.
-            fn read(bytes: &[u8]) -> Option<Self> {
-                $(const _: () = assert!(stringify!($word).len() < 64);)+
-                match std::str::from_utf8(bytes) {
-                    $(Ok(stringify!($word)) => Some(Self::$word),)+
-                    _ => None,
-                }
-            }
-        }
-    };
-}
 
 words! {
     /// The events that say something about a call. All others are passed over.

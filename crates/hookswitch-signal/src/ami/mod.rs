@@ -18,6 +18,6 @@ mod moves;
 mod service;
 mod text;
 
-pub use follower::{Counters, Follower};
+pub use follower::Follower;
 pub use framing::{Frames, LINE_BYTES_MAX, MESSAGE_BYTES_MAX};
 pub use message::Message;

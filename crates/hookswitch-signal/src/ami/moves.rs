@@ -80,10 +80,9 @@ impl Follower {
     }
 
     pub(super) fn holds(&mut self, number: Number, now: Moment, out: &mut Vec<Signal>) {
-        let resumed =
-            self.find_waiting(|waiting| matches!(waiting, Waiting::Resumed(of, _) if *of == number));
+        let resumed = self.waits.find(|waiting| matches!(waiting, Waiting::Resumed(of, _) if *of == number));
         if let Some(Waiting::Resumed(_, moment)) = resumed {
-            self.forget_waiting(|waiting| matches!(waiting, Waiting::Resumed(of, _) if *of == number));
+            self.waits.forget(|waiting| matches!(waiting, Waiting::Resumed(of, _) if *of == number));
             self.tell_resumed(number, moment, out);
         }
         let Some(channel) = self.channels.get_mut(&number) else { return };
@@ -110,7 +109,7 @@ impl Follower {
 
     /// Notes that the call of a channel was moved; what its end means is known.
     fn is_moved(&mut self, number: Number) {
-        self.forget_waiting(|waiting| matches!(waiting, Waiting::Resumed(of, _) if *of == number));
+        self.waits.forget(|waiting| matches!(waiting, Waiting::Resumed(of, _) if *of == number));
         if let Some(channel) = self.channels.get_mut(&number) {
             channel.moved = true;
         }

@@ -14,7 +14,7 @@ use super::transcript;
 pub enum CaptureError {
     /// The file is something else.
     #[error(
-        "not a capture but {found}; pcap, pcapng, HEPv3 frames, JSON lines of datagrams and transcripts of \
+        "not a capture but {found}; pcap, pcapng, HEPv3 frames, JSON lines of datagrams or of posted signals, and transcripts of \
          Asterisk's manager or FreeSWITCH's event socket are understood"
     )]
     NotACapture {

@@ -1,5 +1,6 @@
 //! JSON lines of datagrams, as a recorder of a HEP listener writes them: one object a line with
-//! the datagram in base64 as `b64`, and the second of its arrival since 1970 as `t`.
+//! the datagram in base64 as `b64`, and the second of its arrival since 1970 as `t`. Or of signals that were
+//! posted: the signal as `signal`, and its time as `t`.
 
 use std::borrow::Cow;
 use std::io::{self, Read};
@@ -8,6 +9,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use hookswitch_model::Timestamp;
 use serde::Deserialize;
+use serde_json::value::RawValue;
 
 use super::input::{Input, RECORD_BYTES_MAX};
 use super::warning::WarningKind;
@@ -19,6 +21,11 @@ pub(super) enum Line {
     Datagram {
         /// When it arrived, if the line says so.
         arrival: Option<Timestamp>,
+    },
+    /// A posted signal, in [`JsonLines::datagram`].
+    Signal {
+        /// When it happened.
+        time: Timestamp,
     },
     Damaged(LineDamage),
     End,
@@ -52,7 +59,9 @@ pub(super) struct JsonLines {
 struct Object<'a> {
     t: Option<f64>,
     #[serde(borrow)]
-    b64: Cow<'a, str>,
+    b64: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    signal: Option<&'a RawValue>,
 }
 
 impl JsonLines {
@@ -90,9 +99,13 @@ impl JsonLines {
     fn read(&mut self, line: &[u8]) -> Option<Line> {
         let object: Object<'_> = serde_json::from_slice(line).ok()?;
         self.datagram.clear();
-        STANDARD.decode_vec(object.b64.as_bytes(), &mut self.datagram).ok()?;
-        let micros = object.t.map(|seconds| (seconds * 1e6).round() as i64);
-        Some(Line::Datagram { arrival: micros.map(Timestamp::from_micros) })
+        let time = object.t.map(|seconds| Timestamp::from_micros((seconds * 1e6).round() as i64));
+        if let Some(signal) = object.signal {
+            self.datagram.extend_from_slice(signal.get().as_bytes());
+            return Some(Line::Signal { time: time? });
+        }
+        STANDARD.decode_vec(object.b64?.as_bytes(), &mut self.datagram).ok()?;
+        Some(Line::Datagram { arrival: time })
     }
 }
 

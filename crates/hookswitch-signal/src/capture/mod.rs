@@ -46,6 +46,8 @@ pub enum Transport {
     Manager,
     /// The event socket of a switch; the message is one for [`crate::esl`].
     EventSocket,
+    /// The API for signals that are posted; the message is one for [`crate::ingest`].
+    Posted,
 }
 
 impl Transport {

@@ -325,6 +325,22 @@ impl<R: Read> Reader<R> {
         };
         let arrival = match lines.next(&mut self.input)? {
             Line::Datagram { arrival } => arrival,
+            Line::Signal { time } => {
+                let payload = 0..lines.datagram().len();
+                self.counters.packets += 1;
+                self.seen = Seen { packet: self.seen.packet + 1, time };
+                let nobody = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
+                return Ok(self.found(Current {
+                    time,
+                    transport: Transport::Posted,
+                    src: nobody,
+                    dst: nobody,
+                    packet: self.seen.packet,
+                    source: Source::Line,
+                    payload,
+                    correlation: None,
+                }));
+            }
             Line::Damaged(kind) => {
                 self.damaged(kind.into());
                 return Ok(false);

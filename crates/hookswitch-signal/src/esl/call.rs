@@ -10,16 +10,19 @@ use hookswitch_model::{
 
 use super::cause::Told;
 use super::channel::{Calling, Channel, Leg, Moment, Number, ServiceKind, is_plumbing};
-use super::follower::{EXPLANATION_WAIT, Follower, Waiting};
+use super::follower::{Follower, Waiting};
 use super::message::{Event, Key};
-use crate::switch::{created, is_short, text};
+use crate::switch::{EXPLANATION_WAIT, created, is_short, text};
 
-/// How long a target that did not take the call waits for what the dialplan does next, once it has answered
-/// the caller: a greeting may come before the mailbox.
-const FALLBACK_WAIT: Duration = Duration::from_millis(1500);
+/// How long a target that did not take the call waits for what the dialplan does next, once the switch has
+/// answered the caller: a mailbox may come.
+const FALLBACK_WAIT: Duration = Duration::from_millis(500);
+
+/// The longest pause that it waits for on top of that, when the dialplan says that it pauses.
+const PAUSE_MAX: Duration = Duration::from_secs(1);
 
 /// How long who has sent a call to be parked waits for the slot: an announcement may come first.
-const SLOT_WAIT: Duration = Duration::from_secs(8);
+const SLOT_WAIT: Duration = Duration::from_millis(500);
 
 /// What stands in place of a number that is not known.
 const NO_NUMBERS: [&str; 4] = ["0000000000", "anonymous", "unknown", "restricted"];
@@ -47,6 +50,38 @@ impl Follower {
         true
     }
 
+    /// A channel begins to tell of itself, on a connection of its own.
+    pub(super) fn begins_here(&mut self, event: &Event<'_>, now: Moment, out: &mut Vec<Signal>) -> bool {
+        let known = self.number(event.get(Key::UniqueId)).is_some();
+        if !self.created(event, now, out) {
+            return false;
+        }
+        if let Some(number) = self.number(event.get(Key::UniqueId)) {
+            if known {
+                self.note(number, event, now, out);
+            }
+            if event.get(Key::CallState) == "ACTIVE" {
+                self.answers(number, now, out);
+            }
+        }
+        true
+    }
+
+    /// The connection of a channel was lost before its end: nobody tells of it any more, nor of who it talks
+    /// with or calls.
+    pub(super) fn lost(&mut self, uuid: &str, now: Moment, out: &mut Vec<Signal>) {
+        let Some(lost) = self.number(uuid) else { return };
+        for number in self.in_order() {
+            let Some(channel) = self.channels.get(&number) else { continue };
+            let is_part = number == lost
+                || channel.peer == Some(lost)
+                || channel.called_by == Some(Calling::Channel(lost));
+            if is_part && channel.hung_up.is_none() {
+                self.end_unlisted(number, now, out);
+            }
+        }
+    }
+
     /// Follows a channel that an event describes.
     fn add(&mut self, event: &Event<'_>, now: Moment) -> Option<Number> {
         let name = event.get(Key::ChannelName);
@@ -58,7 +93,6 @@ impl Follower {
             None => event.get(Key::DialedUser),
         };
         let place = event.first([Key::GatewayName, Key::ProfileName]);
-        let is_plumbing = is_plumbing(name);
         let number = event.get(Key::CallerIdNumber);
         let says_nothing = NO_NUMBERS.iter().any(|word| number.eq_ignore_ascii_case(word));
         let hides = event.get(Key::HideNumber) == "true" || (says_nothing && number != NO_NUMBERS[0]);
@@ -70,40 +104,13 @@ impl Follower {
         };
         let dialled = text(event.get(Key::DestinationNumber).as_bytes()).unwrap_or_else(|| Arc::from(""));
         self.insert(Channel {
-            uuid: event.get(Key::UniqueId).into(),
-            name: name.into(),
-            is_plumbing,
-            calls,
-            endpoint: text(if user.is_empty() { place } else { user }.as_bytes()).filter(|_| !is_plumbing),
+            endpoint: text(if user.is_empty() { place } else { user }.as_bytes())
+                .filter(|_| !is_plumbing(name)),
             is_users: !user.is_empty(),
             caller,
             first_dialled: dialled.clone(),
             dialled,
-            begun: now,
-            leg: Leg::Untold,
-            answered: false,
-            untold_answer: None,
-            called_by: None,
-            other_end: None,
-            peer: None,
-            holds: false,
-            moved: false,
-            consults: None,
-            history: Box::from(""),
-            sent: None,
-            left: None,
-            hung_up: None,
-            transfers: None,
-            service: None,
-            queue: None,
-            to_be_parked: None,
-            enterprise: None,
-            recordings: Vec::new(),
-            recordings_begun: 0,
-            call_id_told: false,
-            last_seen: now.at,
-            found: false,
-            listed: true,
+            ..Channel::new(event.get(Key::UniqueId), name, calls, now)
         })
     }
 
@@ -134,7 +141,7 @@ impl Follower {
             place,
             ..created(Direction::Outbound)
         };
-        self.forget_waiting(|waiting| *waiting == Waiting::Call(number));
+        self.waits.forget(|waiting| *waiting == Waiting::Call(number));
         let leg = self.leg(number);
         out.push(self.signal(leg, SignalKind::Created(Box::new(created)), begun));
         if let Some(moment) = answered {
@@ -407,7 +414,20 @@ impl Follower {
         let Some(Calling::Channel(caller)) = channel.called_by.filter(|_| fails) else { return None };
         let caller = self.channels.get(&self.real(caller)?).filter(|caller| caller.is_live())?;
         let idle = caller.service.is_none() && caller.queue.is_none();
-        idle.then_some(moment.at + if caller.answered { FALLBACK_WAIT } else { EXPLANATION_WAIT })
+        if !idle {
+            return None;
+        }
+        let wait = if caller.answered { FALLBACK_WAIT } else { EXPLANATION_WAIT };
+        let pauses = caller.pauses_until.filter(|_| caller.answered).map(|until| until + EXPLANATION_WAIT);
+        Some(pauses.map_or(moment.at + wait, |until| until.max(moment.at + wait)))
+    }
+
+    /// The dialplan pauses: `sleep 1000`, in milliseconds.
+    pub(super) fn pauses(&mut self, number: Number, milliseconds: &str, now: Moment) {
+        let pause = milliseconds.trim().parse().map_or(Duration::ZERO, Duration::from_millis);
+        if let Some(channel) = self.channels.get_mut(&number) {
+            channel.pauses_until = Some(now.at + pause.min(PAUSE_MAX));
+        }
     }
 
     /// Tells the end of a channel, and before it that of who it talked with if that left first.
@@ -430,7 +450,7 @@ impl Follower {
 
     /// Tells the end of a channel that was hung up.
     pub(super) fn end(&mut self, number: Number, out: &mut Vec<Signal>) {
-        self.forget_waiting(|waiting| *waiting == Waiting::End(number));
+        self.waits.forget(|waiting| *waiting == Waiting::End(number));
         let Some(channel) = self.channels.get(&number) else { return };
         let Some((told, moment)) = channel.hung_up else { return };
         // Who it called and did not take the call ends before it.

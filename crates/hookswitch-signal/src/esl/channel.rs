@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use hookswitch_model::{Caller, LegId, RecordingId, Timestamp};
+use hookswitch_model::{Caller, RecordingId, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::cause::Told;
-pub(super) use crate::switch::{Calling, Leg, Moment, Number};
+pub(super) use crate::switch::{Calling, Leg, Moment, Number, Queue, Service, ServiceKind};
 
 /// Technologies of channels that lead to nobody: they are the switch's own.
 const PLUMBING: [&str; 6] = ["loopback", "pickup", "error", "group", "null", "user"];
@@ -60,6 +60,8 @@ pub(super) struct Channel {
     pub(super) queue: Option<Queue>,
     /// When it was sent to be parked, if it is not yet.
     pub(super) to_be_parked: Option<Moment>,
+    /// Until when the dialplan pauses.
+    pub(super) pauses_until: Option<Timestamp>,
     /// The targets that it calls in a way that does not tie them to it (`:_:`).
     pub(super) enterprise: Option<Box<str>>,
     pub(super) recordings: Vec<(u64, RecordingId)>,
@@ -68,33 +70,64 @@ pub(super) struct Channel {
     pub(super) last_seen: Timestamp,
     /// It went on when it was first heard of.
     pub(super) found: bool,
-    /// It was named by the listing that is under way.
+    /// The channel that its call began with, when it was found.
+    pub(super) found_of: Option<Box<str>>,
+    /// It rang when it was found.
+    pub(super) early: bool,
+    /// It was heard of since the last list of channels, or is named by it.
     pub(super) listed: bool,
-}
-
-/// What the switch itself does on a channel that counts as somebody who is called.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Service {
-    pub(super) kind: ServiceKind,
-    pub(super) leg: LegId,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) enum ServiceKind {
-    Menu,
-    Mailbox,
-    Fax,
-}
-
-/// The queue that a caller waits in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Queue {
-    pub(super) leg: LegId,
-    /// An agent was connected.
-    pub(super) connected: bool,
+    /// It is in a conference.
+    pub(super) in_room: bool,
+    /// The switch has muted its holder.
+    pub(super) muted: bool,
 }
 
 impl Channel {
+    /// A channel of which nothing is known but its name, and whether it calls.
+    pub(super) fn new(uuid: &str, name: &str, calls: bool, begun: Moment) -> Self {
+        Self {
+            uuid: uuid.into(),
+            name: name.into(),
+            is_plumbing: is_plumbing(name),
+            calls,
+            endpoint: None,
+            is_users: false,
+            caller: Caller::default(),
+            first_dialled: Arc::from(""),
+            dialled: Arc::from(""),
+            begun,
+            leg: Leg::Untold,
+            answered: false,
+            untold_answer: None,
+            called_by: None,
+            other_end: None,
+            peer: None,
+            holds: false,
+            moved: false,
+            consults: None,
+            history: Box::from(""),
+            sent: None,
+            left: None,
+            hung_up: None,
+            transfers: None,
+            service: None,
+            queue: None,
+            to_be_parked: None,
+            pauses_until: None,
+            enterprise: None,
+            recordings: Vec::new(),
+            recordings_begun: 0,
+            call_id_told: false,
+            last_seen: begun.at,
+            found: false,
+            found_of: None,
+            early: false,
+            listed: true,
+            in_room: false,
+            muted: false,
+        }
+    }
+
     /// Whether its leg was told, and has not ended.
     pub(super) fn is_told(&self) -> bool {
         matches!(self.leg, Leg::Calling | Leg::Called)

@@ -2,7 +2,6 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
-use std::time::Duration;
 
 use foldhash::fast::RandomState;
 use hookswitch_model::{AccountId, Alias, Cause, InputRef, LegId, Signal, SignalKind, Timestamp};
@@ -11,43 +10,12 @@ use serde::{Deserialize, Serialize};
 use super::channel::{Calling, Channel, Moment, Number};
 use super::message::{Event, Key, Kind, Message};
 use super::moves::Parked;
+use crate::switch::{CHANNELS_MAX, Counters, EXPLANATION_WAIT, ID_BYTES_MAX, PIPES_MAX, SILENT_MAX, text};
+use crate::waits::Waits;
 
-/// The most channels that are followed at once; further ones are not, and counted.
-const CHANNELS_MAX: usize = 1_000_000;
-
-/// The longest id or transfer history that is kept.
-pub(super) const ID_BYTES_MAX: usize = 256;
-
-/// How long the end of a leg waits for what explains it. FreeSWITCH tells of one instant on several channels
-/// in no fixed order; what belongs together comes within some 40 ms.
-pub(super) const EXPLANATION_WAIT: Duration = Duration::from_millis(100);
-
-/// How long a channel is kept of which nothing is heard, and how often that is looked at.
-const SILENT_MAX: Duration = Duration::from_secs(24 * 3600);
-const CHECK_EVERY: Duration = Duration::from_secs(3600);
-
-/// The most plumbing between a channel and who it calls on behalf of.
-const PIPES_MAX: usize = 16;
-
-/// How many events are remembered by their numbers, so that none is applied twice.
-const REMEMBERED: usize = 16;
-
-/// What became of the messages of one FreeSWITCH. `messages` is the sum of the others but `channels_refused`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Counters {
-    /// Messages that came in.
-    pub messages: u64,
-    /// Events that say something about a call, and were applied.
-    pub applied: u64,
-    /// Events that say nothing about calls, and replies.
-    pub passed_over: u64,
-    /// Events that were told before, by their `Event-Sequence`.
-    pub repeated: u64,
-    /// Events about a channel of which nothing is known.
-    pub stray: u64,
-    /// Channels that found the table full.
-    pub channels_refused: u64,
-}
+/// How many events are remembered by their numbers, so that none is applied twice: several connections of one
+/// switch may tell of the same.
+const REMEMBERED: usize = 128;
 
 /// Follows the channels of one FreeSWITCH, and tells in signals what happens to them.
 ///
@@ -60,12 +28,13 @@ pub struct Follower {
     pub(super) channels: HashMap<Number, Channel, RandomState>,
     by_uuid: HashMap<Box<str>, Number, RandomState>,
     pub(super) parked: Vec<Parked>,
-    waiting: VecDeque<(Timestamp, Waiting)>,
-    checks: VecDeque<(Timestamp, Number)>,
+    pub(super) waits: Waits<Waiting>,
     next_number: Number,
     pub(super) leavings: u64,
     core: Box<str>,
     sequences: VecDeque<u64>,
+    /// Channels that have ended lately.
+    pub(super) ended: VecDeque<(Timestamp, Box<str>)>,
     pub(super) counters: Counters,
 }
 
@@ -89,12 +58,12 @@ impl Follower {
             channels: HashMap::default(),
             by_uuid: HashMap::default(),
             parked: Vec::new(),
-            waiting: VecDeque::new(),
-            checks: VecDeque::new(),
+            waits: Waits::default(),
             next_number: 1,
             leavings: 0,
             core: Box::from(""),
             sequences: VecDeque::new(),
+            ended: VecDeque::new(),
             counters: Counters::default(),
         }
     }
@@ -115,6 +84,16 @@ impl Follower {
 
     fn handle_message(&mut self, message: &Message<'_>, now: Moment, out: &mut Vec<Signal>) {
         self.counters.messages += 1;
+        if let Some(question) = message.question() {
+            self.answered(&question, message.body(), now, out);
+            self.counters.applied += 1;
+            return;
+        }
+        if let Some(uuid) = message.lost() {
+            self.lost(&uuid, now, out);
+            self.counters.applied += 1;
+            return;
+        }
         let Some(event) = message.read() else {
             self.counters.passed_over += 1;
             return;
@@ -152,37 +131,33 @@ impl Follower {
 
     /// Lets time pass: tells what has waited for an explanation long enough.
     pub fn handle_time(&mut self, now: Timestamp, out: &mut Vec<Signal>) {
-        while let Some(&(_, waiting)) = self.waiting.front().filter(|(until, _)| *until <= now) {
-            self.waiting.pop_front();
+        while let Some(waiting) = self.waits.take_due(now) {
             if let Waiting::End(number) = waiting
                 && let Some(until) = self.held_until(number).filter(|until| *until > now)
             {
-                self.wait_until(until, waiting);
+                self.waits.wait_until(until, waiting);
                 continue;
             }
             self.tell_waiting(waiting, out);
         }
-        while let Some(&(_, number)) = self.checks.front().filter(|(due, _)| *due <= now) {
-            self.checks.pop_front();
+        while let Some(number) = self.waits.take_check(now) {
             let Some(channel) = self.channels.get(&number) else { continue };
             if now.since(channel.last_seen) >= SILENT_MAX {
                 self.forget(number);
             } else {
-                self.checks.push_back((now + CHECK_EVERY, number));
+                self.waits.check(number, now);
             }
         }
     }
 
     /// When [`Follower::handle_time`] wants to be called at the latest.
     pub fn poll_timeout(&self) -> Option<Timestamp> {
-        let waiting = self.waiting.front().map(|&(until, _)| until);
-        let check = self.checks.front().map(|&(due, _)| due);
-        waiting.into_iter().chain(check).min()
+        self.waits.poll_timeout()
     }
 
     /// Tells all that waits: nothing more will be heard.
     pub fn finish(&mut self, out: &mut Vec<Signal>) {
-        while let Some((_, waiting)) = self.waiting.pop_front() {
+        while let Some(waiting) = self.waits.take_any() {
             self.tell_waiting(waiting, out);
         }
     }
@@ -201,6 +176,7 @@ impl Follower {
     fn apply(&mut self, event: &Event<'_>, now: Moment, out: &mut Vec<Signal>) -> bool {
         match event.kind {
             Kind::Create => return self.created(event, now, out),
+            Kind::Data => return self.begins_here(event, now, out),
             Kind::Shutdown => return self.end_all(Cause::Lost, now, out),
             Kind::CallCenter => return self.call_center(event, now, out),
             Kind::Bridge => return self.bridged(event, now, out),
@@ -272,7 +248,7 @@ impl Follower {
         let number = self.next_number;
         self.next_number += 1;
         self.by_uuid.insert(channel.uuid.clone(), number);
-        self.checks.push_back((channel.begun.at + CHECK_EVERY, number));
+        self.waits.check(number, channel.begun.at);
         self.channels.insert(number, channel);
         Some(number)
     }
@@ -282,7 +258,15 @@ impl Follower {
         if let Some(channel) = self.channels.remove(&number) {
             self.by_uuid.remove(&channel.uuid);
             self.parked.retain(|parked| parked.parkee != number);
+            self.remember_ended(channel.uuid, channel.last_seen);
         }
+    }
+
+    /// Forgets what of a channel waits for an explanation.
+    pub(super) fn forget_waiting_of(&mut self, number: Number) {
+        self.waits.forget(|waiting| match *waiting {
+            Waiting::Call(other) | Waiting::End(other) | Waiting::Park(other) => other == number,
+        });
     }
 
     /// The other end of a loopback: as the variable says, else by the name.
@@ -335,6 +319,7 @@ impl Follower {
     pub(super) fn note(&mut self, number: Number, event: &Event<'_>, now: Moment, out: &mut Vec<Signal>) {
         let Some(channel) = self.channels.get_mut(&number) else { return };
         channel.last_seen = now.at;
+        channel.listed = true;
         let other = event.get(Key::OtherLoopback);
         if !other.is_empty() && other.len() <= ID_BYTES_MAX && channel.is_plumbing {
             channel.other_end = Some(other.into());
@@ -346,7 +331,7 @@ impl Follower {
                 channel.sent = Some(now.at);
             }
         }
-        if let Some(dialled) = crate::switch::text(event.get(Key::DestinationNumber).as_bytes())
+        if let Some(dialled) = text(event.get(Key::DestinationNumber).as_bytes())
             && *dialled != *channel.dialled
         {
             channel.dialled = dialled;
@@ -363,22 +348,16 @@ impl Follower {
 
     /// Lets something wait for its explanation.
     pub(super) fn wait(&mut self, waiting: Waiting, now: Moment) {
-        self.wait_until(now.at + EXPLANATION_WAIT, waiting);
-    }
-
-    pub(super) fn wait_until(&mut self, until: Timestamp, waiting: Waiting) {
-        let place = self.waiting.partition_point(|(at, _)| *at <= until);
-        self.waiting.insert(place, (until, waiting));
-    }
-
-    pub(super) fn forget_waiting(&mut self, is_meant: impl Fn(&Waiting) -> bool) {
-        self.waiting.retain(|(_, waiting)| !is_meant(waiting));
+        self.waits.wait_until(now.at + EXPLANATION_WAIT, waiting);
     }
 
     fn tell_waiting(&mut self, waiting: Waiting, out: &mut Vec<Signal>) {
         match waiting {
             Waiting::Call(number) => self.ensure_told(number, out),
-            Waiting::End(number) => self.end_with_peer(number, out),
+            Waiting::End(number) => {
+                self.parks_somewhere(number, out);
+                self.end_with_peer(number, out);
+            }
             Waiting::Park(number) => self.stays_parked(number, out),
         }
     }

@@ -5,29 +5,26 @@ use std::fmt;
 
 use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
+use super::object::{Members, Unusual, Value};
+use crate::words::words;
+
 /// The most lines of headers that are looked at.
 const LINES_MAX: usize = 4096;
 
+/// What is said of a channel whose own connection was lost: no FreeSWITCH says that.
+const LOST: &[u8] = b"connection/lost";
+
+/// The header that names the channel of a connection.
+const CONTROLLED: &str = "Controlled-Session-UUID";
+
+/// What a [`Follower`](super::Follower) is told when the connection of a channel was lost before its end.
+pub fn lost_channel(uuid: &str, out: &mut Vec<u8>) {
+    let head = format!("Content-Type: connection/lost\n{CONTROLLED}: {uuid}\n\n");
+    out.extend_from_slice(head.as_bytes());
+}
+
 /// What plain events write before the values of a variable that was set several times.
 const ARRAY: &str = "ARRAY::";
-
-macro_rules! words {
-    ($(#[$doc:meta])* $name:ident { $($word:ident = $text:literal),+ $(,)? }) => {
-        $(#[$doc])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        pub(super) enum $name { $($word),+ }
-
-        impl $name {
-            /// The word with these bytes.
-            fn read(bytes: &[u8]) -> Option<Self> {
-                match std::str::from_utf8(bytes).ok()? {
-                    $($text => Some(Self::$word),)+
-                    _ => None,
-                }
-            }
-        }
-    };
-}
 
 words! {
     /// The events that say something about a call, by their names and, of CUSTOM ones, their subclasses. All
@@ -42,7 +39,7 @@ words! {
         MediaBugStop = "MEDIA_BUG_STOP", Shutdown = "SHUTDOWN", ValetParking = "valet_parking::info",
         Fifo = "fifo::info", CallCenter = "callcenter::info", Conference = "conference::maintenance",
         MenuEnter = "menu::enter", FaxNegotiated = "spandsp::rxfaxnegociateresult",
-        FaxPage = "spandsp::rxfaxpageresult", FaxDone = "spandsp::rxfaxresult",
+        FaxPage = "spandsp::rxfaxpageresult", FaxDone = "spandsp::rxfaxresult", Data = "CHANNEL_DATA",
     }
 }
 
@@ -118,6 +115,26 @@ impl<'a> Message<'a> {
         self.body
     }
 
+    /// The value of a header or variable of the channel, in the answer to `connect` or another plain event.
+    pub fn channel_data(&self, name: &str) -> Option<Cow<'a, str>> {
+        let value = Lines(self.plain()?).take(LINES_MAX).find(|(key, _)| *key == name.as_bytes())?.1;
+        Some(decoded(value))
+    }
+
+    /// What a [`Follower`](super::Follower) reads of it: the names of headers and variables with their values,
+    /// as they mean and not as they were written. None if it says nothing of a call.
+    pub fn values_read(&self) -> Option<Vec<(&'static str, Cow<'a, str>)>> {
+        let event = self.read()?;
+        let name = Kind::TEXTS[event.kind as usize];
+        let names = if name.contains("::") {
+            vec![("Event-Name", Cow::Borrowed("CUSTOM")), ("Event-Subclass", Cow::Borrowed(name))]
+        } else {
+            vec![("Event-Name", Cow::Borrowed(name))]
+        };
+        let values = Key::TEXTS.into_iter().zip(event.values).filter(|(_, value)| !value.is_empty());
+        Some(names.into_iter().chain(values).collect())
+    }
+
     /// Whether a [`Follower`](super::Follower) has use for it; most of what a switch tells says nothing of calls.
     pub fn counts(&self) -> bool {
         self.kind().is_some()
@@ -142,6 +159,23 @@ impl<'a> Message<'a> {
         self.content_type == b"text/event-json"
     }
 
+    /// The lines of a plain event. The answer to `connect` is one too: its headers are those of a channel.
+    fn plain(&self) -> Option<&'a [u8]> {
+        match self.content_type {
+            b"text/event-plain" => Some(self.body),
+            b"command/reply" if self.head.starts_with(b"Event-Name: CHANNEL_DATA") => Some(self.head),
+            _ => None,
+        }
+    }
+
+    /// The channel whose own connection was lost, if it is what [`lost_channel`] has written.
+    pub fn lost(&self) -> Option<Cow<'a, str>> {
+        if self.content_type != LOST {
+            return None;
+        }
+        self.header(CONTROLLED).map(String::from_utf8_lossy)
+    }
+
     /// Tells by the name alone; no event says it twice.
     fn kind(&self) -> Option<Kind> {
         let name = self.find("Event-Name")?;
@@ -151,8 +185,8 @@ impl<'a> Message<'a> {
         Kind::read(name.as_bytes()).filter(|_| !name.contains("::"))
     }
 
-    /// The value of a header of the event that needs no decoding.
-    fn find(&self, name: &str) -> Option<Cow<'a, str>> {
+    /// The value of a header of the event that is short and needs no decoding, as an id.
+    pub fn find(&self, name: &str) -> Option<Cow<'a, str>> {
         if self.is_json() {
             let mut mark = [0; 32];
             let length = name.len() + 4;
@@ -163,15 +197,15 @@ impl<'a> Message<'a> {
             let end = memchr::memchr(b'"', &self.body[start..])?;
             return Some(String::from_utf8_lossy(&self.body[start..start + end]));
         }
-        if self.content_type != b"text/event-plain" {
-            return None;
-        }
-        let value = Lines(self.body).take(LINES_MAX).find(|(key, _)| *key == name.as_bytes())?.1;
-        Some(decoded(value))
+        self.channel_data(name)
     }
 
     fn values(&self) -> Option<Values<'a>> {
         if self.is_json() {
+            let usual = std::str::from_utf8(self.body).map(read_members);
+            if let Ok(Ok(read)) = usual {
+                return Some(read);
+            }
             if let Ok(read) = read_json(self.body) {
                 return Some(read);
             }
@@ -180,12 +214,10 @@ impl<'a> Message<'a> {
             let read = read_json(text.as_bytes()).ok()?;
             return Some(read.map(|value| Cow::Owned(value.into_owned())));
         }
-        if self.content_type != b"text/event-plain" {
-            return None;
-        }
+        let lines = self.plain()?;
         let mut values = [const { Cow::Borrowed("") }; KEYS];
         let mut seen = [false; KEYS];
-        for (key, value) in Lines(self.body).take(LINES_MAX) {
+        for (key, value) in Lines(lines).take(LINES_MAX) {
             if let Some(key) = Key::read(key)
                 && !std::mem::replace(&mut seen[key as usize], true)
             {
@@ -231,6 +263,24 @@ impl Event<'_> {
 }
 
 type Values<'a> = [Cow<'a, str>; KEYS];
+
+/// Reads what FreeSWITCH writes, and looks closer only at what counts.
+fn read_members(body: &str) -> Result<Values<'_>, Unusual> {
+    let mut values = [const { Cow::Borrowed("") }; KEYS];
+    let mut seen = [false; KEYS];
+    let mut members = Members::of(body).ok_or(Unusual)?;
+    while let Some((name, value)) = members.next()? {
+        if let Some(key) = Key::read(name.as_bytes())
+            && !std::mem::replace(&mut seen[key as usize], true)
+        {
+            values[key as usize] = match value {
+                Value::Plain(text) => Cow::Borrowed(text),
+                Value::Json(json) => serde_json::from_str::<Text<'_>>(json).map_err(|_| Unusual)?.0,
+            };
+        }
+    }
+    Ok(values)
+}
 
 fn read_json(body: &[u8]) -> serde_json::Result<Values<'_>> {
     let mut json = serde_json::Deserializer::from_slice(body);
@@ -286,9 +336,10 @@ impl<'de> serde::Deserialize<'de> for MaybeKey {
 }
 
 /// A string, or the last one of an array; anything else says nothing.
-struct Text<'a>(Cow<'a, str>);
+#[derive(Default)]
+pub(super) struct Text<'a>(pub(super) Cow<'a, str>);
 
-impl<'de> serde::Deserialize<'de> for Text<'de> {
+impl<'de: 'a, 'a> serde::Deserialize<'de> for Text<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Value;
         impl<'de> Visitor<'de> for Value {

@@ -11,10 +11,12 @@ mod cause;
 mod channel;
 mod follower;
 mod framing;
+pub mod listing;
 mod message;
 mod moves;
+mod object;
 mod service;
 
-pub use follower::{Counters, Follower};
+pub use follower::Follower;
 pub use framing::{Frames, MESSAGE_BYTES_MAX};
-pub use message::Message;
+pub use message::{Message, lost_channel};

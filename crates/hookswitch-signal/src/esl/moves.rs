@@ -23,6 +23,8 @@ pub(super) struct Parked {
     pub(super) parkee: Number,
     /// The leg of who has parked it.
     pub(super) parker: LegId,
+    /// It is known where.
+    pub(super) has_slot: bool,
     /// It was taken, or about to be.
     pub(super) taken: bool,
 }
@@ -34,9 +36,10 @@ impl Follower {
         let Some((a, b)) = a.zip(b) else { return false };
         for (own, peer) in [(a, b), (b, a)] {
             self.leaves_park(own, peer, now, out);
-            self.forget_waiting(|waiting| *waiting == Waiting::Park(own));
+            self.waits.forget(|waiting| *waiting == Waiting::Park(own));
             if let Some(channel) = self.channels.get_mut(&own) {
                 channel.last_seen = now.at;
+                channel.listed = true;
                 channel.peer = Some(peer);
                 channel.sent = None;
                 channel.to_be_parked = None;
@@ -65,9 +68,13 @@ impl Follower {
         now: Moment,
         out: &mut Vec<Signal>,
     ) {
-        if event.get(Key::CallState) != "ACTIVE" {
-            return;
+        if event.get(Key::CallState) == "ACTIVE" {
+            self.resumes(number, now, out);
         }
+    }
+
+    /// The holder of a channel takes its call off hold, if it was held.
+    pub(super) fn resumes(&mut self, number: Number, now: Moment, out: &mut Vec<Signal>) {
         let Some(channel) = self.channels.get_mut(&number) else { return };
         let resumes = channel.hung_up.is_none() && !channel.moved;
         if resumes && std::mem::take(&mut channel.holds) {
@@ -277,10 +284,21 @@ impl Follower {
     }
 
     /// A channel waits in a slot.
-    fn parked(&mut self, parkee: Number, slot: Option<Arc<str>>, now: Moment, out: &mut Vec<Signal>) {
-        if self.parked.iter().any(|parked| parked.parkee == parkee) {
+    pub(super) fn parked(
+        &mut self,
+        parkee: Number,
+        slot: Option<Arc<str>>,
+        now: Moment,
+        out: &mut Vec<Signal>,
+    ) {
+        if let Some(parked) = self.parked.iter_mut().find(|parked| parked.parkee == parkee) {
+            if slot.is_some() && !std::mem::replace(&mut parked.has_slot, true) {
+                let parker = parked.parker;
+                out.push(self.signal(parker, SignalKind::Parked { slot }, now));
+            }
             return;
         }
+        let has_slot = slot.is_some();
         self.ensure_told(parkee, out);
         let Some(channel) = self.channels.get_mut(&parkee) else { return };
         channel.to_be_parked = None;
@@ -291,7 +309,7 @@ impl Follower {
         let parker = peer.unwrap_or(parkee);
         self.told(parker, SignalKind::Parked { slot }, now, out);
         if self.parked.len() < PARKED_MAX {
-            self.parked.push(Parked { parkee, parker: self.leg(parker), taken: false });
+            self.parked.push(Parked { parkee, parker: self.leg(parker), has_slot, taken: false });
         }
         if let Some(peer) = peer
             && let Some(channel) = self.channels.get_mut(&peer)
@@ -301,6 +319,17 @@ impl Follower {
             if channel.hung_up.is_some() {
                 self.end(peer, out);
             }
+        }
+    }
+
+    /// Who has sent a call to be parked has waited for its slot long enough.
+    pub(super) fn parks_somewhere(&mut self, parker: Number, out: &mut Vec<Signal>) {
+        let Some(channel) = self.channels.get(&parker) else { return };
+        let (Some(parkee), Some((told, _))) = (channel.peer, channel.hung_up) else { return };
+        let Some(other) = self.channels.get(&parkee) else { return };
+        let waits = other.hung_up.is_none() && other.peer == Some(parker) && channel.answered;
+        if let Some(since) = other.to_be_parked.filter(|_| waits && !told.is_lost()) {
+            self.parked(parkee, None, since, out);
         }
     }
 
@@ -347,12 +376,12 @@ impl Follower {
             return;
         }
         channel.to_be_parked.get_or_insert(now);
-        self.wait_until(now.at + PARK_WAIT, Waiting::Park(number));
+        self.waits.wait_until(now.at + PARK_WAIT, Waiting::Park(number));
     }
 
     /// A channel that was parked for an instant goes on.
     pub(super) fn unparks(&mut self, number: Number) {
-        self.forget_waiting(|waiting| *waiting == Waiting::Park(number));
+        self.waits.forget(|waiting| *waiting == Waiting::Park(number));
         if let Some(channel) = self.channels.get_mut(&number) {
             channel.to_be_parked = None;
         }

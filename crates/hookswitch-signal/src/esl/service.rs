@@ -8,9 +8,9 @@ use hookswitch_model::{
 };
 
 use super::channel::{Channel, Leg, Moment, Number, Queue, Service, ServiceKind};
-use super::follower::{Follower, ID_BYTES_MAX};
+use super::follower::Follower;
 use super::message::{Event, Key};
-use crate::switch::{created, is_short, text};
+use crate::switch::{ID_BYTES_MAX, created, is_short, text};
 
 /// The most recordings of a channel at once.
 const RECORDINGS_MAX: usize = 16;
@@ -26,9 +26,13 @@ impl Follower {
             "intercept" => self.intercepts(real, data, now, out),
             "pickup" => self.picks_up(real, data, now, out),
             "eavesdrop" | "three_way" => self.supervises(real, data, now, out),
+            "userspy" => self.supervises_user(real, data, now, out),
+            "record_session_mask" => self.masks(real, data, true, now, out),
+            "record_session_unmask" => self.masks(real, data, false, now, out),
             "transfer" => self.transfers(real, data, now, out),
             "att_xfer" => self.consults(real, data),
             "valet_park" => self.goes_to_park(real, now),
+            "sleep" => self.pauses(real, data, now),
             "voicemail" => self.goes_to_mailbox(real, data, now, out),
             "rxfax" => self.receives_fax(real, now, out),
             "ivr" => self.offers_menu(real, now, out),
@@ -129,7 +133,15 @@ impl Follower {
         out.push(self.signal(leg, SignalKind::Answered { to_tag: None }, now));
     }
 
-    fn enters_queue(&mut self, number: Number, name: &str, now: Moment, out: &mut Vec<Signal>) {
+    /// A caller waits in a queue; `found` says that this has gone on for some time.
+    pub(super) fn enters_queue(
+        &mut self,
+        number: Number,
+        name: &str,
+        found: bool,
+        now: Moment,
+        out: &mut Vec<Signal>,
+    ) {
         if !self.is_told(number, out) || self.channels[&number].queue.is_some() {
             return;
         }
@@ -144,6 +156,7 @@ impl Follower {
             callee,
             callee_name: name,
             service: Some(Called::Queue),
+            found_running: found,
             ..created(Direction::Inbound)
         };
         if let Some(channel) = self.channels.get_mut(&number) {
@@ -174,7 +187,7 @@ impl Follower {
         }
         let Some(number) = self.number(member) else { return false };
         match event.get(Key::CcAction) {
-            "member-queue-start" => self.enters_queue(number, event.get(Key::CcQueue), now, out),
+            "member-queue-start" => self.enters_queue(number, event.get(Key::CcQueue), false, now, out),
             "bridge-agent-start" => self.is_connected(number),
             "member-queue-end" => {
                 let gone = self.channels[&number].hung_up.is_some();
@@ -192,7 +205,7 @@ impl Follower {
 
     pub(super) fn fifo(&mut self, number: Number, event: &Event<'_>, now: Moment, out: &mut Vec<Signal>) {
         match event.get(Key::FifoAction) {
-            "push" => self.enters_queue(number, event.get(Key::FifoName), now, out),
+            "push" => self.enters_queue(number, event.get(Key::FifoName), false, now, out),
             "bridge-caller-start" | "caller_pop" => {
                 self.is_connected(number);
                 self.leaves_queue(number, Reason::AgentAnswered, now, out);
@@ -212,20 +225,65 @@ impl Follower {
     ) {
         match event.get(Key::Action) {
             "add-member" => {
-                self.leave_service(number, now, out);
                 if let Some(room) = text(event.get(Key::ConferenceName).as_bytes()) {
                     let owns = event.get(Key::MemberType) == "moderator";
-                    self.told(number, SignalKind::Focus { room, owns }, now, out);
+                    self.enters_room(number, room, owns, now, out);
                 }
             }
-            "mute-member" => self.told(number, SignalKind::Muted(true), now, out),
-            "unmute-member" => self.told(number, SignalKind::Muted(false), now, out),
+            "del-member" => {
+                if let Some(channel) = self.channels.get_mut(&number) {
+                    channel.in_room = false;
+                }
+            }
+            "mute-member" => self.is_muted(number, true, now, out),
+            "unmute-member" => self.is_muted(number, false, now, out),
             _ => {}
+        }
+    }
+
+    pub(super) fn enters_room(
+        &mut self,
+        number: Number,
+        room: Arc<str>,
+        owns: bool,
+        now: Moment,
+        out: &mut Vec<Signal>,
+    ) {
+        self.leave_service(number, now, out);
+        let Some(channel) = self.channels.get_mut(&number) else { return };
+        if !std::mem::replace(&mut channel.in_room, true) {
+            self.told(number, SignalKind::Focus { room, owns }, now, out);
+        }
+    }
+
+    pub(super) fn is_muted(&mut self, number: Number, muted: bool, now: Moment, out: &mut Vec<Signal>) {
+        let Some(channel) = self.channels.get_mut(&number) else { return };
+        if std::mem::replace(&mut channel.muted, muted) != muted {
+            self.told(number, SignalKind::Muted(muted), now, out);
         }
     }
 
     fn supervises(&mut self, number: Number, data: &str, now: Moment, out: &mut Vec<Signal>) {
         let Some(whom) = data.split_ascii_whitespace().find_map(|word| self.number(word)) else { return };
+        self.supervises_channel(number, whom, now, out);
+    }
+
+    /// The holder of a channel supervises whatever a user does: `1001@pbx.example.com`.
+    fn supervises_user(&mut self, number: Number, data: &str, now: Moment, out: &mut Vec<Signal>) {
+        let user = data.split(['@', ' ']).next().unwrap_or_default();
+        let is_users = |whom: &Number| {
+            let channel = &self.channels[whom];
+            channel.is_users
+                && channel.answered
+                && channel.is_live()
+                && channel.endpoint.as_deref() == Some(user)
+        };
+        if let Some(whom) = self.in_order().into_iter().rfind(is_users) {
+            self.supervises_channel(number, whom, now, out);
+        }
+    }
+
+    fn supervises_channel(&mut self, number: Number, whom: Number, now: Moment, out: &mut Vec<Signal>) {
         let Some(whom) = self.real(whom).filter(|&whom| whom != number) else { return };
         if self.has_service(whom, ServiceKind::Mailbox) {
             let leg = self.channels[&whom].service.map(|service| service.leg);
@@ -241,7 +299,16 @@ impl Follower {
         let mutes = event.get(Key::MediaBugFunction) == "audio" && event.get(Key::MediaBugTarget) == "mute";
         if mutes {
             let starts = event.kind == super::message::Kind::MediaBugStart;
-            self.told(number, SignalKind::Muted(starts), now, out);
+            self.is_muted(number, starts, now, out);
+        }
+    }
+
+    /// What is said is kept out of a recording for a while.
+    fn masks(&mut self, number: Number, path: &str, masks: bool, now: Moment, out: &mut Vec<Signal>) {
+        let key = digest(path);
+        let recordings = self.channels.get(&number).map(|channel| &*channel.recordings).unwrap_or_default();
+        if let Some(&(_, id)) = recordings.iter().find(|(of, _)| *of == key) {
+            self.told(number, SignalKind::Recording { id, active: !masks }, now, out);
         }
     }
 

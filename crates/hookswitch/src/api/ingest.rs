@@ -1,5 +1,7 @@
 //! `POST /ingest/v1/signals`: signals of switches that have no adapter; `docs/ingest.md` is the schema.
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
@@ -10,10 +12,13 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use tokio::sync::oneshot;
 
-use super::{Api, Problem, body};
+use super::admin::access::{ADMIN_TOKEN, AdminToken, Role};
+use super::{Api, Problem, body, oauth};
+use crate::clock;
 use crate::config::{Config, IngestKey};
 use crate::run::{Accepted, Intake, PostedBatch};
 use crate::secret::Digest;
+use crate::source::count::{Drop, SourceCount, SourceCounts};
 use crate::store::Health;
 use crate::store::record::Sender;
 
@@ -33,7 +38,10 @@ pub(crate) struct IngestAccess {
 
 impl IngestAccess {
     /// The access that a configuration gives.
-    pub(crate) fn of(config: &Config, account: AccountId) -> Self {
+    pub(crate) fn of(config: &Config, account: AccountId, counts: &SourceCounts) -> Self {
+        for key in &config.ingest.key {
+            counts.of("ingest", &key.name, key.account.map_or(account, |account| account.0));
+        }
         Self { keys: config.ingest.key.clone(), account, signals_max: config.ingest.signals_max }
     }
 
@@ -71,16 +79,29 @@ pub(super) async fn post(
     let signals = match read(&body, access.signals_max) {
         Ok(signals) => signals,
         Err((count, problem)) => {
+            source(&api, &sender).dropped(Drop::Malformed, count as u64, clock::steady());
             api.metrics.posted.refused.inc_by(count as u64);
             return Err(problem);
         }
     };
     let count = signals.len() as u64;
+    let source = source(&api, &sender);
     let outcome = hand_in(&api, sender, signals).await;
-    if outcome.is_err() {
+    if outcome.is_ok() {
+        source.messages(count, clock::steady());
+    } else {
+        source.dropped(Drop::Busy, count, clock::steady());
         api.metrics.posted.refused.inc_by(count);
     }
     outcome.map(Json)
+}
+
+/// The counts of whoever posts.
+fn source(api: &Api, sender: &Sender) -> Arc<SourceCount> {
+    match sender {
+        Sender::Ingest { name, account } => api.metrics.sources.of("ingest", name, AccountId::new(*account)),
+        _ => Arc::default(),
+    }
 }
 
 async fn hand_in(
@@ -120,8 +141,12 @@ async fn authorize(api: &Api, access: &IngestAccess, headers: &HeaderMap) -> Res
     if let Some(sender) = access.sender(&digest) {
         return Ok(sender);
     }
-    let admin = api.store.read_async(move |reader| reader.document("admin_token", &digest.to_string())).await;
+    let admin = api
+        .store
+        .read_async(move |reader| oauth::read::<AdminToken>(reader, ADMIN_TOKEN, &digest.to_string()))
+        .await;
     match admin {
+        Ok(Some(token)) if token.role != Role::Full => Err(Problem::read_only()),
         Ok(Some(_)) => Ok(Sender::Ingest { name: ADMIN.to_owned(), account: access.account.as_u64() }),
         Ok(None) => Err(Problem::unauthorized()),
         Err(error) => {

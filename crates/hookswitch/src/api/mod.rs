@@ -2,6 +2,7 @@
 
 pub(crate) mod admin;
 mod body;
+mod console;
 mod gateway;
 mod health;
 mod ingest;
@@ -29,6 +30,7 @@ use axum::middleware::{self, Next, from_fn_with_state};
 use axum::response::Response;
 use axum::routing::{any, get, post};
 use hookswitch_core::directory::Directory;
+use hookswitch_model::Timestamp;
 use tower_http::catch_panic::CatchPanicLayer;
 
 pub(crate) use self::ingest::IngestAccess;
@@ -38,6 +40,8 @@ pub(crate) use self::problem::Problem;
 use self::routes::Routes;
 use self::telephony::Calls;
 use crate::gateway::Gateway;
+use crate::rates::Rates;
+use crate::redelivery::Redeliveries;
 use crate::run::Intake;
 use crate::store::Store;
 use crate::subscriptions::Subscriptions;
@@ -63,7 +67,11 @@ pub(crate) struct Api {
     pub(crate) files: admin::SharedFiles,
     pub(crate) subscriptions: Arc<Subscriptions>,
     pub(crate) webhooks: Webhooks,
+    pub(crate) redeliveries: Arc<Redeliveries>,
     pub(crate) gateway: Arc<Gateway>,
+    pub(crate) rates: Arc<Rates>,
+    /// When the server was started.
+    pub(crate) started: Timestamp,
     /// By which clients reach the server, without a slash at its end.
     pub(crate) public_url: Arc<str>,
 }
@@ -83,6 +91,7 @@ pub(crate) fn router(api: Api) -> Router {
     operation()
         .router
         .merge(platform)
+        .merge(console::router())
         .fallback(async || Problem::not_found())
         .method_not_allowed_fallback(async || Problem::method_not_allowed())
         .layer(middleware::from_fn(limit_uri))

@@ -6,6 +6,7 @@ use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use hookswitch_model::{AccountId, ExtensionId};
 
+use super::oauth::ConsoleRole;
 use super::scope::{Scope, Scopes};
 use super::{Api, Problem};
 
@@ -23,6 +24,10 @@ pub(crate) struct Principal {
     pub(super) permissions: Scopes,
     /// Whether the user may see what is not theirs, within the account.
     pub(super) admin: bool,
+    /// What the user may do in the console.
+    pub(super) console: ConsoleRole,
+    /// The number of the extension.
+    pub(super) extension_number: Arc<str>,
 }
 
 impl Principal {
@@ -38,6 +43,16 @@ impl Principal {
             return Err(Problem::permission_missing(scope.name()));
         }
         Ok(())
+    }
+
+    /// What the user may do in the console.
+    pub(crate) const fn console(&self) -> ConsoleRole {
+        self.console
+    }
+
+    /// The number of the extension.
+    pub(crate) fn extension_number(&self) -> &str {
+        &self.extension_number
     }
 
     /// Whether the user may see what is not theirs, within the account.

@@ -96,6 +96,28 @@ impl Problem {
         Self { outer_code: Some("InsufficientPermissions"), ..problem }
     }
 
+    /// A user whom the console is closed to.
+    pub(crate) fn no_console() -> Self {
+        let message = "Your account has no access to the console; an administrator of this server can give it, \
+                       with the field console of your user";
+        let problem = Self::new(StatusCode::FORBIDDEN, "CMN-402", message);
+        Self { outer_code: Some("InsufficientPermissions"), ..problem }
+    }
+
+    /// Somebody who may only see wants to change something.
+    pub(crate) fn read_only() -> Self {
+        let message = "Your role is read-only; ask somebody whose role is full";
+        let problem = Self::new(StatusCode::FORBIDDEN, "CMN-408", message);
+        Self { outer_code: Some("InsufficientPermissions"), ..problem }
+    }
+
+    /// A user wants what takes an admin token.
+    pub(crate) fn admin_token_only() -> Self {
+        let message = "What concerns all accounts takes an admin token; sign in with one";
+        let problem = Self::new(StatusCode::FORBIDDEN, "CMN-402", message);
+        Self { outer_code: Some("InsufficientPermissions"), ..problem }
+    }
+
     /// It belongs to another extension, and the user is no administrator.
     pub(crate) fn other_extension() -> Self {
         let message =

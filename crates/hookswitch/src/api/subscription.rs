@@ -152,7 +152,7 @@ impl IntoResponse for Shown {
 }
 
 /// A filter with ids in place of each `~`.
-fn shown_filter(filter: &EventFilter, id: &str) -> String {
+pub(super) fn shown_filter(filter: &EventFilter, id: &str) -> String {
     let text = filter.to_string();
     match filter {
         EventFilter::Reminder { .. } => text.replacen('~', id, 1),
@@ -225,7 +225,7 @@ pub(super) async fn create(
         expires: created + lifetime,
         standing: Standing::Active,
     };
-    let kept = Kept { subscription, delivery, expired: false };
+    let kept = Kept { subscription, delivery, expired: false, start: 0, filters_from: 0 };
     match api.subscriptions.create(kept.clone()).await {
         Ok(()) if session.is_some_and(|session| !api.gateway.subscribe(session, &kept.subscription)) => {
             drop_subscription(&api, id).await?;
@@ -299,13 +299,24 @@ pub(super) async fn renew(
     renewed(&api, &kept, None, None).await
 }
 
-/// Renews a subscription; one that is blacklisted is validated, and goes on if that succeeds.
+/// Renews a subscription, and shows it.
 async fn renewed(
     api: &Api,
     kept: &Kept,
     filters: Option<Vec<EventFilter>>,
     lifetime: Option<std::time::Duration>,
 ) -> Result<Shown, Problem> {
+    let renewed = renew_kept(api, kept, filters, lifetime).await?;
+    Ok(Shown(SubscriptionInfo::of(&renewed, api, clock::steady())))
+}
+
+/// Renews a subscription; one that is blacklisted is validated, and goes on if that succeeds.
+pub(super) async fn renew_kept(
+    api: &Api,
+    kept: &Kept,
+    filters: Option<Vec<EventFilter>>,
+    lifetime: Option<std::time::Duration>,
+) -> Result<Kept, Problem> {
     let id = kept.subscription.id;
     let renewed = api.subscriptions.renew(id, filters, lifetime).await;
     let renewed = renewed.map_err(|error| Problem::unavailable(error.to_string()))?;
@@ -321,7 +332,7 @@ async fn renewed(
         renewed.subscription.standing = Standing::Active;
         api.subscriptions.validated(id, true);
     }
-    Ok(Shown(SubscriptionInfo::of(&renewed, api, clock::steady())))
+    Ok(renewed)
 }
 
 /// Deletes a subscription.
@@ -413,6 +424,20 @@ pub(super) fn read_filters(
     texts: &[String],
     id: SubscriptionId,
 ) -> Result<Vec<EventFilter>, Problem> {
+    let own = Own { account: principal.account, extension: principal.extension };
+    let filters = parse_filters(own, texts, id)?;
+    if filters.iter().any(|filter| matches!(filter, EventFilter::TelephonySessions(_))) {
+        principal.require(Scope::CallControl)?;
+    }
+    Ok(filters)
+}
+
+/// The same, whatever the one who asks may do.
+pub(super) fn parse_filters(
+    own: Own,
+    texts: &[String],
+    id: SubscriptionId,
+) -> Result<Vec<EventFilter>, Problem> {
     const FIELD: &str = "eventFilters";
     if texts.is_empty() {
         return Err(Problem::field(
@@ -423,7 +448,6 @@ pub(super) fn read_filters(
     if texts.len() > FILTERS_MAX {
         return Err(Problem::field(FIELD, format!("eventFilters has more than {FILTERS_MAX} event filters")));
     }
-    let own = Own { account: principal.account, extension: principal.extension };
     // A client may send back what it was shown.
     let own_id = format!("/subscription/{id}?");
     let mut filters = Vec::with_capacity(texts.len());
@@ -440,9 +464,6 @@ pub(super) fn read_filters(
     }
     if let Some(code) = code {
         return Err(refused_filters(code, complaints.join("; ")));
-    }
-    if filters.iter().any(|filter| matches!(filter, EventFilter::TelephonySessions(_))) {
-        principal.require(Scope::CallControl)?;
     }
     Ok(filters)
 }
@@ -505,6 +526,16 @@ fn read_delivery(api: &Api, asked: DeliveryModeRequest) -> Result<(WebHook, Endp
     }
 }
 
+/// Checks an address as that of a subscription, with the question whether it wants notifications.
+///
+/// # Errors
+/// As creating a subscription with it.
+pub(super) async fn check_address(api: &Api, address: &str) -> Result<(), Problem> {
+    let asked = DeliveryModeRequest { address: Some(address.to_owned()), ..DeliveryModeRequest::default() };
+    let (_, endpoint) = read_delivery(api, asked)?;
+    api.webhooks.validate(&endpoint.url).await.map_err(|error| refused_address(&error))
+}
+
 fn refused_address(error: &HandshakeError) -> Problem {
     Problem::coded(StatusCode::BAD_REQUEST, error.code(), error.to_string())
 }
@@ -516,7 +547,7 @@ fn limit(api: &Api) -> Problem {
     Problem::coded(StatusCode::FORBIDDEN, "SUB-505", message)
 }
 
-fn expired() -> Problem {
+pub(super) fn expired() -> Problem {
     let message = "The subscription has expired; create another";
     Problem::coded(StatusCode::NOT_FOUND, "SUB-507", message)
 }

@@ -10,6 +10,7 @@ use hookswitch_signal::sip::{Message, NameAddr, StartLine, lossy};
 use serde::{Serialize, Serializer};
 
 use super::{Captures, shows_progress, warn};
+use crate::shown;
 use crate::source::captures::CaptureFiles;
 
 /// The arguments of the command.
@@ -23,15 +24,12 @@ impl Decode {
     /// Prints one object a message.
     pub(super) fn run(self, out: &mut impl Write) -> anyhow::Result<()> {
         let mut files = CaptureFiles::open(&self.captures.files, shows_progress())?;
-        let mut line = Vec::with_capacity(1024);
         while let Some((captured, _)) = files.next()? {
             if !captured.transport.is_sip() {
                 continue;
             }
-            line.clear();
-            serde_json::to_writer(&mut line, &Line::new(&captured))?;
-            line.push(b'\n');
-            out.write_all(&line)?;
+            let line = serde_json::to_string(&Line::new(&captured))?;
+            writeln!(out, "{}", shown::json(&line))?;
         }
         files.done();
         warn(&files.warnings());
@@ -87,6 +85,7 @@ impl<'a> Line<'a> {
                 Transport::Tcp => "TCP",
                 Transport::Manager => "AMI",
                 Transport::EventSocket => "ESL",
+                Transport::Posted => "HTTP",
             },
             src: captured.src.to_string(),
             dst: captured.dst.to_string(),

@@ -1,72 +1,176 @@
-//! What `replay --explain` adds to an event: the messages that caused it, and the rule.
+//! `hookswitch explain`: why an event came about, and why a subscriber was or was not told.
 
-use std::collections::HashMap;
+use std::fmt::Write as _;
+
 use std::io::Write;
+use std::path::{Path, PathBuf};
 
-use hookswitch_model::{Event, InputRef, Note};
-use serde::Serialize;
+use anyhow::{Context as _, anyhow, bail};
+use axum::http::Method;
+use clap::ValueEnum;
+use serde::Deserialize;
+use serde_json::Value;
 
-/// The messages of a replay, remembered so that events can name them.
-pub(super) struct Messages {
-    files: Vec<String>,
-    /// Packet number and start line.
-    known: HashMap<InputRef, (u64, Box<str>)>,
+use super::client::{Client, Failure, Login};
+use crate::config::Config;
+use crate::explain::{Explainer, Named, Wanted, is_unsafe, write_text};
+use crate::store::Reader;
+use crate::webhook;
+
+/// Where the admin token may stand.
+const ADMIN_TOKEN: &str = "HOOKSWITCH_ADMIN_TOKEN";
+
+/// The arguments of the command.
+#[derive(clap::Args)]
+pub(super) struct Explain {
+    /// What is to be explained: a telephonySessionId (s-ID), an event (s-ID:SEQUENCE), a position of the event log, or the
+    /// uuid of a notification
+    #[arg(value_name = "ID")]
+    id: String,
+    #[command(flatten)]
+    from: From,
+    /// How it is printed
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+    /// Print the inputs with all their bytes
+    #[arg(long)]
+    raw: bool,
+    /// Print those inputs of a session, too, that caused no event
+    #[arg(long)]
+    all: bool,
 }
 
-#[derive(Serialize)]
-struct Explanation<'a> {
-    rule: &'static str,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    notes: Vec<&'static str>,
-    messages: Vec<Cause<'a>>,
+/// Where a command reads what a server has kept: from the server itself, or from its store.
+#[derive(clap::Args)]
+pub(super) struct From {
+    /// Ask the server of the file that `hookswitch init --json` has printed
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["config"])]
+    login: Option<PathBuf>,
+    /// Ask the server at this address
+    #[arg(long, value_name = "URL", conflicts_with_all = ["config"])]
+    server: Option<String>,
+    /// The admin token to ask with
+    #[arg(long, value_name = "TOKEN", env = ADMIN_TOKEN, hide_env_values = true, allow_hyphen_values = true)]
+    token: Option<String>,
+    /// Read the store of this configuration, beside the server or without one
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
 }
 
-#[derive(Serialize)]
-struct Cause<'a> {
-    file: &'a str,
-    packet: u64,
-    start_line: &'a str,
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// A line of time
+    Text,
+    /// One JSON object
+    Json,
 }
 
-impl Messages {
-    /// No messages yet, of the files with these names.
-    pub(super) fn of(files: Vec<String>) -> Self {
-        Self { files, known: HashMap::new() }
-    }
+/// What is asked for a file.
+pub(super) enum Kept {
+    /// A server, and the token to ask it with.
+    Server(Box<Client>, String),
+    /// The store of a configuration.
+    Store(Reader),
+}
 
-    /// Remembers a message.
-    pub(super) fn add(&mut self, input: InputRef, packet: u64, start_line: Box<str>) {
-        self.known.insert(input, (packet, start_line));
-    }
+/// What of a login is used here.
+#[derive(Deserialize)]
+struct AdminLogin {
+    server: String,
+    admin_token: Option<String>,
+}
 
-    /// Puts the explanation into a notification, as its last key `explain`.
-    pub(super) fn write(&self, event: &Event, notification: &mut Vec<u8>) -> anyhow::Result<()> {
-        let explanation = Explanation {
-            rule: event.rule.as_str(),
-            notes: event.notes.iter().map(Note::as_str).collect(),
-            messages: self.causes(event).collect(),
+impl From {
+    /// Opens what the arguments name.
+    pub(super) fn open(&self) -> anyhow::Result<Kept> {
+        if let Some(config) = &self.config {
+            let config = Config::load(config)?;
+            let reader = Reader::of(&config.store.directory)?;
+            return Ok(Kept::Store(reader));
+        }
+        let login = self.login.as_deref().map(read_login).transpose()?;
+        let server = self.server.clone().or_else(|| login.as_ref().map(|login| login.server.clone()));
+        let token = self.token.clone().or_else(|| login.and_then(|login| login.admin_token));
+        let (Some(server), Some(token)) = (server, token) else {
+            bail!(
+                "nothing says where to look; give --config FILE, --login FILE, or --server URL and --token TOKEN \
+                 (or {ADMIN_TOKEN})"
+            )
         };
-        let end = notification.pop();
-        debug_assert_eq!(end, Some(b'}'), "a notification is one JSON object");
-        notification.write_all(b",\"explain\":")?;
-        serde_json::to_writer(&mut *notification, &explanation)?;
-        notification.push(b'}');
+        let (client_id, client_secret, jwt) = Default::default();
+        let login = Login { server, client_id, client_secret, jwt };
+        Ok(Kept::Server(Box::new(Client::new(login, webhook::tls()?)), token))
+    }
+}
+
+fn read_login(path: &Path) -> anyhow::Result<AdminLogin> {
+    let name = path.display();
+    let text = std::fs::read_to_string(path).with_context(|| {
+        format!("cannot read {name}; name the file that `hookswitch init --json` has printed")
+    })?;
+    serde_json::from_str(&text)
+        .with_context(|| format!("{name} is not what `hookswitch init --json` has printed"))
+}
+
+/// Asks a server for a resource.
+pub(super) fn ask(client: &Client, token: &str, path: &str) -> anyhow::Result<Value> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let answer = runtime.block_on(client.call(token, Method::GET, path, String::new()));
+    answer.map_err(|failure| match failure {
+        Failure::Token => anyhow!("the server does not take this admin token; init has printed one"),
+        other => other.into_error().context(format!("cannot ask {}", client.login.server)),
+    })
+}
+
+impl Explain {
+    /// Prints what the arguments ask for.
+    pub(super) fn run(self, out: &mut impl Write) -> anyhow::Result<()> {
+        let id = &self.id;
+        let named = Named::parse(id).ok_or_else(|| {
+            anyhow!("{id:?} is no id; give s-…, s-…:SEQUENCE, a position of the event log, or a uuid")
+        })?;
+        let story = match self.from.open()? {
+            Kept::Server(client, token) => {
+                let query = format!("?raw={}&all={}", self.raw, self.all);
+                let path = match named {
+                    Named::Session(session) => format!("/admin/v1/sessions/{session}{query}"),
+                    Named::Event(..) | Named::Number(_) => format!("/admin/v1/events/{id}{query}"),
+                };
+                ask(&client, &token, &path)?
+            }
+            Kept::Store(reader) => {
+                let explainer = Explainer::new(&reader, None)?;
+                let wanted = Wanted { raw: self.raw, all: self.all };
+                let story = match named {
+                    Named::Session(session) => explainer.session(session, wanted)?.map(serde_json::to_value),
+                    Named::Event(..) | Named::Number(_) => {
+                        explainer.event(named, wanted)?.map(serde_json::to_value)
+                    }
+                };
+                story.ok_or_else(|| {
+                    anyhow!("the store has no events of {id}; they are kept for some days")
+                })??
+            }
+        };
+        match self.format {
+            Format::Text => write_text(&story, out)?,
+            Format::Json => writeln!(out, "{}", printable(&story))?,
+        }
         Ok(())
     }
+}
 
-    /// The explanation as lines of text.
-    pub(super) fn lines(&self, event: &Event) -> Vec<String> {
-        let causes = self.causes(event);
-        let causes =
-            causes.map(|cause| format!("{} packet {}: {}", cause.file, cause.packet, cause.start_line));
-        let notes = event.notes.iter().map(|note| note.as_str().to_owned());
-        std::iter::once(format!("because {}", event.rule)).chain(causes).chain(notes).collect()
+/// JSON in which nothing does anything to a terminal.
+fn printable(value: &Value) -> String {
+    let json = value.to_string();
+    let mut shown = String::with_capacity(json.len());
+    for character in json.chars() {
+        if is_unsafe(character) {
+            // Such characters stand in strings alone, and all have one unit of UTF-16.
+            let _ = write!(shown, "\\u{:04x}", u32::from(character));
+        } else {
+            shown.push(character);
+        }
     }
-
-    fn causes(&self, event: &Event) -> impl Iterator<Item = Cause<'_>> {
-        event.causes.iter().filter_map(|input| {
-            let (packet, start_line) = self.known.get(&input)?;
-            Some(Cause { file: &self.files[usize::from(input.source)], packet: *packet, start_line })
-        })
-    }
+    shown
 }

@@ -56,7 +56,7 @@ pub(super) struct Made {
     account_id: String,
     extension_id: String,
     extension_number: String,
-    admin_token: String,
+    pub(super) admin_token: String,
 }
 
 impl Init {

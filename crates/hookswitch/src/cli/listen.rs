@@ -20,7 +20,7 @@ use tokio_tungstenite::{WebSocketStream, client_async};
 use super::client::{Client, Failure, Login};
 use super::rows::Rows;
 use super::{ANSWER_WITHIN, FILTER};
-use crate::webhook;
+use crate::{shown, webhook};
 
 /// The waits before a lost connection is tried again; the last repeats.
 const WAITS_MILLIS: [u64; 5] = [100, 250, 500, 1000, 2000];
@@ -70,24 +70,18 @@ impl Listen {
         }
         let tls = Arc::new(webhook::tls()?);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let client = Client::new(login, (*tls).clone());
         let listener = Listener {
-            filters: &self.filters,
             format: self.format,
             left: self.count.unwrap_or(u64::MAX),
-            client: Client::new(login, (*tls).clone()),
-            tls,
-            rows: Rows::default(),
-            access: None,
-            wsc: None,
-            subscription: None,
-            out,
+            ..Listener::new(client, tls, &self.filters, out, || {})
         };
         runtime.block_on(listener.listen())
     }
 }
 
 /// A client of the gateway.
-struct Listener<'a, W> {
+pub(super) struct Listener<'a, W, F> {
     client: Client,
     filters: &'a [String],
     format: Format,
@@ -100,10 +94,36 @@ struct Listener<'a, W> {
     wsc: Option<(String, u64)>,
     subscription: Option<String>,
     out: &'a mut W,
+    /// Called when notifications will come, on each connection.
+    connected: F,
 }
 
-impl<W: Write> Listener<'_, W> {
-    async fn listen(mut self) -> anyhow::Result<()> {
+impl<'a, W: Write, F: FnMut()> Listener<'a, W, F> {
+    /// One that prints all that comes, as JSON.
+    pub(super) fn new(
+        client: Client,
+        tls: Arc<tokio_rustls::rustls::ClientConfig>,
+        filters: &'a [String],
+        out: &'a mut W,
+        connected: F,
+    ) -> Self {
+        Self {
+            client,
+            filters,
+            format: Format::Json,
+            left: u64::MAX,
+            tls,
+            rows: Rows::default(),
+            access: None,
+            wsc: None,
+            subscription: None,
+            out,
+            connected,
+        }
+    }
+
+    /// Listens until it has what it wants, or the server refuses.
+    pub(super) async fn listen(mut self) -> anyhow::Result<()> {
         let mut failures = 0;
         loop {
             let failure = match self.follow(&mut failures).await {
@@ -159,6 +179,7 @@ impl<W: Write> Listener<'_, W> {
             eprintln!("hookswitch: connected again");
         }
         *failures = 0;
+        (self.connected)();
         while self.left > 0 {
             let frame = self.frame(&mut socket, SILENCE_MAX).await?;
             self.keep_handle(&frame, false);
@@ -213,7 +234,7 @@ impl<W: Write> Listener<'_, W> {
     fn print(&mut self, notification: &Value) -> anyhow::Result<()> {
         match self.format {
             Format::Text => writeln!(self.out, "{}", self.rows.row(notification))?,
-            Format::Json => writeln!(self.out, "{notification}")?,
+            Format::Json => writeln!(self.out, "{}", shown::json(&notification.to_string()))?,
         }
         self.left -= 1;
         Ok(self.out.flush()?)

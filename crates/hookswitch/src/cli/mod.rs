@@ -1,13 +1,17 @@
 //! The commands and what they have in common.
 
+mod capture;
+mod causes;
 mod client;
 mod decode;
 mod demo;
+mod doctor;
 mod explain;
 mod init;
 mod listen;
+mod manual;
 mod play;
-mod replay;
+pub(crate) mod replay;
 mod rows;
 mod serve;
 mod store;
@@ -21,11 +25,13 @@ use std::time::Duration;
 use clap::{Parser, Subcommand};
 use hookswitch_model::AccountId;
 
+use crate::shown;
+
 /// The account when nothing names one: a made-up one that the examples of this project use.
 pub(crate) const ACCOUNT: AccountId = AccountId::new(310_001_016);
 
 /// The filter when nothing names one.
-const FILTER: &str = "/restapi/v1.0/account/~/telephony/sessions";
+pub(crate) const FILTER: &str = "/restapi/v1.0/account/~/telephony/sessions";
 
 /// How long an answer of a server may take.
 const ANSWER_WITHIN: Duration = Duration::from_secs(15);
@@ -46,14 +52,14 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Show the server at work: simulated calls, a subscriber, and what it is told
+    /// Show the server at work: simulated phones, subscribers, and what they are told
     ///
-    /// All of it runs on free ports of 127.0.0.1 with its data in a temporary directory, ends by itself
-    /// and leaves nothing behind.
+    /// All of it runs on free ports of 127.0.0.1 with its data in a temporary directory, until Ctrl-C, and
+    /// leaves nothing behind.
     Demo(demo::Demo),
     /// Print the notifications of the calls in captures
     ///
-    /// Reads pcap, pcapng, HEP frames and JSON lines of HEP datagrams; several files are merged by
+    /// Reads pcap, pcapng, HEP frames, JSON lines of HEP datagrams or of posted signals, and transcripts; several files are merged by
     /// time. At the end of the captures the clock stops: calls that are still open stay open.
     Replay(replay::Replay),
     /// Print every SIP message of captures as one JSON object a line
@@ -68,8 +74,28 @@ enum Command {
     ///
     /// When the connection or the server is gone, it comes back and goes on where it was.
     Listen(listen::Listen),
+    /// Tell why an event came about, and why each subscriber was or was not told
+    ///
+    /// Asks a running server, or reads the store beside it or without it.
+    Explain(explain::Explain),
+    /// Write the inputs of a call as files that `replay` reads, with the events that come out
+    ///
+    /// The files are replayed before they are given. With --anonymise, names, numbers, hosts and addresses are others.
+    Capture(capture::Capture),
     /// Print or check what a server has kept
     Store(store::Store),
+    /// Look at all that a server rests on, and say what to mend
+    ///
+    /// Looks at settings, files, ports, clock, limits, disk, store and sources, beside a running server or
+    /// before its start, and changes nothing. Ends with 0 if all is well, 1 if there are warnings, 2 if
+    /// something fails.
+    Doctor(doctor::Doctor),
+    /// Print what a shell needs to complete the commands
+    ///
+    /// For bash: hookswitch completions bash > /usr/share/bash-completion/completions/hookswitch
+    Completions(manual::Completions),
+    /// Write the manual pages, one for each command
+    Man(manual::Manual),
 }
 
 /// The captures that a command reads.
@@ -84,6 +110,7 @@ struct Captures {
 pub(crate) fn run() -> ExitCode {
     let arguments = Arguments::parse();
     let mut out = BufWriter::with_capacity(OUTPUT_BYTES, io::stdout().lock());
+    let mut ended = ExitCode::SUCCESS;
     let done = match arguments.command {
         Command::Replay(replay) => replay.run(&mut out),
         Command::Demo(demo) => demo.run(&mut out),
@@ -92,14 +119,19 @@ pub(crate) fn run() -> ExitCode {
         Command::Serve(serve) => serve.run(),
         Command::Play(play) => play.run(),
         Command::Listen(listen) => listen.run(&mut out),
+        Command::Capture(capture) => capture.run(&mut out),
+        Command::Explain(explain) => explain.run(&mut out),
         Command::Store(store) => store.run(&mut out),
+        Command::Doctor(doctor) => doctor.run(&mut out).map(|status| ended = status),
+        Command::Completions(completions) => completions.run(&mut out),
+        Command::Man(manual) => manual.run(&mut out),
     };
     match done.and_then(|()| Ok(out.flush()?)) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(()) => ended,
         // Whoever read the output has seen enough.
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("hookswitch: {error:#}");
+            eprintln!("hookswitch: {}", shown::plain(&format!("{error:#}")));
             ExitCode::from(USAGE)
         }
     }
@@ -114,9 +146,18 @@ fn shows_progress() -> bool {
     io::stderr().is_terminal()
 }
 
+/// Writes a line of JSON: as it is for a program, and so that nothing in it acts on a terminal.
+fn write_line(out: &mut impl Write, line: &mut Vec<u8>) -> io::Result<()> {
+    if io::stdout().is_terminal() {
+        *line = shown::json(&String::from_utf8_lossy(line)).into_owned().into_bytes();
+    }
+    line.push(b'\n');
+    out.write_all(line)
+}
+
 /// Writes warnings about captures to stderr, one a line.
 fn warn(warnings: &[String]) {
     for warning in warnings {
-        eprintln!("hookswitch: warning: {warning}");
+        eprintln!("hookswitch: warning: {}", shown::plain(warning));
     }
 }

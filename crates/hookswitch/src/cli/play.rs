@@ -47,7 +47,7 @@ impl Play {
         let mut files = CaptureFiles::open(&self.captures.files, shows_progress())?;
         let started = clock::now();
         let key = self.key.as_deref().map(str::as_bytes);
-        let Sent { sent, too_long } = send(&mut files, &socket, self.speed, key, None)?;
+        let Sent { sent, too_long } = send(&mut files, &socket, self.speed, key)?;
         files.done();
         warn(&files.warnings());
         let seconds = started.elapsed().as_secs_f64();
@@ -74,30 +74,28 @@ pub(super) fn check_speed(speed: f64) -> anyhow::Result<()> {
 }
 
 /// How many messages of captures were sent, and how many were not.
-pub(super) struct Sent {
-    pub(super) sent: u64,
+struct Sent {
+    sent: u64,
     /// Those that no HEP frame can hold.
-    pub(super) too_long: u64,
+    too_long: u64,
 }
 
-/// Sends every message to where the socket is connected to, `speed` times as fast as it was; with
-/// `from`, as if the first had been captured then.
+/// Sends every message to where the socket is connected to, `speed` times as fast as it was.
 ///
 /// # Errors
 /// If a file cannot be read, or nobody listens.
-pub(super) fn send(
+fn send(
     files: &mut CaptureFiles,
     socket: &UdpSocket,
     speed: f64,
     key: Option<&[u8]>,
-    from: Option<Timestamp>,
 ) -> anyhow::Result<Sent> {
     // Each play is an agent of its own, with a clock of its own.
     let agent = u32::from_be_bytes(secret::random()?);
     let started = clock::now();
     let mut first: Option<Timestamp> = None;
     let (mut frame, mut sent, mut too_long) = (Vec::new(), 0_u64, 0_u64);
-    while let Some((mut captured, _)) = files.next()? {
+    while let Some((captured, _)) = files.next()? {
         let due = captured.time.since(*first.get_or_insert(captured.time));
         if speed > 0.0 {
             let wait = due.div_f64(speed).saturating_sub(started.elapsed());
@@ -107,8 +105,8 @@ pub(super) fn send(
         } else if sent % BURST == BURST - 1 {
             thread::sleep(Duration::from_millis(1));
         }
-        if let Some(from) = from {
-            captured.time = from + due;
+        if !captured.transport.is_sip() {
+            continue; // no agent tells of it
         }
         frame.clear();
         if hep::write(&captured, agent, key, &mut frame).is_err() {

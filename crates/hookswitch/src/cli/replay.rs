@@ -14,13 +14,14 @@ use hookswitch_core::filter::{EventFilter, Own};
 use hookswitch_core::notification::Subscriber;
 use hookswitch_model::{AccountId, ClockId, Event, ExtensionId, InputRef, Signal, Timestamp};
 use hookswitch_signal::capture::{Captured, Transport};
+use hookswitch_signal::ingest::{Ingest, Posted};
 use hookswitch_signal::pairing::Pairing;
 use hookswitch_signal::sip::lossy;
 use hookswitch_signal::tracker::Tracker;
 use hookswitch_signal::{ami, esl};
 use serde::Serialize;
 
-use super::explain::Messages;
+use super::causes::Messages;
 use super::table::Table;
 use super::{ACCOUNT, Captures, FILTER, shows_progress, warn};
 use crate::source::batch::{Batch, Read};
@@ -48,9 +49,26 @@ pub(super) struct Replay {
     /// Print one JSON object of counts instead of the notifications
     #[arg(long)]
     summary: bool,
+    /// Let the clock run on to this time (ISO 8601) when the captures have ended, so that timers fire
+    #[arg(long, value_name = "TIME")]
+    until: Option<Until>,
     /// Add to each event the messages that caused it and the rule
     #[arg(long, conflicts_with = "summary")]
     explain: bool,
+}
+
+/// A time in an argument.
+#[derive(Clone, Copy)]
+struct Until(Timestamp);
+
+impl std::str::FromStr for Until {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let at: jiff::Timestamp =
+            text.parse().map_err(|_| "give a time as 2026-11-24T02:51:20.602Z, with its zone")?;
+        Ok(Self(Timestamp::from_micros(at.as_microsecond())))
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -140,15 +158,7 @@ impl Replay {
             options: &self,
             line: Vec::with_capacity(2048),
         };
-        let reading = Reading {
-            tracker: Tracker::new(account, 0),
-            asterisk: ami::Follower::new(account, ASTERISK),
-            freeswitch: esl::Follower::new(account, FREESWITCH),
-            pairing: files.has_manager().then(Pairing::default),
-            told: Vec::new(),
-            seen: 0,
-            malformed: 0,
-        };
+        let reading = Reading::new(account, files.has_manager());
         let explain = self.explain;
         let (files, read) = thread::scope(|scope| {
             let (batch_sender, batches) = mpsc::sync_channel(BATCHES_AHEAD);
@@ -176,6 +186,7 @@ impl Replay {
             }
             anyhow::Ok((joined(files)?, joined(reading)))
         })?;
+        run_on(&mut engine, self.until.map(|until| until.0));
         engine.finish();
         output.take(&mut engine, out)?;
         output.finish(&engine, &read, &files, out)?;
@@ -202,6 +213,47 @@ impl Replay {
         let listed = || ids.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
         ensure!(ids.contains(&account), "account {account} is not in {name}; it has {}", listed());
         Ok((directory, account))
+    }
+}
+
+/// The events that `replay` prints for some files, up to a time.
+///
+/// # Errors
+/// If a file cannot be read.
+pub(crate) fn events(
+    mut files: CaptureFiles,
+    directory: Directory,
+    account: AccountId,
+    until: Option<Timestamp>,
+) -> anyhow::Result<Vec<Event>> {
+    let mut engine = Engine::new(directory, Policy::default());
+    let mut reading = Reading::new(account, files.has_manager());
+    let (mut signals, mut steps, mut batch) = (Vec::new(), Vec::new(), Batch::default());
+    while let Some((captured, input)) = files.next()? {
+        batch.push(&captured, input);
+        for (captured, input, message) in batch.iter() {
+            reading.read(&captured, input, message, false, &mut signals, &mut steps);
+        }
+        batch.clear();
+    }
+    reading.finish(&mut signals, &mut steps);
+    for step in steps {
+        match step {
+            Step::Signal(signal) => engine.handle_signal(ClockId::default(), &signal),
+            Step::Time(at) => engine.handle_time(ClockId::default(), at),
+            Step::Message { .. } => {}
+        }
+    }
+    run_on(&mut engine, until);
+    engine.finish();
+    Ok(std::iter::from_fn(|| engine.poll_event()).collect())
+}
+
+/// Lets the clock run on to a time, timer by timer, as that of a server does.
+fn run_on(engine: &mut Engine, until: Option<Timestamp>) {
+    let clock = ClockId::default();
+    while let Some(due) = engine.poll_timeout(clock).filter(|&due| until.is_some_and(|until| due <= until)) {
+        engine.handle_time(clock, due);
     }
 }
 
@@ -257,11 +309,15 @@ const ASTERISK: u16 = u16::MAX;
 /// The source under which the legs are numbered that a FreeSWITCH tells of.
 const FREESWITCH: u16 = u16::MAX - 1;
 
+/// The source under which the legs are numbered of which signals were posted.
+const POSTED: u16 = u16::MAX - 2;
+
 /// The stage of a replay that goes from messages to signals.
 struct Reading {
     tracker: Tracker,
     asterisk: ami::Follower,
     freeswitch: esl::Follower,
+    posted: Ingest,
     /// Brings together what the two tell, where a switch tells of its calls itself.
     pairing: Option<Pairing>,
     told: Vec<Signal>,
@@ -270,6 +326,19 @@ struct Reading {
 }
 
 impl Reading {
+    fn new(account: AccountId, has_manager: bool) -> Self {
+        Self {
+            tracker: Tracker::new(account, 0),
+            asterisk: ami::Follower::new(account, ASTERISK),
+            freeswitch: esl::Follower::new(account, FREESWITCH),
+            posted: Ingest::new(account, POSTED),
+            pairing: has_manager.then(Pairing::default),
+            told: Vec::new(),
+            seen: 0,
+            malformed: 0,
+        }
+    }
+
     /// Reads every message, and gives itself back with its counts.
     fn run(
         mut self,
@@ -294,16 +363,21 @@ impl Reading {
             batch.clear();
             used.send(batch).ok(); // nobody wants it at the end
         }
+        self.finish(&mut signals, &mut steps);
+        sender.send(steps).ok();
+        self
+    }
+
+    /// Tells what waited for something that does not come any more.
+    fn finish(&mut self, signals: &mut Vec<Signal>, steps: &mut Vec<Step>) {
         self.asterisk.finish(&mut self.told);
         self.freeswitch.finish(&mut self.told);
         if let Some(pairing) = &mut self.pairing {
-            pairing.handle_switch(self.told.drain(..), &mut signals);
-            pairing.finish(&mut signals);
+            pairing.handle_switch(self.told.drain(..), signals);
+            pairing.finish(signals);
         }
         signals.append(&mut self.told);
         steps.extend(signals.drain(..).map(Step::Signal));
-        sender.send(steps).ok();
-        self
     }
 
     fn asterisk_summary(&self) -> Option<SwitchSummary> {
@@ -375,6 +449,14 @@ impl Reading {
                 None => signals.append(&mut self.told),
             }
             explain.then(|| lossy(message.start_line()).into())
+        } else if captured.transport == Transport::Posted {
+            let Ok(posted) = Posted::parse(captured.payload) else {
+                self.malformed += 1;
+                return;
+            };
+            let at = posted.at.unwrap_or(captured.time);
+            signals.push(self.posted.handle(posted, at, input));
+            explain.then(|| "a posted signal".into())
         } else {
             let (payload, at) = (captured.payload, captured.time);
             let is_freeswitch = captured.transport == Transport::EventSocket;
@@ -429,8 +511,7 @@ impl Output<'_> {
                 if let Some(messages) = &self.messages {
                     messages.write(&event, &mut self.line)?;
                 }
-                self.line.push(b'\n');
-                out.write_all(&self.line)?;
+                super::write_line(out, &mut self.line)?;
             }
         }
         Ok(())

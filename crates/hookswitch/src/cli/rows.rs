@@ -4,6 +4,8 @@ use std::collections::HashMap;
 
 use serde_json::Value;
 
+use crate::shown;
+
 /// The most calls whose numbers are remembered.
 const CALLS_MAX: usize = 100_000;
 
@@ -44,11 +46,11 @@ impl Rows {
         let time = text(&body["eventTime"]).get(11..23).unwrap_or_default();
         let sequence = body["sequence"].as_u64().unwrap_or_default();
         let row = format!(
-            "{time}  call {call}  {sequence:>2}  p{number} {direction:<9} {who:<12} {}{missed}",
+            "{time}  call {call:<3} {sequence:>2}  p{number} {direction:<9} {who:<24} {}{missed}",
             status.trim_end()
         );
         // What moves the cursor is not printed.
-        row.replace(char::is_control, "\u{fffd}")
+        shown::plain(&row).into_owned()
     }
 }
 

@@ -94,8 +94,7 @@ impl Events {
                 subscriber.sip_data = sip_data.unwrap_or(false);
                 line.clear();
                 subscriber.write(&logged.event, logged.event.at, &mut line);
-                line.push(b'\n');
-                out.write_all(&line)?;
+                super::write_line(out, &mut line)?;
             }
         }
     }

@@ -6,6 +6,8 @@ use std::io::Write;
 
 use hookswitch_model::{Endpoint, Event, StatusCode, TelephonySessionId};
 
+use crate::shown;
+
 /// The calls of a replay, in the order in which they began.
 #[derive(Default)]
 pub(super) struct Table {
@@ -63,7 +65,7 @@ impl Table {
                 status(event, call_of),
             )?;
             for line in &row.explanation {
-                writeln!(out, "                      {line}")?;
+                writeln!(out, "                      {}", shown::plain(line))?;
             }
         }
         Ok(())
@@ -80,7 +82,7 @@ fn status(event: &Event, call_of: impl Fn(&TelephonySessionId) -> Option<usize>)
     match status.park_data.as_deref() {
         Some("") => text.push_str(", slot unknown"),
         Some(slot) => {
-            let _ = write!(text, " in {}", printable(slot));
+            let _ = write!(text, " in {}", shown::plain(slot));
         }
         None => {}
     }
@@ -122,10 +124,5 @@ fn endpoint(side: &Endpoint) -> String {
         (Some(one), None) | (None, Some(one)) => one.to_owned(),
         (None, None) => "withheld".to_owned(),
     };
-    printable(&text)
-}
-
-/// A text from outside without characters that would move the cursor.
-fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+    shown::plain(&text).into_owned()
 }

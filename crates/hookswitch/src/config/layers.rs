@@ -27,6 +27,11 @@ const LISTS: &[(&str, &str, &[&str])] = &[
             "fill_directory",
         ],
     ),
+    (
+        "esl",
+        "source",
+        &["name", "address", "tls_ca", "user", "password", "connects_from", "format", "hep", "account"],
+    ),
     ("ingest", "key", &["name", "sha256", "account"]),
 ];
 

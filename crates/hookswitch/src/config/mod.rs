@@ -26,6 +26,7 @@ pub(crate) struct Config {
     pub(crate) server: Server,
     pub(crate) hep: Hep,
     pub(crate) ami: Ami,
+    pub(crate) esl: Esl,
     pub(crate) ingest: Ingest,
     pub(crate) store: Store,
     pub(crate) nats: Nats,
@@ -95,7 +96,7 @@ pub(crate) struct Ami {
 }
 
 /// An Asterisk to which a manager connection is kept.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct AmiSource {
     pub(crate) name: String,
@@ -110,6 +111,50 @@ pub(crate) struct AmiSource {
     pub(crate) account: Option<Account>,
     #[serde(default = "yes")]
     pub(crate) fill_directory: bool,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Esl {
+    pub(crate) listen: Listen,
+    pub(crate) connections_max: usize,
+    pub(crate) source: Vec<EslSource>,
+}
+
+/// A FreeSWITCH whose event socket is connected to, or which connects for each call.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct EslSource {
+    pub(crate) name: String,
+    #[serde(default)]
+    pub(crate) address: String,
+    pub(crate) tls_ca: Option<PathBuf>,
+    pub(crate) user: Option<String>,
+    pub(crate) password: Option<Secret>,
+    #[serde(default)]
+    pub(crate) connects_from: Vec<AddressBlock>,
+    #[serde(default)]
+    pub(crate) format: EventFormat,
+    pub(crate) hep: Option<String>,
+    pub(crate) account: Option<Account>,
+}
+
+/// The form in which a FreeSWITCH writes its events.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum EventFormat {
+    #[default]
+    Json,
+    Plain,
+}
+
+impl EventFormat {
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Json => "json",
+            Self::Plain => "plain",
+        }
+    }
 }
 
 const fn yes() -> bool {
@@ -277,7 +322,9 @@ impl Config {
                 *path = beside.join(&*path);
             }
         }
-        for ca in config.ami.source.iter_mut().filter_map(|source| source.tls_ca.as_mut()) {
+        let ami = config.ami.source.iter_mut().filter_map(|source| source.tls_ca.as_mut());
+        let esl = config.esl.source.iter_mut().filter_map(|source| source.tls_ca.as_mut());
+        for ca in ami.chain(esl) {
             *ca = beside.join(&*ca);
         }
         Ok(config)
@@ -309,26 +356,19 @@ impl Config {
     fn check(&self) -> anyhow::Result<()> {
         let mut names: Vec<&str> = self.hep.source.iter().map(|source| &*source.name).collect();
         names.extend(self.ami.source.iter().map(|source| &*source.name));
+        names.extend(self.esl.source.iter().map(|source| &*source.name));
         names.extend(self.ingest.key.iter().map(|key| &*key.name));
         names.sort_unstable();
         for pair in names.windows(2) {
             ensure!(pair[0] != pair[1], "the name {:?} is used twice; give each source its own", pair[0]);
         }
-        for source in &self.ami.source {
-            let one_line = |text: &str| !text.contains(['\r', '\n']);
-            ensure!(
-                one_line(&source.user)
-                    && one_line(source.secret.expose())
-                    && source.events.as_deref().is_none_or(one_line),
-                "user, secret or events of the AMI source {:?} hold a line end; write each on one line",
-                source.name
-            );
-            ensure!(
-                source.address.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok()),
-                "{:?} is no address of a manager; write it as \"192.0.2.10:5038\"",
-                source.address
-            );
-        }
+        self.ami.source.iter().try_for_each(AmiSource::check)?;
+        self.esl.source.iter().try_for_each(EslSource::check)?;
+        ensure!(
+            self.esl.listen.0.is_some()
+                || self.esl.source.iter().all(|source| source.connects_from.is_empty()),
+            "an ESL source has connects_from, and esl.listen is not set; set it to \"0.0.0.0:8084\" or the like"
+        );
         let tls = [&self.hep.tls_certificate, &self.hep.tls_key];
         ensure!(
             self.hep.tls_listen.0.is_none() || tls.iter().all(|path| !path.as_os_str().is_empty()),
@@ -390,6 +430,74 @@ impl Config {
             "" => format!("http://{listens}"),
             url => url.to_owned(),
         }
+    }
+}
+
+/// Whether what is sent to a switch in one line is one: a line end would begin another command.
+fn one_line(text: &str) -> bool {
+    !text.contains(['\r', '\n', '\0'])
+}
+
+fn has_port(address: &str) -> bool {
+    address.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok())
+}
+
+impl AmiSource {
+    fn check(&self) -> anyhow::Result<()> {
+        ensure!(
+            one_line(&self.user)
+                && one_line(self.secret.expose())
+                && self.events.as_deref().is_none_or(one_line),
+            "user, secret or events of the AMI source {:?} hold a line end; write each on one line",
+            self.name
+        );
+        ensure!(
+            has_port(&self.address),
+            "{:?} is no address of a manager; write it as \"192.0.2.10:5038\"",
+            self.address
+        );
+        Ok(())
+    }
+}
+
+impl EslSource {
+    fn check(&self) -> anyhow::Result<()> {
+        let name = &self.name;
+        ensure!(
+            self.user.as_deref().is_none_or(one_line)
+                && self.password.as_ref().is_none_or(|password| one_line(password.expose())),
+            "user or password of the ESL source {name:?} hold a line end; write each on one line"
+        );
+        if self.address.is_empty() {
+            ensure!(
+                !self.connects_from.is_empty(),
+                "the ESL source {name:?} has neither address nor connects_from; give the address of its event socket"
+            );
+            ensure!(
+                self.password.is_none() && self.user.is_none() && self.tls_ca.is_none(),
+                "the ESL source {name:?} connects by itself, so that user, password and tls_ca are of no use; \
+                 leave them out"
+            );
+            return Ok(());
+        }
+        ensure!(
+            self.connects_from.is_empty(),
+            "the ESL source {name:?} has address and connects_from; leave one out"
+        );
+        ensure!(
+            has_port(&self.address),
+            "{:?} is no address of an event socket; write it as \"192.0.2.10:8021\"",
+            self.address
+        );
+        ensure!(
+            self.password.is_some(),
+            "the ESL source {name:?} has no password; give that of event_socket.conf.xml"
+        );
+        ensure!(
+            self.user.as_deref().is_none_or(|user| user.contains('@') && !user.contains([':', ' '])),
+            "the user of the ESL source {name:?} is none; write it as \"hookswitch@pbx.example.com\""
+        );
+        Ok(())
     }
 }
 
@@ -575,6 +683,23 @@ mod tests {
             ("[[hep.source]]\nname = \"a\"\naddresses = [\"pbx.example\"]", "\"192.0.2.0/24\""),
             ("[[hep.source]]\nname = \"a\"\n[[hep.source]]\nname = \"a\"", "used twice"),
             ("[[ingest.key]]\nname = \"a\"\nsha256 = \"12\"", "64 hexadecimal digits"),
+            ("[[esl.source]]\nname = \"a\"\naddress = \"pbx:8021\"", "no password"),
+            ("[[esl.source]]\nname = \"a\"\naddress = \"pbx\"\npassword = \"b\"", "\"192.0.2.10:8021\""),
+            (
+                "[[esl.source]]\nname = \"a\"\naddress = \"pbx:8021\"\npassword = \"b\\n\\napi shutdown\"",
+                "hold a line end",
+            ),
+            ("[[esl.source]]\nname = \"a\"", "neither address nor connects_from"),
+            ("[[esl.source]]\nname = \"a\"\nconnects_from = [\"192.0.2.10\"]", "esl.listen is not set"),
+            (
+                "[esl]\nlisten = \"127.0.0.1:8084\"\n[[esl.source]]\nname = \"a\"\naddress = \"pbx:8021\"\n\
+                 password = \"b\"\nconnects_from = [\"192.0.2.10\"]",
+                "leave one out",
+            ),
+            (
+                "[[esl.source]]\nname = \"a\"\naddress = \"pbx:8021\"\npassword = \"b\"\nuser = \"me\"",
+                "hookswitch@pbx.example.com",
+            ),
             ("[store\n", "hookswitch.toml, line 1"),
             ("store = 7", "store is no section"),
         ] {

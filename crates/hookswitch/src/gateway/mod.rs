@@ -6,6 +6,7 @@
 
 mod rule;
 mod socket;
+mod spans;
 mod table;
 
 use std::collections::VecDeque;
@@ -24,6 +25,7 @@ use hyper::upgrade::Upgraded;
 use tokio::sync::watch;
 use tower_service::Service as _;
 
+use self::spans::Spans;
 use self::table::{Attached, Cut, Handle, Lost, Table, Told};
 use crate::api::Problem;
 use crate::api::oauth::OAuth;
@@ -32,7 +34,7 @@ use crate::api::scope::Scope;
 use crate::clock;
 use crate::config::WebSocket as Settings;
 use crate::secret::{self, Digest, Key};
-use crate::store::Store;
+use crate::store::{Journal, Span, Store};
 use crate::subscriptions::{Delivery, Subscriptions};
 use crate::telemetry::Metrics;
 
@@ -41,6 +43,9 @@ const TOKEN: &str = "websocket";
 
 /// How many events are read from the log at once.
 const READ_EVENTS: usize = 500;
+
+/// How often it is written down what connections were sent.
+const WRITE_SPANS_EVERY: Duration = Duration::from_secs(5);
 
 /// How often lost and slow connections are looked for.
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
@@ -108,6 +113,7 @@ pub(crate) struct Gateway {
     /// The resources, for requests over sockets.
     router: OnceLock<Router>,
     table: Mutex<Table>,
+    spans: Spans,
     stopping: watch::Sender<bool>,
 }
 
@@ -141,6 +147,7 @@ impl Gateway {
             uri,
             router: OnceLock::new(),
             table: Mutex::new(table),
+            spans: Spans::default(),
             stopping: watch::Sender::new(false),
         })
     }
@@ -325,6 +332,8 @@ impl Gateway {
         let mut ends = self.oauth.follow_ends();
         let mut sweep = tokio::time::interval(SWEEP_EVERY);
         sweep.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut write = tokio::time::interval(WRITE_SPANS_EVERY);
+        write.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             let end = *events.borrow_and_update();
             self.offer_until(end).await;
@@ -335,6 +344,7 @@ impl Gateway {
                 changed = events.changed() => if changed.is_err() { break },
                 _ = ends.changed() => self.end_grants().await,
                 _ = sweep.tick() => self.sweep().await,
+                _ = write.tick() => self.write_spans().await,
             }
         }
         self.stopping.send_replace(true);
@@ -379,6 +389,19 @@ impl Gateway {
         }
     }
 
+    /// Writes down what connections were sent.
+    pub(crate) async fn write_spans(&self) {
+        let spans = self.spans.take();
+        if spans.is_empty() {
+            return;
+        }
+        let journal = Journal { attempts: Vec::new(), spans };
+        if let Err(error) = self.store.record(Vec::new(), journal.clone()).await {
+            tracing::warn!(%error, "what WebSockets were sent is not written down; it is tried again");
+            self.spans.give_back(journal.spans);
+        }
+    }
+
     async fn sweep(&self) {
         let now = clock::now();
         let (slow, ended) = {
@@ -420,6 +443,7 @@ impl Gateway {
             }
         };
         tokio::time::timeout(grace, closed).await.ok();
+        self.write_spans().await;
     }
 
     /// Lets a session hear of what a subscription is for, in place of what it heard of before.
@@ -427,6 +451,11 @@ impl Gateway {
         let subscribed = self.table().subscribe(session, subscription).is_some();
         self.count();
         subscribed
+    }
+
+    /// Whether a session has a connection.
+    pub(crate) fn is_connected(&self, session: u64) -> bool {
+        self.table().is_connected(session)
     }
 
     /// The subscription of a session.
@@ -455,6 +484,7 @@ impl Gateway {
 
     fn detach(&self, session: u64, number: u64, sequence: u32) {
         self.table().detach(session, number, sequence, clock::now());
+        self.spans.end(number);
         self.count();
     }
 
@@ -470,8 +500,10 @@ impl Gateway {
         self.metrics.sockets.slow.inc();
     }
 
-    fn note_sent(&self, count: u64) {
-        self.metrics.socket_notifications.sent.inc_by(count);
+    fn note_sent(&self, sent: Option<Span>) {
+        let Some(sent) = sent else { return };
+        self.metrics.socket_notifications.sent.inc_by(sent.count);
+        self.spans.note(sent);
     }
 
     async fn read(&self, after: u64, limit: usize) -> Option<Vec<Logged>> {

@@ -20,6 +20,7 @@ use tokio_tungstenite::tungstenite::{Error as SocketError, Utf8Bytes, error::Cap
 use super::table::{Attached, Cut, Queued};
 use super::{Answer, Caller, Gateway, Opened};
 use crate::clock;
+use crate::store::Span;
 
 /// The longest message of a client, in bytes.
 const MESSAGE_BYTES_MAX: usize = 64 * 1024;
@@ -117,7 +118,7 @@ struct Served {
     frames: (Timestamp, u32),
     confirmed: bool,
     /// Notifications that were written and are not counted yet.
-    sent: u64,
+    sent: Option<Span>,
 }
 
 /// What happens next to a connection.
@@ -150,14 +151,14 @@ impl Served {
             answered,
             frames,
             confirmed: false,
-            sent: 0,
+            sent: None,
         }
     }
 
     /// Serves it to its end, and gives the sequence of its last handle.
     async fn run(mut self) -> u32 {
         let end = self.converse().await;
-        self.gateway.note_sent(self.sent);
+        self.gateway.note_sent(self.sent.take());
         if let End::Close(code, reason) = end {
             let close = async {
                 self.socket.close(Some(close_frame(code, reason))).await?;
@@ -289,7 +290,7 @@ impl Served {
     }
 
     async fn flush(&mut self) -> Result<(), End> {
-        self.gateway.note_sent(std::mem::take(&mut self.sent));
+        self.gateway.note_sent(self.sent.take());
         let slow_after = self.gateway.slow_after();
         tokio::select! {
             biased;
@@ -352,7 +353,18 @@ impl Served {
         let frame = Connection::notification(id, &wsc, |out| subscriber.write(&queued.event, now, out));
         let Some(frame) = frame else { return Ok(()) };
         self.feed(Message::text(frame)).await?;
-        self.sent += 1;
+        let (connection, position) = (self.attached.number, queued.position);
+        let sent = self.sent.get_or_insert(Span {
+            subscription: told.id,
+            connection,
+            from: now,
+            to: now,
+            first: position,
+            last: position,
+            count: 0,
+        });
+        sent.last = position;
+        sent.count += 1;
         Ok(())
     }
 

@@ -332,6 +332,11 @@ impl Table {
     }
 
     /// What a session hears of.
+    /// Whether a session has a connection.
+    pub(super) fn is_connected(&self, id: u64) -> bool {
+        self.sessions.get(&id).is_some_and(|session| session.live.is_some())
+    }
+
     pub(super) fn told(&self, id: u64) -> Option<Arc<Told>> {
         self.sessions.get(&id)?.told.clone()
     }

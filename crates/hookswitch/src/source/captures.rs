@@ -45,11 +45,12 @@ impl CaptureFiles {
         Ok(Self { files, current: None, progress })
     }
 
-    /// The captures that the program has in itself, by their names.
-    pub(crate) fn built_in(captures: &[(&str, &'static [u8])]) -> anyhow::Result<Self> {
+    /// Captures that are in memory, by their names.
+    pub(crate) fn in_memory(captures: impl IntoIterator<Item = (String, Vec<u8>)>) -> anyhow::Result<Self> {
         let progress = ProgressBar::hidden();
-        let files =
-            captures.iter().map(|&(name, bytes)| OpenFile::new(name.to_owned(), Box::new(bytes), &progress));
+        let files = captures
+            .into_iter()
+            .map(|(name, bytes)| OpenFile::new(name, Box::new(io::Cursor::new(bytes)), &progress));
         Ok(Self { files: files.collect::<anyhow::Result<_>>()?, current: None, progress })
     }
 

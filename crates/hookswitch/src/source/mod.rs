@@ -3,4 +3,8 @@
 pub(crate) mod ami;
 pub(crate) mod batch;
 pub(crate) mod captures;
+pub(crate) mod count;
+pub(crate) mod esl;
 pub(crate) mod hep;
+pub(crate) mod switch;
+pub(crate) mod switches;

@@ -8,6 +8,7 @@
 //! [`sqlite`] is the engine behind the doors, [`record`] the stored shapes.
 
 mod batch;
+mod journal;
 mod nats;
 mod partition;
 pub(crate) mod record;
@@ -29,13 +30,14 @@ use hookswitch_model::TelephonySessionId;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 pub(crate) use self::batch::{Batch, IngestId};
+pub(crate) use self::journal::{ANSWER_BYTES_MAX, Attempt, AttemptOutcome, Journal, Span};
 use self::nats::{Follower, Publish, Publisher, STREAM_DOCUMENTS, STREAM_LOG};
 pub(crate) use self::nats::{Nats, Wanted};
 pub(crate) use self::partition::Partition;
 pub(crate) use self::shared::Changed;
 use self::shared::Shared;
 use self::sqlite::{Lock, Readers};
-pub(crate) use self::sqlite::{LoggedInput, Reader};
+pub(crate) use self::sqlite::{Log, LoggedInput, Reader};
 pub(crate) use self::writer::Options;
 use self::writer::{Write, Writer};
 use crate::config::Durability;
@@ -133,6 +135,9 @@ pub(crate) enum StoreError {
     /// The database says no.
     #[error("the store cannot be read")]
     Sqlite(#[from] rusqlite::Error),
+    /// The signal log cannot be read.
+    #[error("the signal log cannot be read: {0:#}")]
+    Log(anyhow::Error),
     /// What is stored cannot be read.
     #[error(transparent)]
     Record(#[from] record::RecordError),
@@ -334,28 +339,40 @@ impl Store {
         self.writes.send(write).map_err(|_| StoreError::Closed)
     }
 
-    /// Keeps how far deliveries have come.
-    ///
-    /// # Errors
-    /// If the disk, or NATS, refuses.
-    pub(crate) async fn keep_progress(&self, changes: Vec<Change>) -> Result<(), StoreError> {
-        match &self.cluster {
-            None => self.change(changes).await.map(drop),
-            Some(cluster) => nats::keep_progress(&cluster.nats, &changes).await,
-        }
-    }
-
     /// Makes changes of documents, all or none, and gives the new revisions once they are on disk.
     ///
     /// # Errors
     /// If a document is not as expected, or the disk refuses.
     pub(crate) async fn change(&self, changes: Vec<Change>) -> Result<Vec<u64>, StoreError> {
-        if let Some(cluster) = &self.cluster {
-            let _one = cluster.changing.lock().await;
-            return nats::change(&cluster.nats, self, changes).await;
+        match &self.cluster {
+            None => self.write_documents(changes, Journal::default()).await,
+            Some(cluster) => {
+                let _one = cluster.changing.lock().await;
+                nats::change(&cluster.nats, self, changes).await
+            }
         }
+    }
+
+    /// Writes down how far deliveries have come, and in the same transaction what was done to deliver.
+    /// What is expected of the documents is passed over in a cluster: only the owner of a delivery writes
+    /// of it.
+    ///
+    /// # Errors
+    /// If the disk, or NATS, refuses.
+    pub(crate) async fn record(&self, changes: Vec<Change>, journal: Journal) -> Result<(), StoreError> {
+        match &self.cluster {
+            None => self.write_documents(changes, journal).await.map(drop),
+            Some(cluster) => nats::record(&cluster.nats, &changes, journal).await,
+        }
+    }
+
+    async fn write_documents(
+        &self,
+        changes: Vec<Change>,
+        journal: Journal,
+    ) -> Result<Vec<u64>, StoreError> {
         let (done, outcome) = oneshot::channel();
-        let mut write = Write::Documents { changes, done };
+        let mut write = Write::Documents { changes, journal, done };
         loop {
             match self.writes.try_send(write) {
                 Ok(()) => break,

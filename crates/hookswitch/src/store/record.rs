@@ -46,7 +46,7 @@ pub(crate) enum Input<'a> {
         /// The signal as it was posted.
         json: &'a [u8],
     },
-    /// A message of a switch's manager connection.
+    /// A message of a switch that tells of its calls itself.
     Manager {
         /// Whose.
         source: u16,
@@ -54,7 +54,7 @@ pub(crate) enum Input<'a> {
         at: Timestamp,
         message: &'a [u8],
     },
-    /// A manager connection was made, or was lost.
+    /// The connection to such a switch was made, or was lost.
     Link { source: u16, at: Timestamp, is_up: bool },
     /// A clock has come so far, and a timer was due.
     Tick { clock: ClockId, at: Timestamp },
@@ -109,8 +109,10 @@ pub(crate) enum Sender {
     Hep { name: String, address: IpAddr, agent: u32, account: u64 },
     /// The holder of an ingest key.
     Ingest { name: String, account: u64 },
-    /// A switch that tells of its calls itself; `hep` is the name of the agents that see its SIP.
+    /// An Asterisk that tells of its calls itself; `hep` is the name of the agents that see its SIP.
     Ami { name: String, account: u64, hep: Option<String> },
+    /// A FreeSWITCH likewise.
+    Esl { name: String, account: u64, hep: Option<String> },
 }
 
 /// The parts of an input as the signal log keeps them in columns.

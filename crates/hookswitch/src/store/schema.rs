@@ -1,6 +1,6 @@
 //! The tables, and how those of older versions become the ones of this.
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, bail, ensure};
 use rusqlite::Connection;
 
 /// Marks the file as one of ours (`PRAGMA application_id`): "Hksw".
@@ -62,15 +62,62 @@ const MIGRATIONS: &[&str] = &["
     ) WITHOUT ROWID;
     INSERT INTO swept VALUES ('signals', 0), ('events', 0);
 ", "
-    -- How far the streams of a cluster were followed.
+    -- What was done to deliver notifications; kept as long as the events are.
+    CREATE TABLE attempts (
+        event INTEGER NOT NULL,     -- position of the event
+        subscription BLOB NOT NULL,
+        number INTEGER NOT NULL,    -- counts from 1
+        at INTEGER NOT NULL,        -- when it began, by the clock of the server
+        duration INTEGER NOT NULL,  -- microseconds
+        outcome TEXT NOT NULL,      -- delivered, refused, timedOut, failed, gone
+        status INTEGER,             -- of HTTP
+        error TEXT,
+        answer BLOB,                -- how it began
+        address TEXT NOT NULL,
+        redelivery TEXT             -- the redelivery that it was made for
+    );
+    -- Events come in order, so that this grows near its end.
+    CREATE UNIQUE INDEX attempts_by_event ON attempts (event, subscription, at);
+    CREATE INDEX failures_by_subscription ON attempts (subscription, at) WHERE outcome <> 'delivered';
+    -- What WebSockets were sent, in stretches of time.
     CREATE TABLE streams (
+        subscription BLOB NOT NULL,
+        first INTEGER NOT NULL,     -- positions of events
+        last INTEGER NOT NULL,
+        at_first INTEGER NOT NULL,
+        at_last INTEGER NOT NULL,
+        connection INTEGER NOT NULL,
+        count INTEGER NOT NULL,
+        PRIMARY KEY (subscription, first)
+    ) WITHOUT ROWID;
+    -- The inputs that say who and what the others are about.
+    CREATE INDEX signals_of_note ON signals (position) WHERE kind IN (4, 5, 6);
+    -- Of events up to here nobody has written down what was done.
+    INSERT INTO swept SELECT 'attempts', max(position) FROM
+        (SELECT position FROM swept WHERE log = 'events' UNION ALL SELECT max(position) FROM events);
+", "
+    -- How far the streams of a cluster were followed.
+    CREATE TABLE followed (
         name TEXT PRIMARY KEY,
         sequence INTEGER NOT NULL
     ) WITHOUT ROWID;
 "];
 
-/// Brings the tables to the version of this program; `name` is the file, for errors.
-pub(super) fn migrate(connection: &mut Connection, name: &str) -> anyhow::Result<()> {
+/// Checks that a database that is only read has the tables of this program; `name` is the file, for errors.
+pub(super) fn check_current(connection: &Connection, name: &str) -> anyhow::Result<()> {
+    let version = check(connection, name)?;
+    ensure!(
+        usize::try_from(version) == Ok(MIGRATIONS.len()),
+        "{name} was written by an older Hookswitch; start the server of this version once"
+    );
+    Ok(())
+}
+
+/// The version of the tables; `name` is the file, for errors.
+///
+/// # Errors
+/// If they are those of another program, or of a newer version of this one.
+pub(super) fn check(connection: &Connection, name: &str) -> anyhow::Result<i32> {
     let pragma = |connection: &Connection, name: &str| {
         connection.pragma_query_value(None, name, |row| row.get::<_, i32>(0))
     };
@@ -80,14 +127,19 @@ pub(super) fn migrate(connection: &mut Connection, name: &str) -> anyhow::Result
     if application != APPLICATION && tables > 0 {
         bail!("{name} is the database of another program; set store.directory to a directory of Hookswitch")
     }
-    let version = usize::try_from(version).unwrap_or(usize::MAX);
     let known = MIGRATIONS.len();
-    if version > known {
+    if usize::try_from(version).map_or(true, |version| version > known) {
         bail!(
             "{name} was written by a newer Hookswitch (its schema is {version}, this one knows {known}); \
              start the newer one, or restore a backup that was made before the upgrade"
         )
     }
+    Ok(version)
+}
+
+/// Brings the tables to the version of this program; `name` is the file, for errors.
+pub(super) fn migrate(connection: &mut Connection, name: &str) -> anyhow::Result<()> {
+    let version = usize::try_from(check(connection, name)?).unwrap_or_default();
     for (index, migration) in MIGRATIONS.iter().enumerate().skip(version) {
         let to = index + 1;
         let step = || -> rusqlite::Result<()> {
@@ -104,4 +156,35 @@ pub(super) fn migrate(connection: &mut Connection, name: &str) -> anyhow::Result
 
 fn step_context(step: impl FnOnce() -> rusqlite::Result<()>, name: &str, to: usize) -> anyhow::Result<()> {
     step().with_context(|| format!("cannot bring {name} to schema {to}; nothing was changed"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_store_of_the_first_version_goes_on_as_one_of_this() {
+        let mut connection = Connection::open_in_memory().expect("memory");
+        connection.execute_batch(MIGRATIONS[0]).expect("the first tables");
+        connection.pragma_update(None, "application_id", APPLICATION).expect("a number");
+        connection.pragma_update(None, "user_version", 1).expect("a number");
+        connection
+            .execute_batch(
+                "INSERT INTO sessions VALUES (1, x'01'); INSERT INTO events VALUES (7, 1, 2, 0, 0, x'00');",
+            )
+            .expect("an event");
+        migrate(&mut connection, "a store").expect("it is migrated");
+        let one = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, i64>(0)).expect(sql);
+        assert_eq!(one("PRAGMA user_version"), i64::try_from(MIGRATIONS.len()).expect("a few"));
+        assert_eq!(one("SELECT position FROM events"), 7, "what was there is there");
+        assert_eq!(one("SELECT position FROM swept WHERE log = 'attempts'"), 7);
+        assert_eq!(one("SELECT count(*) FROM attempts") + one("SELECT count(*) FROM streams"), 0);
+        let plan: String = connection
+            .query_row("EXPLAIN QUERY PLAN SELECT body FROM signals WHERE kind IN (4, 5, 6)", [], |row| {
+                row.get(3)
+            })
+            .expect("a plan");
+        assert!(plan.contains("signals_of_note"), "{plan}");
+        migrate(&mut connection, "a store").expect("nothing is left to do");
+    }
 }

@@ -7,10 +7,11 @@ use std::sync::{Arc, Mutex};
 
 use anyhow::{Context as _, anyhow};
 use hookswitch_core::delivery::Logged;
-use hookswitch_model::{TelephonySessionId, Timestamp};
+use hookswitch_model::{SubscriptionId, TelephonySessionId, Timestamp};
 use nix::fcntl::{Flock, FlockArg};
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _, params};
 
+use super::journal::{self, Attempt, Span};
 use super::record::{self, Columns};
 use super::partition::Partition;
 use super::{Document, LogEnds, StoreError, schema, session_key};
@@ -111,7 +112,7 @@ pub(super) fn swept_signals(partition: Partition) -> String {
 /// How far a stream was followed; 0 if it was not.
 pub(super) fn followed(connection: &Connection, stream: &str) -> rusqlite::Result<u64> {
     let sequence = connection
-        .prepare_cached("SELECT sequence FROM streams WHERE name = ?")?
+        .prepare_cached("SELECT sequence FROM followed WHERE name = ?")?
         .query_row([stream], |row| row.get::<_, i64>(0))
         .optional()?;
     Ok(sequence.map_or(0, i64::cast_unsigned))
@@ -154,6 +155,22 @@ impl Readers {
 /// A connection that reads.
 pub(crate) struct Reader(Connection);
 
+/// A log by its table.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Log {
+    Signals,
+    Events,
+}
+
+impl Log {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Signals => "signals",
+            Self::Events => "events",
+        }
+    }
+}
+
 /// An input with its place in the log.
 pub(crate) struct LoggedInput<'a> {
     pub(crate) position: u64,
@@ -168,7 +185,9 @@ impl Reader {
         let path = directory.join(FILE);
         let name = path.display();
         anyhow::ensure!(path.exists(), "there is no {name}; name the configuration of a server that has run");
-        Self::open(&path).with_context(|| format!("cannot open {name}"))
+        let reader = Self::open(&path).with_context(|| format!("cannot open {name}"))?;
+        schema::check_current(&reader.0, &name.to_string())?;
+        Ok(reader)
     }
 
     fn open(path: &Path) -> rusqlite::Result<Self> {
@@ -257,7 +276,6 @@ impl Reader {
     }
 
     /// The events of a session that are kept, in the order of their sequence.
-    #[expect(dead_code, reason = "the resources of a session are read by it")]
     pub(crate) fn events_of(&self, session: TelephonySessionId) -> Result<Vec<Logged>, StoreError> {
         self.events(
             "SELECT position, body, arrival FROM events WHERE session = (SELECT number FROM sessions WHERE id = ?) \
@@ -280,6 +298,109 @@ impl Reader {
             });
         }
         Ok(events)
+    }
+
+    /// Sessions that began before one, the newest first, each with its number; all from the newest on
+    /// without a number.
+    pub(crate) fn sessions_before(
+        &self,
+        before: Option<i64>,
+        limit: usize,
+    ) -> Result<Vec<(i64, TelephonySessionId)>, StoreError> {
+        let mut statement = self.0.prepare_cached(
+            "SELECT number, id FROM sessions WHERE number < ? ORDER BY number DESC LIMIT ?",
+        )?;
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let sessions = statement.query_map([before.unwrap_or(i64::MAX), limit], |row| {
+            Ok((row.get(0)?, TelephonySessionId::new(u128::from_be_bytes(row.get(1)?))))
+        })?;
+        Ok(sessions.collect::<rusqlite::Result<_>>()?)
+    }
+
+    /// Hands out what names each event, the newest first, until one is the one that was looked for; gives
+    /// its position.
+    pub(crate) fn find_event(
+        &self,
+        mut is_it: impl FnMut(TelephonySessionId, u32) -> bool,
+    ) -> Result<Option<u64>, StoreError> {
+        let mut statement = self.0.prepare_cached(
+            "SELECT e.position, s.id, e.sequence FROM events e JOIN sessions s ON s.number = e.session \
+             ORDER BY e.position DESC",
+        )?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            let session = TelephonySessionId::new(u128::from_be_bytes(row.get(1)?));
+            if is_it(session, row.get(2)?) {
+                return Ok(Some(row.get::<_, i64>(0)?.cast_unsigned()));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The first position of a log at or behind which everything came in at this time or later; the
+    /// position behind its end if nothing did.
+    pub(crate) fn position_since(&self, log: Log, at: Timestamp) -> Result<u64, StoreError> {
+        let log = log.as_str();
+        let (first, last) = self.0.query_row(
+            &format!("SELECT coalesce(min(position), 1), coalesce(max(position), 0) FROM {log}"),
+            [],
+            |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?)),
+        )?;
+        // Rows come in by the clock on the wall, which is set back seldom and a little.
+        let mut next = self.0.prepare_cached(&format!(
+            "SELECT arrival FROM {log} WHERE position >= ? ORDER BY position LIMIT 1"
+        ))?;
+        let (mut low, mut high) = (first, last + 1);
+        while low < high {
+            let middle = low + (high - low) / 2;
+            let arrival: i64 = next.query_row([middle], |row| row.get(0))?;
+            if arrival < at.as_micros() {
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
+        }
+        Ok(low.cast_unsigned())
+    }
+
+    /// Hands out the inputs between two positions, these included, until one is refused.
+    pub(crate) fn each_between(
+        &self,
+        first: u64,
+        last: u64,
+        each: impl FnMut(LoggedInput<'_>) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        self.each_input("position BETWEEN ? AND ?", [first.cast_signed(), last.cast_signed()], each)
+    }
+
+    /// Hands out the settings and sources up to a position, until one is refused.
+    pub(crate) fn notes_until(
+        &self,
+        last: u64,
+        each: impl FnMut(LoggedInput<'_>) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        self.each_input("kind IN (4, 5, 6) AND position <= ?", [last.cast_signed()], each)
+    }
+
+    /// The attempts to tell of an event, in the order in which they were made.
+    pub(crate) fn attempts_of(&self, event: u64) -> Result<Vec<Attempt>, StoreError> {
+        Ok(journal::attempts_of(&self.0, event)?)
+    }
+
+    /// The stretch in which a subscription was sent the event at this position, if one was written; else
+    /// the next one behind it.
+    pub(crate) fn span_at(
+        &self,
+        subscription: SubscriptionId,
+        position: u64,
+    ) -> Result<Option<Span>, StoreError> {
+        Ok(journal::span_at(&self.0, subscription, position)?)
+    }
+
+    /// How far a log was swept; of `attempts`, the event behind which they are written down.
+    pub(crate) fn swept(&self, log: &str) -> Result<u64, StoreError> {
+        let mut statement = self.0.prepare_cached("SELECT position FROM swept WHERE log = ?")?;
+        Ok(statement.query_row([log], |row| row.get::<_, i64>(0))?.cast_unsigned())
     }
 
     /// Where the signal is to which a client has given this id.
@@ -324,6 +445,38 @@ impl Reader {
         // A state may have been saved before the first input.
         let range = [partition.start().cast_signed(), positions.end().cast_signed()];
         Ok(statement.query_row(range, read).optional()?)
+    }
+}
+
+/// What `hookswitch doctor` asks.
+impl Reader {
+    /// The version of the tables, if this program can use them.
+    pub(crate) fn check_version(&self) -> anyhow::Result<i32> {
+        schema::check(&self.0, "the database")
+    }
+
+    /// What SQLite finds wrong with the file; nothing if it is whole.
+    pub(crate) fn damage(&self) -> rusqlite::Result<Vec<String>> {
+        let mut statement = self.0.prepare("PRAGMA quick_check(10)")?;
+        let found = statement.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<Vec<String>>>()?;
+        Ok(found.into_iter().filter(|line| line != "ok").collect())
+    }
+
+    /// By how many microseconds the newest messages came later than their stamps say; the median.
+    pub(crate) fn lag_of_messages(&self, count: u32) -> rusqlite::Result<Option<i64>> {
+        let mut statement = self
+            .0
+            .prepare("SELECT arrival - at FROM signals WHERE kind = ? ORDER BY position DESC LIMIT ?")?;
+        let lags = statement.query_map((record::kind::MESSAGE, count), |row| row.get(0))?;
+        let mut lags = lags.collect::<rusqlite::Result<Vec<i64>>>()?;
+        lags.sort_unstable();
+        Ok(lags.get(lags.len() / 2).copied())
+    }
+
+    /// When the oldest event came about that is kept.
+    pub(crate) fn first_arrival(&self) -> rusqlite::Result<Option<Timestamp>> {
+        let mut statement = self.0.prepare("SELECT arrival FROM events ORDER BY position LIMIT 1")?;
+        Ok(statement.query_row([], |row| row.get(0)).optional()?.map(Timestamp::from_micros))
     }
 }
 

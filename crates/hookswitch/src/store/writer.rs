@@ -13,6 +13,7 @@ use rusqlite::{Connection, OptionalExtension as _, Transaction, TransactionBehav
 use tokio::sync::oneshot;
 
 use super::batch::Batch;
+use super::journal::{self, Journal};
 use super::nats::Entry;
 use super::partition::Partition;
 use super::record;
@@ -47,7 +48,12 @@ pub(crate) struct Options {
 /// What the writer is asked for.
 pub(super) enum Write {
     Batch(Batch),
-    Documents { changes: Vec<Change>, done: oneshot::Sender<Result<Vec<u64>, StoreError>> },
+    /// Changes of documents, and what is written down beside them.
+    Documents {
+        changes: Vec<Change>,
+        journal: Journal,
+        done: oneshot::Sender<Result<Vec<u64>, StoreError>>,
+    },
     Snapshot { partition: Partition, position: u64, version: u32, state: Vec<u8> },
     /// What a stream says up to the message that was `seen`, in its order; a start would go on behind `resume`.
     Follow { stream: &'static str, seen: u64, resume: u64, entries: Vec<Entry> },
@@ -200,7 +206,10 @@ impl Writer {
                     insert(&transaction, batch, &mut self.sessions, &mut written)?;
                     ends.set(batch.partition, batch.ends());
                 }
-                Write::Documents { changes, .. } => answers.push(change(&transaction, changes)?),
+                Write::Documents { changes, journal, .. } => {
+                    journal::write(&transaction, journal)?;
+                    answers.push(change(&transaction, changes)?);
+                }
                 Write::Snapshot { partition, position, version, state } => {
                     let positions = partition.positions();
                     let range = [partition.start().cast_signed(), positions.end().cast_signed()];
@@ -215,6 +224,7 @@ impl Writer {
                                 follow(&transaction, batch, &mut ends, &mut self.sessions, &mut written)?;
                             }
                             Entry::Changes(changes) => {
+                                journal::write(&transaction, &changes.journal)?;
                                 for one in &changes.changes {
                                     // One that should be the first and is not, is passed over.
                                     change(&transaction, std::slice::from_ref(one))?.ok();
@@ -324,7 +334,7 @@ fn follow(
 /// Notes how far a stream was followed.
 fn follow_to(transaction: &Transaction<'_>, stream: &str, sequence: u64) -> rusqlite::Result<()> {
     transaction
-        .prepare_cached("INSERT OR REPLACE INTO streams VALUES (?, ?)")?
+        .prepare_cached("INSERT OR REPLACE INTO followed VALUES (?, ?)")?
         .execute(params![stream, sequence.cast_signed()])?;
     Ok(())
 }
@@ -563,6 +573,7 @@ fn sweep(connection: &mut Connection, options: Options, rows: u64) -> rusqlite::
             range,
         )?;
         transaction.execute("DELETE FROM events WHERE position > ? AND position <= ?", range)?;
+        journal::sweep(&transaction, events_until)?;
         set("events", events_until)?;
     }
     transaction.commit()?;

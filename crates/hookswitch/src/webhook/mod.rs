@@ -15,9 +15,9 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use anyhow::Context as _;
 use hookswitch_core::delivery::Outcome;
-use hookswitch_model::NotificationId;
+use hookswitch_model::{NotificationId, SubscriptionId, Timestamp};
 use http_body_util::{BodyExt as _, Full, Limited};
-use hyper::body::{Body as _, Bytes};
+use hyper::body::{Body as _, Bytes, Incoming};
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use hyper::{Method, Request};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
@@ -32,9 +32,13 @@ pub(crate) use self::handshake::HandshakeError;
 pub(crate) use self::signature::SigningKey;
 use crate::clock;
 use crate::config::Webhooks as Settings;
+use crate::store::{self, Attempt, AttemptOutcome};
 
 /// What a notification says it is sent by. Receivers written for RingCentral may look for its name.
 const USER_AGENT: &str = concat!("RingCentral-Webhook/8.3 (Hookswitch/", env!("CARGO_PKG_VERSION"), ")");
+
+/// What marks a notification that is sent again on request; its value is the id of the redelivery.
+const REDELIVERY: HeaderName = HeaderName::from_static("hookswitch-replay");
 
 /// The most of an answer that is read to keep its connection; a longer one ends it.
 const ANSWER_BYTES_MAX: usize = 16 * 1024;
@@ -47,9 +51,13 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(50);
 #[derive(Clone, Debug)]
 pub(crate) struct Endpoint {
     pub(crate) url: WebhookUrl,
+    /// The same as it was said.
+    pub(crate) address: Arc<str>,
     /// The header that mirrors what the subscriber has sent.
     pub(crate) token: Option<(HeaderName, HeaderValue)>,
     pub(crate) signing_key: Option<SigningKey>,
+    /// The redelivery that a request is made for.
+    pub(crate) redelivery: Option<HeaderValue>,
 }
 
 /// What makes requests. Cheap to clone.
@@ -60,6 +68,60 @@ pub(crate) struct Webhooks {
     timeout: Duration,
     /// Whether this is for development: then nobody has to be kept from scanning ports.
     dev: bool,
+}
+
+/// How a request went.
+#[derive(Debug)]
+pub(crate) struct Sent {
+    pub(crate) outcome: Outcome,
+    /// How the body of the answer began: [`store::ANSWER_BYTES_MAX`] at most.
+    pub(crate) answer: Vec<u8>,
+    /// When it began, by the clock of the server, and how long it took.
+    pub(crate) at: Timestamp,
+    pub(crate) duration: Duration,
+}
+
+impl Sent {
+    /// What is written down of it, as the attempt of this number to tell a subscription of the event at a
+    /// position.
+    pub(crate) fn attempt(
+        &self,
+        event: u64,
+        subscription: SubscriptionId,
+        number: u32,
+        to: &Endpoint,
+    ) -> Attempt {
+        let (status, error) = match &self.outcome {
+            Outcome::Response { status, .. } => (Some(*status), None),
+            Outcome::TimedOut => (None, None),
+            Outcome::Failed(why) => (None, Some(why.as_str().into())),
+            Outcome::Missing => (None, Some("the event is in the log no longer".into())),
+        };
+        Attempt {
+            event,
+            subscription,
+            number,
+            at: self.at,
+            duration: self.duration,
+            outcome: AttemptOutcome::of(&self.outcome),
+            status,
+            error,
+            answer: self.answer.clone(),
+            address: to.address.clone(),
+            redelivery: None,
+        }
+    }
+}
+
+/// Reads a body to its end, or until it is too long to go on, and keeps its beginning.
+async fn drain(body: Incoming, beginning: &mut Vec<u8>) {
+    let mut body = Limited::new(body, ANSWER_BYTES_MAX);
+    while let Some(Ok(frame)) = body.frame().await {
+        if let Some(data) = frame.data_ref() {
+            let room = store::ANSWER_BYTES_MAX - beginning.len();
+            beginning.extend_from_slice(&data[..data.len().min(room)]);
+        }
+    }
 }
 
 impl Webhooks {
@@ -103,9 +165,20 @@ impl Webhooks {
     }
 
     /// Sends a notification. What counts is the status, once it has come in time: of the body as much is
-    /// read as lets the connection be used again.
-    pub(crate) async fn send(&self, to: &Endpoint, id: NotificationId, body: Vec<u8>) -> Outcome {
-        let deadline = (clock::now() + self.timeout).into();
+    /// read as lets the connection be used again, and its beginning is given back.
+    pub(crate) async fn send(&self, to: &Endpoint, id: NotificationId, body: Vec<u8>) -> Sent {
+        let (at, begun) = (clock::wall(), clock::now());
+        let (outcome, answer) = self.exchange(to, id, body, (begun + self.timeout).into()).await;
+        Sent { outcome, answer, at, duration: begun.elapsed() }
+    }
+
+    async fn exchange(
+        &self,
+        to: &Endpoint,
+        id: NotificationId,
+        body: Vec<u8>,
+        deadline: tokio::time::Instant,
+    ) -> (Outcome, Vec<u8>) {
         let attempt = async {
             self.guard.check(&to.url).await.map_err(|error| error.to_string())?;
             self.client.request(notification(to, id, body)).await.map_err(|error| cause(&error))
@@ -114,15 +187,15 @@ impl Webhooks {
             Ok(Ok(response)) => {
                 let (head, body) = response.into_parts();
                 let retry_after = retry_after(&head.headers);
+                let mut answer = Vec::new();
                 if !body.is_end_stream() {
                     // It may be too long, too slow or cut off; then the connection ends with it.
-                    let rest = Limited::new(body, ANSWER_BYTES_MAX).collect();
-                    tokio::time::timeout_at(deadline, rest).await.ok();
+                    tokio::time::timeout_at(deadline, drain(body, &mut answer)).await.ok();
                 }
-                Outcome::Response { status: head.status.as_u16(), retry_after }
+                (Outcome::Response { status: head.status.as_u16(), retry_after }, answer)
             }
-            Ok(Err(cause)) => Outcome::Failed(cause),
-            Err(_) => Outcome::TimedOut,
+            Ok(Err(cause)) => (Outcome::Failed(cause), Vec::new()),
+            Err(_) => (Outcome::TimedOut, Vec::new()),
         }
     }
 }
@@ -146,6 +219,9 @@ fn notification(to: &Endpoint, id: NotificationId, body: Vec<u8>) -> Request<Ful
     headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("UTF-8"));
     if let Some((name, value)) = &to.token {
         headers.insert(name, value.clone());
+    }
+    if let Some(redelivery) = &to.redelivery {
+        headers.insert(REDELIVERY, redelivery.clone());
     }
     for (name, value) in signed.into_iter().flatten() {
         let value = HeaderValue::from_str(&value).expect("digits and base64 are ASCII");

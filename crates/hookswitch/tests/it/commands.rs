@@ -238,7 +238,19 @@ fn what_cannot_be_used_is_named_with_the_mend() {
 
 #[test]
 fn the_help_texts() {
-    let commands = ["demo", "replay", "decode", "init", "serve", "play", "store events", "store check"];
+    let commands = [
+        "demo",
+        "replay",
+        "decode",
+        "init",
+        "serve",
+        "play",
+        "store events",
+        "store check",
+        "doctor",
+        "completions",
+        "man",
+    ];
     let mut texts = vec![printed(&["--help"])];
     texts.extend(commands.map(|command| {
         let words: Vec<&str> = command.split(' ').chain(["--help"]).collect();

@@ -14,6 +14,7 @@ mod freeswitch;
 mod hold;
 mod joining;
 mod ladder;
+mod manual;
 mod parking;
 mod pickups;
 mod properties;
@@ -26,6 +27,7 @@ mod services;
 mod strays;
 mod switches;
 mod tenants;
+mod told;
 mod transfers;
 
 /// How many cases a test takes: few by default, all when the environment says

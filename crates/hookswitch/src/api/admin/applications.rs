@@ -105,6 +105,7 @@ impl ApplicationEntry {
             redirect_uris: self.redirect_uris,
             scopes: self.scopes,
             disabled: self.disabled,
+            is_console: false,
         }
     }
 }

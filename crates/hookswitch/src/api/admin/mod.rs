@@ -1,53 +1,38 @@
-//! The admin API: what an operator sets up, under a token of its own.
+//! The admin API: what an operator sets up and sees, under a token of its own.
 //!
 //! Accounts, extensions and sources live in the files; the API edits those, with their comments, and
 //! what it would write is checked as the files are. Applications, users and credentials live in the store.
 
+pub(super) mod access;
 pub(super) mod applications;
 pub(super) mod directory;
+pub(super) mod events;
 mod file;
+pub(super) mod filter_trials;
+pub(super) mod live;
+pub(super) mod redeliveries;
+pub(super) mod sessions;
 pub(super) mod sources;
+pub(super) mod status;
 pub(super) mod subscriptions;
+pub(super) mod tokens;
 pub(super) mod users;
 
 use std::sync::Arc;
 
-use axum::extract::FromRequestParts;
-use axum::http::header;
-use axum::http::request::Parts;
 use axum::routing::{get, post};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use self::access::{Access, Admin, Operator, Reader};
 pub(crate) use self::file::Files;
 use super::request::Content;
 use super::routes::Routes;
 use super::{Api, Problem};
-use crate::secret::Digest;
 use crate::store::{Change, Expected, StoreError};
 
 /// The longest name or label, in characters.
 const NAME_CHARS_MAX: usize = 200;
-
-/// Whoever has the admin token.
-pub(crate) struct Admin;
-
-impl FromRequestParts<Api> for Admin {
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
-        let value = parts.headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-        let token = value.and_then(|value| value.split_once(' '));
-        let token = token.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
-        let token = token.ok_or_else(Problem::unauthorized)?.1.trim();
-        let digest = Digest::of(token.as_bytes()).to_string();
-        let known = api.store.read_async(move |reader| reader.document("admin_token", &digest)).await;
-        match known.map_err(kept)? {
-            Some(_) => Ok(Self),
-            None => Err(Problem::unauthorized()),
-        }
-    }
-}
 
 /// What the store says, for a caller.
 fn kept(error: StoreError) -> Problem {
@@ -182,7 +167,23 @@ pub(super) fn routes() -> Routes {
         .route("/admin/v1/users/{extensionId}/jwts/{jwtId}", axum::routing::delete(users::remove_jwt))
         .route("/admin/v1/sources", get(sources::list_sources).post(sources::add))
         .route("/admin/v1/sources/{name}", get(sources::read).put(sources::replace).delete(sources::remove))
+        .route("/admin/v1/me", get(status::me))
+        .route("/admin/v1/status", get(status::status))
+        .route("/admin/v1/live", get(live::live))
         .route("/admin/v1/subscriptions", get(subscriptions::list))
+        .route("/admin/v1/subscriptions/{subscriptionId}", get(subscriptions::read))
+        .route("/admin/v1/subscriptions/{subscriptionId}/test", post(subscriptions::test))
+        .route("/admin/v1/subscriptions/{subscriptionId}/renew", post(subscriptions::renew))
+        .route("/admin/v1/tokens", get(tokens::list).post(tokens::add))
+        .route("/admin/v1/tokens/{tokenId}", axum::routing::delete(tokens::remove))
+        .route("/admin/v1/sessions", get(sessions::list))
+        .route("/admin/v1/sessions/{telephonySessionId}", get(sessions::read))
+        .route("/admin/v1/sessions/{telephonySessionId}/capture", get(sessions::capture))
+        .route("/admin/v1/events/{eventId}", get(events::read))
+        .route("/admin/v1/filter-trials", post(filter_trials::run))
+        .route("/admin/v1/redeliveries", get(redeliveries::list).post(redeliveries::add))
+        .route("/admin/v1/redeliveries/{redeliveryId}", get(redeliveries::read).delete(redeliveries::cancel))
+        .route("/admin/v1/redeliveries/{redeliveryId}/resume", post(redeliveries::resume))
 }
 
 /// The files, shared.

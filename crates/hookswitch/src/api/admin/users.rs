@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 
 use super::applications::check_account;
 use super::{Admin, Records, check_name, json};
-use crate::api::oauth::{APPLICATION, Application, CREDENTIAL, Credential, USER, User};
+use crate::api::oauth::{APPLICATION, Application, CREDENTIAL, ConsoleRole, Credential, USER, User};
 use crate::api::request::{Content, Segments};
 use crate::api::scope::Scopes;
 use crate::api::{Api, Problem, openapi};
@@ -39,6 +39,8 @@ pub(crate) struct UserEntry {
     password: Option<String>,
     #[serde(default)]
     disabled: bool,
+    /// What they may do in the console. Without it, an administrator everything, and others nothing.
+    console: Option<ConsoleRole>,
 }
 
 fn all() -> Scopes {
@@ -57,6 +59,7 @@ pub(crate) struct UserBody {
     permissions: Scopes,
     has_password: bool,
     disabled: bool,
+    console: ConsoleRole,
 }
 
 /// What a JWT is made with.
@@ -90,6 +93,7 @@ pub(crate) struct JwtBody {
 impl UserBody {
     fn of(extension_id: String, user: User) -> Self {
         Self {
+            console: user.console_role(),
             extension_id,
             account_id: user.account,
             extension_number: user.extension_number,
@@ -165,6 +169,7 @@ pub(crate) async fn replace(
         permissions: entry.permissions,
         password,
         disabled: entry.disabled,
+        console: entry.console,
     };
     api.put(USER, &id, expected, &user).await?;
     Ok(Json(UserBody::of(id, user)))

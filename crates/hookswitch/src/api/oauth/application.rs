@@ -10,6 +10,10 @@ use super::{OAuth, Refusal};
 use crate::api::scope::Scopes;
 use crate::store::{Reader, StoreError};
 
+/// The id of the console, an application that is built in: public, for the users of all accounts, and without a
+/// document. Its tokens open the admin API, as far as their user may, and nothing else; those of no other do.
+pub(crate) const CONSOLE: &str = "hookswitch-console";
+
 /// An application; its id is its document's.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -25,6 +29,46 @@ pub(crate) struct Application {
     pub(crate) scopes: Scopes,
     #[serde(default)]
     pub(crate) disabled: bool,
+    /// Whether it is the console.
+    #[serde(skip)]
+    pub(crate) is_console: bool,
+}
+
+impl Application {
+    /// Finds an application.
+    pub(super) fn find(reader: &Reader, id: &str) -> Result<Option<Self>, StoreError> {
+        if id == CONSOLE { Ok(Some(Self::console())) } else { read(reader, super::APPLICATION, id) }
+    }
+
+    fn console() -> Self {
+        Self {
+            name: "The Hookswitch console".to_owned(),
+            account: String::new(),
+            secret: None,
+            grants: vec![GrantType::AuthorizationCode, GrantType::RefreshToken],
+            redirect_uris: Vec::new(),
+            scopes: Scopes::default(),
+            disabled: false,
+            is_console: true,
+        }
+    }
+
+    /// Whether it is for the users of an account.
+    pub(super) fn serves(&self, account: &str) -> bool {
+        self.is_console || self.account == account
+    }
+}
+
+/// What a user may do in the console.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum ConsoleRole {
+    /// Nothing: it is closed to them.
+    None,
+    /// See what happens in their account.
+    ReadOnly,
+    /// See it, and test, renew and redeliver.
+    Full,
 }
 
 /// A way to get tokens.
@@ -56,6 +100,16 @@ pub(crate) struct User {
     pub(crate) password: Option<String>,
     #[serde(default)]
     pub(crate) disabled: bool,
+    /// What they may do in the console, where it was said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) console: Option<ConsoleRole>,
+}
+
+impl User {
+    /// What they may do in the console: everything as an administrator and nothing else, unless it was said.
+    pub(crate) fn console_role(&self) -> ConsoleRole {
+        self.console.unwrap_or(if self.admin { ConsoleRole::Full } else { ConsoleRole::None })
+    }
 }
 
 fn all() -> Scopes {
@@ -143,8 +197,7 @@ impl Claimed {
     pub(super) async fn prove(self, oauth: &OAuth) -> Result<(String, Application), Refusal> {
         let refused = Refusal::invalid_client(self.by_header);
         let id = self.client_id.clone();
-        let application =
-            oauth.store.read_async(move |reader| read::<Application>(reader, "application", &id)).await?;
+        let application = oauth.store.read_async(move |reader| Application::find(reader, &id)).await?;
         let hash = application.as_ref().and_then(|application| application.secret.clone());
         let is_public = application.as_ref().is_some_and(|application| application.secret.is_none());
         let proved = match self.secret {

@@ -13,7 +13,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use ring::digest;
 
-use super::application::{Application, GrantType, read};
+use super::application::{Application, GrantType};
 use super::form::Form;
 use super::grant::{Issued, Subject, Wishes};
 use super::{OAuth, Refusal};
@@ -95,8 +95,7 @@ impl Asked {
         let here = |text: &str| Refused::Here(StatusCode::BAD_REQUEST, text.to_owned());
         let client_id = form.text("client_id").unwrap_or_default().to_owned();
         let id = client_id.clone();
-        let application =
-            oauth.store.read_async(move |reader| read::<Application>(reader, super::APPLICATION, &id)).await;
+        let application = oauth.store.read_async(move |reader| Application::find(reader, &id)).await;
         let application = application.map_err(|error| {
             tracing::error!(%error, "an application could not be looked up");
             Refused::Here(StatusCode::SERVICE_UNAVAILABLE, "The server cannot do this now; try again.".into())
@@ -104,7 +103,12 @@ impl Asked {
         let application = application.filter(|application| !application.disabled);
         let application = application.ok_or_else(|| here("The application is not known here."))?;
         let redirect_uri = form.text("redirect_uri").unwrap_or_default().to_owned();
-        if !application.redirect_uris.contains(&redirect_uri) {
+        let registered = if application.is_console {
+            redirect_uri == oauth.console
+        } else {
+            application.redirect_uris.contains(&redirect_uri)
+        };
+        if !registered {
             return Err(here("The application asks for an answer at an address that it has not registered."));
         }
         let state = form.text("state").map(str::to_owned);
@@ -132,6 +136,9 @@ impl Asked {
                     "invalid_request",
                     "An application without a secret needs a code_challenge",
                 ));
+            }
+            Some(challenge) if application.is_console && !challenge.hashed => {
+                return Err(there("invalid_request", "The console must send a code_challenge of S256"));
             }
             Some(challenge) if !is_verifier(&challenge.text) => {
                 return Err(there(

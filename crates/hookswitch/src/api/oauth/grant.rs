@@ -436,7 +436,7 @@ impl OAuth {
     }
 
     /// Who is behind an access token, at this moment.
-    pub(super) async fn holder(&self, token: &str) -> Result<Principal, Problem> {
+    pub(crate) async fn holder(&self, token: &str) -> Result<Principal, Problem> {
         let key = digest(token);
         let now = now();
         let looked_up = {
@@ -532,7 +532,7 @@ fn principal(reader: &Reader, id: &str) -> Result<Result<Principal, Problem>, St
     let unknown = || Ok(Err(Problem::token("OAU-213", "The access token is not known here; get another")));
     let Some(grant) = read::<Grant>(reader, GRANT, id)? else { return unknown() };
     let user = read::<User>(reader, super::USER, &grant.extension)?.filter(|user| !user.disabled);
-    let application = read::<Application>(reader, super::APPLICATION, &grant.client_id)?;
+    let application = Application::find(reader, &grant.client_id)?;
     let application = application.filter(|application| !application.disabled);
     let (Some(user), Some(application), true) = (user, application, credential_is_good(reader, &grant)?)
     else {
@@ -554,6 +554,8 @@ fn principal(reader: &Reader, id: &str) -> Result<Result<Principal, Problem>, St
         scopes: grant.scopes.and(application.scopes),
         permissions: user.permissions,
         admin: user.admin,
+        console: user.console_role(),
+        extension_number: user.extension_number.into(),
     };
     Ok(Ok(principal))
 }

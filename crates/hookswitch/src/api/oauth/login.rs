@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use hookswitch_core::directory::Account;
+
 use super::application::{Application, User, read};
 use super::grant::Subject;
 use super::{OAuth, Refusal};
@@ -30,7 +32,7 @@ impl OAuth {
                     self.store.read_async(move |reader| read::<User>(reader, super::USER, &id)).await?
                 }
             };
-            let user = user.filter(|user| !user.disabled && user.account == application.account);
+            let user = user.filter(|user| !user.disabled && application.serves(&user.account));
             let hash = user.as_ref().and_then(|user| user.password.clone());
             let fits = self.verify(&whose, password, hash).await?;
             let (Some(extension), Some(user), true) = (named, user, fits) else {
@@ -42,24 +44,30 @@ impl OAuth {
         self.guarded(&whose, attempt).await
     }
 
-    /// The id of the extension that a name stands for.
+    /// The id of the extension that a name stands for; none if it stands for several, in different accounts.
     fn named(&self, username: &str, extension: Option<&str>, application: &Application) -> Option<String> {
         let directory = self.people.read().ok()?.clone();
-        let account = directory.accounts().find(|account| account.id().to_string() == application.account)?;
-        let (number, suffix) = match username.split_once('*') {
-            Some((number, extension)) => (number, Some(extension)),
-            None => (username, extension),
-        };
-        let resolve = |number: &str| account.resolve(&Arc::from(number), None).extension;
-        let found = match suffix.filter(|suffix| !suffix.is_empty()) {
-            // The number names the account: its id, or any number in it.
-            Some(suffix) => {
-                let of_account =
-                    number == application.account || number.is_empty() || resolve(number).is_some();
-                if of_account { resolve(suffix) } else { None }
-            }
-            None => resolve(number),
-        };
-        found.map(|extension| extension.to_string())
+        let accounts = directory.accounts().filter(|account| application.serves(&account.id().to_string()));
+        let mut found = accounts.filter_map(|account| named(account, username, extension));
+        found.next().filter(|_| found.next().is_none())
     }
+}
+
+/// The id of the extension that a name stands for in an account.
+fn named(account: &Account, username: &str, extension: Option<&str>) -> Option<String> {
+    let (number, suffix) = match username.split_once('*') {
+        Some((number, extension)) => (number, Some(extension)),
+        None => (username, extension),
+    };
+    let resolve = |number: &str| account.resolve(&Arc::from(number), None).extension;
+    let found = match suffix.filter(|suffix| !suffix.is_empty()) {
+        // The number names the account: its id, or any number in it.
+        Some(suffix) => {
+            let id = account.id().to_string();
+            let of_account = number == id || number.is_empty() || resolve(number).is_some();
+            if of_account { resolve(suffix) } else { None }
+        }
+        None => resolve(number),
+    };
+    found.map(|extension| extension.to_string())
 }

@@ -19,7 +19,7 @@ use axum::routing::{get, post};
 use hookswitch_model::ExtensionId;
 use tokio::sync::{Mutex, Semaphore, watch};
 
-pub(crate) use self::application::{Application, Credential, GrantType, User, read};
+pub(crate) use self::application::{Application, CONSOLE, ConsoleRole, Credential, GrantType, User, read};
 pub(crate) use self::assertion::issue as issue_assertion;
 use self::authorize::Codes;
 use self::refusal::Refusal;
@@ -62,12 +62,14 @@ pub(crate) struct OAuth {
     nobody: String,
     failures: Throttle,
     codes: Codes,
+    /// Where the console is, to which its codes go.
+    console: String,
     /// Counts what may have ended a grant.
     ended: watch::Sender<u64>,
 }
 
 impl OAuth {
-    /// As the configuration has it.
+    /// As the configuration has it; `public_url` is where clients reach the server.
     ///
     /// # Errors
     /// If the operating system has no random bytes.
@@ -76,6 +78,7 @@ impl OAuth {
         key: Key,
         people: People,
         config: &config::OAuth,
+        public_url: &str,
     ) -> anyhow::Result<Arc<Self>> {
         let seconds = |span: config::Span| i64::try_from(span.0.as_secs()).unwrap_or(i64::MAX);
         Ok(Arc::new(Self {
@@ -91,6 +94,7 @@ impl OAuth {
             nobody: secret::hash(&secret::token()?)?,
             failures: Throttle::new(FAILURES_MAX),
             codes: Codes::default(),
+            console: format!("{public_url}/console/"),
             ended: watch::Sender::new(0),
         }))
     }

@@ -139,7 +139,7 @@ impl OAuth {
             let client = credential.client_id.as_deref().is_none_or(|only| only == client_id);
             client && credential.extension == extension && credential.expires > now
         });
-        let user = user.filter(|user| !user.disabled && user.account == application.account);
+        let user = user.filter(|user| !user.disabled && application.serves(&user.account));
         let (Some(_), Some(user)) = (credential, user) else { return Err(taken_back()) };
         Ok(Subject { extension, user, credential: Some(assertion.id) })
     }

@@ -8,9 +8,8 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use foldhash::fast::RandomState;
-use hookswitch_model::{
-    AccountId, Event, ExtensionId, Party, PartyId, SessionFacts, TelephonySessionId, Timestamp,
-};
+use hookswitch_core::delivery::Logged;
+use hookswitch_model::{AccountId, ExtensionId, Party, PartyId, SessionFacts, TelephonySessionId, Timestamp};
 use tokio::sync::watch;
 
 use crate::api::Problem;
@@ -36,12 +35,18 @@ pub(crate) struct Call {
     pub(crate) created: Timestamp,
     /// In the order in which they came, each with the time of its first event.
     pub(crate) parties: Vec<(Timestamp, Party)>,
+    /// When it changed last, in signal time.
+    pub(crate) changed: Timestamp,
+    /// How many events it has, and the position of the last.
+    pub(crate) events: usize,
+    pub(crate) position: u64,
     /// When it was heard of last.
     heard: Instant,
 }
 
 impl Call {
-    fn is_over(&self) -> bool {
+    /// Whether all its parties have ended.
+    pub(crate) fn is_over(&self) -> bool {
         self.parties.iter().all(|(_, party)| party.status.code.is_terminal())
     }
 
@@ -61,6 +66,8 @@ impl Call {
 pub(crate) struct Calls {
     open: RwLock<Open>,
     caught_up: std::sync::atomic::AtomicBool,
+    /// How far the log is read.
+    position: watch::Sender<u64>,
 }
 
 #[derive(Default)]
@@ -70,13 +77,24 @@ struct Open {
 }
 
 impl Open {
-    fn apply(&mut self, event: &Event, now: Instant) {
+    fn apply(&mut self, Logged { event, position, .. }: &Logged, now: Instant) {
         let id = event.session.id;
         let call = self.sessions.entry(id).or_insert_with(|| {
             self.by_account.entry(event.session.account).or_default().insert(id);
-            Call { facts: event.session.clone(), created: event.at, parties: Vec::new(), heard: now }
+            Call {
+                facts: event.session.clone(),
+                created: event.at,
+                parties: Vec::new(),
+                changed: event.at,
+                events: 0,
+                position: *position,
+                heard: now,
+            }
         });
         call.heard = now;
+        call.changed = event.at;
+        call.events += 1;
+        call.position = *position;
         match call.parties.iter_mut().find(|(_, party)| party.id == event.party.id) {
             Some((_, party)) => *party = event.party.clone(),
             None => call.parties.push((event.at, event.party.clone())),
@@ -114,7 +132,7 @@ impl Calls {
                 position = last.position;
                 let mut open = self.open.write().unwrap_or_else(PoisonError::into_inner);
                 for logged in &events {
-                    open.apply(&logged.event, now);
+                    open.apply(logged, now);
                 }
             }
             if now.saturating_duration_since(swept) >= SWEEP_EVERY {
@@ -124,12 +142,36 @@ impl Calls {
             if events.len() == EVENTS_AT_ONCE {
                 continue;
             }
+            self.position.send_replace(position);
             self.caught_up.store(true, std::sync::atomic::Ordering::Release);
             tokio::select! {
                 _ = tokio::time::timeout(SWEEP_EVERY, end.wait_for(|&end| end > position)) => {}
                 _ = stop.wait_for(|&stop| stop) => return,
             }
         }
+    }
+
+    /// How far the log is read, and a wait for more.
+    pub(crate) fn position(&self) -> watch::Receiver<u64> {
+        self.position.subscribe()
+    }
+
+    /// A session, whosever it is.
+    ///
+    /// # Errors
+    /// 503 while the log is not read to its end.
+    pub(crate) fn get(&self, id: TelephonySessionId) -> Result<Option<Call>, Problem> {
+        Ok(self.read()?.sessions.get(&id).cloned())
+    }
+
+    /// How many sessions of an account go on; of all accounts, if none is given.
+    ///
+    /// # Errors
+    /// 503 while the log is not read to its end.
+    pub(crate) fn count(&self, account: Option<AccountId>) -> Result<usize, Problem> {
+        let open = self.read()?;
+        let calls = open.sessions.values().filter(|call| !call.is_over());
+        Ok(calls.filter(|call| account.is_none_or(|account| call.facts.account == account)).count())
     }
 
     /// A session of an account.

@@ -8,7 +8,7 @@ use axum::routing::{get, patch, post};
 
 use super::routes::Routes;
 
-pub(crate) use self::calls::Calls;
+pub(crate) use self::calls::{Call, Calls};
 
 /// The resources.
 pub(super) fn routes() -> Routes {

@@ -9,7 +9,9 @@ use hookswitch_model::AccountId;
 use hookswitch_signal::capture::hep::{self, Frame, NoSip};
 
 use super::frames::{Frames, Item};
+use crate::clock;
 use crate::config::{Config, HepSource};
+use crate::source::count::{Drop, SourceCount, SourceCounts};
 use crate::telemetry::Frames as FrameCounters;
 
 /// What a sender may send a second when nothing else is said.
@@ -35,11 +37,12 @@ pub(crate) struct Access {
 pub(crate) struct Allowed {
     rule: HepSource,
     pub(crate) account: AccountId,
+    count: Arc<SourceCount>,
 }
 
 impl Access {
     /// The access that a configuration gives; `account` is that of sources that name none.
-    pub(crate) fn of(config: &Config, account: AccountId) -> Self {
+    pub(crate) fn of(config: &Config, account: AccountId, counts: &SourceCounts) -> Self {
         let mut rules = config.hep.source.clone();
         if rules.is_empty() {
             let name = ANYBODY.to_owned();
@@ -52,8 +55,10 @@ impl Access {
             };
             rules.push(anybody);
         }
-        let allowed =
-            |rule: HepSource| Allowed { account: rule.account.map_or(account, |account| account.0), rule };
+        let allowed = |rule: HepSource| {
+            let account = rule.account.map_or(account, |account| account.0);
+            Allowed { count: counts.of("hep", &rule.name, account), account, rule }
+        };
         Self { sources: rules.into_iter().map(allowed).collect() }
     }
 
@@ -146,37 +151,45 @@ impl Gate {
             self.counters.address.inc();
             return true;
         };
+        let (count, at) = (&access.sources[index].count, clock::steady_at(now));
         if !sender.takes_token(now) {
             self.counters.rate.inc();
+            count.dropped(Drop::Rate, 1, at);
             return true;
         }
         let Ok(frame) = hep::parse(bytes) else {
             self.counters.malformed.inc();
+            count.dropped(Drop::Malformed, 1, at);
             return false;
         };
         if let Some(key) = &access.sources[index].rule.key
             && !frame.key.is_some_and(|given| key.is(given))
         {
             self.counters.key.inc();
+            count.dropped(Drop::Key, 1, at);
             return true;
         }
         let sip = match hep::sip(&frame, &mut self.unpacked) {
             Ok(sip) => sip,
             Err(NoSip::OtherProtocol) => {
                 self.counters.not_sip.inc();
+                count.dropped(Drop::NoCall, 1, at);
                 return true;
             }
             Err(NoSip::Damaged(_)) => {
                 self.counters.malformed.inc();
+                count.dropped(Drop::Malformed, 1, at);
                 return false;
             }
             Err(NoSip::WithoutAddress) => {
                 self.counters.without_address.inc();
+                count.dropped(Drop::Malformed, 1, at);
                 return true;
             }
         };
         let Some(frames) = frames.filter(|frames| !frames.is_full()) else {
             self.counters.busy.inc();
+            count.dropped(Drop::Busy, 1, at);
             return true;
         };
         let Frame { time, correlation, agent, .. } = frame;
@@ -191,6 +204,7 @@ impl Gate {
         };
         frames.push(item, correlation, sip.payload);
         self.counters.accepted.inc();
+        count.messages(1, at);
         true
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::streams::{Nats, STREAM_DOCUMENTS, is_fenced};
 use super::wire::write_changes;
 use crate::secret;
-use crate::store::{Change, Expected, Reader, Shared, Store, StoreError};
+use crate::store::{Change, Expected, Journal, Reader, Shared, Store, StoreError};
 
 /// How long a server that refuses is left alone before it is asked again.
 const RETRY_AFTER: Duration = Duration::from_millis(250);
@@ -27,7 +27,7 @@ pub(in crate::store) async fn change(
     let shared: &Arc<Shared> = store.shared();
     let subject = nats.documents_subject();
     let id = u64::from_ne_bytes(secret::random().map_err(|error| failing(&error.to_string()))?);
-    let message = write_changes(id, &changes);
+    let message = write_changes(id, &changes, Journal::default());
     let changes = Arc::new(changes);
     let mut tries = 0;
     loop {
@@ -58,13 +58,17 @@ pub(in crate::store) async fn change(
     }
 }
 
-/// Writes how far deliveries have come. Who comes last is right: a node that was replaced without noticing
+/// Writes how far deliveries have come, and what was done. Who comes last is right: a node that was replaced without noticing
 /// can only make its successor send again what was sent.
 ///
 /// # Errors
 /// If NATS does not take it.
-pub(in crate::store) async fn keep_progress(nats: &Nats, changes: &[Change]) -> Result<(), StoreError> {
-    let message = write_changes(0, changes);
+pub(in crate::store) async fn record(
+    nats: &Nats,
+    changes: &[Change],
+    journal: Journal,
+) -> Result<(), StoreError> {
+    let message = write_changes(0, changes, journal);
     let published = nats.publish(&nats.progress_subject(), message, None).await;
     published.map(drop).map_err(|error| failing(&error.to_string()))
 }

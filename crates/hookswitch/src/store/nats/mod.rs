@@ -10,7 +10,7 @@ mod publisher;
 mod streams;
 mod wire;
 
-pub(in crate::store) use self::documents::{change, keep_progress};
+pub(in crate::store) use self::documents::{change, record};
 pub(in crate::store) use self::follower::Follower;
 pub(in crate::store) use self::publisher::{Publish, Publisher, saved_state, take_over};
 pub(crate) use self::streams::{Nats, Wanted};

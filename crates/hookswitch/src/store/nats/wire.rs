@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::store::batch::{Batch, EventRow, IngestId, InputRow};
 use crate::store::partition::Partition;
 use crate::store::record::{self, RecordError};
-use crate::store::{Change, Ends, Expected};
+use crate::store::{Change, Ends, Expected, Journal};
 
 /// The version of the forms below.
 const VERSION: u8 = 1;
@@ -51,6 +51,8 @@ pub(in crate::store) struct Changes {
     /// Drawn for the message, so that its writer recognises it.
     pub(in crate::store) id: u64,
     pub(in crate::store) changes: Vec<Change>,
+    /// What was done to deliver.
+    pub(in crate::store) journal: Journal,
 }
 
 /// A message that cannot be read.
@@ -103,6 +105,7 @@ struct EventRecord {
 struct ChangesRecord {
     id: u64,
     changes: Vec<ChangeRecord>,
+    journal: Journal,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -152,14 +155,15 @@ pub(super) fn write_term(term: &Term) -> Vec<u8> {
 
 /// Writes changes of documents. What they expected was checked by who made them; that a document is not
 /// there is checked again, because what a delivery has written of its progress comes by another stream.
-pub(super) fn write_changes(id: u64, changes: &[Change]) -> Vec<u8> {
+pub(super) fn write_changes(id: u64, changes: &[Change], journal: Journal) -> Vec<u8> {
     let record = |change: &Change| ChangeRecord {
         kind: change.kind.clone().into_owned(),
         id: change.id.clone(),
         first: change.expected == Expected::Absent,
         content: change.content.clone(),
     };
-    written(CHANGES, &ChangesRecord { id, changes: changes.iter().map(record).collect() })
+    let changes = changes.iter().map(record).collect();
+    written(CHANGES, &ChangesRecord { id, changes, journal })
 }
 
 fn written(kind: u8, head: &impl Serialize) -> Vec<u8> {
@@ -181,14 +185,15 @@ pub(super) fn read(message: &[u8], sequence: u64) -> Result<Entry, WireError> {
         BATCH => read_batch(body, sequence).map(Entry::Batch),
         TERM => Ok(Entry::Term(postcard::from_bytes(body)?)),
         CHANGES => {
-            let ChangesRecord { id, changes } = postcard::from_bytes(body)?;
+            let ChangesRecord { id, changes, journal } = postcard::from_bytes(body)?;
             let change = |record: ChangeRecord| Change {
                 kind: record.kind.into(),
                 id: record.id,
                 expected: if record.first { Expected::Absent } else { Expected::Any },
                 content: record.content,
             };
-            Ok(Entry::Changes(Changes { id, changes: changes.into_iter().map(change).collect() }))
+            let changes = changes.into_iter().map(change).collect();
+            Ok(Entry::Changes(Changes { id, changes, journal }))
         }
         other => Err(WireError::Kind(other)),
     }
@@ -297,7 +302,7 @@ mod tests {
 
     #[test]
     fn changes_are_read_as_they_were_written() {
-        let written = write_changes(7, &changes());
+        let written = write_changes(7, &changes(), Journal::default());
         let Ok(Entry::Changes(read)) = read(&written, 1) else { panic!("they are changes") };
         assert_eq!(read.id, 7);
         let texts = |changes: &[Change]| {

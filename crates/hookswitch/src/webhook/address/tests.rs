@@ -236,8 +236,15 @@ async fn hostile_addresses_are_not_connected_to_even_if_they_were_taken_before()
         let Ok(url) = open.read(&format!("https://{host}:{port}/{path}")) else { continue };
         taken += 1;
         assert_eq!(webhooks.guard().check(&url).await.err(), Some(AddressError::Forbidden), "{host}");
-        let endpoint = crate::webhook::Endpoint { url, token: None, signing_key: None };
-        let outcome = webhooks.send(&endpoint, hookswitch_model::NotificationId::new(1), Vec::new()).await;
+        let endpoint = crate::webhook::Endpoint {
+            url,
+            address: "".into(),
+            token: None,
+            signing_key: None,
+            redelivery: None,
+        };
+        let outcome =
+            webhooks.send(&endpoint, hookswitch_model::NotificationId::new(1), Vec::new()).await.outcome;
         assert!(matches!(outcome, hookswitch_core::delivery::Outcome::Failed(_)), "{host}: {outcome:?}");
     }
     assert!(taken > 80, "{taken} were taken by the open configuration");
@@ -248,8 +255,14 @@ async fn hostile_addresses_are_not_connected_to_even_if_they_were_taken_before()
     let lenient =
         crate::config::webhooks_of("dangerous_allow_addresses = [\"127.0.0.1\"]\ntimeout = \"500ms\"");
     let lenient = crate::webhook::Webhooks::new(&lenient, false).expect("a client");
-    let endpoint = crate::webhook::Endpoint { url: own, token: None, signing_key: None };
-    let _ = lenient.send(&endpoint, hookswitch_model::NotificationId::new(1), Vec::new()).await;
+    let endpoint = crate::webhook::Endpoint {
+        url: own,
+        address: "".into(),
+        token: None,
+        signing_key: None,
+        redelivery: None,
+    };
+    let _ = lenient.send(&endpoint, hookswitch_model::NotificationId::new(1), Vec::new()).await.outcome;
     assert!(listener.accept().is_ok());
 }
 

@@ -1,36 +1,13 @@
 //! Calls that both an Asterisk and its SIP tell of.
 
-use hookswitch_core::directory::Directory;
-use hookswitch_core::engine::{Engine, Policy};
-use hookswitch_model::{ClockId, Event, InputRef, Note, Timestamp};
-use hookswitch_signal::ami::Follower;
-use hookswitch_signal::capture::{Captured, Transport};
-use hookswitch_signal::pairing::{Counters, Pairing};
-use hookswitch_signal::sip::Message;
-use hookswitch_signal::tracker::Tracker;
+use hookswitch_model::{Event, Note};
+use hookswitch_signal::pairing::Counters;
+use hookswitch_signal::switch::Follower;
 
 use super::calls::{ANSWERED, ANSWERED_TOLD, RINGS, RINGS_TOLD};
-use super::story::{Told, asterisk};
-use crate::ladder::{ACCOUNT, Ladder, by_time, hold_together, ladder, lines, side_by_side, written};
-
-/// The SIP of a call of 101 to 102, as it goes with [`RINGS`] and [`ANSWERED`].
-const SIP: &str = "
-    -0.020 alice > pbx INVITE 102
-    -0.015 pbx > alice 401
-    -0.014 alice > pbx ACK
-    -0.010 alice > pbx INVITE 102
-    0.005 pbx > bob INVITE 102@bob call=2 from=101 name=Alice
-    0.019 bob > pbx 180 call=2
-    0.021 pbx > alice 180
-    0.999 bob > pbx 200 call=2
-    1.000 pbx > bob ACK call=2
-    1.001 pbx > alice 200
-    1.002 alice > pbx ACK
-    4.999 alice > pbx BYE
-    5.000 pbx > alice 200
-    5.001 pbx > bob BYE call=2
-    5.002 bob > pbx 200 call=2
-";
+use super::story::asterisk;
+use crate::ladder::{ACCOUNT, Ladder, ladder, written};
+use crate::told::{self, SIP, Told, assert_told};
 
 const HANGS_UP: &str = "
     5.000 HangupRequest a 16
@@ -44,73 +21,8 @@ const HANGS_UP_TOLD: &str = "
     5.003 inb 102 Disconnected
 ";
 
-/// Sends both through the product, in the order of time.
 fn both(told: &[Told], sip: &Ladder) -> (Vec<Event>, Counters) {
-    enum Input<'a> {
-        Told(&'a Told),
-        Sip(usize),
-    }
-    let clock = ClockId::default();
-    let mut inputs: Vec<(i64, Input<'_>)> =
-        told.iter().map(|told| (told.at_micros, Input::Told(told))).collect();
-    inputs
-        .extend(sip.packets.iter().enumerate().map(|(place, packet)| (packet.at_micros, Input::Sip(place))));
-    inputs.sort_by_key(|(at, _)| *at);
-    let mut follower = Follower::new(ACCOUNT, 1);
-    let mut tracker = Tracker::new(ACCOUNT, 0);
-    let mut pairing = Pairing::default();
-    let mut engine = Engine::new(Directory::built_in(ACCOUNT), Policy::default());
-    let (mut raw, mut signals, mut events) = (Vec::new(), Vec::new(), Vec::new());
-    for (number, (at, input)) in inputs.iter().enumerate() {
-        let at = Timestamp::from_micros(*at);
-        let reference = InputRef { source: 0, number: number as u64 + 1 };
-        match input {
-            Input::Told(told) => {
-                follower.handle(&told.message, at, reference, &mut raw);
-                pairing.handle_switch(raw.drain(..), &mut signals);
-            }
-            Input::Sip(place) => {
-                follower.handle_time(at, &mut raw);
-                pairing.handle_switch(raw.drain(..), &mut signals);
-                let packet = &sip.packets[*place];
-                let message = Message::parse(&packet.payload).expect("SIP");
-                let captured = Captured {
-                    time: at,
-                    transport: Transport::Udp,
-                    src: packet.src,
-                    dst: packet.dst,
-                    packet: number as u64 + 1,
-                    correlation: None,
-                    payload: &packet.payload,
-                };
-                tracker.handle(&message, &captured, reference, &mut raw);
-                pairing.handle_sip(raw.drain(..), at, &mut signals);
-            }
-        }
-        pairing.handle_time(at, &mut signals);
-        for signal in signals.drain(..) {
-            engine.handle_signal(clock, &signal);
-        }
-        engine.handle_time(clock, at);
-        events.extend(std::iter::from_fn(|| engine.poll_event()));
-    }
-    follower.finish(&mut raw);
-    pairing.handle_switch(raw.drain(..), &mut signals);
-    pairing.finish(&mut signals);
-    for signal in signals.drain(..) {
-        engine.handle_signal(clock, &signal);
-    }
-    engine.finish();
-    events.extend(std::iter::from_fn(|| engine.poll_event()));
-    hold_together(&events);
-    (events, pairing.counters())
-}
-
-#[track_caller]
-fn assert_told(events: &[Event], expected: &str) {
-    let expected = by_time(lines(expected).map(str::to_owned).collect());
-    let told = by_time(written(events));
-    assert!(told == expected, "\n{}", side_by_side(&expected, &told));
+    told::both(Follower::asterisk(ACCOUNT, 1), told, sip)
 }
 
 #[test]

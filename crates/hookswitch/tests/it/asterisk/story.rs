@@ -21,25 +21,16 @@ use std::collections::HashMap;
 use std::fmt::Write as _;
 
 use hookswitch_core::directory::Directory;
-use hookswitch_core::engine::{Engine, Policy};
-use hookswitch_model::{ClockId, Event, InputRef, Timestamp};
-use hookswitch_signal::ami::{Follower, Frames};
-use hookswitch_signal::pairing::Pairing;
+use hookswitch_model::Event;
+use hookswitch_signal::ami::Frames;
+use hookswitch_signal::switch::Follower;
 
-use crate::ladder::{
-    ACCOUNT, START_MICROS, by_time, everything_ends, hold_together, lines, read_again, side_by_side, written,
-};
+use crate::ladder::{ACCOUNT, START_MICROS, by_time, lines, side_by_side, written};
+use crate::told::{self, Told, in_world};
 
 /// Names of people; a phone shows the one of its number.
 const NAMES: [(&str, &str); 4] =
     [("101", "Ann Lee"), ("102", "Bo Roy"), ("103", "Cy Day"), ("104", "Di Fox")];
-
-/// A message and when it came.
-#[derive(Clone, Debug)]
-pub(crate) struct Told {
-    pub(crate) at_micros: i64,
-    pub(crate) message: Vec<u8>,
-}
 
 /// What an Asterisk tells.
 pub(crate) struct Story {
@@ -61,33 +52,6 @@ struct Channel {
 /// Reads a story.
 pub(crate) fn asterisk(text: &str) -> Story {
     Story::in_world(text, 0)
-}
-
-/// A text as it would be told of other people: 101 is 201, slot 701 is 711 and so on.
-pub(crate) fn in_world(text: &str, world: u8) -> String {
-    if world == 0 {
-        return text.to_owned();
-    }
-    let mut out = String::with_capacity(text.len());
-    let mut digits = String::new();
-    for char in text.chars().chain(['\n']) {
-        if char.is_ascii_digit() {
-            digits.push(char);
-            continue;
-        }
-        let moved = match digits.as_bytes() {
-            [b'1', b'0', last @ b'1'..=b'9'] => format!("{}0{}", 1 + world, char::from(*last)),
-            [first @ b'6'..=b'8', middle @ b'0'..=b'2', last] => {
-                format!("{}{}{}", char::from(*first), char::from(*middle + 3 * world), char::from(*last))
-            }
-            _ => digits.clone(),
-        };
-        out.push_str(&moved);
-        digits.clear();
-        out.push(char);
-    }
-    out.pop();
-    out
 }
 
 impl Story {
@@ -152,50 +116,7 @@ impl Story {
 
 /// Sends messages through the product, and checks what must hold whatever they are.
 pub(crate) fn run(directory: &Directory, told: &[Told], save: bool) -> Vec<Event> {
-    let clock = ClockId::default();
-    let mut follower = Follower::new(ACCOUNT, 1);
-    let mut pairing = Pairing::default();
-    let mut engine = Engine::new(directory.clone(), Policy::default());
-    let (mut raw, mut signals, mut events) = (Vec::new(), Vec::new(), Vec::new());
-    for (number, told) in told.iter().enumerate() {
-        let at = Timestamp::from_micros(told.at_micros);
-        let input = InputRef { source: 0, number: number as u64 + 1 };
-        follower.handle(&told.message, at, input, &mut raw);
-        pairing.handle_switch(raw.drain(..), &mut signals);
-        for signal in signals.drain(..) {
-            engine.handle_signal(clock, &signal);
-        }
-        engine.handle_time(clock, at);
-        events.extend(std::iter::from_fn(|| engine.poll_event()));
-        if save {
-            follower = read_again(&follower);
-            pairing = read_again(&pairing);
-            engine = read_again(&engine);
-            engine.set_rules(directory.clone(), Policy::default());
-        }
-    }
-    follower.finish(&mut raw);
-    pairing.handle_switch(raw.drain(..), &mut signals);
-    pairing.finish(&mut signals);
-    for signal in signals.drain(..) {
-        engine.handle_signal(clock, &signal);
-    }
-    engine.finish();
-    events.extend(std::iter::from_fn(|| engine.poll_event()));
-    let counters = follower.counters();
-    let sum = counters.applied + counters.passed_over + counters.repeated + counters.stray;
-    assert_eq!(counters.messages, sum, "{counters:?}");
-    hold_together(&events);
-    everything_ends(&mut engine, &events);
-    // Every state has an end, here too.
-    for hours in 1..100 {
-        let later = Timestamp::from_micros(START_MICROS + hours * 3_600_000_000);
-        follower.handle_time(later, &mut raw);
-        pairing.handle_time(later, &mut raw);
-    }
-    assert_eq!((follower.channels(), pairing.calls()), (0, 0));
-    assert_eq!((follower.poll_timeout(), pairing.poll_timeout()), (None, None));
-    events
+    told::run(directory, Follower::asterisk(ACCOUNT, 1), told, save)
 }
 
 /// Writes the event of a line.

@@ -343,6 +343,34 @@ fn two_phones_of_one_person_are_one_party() {
 }
 
 #[test]
+fn a_phone_that_sends_the_call_to_a_foreign_host_goes_on_as_the_target_of_the_switch() {
+    // FreeSWITCH calls the other host on the same channel, and names it in a variable only.
+    story(
+        &["
+        0.000 create a 101>102
+        0.004 create b to=102 of=a
+        0.060 progress b sip_redirected_to=<sip:+16465550199@elsewhere.example.net>
+        0.061 progress a
+        1.000 answer b sip_redirected_to=<sip:+16465550199@elsewhere.example.net>
+        1.001 answer a
+        1.002 bridge a b
+        2.000 ends b NORMAL_CLEARING disposition=recv_bye
+        2.001 ends a NORMAL_CLEARING disposition=send_bye
+        "],
+        &["
+        0.000 out 101 Setup
+        0.004 inb 102 Setup
+        0.060 inb 102 Proceeding
+        0.061 out 101 Proceeding
+        1.000 inb 102 Answered
+        1.001 out 101 Answered
+        2.000 inb 102 Disconnected
+        2.001 out 101 Disconnected
+        "],
+    );
+}
+
+#[test]
 fn a_phone_that_sends_the_call_elsewhere_has_redirected_it() {
     story(
         &["

@@ -258,6 +258,7 @@ fn a_slot_that_is_announced_first_is_told_when_it_is_known_and_time_may_run_out(
             RINGS_TOLD,
             ANSWERED_TOLD,
             "
+            3.010 inb 102 Parked in an unknown slot
             5.012 inb 102 Parked in 602
             9.000 inb 102 Disconnected/Timeout
             9.010 inb 102 Setup

@@ -11,7 +11,8 @@ fn the_mailbox_takes_a_call_that_nobody_answers() {
             3.000 hangup b NO_ANSWER
             3.001 complete b NO_ANSWER disposition=send_cancel
             3.002 answer a
-            4.200 execute a voicemail(default_pbx.example.com_102)
+            3.003 execute a sleep(1000)
+            4.020 execute a voicemail(default_pbx.example.com_102)
             5.000 record a Record-File-Path=/vm/1.wav
             6.000 recorded a Record-File-Path=/vm/1.wav
             6.001 ends a NORMAL_CLEARING originate_disposition=NO_ANSWER disposition=recv_bye
@@ -21,6 +22,33 @@ fn the_mailbox_takes_a_call_that_nobody_answers() {
             RINGS_TOLD,
             "
             3.002 out 101 Answered
+            4.020 inb 102 VoiceMail missed
+            6.001 out 101 Disconnected
+            6.001 inb 102 Disconnected missed
+            ",
+        ],
+    );
+}
+
+#[test]
+fn a_mailbox_that_comes_late_without_a_word_of_it_is_called_anew() {
+    story(
+        &[
+            RINGS,
+            "
+            3.000 hangup b NO_ANSWER
+            3.001 complete b NO_ANSWER disposition=send_cancel
+            3.002 answer a
+            4.200 execute a voicemail(default_pbx.example.com_102)
+            6.001 ends a NORMAL_CLEARING originate_disposition=NO_ANSWER disposition=recv_bye
+            ",
+        ],
+        &[
+            RINGS_TOLD,
+            "
+            3.002 out 101 Answered
+            3.002 inb 102 Disconnected/NoAnswer missed
+            4.200 inb 102 Setup
             4.200 inb 102 VoiceMail missed
             6.001 out 101 Disconnected
             6.001 inb 102 Disconnected missed
@@ -306,6 +334,66 @@ fn a_supervisor_is_a_further_party() {
             2.000 out 103 Setup
             2.002 out 103 Answered/Supervising
             4.000 out 103 Disconnected/Supervising
+            5.000 out 101 Disconnected
+            5.001 inb 102 Disconnected
+            ",
+        ],
+    );
+}
+
+#[test]
+fn a_supervisor_may_name_the_user_instead_of_the_call() {
+    story(
+        &[
+            RINGS,
+            ANSWERED,
+            "
+            2.000 create c 103>*34102
+            2.001 answer c
+            2.002 execute c userspy(102@pbx.example.com)
+            4.000 ends c NORMAL_CLEARING disposition=recv_bye
+            5.000 ends a NORMAL_CLEARING disposition=recv_bye
+            5.001 ends b NORMAL_CLEARING disposition=send_bye
+            ",
+        ],
+        &[
+            RINGS_TOLD,
+            ANSWERED_TOLD,
+            "
+            2.000 out 103 Setup
+            2.002 out 103 Answered/Supervising
+            4.000 out 103 Disconnected/Supervising
+            5.000 out 101 Disconnected
+            5.001 inb 102 Disconnected
+            ",
+        ],
+    );
+}
+
+#[test]
+fn a_recording_is_paused_while_it_is_masked() {
+    story(
+        &[
+            RINGS,
+            ANSWERED,
+            "
+            2.000 record a Record-File-Path=/rec/1.wav
+            2.500 execute a record_session_mask(/rec/1.wav)
+            2.600 execute a record_session_mask(/rec/2.wav)
+            3.000 execute a record_session_unmask(/rec/1.wav)
+            4.000 recorded a Record-File-Path=/rec/1.wav
+            5.000 ends a NORMAL_CLEARING disposition=recv_bye
+            5.001 ends b NORMAL_CLEARING disposition=send_bye
+            ",
+        ],
+        &[
+            RINGS_TOLD,
+            ANSWERED_TOLD,
+            "
+            2.000 out 101 Answered
+            2.500 out 101 Answered
+            3.000 out 101 Answered
+            4.000 out 101 Answered
             5.000 out 101 Disconnected
             5.001 inb 102 Disconnected
             ",

@@ -20,20 +20,17 @@ use std::collections::HashMap;
 use std::fmt::Write as _;
 
 use hookswitch_core::directory::Directory;
-use hookswitch_core::engine::{Engine, Policy};
-use hookswitch_model::{ClockId, Event, InputRef, Timestamp};
-use hookswitch_signal::esl::{Follower, Frames};
-use hookswitch_signal::pairing::Pairing;
+use hookswitch_model::Event;
+use hookswitch_signal::esl::Frames;
+use hookswitch_signal::switch::Follower;
 
-use crate::asterisk::story::{Told, in_world};
-use crate::ladder::{
-    ACCOUNT, START_MICROS, by_time, everything_ends, hold_together, lines, read_again, side_by_side, written,
-};
+use crate::ladder::{ACCOUNT, START_MICROS, by_time, lines, side_by_side, written};
+use crate::told::{self, Told, in_world};
 
 /// What a FreeSWITCH tells, as JSON and as plain events.
 pub(crate) struct Story {
     pub(crate) told: Vec<Told>,
-    plain: Vec<Told>,
+    pub(crate) plain: Vec<Told>,
 }
 
 #[derive(Default)]
@@ -55,7 +52,8 @@ impl Story {
         for (number, line) in lines(&text).enumerate() {
             let (at_micros, mut fields) = event(line, world, &mut channels);
             fields.push(("Event-Sequence".to_owned(), (number + 1 + 1000 * usize::from(world)).to_string()));
-            told.push(Told { at_micros, message: json(&fields) });
+            let is_data = fields[0].1 == "CHANNEL_DATA";
+            told.push(Told { at_micros, message: if is_data { reply(&fields) } else { json(&fields) } });
             plain.push(Told { at_micros, message: encoded(&fields) });
         }
         Self { told, plain }
@@ -99,50 +97,7 @@ fn in_pieces(told: &[Told], length: usize) -> Vec<Told> {
 
 /// Sends messages through the product, and checks what must hold whatever they are.
 pub(crate) fn run(directory: &Directory, told: &[Told], save: bool) -> Vec<Event> {
-    let clock = ClockId::default();
-    let mut follower = Follower::new(ACCOUNT, 1);
-    let mut pairing = Pairing::default();
-    let mut engine = Engine::new(directory.clone(), Policy::default());
-    let (mut raw, mut signals, mut events) = (Vec::new(), Vec::new(), Vec::new());
-    for (number, told) in told.iter().enumerate() {
-        let at = Timestamp::from_micros(told.at_micros);
-        let input = InputRef { source: 0, number: number as u64 + 1 };
-        follower.handle(&told.message, at, input, &mut raw);
-        pairing.handle_switch(raw.drain(..), &mut signals);
-        for signal in signals.drain(..) {
-            engine.handle_signal(clock, &signal);
-        }
-        engine.handle_time(clock, at);
-        events.extend(std::iter::from_fn(|| engine.poll_event()));
-        if save {
-            follower = read_again(&follower);
-            pairing = read_again(&pairing);
-            engine = read_again(&engine);
-            engine.set_rules(directory.clone(), Policy::default());
-        }
-    }
-    follower.finish(&mut raw);
-    pairing.handle_switch(raw.drain(..), &mut signals);
-    pairing.finish(&mut signals);
-    for signal in signals.drain(..) {
-        engine.handle_signal(clock, &signal);
-    }
-    engine.finish();
-    events.extend(std::iter::from_fn(|| engine.poll_event()));
-    let counters = follower.counters();
-    let sum = counters.applied + counters.passed_over + counters.repeated + counters.stray;
-    assert_eq!(counters.messages, sum, "{counters:?}");
-    hold_together(&events);
-    everything_ends(&mut engine, &events);
-    // Every state has an end, here too.
-    for hours in 1..100 {
-        let later = Timestamp::from_micros(START_MICROS + hours * 3_600_000_000);
-        follower.handle_time(later, &mut raw);
-        pairing.handle_time(later, &mut raw);
-    }
-    assert_eq!((follower.channels(), pairing.calls()), (0, 0));
-    assert_eq!((follower.poll_timeout(), pairing.poll_timeout()), (None, None));
-    events
+    told::run(directory, Follower::freeswitch(ACCOUNT, 1), told, save)
 }
 
 fn uuid(letter: &str, world: u8) -> String {
@@ -157,6 +112,7 @@ fn event(line: &str, world: u8, channels: &mut HashMap<String, Channel>) -> (i64
     let rest: Vec<&str> = words.collect();
     let (name, subclass) = match what {
         "create" => ("CHANNEL_CREATE", ""),
+        "data" => ("CHANNEL_DATA", ""),
         "progress" => ("CHANNEL_PROGRESS", ""),
         "early" => ("CHANNEL_PROGRESS_MEDIA", ""),
         "answer" => ("CHANNEL_ANSWER", ""),
@@ -188,7 +144,7 @@ fn event(line: &str, world: u8, channels: &mut HashMap<String, Channel>) -> (i64
     if !subclass.is_empty() {
         put("Event-Subclass", subclass.to_owned());
     }
-    if what == "create" {
+    if matches!(what, "create" | "data") {
         let created = create(letter, &rest, world);
         channels.insert(letter.to_owned(), created);
     }
@@ -203,7 +159,7 @@ fn event(line: &str, world: u8, channels: &mut HashMap<String, Channel>) -> (i64
                 None => value,
             };
             match key {
-                "to" | "of" | "number" if what == "create" => {}
+                "to" | "of" | "number" if matches!(what, "create" | "data") => {}
                 _ if key.starts_with(char::is_uppercase) => own.push((key.to_owned(), value)),
                 "dest" => own.push(("Caller-Destination-Number".to_owned(), value)),
                 "disposition" => {
@@ -236,7 +192,7 @@ fn event(line: &str, world: u8, channels: &mut HashMap<String, Channel>) -> (i64
             }
             "hangup" | "complete" | "ends" => own.push(("Hangup-Cause".to_owned(), (*word).to_owned())),
             "state" => own.push(("Channel-Call-State".to_owned(), (*word).to_owned())),
-            "create" => {}
+            "create" | "data" => {}
             _ => panic!("{word:?} in {line:?}"),
         }
     }
@@ -293,7 +249,20 @@ fn json(fields: &[(String, String)]) -> Vec<u8> {
     wrapped("text/event-json", &serde_json::to_string(&fields).expect("JSON"))
 }
 
+/// The answer to `connect`: the channel in the headers of a reply.
+fn reply(fields: &[(String, String)]) -> Vec<u8> {
+    format!(
+        "{}Content-Type: command/reply\nReply-Text: %2BOK%0A\nSocket-Mode: async\nControl: full\n\n",
+        plain(fields)
+    )
+    .into_bytes()
+}
+
 fn encoded(fields: &[(String, String)]) -> Vec<u8> {
+    wrapped("text/event-plain", &(plain(fields) + "\n"))
+}
+
+fn plain(fields: &[(String, String)]) -> String {
     let mut body = String::new();
     for (key, value) in fields {
         let _ = write!(body, "{key}: ");
@@ -307,8 +276,7 @@ fn encoded(fields: &[(String, String)]) -> Vec<u8> {
         }
         body.push('\n');
     }
-    body.push('\n');
-    wrapped("text/event-plain", &body)
+    body
 }
 
 fn wrapped(content_type: &str, body: &str) -> Vec<u8> {

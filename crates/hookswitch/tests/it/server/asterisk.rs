@@ -1,25 +1,23 @@
 //! A manager connection to an Asterisk: the test plays the Asterisk.
 
-use std::io::{BufRead as _, BufReader, Write as _};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::thread;
-use std::time::{Duration, Instant};
 
 use md5::{Digest as _, Md5};
-use serde_json::Value;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 
 use super::resolver::Authority;
+use super::switch::{Switch, Wire, connects, shown};
 use super::traffic::{Agent, EVENTS_OF_CALL, call};
-use super::{Home, PATIENCE, Server, wait_for};
+use super::{Home, Server, wait_for};
 use crate::asterisk::story::asterisk;
 
 const SECRET: &str = "not-to-be-logged";
 
 /// 101 calls 102, who answers.
-const ANSWERED: &str = "
+pub(super) const ANSWERED: &str = "
     0.000 Newchannel a PJSIP/101 Exten=102
     0.002 Newexten a Dial(PJSIP/102,15,tT)
     0.004 Newchannel b PJSIP/102 of=a
@@ -32,7 +30,7 @@ const ANSWERED: &str = "
     1.004 BridgeEnter a one
 ";
 
-const HUNG_UP: &str = "
+pub(super) const HUNG_UP: &str = "
     5.000 HangupRequest a 16
     5.001 BridgeLeave a one
     5.002 Hangup a 16
@@ -40,40 +38,31 @@ const HUNG_UP: &str = "
 ";
 
 /// An Asterisk whose manager listens.
-struct Asterisk(TcpListener);
-
-/// A connection to its manager.
-struct Manager {
-    stream: TcpStream,
-    lines: BufReader<TcpStream>,
-}
+pub(super) struct Asterisk(Switch);
 
 impl Asterisk {
-    fn new() -> Self {
-        Self(TcpListener::bind("127.0.0.1:0").expect("a free port"))
+    pub(super) fn new() -> Self {
+        Self(Switch::new())
     }
 
-    fn configuration(&self) -> String {
+    pub(super) fn configuration(&self) -> String {
         format!(
             "\n[[ami.source]]\nname = \"manager\"\naddress = \"{}\"\nuser = \"me\"\nsecret = \"{SECRET}\"\n",
-            self.0.local_addr().expect("an address")
+            self.0.address()
         )
     }
 
     /// Waits for a connection and greets it.
     #[track_caller]
     fn accept(&self) -> Manager {
-        let (stream, _) = self.0.accept().expect("a connection");
-        stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
-        let lines = BufReader::new(stream.try_clone().expect("the same"));
-        let mut manager = Manager { stream, lines };
+        let mut manager = Manager(self.0.accept());
         manager.send("Asterisk Call Manager/11.0.0\r\n");
         manager
     }
 
     /// The same, and lets it log in; `listed` are the channels that go on.
     #[track_caller]
-    fn accept_login(&self, listed: &str) -> Manager {
+    pub(super) fn accept_login(&self, listed: &str) -> Manager {
         self.accept_login_with(listed, "")
     }
 
@@ -103,18 +92,18 @@ impl Asterisk {
     }
 }
 
+/// A connection to its manager.
+pub(super) struct Manager(Wire);
+
 impl Manager {
     #[track_caller]
     fn send(&mut self, text: &str) {
-        self.stream.write_all(text.as_bytes()).expect("it is read");
+        self.0.send(text);
     }
 
     #[track_caller]
     fn read_action(&mut self, name: &str) -> String {
-        let mut action = String::new();
-        while !action.ends_with("\r\n\r\n") {
-            assert!(self.lines.read_line(&mut action).expect("an action") > 0, "{action:?} ends");
-        }
+        let action = self.0.read_block();
         assert!(action.starts_with(&format!("Action: {name}\r\n")), "{action}");
         action
     }
@@ -129,29 +118,9 @@ impl Manager {
 
     /// Plays what an Asterisk tells, as fast as goes; the times are those of arrival.
     #[track_caller]
-    fn tell(&mut self, story: &str) {
-        for told in asterisk(story).told {
-            self.stream.write_all(&told.message).expect("it is read");
-            self.send("\r\n");
-        }
+    pub(super) fn tell(&mut self, story: &str) {
+        self.0.tell(&asterisk(story).told, "\r\n");
     }
-}
-
-/// Each event as party and status.
-fn shown(events: &[Value]) -> Vec<String> {
-    events
-        .iter()
-        .map(|event| {
-            let party = &event["body"]["parties"][0];
-            let side = if party["direction"] == "Outbound" { "from" } else { "to" };
-            format!(
-                "{} {} {}",
-                party["direction"].as_str().unwrap_or_default(),
-                party[side]["phoneNumber"].as_str().unwrap_or_default(),
-                party["status"]["code"].as_str().unwrap_or_default()
-            )
-        })
-        .collect()
 }
 
 #[test]
@@ -179,6 +148,20 @@ fn what_a_manager_tells_is_in_the_log() {
     server.stop();
     // The log alone gives the same events again.
     home.store("check");
+}
+
+#[test]
+fn the_status_says_whether_the_manager_is_connected() {
+    let asterisk = Asterisk::new();
+    let home = Home::new("manager-status");
+    home.configure(&asterisk.configuration());
+    let server = Server::start(&home);
+    connects(&server, &home, "ami", "manager", Some(false));
+    let manager = asterisk.accept_login("");
+    connects(&server, &home, "ami", "manager", Some(true));
+    drop(manager);
+    connects(&server, &home, "ami", "manager", Some(false));
+    server.stop();
 }
 
 #[test]
@@ -253,7 +236,6 @@ fn after_a_connection_was_lost_calls_that_ended_are_closed_and_calls_that_began_
     home.store("check");
 }
 
-#[expect(clippy::disallowed_methods, reason = "what is measured is how long a peer waits")]
 #[test]
 fn garbage_and_a_flood_neither_stop_nor_slow_the_reading() {
     let home = Home::new("manager-flood");
@@ -262,22 +244,12 @@ fn garbage_and_a_flood_neither_stop_nor_slow_the_reading() {
     let server = Server::start(&home);
     let mut manager = pbx.accept_login("");
     manager.send("\r\n\r\n: :\r\nEvent\r\n\r\nEvent: \u{1}\r\n\r\nEvent: Hangup\r\nUniqueid: \r\n\r\n");
-    manager.stream.write_all(&vec![0xff; 200_000]).expect("it is read");
+    manager.0.send(vec![0xff; 200_000]);
     manager.send("\r\n\r\n");
     let noise =
         "Event: RTCPSent\r\nPrivilege: reporting,all\r\nChannel: PJSIP/101-1\r\nUniqueid: 1.1\r\n\r\n";
-    let mut slowest = Duration::ZERO;
-    // 5,000 events, ten times as fast as a second would have them.
-    for number in 0..5_000 {
-        let begun = Instant::now();
-        manager.send(noise);
-        slowest = slowest.max(begun.elapsed());
-        if number == 2_500 {
-            manager.tell(&[ANSWERED, HUNG_UP].concat());
-        }
-    }
-    // Asterisk gives a manager up that takes longer to read.
-    assert!(slowest < Duration::from_millis(100), "{slowest:?}");
+    let told = asterisk(&[ANSWERED, HUNG_UP].concat()).told;
+    manager.0.flood(noise, |wire| wire.tell(&told, "\r\n"));
     home.events(8);
     let passed_over = || server.count("hookswitch_ami_messages_total{outcome=\"passed_over\"}");
     wait_for(|| (passed_over() >= 5_000).then_some(()), || "all events to be passed over".to_owned());
@@ -329,7 +301,7 @@ fn a_manager_is_trusted_over_tls_by_its_authority_alone() {
     let pbx = Asterisk::new();
     let authority = Authority::new(&home.directory);
     let certificates = vec![authority.server("localhost", false), authority.server("localhost", true)];
-    let port = with_tls(pbx.0.local_addr().expect("an address"), certificates);
+    let port = with_tls(pbx.0.address(), certificates);
     home.configure(&format!(
         "\n[[ami.source]]\nname = \"manager\"\naddress = \"localhost:{port}\"\nuser = \"me\"\n\
          secret = \"{SECRET}\"\ntls_ca = \"ca.pem\"\n"
@@ -349,8 +321,7 @@ fn what_is_no_manager_is_said_to_be_none() {
     let pbx = Asterisk::new();
     home.configure(&pbx.configuration());
     let server = Server::start(&home);
-    let (mut stream, _) = pbx.0.accept().expect("a connection");
-    stream.write_all(b"SSH-2.0-OpenSSH_9.6\r\n\r\n").expect("it is read");
+    pbx.0.accept().send("SSH-2.0-OpenSSH_9.6\r\n\r\n");
     let text = server.logged("there is no manager connection").to_string();
     assert!(text.contains("no manager of an Asterisk"), "{text}");
     server.stop();

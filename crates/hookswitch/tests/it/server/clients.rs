@@ -114,6 +114,8 @@ fn generated_requests(home: &Home, server: &Server, paths: &str, token: &str) {
             .args(["run", &format!("{base}/openapi.json"), "--url", &base])
             .args(["--header", &format!("Authorization: Bearer {token}")])
             .args(["--include-path-regex", paths, "--exclude-method", "DELETE"])
+            // It has no end.
+            .args(["--exclude-path", "/admin/v1/live"])
             .args(["--max-examples", "20", "--seed", "1", "--no-color"])
             .args(["--checks", "not_a_server_error,status_code_conformance,content_type_conformance"])
             .args(["--checks", "response_schema_conformance,unsupported_method"]),

@@ -1,28 +1,40 @@
 //! The server as a process: what comes in by real sockets, and what its log holds then.
 
+mod access;
 mod addresses;
 mod admin;
 mod asterisk;
+mod canaries;
+mod capture;
 mod client;
 mod clients;
+mod console;
 mod crash;
 mod demo;
 mod disk;
+mod doctor;
 mod document;
+mod explain;
+mod freeswitch;
 mod gateway;
 mod hep;
+mod hostile;
 mod ingest;
 mod kamailio;
 mod limits;
+mod logged;
 mod oauth;
 mod reading;
 mod readme;
 mod receiver;
+mod redelivery;
 mod resolver;
 mod sdks;
 mod socket;
 mod start;
+mod switch;
 mod traffic;
+mod unharmed;
 mod webhooks;
 
 use std::collections::BTreeMap;
@@ -131,6 +143,14 @@ impl Server {
         let mut command = Command::new(env!("CARGO_BIN_EXE_hookswitch"));
         command.arg("serve").arg("--config").arg(home.config());
         Self::spawn(&mut command, variables)
+    }
+
+    /// Starts the server with the development profile: webhooks may go to this machine.
+    #[track_caller]
+    fn start_dev(home: &Home) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_hookswitch"));
+        command.arg("serve").arg("--dev").arg("--config").arg(home.config());
+        Self::spawn(&mut command, &[])
     }
 
     #[track_caller]
@@ -288,7 +308,6 @@ fn request(
     Ok((status, serde_json::from_str(body).unwrap_or_else(|_| Value::String(body.to_owned()))))
 }
 
-/// Runs the program in the repository.
 /// What the tests go by is no setting of the program, which refuses what it does not know.
 fn without_test_sizes(command: &mut Command) -> &mut Command {
     command
@@ -297,6 +316,7 @@ fn without_test_sizes(command: &mut Command) -> &mut Command {
         .env_remove("HOOKSWITCH_TEST_ACKS")
 }
 
+/// Runs the program in the repository.
 fn hookswitch(arguments: &[&str]) -> Output {
     without_test_sizes(&mut Command::new(env!("CARGO_BIN_EXE_hookswitch")))
         .args(arguments)

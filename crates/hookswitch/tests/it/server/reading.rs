@@ -59,7 +59,7 @@ impl Server {
 
     /// Posts signals, and waits until the calls that they make can be read.
     #[track_caller]
-    fn signals(&self, home: &Home, signals: &Value) {
+    pub(super) fn signals(&self, home: &Home, signals: &Value) {
         let posted = self.call(
             home.made("admin_token"),
             "POST",
@@ -71,7 +71,7 @@ impl Server {
 }
 
 /// A call from 101 to 102 that goes on, in an account.
-fn call(account: u64) -> Value {
+pub(super) fn call(account: u64) -> Value {
     let (a, b) = (format!("{account}-a"), format!("{account}-b"));
     let caller = json!({"number": "101"});
     json!([
@@ -83,7 +83,7 @@ fn call(account: u64) -> Value {
     ])
 }
 
-fn home(name: &str) -> Home {
+pub(super) fn home(name: &str) -> Home {
     let home = Home::new(name);
     std::fs::write(home.directory.join("directory.toml"), DIRECTORY).expect("it can be written");
     home

@@ -157,3 +157,17 @@ fn the_example_in_node_prints_a_live_call() {
     assert_eq!(printed.first().map(String::as_str), Some("2 Setup"));
     assert_eq!(printed.last().map(String::as_str), Some("11 Disconnected"));
 }
+
+#[test]
+fn the_first_minute_of_the_readme_shows_calls() {
+    let blocks = blocks("One minute");
+    let [demo, once, replay, _own] = &blocks[..] else { panic!("{blocks:?}") };
+    assert_eq!(demo, "make demo\n");
+    let makefile = std::fs::read_to_string(root().join("Makefile")).expect("the Makefile is there");
+    assert!(makefile.contains("demo:\n\tcargo build --release --locked\n\ttarget/release/hookswitch demo\n"));
+    for (lines, expected) in [(once, "104 notifications of 13 calls"), (replay, "Disconnected")] {
+        let done = shell(lines).output().expect("bash runs");
+        let printed = String::from_utf8_lossy(&done.stdout).into_owned();
+        assert!(done.status.success() && printed.contains(expected), "{lines}{printed}");
+    }
+}

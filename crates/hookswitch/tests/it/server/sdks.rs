@@ -358,6 +358,6 @@ fn listen_prints_every_notification_whatever_goes_under_it() {
     let rows = String::from_utf8(rows.stdout).expect("UTF-8");
     let rows: Vec<&str> = rows.lines().collect();
     assert_eq!(rows.len(), 2, "{rows:?}");
-    assert!(rows[0].ends_with("call 1   2  p1 Outbound  101          Setup"), "{rows:?}");
-    assert!(rows[1].ends_with("call 1   3  p2 Inbound   102          Setup"), "{rows:?}");
+    assert!(rows[0].ends_with("call 1    2  p1 Outbound  101                      Setup"), "{rows:?}");
+    assert!(rows[1].ends_with("call 1    3  p2 Inbound   102                      Setup"), "{rows:?}");
 }

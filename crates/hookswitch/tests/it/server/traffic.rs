@@ -46,6 +46,11 @@ impl Agent {
 
     /// The frame of a message.
     pub(super) fn frame(&mut self, way: Way, message: &str) -> Vec<u8> {
+        self.frame_of(way, message.as_bytes())
+    }
+
+    /// The frame of bytes that may be no text.
+    pub(super) fn frame_of(&mut self, way: Way, message: &[u8]) -> Vec<u8> {
         self.now += 10_000;
         let caller = "192.0.2.1:5060".parse().expect("an address");
         let callee = "192.0.2.2:5060".parse().expect("an address");
@@ -57,7 +62,7 @@ impl Agent {
             dst,
             packet: 0,
             correlation: None,
-            payload: message.as_bytes(),
+            payload: message,
         };
         let mut frame = Vec::new();
         hep::write(&captured, self.id, self.key, &mut frame).expect("it fits");

@@ -1,0 +1,282 @@
+// Requests to this server with the token of whoever has signed in.
+//
+// The token is kept for the tab alone. It is sent in a header and stands in no address, so that no log has it.
+
+const KEPT = "hookswitch";
+const CLIENT = "hookswitch-console";
+
+/** What went wrong, as the server has said it. */
+export class ApiError extends Error {
+  constructor(status, message, code) {
+    super(message);
+    this.status = status;
+    this.code = code;
+  }
+}
+
+let login = read();
+let refreshing;
+const listeners = new Set();
+
+function read() {
+  try {
+    return JSON.parse(sessionStorage.getItem(KEPT)) ?? undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function keep(value) {
+  login = value;
+  if (value) sessionStorage.setItem(KEPT, JSON.stringify(value));
+  else sessionStorage.removeItem(KEPT);
+  for (const listener of listeners) listener(value);
+}
+
+/** Whether there is a token. */
+export function isSignedIn() {
+  return login !== undefined;
+}
+
+/** Told when somebody has signed in or out. */
+export function onSignIn(listener) {
+  listeners.add(listener);
+}
+
+/** Takes an admin token, if the server knows it. */
+export async function signInWithToken(token) {
+  const me = await request("GET", "/admin/v1/me", undefined, token);
+  keep({ token });
+  return me;
+}
+
+/** Takes the token that stands in the address, as `hookswitch demo` prints it; takes it out of the address at once. */
+export function takeTokenOfAddress() {
+  const found = /^#token=([A-Za-z0-9_~.+/=-]+)(?:&(.*))?$/.exec(location.hash);
+  if (!found) return;
+  history.replaceState(null, "", `${location.pathname}#/${found[2]?.replace(/^\//, "") ?? "calls"}`);
+  keep({ token: found[1] });
+}
+
+/** Forgets the token; one that was issued for the console ends. */
+export async function signOut() {
+  const { refresh } = login ?? {};
+  keep(undefined);
+  if (refresh) await form("/restapi/oauth/revoke", { token: refresh, client_id: CLIENT }).catch(() => {});
+}
+
+// --- OAuth: authorization code with a proof key (RFC 7636) ---
+
+const base64url = (bytes) =>
+  btoa(String.fromCharCode(...new Uint8Array(bytes))).replace(/\+/g, "-").replace(/\//g, "_").replace(/=+$/, "");
+
+const PENDING = "hookswitch-login";
+
+/** Where the server is reached by others; where the console of an account must be opened. */
+export async function server() {
+  const answer = await fetch("server.json");
+  return answer.json();
+}
+
+/** Leads to the page to log in. */
+export async function beginLogin() {
+  const { publicUrl } = await server();
+  if (new URL(publicUrl).origin !== location.origin) {
+    throw new Error(`To sign in with your account, open the console at ${publicUrl}/console/.`);
+  }
+  if (!crypto.subtle) throw new Error("Signing in with an account needs https, or this machine itself as the server.");
+  const random = () => base64url(crypto.getRandomValues(new Uint8Array(32)));
+  const [verifier, state] = [random(), random()];
+  sessionStorage.setItem(PENDING, JSON.stringify({ verifier, state, hash: location.hash }));
+  const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(verifier));
+  const query = new URLSearchParams({
+    response_type: "code",
+    client_id: CLIENT,
+    redirect_uri: `${publicUrl}/console/`,
+    state,
+    code_challenge: base64url(digest),
+    code_challenge_method: "S256",
+  });
+  location.assign(`/restapi/oauth/authorize?${query}`);
+}
+
+/** Takes the code with which the page to log in has led back. */
+export async function finishLogin() {
+  const query = new URLSearchParams(location.search);
+  if (!query.has("code") && !query.has("error")) return;
+  const pending = JSON.parse(sessionStorage.getItem(PENDING) ?? "null");
+  sessionStorage.removeItem(PENDING);
+  history.replaceState(null, "", `${location.pathname}${pending?.hash ?? ""}`);
+  if (query.has("error")) throw new Error(query.get("error_description") ?? "The server has refused to sign you in.");
+  if (!pending || pending.state !== query.get("state")) {
+    throw new Error("This answer belongs to no sign-in of this tab; sign in again.");
+  }
+  const { publicUrl } = await server();
+  take(
+    await form("/restapi/oauth/token", {
+      grant_type: "authorization_code",
+      code: query.get("code"),
+      redirect_uri: `${publicUrl}/console/`,
+      code_verifier: pending.verifier,
+      client_id: CLIENT,
+    }),
+  );
+}
+
+function take(tokens) {
+  keep({ token: tokens.access_token, refresh: tokens.refresh_token });
+}
+
+async function form(path, fields) {
+  const answer = await fetch(path, {
+    method: "POST",
+    headers: { "Content-Type": "application/x-www-form-urlencoded" },
+    body: new URLSearchParams(fields).toString(),
+  });
+  const body = await answer.json().catch(() => ({}));
+  if (!answer.ok) throw new ApiError(answer.status, body.error_description ?? "The server has refused to sign you in.", body.error);
+  return body;
+}
+
+/** Gets another access token; requests that find the old one bad at the same time share it. */
+function refresh() {
+  refreshing ??= form("/restapi/oauth/token", { grant_type: "refresh_token", refresh_token: login.refresh, client_id: CLIENT })
+    .then(take)
+    .finally(() => (refreshing = undefined));
+  return refreshing;
+}
+
+// --- Requests ---
+
+async function send(method, path, body, token, extra) {
+  const headers = { Authorization: `Bearer ${token}`, ...extra?.headers };
+  if (body !== undefined) headers["Content-Type"] = "application/json";
+  try {
+    return await fetch(path, {
+      method,
+      headers,
+      body: body === undefined ? undefined : JSON.stringify(body),
+      cache: "no-store",
+      signal: extra?.signal,
+    });
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    throw new ApiError(0, "The server does not answer; it may be starting again.");
+  }
+}
+
+async function sendWithLogin(method, path, body, extra) {
+  if (!login) throw new ApiError(401, "You are not signed in.");
+  let answer = await send(method, path, body, login.token, extra);
+  if (answer.status === 401 && login?.refresh) {
+    try {
+      await refresh();
+      answer = await send(method, path, body, login.token, extra);
+    } catch (error) {
+      if (error.name === "AbortError") throw error;
+      if (error.status === 0) throw error;
+    }
+  }
+  if (answer.status === 401) keep(undefined);
+  return answer;
+}
+
+async function readAnswer(answer) {
+  const text = await answer.text();
+  let body;
+  try {
+    body = text ? JSON.parse(text) : undefined;
+  } catch {
+    body = undefined;
+  }
+  if (answer.ok) return body;
+  throw new ApiError(answer.status, body?.message ?? `The server has answered ${answer.status}.`, body?.errors?.[0]?.errorCode);
+}
+
+async function request(method, path, body, token) {
+  return readAnswer(token ? await send(method, path, body, token) : await sendWithLogin(method, path, body));
+}
+
+/** Reads a resource. */
+export const get = (path) => request("GET", path);
+/** Posts to a resource. */
+export const post = (path, body) => request("POST", path, body ?? {});
+/** Deletes a resource. */
+export const remove = (path) => request("DELETE", path);
+
+/** Downloads what a resource gives, as a file. */
+export async function download(path, name) {
+  const answer = await sendWithLogin("GET", path);
+  if (!answer.ok) return readAnswer(answer);
+  save(await answer.blob(), name);
+}
+
+/** Lets the browser save some bytes as a file. */
+export function save(blob, name) {
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(blob);
+  link.download = name;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
+}
+
+// --- Server-sent events ---
+
+/**
+ * Follows a stream of server-sent events until told to stop, and goes on where it was after a loss. `EventSource` cannot
+ * send a token in a header, so the stream is read here (HTML §9.2.6).
+ */
+export function follow(path, on) {
+  const stop = new AbortController();
+  let last;
+  const run = async () => {
+    let wait = 500;
+    while (!stop.signal.aborted && isSignedIn()) {
+      try {
+        const headers = { Accept: "text/event-stream", ...(last === undefined ? {} : { "Last-Event-ID": last }) };
+        const answer = await sendWithLogin("GET", path, undefined, { headers, signal: stop.signal });
+        if (answer.ok) {
+          on.state?.(true);
+          wait = 500;
+          for await (const event of events(answer.body, (id) => (last = id))) on[event.name]?.(event.data);
+        } else if (answer.status === 401 || answer.status === 403) {
+          return;
+        }
+      } catch (error) {
+        if (error.name === "AbortError") return;
+      }
+      if (stop.signal.aborted) return;
+      on.state?.(false);
+      await new Promise((resolve) => setTimeout(resolve, wait));
+      wait = Math.min(wait * 2, 10_000);
+    }
+  };
+  run();
+  return () => stop.abort();
+}
+
+async function* events(body, identified) {
+  const reader = body.pipeThrough(new TextDecoderStream()).getReader();
+  let buffer = "";
+  let event = { name: "message", data: [] };
+  for (;;) {
+    const { value, done } = await reader.read();
+    if (done) return;
+    buffer += value;
+    const lines = buffer.split("\n");
+    buffer = lines.pop();
+    for (const line of lines) {
+      if (line === "") {
+        if (event.data.length) yield { name: event.name, data: JSON.parse(event.data.join("\n")) };
+        event = { name: "message", data: [] };
+        continue;
+      }
+      const colon = line.indexOf(":");
+      const field = colon < 0 ? line : line.slice(0, colon);
+      const text = colon < 0 ? "" : line.slice(colon + 1).replace(/^ /, "");
+      if (field === "event") event.name = text;
+      else if (field === "data") event.data.push(text);
+      else if (field === "id") identified(text);
+    }
+  }
+}

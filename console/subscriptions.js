@@ -1,0 +1,308 @@
+// Subscriptions and how they are doing; tested, renewed, and told again.
+
+import { get, post, remove } from "./api.js";
+import { ago, announce, badge, count, cut, el, empty, facts, failure, plural, replace, shownTime, span, time, visible } from "./dom.js";
+
+/** The states, for people. */
+const STATES = {
+  good: "Good",
+  idle: "Idle",
+  failing: "Failing",
+  behind: "Behind",
+  away: "Away",
+  blacklisted: "Blacklisted",
+  expired: "Expired",
+};
+
+const SAID = {
+  good: "The last attempt was taken.",
+  idle: "Nothing was sent since the server has started.",
+  failing: "The last attempt failed; it is tried again.",
+  behind: "More is due than is held in memory; the rest follows from the log.",
+  away: "The WebSocket is not connected.",
+  blacklisted: "It has failed for too long and is left alone; renew it when the receiver is back.",
+  expired: "Its lifetime is over; its owner has to create another.",
+};
+
+const REFRESH_MS = 2000;
+
+function target(one) {
+  return one.address ?? "WebSocket";
+}
+
+function lag(health) {
+  if (!health.lagEvents && !health.unreadEvents) return "none";
+  const oldest = health.oldestWaiting ? `, since ${ago(health.oldestWaiting)}` : "";
+  const unread = health.unreadEvents ? ` and ${count(health.unreadEvents)} unread` : "";
+  return `${count(health.lagEvents)} due${unread}${oldest}`;
+}
+
+function lastFailure(failed) {
+  if (!failed) return el("span", { class: "none" }, "none");
+  return el("span", { class: "last-failure" }, el("time", { datetime: failed.time, title: failed.time }, ago(failed.time)), failed.status ? ` ${failed.status}` : "", el("span", { class: "hint" }, ` ${cut(failed.error, 160)}`));
+}
+
+/** The buttons of a subscription, for those who may change something. */
+function actions(one, said, then) {
+  const run = async (button, work) => {
+    button.disabled = true;
+    try {
+      const text = await work();
+      replace(said, text);
+      announce(said.textContent);
+    } catch (error) {
+      replace(said, failure(error));
+    }
+    button.disabled = false;
+    then?.();
+  };
+  const test = el("button", { type: "button", onclick: () => run(test, async () => tested(await post(`/admin/v1/subscriptions/${one.id}/test`))) }, "Test");
+  const renew = el("button", {
+    type: "button",
+    onclick: () => run(renew, async () => el("p", { class: "done" }, `Renewed until ${shownTime((await post(`/admin/v1/subscriptions/${one.id}/renew`)).expirationTime)}.`)),
+  }, "Renew");
+  const again = el("button", { type: "button", onclick: () => redeliveryDialog({ subscriptionId: one.id, subscriptions: [one], then }) }, "Redeliver");
+  const name = visible(cut(target(one), 60));
+  for (const button of [test, renew, again]) button.setAttribute("aria-label", `${button.textContent} ${name}`);
+  return el("div", { class: "actions" }, one.transport === "WebHook" && test, renew, one.transport === "WebHook" && again);
+}
+
+function tested(attempt) {
+  const good = attempt.outcome === "delivered";
+  return el("p", { class: good ? "done" : "failure" }, visible(good ? `The receiver has answered ${attempt.status} in ${span(attempt.durationMs)}.` : `The test failed after ${span(attempt.durationMs)}: ${attempt.error}.`));
+}
+
+export async function subscriptionsView(place, { canChange }) {
+  const body = el("tbody", {});
+  const nothing = el("div", {});
+  const said = el("div", { class: "said" });
+  const summary = el("p", { class: "summary" });
+  const columns = ["State", "Subscriber", "Lag", "Last success", "Last failure", "Last hour", ...(canChange ? ["Actions"] : [])];
+  const table = el("table", { class: "rows subscriptions" }, el("caption", { class: "visually-hidden" }, "Subscriptions, the newest first"), el("thead", {}, el("tr", {}, columns.map((name) => el("th", { scope: "col" }, name)))), body);
+  replace(place, el("div", { class: "heading" }, el("h1", {}, "Subscriptions"), summary), said, table, nothing);
+  const rows = new Map();
+
+  async function draw() {
+    const { records } = await get("/admin/v1/subscriptions");
+    const bad = records.filter((one) => ["failing", "blacklisted", "behind"].includes(one.health.state)).length;
+    replace(summary, records.length ? `${plural(records.length, "subscription")}${bad ? `, ${count(bad)} not well` : ", all well"}` : "");
+    table.hidden = !records.length;
+    replace(nothing, records.length ? undefined : empty("Nobody has subscribed", "An application subscribes with ", el("code", {}, "POST /restapi/v1.0/subscription"), "; the document of the API is at ", el("a", { href: "/docs" }, "/docs"), "."));
+    const wanted = records.map((one) => {
+      let row = rows.get(one.id);
+      if (!row) {
+        row = el("tr", { "data-id": one.id }, columns.map((name) => el("td", { "data-label": name })));
+        if (canChange) replace(row.lastChild, actions(one, said, () => draw().catch(() => {})));
+        const link = el("a", { href: `#/subscriptions/${encodeURIComponent(one.id)}` }, el("bdi", {}, cut(target(one), 90)));
+        replace(row.children[1], link, el("span", { class: "filters hint" }, cut(one.eventFilters.join(", "), 120)));
+        rows.set(one.id, row);
+      }
+      const { health } = one;
+      row.dataset.state = health.state;
+      const [state, , due, success, failed, hour] = row.children;
+      replace(state, badge(health.state, STATES[health.state]));
+      replace(due, lag(health));
+      replace(success, health.lastSuccessTime ? el("time", { datetime: health.lastSuccessTime }, ago(health.lastSuccessTime)) : el("span", { class: "none" }, "never"));
+      replace(failed, lastFailure(health.lastFailure));
+      replace(hour, el("span", {}, `${count(health.succeededLastHour)} taken`, health.failedLastHour > 0 && el("span", { class: "bad" }, `, ${count(health.failedLastHour)} failed`)));
+      return row;
+    });
+    if (wanted.length !== body.children.length || wanted.some((row, index) => row !== body.children[index])) replace(body, wanted);
+  }
+  await draw();
+  const timer = setInterval(() => document.hidden || draw().catch((error) => replace(said, failure(error))), REFRESH_MS);
+  return () => clearInterval(timer);
+}
+
+export async function subscriptionView(place, { id, canChange }) {
+  const said = el("div", { class: "said" });
+  const content = el("div", {});
+  const calls = el("div", {});
+  replace(place, el("p", { class: "crumbs" }, el("a", { href: "#/subscriptions" }, "Subscriptions")), content, said, calls);
+  let drawn;
+
+  async function draw() {
+    const one = await get(`/admin/v1/subscriptions/${encodeURIComponent(id)}`);
+    const { health } = one;
+    if (!drawn) {
+      const name = el("h1", { class: "address" }, el("bdi", {}, cut(target(one), 200)));
+      drawn = { state: el("span", {}), sentence: el("p", {}), facts: el("div", {}) };
+      replace(
+        content,
+        el("div", { class: "heading" }, name, drawn.state, el("span", { class: "spring" }), canChange && actions(one, said, () => draw().catch(() => {}))),
+        drawn.sentence,
+        drawn.facts,
+        el("h2", {}, "It hears of"),
+        el("ul", { class: "plain" }, one.eventFilters.map((filter) => el("li", {}, el("code", { class: "filter" }, visible(filter))))),
+      );
+    }
+    replace(drawn.state, badge(health.state, STATES[health.state]));
+    replace(drawn.sentence, SAID[health.state] ?? "");
+    replace(
+      drawn.facts,
+      facts([
+        ["Lag", lag(health)],
+        ["Last success", time(health.lastSuccessTime)],
+        ["Last failure", lastFailure(health.lastFailure)],
+        ["Last hour", `${count(health.succeededLastHour)} taken, ${count(health.failedLastHour)} failed`],
+        ["Status", one.status],
+        ["Transport", one.transport],
+        ["Created", time(one.creationTime)],
+        ["Expires", time(one.expirationTime)],
+        ["Owner", `extension ${one.owner.extensionId} of account ${one.owner.accountId}`],
+        ["Application", el("code", { class: "id" }, one.owner.clientId)],
+        ["Id", el("code", { class: "id" }, one.id)],
+      ]),
+    );
+  }
+  try {
+    await draw();
+  } catch (error) {
+    if (error.status !== 404) throw error;
+    replace(content, empty("No such subscription", "It was deleted, or belongs to another account."));
+    return undefined;
+  }
+  replace(calls, el("h2", {}, "Calls"), el("p", {}, "Open a call to see what of it this subscriber was told, and why not: ", el("a", { href: "#/calls" }, "calls"), "."));
+  await missing(calls, id);
+  const timer = setInterval(() => document.hidden || draw().catch((error) => replace(said, failure(error))), REFRESH_MS);
+  return () => clearInterval(timer);
+}
+
+/** The newest calls of which something did not arrive, so that the cause is one step away. */
+async function missing(place, id) {
+  let page;
+  try {
+    page = await get("/admin/v1/sessions?limit=12");
+  } catch {
+    return;
+  }
+  const found = [];
+  for (const call of page.records) {
+    const read = await get(`/admin/v1/sessions/${encodeURIComponent(call.telephonySessionId)}`).catch(() => undefined);
+    const mine = (read?.deliveries ?? []).filter((delivery) => delivery.subscriptionId === id);
+    const failed = mine.filter((delivery) => delivery.matched && ["waiting", "expired", "dropped"].includes(delivery.state));
+    const errors = mine.flatMap((delivery) => delivery.attempts ?? []).filter((attempt) => attempt.outcome !== "delivered");
+    const worst = failed[0] ?? mine.find((delivery) => delivery.attempts?.some((attempt) => attempt.outcome !== "delivered"));
+    if (worst) found.push({ call, failed, errors, eventId: worst.eventId });
+  }
+  if (!found.length) return;
+  replace(
+    place,
+    el("h2", {}, "Calls with attempts that failed"),
+    el(
+      "ul",
+      { class: "plain" },
+      found.map(({ call, failed, errors, eventId }) =>
+        el("li", {}, el("a", { href: `#/calls/${encodeURIComponent(call.telephonySessionId)}?delivery=${encodeURIComponent(`${id} ${eventId}`)}` }, `Call of ${shownTime(call.startTime)}`), el("span", { class: "hint" }, ` ${plural(errors.length, "attempt")} failed, ${failed.length ? `${count(failed.length)} not delivered` : "all delivered since"}`)),
+      ),
+    ),
+  );
+}
+
+// --- Redelivery ---
+
+/**
+ * Asks what is to be told again, and to whom; shows how much that is before anything is sent, and how it goes on.
+ * `eventId` or `telephonySessionId` says what; else a range of time is asked for.
+ */
+export function redeliveryDialog({ eventId, telephonySessionId, subscriptionId, subscriptions, then }) {
+  const webhooks = subscriptions.filter((one) => one.transport === "WebHook" && one.status !== "Expired");
+  const said = el("div", {});
+  const whom = el("select", { id: "redeliver-whom" }, webhooks.map((one) => el("option", { value: one.id }, visible(cut(target(one), 80)))));
+  if (subscriptionId) whom.value = subscriptionId;
+  const address = el("input", { id: "redeliver-address", type: "url", placeholder: "https://other.example/hook", autocomplete: "off" });
+  const minutes = el("select", { id: "redeliver-range" }, [[15, "15 minutes"], [60, "hour"], [360, "6 hours"], [1440, "24 hours"]].map(([value, text]) => el("option", { value }, `The last ${text}`)));
+  const spacing = el("input", { id: "redeliver-spacing", type: "checkbox" });
+  const confirm = el("button", { type: "button", class: "primary", id: "redeliver-confirm", hidden: true });
+  const preview = el("button", { type: "submit", class: "primary", id: "redeliver-preview" }, "Preview");
+  const close = el("button", { type: "button", onclick: () => dialog.close() }, "Close");
+  let polling;
+  const request = (isPreview) => {
+    const body = { spacing: spacing.checked ? "original" : "none", preview: isPreview };
+    if (whom.value) body.subscriptionId = whom.value;
+    if (address.value.trim()) body.address = address.value.trim();
+    if (eventId) body.eventId = eventId;
+    else if (telephonySessionId) body.telephonySessionId = telephonySessionId;
+    else {
+      body.to = new Date().toISOString();
+      body.from = new Date(Date.now() - Number(minutes.value) * 60_000).toISOString();
+    }
+    return post("/admin/v1/redeliveries", body);
+  };
+  const forget = () => {
+    confirm.hidden = true;
+    preview.hidden = false;
+    replace(said);
+  };
+  const show = async (event) => {
+    event.preventDefault();
+    try {
+      const found = await request(true);
+      if (!found.count) {
+        replace(said, el("p", { role: "status" }, "There is nothing to be told again: no event of this kind was for this subscriber."));
+        return;
+      }
+      replace(said, el("p", { class: "preview", role: "status" }, `${plural(found.count, "notification")} of ${plural(found.sessions, "call")}.`));
+      confirm.textContent = `Redeliver ${plural(found.count, "notification")}`;
+      confirm.hidden = false;
+      preview.hidden = true;
+      confirm.focus();
+    } catch (error) {
+      replace(said, failure(error));
+    }
+  };
+  const start = async () => {
+    confirm.hidden = true;
+    try {
+      follow((await request(false)).id);
+    } catch (error) {
+      replace(said, failure(error));
+      preview.hidden = false;
+    }
+  };
+  const follow = (id) => {
+    const look = async () => {
+      try {
+        const now = await get(`/admin/v1/redeliveries/${encodeURIComponent(id)}`);
+        const running = now.state === "running";
+        replace(
+          said,
+          el("p", { class: now.failed ? "failure" : running ? "" : "done", role: "status" }, visible(`${count(now.delivered)} of ${count(now.count)} delivered${now.failed ? `, ${count(now.failed)} failed` : ""}${running ? "…" : now.state === "cancelled" ? "; it was cancelled." : "."}${now.lastError ? ` ${now.lastError}` : ""}`)),
+          el("progress", { max: Math.max(1, now.count), value: now.delivered, "aria-label": "Delivered" }),
+          now.state === "failed" && el("button", { type: "button", onclick: () => post(`/admin/v1/redeliveries/${encodeURIComponent(id)}/resume`).then(look, (error) => replace(said, failure(error))) }, "Go on"),
+          running && el("button", { type: "button", onclick: () => remove(`/admin/v1/redeliveries/${encodeURIComponent(id)}`).catch((error) => replace(said, failure(error))) }, "Cancel"),
+        );
+        if (running) polling = setTimeout(look, 500);
+        else then?.();
+      } catch (error) {
+        replace(said, failure(error));
+      }
+    };
+    look();
+  };
+  confirm.addEventListener("click", start);
+  const what = eventId ? "this event" : telephonySessionId ? "this call" : "a range of time";
+  const dialog = el(
+    "dialog",
+    { class: "dialog", "aria-labelledby": "redeliver-title" },
+    el("h2", { id: "redeliver-title" }, `Redeliver ${what}`),
+    el("p", { class: "hint" }, "Notifications are sent again in their order, with a header that marks them as a redelivery."),
+    el(
+      "form",
+      { onsubmit: show, onchange: forget },
+      webhooks.length > 0 ? [el("label", { for: "redeliver-whom" }, "What was for"), whom] : el("p", { class: "hint" }, "There is no webhook; name an address."),
+      el("label", { for: "redeliver-address" }, "To another address (optional)"),
+      address,
+      !eventId && !telephonySessionId && [el("label", { for: "redeliver-range" }, "Of"), minutes],
+      el("label", { class: "check" }, spacing, " With the pauses there were between them"),
+      el("div", { class: "actions" }, preview, confirm, close),
+    ),
+    said,
+  );
+  dialog.addEventListener("close", () => {
+    clearTimeout(polling);
+    dialog.remove();
+  });
+  document.body.append(dialog);
+  dialog.showModal();
+}

@@ -1,0 +1,144 @@
+//! `hookswitch doctor`: looks at all that a server rests on, and says what to mend.
+//!
+//! Nothing is changed: what it writes to measure the disk is removed, and a running server goes on.
+
+mod machine;
+mod server;
+mod settings;
+mod sources;
+mod store;
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::ValueEnum;
+use serde::Serialize;
+
+use crate::config::Config;
+use crate::shown;
+
+/// Exit status when something should be looked at, and when something does not work.
+const WARNED: u8 = 1;
+const FAILED: u8 = 2;
+
+/// The arguments of the command.
+#[derive(clap::Args)]
+pub(super) struct Doctor {
+    /// The configuration of the server
+    #[arg(long, value_name = "FILE", default_value = "hookswitch.toml")]
+    config: PathBuf,
+    /// A file with an admin token; then a running server is asked how its webhooks are
+    #[arg(long, value_name = "FILE")]
+    admin_token_file: Option<PathBuf>,
+    /// How the findings are printed
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// A line for each, and below it what to do
+    Text,
+    /// One JSON object a line
+    Json,
+}
+
+/// How something stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum State {
+    Ok,
+    Warning,
+    Failed,
+}
+
+/// What was found of one thing.
+#[derive(Debug, Serialize)]
+struct Finding {
+    check: &'static str,
+    state: State,
+    /// What there is.
+    found: String,
+    /// What to do about it, if anything.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mend: Option<String>,
+}
+
+/// What was found so far.
+#[derive(Default)]
+struct Findings(Vec<Finding>);
+
+impl Findings {
+    fn ok(&mut self, check: &'static str, found: impl Into<String>) {
+        self.0.push(Finding { check, state: State::Ok, found: found.into(), mend: None });
+    }
+
+    fn warning(&mut self, check: &'static str, found: impl Into<String>, mend: impl Into<String>) {
+        self.0.push(Finding { check, state: State::Warning, found: found.into(), mend: Some(mend.into()) });
+    }
+
+    fn failed(&mut self, check: &'static str, found: impl Into<String>, mend: impl Into<String>) {
+        self.0.push(Finding { check, state: State::Failed, found: found.into(), mend: Some(mend.into()) });
+    }
+}
+
+impl Doctor {
+    /// Prints what is found: 0 if all is well, 1 if something should be looked at, 2 if something fails.
+    pub(super) fn run(self, out: &mut impl Write) -> anyhow::Result<ExitCode> {
+        let mut findings = Findings::default();
+        match Config::load(&self.config) {
+            // Without settings there is nothing to look at.
+            Err(error) => {
+                findings.failed("config", format!("{error:#}"), "mend the file, and run this again");
+            }
+            Ok(config) => self.examine(&config, &mut findings)?,
+        }
+        for finding in &findings.0 {
+            self.print(finding, out)?;
+        }
+        let worst = findings.0.iter().map(|finding| finding.state).max();
+        Ok(match worst {
+            Some(State::Failed) => ExitCode::from(FAILED),
+            Some(State::Warning) => ExitCode::from(WARNED),
+            _ => ExitCode::SUCCESS,
+        })
+    }
+
+    fn examine(&self, config: &Config, findings: &mut Findings) -> anyhow::Result<()> {
+        settings::check(&self.config, config, findings);
+        settings::check_files(&self.config, config, findings);
+        let running = server::is_running(config);
+        server::check_ports(config, running, findings);
+        machine::check_clock(findings);
+        machine::check_open_files(config, findings);
+        machine::check_receive_buffer(config, findings);
+        machine::check_disk(config, findings);
+        store::check(config, findings);
+        sources::check_switches(config, findings);
+        if running {
+            server::check_arrival(config, findings);
+            if let Some(file) = &self.admin_token_file {
+                server::check_webhooks(config, file, findings)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn print(&self, finding: &Finding, out: &mut impl Write) -> anyhow::Result<()> {
+        if self.format == Format::Json {
+            let mut line = serde_json::to_vec(finding)?;
+            return Ok(super::write_line(out, &mut line)?);
+        }
+        let state = match finding.state {
+            State::Ok => "ok",
+            State::Warning => "warning",
+            State::Failed => "failed",
+        };
+        writeln!(out, "{state:<8} {:<15} {}", finding.check, shown::plain(&finding.found))?;
+        if let Some(mend) = &finding.mend {
+            writeln!(out, "{:<24} → {}", "", shown::plain(mend))?;
+        }
+        Ok(())
+    }
+}

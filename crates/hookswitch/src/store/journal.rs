@@ -1,0 +1,209 @@
+//! The journal of deliveries: each attempt to deliver a notification, and when connections were sent what.
+//!
+//! It is written together with how far the deliveries have come, so that the two agree after a crash, and
+//! kept for as long as the events that it is about.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use hookswitch_core::delivery::Outcome;
+use hookswitch_model::{SubscriptionId, Timestamp};
+use rusqlite::{Connection, Transaction, params};
+use serde::{Deserialize, Serialize};
+
+/// The most of an answer that is kept, in bytes.
+pub(crate) const ANSWER_BYTES_MAX: usize = 1024;
+
+/// What is written together.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Journal {
+    pub(crate) attempts: Vec<Attempt>,
+    pub(crate) spans: Vec<Span>,
+}
+
+/// An attempt to deliver the notification of an event.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Attempt {
+    /// The position of the event.
+    pub(crate) event: u64,
+    pub(crate) subscription: SubscriptionId,
+    /// Counts from 1; again from 1 after a restart or a blacklisting.
+    pub(crate) number: u32,
+    /// When it began, by the clock of the server.
+    pub(crate) at: Timestamp,
+    pub(crate) duration: Duration,
+    pub(crate) outcome: AttemptOutcome,
+    /// The status of HTTP, if there was an answer.
+    pub(crate) status: Option<u16>,
+    /// Why there was none.
+    pub(crate) error: Option<Box<str>>,
+    /// How the answer began: [`ANSWER_BYTES_MAX`] at most.
+    pub(crate) answer: Vec<u8>,
+    /// Where the notification was sent.
+    pub(crate) address: Arc<str>,
+    /// The redelivery that it was made for.
+    pub(crate) redelivery: Option<Arc<str>>,
+}
+
+/// How an attempt went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum AttemptOutcome {
+    /// The receiver has taken the notification.
+    Delivered,
+    /// It answered with a status that is none of success.
+    Refused,
+    /// It did not answer in time.
+    TimedOut,
+    /// It could not be reached, or the connection was lost.
+    Failed,
+    /// It says that it is gone for good.
+    Gone,
+}
+
+impl AttemptOutcome {
+    const ALL: [Self; 5] = [Self::Delivered, Self::Refused, Self::TimedOut, Self::Failed, Self::Gone];
+
+    /// How a request went.
+    pub(crate) const fn of(outcome: &Outcome) -> Self {
+        match outcome {
+            Outcome::Response { status: 200..300, .. } => Self::Delivered,
+            Outcome::Response { status: 410, .. } => Self::Gone,
+            Outcome::Response { .. } => Self::Refused,
+            Outcome::TimedOut => Self::TimedOut,
+            Outcome::Failed(_) | Outcome::Missing => Self::Failed,
+        }
+    }
+
+    /// The word of the API, under which it is stored too.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Delivered => "delivered",
+            Self::Refused => "refused",
+            Self::TimedOut => "timedOut",
+            Self::Failed => "failed",
+            Self::Gone => "gone",
+        }
+    }
+}
+
+/// What one connection was sent of one subscription in a stretch of time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Span {
+    pub(crate) subscription: SubscriptionId,
+    /// The connection, as the gateway numbers them since its start.
+    pub(crate) connection: u64,
+    /// When the first and the last notification were handed to it.
+    pub(crate) from: Timestamp,
+    pub(crate) to: Timestamp,
+    /// The positions of their events. All events between them that the subscription hears of were sent.
+    pub(crate) first: u64,
+    pub(crate) last: u64,
+    /// How many there were.
+    pub(crate) count: u64,
+}
+
+/// Writes a journal. What is there already stays: it was written by a commit that was reported as failed.
+pub(super) fn write(transaction: &Transaction<'_>, journal: &Journal) -> rusqlite::Result<()> {
+    if !journal.attempts.is_empty() {
+        let mut insert = transaction.prepare_cached(
+            "INSERT OR IGNORE INTO attempts \
+             (event, subscription, number, at, duration, outcome, status, error, answer, address, redelivery) \
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        )?;
+        for attempt in &journal.attempts {
+            insert.execute(params![
+                attempt.event.cast_signed(),
+                attempt.subscription.as_u128().to_be_bytes(),
+                attempt.number,
+                attempt.at.as_micros(),
+                i64::try_from(attempt.duration.as_micros()).unwrap_or(i64::MAX),
+                attempt.outcome.as_str(),
+                attempt.status,
+                attempt.error.as_deref(),
+                (!attempt.answer.is_empty()).then_some(&*attempt.answer),
+                &*attempt.address,
+                attempt.redelivery.as_deref(),
+            ])?;
+        }
+    }
+    if !journal.spans.is_empty() {
+        // A stretch that goes on has grown; a recovery that begins with the same event adds to it.
+        let mut insert = transaction.prepare_cached(
+            "INSERT INTO streams (subscription, first, last, at_first, at_last, connection, count) \
+             VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET last = max(last, excluded.last), \
+             at_last = excluded.at_last, connection = excluded.connection, count = max(count, excluded.count)",
+        )?;
+        for span in &journal.spans {
+            insert.execute(params![
+                span.subscription.as_u128().to_be_bytes(),
+                span.first.cast_signed(),
+                span.last.cast_signed(),
+                span.from.as_micros(),
+                span.to.as_micros(),
+                span.connection.cast_signed(),
+                span.count.cast_signed(),
+            ])?;
+        }
+    }
+    Ok(())
+}
+
+/// Removes what is about events up to this position.
+pub(super) fn sweep(transaction: &Transaction<'_>, until: i64) -> rusqlite::Result<()> {
+    transaction.execute("DELETE FROM attempts WHERE event <= ?", [until])?;
+    transaction.execute("DELETE FROM streams WHERE last <= ?", [until])?;
+    Ok(())
+}
+
+/// The attempts to tell of an event, in the order in which they were made.
+pub(super) fn attempts_of(connection: &Connection, event: u64) -> rusqlite::Result<Vec<Attempt>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT subscription, number, at, duration, outcome, status, error, answer, address, redelivery \
+         FROM attempts WHERE event = ? ORDER BY at, number",
+    )?;
+    let attempts = statement.query_map([event.cast_signed()], |row| {
+        let outcome: String = row.get(4)?;
+        let known = AttemptOutcome::ALL.into_iter().find(|known| known.as_str() == outcome);
+        Ok(Attempt {
+            event,
+            subscription: SubscriptionId::from_bits(u128::from_be_bytes(row.get(0)?)),
+            number: row.get(1)?,
+            at: Timestamp::from_micros(row.get(2)?),
+            duration: Duration::from_micros(row.get::<_, i64>(3)?.unsigned_abs()),
+            outcome: known.unwrap_or(AttemptOutcome::Failed),
+            status: row.get(5)?,
+            error: row.get::<_, Option<String>>(6)?.map(String::into_boxed_str),
+            answer: row.get::<_, Option<Vec<u8>>>(7)?.unwrap_or_default(),
+            address: row.get::<_, String>(8)?.into(),
+            redelivery: row.get::<_, Option<String>>(9)?.map(Arc::from),
+        })
+    })?;
+    attempts.collect()
+}
+
+/// The stretch in which a subscription was sent the event at this position, if one was written; else the
+/// next one behind it.
+pub(super) fn span_at(
+    connection: &Connection,
+    subscription: SubscriptionId,
+    position: u64,
+) -> rusqlite::Result<Option<Span>> {
+    // A recovery may have sent again what an earlier connection was sent: the earliest tells when it was new.
+    let mut statement = connection.prepare_cached(
+        "SELECT first, last, at_first, at_last, connection, count FROM streams \
+         WHERE subscription = ? AND last >= ? ORDER BY first LIMIT 1",
+    )?;
+    let key = subscription.as_u128().to_be_bytes();
+    let mut rows = statement.query(params![key, position.cast_signed()])?;
+    let Some(row) = rows.next()? else { return Ok(None) };
+    let number = |index| row.get::<_, i64>(index).map(i64::cast_unsigned);
+    Ok(Some(Span {
+        subscription,
+        first: number(0)?,
+        last: number(1)?,
+        from: Timestamp::from_micros(row.get(2)?),
+        to: Timestamp::from_micros(row.get(3)?),
+        connection: number(4)?,
+        count: number(5)?,
+    }))
+}

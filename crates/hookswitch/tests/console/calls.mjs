@@ -1,0 +1,149 @@
+// A call as it comes, changes and ends; its ladder; a webhook that fails, from the miss to the cause, and told again.
+
+import { ask, assert, assertEqual, found, given, noteViolations, open, run, shot, signIn, step, until } from "./support.mjs";
+
+run(async (browser) => {
+  const page = await open(browser);
+  await signIn(page, given.admin);
+  await page.getByText("No call yet").waitFor();
+  await page.evaluate(() => (window.same = true));
+
+  // It appears, changes and ends while the page stays.
+  await step("ring");
+  const row = page.locator("tbody tr").first();
+  await row.locator(".badge", { hasText: "Proceeding" }).waitFor();
+  assertEqual(await row.locator(".from").innerText(), "<script>alert('Ann')</script>\n101", "who calls");
+  assertEqual(await page.locator(".summary").innerText(), "1 open, 0 ended", "the summary");
+  await step("answer");
+  await row.locator(".badge", { hasText: "Answered" }).waitFor();
+  await step("hang up");
+  await row.locator(".badge", { hasText: "Disconnected" }).waitFor();
+  await page.getByText("0 open, 1 ended").waitFor();
+  await until(() => page.locator("#announcer").innerText().then((text) => text.includes("has ended")), "the end to be said");
+  assert(await page.evaluate(() => window.same === true), "the page was read anew");
+
+  // The newest stand first, and are found.
+  await step("another");
+  await page.locator("tbody tr").nth(1).waitFor();
+  assertEqual(await page.locator("tbody tr .from .number").allInnerTexts(), ["103", "101"], "the order");
+  await page.fill("#search", "103");
+  await until(async () => (await page.locator("tbody tr").count()) === 1, "the one that is looked for");
+  await page.fill("#search", "nobody at all");
+  await page.getByText("No such call").waitFor();
+  await page.fill("#search", "");
+
+  // One call: what the API says is drawn, all of it.
+  await page.locator("tbody tr", { hasText: "101" }).locator("a").click();
+  await page.locator(".ladder .item").first().waitFor();
+  const [{ telephonySessionId }] = (await ask("/sessions?text=101")).records;
+  assert(page.url().endsWith(`#/calls/${telephonySessionId}`), page.url());
+  const drawn = async (all = true) => {
+    const story = await ask(`/sessions/${telephonySessionId}?all=${all}`);
+    const marks = story.deliveries.reduce((sum, { attempts, state }) => sum + (attempts.length + (!attempts.length || ["waiting", "sending", "queued"].includes(state) ? 1 : 0)), 0);
+    const wanted = { inputs: story.inputs.length, events: story.events.length, deliveries: marks };
+    const counted = {};
+    for (const [name, kind] of [["inputs", "input"], ["events", "event"], ["deliveries", "delivery"]]) counted[name] = await page.locator(`.ladder .item.${kind}`).count();
+    return { wanted, counted };
+  };
+  let last;
+  await until(async () => {
+    last = await drawn();
+    return JSON.stringify(last.wanted) === JSON.stringify(last.counted);
+  }, "a whole ladder");
+  assertEqual([last.counted.inputs, last.counted.events], [6, 8], "what is in the ladder");
+  // The messages that caused no event (ACK, and the answer to BYE) can be left out.
+  const messages = page.getByRole("button", { name: "All messages" });
+  await messages.click();
+  await until(async () => {
+    last = await drawn(false);
+    return JSON.stringify(last.wanted) === JSON.stringify(last.counted);
+  }, "a ladder of causes");
+  assertEqual([last.counted.inputs, await messages.getAttribute("aria-pressed")], [4, "false"], "causes alone");
+  await messages.click();
+  await until(async () => {
+    last = await drawn();
+    return JSON.stringify(last.wanted) === JSON.stringify(last.counted);
+  }, "a whole ladder again");
+  const bands = await page.locator(".ladder .band").evaluateAll((bands) => bands.map((band) => band.dataset.state));
+  assertEqual(bands.filter((state) => state === "Answered").length, 2, "bands");
+  // In the list it is the same.
+  await page.getByRole("button", { name: "List", exact: true }).click();
+  assertEqual(await page.locator(".list tbody tr").count(), last.counted.inputs + last.counted.events + last.counted.deliveries, "rows of the list");
+  await page.getByRole("button", { name: "Ladder", exact: true }).click();
+  await shot(page, "call");
+
+  // An event tells its cause, its rule and what is sent; the cause its bytes.
+  await page.locator(".item.event").first().click();
+  await page.getByRole("heading", { name: "By the rule" }).waitFor();
+  assert((await page.locator(".detail pre.json").innerText()).includes(`"telephonySessionId": "${telephonySessionId}"`), "no notification");
+  await shot(page, "call-event");
+  await page.locator(".detail ul.plain button.link").first().click();
+  await page.getByRole("button", { name: "Show the message" }).click();
+  await until(async () => (await page.locator(".detail pre.raw").innerText()).startsWith("INVITE sip:102@pbx SIP/2.0\n"), "the message");
+
+  // From a webhook that is missing to its cause: three clicks.
+  await page.goto(`${given.server}/console/#/calls`);
+  await page.getByRole("link", { name: "Subscriptions" }).click();
+  await page.locator(`tr[data-id="${given.failing}"] a`).click();
+  await page.locator("a", { hasText: "Call of" }).last().click();
+  await page.locator(".detail .attempts li").first().waitFor();
+  const detail = await page.locator(".detail").innerText();
+  for (const text of ["503", "<b>out of order</b>", "What caused the event", "INVITE 102"]) assert(detail.includes(text), `${text} is not in ${detail}`);
+  assertEqual(await page.locator(".detail b").count(), 0, "markup of an answer");
+  await shot(page, "call-missing-webhook");
+
+  // Why another is not told.
+  await page.goto(`${given.server}/console/#/calls/${telephonySessionId}`);
+  await page.locator(".item.delivery[data-look=none]").first().click();
+  await page.getByRole("heading", { name: "It does not hear of this because" }).waitFor();
+  assert((await page.locator(".why").innerText()).includes("statusCode=Answered: the party is Setup"), "no clause");
+
+  // The receiver is well again, and what it was told is told again; how much is said first.
+  await step("mend");
+  await page.goto(`${given.server}/console/#/subscriptions/${given.failing}`);
+  await page.locator(".badge", { hasText: "Good" }).waitFor();
+  await page.getByRole("button", { name: /^Test/ }).click();
+  await page.getByText(/The receiver has answered 200/).waitFor();
+  await page.getByRole("button", { name: /^Renew/ }).click();
+  await page.getByText(/Renewed until/).waitFor();
+  await until(async () => (await ask(`/subscriptions/${given.failing}`)).health.lagEvents === 0, "nothing to be due");
+  const before = await step("count");
+  await page.getByRole("button", { name: /^Redeliver/ }).click();
+  await page.getByRole("button", { name: "Preview" }).click();
+  const confirm = page.getByRole("button", { name: "Redeliver 16 notifications" });
+  await confirm.waitFor();
+  assertEqual(await step("count"), before, "a preview sends nothing");
+  await shot(page, "redelivery");
+  await confirm.click();
+  await page.getByText("16 of 16 delivered.").waitFor();
+  assertEqual(await step("count"), before + 16, "what was sent again");
+  await page.getByRole("button", { name: "Close" }).click();
+  await until(async () => (await page.locator("dialog").count()) === 0, "the dialog to go away");
+
+  // A filter is tried on what is kept.
+  await page.goto(`${given.server}/console/#/trial`);
+  await page.fill("#filters", "/restapi/v1.0/account/~/telephony/sessions?statusCode=Answered\n/restapi/v1.0/account/~/telephony/sessions");
+  await page.getByRole("button", { name: "Try" }).click();
+  await page.getByText("16 of 16 events matched, in 2 calls").waitFor();
+  assertEqual(await page.locator(".result tbody .number-cell").allInnerTexts(), ["4", "16"], "by filter");
+  await page.fill("#filters", "/restapi/v1.0/nothing");
+  await page.getByRole("button", { name: "Try" }).click();
+  await page.locator(".failure").waitFor();
+  noted_refusal();
+
+  await page.goto(`${given.server}/console/#/figures`);
+  await page.getByText("It balances.").first().waitFor();
+  await until(async () => (await page.locator(".stage").count()) === (await page.locator(".stage .balanced").count()), "figures that balance");
+  assertEqual(await page.locator(".plot").count(), 6, "plots");
+  await shot(page, "figures");
+  await page.goto(`${given.server}/console/#/sources`);
+  await page.locator(".badge", { hasText: "Heard" }).waitFor();
+  await noteViolations(page);
+  found(last.counted);
+});
+
+// A refusal that was wanted is an error of a request in the eyes of the browser.
+import { noted } from "./support.mjs";
+function noted_refusal() {
+  noted.errors = noted.errors.filter((text) => !text.includes("the server responded with a status of 400"));
+}
