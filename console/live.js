@@ -1,6 +1,7 @@
 // The calls and figures of the moment, shared by all views: one stream for the whole page.
 
-import { follow, get } from "./api.js";
+import { get } from "./api.js";
+import { follow } from "./stream.js";
 
 /** The most calls that are kept; the oldest that have ended go first. */
 const CALLS_MAX = 1000;

@@ -40,12 +40,13 @@ macro_rules! files {
 }
 
 /// All files.
-static FILES: [File; 16] = files![
+static FILES: [File; 17] = files![
     "index.html" is "text/html; charset=utf-8",
     "style.css" is "text/css; charset=utf-8",
     "icon.svg" is "image/svg+xml",
     "app.js" is "text/javascript; charset=utf-8",
     "api.js" is "text/javascript; charset=utf-8",
+    "stream.js" is "text/javascript; charset=utf-8",
     "dom.js" is "text/javascript; charset=utf-8",
     "live.js" is "text/javascript; charset=utf-8",
     "calls.js" is "text/javascript; charset=utf-8",
