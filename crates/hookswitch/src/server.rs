@@ -183,6 +183,7 @@ pub(crate) fn serve(
         redeliveries: redeliveries.clone(),
         gateway: gateway.clone(),
         rates: rates.clone(),
+        cluster: None,
         started: clock::steady(),
         public_url: public_url.into(),
     });
