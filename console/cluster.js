@@ -57,6 +57,7 @@ export async function clusterView(place, { me, canChange }) {
       replace(said, failure(error));
     }
     button.disabled = false;
+    if (document.activeElement === document.body) button.focus();
   }
 
   function nodeRow(name) {

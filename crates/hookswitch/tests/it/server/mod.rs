@@ -8,6 +8,7 @@ mod canaries;
 mod capture;
 mod client;
 mod clients;
+mod cluster;
 mod console;
 mod crash;
 mod demo;
