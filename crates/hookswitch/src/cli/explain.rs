@@ -65,7 +65,7 @@ impl From {
     pub(super) fn open(&self) -> anyhow::Result<Kept> {
         if let Some(config) = &self.config {
             let config = Config::load(config)?;
-            let reader = Reader::of(&config.store.directory)?;
+            let reader = Reader::of(&config.store.directory, config.partitions())?;
             return Ok(Kept::Store(reader));
         }
         let Some(admin) = self.asked.find()? else {

@@ -5,12 +5,19 @@
 //! from writing: that is the sequence of the partition's subject, which the server checks.
 //!
 //! [`keeper`] is the task that keeps the leases; [`bucket`] is what it knows of them, [`orders`] what
-//! operators want, and [`assign`] says from both who should own what.
+//! operators want, and [`assign`] says from both who should own what. [`owned`] does the work for what this
+//! node owns. What comes in is divided by the [`router`] among [`lane`]s, one for each partition.
 
 mod assign;
 mod bucket;
+mod carried;
 mod keeper;
+mod lane;
+mod member;
 mod orders;
+mod owned;
+mod router;
+mod spool;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -21,8 +28,12 @@ use tokio::sync::{oneshot, watch};
 pub(crate) use self::assign::Node;
 use self::assign::wanted;
 pub(crate) use self::bucket::Owner;
-pub(crate) use self::keeper::Keeper;
+pub(crate) use self::carried::Carried;
+use self::keeper::Keeper;
+pub(crate) use self::member::Member;
 pub(crate) use self::orders::Orders;
+pub(crate) use self::owned::{Lanes, Switch, Work};
+pub(crate) use self::router::Router;
 use crate::clock;
 use crate::store::Partition;
 

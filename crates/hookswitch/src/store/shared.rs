@@ -26,6 +26,8 @@ const CHANGES_MAX: usize = 1024;
 pub(crate) struct Changed {
     pub(crate) kind: Cow<'static, str>,
     pub(crate) id: String,
+    /// Whether it is there no longer.
+    pub(crate) gone: bool,
 }
 
 /// What the writer tells everybody.
@@ -67,6 +69,11 @@ impl Shared {
             notes: Mutex::default(),
             metrics,
         }
+    }
+
+    /// How many machines there are.
+    pub(super) fn partitions(&self) -> u8 {
+        u8::try_from(self.inputs.len()).unwrap_or(u8::MAX)
     }
 
     /// Where the logs end on disk.
@@ -111,7 +118,7 @@ impl Shared {
     pub(super) fn tell_changed(&self, changes: Changes) {
         for change in changes.changes {
             // Nobody listens on a server alone.
-            self.changed.send(Changed { kind: change.kind, id: change.id }).ok();
+            self.changed.send(Changed { kind: change.kind, id: change.id, gone: change.content.is_none() }).ok();
         }
     }
 

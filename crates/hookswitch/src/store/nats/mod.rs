@@ -6,6 +6,7 @@
 
 mod documents;
 mod follower;
+mod intake;
 mod publisher;
 mod streams;
 mod wire;
@@ -13,6 +14,7 @@ mod wire;
 pub(in crate::store) use self::documents::{change, record};
 pub(in crate::store) use self::follower::Follower;
 pub(in crate::store) use self::publisher::{Publish, Publisher, saved_state, take_over};
+pub(crate) use self::intake::IntakeReader;
 pub(crate) use self::streams::{Nats, Wanted};
 pub(in crate::store) use self::streams::{STREAM_DOCUMENTS, STREAM_LOG};
 pub(in crate::store) use self::wire::{Changes, Entry};

@@ -12,14 +12,16 @@ use bytes::Bytes;
 
 use super::wire::write_part;
 use crate::config::{Durability, Nats as Settings};
+use crate::secret;
 use crate::store::partition::Partition;
 
 /// Under which name the copy notes how far it has followed the log, and how far the documents.
 pub(crate) const STREAM_LOG: &str = "log";
 pub(crate) const STREAM_DOCUMENTS: &str = "documents";
 
-/// The header that says which part of a message this is.
+/// The header that says which part of a message this is, and the one that says of which.
 pub(super) const PART: &str = "Hookswitch-Part";
+pub(super) const WHOLE: &str = "Hookswitch-Whole";
 
 /// The longest part of a message. Servers take 1 MiB at most by default, and replicate shorter ones sooner.
 const PART_BYTES_MAX: usize = 512 * 1024;
@@ -164,6 +166,20 @@ impl Nats {
         format!("{}.log.{partition}", self.prefix)
     }
 
+    /// Whether one node at a time can write to a subject.
+    pub(super) fn is_fenced_subject(&self, subject: &str) -> bool {
+        subject != self.progress_subject()
+    }
+
+    /// The subject of what comes in for a partition at nodes that do not own it.
+    pub(super) fn intake_subject(&self, partition: Partition) -> String {
+        format!("{}.intake.{partition}", self.prefix)
+    }
+
+    pub(super) fn intake_stream_name(&self) -> String {
+        intake_stream(&self.prefix)
+    }
+
     /// The subject of what deliveries keep.
     pub(super) fn progress_subject(&self) -> String {
         format!("{}.progress", self.prefix)
@@ -180,6 +196,11 @@ impl Nats {
             STREAM_DOCUMENTS => documents_stream(&self.prefix),
             _ => log_stream(&self.prefix),
         };
+        self.stream_named(&full).await
+    }
+
+    /// A stream by its name at the servers.
+    pub(super) async fn stream_named(&self, full: &str) -> anyhow::Result<Stream> {
         Ok(self.jetstream.get_stream(full).await?)
     }
 
@@ -190,8 +211,17 @@ impl Nats {
 
     /// The sequence of the last message of a subject; 0 if it has none.
     pub(super) async fn last_sequence(&self, stream: &str, subject: &str) -> anyhow::Result<u64> {
+        let full = match stream {
+            STREAM_DOCUMENTS => documents_stream(&self.prefix),
+            _ => log_stream(&self.prefix),
+        };
+        self.last_sequence_of(&full, subject).await
+    }
+
+    /// The same of a stream by its name at the servers.
+    pub(super) async fn last_sequence_of(&self, stream: &str, subject: &str) -> anyhow::Result<u64> {
         use async_nats::jetstream::stream::LastRawMessageErrorKind;
-        let stream = self.stream(stream).await?;
+        let stream = self.stream_named(stream).await?;
         match stream.get_last_raw_message_by_subject(subject).await {
             Ok(message) => Ok(message.sequence),
             Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => Ok(0),
@@ -212,9 +242,10 @@ impl Nats {
     ) -> Result<u64, PublishError> {
         let parts = super::wire::parts(message, self.part_bytes_max);
         let count = parts.len();
+        let whole = if count > 1 { secret::token().unwrap_or_default() } else { String::new() };
         let mut sequence = 0;
         for (number, part) in (1..).zip(parts) {
-            sequence = self.publish_part(subject, part, number, count, last).await?;
+            sequence = self.publish_part(subject, part, (number, count, &whole), last).await?;
             last = last.map(|_| sequence);
         }
         Ok(sequence)
@@ -224,13 +255,12 @@ impl Nats {
         &self,
         subject: &str,
         part: Bytes,
-        number: usize,
-        count: usize,
+        (number, count, whole): (usize, usize, &str),
         last: Option<u64>,
     ) -> Result<u64, PublishError> {
         let mut message = PublishMessage::build().payload(part);
         if count > 1 {
-            message = message.header(PART, write_part(number, count));
+            message = message.header(PART, write_part(number, count)).header(WHOLE, whole);
         }
         if let Some(last) = last {
             message = message.expected_last_subject_sequence(last);
