@@ -19,7 +19,8 @@ run(async (browser) => {
   await page.locator("dialog").waitFor();
   await page.locator("#move-to").selectOption("a");
   await shot(page, "cluster-move");
-  await page.locator("#move-to").press("Enter");
+  await page.locator("#move-to").press("Tab");
+  await page.keyboard.press("Enter");
   await row.getByText("Moved by hand").waitFor();
   await until(async () => (await owners())[moved] === "a", "the partition on the other node");
   await page.getByText(`Partition ${moved} moves to a.`).first().waitFor();
