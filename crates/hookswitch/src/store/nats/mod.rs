@@ -11,7 +11,7 @@ mod publisher;
 mod streams;
 mod wire;
 
-pub(in crate::store) use self::documents::{change, record};
+pub(in crate::store) use self::documents::{bring, change, record};
 pub(in crate::store) use self::follower::Follower;
 pub(in crate::store) use self::publisher::{Publish, Publisher, saved_state, take_over};
 pub(crate) use self::intake::IntakeReader;
