@@ -23,7 +23,7 @@ run(async (browser) => {
   await page.keyboard.press("Enter");
   await row.getByText("Moved by hand").waitFor();
   await until(async () => (await owners())[moved] === "a", "the partition on the other node");
-  await page.getByText(`Partition ${moved} moves to a.`).first().waitFor();
+  await page.locator("main").getByText(`Partition ${moved} moves to a.`).waitFor();
   await until(() => page.evaluate(() => document.activeElement.getAttribute("aria-label")?.startsWith("Move partition")), "the focus where it was");
   await row.getByRole("button").click();
   assertEqual(await page.locator("#move-to").inputValue(), "a", "where it is pinned to");
