@@ -97,6 +97,8 @@ function drawTop(route) {
     themeSwitch(),
     leaveButton,
   );
+  // On a phone the names of the views are wider than the screen.
+  top.querySelector('[aria-current="page"]')?.scrollIntoView({ block: "nearest", inline: "nearest" });
   drawPulse();
 }
 

@@ -34,9 +34,9 @@ export async function clusterView(place, { me, canChange }) {
     "div",
     { hidden: true },
     el("h2", {}, "Nodes"),
-    el("table", { class: "rows nodes" }, el("caption", { class: "visually-hidden" }, "Nodes"), heads(nodeNames), nodeBody),
+    el("table", { class: "rows cluster nodes" }, el("caption", { class: "visually-hidden" }, "Nodes"), heads(nodeNames), nodeBody),
     el("h2", {}, "Partitions"),
-    el("table", { class: "rows partitions" }, el("caption", { class: "visually-hidden" }, "Partitions, and which node has which"), heads(partitionNames), partitionBody),
+    el("table", { class: "rows cluster partitions" }, el("caption", { class: "visually-hidden" }, "Partitions, and which node has which"), heads(partitionNames), partitionBody),
   );
   replace(place, el("div", { class: "heading" }, el("h1", {}, "Cluster"), summary), said, alone, tables);
   const nodes = new Map();
@@ -57,6 +57,7 @@ export async function clusterView(place, { me, canChange }) {
       replace(said, failure(error));
     }
     button.disabled = false;
+    if (document.activeElement === document.body) button.focus();
   }
 
   function nodeRow(name) {
@@ -128,7 +129,7 @@ export async function clusterView(place, { me, canChange }) {
       "dialog",
       { class: "dialog", "aria-labelledby": "move-title" },
       el("h2", { id: "move-title" }, `Move partition ${number}`),
-      el("p", { class: "hint" }, "Its calls stop for a moment and go on there; nothing is lost. It stays there for as long as the node lives and does not drain."),
+      el("p", { class: "hint" }, "What its sources send waits for a moment and goes on there; nothing is lost. It stays there for as long as the node lives and does not drain."),
       el(
         "form",
         { onsubmit: move },

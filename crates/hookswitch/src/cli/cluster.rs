@@ -55,7 +55,7 @@ struct Move {
     /// Leave the partition to the cluster again
     #[arg(long, conflicts_with = "node")]
     unpin: bool,
-    /// Wait until it is there, for so many seconds at most
+    /// Wait until it is there, for so many seconds at most; 60 if none are given
     #[arg(long, value_name = "SECONDS", num_args = 0..=1, require_equals = true, default_missing_value = WAIT_SECONDS)]
     wait: Option<u64>,
     #[command(flatten)]
@@ -69,7 +69,7 @@ struct Drain {
     /// Let the node have partitions again
     #[arg(long)]
     undo: bool,
-    /// Wait until all have moved, for so many seconds at most
+    /// Wait until all have moved, for so many seconds at most; 60 if none are given
     #[arg(long, value_name = "SECONDS", num_args = 0..=1, require_equals = true, default_missing_value = WAIT_SECONDS)]
     wait: Option<u64>,
     #[command(flatten)]

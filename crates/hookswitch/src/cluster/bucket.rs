@@ -214,14 +214,25 @@ impl Bucket {
     }
 
     /// Gives the lease of a partition back, which stands at a revision.
-    pub(super) async fn give_back(&self, partition: Partition, revision: u64) -> anyhow::Result<()> {
-        let deleted = self.store.delete_expect_revision(partition_key(partition), Some(revision));
-        Ok(self.within(deleted).await??)
+    pub(super) fn give_back(
+        &self,
+        partition: Partition,
+        revision: u64,
+    ) -> impl Future<Output = anyhow::Result<()>> + Send + 'static {
+        let (store, patience) = (self.store.clone(), self.patience);
+        async move {
+            let deleted = store.delete_expect_revision(partition_key(partition), Some(revision));
+            Ok(within(patience, deleted).await??)
+        }
     }
 
     async fn within<T>(&self, asked: impl Future<Output = T>) -> anyhow::Result<T> {
-        tokio::time::timeout(self.patience, asked).await.context("NATS does not answer in time")
+        within(self.patience, asked).await
     }
+}
+
+async fn within<T>(patience: Duration, asked: impl Future<Output = T>) -> anyhow::Result<T> {
+    tokio::time::timeout(patience, asked).await.context("NATS does not answer in time")
 }
 
 impl Refused {

@@ -48,6 +48,8 @@ pub(crate) struct Keeper {
     untold: VecDeque<Duty>,
     /// Leases that are given back, each by when it was taken, once nothing more is done under them.
     endings: JoinSet<(Partition, u64)>,
+    /// Leases that NATS is told to have back.
+    releases: JoinSet<()>,
     orders: Orders,
     /// The revision at which this node said last that it lives.
     said: u64,
@@ -82,6 +84,7 @@ impl Keeper {
             duties,
             untold: VecDeque::new(),
             endings: JoinSet::new(),
+            releases: JoinSet::new(),
             orders: Orders::default(),
             said: 0,
             is_reached: false,
@@ -102,7 +105,8 @@ impl Keeper {
                 _ = turns.tick() => self.turn().await,
                 () = self.bucket.changed() => {}
                 changed = documents.recv() => self.take_orders(changed).await,
-                Some(Ok((partition, taken))) = self.endings.join_next() => self.give_back(partition, taken).await,
+                Some(Ok((partition, taken))) = self.endings.join_next() => self.give_back(partition, taken),
+                Some(_) = self.releases.join_next() => {}
                 permit = duties.reserve(), if !self.untold.is_empty() => match permit {
                     Ok(permit) => if let Some(duty) = self.untold.pop_front() {
                         permit.send(duty);
@@ -123,6 +127,7 @@ impl Keeper {
                 break;
             }
         }
+        while self.releases.join_next().await.is_some() {}
         if let Err(error) = self.bucket.unsay(&self.identity.name).await {
             tracing::debug!("that this node lives runs out by itself: {error:#}");
         }
@@ -345,7 +350,7 @@ impl Keeper {
     }
 
     /// Gives back a lease under which nothing more is done.
-    async fn give_back(&self, partition: Partition, taken: u64) {
+    fn give_back(&mut self, partition: Partition, taken: u64) {
         let revision = {
             let mut all = self.membership.held();
             let Some(held) = all.get(&partition).filter(|held| held.taken == taken) else { return };
@@ -353,11 +358,12 @@ impl Keeper {
             all.remove(&partition);
             revision
         };
-        if self.is_reached
-            && let Err(error) = self.bucket.give_back(partition, revision).await
-        {
-            tracing::debug!(%partition, "the lease runs out by itself: {error:#}");
-        }
+        let given_back = self.bucket.give_back(partition, revision);
+        self.releases.spawn(async move {
+            if let Err(error) = given_back.await {
+                tracing::debug!(%partition, "the lease runs out by itself: {error:#}");
+            }
+        });
     }
 
     /// Ends the work for partitions whose leases could not be renewed in time.

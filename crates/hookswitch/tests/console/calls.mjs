@@ -103,9 +103,9 @@ run(async (browser) => {
   await page.goto(`${given.server}/console/#/subscriptions/${given.failing}`);
   await page.locator(".badge", { hasText: "Good" }).waitFor();
   await page.getByRole("button", { name: /^Test/ }).click();
-  await page.getByText(/The receiver has answered 200/).waitFor();
+  await page.locator("main").getByText(/The receiver has answered 200/).waitFor();
   await page.getByRole("button", { name: /^Renew/ }).click();
-  await page.getByText(/Renewed until/).waitFor();
+  await page.locator("main").getByText(/Renewed until/).waitFor();
   await until(async () => (await ask(`/subscriptions/${given.failing}`)).health.lagEvents === 0, "nothing to be due");
   const before = await step("count");
   await page.getByRole("button", { name: /^Redeliver/ }).click();

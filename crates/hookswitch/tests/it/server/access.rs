@@ -79,6 +79,7 @@ impl Takes {
         let first = path.trim_start_matches("/admin/v1/").split('/').next().unwrap_or_default();
         match first {
             "accounts" | "applications" | "users" | "sources" | "tokens" => Self::Admin,
+            "cluster" if method != "GET" => Self::Admin,
             _ if method == "GET" || first == "filter-trials" => Self::Reader,
             _ => Self::Operator,
         }
@@ -200,7 +201,10 @@ fn a_user_sees_their_own_account_alone() {
     assert_eq!(server.call(&ann, "GET", &capture, None).status, 403);
     let cut = server.call(&ann, "GET", &format!("{capture}?anonymise=true"), None);
     assert_eq!(cut.status, 200, "{cut:?}");
-    assert!(!cut.body.to_string().contains("2001"), "{cut:?}");
+    // As a number of its own: the digits may stand in another by chance.
+    let numbers = cut.body.to_string();
+    let mut numbers = numbers.split(|character: char| !character.is_ascii_digit());
+    assert!(!numbers.any(|number| number == "2001"), "{cut:?}");
     let whole = server.call(home.made("admin_token"), "GET", &capture, None);
     assert!(whole.body.to_string().contains("2001"), "{whole:?}");
 

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use super::client::exchange;
 use super::clients::tool;
+use super::partitions::{Nats, is_settled, share, twins, until};
 use super::receiver::{Receiver, Reply};
 use super::traffic::{Agent, Way, call};
 use super::{Home, Server, hostile, root, wait_for};
@@ -274,6 +275,19 @@ fn every_view_can_be_used_by_everybody() {
         "session": session,
     });
     if let Some(found) = browse("accessible.mjs", &given, |_| Value::Null) {
+        println!("nothing serious in {found}");
+    }
+}
+
+#[test]
+fn the_nodes_of_a_cluster_are_seen_and_partitions_moved() {
+    let nats = Nats::start("console-cluster");
+    let [home, twin] = twins("console-cluster");
+    let (a, _b) = (nats.node(&home, "a"), nats.node(&twin, "b"));
+    until(&a, &home, "both to have a share", |said| is_settled(said, 2) && share(said, "b") > 0);
+    let (_, watcher) = a.admin_token(&home, "read-only");
+    let given = json!({"server": server_url(&a), "admin": home.made("admin_token"), "watcher": watcher});
+    if let Some(found) = browse("cluster.mjs", &given, |_| Value::Null) {
         println!("nothing serious in {found}");
     }
 }

@@ -25,6 +25,7 @@ mod kamailio;
 mod limits;
 mod logged;
 mod oauth;
+mod partitions;
 mod reading;
 mod readme;
 mod receiver;
