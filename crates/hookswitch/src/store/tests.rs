@@ -98,6 +98,7 @@ impl Engine {
             prefix: "test".into(),
             replicas: 1,
             connect_timeout: Span(Duration::from_secs(10)),
+            monitors: vec![],
         }
     }
 

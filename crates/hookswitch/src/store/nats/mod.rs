@@ -5,6 +5,7 @@
 //! [`documents`] changes documents against the copy, and again if another node was first.
 
 mod documents;
+mod durability;
 mod follower;
 mod publisher;
 mod streams;

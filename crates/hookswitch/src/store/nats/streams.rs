@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{Context as _, ensure};
 use async_nats::ConnectOptions;
 use async_nats::jetstream::context::{CreateStreamErrorKind, PublishError, PublishErrorKind};
 use async_nats::jetstream::message::PublishMessage;
@@ -10,6 +10,7 @@ use async_nats::jetstream::stream::{Config, DiscardPolicy, RetentionPolicy, Stor
 use async_nats::jetstream::{self, Context, kv, object_store};
 use bytes::Bytes;
 
+use super::durability;
 use super::wire::write_part;
 use crate::config::{Durability, Nats as Settings};
 use crate::store::partition::Partition;
@@ -79,7 +80,7 @@ impl Nats {
             .with_context(|| format!("no NATS answers at {servers}; start it, or set nats.servers"))?
             .context("the connection to NATS failed")?;
         let info = client.server_info();
-        check_durability(wanted.durability, &info.version)?;
+        durability::check(wanted.durability, settings, &info.version, &info.server_id).await?;
         let part_bytes_max = PART_BYTES_MAX.min(info.max_payload.saturating_sub(HEADER_BYTES)).max(4096);
         let jetstream = jetstream::context::ContextBuilder::new()
             .timeout(ACK_TIMEOUT)
@@ -257,24 +258,6 @@ fn intake_stream(prefix: &str) -> String {
     format!("{prefix}_intake")
 }
 
-/// What an acknowledgement of this server is worth must be what was asked for.
-fn check_durability(durability: Durability, version: &str) -> anyhow::Result<()> {
-    let mut numbers = version.split(['.', '-']).map(|number| number.parse::<u32>().unwrap_or(0));
-    let release = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
-    if durability == Durability::Strict {
-        bail!(
-            "store.durability is \"strict\", and NATS {version} acknowledges {}; set store.durability = \
-             \"relaxed\" with nats.replicas = 3, and read docs/cluster.md on what that is worth",
-            if release < (2, 10) {
-                "before it has synced to disk, and cannot be told not to (that takes 2.10)"
-            } else {
-                "before it has synced to disk unless its sync_interval is \"always\", which it does not tell"
-            }
-        );
-    }
-    Ok(())
-}
-
 /// Makes a stream, or checks the one that is there and brings its limits up to date.
 async fn check_stream(jetstream: &Context, wanted: Config) -> anyhow::Result<()> {
     let name = wanted.name.clone();
@@ -326,17 +309,4 @@ async fn check_stream(jetstream: &Context, wanted: Config) -> anyhow::Result<()>
         }
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn strict_durability_is_refused_on_a_server_that_cannot_give_it() {
-        let refused = |version| check_durability(Durability::Strict, version).unwrap_err().to_string();
-        assert!(refused("2.9.10").contains("cannot be told not to"));
-        assert!(refused("2.12.1-beta").contains("sync_interval"));
-        assert!(check_durability(Durability::Relaxed, "2.9.10").is_ok());
-    }
 }
