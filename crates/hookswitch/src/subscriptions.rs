@@ -26,7 +26,7 @@ use crate::webhook::{AddressError, Endpoint, Guard, SigningKey};
 /// The kinds of documents.
 const SUBSCRIPTION: &str = "subscription";
 const ENDED: &str = "subscription_ended";
-const PROGRESS: &str = "progress";
+pub(crate) const PROGRESS: &str = "progress";
 
 /// The document of how far the event log was handed to all subscriptions that followed it.
 const FEED: &str = "feed";
@@ -391,7 +391,12 @@ impl Subscriptions {
         let (done, removed) = oneshot::channel();
         self.commands.send(Command::Remove(id, done)).ok();
         removed.await.ok(); // without deliveries nothing is written about it
-        let gone = |kind: &'static str, id: String| Change { kind: kind.into(), id, expected: Expected::Any, content: None };
+        let gone = |kind: &'static str, id: String| Change {
+            kind: kind.into(),
+            id,
+            expected: Expected::Any,
+            content: None,
+        };
         let mut changes = vec![gone(SUBSCRIPTION, id.to_string()), gone(PROGRESS, id.to_string())];
         let found = self.lock().get(&id).cloned();
         if let Some(one) = found {

@@ -12,6 +12,7 @@ mod journal;
 mod nats;
 mod partition;
 pub(crate) mod record;
+mod rows;
 mod schema;
 mod shared;
 mod sqlite;
@@ -222,7 +223,8 @@ impl Store {
             tokio::spawn(follower.run(store.shared.stop.subscribe()));
             store.shared.wait_followed(stream, end).await.context("the server stops")?;
         }
-        store.cluster = Some(Cluster { nats, changing: Arc::default(), publisher: None });
+        store.cluster = Some(Cluster { nats: nats.clone(), changing: Arc::default(), publisher: None });
+        tokio::spawn(nats::keep_documents(nats, store.clone(), store.shared.stop.subscribe()));
         Ok((store, writer))
     }
 
@@ -247,6 +249,8 @@ impl Store {
                 let writes = self.writes.clone();
                 let sent = tokio::task::spawn_blocking(move || writes.send(write).is_ok()).await;
                 anyhow::ensure!(sent.unwrap_or(false), "the server stops");
+                // It is there when this is done.
+                self.write_documents(Vec::new(), Journal::default()).await?;
             }
         }
         let (publisher, work) = mpsc::channel(WRITES_AHEAD);
@@ -366,11 +370,7 @@ impl Store {
         }
     }
 
-    async fn write_documents(
-        &self,
-        changes: Vec<Change>,
-        journal: Journal,
-    ) -> Result<Vec<u64>, StoreError> {
+    async fn write_documents(&self, changes: Vec<Change>, journal: Journal) -> Result<Vec<u64>, StoreError> {
         let (done, outcome) = oneshot::channel();
         let mut write = Write::Documents { changes, journal, done };
         loop {

@@ -9,7 +9,7 @@ use hookswitch_core::delivery::Logged;
 use tokio::sync::{broadcast, watch};
 
 use super::batch::Acknowledge;
-use super::nats::{Changes, Entry, STREAM_DOCUMENTS, STREAM_LOG};
+use super::nats::{Entry, STREAM_DOCUMENTS, STREAM_LOG};
 use super::partition::Partition;
 use super::tail::Tail;
 use super::{Ends, Health, LogEnds};
@@ -107,11 +107,11 @@ impl Shared {
         *self.stop.borrow()
     }
 
-    /// Tells who wants to know that documents have changed.
-    pub(super) fn tell_changed(&self, changes: Changes) {
-        for change in changes.changes {
+    /// Tells who wants to know that documents, by their kinds and ids, have changed.
+    pub(super) fn tell_changed(&self, documents: impl Iterator<Item = (Cow<'static, str>, String)>) {
+        for (kind, id) in documents {
             // Nobody listens on a server alone.
-            self.changed.send(Changed { kind: change.kind, id: change.id }).ok();
+            self.changed.send(Changed { kind, id }).ok();
         }
     }
 
@@ -175,7 +175,7 @@ impl Shared {
                     notes.changes.pop_front();
                 }
             }
-            Entry::Batch(_) => {}
+            Entry::Batch(_) | Entry::Rows(_) => {}
         }
     }
 

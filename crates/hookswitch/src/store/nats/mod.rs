@@ -8,12 +8,17 @@ mod documents;
 mod durability;
 mod follower;
 mod publisher;
+mod saved;
 mod streams;
 mod wire;
 
 pub(in crate::store) use self::documents::{change, record};
 pub(in crate::store) use self::follower::Follower;
 pub(in crate::store) use self::publisher::{Publish, Publisher, saved_state, take_over};
+pub(in crate::store) use self::saved::SavedDocuments;
+pub(in crate::store) use self::saved::keep as keep_documents;
+#[cfg(test)]
+pub(in crate::store) use self::saved::save as save_documents;
 pub(crate) use self::streams::{Nats, Wanted};
 pub(in crate::store) use self::streams::{STREAM_DOCUMENTS, STREAM_LOG};
-pub(in crate::store) use self::wire::{Changes, Entry};
+pub(in crate::store) use self::wire::{Entry, write_rows};

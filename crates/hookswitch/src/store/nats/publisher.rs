@@ -10,9 +10,9 @@ use tokio::sync::mpsc;
 
 use super::streams::{Nats, STREAM_LOG, is_fenced};
 use super::wire::{EVENTS_MAX, Term, write_batch, write_term};
+use crate::store::Shared;
 use crate::store::batch::Batch;
 use crate::store::partition::Partition;
-use crate::store::Shared;
 
 /// How long a server that refuses is left alone before it is asked again.
 const RETRY_AFTER: Duration = Duration::from_millis(250);
@@ -57,7 +57,11 @@ pub(in crate::store) struct Publisher {
 pub(in crate::store) enum Publish {
     Batch(Batch),
     /// The state after the input at this position, of this version.
-    State { position: u64, version: u32, state: Vec<u8> },
+    State {
+        position: u64,
+        version: u32,
+        state: Vec<u8>,
+    },
 }
 
 /// Why a batch was not written.
@@ -96,7 +100,9 @@ impl Publisher {
                 Publish::Batch(batch) => batch,
                 Publish::State { position, version, state } => {
                     // Without it a successor has more to read, and comes to the same.
-                    if let Err(error) = save_state(&self.nats, self.partition, position, version, &state).await {
+                    if let Err(error) =
+                        save_state(&self.nats, self.partition, position, version, &state).await
+                    {
                         tracing::warn!(partition = %self.partition, "the state is not saved: {error:#}");
                     }
                     continue;

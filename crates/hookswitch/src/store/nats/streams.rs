@@ -38,6 +38,8 @@ pub(crate) struct Nats {
     prefix: String,
     partitions: u8,
     part_bytes_max: usize,
+    /// How long the log is kept.
+    kept: Duration,
     /// Leases and nodes; what nobody renews is gone.
     leases: kv::Store,
     states: object_store::ObjectStore,
@@ -142,12 +144,18 @@ impl Nats {
             })
             .await
             .context("cannot make the bucket of saved states")?;
-        Ok(Self { jetstream, prefix, partitions: wanted.partitions, part_bytes_max, leases, states })
+        let Wanted { partitions, kept, .. } = *wanted;
+        Ok(Self { jetstream, prefix, partitions, part_bytes_max, kept, leases, states })
     }
 
     /// How many machines there are.
     pub(crate) const fn partitions(&self) -> u8 {
         self.partitions
+    }
+
+    /// How long the log is kept.
+    pub(super) const fn kept(&self) -> Duration {
+        self.kept
     }
 
     /// Leases and nodes.
@@ -176,7 +184,7 @@ impl Nats {
     }
 
     /// The stream that the copy notes under this name.
-    pub(super) async fn stream(&self, name: &str) -> anyhow::Result<Stream> {
+    pub(in crate::store) async fn stream(&self, name: &str) -> anyhow::Result<Stream> {
         let full = match name {
             STREAM_DOCUMENTS => documents_stream(&self.prefix),
             _ => log_stream(&self.prefix),
@@ -285,18 +293,17 @@ async fn check_stream(jetstream: &Context, wanted: Config) -> anyhow::Result<()>
                 && found.num_replicas == wanted.num_replicas
                 && (wanted.duplicate_window.is_zero() || found.duplicate_window == wanted.duplicate_window);
             if !same || found.subjects != wanted.subjects {
-                let change =
-                    Config {
-                        max_age: wanted.max_age,
-                        num_replicas: wanted.num_replicas,
-                        duplicate_window: if wanted.duplicate_window.is_zero() {
-                            found.duplicate_window
-                        } else {
-                            wanted.duplicate_window
-                        },
-                        subjects: wanted.subjects,
-                        ..found
-                    };
+                let change = Config {
+                    max_age: wanted.max_age,
+                    num_replicas: wanted.num_replicas,
+                    duplicate_window: if wanted.duplicate_window.is_zero() {
+                        found.duplicate_window
+                    } else {
+                        wanted.duplicate_window
+                    },
+                    subjects: wanted.subjects,
+                    ..found
+                };
                 jetstream
                     .update_stream(change)
                     .await
@@ -305,7 +312,8 @@ async fn check_stream(jetstream: &Context, wanted: Config) -> anyhow::Result<()>
             }
         }
         Err(error) => {
-            return Err(error).with_context(|| format!("cannot make the stream {name}; does the server have JetStream?"));
+            return Err(error)
+                .with_context(|| format!("cannot make the stream {name}; does the server have JetStream?"));
         }
     }
     Ok(())
