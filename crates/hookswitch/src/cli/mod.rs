@@ -3,6 +3,7 @@
 mod capture;
 mod causes;
 mod client;
+mod copy;
 mod decode;
 mod demo;
 mod doctor;
@@ -82,7 +83,7 @@ enum Command {
     ///
     /// The files are replayed before they are given. With --anonymise, names, numbers, hosts and addresses are others.
     Capture(capture::Capture),
-    /// Print or check what a server has kept
+    /// Print, check or copy what a server has kept
     Store(store::Store),
     /// Look at all that a server rests on, and say what to mend
     ///

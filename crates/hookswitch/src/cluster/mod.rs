@@ -296,7 +296,7 @@ fn lock_remove(held: &Mutex<HashMap<Partition, Held>>, partition: Partition) -> 
 }
 
 /// What the keys of nodes begin with, and those of partitions.
-const NODE: &str = "node.";
+pub(crate) const NODE: &str = "node.";
 const PARTITION: &str = "partition.";
 
 fn node_key(name: &str) -> String {

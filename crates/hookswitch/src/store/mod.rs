@@ -8,6 +8,7 @@
 //! [`sqlite`] is the engine behind the doors, [`record`] the stored shapes.
 
 mod batch;
+pub(crate) mod copy;
 mod journal;
 mod nats;
 mod partition;
@@ -16,6 +17,7 @@ mod rows;
 mod schema;
 mod shared;
 mod sqlite;
+mod summary;
 mod tail;
 mod writer;
 
@@ -212,9 +214,21 @@ impl Store {
     ) -> anyhow::Result<(Self, WriterThread)> {
         let options = Options { durability: Durability::Relaxed, ..options };
         let (mut store, writer) = Self::open(directory, options, metrics)?;
+        let is_of_one_server = store.read(|reader| reader.is_of_one_server())?;
+        let name = directory.display();
+        anyhow::ensure!(
+            !is_of_one_server,
+            "{name} has the store of a server alone, and a node needs a directory for its copy; set store.directory to an \
+             empty one, and bring the store over with `hookswitch store copy`"
+        );
         for stream in [STREAM_LOG, STREAM_DOCUMENTS] {
             let resume = store.shared.followed(stream);
             let end = nats.end(stream).await?;
+            anyhow::ensure!(
+                end >= resume,
+                "{name} has the copy of another log, or NATS has lost its end: message {resume} of {stream} is here, and {end} \
+                 is the last there; set store.directory to an empty directory"
+            );
             if end > resume {
                 tracing::info!(stream, messages = end - resume, "reading what this node does not have");
             }
@@ -242,7 +256,8 @@ impl Store {
         let cluster = self.cluster.as_ref().context("a server alone has all partitions")?;
         let nats = &cluster.nats;
         let term = nats::take_over(nats, &self.shared, partition, node).await?;
-        if let Some((position, version, state)) = nats::saved_state(nats, partition).await? {
+        if let Some(saved) = nats.saved_state(partition).await? {
+            let copy::State { position, version, bytes: state, .. } = saved;
             let known = self.read_async(move |reader| reader.snapshot(partition)).await?;
             if known.is_none_or(|(known, ..)| known < position) {
                 let write = Write::Snapshot { partition, position, version, state };

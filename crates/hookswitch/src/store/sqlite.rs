@@ -106,6 +106,16 @@ pub(super) fn ends(connection: &Connection, partitions: u8) -> rusqlite::Result<
     Ok(LogEnds { inputs, events: end("events", "events", 0, i64::MAX.cast_unsigned())? })
 }
 
+/// Whether a store holds nothing.
+pub(super) fn is_empty(connection: &Connection) -> rusqlite::Result<bool> {
+    connection.query_row(
+        "SELECT NOT EXISTS (SELECT 1 FROM signals) AND NOT EXISTS (SELECT 1 FROM events) \
+         AND NOT EXISTS (SELECT 1 FROM documents) AND NOT EXISTS (SELECT 1 FROM snapshots)",
+        [],
+        |row| row.get(0),
+    )
+}
+
 /// Under which name it stands how far the inputs of a partition were swept.
 pub(super) fn swept_signals(partition: Partition) -> String {
     if partition == Partition::default() { "signals".to_owned() } else { format!("signals.{partition}") }
@@ -421,6 +431,12 @@ impl Reader {
         let log_at = followed(&transaction, STREAM_LOG)?;
         let documents = Rows::of_documents(&transaction)?.documents;
         Ok(SavedDocuments { documents_at, log_at, documents })
+    }
+
+    /// Whether there is something that no stream has brought.
+    pub(super) fn is_of_one_server(&self) -> Result<bool, StoreError> {
+        let followed = followed(&self.0, STREAM_LOG)?.max(followed(&self.0, STREAM_DOCUMENTS)?);
+        Ok(followed == 0 && !is_empty(&self.0)?)
     }
 
     /// The connection, for who reads rows as they are.

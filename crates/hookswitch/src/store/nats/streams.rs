@@ -4,20 +4,27 @@ use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use async_nats::ConnectOptions;
-use async_nats::jetstream::context::{CreateStreamErrorKind, PublishError, PublishErrorKind};
+use async_nats::jetstream::context::{
+    CreateStreamErrorKind, PublishAckFuture, PublishError, PublishErrorKind,
+};
 use async_nats::jetstream::message::PublishMessage;
 use async_nats::jetstream::stream::{Config, DiscardPolicy, RetentionPolicy, StorageType, Stream};
 use async_nats::jetstream::{self, Context, kv, object_store};
 use bytes::Bytes;
+use futures_util::TryStreamExt as _;
 
 use super::durability;
 use super::wire::write_part;
+use crate::cluster::NODE;
 use crate::config::{Durability, Nats as Settings};
 use crate::store::partition::Partition;
 
 /// Under which name the copy notes how far it has followed the log, and how far the documents.
 pub(crate) const STREAM_LOG: &str = "log";
 pub(crate) const STREAM_DOCUMENTS: &str = "documents";
+
+/// What comes in at nodes that do not own its partition; it is not followed.
+const STREAM_INTAKE: &str = "intake";
 
 /// The header that says which part of a message this is.
 pub(super) const PART: &str = "Hookswitch-Part";
@@ -187,6 +194,7 @@ impl Nats {
     pub(in crate::store) async fn stream(&self, name: &str) -> anyhow::Result<Stream> {
         let full = match name {
             STREAM_DOCUMENTS => documents_stream(&self.prefix),
+            STREAM_INTAKE => intake_stream(&self.prefix),
             _ => log_stream(&self.prefix),
         };
         Ok(self.jetstream.get_stream(full).await?)
@@ -217,35 +225,72 @@ impl Nats {
         &self,
         subject: &str,
         message: Vec<u8>,
+        last: Option<u64>,
+    ) -> Result<u64, PublishError> {
+        self.publish_marked(subject, message, last, None).await
+    }
+
+    /// The same, with a header on each part.
+    pub(super) async fn publish_marked(
+        &self,
+        subject: &str,
+        message: Vec<u8>,
         mut last: Option<u64>,
+        mark: Option<(&str, &str)>,
     ) -> Result<u64, PublishError> {
         let parts = super::wire::parts(message, self.part_bytes_max);
         let count = parts.len();
         let mut sequence = 0;
         for (number, part) in (1..).zip(parts) {
-            sequence = self.publish_part(subject, part, number, count, last).await?;
+            sequence = self.send_part(subject, part, number, count, last, mark).await?.await?.sequence;
             last = last.map(|_| sequence);
         }
         Ok(sequence)
     }
 
-    async fn publish_part(
+    /// Sends part `number` of `count`; what it gives waits for the acknowledgement.
+    pub(super) async fn send_part(
         &self,
         subject: &str,
         part: Bytes,
         number: usize,
         count: usize,
         last: Option<u64>,
-    ) -> Result<u64, PublishError> {
+        mark: Option<(&str, &str)>,
+    ) -> Result<PublishAckFuture, PublishError> {
         let mut message = PublishMessage::build().payload(part);
         if count > 1 {
             message = message.header(PART, write_part(number, count));
         }
+        if let Some((name, value)) = mark {
+            message = message.header(name, value);
+        }
         if let Some(last) = last {
             message = message.expected_last_subject_sequence(last);
         }
-        let acknowledged = self.jetstream.send_publish(subject.to_owned(), message).await?;
-        Ok(acknowledged.await?.sequence)
+        self.jetstream.send_publish(subject.to_owned(), message).await
+    }
+
+    /// What the names of streams and subjects begin with.
+    pub(in crate::store) fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
+    /// The nodes that live.
+    pub(in crate::store) async fn nodes(&self) -> anyhow::Result<Vec<String>> {
+        let keys = self.leases.keys().await.context("the leases cannot be read")?;
+        let keys: Vec<String> = keys.try_collect().await.context("the leases cannot be read")?;
+        Ok(keys.iter().filter_map(|key| key.strip_prefix(NODE)).map(str::to_owned).collect())
+    }
+
+    /// Whether nothing was ever written.
+    pub(in crate::store) async fn is_new(&self) -> anyhow::Result<bool> {
+        Ok(self.end(STREAM_LOG).await? == 0 && self.end(STREAM_DOCUMENTS).await? == 0)
+    }
+
+    /// The last that came in for a partition at a node that does not own it.
+    pub(in crate::store) async fn intake_end(&self, partition: Partition) -> anyhow::Result<u64> {
+        self.last_sequence(STREAM_INTAKE, &format!("{}.intake.{partition}", self.prefix)).await
     }
 }
 

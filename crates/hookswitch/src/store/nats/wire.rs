@@ -18,7 +18,7 @@ const VERSION: u8 = 1;
 
 /// The bits of an event's position that count the events of a message; the sequence of the message stands
 /// above them.
-const EVENT_BITS: u32 = 16;
+pub(super) const EVENT_BITS: u32 = 16;
 
 /// The most events of a message.
 pub(super) const EVENTS_MAX: usize = (1 << EVENT_BITS) - 1;
@@ -158,7 +158,7 @@ pub(super) fn write_term(term: &Term) -> Vec<u8> {
 }
 
 /// Writes rows of another store.
-pub(in crate::store) fn write_rows(rows: &Rows) -> Vec<u8> {
+pub(super) fn write_rows(rows: &Rows) -> Vec<u8> {
     let mut out = written(ROWS, rows);
     out.extend_from_slice(&rows.bytes);
     out
