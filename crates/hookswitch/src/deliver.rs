@@ -21,7 +21,7 @@ use crate::clock;
 use crate::config::Webhooks as Settings;
 use crate::health::{Health, Outcomes};
 use crate::secret;
-use crate::store::{Attempt, Journal, Store, StoreError};
+use crate::store::{Attempt, Journal, Partition, Store, StoreError};
 use crate::subscriptions::{Command, Delivery, Kept, Subscriptions, feed_change, progress_change};
 use crate::telemetry::Metrics;
 use crate::webhook::{Endpoint, Webhooks};
@@ -57,10 +57,16 @@ pub(crate) fn policy(settings: &Settings) -> Policy {
     }
 }
 
-/// The deliveries and what they work with.
+/// Whether this node owns a partition at this moment.
+pub(crate) type Lease = Arc<dyn Fn() -> bool + Send + Sync>;
+
+/// The deliveries of a partition and what they work with.
 pub(crate) struct Deliverer {
     machine: Deliveries,
     store: Store,
+    /// Whose partition's subscriptions it serves, and whether it may.
+    partition: Partition,
+    lease: Lease,
     subscriptions: Arc<Subscriptions>,
     webhooks: Webhooks,
     metrics: Arc<Metrics>,
@@ -69,6 +75,8 @@ pub(crate) struct Deliverer {
     outcomes: BTreeMap<SubscriptionId, Outcomes>,
     reports: mpsc::UnboundedSender<Report>,
     counted: Counters,
+    /// What its share of the gauges is.
+    shown: [i64; 3],
     /// Whether the log is being read for all.
     reading: bool,
     /// Whether progress is being written.
@@ -108,6 +116,7 @@ impl Deliverer {
     /// Deliveries from where the log ends.
     pub(crate) fn new(
         store: Store,
+        (partition, lease): (Partition, Lease),
         subscriptions: Arc<Subscriptions>,
         webhooks: Webhooks,
         policy: Policy,
@@ -118,6 +127,8 @@ impl Deliverer {
         let deliverer = Self {
             machine: Deliveries::new(policy, feed),
             store,
+            partition,
+            lease,
             subscriptions,
             webhooks,
             metrics,
@@ -125,6 +136,7 @@ impl Deliverer {
             outcomes: BTreeMap::new(),
             reports,
             counted: Counters::default(),
+            shown: [0; 3],
             reading: false,
             saving: false,
             next_save: clock::now(),
@@ -348,6 +360,12 @@ impl Deliverer {
 
     fn notify(&self, due: Due) {
         let reports = self.reports.clone();
+        if !(self.lease)() {
+            // Another node may send it already; if it does not, this one tries again.
+            let outcome = Outcome::Failed("this node does not own the partition at the moment".to_owned());
+            reports.send(Report::Outcome(due.sent(), outcome, None)).ok(); // the server stops
+            return;
+        }
         let Some(receiver) = self.endpoints.get(&due.subscription) else {
             // It was removed at this moment.
             reports.send(Report::Outcome(due.sent(), Outcome::Missing, None)).ok();
@@ -450,7 +468,7 @@ impl Deliverer {
         let mut changes: Vec<_> =
             progress.iter().map(|(id, progress)| progress_change(*id, progress)).collect();
         if feed > self.saved_feed {
-            changes.push(feed_change(feed));
+            changes.push(feed_change(self.partition, feed));
         }
         self.saving = true;
         self.next_save = now + SAVE_EVERY;
@@ -495,9 +513,24 @@ impl Deliverer {
         metrics.dropped.inc_by(now.dropped - before.dropped);
         self.counted = now;
         let pending = now.matched - now.acknowledged - now.expired - now.dropped;
-        self.metrics.notifications_pending.set(pending.cast_signed());
-        self.metrics.requests_in_flight.set(i64::try_from(self.machine.in_flight()).unwrap_or(i64::MAX));
-        self.metrics.subscriptions.set(i64::try_from(self.endpoints.len()).unwrap_or(i64::MAX));
+        let count = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+        self.show([pending.cast_signed(), count(self.machine.in_flight()), count(self.endpoints.len())]);
+    }
+
+    /// Shows what is pending, in flight and served, beside what the deliverers of other partitions show.
+    fn show(&mut self, now: [i64; 3]) {
+        let metrics = &self.metrics;
+        let gauges = [&metrics.notifications_pending, &metrics.requests_in_flight, &metrics.subscriptions];
+        for ((gauge, now), before) in gauges.into_iter().zip(now).zip(self.shown) {
+            gauge.inc_by(now - before);
+        }
+        self.shown = now;
+    }
+}
+
+impl Drop for Deliverer {
+    fn drop(&mut self) {
+        self.show([0; 3]);
     }
 }
 

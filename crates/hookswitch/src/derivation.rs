@@ -4,6 +4,7 @@
 //! the log alone gives the same events again.
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 
 use anyhow::Context as _;
 use hookswitch_core::directory::Directory;
@@ -351,14 +352,16 @@ impl Derivation {
         self.sources.get(&source)?.newest
     }
 
-    /// A number that no source has; none when there are too many. Numbers are given again as late as
+    /// One of these numbers that no source has; none when there are too many. Numbers are given again as late as
     /// can be, because legs are named by them.
-    pub(crate) fn free_source(&self) -> Option<u16> {
+    pub(crate) fn free_source(&self, among: RangeInclusive<u16>) -> Option<u16> {
         if self.sources.len() >= SOURCES_MAX {
             return None;
         }
-        let last = self.sources.last_key_value().map_or(0, |(&last, _)| last);
-        last.checked_add(1).or_else(|| (1..u16::MAX).find(|number| !self.sources.contains_key(number)))
+        let last = self.sources.range(among.clone()).next_back().map(|(&last, _)| last);
+        let next = last.map_or(Some(*among.start()), |last| last.checked_add(1));
+        let is_free = |number: &u16| !self.sources.contains_key(number);
+        next.filter(|next| among.contains(next)).or_else(|| among.into_iter().find(is_free))
     }
 
     /// Sources that were silent since before, and have no call whose timer runs.

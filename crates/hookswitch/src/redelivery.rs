@@ -3,6 +3,7 @@
 //! Each is a document and, while it runs, a task. What it has sent is written down together with the
 //! attempts, so that it goes on behind that after a restart.
 
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -15,12 +16,12 @@ use hookswitch_core::notification::{SERVER_ID, Subscriber};
 use hookswitch_model::{AccountId, Event, ExtensionId, SubscriptionId, TelephonySessionId, Timestamp};
 use hyper::header::HeaderValue;
 use serde::{Deserialize, Serialize};
-use tokio::sync::watch;
+use tokio::sync::{broadcast, watch};
 
 use crate::clock;
 use crate::explain::session_id;
 use crate::secret::{self, Digest};
-use crate::store::{Attempt, Change, Expected, Journal, Reader, Store, StoreError};
+use crate::store::{Attempt, Change, Changed, Expected, Journal, Partition, Reader, Store, StoreError};
 use crate::subscriptions::{Delivery, Kept, Subscriptions, WebHook, parse_id};
 use crate::webhook::{Endpoint, Sent, Webhooks};
 
@@ -133,7 +134,8 @@ pub(crate) struct Redeliveries {
     webhooks: Webhooks,
     /// What ends each that is under way; closed when it has ended.
     running: Mutex<HashMap<String, watch::Sender<bool>>>,
-    stop: watch::Receiver<bool>,
+    /// The partitions whose accounts are served here, and what stops those.
+    served: Mutex<HashMap<Partition, watch::Sender<bool>>>,
 }
 
 /// Whom notifications are for and what they are about.
@@ -225,25 +227,66 @@ impl Job {
 }
 
 impl Redeliveries {
-    /// The redeliveries of a store; those that were under way go on when [`Redeliveries::start`] is called.
-    pub(crate) fn new(
-        store: Store,
-        subscriptions: Arc<Subscriptions>,
-        webhooks: Webhooks,
-        stop: watch::Receiver<bool>,
-    ) -> Arc<Self> {
-        Arc::new(Self { store, subscriptions, webhooks, running: Mutex::default(), stop })
+    /// The redeliveries of a store; those that were under way go on with [`Redeliveries::start`].
+    pub(crate) fn new(store: Store, subscriptions: Arc<Subscriptions>, webhooks: Webhooks) -> Arc<Self> {
+        let (running, served) = (Mutex::default(), Mutex::default());
+        Arc::new(Self { store, subscriptions, webhooks, running, served })
     }
 
-    /// Goes on with what was under way when the server stopped.
-    pub(crate) fn start(self: &Arc<Self>) {
+    fn served(&self) -> std::sync::MutexGuard<'_, HashMap<Partition, watch::Sender<bool>>> {
+        self.served.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn partition(&self, job: &Job) -> Partition {
+        Partition::of(AccountId::new(job.account), self.store.partitions())
+    }
+
+    /// Stops those of a partition; another node goes on with them.
+    pub(crate) fn stop(&self, partition: Partition) {
+        if let Some(stop) = self.served().remove(&partition) {
+            stop.send_replace(true);
+        }
+    }
+
+    /// Takes over what other nodes begin and cancel, until told to stop.
+    pub(crate) async fn follow(self: Arc<Self>, mut stop: watch::Receiver<bool>) {
+        let mut changed = self.store.follow_documents();
+        loop {
+            let changed = tokio::select! {
+                changed = changed.recv() => changed,
+                _ = stop.wait_for(|&stop| stop) => return,
+            };
+            let id = match changed {
+                Ok(Changed { kind, id, .. }) if kind == REDELIVERY => id,
+                Ok(_) | Err(broadcast::error::RecvError::Lagged(_)) => continue,
+                Err(broadcast::error::RecvError::Closed) => return,
+            };
+            let key = id.clone();
+            let found = self.store.read_async(move |reader| reader.document(REDELIVERY, &key)).await;
+            let job = found.ok().flatten().and_then(|found| serde_json::from_str::<Job>(&found.content).ok());
+            let running = self.lock().get(&id).cloned();
+            match (job, running) {
+                (Some(job), None) if job.state == JobState::Running => self.spawn(id, job),
+                (Some(job), Some(running)) if job.state == JobState::Cancelled => {
+                    running.send_replace(true);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Goes on with what was under way for a partition, and serves it from now on.
+    pub(crate) fn start(self: &Arc<Self>, partition: Partition) {
+        self.served().insert(partition, watch::Sender::new(false));
         let documents = match self.store.read(|reader| reader.documents(REDELIVERY)) {
             Ok(documents) => documents,
             Err(error) => return tracing::error!(%error, "redeliveries do not go on"),
         };
         for document in documents {
             match serde_json::from_str::<Job>(&document.content) {
-                Ok(job) if job.state == JobState::Running => self.spawn(document.id, job),
+                Ok(job) if job.state == JobState::Running && self.partition(&job) == partition => {
+                    self.spawn(document.id, job);
+                }
                 Ok(_) => {}
                 Err(error) => {
                     tracing::error!(redelivery.id = document.id, %error, "a redelivery cannot be read");
@@ -329,11 +372,25 @@ impl Redeliveries {
         if let Some(running) = running {
             running.send_replace(true);
             running.closed().await;
+            return;
+        }
+        // Another node may have it under way; it finds this in the store.
+        let key = id.to_owned();
+        let found = self.store.read_async(move |reader| reader.document(REDELIVERY, &key)).await;
+        let job = found.ok().flatten().and_then(|found| serde_json::from_str::<Job>(&found.content).ok());
+        if let Some(mut job) = job.filter(|job| job.state == JobState::Running) {
+            job.finish(JobState::Cancelled);
+            if let Err(error) = self.store.change(vec![job.change(id)]).await {
+                tracing::warn!(redelivery.id = id, %error, "it could not be cancelled");
+            }
         }
     }
 
-    /// Waits for the requests that are under way when the server stops.
+    /// Stops all, and waits for the requests that are under way: the server stops.
     pub(crate) async fn close(&self) {
+        for (_, stop) in self.served().drain() {
+            stop.send_replace(true);
+        }
         let running: Vec<_> = self.lock().values().cloned().collect();
         for running in running {
             running.closed().await;
@@ -344,18 +401,29 @@ impl Redeliveries {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Begins one, if this node serves its account; else the node that does finds it in the store.
     fn spawn(self: &Arc<Self>, id: String, job: Job) {
+        let Some(stop) = self.served().get(&self.partition(&job)).map(watch::Sender::subscribe) else { return };
         let (cancel, cancelled) = watch::channel(false);
-        self.lock().insert(id.clone(), cancel);
+        match self.lock().entry(id.clone()) {
+            Entry::Occupied(_) => return, // it was found in the store
+            Entry::Vacant(entry) => entry.insert(cancel),
+        };
         let all = self.clone();
         tokio::spawn(async move {
             let _ending = Ending { all: &all, id: &id, _cancelled: cancelled.clone() };
-            all.run(&id, job, cancelled).await;
+            all.run(&id, job, cancelled, stop).await;
         });
     }
 
     /// Sends what there is to send, until it is done, fails, or is ended.
-    async fn run(&self, id: &str, job: Job, cancelled: watch::Receiver<bool>) {
+    async fn run(
+        &self,
+        id: &str,
+        job: Job,
+        cancelled: watch::Receiver<bool>,
+        stop: watch::Receiver<bool>,
+    ) {
         let mut run = Run {
             all: self,
             id,
@@ -363,7 +431,7 @@ impl Redeliveries {
             journal: Vec::new(),
             saved: clock::now(),
             cancelled,
-            stop: self.stop.clone(),
+            stop,
         };
         let end = match run.target() {
             Ok(target) => run.send_all(&target).await,

@@ -20,10 +20,11 @@ use serde_json::value::RawValue;
 use tokio::sync::oneshot;
 
 use crate::clock;
+use crate::cluster::Carried;
 use crate::derivation::{Derivation, STATE_VERSION};
 use crate::source::hep::{Access, Frames, Item};
 use crate::store::record::{Input, Message, Sender as SourceSender, Settings, Source, kind};
-use crate::store::{Batch, IngestId, LoggedInput, Store};
+use crate::store::{Acknowledge, Batch, IngestId, LoggedInput, Store};
 use crate::telemetry::{Metrics, Redacted};
 
 /// How far the time of a source is taken to go on before it is known that no message of an earlier
@@ -51,6 +52,10 @@ pub(crate) enum Intake {
     Posted(PostedBatch),
     /// What a switch has told of its calls.
     Told(ToldBatch),
+    /// What a node of a cluster was sent, and who is told when it is on disk.
+    Carried(Arc<Carried>, Acknowledge),
+    /// The same, of another node: the message of the intake at this sequence.
+    Forwarded(Carried, u64),
     /// The directory or the policy was read again.
     Settings(Box<Settings>),
     /// No more will come: what is in hand is stored, and the loop ends.
@@ -98,6 +103,8 @@ pub(crate) struct Machine {
     senders: HashMap<(u16, std::net::IpAddr, u32), Option<u16>, foldhash::fast::RandomState>,
     access: Arc<Access>,
     counted: engine::Counters,
+    /// How many sessions were open when they were counted.
+    open: i64,
     /// Ids of posted signals that may not be on disk yet, with their positions.
     recent_ids: HashMap<(u16, String), u64>,
     recent_order: VecDeque<(u64, u16, String)>,
@@ -201,6 +208,7 @@ impl Machine {
             senders: HashMap::default(),
             access: Arc::default(),
             counted,
+            open: 0,
             recent_ids: HashMap::new(),
             recent_order: VecDeque::new(),
             snapshot_every,
@@ -251,12 +259,32 @@ impl Machine {
                 }
             }
             Intake::Told(batch) => self.take_told(&batch),
+            Intake::Carried(carried, done) => {
+                self.take_carried(&carried);
+                self.batch.add_waiting(done);
+            }
+            Intake::Forwarded(carried, sequence) => {
+                self.take_carried(&carried);
+                self.batch.set_intake(sequence);
+            }
             Intake::Settings(settings) => {
                 if let Err(error) = self.take_settings(&settings) {
                     tracing::error!("the settings stay as they are: {error:#}");
                 }
             }
             Intake::Stop => {}
+        }
+    }
+
+    fn take_carried(&mut self, carried: &Carried) {
+        match carried {
+            Carried::Frames(frames) => self.take_frames(frames),
+            Carried::Told(batch) => self.take_told(batch),
+            Carried::Posted(sender, signals) => {
+                if let Err(error) = self.apply_posted(sender.clone(), signals.clone()) {
+                    tracing::error!("posted signals of another node were refused: {error:#}");
+                }
+            }
         }
     }
 
@@ -307,8 +335,20 @@ impl Machine {
 
     /// Applies signals that were posted, all or none; those whose ids are known are passed over.
     fn take_posted(&mut self, batch: PostedBatch) -> anyhow::Result<()> {
-        let arrival = clock::wall();
         let PostedBatch { sender, signals, accepted } = batch;
+        let outcome = self.apply_posted(sender, signals)?;
+        self.batch.add_waiting(Box::new(move || {
+            accepted.send(outcome).ok(); // the client may have gone
+        }));
+        Ok(())
+    }
+
+    fn apply_posted(
+        &mut self,
+        sender: SourceSender,
+        signals: Vec<(Posted, Box<RawValue>)>,
+    ) -> anyhow::Result<Accepted> {
+        let arrival = clock::wall();
         let source = self.number(sender, arrival).context("there are too many sources")?;
         self.forget_ids();
         let mut new: Vec<(Posted, Box<RawValue>)> = Vec::with_capacity(signals.len());
@@ -340,10 +380,7 @@ impl Machine {
         }
         self.metrics.posted.accepted.inc_by(outcome.accepted as u64);
         self.metrics.posted.repeated.inc_by(outcome.repeated as u64);
-        self.batch.add_waiting(Box::new(move || {
-            accepted.send(outcome).ok(); // the client may have gone
-        }));
-        Ok(())
+        Ok(outcome)
     }
 
     fn take_told(&mut self, batch: &ToldBatch) {
@@ -405,7 +442,7 @@ impl Machine {
         if let Some((number, _)) = known {
             return Some(number);
         }
-        let Some(number) = self.derivation.free_source() else {
+        let Some(number) = self.derivation.free_source(self.store.sources()) else {
             tracing::warn!(sender = ?sender, "there are too many senders; its messages are dropped");
             return None;
         };
@@ -534,7 +571,16 @@ impl Machine {
         signals.refused.inc_by(now.refused - before.refused);
         sessions.opened.inc_by(now.sessions - before.sessions);
         sessions.closed.inc_by(now.closed - before.closed);
-        self.metrics.sessions_open.set(i64::try_from(self.derivation.open_sessions()).unwrap_or(i64::MAX));
+        let open = i64::try_from(self.derivation.open_sessions()).unwrap_or(i64::MAX);
+        // Other partitions of this node are counted by their machines.
+        self.metrics.sessions_open.inc_by(open - self.open);
+        self.open = open;
+    }
+}
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        self.metrics.sessions_open.dec_by(self.open);
     }
 }
 

@@ -17,6 +17,7 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{oneshot, watch};
+use tokio::task::JoinHandle;
 
 use crate::api::admin::Files;
 use crate::api::oauth::OAuth;
@@ -24,7 +25,8 @@ use crate::api::oauth::throttle::Throttle;
 use crate::api::telephony::Calls;
 use crate::api::{self, Api, IngestAccess, People, listener};
 use crate::clock;
-use crate::config::{Config, Listen, MissedCalls};
+use crate::cluster::{Identity, Lanes, Member, Membership, Router, Switch, Work};
+use crate::config::{Config, Engine, Listen, MissedCalls};
 use crate::deliver::{self, Deliverer};
 use crate::gateway::Gateway;
 use crate::rates::Rates;
@@ -36,13 +38,13 @@ use crate::source::esl::Callers;
 use crate::source::hep::{Access, Gate, stream, udp};
 use crate::source::switches::Switches;
 use crate::store::record::Settings;
-use crate::store::{Options, Store};
+use crate::store::{Nats, Options, Partition, Store, Wanted, WriterThread};
 use crate::subscriptions::Subscriptions;
 use crate::telemetry::{self, Metrics};
 use crate::webhook::Webhooks;
 
 /// How many inputs may wait for the machine; batches of messages are bounded by their listeners.
-const INTAKE_AHEAD: usize = 256;
+pub(crate) const INTAKE_AHEAD: usize = 256;
 
 /// Runs the server of a configuration until it is told to stop.
 ///
@@ -78,10 +80,26 @@ pub(crate) fn serve(
         signals_kept: config.store.signals_kept.0,
         events_kept: config.store.events_kept.0,
     };
-    let (store, writer) = Store::open(&config.store.directory, options, metrics.clone())?;
-    let machine = Machine::restore(&store, metrics.clone(), &settings, config.store.snapshot_every.0)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let (store, writer) = match config.store.engine {
+        Engine::Sqlite => Store::open(&config.store.directory, options, metrics.clone())?,
+        Engine::Nats => runtime.block_on(join(&config, options, metrics.clone()))?,
+    };
     let (intake, inputs) = sync_channel(INTAKE_AHEAD);
+    let (divided, membership) = match store.nats() {
+        None => {
+            let every = config.store.snapshot_every.0;
+            (Divided::Machine(Machine::restore(&store, metrics.clone(), &settings, every)?), None)
+        }
+        Some(_) => {
+            let spool = config.store.directory.join("spool");
+            let lanes = Work::lanes(&spool, store.partitions(), config.cluster.spool_bytes, &metrics);
+            let lanes = lanes.with_context(|| format!("cannot use the spool {}", spool.display()))?;
+            let shared = Arc::new(Mutex::new(settings.clone()));
+            let membership = Arc::new(Membership::new(config.cluster.name()));
+            (Divided::Lanes(lanes, shared), Some(membership))
+        }
+    };
     let account = default_account(&settings);
     let access = Arc::new(RwLock::new(Arc::new(Access::of(&config, account, &metrics.sources))));
     let keys = Arc::new(RwLock::new(Arc::new(IngestAccess::of(&config, account, &metrics.sources))));
@@ -109,10 +127,21 @@ pub(crate) fn serve(
         (None, Some(address)) => Some(udp::bind(address, config.hep.receive_buffer_bytes)?),
         (None, None) => None,
     };
-    let (running, ended) = oneshot::channel::<()>();
+    let (running, mut ended) = oneshot::channel::<()>();
+    let lanes = match &divided {
+        Divided::Machine(_) => None,
+        Divided::Lanes(lanes, settings) => Some((lanes.clone(), settings.clone())),
+    };
+    let run: Box<dyn FnOnce() + Send> = match divided {
+        Divided::Machine(machine) => Box::new(move || machine.run(&inputs)),
+        Divided::Lanes(lanes, settings) => {
+            let router = Router::new(store.clone(), runtime.handle().clone(), lanes, settings);
+            Box::new(move || router.run(&inputs))
+        }
+    };
     let run = move || {
         let _running = running; // dropped at the end, also by a panic
-        machine.run(&inputs);
+        run();
     };
     let machine = thread::Builder::new().name("machine".into()).spawn(run)?;
     let udp_thread = match socket {
@@ -140,6 +169,7 @@ pub(crate) fn serve(
         people: people.clone(),
         intake: intake.clone(),
         inventories: Mutex::default(),
+        config: Mutex::new(Arc::new(config.clone())),
         metrics: metrics.clone(),
     });
     let calls = Arc::new(Calls::default());
@@ -148,12 +178,9 @@ pub(crate) fn serve(
         Box::new(move || reread.run())
     };
     let webhooks = Webhooks::new(&config.webhooks, dev)?;
-    let (subscriptions, commands) =
-        Subscriptions::load(store.clone(), key.clone(), config.webhooks.subscriptions_max)?;
+    let subscriptions = Subscriptions::load(store.clone(), key.clone(), config.webhooks.subscriptions_max)?;
     let subscriptions = Arc::new(subscriptions);
     let policy = deliver::policy(&config.webhooks);
-    let (deliverer, reports) =
-        Deliverer::new(store.clone(), subscriptions.clone(), webhooks.clone(), policy, metrics.clone());
     let mut websocket = config.websocket.clone();
     websocket.recovery_time.0 = websocket.recovery_time.0.min(config.store.events_kept.0);
     let gateway = Gateway::new(
@@ -164,16 +191,16 @@ pub(crate) fn serve(
         key,
         websocket,
         &public_url,
+        membership.clone(),
     );
     let rates = Arc::new(Rates::default());
-    let redeliveries =
-        Redeliveries::new(store.clone(), subscriptions.clone(), webhooks.clone(), stop.subscribe());
+    let redeliveries = Redeliveries::new(store.clone(), subscriptions.clone(), webhooks.clone());
     let router = api::router(Api {
         store: store.clone(),
         metrics: metrics.clone(),
         intake: intake.clone(),
         keys,
-        oauth,
+        oauth: oauth.clone(),
         requests: Arc::new(Throttle::new(config.limits.requests_per_minute)),
         people,
         calls: calls.clone(),
@@ -184,19 +211,64 @@ pub(crate) fn serve(
         gateway: gateway.clone(),
         rates: rates.clone(),
         started: clock::steady(),
-        public_url: public_url.into(),
+        public_url: public_url.clone().into(),
     });
     gateway.serve_requests_by(router.clone());
     let grace = config.server.shutdown_grace.0;
     let outcome = runtime.block_on(async {
         tokio::spawn(calls.follow(store.clone(), stop.subscribe()));
         tokio::spawn(rates.follow(metrics.clone(), stop.subscribe()));
-        redeliveries.start();
-        let delivering = tokio::spawn(deliverer.run(commands, reports, stop.subscribe()));
+        let delivering = match (&lanes, &membership, store.nats()) {
+            (Some((lanes, settings)), Some(membership), Some(nats)) => {
+                let identity = Identity {
+                    name: membership.name().to_owned(),
+                    url: public_url.clone(),
+                    partitions: store.partitions(),
+                    lease: config.cluster.lease.0,
+                };
+                let work = Work {
+                    store: store.clone(),
+                    nats: nats.clone(),
+                    membership: membership.clone(),
+                    lanes: lanes.clone(),
+                    settings: settings.clone(),
+                    snapshot_every: config.store.snapshot_every.0,
+                    subscriptions: subscriptions.clone(),
+                    webhooks: webhooks.clone(),
+                    policy,
+                    redeliveries: redeliveries.clone(),
+                    switch: reread.clone().switch_for(store.partitions()),
+                    working: Mutex::default(),
+                    metrics: metrics.clone(),
+                };
+                tokio::spawn(subscriptions.clone().follow(stop.subscribe()));
+                tokio::spawn(redeliveries.clone().follow(stop.subscribe()));
+                tokio::spawn(gateway.clone().follow_others(stop.subscribe()));
+                tokio::spawn(oauth.clone().follow(stop.subscribe()));
+                Delivering::Member(Member::start(identity, Arc::new(work)))
+            }
+            _ => {
+                let partition = Partition::default();
+                let commands = subscriptions.begin(partition).await?;
+                let (deliverer, reports) = Deliverer::new(
+                    store.clone(),
+                    (partition, Arc::new(|| true)),
+                    subscriptions.clone(),
+                    webhooks.clone(),
+                    policy,
+                    metrics.clone(),
+                );
+                redeliveries.start(partition);
+                Delivering::Alone(tokio::spawn(deliverer.run(commands, reports, stop.subscribe())))
+            }
+        };
         let following = tokio::spawn(gateway.clone().follow(stop.subscribe()));
         let serving = tokio::spawn(listener::serve(tokio_listener(http)?, router, stop.subscribe(), grace));
         if let Some(esl) = esl {
             tokio::spawn(callers.serve(tokio_listener(esl)?, stop.subscribe()));
+        }
+        if membership.is_some() {
+            reread.switches.work_for(Vec::new(), store.partitions());
         }
         reread.switch(&config)?;
         if let Some(tcp) = tcp {
@@ -206,7 +278,7 @@ pub(crate) fn serve(
         if let Some((tcp, tls)) = tls {
             tokio::spawn(streams.serve(tokio_listener(tcp)?, Some(tls), stop.subscribe()));
         }
-        let outcome = wait(&reread, ended, told, started).await;
+        let outcome = wait(&reread, &mut ended, told, started).await;
         tracing::info!("stopping: what has come in is finished");
         stop_udp.store(true, Ordering::Relaxed);
         stop.send_replace(true);
@@ -214,13 +286,28 @@ pub(crate) fn serve(
         following.await.ok(); // a panic in it is told by its own hook
         gateway.close(grace).await;
         serving.await.ok();
-        delivering.await.ok();
-        redeliveries.close().await;
+        match delivering {
+            Delivering::Alone(delivering) => {
+                delivering.await.ok();
+                redeliveries.close().await;
+            }
+            Delivering::Member(mut member) => {
+                member.leave(grace).await;
+                redeliveries.close().await;
+                // What listeners have read is divided, and goes to other nodes or to disk.
+                let joined = tokio::task::spawn_blocking(move || join_udp(udp_thread));
+                joined.await.ok();
+                let last = intake.clone();
+                let stopping = tokio::task::spawn_blocking(move || last.send(Intake::Stop).is_ok());
+                stopping.await.ok();
+                ended.await.ok(); // it tells by being dropped
+                member.close().await;
+                return outcome;
+            }
+        }
+        join_udp(udp_thread);
         outcome
     });
-    if udp_thread.is_some_and(|thread| thread.join().is_err()) {
-        tracing::error!("the HEP thread has panicked");
-    }
     // The machine may be waiting for a disk that refuses; the writer gives up then, and so does it.
     drop(reread);
     let closing = thread::spawn(move || intake.send(Intake::Stop).is_ok());
@@ -234,13 +321,49 @@ pub(crate) fn serve(
     outcome
 }
 
+/// Joins the cluster that a configuration names.
+async fn join(
+    config: &Config,
+    options: Options,
+    metrics: Arc<Metrics>,
+) -> anyhow::Result<(Store, WriterThread)> {
+    let wanted = Wanted {
+        durability: config.store.durability,
+        partitions: config.cluster.partitions,
+        kept: config.store.events_kept.0.max(config.store.signals_kept.0),
+        lease: config.cluster.lease.0,
+    };
+    let nats = Nats::connect(&config.nats, &wanted).await?;
+    Store::join(&config.store.directory, options, nats, metrics).await
+}
+
+/// Where what comes in goes.
+enum Divided {
+    /// To the one machine of a server alone.
+    Machine(Machine),
+    /// To the lanes of the partitions of a cluster, with the settings that hold.
+    Lanes(Lanes, Arc<Mutex<Settings>>),
+}
+
+/// Who delivers.
+enum Delivering {
+    Alone(JoinHandle<()>),
+    Member(Member),
+}
+
+fn join_udp(thread: Option<thread::JoinHandle<()>>) {
+    if thread.is_some_and(|thread| thread.join().is_err()) {
+        tracing::error!("the HEP thread has panicked");
+    }
+}
+
 /// Waits for the signal to stop, and reads the configuration again at each SIGHUP.
 ///
 /// # Errors
 /// If the machine has ended: what it held is not in the log, so a start from the log is sound.
 async fn wait(
     reread: &Reread,
-    mut ended: oneshot::Receiver<()>,
+    ended: &mut oneshot::Receiver<()>,
     mut told: oneshot::Receiver<()>,
     started: Instant,
 ) -> anyhow::Result<()> {
@@ -254,7 +377,7 @@ async fn wait(
             _ = terminate.recv() => return Ok(()),
             _ = interrupt.recv() => return Ok(()),
             _ = &mut told => return Ok(()),
-            _ = &mut ended => anyhow::bail!("the machine has ended; its log says why; start the server again"),
+            _ = &mut *ended => anyhow::bail!("the machine has ended; its log says why; start the server again"),
             _ = hangup.recv() => match reread.run() {
                 Ok(()) => tracing::info!("sources, ingest keys, directory and policy are read again"),
                 Err(error) => tracing::error!("nothing has changed: {error:#}"),
@@ -274,6 +397,8 @@ struct Reread {
     switches: Switches,
     /// What switches say of themselves, by the names of the sources, and whose accounts they are.
     inventories: Mutex<BTreeMap<String, (AccountId, ami::Inventory)>>,
+    /// The configuration that was read last.
+    config: Mutex<Arc<Config>>,
     metrics: Arc<Metrics>,
 }
 
@@ -316,6 +441,17 @@ impl Reread {
         self.switches.update(config, default_account(&self.settings(config)?), &found)
     }
 
+    /// What connects to the switches of the partitions that this node works for.
+    fn switch_for(self: Arc<Self>, count: u8) -> Switch {
+        Box::new(move |partitions| {
+            self.switches.work_for(partitions, count);
+            let config = self.config.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            if let Err(error) = self.switch(&config) {
+                tracing::error!("the connections to switches stay as they are: {error:#}");
+            }
+        })
+    }
+
     /// Takes over the sources, the keys, the directory and the policy as they are in the files.
     fn run(&self) -> anyhow::Result<()> {
         let config = Config::load(&self.path)?;
@@ -335,6 +471,7 @@ impl Reread {
         if let Ok(mut directory) = self.people.write() {
             *directory = Arc::new(people);
         }
+        *self.config.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(config);
         Ok(())
     }
 }

@@ -3,7 +3,7 @@
 //! A change is on disk before anybody hears of it, and the deliveries hear of it in the order in which
 //! it was made.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -15,12 +15,12 @@ use hookswitch_model::{AccountId, ExtensionId, SubscriptionId, TelephonySessionI
 use hyper::header::{HeaderName, HeaderValue};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 use crate::clock;
 use crate::health::Health;
 use crate::secret::Key;
-use crate::store::{Change, Expected, Reader, Store, StoreError};
+use crate::store::{Change, Changed, Document, Expected, Partition, Reader, Store, StoreError};
 use crate::webhook::{AddressError, Endpoint, Guard, SigningKey};
 
 /// The kinds of documents.
@@ -28,17 +28,22 @@ const SUBSCRIPTION: &str = "subscription";
 const ENDED: &str = "subscription_ended";
 pub(crate) const PROGRESS: &str = "progress";
 
-/// The document of how far the event log was handed to all subscriptions that followed it.
-const FEED: &str = "feed";
+/// The document of how far the event log was handed to all subscriptions of a partition that followed it.
+pub(crate) fn feed_id(partition: Partition) -> String {
+    if partition == Partition::default() { "feed".to_owned() } else { format!("feed.{partition}") }
+}
 
 /// How long it is known of a subscription that it has expired, or was deleted.
 const EXPIRED_KEPT: Duration = Duration::from_secs(7 * 86_400);
+
+/// How many changes of WebSockets by other nodes may wait to be looked at.
+const SOCKETS_MAX: usize = 1024;
 
 /// The most deleted subscriptions that are known.
 const ENDED_MAX: usize = 10_000;
 
 /// A subscription with all that belongs to it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Kept {
     pub(crate) subscription: Subscription,
     pub(crate) delivery: Delivery,
@@ -64,25 +69,15 @@ pub(crate) struct Stored {
 /// # Errors
 /// If the store cannot be read. A subscription that cannot be read is left out.
 pub(crate) fn stored(reader: &Reader) -> Result<Vec<Stored>, StoreError> {
-    let progress: HashMap<String, ProgressRecord> = reader
-        .documents(PROGRESS)?
-        .into_iter()
-        .filter_map(|document| Some((document.id, serde_json::from_str(&document.content).ok()?)))
-        .collect();
-    let feed = progress.get(FEED).map_or(0, |feed| feed.read);
+    let kept_progress = KeptProgress::read(reader)?;
     let mut found = Vec::new();
     for kind in [SUBSCRIPTION, ENDED] {
         for document in reader.documents(kind)? {
             let Some(record) = Record::parse_shown(&document.content) else { continue };
             let ended = record.ended.map(Timestamp::from_micros);
             let Ok(kept) = record.read(&document.id) else { continue };
-            let progress = progress.get(&document.id).map(|record| {
-                let mut progress = record.progress();
-                if progress.live {
-                    progress.read = progress.read.max(feed);
-                }
-                progress
-            });
+            let partition = Partition::of(kept.subscription.owner.account, reader.partitions());
+            let progress = kept_progress.of(&document.id, partition);
             found.push(Stored { kept, progress, ended });
         }
     }
@@ -104,6 +99,9 @@ pub(crate) struct Socket {
     pub(crate) grant: Arc<str>,
     /// It hears of events behind this position of the log.
     pub(crate) start: u64,
+    /// The node of a cluster that has the session; empty if the server is alone.
+    #[serde(default)]
+    pub(crate) node: String,
 }
 
 /// What the subscriber has said about delivery, as it was said.
@@ -181,6 +179,26 @@ impl From<StoreError> for CreateError {
     }
 }
 
+/// How far subscriptions have come, as it is stored.
+struct KeptProgress(HashMap<String, ProgressRecord>);
+
+impl KeptProgress {
+    fn read(reader: &Reader) -> Result<Self, StoreError> {
+        let read = |document: Document| Some((document.id, serde_json::from_str(&document.content).ok()?));
+        Ok(Self(reader.documents(PROGRESS)?.into_iter().filter_map(read).collect()))
+    }
+
+    /// How far one of a partition has come, if that is known.
+    fn of(&self, id: &str, partition: Partition) -> Option<Progress> {
+        let mut progress = self.0.get(id)?.progress();
+        if progress.live {
+            // It had looked at all that was handed out.
+            progress.read = progress.read.max(self.0.get(&feed_id(partition)).map_or(0, |feed| feed.read));
+        }
+        Some(progress)
+    }
+}
+
 /// All subscriptions.
 pub(crate) struct Subscriptions {
     store: Store,
@@ -191,48 +209,24 @@ pub(crate) struct Subscriptions {
     ended: Mutex<VecDeque<(Timestamp, String)>>,
     /// One change at a time, so that memory and disk see them in one order.
     changing: tokio::sync::Mutex<()>,
-    commands: mpsc::UnboundedSender<Command>,
+    /// The deliveries of the partitions that this node owns.
+    deliveries: Mutex<BTreeMap<Partition, mpsc::UnboundedSender<Command>>>,
+    /// What other nodes do with subscriptions of WebSockets: as they are then, or none.
+    sockets: broadcast::Sender<(SubscriptionId, Option<Kept>)>,
     per_owner_max: usize,
 }
 
 impl Subscriptions {
-    /// Reads what is stored, and tells the deliveries of it; gives what they listen to.
+    /// Reads what is stored.
     ///
     /// # Errors
     /// If the store cannot be read.
-    pub(crate) fn load(
-        store: Store,
-        key: Key,
-        per_owner_max: usize,
-    ) -> Result<(Self, mpsc::UnboundedReceiver<Command>), StoreError> {
-        let (documents, progress) =
-            store.read(|reader| Ok((reader.documents(SUBSCRIPTION)?, reader.documents(PROGRESS)?)))?;
-        let progress: HashMap<String, ProgressRecord> = progress
-            .into_iter()
-            .filter_map(|document| Some((document.id, serde_json::from_str(&document.content).ok()?)))
-            .collect();
-        let feed = progress.get(FEED).map_or(0, |feed| feed.read);
-        let (commands, receiver) = mpsc::unbounded_channel();
+    pub(crate) fn load(store: Store, key: Key, per_owner_max: usize) -> Result<Self, StoreError> {
         let mut kept = HashMap::new();
-        for document in documents {
-            let read = Record::parse(&document.content, &key).and_then(|record| record.read(&document.id));
-            let one = match read {
-                Ok(one) => one,
-                Err(error) => {
-                    tracing::error!(subscription.id = document.id, error, "a subscription cannot be read");
-                    continue;
-                }
-            };
-            if !one.expired && one.subscription.transport == Transport::WebHook {
-                let mut progress =
-                    progress.get(&document.id).map(ProgressRecord::progress).unwrap_or_default();
-                if progress.live {
-                    // It had looked at all that was handed out.
-                    progress.read = progress.read.max(feed);
-                }
-                commands.send(Command::Add(Box::new(one.clone()), progress)).ok();
+        for document in store.read(|reader| reader.documents(SUBSCRIPTION))? {
+            if let Some(one) = read_kept(&document, &key) {
+                kept.insert(one.subscription.id, one);
             }
-            kept.insert(one.subscription.id, one);
         }
         let ended = store.read(|reader| reader.documents(ENDED))?.into_iter().map(|document| {
             let at = Record::parse_shown(&document.content).and_then(|record| record.ended).unwrap_or(0);
@@ -242,7 +236,154 @@ impl Subscriptions {
         ended.sort();
         let (kept, ended) = (Mutex::new(kept), Mutex::new(ended.into()));
         let changing = tokio::sync::Mutex::new(());
-        Ok((Self { store, key, kept, ended, changing, commands, per_owner_max }, receiver))
+        let (deliveries, sockets) = (Mutex::default(), broadcast::Sender::new(SOCKETS_MAX));
+        Ok(Self { store, key, kept, ended, changing, deliveries, sockets, per_owner_max })
+    }
+
+    /// Begins to deliver for a partition: gives what its deliveries listen to, which tells of all of its
+    /// subscriptions first.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub(crate) async fn begin(
+        &self,
+        partition: Partition,
+    ) -> Result<mpsc::UnboundedReceiver<Command>, StoreError> {
+        let _changing = self.changing.lock().await;
+        let progress = self.store.read_async(KeptProgress::read).await?;
+        let (commands, receiver) = mpsc::unbounded_channel();
+        let here: Vec<Kept> = self
+            .lock()
+            .values()
+            .filter(|one| is_delivered(one) && self.partition(&one.subscription) == partition)
+            .cloned()
+            .collect();
+        for one in here {
+            let known = progress.of(&one.subscription.id.to_string(), partition);
+            let progress = known.unwrap_or_else(|| progress_from(one.start));
+            commands.send(Command::Add(Box::new(one), progress)).ok(); // the receiver is here
+        }
+        self.deliveries().insert(partition, commands);
+        Ok(receiver)
+    }
+
+    /// Tells the deliveries of a partition of nothing more.
+    pub(crate) fn end(&self, partition: Partition) {
+        self.deliveries().remove(&partition);
+    }
+
+    fn deliveries(&self) -> MutexGuard<'_, BTreeMap<Partition, mpsc::UnboundedSender<Command>>> {
+        self.deliveries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn partition(&self, subscription: &Subscription) -> Partition {
+        Partition::of(subscription.owner.account, self.store.partitions())
+    }
+
+    /// Tells the deliveries of a partition something, if this node owns it.
+    fn tell(&self, partition: Partition, command: Command) -> bool {
+        self.deliveries().get(&partition).is_some_and(|deliveries| deliveries.send(command).is_ok())
+    }
+
+    /// Takes over what other nodes change, until told to stop.
+    pub(crate) async fn follow(self: Arc<Self>, mut stop: watch::Receiver<bool>) {
+        let mut changed = self.store.follow_documents();
+        loop {
+            let changed = tokio::select! {
+                changed = changed.recv() => changed,
+                _ = stop.wait_for(|&stop| stop) => return,
+            };
+            let ids = match changed {
+                Ok(Changed { kind, id, .. }) if kind == SUBSCRIPTION => vec![id],
+                Ok(_) => continue,
+                Err(broadcast::error::RecvError::Lagged(_)) => self.all_ids().await,
+                Err(broadcast::error::RecvError::Closed) => return,
+            };
+            for id in ids {
+                if let Err(error) = self.take_over(&id).await {
+                    tracing::error!(subscription.id = id, %error, "what another node has changed cannot be read");
+                }
+            }
+        }
+    }
+
+    /// Told of what other nodes do with subscriptions of WebSockets.
+    pub(crate) fn follow_sockets(&self) -> broadcast::Receiver<(SubscriptionId, Option<Kept>)> {
+        self.sockets.subscribe()
+    }
+
+    /// Notes that another node has the session of a subscription now.
+    ///
+    /// # Errors
+    /// If the store refuses.
+    pub(crate) async fn move_socket(&self, id: SubscriptionId, node: &str) -> Result<(), StoreError> {
+        let _changing = self.changing.lock().await;
+        let found = self.lock().get(&id).cloned();
+        let Some(mut one) = found else { return Ok(()) };
+        if let Delivery::WebSocket(socket) = &mut one.delivery {
+            node.clone_into(&mut socket.node);
+        }
+        self.store.change(vec![self.change(&one)?]).await?;
+        self.lock().insert(id, one);
+        Ok(())
+    }
+
+    /// The ids of all that are kept here or in the store.
+    async fn all_ids(&self) -> Vec<String> {
+        let stored = self.store.read_async(|reader| reader.documents(SUBSCRIPTION)).await.unwrap_or_default();
+        let here = self.lock().keys().map(SubscriptionId::to_string).collect::<Vec<_>>();
+        stored.into_iter().map(|document| document.id).chain(here).collect()
+    }
+
+    /// Takes one over as the store has it.
+    async fn take_over(&self, id: &str) -> Result<(), StoreError> {
+        let _changing = self.changing.lock().await;
+        let key = id.to_owned();
+        let (document, progress) = self
+            .store
+            .read_async(move |reader| Ok((reader.document(SUBSCRIPTION, &key)?, progress_of(reader, &key)?)))
+            .await?;
+        let Some(parsed) = parse_id(id) else { return Ok(()) };
+        let before = self.lock().get(&parsed).cloned();
+        let Some(now) = document.and_then(|document| read_kept(&document, &self.key)) else {
+            if let Some(before) = before {
+                self.lock().remove(&parsed);
+                let (done, _) = oneshot::channel();
+                self.tell(self.partition(&before.subscription), Command::Remove(parsed, done));
+                self.sockets.send((parsed, None)).ok(); // there are none
+            }
+            return Ok(());
+        };
+        if before.as_ref() == Some(&now) {
+            return Ok(());
+        }
+        self.lock().insert(parsed, now.clone());
+        if now.subscription.transport == Transport::WebSocket {
+            self.sockets.send((parsed, Some(now))).ok(); // there are none
+            return Ok(());
+        }
+        let partition = self.partition(&now.subscription);
+        let was_delivered = before.as_ref().is_some_and(is_delivered);
+        match (was_delivered, is_delivered(&now)) {
+            (false, true) => {
+                let progress = progress.unwrap_or_else(|| progress_from(now.start));
+                self.tell(partition, Command::Add(Box::new(now), progress));
+            }
+            (true, true) => {
+                let is_active = |kept: &Kept| kept.subscription.standing == Standing::Active;
+                let revived = is_active(&now) && !before.as_ref().is_some_and(is_active);
+                self.tell(partition, Command::Update(now.subscription));
+                if revived {
+                    self.tell(partition, Command::Validated(parsed, true));
+                }
+            }
+            (true, false) => {
+                let (done, _) = oneshot::channel();
+                self.tell(partition, Command::Remove(parsed, done));
+            }
+            (false, false) => {}
+        }
+        Ok(())
     }
 
     /// The change that keeps a subscription as it is.
@@ -308,11 +449,11 @@ impl Subscriptions {
             self.lock().insert(id, one);
             return Ok(());
         }
-        let progress = Progress { read: one.start, live: true, open: Vec::new() };
+        let progress = progress_from(one.start);
         let changes = vec![self.change(&one)?, progress_change(id, &progress)];
         self.store.change(changes).await?;
         self.lock().insert(id, one.clone());
-        self.commands.send(Command::Add(Box::new(one), progress)).ok();
+        self.tell(self.partition(&one.subscription), Command::Add(Box::new(one), progress));
         Ok(())
     }
 
@@ -346,7 +487,7 @@ impl Subscriptions {
         one.subscription.renew(clock::steady());
         self.store.change(vec![self.change(&one)?]).await?;
         self.lock().insert(id, one.clone());
-        self.commands.send(Command::Update(one.subscription.clone())).ok();
+        self.tell(self.partition(&one.subscription), Command::Update(one.subscription.clone()));
         Ok(Some(one))
     }
 
@@ -360,26 +501,55 @@ impl Subscriptions {
         self.lock().get(&id).cloned()
     }
 
-    /// How those are doing that are told by webhook.
+    /// How those are doing that this node tells by webhook.
     pub(crate) async fn health(&self) -> HashMap<SubscriptionId, Health> {
-        let (asked, told) = oneshot::channel();
-        self.commands.send(Command::Health(asked)).ok();
-        told.await.unwrap_or_default() // the server stops
+        let deliveries: Vec<_> = self.deliveries().values().cloned().collect();
+        let mut all = HashMap::new();
+        for deliveries in deliveries {
+            let (asked, told) = oneshot::channel();
+            deliveries.send(Command::Health(asked)).ok();
+            all.extend(told.await.unwrap_or_default()); // the server stops
+        }
+        all
     }
 
-    /// How far the notifications of these events have come, by subscription, session and position.
+    /// How far the notifications of these events have come, by subscription, session and position; none for
+    /// those that another node delivers.
     pub(crate) async fn stages(
         &self,
         asked: Vec<(SubscriptionId, TelephonySessionId, u64)>,
     ) -> Vec<Option<Stage>> {
-        let (answer, answered) = oneshot::channel();
-        self.commands.send(Command::Stages(asked, answer)).ok();
-        answered.await.unwrap_or_default() // the server stops
+        let mut stages = vec![None; asked.len()];
+        let mut by_partition: BTreeMap<Partition, Vec<usize>> = BTreeMap::new();
+        {
+            let kept = self.lock();
+            for (index, (id, ..)) in asked.iter().enumerate() {
+                if let Some(one) = kept.get(id) {
+                    by_partition.entry(self.partition(&one.subscription)).or_default().push(index);
+                }
+            }
+        }
+        for (partition, indices) in by_partition {
+            let (answer, answered) = oneshot::channel();
+            let ask = indices.iter().map(|&index| asked[index]).collect();
+            self.tell(partition, Command::Stages(ask, answer));
+            for (index, stage) in indices.into_iter().zip(answered.await.unwrap_or_default()) {
+                stages[index] = stage;
+            }
+        }
+        stages
     }
 
     /// Tells how a validation went that the owner has asked for.
-    pub(crate) fn validated(&self, id: SubscriptionId, passed: bool) {
-        self.commands.send(Command::Validated(id, passed)).ok();
+    pub(crate) async fn validated(&self, id: SubscriptionId, passed: bool) {
+        let Some(one) = self.get(id) else { return };
+        if self.tell(self.partition(&one.subscription), Command::Validated(id, passed)) || !passed {
+            return;
+        }
+        // The node that delivers finds it in the document.
+        if let Err(error) = self.set_standing(id, Standing::Active).await {
+            tracing::warn!(subscription.id = %id, %error, "that an address works again is not stored");
+        }
     }
 
     /// Removes a subscription; what was due to it is dropped.
@@ -389,16 +559,13 @@ impl Subscriptions {
     pub(crate) async fn delete(&self, id: SubscriptionId) -> Result<(), StoreError> {
         let _changing = self.changing.lock().await;
         let (done, removed) = oneshot::channel();
-        self.commands.send(Command::Remove(id, done)).ok();
-        removed.await.ok(); // without deliveries nothing is written about it
-        let gone = |kind: &'static str, id: String| Change {
-            kind: kind.into(),
-            id,
-            expected: Expected::Any,
-            content: None,
-        };
-        let mut changes = vec![gone(SUBSCRIPTION, id.to_string()), gone(PROGRESS, id.to_string())];
         let found = self.lock().get(&id).cloned();
+        if let Some(one) = &found {
+            self.tell(self.partition(&one.subscription), Command::Remove(id, done));
+            removed.await.ok(); // without deliveries nothing is written about it
+        }
+        let gone = |kind: &'static str, id: String| Change { kind: kind.into(), id, expected: Expected::Any, content: None };
+        let mut changes = vec![gone(SUBSCRIPTION, id.to_string()), gone(PROGRESS, id.to_string())];
         if let Some(one) = found {
             let now = clock::wall();
             changes.push(Change {
@@ -479,14 +646,42 @@ pub(crate) fn progress_change(id: SubscriptionId, progress: &Progress) -> Change
     kept_progress(id.to_string(), &record)
 }
 
-/// The change that keeps how far the log was handed out.
-pub(crate) fn feed_change(read: u64) -> Change {
-    kept_progress(FEED.to_owned(), &ProgressRecord { read, live: true, open: Vec::new() })
+/// The change that keeps how far the log was handed out to the subscriptions of a partition.
+pub(crate) fn feed_change(partition: Partition, read: u64) -> Change {
+    kept_progress(feed_id(partition), &ProgressRecord { read, live: true, open: Vec::new() })
 }
 
 fn kept_progress(id: String, record: &ProgressRecord) -> Change {
     let content = serde_json::to_string(record).expect("a record is JSON");
     Change { kind: PROGRESS.into(), id, expected: Expected::Any, content: Some(content) }
+}
+
+/// How far one has come that has heard of nothing behind its start.
+fn progress_from(start: u64) -> Progress {
+    Progress { read: start, live: true, open: Vec::new() }
+}
+
+/// How far one has come; it may not have looked at all that it lets read.
+fn progress_of(reader: &Reader, id: &str) -> Result<Option<Progress>, StoreError> {
+    let document = reader.document(PROGRESS, id)?;
+    let record = document.and_then(|found| serde_json::from_str::<ProgressRecord>(&found.content).ok());
+    Ok(record.map(|record| record.progress()))
+}
+
+/// Whether notifications of it are sent by webhook.
+fn is_delivered(one: &Kept) -> bool {
+    !one.expired && one.subscription.transport == Transport::WebHook
+}
+
+/// Reads a subscription; none, which is said, if it cannot be.
+fn read_kept(document: &Document, key: &Key) -> Option<Kept> {
+    match Record::parse(&document.content, key).and_then(|record| record.read(&document.id)) {
+        Ok(one) => Some(one),
+        Err(error) => {
+            tracing::error!(subscription.id = document.id, error, "a subscription cannot be read");
+            None
+        }
+    }
 }
 
 /// How far a subscription has come, as it is stored.

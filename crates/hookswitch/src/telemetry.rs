@@ -291,6 +291,10 @@ pub(crate) struct Metrics {
     pub(crate) commit_seconds: Histogram,
     /// How large the saved state is, and how long the machine stood still for it.
     pub(crate) snapshot_bytes: Gauge,
+    /// Messages and signals that were handed over to the node that owns their partition.
+    pub(crate) forwarded: Counter,
+    /// Those that were lost because no machine took them and no more could wait on disk.
+    pub(crate) spool_dropped: Counter,
     pub(crate) snapshot_seconds: Histogram,
 }
 
@@ -340,6 +344,8 @@ impl Metrics {
             // From a tenth of a millisecond to 1.6 seconds.
             commit_seconds: Histogram::new(exponential_buckets(0.0001, 2.0, 15)),
             snapshot_bytes: Gauge::default(),
+            forwarded: Counter::default(),
+            spool_dropped: Counter::default(),
             snapshot_seconds: Histogram::new(exponential_buckets(0.0001, 2.0, 15)),
             registry: Registry::default(),
         };
@@ -389,6 +395,16 @@ impl Metrics {
             metrics.store_failures.clone(),
         );
         r.register("store_commit_seconds", "How long a commit took", metrics.commit_seconds.clone());
+        r.register(
+            "cluster_forwarded",
+            "Messages and signals handed over to the node that owns their partition",
+            metrics.forwarded.clone(),
+        );
+        r.register(
+            "cluster_spool_dropped",
+            "Messages lost because no machine took them and no more could wait on disk",
+            metrics.spool_dropped.clone(),
+        );
         r.register("snapshot_bytes", "Size of the state that was saved last", metrics.snapshot_bytes.clone());
         r.register("snapshot_seconds", "How long saving the state took", metrics.snapshot_seconds.clone());
         Arc::new(Self { registry, ..metrics })

@@ -205,7 +205,8 @@ pub(super) async fn create(
             drop_subscription(&api, old).await?;
         }
         let start = api.store.ends().events;
-        Delivery::WebSocket(Socket { session, grant: principal.grant.clone(), start })
+        let node = api.gateway.node().to_owned();
+        Delivery::WebSocket(Socket { session, grant: principal.grant.clone(), start, node })
     } else {
         let (webhook, endpoint) = read_delivery(&api, delivery)?;
         if !api.subscriptions.has_room(&owner) {
@@ -330,7 +331,7 @@ pub(super) async fn renew_kept(
         && api.webhooks.validate(&endpoint.url).await.is_ok()
     {
         renewed.subscription.standing = Standing::Active;
-        api.subscriptions.validated(id, true);
+        api.subscriptions.validated(id, true).await;
     }
     Ok(renewed)
 }

@@ -85,7 +85,7 @@ impl From {
     pub(super) fn open(&self) -> anyhow::Result<Kept> {
         if let Some(config) = &self.config {
             let config = Config::load(config)?;
-            let reader = Reader::of(&config.store.directory)?;
+            let reader = Reader::of(&config.store.directory, config.partitions())?;
             return Ok(Kept::Store(reader));
         }
         let login = self.login.as_deref().map(read_login).transpose()?;

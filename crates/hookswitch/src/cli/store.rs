@@ -85,7 +85,7 @@ impl Events {
             shown.push(EventFilter::parse(FILTER, own)?.to_string());
         }
         let mut subscriber = Subscriber::of_replay(&shown, owner);
-        let reader = Reader::of(&config.store.directory)?;
+        let reader = Reader::of(&config.store.directory, config.partitions())?;
         let mut position = self.after;
         let mut line = Vec::new();
         loop {
@@ -110,7 +110,7 @@ impl Events {
 impl Check {
     fn run(self, out: &mut impl Write) -> anyhow::Result<()> {
         let config = Config::load(&self.config)?;
-        let reader = Reader::of(&config.store.directory)?;
+        let reader = Reader::of(&config.store.directory, config.partitions())?;
         let mut derivation = Derivation::default();
         let mut logged = Logged { reader: &reader, ahead: Vec::new().into_iter(), position: 0, count: 0 };
         let mut inputs = 0_u64;

@@ -5,6 +5,12 @@
 //! from writing: that is the sequence of the partition's subject, which the server checks.
 
 mod assign;
+mod carried;
+mod lane;
+mod member;
+mod owned;
+mod router;
+mod spool;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -17,6 +23,10 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot, watch};
 
 pub(crate) use self::assign::Node;
+pub(crate) use self::carried::Carried;
+pub(crate) use self::member::Member;
+pub(crate) use self::owned::{Lanes, Switch, Work};
+pub(crate) use self::router::Router;
 use self::assign::wanted;
 use crate::clock;
 use crate::store::Partition;
@@ -55,8 +65,9 @@ pub(crate) struct View {
 }
 
 /// What this node shares with those who must know whether it owns a partition.
-#[derive(Default)]
 pub(crate) struct Membership {
+    /// What this node is called.
+    name: String,
     held: Mutex<HashMap<Partition, Held>>,
     view: Mutex<View>,
     draining: Mutex<bool>,
@@ -64,6 +75,22 @@ pub(crate) struct Membership {
 }
 
 impl Membership {
+    /// A node of this name that owns nothing yet.
+    pub(crate) fn new(name: String) -> Self {
+        Self {
+            name,
+            held: Mutex::default(),
+            view: Mutex::default(),
+            draining: Mutex::default(),
+            pins: Mutex::default(),
+        }
+    }
+
+    /// What this node is called.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
     /// Whether the lease of a partition is good at this moment. A process that was stopped for a while
     /// finds here that it is not.
     pub(crate) fn owns(&self, partition: Partition) -> bool {

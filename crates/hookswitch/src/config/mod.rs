@@ -218,6 +218,58 @@ pub(crate) struct Cluster {
     pub(crate) node: String,
     pub(crate) partitions: u8,
     pub(crate) lease: Span,
+    /// For each node.
+    pub(crate) spool_bytes: u64,
+}
+
+impl Nats {
+    fn check(&self) -> anyhow::Result<()> {
+        ensure!(!self.servers.is_empty(), "nats.servers is empty; give one at least, nats://HOST:4222");
+        ensure!(
+            !self.prefix.is_empty()
+                && self.prefix.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_')),
+            "nats.prefix is {:?}; use letters, digits, - and _",
+            self.prefix
+        );
+        ensure!(
+            matches!(self.replicas, 1 | 3 | 5),
+            "nats.replicas is {}; JetStream keeps 1, 3 or 5",
+            self.replicas
+        );
+        Ok(())
+    }
+}
+
+impl Cluster {
+    fn check(&self) -> anyhow::Result<()> {
+        let partitions = self.partitions;
+        ensure!(
+            (1..=crate::store::Partition::COUNT_MAX).contains(&partitions),
+            "cluster.partitions is {partitions}; give 1 to {}",
+            crate::store::Partition::COUNT_MAX
+        );
+        ensure!(
+            (1..=60).contains(&self.lease.0.as_secs()),
+            "cluster.lease is {:?}; give 1 s to 60 s, such as \"3s\"",
+            self.lease.0
+        );
+        ensure!(
+            self.node.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_')),
+            "cluster.node is {:?}; use letters, digits, - and _",
+            self.node
+        );
+        Ok(())
+    }
+
+    /// What this node is called: its name, or that of its host.
+    pub(crate) fn name(&self) -> String {
+        if !self.node.is_empty() {
+            return self.node.clone();
+        }
+        let host = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok());
+        let fit = |c: char| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' };
+        host.unwrap_or_else(|| "node".to_owned()).chars().map(fit).collect()
+    }
 }
 
 /// What is on disk before anything is answered or sent on.
@@ -318,6 +370,8 @@ impl Config {
             &mut config.store.directory,
             &mut config.directory.file,
             &mut config.oauth.key_file,
+            &mut config.nats.credentials,
+            &mut config.nats.tls_ca,
         ] {
             if !path.as_os_str().is_empty() {
                 *path = beside.join(&*path);
@@ -329,6 +383,14 @@ impl Config {
             *ca = beside.join(&*ca);
         }
         Ok(config)
+    }
+
+    /// Into how many partitions the work is divided; a server alone has one.
+    pub(crate) fn partitions(&self) -> u8 {
+        match self.store.engine {
+            Engine::Sqlite => 1,
+            Engine::Nats => self.cluster.partitions,
+        }
     }
 
     /// Checks what would be written to the file.
@@ -390,6 +452,8 @@ impl Config {
             oauth.access_token_life.0.as_secs() > 0,
             "oauth.access_token_life is shorter than a second; write \"1h\""
         );
+        self.nats.check()?;
+        self.cluster.check()?;
         ensure!(self.limits.requests_per_minute > 0, "limits.requests_per_minute is 0; allow one at least");
         let webhooks = &self.webhooks;
         ensure!(

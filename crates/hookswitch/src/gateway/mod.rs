@@ -9,9 +9,9 @@ mod socket;
 mod spans;
 mod table;
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::Body;
@@ -22,7 +22,7 @@ use hookswitch_core::subscription::Subscription;
 use hookswitch_model::SubscriptionId;
 use http_body_util::BodyExt as _;
 use hyper::upgrade::Upgraded;
-use tokio::sync::watch;
+use tokio::sync::{broadcast, watch};
 use tower_service::Service as _;
 
 use self::spans::Spans;
@@ -32,10 +32,11 @@ use crate::api::oauth::OAuth;
 use crate::api::principal::Principal;
 use crate::api::scope::Scope;
 use crate::clock;
+use crate::cluster::Membership;
 use crate::config::WebSocket as Settings;
 use crate::secret::{self, Digest, Key};
-use crate::store::{Journal, Span, Store};
-use crate::subscriptions::{Delivery, Subscriptions};
+use crate::store::{Journal, Partition, Span, Store};
+use crate::subscriptions::{Delivery, Kept, Subscriptions};
 use crate::telemetry::Metrics;
 
 /// What the sealed texts are for that connections are opened with.
@@ -46,6 +47,9 @@ const READ_EVENTS: usize = 500;
 
 /// How often it is written down what connections were sent.
 const WRITE_SPANS_EVERY: Duration = Duration::from_secs(5);
+
+/// How long a client waits that comes from another node, until this one's copy of the log is as far.
+const FETCH_WITHIN: Duration = Duration::from_secs(5);
 
 /// How often lost and slow connections are looked for.
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
@@ -114,6 +118,11 @@ pub(crate) struct Gateway {
     router: OnceLock<Router>,
     table: Mutex<Table>,
     spans: Spans,
+    /// The name of this node; empty if the server is alone.
+    node: String,
+    cluster: Option<Arc<Membership>>,
+    /// Nodes that are not there, whose sessions are, and since when.
+    missing: Mutex<HashMap<String, Instant>>,
     stopping: watch::Sender<bool>,
 }
 
@@ -127,11 +136,15 @@ impl Gateway {
         key: Key,
         settings: Settings,
         public_url: &str,
+        cluster: Option<Arc<Membership>>,
     ) -> Arc<Self> {
+        let node = cluster.as_ref().map_or_else(String::new, |cluster| cluster.name().to_owned());
         let mut table = Table::new(store.ends().events);
         let now = clock::now();
         for kept in subscriptions.of_sockets() {
-            if let Delivery::WebSocket(socket) = &kept.delivery {
+            if let Delivery::WebSocket(socket) = &kept.delivery
+                && socket.node == node
+            {
                 table.restore(socket.session, socket.grant.clone(), &kept.subscription, socket.start, now);
             }
         }
@@ -148,6 +161,9 @@ impl Gateway {
             router: OnceLock::new(),
             table: Mutex::new(table),
             spans: Spans::default(),
+            node,
+            cluster,
+            missing: Mutex::default(),
             stopping: watch::Sender::new(false),
         })
     }
@@ -258,6 +274,9 @@ impl Gateway {
         let Ok(fresh) = secret::random::<8>() else {
             return refuse("WSG-500", "The server has no random numbers; connect again", 1011);
         };
+        if let Some(Some(handle)) = &handle {
+            self.fetch(handle).await;
+        }
         let (attached, recovery) = {
             let mut table = self.table();
             if table.live() >= self.settings.connections_max {
@@ -299,6 +318,90 @@ impl Gateway {
         let connection =
             Connection::open(self.limits(), &message_id(), &wsc, recovery, clock::wall(), clock::steady());
         Opened::Session { connection: Box::new(connection), attached, position }
+    }
+
+    /// Takes over the session of a handle that was made by another node, and waits until this node's copy
+    /// of the log is as far as that was.
+    async fn fetch(&self, handle: &Handle) {
+        if self.cluster.is_none() {
+            return;
+        }
+        if self.table().has(handle.session) {
+            return;
+        }
+        let found = self.subscriptions.of_sockets().into_iter().find_map(|kept| match &kept.delivery {
+            Delivery::WebSocket(socket) if socket.session == handle.session => {
+                Some((kept.subscription, socket.clone()))
+            }
+            _ => None,
+        });
+        let Some((subscription, socket)) = found else { return };
+        let mut events = self.store.follow_events();
+        let known = events.wait_for(|&end| end >= handle.position);
+        if tokio::time::timeout(FETCH_WITHIN, known).await.is_err() {
+            return; // it is told that it cannot be gone on with
+        }
+        if let Err(error) = self.subscriptions.move_socket(subscription.id, &self.node).await {
+            tracing::warn!(subscription.id = %subscription.id, %error, "a session of another node cannot be taken over");
+            return;
+        }
+        let mut table = self.table();
+        if !table.has(socket.session) {
+            table.restore(socket.session, socket.grant, &subscription, socket.start, clock::now());
+        }
+    }
+
+    /// Takes over what other nodes do with the sessions that this one has: they go on elsewhere, their
+    /// subscriptions change, or are deleted.
+    pub(crate) async fn follow_others(self: Arc<Self>, mut stop: watch::Receiver<bool>) {
+        let mut changed = self.subscriptions.follow_sockets();
+        loop {
+            tokio::select! {
+                changed = changed.recv() => match changed {
+                    Ok((id, now)) => self.take_over(id, now),
+                    Err(broadcast::error::RecvError::Lagged(_)) => {}
+                    Err(broadcast::error::RecvError::Closed) => return,
+                },
+                _ = stop.wait_for(|&stop| stop) => return,
+            }
+        }
+    }
+
+    fn take_over(&self, id: SubscriptionId, now: Option<Kept>) {
+        let mut table = self.table();
+        match now {
+            Some(Kept { subscription, delivery: Delivery::WebSocket(socket), .. }) => {
+                if socket.node == self.node {
+                    table.update(&subscription);
+                } else if table.has(socket.session) {
+                    table.give_up(socket.session);
+                }
+            }
+            Some(_) => {}
+            None => table.unsubscribe(id),
+        }
+    }
+
+    /// The subscriptions of sessions that nobody goes on with, because their node is gone for too long.
+    fn orphans(&self, now: Instant) -> Vec<SubscriptionId> {
+        let Some(cluster) = &self.cluster else { return Vec::new() };
+        let nodes = cluster.view().nodes;
+        let mut missing = self.missing.lock().unwrap_or_else(PoisonError::into_inner);
+        missing.retain(|name, _| !nodes.contains_key(name));
+        let mut orphans = Vec::new();
+        for kept in self.subscriptions.of_sockets() {
+            let Delivery::WebSocket(socket) = &kept.delivery else { continue };
+            if nodes.contains_key(&socket.node) {
+                continue;
+            }
+            let since = *missing.entry(socket.node.clone()).or_insert(now);
+            let over = now.saturating_duration_since(since) > self.settings.recovery_time.0;
+            let partition = Partition::of(kept.subscription.owner.account, self.store.partitions());
+            if over && cluster.owns(partition) {
+                orphans.push(kept.subscription.id);
+            }
+        }
+        orphans
     }
 
     /// A handle that says how far a connection has come, with a sequence above those before.
@@ -411,6 +514,7 @@ impl Gateway {
         };
         self.metrics.sockets.slow.inc_by(slow as u64);
         self.delete(ended).await;
+        self.delete(self.orphans(now)).await;
         self.count();
     }
 
@@ -428,6 +532,11 @@ impl Gateway {
         self.metrics.sockets_open.set(i64::try_from(table.live()).unwrap_or(i64::MAX));
         self.metrics.gateway_sessions.set(i64::try_from(table.len()).unwrap_or(i64::MAX));
         self.metrics.gateway_subscriptions.set(i64::try_from(table.subscriptions()).unwrap_or(i64::MAX));
+    }
+
+    /// The name of this node; empty if the server is alone.
+    pub(crate) fn node(&self) -> &str {
+        &self.node
     }
 
     /// Told when the server stops.

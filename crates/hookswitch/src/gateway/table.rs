@@ -204,6 +204,17 @@ impl Table {
         self.tell(id, subscription, start);
     }
 
+    /// Whether a session is here.
+    pub(super) fn has(&self, id: u64) -> bool {
+        self.sessions.contains_key(&id)
+    }
+
+    /// Forgets a session with which another node goes on.
+    pub(super) fn give_up(&mut self, id: u64) {
+        self.cut(id, Cut::Replaced);
+        self.forget(id);
+    }
+
     /// Gives a connection a new session.
     pub(super) fn open(
         &mut self,

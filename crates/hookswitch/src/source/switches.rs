@@ -14,6 +14,7 @@ use super::esl::{self, Allowed, Callers};
 use super::switch::{Feed, Place};
 use crate::config::{AmiSource, Config, EslSource};
 use crate::run::Intake;
+use crate::store::Partition;
 use crate::store::record::Sender;
 use crate::telemetry::Metrics;
 
@@ -53,6 +54,13 @@ impl Source {
         Place::new(self.name(), address, ca)
     }
 
+    /// Whose its calls are when nothing else tells.
+    fn account(&self) -> AccountId {
+        match self {
+            Self::Asterisk(_, account) | Self::FreeSwitch(_, account) => *account,
+        }
+    }
+
     /// Whether it connects by itself.
     fn connects(&self) -> bool {
         matches!(self, Self::FreeSwitch(source, _) if source.address.is_empty())
@@ -72,6 +80,8 @@ pub(crate) struct Switches {
     metrics: Arc<Metrics>,
     callers: Arc<Callers>,
     kept: Mutex<BTreeMap<String, Kept>>,
+    /// The partitions whose switches are connected to, and how many there are; none: all.
+    working: Mutex<Option<(Vec<Partition>, u8)>>,
 }
 
 impl Switches {
@@ -82,7 +92,7 @@ impl Switches {
         metrics: Arc<Metrics>,
         callers: Arc<Callers>,
     ) -> Self {
-        Self { runtime, intake, metrics, callers, kept: Mutex::default() }
+        Self { runtime, intake, metrics, callers, kept: Mutex::default(), working: Mutex::default() }
     }
 
     /// Makes the connections that a configuration lists, and ends those that it does not; what has not changed
@@ -95,7 +105,16 @@ impl Switches {
         let of = |own: Option<crate::config::Account>| own.map_or(account, |own| own.0);
         let asterisks = config.ami.source.iter().map(|it| Source::Asterisk(it.clone(), of(it.account)));
         let freeswitches = config.esl.source.iter().map(|it| Source::FreeSwitch(it.clone(), of(it.account)));
-        let (connect, keep): (Vec<_>, Vec<_>) = asterisks.chain(freeswitches).partition(Source::connects);
+        let (connect, mut keep): (Vec<_>, Vec<_>) = asterisks.chain(freeswitches).partition(Source::connects);
+        let moved: Vec<Source> = {
+            let working = self.working.lock().unwrap_or_else(PoisonError::into_inner);
+            let here = |source: &Source| {
+                working.as_ref().is_none_or(|(all, count)| all.contains(&Partition::of(source.account(), *count)))
+            };
+            let moved = keep.iter().filter(|source| !here(source)).cloned().collect();
+            keep.retain(here);
+            moved
+        };
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let is_kept = |source: &Source| kept.get(source.name()).is_some_and(|kept| kept.source == *source);
         let new: Vec<(Source, Place)> = keep
@@ -103,6 +122,10 @@ impl Switches {
             .filter(|source| !is_kept(source))
             .map(|source| Ok((source.clone(), source.place()?)))
             .collect::<anyhow::Result<_>>()?;
+        for kept in kept.values().filter(|kept| moved.contains(&kept.source)) {
+            // Another node connects to it: nobody is told that the connection is lost.
+            kept.stop.send_replace(true);
+        }
         kept.retain(|_, kept| keep.contains(&kept.source));
         for (source, place) in new {
             let (stop, stopped) = watch::channel(false);
@@ -120,6 +143,11 @@ impl Switches {
         };
         self.callers.allow(connect.iter().filter_map(allow).collect());
         Ok(())
+    }
+
+    /// Of `count` partitions this node works for these; it is to be updated then.
+    pub(crate) fn work_for(&self, partitions: Vec<Partition>, count: u8) {
+        *self.working.lock().unwrap_or_else(PoisonError::into_inner) = Some((partitions, count));
     }
 
     fn feed(&self, source: &Source) -> Feed {

@@ -174,6 +174,11 @@ impl Batch {
         self.ids.push(id);
     }
 
+    /// The batch takes the intake of its partition up to this message.
+    pub(crate) fn set_intake(&mut self, sequence: u64) {
+        self.intake = self.intake.max(sequence);
+    }
+
     /// Tells somebody when the batch is on disk.
     pub(crate) fn add_waiting(&mut self, acknowledge: Acknowledge) {
         self.waiting.push(acknowledge);

@@ -11,16 +11,17 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{bail, ensure};
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::nats::CopyInto;
-use super::rows::{Chunk, END, Rows};
+use super::rows::{Chunk, DocumentRow, END, IS_FEED, KINDS_OF_LOG, Rows, insert_documents};
 use super::sqlite::{self, Lock};
 use super::summary::Summary;
 use super::writer::follow_to;
-use super::{LogEnds, Nats, Options, Partition, Reader, Store, Wanted, WriterThread};
+use super::{Change, Document, LogEnds, Nats, Options, Partition, Reader, Store, Wanted, WriterThread};
 use crate::config::{Config, Durability, Engine};
+use crate::subscriptions::{feed_change, feed_id};
 use crate::telemetry::Metrics;
 
 /// While a store is copied nothing of it is swept.
@@ -99,6 +100,9 @@ impl Come {
     /// Where nothing is copied.
     pub(super) const NOTHING: Self = Self { phase: Phase::Documents, until: 0 };
 
+    /// Where all rows are copied.
+    pub(super) const BEFORE_LAST: Self = Self { phase: Phase::Progress, until: END };
+
     /// The phase that goes on, and behind what; none when all is copied.
     fn next(self) -> Option<Self> {
         if self.until < END {
@@ -127,6 +131,7 @@ enum Held {
 pub(crate) struct Target {
     into: Into,
     come: Come,
+    partitions: u8,
 }
 
 enum Into {
@@ -135,10 +140,7 @@ enum Into {
 }
 
 fn options(config: &Config) -> Options {
-    let partitions = match config.store.engine {
-        Engine::Sqlite => 1,
-        Engine::Nats => config.cluster.partitions,
-    };
+    let partitions = config.partitions();
     Options { durability: Durability::Strict, partitions, signals_kept: KEPT, events_kept: KEPT }
 }
 
@@ -169,7 +171,8 @@ impl Source {
         let directory = &config.store.directory;
         let (held, states) = match config.store.engine {
             Engine::Sqlite => {
-                Reader::of(directory)?; // else the lock would make the directory
+                let reader = Reader::of(directory, 1)?; // else the lock would make the directory
+                check_copied(reader.connection(), directory)?;
                 (Held::Directory { _lock: Lock::take(directory)? }, None)
             }
             Engine::Nats => {
@@ -182,9 +185,8 @@ impl Source {
                 let joined = Store::join(directory, options(config), nats.clone(), Metrics::new()).await;
                 let (store, writer) = joined?;
                 for partition in Partition::all(config.cluster.partitions) {
-                    let taken = store.read(|reader| reader.followed(&super::writer::intake(partition)))?;
                     ensure!(
-                        nats.intake_end(partition).await? <= taken,
+                        nats.intake_end(partition).await? <= store.intake_of(partition)?,
                         "partition {partition} has not taken all that came in for it; start the cluster, and stop it \
                          when no signals come in"
                     );
@@ -193,7 +195,7 @@ impl Source {
                 (Held::Cluster { store, writer }, Some(states))
             }
         };
-        let reader = Reader::of(directory)?;
+        let reader = Reader::of(directory, config.partitions())?;
         let states = states.map_or_else(|| states_of(reader.connection()), Ok)?;
         let summary = Summary::of(reader.connection(), &states)?;
         Ok(Self { reader, states, summary, held })
@@ -261,6 +263,32 @@ impl Source {
         Ok(())
     }
 
+    /// How far the log was handed out, for a number of partitions. With another number than here each has
+    /// handed out what all have: a live subscription has come so far at least.
+    fn feeds(&self, partitions: u8) -> anyhow::Result<Vec<DocumentRow>> {
+        let kind = KINDS_OF_LOG[0];
+        let mut feeds = Vec::new();
+        let mut least = u64::MAX;
+        for partition in Partition::all(self.reader.partitions()) {
+            let id = feed_id(partition);
+            let Some(Document { id, revision, content }) = self.reader.document(kind, &id)? else {
+                least = 0;
+                continue;
+            };
+            let feed: serde_json::Value = serde_json::from_str(&content)?;
+            least = least.min(feed["read"].as_u64().unwrap_or(0));
+            feeds.push(DocumentRow { kind: kind.to_owned(), id, revision, content });
+        }
+        if partitions == self.reader.partitions() || least == 0 || least == u64::MAX {
+            return Ok(feeds);
+        }
+        let feed = |partition| {
+            let Change { id, content, .. } = feed_change(partition, least);
+            DocumentRow { kind: kind.to_owned(), id, revision: 1, content: content.unwrap_or_default() }
+        };
+        Ok(Partition::all(partitions).map(feed).collect())
+    }
+
     /// The rows behind what has come.
     fn read(&self, come: Come, last: Option<&(String, String)>) -> rusqlite::Result<Chunk> {
         let connection = self.reader.connection();
@@ -286,6 +314,12 @@ impl Source {
         let behind = |sql: &str, until: u64| {
             self.reader.connection().query_row(sql, [until.cast_signed()], |row| row.get::<_, i64>(0))
         };
+        let [progress, redelivery] = KINDS_OF_LOG;
+        let documents = |which| {
+            format!(
+                "SELECT min(count(*), ?) FROM documents WHERE kind {which} ('{progress}', '{redelivery}') AND NOT ({IS_FEED})"
+            )
+        };
         let mut copied = 0;
         for phase in Phase::ALL.into_iter().filter(|phase| *phase <= come.phase) {
             let until = if phase == come.phase { come.until } else { END };
@@ -294,14 +328,8 @@ impl Source {
                 Phase::Events => behind("SELECT count(*) FROM events WHERE position <= ?", until)?,
                 Phase::Attempts => behind("SELECT count(*) FROM attempts WHERE rowid <= ?", until)?,
                 Phase::Spans => behind("SELECT min(count(*), ?) FROM streams", until)?,
-                Phase::Documents => behind(
-                    "SELECT min(count(*), ?) FROM documents WHERE kind NOT IN ('progress', 'redelivery')",
-                    until,
-                )?,
-                Phase::Progress => behind(
-                    "SELECT min(count(*), ?) FROM documents WHERE kind IN ('progress', 'redelivery')",
-                    until,
-                )?,
+                Phase::Documents => behind(&documents("NOT IN"), until)?,
+                Phase::Progress => behind(&documents("IN"), until)?,
                 Phase::Last => 0,
             }
             .unsigned_abs();
@@ -336,13 +364,14 @@ impl Target {
                 let connection = sqlite::open(directory, Durability::Strict)?;
                 let come = come_in(&connection, &id, directory)?;
                 let into = Into::Sqlite { connection, id, sessions: HashMap::new(), _lock: lock };
-                Ok(Self { into, come })
+                Ok(Self { into, come, partitions: 1 })
             }
             Engine::Nats => {
                 source.check_fits(config.cluster.partitions)?;
                 let nats = connect(config).await?;
                 let (into, come) = CopyInto::begin(nats.clone(), id).await?;
-                Ok(Self { into: Into::Nats { into, nats, directory: directory.clone() }, come })
+                let into = Into::Nats { into, nats, directory: directory.clone() };
+                Ok(Self { into, come, partitions: config.cluster.partitions })
             }
         }
     }
@@ -398,6 +427,7 @@ impl Target {
 
     /// Writes what is not written in chunks.
     async fn finish(&mut self, source: &Source) -> anyhow::Result<()> {
+        let feeds = source.feeds(self.partitions)?;
         match &mut self.into {
             Into::Nats { into, nats, .. } => {
                 for State { partition, position, version, bytes } in source.states() {
@@ -409,6 +439,7 @@ impl Target {
                     [],
                     |row| row.get(0),
                 )?;
+                into.write(Come::BEFORE_LAST, Come::BEFORE_LAST, &Rows::of(feeds)).await?;
                 into.reach(events.cast_unsigned()).await
             }
             Into::Sqlite { connection, .. } => {
@@ -418,6 +449,7 @@ impl Target {
                     let row = params![position.cast_signed(), version, bytes];
                     transaction.execute("INSERT INTO snapshots VALUES (?, ?, ?)", row)?;
                 }
+                insert_documents(&transaction, feeds.iter())?;
                 Ok(transaction.commit()?)
             }
         }
@@ -437,7 +469,7 @@ impl Target {
                 let joined = Store::join(&directory, options(config), nats.clone(), Metrics::new()).await;
                 let (store, writer) = joined?;
                 let states = nats.saved_states().await?;
-                let reader = Reader::of(&directory)?;
+                let reader = Reader::of(&directory, config.partitions())?;
                 let summary = Summary::of(reader.connection(), &states)?;
                 drop(reader);
                 close(store, writer);
@@ -481,6 +513,25 @@ fn come_in(connection: &Connection, id: &str, directory: &Path) -> anyhow::Resul
     }
 }
 
+/// Whether a copy into a database was begun and not ended.
+///
+/// # Errors
+/// A sentence that says so.
+pub(super) fn check_copied(connection: &Connection, directory: &Path) -> anyhow::Result<()> {
+    let is_part: bool = connection.query_row(
+        "SELECT EXISTS (SELECT 1 FROM followed WHERE name LIKE 'copy.%') \
+         AND NOT EXISTS (SELECT 1 FROM followed WHERE name LIKE 'copy.%.last')",
+        [],
+        |row| row.get(0),
+    )?;
+    ensure!(
+        !is_part,
+        "{} has a part of a copy; give `hookswitch store copy` once more, or delete it",
+        directory.display()
+    );
+    Ok(())
+}
+
 fn states_of(connection: &Connection) -> rusqlite::Result<Vec<State>> {
     let mut statement =
         connection.prepare("SELECT position, version, state FROM snapshots ORDER BY position")?;
@@ -511,6 +562,12 @@ pub(crate) fn check_apart(from: &Config, to: &Config) -> anyhow::Result<()> {
         place(from).display()
     );
     let both = [from, to].map(|config| config.store.engine == Engine::Nats);
+    ensure!(
+        both != [true, true] || from.cluster.partitions == to.cluster.partitions,
+        "cluster.partitions is {} on one side and {} on the other; between two logs in NATS it must be the same",
+        from.cluster.partitions,
+        to.cluster.partitions
+    );
     ensure!(
         both != [true, true] || from.nats.servers != to.nats.servers || from.nats.prefix != to.nats.prefix,
         "both configurations name the log {:?} in NATS; give the copy a nats.prefix of its own",

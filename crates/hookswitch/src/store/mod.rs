@@ -22,6 +22,7 @@ mod tail;
 mod writer;
 
 use std::borrow::Cow;
+use std::ops::RangeInclusive;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, TrySendError};
@@ -32,10 +33,10 @@ use hookswitch_core::delivery::Logged;
 use hookswitch_model::TelephonySessionId;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
-pub(crate) use self::batch::{Batch, IngestId};
+pub(crate) use self::batch::{Acknowledge, Batch, IngestId};
 pub(crate) use self::journal::{ANSWER_BYTES_MAX, Attempt, AttemptOutcome, Journal, Span};
 use self::nats::{Follower, Publish, Publisher, STREAM_DOCUMENTS, STREAM_LOG};
-pub(crate) use self::nats::{Nats, Wanted};
+pub(crate) use self::nats::{IntakeReader, Nats, Wanted};
 pub(crate) use self::partition::Partition;
 pub(crate) use self::shared::Changed;
 use self::shared::Shared;
@@ -188,6 +189,7 @@ impl Store {
     ) -> anyhow::Result<(Self, WriterThread)> {
         let lock = Lock::take(directory)?;
         let connection = sqlite::open(directory, options.durability)?;
+        copy::check_copied(&connection, directory)?;
         let ends = sqlite::ends(&connection, options.partitions)?;
         let followed = [STREAM_LOG, STREAM_DOCUMENTS].map(|stream| sqlite::followed(&connection, stream));
         let [log, documents] = followed;
@@ -195,7 +197,7 @@ impl Store {
         let (writes, receiver) = std::sync::mpsc::sync_channel(WRITES_AHEAD);
         let writer = Writer::new(directory.to_owned(), connection, ends, options, shared.clone(), metrics);
         let thread = std::thread::Builder::new().name("store".into()).spawn(move || writer.run(&receiver))?;
-        let readers = Arc::new(Readers::new(directory));
+        let readers = Arc::new(Readers::new(directory, options.partitions));
         let store =
             Self { writes, readers, shared: shared.clone(), partition: Partition::default(), cluster: None };
         Ok((store, WriterThread { thread, shared, _lock: lock }))
@@ -221,6 +223,7 @@ impl Store {
             "{name} has the store of a server alone, and a node needs a directory for its copy; set store.directory to an \
              empty one, and bring the store over with `hookswitch store copy`"
         );
+        nats.check_copied().await?;
         for stream in [STREAM_LOG, STREAM_DOCUMENTS] {
             let resume = store.shared.followed(stream);
             let end = nats.end(stream).await?;
@@ -274,9 +277,24 @@ impl Store {
         Ok((Self { partition, cluster, ..self.clone() }, tokio::spawn(run)))
     }
 
+    /// The NATS of the cluster; none of a server alone.
+    pub(crate) fn nats(&self) -> Option<&Nats> {
+        self.cluster.as_ref().map(|cluster| &cluster.nats)
+    }
+
     /// Which partition it is the store of.
     pub(crate) const fn partition(&self) -> Partition {
         self.partition
+    }
+
+    /// How many machines there are.
+    pub(crate) fn partitions(&self) -> u8 {
+        self.shared.partitions()
+    }
+
+    /// The numbers that sources of the partition may have.
+    pub(crate) fn sources(&self) -> RangeInclusive<u16> {
+        self.partition.sources(self.shared.partitions(), u16::MAX)
     }
 
     fn shared(&self) -> &Arc<Shared> {
@@ -293,7 +311,15 @@ impl Store {
     /// # Errors
     /// If the database cannot be read.
     pub(crate) fn intake(&self) -> Result<u64, StoreError> {
-        let stream = writer::intake(self.partition);
+        self.intake_of(self.partition)
+    }
+
+    /// How far the intake of any partition was taken.
+    ///
+    /// # Errors
+    /// If the database cannot be read.
+    pub(crate) fn intake_of(&self, partition: Partition) -> Result<u64, StoreError> {
+        let stream = writer::intake(partition);
         self.read(|reader| reader.followed(&stream))
     }
 

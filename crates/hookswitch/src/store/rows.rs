@@ -25,6 +25,9 @@ const BYTES_MAX: usize = 256 * 1024;
 /// Kinds of documents that deliveries write down; in a cluster they stand in the log.
 pub(crate) const KINDS_OF_LOG: [&str; 2] = [crate::subscriptions::PROGRESS, crate::redelivery::REDELIVERY];
 
+/// The documents of how far the log was handed out by partitions, which another engine has other ones of.
+pub(super) const IS_FEED: &str = "kind = 'progress' AND (id = 'feed' OR id LIKE 'feed.%')";
+
 /// Some rows of a store.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Rows {
@@ -177,7 +180,12 @@ impl Rows {
         Ok(Chunk { rows, until })
     }
 
-    /// Documents behind a number of them, those that deliveries write down or the others; `last` is the one
+    /// These documents.
+    pub(super) fn of(documents: Vec<DocumentRow>) -> Self {
+        Self { documents, ..Self::default() }
+    }
+
+    /// Documents behind a number of them, those that deliveries write down or the others, without feeds; `last` is the one
     /// at that number, if it is known.
     pub(super) fn documents_after(
         connection: &Connection,
@@ -190,8 +198,8 @@ impl Rows {
         let (kind, id) = last.map_or(("", ""), |(kind, id)| (kind, id));
         let passed_over = if last.is_some() { 0 } else { after.cast_signed() };
         let mut statement = connection.prepare_cached(&format!(
-            "SELECT kind, id, revision, content FROM documents WHERE kind {which} (?, ?) AND (kind, id) > (?, ?) \
-             ORDER BY kind, id LIMIT ? OFFSET ?"
+            "SELECT kind, id, revision, content FROM documents WHERE kind {which} (?, ?) AND NOT ({IS_FEED}) \
+             AND (kind, id) > (?, ?) ORDER BY kind, id LIMIT ? OFFSET ?"
         ))?;
         let mut found =
             statement.query(params![progress, redelivery, kind, id, ROWS_MAX.cast_signed(), passed_over])?;

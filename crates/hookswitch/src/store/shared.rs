@@ -26,6 +26,8 @@ const CHANGES_MAX: usize = 1024;
 pub(crate) struct Changed {
     pub(crate) kind: Cow<'static, str>,
     pub(crate) id: String,
+    /// Whether it is there no longer.
+    pub(crate) gone: bool,
 }
 
 /// What the writer tells everybody.
@@ -69,6 +71,11 @@ impl Shared {
         }
     }
 
+    /// How many machines there are.
+    pub(super) fn partitions(&self) -> u8 {
+        u8::try_from(self.inputs.len()).unwrap_or(u8::MAX)
+    }
+
     /// Where the logs end on disk.
     pub(super) fn ends(&self, partition: Partition) -> Ends {
         let input = self.inputs.get(partition.index());
@@ -107,11 +114,11 @@ impl Shared {
         *self.stop.borrow()
     }
 
-    /// Tells who wants to know that documents, by their kinds and ids, have changed.
-    pub(super) fn tell_changed(&self, documents: impl Iterator<Item = (Cow<'static, str>, String)>) {
-        for (kind, id) in documents {
+    /// Tells who wants to know that documents have changed.
+    pub(super) fn tell_changed(&self, documents: impl Iterator<Item = Changed>) {
+        for changed in documents {
             // Nobody listens on a server alone.
-            self.changed.send(Changed { kind, id }).ok();
+            self.changed.send(changed).ok();
         }
     }
 

@@ -14,7 +14,7 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension as _, params};
 use super::journal::{self, Attempt, Span};
 use super::nats::{STREAM_DOCUMENTS, STREAM_LOG, SavedDocuments};
 use super::partition::Partition;
-use super::record::{self, Columns};
+use super::record::{self, Columns, Input, Sender};
 use super::rows::Rows;
 use super::{Document, LogEnds, StoreError, schema, session_key};
 use crate::config::Durability;
@@ -133,6 +133,7 @@ pub(super) fn followed(connection: &Connection, stream: &str) -> rusqlite::Resul
 /// Connections that read beside the writer, kept for the next who reads.
 pub(super) struct Readers {
     path: PathBuf,
+    partitions: u8,
     idle: Mutex<Vec<Reader>>,
 }
 
@@ -140,8 +141,8 @@ pub(super) struct Readers {
 const IDLE_MAX: usize = 8;
 
 impl Readers {
-    pub(super) fn new(directory: &Path) -> Self {
-        Self { path: directory.join(FILE), idle: Mutex::new(Vec::new()) }
+    pub(super) fn new(directory: &Path, partitions: u8) -> Self {
+        Self { path: directory.join(FILE), partitions, idle: Mutex::new(Vec::new()) }
     }
 
     pub(super) fn with<T>(
@@ -151,7 +152,7 @@ impl Readers {
         let idle = self.idle.lock().ok().and_then(|mut idle| idle.pop());
         let reader = match idle {
             Some(reader) => reader,
-            None => Reader::open(&self.path)?,
+            None => Reader::open(&self.path, self.partitions)?,
         };
         let result = read(&reader);
         if result.is_ok()
@@ -164,8 +165,8 @@ impl Readers {
     }
 }
 
-/// A connection that reads.
-pub(crate) struct Reader(Connection);
+/// A connection that reads, and how many partitions there are.
+pub(crate) struct Reader(Connection, u8);
 
 /// A log by its table.
 #[derive(Clone, Copy, Debug)]
@@ -193,20 +194,25 @@ pub(crate) struct LoggedInput<'a> {
 
 impl Reader {
     /// Opens the database of a data directory beside its writer, if there is one.
-    pub(crate) fn of(directory: &Path) -> anyhow::Result<Self> {
+    pub(crate) fn of(directory: &Path, partitions: u8) -> anyhow::Result<Self> {
         let path = directory.join(FILE);
         let name = path.display();
         anyhow::ensure!(path.exists(), "there is no {name}; name the configuration of a server that has run");
-        let reader = Self::open(&path).with_context(|| format!("cannot open {name}"))?;
+        let reader = Self::open(&path, partitions).with_context(|| format!("cannot open {name}"))?;
         schema::check_current(&reader.0, &name.to_string())?;
         Ok(reader)
     }
 
-    fn open(path: &Path) -> rusqlite::Result<Self> {
+    fn open(path: &Path, partitions: u8) -> rusqlite::Result<Self> {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(path, flags)?;
         connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
-        Ok(Self(connection))
+        Ok(Self(connection, partitions))
+    }
+
+    /// How many partitions there are.
+    pub(crate) const fn partitions(&self) -> u8 {
+        self.1
     }
 
     /// Hands out the inputs of a partition behind a position, in order, until one is refused.
@@ -409,6 +415,33 @@ impl Reader {
     pub(crate) fn swept(&self, log: &str) -> Result<u64, StoreError> {
         let mut statement = self.0.prepare_cached("SELECT position FROM swept WHERE log = ?")?;
         Ok(statement.query_row([log], |row| row.get::<_, i64>(0))?.cast_unsigned())
+    }
+
+    /// How many of these ids a sender of a partition has given to signals already.
+    pub(crate) fn known_ids(
+        &self,
+        partition: Partition,
+        sender: &Sender,
+        ids: &[String],
+    ) -> Result<usize, StoreError> {
+        let mut number = None;
+        let positions = partition.positions();
+        let range = [positions.start().cast_signed(), positions.end().cast_signed()];
+        self.each_input("kind = 5 AND position BETWEEN ? AND ?", range, |logged| {
+            if let Input::Source(source) = Input::read(logged.columns)?
+                && source.sender == *sender
+            {
+                number = Some(source.number);
+            }
+            Ok(())
+        })
+        .map_err(StoreError::Log)?;
+        let Some(number) = number else { return Ok(0) };
+        let mut known = 0;
+        for id in ids {
+            known += usize::from(self.ingest_id(number, id)?.is_some());
+        }
+        Ok(known)
     }
 
     /// Where the signal is to which a client has given this id.

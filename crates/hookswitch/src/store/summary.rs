@@ -7,10 +7,15 @@ use rusqlite::Connection;
 use rusqlite::types::ValueRef;
 
 use super::copy::State;
+use super::rows::IS_FEED;
 
 /// What is counted, and the rows of it in the one order in which they are summed.
 const PARTS: [(&str, &str); 7] = [
-    ("documents", "SELECT kind, id, revision, content FROM documents ORDER BY kind, id"),
+    // Without those of how far partitions have handed the log out, which are others on each side.
+    (
+        "documents",
+        "SELECT kind, id, revision, content FROM documents WHERE NOT ({IS_FEED}) ORDER BY kind, id",
+    ),
     (
         "inputs",
         "SELECT position, kind, source, at, arrival, place, body, event FROM signals ORDER BY position",
@@ -51,7 +56,7 @@ impl Summary {
         let mut sum = Context::new(&SHA256);
         let mut counts = Vec::new();
         for (name, sql) in PARTS {
-            let mut statement = transaction.prepare(sql)?;
+            let mut statement = transaction.prepare(&sql.replace("{IS_FEED}", IS_FEED))?;
             let columns = statement.column_count();
             let mut rows = statement.query([])?;
             let mut count = 0;

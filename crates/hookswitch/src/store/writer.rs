@@ -17,7 +17,7 @@ use super::nats::{Entry, STREAM_LOG, SavedDocuments};
 use super::partition::Partition;
 use super::record;
 use super::rows::{DocumentRow, KINDS_OF_LOG, insert_documents};
-use super::{Change, Ends, Expected, LogEnds, Shared, StoreError, session_key, sqlite};
+use super::{Change, Changed, Ends, Expected, LogEnds, Shared, StoreError, session_key, sqlite};
 use crate::clock;
 use crate::config::Durability;
 use crate::telemetry::Metrics;
@@ -176,7 +176,7 @@ impl Writer {
                     let of_log = stream == STREAM_LOG;
                     let documents = snapshot.documents.into_iter();
                     let documents = documents.filter(|document| document.is_of_log() == of_log);
-                    self.shared.tell_changed(documents.map(|document| (document.kind.into(), document.id)));
+                    self.shared.tell_changed(documents.map(changed));
                     if !of_log && self.shared.followed(stream) < snapshot.documents_at {
                         self.shared.set_followed(stream, snapshot.documents_at);
                     }
@@ -285,12 +285,16 @@ impl Writer {
                     self.metrics.signals_stored.inc_by(batch.inputs.len() as u64);
                     self.metrics.events_stored.inc_by(batch.events.len() as u64);
                 }
-                Entry::Changes(changes) => self
-                    .shared
-                    .tell_changed(changes.changes.into_iter().map(|change| (change.kind, change.id))),
+                Entry::Changes(changes) => {
+                    let changed = |change: Change| {
+                        let Change { kind, id, content, .. } = change;
+                        Changed { kind, id, gone: content.is_none() }
+                    };
+                    self.shared.tell_changed(changes.changes.into_iter().map(changed));
+                }
                 Entry::Rows(rows) => {
                     let documents = rows.documents.into_iter();
-                    self.shared.tell_changed(documents.map(|document| (document.kind.into(), document.id)));
+                    self.shared.tell_changed(documents.map(changed));
                 }
                 Entry::Term(_) => {}
             }
@@ -389,6 +393,10 @@ fn restore(transaction: &Transaction<'_>, stream: &str, snapshot: &SavedDocument
         follow_to(transaction, stream, snapshot.documents_at)?;
     }
     Ok(())
+}
+
+fn changed(document: DocumentRow) -> Changed {
+    Changed { kind: document.kind.into(), id: document.id, gone: false }
 }
 
 /// Notes how far a stream was followed.

@@ -10,7 +10,7 @@ use hookswitch_model::{AccountId, ExtensionId};
 use serde::{Deserialize, Serialize};
 
 use super::application::{Application, Credential, User, read};
-use super::{OAuth, Refusal};
+use super::{APPLICATION, CREDENTIAL, OAuth, Refusal, USER};
 use crate::api::Problem;
 use crate::api::principal::Principal;
 use crate::api::scope::Scopes;
@@ -39,6 +39,11 @@ const ACCESS: &str = "access_token";
 const REFRESH: &str = "refresh_token";
 /// The ids of the grants of a user and an application.
 const GRANTS_OF: &str = "grants_of";
+
+/// Whether a grant may have ended by a change of such a document, or by its removal.
+pub(super) fn may_end_by(kind: &str, gone: bool) -> bool {
+    matches!(kind, APPLICATION | USER | CREDENTIAL) || kind == GRANT && gone
+}
 
 /// A grant as it is stored; the id of its document is the `session_id` of token answers.
 #[derive(Clone, Debug, Serialize, Deserialize)]

@@ -168,7 +168,7 @@ fn wanted(config: &Config) -> Option<(u64, &'static str)> {
         .ok()?
         .filter_map(|entry| Some(entry.ok()?.metadata().ok()?.len()))
         .sum();
-    let first = Reader::of(&config.store.directory).ok()?.first_arrival().ok()??;
+    let first = Reader::of(&config.store.directory, config.partitions()).ok()?.first_arrival().ok()??;
     let over = clock::wall().since(first);
     if over < RATE_OVER_MIN {
         return None;

@@ -20,7 +20,7 @@ pub(super) fn check(config: &Config, findings: &mut Findings) {
         findings.ok("store", format!("{name} is not there yet; the first start makes it"));
         return;
     }
-    let checked = Reader::of(directory).and_then(|reader| {
+    let checked = Reader::of(directory, config.partitions()).and_then(|reader| {
         let version = reader.check_version()?;
         Ok((version, reader.damage()?, reader.lag_of_messages(MESSAGES)?))
     });

@@ -62,6 +62,20 @@ impl Access {
         Self { sources: rules.into_iter().map(allowed).collect() }
     }
 
+    /// The access by which another node has let in what it hands over: the names and accounts of its sources.
+    pub(crate) fn of_sources(sources: Vec<(String, AccountId)>) -> Self {
+        let allowed = |(name, account)| {
+            let rule = HepSource { name, addresses: Vec::new(), key: None, account: None, messages_per_second: None };
+            Allowed { rule, account, count: Arc::default() }
+        };
+        Self { sources: sources.into_iter().map(allowed).collect() }
+    }
+
+    /// The names and accounts of all sources.
+    pub(crate) fn sources(&self) -> impl Iterator<Item = (&str, AccountId)> {
+        self.sources.iter().map(|source| (&*source.rule.name, source.account))
+    }
+
     /// The source that an address belongs to.
     fn find(&self, address: IpAddr) -> Option<usize> {
         self.sources.iter().position(|source| {

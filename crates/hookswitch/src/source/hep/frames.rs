@@ -43,7 +43,12 @@ pub(crate) struct Item {
 }
 
 impl Frames {
-    pub(super) fn push(&mut self, item: Item, correlation: Option<&[u8]>, payload: &[u8]) {
+    /// None yet of those that came in then.
+    pub(crate) fn new(access: Arc<Access>, arrival: Timestamp) -> Self {
+        Self { access, arrival, ..Self::default() }
+    }
+
+    pub(crate) fn push(&mut self, item: Item, correlation: Option<&[u8]>, payload: &[u8]) {
         let correlation = correlation.map(|id| self.append(id));
         let payload = self.append(payload);
         self.items.push((item, correlation, payload));
@@ -55,7 +60,7 @@ impl Frames {
     }
 
     /// Whether nothing is in it.
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.items.is_empty()
     }
 
@@ -64,6 +69,11 @@ impl Frames {
         self.items.iter().map(|(item, correlation, payload)| {
             (item, correlation.clone().map(|range| &self.bytes[range]), &self.bytes[payload.clone()])
         })
+    }
+
+    /// The bytes of all messages.
+    pub(crate) fn len_bytes(&self) -> usize {
+        self.bytes.len()
     }
 
     fn append(&mut self, bytes: &[u8]) -> Range<usize> {

@@ -80,19 +80,43 @@ impl CopyInto {
     /// Lets the log come so far that events which are written later stand behind this position.
     pub(in crate::store) async fn reach(&mut self, events: u64) -> anyhow::Result<()> {
         let subject = self.nats.log_subject(Partition::default());
-        let before_last = Come { phase: Phase::Progress, until: crate::store::rows::END };
-        let header = write_copy(&self.id, before_last, before_last);
+        let header = write_copy(&self.id, Come::BEFORE_LAST, Come::BEFORE_LAST);
         let nothing = write_rows(&Rows::default());
         while self.log < events >> EVENT_BITS {
             let until = (self.log + AHEAD).min(events >> EVENT_BITS);
             let mut waiting = Vec::new();
             for last in self.log..until {
                 let message = nothing.clone().into();
-                let sent = self.nats.send_part(&subject, message, 1, 1, Some(last), Some((COPY, &header)));
+                let sent = self.nats.send_part(&subject, message, (1, 1, ""), Some(last), Some((COPY, &header)));
                 waiting.push(std::future::IntoFuture::into_future(sent.await?));
             }
             try_join_all(waiting).await.context("NATS does not take the copy; start it again when it does")?;
             self.log = until;
+        }
+        Ok(())
+    }
+}
+
+impl Nats {
+    /// Whether a copy into the streams was begun and not ended.
+    ///
+    /// # Errors
+    /// A sentence that says so, or if NATS does not answer.
+    pub(in crate::store) async fn check_copied(&self) -> anyhow::Result<()> {
+        for stream in [STREAM_LOG, STREAM_DOCUMENTS] {
+            let end = self.end(stream).await?;
+            if end == 0 {
+                continue; // of a copy the documents come first
+            }
+            let last = self.stream(stream).await?.get_raw_message(end).await.ok();
+            let of = last.as_ref().and_then(|last| last.headers.get(COPY));
+            let until = of.and_then(|of| read_copy(of.as_str())).map(|(.., until)| until);
+            ensure!(
+                until.is_none_or(|until| until.phase == Phase::Last),
+                "the log {:?} in NATS has a part of a copy; give `hookswitch store copy` once more, or delete its streams",
+                self.prefix()
+            );
+            return Ok(());
         }
         Ok(())
     }

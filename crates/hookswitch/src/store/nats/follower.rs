@@ -13,13 +13,16 @@ use futures_util::StreamExt as _;
 use tokio::sync::watch;
 
 use super::saved;
-use super::streams::{Nats, PART, STREAM_DOCUMENTS};
+use super::streams::{Nats, PART, STREAM_DOCUMENTS, WHOLE};
 use super::wire::{Assembly, Entry, read, read_part};
 use crate::store::Shared;
 use crate::store::writer::Write;
 
 /// The most messages that are applied in one transaction.
 const TOGETHER_MAX: usize = 256;
+
+/// The most messages that are not whole; of more the oldest never will be.
+const OPEN_MAX: usize = 64;
 
 /// How long to wait before a stream that cannot be read is tried again.
 const RETRY_AFTER: Duration = Duration::from_millis(500);
@@ -30,8 +33,8 @@ pub(in crate::store) struct Follower {
     shared: Arc<Shared>,
     writes: SyncSender<Write>,
     stream: &'static str,
-    /// The parts that have come of messages that are not whole, by their subjects, and where the first of
-    /// them stands.
+    /// The parts that have come of messages that are not whole, by what they are parts of, and where the
+    /// first of them stands.
     open: HashMap<String, (u64, Assembly)>,
     /// The last message that was read.
     read: u64,
@@ -146,10 +149,15 @@ impl Follower {
             "changes of documents behind {} are gone",
             self.read
         );
-        let part = message.headers.as_ref().and_then(|headers| headers.get(PART));
-        let part = read_part(part.map(async_nats::HeaderValue::as_str));
-        let (number, count) = part.context("a part of a message does not say which")?;
-        let whole = self.take(&message.subject, sequence, number, count, &message.payload);
+        let header = |name: &str| {
+            let headers = message.headers.as_ref();
+            headers.and_then(|headers| headers.get(name)).map(async_nats::HeaderValue::as_str)
+        };
+        let (number, count) = read_part(header(PART)).context("a part of a message does not say which")?;
+        // One node at a time writes to the subjects that are fenced; to the others all do.
+        let of = if self.nats.is_fenced_subject(&message.subject) { None } else { header(WHOLE) };
+        let of = of.unwrap_or(&message.subject);
+        let whole = self.take(of, sequence, number, count, &message.payload);
         let entry = whole.map(|whole| read(&whole, sequence)).transpose()?;
         if let Some(entry) = &entry {
             self.shared.take_note(entry, sequence);
@@ -160,24 +168,31 @@ impl Follower {
 
     fn take(
         &mut self,
-        subject: &str,
+        of: &str,
         sequence: u64,
         number: u32,
         count: u32,
         part: &[u8],
     ) -> Option<Vec<u8>> {
+        if self.open.len() > OPEN_MAX
+            && let Some((oldest, _)) = self.open.iter().min_by_key(|(_, (first, _))| *first)
+        {
+            // Its writer has ended in between.
+            let oldest = oldest.clone();
+            self.open.remove(&oldest);
+        }
         if count == 1 {
-            self.open.remove(subject);
+            self.open.remove(of);
             return Some(part.to_vec());
         }
         let (first, assembly) =
-            self.open.entry(subject.to_owned()).or_insert_with(|| (sequence, Assembly::default()));
+            self.open.entry(of.to_owned()).or_insert_with(|| (sequence, Assembly::default()));
         if number == 1 {
             *first = sequence;
         }
         let whole = assembly.take(number, count, part);
         if whole.is_some() || number == count {
-            self.open.remove(subject);
+            self.open.remove(of);
         }
         whole
     }

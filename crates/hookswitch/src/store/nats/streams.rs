@@ -17,17 +17,16 @@ use super::durability;
 use super::wire::write_part;
 use crate::cluster::NODE;
 use crate::config::{Durability, Nats as Settings};
+use crate::secret;
 use crate::store::partition::Partition;
 
 /// Under which name the copy notes how far it has followed the log, and how far the documents.
 pub(crate) const STREAM_LOG: &str = "log";
 pub(crate) const STREAM_DOCUMENTS: &str = "documents";
 
-/// What comes in at nodes that do not own its partition; it is not followed.
-const STREAM_INTAKE: &str = "intake";
-
-/// The header that says which part of a message this is.
+/// The header that says which part of a message this is, and the one that says of which.
 pub(super) const PART: &str = "Hookswitch-Part";
+pub(super) const WHOLE: &str = "Hookswitch-Whole";
 
 /// The longest part of a message. Servers take 1 MiB at most by default, and replicate shorter ones sooner.
 const PART_BYTES_MAX: usize = 512 * 1024;
@@ -180,6 +179,20 @@ impl Nats {
         format!("{}.log.{partition}", self.prefix)
     }
 
+    /// Whether one node at a time can write to a subject.
+    pub(super) fn is_fenced_subject(&self, subject: &str) -> bool {
+        subject != self.progress_subject()
+    }
+
+    /// The subject of what comes in for a partition at nodes that do not own it.
+    pub(super) fn intake_subject(&self, partition: Partition) -> String {
+        format!("{}.intake.{partition}", self.prefix)
+    }
+
+    pub(super) fn intake_stream_name(&self) -> String {
+        intake_stream(&self.prefix)
+    }
+
     /// The subject of what deliveries keep.
     pub(super) fn progress_subject(&self) -> String {
         format!("{}.progress", self.prefix)
@@ -194,9 +207,13 @@ impl Nats {
     pub(in crate::store) async fn stream(&self, name: &str) -> anyhow::Result<Stream> {
         let full = match name {
             STREAM_DOCUMENTS => documents_stream(&self.prefix),
-            STREAM_INTAKE => intake_stream(&self.prefix),
             _ => log_stream(&self.prefix),
         };
+        self.stream_named(&full).await
+    }
+
+    /// A stream by its name at the servers.
+    pub(super) async fn stream_named(&self, full: &str) -> anyhow::Result<Stream> {
         Ok(self.jetstream.get_stream(full).await?)
     }
 
@@ -207,8 +224,17 @@ impl Nats {
 
     /// The sequence of the last message of a subject; 0 if it has none.
     pub(super) async fn last_sequence(&self, stream: &str, subject: &str) -> anyhow::Result<u64> {
+        let full = match stream {
+            STREAM_DOCUMENTS => documents_stream(&self.prefix),
+            _ => log_stream(&self.prefix),
+        };
+        self.last_sequence_of(&full, subject).await
+    }
+
+    /// The same of a stream by its name at the servers.
+    pub(super) async fn last_sequence_of(&self, stream: &str, subject: &str) -> anyhow::Result<u64> {
         use async_nats::jetstream::stream::LastRawMessageErrorKind;
-        let stream = self.stream(stream).await?;
+        let stream = self.stream_named(stream).await?;
         match stream.get_last_raw_message_by_subject(subject).await {
             Ok(message) => Ok(message.sequence),
             Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => Ok(0),
@@ -240,9 +266,10 @@ impl Nats {
     ) -> Result<u64, PublishError> {
         let parts = super::wire::parts(message, self.part_bytes_max);
         let count = parts.len();
+        let whole = if count > 1 { secret::token().unwrap_or_default() } else { String::new() };
         let mut sequence = 0;
         for (number, part) in (1..).zip(parts) {
-            sequence = self.send_part(subject, part, number, count, last, mark).await?.await?.sequence;
+            sequence = self.send_part(subject, part, (number, count, &whole), last, mark).await?.await?.sequence;
             last = last.map(|_| sequence);
         }
         Ok(sequence)
@@ -253,14 +280,13 @@ impl Nats {
         &self,
         subject: &str,
         part: Bytes,
-        number: usize,
-        count: usize,
+        (number, count, whole): (usize, usize, &str),
         last: Option<u64>,
         mark: Option<(&str, &str)>,
     ) -> Result<PublishAckFuture, PublishError> {
         let mut message = PublishMessage::build().payload(part);
         if count > 1 {
-            message = message.header(PART, write_part(number, count));
+            message = message.header(PART, write_part(number, count)).header(WHOLE, whole);
         }
         if let Some((name, value)) = mark {
             message = message.header(name, value);
@@ -286,11 +312,6 @@ impl Nats {
     /// Whether nothing was ever written.
     pub(in crate::store) async fn is_new(&self) -> anyhow::Result<bool> {
         Ok(self.end(STREAM_LOG).await? == 0 && self.end(STREAM_DOCUMENTS).await? == 0)
-    }
-
-    /// The last that came in for a partition at a node that does not own it.
-    pub(in crate::store) async fn intake_end(&self, partition: Partition) -> anyhow::Result<u64> {
-        self.last_sequence(STREAM_INTAKE, &format!("{}.intake.{partition}", self.prefix)).await
     }
 }
 
