@@ -564,7 +564,12 @@ impl Subscriptions {
             self.tell(self.partition(&one.subscription), Command::Remove(id, done));
             removed.await.ok(); // without deliveries nothing is written about it
         }
-        let gone = |kind: &'static str, id: String| Change { kind: kind.into(), id, expected: Expected::Any, content: None };
+        let gone = |kind: &'static str, id: String| Change {
+            kind: kind.into(),
+            id,
+            expected: Expected::Any,
+            content: None,
+        };
         let mut changes = vec![gone(SUBSCRIPTION, id.to_string()), gone(PROGRESS, id.to_string())];
         if let Some(one) = found {
             let now = clock::wall();

@@ -23,11 +23,11 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot, watch};
 
 pub(crate) use self::assign::Node;
+use self::assign::wanted;
 pub(crate) use self::carried::Carried;
 pub(crate) use self::member::Member;
 pub(crate) use self::owned::{Lanes, Switch, Work};
 pub(crate) use self::router::Router;
-use self::assign::wanted;
 use crate::clock;
 use crate::store::Partition;
 

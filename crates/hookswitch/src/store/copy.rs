@@ -135,8 +135,17 @@ pub(crate) struct Target {
 }
 
 enum Into {
-    Sqlite { connection: Connection, id: String, sessions: HashMap<hookswitch_model::TelephonySessionId, i64>, _lock: Lock },
-    Nats { into: CopyInto, nats: Nats, directory: PathBuf },
+    Sqlite {
+        connection: Connection,
+        id: String,
+        sessions: HashMap<hookswitch_model::TelephonySessionId, i64>,
+        _lock: Lock,
+    },
+    Nats {
+        into: CopyInto,
+        nats: Nats,
+        directory: PathBuf,
+    },
 }
 
 fn options(config: &Config) -> Options {

@@ -58,7 +58,8 @@ impl CopyInto {
                  streams, or set nats.prefix of --to to a name of its own",
                 nats.prefix()
             );
-            let (number, count) = read_part(header(PART)).context("a part of a message does not say which")?;
+            let (number, count) =
+                read_part(header(PART)).context("a part of a message does not say which")?;
             // A message that is not whole is passed over by who reads it, and written again.
             come = if number == count { until } else { from };
         }
@@ -66,13 +67,19 @@ impl CopyInto {
     }
 
     /// Writes some rows.
-    pub(in crate::store) async fn write(&mut self, from: Come, come: Come, rows: &Rows) -> anyhow::Result<()> {
+    pub(in crate::store) async fn write(
+        &mut self,
+        from: Come,
+        come: Come,
+        rows: &Rows,
+    ) -> anyhow::Result<()> {
         let (subject, last) = match come.phase {
             Phase::Documents => (self.nats.documents_subject(), &mut self.documents),
             _ => (self.nats.log_subject(Partition::default()), &mut self.log),
         };
         let header = write_copy(&self.id, from, come);
-        let written = self.nats.publish_marked(&subject, write_rows(rows), Some(*last), Some((COPY, &header)));
+        let written =
+            self.nats.publish_marked(&subject, write_rows(rows), Some(*last), Some((COPY, &header)));
         *last = written.await.context("NATS does not take the copy; start it again when it does")?;
         Ok(())
     }
@@ -87,10 +94,13 @@ impl CopyInto {
             let mut waiting = Vec::new();
             for last in self.log..until {
                 let message = nothing.clone().into();
-                let sent = self.nats.send_part(&subject, message, (1, 1, ""), Some(last), Some((COPY, &header)));
+                let sent =
+                    self.nats.send_part(&subject, message, (1, 1, ""), Some(last), Some((COPY, &header)));
                 waiting.push(std::future::IntoFuture::into_future(sent.await?));
             }
-            try_join_all(waiting).await.context("NATS does not take the copy; start it again when it does")?;
+            try_join_all(waiting)
+                .await
+                .context("NATS does not take the copy; start it again when it does")?;
             self.log = until;
         }
         Ok(())

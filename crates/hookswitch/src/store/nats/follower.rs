@@ -166,14 +166,7 @@ impl Follower {
         Ok(entry)
     }
 
-    fn take(
-        &mut self,
-        of: &str,
-        sequence: u64,
-        number: u32,
-        count: u32,
-        part: &[u8],
-    ) -> Option<Vec<u8>> {
+    fn take(&mut self, of: &str, sequence: u64, number: u32, count: u32, part: &[u8]) -> Option<Vec<u8>> {
         if self.open.len() > OPEN_MAX
             && let Some((oldest, _)) = self.open.iter().min_by_key(|(_, (first, _))| *first)
         {

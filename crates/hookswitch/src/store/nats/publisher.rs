@@ -101,8 +101,7 @@ impl Publisher {
                 Publish::Batch(batch) => batch,
                 Publish::State { position, version, state } => {
                     // Without it a successor has more to read, and comes to the same.
-                    if let Err(error) =
-                        self.nats.save_state(self.partition, position, version, &state).await
+                    if let Err(error) = self.nats.save_state(self.partition, position, version, &state).await
                     {
                         tracing::warn!(partition = %self.partition, "the state is not saved: {error:#}");
                     }
@@ -230,7 +229,8 @@ impl Nats {
         let mut states = Vec::new();
         for partition in Partition::all(self.partitions()) {
             let state = self.saved_state(partition).await;
-            states.extend(state.with_context(|| format!("the state of partition {partition} cannot be read"))?);
+            states
+                .extend(state.with_context(|| format!("the state of partition {partition} cannot be read"))?);
         }
         Ok(states)
     }

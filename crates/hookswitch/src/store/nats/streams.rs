@@ -269,7 +269,8 @@ impl Nats {
         let whole = if count > 1 { secret::token().unwrap_or_default() } else { String::new() };
         let mut sequence = 0;
         for (number, part) in (1..).zip(parts) {
-            sequence = self.send_part(subject, part, (number, count, &whole), last, mark).await?.await?.sequence;
+            sequence =
+                self.send_part(subject, part, (number, count, &whole), last, mark).await?.await?.sequence;
             last = last.map(|_| sequence);
         }
         Ok(sequence)

@@ -9,6 +9,7 @@ mod capture;
 mod client;
 mod clients;
 mod console;
+mod copying;
 mod crash;
 mod demo;
 mod disk;
