@@ -193,6 +193,13 @@ fn a_store_goes_to_nats_and_back_and_every_subscriber_goes_on_where_it_was() {
     wait_for_count(&receiver, events + EVENTS_OF_CALL);
     server.stop();
     assert_eq!(receiver.count(), events + EVENTS_OF_CALL, "nothing is told twice");
+    // And so does a node of the cluster.
+    let mut command = Command::new(env!("CARGO_BIN_EXE_hookswitch"));
+    let node = Server::spawn(command.args(["serve", "--dev", "--config", path(&b)]), &[]);
+    place(&mut super::traffic::Agent::new(node.hep(), 1), std::iter::once("another".to_owned()));
+    wait_for_count(&receiver, events + 2 * EVENTS_OF_CALL);
+    node.stop();
+    assert_eq!(receiver.count(), events + 2 * EVENTS_OF_CALL, "nothing is told twice");
     let used = refused(&a, &c);
     assert!(used.contains("was the target used since?"), "{used}");
 }
