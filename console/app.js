@@ -5,6 +5,7 @@ import * as live from "./live.js";
 import { count, el, failure, replace } from "./dom.js";
 import { callView } from "./call.js";
 import { callsView } from "./calls.js";
+import { clusterView } from "./cluster.js";
 import { figuresView } from "./figures.js";
 import { signInView } from "./sign-in.js";
 import { sourcesView } from "./sources.js";
@@ -18,6 +19,7 @@ const VIEWS = [
   { path: "trial", name: "Filter trial", list: trialView },
   { path: "sources", name: "Sources", list: sourcesView },
   { path: "figures", name: "Figures", list: figuresView },
+  { path: "cluster", name: "Cluster", list: clusterView },
 ];
 
 const main = document.getElementById("main");

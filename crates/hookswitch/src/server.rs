@@ -210,6 +210,7 @@ pub(crate) fn serve(
         redeliveries: redeliveries.clone(),
         gateway: gateway.clone(),
         rates: rates.clone(),
+        cluster: membership.clone(),
         started: clock::steady(),
         public_url: public_url.clone().into(),
     });

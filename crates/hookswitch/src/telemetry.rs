@@ -296,6 +296,11 @@ pub(crate) struct Metrics {
     /// Those that were lost because no machine took them and no more could wait on disk.
     pub(crate) spool_dropped: Counter,
     pub(crate) snapshot_seconds: Histogram,
+    /// Of a cluster: the partitions that this node owns, those that it has ever taken, and renewals of their
+    /// leases that NATS did not take in time.
+    pub(crate) partitions_owned: Gauge,
+    pub(crate) takeovers: Counter,
+    pub(crate) lease_renewals_failed: Counter,
 }
 
 impl Metrics {
@@ -347,6 +352,9 @@ impl Metrics {
             forwarded: Counter::default(),
             spool_dropped: Counter::default(),
             snapshot_seconds: Histogram::new(exponential_buckets(0.0001, 2.0, 15)),
+            partitions_owned: Gauge::default(),
+            takeovers: Counter::default(),
+            lease_renewals_failed: Counter::default(),
             registry: Registry::default(),
         };
         r.register(
@@ -407,6 +415,21 @@ impl Metrics {
         );
         r.register("snapshot_bytes", "Size of the state that was saved last", metrics.snapshot_bytes.clone());
         r.register("snapshot_seconds", "How long saving the state took", metrics.snapshot_seconds.clone());
+        r.register(
+            "cluster_partitions_owned",
+            "Partitions of the cluster that this node owns",
+            metrics.partitions_owned.clone(),
+        );
+        r.register(
+            "cluster_takeovers",
+            "Times at which this node has taken a partition",
+            metrics.takeovers.clone(),
+        );
+        r.register(
+            "cluster_lease_renewals_failed",
+            "Renewals of leases that NATS did not take in time",
+            metrics.lease_renewals_failed.clone(),
+        );
         Arc::new(Self { registry, ..metrics })
     }
 

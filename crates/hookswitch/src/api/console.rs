@@ -40,7 +40,7 @@ macro_rules! files {
 }
 
 /// All files.
-static FILES: [File; 17] = files![
+static FILES: [File; 18] = files![
     "index.html" is "text/html; charset=utf-8",
     "style.css" is "text/css; charset=utf-8",
     "icon.svg" is "image/svg+xml",
@@ -56,6 +56,7 @@ static FILES: [File; 17] = files![
     "subscriptions.js" is "text/javascript; charset=utf-8",
     "trial.js" is "text/javascript; charset=utf-8",
     "sources.js" is "text/javascript; charset=utf-8",
+    "cluster.js" is "text/javascript; charset=utf-8",
     "figures.js" is "text/javascript; charset=utf-8",
     "sign-in.js" is "text/javascript; charset=utf-8",
 ];

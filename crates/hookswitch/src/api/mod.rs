@@ -39,6 +39,7 @@ use self::oauth::throttle::Throttle;
 pub(crate) use self::problem::Problem;
 use self::routes::Routes;
 use self::telephony::Calls;
+use crate::cluster::Membership;
 use crate::gateway::Gateway;
 use crate::rates::Rates;
 use crate::redelivery::Redeliveries;
@@ -70,6 +71,8 @@ pub(crate) struct Api {
     pub(crate) redeliveries: Arc<Redeliveries>,
     pub(crate) gateway: Arc<Gateway>,
     pub(crate) rates: Arc<Rates>,
+    /// The nodes that share the work; none of a server that is alone.
+    pub(crate) cluster: Option<Arc<Membership>>,
     /// When the server was started.
     pub(crate) started: Timestamp,
     /// By which clients reach the server, without a slash at its end.

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, anyhow, ensure};
 use serde::Deserialize;
 
-use super::explain::{From, Kept, ask};
+use super::explain::{From, Kept};
 use crate::capture;
 use crate::explain::{is_unsafe, session_id};
 
@@ -50,10 +50,10 @@ impl Capture {
         let id = session_id(&self.session)
             .ok_or_else(|| anyhow!("{:?} is no id of a session; give s- and 32 digits", self.session))?;
         let given = match self.from.open()? {
-            Kept::Server(client, token) => {
+            Kept::Server(admin) => {
                 let anonymise = if self.anonymise { "?anonymise=true" } else { "" };
                 let path = format!("/admin/v1/sessions/{id}/capture{anonymise}");
-                ask(&client, &token, &path)?
+                admin.read(&path)?
             }
             Kept::Store(reader) => {
                 let made = capture::of(&reader, None, id, self.anonymise)?;

@@ -3,22 +3,16 @@
 use std::fmt::Write as _;
 
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use anyhow::{Context as _, anyhow, bail};
-use axum::http::Method;
+use anyhow::{anyhow, bail};
 use clap::ValueEnum;
-use serde::Deserialize;
 use serde_json::Value;
 
-use super::client::{Client, Failure, Login};
+use super::admin::{ADMIN_TOKEN, Admin, Asked};
 use crate::config::Config;
 use crate::explain::{Explainer, Named, Wanted, is_unsafe, write_text};
 use crate::store::Reader;
-use crate::webhook;
-
-/// Where the admin token may stand.
-const ADMIN_TOKEN: &str = "HOOKSWITCH_ADMIN_TOKEN";
 
 /// The arguments of the command.
 #[derive(clap::Args)]
@@ -43,17 +37,10 @@ pub(super) struct Explain {
 /// Where a command reads what a server has kept: from the server itself, or from its store.
 #[derive(clap::Args)]
 pub(super) struct From {
-    /// Ask the server of the file that `hookswitch init --json` has printed
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["config"])]
-    login: Option<PathBuf>,
-    /// Ask the server at this address
-    #[arg(long, value_name = "URL", conflicts_with_all = ["config"])]
-    server: Option<String>,
-    /// The admin token to ask with
-    #[arg(long, value_name = "TOKEN", env = ADMIN_TOKEN, hide_env_values = true, allow_hyphen_values = true)]
-    token: Option<String>,
+    #[command(flatten)]
+    asked: Asked,
     /// Read the store of this configuration, beside the server or without one
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["login", "server"])]
     config: Option<PathBuf>,
 }
 
@@ -67,17 +54,10 @@ enum Format {
 
 /// What is asked for a file.
 pub(super) enum Kept {
-    /// A server, and the token to ask it with.
-    Server(Box<Client>, String),
+    /// A server.
+    Server(Box<Admin>),
     /// The store of a configuration.
     Store(Reader),
-}
-
-/// What of a login is used here.
-#[derive(Deserialize)]
-struct AdminLogin {
-    server: String,
-    admin_token: Option<String>,
 }
 
 impl From {
@@ -88,38 +68,14 @@ impl From {
             let reader = Reader::of(&config.store.directory, config.partitions())?;
             return Ok(Kept::Store(reader));
         }
-        let login = self.login.as_deref().map(read_login).transpose()?;
-        let server = self.server.clone().or_else(|| login.as_ref().map(|login| login.server.clone()));
-        let token = self.token.clone().or_else(|| login.and_then(|login| login.admin_token));
-        let (Some(server), Some(token)) = (server, token) else {
+        let Some(admin) = self.asked.find()? else {
             bail!(
                 "nothing says where to look; give --config FILE, --login FILE, or --server URL and --token TOKEN \
                  (or {ADMIN_TOKEN})"
             )
         };
-        let (client_id, client_secret, jwt) = Default::default();
-        let login = Login { server, client_id, client_secret, jwt };
-        Ok(Kept::Server(Box::new(Client::new(login, webhook::tls()?)), token))
+        Ok(Kept::Server(Box::new(admin)))
     }
-}
-
-fn read_login(path: &Path) -> anyhow::Result<AdminLogin> {
-    let name = path.display();
-    let text = std::fs::read_to_string(path).with_context(|| {
-        format!("cannot read {name}; name the file that `hookswitch init --json` has printed")
-    })?;
-    serde_json::from_str(&text)
-        .with_context(|| format!("{name} is not what `hookswitch init --json` has printed"))
-}
-
-/// Asks a server for a resource.
-pub(super) fn ask(client: &Client, token: &str, path: &str) -> anyhow::Result<Value> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let answer = runtime.block_on(client.call(token, Method::GET, path, String::new()));
-    answer.map_err(|failure| match failure {
-        Failure::Token => anyhow!("the server does not take this admin token; init has printed one"),
-        other => other.into_error().context(format!("cannot ask {}", client.login.server)),
-    })
 }
 
 impl Explain {
@@ -130,13 +86,13 @@ impl Explain {
             anyhow!("{id:?} is no id; give s-…, s-…:SEQUENCE, a position of the event log, or a uuid")
         })?;
         let story = match self.from.open()? {
-            Kept::Server(client, token) => {
+            Kept::Server(admin) => {
                 let query = format!("?raw={}&all={}", self.raw, self.all);
                 let path = match named {
                     Named::Session(session) => format!("/admin/v1/sessions/{session}{query}"),
                     Named::Event(..) | Named::Number(_) => format!("/admin/v1/events/{id}{query}"),
                 };
-                ask(&client, &token, &path)?
+                admin.read(&path)?
             }
             Kept::Store(reader) => {
                 let explainer = Explainer::new(&reader, None)?;
@@ -161,7 +117,7 @@ impl Explain {
 }
 
 /// JSON in which nothing does anything to a terminal.
-fn printable(value: &Value) -> String {
+pub(super) fn printable(value: &Value) -> String {
     let json = value.to_string();
     let mut shown = String::with_capacity(json.len());
     for character in json.chars() {

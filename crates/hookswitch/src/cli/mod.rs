@@ -1,8 +1,10 @@
 //! The commands and what they have in common.
 
+mod admin;
 mod capture;
 mod causes;
 mod client;
+mod cluster;
 mod copy;
 mod decode;
 mod demo;
@@ -83,6 +85,10 @@ enum Command {
     ///
     /// The files are replayed before they are given. With --anonymise, names, numbers, hosts and addresses are others.
     Capture(capture::Capture),
+    /// Show the nodes of a cluster and what each has, and move it
+    ///
+    /// Asks any node; all follow.
+    Cluster(cluster::Cluster),
     /// Print, check or copy what a server has kept
     Store(store::Store),
     /// Look at all that a server rests on, and say what to mend
@@ -122,6 +128,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Listen(listen) => listen.run(&mut out),
         Command::Capture(capture) => capture.run(&mut out),
         Command::Explain(explain) => explain.run(&mut out),
+        Command::Cluster(cluster) => cluster.run(&mut out),
         Command::Store(store) => store.run(&mut out),
         Command::Doctor(doctor) => doctor.run(&mut out).map(|status| ended = status),
         Command::Completions(completions) => completions.run(&mut out),

@@ -16,16 +16,20 @@ pub(crate) struct Node {
     pub(crate) version: String,
     /// Whether it gives its partitions to others.
     pub(crate) draining: bool,
+    /// Which of its starts it is.
+    pub(super) start: u64,
 }
 
 /// The node that should own a partition: the one to which it is pinned if that lives and does not drain,
-/// else the one with the highest hash. A node that comes or goes so moves its own share and no more.
+/// else the one with the highest hash. A node that comes or goes so moves its own share and no more. If all
+/// drain, none does: somebody must do the work.
 pub(crate) fn wanted<'a>(
     partition: Partition,
     nodes: &'a BTreeMap<String, Node>,
     pins: &BTreeMap<Partition, String>,
 ) -> Option<&'a str> {
-    let mut able = nodes.iter().filter(|(_, node)| !node.draining).map(|(name, _)| &**name);
+    let all_drain = nodes.values().all(|node| node.draining);
+    let mut able = nodes.iter().filter(|(_, node)| all_drain || !node.draining).map(|(name, _)| &**name);
     let pinned = pins.get(&partition);
     match able.clone().find(|name| pinned.is_some_and(|pinned| pinned == name)) {
         Some(pinned) => Some(pinned),
@@ -46,7 +50,7 @@ mod tests {
     use super::*;
 
     fn nodes(names: &[&str]) -> BTreeMap<String, Node> {
-        let node = || Node { url: String::new(), version: String::new(), draining: false };
+        let node = || Node { url: String::new(), version: String::new(), draining: false, start: 0 };
         names.iter().map(|&name| (name.to_owned(), node())).collect()
     }
 
@@ -87,6 +91,7 @@ mod tests {
         if let Some(node) = all.get_mut("b") {
             node.draining = true;
         }
-        assert_eq!(wanted(partition, &all, &pins), None);
+        assert_eq!(wanted(partition, &all, &pins), Some("a"), "all drain, so none does");
+        assert_eq!(wanted(partition, &BTreeMap::new(), &pins), None);
     }
 }

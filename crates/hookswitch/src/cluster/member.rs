@@ -36,7 +36,14 @@ impl Member {
         let stop_lanes = watch::Sender::new(false);
         let lanes = work.start_lanes(&stop_lanes);
         let (duties, told) = mpsc::channel(DUTIES_AHEAD);
-        let keeper = Keeper::new(identity, work.nats.leases().clone(), work.membership.clone(), duties);
+        let keeper = Keeper::new(
+            identity,
+            work.nats.leases().clone(),
+            work.store.clone(),
+            work.membership.clone(),
+            duties,
+            work.metrics.clone(),
+        );
         let keeper = tokio::spawn(keeper.run(stopped));
         let duties = tokio::spawn(Duties::new(work.clone()).run(told));
         Self { work, stop, keeper, duties, stop_lanes, lanes }

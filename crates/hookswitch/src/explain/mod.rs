@@ -559,7 +559,7 @@ mod tests {
             Options { durability: Durability::Relaxed, partitions: 1, signals_kept: kept, events_kept: kept };
         let (store, writer) = Store::open(&directory, options, Metrics::new()).expect("a store");
         let (done, written) = std::sync::mpsc::channel();
-        let mut batch = Batch::after(store.ends());
+        let mut batch = Batch::after(store.partition(), store.ends());
         let arrival = crate::clock::wall();
         let listing =
             b"Answer-To: show channels as json\nContent-Type: api/response\nContent-Length: 2\n\n{}";

@@ -385,7 +385,8 @@ impl Gateway {
     /// The subscriptions of sessions that nobody goes on with, because their node is gone for too long.
     fn orphans(&self, now: Instant) -> Vec<SubscriptionId> {
         let Some(cluster) = &self.cluster else { return Vec::new() };
-        let nodes = cluster.view().nodes;
+        let view = cluster.view();
+        let nodes = &view.nodes;
         let mut missing = self.missing.lock().unwrap_or_else(PoisonError::into_inner);
         missing.retain(|name, _| !nodes.contains_key(name));
         let mut orphans = Vec::new();

@@ -489,4 +489,4 @@ pub(crate) fn session_key(id: TelephonySessionId) -> [u8; 16] {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

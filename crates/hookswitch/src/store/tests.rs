@@ -25,14 +25,16 @@ enum Engine {
 }
 
 /// A nats-server of its own, ended with the test.
-struct Server {
+pub(crate) struct Server {
     process: Child,
-    url: String,
+    pub(crate) url: String,
+    /// Where its figures are.
+    pub(crate) monitoring: String,
     directory: PathBuf,
 }
 
 /// A new directory for a test.
-fn directory(name: &str) -> PathBuf {
+pub(crate) fn directory(name: &str) -> PathBuf {
     static NEXT: AtomicUsize = AtomicUsize::new(0);
     let number = NEXT.fetch_add(1, Ordering::Relaxed);
     let path = std::env::temp_dir().join(format!("hookswitch-{name}-{}-{number}", std::process::id()));
@@ -42,10 +44,10 @@ fn directory(name: &str) -> PathBuf {
 }
 
 impl Server {
-    fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let directory = directory("nats");
         let process = Command::new("/usr/sbin/nats-server")
-            .args(["--addr", "127.0.0.1", "--port", "-1", "--jetstream", "--store_dir"])
+            .args(["--addr", "127.0.0.1", "--port", "-1", "--http_port", "-1", "--jetstream", "--store_dir"])
             .arg(&directory)
             .arg("--ports_file_dir")
             .arg(&directory)
@@ -64,8 +66,20 @@ impl Server {
             assert!(std::time::Instant::now() < deadline, "nats-server says where it listens");
             std::thread::sleep(Duration::from_millis(20));
         };
-        let url = told["nats"][0].as_str().expect("an address").to_owned();
-        Self { process, url, directory }
+        let address = |what: &str| told[what][0].as_str().expect("an address").to_owned();
+        Self { process, url: address("nats"), monitoring: address("monitoring"), directory }
+    }
+
+    /// Lets it stand still, or go on.
+    pub(crate) fn pause(&self, is_paused: bool) {
+        let signal = if is_paused { "-STOP" } else { "-CONT" };
+        let told = Command::new("kill").args([signal, &self.process.id().to_string()]).status();
+        assert!(told.is_ok_and(|status| status.success()), "nats-server is there");
+    }
+
+    /// What a node is to know of it.
+    pub(crate) fn settings(&self) -> config::Nats {
+        Engine::settings(&self.url)
     }
 }
 

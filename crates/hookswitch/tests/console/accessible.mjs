@@ -42,9 +42,9 @@ run(async (browser) => {
       await go(page, `subscriptions/${given.subscription}`);
       await page.locator(".facts").first().waitFor();
       await check("subscription");
-      for (const view of ["trial", "sources", "figures"]) {
+      for (const view of ["trial", "sources", "figures", "cluster"]) {
         await go(page, view);
-        await page.locator("h1", { hasText: { trial: "Filter trial", sources: "Sources", figures: "Figures" }[view] }).waitFor();
+        await page.locator("h1", { hasText: { trial: "Filter trial", sources: "Sources", figures: "Figures", cluster: "Cluster" }[view] }).waitFor();
         await page.waitForTimeout(200);
         await check(view);
       }

@@ -66,7 +66,7 @@ run(async (browser) => {
     visited += 1;
   }
   assert(bytes > 0, "no message was shown");
-  for (const view of ["subscriptions", `subscriptions/${given.subscription}`, "sources", "figures", "trial"]) {
+  for (const view of ["subscriptions", `subscriptions/${given.subscription}`, "sources", "figures", "cluster", "trial"]) {
     await go(page, view);
     await page.waitForTimeout(300);
     if (view === "trial") {

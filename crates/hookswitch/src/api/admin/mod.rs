@@ -5,6 +5,7 @@
 
 pub(super) mod access;
 pub(super) mod applications;
+pub(super) mod cluster;
 pub(super) mod directory;
 pub(super) mod events;
 mod file;
@@ -169,6 +170,9 @@ pub(super) fn routes() -> Routes {
         .route("/admin/v1/sources/{name}", get(sources::read).put(sources::replace).delete(sources::remove))
         .route("/admin/v1/me", get(status::me))
         .route("/admin/v1/status", get(status::status))
+        .route("/admin/v1/cluster", get(cluster::read))
+        .route("/admin/v1/cluster/partitions/{partition}", post(cluster::move_partition))
+        .route("/admin/v1/cluster/nodes/{node}", post(cluster::drain_node))
         .route("/admin/v1/live", get(live::live))
         .route("/admin/v1/subscriptions", get(subscriptions::list))
         .route("/admin/v1/subscriptions/{subscriptionId}", get(subscriptions::read))
