@@ -750,6 +750,55 @@ fn a_node_joins_when_the_head_of_the_log_is_gone() {
     last.close();
 }
 
+#[test]
+fn a_copy_that_ended_within_a_message_writes_it_again_and_it_counts_once() {
+    use super::copy::{Come, Phase};
+    let server = Server::start();
+    let engine = Engine::Nats(server);
+    let Engine::Nats(server) = &engine else { unreachable!("it is NATS") };
+    let row = |id: &str, revision| rows::DocumentRow {
+        kind: "user".into(),
+        id: id.into(),
+        revision,
+        content: format!("{{\"name\":\"{id}\"}}"),
+    };
+    let (one, two) = (rows::Rows::of(vec![row("1", 7)]), rows::Rows::of(vec![row("2", 9), row("3", 1)]));
+    let [begun, middle, end] = [0, 1, rows::END].map(|until| Come { phase: Phase::Documents, until });
+    let runtime = Runtime::new().expect("a runtime");
+    runtime.block_on(async {
+        let wanted = Wanted {
+            durability: Durability::Relaxed,
+            partitions: 4,
+            kept: Duration::from_secs(7 * 86_400),
+            lease: Duration::from_secs(3),
+        };
+        let nats = Nats::connect(&Engine::settings(&server.url), &wanted).await.expect("it connects");
+        let begin = async |id: &str| super::nats::CopyInto::begin(nats.clone(), id.to_owned()).await;
+        let (mut into, come) = begin("a").await.expect("it is empty");
+        assert_eq!(come, Come::NOTHING);
+        into.write(begun, middle, &one).await.expect("it is written");
+        into.write_half(middle, end, &two).await;
+        let error = begin("b").await.err().expect("it is of another").to_string();
+        assert!(error.contains("a copy of another store"), "{error}");
+        let part = nats.check_copied().await.expect_err("it is a part").to_string();
+        assert!(part.contains("has a part of a copy"), "{part}");
+        // Who had begun before writes no more when another goes on.
+        let (mut late, _) = begin("a").await.expect("it goes on");
+        let (mut into, come) = begin("a").await.expect("it goes on");
+        assert_eq!(come, middle, "the last is not whole");
+        into.write(middle, end, &two).await.expect("it is written");
+        assert!(late.write(middle, end, &two).await.is_err());
+        let (mut into, come) = begin("a").await.expect("it goes on");
+        assert_eq!(come, end);
+        let last = Come { phase: Phase::Last, until: rows::END };
+        into.write(Come::BEFORE_LAST, last, &rows::Rows::default()).await.expect("it is written");
+    });
+    let node = engine.open(&directory("copied"), 0);
+    let found = node.documents(&["user"]).into_iter().map(|document| (document.id, document.revision));
+    assert_eq!(found.collect::<Vec<_>>(), [("1".to_owned(), 7), ("2".to_owned(), 9), ("3".to_owned(), 1)]);
+    node.close();
+}
+
 /// Waits for a condition.
 fn wait_until(what: &str, holds: impl Fn() -> bool) {
     let deadline = std::time::Instant::now() + Duration::from_secs(20);

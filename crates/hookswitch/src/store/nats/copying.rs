@@ -84,6 +84,17 @@ impl CopyInto {
         Ok(())
     }
 
+    /// Begins to write some rows as a message of two parts, and does not come to the second.
+    #[cfg(test)]
+    pub(in crate::store) async fn write_half(&self, from: Come, come: Come, rows: &Rows) {
+        let mut message = write_rows(rows);
+        message.truncate(message.len() / 2);
+        let (subject, header) = (self.nats.documents_subject(), write_copy(&self.id, from, come));
+        let (last, mark) = (Some(self.documents), Some((COPY, &*header)));
+        let sent = self.nats.send_part(&subject, message.into(), (1, 2, "half"), last, mark).await;
+        sent.expect("it is sent").await.expect("it is taken");
+    }
+
     /// Lets the log come so far that events which are written later stand behind this position.
     pub(in crate::store) async fn reach(&mut self, events: u64) -> anyhow::Result<()> {
         let subject = self.nats.log_subject(Partition::default());

@@ -13,8 +13,8 @@ use super::traffic::EVENTS_OF_CALL;
 use super::webhooks::{Dev, place, wait_for_count};
 use super::{Home, PATIENCE, Server, hookswitch, path, request, wait_for, without_test_sizes};
 
-/// Chunks of a copy that are written between two kills.
-const CHUNKS_BETWEEN_KILLS: u64 = 4;
+/// How much is written before a kill, in turn: of what takes many messages now some, now all.
+const BETWEEN_KILLS: [u64; 4] = [2, 5, 9, 40];
 
 /// A nats-server of its own, ended with the test.
 struct Nats {
@@ -153,6 +153,24 @@ fn story(config: &Path) -> Vec<String> {
     all
 }
 
+/// Moves the events of a store, and what is about them, to positions that a long life would have given them.
+fn age(home: &Home, by: i64) {
+    let database = home.directory.join("data").join("hookswitch.db");
+    let connection = rusqlite::Connection::open(database).expect("a database");
+    // Backwards, so that no position is taken yet.
+    connection
+        .execute_batch(&format!(
+            "CREATE TEMP TABLE moved AS SELECT * FROM events; DELETE FROM events;
+             UPDATE moved SET position = position + {by}; INSERT INTO events SELECT * FROM moved ORDER BY position;
+             UPDATE signals SET event = event + {by};
+             UPDATE attempts SET event = event + {by};
+             UPDATE swept SET position = position + {by} WHERE log IN ('events', 'attempts');
+             UPDATE documents SET content = json_set(content, '$.read', json_extract(content, '$.read') + {by})
+                 WHERE kind = 'progress';"
+        ))
+        .expect("they are moved");
+}
+
 /// A server of SQLite that has told a receiver of calls, and was stopped.
 fn told(home: &Home, receiver: &Receiver, calls: usize) {
     let dev = Dev::start(home);
@@ -183,6 +201,9 @@ fn a_store_goes_to_nats_and_back_and_every_subscriber_goes_on_where_it_was() {
     assert_eq!(figures(&back), (counts, checksum));
     assert_eq!(story(&b), story(&a));
     assert_eq!(story(&c), story(&a));
+    let d = elsewhere(&home, "d.toml", "data-d", Some((&nats, "y")));
+    assert_eq!(figures(&copied(&c, &d)), (counts, checksum));
+    assert_eq!(story(&d), story(&a));
     let output = hookswitch(&["store", "check", "--config", path(&c)]);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 
@@ -195,7 +216,7 @@ fn a_store_goes_to_nats_and_back_and_every_subscriber_goes_on_where_it_was() {
     assert_eq!(receiver.count(), events + EVENTS_OF_CALL, "nothing is told twice");
     // And so does a node of the cluster.
     let mut command = Command::new(env!("CARGO_BIN_EXE_hookswitch"));
-    let node = Server::spawn(command.args(["serve", "--dev", "--config", path(&b)]), &[]);
+    let node = Server::spawn(command.args(["serve", "--dev", "--config", path(&d)]), &[]);
     place(&mut super::traffic::Agent::new(node.hep(), 1), std::iter::once("another".to_owned()));
     wait_for_count(&receiver, events + 2 * EVENTS_OF_CALL);
     node.stop();
@@ -209,6 +230,11 @@ fn a_copy_that_was_killed_goes_on_where_it_was_and_doubles_nothing() {
     let home = Home::new("copy-killed");
     let nats = Nats::start(&home);
     let receiver = Receiver::good();
+    // An input that takes several messages.
+    let directory = home.directory.join("directory.toml");
+    let mut text = std::fs::read_to_string(&directory).expect("init has made it");
+    text.extend(std::iter::repeat_n("# a comment of which there are many\n", 50_000));
+    std::fs::write(&directory, text).expect("it can be written");
     told(&home, &receiver, 600);
     let (a, b) = (home.config(), elsewhere(&home, "b.toml", "data-b", Some((&nats, "x"))));
     let c = elsewhere(&home, "c.toml", "data-c", None);
@@ -235,17 +261,17 @@ fn a_copy_that_was_killed_goes_on_where_it_was_and_doubles_nothing() {
 
 /// Copies, and kills the copy whenever some more is written, until one comes to its end; how often it was
 /// killed, and what the last printed.
-fn killed(from: &Path, to: &Path, written: impl Fn() -> u64) -> (u32, String) {
+fn killed(from: &Path, to: &Path, written: impl Fn() -> u64) -> (usize, String) {
     let mut kills = 0;
     loop {
         let mut process =
             copying(from, to).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
-        let begun = written();
+        let enough = written() + BETWEEN_KILLS[kills % BETWEEN_KILLS.len()];
         let ended = loop {
             if let Some(ended) = process.try_wait().expect("it can be waited for") {
                 break Some(ended);
             }
-            if written() >= begun + CHUNKS_BETWEEN_KILLS {
+            if written() >= enough {
                 process.kill().expect("it runs");
                 process.wait().expect("it ends");
                 break None;
@@ -254,7 +280,7 @@ fn killed(from: &Path, to: &Path, written: impl Fn() -> u64) -> (u32, String) {
         };
         let Some(ended) = ended else {
             kills += 1;
-            assert!(kills < 500, "it comes no further");
+            assert!(kills < 200, "it comes no further");
             continue;
         };
         let output = process.wait_with_output().expect("it has ended");
@@ -324,4 +350,29 @@ fn no_server_starts_on_a_part_of_a_copy() {
     let printed = copied(&home.config(), &c);
     assert!(printed.starts_with("the copy goes on"), "{printed}");
     assert_eq!(story(&c), story(&home.config()));
+}
+
+#[test]
+fn a_stream_is_filled_until_what_it_adds_stands_behind_what_was_copied() {
+    let home = Home::new("copy-aged");
+    let nats = Nats::start(&home);
+    let receiver = Receiver::good();
+    told(&home, &receiver, 3);
+    // More than 300 messages, and not a whole number of them.
+    age(&home, 20_000_000);
+    let (a, b) = (home.config(), elsewhere(&home, "b.toml", "data-b", Some((&nats, "x"))));
+    copied(&a, &b);
+    assert_eq!(story(&b), story(&a));
+    let mut command = Command::new(env!("CARGO_BIN_EXE_hookswitch"));
+    let node = Server::spawn(command.args(["serve", "--dev", "--config", path(&b)]), &[]);
+    place(&mut super::traffic::Agent::new(node.hep(), 1), std::iter::once("behind".to_owned()));
+    wait_for_count(&receiver, 4 * EVENTS_OF_CALL);
+    node.stop();
+    assert_eq!(receiver.count(), 4 * EVENTS_OF_CALL, "nothing is told twice");
+    let after = hookswitch(&["store", "events", "--config", path(&b), "--after", "20000024"]).stdout;
+    assert_eq!(
+        String::from_utf8_lossy(&after).lines().count(),
+        EVENTS_OF_CALL,
+        "what is new stands behind it all"
+    );
 }
