@@ -10,6 +10,7 @@ mod client;
 mod clients;
 mod cluster;
 mod console;
+mod copying;
 mod crash;
 mod demo;
 mod disk;
