@@ -36,6 +36,8 @@ fn told(event: &Value) -> Value {
                     "creationTime",
                     "serverId",
                     "extensionId",
+                    "deviceId",
+                    "mobilePickupData",
                     "accountId",
                 ] {
                     members.remove(name);
