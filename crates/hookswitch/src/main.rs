@@ -7,8 +7,8 @@
 mod api;
 mod capture;
 mod cli;
-mod cluster;
 mod clock;
+mod cluster;
 mod config;
 mod deliver;
 mod derivation;

@@ -403,7 +403,9 @@ impl Redeliveries {
 
     /// Begins one, if this node serves its account; else the node that does finds it in the store.
     fn spawn(self: &Arc<Self>, id: String, job: Job) {
-        let Some(stop) = self.served().get(&self.partition(&job)).map(watch::Sender::subscribe) else { return };
+        let Some(stop) = self.served().get(&self.partition(&job)).map(watch::Sender::subscribe) else {
+            return;
+        };
         let (cancel, cancelled) = watch::channel(false);
         match self.lock().entry(id.clone()) {
             Entry::Occupied(_) => return, // it was found in the store
@@ -417,22 +419,8 @@ impl Redeliveries {
     }
 
     /// Sends what there is to send, until it is done, fails, or is ended.
-    async fn run(
-        &self,
-        id: &str,
-        job: Job,
-        cancelled: watch::Receiver<bool>,
-        stop: watch::Receiver<bool>,
-    ) {
-        let mut run = Run {
-            all: self,
-            id,
-            job,
-            journal: Vec::new(),
-            saved: clock::now(),
-            cancelled,
-            stop,
-        };
+    async fn run(&self, id: &str, job: Job, cancelled: watch::Receiver<bool>, stop: watch::Receiver<bool>) {
+        let mut run = Run { all: self, id, job, journal: Vec::new(), saved: clock::now(), cancelled, stop };
         let end = match run.target() {
             Ok(target) => run.send_all(&target).await,
             Err(error) => {

@@ -116,7 +116,9 @@ pub(crate) struct Machine {
 
 /// The state where the log ends; where it was read from, and how many inputs came after that.
 fn restored(store: &Store) -> anyhow::Result<(Derivation, u64, u64)> {
-    let saved = store.read(|reader| reader.snapshot(store.partition()))?.filter(|(_, version, _)| *version == STATE_VERSION);
+    let saved = store
+        .read(|reader| reader.snapshot(store.partition()))?
+        .filter(|(_, version, _)| *version == STATE_VERSION);
     let saved = saved.and_then(|(position, _, state)| match Derivation::read(&state) {
         Ok(derivation) => Some((derivation, position)),
         Err(error) => {

@@ -26,10 +26,10 @@ use crate::webhook::{AddressError, Endpoint, Guard, SigningKey};
 /// The kinds of documents.
 const SUBSCRIPTION: &str = "subscription";
 const ENDED: &str = "subscription_ended";
-const PROGRESS: &str = "progress";
+pub(crate) const PROGRESS: &str = "progress";
 
 /// The document of how far the event log was handed to all subscriptions of a partition that followed it.
-fn feed_id(partition: Partition) -> String {
+pub(crate) fn feed_id(partition: Partition) -> String {
     if partition == Partition::default() { "feed".to_owned() } else { format!("feed.{partition}") }
 }
 
@@ -564,7 +564,12 @@ impl Subscriptions {
             self.tell(self.partition(&one.subscription), Command::Remove(id, done));
             removed.await.ok(); // without deliveries nothing is written about it
         }
-        let gone = |kind: &'static str, id: String| Change { kind: kind.into(), id, expected: Expected::Any, content: None };
+        let gone = |kind: &'static str, id: String| Change {
+            kind: kind.into(),
+            id,
+            expected: Expected::Any,
+            content: None,
+        };
         let mut changes = vec![gone(SUBSCRIPTION, id.to_string()), gone(PROGRESS, id.to_string())];
         if let Some(one) = found {
             let now = clock::wall();

@@ -5,6 +5,7 @@ mod capture;
 mod causes;
 mod client;
 mod cluster;
+mod copy;
 mod decode;
 mod demo;
 mod doctor;
@@ -88,7 +89,7 @@ enum Command {
     ///
     /// Asks any node; all follow.
     Cluster(cluster::Cluster),
-    /// Print or check what a server has kept
+    /// Print, check or copy what a server has kept
     Store(store::Store),
     /// Look at all that a server rests on, and say what to mend
     ///

@@ -10,6 +10,7 @@ use hookswitch_core::notification::Subscriber;
 use hookswitch_model::{Event, ExtensionId};
 
 use super::FILTER;
+use super::copy::Copy;
 use crate::config::Config;
 use crate::derivation::Derivation;
 use crate::store::record::Input;
@@ -31,6 +32,11 @@ enum Command {
     Events(Events),
     /// Derive the events of the log again from the inputs, and compare
     Check(Check),
+    /// Copy the store of one configuration to the engine of another, and compare both
+    ///
+    /// Between SQLite and NATS, either way. No server may run on either side. A copy that was interrupted goes on where
+    /// it was when the command is given again. At the end both sides are read, and must have the same checksum.
+    Copy(Copy),
 }
 
 #[derive(clap::Args)]
@@ -60,6 +66,7 @@ impl Store {
         match self.command {
             Command::Events(events) => events.run(out),
             Command::Check(check) => check.run(out),
+            Command::Copy(copy) => copy.run(out),
         }
     }
 }

@@ -19,7 +19,7 @@ use crate::clock;
 use crate::store::Partition;
 
 /// What the keys of nodes begin with, and those of partitions.
-const NODE: &str = "node.";
+pub(crate) const NODE: &str = "node.";
 const PARTITION: &str = "partition.";
 
 /// How many changes may wait to be taken in; more wait with the server.

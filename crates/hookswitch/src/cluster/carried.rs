@@ -106,11 +106,8 @@ impl Carried {
             Self::Frames(frames) => write_frames(frames),
             Self::Told(batch) => {
                 let ends = batch.messages.iter().map(|&(at, end)| (at.as_micros(), end as u32));
-                let head = ToldHead {
-                    sender: (*batch.sender).clone(),
-                    link: batch.link,
-                    messages: ends.collect(),
-                };
+                let head =
+                    ToldHead { sender: (*batch.sender).clone(), link: batch.link, messages: ends.collect() };
                 let mut out = written(TOLD, &head);
                 out.extend_from_slice(&batch.bytes);
                 out
@@ -250,10 +247,13 @@ mod tests {
                 (item.time.map(Timestamp::as_micros), item.transport, correlation, payload)
             })
             .collect();
-        assert_eq!(texts, [
-            (Some(5), Transport::Udp, Some(&b"id"[..]), &b"INVITE"[..]),
-            (None, Transport::Tcp, None, &b"BYE"[..])
-        ]);
+        assert_eq!(
+            texts,
+            [
+                (Some(5), Transport::Udp, Some(&b"id"[..]), &b"INVITE"[..]),
+                (None, Transport::Tcp, None, &b"BYE"[..])
+            ]
+        );
         for end in 0..written.len() {
             assert!(Carried::read(&written[..end]).is_err(), "cut at {end}");
         }
@@ -263,8 +263,12 @@ mod tests {
     fn what_a_switch_told_is_read_as_it_was_written() {
         let sender = Sender::Ami { name: "pbx".into(), account: 1, hep: None };
         let messages = vec![(Timestamp::from_micros(1), 3), (Timestamp::from_micros(2), 5)];
-        let told =
-            ToldBatch { sender: Arc::new(sender.clone()), link: Some(true), bytes: b"abcde".to_vec(), messages };
+        let told = ToldBatch {
+            sender: Arc::new(sender.clone()),
+            link: Some(true),
+            bytes: b"abcde".to_vec(),
+            messages,
+        };
         let written = Carried::Told(told).write();
         let Ok(Carried::Told(read)) = Carried::read(&written) else { panic!("it was told") };
         assert_eq!((&*read.sender, read.link, &*read.bytes), (&sender, Some(true), &b"abcde"[..]));

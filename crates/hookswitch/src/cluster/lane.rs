@@ -127,7 +127,8 @@ impl Lane {
         if !kept {
             self.metrics.spool_dropped.inc_by(messages);
             if !std::mem::replace(&mut state.is_full, true) {
-                let error = error.map_or_else(|| "cluster.spool_bytes are in use".to_owned(), |e| e.to_string());
+                let error =
+                    error.map_or_else(|| "cluster.spool_bytes are in use".to_owned(), |e| e.to_string());
                 tracing::error!(partition = %self.partition, error, "no more can wait on disk: what comes in is lost until a machine takes it");
             }
         }
@@ -317,7 +318,8 @@ impl Lane {
         let State { front, spool, .. } = &mut *state;
         // What stands in a segment is read from there again.
         let from = front.iter().rposition(|item| item.segment.is_some()).map_or(0, |last| last + 1);
-        let saved = spool.put_back(front.iter().skip(from).map(|item| &*item.carried)).and_then(|()| spool.flush());
+        let saved =
+            spool.put_back(front.iter().skip(from).map(|item| &*item.carried)).and_then(|()| spool.flush());
         if let Err(error) = saved {
             tracing::error!(partition = %self.partition, %error, "what waited cannot be written to disk and is lost");
         }

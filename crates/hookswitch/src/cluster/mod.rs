@@ -27,7 +27,7 @@ use tokio::sync::{oneshot, watch};
 
 pub(crate) use self::assign::Node;
 use self::assign::wanted;
-pub(crate) use self::bucket::Owner;
+pub(crate) use self::bucket::{NODE, Owner};
 pub(crate) use self::carried::Carried;
 use self::keeper::Keeper;
 pub(crate) use self::member::Member;

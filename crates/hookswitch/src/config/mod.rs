@@ -208,6 +208,7 @@ pub(crate) struct Nats {
     pub(crate) prefix: String,
     pub(crate) replicas: usize,
     pub(crate) connect_timeout: Span,
+    pub(crate) monitors: Vec<String>,
 }
 
 /// The nodes that share the work.
@@ -484,6 +485,12 @@ impl Config {
             "websocket.token_life is shorter than a second; write \"10m\""
         );
         ensure!(websocket.requests_max > 0, "websocket.requests_max is 0; allow one at least");
+        for monitor in &self.nats.monitors {
+            ensure!(
+                url::Url::parse(monitor).is_ok_and(|url| url.scheme() == "http" && url.has_host()),
+                "{monitor:?} of nats.monitors is no address; write \"http://HOST:8222\""
+            );
+        }
         ensure!(self.policy.sessions_max > 0, "policy.sessions_max is 0; allow one call at least");
         Ok(())
     }

@@ -109,7 +109,9 @@ impl Switches {
         let moved: Vec<Source> = {
             let working = self.working.lock().unwrap_or_else(PoisonError::into_inner);
             let here = |source: &Source| {
-                working.as_ref().is_none_or(|(all, count)| all.contains(&Partition::of(source.account(), *count)))
+                working
+                    .as_ref()
+                    .is_none_or(|(all, count)| all.contains(&Partition::of(source.account(), *count)))
             };
             let moved = keep.iter().filter(|source| !here(source)).cloned().collect();
             keep.retain(here);

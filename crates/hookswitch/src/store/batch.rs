@@ -109,8 +109,7 @@ impl Batch {
             body: moved(row.body),
             ..row
         }));
-        self.events
-            .extend(next.events.into_iter().map(|row| EventRow { body: moved(row.body), ..row }));
+        self.events.extend(next.events.into_iter().map(|row| EventRow { body: moved(row.body), ..row }));
         self.ids.append(&mut next.ids);
         self.waiting.append(&mut next.waiting);
         self.intake = self.intake.max(next.intake);

@@ -158,27 +158,74 @@ pub(super) fn sweep(transaction: &Transaction<'_>, until: i64) -> rusqlite::Resu
 /// The attempts to tell of an event, in the order in which they were made.
 pub(super) fn attempts_of(connection: &Connection, event: u64) -> rusqlite::Result<Vec<Attempt>> {
     let mut statement = connection.prepare_cached(
-        "SELECT subscription, number, at, duration, outcome, status, error, answer, address, redelivery \
+        "SELECT subscription, number, at, duration, outcome, status, error, answer, address, redelivery, event \
          FROM attempts WHERE event = ? ORDER BY at, number",
     )?;
-    let attempts = statement.query_map([event.cast_signed()], |row| {
-        let outcome: String = row.get(4)?;
-        let known = AttemptOutcome::ALL.into_iter().find(|known| known.as_str() == outcome);
-        Ok(Attempt {
-            event,
-            subscription: SubscriptionId::from_bits(u128::from_be_bytes(row.get(0)?)),
-            number: row.get(1)?,
-            at: Timestamp::from_micros(row.get(2)?),
-            duration: Duration::from_micros(row.get::<_, i64>(3)?.unsigned_abs()),
-            outcome: known.unwrap_or(AttemptOutcome::Failed),
-            status: row.get(5)?,
-            error: row.get::<_, Option<String>>(6)?.map(String::into_boxed_str),
-            answer: row.get::<_, Option<Vec<u8>>>(7)?.unwrap_or_default(),
-            address: row.get::<_, String>(8)?.into(),
-            redelivery: row.get::<_, Option<String>>(9)?.map(Arc::from),
-        })
-    })?;
+    let attempts = statement.query_map([event.cast_signed()], read_attempt)?;
     attempts.collect()
+}
+
+/// Attempts behind a number, in the order in which they were written down, and the number of the last.
+pub(super) fn attempts_after(
+    connection: &Connection,
+    after: u64,
+    limit: u64,
+) -> rusqlite::Result<(Vec<Attempt>, u64)> {
+    let mut statement = connection.prepare_cached(
+        "SELECT subscription, number, at, duration, outcome, status, error, answer, address, redelivery, event, rowid \
+         FROM attempts WHERE rowid > ? ORDER BY rowid LIMIT ?",
+    )?;
+    let mut last = after;
+    let attempts = statement.query_map([after.cast_signed(), limit.cast_signed()], |row| {
+        last = row.get::<_, i64>(11)?.cast_unsigned();
+        read_attempt(row)
+    })?;
+    let attempts = attempts.collect::<rusqlite::Result<_>>()?;
+    Ok((attempts, last))
+}
+
+fn read_attempt(row: &rusqlite::Row<'_>) -> rusqlite::Result<Attempt> {
+    let outcome: String = row.get(4)?;
+    let known = AttemptOutcome::ALL.into_iter().find(|known| known.as_str() == outcome);
+    Ok(Attempt {
+        event: row.get::<_, i64>(10)?.cast_unsigned(),
+        subscription: SubscriptionId::from_bits(u128::from_be_bytes(row.get(0)?)),
+        number: row.get(1)?,
+        at: Timestamp::from_micros(row.get(2)?),
+        duration: Duration::from_micros(row.get::<_, i64>(3)?.unsigned_abs()),
+        outcome: known.unwrap_or(AttemptOutcome::Failed),
+        status: row.get(5)?,
+        error: row.get::<_, Option<String>>(6)?.map(String::into_boxed_str),
+        answer: row.get::<_, Option<Vec<u8>>>(7)?.unwrap_or_default(),
+        address: row.get::<_, String>(8)?.into(),
+        redelivery: row.get::<_, Option<String>>(9)?.map(Arc::from),
+    })
+}
+
+/// Stretches behind a number of them, in the order of their subscriptions.
+pub(super) fn spans_after(connection: &Connection, after: u64, limit: u64) -> rusqlite::Result<Vec<Span>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT first, last, at_first, at_last, connection, count, subscription FROM streams \
+         ORDER BY subscription, first LIMIT ? OFFSET ?",
+    )?;
+    let spans = statement.query_map([limit.cast_signed(), after.cast_signed()], |row| {
+        let subscription = SubscriptionId::from_bits(u128::from_be_bytes(row.get(6)?));
+        read_span(subscription, row)
+    })?;
+    spans.collect()
+}
+
+fn read_span(subscription: SubscriptionId, row: &rusqlite::Row<'_>) -> rusqlite::Result<Span> {
+    let number = |index| row.get::<_, i64>(index).map(i64::cast_unsigned);
+    Ok(Span {
+        subscription,
+        first: number(0)?,
+        last: number(1)?,
+        from: Timestamp::from_micros(row.get(2)?),
+        to: Timestamp::from_micros(row.get(3)?),
+        connection: number(4)?,
+        count: number(5)?,
+    })
 }
 
 /// The stretch in which a subscription was sent the event at this position, if one was written; else the
@@ -195,15 +242,5 @@ pub(super) fn span_at(
     )?;
     let key = subscription.as_u128().to_be_bytes();
     let mut rows = statement.query(params![key, position.cast_signed()])?;
-    let Some(row) = rows.next()? else { return Ok(None) };
-    let number = |index| row.get::<_, i64>(index).map(i64::cast_unsigned);
-    Ok(Some(Span {
-        subscription,
-        first: number(0)?,
-        last: number(1)?,
-        from: Timestamp::from_micros(row.get(2)?),
-        to: Timestamp::from_micros(row.get(3)?),
-        connection: number(4)?,
-        count: number(5)?,
-    }))
+    rows.next()?.map(|row| read_span(subscription, row)).transpose()
 }

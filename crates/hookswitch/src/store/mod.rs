@@ -8,13 +8,16 @@
 //! [`sqlite`] is the engine behind the doors, [`record`] the stored shapes.
 
 mod batch;
+pub(crate) mod copy;
 mod journal;
 mod nats;
 mod partition;
 pub(crate) mod record;
+mod rows;
 mod schema;
 mod shared;
 mod sqlite;
+mod summary;
 mod tail;
 mod writer;
 
@@ -186,6 +189,7 @@ impl Store {
     ) -> anyhow::Result<(Self, WriterThread)> {
         let lock = Lock::take(directory)?;
         let connection = sqlite::open(directory, options.durability)?;
+        copy::check_copied(&connection, directory)?;
         let ends = sqlite::ends(&connection, options.partitions)?;
         let followed = [STREAM_LOG, STREAM_DOCUMENTS].map(|stream| sqlite::followed(&connection, stream));
         let [log, documents] = followed;
@@ -213,9 +217,22 @@ impl Store {
         let options = Options { durability: Durability::Relaxed, ..options };
         let (mut store, writer) = Self::open(directory, options, metrics)?;
         store.bring_first_documents(&nats).await?;
+        let is_of_one_server = store.read(|reader| reader.is_of_one_server())?;
+        let name = directory.display();
+        anyhow::ensure!(
+            !is_of_one_server,
+            "{name} has the store of a server alone, and a node needs a directory for its copy; set store.directory to an \
+             empty one, and bring the store over with `hookswitch store copy`"
+        );
+        nats.check_copied().await?;
         for stream in [STREAM_LOG, STREAM_DOCUMENTS] {
             let resume = store.shared.followed(stream);
             let end = nats.end(stream).await?;
+            anyhow::ensure!(
+                end >= resume,
+                "{name} has the copy of another log, or NATS has lost its end: message {resume} of {stream} is here, and {end} \
+                 is the last there; set store.directory to an empty directory"
+            );
             if end > resume {
                 tracing::info!(stream, messages = end - resume, "reading what this node does not have");
             }
@@ -224,7 +241,8 @@ impl Store {
             tokio::spawn(follower.run(store.shared.stop.subscribe()));
             store.shared.wait_followed(stream, end).await.context("the server stops")?;
         }
-        store.cluster = Some(Cluster { nats, changing: Arc::default(), publisher: None });
+        store.cluster = Some(Cluster { nats: nats.clone(), changing: Arc::default(), publisher: None });
+        tokio::spawn(nats::keep_documents(nats, store.clone(), store.shared.stop.subscribe()));
         Ok((store, writer))
     }
 
@@ -266,13 +284,16 @@ impl Store {
         let cluster = self.cluster.as_ref().context("a server alone has all partitions")?;
         let nats = &cluster.nats;
         let term = nats::take_over(nats, &self.shared, partition, node).await?;
-        if let Some((position, version, state)) = nats::saved_state(nats, partition).await? {
+        if let Some(saved) = nats.saved_state(partition).await? {
+            let copy::State { position, version, bytes: state, .. } = saved;
             let known = self.read_async(move |reader| reader.snapshot(partition)).await?;
             if known.is_none_or(|(known, ..)| known < position) {
                 let write = Write::Snapshot { partition, position, version, state };
                 let writes = self.writes.clone();
                 let sent = tokio::task::spawn_blocking(move || writes.send(write).is_ok()).await;
                 anyhow::ensure!(sent.unwrap_or(false), "the server stops");
+                // It is there when this is done.
+                self.write_documents(Vec::new(), Journal::default()).await?;
             }
         }
         let (publisher, work) = mpsc::channel(WRITES_AHEAD);
@@ -415,11 +436,7 @@ impl Store {
         }
     }
 
-    async fn write_documents(
-        &self,
-        changes: Vec<Change>,
-        journal: Journal,
-    ) -> Result<Vec<u64>, StoreError> {
+    async fn write_documents(&self, changes: Vec<Change>, journal: Journal) -> Result<Vec<u64>, StoreError> {
         let (done, outcome) = oneshot::channel();
         let mut write = Write::Documents { changes, journal, done };
         loop {

@@ -31,6 +31,11 @@ impl Partition {
         Self(((mixed >> 32) % u64::from(count.clamp(1, Self::COUNT_MAX))) as u8)
     }
 
+    /// Whose an input at this position is.
+    pub(crate) const fn of_position(position: u64) -> Self {
+        Self((position >> COUNT_BITS) as u8)
+    }
+
     /// Its number, from 0.
     pub(crate) const fn index(self) -> usize {
         self.0 as usize

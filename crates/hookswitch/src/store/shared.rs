@@ -9,7 +9,7 @@ use hookswitch_core::delivery::Logged;
 use tokio::sync::{broadcast, watch};
 
 use super::batch::Acknowledge;
-use super::nats::{Changes, Entry, STREAM_DOCUMENTS, STREAM_LOG};
+use super::nats::{Entry, STREAM_DOCUMENTS, STREAM_LOG};
 use super::partition::Partition;
 use super::tail::Tail;
 use super::{Ends, Health, LogEnds};
@@ -115,10 +115,10 @@ impl Shared {
     }
 
     /// Tells who wants to know that documents have changed.
-    pub(super) fn tell_changed(&self, changes: Changes) {
-        for change in changes.changes {
+    pub(super) fn tell_changed(&self, documents: impl Iterator<Item = Changed>) {
+        for changed in documents {
             // Nobody listens on a server alone.
-            self.changed.send(Changed { kind: change.kind, id: change.id, gone: change.content.is_none() }).ok();
+            self.changed.send(changed).ok();
         }
     }
 
@@ -182,7 +182,7 @@ impl Shared {
                     notes.changes.pop_front();
                 }
             }
-            Entry::Batch(_) => {}
+            Entry::Batch(_) | Entry::Rows(_) => {}
         }
     }
 

@@ -12,8 +12,10 @@ use nix::fcntl::{Flock, FlockArg};
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _, params};
 
 use super::journal::{self, Attempt, Span};
-use super::record::{self, Columns, Input, Sender};
+use super::nats::{STREAM_DOCUMENTS, STREAM_LOG, SavedDocuments};
 use super::partition::Partition;
+use super::record::{self, Columns, Input, Sender};
+use super::rows::Rows;
 use super::{Document, LogEnds, StoreError, schema, session_key};
 use crate::config::Durability;
 
@@ -102,6 +104,16 @@ pub(super) fn ends(connection: &Connection, partitions: u8) -> rusqlite::Result<
     });
     let inputs = inputs.collect::<rusqlite::Result<_>>()?;
     Ok(LogEnds { inputs, events: end("events", "events", 0, i64::MAX.cast_unsigned())? })
+}
+
+/// Whether a store holds nothing.
+pub(super) fn is_empty(connection: &Connection) -> rusqlite::Result<bool> {
+    connection.query_row(
+        "SELECT NOT EXISTS (SELECT 1 FROM signals) AND NOT EXISTS (SELECT 1 FROM events) \
+         AND NOT EXISTS (SELECT 1 FROM documents) AND NOT EXISTS (SELECT 1 FROM snapshots)",
+        [],
+        |row| row.get(0),
+    )
 }
 
 /// Under which name it stands how far the inputs of a partition were swept.
@@ -230,11 +242,7 @@ impl Reader {
         self.each_input(
             "position BETWEEN ?1 AND ?2 AND (kind IN (4, 5, 6) \
              OR position > coalesce((SELECT position FROM swept WHERE log = ?3), 0))",
-            params![
-                positions.start().cast_signed(),
-                positions.end().cast_signed(),
-                swept_signals(partition)
-            ],
+            params![positions.start().cast_signed(), positions.end().cast_signed(), swept_signals(partition)],
             each,
         )
     }
@@ -447,6 +455,26 @@ impl Reader {
     /// How far a stream was followed; 0 if it was not.
     pub(super) fn followed(&self, stream: &str) -> Result<u64, StoreError> {
         Ok(followed(&self.0, stream)?)
+    }
+
+    /// All documents, and where the streams stood that they follow from.
+    pub(super) fn all_documents(&self) -> Result<SavedDocuments, StoreError> {
+        let transaction = self.0.unchecked_transaction()?;
+        let documents_at = followed(&transaction, STREAM_DOCUMENTS)?;
+        let log_at = followed(&transaction, STREAM_LOG)?;
+        let documents = Rows::of_documents(&transaction)?.documents;
+        Ok(SavedDocuments { documents_at, log_at, documents })
+    }
+
+    /// Whether there is something that no stream has brought.
+    pub(super) fn is_of_one_server(&self) -> Result<bool, StoreError> {
+        let followed = followed(&self.0, STREAM_LOG)?.max(followed(&self.0, STREAM_DOCUMENTS)?);
+        Ok(followed == 0 && !is_empty(&self.0)?)
+    }
+
+    /// The connection, for who reads rows as they are.
+    pub(super) const fn connection(&self) -> &Connection {
+        &self.0
     }
 
     /// A document, if it is there.

@@ -112,6 +112,7 @@ impl Engine {
             prefix: "test".into(),
             replicas: 1,
             connect_timeout: Span(Duration::from_secs(10)),
+            monitors: vec![],
         }
     }
 
@@ -160,6 +161,39 @@ impl Node {
         batch.add_waiting(Box::new(move || told.send(()).expect("the test waits")));
         self.store.append(batch).expect("the store is open");
         on_disk.recv_timeout(Duration::from_secs(20)).expect("the batch comes to the disk");
+    }
+
+    fn nats(&self) -> &Nats {
+        &self.store.cluster.as_ref().expect("it is one of a cluster").nats
+    }
+
+    /// Saves the documents of this node's copy, as it does now and then.
+    fn save_documents(&self) -> u64 {
+        self.runtime.block_on(super::nats::save_documents(self.nats(), &self.store)).expect("they are saved")
+    }
+
+    /// How many messages of a stream there are, and where the last is.
+    fn stream(&self, name: &str) -> (u64, u64) {
+        let stream = self.runtime.block_on(self.nats().stream(name)).expect("there is one");
+        let state = &stream.cached_info().state;
+        (state.messages, state.last_sequence)
+    }
+
+    /// Lets the messages of a stream go by, up to this one.
+    fn forget(&self, name: &str, until: u64) {
+        self.runtime.block_on(async {
+            let stream = self.nats().stream(name).await.expect("there is one");
+            stream.purge().sequence(until + 1).await.expect("it is purged");
+        });
+    }
+
+    /// All documents of these kinds, with their revisions.
+    fn documents(&self, kinds: &[&str]) -> Vec<Document> {
+        let all = |reader: &Reader| {
+            let documents = kinds.iter().map(|kind| reader.documents(kind)).collect::<Result<Vec<_>, _>>()?;
+            Ok(documents.concat())
+        };
+        self.store.read(all).expect("they can be read")
     }
 
     fn change(&self, changes: Vec<Change>) -> Result<Vec<u64>, StoreError> {
@@ -227,8 +261,12 @@ impl Calls {
         let (a, b, n) = (format!("a{}", self.number), format!("b{}", self.number), self.number);
         let filler = " ".repeat(filler);
         let signals = [
-            format!(r#"{{"id":"{n}.1","leg":"{a}","kind":"created","direction":"outbound","callee":"102","caller":{{"number":"{caller}"}}}}{filler}"#),
-            format!(r#"{{"id":"{n}.2","leg":"{b}","kind":"created","direction":"inbound","of":"{a}","callee":"102","caller":{{"number":"{caller}"}}}}"#),
+            format!(
+                r#"{{"id":"{n}.1","leg":"{a}","kind":"created","direction":"outbound","callee":"102","caller":{{"number":"{caller}"}}}}{filler}"#
+            ),
+            format!(
+                r#"{{"id":"{n}.2","leg":"{b}","kind":"created","direction":"inbound","of":"{a}","callee":"102","caller":{{"number":"{caller}"}}}}"#
+            ),
             format!(r#"{{"id":"{n}.3","leg":"{b}","kind":"ringing"}}"#),
             format!(r#"{{"id":"{n}.4","leg":"{b}","kind":"answered"}}"#),
             format!(r#"{{"id":"{n}.5","leg":"{a}","kind":"answered"}}"#),
@@ -326,7 +364,11 @@ fn an_owner_that_was_replaced_writes_no_more() {
     old.append(batch);
 
     let new = engine.open(&directories[1], 2);
-    assert_eq!(told(&new.events_after(0)), told(&old.events_after(0)), "the new owner has all that was written");
+    assert_eq!(
+        told(&new.events_after(0)),
+        told(&old.events_after(0)),
+        "the new owner has all that was written"
+    );
     let mut late = next;
     calls.call(&mut late, "102", 0);
     let heard = Arc::new(AtomicUsize::new(0));
@@ -390,7 +432,8 @@ fn documents_change_together_or_not_at_all() {
     for engine in Engine::all() {
         let directory = directory("documents");
         let node = engine.open(&directory, 0);
-        let first = [set("user", "101", Expected::Absent, Some("1")), set("jwt", "a", Expected::Any, Some("2"))];
+        let first =
+            [set("user", "101", Expected::Absent, Some("1")), set("jwt", "a", Expected::Any, Some("2"))];
         assert_eq!(node.change(first.to_vec()).expect("they are new"), [1, 1]);
         let again = node.change(vec![set("user", "101", Expected::Absent, Some("3"))]);
         assert!(matches!(again, Err(StoreError::Conflict { .. })), "{again:?}");
@@ -480,7 +523,8 @@ fn ids_of_posted_signals_and_saved_states_are_kept() {
         node.close();
 
         // Another node has it as well, if there can be one.
-        let other = if matches!(engine, Engine::Sqlite) { directory.clone() } else { self::directory("other") };
+        let other =
+            if matches!(engine, Engine::Sqlite) { directory.clone() } else { self::directory("other") };
         let node = engine.open(&other, 3);
         let deadline = std::time::Instant::now() + Duration::from_secs(20);
         loop {
@@ -520,4 +564,246 @@ fn nodes_that_were_set_up_differently_are_refused_with_the_mend() {
     assert!(error.contains("set cluster.partitions to the same on all nodes"), "{error}");
     let error = connect(4, Durability::Strict).expect_err("2.9 cannot give it");
     assert!(error.contains("before it has synced to disk"), "{error}");
+}
+
+/// What a delivery writes down of how far a subscription has come.
+fn progress(id: &str, read: u64) -> Change {
+    set(crate::subscriptions::PROGRESS, id, Expected::Any, Some(&read.to_string()))
+}
+
+#[test]
+fn documents_are_saved_and_a_node_that_comes_late_has_all_of_them() {
+    let engine = Engine::Nats(Server::start());
+    let directories = ["first", "behind", "new"].map(directory);
+    let kinds = ["user", crate::subscriptions::PROGRESS];
+    let node = engine.open(&directories[0], 0);
+    let change = |node: &Node, n: u64| {
+        let id = (n % 7).to_string();
+        node.change(vec![set("user", &id, Expected::Any, Some(&n.to_string()))]).expect("it is made")
+    };
+    for n in 0..5 {
+        change(&node, n);
+    }
+    // One that goes away before the rest is changed, and comes back when the stream has it no longer.
+    engine.open(&directories[1], 1).close();
+    node.change(vec![progress("s", 0)]).expect("it is made");
+    for n in 5..20 {
+        change(&node, n);
+    }
+    node.change(vec![set("user", "3", Expected::Any, None)]).expect("it is made");
+    let write = |node: &Node, id, read| {
+        let written = node.store.record(vec![progress(id, read)], Journal::default());
+        node.runtime.block_on(written).expect("it is written");
+        wait_until("it is applied", || {
+            node.documents(&[crate::subscriptions::PROGRESS])
+                .iter()
+                .any(|document| document.content == read.to_string())
+        });
+    };
+    write(&node, "s", 17);
+    let (before, end) = node.stream(STREAM_DOCUMENTS);
+    assert_eq!((before, end), (22, 22));
+    assert_eq!(node.save_documents(), end);
+    assert_eq!(node.stream(STREAM_DOCUMENTS), (1, end), "only the last change is left");
+    let changed = node.change(vec![set("user", "6", Expected::Any, Some("21"))]).expect("changes go on");
+    assert_eq!(changed, [3]);
+
+    // What a delivery wrote down is older than the log now.
+    let (_, log) = node.stream(STREAM_LOG);
+    node.forget(STREAM_LOG, log);
+    write(&node, "t", 18);
+    for directory in &directories[1..] {
+        let other = engine.open(directory, 1);
+        assert_eq!(other.documents(&kinds[..1]), node.documents(&kinds[..1]));
+        let contents = |node: &Node| {
+            let documents = node.documents(&kinds[1..]);
+            documents.into_iter().map(|document| (document.id, document.content)).collect::<Vec<_>>()
+        };
+        assert_eq!(contents(&other), [("s".to_owned(), "17".to_owned()), ("t".to_owned(), "18".to_owned())]);
+        assert_eq!(contents(&other), contents(&node));
+        let changed = other.change(vec![set("user", "6", Expected::Revision(3), Some("22"))]);
+        assert_eq!(changed.expect("it is the revision"), [4]);
+        other.change(vec![set("user", "6", Expected::Revision(4), None)]).expect("it is the revision");
+        node.runtime
+            .block_on(node.store.shared.wait_followed(STREAM_DOCUMENTS, other.stream(STREAM_DOCUMENTS).1));
+        let begun = node.change(vec![
+            set("user", "6", Expected::Absent, Some("a")),
+            set("user", "6", Expected::Any, Some("b")),
+            set("user", "6", Expected::Any, Some("c")),
+        ]);
+        assert_eq!(begun.expect("it is gone").len(), 3);
+        other.close();
+    }
+    // Saved again, a new copy begins there.
+    let end = node.save_documents();
+    node.close();
+    let node = engine.open(&directory("last"), 0);
+    assert_eq!(node.store.shared.followed(STREAM_DOCUMENTS), end);
+    node.close();
+}
+
+#[test]
+fn saved_documents_do_not_set_back_what_deliveries_have_written_since() {
+    let engine = Engine::Nats(Server::start());
+    let directory = directory("since");
+    let node = engine.open(&directory, 0);
+    node.change(vec![set("user", "1", Expected::Any, Some("old"))]).expect("it is made");
+    let written = node.store.record(vec![progress("s", 9)], Journal::default());
+    node.runtime.block_on(written).expect("it is written");
+    let here = || node.documents(&["user", crate::subscriptions::PROGRESS]);
+    wait_until("it is applied", || here().len() == 2);
+    let row = |kind: &str, id: &str, revision, content: &str| rows::DocumentRow {
+        kind: kind.into(),
+        id: id.into(),
+        revision,
+        content: content.into(),
+    };
+    let documents = || {
+        vec![
+            row("user", "1", 5, "new"),
+            row("user", "2", 3, "other"),
+            row(crate::subscriptions::PROGRESS, "s", 1, "2"),
+            row(crate::subscriptions::PROGRESS, "t", 1, "4"),
+        ]
+    };
+    let (documents_here, log_here) =
+        (node.store.shared.followed(STREAM_DOCUMENTS), node.store.shared.followed(STREAM_LOG));
+    let restore = |stream, documents_at, log_at| {
+        let snapshot = super::nats::SavedDocuments { documents_at, log_at, documents: documents() };
+        node.store.writes.send(Write::Documented { stream, snapshot }).expect("the store is open");
+    };
+    let contents = || {
+        here()
+            .into_iter()
+            .map(|document| (document.id, document.revision, document.content))
+            .collect::<Vec<_>>()
+    };
+    let is = |expected: &[(&str, u64, &str)]| {
+        contents()
+            .iter()
+            .map(|(id, revision, content)| (&**id, *revision, &**content))
+            .eq(expected.iter().copied())
+    };
+    restore(STREAM_DOCUMENTS, documents_here, log_here - 1);
+    restore(STREAM_LOG, documents_here, log_here);
+    restore(STREAM_DOCUMENTS, documents_here + 8, log_here - 1);
+    wait_until("all are applied", || node.store.shared.followed(STREAM_DOCUMENTS) == documents_here + 8);
+    let s = contents().into_iter().find(|(id, ..)| id == "s");
+    assert_eq!(s.map(|(.., content)| content), Some("9".to_owned()), "the log of this node has come further");
+    assert!(is(&[("1", 5, "new"), ("2", 3, "other"), ("s", 1, "9"), ("t", 1, "4")]), "{:?}", contents());
+    restore(STREAM_LOG, documents_here, log_here + 3);
+    wait_until("what is newer is taken", || {
+        is(&[("1", 5, "new"), ("2", 3, "other"), ("s", 1, "2"), ("t", 1, "4")])
+    });
+    node.close();
+}
+
+#[test]
+fn a_node_joins_when_the_head_of_the_log_is_gone() {
+    let engine = Engine::Nats(Server::start());
+    let node = engine.open(&directory("head"), 2);
+    let partition = node.store.partition();
+    let mut batch = Batch::after(partition, node.store.ends());
+    let mut calls = Calls::new(&mut batch, 1);
+    let mut ends = Vec::new();
+    for _ in 0..4 {
+        calls.call(&mut batch, "101", 0);
+        let next = batch.next();
+        node.append(batch);
+        ends.push((node.stream(STREAM_LOG).1, node.store.ends()));
+        batch = Batch { after: Ends { events: node.store.ends().events, ..next.after }, ..next };
+    }
+    let (sequence, gone) = ends[1];
+    node.forget(STREAM_LOG, sequence);
+    let all = node.events_after(0);
+    let rest: Vec<Logged> = all.iter().filter(|logged| logged.position > gone.events).cloned().collect();
+    assert!(!rest.is_empty() && rest.len() < all.len());
+    node.close();
+
+    let other = engine.open(&directory("join"), 2);
+    assert_eq!(other.store.ends(), ends[3].1);
+    assert_eq!(told(&other.events_after(0)), told(&rest));
+    assert_eq!(
+        other.store.read(|reader| reader.swept(&sqlite::swept_signals(partition))).ok(),
+        Some(gone.signals)
+    );
+    calls.call(&mut batch, "103", 0);
+    let added = batch.events.len();
+    other.append(batch);
+    let (all_end, signals) = (other.events_after(0), other.store.ends().signals);
+    other.store.save_snapshot(signals, 1, b"state".to_vec()).expect("the store is open");
+    assert_eq!(all_end.len(), rest.len() + added);
+    other.forget(STREAM_LOG, other.stream(STREAM_LOG).1);
+    other.close();
+
+    // Nothing is left of the log: what is written then goes on behind it.
+    let last = engine.open(&directory("empty"), 2);
+    assert!(last.events_after(0).is_empty());
+    assert_eq!(last.store.ends().signals, signals, "the saved state says where the inputs end");
+    let mut batch = Batch::after(partition, last.store.ends());
+    calls.call(&mut batch, "104", 0);
+    let added = batch.events.len();
+    last.append(batch);
+    let newest = last.events_after(0);
+    assert_eq!(newest.len(), added);
+    assert!(newest[0].position > all_end.last().expect("some").position);
+    last.close();
+}
+
+#[test]
+fn a_copy_that_ended_within_a_message_writes_it_again_and_it_counts_once() {
+    use super::copy::{Come, Phase};
+    let server = Server::start();
+    let engine = Engine::Nats(server);
+    let Engine::Nats(server) = &engine else { unreachable!("it is NATS") };
+    let row = |id: &str, revision| rows::DocumentRow {
+        kind: "user".into(),
+        id: id.into(),
+        revision,
+        content: format!("{{\"name\":\"{id}\"}}"),
+    };
+    let (one, two) = (rows::Rows::of(vec![row("1", 7)]), rows::Rows::of(vec![row("2", 9), row("3", 1)]));
+    let [begun, middle, end] = [0, 1, rows::END].map(|until| Come { phase: Phase::Documents, until });
+    let runtime = Runtime::new().expect("a runtime");
+    runtime.block_on(async {
+        let wanted = Wanted {
+            durability: Durability::Relaxed,
+            partitions: 4,
+            kept: Duration::from_secs(7 * 86_400),
+            lease: Duration::from_secs(3),
+        };
+        let nats = Nats::connect(&Engine::settings(&server.url), &wanted).await.expect("it connects");
+        let begin = async |id: &str| super::nats::CopyInto::begin(nats.clone(), id.to_owned()).await;
+        let (mut into, come) = begin("a").await.expect("it is empty");
+        assert_eq!(come, Come::NOTHING);
+        into.write(begun, middle, &one).await.expect("it is written");
+        into.write_half(middle, end, &two).await;
+        let error = begin("b").await.err().expect("it is of another").to_string();
+        assert!(error.contains("a copy of another store"), "{error}");
+        let part = nats.check_copied().await.expect_err("it is a part").to_string();
+        assert!(part.contains("has a part of a copy"), "{part}");
+        // Who had begun before writes no more when another goes on.
+        let (mut late, _) = begin("a").await.expect("it goes on");
+        let (mut into, come) = begin("a").await.expect("it goes on");
+        assert_eq!(come, middle, "the last is not whole");
+        into.write(middle, end, &two).await.expect("it is written");
+        assert!(late.write(middle, end, &two).await.is_err());
+        let (mut into, come) = begin("a").await.expect("it goes on");
+        assert_eq!(come, end);
+        let last = Come { phase: Phase::Last, until: rows::END };
+        into.write(Come::BEFORE_LAST, last, &rows::Rows::default()).await.expect("it is written");
+    });
+    let node = engine.open(&directory("copied"), 0);
+    let found = node.documents(&["user"]).into_iter().map(|document| (document.id, document.revision));
+    assert_eq!(found.collect::<Vec<_>>(), [("1".to_owned(), 7), ("2".to_owned(), 9), ("3".to_owned(), 1)]);
+    node.close();
+}
+
+/// Waits for a condition.
+fn wait_until(what: &str, holds: impl Fn() -> bool) {
+    let deadline = std::time::Instant::now() + Duration::from_secs(20);
+    while !holds() {
+        assert!(std::time::Instant::now() < deadline, "{what}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
 }

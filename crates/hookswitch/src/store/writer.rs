@@ -1,6 +1,5 @@
 //! The one thread that writes: whatever came while the last commit was synced goes into the next.
 
-use std::borrow::Cow;
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -14,10 +13,11 @@ use tokio::sync::oneshot;
 
 use super::batch::Batch;
 use super::journal::{self, Journal};
-use super::nats::Entry;
+use super::nats::{Entry, STREAM_LOG, SavedDocuments};
 use super::partition::Partition;
 use super::record;
-use super::{Change, Document, Ends, Expected, LogEnds, Shared, StoreError, session_key, sqlite};
+use super::rows::{DocumentRow, KINDS_OF_LOG, insert_documents};
+use super::{Change, Changed, Ends, Expected, LogEnds, Shared, StoreError, session_key, sqlite};
 use crate::clock;
 use crate::config::Durability;
 use crate::telemetry::Metrics;
@@ -54,11 +54,24 @@ pub(super) enum Write {
         journal: Journal,
         done: oneshot::Sender<Result<Vec<u64>, StoreError>>,
     },
-    Snapshot { partition: Partition, position: u64, version: u32, state: Vec<u8> },
+    Snapshot {
+        partition: Partition,
+        position: u64,
+        version: u32,
+        state: Vec<u8>,
+    },
     /// What a stream says up to the message that was `seen`, in its order; a start would go on behind `resume`.
-    Follow { stream: &'static str, seen: u64, resume: u64, entries: Vec<Entry> },
-    /// All documents as they were when a stream was there.
-    Documented { stream: &'static str, sequence: u64, documents: Vec<(Cow<'static, str>, Document)> },
+    Follow {
+        stream: &'static str,
+        seen: u64,
+        resume: u64,
+        entries: Vec<Entry>,
+    },
+    /// What a stream says no longer of documents, as it was when they were saved.
+    Documented {
+        stream: &'static str,
+        snapshot: SavedDocuments,
+    },
 }
 
 pub(super) struct Writer {
@@ -159,7 +172,15 @@ impl Writer {
                     self.followed(entries);
                     self.shared.set_followed(stream, seen);
                 }
-                Write::Documented { stream, sequence, .. } => self.shared.set_followed(stream, sequence),
+                Write::Documented { stream, snapshot } => {
+                    let of_log = stream == STREAM_LOG;
+                    let documents = snapshot.documents.into_iter();
+                    let documents = documents.filter(|document| document.is_of_log() == of_log);
+                    self.shared.tell_changed(documents.map(changed));
+                    if !of_log && self.shared.followed(stream) < snapshot.documents_at {
+                        self.shared.set_followed(stream, snapshot.documents_at);
+                    }
+                }
                 Write::Snapshot { .. } => {}
             }
         }
@@ -216,6 +237,13 @@ impl Writer {
                     transaction.execute("DELETE FROM snapshots WHERE position BETWEEN ? AND ?", range)?;
                     let row = params![position.cast_signed(), version, state];
                     transaction.execute("INSERT INTO snapshots VALUES (?, ?, ?)", row)?;
+                    let found = ends.of(*partition);
+                    if *position > found.signals {
+                        // A partition that was quiet for so long that the log has nothing of it any longer.
+                        let row = params![sqlite::swept_signals(*partition), position.cast_signed()];
+                        transaction.execute("INSERT OR REPLACE INTO swept VALUES (?, ?)", row)?;
+                        ends.set(*partition, Ends { signals: *position, ..found });
+                    }
                 }
                 Write::Follow { stream, resume, entries, .. } => {
                     for entry in entries {
@@ -230,22 +258,15 @@ impl Writer {
                                     change(&transaction, std::slice::from_ref(one))?.ok();
                                 }
                             }
+                            Entry::Rows(rows) => {
+                                rows.insert(&transaction, &mut ends, &mut self.sessions, &mut written)?;
+                            }
                             Entry::Term(_) => {}
                         }
                     }
                     follow_to(&transaction, stream, *resume)?;
                 }
-                Write::Documented { stream, sequence, documents } => {
-                    transaction.execute("DELETE FROM documents", [])?;
-                    let mut insert =
-                        transaction.prepare_cached("INSERT INTO documents VALUES (?, ?, ?, ?)")?;
-                    for (kind, document) in documents {
-                        let Document { id, revision, content } = document;
-                        insert.execute(params![kind, id, revision.cast_signed(), content])?;
-                    }
-                    drop(insert);
-                    follow_to(&transaction, stream, *sequence)?;
-                }
+                Write::Documented { stream, snapshot } => restore(&transaction, stream, snapshot)?,
             }
         }
         transaction.commit()?;
@@ -264,7 +285,17 @@ impl Writer {
                     self.metrics.signals_stored.inc_by(batch.inputs.len() as u64);
                     self.metrics.events_stored.inc_by(batch.events.len() as u64);
                 }
-                Entry::Changes(changes) => self.shared.tell_changed(changes),
+                Entry::Changes(changes) => {
+                    let changed = |change: Change| {
+                        let Change { kind, id, content, .. } = change;
+                        Changed { kind, id, gone: content.is_none() }
+                    };
+                    self.shared.tell_changed(changes.changes.into_iter().map(changed));
+                }
+                Entry::Rows(rows) => {
+                    let documents = rows.documents.into_iter();
+                    self.shared.tell_changed(documents.map(changed));
+                }
                 Entry::Term(_) => {}
             }
         }
@@ -297,6 +328,8 @@ enum WriteError {
     Sqlite(#[from] rusqlite::Error),
     #[error("{0:#}")]
     Open(#[from] anyhow::Error),
+    #[error("{0}")]
+    Rows(#[from] StoreError),
     #[error("somebody reads the database and does not stop")]
     Busy,
     #[error("the log ends at {found:?} and not at {expected:?}; another server has written it")]
@@ -331,8 +364,43 @@ fn follow(
     Ok(())
 }
 
+/// Brings documents to where they were saved, if that is further than they are here.
+///
+/// Those that deliveries write down stand in the log, the others in a stream of their own; each are taken
+/// when that stream no longer says what was saved.
+fn restore(transaction: &Transaction<'_>, stream: &str, snapshot: &SavedDocuments) -> rusqlite::Result<()> {
+    let followed = sqlite::followed(transaction, stream)?;
+    let (of_log, of_stream): (Vec<_>, Vec<_>) =
+        snapshot.documents.iter().partition(|document| document.is_of_log());
+    let [progress, redelivery] = KINDS_OF_LOG;
+    if stream == STREAM_LOG {
+        if snapshot.log_at > followed {
+            transaction.execute("DELETE FROM documents WHERE kind IN (?, ?)", [progress, redelivery])?;
+            insert_documents(transaction, of_log.into_iter())?;
+        }
+        return Ok(());
+    }
+    if snapshot.documents_at > followed {
+        transaction.execute("DELETE FROM documents WHERE kind NOT IN (?, ?)", [progress, redelivery])?;
+        insert_documents(transaction, of_stream.into_iter())?;
+        // The stream has said where they begin; what the log has said since is newer.
+        let mut begin = transaction.prepare_cached("INSERT OR IGNORE INTO documents VALUES (?, ?, ?, ?)")?;
+        for document in of_log {
+            let DocumentRow { kind, id, revision, content } = document;
+            begin.execute(params![kind, id, revision.cast_signed(), content])?;
+        }
+        drop(begin);
+        follow_to(transaction, stream, snapshot.documents_at)?;
+    }
+    Ok(())
+}
+
+fn changed(document: DocumentRow) -> Changed {
+    Changed { kind: document.kind.into(), id: document.id, gone: false }
+}
+
 /// Notes how far a stream was followed.
-fn follow_to(transaction: &Transaction<'_>, stream: &str, sequence: u64) -> rusqlite::Result<()> {
+pub(super) fn follow_to(transaction: &Transaction<'_>, stream: &str, sequence: u64) -> rusqlite::Result<()> {
     transaction
         .prepare_cached("INSERT OR REPLACE INTO followed VALUES (?, ?)")?
         .execute(params![stream, sequence.cast_signed()])?;
@@ -405,7 +473,8 @@ fn insert(
         }
     }
     if !batch.ids.is_empty() {
-        let mut statement = transaction.prepare_cached("INSERT OR IGNORE INTO ingest_ids VALUES (?, ?, ?)")?;
+        let mut statement =
+            transaction.prepare_cached("INSERT OR IGNORE INTO ingest_ids VALUES (?, ?, ?)")?;
         for id in &batch.ids {
             statement.execute(params![id.source, id.id, id.position.cast_signed()])?;
         }
@@ -414,7 +483,7 @@ fn insert(
 }
 
 /// The number of a session, which it gets with its first event.
-fn number(
+pub(super) fn number(
     transaction: &Transaction<'_>,
     session: TelephonySessionId,
     sessions: &mut HashMap<TelephonySessionId, i64>,
@@ -510,7 +579,9 @@ fn sweep(connection: &mut Connection, options: Options, rows: u64) -> rusqlite::
     let events_until = events_until.unwrap_or(0);
     // Of each partition, from where until where its inputs are swept.
     let mut signals = Vec::new();
-    for partition in Partition::all(options.partitions) {
+    // A store that was copied from a cluster has inputs of partitions that go on no longer.
+    for partition in Partition::all(Partition::COUNT_MAX) {
+        let goes_on = partition.index() < usize::from(options.partitions);
         let positions = partition.positions();
         let (start, last) = (partition.start().cast_signed(), positions.end().cast_signed());
         let from = swept(connection, &sqlite::swept_signals(partition))?.max(start);
@@ -521,7 +592,8 @@ fn sweep(connection: &mut Connection, options: Options, rows: u64) -> rusqlite::
             |row| row.get(0),
         )?;
         let until = until(connection, "signals", from, last, before(options.signals_kept))?.unwrap_or(start);
-        signals.push((partition, from, until.min(snapshot.unwrap_or(start))));
+        let needed_from = if goes_on { snapshot.unwrap_or(start) } else { last };
+        signals.push((partition, from, until.min(needed_from)));
     }
     if signals.iter().all(|(_, from, until)| until <= from) && events_until <= events_from {
         return Ok(false);

@@ -65,7 +65,13 @@ impl Access {
     /// The access by which another node has let in what it hands over: the names and accounts of its sources.
     pub(crate) fn of_sources(sources: Vec<(String, AccountId)>) -> Self {
         let allowed = |(name, account)| {
-            let rule = HepSource { name, addresses: Vec::new(), key: None, account: None, messages_per_second: None };
+            let rule = HepSource {
+                name,
+                addresses: Vec::new(),
+                key: None,
+                account: None,
+                messages_per_second: None,
+            };
             Allowed { rule, account, count: Arc::default() }
         };
         Self { sources: sources.into_iter().map(allowed).collect() }

@@ -5,13 +5,16 @@ use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 use std::time::Duration;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
+use async_nats::jetstream::Message;
 use async_nats::jetstream::consumer::{DeliverPolicy, ReplayPolicy, pull::OrderedConfig};
+use async_nats::jetstream::stream::State;
 use futures_util::StreamExt as _;
 use tokio::sync::watch;
 
-use super::streams::{Nats, PART, WHOLE};
-use super::wire::{Assembly, read, read_part};
+use super::saved;
+use super::streams::{Nats, PART, STREAM_DOCUMENTS, WHOLE};
+use super::wire::{Assembly, Entry, read, read_part};
 use crate::store::Shared;
 use crate::store::writer::Write;
 
@@ -59,7 +62,10 @@ impl Follower {
             match followed {
                 Ok(()) => return, // the writer has ended
                 Err(error) => {
-                    tracing::warn!(stream = self.stream, "the stream cannot be followed: {error:#}; trying again");
+                    tracing::warn!(
+                        stream = self.stream,
+                        "the stream cannot be followed: {error:#}; trying again"
+                    );
                     tokio::time::sleep(RETRY_AFTER).await;
                 }
             }
@@ -69,6 +75,9 @@ impl Follower {
     /// Follows until the writer has ended.
     async fn follow(&mut self) -> anyhow::Result<()> {
         let stream = self.nats.stream(self.stream).await?;
+        if !self.catch_up(&stream.cached_info().state).await? {
+            return Ok(());
+        }
         let consumer = stream
             .create_consumer(OrderedConfig {
                 deliver_policy: DeliverPolicy::ByStartSequence { start_sequence: self.read + 1 },
@@ -79,42 +88,85 @@ impl Follower {
         let mut messages = consumer.messages().await?.ready_chunks(TOGETHER_MAX);
         while let Some(chunk) = messages.next().await {
             let mut entries = Vec::with_capacity(chunk.len());
+            let mut failed = None;
             for message in chunk {
-                let message = message?;
-                let sequence = message.info().map_err(|error| anyhow::anyhow!("{error}"))?.stream_sequence;
-                let header = |name: &str| {
-                    let headers = message.headers.as_ref();
-                    headers.and_then(|headers| headers.get(name)).map(async_nats::HeaderValue::as_str)
-                };
-                let (number, count) =
-                    read_part(header(PART)).context("a part of a message does not say which")?;
-                // One node at a time writes to the subjects that are fenced; to the others all do.
-                let of = if self.nats.is_fenced_subject(&message.subject) { None } else { header(WHOLE) };
-                let of = of.unwrap_or(&message.subject).to_owned();
-                if let Some(whole) = self.take(&of, sequence, number, count, &message.payload) {
-                    let entry = read(&whole, sequence)?;
-                    self.shared.take_note(&entry, sequence);
-                    entries.push(entry);
+                match message.map_err(anyhow::Error::from).and_then(|message| self.read(&message)) {
+                    Ok(entry) => entries.extend(entry),
+                    Err(error) => {
+                        failed = Some(error);
+                        break;
+                    }
                 }
-                self.read = sequence;
             }
             let resume = self.open.values().map(|(first, _)| first - 1).min().unwrap_or(self.read);
             let write = Write::Follow { stream: self.stream, seen: self.read, resume, entries };
             if !self.hand_over(write).await {
                 return Ok(());
             }
+            if let Some(error) = failed {
+                return Err(error);
+            }
         }
         anyhow::bail!("it has ended")
     }
 
-    fn take(
-        &mut self,
-        of: &str,
-        sequence: u64,
-        number: u32,
-        count: u32,
-        part: &[u8],
-    ) -> Option<Vec<u8>> {
+    /// Brings the copy to where the stream begins, if it is not there yet; false if the writer has ended.
+    async fn catch_up(&mut self, state: &State) -> anyhow::Result<bool> {
+        let begin = if state.messages == 0 { state.last_sequence } else { state.first_sequence - 1 };
+        if self.read > 0 && self.read >= begin {
+            return Ok(true);
+        }
+        let is_documents = self.stream == STREAM_DOCUMENTS;
+        if let Some(snapshot) = saved::newest(&self.nats).await? {
+            let at = snapshot.documents_at;
+            if !self.hand_over(Write::Documented { stream: self.stream, snapshot }).await {
+                return Ok(false);
+            }
+            if is_documents && at > self.read {
+                self.read = at;
+                self.open.clear();
+            }
+        }
+        if self.read >= begin {
+            return Ok(true);
+        }
+        ensure!(
+            !is_documents,
+            "changes of documents up to {begin} are gone, and no saved documents have them"
+        );
+        self.read = begin;
+        self.open.clear();
+        let write = Write::Follow { stream: self.stream, seen: begin, resume: begin, entries: Vec::new() };
+        Ok(self.hand_over(write).await)
+    }
+
+    /// Reads a message; what it says, if it is whole with it.
+    fn read(&mut self, message: &Message) -> anyhow::Result<Option<Entry>> {
+        let sequence = message.info().map_err(|error| anyhow::anyhow!("{error}"))?.stream_sequence;
+        // Of the log the oldest messages go by themselves; changes of documents do not, unless they are saved.
+        ensure!(
+            self.stream != STREAM_DOCUMENTS || sequence == self.read + 1,
+            "changes of documents behind {} are gone",
+            self.read
+        );
+        let header = |name: &str| {
+            let headers = message.headers.as_ref();
+            headers.and_then(|headers| headers.get(name)).map(async_nats::HeaderValue::as_str)
+        };
+        let (number, count) = read_part(header(PART)).context("a part of a message does not say which")?;
+        // One node at a time writes to the subjects that are fenced; to the others all do.
+        let of = if self.nats.is_fenced_subject(&message.subject) { None } else { header(WHOLE) };
+        let of = of.unwrap_or(&message.subject);
+        let whole = self.take(of, sequence, number, count, &message.payload);
+        let entry = whole.map(|whole| read(&whole, sequence)).transpose()?;
+        if let Some(entry) = &entry {
+            self.shared.take_note(entry, sequence);
+        }
+        self.read = sequence;
+        Ok(entry)
+    }
+
+    fn take(&mut self, of: &str, sequence: u64, number: u32, count: u32, part: &[u8]) -> Option<Vec<u8>> {
         if self.open.len() > OPEN_MAX
             && let Some((oldest, _)) = self.open.iter().min_by_key(|(_, (first, _))| *first)
         {

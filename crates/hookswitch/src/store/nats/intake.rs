@@ -78,7 +78,8 @@ impl IntakeReader {
                 let headers = message.headers.as_ref();
                 headers.and_then(|headers| headers.get(name)).map(HeaderValue::as_str)
             };
-            let (number, count) = read_part(header(PART)).context("a part of a message does not say which")?;
+            let (number, count) =
+                read_part(header(PART)).context("a part of a message does not say which")?;
             if count == 1 {
                 return Ok((sequence, message.payload.to_vec()));
             }

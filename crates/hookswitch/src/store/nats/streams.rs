@@ -2,15 +2,20 @@
 
 use std::time::Duration;
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{Context as _, ensure};
 use async_nats::ConnectOptions;
-use async_nats::jetstream::context::{CreateStreamErrorKind, PublishError, PublishErrorKind};
+use async_nats::jetstream::context::{
+    CreateStreamErrorKind, PublishAckFuture, PublishError, PublishErrorKind,
+};
 use async_nats::jetstream::message::PublishMessage;
 use async_nats::jetstream::stream::{Config, DiscardPolicy, RetentionPolicy, StorageType, Stream};
 use async_nats::jetstream::{self, Context, kv, object_store};
 use bytes::Bytes;
+use futures_util::TryStreamExt as _;
 
+use super::durability;
 use super::wire::write_part;
+use crate::cluster::NODE;
 use crate::config::{Durability, Nats as Settings};
 use crate::secret;
 use crate::store::partition::Partition;
@@ -39,6 +44,8 @@ pub(crate) struct Nats {
     prefix: String,
     partitions: u8,
     part_bytes_max: usize,
+    /// How long the log is kept.
+    kept: Duration,
     /// Leases and nodes; what nobody renews is gone.
     leases: kv::Store,
     states: object_store::ObjectStore,
@@ -81,7 +88,7 @@ impl Nats {
             .with_context(|| format!("no NATS answers at {servers}; start it, or set nats.servers"))?
             .context("the connection to NATS failed")?;
         let info = client.server_info();
-        check_durability(wanted.durability, &info.version)?;
+        durability::check(wanted.durability, settings, &info.version, &info.server_id).await?;
         let part_bytes_max = PART_BYTES_MAX.min(info.max_payload.saturating_sub(HEADER_BYTES)).max(4096);
         let jetstream = jetstream::context::ContextBuilder::new()
             .timeout(ACK_TIMEOUT)
@@ -143,12 +150,18 @@ impl Nats {
             })
             .await
             .context("cannot make the bucket of saved states")?;
-        Ok(Self { jetstream, prefix, partitions: wanted.partitions, part_bytes_max, leases, states })
+        let Wanted { partitions, kept, .. } = *wanted;
+        Ok(Self { jetstream, prefix, partitions, part_bytes_max, kept, leases, states })
     }
 
     /// How many machines there are.
     pub(crate) const fn partitions(&self) -> u8 {
         self.partitions
+    }
+
+    /// How long the log is kept.
+    pub(super) const fn kept(&self) -> Duration {
+        self.kept
     }
 
     /// Leases and nodes.
@@ -191,7 +204,7 @@ impl Nats {
     }
 
     /// The stream that the copy notes under this name.
-    pub(super) async fn stream(&self, name: &str) -> anyhow::Result<Stream> {
+    pub(in crate::store) async fn stream(&self, name: &str) -> anyhow::Result<Stream> {
         let full = match name {
             STREAM_DOCUMENTS => documents_stream(&self.prefix),
             _ => log_stream(&self.prefix),
@@ -238,35 +251,68 @@ impl Nats {
         &self,
         subject: &str,
         message: Vec<u8>,
+        last: Option<u64>,
+    ) -> Result<u64, PublishError> {
+        self.publish_marked(subject, message, last, None).await
+    }
+
+    /// The same, with a header on each part.
+    pub(super) async fn publish_marked(
+        &self,
+        subject: &str,
+        message: Vec<u8>,
         mut last: Option<u64>,
+        mark: Option<(&str, &str)>,
     ) -> Result<u64, PublishError> {
         let parts = super::wire::parts(message, self.part_bytes_max);
         let count = parts.len();
         let whole = if count > 1 { secret::token().unwrap_or_default() } else { String::new() };
         let mut sequence = 0;
         for (number, part) in (1..).zip(parts) {
-            sequence = self.publish_part(subject, part, (number, count, &whole), last).await?;
+            sequence =
+                self.send_part(subject, part, (number, count, &whole), last, mark).await?.await?.sequence;
             last = last.map(|_| sequence);
         }
         Ok(sequence)
     }
 
-    async fn publish_part(
+    /// Sends part `number` of `count`; what it gives waits for the acknowledgement.
+    pub(super) async fn send_part(
         &self,
         subject: &str,
         part: Bytes,
         (number, count, whole): (usize, usize, &str),
         last: Option<u64>,
-    ) -> Result<u64, PublishError> {
+        mark: Option<(&str, &str)>,
+    ) -> Result<PublishAckFuture, PublishError> {
         let mut message = PublishMessage::build().payload(part);
         if count > 1 {
             message = message.header(PART, write_part(number, count)).header(WHOLE, whole);
         }
+        if let Some((name, value)) = mark {
+            message = message.header(name, value);
+        }
         if let Some(last) = last {
             message = message.expected_last_subject_sequence(last);
         }
-        let acknowledged = self.jetstream.send_publish(subject.to_owned(), message).await?;
-        Ok(acknowledged.await?.sequence)
+        self.jetstream.send_publish(subject.to_owned(), message).await
+    }
+
+    /// What the names of streams and subjects begin with.
+    pub(in crate::store) fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
+    /// The nodes that live.
+    pub(in crate::store) async fn nodes(&self) -> anyhow::Result<Vec<String>> {
+        let keys = self.leases.keys().await.context("the leases cannot be read")?;
+        let keys: Vec<String> = keys.try_collect().await.context("the leases cannot be read")?;
+        Ok(keys.iter().filter_map(|key| key.strip_prefix(NODE)).map(str::to_owned).collect())
+    }
+
+    /// Whether nothing was ever written.
+    pub(in crate::store) async fn is_new(&self) -> anyhow::Result<bool> {
+        Ok(self.end(STREAM_LOG).await? == 0 && self.end(STREAM_DOCUMENTS).await? == 0)
     }
 }
 
@@ -285,24 +331,6 @@ fn documents_stream(prefix: &str) -> String {
 
 fn intake_stream(prefix: &str) -> String {
     format!("{prefix}_intake")
-}
-
-/// What an acknowledgement of this server is worth must be what was asked for.
-fn check_durability(durability: Durability, version: &str) -> anyhow::Result<()> {
-    let mut numbers = version.split(['.', '-']).map(|number| number.parse::<u32>().unwrap_or(0));
-    let release = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
-    if durability == Durability::Strict {
-        bail!(
-            "store.durability is \"strict\", and NATS {version} acknowledges {}; set store.durability = \
-             \"relaxed\" with nats.replicas = 3, and read docs/cluster.md on what that is worth",
-            if release < (2, 10) {
-                "before it has synced to disk, and cannot be told not to (that takes 2.10)"
-            } else {
-                "before it has synced to disk unless its sync_interval is \"always\", which it does not tell"
-            }
-        );
-    }
-    Ok(())
 }
 
 /// Makes a stream, or checks the one that is there and brings its limits up to date.
@@ -332,18 +360,17 @@ async fn check_stream(jetstream: &Context, wanted: Config) -> anyhow::Result<()>
                 && found.num_replicas == wanted.num_replicas
                 && (wanted.duplicate_window.is_zero() || found.duplicate_window == wanted.duplicate_window);
             if !same || found.subjects != wanted.subjects {
-                let change =
-                    Config {
-                        max_age: wanted.max_age,
-                        num_replicas: wanted.num_replicas,
-                        duplicate_window: if wanted.duplicate_window.is_zero() {
-                            found.duplicate_window
-                        } else {
-                            wanted.duplicate_window
-                        },
-                        subjects: wanted.subjects,
-                        ..found
-                    };
+                let change = Config {
+                    max_age: wanted.max_age,
+                    num_replicas: wanted.num_replicas,
+                    duplicate_window: if wanted.duplicate_window.is_zero() {
+                        found.duplicate_window
+                    } else {
+                        wanted.duplicate_window
+                    },
+                    subjects: wanted.subjects,
+                    ..found
+                };
                 jetstream
                     .update_stream(change)
                     .await
@@ -352,21 +379,9 @@ async fn check_stream(jetstream: &Context, wanted: Config) -> anyhow::Result<()>
             }
         }
         Err(error) => {
-            return Err(error).with_context(|| format!("cannot make the stream {name}; does the server have JetStream?"));
+            return Err(error)
+                .with_context(|| format!("cannot make the stream {name}; does the server have JetStream?"));
         }
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn strict_durability_is_refused_on_a_server_that_cannot_give_it() {
-        let refused = |version| check_durability(Durability::Strict, version).unwrap_err().to_string();
-        assert!(refused("2.9.10").contains("cannot be told not to"));
-        assert!(refused("2.12.1-beta").contains("sync_interval"));
-        assert!(check_durability(Durability::Relaxed, "2.9.10").is_ok());
-    }
 }

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::store::batch::{Batch, EventRow, IngestId, InputRow};
 use crate::store::partition::Partition;
 use crate::store::record::{self, RecordError};
+use crate::store::rows::Rows;
 use crate::store::{Change, Ends, Expected, Journal};
 
 /// The version of the forms below.
@@ -17,7 +18,7 @@ const VERSION: u8 = 1;
 
 /// The bits of an event's position that count the events of a message; the sequence of the message stands
 /// above them.
-const EVENT_BITS: u32 = 16;
+pub(super) const EVENT_BITS: u32 = 16;
 
 /// The most events of a message.
 pub(super) const EVENTS_MAX: usize = (1 << EVENT_BITS) - 1;
@@ -35,6 +36,8 @@ pub(in crate::store) enum Entry {
     Term(Term),
     /// Changes of documents, made together.
     Changes(Changes),
+    /// Rows of another store.
+    Rows(Rows),
 }
 
 /// The beginning of an owner's term.
@@ -71,6 +74,7 @@ pub(in crate::store) enum WireError {
 const BATCH: u8 = 1;
 const TERM: u8 = 2;
 const CHANGES: u8 = 3;
+const ROWS: u8 = 4;
 
 #[derive(Serialize, Deserialize)]
 struct BatchHead {
@@ -153,6 +157,13 @@ pub(super) fn write_term(term: &Term) -> Vec<u8> {
     written(TERM, term)
 }
 
+/// Writes rows of another store.
+pub(super) fn write_rows(rows: &Rows) -> Vec<u8> {
+    let mut out = written(ROWS, rows);
+    out.extend_from_slice(&rows.bytes);
+    out
+}
+
 /// Writes changes of documents. What they expected was checked by who made them; that a document is not
 /// there is checked again, because what a delivery has written of its progress comes by another stream.
 pub(super) fn write_changes(id: u64, changes: &[Change], journal: Journal) -> Vec<u8> {
@@ -194,6 +205,14 @@ pub(super) fn read(message: &[u8], sequence: u64) -> Result<Entry, WireError> {
             };
             let changes = changes.into_iter().map(change).collect();
             Ok(Entry::Changes(Changes { id, changes, journal }))
+        }
+        ROWS => {
+            let (mut rows, bytes) = postcard::take_from_bytes::<Rows>(body)?;
+            rows.bytes = bytes.to_vec();
+            if !rows.is_whole() {
+                return Err(postcard::Error::DeserializeBadEncoding.into());
+            }
+            Ok(Entry::Rows(rows))
         }
         other => Err(WireError::Kind(other)),
     }
@@ -342,6 +361,9 @@ mod tests {
         assert_eq!(assembly.take(4, 4, &cut[3]), Some(message));
         assert_eq!(assembly.take(1, 1, b"next"), Some(b"next".to_vec()));
         assert_eq!(read_part(Some(&write_part(2, 3))), Some((2, 3)));
-        assert_eq!((read_part(None), read_part(Some("x/3")), read_part(Some("3"))), (Some((1, 1)), None, None));
+        assert_eq!(
+            (read_part(None), read_part(Some("x/3")), read_part(Some("3"))),
+            (Some((1, 1)), None, None)
+        );
     }
 }

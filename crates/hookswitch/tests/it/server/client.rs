@@ -125,10 +125,16 @@ impl Server {
     /// Sends a request with a token.
     #[track_caller]
     pub(super) fn call(&self, token: &str, method: &str, path: &str, body: Option<&Value>) -> Answer {
-        let bearer = format!("Bearer {token}");
-        let mut headers = vec![("Authorization", &*bearer)];
-        headers.extend(body.map(|_| ("Content-Type", "application/json")));
-        let body = body.map(Value::to_string).unwrap_or_default();
-        exchange(self.http(), method, path, &headers, body.as_bytes())
+        call(self.http(), token, method, path, body)
     }
+}
+
+/// Sends a request with a token.
+#[track_caller]
+pub(super) fn call(to: SocketAddr, token: &str, method: &str, path: &str, body: Option<&Value>) -> Answer {
+    let bearer = format!("Bearer {token}");
+    let mut headers = vec![("Authorization", &*bearer)];
+    headers.extend(body.map(|_| ("Content-Type", "application/json")));
+    let body = body.map(Value::to_string).unwrap_or_default();
+    exchange(to, method, path, &headers, body.as_bytes())
 }

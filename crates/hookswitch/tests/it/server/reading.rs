@@ -1,11 +1,12 @@
 //! What applications read: sessions, parties, people, presence; and who may.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::thread;
 
 use serde_json::{Value, json};
 
-use super::client::{Answer, JWT_BEARER, basic, exchange};
+use super::client::{Answer, JWT_BEARER, basic, call as call_with, exchange, post_form};
 use super::{Home, Server, wait_for};
 
 /// Two tenants with the same extension numbers.
@@ -42,19 +43,7 @@ impl Server {
     /// Makes an extension a user, and gives a token of theirs for an application with these permissions.
     #[track_caller]
     pub(super) fn token(&self, home: &Home, user: (u64, u64, Value), scopes: &[&str]) -> String {
-        let (account, extension, mut entry) = user;
-        entry["accountId"] = json!(account.to_string());
-        let made = self.admin(home, "PUT", &format!("/users/{extension}"), &entry);
-        assert_eq!(made.status, 200, "{made:?}");
-        let application = json!({"name": "Test", "accountId": account.to_string(), "grants": ["jwt-bearer"], "scopes": scopes});
-        let application = self.admin(home, "POST", "/applications", &application);
-        assert_eq!(application.status, 201, "{application:?}");
-        let jwt = self.admin(home, "POST", &format!("/users/{extension}/jwts"), &json!({"label": "test"}));
-        assert_eq!(jwt.status, 201, "{jwt:?}");
-        let authorization = basic(&application.text("clientId"), &application.text("clientSecret"));
-        let jwt = jwt.text("jwt");
-        let parameters = [("grant_type", JWT_BEARER), ("assertion", &*jwt)];
-        self.post_form("/restapi/oauth/token", Some(&authorization), &parameters).text("access_token")
+        token(self.http(), home.made("admin_token"), user, scopes)
     }
 
     /// Posts signals, and waits until the calls that they make can be read.
@@ -68,6 +57,27 @@ impl Server {
         );
         assert_eq!(posted.status, 200, "{posted:?}");
     }
+}
+
+/// Makes an extension a user, and gives a token of theirs for an application with these permissions.
+#[track_caller]
+pub(super) fn token(to: SocketAddr, admin: &str, user: (u64, u64, Value), scopes: &[&str]) -> String {
+    let admin = |method: &str, path: &str, body: &Value, status: u16| {
+        let answer = call_with(to, admin, method, &format!("/admin/v1{path}"), Some(body));
+        assert_eq!(answer.status, status, "{answer:?}");
+        answer
+    };
+    let (account, extension, mut entry) = user;
+    entry["accountId"] = json!(account.to_string());
+    admin("PUT", &format!("/users/{extension}"), &entry, 200);
+    let application =
+        json!({"name": "Test", "accountId": account.to_string(), "grants": ["jwt-bearer"], "scopes": scopes});
+    let application = admin("POST", "/applications", &application, 201);
+    let jwt = admin("POST", &format!("/users/{extension}/jwts"), &json!({"label": "test"}), 201);
+    let authorization = basic(&application.text("clientId"), &application.text("clientSecret"));
+    let jwt = jwt.text("jwt");
+    let parameters = [("grant_type", JWT_BEARER), ("assertion", &*jwt)];
+    post_form(to, "/restapi/oauth/token", Some(&authorization), &parameters).text("access_token")
 }
 
 /// A call from 101 to 102 that goes on, in an account.
