@@ -294,7 +294,7 @@ async fn a_node_without_nats_ends_its_duties_in_time_and_has_them_again_later() 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_renewal_whose_answer_was_lost_costs_nothing_and_a_lost_lease_ends_the_work() {
     let server = Server::start();
-    let a = Member::start(&server, "a", 2).await;
+    let a = Box::pin(Member::start(&server, "a", 2)).await;
     until("it to have all", || a.share() == 2);
     let leases = a.nats.leases();
     let key = |index: usize| format!("partition.{index}");
@@ -335,7 +335,7 @@ fn messages(server: &Server) -> u64 {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_turn_costs_a_message_for_each_lease_and_one_more() {
     let server = Server::start();
-    let a = Member::start(&server, "a", 32).await;
+    let a = Box::pin(Member::start(&server, "a", 32)).await;
     until("it to have all", || a.share() == 32);
     tokio::time::sleep(LEASE).await;
     let before = messages(&server);
