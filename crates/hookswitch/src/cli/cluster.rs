@@ -105,7 +105,8 @@ struct Node {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Partition {
-    partition: usize,
+    #[serde(rename = "partition")]
+    number: usize,
     owner: Option<String>,
     since: Option<String>,
     wanted: Option<String>,
@@ -144,11 +145,11 @@ impl Move {
             return Ok(writeln!(out, "partition {partition} moves {to}")?);
         };
         let has_moved = |said: &Said| {
-            let found = said.partitions.iter().find(|found| found.partition == partition);
+            let found = said.partitions.iter().find(|found| found.number == partition);
             found.is_some_and(|found| found.is_settled && found.pinned_to == node)
         };
         let said = wait(&admin, seconds, &format!("partition {partition} has not moved"), has_moved)?;
-        let owner = said.partitions.into_iter().find(|found| found.partition == partition);
+        let owner = said.partitions.into_iter().find(|found| found.number == partition);
         let owner = owner.and_then(|found| found.owner).unwrap_or_default();
         Ok(writeln!(out, "partition {partition} is on {}", shown::plain(&owner))?)
     }
@@ -217,7 +218,7 @@ impl Said {
                 (_, Some(wanted)) if !of.is_settled => format!("moves to {wanted}"),
                 _ => String::new(),
             };
-            [of.partition.to_string(), owner.to_owned(), since.to_owned(), state]
+            [of.number.to_string(), owner.to_owned(), since.to_owned(), state]
         });
         write_table(out, ["PARTITION", "OWNER", "SINCE", ""], partitions.collect())
     }

@@ -154,10 +154,11 @@ impl Keeper {
             self.end_at_once(partition);
         }
         self.heard(said);
-        if self.is_reached && !follows {
-            if let Err(error) = self.bucket.follow().await {
-                tracing::warn!("the leases cannot be followed: {error:#}");
-            }
+        if self.is_reached
+            && !follows
+            && let Err(error) = self.bucket.follow().await
+        {
+            tracing::warn!("the leases cannot be followed: {error:#}");
         }
         self.read_orders().await;
     }
@@ -294,7 +295,7 @@ impl Keeper {
                 None => free.push((partition, None)),
                 // The answer came too late, or the lease has run out here and not yet there.
                 Some((owner, revision)) if owner.start == self.start => {
-                    free.push((partition, Some(revision)))
+                    free.push((partition, Some(revision)));
                 }
                 Some(_) => {}
             }
@@ -388,8 +389,8 @@ impl Keeper {
 
     /// Shows everybody how things stand. While NATS is away the nodes stand as they were seen last.
     fn show(&self) {
-        let held: Vec<Partition> = self.membership.owned();
-        self.metrics.partitions_owned.set(held.len() as i64);
+        let held = self.membership.owned();
+        self.metrics.partitions_owned.set(i64::try_from(held.len()).unwrap_or(i64::MAX));
         let (nodes, mut owners) = if self.is_reached {
             let now = clock::now();
             (self.bucket.nodes(now), self.bucket.owners(now))

@@ -172,7 +172,7 @@ fn partition(index: usize) -> Partition {
 #[tokio::test(flavor = "multi_thread")]
 async fn two_nodes_share_the_partitions_and_one_that_dies_leaves_them_to_the_other() {
     let server = Server::start();
-    let (a, b) = pair(&server).await;
+    let (a, b) = Box::pin(pair(&server)).await;
     let watcher = Watcher::start(&[&a, &b], 8);
     let view = a.membership.view();
     assert_eq!((view.share("a"), view.share("b")), (a.share(), b.share()));
@@ -196,7 +196,7 @@ async fn two_nodes_share_the_partitions_and_one_that_dies_leaves_them_to_the_oth
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_that_leaves_in_order_gives_its_partitions_away_at_once() {
     let server = Server::start();
-    let (a, mut b) = pair(&server).await;
+    let (a, mut b) = Box::pin(pair(&server)).await;
     let watcher = Watcher::start(&[&a, &b], 8);
     let left = b.membership.owned();
     let began = clock::now();
@@ -218,7 +218,7 @@ async fn a_node_that_leaves_in_order_gives_its_partitions_away_at_once() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_partition_goes_where_it_is_pinned_and_back() {
     let server = Server::start();
-    let (a, b) = pair(&server).await;
+    let (a, b) = Box::pin(pair(&server)).await;
     let watcher = Watcher::start(&[&a, &b], 8);
     let moved = b.membership.owned()[0];
     // By any node, also by one that has nothing to do with it.
@@ -243,7 +243,7 @@ async fn a_partition_goes_where_it_is_pinned_and_back() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_that_drains_gives_all_away_and_may_have_some_again() {
     let server = Server::start();
-    let (a, b) = pair(&server).await;
+    let (a, b) = Box::pin(pair(&server)).await;
     let watcher = Watcher::start(&[&a, &b], 8);
     let share = b.share();
     a.order(Orders::drain("b", true)).await;
@@ -264,7 +264,7 @@ async fn a_node_that_drains_gives_all_away_and_may_have_some_again() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_without_nats_ends_its_duties_in_time_and_has_them_again_later() {
     let server = Server::start();
-    let (a, b) = pair(&server).await;
+    let (a, b) = Box::pin(pair(&server)).await;
     let watcher = Watcher::start(&[&a, &b], 8);
     let (of_a, of_b) = (a.membership.owned(), b.membership.owned());
     server.pause(true);
@@ -294,7 +294,7 @@ async fn a_node_without_nats_ends_its_duties_in_time_and_has_them_again_later() 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_renewal_whose_answer_was_lost_costs_nothing_and_a_lost_lease_ends_the_work() {
     let server = Server::start();
-    let a = Member::start(&server, "a", 2).await;
+    let a = Box::pin(Member::start(&server, "a", 2)).await;
     until("it to have all", || a.share() == 2);
     let leases = a.nats.leases();
     let key = |index: usize| format!("partition.{index}");
@@ -335,7 +335,7 @@ fn messages(server: &Server) -> u64 {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_turn_costs_a_message_for_each_lease_and_one_more() {
     let server = Server::start();
-    let a = Member::start(&server, "a", 32).await;
+    let a = Box::pin(Member::start(&server, "a", 32)).await;
     until("it to have all", || a.share() == 32);
     tokio::time::sleep(LEASE).await;
     let before = messages(&server);

@@ -182,6 +182,7 @@ fn a_user_of_an_account_sees_the_nodes_without_their_addresses() {
 }
 
 #[test]
+#[expect(clippy::disallowed_methods, reason = "the test measures time")]
 fn partitions_are_seen_and_moved_by_any_node_and_taken_over_from_one_that_dies() {
     let nats = Nats::start("cluster-moves");
     let [home, twin] = twins("cluster-moves");
