@@ -76,7 +76,7 @@ pub(crate) fn serve(
     let metrics = Metrics::new();
     let options = Options {
         durability: config.store.durability,
-        partitions: 1,
+        partitions: config.partitions(),
         signals_kept: config.store.signals_kept.0,
         events_kept: config.store.events_kept.0,
     };

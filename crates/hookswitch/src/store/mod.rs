@@ -216,14 +216,14 @@ impl Store {
     ) -> anyhow::Result<(Self, WriterThread)> {
         let options = Options { durability: Durability::Relaxed, ..options };
         let (mut store, writer) = Self::open(directory, options, metrics)?;
-        let is_of_one_server = store.read(|reader| reader.is_of_one_server())?;
+        nats.check_copied().await?;
+        store.bring_first_documents(&nats).await?;
         let name = directory.display();
         anyhow::ensure!(
-            !is_of_one_server,
+            !store.read(Reader::is_of_one_server)?,
             "{name} has the store of a server alone, and a node needs a directory for its copy; set store.directory to an \
              empty one, and bring the store over with `hookswitch store copy`"
         );
-        nats.check_copied().await?;
         for stream in [STREAM_LOG, STREAM_DOCUMENTS] {
             let resume = store.shared.followed(stream);
             let end = nats.end(stream).await?;
@@ -243,6 +243,35 @@ impl Store {
         store.cluster = Some(Cluster { nats: nats.clone(), changing: Arc::default(), publisher: None });
         tokio::spawn(nats::keep_documents(nats, store.clone(), store.shared.stop.subscribe()));
         Ok((store, writer))
+    }
+
+    /// Brings what `hookswitch init` has made to a cluster that has no documents yet; one that has some keeps
+    /// its own.
+    async fn bring_first_documents(&self, nats: &Nats) -> anyhow::Result<()> {
+        let first = self.read(Reader::first_documents)?;
+        if first.is_empty() {
+            return Ok(());
+        }
+        let change = |(kind, document): (String, Document)| Change {
+            kind: kind.into(),
+            id: document.id,
+            expected: Expected::Absent,
+            content: Some(document.content),
+        };
+        let changes: Vec<Change> = first.into_iter().map(change).collect();
+        if nats::bring(nats, &changes).await? {
+            tracing::info!(
+                documents = changes.len(),
+                "the documents of this directory are the first of the cluster"
+            );
+        } else {
+            tracing::info!(
+                "the cluster has documents already; those that `hookswitch init` has made here are dropped"
+            );
+        }
+        let gone = |change: Change| Change { expected: Expected::Any, content: None, ..change };
+        self.write_documents(changes.into_iter().map(gone).collect(), Journal::default()).await?;
+        Ok(())
     }
 
     /// The store of a partition that this node owns from now on; another owner is fenced off. The task

@@ -484,6 +484,20 @@ impl Reader {
         Ok(statement.query_row([kind, id], read_document).optional()?)
     }
 
+    /// All documents of a store that has no log yet, as `hookswitch init` leaves it; none of another, or of a
+    /// copy.
+    pub(super) fn first_documents(&self) -> Result<Vec<(String, Document)>, StoreError> {
+        let is_used = "SELECT EXISTS (SELECT 1 FROM signals) OR EXISTS (SELECT 1 FROM events) \
+                       OR EXISTS (SELECT 1 FROM followed)";
+        if self.0.query_row(is_used, [], |row| row.get(0))? {
+            return Ok(Vec::new());
+        }
+        let mut statement =
+            self.0.prepare_cached("SELECT id, revision, content, kind FROM documents ORDER BY kind, id")?;
+        let documents = statement.query_map([], |row| Ok((row.get(3)?, read_document(row)?)))?;
+        Ok(documents.collect::<rusqlite::Result<_>>()?)
+    }
+
     /// All documents of a kind, in the order of their ids.
     pub(crate) fn documents(&self, kind: &str) -> Result<Vec<Document>, StoreError> {
         let mut statement = self

@@ -4,6 +4,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use anyhow::Context as _;
+
 use super::streams::{Nats, STREAM_DOCUMENTS, is_fenced};
 use super::wire::write_changes;
 use crate::secret;
@@ -55,6 +57,19 @@ pub(in crate::store) async fn change(
                 return Ok(revisions);
             }
         }
+    }
+}
+
+/// Writes the first documents of a cluster; false if it has some.
+///
+/// # Errors
+/// If NATS does not take them.
+pub(in crate::store) async fn bring(nats: &Nats, changes: &[Change]) -> anyhow::Result<bool> {
+    let message = write_changes(0, changes, Journal::default());
+    match nats.publish(&nats.documents_subject(), message, Some(0)).await {
+        Ok(_) => Ok(true),
+        Err(error) if is_fenced(&error) => Ok(false),
+        Err(error) => Err(error).context("NATS does not take the first documents"),
     }
 }
 

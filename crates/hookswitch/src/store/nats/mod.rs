@@ -15,7 +15,7 @@ mod streams;
 mod wire;
 
 pub(in crate::store) use self::copying::CopyInto;
-pub(in crate::store) use self::documents::{change, record};
+pub(in crate::store) use self::documents::{bring, change, record};
 pub(in crate::store) use self::follower::Follower;
 pub(crate) use self::intake::IntakeReader;
 pub(in crate::store) use self::publisher::{Publish, Publisher, take_over};
