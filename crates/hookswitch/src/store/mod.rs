@@ -292,7 +292,7 @@ impl Store {
             let copy::State { position, version, bytes: state, .. } = saved;
             let known = self.read_async(move |reader| reader.snapshot(partition)).await?;
             if known.is_none_or(|(known, ..)| known < position) {
-                let write = Write::Snapshot { partition, position, version, state };
+                let write = Write::Snapshot { partition, position, version, state, is_followed: true };
                 let writes = self.writes.clone();
                 let sent = tokio::task::spawn_blocking(move || writes.send(write).is_ok()).await;
                 anyhow::ensure!(sent.unwrap_or(false), "the server stops");
@@ -409,7 +409,8 @@ impl Store {
         if let Some(cluster) = &self.cluster {
             cluster.publish(Publish::State { position, version, state: state.clone() })?;
         }
-        let write = Write::Snapshot { partition: self.partition, position, version, state };
+        let partition = self.partition;
+        let write = Write::Snapshot { partition, position, version, state, is_followed: false };
         self.writes.send(write).map_err(|_| StoreError::Closed)
     }
 

@@ -727,8 +727,11 @@ fn a_node_joins_when_the_head_of_the_log_is_gone() {
         other.store.read(|reader| reader.swept(&sqlite::swept_signals(partition))).ok(),
         Some(gone.signals)
     );
+    // A state that is saved before this node's copy has what is in it takes nothing away.
     calls.call(&mut batch, "103", 0);
     let added = batch.events.len();
+    let end = batch.ends().signals;
+    other.store.writes.send(early_state(partition, end)).expect("the store is open");
     other.append(batch);
     let (all_end, signals) = (other.events_after(0), other.store.ends().signals);
     other.store.save_snapshot(signals, 1, b"state".to_vec()).expect("the store is open");
@@ -797,6 +800,11 @@ fn a_copy_that_ended_within_a_message_writes_it_again_and_it_counts_once() {
     let found = node.documents(&["user"]).into_iter().map(|document| (document.id, document.revision));
     assert_eq!(found.collect::<Vec<_>>(), [("1".to_owned(), 7), ("2".to_owned(), 9), ("3".to_owned(), 1)]);
     node.close();
+}
+
+/// A state as a machine saves it that is ahead of the copy.
+fn early_state(partition: Partition, position: u64) -> Write {
+    Write::Snapshot { partition, position, version: 1, state: b"early".to_vec(), is_followed: false }
 }
 
 /// Waits for a condition.
