@@ -36,7 +36,7 @@ impl Copy {
 }
 
 async fn copy(from: &Config, to: &Config, out: &mut impl Write) -> anyhow::Result<()> {
-    let source = Source::open(from).await.context("cannot open the store of --from")?;
+    let source = Box::pin(Source::open(from)).await.context("cannot open the store of --from")?;
     let open = open_calls(&source).context("cannot count the calls that are open")?;
     if open > 0 {
         warn(&[format!(
@@ -44,7 +44,7 @@ async fn copy(from: &Config, to: &Config, out: &mut impl Write) -> anyhow::Resul
              beginning of another call: better copy when no call is open"
         )]);
     }
-    let mut target = Target::open(to, &source).await.context("cannot open the store of --to")?;
+    let mut target = Box::pin(Target::open(to, &source)).await.context("cannot open the store of --to")?;
     if target.goes_on() {
         writeln!(out, "the copy goes on where it was")?;
         out.flush()?;
@@ -59,7 +59,7 @@ async fn copy(from: &Config, to: &Config, out: &mut impl Write) -> anyhow::Resul
     filled?;
     let was = source.summary().clone();
     source.close();
-    let is = target.summary(to).await.context("the copy cannot be read back")?;
+    let is = Box::pin(target.summary(to)).await.context("the copy cannot be read back")?;
     if is != was {
         bail!(
             "the copy is not what was copied: {was} (SHA-256 {}) became {is} (SHA-256 {}); was the target used since? Copy \

@@ -124,26 +124,26 @@ pub(crate) struct Source {
 
 enum Held {
     Directory { _lock: Lock },
-    Cluster { store: Store, writer: WriterThread },
+    Cluster(Box<(Store, WriterThread)>),
 }
 
 /// Where a store is copied to.
 pub(crate) struct Target {
-    into: Into,
+    side: Side,
     come: Come,
     partitions: u8,
 }
 
-enum Into {
+enum Side {
     Sqlite {
-        connection: Connection,
+        connection: Box<Connection>,
         id: String,
         sessions: HashMap<hookswitch_model::TelephonySessionId, i64>,
         _lock: Lock,
     },
     Nats {
-        into: CopyInto,
-        nats: Nats,
+        into: Box<CopyInto>,
+        nats: Box<Nats>,
         directory: PathBuf,
     },
 }
@@ -201,7 +201,7 @@ impl Source {
                     );
                 }
                 let states = nats.saved_states().await?;
-                (Held::Cluster { store, writer }, Some(states))
+                (Held::Cluster(Box::new((store, writer))), Some(states))
             }
         };
         let reader = Reader::of(directory, config.partitions())?;
@@ -348,15 +348,12 @@ impl Source {
 
     /// Lets others in again.
     pub(crate) fn close(self) {
-        if let Held::Cluster { store, writer } = self.held {
+        if let Held::Cluster(joined) = self.held {
+            let (store, writer) = *joined;
             drop(self.reader);
-            close(store, writer);
+            writer.close(store);
         }
     }
-}
-
-fn close(store: Store, writer: WriterThread) {
-    writer.close(store);
 }
 
 impl Target {
@@ -372,15 +369,17 @@ impl Target {
                 let lock = Lock::take(directory)?;
                 let connection = sqlite::open(directory, Durability::Strict)?;
                 let come = come_in(&connection, &id, directory)?;
-                let into = Into::Sqlite { connection, id, sessions: HashMap::new(), _lock: lock };
-                Ok(Self { into, come, partitions: 1 })
+                let connection = Box::new(connection);
+                let side = Side::Sqlite { connection, id, sessions: HashMap::new(), _lock: lock };
+                Ok(Self { side, come, partitions: 1 })
             }
             Engine::Nats => {
                 source.check_fits(config.cluster.partitions)?;
                 let nats = connect(config).await?;
                 let (into, come) = CopyInto::begin(nats.clone(), id).await?;
-                let into = Into::Nats { into, nats, directory: directory.clone() };
-                Ok(Self { into, come, partitions: config.cluster.partitions })
+                let (into, nats) = (Box::new(into), Box::new(nats));
+                let side = Side::Nats { into, nats, directory: directory.clone() };
+                Ok(Self { side, come, partitions: config.cluster.partitions })
             }
         }
     }
@@ -421,9 +420,9 @@ impl Target {
     }
 
     async fn write(&mut self, from: Come, come: Come, rows: &Rows) -> anyhow::Result<()> {
-        match &mut self.into {
-            Into::Nats { into, .. } => into.write(from, come, rows).await,
-            Into::Sqlite { connection, id, sessions, .. } => {
+        match &mut self.side {
+            Side::Nats { into, .. } => into.write(from, come, rows).await,
+            Side::Sqlite { connection, id, sessions, .. } => {
                 let transaction = connection.transaction()?;
                 // Nobody asks where the logs end.
                 let mut ends = LogEnds { inputs: Vec::new(), events: 0 };
@@ -437,8 +436,8 @@ impl Target {
     /// Writes what is not written in chunks.
     async fn finish(&mut self, source: &Source) -> anyhow::Result<()> {
         let feeds = source.feeds(self.partitions)?;
-        match &mut self.into {
-            Into::Nats { into, nats, .. } => {
+        match &mut self.side {
+            Side::Nats { into, nats, .. } => {
                 for State { partition, position, version, bytes } in source.states() {
                     nats.save_state(*partition, *position, *version, bytes).await?;
                 }
@@ -451,7 +450,7 @@ impl Target {
                 into.write(Come::BEFORE_LAST, Come::BEFORE_LAST, &Rows::of(feeds)).await?;
                 into.reach(events.cast_unsigned()).await
             }
-            Into::Sqlite { connection, .. } => {
+            Side::Sqlite { connection, .. } => {
                 let transaction = connection.transaction()?;
                 transaction.execute("DELETE FROM snapshots", [])?;
                 for State { position, version, bytes, .. } in source.states() {
@@ -469,19 +468,19 @@ impl Target {
     /// # Errors
     /// If it cannot be read.
     pub(crate) async fn summary(self, config: &Config) -> anyhow::Result<Summary> {
-        match self.into {
-            Into::Sqlite { connection, .. } => {
+        match self.side {
+            Side::Sqlite { connection, .. } => {
                 let states = states_of(&connection)?;
                 Ok(Summary::of(&connection, &states)?)
             }
-            Into::Nats { nats, directory, .. } => {
-                let joined = Store::join(&directory, options(config), nats.clone(), Metrics::new()).await;
+            Side::Nats { nats, directory, .. } => {
+                let joined = Store::join(&directory, options(config), (*nats).clone(), Metrics::new()).await;
                 let (store, writer) = joined?;
                 let states = nats.saved_states().await?;
                 let reader = Reader::of(&directory, config.partitions())?;
                 let summary = Summary::of(reader.connection(), &states)?;
                 drop(reader);
-                close(store, writer);
+                writer.close(store);
                 Ok(summary)
             }
         }

@@ -216,15 +216,14 @@ impl Store {
     ) -> anyhow::Result<(Self, WriterThread)> {
         let options = Options { durability: Durability::Relaxed, ..options };
         let (mut store, writer) = Self::open(directory, options, metrics)?;
+        nats.check_copied().await?;
         store.bring_first_documents(&nats).await?;
-        let is_of_one_server = store.read(|reader| reader.is_of_one_server())?;
         let name = directory.display();
         anyhow::ensure!(
-            !is_of_one_server,
+            !store.read(Reader::is_of_one_server)?,
             "{name} has the store of a server alone, and a node needs a directory for its copy; set store.directory to an \
              empty one, and bring the store over with `hookswitch store copy`"
         );
-        nats.check_copied().await?;
         for stream in [STREAM_LOG, STREAM_DOCUMENTS] {
             let resume = store.shared.followed(stream);
             let end = nats.end(stream).await?;
@@ -261,9 +260,14 @@ impl Store {
         };
         let changes: Vec<Change> = first.into_iter().map(change).collect();
         if nats::bring(nats, &changes).await? {
-            tracing::info!(documents = changes.len(), "the documents of this directory are the first of the cluster");
+            tracing::info!(
+                documents = changes.len(),
+                "the documents of this directory are the first of the cluster"
+            );
         } else {
-            tracing::info!("the cluster has documents already; those that `hookswitch init` has made here are dropped");
+            tracing::info!(
+                "the cluster has documents already; those that `hookswitch init` has made here are dropped"
+            );
         }
         let gone = |change: Change| Change { expected: Expected::Any, content: None, ..change };
         self.write_documents(changes.into_iter().map(gone).collect(), Journal::default()).await?;
@@ -288,7 +292,7 @@ impl Store {
             let copy::State { position, version, bytes: state, .. } = saved;
             let known = self.read_async(move |reader| reader.snapshot(partition)).await?;
             if known.is_none_or(|(known, ..)| known < position) {
-                let write = Write::Snapshot { partition, position, version, state };
+                let write = Write::Snapshot { partition, position, version, state, is_followed: true };
                 let writes = self.writes.clone();
                 let sent = tokio::task::spawn_blocking(move || writes.send(write).is_ok()).await;
                 anyhow::ensure!(sent.unwrap_or(false), "the server stops");
@@ -405,7 +409,8 @@ impl Store {
         if let Some(cluster) = &self.cluster {
             cluster.publish(Publish::State { position, version, state: state.clone() })?;
         }
-        let write = Write::Snapshot { partition: self.partition, position, version, state };
+        let partition = self.partition;
+        let write = Write::Snapshot { partition, position, version, state, is_followed: false };
         self.writes.send(write).map_err(|_| StoreError::Closed)
     }
 

@@ -66,7 +66,7 @@ impl Summary {
                 }
                 count += 1;
             }
-            sum.update(&[b'#']);
+            sum.update(b"#");
             if !name.is_empty() {
                 counts.push((name, count));
             }
@@ -111,12 +111,12 @@ fn add(sum: &mut Context, value: ValueRef<'_>) {
     let (kind, bytes) = match value {
         ValueRef::Null => (b'n', &[][..]),
         ValueRef::Integer(number) => {
-            sum.update(&[b'i']);
+            sum.update(b"i");
             sum.update(&number.to_be_bytes());
             return;
         }
         ValueRef::Real(number) => {
-            sum.update(&[b'r']);
+            sum.update(b"r");
             sum.update(&number.to_be_bytes());
             return;
         }

@@ -59,6 +59,8 @@ pub(super) enum Write {
         position: u64,
         version: u32,
         state: Vec<u8>,
+        /// Whether all inputs of the partition that the log has are applied.
+        is_followed: bool,
     },
     /// What a stream says up to the message that was `seen`, in its order; a start would go on behind `resume`.
     Follow {
@@ -231,14 +233,14 @@ impl Writer {
                     journal::write(&transaction, journal)?;
                     answers.push(change(&transaction, changes)?);
                 }
-                Write::Snapshot { partition, position, version, state } => {
+                Write::Snapshot { partition, position, version, state, is_followed } => {
                     let positions = partition.positions();
                     let range = [partition.start().cast_signed(), positions.end().cast_signed()];
                     transaction.execute("DELETE FROM snapshots WHERE position BETWEEN ? AND ?", range)?;
                     let row = params![position.cast_signed(), version, state];
                     transaction.execute("INSERT INTO snapshots VALUES (?, ?, ?)", row)?;
                     let found = ends.of(*partition);
-                    if *position > found.signals {
+                    if *is_followed && *position > found.signals {
                         // A partition that was quiet for so long that the log has nothing of it any longer.
                         let row = params![sqlite::swept_signals(*partition), position.cast_signed()];
                         transaction.execute("INSERT OR REPLACE INTO swept VALUES (?, ?)", row)?;

@@ -15,8 +15,8 @@ use tokio::sync::watch;
 
 use super::streams::{Nats, STREAM_DOCUMENTS};
 use crate::clock;
-use crate::store::Store;
 use crate::store::rows::DocumentRow;
+use crate::store::{Reader, Store};
 
 /// The version of what is saved.
 const VERSION: u8 = 1;
@@ -90,7 +90,7 @@ async fn save_if_due(nats: &Nats, store: &Store, every: Duration) -> anyhow::Res
 /// # Errors
 /// If NATS does not take them, or the copy cannot be read.
 pub(in crate::store) async fn save(nats: &Nats, store: &Store) -> anyhow::Result<u64> {
-    let saved = store.read_async(|reader| reader.all_documents()).await?;
+    let saved = store.read_async(Reader::all_documents).await?;
     let at = saved.documents_at;
     let object = postcard::to_extend(&saved, vec![VERSION])?;
     let count = saved.documents.len();
@@ -135,7 +135,7 @@ async fn all(nats: &Nats) -> anyhow::Result<Vec<Known>> {
     let objects: Vec<_> = objects.try_collect().await.context("the saved documents cannot be listed")?;
     let known = objects.into_iter().filter(|object| !object.deleted).filter_map(|object| {
         let at = object.name.strip_prefix(NAME)?.parse().ok()?;
-        let saved = object.modified.map_or(0, |modified| modified.unix_timestamp());
+        let saved = if let Some(modified) = object.modified { modified.unix_timestamp() } else { 0 };
         Some(Known { name: object.name, at, saved })
     });
     Ok(known.collect())
