@@ -77,6 +77,7 @@ pub(crate) fn serve(
     let options = Options {
         durability: config.store.durability,
         partitions: config.partitions(),
+        is_copy: false,
         signals_kept: config.store.signals_kept.0,
         events_kept: config.store.events_kept.0,
     };

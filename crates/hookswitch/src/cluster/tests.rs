@@ -49,6 +49,7 @@ impl Member {
         let options = Options {
             durability: Durability::Relaxed,
             partitions,
+            is_copy: false,
             signals_kept: wanted.kept,
             events_kept: wanted.kept,
         };

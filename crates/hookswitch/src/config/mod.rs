@@ -453,6 +453,10 @@ impl Config {
             "oauth.access_token_life is shorter than a second; write \"1h\""
         );
         self.nats.check()?;
+        ensure!(
+            self.store.engine == Engine::Sqlite || self.store.signals_kept.0 >= 2 * self.store.snapshot_every.0,
+            "store.signals_kept is shorter than two of store.snapshot_every; the state of open calls is made from both"
+        );
         self.cluster.check()?;
         ensure!(self.limits.requests_per_minute > 0, "limits.requests_per_minute is 0; allow one at least");
         let webhooks = &self.webhooks;

@@ -556,7 +556,7 @@ mod tests {
         let directory = std::env::temp_dir().join(format!("hookswitch-explain-{}", std::process::id()));
         let kept = Duration::from_secs(3600);
         let options =
-            Options { durability: Durability::Relaxed, partitions: 1, signals_kept: kept, events_kept: kept };
+            Options { durability: Durability::Relaxed, partitions: 1, is_copy: false, signals_kept: kept, events_kept: kept };
         let (store, writer) = Store::open(&directory, options, Metrics::new()).expect("a store");
         let (done, written) = std::sync::mpsc::channel();
         let mut batch = Batch::after(store.partition(), store.ends());

@@ -150,7 +150,13 @@ enum Side {
 
 fn options(config: &Config) -> Options {
     let partitions = config.partitions();
-    Options { durability: Durability::Strict, partitions, signals_kept: KEPT, events_kept: KEPT }
+    Options {
+        durability: Durability::Strict,
+        partitions,
+        is_copy: false,
+        signals_kept: KEPT,
+        events_kept: KEPT,
+    }
 }
 
 async fn connect(config: &Config) -> anyhow::Result<Nats> {

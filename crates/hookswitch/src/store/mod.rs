@@ -214,7 +214,7 @@ impl Store {
         nats: Nats,
         metrics: Arc<Metrics>,
     ) -> anyhow::Result<(Self, WriterThread)> {
-        let options = Options { durability: Durability::Relaxed, ..options };
+        let options = Options { durability: Durability::Relaxed, is_copy: true, ..options };
         let (mut store, writer) = Self::open(directory, options, metrics)?;
         nats.check_copied().await?;
         store.bring_first_documents(&nats).await?;
@@ -407,7 +407,9 @@ impl Store {
         state: Vec<u8>,
     ) -> Result<(), StoreError> {
         if let Some(cluster) = &self.cluster {
-            cluster.publish(Publish::State { position, version, state: state.clone() })?;
+            // It comes into a copy when the partition is taken over; until its inputs are in the log, nobody
+            // knows whether they ever will be.
+            return cluster.publish(Publish::State { position, version, state });
         }
         let partition = self.partition;
         let write = Write::Snapshot { partition, position, version, state, is_followed: false };

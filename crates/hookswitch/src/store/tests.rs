@@ -120,6 +120,7 @@ impl Engine {
         Options {
             durability: Durability::Relaxed,
             partitions: 4,
+            is_copy: false,
             signals_kept: Duration::from_secs(86_400),
             events_kept: Duration::from_secs(7 * 86_400),
         }

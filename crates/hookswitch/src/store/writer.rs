@@ -40,6 +40,8 @@ pub(crate) struct Options {
     pub(crate) durability: Durability,
     /// How many machines there are; alone, one.
     pub(crate) partitions: u8,
+    /// Whether it is the copy of a log that is elsewhere, and the saved states are.
+    pub(crate) is_copy: bool,
     /// How long inputs are kept, and how long events.
     pub(crate) signals_kept: Duration,
     pub(crate) events_kept: Duration,
@@ -583,7 +585,8 @@ fn sweep(connection: &mut Connection, options: Options, rows: u64) -> rusqlite::
     let mut signals = Vec::new();
     // A store that was copied from a cluster has inputs of partitions that go on no longer.
     for partition in Partition::all(Partition::COUNT_MAX) {
-        let goes_on = partition.index() < usize::from(options.partitions);
+        // Those of a copy rest on the states that are saved beside the log.
+        let goes_on = partition.index() < usize::from(options.partitions) && !options.is_copy;
         let positions = partition.positions();
         let (start, last) = (partition.start().cast_signed(), positions.end().cast_signed());
         let from = swept(connection, &sqlite::swept_signals(partition))?.max(start);
