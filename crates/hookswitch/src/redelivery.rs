@@ -617,7 +617,7 @@ impl Run<'_> {
         while now || self.saved.elapsed() >= SAVE_EVERY {
             let journal = Journal { attempts: self.journal.clone(), spans: Vec::new() };
             match self.all.store.record(vec![self.job.change(self.id)], journal).await {
-                Ok(_) => {
+                Ok(()) => {
                     self.journal.clear();
                     self.saved = clock::now();
                     return;

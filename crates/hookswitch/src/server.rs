@@ -87,19 +87,16 @@ pub(crate) fn serve(
         Engine::Nats => runtime.block_on(join(&config, options, metrics.clone()))?,
     };
     let (intake, inputs) = sync_channel(INTAKE_AHEAD);
-    let (divided, membership) = match store.nats() {
-        None => {
-            let every = config.store.snapshot_every.0;
-            (Divided::Machine(Machine::restore(&store, metrics.clone(), &settings, every)?), None)
-        }
-        Some(_) => {
-            let spool = config.store.directory.join("spool");
-            let lanes = Work::lanes(&spool, store.partitions(), config.cluster.spool_bytes, &metrics);
-            let lanes = lanes.with_context(|| format!("cannot use the spool {}", spool.display()))?;
-            let shared = Arc::new(Mutex::new(settings.clone()));
-            let membership = Arc::new(Membership::new(config.cluster.name()));
-            (Divided::Lanes(lanes, shared), Some(membership))
-        }
+    let (divided, membership) = if store.nats().is_some() {
+        let spool = config.store.directory.join("spool");
+        let lanes = Work::lanes(&spool, store.partitions(), config.cluster.spool_bytes, &metrics);
+        let lanes = lanes.with_context(|| format!("cannot use the spool {}", spool.display()))?;
+        let shared = Arc::new(Mutex::new(settings.clone()));
+        (Divided::Lanes(lanes, shared), Some(Arc::new(Membership::new(config.cluster.name()))))
+    } else {
+        let every = config.store.snapshot_every.0;
+        let machine = Machine::restore(&store, metrics.clone(), &settings, every)?;
+        (Divided::Machine(Box::new(machine)), None)
     };
     let account = default_account(&settings);
     let access = Arc::new(RwLock::new(Arc::new(Access::of(&config, account, &metrics.sources))));
@@ -191,8 +188,7 @@ pub(crate) fn serve(
         metrics.clone(),
         key,
         websocket,
-        &public_url,
-        membership.clone(),
+        (&public_url, membership.clone()),
     );
     let rates = Arc::new(Rates::default());
     let redeliveries = Redeliveries::new(store.clone(), subscriptions.clone(), webhooks.clone());
@@ -220,49 +216,48 @@ pub(crate) fn serve(
     let outcome = runtime.block_on(async {
         tokio::spawn(calls.follow(store.clone(), stop.subscribe()));
         tokio::spawn(rates.follow(metrics.clone(), stop.subscribe()));
-        let delivering = match (&lanes, &membership, store.nats()) {
-            (Some((lanes, settings)), Some(membership), Some(nats)) => {
-                let identity = Identity {
-                    name: membership.name().to_owned(),
-                    url: public_url.clone(),
-                    partitions: store.partitions(),
-                    lease: config.cluster.lease.0,
-                };
-                let work = Work {
-                    store: store.clone(),
-                    nats: nats.clone(),
-                    membership: membership.clone(),
-                    lanes: lanes.clone(),
-                    settings: settings.clone(),
-                    snapshot_every: config.store.snapshot_every.0,
-                    subscriptions: subscriptions.clone(),
-                    webhooks: webhooks.clone(),
-                    policy,
-                    redeliveries: redeliveries.clone(),
-                    switch: reread.clone().switch_for(store.partitions()),
-                    working: Mutex::default(),
-                    metrics: metrics.clone(),
-                };
-                tokio::spawn(subscriptions.clone().follow(stop.subscribe()));
-                tokio::spawn(redeliveries.clone().follow(stop.subscribe()));
-                tokio::spawn(gateway.clone().follow_others(stop.subscribe()));
-                tokio::spawn(oauth.clone().follow(stop.subscribe()));
-                Delivering::Member(Member::start(identity, Arc::new(work)))
-            }
-            _ => {
-                let partition = Partition::default();
-                let commands = subscriptions.begin(partition).await?;
-                let (deliverer, reports) = Deliverer::new(
-                    store.clone(),
-                    (partition, Arc::new(|| true)),
-                    subscriptions.clone(),
-                    webhooks.clone(),
-                    policy,
-                    metrics.clone(),
-                );
-                redeliveries.start(partition);
-                Delivering::Alone(tokio::spawn(deliverer.run(commands, reports, stop.subscribe())))
-            }
+        let delivering = if let (Some((lanes, settings)), Some(membership), Some(nats)) =
+            (&lanes, &membership, store.nats())
+        {
+            let identity = Identity {
+                name: membership.name().to_owned(),
+                url: public_url.clone(),
+                partitions: store.partitions(),
+                lease: config.cluster.lease.0,
+            };
+            let work = Work {
+                store: store.clone(),
+                nats: nats.clone(),
+                membership: membership.clone(),
+                lanes: lanes.clone(),
+                settings: settings.clone(),
+                snapshot_every: config.store.snapshot_every.0,
+                subscriptions: subscriptions.clone(),
+                webhooks: webhooks.clone(),
+                policy,
+                redeliveries: redeliveries.clone(),
+                switch: reread.clone().switch_for(store.partitions()),
+                working: Mutex::default(),
+                metrics: metrics.clone(),
+            };
+            tokio::spawn(subscriptions.clone().follow(stop.subscribe()));
+            tokio::spawn(redeliveries.clone().follow(stop.subscribe()));
+            tokio::spawn(gateway.clone().follow_others(stop.subscribe()));
+            tokio::spawn(oauth.clone().follow(stop.subscribe()));
+            Delivering::Member(Member::start(identity, Arc::new(work)))
+        } else {
+            let partition = Partition::default();
+            let commands = subscriptions.begin(partition).await?;
+            let (deliverer, reports) = Deliverer::new(
+                store.clone(),
+                (partition, Arc::new(|| true)),
+                subscriptions.clone(),
+                webhooks.clone(),
+                policy,
+                metrics.clone(),
+            );
+            redeliveries.start(partition);
+            Delivering::Alone(tokio::spawn(deliverer.run(commands, reports, stop.subscribe())))
         };
         let following = tokio::spawn(gateway.clone().follow(stop.subscribe()));
         let serving = tokio::spawn(listener::serve(tokio_listener(http)?, router, stop.subscribe(), grace));
@@ -342,7 +337,7 @@ async fn join(
 /// Where what comes in goes.
 enum Divided {
     /// To the one machine of a server alone.
-    Machine(Machine),
+    Machine(Box<Machine>),
     /// To the lanes of the partitions of a cluster, with the settings that hold.
     Lanes(Lanes, Arc<Mutex<Settings>>),
 }

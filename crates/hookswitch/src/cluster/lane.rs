@@ -226,18 +226,17 @@ impl Lane {
             let found = if may { self.next((!window.is_empty()).then_some(version)) } else { None };
             if let Some((item, route, by)) = found {
                 version = by;
-                match self.hand_over(&item, route, &nats) {
-                    Some(kept) => window.push_back((item, kept)),
-                    None => {
-                        // It is busy, or has ended: what was taken goes on, the rest waits.
-                        self.give_back(item);
-                        if window.is_empty() {
-                            self.idle.notify_waiters();
-                            tokio::time::sleep(PAUSE / 10).await;
-                        } else if !self.settle(&mut window).await {
-                            tokio::time::sleep(PAUSE).await;
-                        }
-                    }
+                if let Some(kept) = self.hand_over(&item, route, &nats) {
+                    window.push_back((item, kept));
+                    continue;
+                }
+                // It is busy, or has ended: what was taken goes on, the rest waits.
+                self.give_back(item);
+                if window.is_empty() {
+                    self.idle.notify_waiters();
+                    tokio::time::sleep(PAUSE / 10).await;
+                } else if !self.settle(&mut window).await {
+                    tokio::time::sleep(PAUSE).await;
                 }
                 continue;
             }

@@ -454,7 +454,8 @@ impl Config {
         );
         self.nats.check()?;
         ensure!(
-            self.store.engine == Engine::Sqlite || self.store.signals_kept.0 >= 2 * self.store.snapshot_every.0,
+            self.store.engine == Engine::Sqlite
+                || self.store.signals_kept.0 >= 2 * self.store.snapshot_every.0,
             "store.signals_kept is shorter than two of store.snapshot_every; the state of open calls is made from both"
         );
         self.cluster.check()?;

@@ -555,8 +555,13 @@ mod tests {
     fn an_account_sees_its_own_sessions_and_those_of_no_other() {
         let directory = std::env::temp_dir().join(format!("hookswitch-explain-{}", std::process::id()));
         let kept = Duration::from_secs(3600);
-        let options =
-            Options { durability: Durability::Relaxed, partitions: 1, is_copy: false, signals_kept: kept, events_kept: kept };
+        let options = Options {
+            durability: Durability::Relaxed,
+            partitions: 1,
+            is_copy: false,
+            signals_kept: kept,
+            events_kept: kept,
+        };
         let (store, writer) = Store::open(&directory, options, Metrics::new()).expect("a store");
         let (done, written) = std::sync::mpsc::channel();
         let mut batch = Batch::after(store.partition(), store.ends());

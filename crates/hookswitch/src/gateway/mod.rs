@@ -135,8 +135,7 @@ impl Gateway {
         metrics: Arc<Metrics>,
         key: Key,
         settings: Settings,
-        public_url: &str,
-        cluster: Option<Arc<Membership>>,
+        (public_url, cluster): (&str, Option<Arc<Membership>>),
     ) -> Arc<Self> {
         let node = cluster.as_ref().map_or_else(String::new, |cluster| cluster.name().to_owned());
         let mut table = Table::new(store.ends().events);

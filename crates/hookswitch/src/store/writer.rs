@@ -257,7 +257,7 @@ impl Writer {
                             }
                             Entry::Changes(changes) => {
                                 journal::write(&transaction, &changes.journal)?;
-                                for one in &changes.changes {
+                                for one in &changes.all {
                                     // One that should be the first and is not, is passed over.
                                     change(&transaction, std::slice::from_ref(one))?.ok();
                                 }
@@ -294,7 +294,7 @@ impl Writer {
                         let Change { kind, id, content, .. } = change;
                         Changed { kind, id, gone: content.is_none() }
                     };
-                    self.shared.tell_changed(changes.changes.into_iter().map(changed));
+                    self.shared.tell_changed(changes.all.into_iter().map(changed));
                 }
                 Entry::Rows(rows) => {
                     let documents = rows.documents.into_iter();

@@ -53,7 +53,7 @@ pub(crate) struct Term {
 pub(in crate::store) struct Changes {
     /// Drawn for the message, so that its writer recognises it.
     pub(in crate::store) id: u64,
-    pub(in crate::store) changes: Vec<Change>,
+    pub(in crate::store) all: Vec<Change>,
     /// What was done to deliver.
     pub(in crate::store) journal: Journal,
 }
@@ -203,8 +203,8 @@ pub(super) fn read(message: &[u8], sequence: u64) -> Result<Entry, WireError> {
                 expected: if record.first { Expected::Absent } else { Expected::Any },
                 content: record.content,
             };
-            let changes = changes.into_iter().map(change).collect();
-            Ok(Entry::Changes(Changes { id, changes, journal }))
+            let all = changes.into_iter().map(change).collect();
+            Ok(Entry::Changes(Changes { id, all, journal }))
         }
         ROWS => {
             let (mut rows, bytes) = postcard::take_from_bytes::<Rows>(body)?;
@@ -330,8 +330,8 @@ mod tests {
                 .map(|change| format!("{} {} {:?}", change.kind, change.id, change.content))
                 .collect::<Vec<_>>()
         };
-        assert_eq!(texts(&read.changes), texts(&changes()));
-        assert!(read.changes.iter().all(|change| change.expected == Expected::Absent));
+        assert_eq!(texts(&read.all), texts(&changes()));
+        assert!(read.all.iter().all(|change| change.expected == Expected::Absent));
     }
 
     #[test]

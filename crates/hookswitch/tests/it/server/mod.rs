@@ -317,6 +317,8 @@ fn without_test_sizes(command: &mut Command) -> &mut Command {
         .env_remove("HOOKSWITCH_TEST_SIZE")
         .env_remove("HOOKSWITCH_TEST_KILLS")
         .env_remove("HOOKSWITCH_TEST_ACKS")
+        .env_remove("HOOKSWITCH_TEST_FAULTS")
+        .env_remove("HOOKSWITCH_TEST_SEED")
 }
 
 /// Runs the program in the repository.

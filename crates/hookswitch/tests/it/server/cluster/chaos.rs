@@ -109,7 +109,10 @@ fn alone() -> Vec<Value> {
     let server = Server::start(&home);
     for part in posted("the call") {
         let body = serde_json::json!({"signals": part});
-        assert_eq!(server.call(home.made("admin_token"), "POST", "/ingest/v1/signals", Some(&body)).status, 200);
+        assert_eq!(
+            server.call(home.made("admin_token"), "POST", "/ingest/v1/signals", Some(&body)).status,
+            200
+        );
     }
     home.events(EVENTS_OF_POSTED).iter().map(told).collect()
 }
@@ -206,7 +209,10 @@ fn faults_at_random_lose_nothing_and_change_no_order() {
     let patience = now();
     while callers.iter().any(|caller| !caller.is_finished()) {
         cluster.nodes.iter_mut().for_each(super::parts::Node::keep_running);
-        assert!(patience.elapsed() < Duration::from_secs(60), "what is said is accepted when all is well again");
+        assert!(
+            patience.elapsed() < Duration::from_secs(60),
+            "what is said is accepted when all is well again"
+        );
         thread::sleep(Duration::from_millis(50));
     }
     cluster.settled();

@@ -47,8 +47,12 @@ fn nodes_share_the_work_and_each_answers_for_all() {
     let cluster = Cluster::start("shared", 1, 2, 8);
     let [first, second] = &cluster.nodes[..] else { panic!("there are two") };
     let view = second.view(cluster.admin()).expect("an answer");
-    let shares: Vec<u64> =
-        view["nodes"].as_array().expect("nodes").iter().map(|node| node["partitions"].as_u64().expect("a number")).collect();
+    let shares: Vec<u64> = view["nodes"]
+        .as_array()
+        .expect("nodes")
+        .iter()
+        .map(|node| node["partitions"].as_u64().expect("a number"))
+        .collect();
     assert_eq!(shares.iter().sum::<u64>(), 8, "{view}");
     assert!(shares.iter().all(|&share| share > 0), "{view}");
 
@@ -107,7 +111,13 @@ fn a_websocket_goes_on_at_another_node_when_its_own_is_gone() {
     let token = cluster.subscribe(0, account(0), &receiver);
     let connect = |cluster: &Cluster, node: usize, wsc: Option<&str>| {
         let http = cluster.nodes[node].http;
-        let given = exchange(http, "POST", "/restapi/oauth/wstoken", &[("Authorization", &format!("Bearer {token}"))], b"");
+        let given = exchange(
+            http,
+            "POST",
+            "/restapi/oauth/wstoken",
+            &[("Authorization", &format!("Bearer {token}"))],
+            b"",
+        );
         Socket::open(http, &given.text("ws_access_token"), wsc)
     };
     let mut socket = connect(&cluster, 0, None);
@@ -115,7 +125,10 @@ fn a_websocket_goes_on_at_another_node_when_its_own_is_gone() {
     socket.subscribe();
     let tell = |cluster: &Cluster, node: usize, id: &str| {
         for part in posted(id) {
-            wait_for(|| (post(cluster.nodes[node].http, account(0), &part) == 200).then_some(()), || "an answer".to_owned());
+            wait_for(
+                || (post(cluster.nodes[node].http, account(0), &part) == 200).then_some(()),
+                || "an answer".to_owned(),
+            );
         }
     };
     tell(&cluster, 1, "before");
@@ -153,7 +166,10 @@ fn a_node_that_is_killed_is_replaced_within_five_seconds() {
         cluster.nodes[victim].kill();
         let killed = now();
         let [first, second] = posted(&format!("turn{turn}"));
-        wait_for(|| (post(cluster.nodes[other].http, account(0), &first) == 200).then_some(()), || "an answer".to_owned());
+        wait_for(
+            || (post(cluster.nodes[other].http, account(0), &first) == 200).then_some(()),
+            || "an answer".to_owned(),
+        );
         wait_for_count(&receiver, before + EVENTS_OF_BEGIN);
         slowest = slowest.max(killed.elapsed());
         assert_eq!(post(cluster.nodes[other].http, account(0), &second), 200);
@@ -167,7 +183,14 @@ fn a_node_that_is_killed_is_replaced_within_five_seconds() {
     // The call that was open all the time goes on.
     assert_eq!(post(cluster.nodes[0].http, account(0), &end), 200);
     wait_for_count(&receiver, 3 * EVENTS_OF_POSTED);
-    chaos::check(&[("long".to_owned(), account(0)), ("turn0".to_owned(), account(0)), ("turn1".to_owned(), account(0))], &[&receiver]);
+    chaos::check(
+        &[
+            ("long".to_owned(), account(0)),
+            ("turn0".to_owned(), account(0)),
+            ("turn1".to_owned(), account(0)),
+        ],
+        &[&receiver],
+    );
 }
 
 #[test]
@@ -220,7 +243,10 @@ fn while_nats_is_away_what_comes_in_waits_on_disk_and_nothing_that_was_accepted_
     cluster.nats[0].run();
     cluster.nodes[0].run();
     cluster.nodes[0].ready();
-    wait_for(|| (post(cluster.nodes[0].http, account(0), &end) == 200).then_some(()), || "an answer".to_owned());
+    wait_for(
+        || (post(cluster.nodes[0].http, account(0), &end) == 200).then_some(()),
+        || "an answer".to_owned(),
+    );
     wait_for_count(&receiver, EVENTS_OF_POSTED);
     let events = cluster.same_events(EVENTS_OF_POSTED + 50 * EVENTS_OF_CALL);
     assert_eq!(events.lines().count(), EVENTS_OF_POSTED + 50 * EVENTS_OF_CALL);

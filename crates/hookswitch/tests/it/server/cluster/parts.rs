@@ -1,5 +1,6 @@
 //! The processes of a cluster: NATS servers, nodes, and the links between them.
 
+use std::fmt::Write as _;
 use std::fs::File;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
@@ -292,7 +293,9 @@ impl Cluster {
                 .collect();
             let views = views?;
             let is_settled = |view: &Value| {
-                view["partitions"].as_array().is_some_and(|all| all.iter().all(|one| one["isSettled"] == true))
+                view["partitions"]
+                    .as_array()
+                    .is_some_and(|all| all.iter().all(|one| one["isSettled"] == true))
                     && view["nodes"] == views[0]["nodes"]
             };
             views.iter().all(is_settled).then_some(())
@@ -350,7 +353,10 @@ pub(super) fn key(account: u64) -> String {
 fn keys() -> String {
     let key = |account: u64| {
         let digest = ring::digest::digest(&ring::digest::SHA256, key(account).as_bytes());
-        let hex: String = digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+        let mut hex = String::new();
+        for byte in digest.as_ref() {
+            write!(hex, "{byte:02x}").expect("memory takes it");
+        }
         format!("\n[[ingest.key]]\nname = \"of {account}\"\nsha256 = \"{hex}\"\naccount = {account}\n")
     };
     (0..ACCOUNTS).map(account).map(key).collect()
@@ -361,7 +367,11 @@ fn directory() -> String {
         let extension = |number: u64| {
             format!("[[account.extension]]\nid = {}\nnumber = \"10{number}\"\n", account + 99 + number)
         };
-        format!("[[account]]\nid = {account}\nname = \"Account {account}\"\n{}{}\n", extension(1), extension(2))
+        format!(
+            "[[account]]\nid = {account}\nname = \"Account {account}\"\n{}{}\n",
+            extension(1),
+            extension(2)
+        )
     };
     let own = "[[account]]\nid = 310001016\nname = \"My company\"\n\n\
                [[account.extension]]\nnumber = \"101\"\n\n[[account.extension]]\nnumber = \"102\"\n\n";
