@@ -15,6 +15,7 @@ test: setup lint
 # The long forms of the tests that kill the server; about an hour on two cores.
 chaos: setup
 	HOOKSWITCH_TEST_KILLS=1000 cargo test --release --locked --package hookswitch --test it server::crash -- --nocapture
+	HOOKSWITCH_TEST_FAULTS=100 cargo test --release --locked --package hookswitch --test it server::cluster::chaos -- --nocapture
 
 # Installs what the checks and tests need and is not there yet.
 setup:
@@ -46,6 +47,7 @@ bench:
 	cargo bench --locked --package hookswitch --bench live
 	cargo bench --locked --package hookswitch --bench gateway
 	cargo bench --locked --package hookswitch --bench webhooks
+	cargo bench --locked --package hookswitch --bench cluster
 
 # Hostile input at full size: the figures of docs/robustness.md. What measures the reader is built as the
 # program is; the rest without link-time optimisation, which would take longer than the tests.

@@ -47,7 +47,12 @@ pub(crate) struct Agent {
 
 impl Agent {
     pub(crate) fn new(to: SocketAddr) -> Self {
-        let socket = UdpSocket::bind("127.0.0.1:0").expect("a free port");
+        Self::from("127.0.0.1", to)
+    }
+
+    /// One that has an address of its own.
+    pub(crate) fn from(address: &str, to: SocketAddr) -> Self {
+        let socket = UdpSocket::bind((address, 0)).expect("a free port");
         socket.connect(to).expect("an address");
         Self { socket, time: 1_800_000_000_000_000, frame: Vec::new() }
     }

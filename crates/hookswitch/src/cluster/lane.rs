@@ -315,10 +315,11 @@ impl Lane {
     fn save(&self) {
         let mut state = self.lock();
         let State { front, spool, .. } = &mut *state;
-        // What stands in a segment is read from there again.
-        let from = front.iter().rposition(|item| item.segment.is_some()).map_or(0, |last| last + 1);
-        let saved =
-            spool.put_back(front.iter().skip(from).map(|item| &*item.carried)).and_then(|()| spool.flush());
+        let saved = spool.put_back(front.iter().map(|item| &*item.carried)).and_then(|()| spool.flush());
+        if saved.is_ok() {
+            // What was read from the disk is there anew.
+            front.drain(..).filter_map(|item| item.segment).for_each(Segment::remove);
+        }
         if let Err(error) = saved {
             tracing::error!(partition = %self.partition, %error, "what waited cannot be written to disk and is lost");
         }

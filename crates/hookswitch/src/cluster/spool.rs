@@ -23,7 +23,12 @@ pub(super) struct Spool {
     prefix: String,
     bytes_max: u64,
     bytes: u64,
+    /// Their numbers and lengths.
     segments: VecDeque<(u64, u64)>,
+    /// The lowest number that was given, and the one that is given next: those that were read and are still
+    /// on disk keep theirs.
+    lowest: u64,
+    next: u64,
     /// What will be the next segment.
     tail: Vec<u8>,
 }
@@ -50,7 +55,7 @@ impl Spool {
         for entry in fs::read_dir(directory)? {
             let entry = entry?;
             let name = entry.file_name();
-            let number = name.to_str().and_then(|name| name.strip_prefix(&prefix)?.parse().ok());
+            let number = name.to_str().and_then(|name| name.strip_prefix(&prefix)?.parse::<u64>().ok());
             if let Some(number) = number {
                 segments.push((number, entry.metadata()?.len()));
             }
@@ -58,7 +63,10 @@ impl Spool {
         segments.sort_unstable();
         let bytes = segments.iter().map(|(_, bytes)| bytes).sum();
         let directory = directory.to_owned();
-        Ok(Self { directory, prefix, bytes_max, bytes, segments: segments.into(), tail: Vec::new() })
+        let lowest = segments.first().map_or(FIRST, |&(first, _)| first.min(FIRST));
+        let next = segments.last().map_or(FIRST, |&(last, _)| (last + 1).max(FIRST));
+        let (segments, tail) = (segments.into(), Vec::new());
+        Ok(Self { directory, prefix, bytes_max, bytes, segments, lowest, next, tail })
     }
 
     /// Whether nothing is in it.
@@ -94,9 +102,10 @@ impl Spool {
         if self.tail.is_empty() {
             return Ok(());
         }
-        let number = self.segments.back().map_or(FIRST, |(number, _)| number + 1);
+        let number = self.next;
         fs::write(self.path(number), &self.tail)?;
         let bytes = self.tail.len() as u64;
+        self.next += 1;
         self.tail.clear();
         self.segments.push_back((number, bytes));
         self.bytes += bytes;
@@ -113,8 +122,9 @@ impl Spool {
         if bytes.is_empty() {
             return Ok(());
         }
-        let number = self.segments.front().map_or(FIRST, |(number, _)| *number) - 1;
+        let number = self.lowest - 1;
         fs::write(self.path(number), &bytes)?;
+        self.lowest = number;
         self.segments.push_front((number, bytes.len() as u64));
         self.bytes += bytes.len() as u64;
         Ok(())
