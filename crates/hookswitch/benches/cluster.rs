@@ -7,6 +7,7 @@
 
 mod support;
 
+use std::fmt::Write as _;
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -89,11 +90,13 @@ fn home(directory: &Path, name: &str, servers: &[SocketAddr]) -> PathBuf {
             .replace("# servers = [\"nats://127.0.0.1:4222\"]", &format!("servers = [{}]", urls.join(", ")));
     }
     for account in ACCOUNTS {
-        text.push_str(&format!(
+        write!(
+            text,
             "\n[[hep.source]]\nname = \"of {account}\"\naddresses = [\"127.0.{}.1\"]\naccount = {account}\n\
              messages_per_second = 1000000\n",
             account / 1000
-        ));
+        )
+        .expect("memory takes it");
     }
     std::fs::write(&file, text).expect("it can be written");
     home
@@ -130,7 +133,7 @@ fn run(what: &str, directory: &Path, servers: usize, nodes: usize, calls: u64, o
         .iter()
         .map(|account| {
             let to = if owned && servers > 0 { owner(&running, *account) } else { 0 };
-            Agent::from(&format!("127.0.{}.1", account / 1000), running[to].2)
+            Agent::new(&format!("127.0.{}.1", account / 1000), running[to].2)
         })
         .collect();
     let started = now();
@@ -164,6 +167,10 @@ fn run(what: &str, directory: &Path, servers: usize, nodes: usize, calls: u64, o
     let rate =
         |count: u64| u64::try_from(u128::from(count) * 1_000_000 / took.as_micros()).unwrap_or(u64::MAX);
     println!("{what}: {} messages/s, {} events/s", rate(sent), rate(events));
+    if servers > 0 {
+        let (stored, copy) = (bytes(&directory.join("js0")), bytes(&homes[0].join("data")));
+        println!("  each NATS server has {} bytes a message, and each node {}", stored / sent, copy / sent);
+    }
     for (mut process, ..) in running {
         stop(&mut process);
     }
@@ -172,6 +179,17 @@ fn run(what: &str, directory: &Path, servers: usize, nodes: usize, calls: u64, o
         process.wait().ok();
     }
     rate(sent)
+}
+
+/// How many bytes the files of a directory have.
+fn bytes(directory: &Path) -> u64 {
+    let Ok(entries) = std::fs::read_dir(directory) else { return 0 };
+    let of = |entry: std::fs::DirEntry| match entry.metadata() {
+        Ok(found) if found.is_dir() => bytes(&entry.path()),
+        Ok(found) => found.len(),
+        Err(_) => 0,
+    };
+    entries.flatten().map(of).sum()
 }
 
 /// A counter or gauge of a server.
@@ -186,7 +204,7 @@ fn owner(running: &[(Child, SocketAddr, SocketAddr)], account: u64) -> usize {
     for (index, (_, http, hep)) in running.iter().enumerate() {
         let forwarded = |http| number(http, "hookswitch_cluster_forwarded_total");
         let (before, stored) = (forwarded(*http), number(*http, "hookswitch_signal_log_rows_total"));
-        let mut agent = Agent::from(&format!("127.0.{}.1", account / 1000), *hep);
+        let mut agent = Agent::new(&format!("127.0.{}.1", account / 1000), *hep);
         let [(back, message), ..] = call(9_000_000 + account);
         agent.send(back, &message);
         while number(*http, "hookswitch_signal_log_rows_total") == stored {

@@ -64,7 +64,7 @@ fn main() {
 
 /// Sends all calls to an address; `stored` says how many messages have been taken.
 fn send(to: SocketAddr, calls: u64, stored: impl Fn() -> u64) -> Duration {
-    let mut agent = Agent::new(to);
+    let mut agent = Agent::new("127.0.0.1", to);
     let started = now();
     let (mut sent, mut taken) = (0, 0);
     for number in 0..calls {

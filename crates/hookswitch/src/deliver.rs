@@ -107,7 +107,8 @@ struct Receiver {
 enum Report {
     Outcome(InFlight, Outcome, Option<Box<Attempt>>),
     Read(SubscriptionId, Wanted, Result<(Vec<Logged>, u64), StoreError>),
-    Feed(Result<Vec<Logged>, StoreError>),
+    /// The next events for all, and up to where there are no others.
+    Feed(Result<(Vec<Logged>, u64), StoreError>),
     Saved(Result<(), StoreError>, Vec<(SubscriptionId, Progress)>, Vec<Attempt>, u64),
     Validated(SubscriptionId, bool),
 }
@@ -284,7 +285,12 @@ impl Deliverer {
             Report::Feed(read) => {
                 self.reading = false;
                 match read {
-                    Ok(read) => read.iter().for_each(|logged| self.machine.handle_event(logged, now)),
+                    Ok((read, end)) => {
+                        for logged in &read {
+                            self.machine.handle_event(logged, now);
+                        }
+                        self.machine.handle_end(end);
+                    }
                     Err(error) => tracing::warn!(%error, "the event log cannot be read"),
                 }
             }
@@ -350,10 +356,13 @@ impl Deliverer {
         self.reading = true;
         let (store, reports, after) = (self.store.clone(), self.reports.clone(), self.machine.feed());
         tokio::spawn(async move {
+            let end = store.ends().events;
             let read = store.events_after(after, READ_EVENTS).await;
             if read.is_err() {
                 tokio::time::sleep(PAUSE).await;
             }
+            // A full read ends where it ends.
+            let read = read.map(|read| if read.len() < READ_EVENTS { (read, end) } else { (read, 0) });
             reports.send(Report::Feed(read)).ok(); // the server stops
         });
     }

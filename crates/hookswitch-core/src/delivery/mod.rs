@@ -236,6 +236,11 @@ impl Deliveries {
         self.matches = matches;
     }
 
+    /// Takes that the log has no other events up to this position: some positions have none.
+    pub fn handle_end(&mut self, position: u64) {
+        self.feed = self.feed.max(position);
+    }
+
     /// Takes what was read for a subscription; `end` is how far the log was read.
     pub fn handle_read(
         &mut self,

@@ -281,6 +281,15 @@ fn at_once(status_code: u16) -> impl FnMut(Received) -> (Outcome, Duration) {
 }
 
 #[test]
+fn positions_that_have_no_event_are_passed() {
+    let mut machine = Deliveries::new(Policy::default(), 3);
+    machine.handle_end(7);
+    assert_eq!(machine.feed(), 7, "else they would be looked for without end");
+    machine.handle_end(5);
+    assert_eq!(machine.feed(), 7, "it does not go back");
+}
+
+#[test]
 fn events_of_a_session_go_one_after_the_other_and_sessions_beside_each_other() {
     let mut world = World::new(Policy::default(), |_| (status(200), secs(1)));
     world.subscribe(subscription(1, &[SESSIONS], 3600));

@@ -46,12 +46,8 @@ pub(crate) struct Agent {
 }
 
 impl Agent {
-    pub(crate) fn new(to: SocketAddr) -> Self {
-        Self::from("127.0.0.1", to)
-    }
-
-    /// One that has an address of its own.
-    pub(crate) fn from(address: &str, to: SocketAddr) -> Self {
+    /// One that sends from an address to another.
+    pub(crate) fn new(address: &str, to: SocketAddr) -> Self {
         let socket = UdpSocket::bind((address, 0)).expect("a free port");
         socket.connect(to).expect("an address");
         Self { socket, time: 1_800_000_000_000_000, frame: Vec::new() }

@@ -17,7 +17,7 @@ use serde_json::Value;
 
 use crate::explain::{Sources, lists_all_calls};
 use crate::store::record::{Input, Sender, Settings};
-use crate::store::{Log, LoggedInput, Reader};
+use crate::store::{Log, LoggedInput, Partition, Reader};
 
 /// How long before the first cause and after the last event inputs are looked at: a call has retransmissions
 /// and answers behind its end (RFC 3261 §17.1.1.2: 32 s).
@@ -80,8 +80,10 @@ fn stretch(reader: &Reader, events: &[Logged]) -> anyhow::Result<(u64, u64)> {
     let arrivals = events.iter().map(|logged| logged.arrival);
     let (begin, end) = (arrivals.clone().min().unwrap_or_default(), arrivals.max().unwrap_or_default());
     let before = Timestamp::from_micros(begin.as_micros() - BEFORE.as_micros() as i64);
-    let from = reader.position_since(Log::Signals, before)?;
-    let to = reader.position_since(Log::Signals, end + AFTER)?.saturating_sub(1);
+    // A call is in one partition.
+    let log = Log::Signals(Partition::of_position(first));
+    let from = reader.position_since(log, before)?;
+    let to = reader.position_since(log, end + AFTER)?.saturating_sub(1);
     Ok((from.min(first), to.max(last)))
 }
 
@@ -188,7 +190,8 @@ pub(super) fn of_calls(reader: &Reader, events: &[Logged], own_alone: bool) -> a
         chosen,
         settings: settings(reader, belonging.last)?,
         account: belonging.account.map(AccountId::new).or(of_call).unwrap_or(crate::cli::ACCOUNT),
-        is_whole: reader.swept("signals")? < belonging.first && belonging.found == belonging.causes.len(),
+        is_whole: reader.swept_signals(Partition::of_position(belonging.first))? < belonging.first
+            && belonging.found == belonging.causes.len(),
     })
 }
 

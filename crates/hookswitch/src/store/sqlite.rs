@@ -171,14 +171,15 @@ pub(crate) struct Reader(Connection, u8);
 /// A log by its table.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Log {
-    Signals,
+    /// The inputs of a partition.
+    Signals(Partition),
     Events,
 }
 
 impl Log {
     const fn as_str(self) -> &'static str {
         match self {
-            Self::Signals => "signals",
+            Self::Signals(_) => "signals",
             Self::Events => "events",
         }
     }
@@ -354,10 +355,17 @@ impl Reader {
     /// The first position of a log at or behind which everything came in at this time or later; the
     /// position behind its end if nothing did.
     pub(crate) fn position_since(&self, log: Log, at: Timestamp) -> Result<u64, StoreError> {
+        let (from, to) = match log {
+            Log::Signals(partition) => (partition.start() + 1, *partition.positions().end()),
+            Log::Events => (1, i64::MAX.cast_unsigned()),
+        };
         let log = log.as_str();
         let (first, last) = self.0.query_row(
-            &format!("SELECT coalesce(min(position), 1), coalesce(max(position), 0) FROM {log}"),
-            [],
+            &format!(
+                "SELECT coalesce(min(position), ?1), coalesce(max(position), ?1 - 1) FROM {log} \
+                 WHERE position BETWEEN ?1 AND ?2"
+            ),
+            [from.cast_signed(), to.cast_signed()],
             |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?)),
         )?;
         // Rows come in by the clock on the wall, which is set back seldom and a little.
@@ -414,7 +422,13 @@ impl Reader {
     /// How far a log was swept; of `attempts`, the event behind which they are written down.
     pub(crate) fn swept(&self, log: &str) -> Result<u64, StoreError> {
         let mut statement = self.0.prepare_cached("SELECT position FROM swept WHERE log = ?")?;
-        Ok(statement.query_row([log], |row| row.get::<_, i64>(0))?.cast_unsigned())
+        let swept = statement.query_row([log], |row| row.get::<_, i64>(0)).optional()?;
+        Ok(swept.unwrap_or(0).cast_unsigned())
+    }
+
+    /// How far the inputs of a partition were swept.
+    pub(crate) fn swept_signals(&self, partition: Partition) -> Result<u64, StoreError> {
+        self.swept(&swept_signals(partition))
     }
 
     /// How many of these ids a sender of a partition has given to signals already.

@@ -95,6 +95,9 @@ fn nodes_share_the_work_and_each_answers_for_all() {
         assert_eq!(told.status, 200, "{told:?}");
         let text = told.text;
         assert!(text.contains("delivered"), "{}: {text}", node.name);
+        let captured =
+            node.call(cluster.admin(), "GET", &format!("/admin/v1/sessions/{session}/capture"), None);
+        assert_eq!(captured.status, 200, "{}: {captured:?}", node.name);
     }
 }
 
