@@ -277,7 +277,7 @@ fn fan_out(home: &Path) {
         .collect();
     let frames = usize::try_from(CALLS).expect("few") * EVENTS;
     let (took, length) = receive(sockets, frames, || {
-        let mut agent = Agent::new(running.hep);
+        let mut agent = Agent::new("127.0.0.1", running.hep);
         for number in 0..CALLS {
             send(&mut agent, number, |_| {});
         }
@@ -446,7 +446,7 @@ fn time_calls(running: &Running, first: u64) -> Vec<Duration> {
     let mut socket = Socket::open(running.http, &running.token());
     socket.next();
     socket.subscribe();
-    let mut agent = Agent::new(running.hep);
+    let mut agent = Agent::new("127.0.0.1", running.hep);
     let mut took = Vec::new();
     for number in first..first + TIMED {
         // The INVITE tells of the caller at once. Who is called may wait for what the far end turns out to be.

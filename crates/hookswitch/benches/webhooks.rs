@@ -51,7 +51,7 @@ fn main() {
 /// Lets the server post what has gathered in its log, and then a bare client the same number of the same.
 fn throughput(served: &Served, hook: &Hook, calls: u64) {
     hook.away.store(true, Ordering::Relaxed);
-    let mut agent = Agent::new(served.hep);
+    let mut agent = Agent::new("127.0.0.1", served.hep);
     for number in 0..calls {
         for (back, message) in call(number) {
             agent.send(back, &message);
@@ -122,7 +122,7 @@ fn post(stream: &mut TcpStream, request: &[u8]) {
 
 /// Times single calls from their first datagram to the first notification.
 fn latency(served: &Served, hook: &Hook, directory: &Path) {
-    let mut agent = Agent::new(served.hep);
+    let mut agent = Agent::new("127.0.0.1", served.hep);
     let mut took = Vec::new();
     while hook.arrivals.try_recv().is_ok() {}
     for number in 0..SAMPLES as u64 {
