@@ -8,14 +8,15 @@ use anyhow::Context as _;
 
 use super::streams::{Nats, STREAM_DOCUMENTS, is_fenced};
 use super::wire::write_changes;
-use crate::secret;
 use crate::store::{Change, Expected, Journal, Reader, Shared, Store, StoreError};
+use crate::{clock, secret};
 
 /// How long a server that refuses is left alone before it is asked again.
 const RETRY_AFTER: Duration = Duration::from_millis(250);
 
-/// How often a change is tried while NATS does not answer, before who asked for it is told.
-const TRIES_MAX: u32 = 20;
+/// How long a change is tried while NATS does not take it, before who asked for it is told. A stream that has
+/// lost its leader needs some seconds to have another.
+const TRY_FOR: Duration = Duration::from_secs(8);
 
 /// Makes changes of documents, all or none; gives their new revisions once this node's copy has them.
 ///
@@ -31,7 +32,7 @@ pub(in crate::store) async fn change(
     let id = u64::from_ne_bytes(secret::random().map_err(|error| failing(&error.to_string()))?);
     let message = write_changes(id, &changes, Journal::default());
     let changes = Arc::new(changes);
-    let mut tries = 0;
+    let began = clock::now();
     loop {
         let last = shared.followed(STREAM_DOCUMENTS);
         let checked = changes.clone();
@@ -44,8 +45,7 @@ pub(in crate::store) async fn change(
             Err(error) => error,
         };
         if !is_fenced(&error) {
-            tries += 1;
-            if tries == TRIES_MAX || shared.is_stopping() {
+            if began.elapsed() >= TRY_FOR || shared.is_stopping() {
                 return Err(failing(&error.to_string()));
             }
             tokio::time::sleep(RETRY_AFTER).await;

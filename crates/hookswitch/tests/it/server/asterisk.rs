@@ -52,6 +52,12 @@ impl Asterisk {
         )
     }
 
+    /// Passes over a connection that has ended meanwhile.
+    #[track_caller]
+    pub(super) fn pass_over(&self) {
+        assert!(self.0.accept().is_closed());
+    }
+
     /// Waits for a connection and greets it.
     #[track_caller]
     fn accept(&self) -> Manager {

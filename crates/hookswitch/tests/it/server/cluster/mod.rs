@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use self::parts::{ACCOUNTS, Cluster, LEASE, account, key};
+use super::asterisk::{ANSWERED, Asterisk};
 use super::client::exchange;
 use super::receiver::{Receiver, now};
 use super::socket::{Socket, check_complete};
@@ -297,6 +298,29 @@ fn nodes_are_restarted_one_after_the_other_while_calls_go_on() {
     for node in &cluster.nodes {
         assert!(!node.says("waits on disk"), "a planned move holds nothing up for long");
     }
+}
+
+#[test]
+fn a_switch_is_connected_to_by_one_node_and_by_another_when_that_is_gone() {
+    let pbx = Asterisk::new();
+    let settings = format!("{}account = {}\n", pbx.configuration(), account(0));
+    let mut cluster = Cluster::start_with("switch", 1, 2, 1, &settings);
+    let owner = cluster.owner(0, 0).expect("there is an owner");
+    if owner != 0 {
+        // The first node had the partition before the other came.
+        pbx.pass_over();
+    }
+    pbx.accept_login("").tell(ANSWERED);
+    cluster.same_events(6);
+    cluster.nodes[owner].kill();
+    // The other has the call, and is told that it is there no longer.
+    let _manager = pbx.accept_login("");
+    let other = &cluster.nodes[1 - owner];
+    wait_for(
+        || (other.events().lines().count() >= 8).then_some(()),
+        || "the end of the call that began with the other".to_owned(),
+    );
+    assert_eq!(other.events().lines().count(), 8, "one call, told once");
 }
 
 #[test]

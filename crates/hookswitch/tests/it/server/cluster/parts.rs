@@ -120,7 +120,7 @@ pub(super) struct Node {
 }
 
 impl Node {
-    fn new(test: &str, name: &str, nats: &[Nats], partitions: u8) -> Self {
+    fn new(test: &str, name: &str, nats: &[Nats], partitions: u8, settings: &str) -> Self {
         let home = Home::new(&format!("cluster-{test}-{name}"));
         let links: Vec<Proxy> = nats.iter().map(|_| Proxy::new()).collect();
         let servers: Vec<SocketAddr> = nats.iter().map(|nats| nats.address).collect();
@@ -137,6 +137,7 @@ impl Node {
             .replace("# replicas = 1", &format!("replicas = {replicas}"))
             .replace("# servers = [\"nats://127.0.0.1:4222\"]", &format!("servers = {}", json!(urls)));
         text.push_str(&keys());
+        text.push_str(settings);
         std::fs::write(home.config(), text).expect("the configuration can be written");
         std::fs::write(home.directory.join("directory.toml"), directory()).expect("it can be written");
         let node = Self { name: name.to_owned(), home, http, hep, links, servers, process: None };
@@ -249,13 +250,19 @@ impl Cluster {
     /// Starts so many NATS servers and nodes, one after the other.
     #[track_caller]
     pub(super) fn start(test: &str, nats: usize, nodes: usize, partitions: u8) -> Self {
+        Self::start_with(test, nats, nodes, partitions, "")
+    }
+
+    /// The same, with more settings of all nodes.
+    #[track_caller]
+    pub(super) fn start_with(test: &str, nats: usize, nodes: usize, partitions: u8, settings: &str) -> Self {
         let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("server").join(format!("cluster-{test}"));
         if directory.exists() {
             std::fs::remove_dir_all(&directory).expect("an old directory goes away");
         }
         std::fs::create_dir_all(&directory).expect("a directory can be made");
         let nats = Nats::start(&directory, nats);
-        let node = |index: usize| Node::new(test, &format!("node{index}"), &nats, partitions);
+        let node = |index: usize| Node::new(test, &format!("node{index}"), &nats, partitions, settings);
         let mut nodes: Vec<Node> = (1..=nodes).map(node).collect();
         let key = nodes[0].home.directory.join("secret.key");
         for node in &nodes[1..] {
