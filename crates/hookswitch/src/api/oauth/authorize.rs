@@ -1,10 +1,8 @@
 //! `/restapi/oauth/authorize`: a user logs in at this server, and the application gets a code for it
 //! (RFC 6749 §4.1, with the proof keys of RFC 7636).
 
-use std::collections::HashMap;
 use std::fmt::Write as _;
-use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use axum::extract::{RawQuery, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
@@ -12,42 +10,56 @@ use axum::response::{Html, IntoResponse, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use ring::digest;
+use serde::{Deserialize, Serialize};
 
-use super::application::{Application, GrantType};
+use super::application::{Application, GrantType, User, read};
 use super::form::Form;
 use super::grant::{Issued, Subject, Wishes};
-use super::{OAuth, Refusal};
+use super::{OAuth, Refusal, USER};
 use crate::api::Api;
 use crate::api::request::Content;
 use crate::clock;
 use crate::secret::{self, Digest};
+use crate::store::{Change, Document, Expected, StoreError};
 
-/// How long a code is good for (contract auth §2).
-const CODE_LIFE: Duration = Duration::from_secs(60);
+/// How long a code is good for, in seconds (contract auth §2).
+const CODE_SECONDS: i64 = 60;
 
 /// The most codes at once; beyond it nobody can log in until some have expired.
 const CODES_MAX: usize = 10_000;
 
-/// Codes that were given out in the last minute.
-#[derive(Default)]
-pub(super) struct Codes(Mutex<HashMap<[u8; 16], Code>>);
+/// How long a code is waited for that another node of a cluster has given, and how often it is looked for.
+const CODE_WITHIN: Duration = Duration::from_secs(1);
+const LOOK_EVERY: Duration = Duration::from_millis(20);
 
+/// The kind of documents.
+const CODE: &str = "authorization_code";
+
+/// A code that was given out; the id of its document is its digest.
+#[derive(Serialize, Deserialize)]
 struct Code {
-    since: Instant,
     client_id: String,
     redirect_uri: String,
     challenge: Option<Challenge>,
-    state: CodeState,
+    /// Who has logged in.
+    extension: String,
+    credential: Option<String>,
+    /// Seconds since 1970.
+    expires: i64,
+    used: bool,
+    /// The grant that it gave, once there is one.
+    grant: Option<String>,
 }
 
-enum CodeState {
-    Fresh(Box<Subject>),
-    /// Used; the grant that it gave, once there is one.
-    Used(Option<String>),
+impl Code {
+    fn change(&self, id: String, expected: Expected) -> Result<Change, Refusal> {
+        let content = serde_json::to_string(self).map_err(anyhow::Error::from)?;
+        Ok(Change { kind: CODE.into(), id, expected, content: Some(content) })
+    }
 }
 
 /// What the code verifier must fit (RFC 7636 §4.2).
-#[derive(Clone)]
+#[derive(Clone, Serialize, Deserialize)]
 struct Challenge {
     text: String,
     hashed: bool,
@@ -199,7 +211,7 @@ pub(crate) async fn submit(State(api): State<Api>, headers: HeaderMap, Content(b
         Ok(subject) => subject,
         Err(refusal) => return page(&asked, &form, Some(&refusal)),
     };
-    let code = match oauth.codes.give(&asked, subject) {
+    let code = match oauth.give_code(&asked, &subject).await {
         Ok(code) => code,
         Err(refusal) => return page(&asked, &form, Some(&refusal)),
     };
@@ -209,71 +221,114 @@ pub(crate) async fn submit(State(api): State<Api>, headers: HeaderMap, Content(b
     )
 }
 
-impl Codes {
-    fn give(&self, asked: &Asked, subject: Subject) -> Result<String, Refusal> {
-        let code = secret::token()?;
-        let now = clock::now();
-        let mut codes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        codes.retain(|_, code| now.saturating_duration_since(code.since) < CODE_LIFE);
-        if codes.len() >= CODES_MAX {
+fn code_id(code: &str) -> String {
+    Digest::of(code.as_bytes()).to_string()
+}
+
+fn now() -> i64 {
+    clock::wall().as_micros() / 1_000_000
+}
+
+impl OAuth {
+    /// Gives a code for a login; those that have expired are forgotten.
+    async fn give_code(&self, asked: &Asked, subject: &Subject) -> Result<String, Refusal> {
+        let (code, now) = (secret::token()?, now());
+        let known = self.store.read_async(|reader| reader.documents(CODE)).await?;
+        let count = known.len();
+        let is_over = |document: &Document| {
+            serde_json::from_str::<Code>(&document.content).map_or(true, |code| code.expires <= now)
+        };
+        let gone = |id| Change { kind: CODE.into(), id, expected: Expected::Any, content: None };
+        let mut changes: Vec<Change> =
+            known.into_iter().filter(is_over).map(|document| gone(document.id)).collect();
+        if count - changes.len() >= CODES_MAX {
             return Err(Refusal::unavailable());
         }
         let entry = Code {
-            since: now,
             client_id: asked.client_id.clone(),
             redirect_uri: asked.redirect_uri.clone(),
             challenge: asked.challenge.clone(),
-            state: CodeState::Fresh(Box::new(subject)),
+            extension: subject.extension.clone(),
+            credential: subject.credential.clone(),
+            expires: now + CODE_SECONDS,
+            used: false,
+            grant: None,
         };
-        codes.insert(key(&code), entry);
+        changes.push(entry.change(code_id(&code), Expected::Absent)?);
+        self.store.change(changes).await?;
         Ok(code)
     }
 
+    /// A code, with the revision of its document.
+    async fn find_code(&self, id: &str) -> Result<Option<(u64, Code)>, StoreError> {
+        let began = clock::now();
+        loop {
+            let key = id.to_owned();
+            let found = self.store.read_async(move |reader| reader.document(CODE, &key)).await?;
+            let is_late = self.store.nats().is_none() || began.elapsed() >= CODE_WITHIN;
+            if found.is_some() || is_late {
+                let read = found.map(|document| {
+                    serde_json::from_str(&document.content).map(|code| (document.revision, code))
+                });
+                return Ok(read.transpose().map_err(crate::store::record::RecordError::from)?);
+            }
+            // Another node may have given it, and this one's copy be a moment behind.
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+
     /// Takes a code, once. A code that comes a second time gives the grant that it gave.
-    fn take(&self, code: &str, client_id: &str, form: &Form) -> Result<Subject, (Refusal, Option<String>)> {
+    async fn take_code(
+        &self,
+        code: &str,
+        client_id: &str,
+        form: &Form,
+    ) -> Result<Subject, (Refusal, Option<String>)> {
         let refused = |code, description: &str| (Refusal::invalid_grant(code, description), None);
         let unknown = || refused("OAU-106", "The code is not known, was used, or has expired; log in again");
-        let mut codes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let entry = codes.get_mut(&key(code)).filter(|entry| entry.client_id == client_id);
-        let entry = entry.ok_or_else(unknown)?;
-        if clock::now().saturating_duration_since(entry.since) >= CODE_LIFE {
-            return Err(unknown());
+        let failed = |error: StoreError| (Refusal::from(error), None);
+        let id = code_id(code);
+        let found = self.find_code(&id).await.map_err(failed)?;
+        let found = found.filter(|(_, entry)| entry.client_id == client_id && entry.expires > now());
+        let (revision, entry) = found.ok_or_else(unknown)?;
+        if entry.used {
+            return Err((unknown().0, entry.grant));
         }
-        match std::mem::replace(&mut entry.state, CodeState::Used(None)) {
-            CodeState::Used(grant) => {
-                entry.state = CodeState::Used(grant.clone());
-                Err((unknown().0, grant))
-            }
-            CodeState::Fresh(subject) => {
-                if form.text("redirect_uri") != Some(&*entry.redirect_uri) {
-                    return Err(refused("OAU-109", "redirect_uri is another than at the login"));
-                }
-                let fits = match (&entry.challenge, form.text("code_verifier")) {
-                    (None, None) => true,
-                    (Some(challenge), Some(verifier)) => is_verifier(verifier) && challenge.fits(verifier),
-                    _ => false,
-                };
-                if !fits {
-                    return Err(refused(
-                        "OAU-108",
-                        "code_verifier does not fit the code_challenge of the login",
-                    ));
-                }
-                Ok(*subject)
-            }
+        let taken = Code { used: true, ..entry };
+        let change = taken.change(id, Expected::Revision(revision)).map_err(|refusal| (refusal, None))?;
+        match self.store.change(vec![change]).await {
+            Ok(_) => {}
+            // Two had it at the same moment.
+            Err(StoreError::Conflict { .. }) => return Err(unknown()),
+            Err(error) => return Err(failed(error)),
         }
+        if form.text("redirect_uri") != Some(&*taken.redirect_uri) {
+            return Err(refused("OAU-109", "redirect_uri is another than at the login"));
+        }
+        let fits = match (&taken.challenge, form.text("code_verifier")) {
+            (None, None) => true,
+            (Some(challenge), Some(verifier)) => is_verifier(verifier) && challenge.fits(verifier),
+            _ => false,
+        };
+        if !fits {
+            return Err(refused("OAU-108", "code_verifier does not fit the code_challenge of the login"));
+        }
+        let (extension, credential) = (taken.extension, taken.credential);
+        let whose = extension.clone();
+        let user = self.store.read_async(move |reader| read::<User>(reader, USER, &whose)).await;
+        let user = user.map_err(failed)?.ok_or_else(unknown)?;
+        Ok(Subject { extension, user, credential })
     }
 
-    fn used(&self, code: &str, grant: &str) {
-        let mut codes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(entry) = codes.get_mut(&key(code)) {
-            entry.state = CodeState::Used(Some(grant.to_owned()));
+    /// Notes which grant a code has given.
+    async fn note_grant_of_code(&self, code: &str, grant: &str) -> Result<(), Refusal> {
+        let id = code_id(code);
+        if let Some((_, entry)) = self.find_code(&id).await? {
+            let change = Code { grant: Some(grant.to_owned()), ..entry }.change(id, Expected::Any)?;
+            self.store.change(vec![change]).await?;
         }
+        Ok(())
     }
-}
-
-fn key(code: &str) -> [u8; 16] {
-    Digest::of(code.as_bytes()).prefix()
 }
 
 impl OAuth {
@@ -286,7 +341,7 @@ impl OAuth {
         wishes: Wishes,
     ) -> Result<Issued, Refusal> {
         let code = form.required("code")?;
-        let subject = match self.codes.take(code, client_id, form) {
+        let subject = match self.take_code(code, client_id, form).await {
             Ok(subject) => subject,
             Err((refusal, grant)) => {
                 // Two had the code; what the first got is taken back (RFC 6749 §4.1.2).
@@ -298,7 +353,7 @@ impl OAuth {
             }
         };
         let issued = self.issue(client_id, application, subject, wishes).await?;
-        self.codes.used(code, issued.session_id());
+        self.note_grant_of_code(code, issued.session_id()).await?;
         Ok(issued)
     }
 }

@@ -21,7 +21,6 @@ use tokio::sync::{Mutex, Semaphore, broadcast, watch};
 
 pub(crate) use self::application::{Application, CONSOLE, ConsoleRole, Credential, GrantType, User, read};
 pub(crate) use self::assertion::issue as issue_assertion;
-use self::authorize::Codes;
 use self::refusal::Refusal;
 use self::throttle::Throttle;
 use super::principal::Principal;
@@ -61,7 +60,6 @@ pub(crate) struct OAuth {
     /// the answer takes as long.
     nobody: String,
     failures: Throttle,
-    codes: Codes,
     /// Where the console is, to which its codes go.
     console: String,
     /// Counts what may have ended a grant.
@@ -93,7 +91,6 @@ impl OAuth {
             checks: Semaphore::new(CHECKS_MAX),
             nobody: secret::hash(&secret::token()?)?,
             failures: Throttle::new(FAILURES_MAX),
-            codes: Codes::default(),
             console: format!("{public_url}/console/"),
             ended: watch::Sender::new(0),
         }))

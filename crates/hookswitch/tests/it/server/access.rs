@@ -1,50 +1,27 @@
 //! Who may use the admin API and how much; calls as they change; how subscriptions are doing.
 
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ring::digest;
 use serde_json::{Value, json};
 
-use super::client::{Answer, exchange, form};
+use super::client::{Answer, exchange, form, post_form};
 use super::reading::{call, home};
 use super::receiver::{Receiver, Reply};
 use super::traffic::{Agent, Way, call as sip_call};
 use super::{Home, PATIENCE, Server, wait_for};
 
 const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
-const PASSWORD: &str = "a password of ours";
+pub(super) const PASSWORD: &str = "a password of ours";
 
 impl Server {
     /// Signs a user in to the console, as its pages do.
     #[track_caller]
     pub(super) fn sign_in(&self, name: &str) -> Answer {
-        let redirect = format!("http://{}/console/", self.http());
-        let challenge = URL_SAFE_NO_PAD.encode(digest::digest(&digest::SHA256, VERIFIER.as_bytes()));
-        let filled = [
-            ("response_type", "code"),
-            ("client_id", "hookswitch-console"),
-            ("redirect_uri", &*redirect),
-            ("state", "s"),
-            ("code_challenge", &*challenge),
-            ("code_challenge_method", "S256"),
-            ("user", name),
-            ("pass", PASSWORD),
-        ];
-        let answer = self.post_form("/restapi/oauth/authorize", None, &filled);
-        assert_eq!(answer.status, 302, "{answer:?}");
-        let query = answer.headers["location"].strip_prefix(&format!("{redirect}?")).expect("the address");
-        let query: Vec<(String, String)> = form_urlencoded::parse(query.as_bytes()).into_owned().collect();
-        let traded = [
-            ("grant_type", "authorization_code"),
-            ("code", &*query[0].1),
-            ("redirect_uri", &*redirect),
-            ("code_verifier", VERIFIER),
-            ("client_id", "hookswitch-console"),
-        ];
-        self.post_form("/restapi/oauth/token", None, &traded)
+        sign_in(self.http(), self.http(), name)
     }
 
     /// Makes an extension a user with a password.
@@ -64,6 +41,35 @@ impl Server {
         assert_eq!(made.status, 201, "{made:?}");
         (made.text("id"), made.text("token"))
     }
+}
+
+/// Signs a user in to the console of one node, and trades the code at the same or at another.
+#[track_caller]
+pub(super) fn sign_in(at: SocketAddr, trade_at: SocketAddr, name: &str) -> Answer {
+    let redirect = format!("http://{at}/console/");
+    let challenge = URL_SAFE_NO_PAD.encode(digest::digest(&digest::SHA256, VERIFIER.as_bytes()));
+    let filled = [
+        ("response_type", "code"),
+        ("client_id", "hookswitch-console"),
+        ("redirect_uri", &*redirect),
+        ("state", "s"),
+        ("code_challenge", &*challenge),
+        ("code_challenge_method", "S256"),
+        ("user", name),
+        ("pass", PASSWORD),
+    ];
+    let answer = post_form(at, "/restapi/oauth/authorize", None, &filled);
+    assert_eq!(answer.status, 302, "{answer:?}");
+    let query = answer.headers["location"].strip_prefix(&format!("{redirect}?")).expect("the address");
+    let query: Vec<(String, String)> = form_urlencoded::parse(query.as_bytes()).into_owned().collect();
+    let traded = [
+        ("grant_type", "authorization_code"),
+        ("code", &*query[0].1),
+        ("redirect_uri", &*redirect),
+        ("code_verifier", VERIFIER),
+        ("client_id", "hookswitch-console"),
+    ];
+    post_form(trade_at, "/restapi/oauth/token", None, &traded)
 }
 
 /// What a resource of the admin API takes.
