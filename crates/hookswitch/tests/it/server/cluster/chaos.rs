@@ -210,12 +210,17 @@ fn faults_at_random_lose_nothing_and_change_no_order() {
     while callers.iter().any(|caller| !caller.is_finished()) {
         cluster.nodes.iter_mut().for_each(super::parts::Node::keep_running);
         assert!(
-            patience.elapsed() < Duration::from_secs(60),
+            patience.elapsed() < Duration::from_secs(180),
             "what is said is accepted when all is well again"
         );
         thread::sleep(Duration::from_millis(50));
     }
-    cluster.settled();
+    // The machine may be busy with other tests.
+    let settling = now();
+    while !cluster.is_settled() {
+        assert!(settling.elapsed() < Duration::from_secs(180), "all is settled when all is well again");
+        thread::sleep(Duration::from_millis(100));
+    }
     let calls = calls.lock().expect("no panic").clone();
     let expected = calls.len() * EVENTS_OF_POSTED;
     let unique = || {
@@ -224,7 +229,7 @@ fn faults_at_random_lose_nothing_and_change_no_order() {
     };
     let arrived = now();
     while unique() < expected {
-        assert!(arrived.elapsed() < Duration::from_secs(60), "{} of {expected} events came", unique());
+        assert!(arrived.elapsed() < Duration::from_secs(180), "{} of {expected} events came", unique());
         thread::sleep(Duration::from_millis(500));
     }
     check(&calls, &receivers.iter().collect::<Vec<_>>());

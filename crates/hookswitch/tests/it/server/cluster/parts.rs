@@ -288,26 +288,22 @@ impl Cluster {
         self.nodes[0].home.made("admin_token")
     }
 
-    /// Waits until every partition is where it should be, in the eyes of all that run.
+    /// Whether every partition is where it should be, in the eyes of all that run.
+    pub(super) fn is_settled(&self) -> bool {
+        let running = self.nodes.iter().filter(|node| node.process.is_some());
+        let views: Option<Vec<Value>> = running.map(|node| node.view(self.admin())).collect();
+        let Some(views) = views else { return false };
+        let is_settled = |view: &Value| {
+            view["partitions"].as_array().is_some_and(|all| all.iter().all(|one| one["isSettled"] == true))
+                && view["nodes"] == views[0]["nodes"]
+        };
+        views.iter().all(is_settled)
+    }
+
+    /// Waits until it is so.
     #[track_caller]
     pub(super) fn settled(&self) {
-        let settled = || {
-            let views: Option<Vec<Value>> = self
-                .nodes
-                .iter()
-                .filter(|node| node.process.is_some())
-                .map(|node| node.view(self.admin()))
-                .collect();
-            let views = views?;
-            let is_settled = |view: &Value| {
-                view["partitions"]
-                    .as_array()
-                    .is_some_and(|all| all.iter().all(|one| one["isSettled"] == true))
-                    && view["nodes"] == views[0]["nodes"]
-            };
-            views.iter().all(is_settled).then_some(())
-        };
-        wait_for(settled, || "a cluster in which all is settled".to_owned());
+        wait_for(|| self.is_settled().then_some(()), || "a cluster in which all is settled".to_owned());
     }
 
     /// The index of the node that owns the partition of an account, in the eyes of another node.
