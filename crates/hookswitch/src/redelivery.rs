@@ -16,12 +16,12 @@ use hookswitch_core::notification::{SERVER_ID, Subscriber};
 use hookswitch_model::{AccountId, Event, ExtensionId, SubscriptionId, TelephonySessionId, Timestamp};
 use hyper::header::HeaderValue;
 use serde::{Deserialize, Serialize};
-use tokio::sync::{broadcast, watch};
+use tokio::sync::watch;
 
 use crate::clock;
 use crate::explain::session_id;
 use crate::secret::{self, Digest};
-use crate::store::{Attempt, Change, Changed, Expected, Journal, Partition, Reader, Store, StoreError};
+use crate::store::{Attempt, Change, Changed, Expected, Journal, Partition, Reader, Store, StoreError, Told};
 use crate::subscriptions::{Delivery, Kept, Subscriptions, WebHook, parse_id};
 use crate::webhook::{Endpoint, Sent, Webhooks};
 
@@ -251,28 +251,37 @@ impl Redeliveries {
     /// Takes over what other nodes begin and cancel, until told to stop.
     pub(crate) async fn follow(self: Arc<Self>, mut stop: watch::Receiver<bool>) {
         let mut changed = self.store.follow_documents();
-        loop {
-            let changed = tokio::select! {
-                changed = changed.recv() => changed,
-                _ = stop.wait_for(|&stop| stop) => return,
-            };
-            let id = match changed {
-                Ok(Changed { kind, id, .. }) if kind == REDELIVERY => id,
-                Ok(_) | Err(broadcast::error::RecvError::Lagged(_)) => continue,
-                Err(broadcast::error::RecvError::Closed) => return,
-            };
-            let key = id.clone();
-            let found = self.store.read_async(move |reader| reader.document(REDELIVERY, &key)).await;
-            let job = found.ok().flatten().and_then(|found| serde_json::from_str::<Job>(&found.content).ok());
-            let running = self.lock().get(&id).cloned();
-            match (job, running) {
-                (Some(job), None) if job.state == JobState::Running => self.spawn(id, job),
-                (Some(job), Some(running)) if job.state == JobState::Cancelled => {
-                    running.send_replace(true);
+        while let Some(told) = changed.next_until(&mut stop).await {
+            match told {
+                Told::One(Changed { kind, id, .. }) if kind == REDELIVERY => self.take_over(id).await,
+                Told::One(_) => {}
+                Told::Any => {
+                    let all = self.store.read_async(|reader| reader.documents(REDELIVERY)).await;
+                    for document in all.unwrap_or_default() {
+                        self.take_over(document.id).await;
+                    }
                 }
-                _ => {}
             }
         }
+    }
+
+    /// Begins or ends one as the store has it.
+    async fn take_over(self: &Arc<Self>, id: String) {
+        let running = self.lock().get(&id).cloned();
+        match (self.job(&id).await, running) {
+            (Some(job), None) if job.state == JobState::Running => self.spawn(id, job),
+            (Some(job), Some(running)) if job.state == JobState::Cancelled => {
+                running.send_replace(true);
+            }
+            _ => {}
+        }
+    }
+
+    /// One as the store has it, if that can be read.
+    async fn job(&self, id: &str) -> Option<Job> {
+        let key = id.to_owned();
+        let found = self.store.read_async(move |reader| reader.document(REDELIVERY, &key)).await;
+        serde_json::from_str(&found.ok()??.content).ok()
     }
 
     /// Goes on with what was under way for a partition, and serves it from now on.
@@ -375,10 +384,7 @@ impl Redeliveries {
             return;
         }
         // Another node may have it under way; it finds this in the store.
-        let key = id.to_owned();
-        let found = self.store.read_async(move |reader| reader.document(REDELIVERY, &key)).await;
-        let job = found.ok().flatten().and_then(|found| serde_json::from_str::<Job>(&found.content).ok());
-        if let Some(mut job) = job.filter(|job| job.state == JobState::Running) {
+        if let Some(mut job) = self.job(id).await.filter(|job| job.state == JobState::Running) {
             job.finish(JobState::Cancelled);
             if let Err(error) = self.store.change(vec![job.change(id)]).await {
                 tracing::warn!(redelivery.id = id, %error, "it could not be cancelled");

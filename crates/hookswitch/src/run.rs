@@ -54,7 +54,7 @@ pub(crate) enum Intake {
     Told(ToldBatch),
     /// What a node of a cluster was sent, and who is told when it is on disk.
     Carried(Arc<Carried>, Acknowledge),
-    /// The same, of another node: the message of the intake at this sequence.
+    /// The same, of another node; with it the intake is taken up to this message.
     Forwarded(Carried, u64),
     /// The directory or the policy was read again.
     Settings(Box<Settings>),

@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 use anyhow::anyhow;
 use async_nats::jetstream::kv;
 use futures_util::future::{join, join_all};
-use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, sleep_until, timeout};
@@ -17,7 +16,7 @@ use super::bucket::{Bucket, Owner, Refused};
 use super::orders::Orders;
 use super::{Duty, Held, Identity, Membership, View};
 use crate::clock;
-use crate::store::{Changed, Partition, Store};
+use crate::store::{Partition, Store, Told};
 use crate::telemetry::Metrics;
 
 /// How often in the life of a lease it is renewed.
@@ -104,7 +103,7 @@ impl Keeper {
             tokio::select! {
                 _ = turns.tick() => self.turn().await,
                 () = self.bucket.changed() => {}
-                changed = documents.recv() => self.take_orders(changed).await,
+                told = documents.next() => self.take_orders(told).await,
                 Some(Ok((partition, taken))) = self.endings.join_next() => self.give_back(partition, taken),
                 Some(_) = self.releases.join_next() => {}
                 permit = duties.reserve(), if !self.untold.is_empty() => match permit {
@@ -197,8 +196,10 @@ impl Keeper {
     }
 
     /// Takes in that documents have changed.
-    async fn take_orders(&mut self, changed: Result<Changed, RecvError>) {
-        if changed.is_ok_and(|changed| !Orders::is_order(&changed.kind)) {
+    async fn take_orders(&mut self, told: Option<Told>) {
+        if let Some(Told::One(changed)) = told
+            && !Orders::is_order(&changed.kind)
+        {
             return;
         }
         let was_draining = self.is_draining();

@@ -23,7 +23,7 @@ use crate::redelivery::Redeliveries;
 use crate::run::{Intake, Machine};
 use crate::server::INTAKE_AHEAD;
 use crate::store::record::Settings;
-use crate::store::{IntakeReader, Nats, Partition, Store};
+use crate::store::{Brought, IntakeReader, Nats, Partition, Store};
 use crate::subscriptions::Subscriptions;
 use crate::telemetry::Metrics;
 use crate::webhook::Webhooks;
@@ -129,8 +129,8 @@ impl Work {
         };
         let name = format!("machine-{partition}");
         let thread = thread::Builder::new().name(name).spawn(run)?;
-        let (handed, seen) = watch::channel(store.intake()?);
-        let reader = tokio::spawn(self.clone().read_intake(partition, intake.clone(), handed));
+        let (read, seen) = watch::channel(store.intake()?);
+        let reader = tokio::spawn(self.clone().read_intake(partition, intake.clone(), read));
         self.catch_up(partition, seen).await;
         lane.route_local(intake.clone());
         let lease = {
@@ -178,15 +178,17 @@ impl Work {
         self: Arc<Self>,
         partition: Partition,
         machine: SyncSender<Intake>,
-        handed: watch::Sender<u64>,
+        seen: watch::Sender<u64>,
     ) {
+        let mut after = *seen.borrow();
         loop {
-            let after = *handed.borrow();
             let error = match self.nats.read_intake(partition, after).await {
-                Ok(mut reader) => match self.hand_in(partition, &mut reader, &machine, &handed).await {
-                    Ok(()) => return, // the machine has ended
-                    Err(error) => error,
-                },
+                Ok(mut reader) => {
+                    match self.hand_in(partition, &mut reader, &machine, &seen, &mut after).await {
+                        Ok(()) => return, // the machine has ended
+                        Err(error) => error,
+                    }
+                }
                 Err(error) => error,
             };
             tracing::warn!(%partition, "what was handed over cannot be read: {error:#}; trying again");
@@ -194,20 +196,23 @@ impl Work {
         }
     }
 
-    /// Gives the machine what was handed over, until it ends.
+    /// Gives the machine what was handed over, until it ends. `seen` tells how far that was read, and `after`
+    /// is where it goes on.
     async fn hand_in(
         &self,
         partition: Partition,
         reader: &mut IntakeReader,
         machine: &SyncSender<Intake>,
-        handed: &watch::Sender<u64>,
+        seen: &watch::Sender<u64>,
+        after: &mut u64,
     ) -> anyhow::Result<()> {
         let mut since = 0;
         loop {
-            let (sequence, message) = reader.next().await?;
-            match Carried::read(&message) {
-                Ok(carried) => {
-                    let mut input = Intake::Forwarded(carried, sequence);
+            let Brought { sequence, whole, resume } = reader.next().await?;
+            match whole.map(|whole| Carried::read(&whole)) {
+                None => {}
+                Some(Ok(carried)) => {
+                    let mut input = Intake::Forwarded(carried, resume);
                     loop {
                         match machine.try_send(input) {
                             Ok(()) => break,
@@ -217,11 +222,12 @@ impl Work {
                         tokio::time::sleep(BUSY_PAUSE).await;
                     }
                 }
-                Err(error) => {
+                Some(Err(error)) => {
                     tracing::error!(%partition, sequence, %error, "what was handed over cannot be read");
                 }
             }
-            handed.send_replace(sequence);
+            *after = resume;
+            seen.send_replace(sequence);
             since += 1;
             if since >= PURGE_EVERY {
                 since = 0;

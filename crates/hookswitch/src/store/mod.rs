@@ -8,6 +8,7 @@
 //! [`sqlite`] is the engine behind the doors, [`record`] the stored shapes.
 
 mod batch;
+mod changed;
 pub(crate) mod copy;
 mod journal;
 mod nats;
@@ -31,14 +32,14 @@ use std::thread::JoinHandle;
 use anyhow::Context as _;
 use hookswitch_core::delivery::Logged;
 use hookswitch_model::TelephonySessionId;
-use tokio::sync::{broadcast, mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 
 pub(crate) use self::batch::{Acknowledge, Batch, IngestId};
+pub(crate) use self::changed::{Changed, FollowDocuments, Told};
 pub(crate) use self::journal::{ANSWER_BYTES_MAX, Attempt, AttemptOutcome, Journal, Span};
+pub(crate) use self::nats::{Brought, IntakeReader, Nats, Wanted};
 use self::nats::{Follower, Publish, Publisher, STREAM_DOCUMENTS, STREAM_LOG};
-pub(crate) use self::nats::{IntakeReader, Nats, Wanted};
 pub(crate) use self::partition::Partition;
-pub(crate) use self::shared::Changed;
 use self::shared::Shared;
 use self::sqlite::{Lock, Readers};
 pub(crate) use self::sqlite::{Log, LoggedInput, Reader};
@@ -331,8 +332,8 @@ impl Store {
     }
 
     /// Documents that have changed, by whichever node.
-    pub(crate) fn follow_documents(&self) -> broadcast::Receiver<Changed> {
-        self.shared.changed.subscribe()
+    pub(crate) fn follow_documents(&self) -> FollowDocuments {
+        self.shared.changed.follow()
     }
 
     /// How far the intake of the partition was taken.

@@ -1,34 +1,22 @@
 //! What the writer of the store tells everybody.
 
-use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use hookswitch_core::delivery::Logged;
-use tokio::sync::{broadcast, watch};
+use tokio::sync::watch;
 
 use super::batch::Acknowledge;
+use super::changed::ChangedDocuments;
 use super::nats::{Entry, STREAM_DOCUMENTS, STREAM_LOG};
 use super::partition::Partition;
 use super::tail::Tail;
 use super::{Ends, Health, LogEnds};
 use crate::telemetry::Metrics;
 
-/// How many changed documents may wait for somebody to look at them; who comes later looks at all.
-const CHANGED_MAX: usize = 1024;
-
 /// How many changes of documents are remembered by their ids.
 const CHANGES_MAX: usize = 1024;
-
-/// A document that has changed: its kind and its id.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Changed {
-    pub(crate) kind: Cow<'static, str>,
-    pub(crate) id: String,
-    /// Whether it is there no longer.
-    pub(crate) gone: bool,
-}
 
 /// What the writer tells everybody.
 pub(super) struct Shared {
@@ -38,7 +26,7 @@ pub(super) struct Shared {
     pub(super) tail: Tail<Logged>,
     pub(super) health: watch::Sender<Health>,
     pub(super) stop: watch::Sender<bool>,
-    pub(super) changed: broadcast::Sender<Changed>,
+    pub(super) changed: ChangedDocuments,
     /// How far the log was followed, and how far the documents.
     followed: [watch::Sender<u64>; 2],
     notes: Mutex<Notes>,
@@ -64,7 +52,7 @@ impl Shared {
             tail: Tail::new(ends.events),
             health: watch::Sender::new(Health::Good),
             stop: watch::Sender::new(false),
-            changed: broadcast::Sender::new(CHANGED_MAX),
+            changed: ChangedDocuments::default(),
             followed: [watch::Sender::new(log), watch::Sender::new(documents)],
             notes: Mutex::default(),
             metrics,
@@ -112,14 +100,6 @@ impl Shared {
     /// Whether the server stops.
     pub(super) fn is_stopping(&self) -> bool {
         *self.stop.borrow()
-    }
-
-    /// Tells who wants to know that documents have changed.
-    pub(super) fn tell_changed(&self, documents: impl Iterator<Item = Changed>) {
-        for changed in documents {
-            // Nobody listens on a server alone.
-            self.changed.send(changed).ok();
-        }
     }
 
     fn stream(&self, stream: &str) -> &watch::Sender<u64> {

@@ -180,7 +180,7 @@ impl Writer {
                     let of_log = stream == STREAM_LOG;
                     let documents = snapshot.documents.into_iter();
                     let documents = documents.filter(|document| document.is_of_log() == of_log);
-                    self.shared.tell_changed(documents.map(changed));
+                    self.shared.changed.tell(documents.map(changed));
                     if !of_log && self.shared.followed(stream) < snapshot.documents_at {
                         self.shared.set_followed(stream, snapshot.documents_at);
                     }
@@ -294,11 +294,11 @@ impl Writer {
                         let Change { kind, id, content, .. } = change;
                         Changed { kind, id, gone: content.is_none() }
                     };
-                    self.shared.tell_changed(changes.all.into_iter().map(changed));
+                    self.shared.changed.tell(changes.all.into_iter().map(changed));
                 }
                 Entry::Rows(rows) => {
                     let documents = rows.documents.into_iter();
-                    self.shared.tell_changed(documents.map(changed));
+                    self.shared.changed.tell(documents.map(changed));
                 }
                 Entry::Term(_) => {}
             }

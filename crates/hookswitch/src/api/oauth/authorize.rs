@@ -9,12 +9,11 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
-use ring::digest;
 use serde::{Deserialize, Serialize};
 
 use super::application::{Application, GrantType, User, read};
 use super::form::Form;
-use super::grant::{Issued, Subject, Wishes};
+use super::grant::{Issued, Subject, Wishes, delete, digest, now, put};
 use super::{OAuth, Refusal, USER};
 use crate::api::Api;
 use crate::api::request::Content;
@@ -51,13 +50,6 @@ struct Code {
     grant: Option<String>,
 }
 
-impl Code {
-    fn change(&self, id: String, expected: Expected) -> Result<Change, Refusal> {
-        let content = serde_json::to_string(self).map_err(anyhow::Error::from)?;
-        Ok(Change { kind: CODE.into(), id, expected, content: Some(content) })
-    }
-}
-
 /// What the code verifier must fit (RFC 7636 §4.2).
 #[derive(Clone, Serialize, Deserialize)]
 struct Challenge {
@@ -70,7 +62,7 @@ impl Challenge {
     fn fits(&self, verifier: &str) -> bool {
         let digest;
         let shown = if self.hashed {
-            digest = URL_SAFE_NO_PAD.encode(digest::digest(&digest::SHA256, verifier.as_bytes()));
+            digest = URL_SAFE_NO_PAD.encode(ring::digest::digest(&ring::digest::SHA256, verifier.as_bytes()));
             &digest
         } else {
             verifier
@@ -221,27 +213,17 @@ pub(crate) async fn submit(State(api): State<Api>, headers: HeaderMap, Content(b
     )
 }
 
-fn code_id(code: &str) -> String {
-    Digest::of(code.as_bytes()).to_string()
-}
-
-fn now() -> i64 {
-    clock::wall().as_micros() / 1_000_000
-}
-
 impl OAuth {
     /// Gives a code for a login; those that have expired are forgotten.
     async fn give_code(&self, asked: &Asked, subject: &Subject) -> Result<String, Refusal> {
         let (code, now) = (secret::token()?, now());
         let known = self.store.read_async(|reader| reader.documents(CODE)).await?;
-        let count = known.len();
         let is_over = |document: &Document| {
             serde_json::from_str::<Code>(&document.content).map_or(true, |code| code.expires <= now)
         };
-        let gone = |id| Change { kind: CODE.into(), id, expected: Expected::Any, content: None };
         let mut changes: Vec<Change> =
-            known.into_iter().filter(is_over).map(|document| gone(document.id)).collect();
-        if count - changes.len() >= CODES_MAX {
+            known.iter().filter(|one| is_over(one)).map(|one| delete(CODE, &one.id)).collect();
+        if known.len() - changes.len() >= CODES_MAX {
             return Err(Refusal::unavailable());
         }
         let entry = Code {
@@ -254,7 +236,7 @@ impl OAuth {
             used: false,
             grant: None,
         };
-        changes.push(entry.change(code_id(&code), Expected::Absent)?);
+        changes.push(put(CODE, &digest(&code), &entry));
         self.store.change(changes).await?;
         Ok(code)
     }
@@ -287,7 +269,7 @@ impl OAuth {
         let refused = |code, description: &str| (Refusal::invalid_grant(code, description), None);
         let unknown = || refused("OAU-106", "The code is not known, was used, or has expired; log in again");
         let failed = |error: StoreError| (Refusal::from(error), None);
-        let id = code_id(code);
+        let id = digest(code);
         let found = self.find_code(&id).await.map_err(failed)?;
         let found = found.filter(|(_, entry)| entry.client_id == client_id && entry.expires > now());
         let (revision, entry) = found.ok_or_else(unknown)?;
@@ -295,7 +277,7 @@ impl OAuth {
             return Err((unknown().0, entry.grant));
         }
         let taken = Code { used: true, ..entry };
-        let change = taken.change(id, Expected::Revision(revision)).map_err(|refusal| (refusal, None))?;
+        let change = Change { expected: Expected::Revision(revision), ..put(CODE, &id, &taken) };
         match self.store.change(vec![change]).await {
             Ok(_) => {}
             // Two had it at the same moment.
@@ -322,10 +304,10 @@ impl OAuth {
 
     /// Notes which grant a code has given.
     async fn note_grant_of_code(&self, code: &str, grant: &str) -> Result<(), Refusal> {
-        let id = code_id(code);
+        let id = digest(code);
         if let Some((_, entry)) = self.find_code(&id).await? {
-            let change = Code { grant: Some(grant.to_owned()), ..entry }.change(id, Expected::Any)?;
-            self.store.change(vec![change]).await?;
+            let entry = Code { grant: Some(grant.to_owned()), ..entry };
+            self.store.change(vec![put(CODE, &id, &entry)]).await?;
         }
         Ok(())
     }
@@ -393,7 +375,7 @@ button{font:inherit;margin-top:1.5rem;padding:.5rem 2rem}p[role=alert]{color:#b0
 
 /// Headers that keep a page from being framed, kept, or made to load or run anything.
 fn safe_headers(answered_at: Option<&str>) -> [(header::HeaderName, HeaderValue); 4] {
-    let style = STANDARD.encode(digest::digest(&digest::SHA256, STYLE.as_bytes()));
+    let style = STANDARD.encode(ring::digest::digest(&ring::digest::SHA256, STYLE.as_bytes()));
     // Browsers apply form-action to where the answer redirects as well.
     let target = answered_at.map(origin).unwrap_or_default();
     let policy = format!(

@@ -150,20 +150,20 @@ struct Pair {
     refresh_expires: i64,
 }
 
-fn digest(token: &str) -> String {
+pub(super) fn digest(token: &str) -> String {
     Digest::of(token.as_bytes()).to_string()
 }
 
-fn now() -> i64 {
+pub(super) fn now() -> i64 {
     clock::wall().as_micros() / 1_000_000
 }
 
-fn put(kind: &'static str, id: &str, content: &impl Serialize) -> Change {
+pub(super) fn put(kind: &'static str, id: &str, content: &impl Serialize) -> Change {
     let content = serde_json::to_string(content).expect("what is stored can be written");
     Change { kind: kind.into(), id: id.to_owned(), expected: Expected::Any, content: Some(content) }
 }
 
-fn delete(kind: &'static str, id: &str) -> Change {
+pub(super) fn delete(kind: &'static str, id: &str) -> Change {
     Change { kind: kind.into(), id: id.to_owned(), expected: Expected::Any, content: None }
 }
 

@@ -17,7 +17,7 @@ use std::sync::Arc;
 use axum::http::{HeaderMap, header};
 use axum::routing::{get, post};
 use hookswitch_model::ExtensionId;
-use tokio::sync::{Mutex, Semaphore, broadcast, watch};
+use tokio::sync::{Mutex, Semaphore, watch};
 
 pub(crate) use self::application::{Application, CONSOLE, ConsoleRole, Credential, GrantType, User, read};
 pub(crate) use self::assertion::issue as issue_assertion;
@@ -27,7 +27,7 @@ use super::principal::Principal;
 use super::routes::Routes;
 use super::{People, Problem};
 use crate::secret::{self, Key};
-use crate::store::{Changed, Store};
+use crate::store::{Changed, Store, Told};
 use crate::{clock, config};
 
 /// The kinds of documents, by what they are about.
@@ -114,18 +114,13 @@ impl OAuth {
     /// Looks at what other nodes change, until told to stop: a grant may have rested on it.
     pub(crate) async fn follow(self: Arc<Self>, mut stop: watch::Receiver<bool>) {
         let mut changed = self.store.follow_documents();
-        loop {
-            tokio::select! {
-                changed = changed.recv() => match changed {
-                    Ok(Changed { kind, gone, .. }) => {
-                        if grant::may_end_by(&kind, gone) {
-                            self.tell_ended();
-                        }
-                    }
-                    Err(broadcast::error::RecvError::Lagged(_)) => self.tell_ended(),
-                    Err(broadcast::error::RecvError::Closed) => return,
-                },
-                _ = stop.wait_for(|&stop| stop) => return,
+        while let Some(told) = changed.next_until(&mut stop).await {
+            let may_end = match told {
+                Told::One(Changed { kind, gone, .. }) => grant::may_end_by(&kind, gone),
+                Told::Any => true,
+            };
+            if may_end {
+                self.tell_ended();
             }
         }
     }

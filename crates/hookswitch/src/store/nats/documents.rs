@@ -73,8 +73,8 @@ pub(in crate::store) async fn bring(nats: &Nats, changes: &[Change]) -> anyhow::
     }
 }
 
-/// Writes how far deliveries have come, and what was done. Who comes last is right: a node that was replaced without noticing
-/// can only make its successor send again what was sent.
+/// Writes how far deliveries have come, and what was done. Who comes last is right: a node that was
+/// replaced without noticing can only make its successor send again what was sent.
 ///
 /// # Errors
 /// If NATS does not take it.

@@ -1,6 +1,5 @@
 //! Applies what a stream says to this node's copy, in its order.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 use std::time::Duration;
@@ -13,16 +12,13 @@ use futures_util::StreamExt as _;
 use tokio::sync::watch;
 
 use super::saved;
-use super::streams::{Nats, PART, STREAM_DOCUMENTS, WHOLE};
-use super::wire::{Assembly, Entry, read, read_part};
+use super::streams::{Nats, PART, STREAM_DOCUMENTS, WHOLE, before_first, check_next, header};
+use super::wire::{Entry, Open, read, read_part};
 use crate::store::Shared;
 use crate::store::writer::Write;
 
 /// The most messages that are applied in one transaction.
 const TOGETHER_MAX: usize = 256;
-
-/// The most messages that are not whole; of more the oldest never will be.
-const OPEN_MAX: usize = 64;
 
 /// How long to wait before a stream that cannot be read is tried again.
 const RETRY_AFTER: Duration = Duration::from_millis(500);
@@ -33,9 +29,7 @@ pub(in crate::store) struct Follower {
     shared: Arc<Shared>,
     writes: SyncSender<Write>,
     stream: &'static str,
-    /// The parts that have come of messages that are not whole, by what they are parts of, and where the
-    /// first of them stands.
-    open: HashMap<String, (u64, Assembly)>,
+    open: Open,
     /// The last message that was read.
     read: u64,
 }
@@ -49,7 +43,7 @@ impl Follower {
         stream: &'static str,
         resume: u64,
     ) -> Self {
-        Self { nats, shared, writes, stream, open: HashMap::new(), read: resume }
+        Self { nats, shared, writes, stream, open: Open::default(), read: resume }
     }
 
     /// Follows until told to stop.
@@ -98,7 +92,7 @@ impl Follower {
                     }
                 }
             }
-            let resume = self.open.values().map(|(first, _)| first - 1).min().unwrap_or(self.read);
+            let resume = self.open.resume(self.read);
             let write = Write::Follow { stream: self.stream, seen: self.read, resume, entries };
             if !self.hand_over(write).await {
                 return Ok(());
@@ -112,7 +106,7 @@ impl Follower {
 
     /// Brings the copy to where the stream begins, if it is not there yet; false if the writer has ended.
     async fn catch_up(&mut self, state: &State) -> anyhow::Result<bool> {
-        let begin = if state.messages == 0 { state.last_sequence } else { state.first_sequence - 1 };
+        let begin = before_first(state);
         if self.read > 0 && self.read >= begin {
             return Ok(true);
         }
@@ -143,48 +137,18 @@ impl Follower {
     /// Reads a message; what it says, if it is whole with it.
     fn read(&mut self, message: &Message) -> anyhow::Result<Option<Entry>> {
         let sequence = message.info().map_err(|error| anyhow::anyhow!("{error}"))?.stream_sequence;
-        // Messages go at the beginning of a stream alone. A server that was behind may have left some out: then
-        // the stream is read anew from there.
-        ensure!(sequence == self.read + 1, "the message behind {} did not come", self.read);
-        let header = |name: &str| {
-            let headers = message.headers.as_ref();
-            headers.and_then(|headers| headers.get(name)).map(async_nats::HeaderValue::as_str)
-        };
-        let (number, count) = read_part(header(PART)).context("a part of a message does not say which")?;
+        check_next(self.read, sequence)?;
+        let part = read_part(header(message, PART)).context("a part of a message does not say which")?;
         // One node at a time writes to the subjects that are fenced; to the others all do.
-        let of = if self.nats.is_fenced_subject(&message.subject) { None } else { header(WHOLE) };
+        let of = if self.nats.is_fenced_subject(&message.subject) { None } else { header(message, WHOLE) };
         let of = of.unwrap_or(&message.subject);
-        let whole = self.take(of, sequence, number, count, &message.payload);
+        let whole = self.open.take(of, sequence, part, &message.payload);
         let entry = whole.map(|whole| read(&whole, sequence)).transpose()?;
         if let Some(entry) = &entry {
             self.shared.take_note(entry, sequence);
         }
         self.read = sequence;
         Ok(entry)
-    }
-
-    fn take(&mut self, of: &str, sequence: u64, number: u32, count: u32, part: &[u8]) -> Option<Vec<u8>> {
-        if self.open.len() > OPEN_MAX
-            && let Some((oldest, _)) = self.open.iter().min_by_key(|(_, (first, _))| *first)
-        {
-            // Its writer has ended in between.
-            let oldest = oldest.clone();
-            self.open.remove(&oldest);
-        }
-        if count == 1 {
-            self.open.remove(of);
-            return Some(part.to_vec());
-        }
-        let (first, assembly) =
-            self.open.entry(of.to_owned()).or_insert_with(|| (sequence, Assembly::default()));
-        if number == 1 {
-            *first = sequence;
-        }
-        let whole = assembly.take(number, count, part);
-        if whole.is_some() || number == count {
-            self.open.remove(of);
-        }
-        whole
     }
 
     /// Gives the writer what was read; false if it has ended. Waits where waiting harms nobody.

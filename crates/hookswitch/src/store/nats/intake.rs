@@ -1,15 +1,12 @@
 //! What came in at nodes that do not own its partition: a subject for each partition, which its owner reads.
 
-use std::collections::HashMap;
-
 use anyhow::Context as _;
-use async_nats::HeaderValue;
 use async_nats::jetstream::consumer::pull::{Ordered, OrderedConfig};
 use async_nats::jetstream::consumer::{DeliverPolicy, ReplayPolicy};
 use futures_util::StreamExt as _;
 
-use super::streams::{Nats, PART, WHOLE};
-use super::wire::{Assembly, read_part};
+use super::streams::{Nats, PART, WHOLE, before_first, check_next, header};
+use super::wire::{Open, read_part};
 use crate::store::partition::Partition;
 
 impl Nats {
@@ -27,24 +24,26 @@ impl Nats {
     /// # Errors
     /// If NATS does not answer.
     pub(crate) async fn intake_end(&self, partition: Partition) -> anyhow::Result<u64> {
-        self.last_sequence_of(&self.intake_stream_name(), &self.intake_subject(partition)).await
+        let stream = self.intake_stream(partition).await?;
+        let state = &stream.cached_info().state;
+        Ok(if state.messages == 0 { 0 } else { state.last_sequence })
     }
 
-    /// Reads what was handed over for a partition behind a message.
+    /// Reads what was handed over for a partition behind a message, as far as it is there.
     ///
     /// # Errors
     /// If NATS does not answer.
     pub(crate) async fn read_intake(&self, partition: Partition, after: u64) -> anyhow::Result<IntakeReader> {
-        let stream = self.stream_named(&self.intake_stream_name()).await?;
+        let stream = self.intake_stream(partition).await?;
+        let read = after.max(before_first(&stream.cached_info().state));
         let consumer = stream
             .create_consumer(OrderedConfig {
-                filter_subject: self.intake_subject(partition),
-                deliver_policy: DeliverPolicy::ByStartSequence { start_sequence: after + 1 },
+                deliver_policy: DeliverPolicy::ByStartSequence { start_sequence: read + 1 },
                 replay_policy: ReplayPolicy::Instant,
                 ..OrderedConfig::default()
             })
             .await?;
-        Ok(IntakeReader { messages: consumer.messages().await?, open: HashMap::new() })
+        Ok(IntakeReader { messages: consumer.messages().await?, read, open: Open::default() })
     }
 
     /// Removes what was taken, up to a message.
@@ -52,8 +51,7 @@ impl Nats {
     /// # Errors
     /// If NATS does not answer.
     pub(crate) async fn purge_intake(&self, partition: Partition, until: u64) -> anyhow::Result<()> {
-        let stream = self.stream_named(&self.intake_stream_name()).await?;
-        stream.purge().filter(self.intake_subject(partition)).sequence(until + 1).await?;
+        self.intake_stream(partition).await?.purge().sequence(until + 1).await?;
         Ok(())
     }
 }
@@ -61,36 +59,35 @@ impl Nats {
 /// What is handed over for a partition, one message after the other.
 pub(crate) struct IntakeReader {
     messages: Ordered,
+    /// The last message that was read.
+    read: u64,
     /// Nodes hand over beside each other, so that the parts of their messages may be mixed.
-    open: HashMap<String, Assembly>,
+    open: Open,
+}
+
+/// What a message of the intake brings.
+pub(crate) struct Brought {
+    /// Where the message stands.
+    pub(crate) sequence: u64,
+    /// What was handed over, if that is whole with it.
+    pub(crate) whole: Option<Vec<u8>>,
+    /// Who goes on behind this message misses nothing that is not whole yet.
+    pub(crate) resume: u64,
 }
 
 impl IntakeReader {
-    /// The next, with its sequence; waits for it.
+    /// Waits for the next message.
     ///
     /// # Errors
     /// If the stream cannot be read; then it is to be read anew.
-    pub(crate) async fn next(&mut self) -> anyhow::Result<(u64, Vec<u8>)> {
-        loop {
-            let message = self.messages.next().await.context("it has ended")??;
-            let sequence = message.info().map_err(|error| anyhow::anyhow!("{error}"))?.stream_sequence;
-            let header = |name: &str| {
-                let headers = message.headers.as_ref();
-                headers.and_then(|headers| headers.get(name)).map(HeaderValue::as_str)
-            };
-            let (number, count) =
-                read_part(header(PART)).context("a part of a message does not say which")?;
-            if count == 1 {
-                return Ok((sequence, message.payload.to_vec()));
-            }
-            let of = header(WHOLE).unwrap_or_default().to_owned();
-            let whole = self.open.entry(of.clone()).or_default().take(number, count, &message.payload);
-            if number == count {
-                self.open.remove(&of);
-            }
-            if let Some(whole) = whole {
-                return Ok((sequence, whole));
-            }
-        }
+    pub(crate) async fn next(&mut self) -> anyhow::Result<Brought> {
+        let message = self.messages.next().await.context("it has ended")??;
+        let sequence = message.info().map_err(|error| anyhow::anyhow!("{error}"))?.stream_sequence;
+        check_next(self.read, sequence)?;
+        self.read = sequence;
+        let part = read_part(header(&message, PART)).context("a part of a message does not say which")?;
+        let of = header(&message, WHOLE).unwrap_or_default();
+        let whole = self.open.take(of, sequence, part, &message.payload);
+        Ok(Brought { sequence, whole, resume: self.open.resume(sequence) })
     }
 }

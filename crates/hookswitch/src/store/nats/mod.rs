@@ -11,13 +11,14 @@ mod follower;
 mod intake;
 mod publisher;
 mod saved;
+mod states;
 mod streams;
 mod wire;
 
 pub(in crate::store) use self::copying::CopyInto;
 pub(in crate::store) use self::documents::{bring, change, record};
 pub(in crate::store) use self::follower::Follower;
-pub(crate) use self::intake::IntakeReader;
+pub(crate) use self::intake::{Brought, IntakeReader};
 pub(in crate::store) use self::publisher::{Publish, Publisher, take_over};
 pub(in crate::store) use self::saved::SavedDocuments;
 pub(in crate::store) use self::saved::keep as keep_documents;

@@ -5,14 +5,12 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use async_nats::jetstream::context::PublishError;
-use tokio::io::AsyncReadExt as _;
 use tokio::sync::mpsc;
 
 use super::streams::{Nats, STREAM_LOG, is_fenced};
 use super::wire::{EVENTS_MAX, Term, write_batch, write_term};
 use crate::store::Shared;
 use crate::store::batch::Batch;
-use crate::store::copy::State;
 use crate::store::partition::Partition;
 
 /// How long a server that refuses is left alone before it is asked again.
@@ -185,57 +183,4 @@ impl Publisher {
 fn fits(batch: &Batch, more: &Batch) -> bool {
     batch.bytes.len() + more.bytes.len() <= TOGETHER_BYTES_MAX
         && batch.events.len() + more.events.len() <= EVENTS_MAX
-}
-
-impl Nats {
-    /// Saves the state of a partition for its next owner.
-    pub(in crate::store) async fn save_state(
-        &self,
-        partition: Partition,
-        position: u64,
-        version: u32,
-        state: &[u8],
-    ) -> anyhow::Result<()> {
-        let mut object = [&position.to_be_bytes()[..], &version.to_be_bytes()].concat();
-        object.extend_from_slice(state);
-        self.states().put(state_name(partition).as_str(), &mut &*object).await?;
-        Ok(())
-    }
-
-    /// The state of a partition that was saved last.
-    ///
-    /// # Errors
-    /// If it cannot be read.
-    pub(in crate::store) async fn saved_state(&self, partition: Partition) -> anyhow::Result<Option<State>> {
-        use async_nats::jetstream::object_store::GetErrorKind;
-        let mut object = match self.states().get(state_name(partition)).await {
-            Ok(object) => object,
-            Err(error) if error.kind() == GetErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(error.into()),
-        };
-        let mut bytes = Vec::new();
-        object.read_to_end(&mut bytes).await?;
-        let (position, rest) = bytes.split_first_chunk().context("it is damaged")?;
-        let (version, state) = rest.split_first_chunk().context("it is damaged")?;
-        let (position, version) = (u64::from_be_bytes(*position), u32::from_be_bytes(*version));
-        Ok(Some(State { partition, position, version, bytes: state.to_vec() }))
-    }
-
-    /// The states of all partitions that have one.
-    ///
-    /// # Errors
-    /// If one cannot be read.
-    pub(in crate::store) async fn saved_states(&self) -> anyhow::Result<Vec<State>> {
-        let mut states = Vec::new();
-        for partition in Partition::all(self.partitions()) {
-            let state = self.saved_state(partition).await;
-            states
-                .extend(state.with_context(|| format!("the state of partition {partition} cannot be read"))?);
-        }
-        Ok(states)
-    }
-}
-
-fn state_name(partition: Partition) -> String {
-    format!("partition.{partition}")
 }

@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
-use async_nats::ConnectOptions;
+use async_nats::jetstream::Message;
 use async_nats::jetstream::context::{
     CreateStreamErrorKind, PublishAckFuture, PublishError, PublishErrorKind,
 };
 use async_nats::jetstream::message::PublishMessage;
-use async_nats::jetstream::stream::{Config, DiscardPolicy, RetentionPolicy, StorageType, Stream};
+use async_nats::jetstream::stream::{Config, DiscardPolicy, RetentionPolicy, State, StorageType, Stream};
 use async_nats::jetstream::{self, Context, kv, object_store};
+use async_nats::{ConnectOptions, HeaderValue};
 use bytes::Bytes;
 use futures_util::TryStreamExt as _;
 
@@ -109,16 +110,18 @@ impl Nats {
             deny_delete: true,
             ..Config::default()
         };
-        let streams = [
+        let logs = [
             make(
                 &log_stream(&prefix),
                 vec![format!("{prefix}.log.*"), format!("{prefix}.progress")],
                 wanted.kept,
             ),
             make(&documents_stream(&prefix), vec![format!("{prefix}.documents")], Duration::ZERO),
-            make(&intake_stream(&prefix), vec![format!("{prefix}.intake.*")], wanted.kept),
         ];
-        for stream in streams {
+        // Each partition has its own, so that a gap in what is read of it shows.
+        let intakes = Partition::all(wanted.partitions)
+            .map(|one| make(&intake_stream(&prefix, one), vec![intake_subject(&prefix, one)], wanted.kept));
+        for stream in logs.into_iter().chain(intakes) {
             check_stream(&jetstream, stream).await?;
         }
         // Made as a stream: a bucket that forgets after seconds needs a short window for duplicates too,
@@ -186,11 +189,12 @@ impl Nats {
 
     /// The subject of what comes in for a partition at nodes that do not own it.
     pub(super) fn intake_subject(&self, partition: Partition) -> String {
-        format!("{}.intake.{partition}", self.prefix)
+        intake_subject(&self.prefix, partition)
     }
 
-    pub(super) fn intake_stream_name(&self) -> String {
-        intake_stream(&self.prefix)
+    /// The stream of what comes in for a partition at nodes that do not own it.
+    pub(super) async fn intake_stream(&self, partition: Partition) -> anyhow::Result<Stream> {
+        Ok(self.jetstream.get_stream(intake_stream(&self.prefix, partition)).await?)
     }
 
     /// The subject of what deliveries keep.
@@ -209,11 +213,6 @@ impl Nats {
             STREAM_DOCUMENTS => documents_stream(&self.prefix),
             _ => log_stream(&self.prefix),
         };
-        self.stream_named(&full).await
-    }
-
-    /// A stream by its name at the servers.
-    pub(super) async fn stream_named(&self, full: &str) -> anyhow::Result<Stream> {
         Ok(self.jetstream.get_stream(full).await?)
     }
 
@@ -224,18 +223,8 @@ impl Nats {
 
     /// The sequence of the last message of a subject; 0 if it has none.
     pub(super) async fn last_sequence(&self, stream: &str, subject: &str) -> anyhow::Result<u64> {
-        let full = match stream {
-            STREAM_DOCUMENTS => documents_stream(&self.prefix),
-            _ => log_stream(&self.prefix),
-        };
-        self.last_sequence_of(&full, subject).await
-    }
-
-    /// The same of a stream by its name at the servers.
-    pub(super) async fn last_sequence_of(&self, stream: &str, subject: &str) -> anyhow::Result<u64> {
         use async_nats::jetstream::stream::LastRawMessageErrorKind;
-        let stream = self.stream_named(stream).await?;
-        match stream.get_last_raw_message_by_subject(subject).await {
+        match self.stream(stream).await?.get_last_raw_message_by_subject(subject).await {
             Ok(message) => Ok(message.sequence),
             Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => Ok(0),
             Err(error) => Err(error.into()),
@@ -316,6 +305,23 @@ impl Nats {
     }
 }
 
+/// The sequence before the first message that a stream has.
+pub(super) fn before_first(state: &State) -> u64 {
+    if state.messages == 0 { state.last_sequence } else { state.first_sequence - 1 }
+}
+
+/// Checks that a message is the next of its stream. Messages go at the beginning of a stream alone; a server
+/// that was behind may have left some out, and the stream is to be read anew behind the last that came.
+pub(super) fn check_next(read: u64, sequence: u64) -> anyhow::Result<()> {
+    ensure!(sequence == read + 1, "the message behind {read} did not come");
+    Ok(())
+}
+
+/// A header of a message.
+pub(super) fn header<'a>(message: &'a Message, name: &str) -> Option<&'a str> {
+    message.headers.as_ref()?.get(name).map(HeaderValue::as_str)
+}
+
 /// Whether a message was refused because its subject does not stand where it was expected to.
 pub(super) fn is_fenced(error: &PublishError) -> bool {
     error.kind() == PublishErrorKind::WrongLastSequence
@@ -329,8 +335,12 @@ fn documents_stream(prefix: &str) -> String {
     format!("{prefix}_documents")
 }
 
-fn intake_stream(prefix: &str) -> String {
-    format!("{prefix}_intake")
+fn intake_stream(prefix: &str, partition: Partition) -> String {
+    format!("{prefix}_intake_{partition}")
+}
+
+fn intake_subject(prefix: &str, partition: Partition) -> String {
+    format!("{prefix}.intake.{partition}")
 }
 
 /// Makes a stream, or checks the one that is there and brings its limits up to date.

@@ -4,6 +4,8 @@
 //! A message begins with the version of its form and its kind. A form that changes gets a new version and
 //! keeps its reader, because nodes of two versions share a log while they are upgraded one by one.
 
+use std::collections::HashMap;
+
 use hookswitch_model::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -261,9 +263,9 @@ pub(super) fn parts(message: Vec<u8>, bytes_max: usize) -> Vec<bytes::Bytes> {
     starts.map(|start| whole.slice(start..(start + bytes_max.max(1)).min(whole.len()))).collect()
 }
 
-/// Puts the parts of one subject together again.
+/// Puts the parts of one message together again.
 #[derive(Debug, Default)]
-pub(super) struct Assembly {
+struct Assembly {
     parts: Vec<u8>,
     /// How many have come of how many.
     come: u32,
@@ -272,7 +274,7 @@ pub(super) struct Assembly {
 impl Assembly {
     /// Takes part `number` of `count`, both from 1; gives the message when it is whole. Parts that nobody
     /// finished are dropped when another message begins.
-    pub(super) fn take(&mut self, number: u32, count: u32, part: &[u8]) -> Option<Vec<u8>> {
+    fn take(&mut self, number: u32, count: u32, part: &[u8]) -> Option<Vec<u8>> {
         if number == 1 {
             self.parts.clear();
             self.come = 0;
@@ -290,6 +292,56 @@ impl Assembly {
         }
         self.come = 0;
         Some(std::mem::take(&mut self.parts))
+    }
+}
+
+/// The most messages that are not whole; of more the oldest never will be.
+const OPEN_MAX: usize = 64;
+
+/// The messages of a stream of which some parts have come.
+#[derive(Debug, Default)]
+pub(super) struct Open(HashMap<String, (u64, Assembly)>);
+
+impl Open {
+    /// Takes part `number` of `count` of something, which stands at this sequence; gives it when it is whole.
+    pub(super) fn take(
+        &mut self,
+        of: &str,
+        sequence: u64,
+        (number, count): (u32, u32),
+        part: &[u8],
+    ) -> Option<Vec<u8>> {
+        if self.0.len() > OPEN_MAX
+            && let Some((oldest, _)) = self.0.iter().min_by_key(|(_, (first, _))| *first)
+        {
+            // Its writer has ended in between.
+            let oldest = oldest.clone();
+            self.0.remove(&oldest);
+        }
+        if count == 1 {
+            self.0.remove(of);
+            return Some(part.to_vec());
+        }
+        let (first, assembly) =
+            self.0.entry(of.to_owned()).or_insert_with(|| (sequence, Assembly::default()));
+        if number == 1 {
+            *first = sequence;
+        }
+        let whole = assembly.take(number, count, part);
+        if whole.is_some() || number == count {
+            self.0.remove(of);
+        }
+        whole
+    }
+
+    /// Behind which message the stream is read again, so that nothing is missed; it was read up to `read`.
+    pub(super) fn resume(&self, read: u64) -> u64 {
+        self.0.values().map(|(first, _)| first - 1).min().unwrap_or(read)
+    }
+
+    /// Forgets all.
+    pub(super) fn clear(&mut self) {
+        self.0.clear();
     }
 }
 
@@ -345,6 +397,23 @@ mod tests {
         assert!(refused(&newer).is_some_and(|error| error.contains("kind 99")));
         assert!(read(&[VERSION, BATCH, 1, 2, 3], 1).is_err());
         assert!(read(&[], 1).is_err());
+    }
+
+    #[test]
+    fn a_stream_is_read_again_from_the_first_part_of_what_is_not_whole() {
+        let mut open = Open::default();
+        assert_eq!(open.take("a", 5, (1, 2), b"a"), None);
+        assert_eq!(open.take("b", 6, (1, 2), b"b"), None);
+        assert_eq!(open.take("c", 7, (1, 1), b"c"), Some(b"c".to_vec()));
+        assert_eq!(open.resume(7), 4);
+        assert_eq!(open.take("a", 8, (2, 2), b"A"), Some(b"aA".to_vec()));
+        assert_eq!(open.resume(8), 5, "the other is not whole yet");
+        assert_eq!(open.take("b", 9, (2, 2), b"B"), Some(b"bB".to_vec()));
+        assert_eq!(open.resume(9), 9);
+        for number in 10..200 {
+            open.take(&number.to_string(), number, (1, 2), b"nobody goes on with it");
+        }
+        assert!(open.resume(200) > 100, "what never will be whole holds nothing up for ever");
     }
 
     #[test]

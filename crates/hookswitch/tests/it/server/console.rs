@@ -11,7 +11,8 @@ use serde_json::{Value, json};
 
 use super::client::exchange;
 use super::clients::tool;
-use super::partitions::{Nats, is_settled, share, twins, until};
+use super::nats::Nats;
+use super::partitions::{is_settled, share, twins, until};
 use super::receiver::{Receiver, Reply};
 use super::traffic::{Agent, Way, call};
 use super::{Home, Server, hostile, root, wait_for};

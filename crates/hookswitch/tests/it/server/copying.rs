@@ -1,84 +1,19 @@
 //! A store is copied from SQLite to NATS and back, and is what it was.
 
-use std::io::{Read as _, Write as _};
-use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use serde_json::Value;
 
+use super::nats::Nats;
 use super::receiver::Receiver;
 use super::traffic::EVENTS_OF_CALL;
 use super::webhooks::{Dev, place, wait_for_count};
-use super::{Home, PATIENCE, Server, hookswitch, path, request, wait_for, without_test_sizes};
+use super::{Home, Server, hookswitch, path, wait_for, without_test_sizes};
 
 /// How much is written before a kill, in turn: of what takes many messages now some, now all.
 const BETWEEN_KILLS: [u64; 4] = [2, 5, 9, 40];
-
-/// A nats-server of its own, ended with the test.
-struct Nats {
-    process: Child,
-    directory: PathBuf,
-    /// Where clients connect to, and its monitor.
-    clients: SocketAddr,
-    monitor: SocketAddr,
-}
-
-impl Nats {
-    #[track_caller]
-    fn start(home: &Home) -> Self {
-        let directory = home.directory.join("nats-server");
-        std::fs::create_dir_all(&directory).expect("a directory can be made");
-        let process = Command::new("/usr/sbin/nats-server")
-            .args(["--addr", "127.0.0.1", "--port", "-1", "--http_port", "-1", "--jetstream", "--store_dir"])
-            .args([&directory, Path::new("--ports_file_dir"), &directory])
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("nats-server can be started; ci/setup installs it");
-        let file = directory.join(format!("nats-server_{}.ports", process.id()));
-        let told = || serde_json::from_str::<Value>(&std::fs::read_to_string(&file).ok()?).ok();
-        let told = wait_for(told, || "the ports of nats-server".to_owned());
-        let address = |what: &str| {
-            let url = told[what][0].as_str().expect("an address");
-            url.rsplit_once('/').expect("a URL").1.parse().expect("an address")
-        };
-        let (clients, monitor) = (address("nats"), address("monitoring"));
-        Self { process, directory, clients, monitor }
-    }
-
-    /// How many messages all streams have.
-    fn messages(&self) -> u64 {
-        let (_, streams) = request(self.monitor, "GET", "/jsz", &[], b"").expect("it answers");
-        streams["messages"].as_u64().expect("a number")
-    }
-
-    /// Publishes a message as a node does that says that it lives.
-    fn publish(&self, subject: &str, payload: &str) {
-        let mut stream = TcpStream::connect(self.clients).expect("it listens");
-        stream.set_read_timeout(Some(PATIENCE)).expect("a timeout can be set");
-        let length = payload.len();
-        let said =
-            format!("CONNECT {{\"verbose\":false}}\r\nPUB {subject} {length}\r\n{payload}\r\nPING\r\n");
-        stream.write_all(said.as_bytes()).expect("it is sent");
-        let mut answer = Vec::new();
-        let mut part = [0; 4096];
-        while !answer.windows(6).any(|window| window == b"PONG\r\n") {
-            let read = stream.read(&mut part).expect("an answer");
-            assert!(read > 0, "{}", String::from_utf8_lossy(&answer));
-            answer.extend_from_slice(&part[..read]);
-        }
-    }
-}
-
-impl Drop for Nats {
-    fn drop(&mut self) {
-        self.process.kill().ok();
-        self.process.wait().ok();
-        std::fs::remove_dir_all(&self.directory).ok();
-    }
-}
 
 /// The configuration of the same server with its store elsewhere.
 fn elsewhere(home: &Home, name: &str, directory: &str, nats: Option<(&Nats, &str)>) -> PathBuf {
@@ -183,7 +118,7 @@ fn told(home: &Home, receiver: &Receiver, calls: usize) {
 #[test]
 fn a_store_goes_to_nats_and_back_and_every_subscriber_goes_on_where_it_was() {
     let home = Home::new("copied");
-    let nats = Nats::start(&home);
+    let nats = Nats::start(home.name());
     let receiver = Receiver::good();
     told(&home, &receiver, 20);
     let (a, b) = (home.config(), elsewhere(&home, "b.toml", "data-b", Some((&nats, "x"))));
@@ -228,7 +163,7 @@ fn a_store_goes_to_nats_and_back_and_every_subscriber_goes_on_where_it_was() {
 #[test]
 fn a_copy_that_was_killed_goes_on_where_it_was_and_doubles_nothing() {
     let home = Home::new("copy-killed");
-    let nats = Nats::start(&home);
+    let nats = Nats::start(home.name());
     let receiver = Receiver::good();
     // An input that takes several messages.
     let directory = home.directory.join("directory.toml");
@@ -292,7 +227,7 @@ fn killed(from: &Path, to: &Path, written: impl Fn() -> u64) -> (usize, String) 
 #[test]
 fn a_copy_is_refused_while_a_server_runs_and_into_a_store_that_has_something() {
     let home = Home::new("copy-refused");
-    let nats = Nats::start(&home);
+    let nats = Nats::start(home.name());
     let (a, b) = (home.config(), elsewhere(&home, "b.toml", "data-b", Some((&nats, "x"))));
     let c = elsewhere(&home, "c.toml", "data-c", None);
     let running = Server::start(&home);
@@ -355,7 +290,7 @@ fn no_server_starts_on_a_part_of_a_copy() {
 #[test]
 fn a_stream_is_filled_until_what_it_adds_stands_behind_what_was_copied() {
     let home = Home::new("copy-aged");
-    let nats = Nats::start(&home);
+    let nats = Nats::start(home.name());
     let receiver = Receiver::good();
     told(&home, &receiver, 3);
     // More than 300 messages, and not a whole number of them.

@@ -25,6 +25,7 @@ mod ingest;
 mod kamailio;
 mod limits;
 mod logged;
+mod nats;
 mod oauth;
 mod partitions;
 mod reading;
@@ -72,6 +73,11 @@ impl Home {
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         let made = serde_json::from_slice(&output.stdout).expect("init prints JSON");
         Self { directory, made }
+    }
+
+    /// What the test is called that it is of.
+    fn name(&self) -> &str {
+        self.directory.file_name().and_then(|name| name.to_str()).expect("it has a name")
     }
 
     fn config(&self) -> PathBuf {

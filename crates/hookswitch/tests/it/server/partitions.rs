@@ -1,66 +1,16 @@
 //! Who has which partition, and orders that move them: by the admin API and by the command.
 
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::path::PathBuf;
+use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
 use super::client::exchange;
+use super::nats::Nats;
 use super::{Home, Server, hookswitch, wait_for};
 
 const LEASE: Duration = Duration::from_secs(2);
-
-/// A nats-server of its own, ended with the test.
-pub(super) struct Nats {
-    process: Child,
-    url: String,
-}
-
-impl Nats {
-    /// Starts one on a free port; its files are in a directory of this name.
-    #[track_caller]
-    pub(super) fn start(name: &str) -> Self {
-        let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("nats").join(name);
-        std::fs::remove_dir_all(&directory).ok();
-        std::fs::create_dir_all(&directory).expect("a directory can be made");
-        let process = Command::new("/usr/sbin/nats-server")
-            .args(["--addr", "127.0.0.1", "--port", "-1", "--jetstream", "--store_dir"])
-            .args([&directory, Path::new("--ports_file_dir"), &directory])
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("nats-server can be started; ci/setup installs it");
-        let file = directory.join(format!("nats-server_{}.ports", process.id()));
-        let told = || {
-            let told: Value = serde_json::from_slice(&std::fs::read(&file).ok()?).ok()?;
-            Some(told["nats"][0].as_str()?.to_owned())
-        };
-        let url = wait_for(told, || "nats-server to say where it listens".to_owned());
-        Self { process, url }
-    }
-
-    /// Starts a server as a node.
-    #[track_caller]
-    pub(super) fn node(&self, home: &Home, name: &str) -> Server {
-        let servers = format!("[\"{}\"]", self.url);
-        let variables = [
-            ("HOOKSWITCH_STORE__ENGINE", "nats"),
-            ("HOOKSWITCH_STORE__DURABILITY", "relaxed"),
-            ("HOOKSWITCH_NATS__SERVERS", &servers),
-            ("HOOKSWITCH_CLUSTER__NODE", name),
-            ("HOOKSWITCH_CLUSTER__LEASE", "2s"),
-        ];
-        Server::start_with(home, &variables)
-    }
-}
-
-impl Drop for Nats {
-    fn drop(&mut self) {
-        self.process.kill().ok();
-        self.process.wait().ok();
-    }
-}
 
 /// Two directories with the same settings, users and tokens.
 pub(super) fn twins(name: &str) -> [Home; 2] {

@@ -353,7 +353,7 @@ fn partitions_are_moved_and_nodes_drained_by_hand() {
     assert_eq!(owners()[2], to);
     run(&["drain", "node1", "--wait=20"]);
     assert_eq!(owners(), vec!["node2"; 4]);
-    run(&["drain", "node1", "--undo"]);
+    run(&["drain", "node1", "--undo", "--wait=20"]);
     cluster.settled();
     assert!(owners().contains(&"node1".to_owned()), "{:?}", owners());
     let status = run(&["status"]);
