@@ -395,3 +395,17 @@ async fn check_stream(jetstream: &Context, wanted: Config) -> anyhow::Result<()>
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_that_does_not_follow_the_last_is_none_to_go_on_with() {
+        assert!(check_next(4, 5).is_ok());
+        for left_out_or_repeated in [6, 4, 1] {
+            let refused = check_next(4, left_out_or_repeated).map_err(|error| error.to_string());
+            assert_eq!(refused, Err("the message behind 4 did not come".to_owned()));
+        }
+    }
+}
