@@ -54,8 +54,9 @@ pub(crate) enum Intake {
     Told(ToldBatch),
     /// What a node of a cluster was sent, and who is told when it is on disk.
     Carried(Arc<Carried>, Acknowledge),
-    /// The same, of another node; with it the intake is taken up to this message.
-    Forwarded(Carried, u64),
+    /// The same, of another node; with it the intake is taken up to the message `taken`, and is read again
+    /// behind `resume`.
+    Forwarded { carried: Carried, taken: u64, resume: u64 },
     /// The directory or the policy was read again.
     Settings(Box<Settings>),
     /// No more will come: what is in hand is stored, and the loop ends.
@@ -263,9 +264,9 @@ impl Machine {
                 self.take_carried(&carried);
                 self.batch.add_waiting(done);
             }
-            Intake::Forwarded(carried, sequence) => {
+            Intake::Forwarded { carried, taken, resume } => {
                 self.take_carried(&carried);
-                self.batch.set_intake(sequence);
+                self.batch.set_intake(taken, resume);
             }
             Intake::Settings(settings) => {
                 if let Err(error) = self.take_settings(&settings) {

@@ -143,7 +143,7 @@ async fn authorize(api: &Api, access: &IngestAccess, headers: &HeaderMap) -> Res
     }
     let admin = api
         .store
-        .read_async(move |reader| oauth::read::<AdminToken>(reader, ADMIN_TOKEN, &digest.to_string()))
+        .find(move |reader| oauth::read::<AdminToken>(reader, ADMIN_TOKEN, &digest.to_string()))
         .await;
     match admin {
         Ok(Some(token)) if token.role != Role::Full => Err(Problem::read_only()),

@@ -183,12 +183,22 @@ impl Bucket {
 
     /// Takes the lease of a partition that nobody has.
     pub(super) async fn take(&self, partition: Partition, owner: &Owner) -> Result<u64, Refused> {
-        let value = serde_json::to_vec(owner).map_err(Refused::failed)?;
-        let create = self.store.create(partition_key(partition), value.into());
-        self.within(create).await.map_err(Refused::Failed)?.map_err(|error| match error.kind() {
-            CreateErrorKind::AlreadyExists => Refused::Taken,
-            _ => Refused::failed(error),
-        })
+        let key = partition_key(partition);
+        let entry = self.within(self.store.entry(&key)).await.map_err(Refused::Failed)?;
+        match entry.map_err(Refused::failed)? {
+            Some(entry) if entry.operation == Operation::Put => Err(Refused::Taken),
+            // One that was given back.
+            Some(entry) => self.renew(partition, owner, entry.revision).await,
+            // Looked at first: of what a server of NATS 2.9 refuses when it is to be written, a trace stays.
+            None => {
+                let value = serde_json::to_vec(owner).map_err(Refused::failed)?;
+                let create = self.store.create(&key, value.into());
+                self.within(create).await.map_err(Refused::Failed)?.map_err(|error| match error.kind() {
+                    CreateErrorKind::AlreadyExists => Refused::Taken,
+                    _ => Refused::failed(error),
+                })
+            }
+        }
     }
 
     /// Renews the lease of a partition, which stands at a revision.

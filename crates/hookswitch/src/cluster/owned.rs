@@ -212,7 +212,7 @@ impl Work {
             match whole.map(|whole| Carried::read(&whole)) {
                 None => {}
                 Some(Ok(carried)) => {
-                    let mut input = Intake::Forwarded(carried, resume);
+                    let mut input = Intake::Forwarded { carried, taken: sequence, resume };
                     loop {
                         match machine.try_send(input) {
                             Ok(()) => break,

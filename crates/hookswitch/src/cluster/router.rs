@@ -2,16 +2,29 @@
 
 use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
+use anyhow::{Context as _, ensure};
 use hookswitch_model::AccountId;
+use hookswitch_signal::ingest::Posted;
+use serde_json::value::RawValue;
 use tokio::runtime::Handle;
+use tokio::time::timeout;
 
 use super::carried::Carried;
 use super::lane::Lane;
+use crate::clock;
 use crate::run::{Accepted, Intake, PostedBatch};
 use crate::source::hep::Frames;
 use crate::store::record::{Sender, Settings};
 use crate::store::{Partition, Store};
+
+/// How long the owner of a partition may take to have what was handed over in the log: a lease that is not
+/// renewed has run out by then, and another owner has begun.
+const TAKEN_WITHIN: Duration = Duration::from_secs(10);
+
+/// How often it is looked whether the owner knew it already.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
 
 /// The thread that takes what listeners and connections bring.
 pub(crate) struct Router {
@@ -53,7 +66,7 @@ impl Router {
                     *self.settings.lock().unwrap_or_else(PoisonError::into_inner) = *settings;
                 }
                 Intake::Stop => return,
-                Intake::Carried(..) | Intake::Forwarded(..) => {
+                Intake::Carried(..) | Intake::Forwarded { .. } => {
                     tracing::error!("what was divided already came in again; it is dropped");
                 }
             }
@@ -84,7 +97,7 @@ impl Router {
     }
 
     /// Hands posted signals to the machine on this node, or over to the owner; their sender hears of it when
-    /// they are in the log, or in the stream by which they come to it.
+    /// they are in the log.
     fn post(&self, batch: PostedBatch) {
         let partition = self.partition(account(&batch.sender));
         if let Some(machine) = self.lanes[partition.index()].local() {
@@ -92,24 +105,52 @@ impl Router {
             machine.try_send(Intake::Posted(batch)).ok();
             return;
         }
-        let Some(nats) = self.store.nats().cloned() else { return };
         let store = self.store.clone();
         self.runtime.spawn(async move {
             let PostedBatch { sender, signals, accepted } = batch;
-            let total = signals.len();
-            let ids: Vec<String> = signals.iter().map(|(posted, _)| posted.id.clone()).collect();
-            let who = sender.clone();
-            let repeated = store.read_async(move |reader| reader.known_ids(partition, &who, &ids)).await;
-            let message = Carried::Posted(sender, signals).write();
-            match nats.forward(partition, message).await {
-                Ok(_) => {
-                    // What the owner has not told yet is not known here; it counts once all the same.
-                    let repeated = repeated.unwrap_or_default().min(total);
-                    accepted.send(Accepted { accepted: total - repeated, repeated }).ok(); // the client may have gone
+            match forward(&store, partition, sender, signals).await {
+                Ok(outcome) => {
+                    accepted.send(outcome).ok(); // the client may have gone
                 }
-                Err(error) => tracing::warn!(%partition, %error, "posted signals could not be handed over"),
+                Err(error) => {
+                    tracing::warn!(%partition, "posted signals could not be handed over: {error:#}");
+                }
             }
         });
+    }
+}
+
+/// Hands posted signals over to the owner of their partition. They are in the log when this returns: whatever
+/// their sender posts after that, to whichever node, comes behind them.
+async fn forward(
+    store: &Store,
+    partition: Partition,
+    sender: Sender,
+    signals: Vec<(Posted, Box<RawValue>)>,
+) -> anyhow::Result<Accepted> {
+    let nats = store.nats().context("a server alone has all partitions")?;
+    let total = signals.len();
+    let ids: Arc<[String]> = signals.iter().map(|(posted, _)| posted.id.clone()).collect();
+    let known = async || {
+        let (who, ids) = (sender.clone(), ids.clone());
+        store.read_async(move |reader| reader.known_ids(partition, &who, &ids)).await
+    };
+    let repeated = known().await?;
+    let outcome = Accepted { accepted: total.saturating_sub(repeated), repeated };
+    if outcome.accepted == 0 {
+        return Ok(outcome);
+    }
+    let mut taken = store.follow_intake(partition);
+    let sequence = nats.forward(partition, Carried::Posted(sender.clone(), signals).write()).await?;
+    let deadline = clock::now() + TAKEN_WITHIN;
+    loop {
+        let is_taken = timeout(LOOK_EVERY, taken.wait_for(|&taken| taken >= sequence)).await.is_ok();
+        // What its owner knew already is not written again, and no batch says that it was taken.
+        if known().await? >= total {
+            return Ok(outcome);
+        }
+        ensure!(!is_taken, "their owner has refused them; its log says why");
+        ensure!(clock::now() < deadline, "their owner does not take them");
     }
 }
 

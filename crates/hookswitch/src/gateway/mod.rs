@@ -9,7 +9,7 @@ mod socket;
 mod spans;
 mod table;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -358,12 +358,23 @@ impl Gateway {
             tokio::select! {
                 changed = changed.recv() => match changed {
                     Ok((id, now)) => self.take_over(id, now),
-                    Err(broadcast::error::RecvError::Lagged(_)) => {}
+                    Err(broadcast::error::RecvError::Lagged(_)) => self.take_over_all(),
                     Err(broadcast::error::RecvError::Closed) => return,
                 },
                 _ = stop.wait_for(|&stop| stop) => return,
             }
         }
+    }
+
+    /// Takes in all subscriptions as they are now: more have changed than were remembered.
+    fn take_over_all(&self) {
+        // In this order: one that is made meanwhile is known before it is told of.
+        let told = self.table().told_of();
+        let all = self.subscriptions.of_sockets();
+        let known: HashSet<SubscriptionId> = all.iter().map(|kept| kept.subscription.id).collect();
+        let gone = told.into_iter().filter(|id| !known.contains(id)).map(|id| (id, None));
+        let there = all.into_iter().map(|kept| (kept.subscription.id, Some(kept)));
+        gone.chain(there).for_each(|(id, now)| self.take_over(id, now));
     }
 
     fn take_over(&self, id: SubscriptionId, now: Option<Kept>) {

@@ -387,6 +387,11 @@ impl Table {
         self.tell(id, subscription, start.unwrap_or(self.feed));
     }
 
+    /// The subscriptions of which sessions are told.
+    pub(super) fn told_of(&self) -> Vec<SubscriptionId> {
+        self.by_subscription.keys().copied().collect()
+    }
+
     /// Lets the session of a subscription hear of nothing any more.
     pub(super) fn unsubscribe(&mut self, subscription: SubscriptionId) {
         let Some(id) = self.by_subscription.remove(&subscription) else { return };

@@ -16,7 +16,11 @@ pub(crate) struct Batch {
     pub(super) partition: Partition,
     /// Where the logs must end for the batch to follow.
     pub(super) after: Ends,
-    /// How far the intake of the partition is taken with it; 0 if it has none.
+    /// The message by which the term of its writer began; 0 on a server alone.
+    pub(super) term: u64,
+    /// How far the intake of the partition is taken with it, and behind which message it is read again; 0 if
+    /// it has none.
+    pub(super) taken: u64,
     pub(super) intake: u64,
     /// The bytes of all rows.
     pub(super) bytes: Vec<u8>,
@@ -87,7 +91,13 @@ impl Batch {
 
     /// An empty batch that follows this one.
     pub(crate) fn next(&self) -> Self {
-        Self { partition: self.partition, after: self.ends(), intake: self.intake, ..Self::default() }
+        Self {
+            partition: self.partition,
+            after: self.ends(),
+            taken: self.taken,
+            intake: self.intake,
+            ..Self::default()
+        }
     }
 
     /// Where the logs end after the batch.
@@ -112,6 +122,7 @@ impl Batch {
         self.events.extend(next.events.into_iter().map(|row| EventRow { body: moved(row.body), ..row }));
         self.ids.append(&mut next.ids);
         self.waiting.append(&mut next.waiting);
+        self.taken = self.taken.max(next.taken);
         self.intake = self.intake.max(next.intake);
     }
 
@@ -174,9 +185,11 @@ impl Batch {
         self.ids.push(id);
     }
 
-    /// The batch takes the intake of its partition up to this message.
-    pub(crate) fn set_intake(&mut self, sequence: u64) {
-        self.intake = self.intake.max(sequence);
+    /// The batch takes the intake of its partition up to the message `taken`, and it is read again behind
+    /// `resume`.
+    pub(crate) fn set_intake(&mut self, taken: u64, resume: u64) {
+        self.taken = self.taken.max(taken);
+        self.intake = self.intake.max(resume);
     }
 
     /// Tells somebody when the batch is on disk.

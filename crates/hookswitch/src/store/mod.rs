@@ -48,6 +48,9 @@ use self::writer::{Write, Writer};
 use crate::config::Durability;
 use crate::telemetry::Metrics;
 
+/// How long a copy may take to come to where the documents end, before what it has is taken for all.
+const FIND_WITHIN: std::time::Duration = std::time::Duration::from_secs(1);
+
 /// How many batches may wait for the disk. More would not be written sooner, only told later.
 const WRITES_AHEAD: usize = 4;
 
@@ -237,7 +240,8 @@ impl Store {
                 tracing::info!(stream, messages = end - resume, "reading what this node does not have");
             }
             let (nats, shared, writes) = (nats.clone(), store.shared.clone(), store.writes.clone());
-            let follower = Follower::new(nats, shared, writes, stream, resume);
+            let fence = store.read(Reader::fence)?;
+            let follower = Follower::new(nats, shared, writes, stream, (resume, fence));
             tokio::spawn(follower.run(store.shared.stop.subscribe()));
             store.shared.wait_followed(stream, end).await.context("the server stops")?;
         }
@@ -351,6 +355,11 @@ impl Store {
     pub(crate) fn intake_of(&self, partition: Partition) -> Result<u64, StoreError> {
         let stream = writer::intake(partition);
         self.read(|reader| reader.followed(&stream))
+    }
+
+    /// How far the intake of any partition was taken since this process began, and a wait for more.
+    pub(crate) fn follow_intake(&self, partition: Partition) -> watch::Receiver<u64> {
+        self.shared.follow_taken(partition)
     }
 
     /// Where the logs end on disk.
@@ -485,6 +494,28 @@ impl Store {
         let store = self.clone();
         let read = tokio::task::spawn_blocking(move || store.read(read));
         read.await.unwrap_or(Err(StoreError::Closed))
+    }
+
+    /// The same, for what another node may have written a moment ago: if it is not there, this node's copy is
+    /// brought to where the documents end, and it is looked for again.
+    ///
+    /// # Errors
+    /// If the database cannot be read.
+    pub(crate) async fn find<T: Send + 'static>(
+        &self,
+        find: impl Fn(&Reader) -> Result<Option<T>, StoreError> + Clone + Send + 'static,
+    ) -> Result<Option<T>, StoreError> {
+        let found = self.read_async(find.clone()).await?;
+        let Some(cluster) = self.cluster.as_ref().filter(|_| found.is_none()) else { return Ok(found) };
+        let follow = async {
+            let end = cluster.nats.end(STREAM_DOCUMENTS).await.ok()?;
+            self.shared.wait_followed(STREAM_DOCUMENTS, end).await
+        };
+        match tokio::time::timeout(FIND_WITHIN, follow).await {
+            Ok(Some(())) => self.read_async(find).await,
+            // NATS is away: what this node has is all that can be known.
+            Ok(None) | Err(_) => Ok(found),
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! What the writer of the store tells everybody.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -18,6 +18,9 @@ use crate::telemetry::Metrics;
 /// How many changes of documents are remembered by their ids.
 const CHANGES_MAX: usize = 1024;
 
+/// How many terms of a partition are remembered.
+const TERMS_MAX: usize = 64;
+
 /// What the writer tells everybody.
 pub(super) struct Shared {
     /// The last input of each partition on disk.
@@ -29,6 +32,10 @@ pub(super) struct Shared {
     pub(super) changed: ChangedDocuments,
     /// How far the log was followed, and how far the documents.
     followed: [watch::Sender<u64>; 2],
+    /// How far the intake of each partition was taken, as far as this process saw.
+    taken: Vec<watch::Sender<u64>>,
+    /// Told when a term begins.
+    begun: watch::Sender<()>,
     notes: Mutex<Notes>,
     metrics: Arc<Metrics>,
 }
@@ -36,12 +43,28 @@ pub(super) struct Shared {
 /// What was seen in the streams.
 #[derive(Default)]
 struct Notes {
-    /// Where the last term of each partition began.
-    terms: HashMap<Partition, u64>,
-    /// The newest changes of documents.
+    /// Where the newest terms of each partition began.
+    terms: HashMap<Partition, BTreeSet<u64>>,
+    /// The newest changes of documents that count.
     changes: VecDeque<u64>,
-    /// Who is told when the log was followed so far.
-    waiting: BTreeMap<u64, Vec<Acknowledge>>,
+    /// Who is told when the log was followed so far, and under which term that counts.
+    waiting: BTreeMap<u64, (Under, Vec<Acknowledge>)>,
+}
+
+/// The term under which something was written.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Under {
+    pub(super) partition: Partition,
+    /// The message by which it began.
+    pub(super) term: u64,
+}
+
+impl Notes {
+    /// Whether a message at this sequence, written under a term, counts.
+    fn counts(&self, under: Under, sequence: u64) -> bool {
+        let terms = self.terms.get(&under.partition);
+        terms.and_then(|terms| terms.range(..sequence).next_back()) == Some(&under.term)
+    }
 }
 
 impl Shared {
@@ -54,6 +77,8 @@ impl Shared {
             stop: watch::Sender::new(false),
             changed: ChangedDocuments::default(),
             followed: [watch::Sender::new(log), watch::Sender::new(documents)],
+            taken: ends.inputs.iter().map(|_| watch::Sender::new(0)).collect(),
+            begun: watch::Sender::new(()),
             notes: Mutex::default(),
             metrics,
         }
@@ -119,9 +144,11 @@ impl Shared {
             return;
         }
         let later = notes.waiting.split_off(&(sequence + 1));
-        let due = std::mem::replace(&mut notes.waiting, later);
+        let mut due = std::mem::replace(&mut notes.waiting, later);
+        // Who waits for what does not count is told by being dropped.
+        due.retain(|&at, (under, _)| notes.counts(*under, at));
         drop(notes);
-        for acknowledge in due.into_values().flatten() {
+        for acknowledge in due.into_values().flat_map(|(_, waiting)| waiting) {
             acknowledge();
         }
     }
@@ -136,24 +163,52 @@ impl Shared {
         }
     }
 
-    /// Tells who waits when the message of the log at this sequence is applied.
-    pub(super) fn acknowledge_followed(&self, sequence: u64, waiting: Vec<Acknowledge>) {
+    /// Tells who waits when the message of the log at this sequence is applied, if it counts.
+    pub(super) fn acknowledge_followed(&self, under: Under, sequence: u64, waiting: Vec<Acknowledge>) {
         let mut notes = self.notes();
         if self.followed(STREAM_LOG) < sequence {
-            notes.waiting.entry(sequence).or_default().extend(waiting);
+            notes.waiting.entry(sequence).or_insert_with(|| (under, Vec::new())).1.extend(waiting);
             return;
         }
+        let counts = notes.counts(under, sequence);
         drop(notes);
-        for acknowledge in waiting {
+        for acknowledge in waiting.into_iter().filter(|_| counts) {
             acknowledge();
         }
     }
 
-    /// Remembers what others ask for of a message that was read.
+    /// The intake of a partition was taken up to this message.
+    pub(super) fn set_taken(&self, partition: Partition, sequence: u64) {
+        if let Some(taken) = self.taken.get(partition.index()) {
+            taken.send_if_modified(|taken| sequence > std::mem::replace(taken, sequence.max(*taken)));
+        }
+    }
+
+    /// How far the intake of a partition was taken, and a wait for more.
+    pub(super) fn follow_taken(&self, partition: Partition) -> watch::Receiver<u64> {
+        // There is one of each partition; of one that is none nothing is ever told.
+        self.taken.get(partition.index()).map_or_else(|| watch::channel(0).1, watch::Sender::subscribe)
+    }
+
+    /// Waits until another term of the partition has begun than this.
+    pub(super) async fn wait_term_over(&self, under: Under) {
+        let mut begun = self.begun.subscribe();
+        // Who could tell is this, which goes on.
+        begun.wait_for(|()| self.term(under.partition) != under.term).await.ok();
+    }
+
+    /// Remembers what others ask for of a message that was read and counts.
     pub(super) fn take_note(&self, entry: &Entry, sequence: u64) {
         match entry {
             Entry::Term(term) => {
-                self.notes().terms.insert(term.partition, sequence);
+                let mut notes = self.notes();
+                let terms = notes.terms.entry(term.partition).or_default();
+                terms.insert(sequence);
+                if terms.len() > TERMS_MAX {
+                    terms.pop_first();
+                }
+                drop(notes);
+                self.begun.send_replace(());
             }
             Entry::Changes(changes) => {
                 let mut notes = self.notes();
@@ -168,10 +223,10 @@ impl Shared {
 
     /// Where the last term of a partition began; 0 if that was not seen.
     pub(super) fn term(&self, partition: Partition) -> u64 {
-        self.notes().terms.get(&partition).copied().unwrap_or(0)
+        self.notes().terms.get(&partition).and_then(BTreeSet::last).copied().unwrap_or(0)
     }
 
-    /// Whether a change of documents is in the stream.
+    /// Whether a change of documents is in the stream and counts.
     pub(super) fn has_seen_change(&self, id: u64) -> bool {
         self.notes().changes.contains(&id)
     }

@@ -12,7 +12,7 @@ use nix::fcntl::{Flock, FlockArg};
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _, params};
 
 use super::journal::{self, Attempt, Span};
-use super::nats::{STREAM_DOCUMENTS, STREAM_LOG, SavedDocuments};
+use super::nats::{Fence, STREAM_DOCUMENTS, STREAM_LOG, SavedDocuments};
 use super::partition::Partition;
 use super::record::{self, Columns, Input, Sender};
 use super::rows::Rows;
@@ -119,6 +119,14 @@ pub(super) fn is_empty(connection: &Connection) -> rusqlite::Result<bool> {
 /// Under which name it stands how far the inputs of a partition were swept.
 pub(super) fn swept_signals(partition: Partition) -> String {
     if partition == Partition::default() { "signals".to_owned() } else { format!("signals.{partition}") }
+}
+
+/// Under which name it stands which change of documents was the last that counted.
+pub(super) const CHANGED: &str = "changed";
+
+/// Under which name it stands where the last term of a partition began.
+pub(super) fn term(partition: Partition) -> String {
+    format!("term.{partition}")
 }
 
 /// How far a stream was followed; 0 if it was not.
@@ -471,13 +479,26 @@ impl Reader {
         Ok(followed(&self.0, stream)?)
     }
 
+    /// What the next messages of the streams must rest on to count.
+    pub(super) fn fence(&self) -> Result<Fence, StoreError> {
+        let mut fence = Fence { changed: followed(&self.0, CHANGED)?, ..Fence::default() };
+        for partition in Partition::all(Partition::COUNT_MAX) {
+            let term = followed(&self.0, &term(partition))?;
+            if term > 0 {
+                fence.terms.insert(partition, term);
+            }
+        }
+        Ok(fence)
+    }
+
     /// All documents, and where the streams stood that they follow from.
     pub(super) fn all_documents(&self) -> Result<SavedDocuments, StoreError> {
         let transaction = self.0.unchecked_transaction()?;
         let documents_at = followed(&transaction, STREAM_DOCUMENTS)?;
         let log_at = followed(&transaction, STREAM_LOG)?;
+        let changed = followed(&transaction, CHANGED)?;
         let documents = Rows::of_documents(&transaction)?.documents;
-        Ok(SavedDocuments { documents_at, log_at, documents })
+        Ok(SavedDocuments { documents_at, log_at, changed, documents })
     }
 
     /// Whether there is something that no stream has brought.

@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 
 use super::batch::Batch;
 use super::journal::{self, Journal};
-use super::nats::{Entry, STREAM_LOG, SavedDocuments};
+use super::nats::{Entry, Fence, STREAM_LOG, SavedDocuments};
 use super::partition::Partition;
 use super::record;
 use super::rows::{DocumentRow, KINDS_OF_LOG, insert_documents};
@@ -69,6 +69,8 @@ pub(super) enum Write {
         stream: &'static str,
         seen: u64,
         resume: u64,
+        /// What the next messages must rest on.
+        fence: Fence,
         entries: Vec<Entry>,
     },
     /// What a stream says no longer of documents, as it was when they were saved.
@@ -88,6 +90,8 @@ pub(super) struct Writer {
     metrics: Arc<Metrics>,
     /// The numbers of sessions.
     sessions: HashMap<TelephonySessionId, i64>,
+    /// What is written of what the streams' messages must rest on.
+    fence: Fence,
     /// Rows written since the last sweep.
     unswept: u64,
 }
@@ -102,8 +106,8 @@ impl Writer {
         metrics: Arc<Metrics>,
     ) -> Self {
         let connection = Some(connection);
-        let sessions = HashMap::new();
-        Self { directory, connection, ends, options, shared, metrics, sessions, unswept: 0 }
+        let (sessions, fence) = (HashMap::new(), Fence::default());
+        Self { directory, connection, ends, options, shared, metrics, sessions, fence, unswept: 0 }
     }
 
     /// Writes until nobody can ask any more, or the store is to stop.
@@ -249,7 +253,7 @@ impl Writer {
                         ends.set(*partition, Ends { signals: *position, ..found });
                     }
                 }
-                Write::Follow { stream, resume, entries, .. } => {
+                Write::Follow { stream, resume, fence, entries, .. } => {
                     for entry in entries {
                         match entry {
                             Entry::Batch(batch) => {
@@ -269,6 +273,7 @@ impl Writer {
                         }
                     }
                     follow_to(&transaction, stream, *resume)?;
+                    write_fence(&transaction, stream, fence, &mut self.fence)?;
                 }
                 Write::Documented { stream, snapshot } => restore(&transaction, stream, snapshot)?,
             }
@@ -288,6 +293,7 @@ impl Writer {
                     self.unswept += batch.inputs.len() as u64;
                     self.metrics.signals_stored.inc_by(batch.inputs.len() as u64);
                     self.metrics.events_stored.inc_by(batch.events.len() as u64);
+                    self.shared.set_taken(batch.partition, batch.taken);
                 }
                 Entry::Changes(changes) => {
                     let changed = |change: Change| {
@@ -308,6 +314,7 @@ impl Writer {
     fn fail(&mut self, error: &WriteError) {
         self.connection = None;
         self.sessions.clear();
+        self.fence = Fence::default();
         self.shared.failing(&error.to_string());
     }
 
@@ -395,6 +402,7 @@ fn restore(transaction: &Transaction<'_>, stream: &str, snapshot: &SavedDocument
         }
         drop(begin);
         follow_to(transaction, stream, snapshot.documents_at)?;
+        follow_to(transaction, sqlite::CHANGED, snapshot.changed)?;
     }
     Ok(())
 }
@@ -408,6 +416,29 @@ pub(super) fn follow_to(transaction: &Transaction<'_>, stream: &str, sequence: u
     transaction
         .prepare_cached("INSERT OR REPLACE INTO followed VALUES (?, ?)")?
         .execute(params![stream, sequence.cast_signed()])?;
+    Ok(())
+}
+
+/// Notes what the next messages of a stream must rest on, where that is not what was noted last.
+fn write_fence(
+    transaction: &Transaction<'_>,
+    stream: &str,
+    fence: &Fence,
+    written: &mut Fence,
+) -> rusqlite::Result<()> {
+    if stream != STREAM_LOG {
+        if fence.changed != written.changed {
+            follow_to(transaction, sqlite::CHANGED, fence.changed)?;
+            written.changed = fence.changed;
+        }
+        return Ok(());
+    }
+    for (&partition, &term) in &fence.terms {
+        if written.terms.get(&partition) != Some(&term) {
+            follow_to(transaction, &sqlite::term(partition), term)?;
+            written.terms.insert(partition, term);
+        }
+    }
     Ok(())
 }
 

@@ -88,7 +88,7 @@ impl Access {
 
     async fn of_admin_token(api: &Api, digest: String) -> Result<Option<Self>, Problem> {
         let id = digest.clone();
-        let found = api.store.read_async(move |reader| read::<AdminToken>(reader, ADMIN_TOKEN, &id)).await;
+        let found = api.store.find(move |reader| read::<AdminToken>(reader, ADMIN_TOKEN, &id)).await;
         Ok(found.map_err(kept)?.map(|token| Self {
             role: token.role,
             account: None,

@@ -2,7 +2,6 @@
 //! (RFC 6749 §4.1, with the proof keys of RFC 7636).
 
 use std::fmt::Write as _;
-use std::time::Duration;
 
 use axum::extract::{RawQuery, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
@@ -17,7 +16,6 @@ use super::grant::{Issued, Subject, Wishes, delete, digest, now, put};
 use super::{OAuth, Refusal, USER};
 use crate::api::Api;
 use crate::api::request::Content;
-use crate::clock;
 use crate::secret::{self, Digest};
 use crate::store::{Change, Document, Expected, StoreError};
 
@@ -26,10 +24,6 @@ const CODE_SECONDS: i64 = 60;
 
 /// The most codes at once; beyond it nobody can log in until some have expired.
 const CODES_MAX: usize = 10_000;
-
-/// How long a code is waited for that another node of a cluster has given, and how often it is looked for.
-const CODE_WITHIN: Duration = Duration::from_secs(1);
-const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// The kind of documents.
 const CODE: &str = "authorization_code";
@@ -243,20 +237,11 @@ impl OAuth {
 
     /// A code, with the revision of its document.
     async fn find_code(&self, id: &str) -> Result<Option<(u64, Code)>, StoreError> {
-        let began = clock::now();
-        loop {
-            let key = id.to_owned();
-            let found = self.store.read_async(move |reader| reader.document(CODE, &key)).await?;
-            let is_late = self.store.nats().is_none() || began.elapsed() >= CODE_WITHIN;
-            if found.is_some() || is_late {
-                let read = found.map(|document| {
-                    serde_json::from_str(&document.content).map(|code| (document.revision, code))
-                });
-                return Ok(read.transpose().map_err(crate::store::record::RecordError::from)?);
-            }
-            // Another node may have given it, and this one's copy be a moment behind.
-            tokio::time::sleep(LOOK_EVERY).await;
-        }
+        let key = id.to_owned();
+        let found = self.store.find(move |reader| reader.document(CODE, &key)).await?;
+        let read = found
+            .map(|document| serde_json::from_str(&document.content).map(|code| (document.revision, code)));
+        Ok(read.transpose().map_err(crate::store::record::RecordError::from)?)
     }
 
     /// Takes a code, once. A code that comes a second time gives the grant that it gave.

@@ -308,7 +308,7 @@ impl OAuth {
         let now = now();
         let _turn = self.turn.lock().await;
         let (key, client) = (digest(token), client_id.to_owned());
-        let found = self.store.read_async({
+        let found = self.store.find({
             let key = key.clone();
             move |reader| {
                 let Some(refresh) = read::<Refresh>(reader, REFRESH, &key)? else { return Ok(None) };
@@ -317,7 +317,7 @@ impl OAuth {
                     Some(replaced) => read::<Refresh>(reader, REFRESH, &replaced.by)?,
                     None => None,
                 };
-                Ok(grant.filter(|grant| grant.client_id == client).map(|grant| (refresh, grant, next)))
+                Ok(grant.filter(|grant| grant.client_id == *client).map(|grant| (refresh, grant, next)))
             }
         });
         let (refresh, mut grant, next) = found.await?.ok_or_else(unknown)?;
@@ -446,12 +446,13 @@ impl OAuth {
         let now = now();
         let looked_up = {
             let key = key.clone();
-            self.store.read_async(move |reader| holder(reader, &key, now)).await
+            self.store.find(move |reader| holder(reader, &key, now)).await
         };
-        let (principal, first_use) = looked_up.map_err(|error| {
+        let looked_up = looked_up.map_err(|error| {
             tracing::error!(%error, "an access token could not be looked up");
             Problem::internal()
-        })??;
+        })?;
+        let (principal, first_use) = looked_up.ok_or_else(unknown_token)??;
         if first_use {
             self.note_first_use(key, now).await;
         }
@@ -521,20 +522,26 @@ fn credential_is_good(reader: &Reader, grant: &Grant) -> Result<bool, StoreError
     Ok(read::<Credential>(reader, super::CREDENTIAL, id)?.is_some())
 }
 
-/// Who is behind the access token of this digest, and whether it is used for the first time.
-fn holder(reader: &Reader, key: &str, now: i64) -> Result<Result<(Principal, bool), Problem>, StoreError> {
-    let unknown = || Ok(Err(Problem::token("OAU-213", "The access token is not known here; get another")));
-    let Some(access) = read::<Access>(reader, ACCESS, key)? else { return unknown() };
+fn unknown_token() -> Problem {
+    Problem::token("OAU-213", "The access token is not known here; get another")
+}
+
+/// Who is behind an access token, and whether it is used for the first time.
+type Holder = Result<(Principal, bool), Problem>;
+
+/// Who is behind the access token of this digest; none if it is not known.
+fn holder(reader: &Reader, key: &str, now: i64) -> Result<Option<Holder>, StoreError> {
+    let Some(access) = read::<Access>(reader, ACCESS, key)? else { return Ok(None) };
     if access.expires <= now {
-        return Ok(Err(Problem::token("OAU-128", "The access token has expired; refresh it")));
+        return Ok(Some(Err(Problem::token("OAU-128", "The access token has expired; refresh it"))));
     }
     let principal = principal(reader, &access.grant)?;
-    Ok(principal.map(|principal| (principal, !access.used)))
+    Ok(Some(principal.map(|principal| (principal, !access.used))))
 }
 
 /// Who is behind a grant, at this moment.
 fn principal(reader: &Reader, id: &str) -> Result<Result<Principal, Problem>, StoreError> {
-    let unknown = || Ok(Err(Problem::token("OAU-213", "The access token is not known here; get another")));
+    let unknown = || Ok(Err(unknown_token()));
     let Some(grant) = read::<Grant>(reader, GRANT, id)? else { return unknown() };
     let user = read::<User>(reader, super::USER, &grant.extension)?.filter(|user| !user.disabled);
     let application = Application::find(reader, &grant.client_id)?;

@@ -6,19 +6,16 @@ use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use async_nats::jetstream::Message;
-use async_nats::jetstream::consumer::{DeliverPolicy, ReplayPolicy, pull::OrderedConfig};
 use async_nats::jetstream::stream::State;
-use futures_util::StreamExt as _;
 use tokio::sync::watch;
 
+use super::fence::Fence;
+use super::reading::Reading;
 use super::saved;
-use super::streams::{Nats, PART, STREAM_DOCUMENTS, WHOLE, before_first, check_next, header};
+use super::streams::{Nats, PART, STREAM_DOCUMENTS, WHOLE, before_first, header};
 use super::wire::{Entry, Open, read, read_part};
 use crate::store::Shared;
 use crate::store::writer::Write;
-
-/// The most messages that are applied in one transaction.
-const TOGETHER_MAX: usize = 256;
 
 /// How long to wait before a stream that cannot be read is tried again.
 const RETRY_AFTER: Duration = Duration::from_millis(500);
@@ -30,20 +27,21 @@ pub(in crate::store) struct Follower {
     writes: SyncSender<Write>,
     stream: &'static str,
     open: Open,
+    fence: Fence,
     /// The last message that was read.
     read: u64,
 }
 
 impl Follower {
-    /// Goes on behind the message at `resume`.
+    /// Goes on behind the message at `resume`; what counts must rest on what the fence says.
     pub(in crate::store) fn new(
         nats: Nats,
         shared: Arc<Shared>,
         writes: SyncSender<Write>,
         stream: &'static str,
-        resume: u64,
+        (resume, fence): (u64, Fence),
     ) -> Self {
-        Self { nats, shared, writes, stream, open: Open::default(), read: resume }
+        Self { nats, shared, writes, stream, open: Open::default(), fence, read: resume }
     }
 
     /// Follows until told to stop.
@@ -72,36 +70,27 @@ impl Follower {
         if !self.catch_up(&stream.cached_info().state).await? {
             return Ok(());
         }
-        let consumer = stream
-            .create_consumer(OrderedConfig {
-                deliver_policy: DeliverPolicy::ByStartSequence { start_sequence: self.read + 1 },
-                replay_policy: ReplayPolicy::Instant,
-                ..OrderedConfig::default()
-            })
-            .await?;
-        let mut messages = consumer.messages().await?.ready_chunks(TOGETHER_MAX);
-        while let Some(chunk) = messages.next().await {
-            let mut entries = Vec::with_capacity(chunk.len());
-            let mut failed = None;
-            for message in chunk {
-                match message.map_err(anyhow::Error::from).and_then(|message| self.read(&message)) {
+        let mut reading = Reading::behind(stream, self.read).await?;
+        loop {
+            let (messages, mut come) = reading.next().await;
+            let mut entries = Vec::with_capacity(messages.len());
+            for (sequence, message) in messages {
+                match self.read(sequence, &message) {
                     Ok(entry) => entries.extend(entry),
                     Err(error) => {
-                        failed = Some(error);
+                        come = Err(error);
                         break;
                     }
                 }
             }
             let resume = self.open.resume(self.read);
-            let write = Write::Follow { stream: self.stream, seen: self.read, resume, entries };
+            let fence = self.fence.clone();
+            let write = Write::Follow { stream: self.stream, seen: self.read, resume, fence, entries };
             if !self.hand_over(write).await {
                 return Ok(());
             }
-            if let Some(error) = failed {
-                return Err(error);
-            }
+            come?;
         }
-        anyhow::bail!("it has ended")
     }
 
     /// Brings the copy to where the stream begins, if it is not there yet; false if the writer has ended.
@@ -112,12 +101,13 @@ impl Follower {
         }
         let is_documents = self.stream == STREAM_DOCUMENTS;
         if let Some(snapshot) = saved::newest(&self.nats).await? {
-            let at = snapshot.documents_at;
+            let (at, changed) = (snapshot.documents_at, snapshot.changed);
             if !self.hand_over(Write::Documented { stream: self.stream, snapshot }).await {
                 return Ok(false);
             }
             if is_documents && at > self.read {
                 self.read = at;
+                self.fence.changed = changed;
                 self.open.clear();
             }
         }
@@ -130,25 +120,31 @@ impl Follower {
         );
         self.read = begin;
         self.open.clear();
-        let write = Write::Follow { stream: self.stream, seen: begin, resume: begin, entries: Vec::new() };
+        let (fence, entries) = (self.fence.clone(), Vec::new());
+        let write = Write::Follow { stream: self.stream, seen: begin, resume: begin, fence, entries };
         Ok(self.hand_over(write).await)
     }
 
-    /// Reads a message; what it says, if it is whole with it.
-    fn read(&mut self, message: &Message) -> anyhow::Result<Option<Entry>> {
-        let sequence = message.info().map_err(|error| anyhow::anyhow!("{error}"))?.stream_sequence;
-        check_next(self.read, sequence)?;
+    /// Reads a message; what it says, if it is whole with it and counts.
+    fn read(&mut self, sequence: u64, message: &Message) -> anyhow::Result<Option<Entry>> {
         let part = read_part(header(message, PART)).context("a part of a message does not say which")?;
-        // One node at a time writes to the subjects that are fenced; to the others all do.
-        let of = if self.nats.is_fenced_subject(&message.subject) { None } else { header(message, WHOLE) };
-        let of = of.unwrap_or(&message.subject);
-        let whole = self.open.take(of, sequence, part, &message.payload);
-        let entry = whole.map(|whole| read(&whole, sequence)).transpose()?;
-        if let Some(entry) = &entry {
+        let whole = header(message, WHOLE).unwrap_or_default();
+        // To the subjects that are fenced one node at a time writes what counts; to the others all do.
+        let key = if self.nats.is_fenced_subject(&message.subject) { &message.subject } else { whole };
+        let said = self.open.take((key, whole), sequence, part, &message.payload);
+        let said = said.map(|said| read(&said, sequence)).transpose()?;
+        let counts = said.filter(|entry| {
+            let counts = self.fence.takes(self.stream, entry, sequence);
+            if !counts {
+                tracing::debug!(stream = self.stream, sequence, "a message came too late and does not count");
+            }
+            counts
+        });
+        if let Some(entry) = &counts {
             self.shared.take_note(entry, sequence);
         }
         self.read = sequence;
-        Ok(entry)
+        Ok(counts)
     }
 
     /// Gives the writer what was read; false if it has ended. Waits where waiting harms nobody.

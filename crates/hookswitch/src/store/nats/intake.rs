@@ -1,11 +1,12 @@
 //! What came in at nodes that do not own its partition: a subject for each partition, which its owner reads.
 
-use anyhow::Context as _;
-use async_nats::jetstream::consumer::pull::{Ordered, OrderedConfig};
-use async_nats::jetstream::consumer::{DeliverPolicy, ReplayPolicy};
-use futures_util::StreamExt as _;
+use std::collections::VecDeque;
 
-use super::streams::{Nats, PART, WHOLE, before_first, check_next, header};
+use anyhow::Context as _;
+use async_nats::jetstream::Message;
+
+use super::reading::Reading;
+use super::streams::{Nats, PART, WHOLE, before_first, header};
 use super::wire::{Open, read_part};
 use crate::store::partition::Partition;
 
@@ -36,14 +37,8 @@ impl Nats {
     pub(crate) async fn read_intake(&self, partition: Partition, after: u64) -> anyhow::Result<IntakeReader> {
         let stream = self.intake_stream(partition).await?;
         let read = after.max(before_first(&stream.cached_info().state));
-        let consumer = stream
-            .create_consumer(OrderedConfig {
-                deliver_policy: DeliverPolicy::ByStartSequence { start_sequence: read + 1 },
-                replay_policy: ReplayPolicy::Instant,
-                ..OrderedConfig::default()
-            })
-            .await?;
-        Ok(IntakeReader { messages: consumer.messages().await?, read, open: Open::default() })
+        let reading = Reading::behind(stream, read).await?;
+        Ok(IntakeReader { reading, come: VecDeque::new(), failed: None, open: Open::default() })
     }
 
     /// Removes what was taken, up to a message.
@@ -58,9 +53,10 @@ impl Nats {
 
 /// What is handed over for a partition, one message after the other.
 pub(crate) struct IntakeReader {
-    messages: Ordered,
-    /// The last message that was read.
-    read: u64,
+    reading: Reading,
+    /// What has come and was not given yet, and what came behind it.
+    come: VecDeque<(u64, Message)>,
+    failed: Option<anyhow::Error>,
     /// Nodes hand over beside each other, so that the parts of their messages may be mixed.
     open: Open,
 }
@@ -81,13 +77,20 @@ impl IntakeReader {
     /// # Errors
     /// If the stream cannot be read; then it is to be read anew.
     pub(crate) async fn next(&mut self) -> anyhow::Result<Brought> {
-        let message = self.messages.next().await.context("it has ended")??;
-        let sequence = message.info().map_err(|error| anyhow::anyhow!("{error}"))?.stream_sequence;
-        check_next(self.read, sequence)?;
-        self.read = sequence;
+        let (sequence, message) = loop {
+            if let Some(next) = self.come.pop_front() {
+                break next;
+            }
+            if let Some(failed) = self.failed.take() {
+                return Err(failed);
+            }
+            let (messages, come) = self.reading.next().await;
+            self.come = messages.into();
+            self.failed = come.err();
+        };
         let part = read_part(header(&message, PART)).context("a part of a message does not say which")?;
         let of = header(&message, WHOLE).unwrap_or_default();
-        let whole = self.open.take(of, sequence, part, &message.payload);
+        let whole = self.open.take((of, of), sequence, part, &message.payload);
         Ok(Brought { sequence, whole, resume: self.open.resume(sequence) })
     }
 }

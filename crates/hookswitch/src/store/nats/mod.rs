@@ -1,24 +1,31 @@
 //! The log of a cluster: streams of NATS JetStream, and how each node's copy follows them.
 //!
-//! A [`Publisher`](publisher) writes the batches of one partition that the node owns, fenced by the
-//! sequence of its subject; a [`follower`] applies what the streams say to the copy, in their order;
-//! [`documents`] changes documents against the copy, and again if another node was first.
+//! A [`Publisher`](publisher) writes the batches of one partition that the node owns, where it expects its
+//! subject to stand; a [`follower`] applies what counts of the streams to the copy, in their order, which a
+//! [`fence`] decides; [`documents`] changes documents against the copy, and again if another node was first.
 
 mod copying;
 mod documents;
 mod durability;
+mod fence;
 mod follower;
 mod intake;
 mod publisher;
+mod reading;
 mod saved;
 mod states;
 mod streams;
 mod wire;
 
 pub(in crate::store) use self::copying::CopyInto;
+#[cfg(test)]
+pub(in crate::store) use self::documents::change_late;
 pub(in crate::store) use self::documents::{bring, change, record};
+pub(in crate::store) use self::fence::Fence;
 pub(in crate::store) use self::follower::Follower;
 pub(crate) use self::intake::{Brought, IntakeReader};
+#[cfg(test)]
+pub(in crate::store) use self::publisher::write_late;
 pub(in crate::store) use self::publisher::{Publish, Publisher, take_over};
 pub(in crate::store) use self::saved::SavedDocuments;
 pub(in crate::store) use self::saved::keep as keep_documents;

@@ -3,15 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use async_nats::jetstream::context::PublishError;
 use tokio::sync::mpsc;
 
 use super::streams::{Nats, STREAM_LOG, is_fenced};
 use super::wire::{EVENTS_MAX, Term, write_batch, write_term};
-use crate::store::Shared;
 use crate::store::batch::Batch;
 use crate::store::partition::Partition;
+use crate::store::shared::{Shared, Under};
 
 /// How long a server that refuses is left alone before it is asked again.
 const RETRY_AFTER: Duration = Duration::from_millis(250);
@@ -36,17 +36,24 @@ pub(in crate::store) async fn take_over(
     let began = nats.publish(&subject, term, Some(last)).await;
     let began = began.context("another node has begun to own the partition, or NATS does not answer")?;
     shared.wait_followed(STREAM_LOG, began).await.context("the server stops")?;
+    ensure!(shared.term(partition) == began, "another node has begun to own the partition");
     Ok(began)
+}
+
+/// Writes a batch as a server takes it that has looked before it writes, and not when it writes.
+#[cfg(test)]
+pub(in crate::store) async fn write_late(nats: &Nats, batch: &Batch) -> u64 {
+    let subject = nats.log_subject(batch.partition);
+    nats.publish(&subject, write_batch(batch), None).await.expect("it is taken")
 }
 
 /// The writer of one partition.
 pub(in crate::store) struct Publisher {
     nats: Nats,
     shared: Arc<Shared>,
-    partition: Partition,
     subject: String,
-    /// The sequence of the message by which this node's term began.
-    term: u64,
+    /// This node's term.
+    under: Under,
     /// Where the subject stands.
     last: u64,
     work: mpsc::Receiver<Publish>,
@@ -81,27 +88,31 @@ impl Publisher {
         work: mpsc::Receiver<Publish>,
     ) -> Self {
         let subject = nats.log_subject(partition);
-        Self { nats, shared, partition, subject, term, last: term, work }
+        Self { nats, shared, subject, under: Under { partition, term }, last: term, work }
     }
 
     /// Writes until nobody hands in batches any more, or another node owns the partition.
     pub(in crate::store) async fn run(mut self) {
         let mut next = None;
         loop {
-            let work = match next.take() {
-                Some(work) => work,
-                None => match self.work.recv().await {
-                    Some(work) => work,
-                    None => return,
-                },
+            let work = if let Some(work) = next.take() {
+                work
+            } else {
+                tokio::select! {
+                    work = self.work.recv() => match work {
+                        Some(work) => work,
+                        None => return,
+                    },
+                    () = self.shared.wait_term_over(self.under) => return self.lost(),
+                }
             };
             let mut batch = match work {
                 Publish::Batch(batch) => batch,
                 Publish::State { position, version, state } => {
                     // Without it a successor has more to read, and comes to the same.
-                    if let Err(error) = self.nats.save_state(self.partition, position, version, &state).await
-                    {
-                        tracing::warn!(partition = %self.partition, "the state is not saved: {error:#}");
+                    let partition = self.under.partition;
+                    if let Err(error) = self.nats.save_state(partition, position, version, &state).await {
+                        tracing::warn!(%partition, "the state is not saved: {error:#}");
                     }
                     continue;
                 }
@@ -119,17 +130,19 @@ impl Publisher {
             let written = if batch.inputs.is_empty() {
                 Ok(()) // it only has who waits for what was before
             } else {
+                batch.term = self.under.term;
                 self.write(write_batch(&batch), batch.ends().signals).await
             };
             match written {
-                Ok(()) => self.shared.acknowledge_followed(self.last, batch.waiting),
-                Err(Refused::Lost) => {
-                    tracing::warn!(partition = %self.partition, "another node owns the partition now");
-                    return;
-                }
+                Ok(()) => self.shared.acknowledge_followed(self.under, self.last, batch.waiting),
+                Err(Refused::Lost) => return self.lost(),
                 Err(Refused::Closed) => return,
             }
         }
+    }
+
+    fn lost(&self) {
+        tracing::warn!(partition = %self.under.partition, "another node owns the partition now");
     }
 
     /// Writes a batch, however often it takes; the inputs of the partition end at `end` then.
@@ -171,11 +184,11 @@ impl Publisher {
         };
         // Parts of a message that nobody finished are never applied, but what follows them is.
         self.shared.wait_followed(STREAM_LOG, last).await.ok_or(Refused::Closed)?;
-        if self.shared.term(self.partition) != self.term {
+        if self.shared.term(self.under.partition) != self.under.term {
             return Err(Refused::Lost);
         }
         self.last = last;
-        Ok(self.shared.ends(self.partition).signals >= end)
+        Ok(self.shared.ends(self.under.partition).signals >= end)
     }
 }
 

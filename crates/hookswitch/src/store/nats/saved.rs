@@ -7,13 +7,11 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
-use async_nats::jetstream::object_store::GetErrorKind;
 use futures_util::TryStreamExt as _;
 use serde::{Deserialize, Serialize};
-use tokio::io::AsyncReadExt as _;
 use tokio::sync::watch;
 
-use super::streams::{Nats, STREAM_DOCUMENTS};
+use super::streams::{Nats, STREAM_DOCUMENTS, within};
 use crate::clock;
 use crate::store::rows::DocumentRow;
 use crate::store::{Reader, Store};
@@ -38,6 +36,8 @@ const LOOK_EVERY_SECS: std::ops::Range<u64> = 30..90;
 pub(in crate::store) struct SavedDocuments {
     pub(in crate::store) documents_at: u64,
     pub(in crate::store) log_at: u64,
+    /// The last change that counted.
+    pub(in crate::store) changed: u64,
     pub(in crate::store) documents: Vec<DocumentRow>,
 }
 
@@ -113,14 +113,8 @@ pub(in crate::store) async fn newest(nats: &Nats) -> anyhow::Result<Option<Saved
     loop {
         let newest = all(nats).await?.into_iter().max_by_key(|known| known.at);
         let Some(Known { name, .. }) = newest else { return Ok(None) };
-        let mut object = match nats.states().get(&name).await {
-            Ok(object) => object,
-            // A newer one was saved meanwhile.
-            Err(error) if error.kind() == GetErrorKind::NotFound => continue,
-            Err(error) => return Err(error).context("the saved documents cannot be read"),
-        };
-        let mut bytes = Vec::new();
-        object.read_to_end(&mut bytes).await.context("the saved documents cannot be read")?;
+        let found = nats.object(&name).await.context("the saved documents cannot be read")?;
+        let Some(bytes) = found else { continue }; // a newer one was saved meanwhile
         let (&version, saved) = bytes.split_first().context("the saved documents are damaged")?;
         ensure!(
             version == VERSION,
@@ -131,8 +125,9 @@ pub(in crate::store) async fn newest(nats: &Nats) -> anyhow::Result<Option<Saved
 }
 
 async fn all(nats: &Nats) -> anyhow::Result<Vec<Known>> {
-    let objects = nats.states().list().await.context("the saved documents cannot be listed")?;
-    let objects: Vec<_> = objects.try_collect().await.context("the saved documents cannot be listed")?;
+    let objects =
+        async { nats.states().list().await?.try_collect::<Vec<_>>().await.map_err(anyhow::Error::from) };
+    let objects = within(objects).await?.context("the saved documents cannot be listed")?;
     let known = objects.into_iter().filter(|object| !object.deleted).filter_map(|object| {
         let at = object.name.strip_prefix(NAME)?.parse().ok()?;
         let saved = if let Some(modified) = object.modified { modified.unix_timestamp() } else { 0 };

@@ -1,8 +1,6 @@
 //! The saved states of partitions: each is read by the next owner.
 
 use anyhow::Context as _;
-use async_nats::jetstream::object_store::GetErrorKind;
-use tokio::io::AsyncReadExt as _;
 
 use super::streams::Nats;
 use crate::store::copy::State;
@@ -28,13 +26,7 @@ impl Nats {
     /// # Errors
     /// If it cannot be read.
     pub(in crate::store) async fn saved_state(&self, partition: Partition) -> anyhow::Result<Option<State>> {
-        let mut object = match self.states().get(state_name(partition)).await {
-            Ok(object) => object,
-            Err(error) if error.kind() == GetErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(error.into()),
-        };
-        let mut bytes = Vec::new();
-        object.read_to_end(&mut bytes).await?;
+        let Some(bytes) = self.object(&state_name(partition)).await? else { return Ok(None) };
         let (position, rest) = bytes.split_first_chunk().context("it is damaged")?;
         let (version, state) = rest.split_first_chunk().context("it is damaged")?;
         let (position, version) = (u64::from_be_bytes(*position), u32::from_be_bytes(*version));

@@ -8,11 +8,13 @@ use async_nats::jetstream::context::{
     CreateStreamErrorKind, PublishAckFuture, PublishError, PublishErrorKind,
 };
 use async_nats::jetstream::message::PublishMessage;
+use async_nats::jetstream::object_store::GetErrorKind;
 use async_nats::jetstream::stream::{Config, DiscardPolicy, RetentionPolicy, State, StorageType, Stream};
 use async_nats::jetstream::{self, Context, kv, object_store};
 use async_nats::{ConnectOptions, HeaderValue};
 use bytes::Bytes;
 use futures_util::TryStreamExt as _;
+use tokio::io::AsyncReadExt as _;
 
 use super::durability;
 use super::wire::write_part;
@@ -294,9 +296,27 @@ impl Nats {
 
     /// The nodes that live.
     pub(in crate::store) async fn nodes(&self) -> anyhow::Result<Vec<String>> {
-        let keys = self.leases.keys().await.context("the leases cannot be read")?;
-        let keys: Vec<String> = keys.try_collect().await.context("the leases cannot be read")?;
+        let keys = async {
+            self.leases.keys().await?.try_collect::<Vec<String>>().await.map_err(anyhow::Error::from)
+        };
+        let keys = within(keys).await?.context("the leases cannot be read")?;
         Ok(keys.iter().filter_map(|key| key.strip_prefix(NODE)).map(str::to_owned).collect())
+    }
+
+    /// Reads an object of the bucket of saved states; none if it is not there.
+    ///
+    /// # Errors
+    /// If NATS does not answer, or another was put in its place meanwhile.
+    pub(super) async fn object(&self, name: &str) -> anyhow::Result<Option<Vec<u8>>> {
+        let mut object = match within(self.states.get(name)).await? {
+            Ok(object) => object,
+            Err(error) if error.kind() == GetErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        let mut bytes = Vec::new();
+        // Each part in its time: the parts of an object that was replaced never come.
+        while within(object.read_buf(&mut bytes)).await?? > 0 {}
+        Ok(Some(bytes))
     }
 
     /// Whether nothing was ever written.
@@ -305,16 +325,14 @@ impl Nats {
     }
 }
 
+/// Waits for an answer of NATS no longer than for an acknowledgement.
+pub(super) async fn within<T>(asked: impl Future<Output = T>) -> anyhow::Result<T> {
+    tokio::time::timeout(ACK_TIMEOUT, asked).await.context("NATS does not answer in time")
+}
+
 /// The sequence before the first message that a stream has.
 pub(super) fn before_first(state: &State) -> u64 {
     if state.messages == 0 { state.last_sequence } else { state.first_sequence - 1 }
-}
-
-/// Checks that a message is the next of its stream. Messages go at the beginning of a stream alone; a server
-/// that was behind may have left some out, and the stream is to be read anew behind the last that came.
-pub(super) fn check_next(read: u64, sequence: u64) -> anyhow::Result<()> {
-    ensure!(sequence == read + 1, "the message behind {read} did not come");
-    Ok(())
 }
 
 /// A header of a message.
@@ -394,18 +412,4 @@ async fn check_stream(jetstream: &Context, wanted: Config) -> anyhow::Result<()>
         }
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_message_that_does_not_follow_the_last_is_none_to_go_on_with() {
-        assert!(check_next(4, 5).is_ok());
-        for left_out_or_repeated in [6, 4, 1] {
-            let refused = check_next(4, left_out_or_repeated).map_err(|error| error.to_string());
-            assert_eq!(refused, Err("the message behind 4 did not come".to_owned()));
-        }
-    }
 }

@@ -55,6 +55,8 @@ pub(crate) struct Term {
 pub(in crate::store) struct Changes {
     /// Drawn for the message, so that its writer recognises it.
     pub(in crate::store) id: u64,
+    /// The last change before, as far as its writer knew.
+    pub(in crate::store) after: u64,
     pub(in crate::store) all: Vec<Change>,
     /// What was done to deliver.
     pub(in crate::store) journal: Journal,
@@ -81,9 +83,12 @@ const ROWS: u8 = 4;
 #[derive(Serialize, Deserialize)]
 struct BatchHead {
     partition: Partition,
+    /// The message by which the term began in which it was written.
+    term: u64,
     /// The position of the input before.
     after: u64,
-    /// How far the intake of the partition was taken, with this batch.
+    /// How far the intake of the partition was taken, with this batch, and behind which message it is read again.
+    taken: u64,
     intake: u64,
     inputs: Vec<InputRecord>,
     events: Vec<EventRecord>,
@@ -110,6 +115,7 @@ struct EventRecord {
 #[derive(Serialize, Deserialize)]
 struct ChangesRecord {
     id: u64,
+    after: u64,
     changes: Vec<ChangeRecord>,
     journal: Journal,
 }
@@ -128,7 +134,9 @@ pub(super) fn write_batch(batch: &Batch) -> Vec<u8> {
     let range = |range: &std::ops::Range<usize>| (range.start as u32, range.end as u32);
     let head = BatchHead {
         partition: batch.partition,
+        term: batch.term,
         after: batch.after.signals,
+        taken: batch.taken,
         intake: batch.intake,
         inputs: batch
             .inputs
@@ -168,7 +176,7 @@ pub(super) fn write_rows(rows: &Rows) -> Vec<u8> {
 
 /// Writes changes of documents. What they expected was checked by who made them; that a document is not
 /// there is checked again, because what a delivery has written of its progress comes by another stream.
-pub(super) fn write_changes(id: u64, changes: &[Change], journal: Journal) -> Vec<u8> {
+pub(super) fn write_changes(id: u64, after: u64, changes: &[Change], journal: Journal) -> Vec<u8> {
     let record = |change: &Change| ChangeRecord {
         kind: change.kind.clone().into_owned(),
         id: change.id.clone(),
@@ -176,7 +184,7 @@ pub(super) fn write_changes(id: u64, changes: &[Change], journal: Journal) -> Ve
         content: change.content.clone(),
     };
     let changes = changes.iter().map(record).collect();
-    written(CHANGES, &ChangesRecord { id, changes, journal })
+    written(CHANGES, &ChangesRecord { id, after, changes, journal })
 }
 
 fn written(kind: u8, head: &impl Serialize) -> Vec<u8> {
@@ -198,7 +206,7 @@ pub(super) fn read(message: &[u8], sequence: u64) -> Result<Entry, WireError> {
         BATCH => read_batch(body, sequence).map(Entry::Batch),
         TERM => Ok(Entry::Term(postcard::from_bytes(body)?)),
         CHANGES => {
-            let ChangesRecord { id, changes, journal } = postcard::from_bytes(body)?;
+            let ChangesRecord { id, after, changes, journal } = postcard::from_bytes(body)?;
             let change = |record: ChangeRecord| Change {
                 kind: record.kind.into(),
                 id: record.id,
@@ -206,7 +214,7 @@ pub(super) fn read(message: &[u8], sequence: u64) -> Result<Entry, WireError> {
                 content: record.content,
             };
             let all = changes.into_iter().map(change).collect();
-            Ok(Entry::Changes(Changes { id, all, journal }))
+            Ok(Entry::Changes(Changes { id, after, all, journal }))
         }
         ROWS => {
             let (mut rows, bytes) = postcard::take_from_bytes::<Rows>(body)?;
@@ -232,6 +240,8 @@ fn read_batch(body: &[u8], sequence: u64) -> Result<Batch, WireError> {
     let mut batch = Batch {
         partition: head.partition,
         after: Ends { signals: head.after, events: events_start(sequence) },
+        term: head.term,
+        taken: head.taken,
         intake: head.intake,
         ..Batch::default()
     };
@@ -266,16 +276,19 @@ pub(super) fn parts(message: Vec<u8>, bytes_max: usize) -> Vec<bytes::Bytes> {
 /// Puts the parts of one message together again.
 #[derive(Debug, Default)]
 struct Assembly {
+    /// Of what they are.
+    whole: String,
     parts: Vec<u8>,
     /// How many have come of how many.
     come: u32,
 }
 
 impl Assembly {
-    /// Takes part `number` of `count`, both from 1; gives the message when it is whole. Parts that nobody
-    /// finished are dropped when another message begins.
-    fn take(&mut self, number: u32, count: u32, part: &[u8]) -> Option<Vec<u8>> {
+    /// Takes part `number` of `count` of something, both from 1; gives the message when it is whole. Parts that
+    /// nobody finished are dropped when another message begins.
+    fn take(&mut self, whole: &str, number: u32, count: u32, part: &[u8]) -> Option<Vec<u8>> {
         if number == 1 {
+            whole.clone_into(&mut self.whole);
             self.parts.clear();
             self.come = 0;
         }
@@ -304,9 +317,10 @@ pub(super) struct Open(HashMap<String, (u64, Assembly)>);
 
 impl Open {
     /// Takes part `number` of `count` of something, which stands at this sequence; gives it when it is whole.
+    /// Of what has the same key one is open at a time.
     pub(super) fn take(
         &mut self,
-        of: &str,
+        (key, whole): (&str, &str),
         sequence: u64,
         (number, count): (u32, u32),
         part: &[u8],
@@ -319,19 +333,19 @@ impl Open {
             self.0.remove(&oldest);
         }
         if count == 1 {
-            self.0.remove(of);
+            self.0.remove(key);
             return Some(part.to_vec());
         }
-        let (first, assembly) =
-            self.0.entry(of.to_owned()).or_insert_with(|| (sequence, Assembly::default()));
         if number == 1 {
-            *first = sequence;
+            self.0.entry(key.to_owned()).or_default().0 = sequence;
         }
-        let whole = assembly.take(number, count, part);
-        if whole.is_some() || number == count {
-            self.0.remove(of);
+        // Its beginning is in the stream no longer, or another has begun since.
+        let (_, assembly) = self.0.get_mut(key).filter(|(_, open)| number == 1 || open.whole == whole)?;
+        let done = assembly.take(whole, number, count, part);
+        if done.is_some() || number == count {
+            self.0.remove(key);
         }
-        whole
+        done
     }
 
     /// Behind which message the stream is read again, so that nothing is missed; it was read up to `read`.
@@ -373,9 +387,9 @@ mod tests {
 
     #[test]
     fn changes_are_read_as_they_were_written() {
-        let written = write_changes(7, &changes(), Journal::default());
+        let written = write_changes(7, 6, &changes(), Journal::default());
         let Ok(Entry::Changes(read)) = read(&written, 1) else { panic!("they are changes") };
-        assert_eq!(read.id, 7);
+        assert_eq!((read.id, read.after), (7, 6));
         let texts = |changes: &[Change]| {
             changes
                 .iter()
@@ -402,16 +416,22 @@ mod tests {
     #[test]
     fn a_stream_is_read_again_from_the_first_part_of_what_is_not_whole() {
         let mut open = Open::default();
-        assert_eq!(open.take("a", 5, (1, 2), b"a"), None);
-        assert_eq!(open.take("b", 6, (1, 2), b"b"), None);
-        assert_eq!(open.take("c", 7, (1, 1), b"c"), Some(b"c".to_vec()));
+        assert_eq!(open.take(("a", "a"), 5, (1, 2), b"a"), None);
+        assert_eq!(open.take(("b", "b"), 6, (1, 2), b"b"), None);
+        assert_eq!(open.take(("c", "c"), 7, (1, 1), b"c"), Some(b"c".to_vec()));
         assert_eq!(open.resume(7), 4);
-        assert_eq!(open.take("a", 8, (2, 2), b"A"), Some(b"aA".to_vec()));
+        assert_eq!(open.take(("a", "a"), 8, (2, 2), b"A"), Some(b"aA".to_vec()));
         assert_eq!(open.resume(8), 5, "the other is not whole yet");
-        assert_eq!(open.take("b", 9, (2, 2), b"B"), Some(b"bB".to_vec()));
+        assert_eq!(open.take(("b", "b"), 9, (2, 2), b"B"), Some(b"bB".to_vec()));
         assert_eq!(open.resume(9), 9);
-        for number in 10..200 {
-            open.take(&number.to_string(), number, (1, 2), b"nobody goes on with it");
+        // Two that write to one subject at once.
+        assert_eq!(open.take(("log", "x"), 10, (1, 2), b"x"), None);
+        assert_eq!(open.take(("log", "y"), 11, (1, 2), b"y"), None);
+        assert_eq!(open.take(("log", "x"), 12, (2, 2), b"X"), None, "another has begun since");
+        assert_eq!(open.take(("log", "y"), 13, (2, 2), b"Y"), Some(b"yY".to_vec()));
+        assert_eq!(open.resume(13), 13);
+        for number in 14..200 {
+            open.take((&number.to_string(), "x"), number, (1, 2), b"nobody goes on with it");
         }
         assert!(open.resume(200) > 100, "what never will be whole holds nothing up for ever");
     }
@@ -422,13 +442,13 @@ mod tests {
         let cut = parts(message.clone(), 300);
         assert_eq!(cut.iter().map(bytes::Bytes::len).collect::<Vec<_>>(), [300, 300, 300, 100]);
         let mut assembly = Assembly::default();
-        assert_eq!(assembly.take(3, 4, &cut[2]), None, "its beginning is not there");
-        assert_eq!(assembly.take(1, 4, b"an owner that did not come further"), None);
+        assert_eq!(assembly.take("w", 3, 4, &cut[2]), None, "its beginning is not there");
+        assert_eq!(assembly.take("w", 1, 4, b"an owner that did not come further"), None);
         for (number, part) in (1..).zip(&cut[..3]) {
-            assert_eq!(assembly.take(number, 4, part), None);
+            assert_eq!(assembly.take("w", number, 4, part), None);
         }
-        assert_eq!(assembly.take(4, 4, &cut[3]), Some(message));
-        assert_eq!(assembly.take(1, 1, b"next"), Some(b"next".to_vec()));
+        assert_eq!(assembly.take("w", 4, 4, &cut[3]), Some(message));
+        assert_eq!(assembly.take("w", 1, 1, b"next"), Some(b"next".to_vec()));
         assert_eq!(read_part(Some(&write_part(2, 3))), Some((2, 3)));
         assert_eq!(
             (read_part(None), read_part(Some("x/3")), read_part(Some("3"))),

@@ -211,14 +211,20 @@ fn faults_at_random_lose_nothing_and_change_no_order() {
         cluster.nodes.iter_mut().for_each(super::parts::Node::keep_running);
         assert!(
             patience.elapsed() < Duration::from_secs(180),
-            "what is said is accepted when all is well again"
+            "what is said is accepted when all is well again: {}",
+            cluster.report()
         );
         thread::sleep(Duration::from_millis(50));
     }
     // The machine may be busy with other tests.
     let settling = now();
     while !cluster.is_settled() {
-        assert!(settling.elapsed() < Duration::from_secs(180), "all is settled when all is well again");
+        cluster.nodes.iter_mut().for_each(super::parts::Node::keep_running);
+        assert!(
+            settling.elapsed() < Duration::from_secs(180),
+            "all is settled when all is well again: {}",
+            cluster.report()
+        );
         thread::sleep(Duration::from_millis(100));
     }
     let calls = calls.lock().expect("no panic").clone();
@@ -229,7 +235,12 @@ fn faults_at_random_lose_nothing_and_change_no_order() {
     };
     let arrived = now();
     while unique() < expected {
-        assert!(arrived.elapsed() < Duration::from_secs(180), "{} of {expected} events came", unique());
+        assert!(
+            arrived.elapsed() < Duration::from_secs(180),
+            "{} of {expected} events came: {}",
+            unique(),
+            cluster.report()
+        );
         thread::sleep(Duration::from_millis(500));
     }
     check(&calls, &receivers.iter().collect::<Vec<_>>());

@@ -117,6 +117,20 @@ const EVENTS_OF_POSTED: usize = 7;
 const EVENTS_OF_BEGIN: usize = 3;
 
 #[test]
+fn what_is_posted_to_one_node_comes_before_what_is_posted_after_it_to_another() {
+    const CALLS: usize = 60;
+    let cluster = Cluster::start("order", 1, 2, 8);
+    for number in 0..CALLS {
+        let [begin, end] = posted(&format!("call{number}"));
+        let account = account(number as u64 / 2);
+        assert_eq!(post(cluster.nodes[number % 2].http, account, &begin), 200);
+        assert_eq!(post(cluster.nodes[(number + 1) % 2].http, account, &end), 200);
+    }
+    let events = cluster.same_events(CALLS * EVENTS_OF_POSTED);
+    assert_eq!(events.lines().count(), CALLS * EVENTS_OF_POSTED);
+}
+
+#[test]
 fn a_websocket_goes_on_at_another_node_when_its_own_is_gone() {
     let mut cluster = Cluster::start("sockets", 1, 2, 4);
     let receiver = Receiver::good();

@@ -300,6 +300,24 @@ impl Cluster {
         views.iter().all(is_settled)
     }
 
+    /// What each node sees, and what it and the NATS servers said last: for the message of a failed test.
+    pub(super) fn report(&self) -> String {
+        let tail = |log: &Path| {
+            let text = std::fs::read_to_string(log).unwrap_or_default();
+            let lines: Vec<&str> = text.lines().collect();
+            lines[lines.len().saturating_sub(8)..].join("\n")
+        };
+        let mut report = String::new();
+        for node in &self.nodes {
+            let view = node.view(self.admin()).map_or("does not answer".to_owned(), |view| view.to_string());
+            write!(report, "\n{}: {view}\n{}", node.name, tail(&node.log())).expect("memory takes it");
+        }
+        for server in &self.nats {
+            write!(report, "\n{}", tail(&server.log)).expect("memory takes it");
+        }
+        report
+    }
+
     /// Waits until it is so.
     #[track_caller]
     pub(super) fn settled(&self) {
