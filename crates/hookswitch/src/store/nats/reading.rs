@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use anyhow::ensure;
+use anyhow::{Context as _, ensure};
 use async_nats::jetstream::Message;
-use async_nats::jetstream::consumer::pull::{Ordered, OrderedConfig};
+use async_nats::jetstream::consumer::pull::{Ordered, OrderedConfig, OrderedError};
 use async_nats::jetstream::consumer::{DeliverPolicy, ReplayPolicy};
 use async_nats::jetstream::stream::Stream;
 use futures_util::StreamExt as _;
@@ -17,6 +17,9 @@ const TOGETHER_MAX: usize = 256;
 /// After how long a silence it is asked whether the stream has more. A consumer ends with its server, and
 /// nobody says so.
 const SILENCE_MAX: Duration = Duration::from_secs(1);
+
+/// How long a message may be under way that the stream has.
+const UNDER_WAY_MAX: Duration = Duration::from_millis(250);
 
 /// A stream that is read from some message on.
 pub(super) struct Reading {
@@ -46,16 +49,9 @@ impl Reading {
     /// Waits for more, and gives it: each message with its sequence. Behind an error the stream is to be read
     /// anew, after the last message that was given. May be dropped and asked again.
     pub(super) async fn next(&mut self) -> (Vec<(u64, Message)>, anyhow::Result<()>) {
-        let chunk = loop {
-            match timeout(SILENCE_MAX, self.messages.next()).await {
-                Ok(Some(chunk)) => break chunk,
-                Ok(None) => return (Vec::new(), Err(anyhow::anyhow!("it has ended"))),
-                Err(_) => {
-                    if let Err(error) = self.check_silence().await {
-                        return (Vec::new(), Err(error));
-                    }
-                }
-            }
+        let chunk = match self.next_chunk().await {
+            Ok(chunk) => chunk,
+            Err(error) => return (Vec::new(), Err(error)),
         };
         let mut given = Vec::with_capacity(chunk.len());
         for message in chunk {
@@ -76,12 +72,23 @@ impl Reading {
         Ok(sequence)
     }
 
-    /// Checks that nothing comes because nothing is there, if NATS answers.
-    async fn check_silence(&mut self) -> anyhow::Result<()> {
-        let Ok(info) = self.stream.info().await else { return Ok(()) };
-        let (end, read) = (info.state.last_sequence, self.read);
-        ensure!(end <= read, "the messages behind {read} do not come, and {end} is the last");
-        Ok(())
+    async fn next_chunk(&mut self) -> anyhow::Result<Vec<Result<Message, OrderedError>>> {
+        let mut patience = SILENCE_MAX;
+        loop {
+            if let Ok(chunk) = timeout(patience, self.messages.next()).await {
+                return chunk.context("it has ended");
+            }
+            // While NATS does not answer there is nothing to be had by another consumer either.
+            let end = self.stream.info().await.map_or(self.read, |info| info.state.last_sequence);
+            let is_behind = end > self.read;
+            ensure!(
+                !is_behind || patience == SILENCE_MAX,
+                "the messages behind {} do not come, and {end} is the last",
+                self.read
+            );
+            // What came while it was asked is under way.
+            patience = if is_behind { UNDER_WAY_MAX } else { SILENCE_MAX };
+        }
     }
 }
 
