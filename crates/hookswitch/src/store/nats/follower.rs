@@ -72,13 +72,14 @@ impl Follower {
         }
         let mut reading = Reading::behind(stream, self.read).await?;
         loop {
-            let (messages, mut come) = reading.next().await;
+            let messages = reading.next().await?;
             let mut entries = Vec::with_capacity(messages.len());
+            let mut failed = None;
             for (sequence, message) in messages {
                 match self.read(sequence, &message) {
                     Ok(entry) => entries.extend(entry),
                     Err(error) => {
-                        come = Err(error);
+                        failed = Some(error);
                         break;
                     }
                 }
@@ -89,7 +90,9 @@ impl Follower {
             if !self.hand_over(write).await {
                 return Ok(());
             }
-            come?;
+            if let Some(error) = failed {
+                return Err(error);
+            }
         }
     }
 

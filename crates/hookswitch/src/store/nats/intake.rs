@@ -38,7 +38,7 @@ impl Nats {
         let stream = self.intake_stream(partition).await?;
         let read = after.max(before_first(&stream.cached_info().state));
         let reading = Reading::behind(stream, read).await?;
-        Ok(IntakeReader { reading, come: VecDeque::new(), failed: None, open: Open::default() })
+        Ok(IntakeReader { reading, come: VecDeque::new(), open: Open::default() })
     }
 
     /// Removes what was taken, up to a message.
@@ -54,9 +54,8 @@ impl Nats {
 /// What is handed over for a partition, one message after the other.
 pub(crate) struct IntakeReader {
     reading: Reading,
-    /// What has come and was not given yet, and what came behind it.
+    /// What has come and was not given yet.
     come: VecDeque<(u64, Message)>,
-    failed: Option<anyhow::Error>,
     /// Nodes hand over beside each other, so that the parts of their messages may be mixed.
     open: Open,
 }
@@ -81,12 +80,7 @@ impl IntakeReader {
             if let Some(next) = self.come.pop_front() {
                 break next;
             }
-            if let Some(failed) = self.failed.take() {
-                return Err(failed);
-            }
-            let (messages, come) = self.reading.next().await;
-            self.come = messages.into();
-            self.failed = come.err();
+            self.come = self.reading.next().await?.into();
         };
         let part = read_part(header(&message, PART)).context("a part of a message does not say which")?;
         let of = header(&message, WHOLE).unwrap_or_default();

@@ -1,15 +1,15 @@
-//! Reads a stream in its order, without a gap, and without waiting for what has come already.
+//! Reads a stream in its order, without a gap, as the server says it that leads it.
 
 use std::time::Duration;
 
-use anyhow::{Context as _, ensure};
+use anyhow::{Context as _, bail, ensure};
 use async_nats::jetstream::Message;
 use async_nats::jetstream::consumer::pull::{Ordered, OrderedConfig, OrderedError};
 use async_nats::jetstream::consumer::{DeliverPolicy, ReplayPolicy};
-use async_nats::jetstream::stream::Stream;
+use async_nats::jetstream::stream::{ClusterInfo, Stream};
 use futures_util::StreamExt as _;
 use futures_util::stream::ReadyChunks;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 /// The most messages that are given at once.
 const TOGETHER_MAX: usize = 256;
@@ -21,12 +21,31 @@ const SILENCE_MAX: Duration = Duration::from_secs(1);
 /// How long a message may be under way that the stream has.
 const UNDER_WAY_MAX: Duration = Duration::from_millis(250);
 
+/// How often it is tried to have a consumer at the server that leads the stream. NATS draws lots among the
+/// servers that have it.
+const TRIES_MAX: u32 = 16;
+
+/// How long to wait before it is asked again who leads a stream that has no leader.
+const ASK_AGAIN_AFTER: Duration = Duration::from_millis(50);
+
 /// A stream that is read from some message on.
+///
+/// A server that led the stream, stood still and went on may have messages that no other has: NATS 2.9 does
+/// not take them back. So messages count when the server that gave them leads the stream after it did.
 pub(super) struct Reading {
     stream: Stream,
-    messages: ReadyChunks<Ordered>,
+    consumer: Consumer,
     /// The last message that was read.
     read: u64,
+    /// Why the stream cannot be read on.
+    failed: Option<anyhow::Error>,
+}
+
+struct Consumer {
+    name: String,
+    /// The server that has it; none if there is only one.
+    server: Option<String>,
+    messages: ReadyChunks<Ordered>,
 }
 
 impl Reading {
@@ -34,52 +53,65 @@ impl Reading {
     ///
     /// # Errors
     /// If NATS does not answer.
-    pub(super) async fn behind(stream: Stream, read: u64) -> anyhow::Result<Self> {
-        let consumer = stream
-            .create_consumer(OrderedConfig {
-                deliver_policy: DeliverPolicy::ByStartSequence { start_sequence: read + 1 },
-                replay_policy: ReplayPolicy::Instant,
-                ..OrderedConfig::default()
-            })
-            .await?;
-        let messages = consumer.messages().await?.ready_chunks(TOGETHER_MAX);
-        Ok(Self { stream, messages, read })
+    pub(super) async fn behind(mut stream: Stream, read: u64) -> anyhow::Result<Self> {
+        let consumer = Consumer::make(&mut stream, read).await?;
+        Ok(Self { stream, consumer, read, failed: None })
     }
 
-    /// Waits for more, and gives it: each message with its sequence. Behind an error the stream is to be read
-    /// anew, after the last message that was given. May be dropped and asked again.
-    pub(super) async fn next(&mut self) -> (Vec<(u64, Message)>, anyhow::Result<()>) {
-        let chunk = match self.next_chunk().await {
-            Ok(chunk) => chunk,
-            Err(error) => return (Vec::new(), Err(error)),
-        };
-        let mut given = Vec::with_capacity(chunk.len());
-        for message in chunk {
-            let message = message.map_err(anyhow::Error::from);
-            match message.and_then(|message| Ok((self.take(&message)?, message))) {
-                Ok(next) => given.push(next),
-                Err(error) => return (given, Err(error)),
+    /// Waits for more, and gives it: each message with its sequence.
+    ///
+    /// # Errors
+    /// If the next message does not come. The stream is to be read anew, behind the last that was given.
+    pub(super) async fn next(&mut self) -> anyhow::Result<Vec<(u64, Message)>> {
+        loop {
+            if let Some(failed) = self.failed.take() {
+                return Err(failed);
+            }
+            let before = self.read;
+            let mut given = Vec::new();
+            for message in self.next_chunk().await? {
+                match message.map_err(anyhow::Error::from).and_then(|message| self.take(message)) {
+                    Ok(next) => given.push(next),
+                    Err(error) => {
+                        self.failed = Some(error);
+                        break;
+                    }
+                }
+            }
+            if !self.is_led_by_its_server().await {
+                tracing::debug!(before, "another server leads the stream; it is read there");
+                self.read = before;
+                self.failed = None;
+                self.consumer = Consumer::make(&mut self.stream, before).await?;
+            } else if !given.is_empty() {
+                return Ok(given);
             }
         }
-        (given, Ok(()))
     }
 
-    /// Takes a message if it is the next, and gives its sequence.
-    fn take(&mut self, message: &Message) -> anyhow::Result<u64> {
-        let sequence = message.info().map_err(|error| anyhow::anyhow!("{error}"))?.stream_sequence;
+    /// Takes a message if it is the next.
+    fn take(&mut self, message: Message) -> anyhow::Result<(u64, Message)> {
+        let info = message.info().map_err(|error| anyhow::anyhow!("{error}"))?;
+        ensure!(info.consumer == self.consumer.name, "the consumer was gone, and another was made");
+        let sequence = info.stream_sequence;
         check_next(self.read, sequence)?;
         self.read = sequence;
-        Ok(sequence)
+        Ok((sequence, message))
     }
 
+    /// Waits for some messages; none if it is to be asked who leads the stream.
     async fn next_chunk(&mut self) -> anyhow::Result<Vec<Result<Message, OrderedError>>> {
         let mut patience = SILENCE_MAX;
         loop {
-            if let Ok(chunk) = timeout(patience, self.messages.next()).await {
+            if let Ok(chunk) = timeout(patience, self.consumer.messages.next()).await {
                 return chunk.context("it has ended");
             }
             // While NATS does not answer there is nothing to be had by another consumer either.
-            let end = self.stream.info().await.map_or(self.read, |info| info.state.last_sequence);
+            let Ok(info) = self.stream.info().await else { continue };
+            if leader(info.cluster.as_ref()) != self.consumer.server.as_deref() {
+                return Ok(Vec::new());
+            }
+            let end = info.state.last_sequence;
             let is_behind = end > self.read;
             ensure!(
                 !is_behind || patience == SILENCE_MAX,
@@ -90,6 +122,44 @@ impl Reading {
             patience = if is_behind { UNDER_WAY_MAX } else { SILENCE_MAX };
         }
     }
+
+    /// Whether the server that gives the messages leads the stream. Waits until one does.
+    async fn is_led_by_its_server(&mut self) -> bool {
+        let Some(server) = &self.consumer.server else { return true };
+        loop {
+            match self.stream.info().await.map(|info| leader(info.cluster.as_ref())) {
+                Ok(Some(leader)) => return leader == server,
+                Ok(None) | Err(_) => sleep(ASK_AGAIN_AFTER).await,
+            }
+        }
+    }
+}
+
+impl Consumer {
+    /// Makes one at the server that leads the stream.
+    async fn make(stream: &mut Stream, read: u64) -> anyhow::Result<Self> {
+        for _ in 0..TRIES_MAX {
+            let consumer = stream
+                .create_consumer(OrderedConfig {
+                    deliver_policy: DeliverPolicy::ByStartSequence { start_sequence: read + 1 },
+                    replay_policy: ReplayPolicy::Instant,
+                    ..OrderedConfig::default()
+                })
+                .await?;
+            let info = consumer.cached_info();
+            let (name, server) = (info.name.clone(), leader(info.cluster.as_ref()).map(str::to_owned));
+            if leader(stream.info().await?.cluster.as_ref()) == server.as_deref() {
+                let messages = consumer.messages().await?.ready_chunks(TOGETHER_MAX);
+                return Ok(Self { name, server, messages });
+            }
+            stream.delete_consumer(&name).await.ok(); // it ends by itself
+        }
+        bail!("no consumer is made at the server that leads the stream")
+    }
+}
+
+fn leader(cluster: Option<&ClusterInfo>) -> Option<&str> {
+    cluster?.leader.as_deref()
 }
 
 /// Checks that a message is the next of its stream. Messages go at the beginning of a stream alone; a server
