@@ -158,10 +158,14 @@ fn until(what: &str, mut holds: impl FnMut() -> bool) -> Duration {
 async fn pair(server: &Server) -> (Member, Member) {
     let (a, b) = tokio::join!(Member::start(server, "a", 8), Member::start(server, "b", 8));
     until("both to have a share", || {
+        let view = a.membership.view();
+        let is_settled =
+            |partition| view.owner(partition).is_some_and(|it| view.wanted(partition) == Some(it));
         a.share() + b.share() == 8
             && a.share() > 0
             && b.share() > 0
-            && a.membership.view() == b.membership.view()
+            && Partition::all(8).all(is_settled)
+            && view == b.membership.view()
     });
     (a, b)
 }
