@@ -5,6 +5,7 @@ use std::fs::File;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -22,18 +23,17 @@ pub(super) const ACCOUNTS: u64 = 6;
 /// How long a lease is good.
 pub(super) const LEASE: Duration = Duration::from_secs(3);
 
-/// A TCP address that is free now.
+/// An address that is free now, for TCP and UDP. Connections get their own ports from 32768 on, so that none
+/// takes it before it is used; and each is given once.
 fn free() -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    listener.local_addr().expect("an address")
-}
-
-fn free_udp() -> SocketAddr {
-    // HEP takes the same port of both.
+    const PORTS: std::ops::Range<u32> = 10_000..32_000;
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let first = std::process::id().wrapping_mul(97);
     loop {
-        let socket = UdpSocket::bind("127.0.0.1:0").expect("a free port");
-        let address = socket.local_addr().expect("an address");
-        if TcpListener::bind(address).is_ok() {
+        let number = first.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed)) % PORTS.len() as u32;
+        let port = u16::try_from(PORTS.start + number).expect("a port");
+        let address = SocketAddr::from(([127, 0, 0, 1], port));
+        if TcpListener::bind(address).is_ok() && UdpSocket::bind(address).is_ok() {
             return address;
         }
     }
@@ -125,7 +125,7 @@ impl Node {
         let links: Vec<Proxy> = nats.iter().map(|_| Proxy::new()).collect();
         let servers: Vec<SocketAddr> = nats.iter().map(|nats| nats.address).collect();
         let urls: Vec<String> = links.iter().map(|link| format!("nats://{}", link.address)).collect();
-        let (http, hep) = (free(), free_udp());
+        let (http, hep) = (free(), free());
         let text = std::fs::read_to_string(home.config()).expect("the configuration is there");
         let (replicas, lease) = (if nats.len() > 1 { 3 } else { 1 }, LEASE.as_secs());
         let mut text = text
