@@ -48,12 +48,12 @@ struct Notes {
     /// The newest changes of documents that count.
     changes: VecDeque<u64>,
     /// Who is told when the log was followed so far, and under which term that counts.
-    waiting: BTreeMap<u64, (Under, Vec<Acknowledge>)>,
+    waiting: BTreeMap<u64, (TermId, Vec<Acknowledge>)>,
 }
 
 /// The term under which something was written.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Under {
+pub(super) struct TermId {
     pub(super) partition: Partition,
     /// The message by which it began.
     pub(super) term: u64,
@@ -61,7 +61,7 @@ pub(super) struct Under {
 
 impl Notes {
     /// Whether a message at this sequence, written under a term, counts.
-    fn counts(&self, under: Under, sequence: u64) -> bool {
+    fn counts(&self, under: TermId, sequence: u64) -> bool {
         let terms = self.terms.get(&under.partition);
         terms.and_then(|terms| terms.range(..sequence).next_back()) == Some(&under.term)
     }
@@ -164,7 +164,7 @@ impl Shared {
     }
 
     /// Tells who waits when the message of the log at this sequence is applied, if it counts.
-    pub(super) fn acknowledge_followed(&self, under: Under, sequence: u64, waiting: Vec<Acknowledge>) {
+    pub(super) fn acknowledge_followed(&self, under: TermId, sequence: u64, waiting: Vec<Acknowledge>) {
         let mut notes = self.notes();
         if self.followed(STREAM_LOG) < sequence {
             notes.waiting.entry(sequence).or_insert_with(|| (under, Vec::new())).1.extend(waiting);
@@ -191,7 +191,7 @@ impl Shared {
     }
 
     /// Waits until another term of the partition has begun than this.
-    pub(super) async fn wait_term_over(&self, under: Under) {
+    pub(super) async fn wait_term_over(&self, under: TermId) {
         let mut begun = self.begun.subscribe();
         // Who could tell is this, which goes on.
         begun.wait_for(|()| self.term(under.partition) != under.term).await.ok();

@@ -164,6 +164,17 @@ impl Node {
         on_disk.recv_timeout(Duration::from_secs(20)).expect("the batch comes to the disk");
     }
 
+    /// Writes a call of another source, at another time; gives how many events it tells.
+    fn append_another_call(&self) -> usize {
+        let mut batch = Batch::after(self.store.partition(), self.store.ends());
+        let mut calls = Calls::new(&mut batch, 2);
+        calls.number = 1000;
+        calls.call(&mut batch, "104", 0);
+        let added = batch.events.len();
+        self.append(batch);
+        added
+    }
+
     fn nats(&self) -> &Nats {
         &self.store.cluster.as_ref().expect("it is one of a cluster").nats
     }
@@ -393,12 +404,7 @@ fn an_owner_that_was_replaced_writes_no_more() {
     }
     assert_eq!(heard.load(Ordering::Relaxed), 0, "nobody is told that it is on disk");
     let count = new.events_after(0).len();
-    let mut batch = Batch::after(new.store.partition(), new.store.ends());
-    let mut others = Calls::new(&mut batch, 2);
-    others.number = 1000; // at another time
-    others.call(&mut batch, "104", 0);
-    let added = batch.events.len();
-    new.append(batch);
+    let added = new.append_another_call();
     assert_eq!(new.events_after(0).len(), count + added);
     // Both copies say the same.
     while old.events_after(0).len() < count + added {
@@ -446,12 +452,7 @@ fn what_a_server_takes_too_late_counts_for_nobody() {
     check(&old);
     check(&new);
     // The new owner goes on as if nothing had come.
-    let mut batch = Batch::after(partition, new.store.ends());
-    let mut others = Calls::new(&mut batch, 2);
-    others.number = 1000; // at another time
-    others.call(&mut batch, "104", 0);
-    let added = batch.events.len();
-    new.append(batch);
+    let added = new.append_another_call();
     assert_eq!(new.events_after(0).len(), count + added);
     assert_eq!(new.change(vec![set("user", "101", Expected::Revision(1), Some("3"))]).expect("it is"), [2]);
     let told = told(&new.events_after(0));

@@ -11,7 +11,7 @@ use super::streams::{Nats, STREAM_LOG, is_fenced};
 use super::wire::{EVENTS_MAX, Term, write_batch, write_term};
 use crate::store::batch::Batch;
 use crate::store::partition::Partition;
-use crate::store::shared::{Shared, Under};
+use crate::store::shared::{Shared, TermId};
 
 /// How long a server that refuses is left alone before it is asked again.
 const RETRY_AFTER: Duration = Duration::from_millis(250);
@@ -53,7 +53,7 @@ pub(in crate::store) struct Publisher {
     shared: Arc<Shared>,
     subject: String,
     /// This node's term.
-    under: Under,
+    under: TermId,
     /// Where the subject stands.
     last: u64,
     work: mpsc::Receiver<Publish>,
@@ -88,7 +88,7 @@ impl Publisher {
         work: mpsc::Receiver<Publish>,
     ) -> Self {
         let subject = nats.log_subject(partition);
-        Self { nats, shared, subject, under: Under { partition, term }, last: term, work }
+        Self { nats, shared, subject, under: TermId { partition, term }, last: term, work }
     }
 
     /// Writes until nobody hands in batches any more, or another node owns the partition.

@@ -129,6 +129,17 @@ impl Random {
     }
 }
 
+/// Waits until something holds, and keeps the nodes running. The machine may be busy with other tests.
+#[track_caller]
+fn wait(cluster: &mut Cluster, what: impl Fn() -> String, holds: impl Fn(&Cluster) -> bool) {
+    let began = now();
+    while !holds(cluster) {
+        cluster.nodes.iter_mut().for_each(super::parts::Node::keep_running);
+        assert!(began.elapsed() < Duration::from_secs(180), "{}: {}", what(), cluster.report());
+        thread::sleep(Duration::from_millis(200));
+    }
+}
+
 #[test]
 fn faults_at_random_lose_nothing_and_change_no_order() {
     let mut cluster = Cluster::start("chaos", 3, 3, 8);
@@ -206,43 +217,18 @@ fn faults_at_random_lose_nothing_and_change_no_order() {
         cluster.nodes.iter_mut().for_each(super::parts::Node::keep_running);
     }
     over.store(true, Ordering::Relaxed);
-    let patience = now();
-    while callers.iter().any(|caller| !caller.is_finished()) {
-        cluster.nodes.iter_mut().for_each(super::parts::Node::keep_running);
-        assert!(
-            patience.elapsed() < Duration::from_secs(180),
-            "what is said is accepted when all is well again: {}",
-            cluster.report()
-        );
-        thread::sleep(Duration::from_millis(50));
-    }
-    // The machine may be busy with other tests.
-    let settling = now();
-    while !cluster.is_settled() {
-        cluster.nodes.iter_mut().for_each(super::parts::Node::keep_running);
-        assert!(
-            settling.elapsed() < Duration::from_secs(180),
-            "all is settled when all is well again: {}",
-            cluster.report()
-        );
-        thread::sleep(Duration::from_millis(100));
-    }
+    let said = || "what is said is accepted when all is well again".to_owned();
+    wait(&mut cluster, said, |_| callers.iter().all(thread::JoinHandle::is_finished));
+    let settled = || "all is settled when all is well again".to_owned();
+    wait(&mut cluster, settled, Cluster::is_settled);
     let calls = calls.lock().expect("no panic").clone();
     let expected = calls.len() * EVENTS_OF_POSTED;
     let unique = || {
         let all = receivers.iter().flat_map(|receiver| by_session(&receiver.notifications()).into_values());
         all.map(|events| events.len()).sum::<usize>()
     };
-    let arrived = now();
-    while unique() < expected {
-        assert!(
-            arrived.elapsed() < Duration::from_secs(180),
-            "{} of {expected} events came: {}",
-            unique(),
-            cluster.report()
-        );
-        thread::sleep(Duration::from_millis(500));
-    }
+    let came = || format!("{} of {expected} events came", unique());
+    wait(&mut cluster, came, |_| unique() >= expected);
     check(&calls, &receivers.iter().collect::<Vec<_>>());
     let sent: usize = receivers.iter().map(Receiver::count).sum();
     eprintln!(
