@@ -117,10 +117,10 @@ pub enum SignalKind {
     Note(Note),
     /// The SIP dialog of the leg, as another source than the leg's own shows it.
     Dialog(Arc<SipData>),
-    /// The call goes on for a while without another signal (a session refresh, RFC 4028).
+    /// The call goes on, though nothing else changes (a session refresh, RFC 4028 §7.4).
     Alive {
-        /// How long no sign of life is needed.
-        within: Duration,
+        /// How long the leg may be silent from here on; none: no session timer runs.
+        within: Option<Duration>,
     },
     /// The leg ended.
     Ended(Cause),

@@ -395,7 +395,7 @@ fn told(fields: &mut Fields) -> Result<Told, IngestError> {
                 let what = "longer than a week; give 604800 at most";
                 return Err(IngestError::Value { key: "seconds", what });
             }
-            SignalKind::Alive { within: Duration::from_secs(seconds) }
+            SignalKind::Alive { within: Some(Duration::from_secs(seconds)) }
         }
         Kind::Ended => SignalKind::Ended(match (fields.cause.take(), fields.reason.take()) {
             (cause, None) => cause.unwrap_or(CauseWord::HungUp).cause(),

@@ -71,8 +71,6 @@ pub(crate) struct Session {
     /// When the last signal of the call came, and what told it.
     last_sign: Timestamp,
     last_input: InputRef,
-    /// How long the answered call may go without a sign of life.
-    silent_max: Duration,
     /// In the order in which they came into the call; the first is the caller, or the initiator of a
     /// RingOut call.
     parties: Vec<PartyState>,
@@ -122,6 +120,8 @@ pub(crate) struct Leg {
     /// It leads to a target in the SIP call of a party itself, not in one that the switch placed.
     of_party: bool,
     purpose: Purpose,
+    /// How long it may be silent, where a session timer runs on it.
+    silent_max: Option<Duration>,
     ended: bool,
 }
 
@@ -275,7 +275,6 @@ impl Session {
             started: signal.at,
             last_sign: signal.at,
             last_input: signal.input,
-            silent_max: ANSWERED_SILENT_MAX,
             parties: Vec::with_capacity(2),
             legs: Vec::with_capacity(2),
             queue: VecDeque::new(),
@@ -316,6 +315,7 @@ impl Session {
             called: leg.direction == Direction::Inbound,
             of_party: false,
             purpose: Purpose::Talk,
+            silent_max: None,
             ended: false,
         });
         let last = self.legs.len() - 1;
@@ -339,7 +339,7 @@ impl Session {
             SignalKind::ServedBy(agent) => {
                 self.served_by.get_or_insert_with(|| agent.clone());
             }
-            SignalKind::Alive { within } => self.silent_max = *within,
+            SignalKind::Alive { within } => self.legs[index].silent_max = *within,
             SignalKind::ParkRanOut => {
                 if let LegRole::Party(party) = role {
                     self.park_timed_out(party, signal, policy);
@@ -424,8 +424,14 @@ impl Session {
         self.retry_by.map_or(next, |by| next.min(by))
     }
 
+    /// When the call ends for want of a sign of life. While anybody talks, that is after the longest
+    /// session timer of its legs (contract events §11).
     fn silent_until(&self) -> Timestamp {
-        self.last_sign + if self.has_answered() { self.silent_max } else { RING_MAX }
+        if !self.has_answered() {
+            return self.last_sign + RING_MAX;
+        }
+        let longest = self.legs.iter().filter(|leg| !leg.ended).filter_map(|leg| leg.silent_max).max();
+        self.last_sign + longest.unwrap_or(ANSWERED_SILENT_MAX)
     }
 
     /// Whether anybody talks.

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use hookswitch_model::{Cause, LegId, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -13,6 +14,10 @@ const DIALOGS_MAX: usize = 64;
 
 /// The most hops of a request within a dialog; Max-Forwards is 70 at first (RFC 3261 §8.1.1.6).
 const BRANCHES_MAX: usize = 70;
+
+/// The most re-INVITEs and UPDATEs of a dialog that are remembered; either side has seldom more than one
+/// under way (RFC 3261 §14.1).
+const CHANGES_MAX: usize = 4;
 
 /// All messages with one Call-ID and one From tag of the caller.
 #[derive(Serialize, Deserialize)]
@@ -33,6 +38,8 @@ pub(super) struct Call {
     /// The caller's leg has ended.
     pub(super) over: bool,
     pub(super) answered: bool,
+    /// The session timer that was last passed on.
+    pub(super) timer_told: Option<Duration>,
     pub(super) last_seen: Timestamp,
 }
 
@@ -76,7 +83,10 @@ pub(super) struct Dialog {
     pub(super) ended: bool,
     /// By [`Side`].
     pub(super) sides: [SideState; 2],
-    pub(super) pending: Option<Offer>,
+    /// The last of its re-INVITEs and UPDATEs, the newest last.
+    changes: Vec<Change>,
+    /// The session timer (RFC 4028), where one runs.
+    timer: Option<Duration>,
     /// The transfer that was asked for in it, until it is known how it went.
     pub(super) referral: Option<Box<Referral>>,
 }
@@ -108,7 +118,47 @@ pub(super) struct SideState {
     pub(super) holds: bool,
 }
 
-impl Offer {
+/// What matters of a session description.
+#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct MediaState {
+    /// The version in its origin line, which changes with every change (RFC 3264 §8).
+    pub(super) version: u64,
+    /// It stops the peer's media: sendonly, inactive or the address 0.0.0.0.
+    pub(super) stops: bool,
+    /// It is for a fax (T.38).
+    pub(super) fax: bool,
+}
+
+/// A re-INVITE or UPDATE: it refreshes the session (RFC 4028 §7.4), and may change it (RFC 3264).
+#[derive(Serialize, Deserialize)]
+pub(super) struct Change {
+    side: Side,
+    cseq: u32,
+    /// The branch of its request at each hop, which its answer carries there.
+    branches: Vec<Box<[u8]>>,
+    pub(super) offer: Offer,
+    /// A response of 200 to 299 was seen at one hop.
+    pub(super) accepted: bool,
+}
+
+/// The offer of a change.
+#[derive(Clone, Copy, Serialize, Deserialize)]
+pub(super) enum Offer {
+    /// There is none, or it was answered.
+    Nothing,
+    /// It came with the request.
+    Made(MediaState),
+    /// It is expected in the response, and its answer in the ACK (RFC 3261 §14.1).
+    Expected,
+    /// The response brought it.
+    InResponse(MediaState),
+}
+
+impl Change {
+    pub(super) fn new(side: Side, cseq: u32, branch: &[u8], offer: Offer) -> Self {
+        Self { side, cseq, branches: vec![branch.into()], offer, accepted: false }
+    }
+
     /// Notes another hop of the request.
     pub(super) fn passes_on(&mut self, branch: &[u8]) {
         if self.branches.len() < BRANCHES_MAX {
@@ -127,28 +177,26 @@ impl Offer {
     }
 }
 
-/// What matters of a session description.
-#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct MediaState {
-    /// The version in its origin line, which changes with every change (RFC 3264 §8).
-    pub(super) version: u64,
-    /// It stops the peer's media: sendonly, inactive or the address 0.0.0.0.
-    pub(super) stops: bool,
-    /// It is for a fax (T.38).
-    pub(super) fax: bool,
-}
+impl Dialog {
+    /// The change that this side asked for with this CSeq.
+    pub(super) fn change(&mut self, side: Side, cseq: u32) -> Option<&mut Change> {
+        self.changes.iter_mut().find(|change| change.is(side, cseq))
+    }
 
-/// A change of the session that waits for its answer.
-#[derive(Serialize, Deserialize)]
-pub(super) struct Offer {
-    pub(super) side: Side,
-    pub(super) cseq: u32,
-    /// The branch of its request at each hop, which its answer carries there.
-    pub(super) branches: Vec<Box<[u8]>>,
-    /// What was offered; none when the offer is expected in the response (RFC 3261 §14.1).
-    pub(super) media: Option<MediaState>,
-    /// The response brought the offer, so the ACK brings the answer.
-    pub(super) offered_by_peer: Option<MediaState>,
+    /// Notes a change; the oldest of too many goes, one that was accepted first.
+    pub(super) fn add_change(&mut self, change: Change) {
+        if self.changes.len() >= CHANGES_MAX {
+            self.changes.remove(self.changes.iter().position(|old| old.accepted).unwrap_or(0));
+        }
+        self.changes.push(change);
+    }
+
+    /// Takes the session timer of a 2xx. Each hop has a copy, and a proxy may ask for a timer that the callee
+    /// does not know (RFC 4028 §8.2), so of the copies of one answer the longest counts; the first copy of
+    /// another begins anew, and one without turns the timer off (§7.2).
+    pub(super) fn set_timer(&mut self, timer: Option<Duration>, another: bool) {
+        self.timer = if another { timer } else { self.timer.max(timer) };
+    }
 }
 
 impl Call {
@@ -185,7 +233,8 @@ impl Call {
             confirmed: false,
             ended: false,
             sides: [SideState { cseq: Some(cseq), ..SideState::default() }, SideState::default()],
-            pending: None,
+            changes: Vec::new(),
+            timer: None,
             referral: None,
         });
     }
@@ -200,6 +249,12 @@ impl Call {
             return None;
         };
         Some((self.dialogs.iter().position(|dialog| *dialog.tag == *tag)?, side))
+    }
+
+    /// The longest session timer of the dialogs that are in use, where any has one.
+    pub(super) fn timer(&self) -> Option<Duration> {
+        let used = self.dialogs.iter().filter(|dialog| dialog.answered && !dialog.ended);
+        used.filter_map(|dialog| dialog.timer).max()
     }
 
     /// Whether another dialog than this one is in use.

@@ -4,49 +4,54 @@ use std::time::Duration;
 
 use hookswitch_model::{AccountId, LegId, Signal, SignalKind};
 
-use super::call::{Dialog, MediaState, Offer, Side};
+use super::call::{Change, Dialog, MediaState, Offer, Side};
 use super::{Seen, Tracker, signal};
-use crate::sip::{Method, Sdp, SessionExpires};
+use crate::sip::{Method, Sdp, SessionExpires, StartLine};
 
 /// The shortest session timer, in seconds (RFC 4028 §4); less is a mistake, and ends no call.
 const SESSION_EXPIRES_SECS_MIN: u32 = 90;
 
 /// The longest session timer that is believed, in seconds: a call with one is not waited for longer
 /// than a call without.
-const SESSION_EXPIRES_SECS_MAX: u32 = 16 * 3600;
+const SESSION_EXPIRES_SECS_MAX: u32 = 24 * 3600 - 32;
+
+/// How long after its session timer a call may be silent: the BYE of whoever gives it up is sent again for
+/// 64 times T1 (RFC 3261 §17.1.2.2, contract events §11).
+const EXPIRY_GRACE: Duration = Duration::from_secs(32);
+
+/// How often a sign of life is passed on for a call without a session timer, which may be silent for a day.
+const ALIVE_EVERY: Duration = Duration::from_secs(60);
 
 impl Tracker {
     /// A re-INVITE or UPDATE: the session may change.
-    pub(super) fn change(&mut self, seen: &Seen<'_, '_>) {
+    pub(super) fn change(&mut self, seen: &Seen<'_, '_>, out: &mut Vec<Signal>) {
         let Some((index, at, side)) = self.find_dialog(seen) else {
             self.counters.stray += 1;
             return;
         };
-        let call = &mut self.calls[index];
         let cseq = seen.message.cseq().number;
-        let dialog = &mut call.dialogs[at];
+        let dialog = &mut self.calls[index].dialogs[at];
         let state = &mut dialog.sides[side as usize];
         self.counters.in_call += 1;
         let branch = seen.message.top_via().unique_branch().unwrap_or_default();
         if state.cseq.is_some_and(|last| cseq <= last) {
             // The next hop of a request that was seen, or an old one.
-            if let Some(offer) = dialog.pending.as_mut().filter(|offer| offer.is(side, cseq)) {
-                offer.passes_on(branch);
+            if let Some(change) = dialog.change(side, cseq) {
+                change.passes_on(branch);
             }
             return;
         }
         state.cseq = Some(cseq);
-        call.last_seen = seen.captured.time;
-        let sdp = seen.message.sdp();
-        let late = seen.message.cseq().method == Method::Invite;
-        if sdp.is_some() || late {
-            let media = sdp.as_ref().map(media_state);
-            let branches = vec![branch.into()];
-            dialog.pending = Some(Offer { side, cseq, branches, media, offered_by_peer: None });
-        }
+        let offer = match seen.message.sdp() {
+            Some(sdp) => Offer::Made(media_state(&sdp)),
+            None if seen.message.cseq().method == Method::Invite => Offer::Expected,
+            None => Offer::Nothing,
+        };
+        dialog.add_change(Change::new(side, cseq, branch, offer));
+        self.alive(seen, index, at, out);
     }
 
-    /// A response inside a dialog.
+    /// A response to a re-INVITE or UPDATE.
     pub(super) fn changed(&mut self, seen: &Seen<'_, '_>, status: u16, out: &mut Vec<Signal>) {
         let Some((index, at, side)) = self.find_dialog(seen) else {
             self.counters.stray += 1;
@@ -55,34 +60,53 @@ impl Tracker {
         self.counters.in_call += 1;
         let account = self.account;
         let call = &mut self.calls[index];
-        call.last_seen = seen.captured.time;
         let caller = call.caller;
         let dialog = &mut call.dialogs[at];
         let cseq = seen.message.cseq().number;
         let branch = seen.message.top_via().unique_branch().unwrap_or_default();
-        let answers = |offer: &mut Offer| offer.is(side, cseq) && offer.is_answered_by(branch);
-        let Some(offer) = dialog.pending.take_if(|offer| status >= 200 && answers(offer)) else {
-            return;
-        };
-        if status >= 300 || dialog.ended {
-            return;
-        }
-        let answer = seen.message.sdp().as_ref().map(media_state);
-        match (offer.media, answer) {
-            (Some(offered), answer) => {
-                apply(account, seen, caller, dialog, side, offered, out);
-                if answer.is_some() {
-                    dialog.sides[side.peer() as usize].media = answer;
+        let change = dialog.change(side, cseq).filter(|change| change.is_answered_by(branch));
+        if let Some(change) = change.filter(|_| status >= 200) {
+            let offer = std::mem::replace(&mut change.offer, Offer::Nothing);
+            let first = !std::mem::replace(&mut change.accepted, status < 300);
+            if status < 300 && !dialog.ended {
+                dialog.set_timer(seen.message.session_expires().map(silence_max), first);
+                let answer = seen.message.sdp().as_ref().map(media_state);
+                match (offer, answer) {
+                    (Offer::Made(offered), answer) => {
+                        apply(account, seen, caller, dialog, side, offered, out);
+                        if answer.is_some() {
+                            dialog.sides[side.peer() as usize].media = answer;
+                        }
+                    }
+                    (Offer::Expected, Some(offered)) => {
+                        apply(account, seen, caller, dialog, side.peer(), offered, out);
+                        if let Some(change) = dialog.change(side, cseq) {
+                            change.offer = Offer::InResponse(offered);
+                        }
+                    }
+                    _ => {}
                 }
             }
-            (None, Some(offered)) => {
-                apply(account, seen, caller, dialog, side.peer(), offered, out);
-                dialog.pending = Some(Offer { offered_by_peer: Some(offered), ..offer });
-            }
-            (None, None) => {}
         }
-        if let Some(timer) = seen.message.session_expires() {
-            out.push(signal(account, seen, caller, SignalKind::Alive { within: silence_max(timer) }));
+        self.alive(seen, index, at, out);
+    }
+
+    /// A message inside a dialog shows that its call goes on; whoever waits for signs of life is told.
+    pub(super) fn alive(&mut self, seen: &Seen<'_, '_>, index: usize, at: usize, out: &mut Vec<Signal>) {
+        if matches!(seen.message.start(), StartLine::Response { status: 408 | 481, .. }) {
+            return; // the dialog is not known at the other end, or nobody is there (RFC 3261 §12.2.1.2)
+        }
+        let now = seen.captured.time;
+        let call = &mut self.calls[index];
+        let silent = now.since(call.last_seen);
+        call.last_seen = now;
+        let dialog = &call.dialogs[at];
+        if dialog.answered && !dialog.ended {
+            let within = call.timer();
+            if within.is_some() || call.timer_told.is_some() || silent >= ALIVE_EVERY {
+                call.timer_told = within;
+                out.push(signal(self.account, seen, call.caller, SignalKind::Alive { within }));
+            }
         }
     }
 
@@ -90,7 +114,7 @@ impl Tracker {
     pub(super) fn ack(&mut self, seen: &Seen<'_, '_>, out: &mut Vec<Signal>) {
         let Some((index, at, side)) = self.find_dialog(seen) else {
             // The ACK of a refusal has a tag that makes no dialog.
-            self.in_dialog(seen);
+            self.in_dialog(seen, out);
             return;
         };
         self.counters.in_call += 1;
@@ -100,9 +124,10 @@ impl Tracker {
         let dialog = &mut call.dialogs[at];
         let cseq = seen.message.cseq().number;
         dialog.confirmed |= dialog.answered && side == Side::Caller;
-        let Some(offer) = dialog.pending.take_if(|offer| offer.is(side, cseq)) else { return };
+        let Some(change) = dialog.change(side, cseq) else { return };
+        let offer = std::mem::replace(&mut change.offer, Offer::Nothing);
         let answer = seen.message.sdp().as_ref().map(media_state);
-        if let (Some(offered), Some(answer)) = (offer.offered_by_peer, answer) {
+        if let (Offer::InResponse(offered), Some(answer)) = (offer, answer) {
             if offered.stops {
                 dialog.sides[side as usize].media = Some(answer); // it only agrees
             } else {
@@ -112,10 +137,10 @@ impl Tracker {
     }
 }
 
-/// How long a call with this session timer may be silent: half as long again as the timer says.
+/// How long a call with this session timer may be silent.
 pub(super) fn silence_max(timer: SessionExpires) -> Duration {
     let seconds = timer.seconds.clamp(SESSION_EXPIRES_SECS_MIN, SESSION_EXPIRES_SECS_MAX);
-    Duration::from_secs(u64::from(seconds)) * 3 / 2
+    Duration::from_secs(u64::from(seconds)) + EXPIRY_GRACE
 }
 
 pub(super) fn media_state(sdp: &Sdp<'_>) -> MediaState {

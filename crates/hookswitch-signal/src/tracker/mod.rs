@@ -174,14 +174,16 @@ impl Tracker {
         match message.start() {
             StartLine::Request { method, uri } => match method {
                 Method::Invite if message.to_tag().is_none() => self.invite(&seen, &uri, out),
-                Method::Invite | Method::Update => self.change(&seen),
+                Method::Invite | Method::Update => self.change(&seen, out),
                 Method::Ack => self.ack(&seen, out),
                 Method::Cancel => self.cancel(&seen),
                 Method::Bye => self.bye(&seen, out),
-                Method::Refer => self.refer(&seen, &uri),
+                Method::Refer => self.refer(&seen, &uri, out),
                 Method::Notify => self.notify(&seen, out),
                 Method::Message => self.message(&seen, &uri),
-                Method::Prack | Method::Info => self.in_dialog(&seen),
+                Method::Prack | Method::Info => self.in_dialog(&seen, out),
+                // Some ask for a sign of life so (RFC 3261 §11), in the dialog of the call.
+                Method::Options if newest.is_some() => self.in_dialog(&seen, out),
                 _ => self.counters.no_call += 1,
             },
             StartLine::Response { status, .. } => match message.cseq().method {
@@ -189,8 +191,9 @@ impl Tracker {
                 Method::Update => self.changed(&seen, status, out),
                 Method::Refer | Method::Message => self.referred(&seen, status, out),
                 Method::Bye | Method::Cancel | Method::Prack | Method::Info | Method::Notify => {
-                    self.in_dialog(&seen);
+                    self.in_dialog(&seen, out);
                 }
+                Method::Options if newest.is_some() => self.in_dialog(&seen, out),
                 Method::Register => {
                     if matches!(status, 200..=299 | 401 | 407) {
                         self.servers.learn(captured.src, captured.dst, captured.time);
@@ -343,6 +346,7 @@ impl Tracker {
             dialogs: Vec::new(),
             over: false,
             answered: false,
+            timer_told: None,
             last_seen: seen.captured.time,
         };
         let index = self.calls.insert(call);
@@ -479,7 +483,8 @@ impl Tracker {
                 if let Some(dialog) =
                     to_tag.and_then(|tag| call.dialogs.iter_mut().find(|dialog| *dialog.tag == *tag))
                 {
-                    dialog.answered = true;
+                    let another = !std::mem::replace(&mut dialog.answered, true);
+                    dialog.set_timer(message.session_expires().map(silence_max), another);
                     // A second answer is another fork's, or forged: the caller's ACK tells.
                     dialog.confirmed |= news;
                     if let Some(sdp) = message.sdp() {
@@ -491,9 +496,11 @@ impl Tracker {
                 }
                 if first {
                     tell(caller, SignalKind::Answered { to_tag: shown() });
-                    if let Some(timer) = message.session_expires().filter(|_| news) {
-                        tell(caller, SignalKind::Alive { within: silence_max(timer) });
-                    }
+                }
+                let within = call.timer();
+                if call.answered && within != call.timer_told {
+                    call.timer_told = within;
+                    tell(caller, SignalKind::Alive { within });
                 }
             }
             300..=699 if hop.state < HopState::Answered => {
@@ -600,9 +607,12 @@ impl Tracker {
     }
 
     /// A message that is part of a call and changes nothing.
-    fn in_dialog(&mut self, seen: &Seen<'_, '_>) {
+    fn in_dialog(&mut self, seen: &Seen<'_, '_>, out: &mut Vec<Signal>) {
         if seen.newest.is_some() {
             self.counters.in_call += 1;
+            if let Some((index, at, _)) = self.find_dialog(seen) {
+                self.alive(seen, index, at, out);
+            }
         } else if matches!(
             seen.message.cseq().method,
             Method::Notify | Method::Refer | Method::Message | Method::Info

@@ -96,7 +96,7 @@ impl Tracker {
     }
 
     /// A REFER: one end of a dialog asks the other to call elsewhere.
-    pub(super) fn refer(&mut self, seen: &Seen<'_, '_>, uri: &Uri<'_>) {
+    pub(super) fn refer(&mut self, seen: &Seen<'_, '_>, uri: &Uri<'_>, out: &mut Vec<Signal>) {
         let cseq = seen.message.cseq().number;
         let Some((index, at, side)) = self.find_dialog(seen) else {
             self.refer_from_outside(seen, uri);
@@ -104,8 +104,8 @@ impl Tracker {
         };
         self.counters.in_call += 1;
         let asked = self.transfer(seen);
+        self.alive(seen, index, at, out);
         let call = &mut self.calls[index];
-        call.last_seen = seen.captured.time;
         let leg = if side == Side::Caller { call.caller } else { call.dialogs[at].target };
         let dialog = &mut call.dialogs[at];
         let state = &mut dialog.sides[side as usize];
@@ -199,7 +199,7 @@ impl Tracker {
         if let Some((leg, kind)) = told {
             out.push(signal(self.account, seen, leg, kind));
         }
-        self.in_dialog(seen);
+        self.in_dialog(seen, out);
     }
 
     /// A NOTIFY: it may say how a transfer goes.
@@ -225,7 +225,7 @@ impl Tracker {
                 self.referrals.by_call_id.remove(seen.message.call_id());
             }
         }
-        self.in_dialog(seen);
+        self.in_dialog(seen, out);
     }
 }
 

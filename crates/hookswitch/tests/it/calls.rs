@@ -386,8 +386,8 @@ fn a_session_whose_refresh_fails_to_come_is_lost() {
         0.500 out 101 Proceeding
         3.000 inb 102 Answered
         3.000 out 101 Answered
-        2703.000 inb 102 Disconnected/CallDropped
-        2703.000 out 101 Disconnected/CallDropped
+        1835.000 inb 102 Disconnected/CallDropped
+        1835.000 out 101 Disconnected/CallDropped
         ",
     );
 }

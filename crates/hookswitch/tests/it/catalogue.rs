@@ -20,6 +20,7 @@ const CHAPTERS: &[(&str, &str)] = &[
     ("Calls through proxies", include_str!("proxies.rs")),
     ("Calls through a switch", include_str!("switches.rs")),
     ("Calls to several phones", include_str!("forks.rs")),
+    ("Session timers", include_str!("timers.rs")),
     ("Hold", include_str!("hold.rs")),
     ("Forwarding", include_str!("forwarding.rs")),
     ("Transfer", include_str!("transfers.rs")),

@@ -27,6 +27,7 @@ mod services;
 mod strays;
 mod switches;
 mod tenants;
+mod timers;
 mod told;
 mod transfers;
 
