@@ -112,6 +112,7 @@ fn created(direction: Direction, of: Option<LegId>, callee: &str) -> SignalKind 
         src: None,
         dst: None,
         sent_by: None,
+        endpoint_domain: None,
         endpoint: None,
         agent: None,
         far_end: FarEnd::Endpoint,

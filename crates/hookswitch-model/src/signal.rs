@@ -149,6 +149,8 @@ pub struct LegCreated {
     pub sent_by: Option<SocketAddr>,
     /// What the switch calls the phone or trunk at the other end of the leg.
     pub endpoint: Option<Arc<str>>,
+    /// The domain that the switch has that phone in, where it serves several tenants.
+    pub endpoint_domain: Option<Arc<str>>,
     /// The product name that the sender gives itself.
     pub agent: Option<Arc<str>>,
     /// What is known of the far end of a leg to a target.

@@ -473,6 +473,7 @@ fn created(fields: &mut Fields) -> Result<Created, IngestError> {
         dst: fields.dst.take(),
         sent_by: fields.sent_by.take(),
         endpoint: optional("endpoint", fields.endpoint.take())?,
+        endpoint_domain: None,
         agent: optional("agent", fields.agent.take())?,
         // Who reports in the words of calls knows that its target is no server.
         far_end: match fields.far_end.take().unwrap_or(FarEndWord::Endpoint) {

@@ -223,6 +223,7 @@ pub(crate) fn created(direction: Direction) -> LegCreated {
         dst: None,
         sent_by: None,
         endpoint: None,
+        endpoint_domain: None,
         agent: None,
         far_end: FarEnd::Endpoint,
         aliases: Vec::new(),

@@ -8,6 +8,7 @@ use foldhash::fast::RandomState;
 use hookswitch_model::{AccountId, DeviceId, Direction, ExtensionId, LegCreated, Service};
 use serde::{Deserialize, Serialize};
 
+use super::Domains;
 use super::number::{DialPlan, is_e164};
 use crate::hash::IdHash;
 
@@ -78,7 +79,9 @@ pub struct Account {
     /// The place of an extension by its number, its SIP users (in lower case) and its E.164 numbers.
     by_name: HashMap<Arc<str>, usize, RandomState>,
     codes: Vec<Box<str>>,
-    pub(super) domains: Vec<String>,
+    /// The domains of all accounts, and whether any of them is its own.
+    pub(super) domains: Arc<Domains>,
+    pub(super) has_domains: bool,
     /// Where its trunks are; port 0 stands for all ports.
     pub(super) trunks: Vec<SocketAddr>,
     /// What the switch calls them.
@@ -116,7 +119,8 @@ impl Account {
             extensions: Vec::new(),
             by_name: HashMap::default(),
             codes: Vec::new(),
-            domains: Vec::new(),
+            domains: Arc::default(),
+            has_domains: false,
             trunks: Vec::new(),
             trunk_endpoints: HashSet::default(),
         }
@@ -212,28 +216,35 @@ impl Account {
         }
     }
 
-    /// Who is called. What goes to a trunk is outside: short numbers are emergency calls there.
+    /// Who is called. What goes to a trunk or to another tenant is outside: short numbers are emergency
+    /// calls there, or somebody else's.
     pub(crate) fn callee(&self, leg: &LegCreated) -> Resolved {
-        if self.is_trunk(leg.dst) || self.is_trunk_endpoint(leg) {
-            self.outside(&leg.callee)
-        } else {
-            let own = self.listed_endpoint(leg).filter(|_| leg.direction == Direction::Inbound);
-            own.unwrap_or_else(|| self.resolve(&leg.callee, leg.callee_host.as_deref()))
+        // What the switch calls the other end of a leg is the callee only where it places the leg.
+        let leads_there = leg.direction == Direction::Inbound || leg.ring_out_role.is_some();
+        if self.is_trunk(leg.dst) || (leads_there && (self.is_trunk_endpoint(leg) || self.is_foreign(leg))) {
+            return self.outside(&leg.callee);
         }
+        let own = self.listed_endpoint(leg).filter(|_| leg.direction == Direction::Inbound);
+        own.unwrap_or_else(|| self.resolve(&leg.callee, leg.callee_host.as_deref()))
     }
 
-    /// Who calls. What comes from a trunk is outside, whatever number it says.
+    /// Who calls. What comes from a trunk or from another tenant is outside, whatever number it says.
     pub(crate) fn caller(&self, leg: &LegCreated) -> Option<Resolved> {
-        let own = self.listed_endpoint(leg).filter(|_| leg.direction == Direction::Outbound);
+        let comes_from_there = leg.direction == Direction::Outbound;
+        let is_outside = self.is_trunk(leg.src)
+            || (comes_from_there && (self.is_trunk_endpoint(leg) || self.is_foreign(leg)));
+        let own = self.listed_endpoint(leg).filter(|_| comes_from_there && !is_outside);
         if own.is_some() {
             return own;
         }
         let number = leg.caller.number.as_ref()?;
-        Some(if self.is_trunk(leg.src) || self.is_trunk_endpoint(leg) {
-            self.outside(number)
-        } else {
-            self.resolve(number, leg.caller.host.as_deref())
-        })
+        Some(if is_outside { self.outside(number) } else { self.resolve(number, leg.caller.host.as_deref()) })
+    }
+
+    /// Whether the switch has the phone at the other end of a leg in a domain of another account.
+    pub(crate) fn is_foreign(&self, leg: &LegCreated) -> bool {
+        let owner = leg.endpoint_domain.as_ref().and_then(|domain| self.domains.owner(domain));
+        owner.is_some_and(|owner| owner != self.id)
     }
 
     /// The extension that the file lists for the phone at the other end of a leg, as the switch names it.
@@ -304,9 +315,7 @@ impl Account {
 
     fn is_elsewhere(&self, host: Option<&str>) -> bool {
         host.is_some_and(|host| {
-            !self.domains.is_empty()
-                && super::is_domain(host)
-                && !self.domains.iter().any(|domain| domain.eq_ignore_ascii_case(host))
+            self.has_domains && super::is_domain(host) && self.domains.owner(host) != Some(self.id)
         })
     }
 

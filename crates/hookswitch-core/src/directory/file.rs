@@ -11,7 +11,7 @@ use toml::Spanned;
 
 use super::account::{Account, Extension, Kind};
 use super::number::{DialPlan, is_e164};
-use super::{Directory, is_domain};
+use super::{Directory, Domains, is_domain};
 
 /// The most slots that one range can stand for.
 const SLOTS_MAX: u64 = 1000;
@@ -111,10 +111,31 @@ pub(super) fn parse(text: &str) -> Result<Directory, DirectoryError> {
         return Err(source.error(0..0, "there is no account; begin one with [[account]] and its id"));
     }
     let mut directory = Directory::empty();
+    directory.by_domain = Arc::new(domains(&file.account, &source)?);
     for table in file.account {
         account(&mut directory, table, &source)?;
     }
     Ok(directory)
+}
+
+/// Reads whose each domain is.
+fn domains(accounts: &[AccountTable], source: &Source<'_>) -> Result<Domains, DirectoryError> {
+    let mut domains = Domains::default();
+    for table in accounts {
+        for domain in &table.domains {
+            let name = domain.get_ref().to_ascii_lowercase();
+            if name.is_empty() || !is_domain(&name) {
+                let message =
+                    format!("domain {name:?} is no domain name; addresses belong to a [[account.trunk]]");
+                return Err(source.error(domain.span(), message));
+            }
+            if domains.0.insert(name.clone(), AccountId::new(*table.id.get_ref())).is_some() {
+                let message = format!("domain {name:?} is named twice; a domain belongs to one account");
+                return Err(source.error(domain.span(), message));
+            }
+        }
+    }
+    Ok(domains)
 }
 
 fn account(
@@ -139,23 +160,16 @@ fn account(
         codes.push(code.get_ref().as_str().into());
     }
     let mut account = Account::listed(id, table.name.map(Arc::from), plan, codes);
-    for domain in &table.domains {
-        let name = domain.get_ref().to_ascii_lowercase();
-        if name.is_empty() || !is_domain(&name) {
-            let message =
-                format!("domain {name:?} is no domain name; addresses belong to a [[account.trunk]]");
-            return Err(source.error(domain.span(), message));
-        }
-        if directory.by_domain.insert(name.clone(), id).is_some() {
-            let message = format!("domain {name:?} is named twice; a domain belongs to one account");
-            return Err(source.error(domain.span(), message));
-        }
-        account.domains.push(name);
-    }
+    account.has_domains = !table.domains.is_empty();
+    account.domains = directory.by_domain.clone();
     for table in table.extension {
         extension(directory, &mut account, table, source)?;
     }
-    account.trunk_endpoints.extend(table.trunk.iter().flat_map(|trunk| trunk.endpoints.iter().cloned()));
+    for endpoint in table.trunk.iter().flat_map(|trunk| &trunk.endpoints) {
+        account.trunk_endpoints.insert(endpoint.clone());
+        let owner = directory.by_trunk_endpoint.entry(endpoint.clone()).or_insert(Some(id));
+        *owner = owner.filter(|&owner| owner == id);
+    }
     for address in table.trunk.iter().flat_map(|trunk| &trunk.addresses) {
         let parsed = socket_address(address.get_ref()).ok_or_else(|| {
             let message = format!(

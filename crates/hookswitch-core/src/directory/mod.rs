@@ -21,9 +21,11 @@ pub struct Directory {
     accounts: HashMap<AccountId, Arc<Account>, RandomState>,
     /// In the order of the file.
     order: Vec<AccountId>,
-    by_domain: HashMap<String, AccountId, RandomState>,
+    by_domain: Arc<Domains>,
     /// Trunks, by address; port 0 stands for all ports.
     trunks: HashMap<SocketAddr, AccountId, RandomState>,
+    /// Trunks, by what the switch calls them; none where several accounts use one.
+    by_trunk_endpoint: HashMap<String, Option<AccountId>, RandomState>,
     /// E.164 numbers of the accounts.
     by_number: HashMap<Arc<str>, AccountId, RandomState>,
 }
@@ -48,8 +50,9 @@ impl Directory {
         Self {
             accounts: HashMap::default(),
             order: Vec::new(),
-            by_domain: HashMap::default(),
+            by_domain: Arc::default(),
             trunks: HashMap::default(),
+            by_trunk_endpoint: HashMap::default(),
             by_number: HashMap::default(),
         }
     }
@@ -69,16 +72,24 @@ impl Directory {
         self.accounts.entry(id).or_insert_with(|| Arc::new(Account::built_in(id))).clone()
     }
 
-    /// Which account a new call belongs to, when the directory can tell: by the domains in it, by
-    /// the trunk it came from or goes to, or by a number that one account has.
+    /// Which account a new call belongs to, when the directory can tell: by the tenant that the switch
+    /// names, by the domains in it, by the trunk it came from or goes to, or by a number that one account
+    /// has.
     pub(crate) fn owner(&self, leg: &LegCreated) -> Option<AccountId> {
+        if let Some(account) = leg.endpoint_domain.as_ref().and_then(|domain| self.by_domain.owner(domain)) {
+            return Some(account);
+        }
         let hosts = [&leg.callee_host, &leg.caller.host];
         let mut domains = hosts.into_iter().flatten();
-        if let Some(&account) = domains.find_map(|host| self.by_domain.get(&**host)) {
+        if let Some(account) = domains.find_map(|host| self.by_domain.owner(host)) {
             return Some(account);
         }
         let mut addresses = [leg.src, leg.dst].into_iter().flatten();
         if let Some(account) = addresses.find_map(|address| self.trunk(address)) {
+            return Some(account);
+        }
+        let endpoint = leg.endpoint.as_ref().and_then(|endpoint| self.by_trunk_endpoint.get(&**endpoint));
+        if let Some(&Some(account)) = endpoint {
             return Some(account);
         }
         if self.by_number.is_empty() {
@@ -93,6 +104,21 @@ impl Directory {
     /// The account that has a trunk at this address.
     fn trunk(&self, address: SocketAddr) -> Option<AccountId> {
         self.trunks.get(&address).or_else(|| self.trunks.get(&any_port(address))).copied()
+    }
+}
+
+/// The domains of all accounts, in lower case.
+#[derive(Debug, Default)]
+pub(crate) struct Domains(HashMap<String, AccountId, RandomState>);
+
+impl Domains {
+    /// The account that a domain belongs to.
+    pub(crate) fn owner(&self, domain: &str) -> Option<AccountId> {
+        if let Some(&account) = self.0.get(domain) {
+            return Some(account);
+        }
+        let has_capitals = domain.bytes().any(|byte| byte.is_ascii_uppercase());
+        has_capitals.then(|| self.0.get(&domain.to_ascii_lowercase()).copied()).flatten()
     }
 }
 

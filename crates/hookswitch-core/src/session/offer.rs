@@ -142,7 +142,8 @@ impl Session {
             (None, Some(diverted_by)) if person.kind == Kind::Voicemail => diverted_by,
             _ => return None,
         };
-        Some(self.account.resolve(of, None)).filter(|owner| owner.extension.is_some())
+        let owner = (!self.account.is_foreign(leg)).then(|| self.account.resolve(of, None));
+        owner.filter(|owner| owner.extension.is_some())
     }
 
     /// Adds a party that is offered the call.

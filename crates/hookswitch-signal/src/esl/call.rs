@@ -87,10 +87,10 @@ impl Follower {
         let name = event.get(Key::ChannelName);
         let calls = event.get(Key::CallDirection) == "inbound";
         let presence = event.get(Key::PresenceId);
-        let user = match presence.split_once('@') {
-            Some((user, _)) => user,
-            None if calls => event.first([Key::UserName, Key::SipAuthUsername]),
-            None => event.get(Key::DialedUser),
+        let (user, domain) = match presence.split_once('@') {
+            Some(presence) => presence,
+            None if calls => (event.first([Key::UserName, Key::SipAuthUsername]), event.get(Key::DomainName)),
+            None => (event.get(Key::DialedUser), event.get(Key::DialedDomain)),
         };
         let place = event.first([Key::GatewayName, Key::ProfileName]);
         let number = event.get(Key::CallerIdNumber);
@@ -107,6 +107,7 @@ impl Follower {
             endpoint: text(if user.is_empty() { place } else { user }.as_bytes())
                 .filter(|_| !is_plumbing(name)),
             is_users: !user.is_empty(),
+            domain: text(domain.as_bytes()),
             caller,
             first_dialled: dialled.clone(),
             dialled,
@@ -136,6 +137,7 @@ impl Follower {
             },
             callee: channel.first_dialled.clone(),
             endpoint: channel.endpoint.clone().or_else(|| Some(Arc::from(""))),
+            endpoint_domain: channel.domain.clone(),
             aliases: vec![Alias::Channel(channel.uuid.as_bytes().into())],
             found_running: channel.found,
             place,
@@ -166,7 +168,8 @@ impl Follower {
             Some(user) if channel.is_users => user.clone(),
             _ => channel.first_dialled.clone(),
         };
-        let (endpoint, uuid) = (channel.endpoint.clone(), channel.uuid.clone());
+        let (endpoint, domain, uuid) =
+            (channel.endpoint.clone(), channel.domain.clone(), channel.uuid.clone());
         let behind = match calling {
             Calling::Channel(caller) => self.behind(caller).unwrap_or(Calling::Switch(None)),
             switch @ Calling::Switch(_) => switch,
@@ -185,7 +188,7 @@ impl Follower {
             }
             Calling::Switch(Some(leg)) => (leg, from_queue),
             Calling::Switch(None) => {
-                let leg = self.call_on_behalf(&callee, endpoint.clone(), &uuid, now, out);
+                let leg = self.call_on_behalf(number, &callee, now, out);
                 if let Some(channel) = self.channels.get_mut(&number) {
                     channel.called_by = Some(Calling::Switch(Some(leg)));
                 }
@@ -199,6 +202,7 @@ impl Follower {
             of: Some(of),
             callee,
             endpoint: endpoint.or_else(|| Some(Arc::from(""))),
+            endpoint_domain: domain,
             aliases: vec![Alias::Channel(uuid.as_bytes().into())],
             from_queue,
             ..created(Direction::Inbound)
@@ -234,18 +238,19 @@ impl Follower {
     /// Tells that the switch calls somebody on whose behalf it will call another.
     fn call_on_behalf(
         &mut self,
+        number: Number,
         callee: &Arc<str>,
-        endpoint: Option<Arc<str>>,
-        uuid: &str,
         now: Moment,
         out: &mut Vec<Signal>,
     ) -> LegId {
         let leg = self.next_leg();
+        let channel = &self.channels[&number];
         let created = LegCreated {
             caller: Caller { number: Some(callee.clone()), ..Caller::default() },
             callee: callee.clone(),
-            endpoint,
-            aliases: vec![Alias::Channel(uuid.as_bytes().into())],
+            endpoint: channel.endpoint.clone(),
+            endpoint_domain: channel.domain.clone(),
+            aliases: vec![Alias::Channel(channel.uuid.as_bytes().into())],
             ring_out_role: Some(RingOutRole::Initiator),
             sent_by_server: true,
             ..created(Direction::Outbound)

@@ -24,6 +24,8 @@ pub(super) struct Channel {
     pub(super) endpoint: Option<Arc<str>>,
     /// It is a phone's, by the name of its user.
     pub(super) is_users: bool,
+    /// The domain of the switch's directory that it belongs to; tenants have one each.
+    pub(super) domain: Option<Arc<str>>,
     pub(super) caller: Caller,
     /// The number that was dialled first.
     pub(super) first_dialled: Arc<str>,
@@ -92,6 +94,7 @@ impl Channel {
             calls,
             endpoint: None,
             is_users: false,
+            domain: None,
             caller: Caller::default(),
             first_dialled: Arc::from(""),
             dialled: Arc::from(""),

@@ -369,6 +369,12 @@ impl Follower {
         numbers
     }
 
+    /// Whether two channels are of one phone or trunk.
+    pub(super) fn is_same_phone(&self, number: Number, other: Number) -> bool {
+        let name = |number| self.channels.get(&number).map(|channel| (&channel.endpoint, &channel.domain));
+        name(number) == name(other)
+    }
+
     /// The name of an endpoint or number, for comparison.
     pub(super) fn endpoint(&self, number: Number) -> Option<&Arc<str>> {
         self.channels.get(&number)?.endpoint.as_ref()

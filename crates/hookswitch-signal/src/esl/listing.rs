@@ -238,7 +238,7 @@ impl Follower {
             return None;
         }
         let name = &*row.name.0;
-        let user = row.presence_id.0.split_once('@').map_or("", |(user, _)| user);
+        let (user, domain) = row.presence_id.0.split_once('@').unwrap_or_default();
         // `sofia/<profile>/<address>`: a trunk is known by the profile that its calls come in by.
         let place = name.split('/').nth(1).unwrap_or_default();
         let caller = Caller {
@@ -250,6 +250,7 @@ impl Follower {
             endpoint: text(if user.is_empty() { place } else { user }.as_bytes())
                 .filter(|_| !is_plumbing(name)),
             is_users: !user.is_empty(),
+            domain: text(domain.as_bytes()),
             caller,
             first_dialled: text(row.dest.0.as_bytes()).unwrap_or_else(|| Arc::from("")),
             answered: matches!(&*row.callstate.0, "ACTIVE" | "HELD" | "UNHELD"),
@@ -295,6 +296,7 @@ impl Follower {
             of: Some(self.leg(caller)),
             callee,
             endpoint: channel.endpoint.clone().or_else(|| Some(Arc::from(""))),
+            endpoint_domain: channel.domain.clone(),
             aliases: vec![Alias::Channel(channel.uuid.as_bytes().into())],
             found_running: true,
             ..created(Direction::Inbound)

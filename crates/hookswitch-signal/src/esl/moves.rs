@@ -144,11 +144,10 @@ impl Follower {
 
     /// The other call of who holds a channel, whose far end is `far_end`, or which is itself named so.
     fn consultation(&self, first: Number, far_end: &str) -> Option<Number> {
-        let holder = self.endpoint(first);
         let is_holders = |&number: &Number| {
             number != first
                 && self.channels.get(&number).is_some_and(Channel::is_told)
-                && self.endpoint(number) == holder
+                && self.is_same_phone(number, first)
         };
         let named = self.number(far_end);
         let far = named.and_then(|far| self.channels.get(&far));
@@ -220,13 +219,10 @@ impl Follower {
         if channel.leg == Leg::Called && !channel.answered {
             return Some(named);
         }
-        let own = self.endpoint(taker);
         let peer = channel.peer.filter(|&peer| self.channels.get(&peer).is_some_and(Channel::is_live));
-        if let Some(talking) = [peer, Some(named)]
-            .into_iter()
-            .flatten()
-            .find(|&number| self.channels[&number].answered && peer.is_some() && self.endpoint(number) == own)
-        {
+        if let Some(talking) = [peer, Some(named)].into_iter().flatten().find(|&number| {
+            self.channels[&number].answered && peer.is_some() && self.is_same_phone(number, taker)
+        }) {
             return Some(talking);
         }
         let dialled = &self.channels.get(&taker)?.first_dialled;

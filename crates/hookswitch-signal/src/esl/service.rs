@@ -87,7 +87,7 @@ impl Follower {
     /// The caller is sent to a mailbox: `default pbx.example.com 1002`; with `check` before, its owner listens.
     fn goes_to_mailbox(&mut self, number: Number, data: &str, now: Moment, out: &mut Vec<Signal>) {
         let words: Vec<&str> = data.split_ascii_whitespace().take(5).collect();
-        let [profile, .., owner] = words[..] else { return };
+        let [profile, domain, .., owner] = words[..] else { return };
         if words.len() < 3 || matches!(profile, "check" | "auth") || words.contains(&"check") {
             return;
         }
@@ -99,6 +99,7 @@ impl Follower {
         self.end_failed_targets_of(number, Some(now), out);
         let mailbox = LegCreated {
             callee: of.clone(),
+            endpoint_domain: text(domain.as_bytes()),
             mailbox: Some(Mailbox { of, cause: None }),
             ..created(Direction::Inbound)
         };
@@ -270,13 +271,15 @@ impl Follower {
 
     /// The holder of a channel supervises whatever a user does: `1001@pbx.example.com`.
     fn supervises_user(&mut self, number: Number, data: &str, now: Moment, out: &mut Vec<Signal>) {
-        let user = data.split(['@', ' ']).next().unwrap_or_default();
+        let data = data.split_ascii_whitespace().next().unwrap_or_default();
+        let (user, domain) = data.split_once('@').unwrap_or((data, ""));
         let is_users = |whom: &Number| {
             let channel = &self.channels[whom];
             channel.is_users
                 && channel.answered
                 && channel.is_live()
                 && channel.endpoint.as_deref() == Some(user)
+                && (domain.is_empty() || channel.domain.as_deref().is_none_or(|own| own == domain))
         };
         if let Some(whom) = self.in_order().into_iter().rfind(is_users) {
             self.supervises_channel(number, whom, now, out);

@@ -375,6 +375,7 @@ impl Tracker {
             dst: Some(seen.captured.dst),
             sent_by: identity::sent_by(message),
             endpoint: None,
+            endpoint_domain: None,
             agent: message.user_agent().map(|agent| Arc::from(&*lossy(agent))),
             far_end,
             aliases: Vec::new(),

@@ -1,6 +1,24 @@
 //! Calls that are answered, or are not.
 
+use hookswitch_model::Direction;
+
 use super::story::asterisk;
+
+/// Two people, and a trunk by the name of its endpoint.
+const NAMED_TRUNK: &str = r#"
+[[account]]
+id = 310001016
+country_code = "1"
+[[account.extension]]
+number = "101"
+name = "Ann Lee"
+[[account.extension]]
+number = "102"
+name = "Bo Roy"
+numbers = ["+16505550102"]
+[[account.trunk]]
+endpoints = ["trunk"]
+"#;
 
 /// 101 calls 102, whose phone rings.
 pub(super) const RINGS: &str = "
@@ -96,6 +114,50 @@ fn a_call_from_a_trunk_keeps_the_number_of_the_caller() {
         5.002 inb 102 Disconnected
         ",
     );
+}
+
+#[test]
+fn a_number_that_a_named_trunk_brings_is_found_in_the_directory() {
+    let story = asterisk(
+        "
+        0.000 Newchannel a PJSIP/trunk Exten=+16505550102 number=+14155550123 name=Pat
+        0.002 Newexten a Dial(PJSIP/102)
+        0.004 Newchannel b PJSIP/102 of=a
+        0.006 DialBegin a>b DialString=102
+        0.020 DialState a>b RINGING
+        2.000 Hangup a 16
+        2.000 DialEnd a>b CANCEL
+        2.000 Hangup b 16
+        ",
+    )
+    .with_directory(NAMED_TRUNK);
+    let events = story.events();
+    let caller = &events[0].party;
+    assert_eq!(caller.extension, None, "who calls by a trunk is outside");
+    assert_eq!(caller.to.name.as_deref(), Some("Bo Roy"), "the number is Bo's");
+    let bo = events.iter().find(|event| event.party.extension.is_some()).expect("Bo is called");
+    assert_eq!(caller.to.extension, bo.party.extension);
+    assert_eq!(bo.party.to.name.as_deref(), Some("Bo Roy"));
+}
+
+#[test]
+fn a_short_number_that_is_dialled_into_a_named_trunk_is_outside() {
+    let story = asterisk(
+        "
+        0.000 Newchannel a PJSIP/101 Exten=102
+        0.002 Newexten a Dial(PJSIP/102@trunk)
+        0.004 Newchannel b PJSIP/trunk of=a number=102
+        0.006 DialBegin a>b DialString=102@trunk
+        0.020 DialState a>b RINGING
+        2.000 Hangup a 16
+        2.000 DialEnd a>b CANCEL
+        2.000 Hangup b 16
+        ",
+    )
+    .with_directory(NAMED_TRUNK);
+    let callees = || story.events().into_iter().filter(|event| event.party.direction == Direction::Inbound);
+    assert!(callees().count() > 0);
+    assert!(callees().all(|event| event.party.extension.is_none()), "it is not Bo's number there");
 }
 
 #[test]

@@ -6,3 +6,4 @@ mod moves;
 mod properties;
 mod services;
 pub(crate) mod story;
+mod tenants;
