@@ -73,4 +73,4 @@ captures:
 
 # Writes docs/scenarios.md anew from the tests.
 scenarios:
-	WRITE_SCENARIOS=1 cargo test --locked --package hookswitch --test it catalogue
+	WRITE_SCENARIOS=1 cargo test --locked --package hookswitch-flows --test it catalogue

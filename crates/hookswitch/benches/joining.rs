@@ -4,10 +4,7 @@
 
 #![expect(clippy::cast_precision_loss, reason = "figures for people")]
 
-#[path = "../tests/dense/mod.rs"]
-mod dense;
-
-use dense::{Shape, measure, traffic};
+use hookswitch_flows::dense::{Shape, measure, traffic};
 
 /// How many calls are made at each density.
 const CALLS: usize = 5_000;

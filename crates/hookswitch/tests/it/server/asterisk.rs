@@ -12,7 +12,7 @@ use super::resolver::Authority;
 use super::switch::{Switch, Wire, connects, shown};
 use super::traffic::{Agent, EVENTS_OF_CALL, call};
 use super::{Home, Server, wait_for};
-use crate::asterisk::story::asterisk;
+use hookswitch_flows::asterisk::asterisk;
 
 const SECRET: &str = "not-to-be-logged";
 

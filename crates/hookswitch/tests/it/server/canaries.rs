@@ -13,7 +13,7 @@ use super::client::{JWT_BEARER, basic, exchange, form};
 use super::logged::Logged;
 use super::receiver::{Receiver, Reply};
 use super::{Home, wait_for};
-use crate::freeswitch::story::freeswitch;
+use hookswitch_flows::freeswitch::freeswitch;
 
 /// How many there are of each kind.
 const OF_EACH: usize = 125;

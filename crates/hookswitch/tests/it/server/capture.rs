@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::asterisk::{ANSWERED, Asterisk, HUNG_UP};
 use super::freeswitch::{self, FreeSwitch};
 use super::{Home, Server, hookswitch, path, root, wait_for};
-use crate::freeswitch::story::{Story, freeswitch as story};
+use hookswitch_flows::freeswitch::{Story, freeswitch as story};
 
 /// The ids of all sessions, the newest first.
 #[track_caller]

@@ -10,7 +10,7 @@ use hookswitch_signal::esl::listing;
 use super::switch::{Switch, Wire, connects, shown};
 use super::traffic::{Agent, EVENTS_OF_CALL, call};
 use super::{Home, Server, hookswitch, path, wait_for};
-use crate::freeswitch::story::{Story, freeswitch};
+use hookswitch_flows::freeswitch::{Story, freeswitch};
 
 const PASSWORD: &str = "not-to-be-logged";
 

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use super::{Home, PATIENCE, Server, wait_for};
-use crate::told::Told;
+use hookswitch_flows::told::Told;
 
 /// A switch that listens on a free port.
 pub(super) struct Switch(TcpListener);

@@ -13,8 +13,8 @@ use serde_json::{Value, json};
 
 use super::logged::Logged;
 use super::{Home, hookswitch, hostile, path, request, wait_for};
-use crate::asterisk::story::asterisk;
-use crate::freeswitch::story::freeswitch;
+use hookswitch_flows::asterisk::asterisk;
+use hookswitch_flows::freeswitch::freeswitch;
 
 /// The time of the first message.
 const START: i64 = 1_800_000_000_000_000;

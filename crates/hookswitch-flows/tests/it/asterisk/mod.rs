@@ -1,0 +1,7 @@
+//! Calls as an Asterisk tells of them over its manager.
+
+mod beside_sip;
+mod calls;
+mod moves;
+mod properties;
+mod services;

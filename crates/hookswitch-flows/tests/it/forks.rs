@@ -1,0 +1,241 @@
+//! Calls to several devices, and to several people.
+
+use hookswitch_flows::ladder::ladder;
+
+#[test]
+fn two_devices_of_one_person_are_one_party() {
+    ladder(
+        "
+        0.000 alice > proxy INVITE 102
+        0.010 proxy > bob INVITE 102@bob
+        0.011 proxy > bob:5070 INVITE 102@bob:5070
+        0.500 bob > proxy 180
+        0.510 proxy > alice 180
+        0.600 bob:5070 > proxy 180
+        0.610 proxy > alice 180
+        3.000 bob:5070 > proxy 200
+        3.010 proxy > alice 200
+        3.020 proxy > bob CANCEL
+        3.030 bob > proxy 487 for=INVITE
+        3.040 alice > bob:5070 ACK
+        9.000 alice > bob:5070 BYE
+        ",
+    )
+    .tells(
+        "
+        0.000 out 101 Setup
+        0.010 inb 102 Setup
+        0.500 inb 102 Proceeding
+        0.510 out 101 Proceeding
+        3.000 inb 102 Answered
+        3.010 out 101 Answered
+        9.000 out 101 Disconnected
+        9.000 inb 102 Disconnected
+        ",
+    );
+}
+
+#[test]
+fn one_busy_device_does_not_end_the_call_to_its_owner() {
+    ladder(
+        "
+        0.000 alice > proxy INVITE 102
+        0.010 proxy > bob INVITE 102@bob
+        0.011 proxy > bob:5070 INVITE 102@bob:5070
+        0.100 bob > proxy 486
+        0.110 proxy > bob ACK
+        0.600 bob:5070 > proxy 180
+        0.610 proxy > alice 180
+        3.000 bob:5070 > proxy 603
+        3.010 proxy > alice 603
+        ",
+    )
+    .tells(
+        "
+        0.000 out 101 Setup
+        0.010 inb 102 Setup
+        0.600 inb 102 Proceeding
+        0.610 out 101 Proceeding
+        3.000 inb 102 Disconnected/Rejected missed
+        3.010 out 101 Disconnected/Rejected
+        ",
+    );
+}
+
+#[test]
+fn a_call_that_one_of_several_answers_is_not_missed_by_the_others() {
+    for why in ["", "| Reason: SIP;cause=200;text=\"Call completed elsewhere\""] {
+        ladder(&format!(
+            "
+            0.000 alice > proxy INVITE 600
+            0.010 proxy > bob INVITE 102@bob
+            0.011 proxy > carol INVITE 103@carol
+            0.500 bob > proxy 180
+            0.510 proxy > alice 180
+            0.600 carol > proxy 180
+            0.610 proxy > alice 180
+            3.000 carol > proxy 200
+            3.010 proxy > alice 200
+            3.020 proxy > bob CANCEL {why}
+            3.025 bob > proxy 200 for=CANCEL
+            3.030 bob > proxy 487
+            3.040 alice > carol ACK
+            9.000 carol > alice BYE
+            "
+        ))
+        .tells(
+            "
+            0.000 out 101 Setup
+            0.010 inb 102 Setup
+            0.011 inb 103 Setup
+            0.500 inb 102 Proceeding
+            0.510 out 101 Proceeding
+            0.600 inb 103 Proceeding
+            3.000 inb 103 Answered
+            3.010 out 101 Answered
+            3.030 inb 102 Disconnected
+            9.000 inb 103 Disconnected
+            9.000 out 101 Disconnected
+            ",
+        );
+    }
+}
+
+#[test]
+fn a_member_that_declines_does_not_miss_the_call_that_another_answers() {
+    ladder(
+        "
+        0.000 alice > proxy INVITE 600
+        0.010 proxy > bob INVITE 102@bob
+        0.011 proxy > carol INVITE 103@carol
+        0.500 bob > proxy 180
+        0.510 proxy > alice 180
+        0.600 carol > proxy 180
+        2.000 bob > proxy 603
+        2.010 proxy > bob ACK
+        3.000 carol > proxy 200
+        3.010 proxy > alice 200
+        3.040 alice > carol ACK
+        9.000 carol > alice BYE
+        ",
+    )
+    .tells(
+        "
+        0.000 out 101 Setup
+        0.010 inb 102 Setup
+        0.011 inb 103 Setup
+        0.500 inb 102 Proceeding
+        0.510 out 101 Proceeding
+        0.600 inb 103 Proceeding
+        2.000 inb 102 Disconnected/Rejected
+        3.000 inb 103 Answered
+        3.010 out 101 Answered
+        9.000 inb 103 Disconnected
+        9.000 out 101 Disconnected
+        ",
+    );
+}
+
+#[test]
+fn a_group_that_nobody_answers_is_missed_by_all() {
+    ladder(
+        "
+        0.000 alice > proxy INVITE 600
+        0.010 proxy > bob INVITE 102@bob
+        0.011 proxy > carol INVITE 103@carol
+        0.500 bob > proxy 180
+        0.510 proxy > alice 180
+        0.600 carol > proxy 180
+        30.000 proxy > bob CANCEL
+        30.001 proxy > carol CANCEL
+        30.010 bob > proxy 487 for=INVITE
+        30.020 carol > proxy 487 for=INVITE
+        30.030 proxy > alice 480
+        ",
+    )
+    .tells(
+        "
+        0.000 out 101 Setup
+        0.010 inb 102 Setup
+        0.011 inb 103 Setup
+        0.500 inb 102 Proceeding
+        0.510 out 101 Proceeding
+        0.600 inb 103 Proceeding
+        30.010 inb 102 Disconnected/NoAnswer missed
+        30.020 inb 103 Disconnected/NoAnswer missed
+        30.030 out 101 Disconnected/NoAnswer
+        ",
+    );
+}
+
+#[test]
+fn a_group_call_that_the_caller_gives_up_is_missed_by_all() {
+    ladder(
+        "
+        0.000 alice > proxy INVITE 600
+        0.010 proxy > bob INVITE 102@bob
+        0.011 proxy > carol INVITE 103@carol
+        0.500 bob > proxy 180
+        0.510 proxy > alice 180
+        0.600 carol > proxy 180
+        5.000 alice > proxy CANCEL
+        5.001 proxy > alice 200 for=CANCEL
+        5.002 proxy > bob CANCEL
+        5.003 proxy > carol CANCEL
+        5.010 bob > proxy 487 for=INVITE
+        5.020 carol > proxy 487 for=INVITE
+        5.030 proxy > alice 487
+        ",
+    )
+    .tells(
+        "
+        0.000 out 101 Setup
+        0.010 inb 102 Setup
+        0.011 inb 103 Setup
+        0.500 inb 102 Proceeding
+        0.510 out 101 Proceeding
+        0.600 inb 103 Proceeding
+        5.010 inb 102 Disconnected/Cancelled missed
+        5.020 inb 103 Disconnected/Cancelled missed
+        5.030 out 101 Disconnected
+        ",
+    );
+}
+
+#[test]
+fn two_forks_that_both_answer_are_both_told() {
+    ladder(
+        "
+        0.000 alice > proxy INVITE 600
+        0.010 proxy > bob INVITE 102@bob
+        0.011 proxy > carol INVITE 103@carol
+        0.500 bob > proxy 180
+        0.510 proxy > alice 180
+        0.600 carol > proxy 180
+        3.000 bob > proxy 200
+        3.001 carol > proxy 200
+        3.010 proxy > alice 200 tag=bob-0
+        3.011 proxy > alice 200 tag=carol-0 again=1
+        3.020 alice > bob ACK tag=bob-0
+        3.021 alice > carol ACK tag=carol-0
+        3.030 alice > carol BYE tag=carol-0
+        9.000 alice > bob BYE tag=bob-0
+        ",
+    )
+    .tells(
+        "
+        0.000 out 101 Setup
+        0.010 inb 102 Setup
+        0.011 inb 103 Setup
+        0.500 inb 102 Proceeding
+        0.510 out 101 Proceeding
+        0.600 inb 103 Proceeding
+        3.000 inb 102 Answered
+        3.001 inb 103 Answered
+        3.010 out 101 Answered
+        3.030 inb 103 Disconnected
+        9.000 out 101 Disconnected
+        9.000 inb 102 Disconnected
+        ",
+    );
+}

@@ -1,0 +1,184 @@
+//! Hold in all its forms: who holds, by which offer, and what is no hold.
+
+use hookswitch_flows::ladder::{ladder, run, written};
+
+/// An answered call from 101 to 102, then these messages; gives the events after the answer.
+fn in_call(more: &str) -> Vec<String> {
+    let flow = ladder(&format!(
+        "
+        0.000 alice > bob INVITE 102
+        0.500 bob > alice 180
+        1.000 bob > alice 200
+        1.010 alice > bob ACK
+        {more}
+        "
+    ));
+    written(&run(&flow.packets)).split_off(6)
+}
+
+#[test]
+fn the_caller_holds_and_takes_the_call_back() {
+    for stop in ["sendonly", "inactive", "zero"] {
+        let told = in_call(&format!(
+            "
+            5.000 alice > bob INVITE sdp={stop}
+            5.010 bob > alice 200 sdp=recvonly
+            5.020 alice > bob ACK
+            8.000 alice > bob INVITE sdp=sendrecv
+            8.010 bob > alice 200
+            8.020 alice > bob ACK
+            9.000 alice > bob BYE
+            "
+        ));
+        assert_eq!(
+            told,
+            [
+                "5.010 out 101 Hold",
+                "8.010 out 101 Answered",
+                "9.000 out 101 Disconnected",
+                "9.000 inb 102 Disconnected",
+            ],
+            "{stop}"
+        );
+    }
+}
+
+#[test]
+fn the_callee_holds() {
+    let told = in_call(
+        "
+        5.000 bob > alice INVITE sdp=sendonly
+        5.010 alice > bob 200 sdp=recvonly
+        5.020 bob > alice ACK
+        8.000 bob > alice INVITE sdp=sendrecv
+        8.010 alice > bob 200
+        8.020 bob > alice ACK
+        ",
+    );
+    assert_eq!(told, ["5.010 inb 102 Hold", "8.010 inb 102 Answered"]);
+}
+
+#[test]
+fn an_update_holds_as_well_as_a_new_invite() {
+    let told = in_call(
+        "
+        5.000 alice > bob UPDATE sdp=sendonly
+        5.010 bob > alice 200 sdp=recvonly
+        8.000 alice > bob UPDATE sdp=sendrecv
+        8.010 bob > alice 200
+        ",
+    );
+    assert_eq!(told, ["5.010 out 101 Hold", "8.010 out 101 Answered"]);
+}
+
+#[test]
+fn a_hold_that_is_refused_is_none() {
+    for refusal in ["488", "491", "500"] {
+        let told = in_call(&format!(
+            "
+            5.000 alice > bob INVITE sdp=sendonly
+            5.010 bob > alice {refusal}
+            5.020 alice > bob ACK
+            9.000 bob > alice BYE
+            "
+        ));
+        assert_eq!(told, ["9.000 inb 102 Disconnected", "9.000 out 101 Disconnected"], "{refusal}");
+    }
+}
+
+#[test]
+fn both_may_hold_at_once() {
+    let told = in_call(
+        "
+        5.000 alice > bob INVITE sdp=sendonly
+        5.010 bob > alice 200 sdp=recvonly
+        5.020 alice > bob ACK
+        6.000 bob > alice INVITE sdp=inactive
+        6.010 alice > bob 200 sdp=inactive
+        6.020 bob > alice ACK
+        7.000 alice > bob INVITE sdp=recvonly
+        7.010 bob > alice 200 sdp=inactive
+        7.020 alice > bob ACK
+        8.000 bob > alice INVITE sdp=sendrecv
+        8.010 alice > bob 200
+        8.020 bob > alice ACK
+        ",
+    );
+    assert_eq!(
+        told,
+        ["5.010 out 101 Hold", "6.010 inb 102 Hold", "7.010 out 101 Answered", "8.010 inb 102 Answered"]
+    );
+}
+
+#[test]
+fn a_late_offer_holds_when_it_is_answered() {
+    let told = in_call(
+        "
+        5.000 alice > bob INVITE sdp=late
+        5.010 bob > alice 200 sdp=sendrecv
+        5.020 alice > bob ACK sdp=sendonly
+        8.000 alice > bob INVITE sdp=late
+        8.010 bob > alice 200 sdp=sendrecv
+        8.020 alice > bob ACK sdp=sendrecv
+        ",
+    );
+    assert_eq!(told, ["5.020 out 101 Hold", "8.020 out 101 Answered"]);
+}
+
+#[test]
+fn the_answer_to_a_hold_is_no_hold_of_the_other_side() {
+    let told = in_call(
+        "
+        5.000 alice > bob INVITE sdp=sendonly
+        5.010 bob > alice 200 sdp=inactive
+        5.020 alice > bob ACK
+        ",
+    );
+    assert_eq!(told, ["5.010 out 101 Hold"]);
+}
+
+#[test]
+fn who_hangs_up_while_holding_just_hangs_up() {
+    let told = in_call(
+        "
+        5.000 bob > alice INVITE sdp=sendonly
+        5.010 alice > bob 200 sdp=recvonly
+        5.020 bob > alice ACK
+        7.000 alice > bob BYE
+        ",
+    );
+    assert_eq!(told, ["5.010 inb 102 Hold", "7.000 out 101 Disconnected", "7.000 inb 102 Disconnected"]);
+}
+
+#[test]
+fn a_hold_seen_on_every_hop_is_told_once() {
+    ladder(
+        "
+        0.000 alice > proxy INVITE 102
+        0.010 proxy > bob INVITE 102@bob
+        0.500 bob > proxy 180
+        0.510 proxy > alice 180
+        1.000 bob > proxy 200
+        1.010 proxy > alice 200
+        1.020 alice > proxy ACK
+        1.030 proxy > bob ACK
+        5.000 alice > proxy INVITE in=dialog sdp=sendonly
+        5.010 proxy > bob INVITE in=dialog sdp=same
+        5.020 bob > proxy 200 sdp=recvonly
+        5.030 proxy > alice 200 sdp=same
+        5.040 alice > proxy ACK
+        5.050 proxy > bob ACK
+        ",
+    )
+    .tells(
+        "
+        0.000 out 101 Setup
+        0.010 inb 102 Setup
+        0.500 inb 102 Proceeding
+        0.510 out 101 Proceeding
+        1.000 inb 102 Answered
+        1.010 out 101 Answered
+        5.020 out 101 Hold
+        ",
+    );
+}

@@ -1,0 +1,310 @@
+//! Session timers (RFC 4028): what shows that a call goes on, and when silence means that it is lost.
+//!
+//! A call is ended for silence after the longest session timer of its hops and 32 s more (contract events
+//! §11).
+
+use hookswitch_flows::ladder::ladder;
+
+#[test]
+fn an_update_without_a_session_description_refreshes_the_call() {
+    ladder(
+        "
+        0.000 alice > bob INVITE 102
+        0.500 bob > alice 180
+        3.000 bob > alice 200 | Session-Expires: 90;refresher=uac
+        3.010 alice > bob ACK
+        48.000 alice > bob UPDATE | Session-Expires: 90;refresher=uac
+        48.010 bob > alice 200 for=UPDATE sdp=none | Session-Expires: 90;refresher=uac
+        93.000 alice > bob UPDATE | Session-Expires: 90;refresher=uac
+        93.010 bob > alice 200 for=UPDATE sdp=none | Session-Expires: 90;refresher=uac
+        180.000 bob > alice UPDATE | Session-Expires: 90;refresher=uac
+        180.010 alice > bob 200 for=UPDATE sdp=none | Session-Expires: 90;refresher=uac
+        300.000 bob > alice BYE
+        ",
+    )
+    .tells(
+        "
+        0.000 out 101 Setup
+        0.000 inb 102 Setup
+        0.500 inb 102 Proceeding
+        0.500 out 101 Proceeding
+        3.000 inb 102 Answered
+        3.000 out 101 Answered
+        300.000 inb 102 Disconnected
+        300.000 out 101 Disconnected
+        ",
+    );
+}
+
+#[test]
+fn a_refresh_without_a_timer_in_its_answer_turns_the_timer_off() {
+    ladder(
+        "
+        0.000 alice > bob INVITE 102
+        0.500 bob > alice 180
+        3.000 bob > alice 200 | Session-Expires: 90;refresher=uac
+        3.010 alice > bob ACK
+        48.000 alice > bob INVITE in=dialog sdp=same | Supported: timer
+        48.010 bob > alice 200 for=INVITE sdp=same
+        48.020 alice > bob ACK
+        6000.000 alice > bob BYE
+        ",
+    )
+    .tells(
+        "
+        0.000 out 101 Setup
+        0.000 inb 102 Setup
+        0.500 inb 102 Proceeding
+        0.500 out 101 Proceeding
+        3.000 inb 102 Answered
+        3.000 out 101 Answered
+        6000.000 out 101 Disconnected
+        6000.000 inb 102 Disconnected
+        ",
+    );
+}
+
+#[test]
+fn the_answer_to_something_else_turns_no_timer_off() {
+    ladder(
+        "
+        0.000 alice > bob INVITE 102
+        0.500 bob > alice 180
+        3.000 bob > alice 200 | Session-Expires: 90;refresher=uac
+        3.010 alice > bob ACK
+        48.000 alice > bob INFO
+        48.010 bob > alice 200 for=INFO sdp=none
+        900.000 carol > dave OPTIONS 104 call=2
+        ",
+    )
+    .tells(
+        "
+        0.000 out 101 Setup
+        0.000 inb 102 Setup
+        0.500 inb 102 Proceeding
+        0.500 out 101 Proceeding
+        3.000 inb 102 Answered
+        3.000 out 101 Answered
+        170.010 inb 102 Disconnected/CallDropped
+        170.010 out 101 Disconnected/CallDropped
+        ",
+    );
+}
+
+#[test]
+fn a_proxy_may_ask_for_a_timer_that_the_callee_does_not_know() {
+    ladder(
+        "
+        0.000 alice > proxy INVITE 102
+        0.010 proxy > bob INVITE 102@bob
+        0.500 bob > proxy 180
+        0.510 proxy > alice 180
+        3.000 bob > proxy 200
+        3.010 proxy > alice 200 | Session-Expires: 90;refresher=uac
+        3.020 alice > bob ACK
+        48.000 alice > proxy INVITE in=dialog sdp=same | Session-Expires: 90
+        48.010 proxy > bob INVITE in=dialog sdp=same | Session-Expires: 90
+        48.020 bob > proxy 200 for=INVITE sdp=same
+        48.030 proxy > alice 200 for=INVITE sdp=same | Session-Expires: 90;refresher=uac
+        48.040 alice > bob ACK
+        900.000 carol > dave OPTIONS 104 call=2
+        ",
+    )
+    .tells(
+        "
+        0.000 out 101 Setup
+        0.010 inb 102 Setup
+        0.500 inb 102 Proceeding
+        0.510 out 101 Proceeding
+        3.000 inb 102 Answered
+        3.010 out 101 Answered
+        170.030 inb 102 Disconnected/CallDropped
+        170.030 out 101 Disconnected/CallDropped
+        ",
+    );
+}
+
+#[test]
+fn the_callee_may_refresh_through_a_proxy_that_asks_for_the_timer() {
+    ladder(
+        "
+        0.000 alice > proxy INVITE 102
+        0.010 proxy > bob INVITE 102@bob
+        0.500 bob > proxy 180
+        0.510 proxy > alice 180
+        3.000 bob > proxy 200 | Session-Expires: 90;refresher=uas
+        3.010 proxy > alice 200
+        3.020 alice > bob ACK
+        48.000 bob > proxy UPDATE | Session-Expires: 90
+        48.010 proxy > alice UPDATE | Session-Expires: 90
+        48.020 alice > proxy 200 for=UPDATE sdp=none
+        48.030 proxy > bob 200 for=UPDATE sdp=none | Session-Expires: 90;refresher=uac
+        160.000 bob > proxy UPDATE | Session-Expires: 90
+        160.010 proxy > alice UPDATE | Session-Expires: 90
+        160.020 alice > proxy 200 for=UPDATE sdp=none
+        160.030 proxy > bob 200 for=UPDATE sdp=none | Session-Expires: 90;refresher=uac
+        270.000 bob > proxy BYE
+        270.010 proxy > alice BYE
+        ",
+    )
+    .tells(
+        "
+        0.000 out 101 Setup
+        0.010 inb 102 Setup
+        0.500 inb 102 Proceeding
+        0.510 out 101 Proceeding
+        3.000 inb 102 Answered
+        3.010 out 101 Answered
+        270.000 inb 102 Disconnected
+        270.000 out 101 Disconnected
+        ",
+    );
+}
+
+#[test]
+fn a_refresh_of_which_the_answers_are_not_captured_is_a_sign_of_life() {
+    ladder(
+        "
+        0.000 alice > bob INVITE 102
+        0.500 bob > alice 180
+        3.000 bob > alice 200 | Session-Expires: 90;refresher=uac
+        3.010 alice > bob ACK
+        90.000 alice > bob UPDATE | Session-Expires: 90;refresher=uac
+        180.000 alice > bob UPDATE | Session-Expires: 90;refresher=uac
+        300.000 alice > bob BYE
+        ",
+    )
+    .tells(
+        "
+        0.000 out 101 Setup
+        0.000 inb 102 Setup
+        0.500 inb 102 Proceeding
+        0.500 out 101 Proceeding
+        3.000 inb 102 Answered
+        3.000 out 101 Answered
+        300.000 out 101 Disconnected
+        300.000 inb 102 Disconnected
+        ",
+    );
+}
+
+#[test]
+fn any_message_within_its_dialog_shows_that_a_call_goes_on() {
+    ladder(
+        "
+        0.000 alice > bob INVITE 102
+        0.500 bob > alice 180
+        3.000 bob > alice 200 | Session-Expires: 90;refresher=uac
+        3.010 alice > bob ACK
+        100.000 bob > alice INFO
+        100.010 alice > bob 200 for=INFO sdp=none
+        200.000 alice > bob OPTIONS in=dialog
+        200.010 bob > alice 200 for=OPTIONS sdp=none
+        300.000 alice > bob BYE
+        ",
+    )
+    .tells(
+        "
+        0.000 out 101 Setup
+        0.000 inb 102 Setup
+        0.500 inb 102 Proceeding
+        0.500 out 101 Proceeding
+        3.000 inb 102 Answered
+        3.000 out 101 Answered
+        300.000 out 101 Disconnected
+        300.000 inb 102 Disconnected
+        ",
+    );
+}
+
+#[test]
+fn a_refresh_that_the_other_end_does_not_know_is_no_sign_of_life() {
+    ladder(
+        "
+        0.000 alice > bob INVITE 102
+        0.500 bob > alice 180
+        3.000 bob > alice 200 | Session-Expires: 90;refresher=uac
+        3.010 alice > bob ACK
+        90.000 alice > bob UPDATE | Session-Expires: 90;refresher=uac
+        122.000 bob > alice 481 for=UPDATE
+        900.000 carol > dave OPTIONS 104 call=2
+        ",
+    )
+    .tells(
+        "
+        0.000 out 101 Setup
+        0.000 inb 102 Setup
+        0.500 inb 102 Proceeding
+        0.500 out 101 Proceeding
+        3.000 inb 102 Answered
+        3.000 out 101 Answered
+        212.000 inb 102 Disconnected/CallDropped
+        212.000 out 101 Disconnected/CallDropped
+        ",
+    );
+}
+
+#[test]
+fn the_longest_timer_of_the_legs_of_a_call_counts() {
+    ladder(
+        "
+        0.000 alice > pbx INVITE 102
+        0.050 pbx > bob INVITE 102@bob call=2 from=101 name=Alice
+        0.500 bob > pbx 180 call=2
+        0.510 pbx > alice 180
+        3.000 bob > pbx 200 call=2 | Session-Expires: 1800;refresher=uac
+        3.010 pbx > alice 200 | Session-Expires: 90;refresher=uas
+        3.020 alice > pbx ACK
+        3.030 pbx > bob ACK call=2
+        60.000 pbx > alice UPDATE | Session-Expires: 90;refresher=uac
+        60.010 alice > pbx 200 for=UPDATE sdp=none | Session-Expires: 90;refresher=uac
+        9000.000 carol > dave OPTIONS 104 call=3
+        ",
+    )
+    .tells(
+        "
+        0.000 out 101 Setup
+        0.050 inb 102 Setup
+        0.500 inb 102 Proceeding
+        0.510 out 101 Proceeding
+        3.000 inb 102 Answered
+        3.010 out 101 Answered
+        1892.010 inb 102 Disconnected/CallDropped
+        1892.010 out 101 Disconnected/CallDropped
+        ",
+    );
+}
+
+#[test]
+fn a_leg_without_a_timer_ends_no_call_whose_other_leg_is_refreshed() {
+    ladder(
+        "
+        0.000 alice > pbx INVITE 102
+        0.050 pbx > bob INVITE 102@bob call=2 from=101 name=Alice
+        0.500 bob > pbx 180 call=2
+        0.510 pbx > alice 180
+        3.000 bob > pbx 200 call=2
+        3.010 pbx > alice 200 | Session-Expires: 90;refresher=uas
+        3.020 alice > pbx ACK
+        3.030 pbx > bob ACK call=2
+        60.000 pbx > alice UPDATE | Session-Expires: 90;refresher=uac
+        60.010 alice > pbx 200 for=UPDATE sdp=none | Session-Expires: 90;refresher=uac
+        150.000 pbx > alice UPDATE | Session-Expires: 90;refresher=uac
+        150.010 alice > pbx 200 for=UPDATE sdp=none | Session-Expires: 90;refresher=uac
+        250.000 alice > pbx BYE
+        250.010 pbx > bob BYE call=2
+        ",
+    )
+    .tells(
+        "
+        0.000 out 101 Setup
+        0.050 inb 102 Setup
+        0.500 inb 102 Proceeding
+        0.510 out 101 Proceeding
+        3.000 inb 102 Answered
+        3.010 out 101 Answered
+        250.000 out 101 Disconnected
+        250.010 inb 102 Disconnected
+        ",
+    );
+}

@@ -1,8 +1,0 @@
-//! Calls as an Asterisk tells of them over its manager.
-
-mod beside_sip;
-mod calls;
-mod moves;
-mod properties;
-mod services;
-pub(crate) mod story;

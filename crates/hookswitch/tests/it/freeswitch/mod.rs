@@ -1,9 +1,0 @@
-//! Calls as a FreeSWITCH tells of them over its event socket.
-
-mod beside_sip;
-mod calls;
-mod moves;
-mod properties;
-mod services;
-pub(crate) mod story;
-mod tenants;
