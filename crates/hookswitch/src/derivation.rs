@@ -8,14 +8,13 @@ use std::ops::RangeInclusive;
 
 use anyhow::Context as _;
 use hookswitch_core::directory::Directory;
-use hookswitch_core::engine::{self, Engine, Policy};
+use hookswitch_core::engine::{self, Policy};
 use hookswitch_core::session::reason::MissedCallPolicy;
-use hookswitch_model::{AccountId, ClockId, Event, InputRef, Signal, Timestamp};
+use hookswitch_model::{AccountId, ClockId, Event, InputRef, Timestamp};
+use hookswitch_pipeline::{Clocks, Pipeline, Switch, SwitchSource, UnknownSource};
 use hookswitch_signal::capture::Captured;
-use hookswitch_signal::ingest::{Ingest, Posted};
-use hookswitch_signal::pairing::Pairing;
-use hookswitch_signal::tracker::{self, Tracker};
-use hookswitch_signal::{sip, switch};
+use hookswitch_signal::ingest::Posted;
+use hookswitch_signal::{sip, tracker};
 use serde::{Deserialize, Serialize};
 
 use crate::store::record::{Input, Message, Sender, Settings, Source};
@@ -38,15 +37,11 @@ pub(crate) enum DerivationError {
 /// what the machine or the trackers keep.
 pub(crate) const STATE_VERSION: u32 = 4;
 
-/// The machine with all that stands before it: one tracker for each source of messages.
-#[derive(Default, Serialize, Deserialize)]
+/// The pipeline, with who its sources are and the settings that it goes by.
+#[derive(Serialize, Deserialize)]
 pub(crate) struct Derivation {
-    engine: Option<Engine>,
+    pipeline: Pipeline,
     sources: BTreeMap<u16, OpenSource>,
-    /// The switch whose SIP the agents of a name see.
-    beside: BTreeMap<String, u16>,
-    #[serde(skip)]
-    signals: Vec<Signal>,
     /// The settings that hold.
     settings: Option<Settings>,
 }
@@ -57,29 +52,16 @@ type Newest = Option<(Timestamp, Timestamp)>;
 #[derive(Serialize, Deserialize)]
 struct OpenSource {
     sender: Sender,
-    follower: Follower,
     newest: Newest,
 }
 
-/// What follows the calls of a source.
-#[derive(Serialize, Deserialize)]
-enum Follower {
-    Messages(Box<Tracker>),
-    Signals(Box<Ingest>),
-    Switch(Box<Switch>),
-}
-
-impl Follower {
-    fn switch(follower: switch::Follower) -> Self {
-        Self::Switch(Box::new(Switch { follower, pairing: Pairing::default() }))
+impl Default for Derivation {
+    fn default() -> Self {
+        // The first input has the directory and the policy.
+        let directory = Directory::built_in(AccountId::new(0));
+        let pipeline = Pipeline::new(directory, Policy::default(), Clocks::OfEachSource);
+        Self { pipeline, sources: BTreeMap::new(), settings: None }
     }
-}
-
-/// A switch that tells of its calls itself, and what SIP shows of them.
-#[derive(Serialize, Deserialize)]
-struct Switch {
-    follower: switch::Follower,
-    pairing: Pairing,
 }
 
 impl Derivation {
@@ -127,25 +109,13 @@ impl Derivation {
                 self.apply_told(position, arrival, *source, *at, message)
             }
             Input::Link { source, at, is_up } => {
-                let (switch, newest) = self.switch(position, *source)?;
-                *newest = Some((*at, arrival));
-                let mut signals = Vec::new();
-                if *is_up {
-                    switch.follower.connected();
-                }
-                switch.pairing.set_connected(*is_up, &mut signals);
-                self.apply_signals(position, ClockId(*source), *at, &signals)
+                self.note(position, *source, *at, arrival)?;
+                let known = self.pipeline.set_connected(*source, *is_up, *at);
+                known.map_err(|unknown| unknown_at(position, unknown))
             }
             Input::Tick { clock, at } => {
-                if let Ok((switch, _)) = self.switch(position, clock.0) {
-                    let (mut told, mut signals) = (Vec::new(), Vec::new());
-                    switch.follower.handle_time(*at, &mut told);
-                    switch.pairing.handle_switch(told, &mut signals);
-                    switch.pairing.handle_time(*at, &mut signals);
-                    return self.apply_signals(position, *clock, *at, &signals);
-                }
-                let engine = self.engine.as_mut().ok_or(DerivationError::WithoutSettings { position })?;
-                engine.handle_time(*clock, *at);
+                self.ready(position)?;
+                self.pipeline.handle_time(*clock, *at);
                 Ok(())
             }
             Input::Settings(settings) => self.apply_settings(position, settings.clone()),
@@ -155,7 +125,7 @@ impl Derivation {
             }
             Input::Forgotten { source } => {
                 self.sources.remove(source);
-                self.beside.retain(|_, switch| switch != source);
+                self.pipeline.sources_mut().remove(*source);
                 Ok(())
             }
         }
@@ -173,14 +143,7 @@ impl Derivation {
         sip: &sip::Message<'_>,
     ) -> Result<(), DerivationError> {
         let number = message.source;
-        let beside = &self.beside;
-        let source = self.sources.get_mut(&number);
-        let source = source.ok_or(DerivationError::UnknownSource { position, source_number: number })?;
-        let engine = self.engine.as_mut().ok_or(DerivationError::WithoutSettings { position })?;
-        let Follower::Messages(tracker) = &mut source.follower else {
-            return Err(DerivationError::UnknownSource { position, source_number: number });
-        };
-        source.newest = Some((message.at, arrival));
+        self.note(position, number, message.at, arrival)?;
         let captured = Captured {
             time: message.at,
             transport: message.transport,
@@ -191,24 +154,8 @@ impl Derivation {
             payload: message.payload,
         };
         let input = InputRef { source: number, number: position };
-        tracker.handle(sip, &captured, input, &mut self.signals);
-        let clock = ClockId(number);
-        let Sender::Hep { name, .. } = &source.sender else { return Ok(()) };
-        if let Some(switch) = beside.get(name).copied() {
-            let told = std::mem::take(&mut self.signals);
-            let mut signals = Vec::new();
-            if let Ok((switch, _)) = self.switch(position, switch) {
-                switch.pairing.handle_sip(told, arrival, &mut signals);
-            }
-            return self.apply_signals(position, clock, message.at, &signals);
-        }
-        if self.signals.is_empty() {
-            engine.handle_time(clock, message.at);
-        }
-        for signal in self.signals.drain(..) {
-            engine.handle_signal(clock, &signal);
-        }
-        Ok(())
+        let known = self.pipeline.handle_message(number, sip, &captured, arrival, input);
+        known.map_err(|unknown| unknown_at(position, unknown))
     }
 
     /// Applies a signal that was posted and understood.
@@ -223,15 +170,10 @@ impl Derivation {
         at: Timestamp,
         posted: Posted,
     ) -> Result<(), DerivationError> {
-        let source = self.sources.get_mut(&number);
-        let Some(OpenSource { follower: Follower::Signals(ingest), newest, .. }) = source else {
-            return Err(DerivationError::UnknownSource { position, source_number: number });
-        };
-        let engine = self.engine.as_mut().ok_or(DerivationError::WithoutSettings { position })?;
-        *newest = Some((at, arrival));
-        let signal = ingest.handle(posted, at, InputRef { source: number, number: position });
-        engine.handle_signal(ClockId(number), &signal);
-        Ok(())
+        self.note(position, number, at, arrival)?;
+        let input = InputRef { source: number, number: position };
+        let known = self.pipeline.handle_posted(number, posted, at, input);
+        known.map_err(|unknown| unknown_at(position, unknown))
     }
 
     /// Applies what a switch has told.
@@ -246,38 +188,28 @@ impl Derivation {
         at: Timestamp,
         message: &[u8],
     ) -> Result<(), DerivationError> {
+        self.note(position, number, at, arrival)?;
         let input = InputRef { source: number, number: position };
-        let (switch, newest) = self.switch(position, number)?;
-        *newest = Some((at, arrival));
-        let (mut told, mut signals) = (Vec::new(), Vec::new());
-        switch.follower.handle(message, at, input, &mut told);
-        switch.pairing.handle_switch(told, &mut signals);
-        switch.pairing.handle_time(at, &mut signals);
-        self.apply_signals(position, ClockId(number), at, &signals)
+        let known = self.pipeline.handle_switch(number, message, at, input);
+        known.map_err(|unknown| unknown_at(position, unknown))
     }
 
-    /// A source that is a switch, and the time of its last input.
-    fn switch(&mut self, position: u64, number: u16) -> Result<(&mut Switch, &mut Newest), DerivationError> {
-        match self.sources.get_mut(&number) {
-            Some(OpenSource { follower: Follower::Switch(switch), newest, .. }) => Ok((switch, newest)),
-            _ => Err(DerivationError::UnknownSource { position, source_number: number }),
-        }
-    }
-
-    fn apply_signals(
+    /// Notes when a source was heard of.
+    fn note(
         &mut self,
         position: u64,
-        clock: ClockId,
+        number: u16,
         at: Timestamp,
-        signals: &[Signal],
+        arrival: Timestamp,
     ) -> Result<(), DerivationError> {
-        let engine = self.engine.as_mut().ok_or(DerivationError::WithoutSettings { position })?;
-        for signal in signals {
-            // What SIP shows may have waited for the switch, and is timed by the agent all the same.
-            engine.handle_signal(ClockId(signal.leg.source()), signal);
-        }
-        engine.handle_time(clock, at);
-        Ok(())
+        let source = self.sources.get_mut(&number);
+        let source = source.ok_or(DerivationError::UnknownSource { position, source_number: number })?;
+        source.newest = Some((at, arrival));
+        self.ready(position)
+    }
+
+    fn ready(&self, position: u64) -> Result<(), DerivationError> {
+        if self.settings.is_none() { Err(DerivationError::WithoutSettings { position }) } else { Ok(()) }
     }
 
     fn apply_settings(&mut self, position: u64, settings: Settings) -> Result<(), DerivationError> {
@@ -289,52 +221,36 @@ impl Derivation {
             }
         };
         let policy = policy(&settings);
-        match &mut self.engine {
-            Some(engine) => engine.set_rules(directory, policy),
-            None => self.engine = Some(Engine::new(directory, policy)),
-        }
+        self.pipeline.set_rules(directory, policy);
         self.settings = Some(settings);
         Ok(())
     }
 
     fn add_source(&mut self, source: Source) {
         let Source { number, sender } = source;
-        if let Sender::Ami { hep: Some(hep), .. } | Sender::Esl { hep: Some(hep), .. } = &sender {
-            self.beside.insert(hep.clone(), number);
+        let sources = self.pipeline.sources_mut();
+        match &sender {
+            Sender::Hep { account, name, .. } => sources.add_agent(number, name, AccountId::new(*account)),
+            Sender::Ami { account, hep, .. } => {
+                sources.add_switch(number, switch_source(Switch::Asterisk, number, *account, hep.as_deref()));
+            }
+            Sender::Esl { account, hep, .. } => {
+                sources
+                    .add_switch(number, switch_source(Switch::FreeSwitch, number, *account, hep.as_deref()));
+            }
+            Sender::Ingest { account, .. } => sources.add_posted(number, AccountId::new(*account)),
         }
-        let follower = match sender {
-            Sender::Hep { account, .. } => {
-                Follower::Messages(Box::new(Tracker::new(AccountId::new(account), number)))
-            }
-            Sender::Ami { account, .. } => {
-                Follower::switch(switch::Follower::asterisk(AccountId::new(account), number))
-            }
-            Sender::Esl { account, .. } => {
-                Follower::switch(switch::Follower::freeswitch(AccountId::new(account), number))
-            }
-            Sender::Ingest { account, .. } => {
-                Follower::Signals(Box::new(Ingest::new(AccountId::new(account), number)))
-            }
-        };
-        self.sources.insert(number, OpenSource { sender, follower, newest: None });
+        self.sources.insert(number, OpenSource { sender, newest: None });
     }
 
     /// The next event, in the order in which they came about.
     pub(crate) fn poll_event(&mut self) -> Option<Event> {
-        self.engine.as_mut()?.poll_event()
+        self.pipeline.poll_event()
     }
 
     /// When a clock wants a tick at the latest.
     pub(crate) fn poll_timeout(&self, clock: ClockId) -> Option<Timestamp> {
-        let engine = self.engine.as_ref()?.poll_timeout(clock);
-        let switch = match self.sources.get(&clock.0).map(|source| &source.follower) {
-            Some(Follower::Switch(switch)) => {
-                let (follower, pairing) = (switch.follower.poll_timeout(), switch.pairing.poll_timeout());
-                follower.into_iter().chain(pairing).min()
-            }
-            _ => None,
-        };
-        engine.into_iter().chain(switch).min()
+        self.pipeline.poll_timeout(clock)
     }
 
     /// The settings that hold, if any were told.
@@ -375,21 +291,26 @@ impl Derivation {
 
     /// What became of the messages of a source.
     pub(crate) fn tracker_counters(&self, source: u16) -> tracker::Counters {
-        match self.sources.get(&source).map(|source| &source.follower) {
-            Some(Follower::Messages(tracker)) => tracker.counters(),
-            Some(Follower::Signals(_) | Follower::Switch(_)) | None => tracker::Counters::default(),
-        }
+        self.pipeline.sources().tracker_counters(source)
     }
 
     /// What went through the machine.
     pub(crate) fn engine_counters(&self) -> engine::Counters {
-        self.engine.as_ref().map(Engine::counters).unwrap_or_default()
+        self.pipeline.engine_counters()
     }
 
     /// How many sessions are open.
     pub(crate) fn open_sessions(&self) -> usize {
-        self.engine.as_ref().map_or(0, Engine::open_sessions)
+        self.pipeline.open_sessions()
     }
+}
+
+fn switch_source(switch: Switch, number: u16, account: u64, agents: Option<&str>) -> SwitchSource<'_> {
+    SwitchSource { switch, account: AccountId::new(account), agents, pairs_as: number }
+}
+
+fn unknown_at(position: u64, unknown: UnknownSource) -> DerivationError {
+    DerivationError::UnknownSource { position, source_number: unknown.0 }
 }
 
 fn policy(settings: &Settings) -> Policy {

@@ -13,11 +13,10 @@ use hookswitch_core::engine::{Engine, Policy};
 use hookswitch_core::filter::{EventFilter, Own};
 use hookswitch_core::notification::Subscriber;
 use hookswitch_model::{AccountId, ClockId, Event, ExtensionId, InputRef, Signal, Timestamp};
+use hookswitch_pipeline::{Clocks, Pipeline, Sources, Switch, SwitchSource};
 use hookswitch_signal::capture::{Captured, Transport};
-use hookswitch_signal::ingest::{Ingest, Posted};
-use hookswitch_signal::pairing::Pairing;
+use hookswitch_signal::ingest::Posted;
 use hookswitch_signal::sip::lossy;
-use hookswitch_signal::tracker::Tracker;
 use hookswitch_signal::{ami, esl};
 use serde::Serialize;
 
@@ -98,7 +97,7 @@ struct Summary {
 }
 
 /// What is counted where a switch has told of itself.
-#[derive(Default, Serialize)]
+#[derive(Serialize)]
 struct SwitchSummary {
     messages: u64,
     events: u64,
@@ -148,7 +147,7 @@ impl Replay {
             .collect::<Result<Vec<_>, _>>()?;
         let shown: Vec<String> = filters.iter().map(ToString::to_string).collect();
         let files = CaptureFiles::open(&self.captures.files, shows_progress())?;
-        let mut engine = Engine::new(directory, Policy::default());
+        let (sources, mut engine) = pipeline(directory, account, files.has_manager()).into_halves();
         let mut output = Output {
             filters,
             subscriber: Subscriber::of_replay(&shown, owner),
@@ -158,7 +157,7 @@ impl Replay {
             options: &self,
             line: Vec::with_capacity(2048),
         };
-        let reading = Reading::new(account, files.has_manager());
+        let reading = Reading { sources, seen: 0, malformed: 0 };
         let explain = self.explain;
         let (files, read) = thread::scope(|scope| {
             let (batch_sender, batches) = mpsc::sync_channel(BATCHES_AHEAD);
@@ -226,8 +225,8 @@ pub(crate) fn events(
     account: AccountId,
     until: Option<Timestamp>,
 ) -> anyhow::Result<Vec<Event>> {
-    let mut engine = Engine::new(directory, Policy::default());
-    let mut reading = Reading::new(account, files.has_manager());
+    let (sources, mut engine) = pipeline(directory, account, files.has_manager()).into_halves();
+    let mut reading = Reading { sources, seen: 0, malformed: 0 };
     let (mut signals, mut steps, mut batch) = (Vec::new(), Vec::new(), Batch::default());
     while let Some((captured, input)) = files.next()? {
         batch.push(&captured, input);
@@ -303,6 +302,9 @@ fn read_files(
     Ok(files)
 }
 
+/// The source of the SIP messages of all captures.
+const SIP: u16 = 0;
+
 /// The source under which the legs are numbered that an Asterisk tells of.
 const ASTERISK: u16 = u16::MAX;
 
@@ -312,33 +314,29 @@ const FREESWITCH: u16 = u16::MAX - 1;
 /// The source under which the legs are numbered of which signals were posted.
 const POSTED: u16 = u16::MAX - 2;
 
+/// The pipeline of a replay; where a switch tells of its calls itself, all SIP is taken for that of its calls.
+fn pipeline(directory: Directory, account: AccountId, has_switch: bool) -> Pipeline {
+    let mut pipeline = Pipeline::new(directory, Policy::default(), Clocks::One);
+    let sources = pipeline.sources_mut();
+    sources.add_agent(SIP, "captures", account);
+    sources.add_posted(POSTED, account);
+    if has_switch {
+        for (number, switch) in [(ASTERISK, Switch::Asterisk), (FREESWITCH, Switch::FreeSwitch)] {
+            let source = SwitchSource { switch, account, agents: Some("captures"), pairs_as: ASTERISK };
+            sources.add_switch(number, source);
+        }
+    }
+    pipeline
+}
+
 /// The stage of a replay that goes from messages to signals.
 struct Reading {
-    tracker: Tracker,
-    asterisk: ami::Follower,
-    freeswitch: esl::Follower,
-    posted: Ingest,
-    /// Brings together what the two tell, where a switch tells of its calls itself.
-    pairing: Option<Pairing>,
-    told: Vec<Signal>,
+    sources: Sources,
     seen: u64,
     malformed: u64,
 }
 
 impl Reading {
-    fn new(account: AccountId, has_manager: bool) -> Self {
-        Self {
-            tracker: Tracker::new(account, 0),
-            asterisk: ami::Follower::new(account, ASTERISK),
-            freeswitch: esl::Follower::new(account, FREESWITCH),
-            posted: Ingest::new(account, POSTED),
-            pairing: has_manager.then(Pairing::default),
-            told: Vec::new(),
-            seen: 0,
-            malformed: 0,
-        }
-    }
-
     /// Reads every message, and gives itself back with its counts.
     fn run(
         mut self,
@@ -370,55 +368,27 @@ impl Reading {
 
     /// Tells what waited for something that does not come any more.
     fn finish(&mut self, signals: &mut Vec<Signal>, steps: &mut Vec<Step>) {
-        self.asterisk.finish(&mut self.told);
-        self.freeswitch.finish(&mut self.told);
-        if let Some(pairing) = &mut self.pairing {
-            pairing.handle_switch(self.told.drain(..), signals);
-            pairing.finish(signals);
-        }
-        signals.append(&mut self.told);
+        self.sources.finish(signals);
         steps.extend(signals.drain(..).map(Step::Signal));
     }
 
-    fn asterisk_summary(&self) -> Option<SwitchSummary> {
-        let asterisk = self.asterisk.counters();
-        let summary = self.switch_summary().filter(|_| asterisk.messages > 0)?;
-        Some(SwitchSummary {
-            messages: asterisk.messages,
-            events: asterisk.applied,
-            passed_over: asterisk.passed_over,
-            repeated: asterisk.repeated,
-            stray: asterisk.stray,
-            channels_left: self.asterisk.channels(),
-            ..summary
-        })
-    }
-
-    fn freeswitch_summary(&self) -> Option<SwitchSummary> {
-        let freeswitch = self.freeswitch.counters();
-        let summary = self.switch_summary().filter(|_| freeswitch.messages > 0)?;
-        Some(SwitchSummary {
-            messages: freeswitch.messages,
-            events: freeswitch.applied,
-            passed_over: freeswitch.passed_over,
-            repeated: freeswitch.repeated,
-            stray: freeswitch.stray,
-            channels_left: self.freeswitch.channels(),
-            ..summary
-        })
-    }
-
-    /// What is known of the SIP beside what a switch has told.
-    fn switch_summary(&self) -> Option<SwitchSummary> {
-        let pairing = self.pairing.as_ref()?.counters();
-        Some(SwitchSummary {
+    /// What is counted of a switch that has told of itself, and of the SIP beside it.
+    fn switch_summary(&self, number: u16) -> Option<SwitchSummary> {
+        let (switch, channels_left) = self.sources.switch_counters(number)?;
+        let (pairing, _) = self.sources.pairing_counters(number)?;
+        (switch.messages > 0).then_some(SwitchSummary {
+            messages: switch.messages,
+            events: switch.applied,
+            passed_over: switch.passed_over,
+            repeated: switch.repeated,
+            stray: switch.stray,
+            channels_left,
             sip_calls: pairing.sip_calls,
             joined_by_call_id: pairing.joined_by_id,
             joined_by_numbers: pairing.joined_by_numbers,
             alone: pairing.alone,
             unmatched: pairing.unmatched,
             disagreements: pairing.disagreements,
-            ..SwitchSummary::default()
         })
     }
 
@@ -437,17 +407,10 @@ impl Reading {
                 self.malformed += 1;
                 return;
             };
-            if let Some(pairing) = &mut self.pairing {
-                // What the switch has told of may wait for its explanation until here.
-                self.asterisk.handle_time(captured.time, &mut self.told);
-                self.freeswitch.handle_time(captured.time, &mut self.told);
-                pairing.handle_switch(self.told.drain(..), signals);
-            }
-            self.tracker.handle(&message, captured, input, &mut self.told);
-            match &mut self.pairing {
-                Some(pairing) => pairing.handle_sip(self.told.drain(..), captured.time, signals),
-                None => signals.append(&mut self.told),
-            }
+            let at = captured.time;
+            self.sources
+                .handle_message(SIP, &message, captured, at, input, signals)
+                .expect("the captures were added");
             explain.then(|| lossy(message.start_line()).into())
         } else if captured.transport == Transport::Posted {
             let Ok(posted) = Posted::parse(captured.payload) else {
@@ -455,19 +418,16 @@ impl Reading {
                 return;
             };
             let at = posted.at.unwrap_or(captured.time);
-            signals.push(self.posted.handle(posted, at, input));
+            let signal = self.sources.handle_posted(POSTED, posted, at, input);
+            signals.push(signal.expect("who posts was added"));
             explain.then(|| "a posted signal".into())
         } else {
             let (payload, at) = (captured.payload, captured.time);
             let is_freeswitch = captured.transport == Transport::EventSocket;
-            if is_freeswitch {
-                self.freeswitch.handle(payload, at, input, &mut self.told);
-            } else {
-                self.asterisk.handle(payload, at, input, &mut self.told);
-            }
-            if let Some(pairing) = &mut self.pairing {
-                pairing.handle_switch(self.told.drain(..), signals);
-            }
+            let number = if is_freeswitch { FREESWITCH } else { ASTERISK };
+            self.sources
+                .handle_switch(number, payload, at, input, signals)
+                .expect("switches are added where files have what they tell");
             explain.then(|| {
                 let title = if is_freeswitch {
                     esl::Message::new(payload).title()
@@ -528,11 +488,11 @@ impl Output<'_> {
             self.summary.packets = files.packets();
             self.summary.sip_messages = read.seen;
             self.summary.malformed = read.malformed;
-            self.summary.retransmissions = read.tracker.counters().retransmissions;
+            self.summary.retransmissions = read.sources.tracker_counters(SIP).retransmissions;
             self.summary.sessions = engine.counters().sessions;
             self.summary.open_sessions = engine.open_sessions() as u64;
-            self.summary.asterisk = read.asterisk_summary();
-            self.summary.freeswitch = read.freeswitch_summary();
+            self.summary.asterisk = read.switch_summary(ASTERISK);
+            self.summary.freeswitch = read.switch_summary(FREESWITCH);
             serde_json::to_writer(&mut *out, &self.summary)?;
             writeln!(out)?;
         } else if self.options.format == Format::Text {

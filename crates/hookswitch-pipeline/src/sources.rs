@@ -1,0 +1,352 @@
+//! The sources of a pipeline and what follows the calls of each: from inputs to signals.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use hookswitch_model::{AccountId, ClockId, InputRef, Signal, Timestamp};
+use hookswitch_signal::capture::Captured;
+use hookswitch_signal::ingest::{Ingest, Posted};
+use hookswitch_signal::pairing::{self, Pairing};
+use hookswitch_signal::sip;
+use hookswitch_signal::switch::{self, Follower};
+use hookswitch_signal::tracker::{self, Tracker};
+use serde::{Deserialize, Serialize};
+
+/// An input of a source that was not added, or of another kind than it was added as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UnknownSource(
+    /// The number of the source.
+    pub u16,
+);
+
+impl fmt::Display for UnknownSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "source {} is not known as what it sends", self.0)
+    }
+}
+
+impl std::error::Error for UnknownSource {}
+
+/// Whose time the timers of a call go by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Clocks {
+    /// Each source has a clock of its own, which is its number: what one says of the time moves no other.
+    #[default]
+    OfEachSource,
+    /// All inputs are ordered by one clock, [`ClockId::default`], as those of a replay are.
+    One,
+}
+
+/// A product that reports its own calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Switch {
+    /// Asterisk, by its manager (AMI).
+    Asterisk,
+    /// FreeSWITCH, by its event socket (ESL).
+    FreeSwitch,
+}
+
+/// A switch that reports its own calls, as one source.
+#[derive(Clone, Copy, Debug)]
+pub struct SwitchSource<'a> {
+    /// What it is.
+    pub switch: Switch,
+    /// The account of calls that the directory assigns to nobody.
+    pub account: AccountId,
+    /// The name of the agents that see its SIP, where there are any.
+    pub agents: Option<&'a str>,
+    /// The source with which it shares the SIP of these agents; itself where it is the only one.
+    pub pairs_as: u16,
+}
+
+/// All sources: a tracker for each, and what brings together a switch and its SIP.
+#[derive(Default, Serialize, Deserialize)]
+pub struct Sources {
+    by_number: BTreeMap<u16, Source>,
+    /// By [`SwitchSource::pairs_as`].
+    pairings: BTreeMap<u16, Pairing>,
+    /// The pairing of the SIP that the agents of a name see.
+    beside: BTreeMap<String, u16>,
+    clocks: Clocks,
+    #[serde(skip)]
+    raw: Vec<Signal>,
+}
+
+#[derive(Serialize, Deserialize)]
+enum Source {
+    Agent { name: Box<str>, tracker: Box<Tracker> },
+    Switch { follower: Box<Follower>, pairs_as: u16 },
+    Posted(Box<Ingest>),
+}
+
+impl Source {
+    fn handle_time(
+        &mut self,
+        pairings: &mut BTreeMap<u16, Pairing>,
+        now: Timestamp,
+        raw: &mut Vec<Signal>,
+        out: &mut Vec<Signal>,
+    ) {
+        match self {
+            Self::Agent { tracker, .. } => tracker.handle_time(now),
+            Self::Switch { follower, pairs_as } => {
+                follower.handle_time(now, raw);
+                if let Some(pairing) = pairings.get_mut(pairs_as) {
+                    pairing.handle_switch(raw.drain(..), out);
+                    pairing.handle_time(now, out);
+                }
+            }
+            Self::Posted(_) => {}
+        }
+    }
+}
+
+impl Sources {
+    /// No sources.
+    pub fn new(clocks: Clocks) -> Self {
+        Self { clocks, ..Self::default() }
+    }
+
+    /// Whose time the timers of a signal's call go by.
+    pub fn clock_of(&self, signal: &Signal) -> ClockId {
+        self.clock(signal.leg.source())
+    }
+
+    /// The clock of a source.
+    pub fn clock(&self, number: u16) -> ClockId {
+        match self.clocks {
+            Clocks::OfEachSource => ClockId(number),
+            Clocks::One => ClockId::default(),
+        }
+    }
+
+    /// Adds a capture agent, or a capture, that sends SIP messages.
+    pub fn add_agent(&mut self, number: u16, name: &str, account: AccountId) {
+        let tracker = Box::new(Tracker::new(account, number));
+        self.by_number.insert(number, Source::Agent { name: name.into(), tracker });
+    }
+
+    /// Adds a switch that reports its own calls.
+    pub fn add_switch(&mut self, number: u16, source: SwitchSource<'_>) {
+        let SwitchSource { switch, account, agents, pairs_as } = source;
+        if let Some(agents) = agents {
+            self.beside.insert(agents.to_owned(), pairs_as);
+        }
+        self.pairings.entry(pairs_as).or_default();
+        let follower = Box::new(match switch {
+            Switch::Asterisk => Follower::asterisk(account, number),
+            Switch::FreeSwitch => Follower::freeswitch(account, number),
+        });
+        self.by_number.insert(number, Source::Switch { follower, pairs_as });
+    }
+
+    /// Adds somebody who posts signals.
+    pub fn add_posted(&mut self, number: u16, account: AccountId) {
+        self.by_number.insert(number, Source::Posted(Box::new(Ingest::new(account, number))));
+    }
+
+    /// Forgets a source; its number may be given to another.
+    pub fn remove(&mut self, number: u16) {
+        self.by_number.remove(&number);
+        let is_used = |pairs_as: u16| {
+            self.by_number
+                .values()
+                .any(|source| matches!(source, Source::Switch { pairs_as: other, .. } if *other == pairs_as))
+        };
+        self.pairings.retain(|&pairs_as, _| is_used(pairs_as));
+        self.beside.retain(|_, pairs_as| self.pairings.contains_key(pairs_as));
+    }
+
+    /// Takes a SIP message, which came in at `arrival`; says whether its signals wait for a switch, so that
+    /// others may have come.
+    ///
+    /// # Errors
+    /// If the source is no agent.
+    pub fn handle_message(
+        &mut self,
+        number: u16,
+        message: &sip::Message<'_>,
+        captured: &Captured<'_>,
+        arrival: Timestamp,
+        input: InputRef,
+        out: &mut Vec<Signal>,
+    ) -> Result<bool, UnknownSource> {
+        let Some(Source::Agent { name, tracker }) = self.by_number.get_mut(&number) else {
+            return Err(UnknownSource(number));
+        };
+        // Most have no switch beside them, and their signals go straight on.
+        let beside = if self.beside.is_empty() { None } else { self.beside.get(&**name).copied() };
+        let Some(pairs_as) = beside else {
+            tracker.handle(message, captured, input, out);
+            return Ok(false);
+        };
+        if self.clocks == Clocks::One {
+            // What a switch has told may wait for its explanation until here.
+            self.handle_time_of_switches(pairs_as, captured.time, out);
+        }
+        if let Some(Source::Agent { tracker, .. }) = self.by_number.get_mut(&number) {
+            tracker.handle(message, captured, input, &mut self.raw);
+        }
+        if let Some(pairing) = self.pairings.get_mut(&pairs_as) {
+            pairing.handle_sip(self.raw.drain(..), arrival, out);
+        }
+        Ok(true)
+    }
+
+    fn handle_time_of_switches(&mut self, pairs: u16, now: Timestamp, out: &mut Vec<Signal>) {
+        for source in self.by_number.values_mut() {
+            if let Source::Switch { follower, pairs_as } = source
+                && *pairs_as == pairs
+            {
+                follower.handle_time(now, &mut self.raw);
+            }
+        }
+        if let Some(pairing) = self.pairings.get_mut(&pairs) {
+            pairing.handle_switch(self.raw.drain(..), out);
+        }
+    }
+
+    /// Takes what a switch reports.
+    ///
+    /// # Errors
+    /// If the source is no switch.
+    pub fn handle_switch(
+        &mut self,
+        number: u16,
+        message: &[u8],
+        at: Timestamp,
+        input: InputRef,
+        out: &mut Vec<Signal>,
+    ) -> Result<(), UnknownSource> {
+        let (follower, pairing, raw) = self.switch(number)?;
+        follower.handle(message, at, input, raw);
+        pairing.handle_switch(raw.drain(..), out);
+        pairing.handle_time(at, out);
+        Ok(())
+    }
+
+    /// Takes a signal that was posted.
+    ///
+    /// # Errors
+    /// If the source posts none.
+    pub fn handle_posted(
+        &mut self,
+        number: u16,
+        posted: Posted,
+        at: Timestamp,
+        input: InputRef,
+    ) -> Result<Signal, UnknownSource> {
+        match self.by_number.get_mut(&number) {
+            Some(Source::Posted(ingest)) => Ok(ingest.handle(posted, at, input)),
+            _ => Err(UnknownSource(number)),
+        }
+    }
+
+    /// Notes that the connection to a switch was made, or was lost.
+    ///
+    /// # Errors
+    /// If the source is no switch.
+    pub fn set_connected(
+        &mut self,
+        number: u16,
+        is_up: bool,
+        out: &mut Vec<Signal>,
+    ) -> Result<(), UnknownSource> {
+        let (follower, pairing, _) = self.switch(number)?;
+        if is_up {
+            follower.connected();
+        }
+        pairing.set_connected(is_up, out);
+        Ok(())
+    }
+
+    /// Lets time pass at the sources of a clock, where no message comes that would do so: what has waited for
+    /// an explanation long enough is told, and what is over is forgotten.
+    pub fn handle_time(&mut self, clock: ClockId, now: Timestamp, out: &mut Vec<Signal>) {
+        match self.clocks {
+            Clocks::OfEachSource => {
+                if let Some(source) = self.by_number.get_mut(&clock.0) {
+                    source.handle_time(&mut self.pairings, now, &mut self.raw, out);
+                }
+            }
+            Clocks::One => {
+                for source in self.by_number.values_mut() {
+                    source.handle_time(&mut self.pairings, now, &mut self.raw, out);
+                }
+            }
+        }
+    }
+
+    /// Tells all that waits: nothing more will come.
+    pub fn finish(&mut self, out: &mut Vec<Signal>) {
+        for source in self.by_number.values_mut() {
+            if let Source::Switch { follower, pairs_as } = source {
+                follower.finish(&mut self.raw);
+                if let Some(pairing) = self.pairings.get_mut(pairs_as) {
+                    pairing.handle_switch(self.raw.drain(..), out);
+                }
+            }
+        }
+        for pairing in self.pairings.values_mut() {
+            pairing.finish(out);
+        }
+    }
+
+    /// When a clock wants [`Sources::handle_time`] at the latest.
+    pub fn poll_timeout(&self, clock: ClockId) -> Option<Timestamp> {
+        match self.clocks {
+            Clocks::OfEachSource => self.switch_timeout(self.by_number.get(&clock.0)?),
+            Clocks::One => self.by_number.values().filter_map(|source| self.switch_timeout(source)).min(),
+        }
+    }
+
+    fn switch_timeout(&self, source: &Source) -> Option<Timestamp> {
+        let Source::Switch { follower, pairs_as } = source else { return None };
+        let pairing = self.pairings.get(pairs_as).and_then(Pairing::poll_timeout);
+        follower.poll_timeout().into_iter().chain(pairing).min()
+    }
+
+    /// What became of the messages of an agent; zeros for other sources.
+    pub fn tracker_counters(&self, number: u16) -> tracker::Counters {
+        match self.by_number.get(&number) {
+            Some(Source::Agent { tracker, .. }) => tracker.counters(),
+            _ => tracker::Counters::default(),
+        }
+    }
+
+    /// How many SIP calls of an agent are followed, finished ones that are remembered for their repeats among
+    /// them.
+    pub fn sip_calls(&self, number: u16) -> usize {
+        match self.by_number.get(&number) {
+            Some(Source::Agent { tracker, .. }) => tracker.calls(),
+            _ => 0,
+        }
+    }
+
+    /// What became of the messages of a switch, and how many of its channels are followed; none for other
+    /// sources.
+    pub fn switch_counters(&self, number: u16) -> Option<(switch::Counters, usize)> {
+        match self.by_number.get(&number)? {
+            Source::Switch { follower, .. } => Some((follower.counters(), follower.channels())),
+            _ => None,
+        }
+    }
+
+    /// What was brought together of a switch and its SIP, and how many SIP calls are remembered for that; none
+    /// for other sources.
+    pub fn pairing_counters(&self, number: u16) -> Option<(pairing::Counters, usize)> {
+        let Source::Switch { pairs_as, .. } = self.by_number.get(&number)? else { return None };
+        self.pairings.get(pairs_as).map(|pairing| (pairing.counters(), pairing.calls()))
+    }
+
+    fn switch(
+        &mut self,
+        number: u16,
+    ) -> Result<(&mut Follower, &mut Pairing, &mut Vec<Signal>), UnknownSource> {
+        let Some(Source::Switch { follower, pairs_as }) = self.by_number.get_mut(&number) else {
+            return Err(UnknownSource(number));
+        };
+        let pairing = self.pairings.get_mut(pairs_as).ok_or(UnknownSource(number))?;
+        Ok((follower, pairing, &mut self.raw))
+    }
+}
