@@ -5,27 +5,36 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use hookswitch_core::directory::Directory;
-use hookswitch_core::engine::{Engine, Policy};
+use hookswitch_core::engine::Policy;
 use hookswitch_model::{AccountId, ClockId, InputRef, TelephonySessionId, Timestamp};
+use hookswitch_pipeline::{Clocks, Pipeline, Switch, SwitchSource};
 use hookswitch_signal::capture::Reader;
-use hookswitch_signal::pairing::Pairing;
 use hookswitch_signal::sip::Message;
-use hookswitch_signal::switch::Follower;
-use hookswitch_signal::tracker::{REPEAT_MAX, Tracker};
+use hookswitch_signal::tracker::REPEAT_MAX;
 use hookswitch_signal::{ami, esl};
+
+/// Whose calls are told of.
+const ACCOUNT: AccountId = AccountId::new(310_001_016);
+
+/// The sources: who sends SIP messages, and a switch that tells of its calls itself.
+const SIP: u16 = 0;
+const SWITCH: u16 = 1;
+
+fn pipeline() -> Pipeline {
+    let mut pipeline = Pipeline::new(Directory::built_in(ACCOUNT), Policy::default(), Clocks::One);
+    pipeline.sources_mut().add_agent(SIP, "sip", ACCOUNT);
+    pipeline
+}
 
 /// A capture has one clock.
 const CLOCK: ClockId = ClockId(0);
 
 /// Reads a capture to its end and gives its messages; the calls in them are tracked and told.
 pub fn replay(capture: &[u8]) -> Vec<Vec<u8>> {
-    let account = AccountId::new(310_001_016);
     let mut messages = Vec::new();
     let Ok(mut reader) = Reader::new(capture) else { return messages };
-    let mut tracker = Tracker::new(account, 0);
-    let mut engine = Engine::new(Directory::built_in(account), Policy::default());
+    let mut pipeline = pipeline();
     let mut told = Told::default();
-    let mut signals = Vec::new();
     let mut last = Timestamp::default();
     while reader.advance().expect("memory can be read") {
         let captured = reader.current().expect("there is one");
@@ -33,23 +42,20 @@ pub fn replay(capture: &[u8]) -> Vec<Vec<u8>> {
         let Ok(message) = Message::parse(captured.payload) else { continue };
         let input = InputRef { source: 0, number: messages.len() as u64 };
         last = last.max(captured.time);
-        engine.handle_time(CLOCK, captured.time);
-        tracker.handle(&message, &captured, input, &mut signals);
-        signals.drain(..).for_each(|signal| engine.handle_signal(CLOCK, &signal));
-        told.take(&mut engine, last);
+        pipeline.handle_message(SIP, &message, &captured, captured.time, input).expect("it was added");
+        told.take(&mut pipeline, last);
     }
     assert_eq!(reader.counters().balance(), Ok(()));
     assert_eq!(reader.counters().messages, messages.len() as u64);
-    let counters = tracker.counters();
+    let counters = pipeline.sources().tracker_counters(SIP);
     let sum =
         counters.retransmissions + counters.in_call + counters.no_call + counters.stray + counters.refused;
     assert_eq!(counters.messages, sum);
-    engine.handle_time(CLOCK, last + LONGEST_SILENCE);
-    told.take(&mut engine, last);
-    assert_eq!((engine.open_sessions(), engine.poll_timeout(CLOCK)), (0, None), "every state has an end");
-    tracker.handle_time(last + LONGEST_SILENCE);
-    assert_eq!(tracker.calls(), 0, "every call has an end");
-    let counters = engine.counters();
+    pipeline.handle_time(CLOCK, last + LONGEST_SILENCE);
+    told.take(&mut pipeline, last);
+    assert_eq!((pipeline.open_sessions(), pipeline.poll_timeout(CLOCK)), (0, None), "every state has an end");
+    assert_eq!(pipeline.sources().sip_calls(SIP), 0, "every call has an end");
+    let counters = pipeline.engine_counters();
     assert_eq!(counters.signals, counters.applied + counters.without_leg + counters.refused);
     assert_eq!(counters.sessions, counters.closed);
     messages
@@ -81,16 +87,9 @@ pub fn event_socket_messages(pieces: &[&[u8]]) -> Vec<Vec<u8>> {
     messages
 }
 
-/// Whose calls are told of.
-const ACCOUNT: AccountId = AccountId::new(310_001_016);
-
 /// Sends what comes on a connection of a switch through the product. The input is how many cuts there are,
 /// the length of each piece, and the bytes; however they are cut, the `messages` are the same.
-pub fn tell_connection(
-    data: &[u8],
-    messages: fn(&[&[u8]]) -> Vec<Vec<u8>>,
-    follower: fn(AccountId, u16) -> Follower,
-) {
+pub fn tell_connection(data: &[u8], messages: fn(&[&[u8]]) -> Vec<Vec<u8>>, switch: Switch) {
     let Some((&count, data)) = data.split_first() else { return };
     let (cuts, stream) = data.split_at(data.len().min(usize::from(count)));
     let mut rest = stream;
@@ -103,39 +102,36 @@ pub fn tell_connection(
     pieces.push(rest);
     let whole = messages(&[stream]);
     assert_eq!(messages(&pieces), whole);
-    tell_of_switch(follower(ACCOUNT, 1), &whole);
+    tell_of_switch(switch, &whole);
 }
 
 /// Sends the messages of a switch through the product; one comes every 20 ms.
-fn tell_of_switch(mut follower: Follower, messages: &[Vec<u8>]) {
-    let mut pairing = Pairing::default();
-    let mut engine = Engine::new(Directory::built_in(ACCOUNT), Policy::default());
+fn tell_of_switch(switch: Switch, messages: &[Vec<u8>]) {
+    let mut pipeline = pipeline();
+    let source = SwitchSource { switch, account: ACCOUNT, agents: Some("sip"), pairs_as: SWITCH };
+    pipeline.sources_mut().add_switch(SWITCH, source);
     let mut told = Told::default();
-    let (mut raw, mut signals) = (Vec::new(), Vec::new());
     let mut now = Timestamp::from_micros(1_700_000_000_000_000);
     for (number, message) in messages.iter().enumerate() {
         now = now + Duration::from_millis(20);
         let input = InputRef { source: 0, number: number as u64 + 1 };
-        follower.handle(message, now, input, &mut raw);
-        pairing.handle_switch(raw.drain(..), &mut signals);
-        signals.drain(..).for_each(|signal| engine.handle_signal(CLOCK, &signal));
-        engine.handle_time(CLOCK, now);
-        told.take(&mut engine, now);
+        pipeline.handle_switch(SWITCH, message, now, input).expect("it was added");
+        told.take(&mut pipeline, now);
     }
-    let counters = follower.counters();
+    let counters = pipeline.sources().switch_counters(SWITCH).map(|(counters, _)| counters);
+    let counters = counters.expect("it was added");
     let sum = counters.applied + counters.passed_over + counters.repeated + counters.stray;
     assert_eq!(counters.messages, sum, "every message is counted once");
     for _ in 0..60 {
         now = now + Duration::from_secs(3600);
-        follower.handle_time(now, &mut raw);
-        pairing.handle_switch(raw.drain(..), &mut signals);
-        pairing.handle_time(now, &mut signals);
-        signals.drain(..).for_each(|signal| engine.handle_signal(CLOCK, &signal));
-        engine.handle_time(CLOCK, now);
-        told.take(&mut engine, now);
+        pipeline.handle_time(CLOCK, now);
+        told.take(&mut pipeline, now);
     }
-    assert_eq!((engine.open_sessions(), engine.poll_timeout(CLOCK)), (0, None), "every state has an end");
-    assert_eq!((follower.channels(), pairing.calls()), (0, 0), "every channel has an end");
+    assert_eq!((pipeline.open_sessions(), pipeline.poll_timeout(CLOCK)), (0, None), "every state has an end");
+    let sources = pipeline.sources();
+    let left =
+        (sources.switch_counters(SWITCH).map(|it| it.1), sources.pairing_counters(SWITCH).map(|it| it.1));
+    assert_eq!(left, (Some(0), Some(0)), "every channel has an end");
 }
 
 /// Whether there is something in the TCP streams of a capture that is no message.
@@ -154,8 +150,8 @@ struct Told(HashMap<TelephonySessionId, (u32, Timestamp)>);
 
 impl Told {
     /// Takes the events that came about: their numbers have no gap, and their times do not run back.
-    fn take(&mut self, engine: &mut Engine, latest: Timestamp) {
-        while let Some(event) = engine.poll_event() {
+    fn take(&mut self, pipeline: &mut Pipeline, latest: Timestamp) {
+        while let Some(event) = pipeline.poll_event() {
             let (number, at) = self.0.entry(event.session.id).or_insert((1, event.at));
             if event.sequence == 2 && latest.since(event.at) >= REPEAT_MAX {
                 // The same call once more, when time has run back so far that the first is forgotten.

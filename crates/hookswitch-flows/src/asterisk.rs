@@ -22,8 +22,8 @@ use std::fmt::Write as _;
 
 use hookswitch_core::directory::Directory;
 use hookswitch_model::Event;
+use hookswitch_pipeline::Switch;
 use hookswitch_signal::ami::Frames;
-use hookswitch_signal::switch::Follower;
 
 use crate::ladder::{ACCOUNT, START_MICROS, by_time, lines, side_by_side, written};
 use crate::told::{self, Told, in_world};
@@ -117,7 +117,7 @@ impl Story {
 
 /// Sends messages through the product, and checks what must hold whatever they are.
 pub fn run(directory: &Directory, told: &[Told], save: bool) -> Vec<Event> {
-    told::run(directory, Follower::asterisk(ACCOUNT, 1), told, save)
+    told::run(directory, Switch::Asterisk, told, save)
 }
 
 /// Writes the event of a line.

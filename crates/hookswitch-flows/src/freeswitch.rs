@@ -21,8 +21,8 @@ use std::fmt::Write as _;
 
 use hookswitch_core::directory::Directory;
 use hookswitch_model::Event;
+use hookswitch_pipeline::Switch;
 use hookswitch_signal::esl::Frames;
-use hookswitch_signal::switch::Follower;
 
 use crate::ladder::{ACCOUNT, START_MICROS, by_time, lines, side_by_side, written};
 use crate::told::{self, Told, in_world};
@@ -97,7 +97,7 @@ fn in_pieces(told: &[Told], length: usize) -> Vec<Told> {
 
 /// Sends messages through the product, and checks what must hold whatever they are.
 pub fn run(directory: &Directory, told: &[Told], save: bool) -> Vec<Event> {
-    told::run(directory, Follower::freeswitch(ACCOUNT, 1), told, save)
+    told::run(directory, Switch::FreeSwitch, told, save)
 }
 
 fn uuid(letter: &str, world: u8) -> String {

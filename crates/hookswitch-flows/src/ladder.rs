@@ -36,13 +36,13 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use hookswitch_core::directory::Directory;
-use hookswitch_core::engine::{Engine, Policy};
+use hookswitch_core::engine::Policy;
 use hookswitch_model::{
     AccountId, ClockId, Direction, Event, InputRef, Origin, Party, StatusCode, Timestamp,
 };
+use hookswitch_pipeline::{Clocks, Pipeline};
 use hookswitch_signal::capture::{Captured, Transport};
 use hookswitch_signal::sip::Message;
-use hookswitch_signal::tracker::Tracker;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -218,62 +218,82 @@ pub fn read_again<T: Serialize + DeserializeOwned>(state: &T) -> T {
     postcard::from_bytes(&saved).expect("what was saved can be read")
 }
 
+/// A pipeline with one clock and one source of SIP messages, of which the number is 0.
+pub fn pipeline_of_sip(directory: Directory) -> Pipeline {
+    let mut pipeline = Pipeline::new(directory, Policy::default(), Clocks::One);
+    pipeline.sources_mut().add_agent(0, "sip", ACCOUNT);
+    pipeline
+}
+
+/// The events that are ready.
+pub fn ready(pipeline: &mut Pipeline) -> impl Iterator<Item = Event> {
+    std::iter::from_fn(|| pipeline.poll_event())
+}
+
+/// Sends a packet through source 0 of a pipeline, as the input with this number.
+pub fn send(pipeline: &mut Pipeline, packet: &Packet, number: u64) {
+    let captured = Captured {
+        time: Timestamp::from_micros(packet.at_micros),
+        transport: Transport::Udp,
+        src: packet.src,
+        dst: packet.dst,
+        packet: number,
+        correlation: packet.correlation.as_deref().map(str::as_bytes),
+        payload: &packet.payload,
+    };
+    send_captured(pipeline, &captured, number);
+}
+
+/// Sends a message that was captured through source 0 of a pipeline, as the input with this number.
+pub fn send_captured(pipeline: &mut Pipeline, captured: &Captured<'_>, number: u64) {
+    let message = Message::parse(captured.payload).unwrap_or_else(|error| {
+        panic!("{error}: {}", String::from_utf8_lossy(captured.payload));
+    });
+    let input = InputRef { source: 0, number };
+    pipeline.handle_message(0, &message, captured, captured.time, input).expect("it was added");
+}
+
 fn drive(directory: &Directory, packets: &[Packet], driving: Driving) -> Vec<Event> {
-    let mut tracker = Tracker::new(ACCOUNT, 0);
-    let mut engine = Engine::new(directory.clone(), Policy::default());
-    let mut signals = Vec::new();
+    let mut pipeline = pipeline_of_sip(directory.clone());
     let mut events = Vec::new();
-    for (number, packet) in packets.iter().enumerate() {
-        let message = Message::parse(&packet.payload).unwrap_or_else(|error| {
-            panic!("{error}: {}", String::from_utf8_lossy(&packet.payload));
-        });
-        let captured = Captured {
-            time: Timestamp::from_micros(packet.at_micros),
-            transport: Transport::Udp,
-            src: packet.src,
-            dst: packet.dst,
-            packet: number as u64 + 1,
-            correlation: packet.correlation.as_deref().map(str::as_bytes),
-            payload: &packet.payload,
-        };
-        let input = InputRef { source: 0, number: number as u64 + 1 };
-        engine.handle_time(ClockId::default(), captured.time);
-        tracker.handle(&message, &captured, input, &mut signals);
-        for signal in signals.drain(..) {
-            engine.handle_signal(ClockId::default(), &signal);
-        }
-        events.extend(std::iter::from_fn(|| engine.poll_event()));
+    for (number, packet) in (1..).zip(packets) {
+        send(&mut pipeline, packet, number);
+        events.extend(ready(&mut pipeline));
         if driving == Driving::SavedAndRead {
-            tracker = read_again(&tracker);
-            engine = read_again(&engine);
-            engine.set_rules(directory.clone(), Policy::default());
+            pipeline = read_again(&pipeline);
+            pipeline.set_rules(directory.clone(), Policy::default());
         }
     }
-    engine.finish();
-    events.extend(std::iter::from_fn(|| engine.poll_event()));
+    pipeline.finish();
+    events.extend(ready(&mut pipeline));
 
-    let counters = tracker.counters();
+    let counters = pipeline.sources().tracker_counters(0);
     let sum =
         counters.retransmissions + counters.in_call + counters.no_call + counters.stray + counters.refused;
     assert_eq!(counters.messages, sum, "{counters:?}");
-    let counters = engine.counters();
-    assert_eq!(counters.signals, counters.applied + counters.without_leg + counters.refused, "{counters:?}");
-    assert_eq!(counters.sessions, counters.closed + engine.open_sessions() as u64, "{counters:?}");
-    assert_eq!(counters.events, events.len() as u64);
+    everything_holds(&pipeline, &events);
     hold_together(&events);
-    everything_ends(&mut engine, &events);
+    everything_ends(&mut pipeline, &events);
     events
 }
 
-/// Every state has an end: when nothing more is heard, no session and no timer is left.
-pub fn everything_ends(engine: &mut Engine, events: &[Event]) {
+/// What went through the machine is accounted for.
+fn everything_holds(pipeline: &Pipeline, events: &[Event]) {
+    let counters = pipeline.engine_counters();
+    assert_eq!(counters.signals, counters.applied + counters.without_leg + counters.refused, "{counters:?}");
+    assert_eq!(counters.sessions, counters.closed + pipeline.open_sessions() as u64, "{counters:?}");
+    assert_eq!(counters.events, events.len() as u64);
+}
+
+/// Every state has an end: when nothing more is heard, no session, no call and no timer is left.
+pub fn everything_ends(pipeline: &mut Pipeline, events: &[Event]) {
     let much_later = Timestamp::from_micros(START_MICROS) + Duration::from_secs(400 * 24 * 3600);
-    engine.handle_time(ClockId::default(), much_later);
-    let closing = std::iter::from_fn(|| engine.poll_event());
+    pipeline.handle_time(ClockId::default(), much_later);
+    let closing = ready(pipeline);
     let all: Vec<Event> = events.iter().cloned().chain(closing).collect();
     hold_together(&all);
-    assert_eq!(engine.open_sessions(), 0);
-    assert_eq!(engine.poll_timeout(ClockId::default()), None);
+    assert_eq!((pipeline.open_sessions(), pipeline.sources().sip_calls(0)), (0, 0));
+    assert_eq!(pipeline.poll_timeout(ClockId::default()), None);
     let mut of_party = HashMap::new();
     for event in &all {
         of_party.insert(event.party.id, event.party.status.code);

@@ -4,17 +4,14 @@
 pub mod properties;
 
 use hookswitch_core::directory::Directory;
-use hookswitch_core::engine::{Engine, Policy};
+use hookswitch_core::engine::Policy;
 use hookswitch_model::{ClockId, Event, InputRef, Timestamp};
-use hookswitch_signal::capture::{Captured, Transport};
-use hookswitch_signal::pairing::{Counters, Pairing};
-use hookswitch_signal::sip::Message;
-use hookswitch_signal::switch::Follower;
-use hookswitch_signal::tracker::Tracker;
+use hookswitch_pipeline::{Pipeline, Switch, SwitchSource};
+use hookswitch_signal::pairing::Counters;
 
 use crate::ladder::{
-    ACCOUNT, Ladder, START_MICROS, by_time, everything_ends, hold_together, lines, read_again, side_by_side,
-    written,
+    ACCOUNT, Ladder, Packet, START_MICROS, by_time, everything_ends, hold_together, lines, pipeline_of_sip,
+    read_again, ready, send, side_by_side, written,
 };
 
 /// A message and when it came.
@@ -70,112 +67,79 @@ pub fn in_world(text: &str, world: u8) -> String {
     out
 }
 
+/// The number of the switch among the sources; that of its SIP is 0.
+const SWITCH: u16 = 1;
+
+fn pipeline(directory: Directory, switch: Switch) -> Pipeline {
+    let mut pipeline = pipeline_of_sip(directory);
+    let source = SwitchSource { switch, account: ACCOUNT, agents: Some("sip"), pairs_as: SWITCH };
+    pipeline.sources_mut().add_switch(SWITCH, source);
+    pipeline
+}
+
 /// Sends messages through the product, and checks what must hold whatever they are.
-pub fn run(directory: &Directory, mut follower: Follower, told: &[Told], save: bool) -> Vec<Event> {
-    let clock = ClockId::default();
-    let mut pairing = Pairing::default();
-    let mut engine = Engine::new(directory.clone(), Policy::default());
-    let (mut raw, mut signals, mut events) = (Vec::new(), Vec::new(), Vec::new());
-    for (number, told) in told.iter().enumerate() {
-        let at = Timestamp::from_micros(told.at_micros);
-        let input = InputRef { source: 0, number: number as u64 + 1 };
-        follower.handle(&told.message, at, input, &mut raw);
-        pairing.handle_switch(raw.drain(..), &mut signals);
-        for signal in signals.drain(..) {
-            engine.handle_signal(clock, &signal);
-        }
-        engine.handle_time(clock, at);
-        events.extend(std::iter::from_fn(|| engine.poll_event()));
+pub fn run(directory: &Directory, switch: Switch, told: &[Told], save: bool) -> Vec<Event> {
+    let mut pipeline = pipeline(directory.clone(), switch);
+    let mut events = Vec::new();
+    for (number, told) in (1..).zip(told) {
+        tell(&mut pipeline, told, number);
+        events.extend(ready(&mut pipeline));
         if save {
-            follower = read_again(&follower);
-            pairing = read_again(&pairing);
-            engine = read_again(&engine);
-            engine.set_rules(directory.clone(), Policy::default());
+            pipeline = read_again(&pipeline);
+            pipeline.set_rules(directory.clone(), Policy::default());
         }
     }
-    follower.finish(&mut raw);
-    pairing.handle_switch(raw.drain(..), &mut signals);
-    pairing.finish(&mut signals);
-    for signal in signals.drain(..) {
-        engine.handle_signal(clock, &signal);
-    }
-    engine.finish();
-    events.extend(std::iter::from_fn(|| engine.poll_event()));
-    let counters = follower.counters();
+    pipeline.finish();
+    events.extend(ready(&mut pipeline));
+    let (counters, _) = pipeline.sources().switch_counters(SWITCH).expect("it was added");
     let sum = counters.applied + counters.passed_over + counters.repeated + counters.stray;
     assert_eq!(counters.messages, sum, "{counters:?}");
     hold_together(&events);
-    everything_ends(&mut engine, &events);
     // Every state has an end, here too.
+    let mut ended = events.clone();
     for hours in 1..100 {
         let later = Timestamp::from_micros(START_MICROS + hours * 3_600_000_000);
-        follower.handle_time(later, &mut raw);
-        pairing.handle_time(later, &mut raw);
+        pipeline.handle_time(ClockId::default(), later);
+        ended.extend(ready(&mut pipeline));
     }
-    assert_eq!((follower.channels(), pairing.calls()), (0, 0));
-    assert_eq!((follower.poll_timeout(), pairing.poll_timeout()), (None, None));
+    everything_ends(&mut pipeline, &ended);
+    let sources = pipeline.sources();
+    let left =
+        (sources.switch_counters(SWITCH).map(|it| it.1), sources.pairing_counters(SWITCH).map(|it| it.1));
+    assert_eq!(left, (Some(0), Some(0)), "channels, and SIP calls");
     events
 }
 
+fn tell(pipeline: &mut Pipeline, told: &Told, number: u64) {
+    let at = Timestamp::from_micros(told.at_micros);
+    let input = InputRef { source: 0, number };
+    pipeline.handle_switch(SWITCH, &told.message, at, input).expect("it was added");
+}
+
 /// Sends both through the product, in the order of time.
-pub fn both(mut follower: Follower, told: &[Told], sip: &Ladder) -> (Vec<Event>, Counters) {
+pub fn both(switch: Switch, told: &[Told], sip: &Ladder) -> (Vec<Event>, Counters) {
     enum Input<'a> {
         Told(&'a Told),
-        Sip(usize),
+        Sip(&'a Packet),
     }
-    let clock = ClockId::default();
     let mut inputs: Vec<(i64, Input<'_>)> =
         told.iter().map(|told| (told.at_micros, Input::Told(told))).collect();
-    inputs
-        .extend(sip.packets.iter().enumerate().map(|(place, packet)| (packet.at_micros, Input::Sip(place))));
+    inputs.extend(sip.packets.iter().map(|packet| (packet.at_micros, Input::Sip(packet))));
     inputs.sort_by_key(|(at, _)| *at);
-    let mut tracker = Tracker::new(ACCOUNT, 0);
-    let mut pairing = Pairing::default();
-    let mut engine = Engine::new(Directory::built_in(ACCOUNT), Policy::default());
-    let (mut raw, mut signals, mut events) = (Vec::new(), Vec::new(), Vec::new());
-    for (number, (at, input)) in inputs.iter().enumerate() {
-        let at = Timestamp::from_micros(*at);
-        let reference = InputRef { source: 0, number: number as u64 + 1 };
+    let mut pipeline = pipeline(Directory::built_in(ACCOUNT), switch);
+    let mut events = Vec::new();
+    for (number, (_, input)) in (1..).zip(&inputs) {
         match input {
-            Input::Told(told) => {
-                follower.handle(&told.message, at, reference, &mut raw);
-                pairing.handle_switch(raw.drain(..), &mut signals);
-            }
-            Input::Sip(place) => {
-                follower.handle_time(at, &mut raw);
-                pairing.handle_switch(raw.drain(..), &mut signals);
-                let packet = &sip.packets[*place];
-                let message = Message::parse(&packet.payload).expect("SIP");
-                let captured = Captured {
-                    time: at,
-                    transport: Transport::Udp,
-                    src: packet.src,
-                    dst: packet.dst,
-                    packet: number as u64 + 1,
-                    correlation: None,
-                    payload: &packet.payload,
-                };
-                tracker.handle(&message, &captured, reference, &mut raw);
-                pairing.handle_sip(raw.drain(..), at, &mut signals);
-            }
+            Input::Told(told) => tell(&mut pipeline, told, number),
+            Input::Sip(packet) => send(&mut pipeline, packet, number),
         }
-        pairing.handle_time(at, &mut signals);
-        for signal in signals.drain(..) {
-            engine.handle_signal(clock, &signal);
-        }
-        engine.handle_time(clock, at);
-        events.extend(std::iter::from_fn(|| engine.poll_event()));
+        events.extend(ready(&mut pipeline));
     }
-    follower.finish(&mut raw);
-    pairing.handle_switch(raw.drain(..), &mut signals);
-    pairing.finish(&mut signals);
-    for signal in signals.drain(..) {
-        engine.handle_signal(clock, &signal);
-    }
-    engine.finish();
-    events.extend(std::iter::from_fn(|| engine.poll_event()));
+    pipeline.finish();
+    events.extend(ready(&mut pipeline));
     hold_together(&events);
-    (events, pairing.counters())
+    let (counters, _) = pipeline.sources().pairing_counters(SWITCH).expect("it was added");
+    (events, counters)
 }
 
 #[track_caller]

@@ -5,13 +5,10 @@
 use std::time::{Duration, Instant};
 
 use hookswitch_core::directory::Directory;
-use hookswitch_core::engine::{Engine, Policy};
-use hookswitch_model::{AccountId, ClockId, InputRef, Timestamp};
+use hookswitch_flows::ladder::{ACCOUNT, pipeline_of_sip, send_captured};
+use hookswitch_model::Timestamp;
+use hookswitch_pipeline::Pipeline;
 use hookswitch_signal::capture::{Captured, Transport};
-use hookswitch_signal::sip::Message;
-use hookswitch_signal::tracker::Tracker;
-
-const ACCOUNT: AccountId = AccountId::new(310_001_016);
 
 /// How many calls are looked up when time is measured.
 const LOOKED_UP: usize = 500;
@@ -38,20 +35,20 @@ fn ordinary(number: usize) -> String {
 
 /// The product with so many calls in it, each with a Call-ID of its own.
 struct Calls {
-    tracker: Tracker,
-    engine: Engine,
+    pipeline: Pipeline,
     name: fn(usize) -> String,
     count: usize,
 }
 
 impl Calls {
     fn open(name: fn(usize) -> String, count: usize) -> Self {
-        let engine = Engine::new(Directory::built_in(ACCOUNT), Policy::default());
-        let mut calls = Self { tracker: Tracker::new(ACCOUNT, 0), engine, name, count };
+        let pipeline = pipeline_of_sip(Directory::built_in(ACCOUNT));
+        let mut calls = Self { pipeline, name, count };
         for number in 0..count {
             calls.take(&calls.message("INVITE sip:102@10.0.0.2 SIP/2.0", number));
         }
-        assert_eq!((calls.tracker.calls(), calls.engine.open_sessions()), (count, count));
+        let open = (calls.pipeline.sources().sip_calls(0), calls.pipeline.open_sessions());
+        assert_eq!(open, (count, count));
         calls
     }
 
@@ -66,7 +63,6 @@ impl Calls {
     }
 
     fn take(&mut self, text: &str) {
-        let message = Message::parse(text.as_bytes()).expect("a message");
         let captured = Captured {
             time: Timestamp::from_micros(1_700_000_000_000_000),
             transport: Transport::Udp,
@@ -76,12 +72,8 @@ impl Calls {
             correlation: None,
             payload: text.as_bytes(),
         };
-        let mut signals = Vec::new();
-        self.tracker.handle(&message, &captured, InputRef { source: 0, number: 1 }, &mut signals);
-        for signal in &signals {
-            self.engine.handle_signal(ClockId::default(), signal);
-        }
-        while self.engine.poll_event().is_some() {}
+        send_captured(&mut self.pipeline, &captured, 1);
+        while self.pipeline.poll_event().is_some() {}
     }
 
     /// How long it takes to find calls and to tell that they ring; each may be asked once.
@@ -91,13 +83,13 @@ impl Calls {
         let texts: Vec<String> = (0..LOOKED_UP)
             .map(|number| self.message("SIP/2.0 180 Ringing", number * step + round % step))
             .collect();
-        let before = self.tracker.counters().in_call;
+        let before = self.pipeline.sources().tracker_counters(0).in_call;
         let start = Instant::now();
         for text in &texts {
             self.take(text);
         }
         let taken = start.elapsed();
-        assert_eq!(self.tracker.counters().in_call - before, LOOKED_UP as u64);
+        assert_eq!(self.pipeline.sources().tracker_counters(0).in_call - before, LOOKED_UP as u64);
         taken
     }
 }
@@ -131,7 +123,7 @@ fn one_call_id_for_everything_is_followed_a_few_times() {
             calls.message("INVITE sip:102@10.0.0.2 SIP/2.0", 0).replace("tag=1", &format!("tag=x{number}"));
         calls.take(&text);
     }
-    let counters = calls.tracker.counters();
+    let counters = calls.pipeline.sources().tracker_counters(0);
     assert_eq!(counters.messages, 20_001);
-    assert_eq!((calls.tracker.calls() as u64, counters.refused), (16, 20_001 - 16));
+    assert_eq!((calls.pipeline.sources().sip_calls(0) as u64, counters.refused), (16, 20_001 - 16));
 }

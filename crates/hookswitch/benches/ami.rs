@@ -10,8 +10,8 @@ mod told;
 
 use std::fmt::Write as _;
 
+use hookswitch_pipeline::Switch;
 use hookswitch_signal::ami::{Frames, Message};
-use hookswitch_signal::switch::Follower;
 
 use self::told::{interleaved, report};
 
@@ -27,7 +27,7 @@ const AIM: f64 = 200_000.0;
 fn main() {
     let calls = (0..CALLS).map(call).collect();
     let stream = interleaved(calls, |message, stream| stream.extend_from_slice(message.as_bytes()));
-    report("ami", AIM, &stream, cut, |message| Message::new(message).counts(), Follower::asterisk);
+    report("ami", AIM, &stream, cut, |message| Message::new(message).counts(), Switch::Asterisk);
 }
 
 fn cut(pieces: &mut dyn Iterator<Item = &[u8]>, take: &mut dyn FnMut(&[u8])) -> usize {

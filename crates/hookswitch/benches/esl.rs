@@ -10,8 +10,8 @@ mod told;
 
 use std::fmt::Write as _;
 
+use hookswitch_pipeline::Switch;
 use hookswitch_signal::esl::{Frames, Message};
-use hookswitch_signal::switch::Follower;
 
 use self::told::{interleaved, report};
 
@@ -36,7 +36,7 @@ fn main() {
         stream.extend_from_slice(head.as_bytes());
         stream.extend_from_slice(body.as_bytes());
     });
-    report("esl", AIM, &stream, cut, |message| Message::new(message).counts(), Follower::freeswitch);
+    report("esl", AIM, &stream, cut, |message| Message::new(message).counts(), Switch::FreeSwitch);
 }
 
 fn cut(pieces: &mut dyn Iterator<Item = &[u8]>, take: &mut dyn FnMut(&[u8])) -> usize {

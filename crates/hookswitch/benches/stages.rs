@@ -10,13 +10,13 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use hookswitch_core::directory::Directory;
-use hookswitch_core::engine::{Engine, Policy};
+use hookswitch_core::engine::Policy;
 use hookswitch_core::filter::{EventFilter, FilterIndex, Own};
 use hookswitch_core::notification::Subscriber;
 use hookswitch_model::{AccountId, ClockId, Event, ExtensionId, InputRef, Signal, Timestamp};
+use hookswitch_pipeline::{Clocks, Pipeline};
 use hookswitch_signal::capture::{Captured, Reader};
 use hookswitch_signal::sip::Message;
-use hookswitch_signal::tracker::Tracker;
 
 /// As in the program.
 #[global_allocator]
@@ -153,19 +153,28 @@ fn messages(capture: &[u8]) -> Vec<Owned> {
     messages
 }
 
+fn pipeline() -> Pipeline {
+    let mut pipeline = Pipeline::new(Directory::built_in(ACCOUNT), Policy::default(), Clocks::One);
+    pipeline.sources_mut().add_agent(0, "sip", ACCOUNT);
+    pipeline
+}
+
 fn track(messages: &[Owned], parsed: &[Message<'_>], mut with: impl FnMut(&mut Vec<Signal>)) {
-    let mut tracker = Tracker::new(ACCOUNT, 0);
+    let (mut sources, _) = pipeline().into_halves();
     let mut signals = Vec::new();
     for (number, (message, parsed)) in messages.iter().zip(parsed).enumerate() {
         let captured = Captured { payload: &message.payload, ..message.meta };
-        tracker.handle(parsed, &captured, InputRef { source: 0, number: number as u64 + 1 }, &mut signals);
+        let input = InputRef { source: 0, number: number as u64 + 1 };
+        sources
+            .handle_message(0, parsed, &captured, captured.time, input, &mut signals)
+            .expect("it was added");
         with(&mut signals);
         signals.clear();
     }
 }
 
 fn run(signals: &[Signal], mut with: impl FnMut(Event)) {
-    let mut engine = Engine::new(Directory::built_in(ACCOUNT), Policy::default());
+    let (_, mut engine) = pipeline().into_halves();
     for signal in signals {
         engine.handle_signal(ClockId::default(), signal);
         while let Some(event) = engine.poll_event() {
@@ -217,9 +226,7 @@ fn filters(events: &[Event]) {
 
 /// What an open call takes: the tracker's and the machine's part of it, as the process grows.
 fn memory() {
-    let mut tracker = Tracker::new(ACCOUNT, 0);
-    let mut engine = Engine::new(Directory::built_in(ACCOUNT), Policy::default());
-    let mut signals = Vec::new();
+    let mut pipeline = pipeline();
     let before = resident_bytes();
     for call in 0..OPEN_CALLS {
         let time = Timestamp::from_micros(1_700_000_000_000_000) + Duration::from_micros(call as u64 * 50);
@@ -239,14 +246,11 @@ fn memory() {
                 payload: text.as_bytes(),
             };
             let input = InputRef { source: 0, number: (call * 3 + number) as u64 };
-            tracker.handle(&message, &captured, input, &mut signals);
-            for signal in signals.drain(..) {
-                engine.handle_signal(ClockId::default(), &signal);
-            }
+            pipeline.handle_message(0, &message, &captured, time, input).expect("it was added");
         }
-        while engine.poll_event().is_some() {}
+        while pipeline.poll_event().is_some() {}
     }
-    assert_eq!(engine.open_sessions(), OPEN_CALLS);
+    assert_eq!(pipeline.open_sessions(), OPEN_CALLS);
     let grown = resident_bytes().saturating_sub(before);
     println!("memory of an open call       {:9} bytes ({OPEN_CALLS} open)", grown / OPEN_CALLS as u64);
 }

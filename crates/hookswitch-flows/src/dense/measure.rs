@@ -5,19 +5,12 @@
 use std::collections::HashMap;
 
 use hookswitch_core::directory::Directory;
-use hookswitch_core::engine::{Engine, Policy};
-use hookswitch_model::{AccountId, ClockId, Event, InputRef, Rule, TelephonySessionId, Timestamp};
+use hookswitch_model::{Event, Rule, TelephonySessionId, Timestamp};
 use hookswitch_signal::capture::{Captured, Transport};
 use hookswitch_signal::sip::Message;
-use hookswitch_signal::tracker::Tracker;
 
 use super::{Side, Traffic};
-
-/// 2023-11-14T22:13:20Z.
-const START_MICROS: i64 = 1_700_000_000_000_000;
-
-/// Whose the calls are.
-const ACCOUNT: AccountId = AccountId::new(310_001_016);
+use crate::ladder::{ACCOUNT, START_MICROS, pipeline_of_sip, ready, send_captured};
 
 /// What became of the legs that a switch placed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -91,9 +84,8 @@ pub fn measure(traffic: &Traffic) -> Joining {
 
 /// The events, and the Call-ID of each message by its number.
 fn events(traffic: &Traffic) -> (Vec<Event>, Vec<String>) {
-    let mut tracker = Tracker::new(ACCOUNT, 0);
-    let mut engine = Engine::new(Directory::built_in(ACCOUNT), Policy::default());
-    let (mut signals, mut events, mut call_ids) = (Vec::new(), Vec::new(), vec![String::new()]);
+    let mut pipeline = pipeline_of_sip(Directory::built_in(ACCOUNT));
+    let (mut events, mut call_ids) = (Vec::new(), vec![String::new()]);
     for (number, packet) in (1..).zip(&traffic.packets) {
         let message = Message::parse(&packet.payload).expect("a message");
         call_ids.push(String::from_utf8_lossy(message.call_id()).into_owned());
@@ -106,13 +98,10 @@ fn events(traffic: &Traffic) -> (Vec<Event>, Vec<String>) {
             correlation: None,
             payload: &packet.payload,
         };
-        tracker.handle(&message, &captured, InputRef { source: 0, number }, &mut signals);
-        for signal in signals.drain(..) {
-            engine.handle_signal(ClockId::default(), &signal);
-            events.extend(std::iter::from_fn(|| engine.poll_event()));
-        }
+        send_captured(&mut pipeline, &captured, number);
+        events.extend(ready(&mut pipeline));
     }
-    engine.finish();
-    events.extend(std::iter::from_fn(|| engine.poll_event()));
+    pipeline.finish();
+    events.extend(ready(&mut pipeline));
     (events, call_ids)
 }

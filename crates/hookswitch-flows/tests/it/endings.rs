@@ -4,14 +4,13 @@
 use std::time::Duration;
 
 use hookswitch_core::directory::Directory;
-use hookswitch_core::engine::{Engine, Policy};
 use hookswitch_model::{ClockId, Event, InputRef, StatusCode, Timestamp};
+use hookswitch_pipeline::Pipeline;
 use hookswitch_signal::capture::{Captured, Reader, Transport};
 use hookswitch_signal::sip::Message;
-use hookswitch_signal::tracker::Tracker;
 
 use crate::properties::FLOWS;
-use hookswitch_flows::ladder::{ACCOUNT, Packet, ladder};
+use hookswitch_flows::ladder::{ACCOUNT, Packet, ladder, pipeline_of_sip, ready};
 use hookswitch_flows::size;
 
 /// An unanswered call ends this long after its last message.
@@ -23,8 +22,7 @@ const FORGOTTEN: Duration = Duration::from_secs(26 * 3600);
 
 /// The product without files.
 struct Product {
-    tracker: Tracker,
-    engine: Engine,
+    pipeline: Pipeline,
     last: Timestamp,
     events: Vec<Event>,
 }
@@ -32,8 +30,7 @@ struct Product {
 impl Product {
     fn new() -> Self {
         Self {
-            tracker: Tracker::new(ACCOUNT, 0),
-            engine: Engine::new(Directory::built_in(ACCOUNT), Policy::default()),
+            pipeline: pipeline_of_sip(Directory::built_in(ACCOUNT)),
             last: Timestamp::default(),
             events: Vec::new(),
         }
@@ -41,13 +38,10 @@ impl Product {
 
     fn take(&mut self, captured: &Captured<'_>, number: u64) {
         let Ok(message) = Message::parse(captured.payload) else { return };
-        let mut signals = Vec::new();
         self.last = self.last.max(captured.time);
-        self.tracker.handle(&message, captured, InputRef { source: 0, number }, &mut signals);
-        for signal in &signals {
-            self.engine.handle_signal(ClockId::default(), signal);
-        }
-        self.events.extend(std::iter::from_fn(|| self.engine.poll_event()));
+        let input = InputRef { source: 0, number };
+        self.pipeline.handle_message(0, &message, captured, captured.time, input).expect("it was added");
+        self.events.extend(ready(&mut self.pipeline));
     }
 
     fn take_packets(&mut self, packets: &[Packet]) {
@@ -68,15 +62,15 @@ impl Product {
     /// Lets time pass after the last message.
     fn wait(&mut self, time: Duration) {
         let now = self.last + time;
-        self.tracker.handle_time(now);
-        self.engine.handle_time(ClockId::default(), now);
-        self.events.extend(std::iter::from_fn(|| self.engine.poll_event()));
+        self.pipeline.handle_time(ClockId::default(), now);
+        self.events.extend(ready(&mut self.pipeline));
     }
 
     /// Sessions, timers and calls that are there.
     fn open(&self) -> (usize, usize, usize) {
-        let timer = self.engine.poll_timeout(ClockId::default());
-        (self.engine.open_sessions(), usize::from(timer.is_some()), self.tracker.calls())
+        let timer = self.pipeline.poll_timeout(ClockId::default());
+        let calls = self.pipeline.sources().sip_calls(0);
+        (self.pipeline.open_sessions(), usize::from(timer.is_some()), calls)
     }
 
     /// Asserts that nothing is left after a time, and that every party was told to have ended.
@@ -144,9 +138,9 @@ fn each_state_has_its_time() {
         let mut product = Product::new();
         product.take_packets(&ladder(text).packets[..messages]);
         product.wait(open.checked_sub(Duration::from_secs(1)).expect("longer"));
-        assert_eq!(product.engine.open_sessions(), 1, "{name}");
+        assert_eq!(product.pipeline.open_sessions(), 1, "{name}");
         product.wait(open);
-        assert_eq!(product.engine.open_sessions(), 0, "{name}");
+        assert_eq!(product.pipeline.open_sessions(), 0, "{name}");
         product.ends(name);
         println!("{name:50} ends after {:6} s", open.as_secs());
     }

@@ -5,13 +5,13 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use hookswitch_core::directory::Directory;
-use hookswitch_core::engine::{Engine, Policy};
-use hookswitch_model::{AccountId, ClockId, InputRef, Timestamp};
-use hookswitch_signal::pairing::Pairing;
-use hookswitch_signal::switch::Follower;
+use hookswitch_core::engine::Policy;
+use hookswitch_model::{AccountId, InputRef, Timestamp};
+use hookswitch_pipeline::{Clocks, Pipeline, Switch, SwitchSource};
 
 const RUNS: usize = 7;
 const ACCOUNT: AccountId = AccountId::new(310_001_016);
+const SWITCH: u16 = 1;
 
 /// Calls that are open at once.
 const OPEN: usize = 200;
@@ -30,7 +30,7 @@ pub(crate) fn report(
     stream: &[u8],
     cut: Cut,
     counts: fn(&[u8]) -> bool,
-    follower: fn(AccountId, u16) -> Follower,
+    switch: Switch,
 ) {
     let pieces = || stream.chunks(PIECE_BYTES);
     let parse = || {
@@ -45,32 +45,28 @@ pub(crate) fn report(
         println!("{name}: {what:22} {rate:10.0} events a second, {:4.1} times the aim", rate / aim);
     };
     print("parsed", time(parse));
-    let apply = || apply(follower(ACCOUNT, 1), |take| cut(&mut pieces(), take));
+    let apply = || apply(switch, |take| cut(&mut pieces(), take));
     println!("{} events told", apply());
     print("parsed and applied", time(apply));
 }
 
 /// The whole way, up to the events that are told.
-fn apply(mut follower: Follower, messages: impl FnOnce(&mut dyn FnMut(&[u8])) -> usize) -> usize {
-    let (mut pairing, mut raw, mut signals) = (Pairing::default(), Vec::new(), Vec::new());
-    let mut engine = Engine::new(Directory::built_in(ACCOUNT), Policy::default());
-    let clock = ClockId::default();
+fn apply(switch: Switch, messages: impl FnOnce(&mut dyn FnMut(&[u8])) -> usize) -> usize {
+    let mut pipeline = Pipeline::new(Directory::built_in(ACCOUNT), Policy::default(), Clocks::One);
+    let source = SwitchSource { switch, account: ACCOUNT, agents: None, pairs_as: SWITCH };
+    pipeline.sources_mut().add_switch(SWITCH, source);
     let (mut number, mut told) = (0_i64, 0);
     messages(&mut |message| {
         number += 1;
         let at = Timestamp::from_micros(1_700_000_000_000_000 + number * 1000);
         let input = InputRef { source: 0, number: number.unsigned_abs() };
-        follower.handle(message, at, input, &mut raw);
-        pairing.handle_switch(raw.drain(..), &mut signals);
-        for signal in signals.drain(..) {
-            engine.handle_signal(clock, &signal);
-        }
-        engine.handle_time(clock, at);
-        while engine.poll_event().is_some() {
+        pipeline.handle_switch(SWITCH, message, at, input).expect("it was added");
+        while pipeline.poll_event().is_some() {
             told += 1;
         }
     });
-    assert_eq!((follower.channels(), engine.open_sessions()), (0, 0), "all calls have ended");
+    let channels = pipeline.sources().switch_counters(SWITCH).map(|(_, channels)| channels);
+    assert_eq!((channels, pipeline.open_sessions()), (Some(0), 0), "all calls have ended");
     told
 }
 

@@ -1,12 +1,12 @@
 //! Calls that both a FreeSWITCH and its SIP tell of.
 
 use hookswitch_model::{Event, Note};
+use hookswitch_pipeline::Switch;
 use hookswitch_signal::pairing::Counters;
-use hookswitch_signal::switch::Follower;
 
 use super::calls::{ANSWERED, ANSWERED_TOLD, RINGS, RINGS_TOLD};
 use hookswitch_flows::freeswitch::freeswitch;
-use hookswitch_flows::ladder::{ACCOUNT, Ladder, ladder, written};
+use hookswitch_flows::ladder::{Ladder, ladder, written};
 use hookswitch_flows::told::{self, SIP, assert_told};
 
 const HANGS_UP: &str = "
@@ -22,7 +22,7 @@ const HANGS_UP_TOLD: &str = "
 ";
 
 fn both(story: &str, sip: &Ladder) -> (Vec<Event>, Counters) {
-    told::both(Follower::freeswitch(ACCOUNT, 1), &freeswitch(story).told, sip)
+    told::both(Switch::FreeSwitch, &freeswitch(story).told, sip)
 }
 
 /// The Call-ID that a party shows at last.

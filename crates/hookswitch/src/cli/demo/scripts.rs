@@ -266,11 +266,10 @@ mod tests {
     use std::fmt::Write as _;
 
     use hookswitch_core::directory::Directory;
-    use hookswitch_core::engine::{Engine, Policy};
-    use hookswitch_model::{ClockId, Direction, Event, InputRef, StatusCode, Timestamp};
+
+    use hookswitch_flows::ladder::{pipeline_of_sip, ready, send_captured};
+    use hookswitch_model::{Direction, Event, StatusCode, Timestamp};
     use hookswitch_signal::capture::{Captured, Transport};
-    use hookswitch_signal::sip::Message;
-    use hookswitch_signal::tracker::Tracker;
 
     use super::super::firm;
     use super::super::phones::{Phones, Step};
@@ -280,12 +279,9 @@ mod tests {
     /// Sends messages through the product, and gives the events; nothing may be lost on the way.
     fn events_of<'a>(messages: impl Iterator<Item = &'a sip::Message>) -> Vec<Event> {
         let directory = Directory::parse(&firm::directory()).expect("a directory");
-        let mut tracker = Tracker::new(crate::cli::ACCOUNT, 0);
-        let mut engine = Engine::new(directory, Policy::default());
-        let (mut signals, mut events) = (Vec::new(), Vec::new());
+        let mut pipeline = pipeline_of_sip(directory);
+        let mut events = Vec::new();
         for (number, message) in (1..).zip(messages) {
-            let parsed = Message::parse(message.text.as_bytes());
-            let parsed = parsed.unwrap_or_else(|error| panic!("{error}: {}", message.text));
             let captured = Captured {
                 time: Timestamp::from_micros(1_700_000_000_000_000) + message.at,
                 transport: Transport::Udp,
@@ -295,16 +291,12 @@ mod tests {
                 correlation: None,
                 payload: message.text.as_bytes(),
             };
-            engine.handle_time(ClockId::default(), captured.time);
-            tracker.handle(&parsed, &captured, InputRef { source: 0, number }, &mut signals);
-            for signal in signals.drain(..) {
-                engine.handle_signal(ClockId::default(), &signal);
-            }
-            events.extend(std::iter::from_fn(|| engine.poll_event()));
+            send_captured(&mut pipeline, &captured, number);
+            events.extend(ready(&mut pipeline));
         }
-        engine.finish();
-        events.extend(std::iter::from_fn(|| engine.poll_event()));
-        let counters = tracker.counters();
+        pipeline.finish();
+        events.extend(ready(&mut pipeline));
+        let counters = pipeline.sources().tracker_counters(0);
         let lost = (counters.stray, counters.refused, counters.retransmissions, counters.no_call);
         assert_eq!(lost, (0, 0, 0, 0), "{counters:?}");
         events
