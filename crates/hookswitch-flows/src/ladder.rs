@@ -60,7 +60,7 @@ pub struct Packet {
     pub at_micros: i64,
     pub src: SocketAddr,
     pub dst: SocketAddr,
-    correlation: Option<String>,
+    pub correlation: Option<String>,
     pub payload: Vec<u8>,
 }
 

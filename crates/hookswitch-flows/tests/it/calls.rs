@@ -1,6 +1,6 @@
 //! Ordinary calls from phone to phone: how they are answered, refused, given up and ended.
 
-use hookswitch_flows::ladder::ladder;
+use hookswitch_flows::ladder::{Packet, ladder, run, written};
 
 #[test]
 fn a_direct_call_is_told_from_ringing_to_the_hang_up() {
@@ -138,7 +138,7 @@ fn refused(target: &str, refusal: &str) -> Vec<String> {
         0.110 alice > bob ACK
         "
     ));
-    let told = hookswitch_flows::ladder::written(&hookswitch_flows::ladder::run(&flow.packets));
+    let told = written(&run(&flow.packets));
     told.into_iter().filter(|line| line.contains("Disconnected")).collect()
 }
 
@@ -475,7 +475,7 @@ fn an_outside_caller_is_shown_with_number_and_name() {
         5.000 trunk > bob BYE
         ",
     );
-    let events = hookswitch_flows::ladder::run(&flow.packets);
+    let events = run(&flow.packets);
     for event in &events {
         assert_eq!(event.party.from.phone_number.as_deref(), Some("+14155550100"));
         assert_eq!(event.party.from.name.as_deref(), Some("Pat Doe"));
@@ -493,9 +493,258 @@ fn a_caller_who_withholds_the_number_is_shown_as_anonymous() {
         "INVITE 102 | Remote-Party-ID: \"Pat\" <sip:+14155550100@example.com>;party=calling;privacy=full",
     ] {
         let flow = ladder(&format!("0.000 trunk > bob {invite}\n0.500 bob > trunk 486"));
-        for event in hookswitch_flows::ladder::run(&flow.packets) {
+        for event in run(&flow.packets) {
             assert_eq!(event.party.from.phone_number, None, "{invite}");
             assert_eq!(event.party.from.name.as_deref(), Some("Anonymous"), "{invite}");
         }
+    }
+}
+
+#[test]
+fn a_dialog_that_the_other_end_does_not_know_any_more_is_lost() {
+    ladder(
+        "
+        0.000 alice > bob INVITE 102
+        0.500 bob > alice 180
+        3.000 bob > alice 200
+        3.010 alice > bob ACK
+        600.000 alice > bob INVITE in=dialog sdp=same
+        600.010 bob > alice 481 for=INVITE
+        600.020 alice > bob ACK
+        ",
+    )
+    .tells(
+        "
+        0.000 out 101 Setup
+        0.000 inb 102 Setup
+        0.500 inb 102 Proceeding
+        0.500 out 101 Proceeding
+        3.000 inb 102 Answered
+        3.000 out 101 Answered
+        600.010 inb 102 Disconnected/CallDropped
+        600.010 out 101 Disconnected/CallDropped
+        ",
+    );
+}
+
+#[test]
+fn an_update_that_nobody_answers_shows_that_the_dialog_is_lost() {
+    ladder(
+        "
+        0.000 alice > bob INVITE 102
+        0.500 bob > alice 180
+        3.000 bob > alice 200
+        3.010 alice > bob ACK
+        600.000 bob > alice UPDATE
+        632.000 alice > bob 408 for=UPDATE
+        632.050 bob > alice BYE
+        ",
+    )
+    .tells(
+        "
+        0.000 out 101 Setup
+        0.000 inb 102 Setup
+        0.500 inb 102 Proceeding
+        0.500 out 101 Proceeding
+        3.000 inb 102 Answered
+        3.000 out 101 Answered
+        632.000 inb 102 Disconnected/CallDropped
+        632.000 out 101 Disconnected/CallDropped
+        ",
+    );
+}
+
+#[test]
+fn a_dialog_that_is_lost_behind_a_proxy_ends_once() {
+    ladder(
+        "
+        0.000 alice > proxy INVITE 102
+        0.010 proxy > bob INVITE 102@bob
+        0.500 bob > proxy 180
+        0.510 proxy > alice 180
+        3.000 bob > proxy 200
+        3.010 proxy > alice 200
+        3.020 alice > bob ACK
+        600.000 alice > proxy INVITE in=dialog sdp=same
+        600.005 proxy > bob INVITE in=dialog sdp=same
+        600.010 bob > proxy 481 for=INVITE
+        600.015 proxy > alice 481 for=INVITE
+        ",
+    )
+    .tells(
+        "
+        0.000 out 101 Setup
+        0.010 inb 102 Setup
+        0.500 inb 102 Proceeding
+        0.510 out 101 Proceeding
+        3.000 inb 102 Answered
+        3.010 out 101 Answered
+        600.010 inb 102 Disconnected/CallDropped
+        600.010 out 101 Disconnected/CallDropped
+        ",
+    );
+}
+
+#[test]
+fn the_ack_of_an_answer_that_was_not_reported_tells_of_it() {
+    ladder(
+        "
+        0.000 alice > bob INVITE 102
+        0.500 bob > alice 180
+        3.010 alice > bob ACK
+        9.000 bob > alice BYE
+        ",
+    )
+    .tells(
+        "
+        0.000 out 101 Setup
+        0.000 inb 102 Setup
+        0.500 inb 102 Proceeding
+        0.500 out 101 Proceeding
+        3.010 inb 102 Answered
+        3.010 out 101 Answered
+        9.000 inb 102 Disconnected
+        9.000 out 101 Disconnected
+        ",
+    );
+}
+
+#[test]
+fn an_answer_that_is_reported_after_the_end_was_acknowledged_in_time() {
+    let told = |flow: &str| written(&run(&ladder(flow).packets));
+    let in_order = "
+        0.000 alice > bob INVITE 102
+        0.500 bob > alice 180
+        3.000 bob > alice 200
+        3.010 alice > bob ACK
+        9.000 alice > bob BYE
+    ";
+    let mut late = ladder(in_order).packets;
+    let answer = late.remove(2);
+    late.push(answer);
+    let expected: Vec<String> =
+        told(in_order).into_iter().map(|line| line.replace("3.000", "3.010")).collect();
+    assert_eq!(written(&run(&late)), expected);
+}
+
+#[test]
+fn the_ack_of_a_refusal_answers_nothing() {
+    let told = written(&run(&ladder(
+        "
+        0.000 alice > bob INVITE 102
+        0.500 bob > alice 180
+        3.000 bob > alice 486
+        3.010 alice > bob ACK
+        ",
+    )
+    .packets));
+    let mut lost = ladder(
+        "
+        0.000 alice > bob INVITE 102
+        0.500 bob > alice 180
+        3.000 bob > alice 486
+        3.010 alice > bob ACK
+        ",
+    )
+    .packets;
+    lost.remove(2);
+    assert_eq!(told.last().map(String::as_str), Some("3.000 out 101 Disconnected/TargetBusy"));
+    assert!(written(&run(&lost)).iter().all(|line| !line.contains("Answered")), "the refusal was lost");
+}
+
+/// A call of a phone that writes no tag into From, as before RFC 3261.
+fn without_tag(flow: &str) -> Vec<String> {
+    let mut packets = ladder(flow).packets;
+    let text = |packet: &Packet| String::from_utf8(packet.payload.clone()).expect("text");
+    let invite = text(&packets[0]);
+    let from = invite.lines().find(|line| line.starts_with("From:")).expect("it has one");
+    let tag = &from[from.find(";tag=").expect("a tag")..];
+    for packet in &mut packets {
+        packet.payload = text(packet).replace(tag, "").into_bytes();
+    }
+    written(&run(&packets))
+}
+
+#[test]
+fn a_caller_without_a_tag_has_a_dialog_like_any() {
+    for (end, last) in [
+        ("9.000 alice > bob BYE", ["9.000 out 101 Disconnected", "9.000 inb 102 Disconnected"]),
+        ("9.000 bob > alice BYE", ["9.000 inb 102 Disconnected", "9.000 out 101 Disconnected"]),
+    ] {
+        for (hold, held) in [
+            ("", None),
+            ("5.000 bob > alice INVITE sdp=sendonly\n5.010 alice > bob 200 sdp=recvonly\n", Some("inb 102")),
+            (
+                "5.000 alice > bob INVITE in=dialog sdp=sendonly\n5.010 bob > alice 200 sdp=recvonly\n",
+                Some("out 101"),
+            ),
+        ] {
+            let told = without_tag(&format!(
+                "
+                0.000 alice > bob INVITE 102
+                0.500 bob > alice 180
+                3.000 bob > alice 200
+                3.010 alice > bob ACK
+                {hold}{end}
+                "
+            ));
+            assert_eq!(told[told.len() - 2..], last, "{told:?}");
+            let holds: Vec<&String> = told.iter().filter(|line| line.ends_with("Hold")).collect();
+            let expected: Vec<String> = held.iter().map(|who| format!("5.010 {who} Hold")).collect();
+            assert_eq!(holds, expected.iter().collect::<Vec<_>>(), "{told:?}");
+        }
+    }
+}
+
+/// A call as a host shows it that translates addresses and captures on all its interfaces: each packet to or
+/// from Bob once with the address outside, and at once with the one inside.
+fn captured_twice(flow: &str, inside_first: bool) -> Vec<String> {
+    let bob = ladder("0.000 alice > bob INVITE 102").packets[0].dst;
+    let inside = |address: std::net::SocketAddr| match address == bob {
+        true => "192.0.2.77:5062".parse().expect("an address"),
+        false => address,
+    };
+    let mut packets = Vec::new();
+    for packet in ladder(flow).packets {
+        let other = Packet { src: inside(packet.src), dst: inside(packet.dst), ..packet.clone() };
+        packets.extend(if inside_first { [other, packet] } else { [packet, other] });
+    }
+    written(&run(&packets))
+}
+
+#[test]
+fn a_packet_that_is_seen_before_and_after_its_address_is_translated_counts_once() {
+    for flow in [
+        "
+        0.000 alice > bob INVITE 102
+        0.500 bob > alice 180
+        3.000 bob > alice 200
+        3.010 alice > bob ACK
+        5.000 bob > alice INVITE sdp=sendonly
+        5.010 alice > bob 200 sdp=recvonly
+        5.020 bob > alice ACK
+        9.000 bob > alice BYE
+        9.010 alice > bob 200 for=BYE
+        ",
+        "
+        0.000 alice > bob INVITE 102
+        0.500 bob > alice 180
+        3.000 alice > bob CANCEL
+        3.010 bob > alice 200 for=CANCEL
+        3.020 bob > alice 487 for=INVITE
+        3.030 alice > bob ACK
+        ",
+        "
+        0.000 alice > bob INVITE 102
+        0.010 bob > alice 401
+        0.020 alice > bob ACK
+        0.030 alice > bob INVITE 102
+        0.500 bob > alice 486
+        0.510 alice > bob ACK
+        ",
+    ] {
+        let once = written(&run(&ladder(flow).packets));
+        assert_eq!(captured_twice(flow, false), once);
+        assert_eq!(captured_twice(flow, true), once);
     }
 }

@@ -239,3 +239,64 @@ fn two_forks_that_both_answer_are_both_told() {
         ",
     );
 }
+
+#[test]
+fn two_phones_behind_one_hop_may_both_answer_and_one_is_hung_up() {
+    ladder(
+        "
+        0.000 alice > proxy INVITE 102
+        0.500 proxy > alice 180 tag=bob-0
+        0.510 proxy > alice 180 tag=bob-1
+        3.000 proxy > alice 200 tag=bob-0
+        3.001 proxy > alice 200 tag=bob-1 again=1
+        3.020 alice > proxy ACK tag=bob-0
+        3.021 alice > proxy ACK tag=bob-1
+        3.030 alice > proxy BYE tag=bob-1
+        5.000 alice > proxy INVITE tag=bob-0 in=dialog sdp=sendonly
+        5.010 proxy > alice 200 for=INVITE tag=bob-0 sdp=recvonly
+        9.000 alice > proxy BYE tag=bob-0
+        ",
+    )
+    .tells(
+        "
+        0.000 out 101 Setup
+        0.000 inb 102 Setup
+        0.500 inb 102 Proceeding
+        0.500 out 101 Proceeding
+        3.000 inb 102 Answered
+        3.000 out 101 Answered
+        5.010 out 101 Hold
+        9.000 out 101 Disconnected
+        9.000 inb 102 Disconnected
+        ",
+    );
+}
+
+#[test]
+fn of_two_answers_behind_one_hop_the_first_may_be_the_one_that_is_hung_up() {
+    ladder(
+        "
+        0.000 alice > proxy INVITE 102
+        0.500 proxy > alice 180 tag=bob-0
+        0.510 proxy > alice 180 tag=bob-1
+        3.000 proxy > alice 200 tag=bob-0
+        3.001 proxy > alice 200 tag=bob-1 again=1
+        3.020 alice > proxy ACK tag=bob-0
+        3.021 alice > proxy ACK tag=bob-1
+        3.030 alice > proxy BYE tag=bob-0
+        9.000 alice > proxy BYE tag=bob-1
+        ",
+    )
+    .tells(
+        "
+        0.000 out 101 Setup
+        0.000 inb 102 Setup
+        0.500 inb 102 Proceeding
+        0.500 out 101 Proceeding
+        3.000 inb 102 Answered
+        3.000 out 101 Answered
+        9.000 out 101 Disconnected
+        9.000 inb 102 Disconnected
+        ",
+    );
+}

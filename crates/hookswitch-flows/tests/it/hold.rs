@@ -182,3 +182,58 @@ fn a_hold_seen_on_every_hop_is_told_once() {
         ",
     );
 }
+
+#[test]
+fn who_is_held_and_says_that_nothing_is_sent_has_pressed_nothing() {
+    for (offer, answer) in [
+        ("6.000 alice > bob INVITE sdp=late", "6.010 bob > alice 200 sdp=inactive"),
+        ("6.000 bob > alice INVITE sdp=inactive", "6.010 alice > bob 200 sdp=inactive"),
+        ("6.000 bob > alice UPDATE sdp=inactive", "6.010 alice > bob 200 for=UPDATE sdp=inactive"),
+    ] {
+        let told = in_call(&format!(
+            "
+            5.000 alice > bob INVITE sdp=inactive
+            5.010 bob > alice 200 sdp=inactive
+            5.020 alice > bob ACK
+            {offer}
+            {answer}
+            8.000 alice > bob INVITE sdp=sendrecv
+            8.010 bob > alice 200 sdp=sendrecv
+            "
+        ));
+        assert_eq!(told, ["5.010 out 101 Hold", "8.010 out 101 Answered"], "{offer}");
+    }
+}
+
+#[test]
+fn who_is_held_and_plays_music_holds_too() {
+    let told = in_call(
+        "
+        5.000 alice > bob INVITE sdp=sendonly
+        5.010 bob > alice 200 sdp=recvonly
+        5.020 alice > bob ACK
+        6.000 bob > alice INVITE sdp=sendonly
+        6.010 alice > bob 200 sdp=recvonly
+        6.020 bob > alice ACK
+        ",
+    );
+    assert_eq!(told, ["5.010 out 101 Hold", "6.010 inb 102 Hold"]);
+}
+
+#[test]
+fn of_two_offers_the_refused_one_changes_nothing() {
+    let told = in_call(
+        "
+        5.000 alice > bob INVITE in=dialog sdp=sendonly
+        5.100 alice > bob UPDATE sdp=sendrecv
+        5.110 bob > alice 500 for=UPDATE
+        5.200 bob > alice 200 for=INVITE sdp=recvonly
+        5.210 alice > bob ACK
+        6.000 bob > alice UPDATE sdp=sendonly
+        6.001 alice > bob UPDATE sdp=sendrecv
+        6.010 bob > alice 491 for=UPDATE
+        6.011 alice > bob 491 for=UPDATE
+        ",
+    );
+    assert_eq!(told, ["5.200 out 101 Hold"]);
+}

@@ -218,15 +218,15 @@ fn any_message_within_its_dialog_shows_that_a_call_goes_on() {
 }
 
 #[test]
-fn a_refresh_that_the_other_end_does_not_know_is_no_sign_of_life() {
+fn what_the_other_end_does_not_know_is_no_sign_of_life() {
     ladder(
         "
         0.000 alice > bob INVITE 102
         0.500 bob > alice 180
         3.000 bob > alice 200 | Session-Expires: 90;refresher=uac
         3.010 alice > bob ACK
-        90.000 alice > bob UPDATE | Session-Expires: 90;refresher=uac
-        122.000 bob > alice 481 for=UPDATE
+        90.000 alice > bob INFO
+        122.000 bob > alice 481 for=INFO
         900.000 carol > dave OPTIONS 104 call=2
         ",
     )

@@ -591,6 +591,62 @@ fn an_attended_transfer_by_who_called_both_is_complete_when_he_is_notified() {
 }
 
 #[test]
+fn an_attended_transfer_may_name_the_call_without_brackets() {
+    // Phone to phone. The NOTIFY with 200 comes before any BYE.
+    ladder(
+        "
+        0.000 alice > bob INVITE 102
+        0.500 bob > alice 180
+        3.000 bob > alice 200
+        3.010 alice > bob ACK
+        5.000 alice > bob INVITE in=dialog sdp=sendonly
+        5.010 bob > alice 200 sdp=recvonly
+        5.020 alice > bob ACK
+        6.000 alice > carol INVITE 103 call=2
+        6.500 carol > alice 180 call=2
+        8.000 carol > alice 200 call=2
+        8.010 alice > carol ACK call=2
+        10.000 alice > bob REFER | Refer-To: sip:103@{carol}?Replaces={escaped=2@carol}&Require=replaces
+        10.010 bob > alice 202
+        10.020 bob > alice NOTIFY frag=100
+        10.030 alice > bob 200
+        10.100 bob > carol INVITE 103@carol call=3 | Require: replaces | Replaces: {replaces=2@carol}
+        10.110 carol > bob 200 call=3
+        10.120 bob > carol ACK call=3
+        10.130 bob > alice NOTIFY frag=200
+        10.140 alice > bob 200
+        10.150 carol > alice BYE call=2
+        10.160 alice > carol 200 call=2
+        10.170 alice > bob BYE
+        10.180 bob > alice 200
+        15.000 bob > carol BYE call=3
+        15.010 carol > bob 200 call=3
+        ",
+    )
+    .tells(
+        "
+        0.000 out 101 Setup
+        0.000 inb 102 Setup
+        0.500 inb 102 Proceeding
+        0.500 out 101 Proceeding
+        3.000 inb 102 Answered
+        3.000 out 101 Answered
+        5.010 out 101 Hold
+        #2 6.000 out 101 Setup
+        #2 6.000 inb 103 Setup
+        #2 6.500 inb 103 Proceeding
+        #2 6.500 out 101 Proceeding
+        #2 8.000 inb 103 Answered
+        #2 8.000 out 101 Answered
+        10.130 out 101 Gone/AttendedTransfer to #2 out 101
+        #2 10.130 out 101 Gone/AttendedTransfer to #1 out 101
+        15.000 inb 102 Disconnected
+        #2 15.000 inb 103 Disconnected
+        ",
+    );
+}
+
+#[test]
 fn an_attended_transfer_by_who_was_called_by_both_is_complete_when_the_target_leaves_him() {
     // Phone to phone.
     ladder(

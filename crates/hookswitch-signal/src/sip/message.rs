@@ -179,8 +179,13 @@ impl<'a> Message<'a> {
     }
 
     /// Gives whom to call instead (RFC 3515).
+    ///
+    /// Some write an address with headers without the brackets that it then needs (RFC 3261 §20.10); what
+    /// they mean is clear.
     pub fn refer_to(&self) -> Option<NameAddr<'a>> {
-        self.addresses(HeaderName::ReferTo).next()
+        self.addresses(HeaderName::ReferTo)
+            .next()
+            .or_else(|| NameAddr::parse_bare_with_headers(self.row(HeaderName::ReferTo)?).ok())
     }
 
     /// Gives the dialog that the call asked for with Refer-To is to take the place of: the Replaces

@@ -87,6 +87,12 @@ impl<'a> NameAddr<'a> {
         Self::with_params(value, &[], uri, end)
     }
 
+    /// Reads a URI without brackets that takes up the whole value, with what stands behind its `?`.
+    pub(super) fn parse_bare_with_headers(value: &'a [u8]) -> Result<Self, Malformed> {
+        let value = trim(value);
+        Uri::parse(value).map(|uri| Self { display: &[], uri, params: &[], tag: None })
+    }
+
     fn with_params(value: &'a [u8], display: &'a [u8], uri: Uri<'a>, at: usize) -> Result<Self, Malformed> {
         let tag = Params::check(value, at, b"tag")?;
         Ok(Self { display, uri, params: &value[at..], tag })

@@ -125,6 +125,8 @@ pub(super) struct MediaState {
     pub(super) version: u64,
     /// It stops the peer's media: sendonly, inactive or the address 0.0.0.0.
     pub(super) stops: bool,
+    /// It stops its own media as well: inactive.
+    pub(super) is_silent: bool,
     /// It is for a fax (T.38).
     pub(super) fax: bool,
 }
@@ -259,10 +261,18 @@ impl Call {
 
     /// Whether another dialog than this one is in use.
     pub(super) fn talks_elsewhere(&self, but: usize) -> bool {
-        self.dialogs
-            .iter()
-            .enumerate()
-            .any(|(index, dialog)| index != but && dialog.confirmed && !dialog.ended)
+        self.others_in_use(but).next().is_some()
+    }
+
+    /// Whether another dialog with the same target is in use.
+    pub(super) fn talks_in_another_dialog(&self, but: usize) -> bool {
+        let target = self.dialogs[but].target;
+        self.others_in_use(but).any(|dialog| dialog.target == target)
+    }
+
+    fn others_in_use(&self, but: usize) -> impl Iterator<Item = &Dialog> {
+        let others = self.dialogs.iter().enumerate().filter(move |&(index, _)| index != but);
+        others.map(|(_, dialog)| dialog).filter(|dialog| dialog.confirmed && !dialog.ended)
     }
 }
 

@@ -1,12 +1,13 @@
 //! Changes of a dialog's session: offers and answers (RFC 3264) in re-INVITE, UPDATE and ACK.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use hookswitch_model::{AccountId, LegId, Signal, SignalKind};
+use hookswitch_model::{AccountId, Cause, LegId, Signal, SignalKind};
 
-use super::call::{Change, Dialog, MediaState, Offer, Side};
-use super::{Seen, Tracker, signal};
-use crate::sip::{Method, Sdp, SessionExpires, StartLine};
+use super::call::{Call, Change, Dialog, HopState, MediaState, Offer, Side};
+use super::{Seen, Tracker, finish, signal};
+use crate::sip::{MediaDirection, Method, Sdp, SessionExpires, StartLine, lossy};
 
 /// The shortest session timer, in seconds (RFC 4028 §4); less is a mistake, and ends no call.
 const SESSION_EXPIRES_SECS_MIN: u32 = 90;
@@ -68,6 +69,10 @@ impl Tracker {
         if let Some(change) = change.filter(|_| status >= 200) {
             let offer = std::mem::replace(&mut change.offer, Offer::Nothing);
             let first = !std::mem::replace(&mut change.accepted, status < 300);
+            if matches!(status, 408 | 481) {
+                self.lose_dialog(seen, index, at, out);
+                return;
+            }
             if status < 300 && !dialog.ended {
                 dialog.set_timer(seen.message.session_expires().map(silence_max), first);
                 let answer = seen.message.sdp().as_ref().map(media_state);
@@ -123,6 +128,11 @@ impl Tracker {
         let caller = call.caller;
         let dialog = &mut call.dialogs[at];
         let cseq = seen.message.cseq().number;
+        if side == Side::Caller && !dialog.answered && call.is_acknowledged_by(seen, at) {
+            self.answered_by_ack(seen, index, at, out);
+            return;
+        }
+        let dialog = &mut call.dialogs[at];
         dialog.confirmed |= dialog.answered && side == Side::Caller;
         let Some(change) = dialog.change(side, cseq) else { return };
         let offer = std::mem::replace(&mut change.offer, Offer::Nothing);
@@ -133,6 +143,62 @@ impl Tracker {
             } else {
                 apply(account, seen, caller, dialog, side, answer, out);
             }
+        }
+    }
+}
+
+impl Call {
+    /// Whether a request is the ACK of a 2xx to the caller's INVITE, which has a branch of its own, while that
+    /// of a refusal has the INVITE's (RFC 3261 §13.2.2.4, §17.1.1.3).
+    fn is_acknowledged_by(&self, seen: &Seen<'_, '_>, at: usize) -> bool {
+        let cseq = seen.message.cseq().number;
+        let Some(branch) = seen.message.top_via().unique_branch() else { return false };
+        let mut hops = self.hops.iter().filter(|hop| hop.cseq == cseq && !hop.branch.is_empty());
+        !self.dialogs[at].ended
+            && hops.clone().all(|hop| *hop.branch != *branch && hop.state < HopState::Answered)
+            && hops.any(|hop| hop.first && hop.src.ip() == seen.captured.src.ip())
+    }
+}
+
+impl Tracker {
+    /// An ACK shows that a call was answered whose 2xx was not reported, or is reported later.
+    fn answered_by_ack(&mut self, seen: &Seen<'_, '_>, index: usize, at: usize, out: &mut Vec<Signal>) {
+        let call = &mut self.calls[index];
+        call.answered = true;
+        call.last_seen = seen.captured.time;
+        let dialog = &mut call.dialogs[at];
+        (dialog.answered, dialog.confirmed) = (true, true);
+        let target = dialog.target;
+        let cseq = seen.message.cseq().number;
+        for hop in call.hops.iter_mut().filter(|hop| hop.cseq == cseq && (hop.first || hop.target == target))
+        {
+            hop.state = HopState::Answered;
+        }
+        let to_tag: Option<Arc<str>> = seen.message.to_tag().map(|tag| Arc::from(&*lossy(tag)));
+        for leg in [target, call.caller] {
+            let kind = SignalKind::Answered { to_tag: to_tag.clone() };
+            out.push(signal(self.account, seen, leg, kind));
+        }
+    }
+
+    /// Ends a dialog that one of its ends does not know any more (RFC 3261 §12.2.1.2).
+    fn lose_dialog(&mut self, seen: &Seen<'_, '_>, index: usize, at: usize, out: &mut Vec<Signal>) {
+        let call = &mut self.calls[index];
+        let dialog = &mut call.dialogs[at];
+        if !dialog.confirmed || dialog.ended {
+            return;
+        }
+        dialog.ended = true;
+        if call.talks_in_another_dialog(at) {
+            return;
+        }
+        let last = !call.talks_elsewhere(at);
+        let legs = [Some(call.dialogs[at].target), last.then_some(call.caller)];
+        for leg in legs.into_iter().flatten() {
+            out.push(signal(self.account, seen, leg, SignalKind::Ended(Cause::Lost)));
+        }
+        if last {
+            finish(&mut self.finished, index, call, seen.captured.time);
         }
     }
 }
@@ -148,7 +214,8 @@ pub(super) fn media_state(sdp: &Sdp<'_>) -> MediaState {
     let version = origin.map_or(0, |origin| {
         origin.version.iter().fold(0u64, |sum, &byte| sum.wrapping_mul(31).wrapping_add(u64::from(byte)))
     });
-    MediaState { version, stops: sdp.is_held_by_offerer(), fax: sdp.is_t38() }
+    let is_silent = sdp.direction() == Some(MediaDirection::Inactive);
+    MediaState { version, stops: sdp.is_held_by_offerer(), is_silent, fax: sdp.is_t38() }
 }
 
 /// Applies an offer that was accepted: its side may have put the call on hold, or taken it off.
@@ -161,7 +228,9 @@ fn apply(
     offered: MediaState,
     out: &mut Vec<Signal>,
 ) {
+    let peer = dialog.sides[side.peer() as usize];
     let state = &mut dialog.sides[side as usize];
+    let silent = [state.media, peer.media].into_iter().flatten().any(|media| media.is_silent);
     // The same description again is a refresh of the session, not a change (RFC 4028 §7.4).
     let refresh = state.media == Some(offered);
     let fax_starts = offered.fax && state.media.is_none_or(|media| !media.fax);
@@ -169,11 +238,15 @@ fn apply(
     if fax_starts {
         out.push(signal(account, seen, dialog.target, SignalKind::FaxStarted));
     }
-    if refresh || state.holds == offered.stops {
+    // Who was put on hold by `inactive` and says so too has pressed nothing. Who may still hear the peer's
+    // music, and then says it, has (RFC 3264 §8.4).
+    let only_agrees = peer.holds && offered.is_silent && silent;
+    let holds = offered.stops && (state.holds || !only_agrees);
+    if refresh || state.holds == holds {
         return;
     }
-    state.holds = offered.stops;
+    state.holds = holds;
     let leg = if side == Side::Caller { caller } else { dialog.target };
-    let kind = if offered.stops { SignalKind::Held } else { SignalKind::Resumed };
+    let kind = if holds { SignalKind::Held } else { SignalKind::Resumed };
     out.push(signal(account, seen, leg, kind));
 }

@@ -173,7 +173,10 @@ impl Tracker {
         let before = self.counters;
         match message.start() {
             StartLine::Request { method, uri } => match method {
-                Method::Invite if message.to_tag().is_none() => self.invite(&seen, &uri, out),
+                // A callee's request to a caller without a tag has none either.
+                Method::Invite if message.to_tag().is_none() && self.find_dialog(&seen).is_none() => {
+                    self.invite(&seen, &uri, out);
+                }
                 Method::Invite | Method::Update => self.change(&seen, out),
                 Method::Ack => self.ack(&seen, out),
                 Method::Cancel => self.cancel(&seen),
@@ -583,6 +586,9 @@ impl Tracker {
         call.last_seen = seen.captured.time;
         let last = !call.talks_elsewhere(at);
         let caller = call.caller;
+        if call.talks_in_another_dialog(at) {
+            return; // of two phones behind one hop that have both answered, one is hung up (RFC 3261 §13.2.2.4)
+        }
         let mut tell =
             |leg: LegId, cause: Cause| out.push(signal(account, seen, leg, SignalKind::Ended(cause)));
         if !confirmed {
@@ -629,8 +635,10 @@ impl Tracker {
         self.same_id(seen.newest?).find(|&index| fits(&self.calls[index]))
     }
 
+    /// The dialog of a message. Who writes no tag is told by that (RFC 3261 §12.1.1): the tag is null.
     fn find_dialog(&self, seen: &Seen<'_, '_>) -> Option<(usize, usize, Side)> {
-        let (from, to) = (seen.message.from_tag()?, seen.message.to_tag()?);
+        let tag = |tag: Option<_>| tag.unwrap_or(&b""[..]);
+        let (from, to) = (tag(seen.message.from_tag()), tag(seen.message.to_tag()));
         self.same_id(seen.newest?).find_map(|index| {
             let (dialog, side) = self.calls[index].dialog(from, to)?;
             Some((index, dialog, side))

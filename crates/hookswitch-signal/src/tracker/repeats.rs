@@ -33,7 +33,11 @@ impl Default for Repeats {
 }
 
 impl Repeats {
-    /// Gives the same number for messages with the same start line, identifiers and way.
+    /// Gives the same number for messages with the same start line and identifiers.
+    ///
+    /// A branch names one transaction between two neighbours (RFC 3261 §8.1.1.7), so where there is one the
+    /// addresses do not count: a host that translates them, or a capture on several interfaces, shows each
+    /// packet with those outside and with those inside.
     pub(super) fn fingerprint(&self, message: &Message<'_>, captured: &Captured<'_>) -> u64 {
         let mut hasher = FixedState::with_seed(self.seed).build_hasher();
         for part in [
@@ -48,6 +52,9 @@ impl Repeats {
             hasher.write(part);
         }
         hasher.write_u32(message.cseq().number);
+        if message.top_via().unique_branch().is_some() {
+            return hasher.finish();
+        }
         for address in [captured.src, captured.dst] {
             match address.ip() {
                 IpAddr::V4(ip) => hasher.write_u32(ip.to_bits()),
