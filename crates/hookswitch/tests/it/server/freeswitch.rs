@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use hookswitch_signal::esl::listing;
 
-use super::switch::{Switch, Wire, connects, shown};
+use super::switch::{Switch, Wire, connects, outages_are_short, shown};
 use super::traffic::{Agent, EVENTS_OF_CALL, call};
 use super::{Home, Server, hookswitch, path, wait_for};
 use crate::freeswitch::story::{Story, freeswitch};
@@ -565,6 +565,15 @@ fn the_status_says_whether_the_event_socket_is_connected() {
     let home = home_to_connect_to("event-socket-status-outbound", "127.0.0.0/8");
     let server = Server::start(&home);
     connects(&server, &home, "esl", "pbx", None);
+    server.stop();
+}
+
+#[test]
+fn each_outage_of_an_event_socket_that_lets_in_is_followed_by_the_first_wait() {
+    let pbx = FreeSwitch::new();
+    let home = home("event-socket-outages", &pbx.configuration());
+    let server = Server::start(&home);
+    outages_are_short(&server, "there is no event socket connection", || pbx.accept_login(&[]));
     server.stop();
 }
 
