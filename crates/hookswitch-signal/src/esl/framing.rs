@@ -292,7 +292,48 @@ mod tests {
         }
     }
 
+    /// All messages of a connection that comes in pieces of these lengths, of which the first answers a login.
+    fn from_login(bytes: &[u8], cuts: &[usize]) -> Vec<Vec<u8>> {
+        let (mut frames, mut told, mut rest) = (Frames::default(), Vec::new(), bytes);
+        for cut in cuts.iter().copied().chain([bytes.len()]) {
+            let (piece, after) = rest.split_at(cut.min(rest.len()));
+            frames.push(piece);
+            if told.is_empty() {
+                told.extend(frames.next_login_answer().map(<[u8]>::to_vec));
+            }
+            if !told.is_empty() {
+                told.extend(messages(&mut frames));
+            }
+            rest = after;
+        }
+        told
+    }
+
+    const WORDS: [&str; 12] = [
+        "Content-Type: ",
+        "command/reply\n",
+        "Content-Type: command/reply\nReply-Text: +OK accepted\n",
+        "Reply-Text:",
+        "Content-Length: 3\n",
+        "Allowed-Events: CHANNEL_CREATE",
+        "Content-Ty",
+        "\n",
+        "\r\n",
+        "\n\n",
+        ":",
+        "x",
+    ];
+
     proptest! {
+        #[test]
+        fn any_cut_of_a_login_gives_the_same_messages(
+            words in proptest::collection::vec(0..WORDS.len(), 0..20),
+            cuts in proptest::collection::vec(1..40_usize, 0..40),
+        ) {
+            let text: String = words.into_iter().map(|word| WORDS[word]).collect();
+            prop_assert_eq!(from_login(text.as_bytes(), &cuts), from_login(text.as_bytes(), &[]));
+        }
+
         #[test]
         fn any_cut_gives_the_same_messages(cuts in proptest::collection::vec(1..40_usize, 0..40)) {
             let mut whole = Frames::default();
