@@ -74,13 +74,16 @@ pub fn manager_messages(pieces: &[&[u8]]) -> Vec<Vec<u8>> {
     messages
 }
 
-/// The messages of an event socket that brings these pieces.
+/// The messages of an event socket that brings these pieces, of which the first answers a login.
 pub fn event_socket_messages(pieces: &[&[u8]]) -> Vec<Vec<u8>> {
     let mut frames = esl::Frames::default();
-    let mut messages = Vec::new();
+    let mut messages: Vec<Vec<u8>> = Vec::new();
     for piece in pieces {
         frames.push(piece);
-        while let Some(message) = frames.next_message() {
+        loop {
+            let is_first = messages.is_empty();
+            let next = if is_first { frames.next_login_answer() } else { frames.next_message() };
+            let Some(message) = next else { break };
             messages.push(message.to_vec());
         }
     }

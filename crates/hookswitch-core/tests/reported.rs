@@ -50,7 +50,7 @@ impl Scenario {
         let input = InputRef { source: 0, number: self.seconds };
         self.engine.handle_signal(
             ClockId::default(),
-            &Signal { at, account: AccountId::new(310_001_016), leg, input, kind },
+            &Signal { at, account: AccountId::new(310_001_016), account_given: false, leg, input, kind },
         );
         while let Some(event) = self.engine.poll_event() {
             self.told.push(event);

@@ -19,8 +19,11 @@ use crate::time::Timestamp;
 pub struct Signal {
     /// When it happened.
     pub at: Timestamp,
-    /// The account in which it happened.
+    /// The account in which it happened, unless the directory knows better.
     pub account: AccountId,
+    /// The source names the account for certain: the directory is not asked, and a call of another account is
+    /// not touched.
+    pub account_given: bool,
     /// The leg it is about.
     pub leg: LegId,
     /// The input that told it.

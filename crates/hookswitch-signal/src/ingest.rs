@@ -574,7 +574,7 @@ impl Ingest {
     /// Translates a signal that was posted; `at` is when it happened.
     pub fn handle(&mut self, posted: Posted, at: Timestamp, input: InputRef) -> Signal {
         let Posted { account, leg: name, told, .. } = posted;
-        let account = account.unwrap_or(self.account);
+        let (account, account_given) = (account.unwrap_or(self.account), account.is_some());
         let (leg, kind) = match told {
             Told::Created(created) => {
                 let Created { mut leg, of, place } = *created;
@@ -618,7 +618,7 @@ impl Ingest {
                 (leg, kind)
             }
         };
-        Signal { at, account, leg, input, kind }
+        Signal { at, account, account_given, leg, input, kind }
     }
 
     /// The leg with a name; one that nobody knows if the name was not given.
@@ -682,14 +682,14 @@ mod tests {
                 "callee":"102","caller":{"number":"101","name":"Ann"}}"#,
         );
         assert_eq!(caller.at, Timestamp::from_micros(1_769_860_800_250_000));
-        assert_eq!(caller.account, AccountId::new(7));
+        assert_eq!((caller.account, caller.account_given), (AccountId::new(7), false));
         let SignalKind::Created(leg) = &caller.kind else { panic!("{caller:?}") };
         assert_eq!((leg.direction, &*leg.callee), (Direction::Outbound, "102"));
         let target = signal(
             &mut ingest,
             r#"{"id":"2","leg":"b","kind":"created","direction":"inbound","of":"a","callee":"102","account":8}"#,
         );
-        assert_eq!(target.account, AccountId::new(8));
+        assert_eq!((target.account, target.account_given), (AccountId::new(8), true));
         let SignalKind::Created(leg) = &target.kind else { panic!("{target:?}") };
         assert_eq!(leg.of, Some(caller.leg));
         let ended = signal(&mut ingest, r#"{"id":"3","leg":"b","kind":"ended","cause":"busy"}"#);

@@ -498,7 +498,7 @@ impl Pairing {
             let account = channel.account;
             let input = hookswitch_model::InputRef::default();
             let kind = SignalKind::Note(Note::SourcesDisagree);
-            out.push(Signal { at: now, account, leg, input, kind });
+            out.push(Signal { at: now, account, account_given: false, leg, input, kind });
         }
         self.forget(key);
     }

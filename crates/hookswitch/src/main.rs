@@ -5,6 +5,7 @@
 //! captures is in [`source`].
 
 mod api;
+mod backoff;
 mod capture;
 mod cli;
 mod clock;

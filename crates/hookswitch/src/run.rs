@@ -67,7 +67,7 @@ pub(crate) enum Intake {
 pub(crate) struct PostedBatch {
     /// Who.
     pub(crate) sender: SourceSender,
-    /// Each as it was understood, and as it was posted.
+    /// Each as it was understood, and as it is logged.
     pub(crate) signals: Vec<(Posted, Box<RawValue>)>,
     /// Told once all of it is on disk; dropped if that will not be.
     pub(crate) accepted: oneshot::Sender<Accepted>,

@@ -23,7 +23,8 @@ impl Engine {
         signal: &Signal,
     ) {
         let policy = self.policy;
-        let consulted = transfer.consulted.and_then(|leg| self.leg(leg)).filter(|&(other, _)| other != key);
+        let consulted =
+            transfer.consulted.and_then(|leg| self.leg_for(leg, signal)).filter(|&(other, _)| other != key);
         let ends = consulted.and_then(|(other, other_index)| {
             let mine = self.session(key)?.legs[index].role.party()?;
             let theirs = self.session(other)?.legs[other_index].role.party()?;
@@ -172,7 +173,7 @@ impl Engine {
         let Some(target) = session.legs[index].role.party().filter(|&party| session.rings(party)) else {
             return;
         };
-        let Some(taker) = self.caller_elsewhere(by, key) else { return };
+        let Some(taker) = self.caller_elsewhere(by, key, signal) else { return };
         let (rule, causes) = (Rule::PickedUpAsReported, Causes::one(signal.input));
         self.go_over(taker, key, signal.at, &causes, (Reason::Pickup, rule), |session, by| {
             session.picked_up(target, by, rule, &policy)
@@ -181,7 +182,8 @@ impl Engine {
 
     /// A source says that a caller supervises a party of another session.
     pub(super) fn supervises(&mut self, key: SessionKey, index: usize, whom: LegId, signal: &Signal) {
-        let Some(supervised) = self.leg(whom).map(|(key, _)| key).filter(|&other| other != key) else {
+        let Some(supervised) = self.leg_for(whom, signal).map(|(key, _)| key).filter(|&other| other != key)
+        else {
             return;
         };
         let is_caller =
@@ -199,15 +201,15 @@ impl Engine {
             return;
         };
         let parked = PartyRef { session: key, party };
-        let Some(taker) = self.caller_elsewhere(by, key) else { return };
+        let Some(taker) = self.caller_elsewhere(by, key, signal) else { return };
         if self.session(taker).is_some_and(|session| session.takes_parked(parked)) {
             self.retrieved(taker, parked, signal.at, Causes::one(signal.input));
         }
     }
 
     /// The session of a caller's leg, when it is another than this one.
-    fn caller_elsewhere(&mut self, leg: LegId, than: SessionKey) -> Option<SessionKey> {
-        let (key, index) = self.leg(leg).filter(|&(key, _)| key != than)?;
+    fn caller_elsewhere(&mut self, leg: LegId, than: SessionKey, signal: &Signal) -> Option<SessionKey> {
+        let (key, index) = self.leg_for(leg, signal).filter(|&(key, _)| key != than)?;
         (self.session(key)?.legs[index].role == LegRole::Party(0)).then_some(key)
     }
 

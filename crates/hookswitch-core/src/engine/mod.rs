@@ -226,6 +226,13 @@ impl Engine {
         Some((key, self.sessions.get(&key)?.session.leg(id)?))
     }
 
+    /// The same for a signal: who names an account touches no call of another.
+    fn leg_for(&self, id: LegId, signal: &Signal) -> Option<(SessionKey, usize)> {
+        let (key, index) = self.leg(id)?;
+        let account = self.sessions.get(&key)?.session.facts.account;
+        (!signal.account_given || signal.account == account).then_some((key, index))
+    }
+
     fn session(&mut self, key: SessionKey) -> Option<&mut Session> {
         self.sessions.get_mut(&key).map(|open| &mut open.session)
     }
@@ -270,7 +277,7 @@ impl Engine {
     }
 
     fn apply(&mut self, signal: &Signal) -> Option<SessionKey> {
-        let Some((key, index)) = self.leg(signal.leg) else {
+        let Some((key, index)) = self.leg_for(signal.leg, signal) else {
             self.counters.without_leg += 1;
             return None;
         };

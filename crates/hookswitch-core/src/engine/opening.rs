@@ -69,13 +69,15 @@ impl Engine {
     fn create_called(&mut self, leg: &LegCreated, signal: &Signal) -> Found {
         let policy = self.policy;
         if let Some(Place::SamePartyAs(same)) = leg.place
-            && let Some((key, index)) = self.leg(same)
+            && let Some((key, index)) = self.leg_for(same, signal)
             && let Some(session) = self.session(key)
         {
             session.add_same_party_leg(index, leg, signal);
             return Found::In(key);
         }
-        let Some((key, index)) = leg.of.and_then(|of| self.leg(of)) else { return Found::Nowhere };
+        let Some((key, index)) = leg.of.and_then(|of| self.leg_for(of, signal)) else {
+            return Found::Nowhere;
+        };
         let Some(session) = self.session(key) else { return Found::Nowhere };
         let role = session.legs[index].role;
         Found::from(session.offer(leg, role, signal, &policy).then_some(key))
@@ -83,7 +85,8 @@ impl Engine {
 
     /// The session of a leg of somebody who calls: the call that it belongs to, or a new one.
     fn create_calling(&mut self, clock: ClockId, leg: &LegCreated, signal: &Signal) -> Option<SessionKey> {
-        let account = self.directory.owner(leg).unwrap_or(signal.account);
+        let owner = if signal.account_given { None } else { self.directory.owner(leg) };
+        let account = owner.unwrap_or(signal.account);
         match self.create_placed(clock, account, leg, signal) {
             Found::In(key) => return Some(key),
             Found::Full => return None,
@@ -142,7 +145,7 @@ impl Engine {
             Some(Place::Joins(named)) => (named, true),
             Some(Place::SamePartyAs(_)) | None => return Found::Nowhere,
         };
-        let Some((key, index)) = self.leg(named) else { return Found::Nowhere };
+        let Some((key, index)) = self.leg_for(named, signal) else { return Found::Nowhere };
         let Some(session) = self.session(key) else { return Found::Nowhere };
         if joins {
             return session.join_in(leg, signal, Rule::JoinsCall).then_some(key).into();

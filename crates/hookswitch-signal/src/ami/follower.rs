@@ -197,7 +197,7 @@ impl Follower {
     }
 
     pub(super) fn signal(&self, leg: LegId, kind: SignalKind, moment: Moment) -> Signal {
-        Signal { at: moment.at, account: self.account, leg, input: moment.input, kind }
+        Signal { at: moment.at, account: self.account, account_given: false, leg, input: moment.input, kind }
     }
 
     /// Tells something of a channel whose leg was told.

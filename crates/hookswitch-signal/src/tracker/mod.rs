@@ -722,5 +722,5 @@ fn hop(seen: &Seen<'_, '_>, uri: &Uri<'_>, target: LegId, first: bool) -> Hop {
 }
 
 fn signal(account: AccountId, seen: &Seen<'_, '_>, leg: LegId, kind: SignalKind) -> Signal {
-    Signal { at: seen.captured.time, account, leg, input: seen.input, kind }
+    Signal { at: seen.captured.time, account, account_given: false, leg, input: seen.input, kind }
 }

@@ -1,5 +1,6 @@
 //! `POST /ingest/v1/signals`: signals of switches that have no adapter; `docs/ingest.md` is the schema.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Json;
@@ -9,13 +10,13 @@ use axum::http::{HeaderMap, header};
 use hookswitch_model::AccountId;
 use hookswitch_signal::ingest::{IngestError, Posted};
 use serde::Deserialize;
-use serde_json::value::RawValue;
+use serde_json::value::{RawValue, to_raw_value};
 use tokio::sync::oneshot;
 
 use super::admin::access::{ADMIN_TOKEN, AdminToken, Role};
 use super::{Api, Problem, body, oauth};
 use crate::clock;
-use crate::config::{Config, IngestKey};
+use crate::config::{Config, INGEST_ADMIN, IngestKey};
 use crate::run::{Accepted, Intake, PostedBatch};
 use crate::secret::Digest;
 use crate::source::count::{Drop, SourceCount, SourceCounts};
@@ -24,9 +25,6 @@ use crate::store::record::Sender;
 
 /// The longest body of this resource.
 const BODY_BYTES_MAX: usize = 4 * 1024 * 1024;
-
-/// The name of the source of signals that are posted with the admin token.
-const ADMIN: &str = "admin";
 
 /// Who may post signals, and how many at once.
 pub(crate) struct IngestAccess {
@@ -46,11 +44,19 @@ impl IngestAccess {
     }
 
     /// Whose key has this digest.
-    fn sender(&self, digest: &Digest) -> Option<Sender> {
+    fn client(&self, digest: &Digest) -> Option<Client> {
         let key = self.keys.iter().find(|key| key.sha256.is(digest))?;
-        let account = key.account.map_or(self.account, |account| account.0);
-        Some(Sender::Ingest { name: key.name.clone(), account: account.as_u64() })
+        let only = key.account.map(|account| account.0);
+        let account = only.unwrap_or(self.account);
+        Some(Client { sender: Sender::Ingest { name: key.name.clone(), account: account.as_u64() }, only })
     }
+}
+
+/// Who posts.
+struct Client {
+    sender: Sender,
+    /// The only account that it may post into.
+    only: Option<AccountId>,
 }
 
 /// The body of a request.
@@ -74,9 +80,9 @@ pub(super) async fn post(
     body: Body,
 ) -> Result<Json<Accepted>, Problem> {
     let access = api.keys.read().map_err(|_| Problem::internal())?.clone();
-    let sender = authorize(&api, &access, &headers).await?;
+    let Client { sender, only } = authorize(&api, &access, &headers).await?;
     let body = body::read(&headers, body, BODY_BYTES_MAX).await?;
-    let signals = match read(&body, access.signals_max) {
+    let signals = match read(&body, access.signals_max, only) {
         Ok(signals) => signals,
         Err((count, problem)) => {
             source(&api, &sender).dropped(Drop::Malformed, count as u64, clock::steady());
@@ -135,11 +141,11 @@ async fn hand_in(
     }
 }
 
-async fn authorize(api: &Api, access: &IngestAccess, headers: &HeaderMap) -> Result<Sender, Problem> {
+async fn authorize(api: &Api, access: &IngestAccess, headers: &HeaderMap) -> Result<Client, Problem> {
     let token = bearer(headers).ok_or_else(Problem::unauthorized)?;
     let digest = Digest::of(token);
-    if let Some(sender) = access.sender(&digest) {
-        return Ok(sender);
+    if let Some(client) = access.client(&digest) {
+        return Ok(client);
     }
     let admin = api
         .store
@@ -147,7 +153,10 @@ async fn authorize(api: &Api, access: &IngestAccess, headers: &HeaderMap) -> Res
         .await;
     match admin {
         Ok(Some(token)) if token.role != Role::Full => Err(Problem::read_only()),
-        Ok(Some(_)) => Ok(Sender::Ingest { name: ADMIN.to_owned(), account: access.account.as_u64() }),
+        Ok(Some(_)) => {
+            let sender = Sender::Ingest { name: INGEST_ADMIN.to_owned(), account: access.account.as_u64() };
+            Ok(Client { sender, only: None })
+        }
         Ok(None) => Err(Problem::unauthorized()),
         Err(error) => {
             tracing::error!(%error, "an admin token could not be looked up");
@@ -165,8 +174,9 @@ fn bearer(headers: &HeaderMap) -> Option<&[u8]> {
 
 const BEARER: &[u8] = b"Bearer ";
 
-/// Reads all signals of a body; else how many there were, and what is wrong.
-fn read(body: &[u8], signals_max: usize) -> Result<Signals, (usize, Problem)> {
+/// Reads all signals of a body, of a client that may post into one account alone or into all; else how many
+/// there were, and what is wrong.
+fn read(body: &[u8], signals_max: usize, only: Option<AccountId>) -> Result<Signals, (usize, Problem)> {
     let Batch { signals } = serde_json::from_slice(body).map_err(|error| {
         let message = format!("The body is not {{\"signals\": [...]}}: {error}");
         (0, if error.is_data() { Problem::invalid(message) } else { Problem::no_json(message) })
@@ -178,10 +188,82 @@ fn read(body: &[u8], signals_max: usize) -> Result<Signals, (usize, Problem)> {
     }
     let read = |(index, json): (usize, &RawValue)| {
         let posted = Posted::parse(json.get().as_bytes());
-        let posted = posted.map_err(|error: IngestError| {
+        let mut posted = posted.map_err(|error: IngestError| {
             (count, Problem::invalid(format!("signals[{index}]: {error}; none of the batch is accepted")))
         })?;
-        Ok((posted, json.to_owned()))
+        match (only, posted.account) {
+            (Some(only), Some(account)) if account != only => {
+                Err((count, Problem::other_account(index, account, only)))
+            }
+            (Some(only), None) => {
+                posted.account = Some(only);
+                let json = with_account(json, only).map_err(|_| (count, Problem::internal()))?;
+                Ok((posted, json))
+            }
+            _ => Ok((posted, json.to_owned())),
+        }
     };
     signals.into_iter().enumerate().map(read).collect()
+}
+
+/// A signal that names its account, so that the log says whose it is, whatever becomes of the key.
+fn with_account(signal: &RawValue, account: AccountId) -> serde_json::Result<Box<RawValue>> {
+    let account = to_raw_value(&account.as_u64())?;
+    let mut members: BTreeMap<String, &RawValue> = serde_json::from_str(signal.get())?;
+    members.insert("account".to_owned(), &account);
+    to_raw_value(&members)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ONLY: AccountId = AccountId::new(7);
+
+    fn posted(signal: &str, only: Option<AccountId>) -> Result<(Posted, String), Problem> {
+        let body = format!("{{\"signals\": [{signal}]}}");
+        let mut signals = read(body.as_bytes(), 10, only).map_err(|(_, problem)| problem)?;
+        let (posted, json) = signals.pop().expect("one");
+        Ok((posted, json.get().to_owned()))
+    }
+
+    #[test]
+    fn what_is_logged_of_a_key_with_an_account_names_the_account_and_is_else_as_it_was_posted() {
+        for signal in [
+            r#"{"id": "1", "leg": "a", "kind": "held"}"#,
+            r#"{"account": null, "id": "1", "leg": "a", "kind": "held"}"#,
+            r#"{"id": "1", "leg": "a", "kind": "held", "acc\u006funt": null}"#,
+            r#"{"id": "1", "leg": "a", "kind": "held", "account": 7}"#,
+            r#"{"id": "Zo\u00eb \"Z\" \\", "leg": "a", "kind": "created", "direction": "outbound", "callee": "1",
+                "caller": {"name": "Zo\u00eb", "withheld": false}}"#,
+        ] {
+            let (mut alone, _) = posted(signal, None).expect("it fits");
+            alone.account = Some(ONLY);
+            let (told, json) = posted(signal, Some(ONLY)).expect("it fits");
+            assert_eq!(told, alone, "{signal}");
+            // The log alone gives the same.
+            assert_eq!(Posted::parse(json.as_bytes()).expect("it is read again"), told, "{json}");
+        }
+    }
+
+    #[test]
+    fn what_is_posted_without_such_a_key_is_logged_as_it_is() {
+        let signal = r#"{"id": "1",  "leg": "a", "kind": "held", "account": null}"#;
+        let (told, json) = posted(signal, None).expect("it fits");
+        assert_eq!((told.account, &*json), (None, signal));
+    }
+
+    #[test]
+    fn another_account_is_refused_however_it_is_written() {
+        for signal in [
+            r#"{"id": "1", "leg": "a", "kind": "held", "account": 8}"#,
+            r#"{"id": "1", "leg": "a", "kind": "ended", "acc\u006funt": 8}"#,
+            r#"{"id": "1", "leg": "a", "kind": "created", "direction": "outbound", "callee": "1", "account": 70}"#,
+        ] {
+            let problem = posted(signal, Some(ONLY)).expect_err("it is another account");
+            assert_eq!(problem.status(), 403, "{signal}");
+        }
+        let twice = r#"{"id": "1", "leg": "a", "kind": "held", "account": 7, "account": 8}"#;
+        assert_eq!(posted(twice, Some(ONLY)).expect_err("a key is given twice").status(), 400);
+    }
 }

@@ -3,6 +3,7 @@
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use hookswitch_model::AccountId;
 use serde::Serialize;
 
 /// An answer that is not what was asked for: a status of 400 or above, a code that
@@ -122,6 +123,16 @@ impl Problem {
     pub(crate) fn other_extension() -> Self {
         let message =
             "This belongs to another extension, and only an administrator of the account may see it";
+        let problem = Self::new(StatusCode::FORBIDDEN, "CMN-404", message);
+        Self { outer_code: Some("InsufficientPermissions"), ..problem }
+    }
+
+    /// An ingest key that is for one account posts a signal of another.
+    pub(crate) fn other_account(index: usize, account: AccountId, only: AccountId) -> Self {
+        let message = format!(
+            "signals[{index}]: \"account\" is {account}, and this key posts for account {only} alone; leave \
+             \"account\" out, or use the key of the other; none of the batch is accepted"
+        );
         let problem = Self::new(StatusCode::FORBIDDEN, "CMN-404", message);
         Self { outer_code: Some("InsufficientPermissions"), ..problem }
     }

@@ -19,6 +19,10 @@ use crate::secret::{Digest, Secret};
 /// The defaults, with a comment for each.
 pub(crate) const DEFAULTS: &str = include_str!("../../../../config/hookswitch.default.toml");
 
+/// The name under which the holder of the admin token posts signals, which no ingest key may have: the ids and
+/// legs of one name are those of one client.
+pub(crate) const INGEST_ADMIN: &str = "admin";
+
 /// All settings.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -174,6 +178,7 @@ pub(crate) struct Ingest {
 pub(crate) struct IngestKey {
     pub(crate) name: String,
     pub(crate) sha256: Digest,
+    /// The only account that it posts into; any when there is none.
     pub(crate) account: Option<Account>,
 }
 
@@ -425,6 +430,11 @@ impl Config {
         for pair in names.windows(2) {
             ensure!(pair[0] != pair[1], "the name {:?} is used twice; give each source its own", pair[0]);
         }
+        ensure!(
+            self.ingest.key.iter().all(|key| key.name != INGEST_ADMIN),
+            "an ingest key has the name {INGEST_ADMIN:?}, under which signals come in that are posted with the \
+             admin token; give the key another"
+        );
         self.ami.source.iter().try_for_each(AmiSource::check)?;
         self.esl.source.iter().try_for_each(EslSource::check)?;
         ensure!(
@@ -759,6 +769,11 @@ mod tests {
             ("[[hep.source]]\nname = \"a\"\naddresses = [\"pbx.example\"]", "\"192.0.2.0/24\""),
             ("[[hep.source]]\nname = \"a\"\n[[hep.source]]\nname = \"a\"", "used twice"),
             ("[[ingest.key]]\nname = \"a\"\nsha256 = \"12\"", "64 hexadecimal digits"),
+            (
+                "[[ingest.key]]\nname = \"admin\"\n\
+                 sha256 = \"d0c04f4b1951e4aeaaec8223ed2039e542f3aae805a6fa7f6d794e5afff5d272\"",
+                "give the key another",
+            ),
             ("[[esl.source]]\nname = \"a\"\naddress = \"pbx:8021\"", "no password"),
             ("[[esl.source]]\nname = \"a\"\naddress = \"pbx\"\npassword = \"b\"", "\"192.0.2.10:8021\""),
             (

@@ -43,7 +43,7 @@ pub(crate) enum Input<'a> {
         source: u16,
         /// When it happened.
         at: Timestamp,
-        /// The signal as it was posted.
+        /// The signal as it was posted, with the account of its key if that names one.
         json: &'a [u8],
     },
     /// A message of a switch that tells of its calls itself.

@@ -28,7 +28,8 @@ pub(crate) struct Source {
     /// Of a client that posts signals: the SHA-256 digest of its key, 64 hexadecimal digits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     sha256: Option<String>,
-    /// Whose the calls are when nothing else tells.
+    /// Whose the calls are when nothing else tells; of a client that posts signals, the only account that it may
+    /// post into.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(minimum = 1)]
     account: Option<u64>,

@@ -29,7 +29,10 @@ pub(super) fn events(format: &str) -> anyhow::Result<String> {
 
 #[cfg(test)]
 mod tests {
+    use hookswitch_signal::esl::listing;
+
     use super::*;
+    use crate::source::esl::socket::LIFE;
 
     #[test]
     fn no_word_begins_another_command() {
@@ -39,5 +42,59 @@ mod tests {
         }
         let text = events("json").expect("one line");
         assert!(text.starts_with("event json CHANNEL_CREATE ") && !text.contains("  "), "{text}");
+    }
+
+    const DOCS: &str = include_str!("../../../../../docs/freeswitch.md");
+
+    /// The value of a parameter of the user that the documentation sets up.
+    fn documented(parameter: &str) -> &'static str {
+        let mark = format!("<param name=\"{parameter}\" value=\"");
+        let (_, value) = DOCS.split_once(&mark).expect("it is documented");
+        value.split_once('"').expect("the value ends").0
+    }
+
+    /// Whether mod_event_socket.c of FreeSWITCH 1.11 lets a user hear of an event whose `esl-allowed-events` is
+    /// this, as its source says: `ALL` stands for all but subclasses, and those are named behind `CUSTOM`.
+    fn is_allowed(list: &str, event: &str) -> bool {
+        let words: Vec<&str> = list.split(' ').collect();
+        let custom = words.iter().position(|&word| word == "CUSTOM").unwrap_or(words.len());
+        let (events, subclasses) = words.split_at(custom);
+        match event {
+            "CUSTOM" => !subclasses.is_empty() || events.contains(&"ALL"),
+            event if event.contains("::") => subclasses.contains(&event),
+            event => events.contains(&event) || events.contains(&"ALL"),
+        }
+    }
+
+    #[test]
+    fn the_documented_user_hears_of_all_events_and_its_login_is_answered_in_whole() {
+        let (events, api) = (documented("esl-allowed-events"), documented("esl-allowed-api"));
+        for event in EVENTS.split(' ') {
+            assert!(is_allowed(events, event), "{event}");
+            assert!(is_allowed(EVENTS, event), "{event}");
+            assert!(!is_allowed("CHANNEL_STATE", event), "{event}");
+        }
+        let log = documented("esl-allowed-log");
+        let answer = format!(
+            "~Reply-Text: +OK accepted\nAllowed-Events: {events}\nAllowed-API: {api}\nAllowed-LOG: {log}\n\n"
+        );
+        assert!(answer.len() < 512, "{} bytes, and one that ends the text", answer.len());
+        // The documentation says how long the lists may be.
+        let longest = 511 - (answer.len() - events.len() - api.len());
+        assert!(DOCS.contains(&format!("more than {longest} bytes together")), "{longest}");
+        assert!(
+            DOCS.contains(&format!("event json {EVENTS}\n")),
+            "the list of all events is that of the program"
+        );
+    }
+
+    #[test]
+    fn the_documented_user_may_ask_all_that_is_asked() {
+        let api = documented("esl-allowed-api");
+        let asked = listing::QUESTIONS.into_iter().chain(listing::AGAIN).chain([listing::MEMBERS, LIFE]);
+        for question in asked {
+            let command = question.split(' ').next().expect("a word");
+            assert!(api.split(' ').any(|word| word == command), "{question}");
+        }
     }
 }

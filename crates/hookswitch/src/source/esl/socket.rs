@@ -11,7 +11,7 @@ use crate::shown;
 use crate::source::switch::{Line, Talk};
 
 /// Asked for a sign of life; answered by a number.
-const LIFE: &str = "uptime";
+pub(super) const LIFE: &str = "uptime";
 
 /// One connection to an event socket.
 pub(super) struct Socket {
@@ -28,12 +28,6 @@ impl Socket {
     pub(super) fn new(config: EslSource) -> Self {
         let asks = listing::QUESTIONS.map(str::to_owned).into();
         Self { config, asks, asked: VecDeque::new(), again: true }
-    }
-
-    /// Sends a command of the login, and gives the answer to it.
-    async fn say(&self, line: &mut Line<Frames>, command: &str) -> anyhow::Result<Vec<u8>> {
-        line.send(command).await?;
-        line.answer(is_reply).await
     }
 
     /// An answer to what was asked: of the list of queues comes what is asked of each.
@@ -91,15 +85,19 @@ impl Talk for Socket {
             Some(user) => command(&["userauth", &format!("{user}:{password}")])?,
             None => command(&["auth", password])?,
         };
+        line.send(&login).await?;
+        // What the user is allowed may be cut: see `next_login_answer`.
+        let answer = line.answer_as(Frames::next_login_answer, is_reply).await?;
+        let answer = reply(&Message::new(&answer));
         // Some repeat what they were told.
-        let answer = reply(&Message::new(&self.say(line, &login).await?));
         let answer = if password.is_empty() { answer } else { answer.replace(password, "…") };
         ensure!(
             answer.starts_with("+OK"),
             "the event socket refuses the password of {name:?}: {answer}; compare it with event_socket.conf.xml, \
              or with esl-password of the user"
         );
-        let answer = reply(&Message::new(&self.say(line, &events(format.as_str())?).await?));
+        line.send(&events(format.as_str())?).await?;
+        let answer = reply(&Message::new(&line.answer(is_reply).await?));
         ensure!(
             answer.starts_with("+OK"),
             "the event socket refuses to tell of calls: {answer}; see esl-allowed-events of the user"

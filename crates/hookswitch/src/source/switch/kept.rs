@@ -3,17 +3,16 @@
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tokio::time::sleep;
+use tokio::time::sleep_until;
 
 use super::{Feed, Frames, Line, Place};
+use crate::backoff::Backoff;
 use crate::clock;
 
-/// How long to wait before the next attempt: at first, and at most. It doubles in between.
-const RECONNECT_FIRST: Duration = Duration::from_millis(500);
-const RECONNECT_MAX: Duration = Duration::from_secs(30);
-
-/// A connection that has lasted so long begins anew with the first wait.
-const LASTED: Duration = Duration::from_secs(60);
+/// The waits before a connection is made again. They begin anew with each login, for calls that begin and end
+/// while there is no connection are lost: a switch that lets nobody in is asked less and less often, one that
+/// was restarted several times is not.
+const RECONNECT: Backoff = Backoff::new(Duration::from_millis(500), Duration::from_secs(25));
 
 /// What is said on one connection to a switch, in the words of the switch.
 pub(crate) trait Talk: Send {
@@ -52,10 +51,9 @@ pub(crate) async fn keep<T: Talk>(
     talk: impl Fn() -> T + Send,
     mut stop: watch::Receiver<bool>,
 ) {
-    let mut wait = RECONNECT_FIRST;
+    let mut backoff = RECONNECT;
     feed.count.set_connected(false);
     loop {
-        let begun = clock::now();
         let (mut feed, mut talk, mut is_up) = (feed.another(), talk(), false);
         let ended = tokio::select! {
             ended = follow(&place, &mut feed, &mut talk, &mut is_up) => Some(ended),
@@ -74,25 +72,24 @@ pub(crate) async fn keep<T: Talk>(
         };
         if is_up {
             feed.is_lost().await;
+            backoff.succeeded();
         }
-        if begun.elapsed() >= LASTED {
-            wait = RECONNECT_FIRST;
-        }
+        let now = clock::now();
+        let again = backoff.retry_at(now, fastrand::f64());
         let error = ended.err().map_or_else(String::new, |error| format!("{error:#}"));
         tracing::warn!(
             source = place.name,
             address = place.address,
             error,
-            again_in_milliseconds = wait.as_millis() as u64,
+            again_in_milliseconds = (again - now).as_millis() as u64,
             "there is no {}",
             T::CONNECTION
         );
         feed.counters.lost.inc();
         tokio::select! {
-            () = sleep(wait) => {}
+            () = sleep_until(again.into()) => {}
             _ = stop.wait_for(|&stop| stop) => return,
         }
-        wait = (wait * 2).min(RECONNECT_MAX);
     }
 }
 

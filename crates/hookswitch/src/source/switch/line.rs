@@ -80,10 +80,22 @@ impl<F: Frames> Line<F> {
     /// # Errors
     /// If it does not come in time.
     pub(crate) async fn answer(&mut self, is_meant: impl Fn(&[u8]) -> bool) -> anyhow::Result<Vec<u8>> {
+        self.answer_as(F::next_message, is_meant).await
+    }
+
+    /// The same, where `next` says what a message is.
+    ///
+    /// # Errors
+    /// If it does not come in time.
+    pub(crate) async fn answer_as(
+        &mut self,
+        next: impl Fn(&mut F) -> Option<&[u8]>,
+        is_meant: impl Fn(&[u8]) -> bool,
+    ) -> anyhow::Result<Vec<u8>> {
         let waiting = async {
             let mut buffer = vec![0; 4096];
             loop {
-                while let Some(message) = self.frames.next_message() {
+                while let Some(message) = next(&mut self.frames) {
                     if is_meant(message) {
                         return Ok(message.to_vec());
                     }

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::client::{JWT_BEARER, basic, exchange};
+use super::ingest::digest;
 use super::{Home, Server};
 
 const OWN: &str = "/restapi/v1.0/account/~/extension/~";
@@ -129,8 +130,7 @@ fn sources_are_edited_in_the_configuration_and_come_into_use() {
     let admin = |method: &str, path: &str, body: Value| server.admin(&home, method, path, &body);
     assert_eq!(admin("GET", "/sources", Value::Null).body, json!({"records": []}));
     let key = "a key that is long enough";
-    let digest = ring::digest::digest(&ring::digest::SHA256, key.as_bytes());
-    let digest = digest.as_ref().iter().fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"));
+    let digest = digest(key);
     let ingest = json!({"kind": "ingest", "name": "switch", "sha256": digest});
     assert_eq!(admin("POST", "/sources", ingest.clone()).body, ingest);
     let signals = json!({"signals": []});

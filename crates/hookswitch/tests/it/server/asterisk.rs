@@ -9,7 +9,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 
 use super::resolver::Authority;
-use super::switch::{Switch, Wire, connects, shown};
+use super::switch::{Switch, Wire, connects, outages_are_short, shown};
 use super::traffic::{Agent, EVENTS_OF_CALL, call};
 use super::{Home, Server, wait_for};
 use hookswitch_flows::asterisk::asterisk;
@@ -167,6 +167,16 @@ fn the_status_says_whether_the_manager_is_connected() {
     connects(&server, &home, "ami", "manager", Some(true));
     drop(manager);
     connects(&server, &home, "ami", "manager", Some(false));
+    server.stop();
+}
+
+#[test]
+fn each_outage_of_a_manager_that_lets_in_is_followed_by_the_first_wait() {
+    let asterisk = Asterisk::new();
+    let home = Home::new("manager-outages");
+    home.configure(&asterisk.configuration());
+    let server = Server::start(&home);
+    outages_are_short(&server, "there is no manager connection", || asterisk.accept_login(""));
     server.stop();
 }
 

@@ -7,12 +7,13 @@ use std::time::Duration;
 
 use hookswitch_signal::esl::listing;
 
-use super::switch::{Switch, Wire, connects, shown};
+use super::switch::{Switch, Wire, connects, outages_are_short, shown};
 use super::traffic::{Agent, EVENTS_OF_CALL, call};
 use super::{Home, Server, hookswitch, path, wait_for};
 use hookswitch_flows::freeswitch::{Story, freeswitch};
 
 const PASSWORD: &str = "not-to-be-logged";
+const USER: &str = "hookswitch@pbx.example.com";
 
 /// 101 calls 102, who answers.
 pub(super) const ANSWERED: &str = "
@@ -59,12 +60,23 @@ impl FreeSwitch {
         )
     }
 
+    /// The same, with a user of its directory.
+    fn configuration_of_user(&self) -> String {
+        format!("{}user = \"{USER}\"\n", self.configuration())
+    }
+
     /// Waits for a connection and its password.
     #[track_caller]
     fn accept(&self) -> Socket {
+        self.accept_as(&format!("auth {PASSWORD}"))
+    }
+
+    /// Waits for a connection that logs in with this command.
+    #[track_caller]
+    fn accept_as(&self, login: &str) -> Socket {
         let mut socket = Socket(self.0.accept());
         socket.0.send("Content-Type: auth/request\n\n");
-        assert_eq!(socket.0.read_block(), format!("auth {PASSWORD}\n\n"));
+        assert_eq!(socket.0.read_block(), format!("{login}\n\n"));
         socket
     }
 
@@ -73,16 +85,19 @@ impl FreeSwitch {
     pub(super) fn accept_login(&self, answers: &[(&str, &str)]) -> Socket {
         let mut socket = self.accept();
         socket.reply("+OK accepted");
-        let events = socket.0.read_block();
-        let format = events.split(' ').nth(1).unwrap_or_default();
-        assert!(matches!(format, "json" | "plain"), "{events}");
-        assert!(events.contains(" CHANNEL_CREATE ") && events.contains(" CUSTOM "), "{events}");
-        socket.reply(&format!("+OK event listener enabled {format}"));
-        for question in listing::QUESTIONS {
-            socket.asked(question, answers);
-        }
+        socket.listens(answers);
         socket
     }
+}
+
+/// What is said to a user that has logged in, as mod_event_socket.c of FreeSWITCH 1.11 writes it: into 512 bytes,
+/// of which one is a mark that is not sent and one ends the text. This is taken from its source.
+fn user_is_accepted(events: &str, api: &str) -> String {
+    let mut reply = format!(
+        "~Reply-Text: +OK accepted\nAllowed-Events: {events}\nAllowed-API: {api}\nAllowed-LOG: true\n\n"
+    );
+    reply.truncate(511);
+    format!("Content-Type: command/reply\n{}", &reply[1..])
 }
 
 /// A connection to an event socket.
@@ -92,6 +107,19 @@ impl Socket {
     #[track_caller]
     fn reply(&mut self, text: &str) {
         self.0.send(format!("Content-Type: command/reply\nReply-Text: {text}\n\n"));
+    }
+
+    /// Tells of events when it is asked to, and gives these answers; all others say that nothing goes on.
+    #[track_caller]
+    fn listens(&mut self, answers: &[(&str, &str)]) {
+        let events = self.0.read_block();
+        let format = events.split(' ').nth(1).unwrap_or_default();
+        assert!(matches!(format, "json" | "plain"), "{events}");
+        assert!(events.contains(" CHANNEL_CREATE ") && events.contains(" CUSTOM "), "{events}");
+        self.reply(&format!("+OK event listener enabled {format}"));
+        for question in listing::QUESTIONS {
+            self.asked(question, answers);
+        }
     }
 
     /// Waits for a question and answers it.
@@ -232,6 +260,44 @@ fn a_password_that_is_refused_is_said_without_it() {
     let text = server.logged("there is no event socket connection").to_string();
     assert!(text.contains("no event socket of a FreeSWITCH"), "{text}");
     pbx.accept_login(&[]);
+    server.stop();
+}
+
+#[test]
+fn a_user_is_logged_in_however_much_of_the_answer_is_cut() {
+    const API: &str = "show valet_info conference fifo callcenter_config uptime";
+    let pbx = FreeSwitch::new();
+    let home = home("event-socket-user", &pbx.configuration_of_user());
+    let server = Server::start(&home);
+    // Cut in the list of events, in that of commands, behind a whole line, and not at all.
+    for (length, end) in [(600, "CHAN"), (420, "fifo cal"), (380, "true\n"), (379, "true\n\n")] {
+        let accepted = user_is_accepted(&"CHANNEL_CREATE ".repeat(40)[..length], API);
+        assert!(accepted.ends_with(end), "{accepted:?}");
+        let mut socket = pbx.accept_as(&format!("userauth {USER}:{PASSWORD}"));
+        socket.0.send(accepted);
+        socket.listens(&[]);
+        server.logged("logged in to the event socket");
+    }
+    let mut socket = pbx.accept_as(&format!("userauth {USER}:{PASSWORD}"));
+    socket.0.send(user_is_accepted(&"CHANNEL_CREATE ".repeat(40), API));
+    socket.listens(&[]);
+    socket.tell(&[ANSWERED, HUNG_UP].concat());
+    assert_eq!(shown(&home.events(8)), TOLD);
+    server.stop();
+    home.store("check");
+}
+
+#[test]
+fn a_user_who_may_not_hear_of_an_event_is_said_to_need_a_longer_list() {
+    let pbx = FreeSwitch::new();
+    let home = home("event-socket-user-refused", &pbx.configuration_of_user());
+    let server = Server::start(&home);
+    let mut socket = pbx.accept_as(&format!("userauth {USER}:{PASSWORD}"));
+    socket.0.send(user_is_accepted("CHANNEL_CREATE", "show"));
+    assert!(socket.0.read_block().starts_with("event json CHANNEL_CREATE "));
+    socket.reply("-ERR permission denied");
+    let text = server.logged("there is no event socket connection").to_string();
+    assert!(text.contains("-ERR permission denied") && text.contains("esl-allowed-events"), "{text}");
     server.stop();
 }
 
@@ -499,6 +565,15 @@ fn the_status_says_whether_the_event_socket_is_connected() {
     let home = home_to_connect_to("event-socket-status-outbound", "127.0.0.0/8");
     let server = Server::start(&home);
     connects(&server, &home, "esl", "pbx", None);
+    server.stop();
+}
+
+#[test]
+fn each_outage_of_an_event_socket_that_lets_in_is_followed_by_the_first_wait() {
+    let pbx = FreeSwitch::new();
+    let home = home("event-socket-outages", &pbx.configuration());
+    let server = Server::start(&home);
+    outages_are_short(&server, "there is no event socket connection", || pbx.accept_login(&[]));
     server.stop();
 }
 

@@ -94,6 +94,26 @@ impl Wire {
     }
 }
 
+/// Loses a connection several times, each time right behind its login, and checks that the next comes after the
+/// first wait: neither later nor at once.
+#[expect(clippy::disallowed_methods, reason = "what is measured is how long a peer waits")]
+#[track_caller]
+pub(super) fn outages_are_short<C>(server: &Server, lost: &str, log_in: impl Fn() -> C) {
+    let mut connection = log_in();
+    for outage in 1..=10 {
+        let begun = Instant::now();
+        drop(connection);
+        let line = server.logged(lost);
+        let said = line["again_in_milliseconds"].as_u64().expect("the log says it");
+        connection = log_in();
+        let waited = begun.elapsed();
+        assert!((500..=600).contains(&said), "outage {outage}: {line}");
+        // A machine that is busy may take its time; the fourth wait in a row of failures would be 4 s.
+        let expected = Duration::from_millis(500)..Duration::from_secs(4);
+        assert!(expected.contains(&waited), "outage {outage}: {waited:?}");
+    }
+}
+
 /// Waits until the status of a server says so of the connection to a source.
 #[track_caller]
 pub(super) fn connects(server: &Server, home: &Home, kind: &str, name: &str, connected: Option<bool>) {

@@ -11,6 +11,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::super::client::{Answer, call};
+use super::super::ingest::key_of;
 use super::super::reading::token;
 use super::super::receiver::{Receiver, now};
 use super::super::socket::Proxy;
@@ -372,14 +373,7 @@ pub(super) fn key(account: u64) -> String {
 }
 
 fn keys() -> String {
-    let key = |account: u64| {
-        let digest = ring::digest::digest(&ring::digest::SHA256, key(account).as_bytes());
-        let mut hex = String::new();
-        for byte in digest.as_ref() {
-            write!(hex, "{byte:02x}").expect("memory takes it");
-        }
-        format!("\n[[ingest.key]]\nname = \"of {account}\"\nsha256 = \"{hex}\"\naccount = {account}\n")
-    };
+    let key = |account: u64| key_of(account, &format!("of {account}"), &key(account));
     (0..ACCOUNTS).map(account).map(key).collect()
 }
 
