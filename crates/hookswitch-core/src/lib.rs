@@ -11,5 +11,6 @@ pub mod filter;
 pub mod gateway;
 mod hash;
 pub mod notification;
+mod number;
 pub mod session;
 pub mod subscription;

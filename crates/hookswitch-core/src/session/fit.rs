@@ -5,11 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hookswitch_model::{LegCreated, Timestamp};
-use smallvec::SmallVec;
 
-use super::join::number_key;
 use super::party::{PartyState, Standing};
 use super::{Sender, Session};
+use crate::number::{NumberKey, agree, ends_with};
 
 /// How long after the caller's INVITE a leg may be joined when only the called number agrees.
 const CALLEE_ONLY_WINDOW: Duration = Duration::from_secs(10);
@@ -23,10 +22,6 @@ const PLACE_MAX: Duration = Duration::from_secs(2);
 /// Two legs to one target that are placed within this time lead to two phones behind one address; a
 /// later one is another call's.
 const FORK_SPAN: Duration = Duration::from_millis(50);
-
-/// The last digits that are compared of two numbers which have more: the subscriber's number and most of
-/// the area code, and no prefix.
-const AREA_DIGITS: usize = 9;
 
 /// How well a new call fits a session: what comes first weighs more than all that follows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -176,64 +171,7 @@ impl Session {
         legs.find_map(|own| {
             let state = &self.parties[own.role.party()?];
             let number = state.side().phone_number.as_deref()?;
-            (number_key(number) == number_key(&leg.callee)).then_some(state.offered)
+            (NumberKey::of(number) == NumberKey::of(&leg.callee)).then_some(state.offered)
         })
-    }
-}
-
-/// Whether two numbers are the same but for what switches add and take away; more surely than by
-/// [`number_key`] where both have an area code.
-fn agree(one: &str, other: &str) -> bool {
-    let digits = |number: &str| -> SmallVec<[u8; 24]> {
-        let digits = number.bytes().filter(u8::is_ascii_digit).skip_while(|&digit| digit == b'0');
-        digits.collect()
-    };
-    if number_key(one) != number_key(other) {
-        return false;
-    }
-    if one == other {
-        return true;
-    }
-    let (one, other) = (digits(one), digits(other));
-    let mut ends = one.iter().rev().zip(other.iter().rev()).take(AREA_DIGITS);
-    one.len().min(other.len()) <= AREA_DIGITS || ends.all(|(one, other)| one == other)
-}
-
-/// Whether a long number ends with a short one of at least two digits.
-fn ends_with(long: &str, short: &str) -> bool {
-    short.len() >= 2
-        && long.len() >= short.len() + 3
-        && short.bytes().all(|byte| byte.is_ascii_digit())
-        && long.ends_with(short)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn numbers_agree_whatever_prefix_they_have_and_differ_by_their_area() {
-        for (one, other) in [
-            ("+14155550123", "914155550123"),
-            ("+14155550123", "94155550123"),
-            ("+14155550123", "5550123"),
-            ("+493012345678", "03012345678"),
-            ("+493012345678", "00493012345678"),
-            ("101", "101"),
-            ("alice", "Alice"),
-        ] {
-            assert!(agree(one, other) && agree(other, one), "{one} {other}");
-        }
-        for (one, other) in [("+14155550123", "+12135550123"), ("101", "1101"), ("alice", "bob")] {
-            assert!(!agree(one, other), "{one} {other}");
-        }
-    }
-
-    #[test]
-    fn a_direct_number_ends_with_the_extension() {
-        assert!(ends_with("+16505550102", "102"));
-        for (long, short) in [("102", "102"), ("+16505550102", "2"), ("+16505550102", "bob")] {
-            assert!(!ends_with(long, short), "{long} {short}");
-        }
     }
 }

@@ -19,10 +19,7 @@ use super::Session;
 use super::fit::{CalleeFit, Fit};
 use crate::engine::Sessions;
 use crate::hash::IdHash;
-
-/// The last digits of a number that are compared: enough to tell subscribers apart, few enough to
-/// be the same with and without trunk, country and outside-line prefixes.
-const COMPARED_DIGITS: usize = 7;
+use crate::number::NumberKey;
 
 /// The most sessions that are looked at for one leg; more means that the number says nothing.
 const CANDIDATES_MAX: usize = 64;
@@ -188,11 +185,11 @@ fn alias_key(account: AccountId, alias: &Alias) -> AliasKey {
 }
 
 fn expected_key(account: AccountId, number: &str) -> PlaceKey {
-    IdHash::new("expected").number(account.as_u64()).number(number_key(number)).u64()
+    IdHash::new("expected").number(account.as_u64()).number(NumberKey::of(number).as_u64()).u64()
 }
 
 fn place_key(account: AccountId, host: IpAddr, number: &str) -> PlaceKey {
-    let hash = IdHash::new("place").number(account.as_u64()).number(number_key(number));
+    let hash = IdHash::new("place").number(account.as_u64()).number(NumberKey::of(number).as_u64());
     match host {
         IpAddr::V4(host) => hash.part(&host.octets()).u64(),
         IpAddr::V6(host) => hash.part(&host.octets()).u64(),
@@ -245,35 +242,4 @@ fn decide(candidates: &[Candidate<'_>]) -> Joined {
     let rule =
         if has_twin || fit.is_without_number() { Rule::JoinedNotSurely } else { Rule::JoinedByNumbers };
     Joined::To(first.key, rule)
-}
-
-/// A number reduced to what stays the same when switches rewrite it.
-pub(crate) fn number_key(number: &str) -> u64 {
-    let mut digits = [0u8; COMPARED_DIGITS];
-    let mut count = 0;
-    for byte in number.bytes().rev() {
-        match byte {
-            b'0'..=b'9' if count < COMPARED_DIGITS => {
-                digits[count] = byte;
-                count += 1;
-            }
-            b'0'..=b'9' | b'+' | b'-' | b'.' | b'(' | b')' | b' ' => {}
-            _ => return IdHash::new("name").part(number.to_lowercase().as_bytes()).u64(),
-        }
-    }
-    digits[..count].iter().fold(count as u64, |key, &digit| key << 8 | u64::from(digit))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn prefixes_do_not_matter_and_short_numbers_are_whole() {
-        assert_eq!(number_key("+14155550123"), number_key("914155550123"));
-        assert_eq!(number_key("+1 (415) 555-0123"), number_key("4155550123"));
-        assert_ne!(number_key("101"), number_key("1101"));
-        assert_eq!(number_key("Alice"), number_key("alice"));
-        assert_ne!(number_key("alice"), number_key("alice2"));
-    }
 }

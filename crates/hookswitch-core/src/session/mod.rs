@@ -32,13 +32,13 @@ use hookswitch_model::{
 };
 use serde::{Deserialize, Serialize};
 
-use self::join::number_key;
 pub(crate) use self::moves::{Crossing, Taker};
 pub(crate) use self::offer::Follows;
 pub(crate) use self::party::{Destination, PartyRef};
 use self::party::{PartyState, Standing};
 use crate::directory::{Account, Kind, Resolved};
 use crate::engine::Policy;
+use crate::number::NumberKey;
 
 /// How long an undecided change may wait for the signal that decides it, in signal time.
 pub const CAUSE_WAIT: Duration = Duration::from_millis(500);
@@ -101,7 +101,7 @@ pub(crate) struct Session {
     retrieves: Option<PartyRef>,
     /// A call to this number belongs to the session, until then: the phone system, or somebody in a
     /// conference, asked for it.
-    awaits: Option<(u64, Timestamp)>,
+    awaits: Option<(NumberKey, Timestamp)>,
     /// The switch itself reports the call: nothing is guessed that it would tell.
     pub(crate) reported: bool,
     /// What a signal brought about in another session too; the engine carries it out.
@@ -382,7 +382,7 @@ impl Session {
             SignalKind::TransferAsked(transfer)
                 if role == LegRole::Switch(Rule::RingOutSeen) || self.facts.origin == Origin::Conference =>
             {
-                self.awaits = Some((number_key(&transfer.to), signal.at + RETRY_MAX));
+                self.awaits = Some((NumberKey::of(&transfer.to), signal.at + RETRY_MAX));
             }
             _ => {
                 if let LegRole::Party(party) = role {

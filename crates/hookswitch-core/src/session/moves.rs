@@ -8,11 +8,11 @@ use hookswitch_model::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::join::number_key;
 use super::party::{Destination, Moving, PartyRef, PartyState, Standing};
 use super::{Draft, Leg, LegRole, PARTIES_PER_SESSION_MAX, Purpose, RETRY_MAX, Session, people};
 use crate::directory::{Kind, Resolved};
 use crate::engine::Policy;
+use crate::number::NumberKey;
 
 /// The most characters of a code that names nobody, as `*8` for the calls of one's group.
 const GROUP_CODE_LENGTH_MAX: usize = 3;
@@ -36,7 +36,7 @@ impl Session {
         let to = if target.kind == Kind::Park {
             Destination::Park(self.account.park_slot(&transfer.to))
         } else {
-            Destination::Number(number_key(&transfer.to))
+            Destination::Number(NumberKey::of(&transfer.to))
         };
         self.set_moving(party, to, transfer.by_code, signal);
     }

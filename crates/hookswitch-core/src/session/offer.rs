@@ -8,11 +8,11 @@ use hookswitch_model::{
 };
 
 use super::ends::Settled;
-use super::join::number_key;
 use super::party::{Destination, Moving, PartyState, Standing};
 use super::{LEGS_PER_SESSION_MAX, LegRole, PARTIES_PER_SESSION_MAX, Purpose, Sender, Session, people};
 use crate::directory::{Kind, Resolved};
 use crate::engine::Policy;
+use crate::number::NumberKey;
 
 /// Two targets that were offered the call within this time are members of one group, which a switch
 /// calls in one go; a later one, or one with Diversion, is where the call was forwarded to.
@@ -305,7 +305,7 @@ impl Session {
 
     /// Whether a new call is one that a transfer asked for, and who places it.
     pub(crate) fn follows_transfer(&self, leg: &LegCreated, at: Timestamp) -> Option<Follows> {
-        let key = number_key(&leg.callee);
+        let key = NumberKey::of(&leg.callee);
         let awaited = self.awaits.is_some_and(|(number, until)| number == key && at <= until);
         let moves_to = |state: &PartyState| match state.moving.as_deref() {
             Some(&Moving { to: Destination::Number(target), until, .. }) if at <= until => Some(target),
@@ -316,9 +316,9 @@ impl Session {
         if !to_target && !awaited {
             // A number may stand for several phones: then the switch calls them for who is moved.
             let moved = self.transferee().filter(|_| mover.is_some());
-            let caller = leg.caller.number.as_deref().map(number_key);
+            let caller = leg.caller.number.as_deref().map(NumberKey::of);
             let shown = moved.and_then(|moved| self.parties[moved].side().phone_number.as_deref());
-            let for_moved = caller.is_some() && caller == shown.map(number_key);
+            let for_moved = caller.is_some() && caller == shown.map(NumberKey::of);
             return (for_moved && self.has_switch_at(&Sender::of(leg))).then_some(Follows::Switch);
         }
         let sender = Sender::of(leg);

@@ -8,10 +8,11 @@ use hookswitch_model::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::join::{SessionKey, number_key};
+use super::join::SessionKey;
 use super::reason::{self, MISSED_REASONS, Role, Unanswered};
 use crate::directory::{Kind, Resolved};
 use crate::engine::Policy;
+use crate::number::NumberKey;
 
 /// A party and what the API does not show of it.
 #[derive(Serialize, Deserialize)]
@@ -70,8 +71,8 @@ pub(super) struct Moving {
 /// Where a call is moved.
 #[derive(Clone, Serialize, Deserialize)]
 pub(crate) enum Destination {
-    /// To a number, by its [`number_key`] (a blind transfer).
-    Number(u64),
+    /// To a number, by its key (a blind transfer).
+    Number(NumberKey),
     /// To a place where calls are parked; the slot, if it is known.
     Park(Option<Arc<str>>),
     /// To the far end of a call of the same party (an attended transfer).
@@ -225,7 +226,8 @@ impl PartyState {
             (Some(mine), Some(theirs)) => mine == theirs,
             // Each trunk may want an outside number written in its own way.
             (None, None) => {
-                self.party.to.phone_number.as_deref().map(number_key) == Some(number_key(&person.number))
+                self.party.to.phone_number.as_deref().map(NumberKey::of)
+                    == Some(NumberKey::of(&person.number))
             }
             _ => false,
         }
