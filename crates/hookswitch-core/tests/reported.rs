@@ -5,9 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hookswitch_core::directory::Directory;
-use hookswitch_core::engine::{Engine, Policy};
+use hookswitch_core::engine::{Engine, MissedCallPolicy, Policy};
 use hookswitch_core::notification::Subscriber;
-use hookswitch_core::session::reason::MissedCallPolicy;
 use hookswitch_model::{
     AccountId, Caller, Cause, ClockId, Direction, Event, ExtensionId, FarEnd, InputRef, LegCreated, LegId,
     Reason, RecordingId, Signal, SignalKind, SipData, StatusCode, Timestamp,

@@ -8,8 +8,7 @@ use std::ops::RangeInclusive;
 
 use anyhow::Context as _;
 use hookswitch_core::directory::Directory;
-use hookswitch_core::engine::{self, Engine, Policy};
-use hookswitch_core::session::reason::MissedCallPolicy;
+use hookswitch_core::engine::{self, Engine, MissedCallPolicy, Policy};
 use hookswitch_model::{AccountId, ClockId, Event, InputRef, Signal, Timestamp};
 use hookswitch_signal::capture::Captured;
 use hookswitch_signal::ingest::{Ingest, Posted};

@@ -10,8 +10,7 @@ use super::opening::conference_facts;
 use super::{Engine, OpenSession, RoomKey};
 use crate::directory::Kind;
 use crate::hash::IdHash;
-use crate::session::join::SessionKey;
-use crate::session::{CAUSE_WAIT, Crossing, Destination, LegRole, PartyRef, Session, Taker};
+use crate::session::{CAUSE_WAIT, Crossing, Destination, LegRole, PartyRef, Session, SessionKey, Taker};
 
 impl Engine {
     /// A party asked for its call to be moved: to a number, or to the far end of another call of its own.

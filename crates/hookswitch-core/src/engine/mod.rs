@@ -1,6 +1,7 @@
 //! The machine: signals and time in, events out.
 
 mod crossing;
+mod join;
 mod opening;
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
@@ -11,41 +12,13 @@ use hookswitch_model::{
 };
 use serde::{Deserialize, Serialize};
 
+use self::join::{IndexEntries, Joiner};
 use crate::directory::Directory;
-use crate::session::Session;
-use crate::session::join::{Joiner, Kept, SessionKey};
-use crate::session::reason::MissedCallPolicy;
-
-/// The most sessions that are open at once; beyond it the oldest unanswered call ends as
-/// `CallDropped`, and if there is none, the new one is refused (reliability F3).
-pub const SESSIONS_MAX: usize = 1_000_000;
+pub use crate::policy::{MissedCallPolicy, Policy, SESSIONS_MAX};
+use crate::session::{Session, SessionKey};
 
 /// How many unanswered sessions are found at one look over all of them, to be ended one by one.
 const SHED_AHEAD: usize = 1024;
-
-/// How the machine behaves where users differ.
-#[derive(Clone, Copy, Debug)]
-pub struct Policy {
-    /// When a call counts as missed.
-    pub missed_calls: MissedCallPolicy,
-    /// Whether an ordinary hang-up has the reason `CallFinished`; none by default, as recorded.
-    pub explicit_reasons: bool,
-    /// Whether legs without a common id are joined by the heuristic of host, numbers and time.
-    pub join_by_numbers: bool,
-    /// The most sessions that are open at once.
-    pub sessions_max: usize,
-}
-
-impl Default for Policy {
-    fn default() -> Self {
-        Self {
-            missed_calls: MissedCallPolicy::default(),
-            explicit_reasons: false,
-            join_by_numbers: true,
-            sessions_max: SESSIONS_MAX,
-        }
-    }
-}
 
 /// What went through the machine. `signals` is the sum of `applied`, `without_leg` and `refused`;
 /// `sessions` is the sum of `closed` and the sessions that are open.
@@ -77,7 +50,7 @@ pub(crate) type Sessions = HashMap<SessionKey, Box<OpenSession>, RandomState>;
 #[derive(Serialize, Deserialize)]
 pub(crate) struct OpenSession {
     pub(crate) session: Session,
-    kept: Kept,
+    kept: IndexEntries,
     /// The clock of the source that opened it; its timers go by it.
     clock: ClockId,
     /// When its timer fires.

@@ -7,11 +7,11 @@ use hookswitch_model::{
     SessionId, Signal, TelephonySessionId, Timestamp,
 };
 
+use super::join::{IndexEntries, Joined};
 use super::{Engine, OpenSession, RoomKey};
 use crate::directory::Kind;
 use crate::hash::IdHash;
-use crate::session::join::{Joined, Kept, SessionKey};
-use crate::session::{Follows, LegRole, Opening, PartyRef, Session};
+use crate::session::{Follows, LegRole, Opening, PartyRef, Session, SessionKey};
 
 /// Where a new leg belongs.
 enum Found {
@@ -233,7 +233,7 @@ impl Engine {
     pub(super) fn insert(&mut self, clock: ClockId, session: Session) -> SessionKey {
         let key = self.next_key;
         self.next_key += 1;
-        let open = OpenSession { session, kept: Kept::default(), clock, armed: None };
+        let open = OpenSession { session, kept: IndexEntries::default(), clock, armed: None };
         self.sessions.insert(key, Box::new(open));
         self.counters.sessions += 1;
         key

@@ -8,7 +8,7 @@ use super::party::{Destination, Standing, Waiting};
 use super::reason::{self, Role};
 use super::{CAUSE_WAIT, LegRole, RETRY_MAX, Session};
 use crate::directory::Kind;
-use crate::engine::Policy;
+use crate::policy::Policy;
 
 /// What decided an end that waited.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -25,13 +25,13 @@ const FORK_SPAN: Duration = Duration::from_millis(50);
 
 /// How well a new call fits a session: what comes first weighs more than all that follows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Fit {
+pub(crate) struct Fit {
     caller: CallerFit,
     /// No other leg of the session leads to this target yet.
     is_new_target: bool,
     /// The switch has just received the call, or something has just happened to it.
-    pub(super) is_expected: bool,
-    pub(super) callee: CalleeFit,
+    pub(crate) is_expected: bool,
+    pub(crate) callee: CalleeFit,
     /// The display names are the same.
     name: bool,
     /// How surely it comes from where the caller's leg arrived.
@@ -40,7 +40,7 @@ pub(super) struct Fit {
 
 /// What the caller of a new call has in common with the caller of a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum CallerFit {
+pub(crate) enum CallerFit {
     /// Nothing: the switch shows another number, as it does to a trunk.
     Differs,
     /// Both withhold their number.
@@ -53,7 +53,7 @@ pub(super) enum CallerFit {
 
 /// What the callee of a new call has in common with the number that the caller of a session dialled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum CalleeFit {
+pub(crate) enum CalleeFit {
     Differs,
     /// The number that was dialled ends with it, as direct numbers end with extensions.
     Ending,
@@ -63,7 +63,7 @@ pub(super) enum CalleeFit {
 
 impl Fit {
     /// How well a new call fits a session; `None` if it cannot belong to it.
-    pub(super) fn of(session: &Session, leg: &LegCreated, at: Timestamp) -> Option<Self> {
+    pub(crate) fn of(session: &Session, leg: &LegCreated, at: Timestamp) -> Option<Self> {
         let caller = session.caller_fit(leg);
         let callee = session.callee_fit(leg);
         let is_expected = session.expects_leg(at);
@@ -89,7 +89,7 @@ impl Fit {
     }
 
     /// Whether no number of the call agrees, because it is withheld.
-    pub(super) fn is_without_number(self) -> bool {
+    pub(crate) fn is_without_number(self) -> bool {
         self.caller != CallerFit::Same && self.callee != CalleeFit::Same
     }
 }
@@ -128,7 +128,7 @@ impl Session {
     }
 
     /// Whether two calls look the same: their events differ in nothing but times and ids.
-    pub(super) fn is_twin_of(&self, other: &Self) -> bool {
+    pub(crate) fn is_twin_of(&self, other: &Self) -> bool {
         let (caller, theirs) = (self.caller(), other.caller());
         self.dialled.number == other.dialled.number
             && caller.phone_number == theirs.phone_number

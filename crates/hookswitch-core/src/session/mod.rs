@@ -13,13 +13,12 @@
 
 mod ends;
 mod fit;
-pub(crate) mod join;
 mod moves;
 mod offer;
 mod party;
 mod people;
 mod progress;
-pub mod reason;
+mod reason;
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -32,33 +31,37 @@ use hookswitch_model::{
 };
 use serde::{Deserialize, Serialize};
 
+pub(crate) use self::fit::{CalleeFit, Fit};
 pub(crate) use self::moves::{Crossing, Taker};
 pub(crate) use self::offer::Follows;
 pub(crate) use self::party::{Destination, PartyRef};
 use self::party::{PartyState, Standing};
 use crate::directory::{Account, Kind, Resolved};
-use crate::engine::Policy;
 use crate::number::NumberKey;
+use crate::policy::Policy;
 
 /// How long an undecided change may wait for the signal that decides it, in signal time.
-pub const CAUSE_WAIT: Duration = Duration::from_millis(500);
+pub(crate) const CAUSE_WAIT: Duration = Duration::from_millis(500);
 
 /// How long an unanswered call may go without a sign of life: longer than Timer C, which is itself
 /// over 3 minutes (RFC 3261 §16.6).
-pub const RING_MAX: Duration = Duration::from_secs(240);
+pub(crate) const RING_MAX: Duration = Duration::from_secs(240);
 
 /// How long an answered call may go without a sign of life when it has no session timer.
-pub const ANSWERED_SILENT_MAX: Duration = Duration::from_secs(24 * 3600);
+pub(crate) const ANSWERED_SILENT_MAX: Duration = Duration::from_secs(24 * 3600);
 
 /// How long a caller may take to try again after a challenge or a redirection, and a party that was
 /// transferred to place its new call: Timer B and F of RFC 3261 §17.1, 64 times T1.
-pub const RETRY_MAX: Duration = Duration::from_secs(32);
+pub(crate) const RETRY_MAX: Duration = Duration::from_secs(32);
 
 /// The most parties a session can have; further targets are refused and counted (reliability F3).
-pub const PARTIES_PER_SESSION_MAX: usize = 64;
+pub(crate) const PARTIES_PER_SESSION_MAX: usize = 64;
 
 /// The most legs a session can have at once; further ones are refused and counted.
-pub const LEGS_PER_SESSION_MAX: usize = 256;
+pub(crate) const LEGS_PER_SESSION_MAX: usize = 256;
+
+/// Key of a session among all that are open.
+pub(crate) type SessionKey = u64;
 
 /// The state of one call.
 #[derive(Serialize, Deserialize)]
@@ -84,7 +87,7 @@ pub(crate) struct Session {
     /// The number that the caller dialled.
     pub(crate) dialled: Resolved,
     /// The caller withholds their number.
-    withholds: bool,
+    pub(crate) withholds: bool,
     /// That number, where the network asserts it all the same.
     hidden_number: Option<Arc<str>>,
     /// The far end of the caller's leg asked for credentials.
@@ -447,6 +450,12 @@ impl Session {
     /// The caller's number, name and display as they were told.
     pub(crate) fn caller(&self) -> &hookswitch_model::Endpoint {
         self.parties[0].side()
+    }
+
+    /// The numbers by which a call may name the caller or who was dialled.
+    pub(crate) fn numbers(&self) -> impl Iterator<Item = &str> {
+        let caller = self.caller().phone_number.as_deref();
+        [caller, Some(&*self.dialled.number), self.hidden_number.as_deref()].into_iter().flatten()
     }
 
     /// Whether every party has ended and every event is out.

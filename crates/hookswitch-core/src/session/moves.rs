@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize};
 use super::party::{Destination, Moving, PartyRef, PartyState, Standing};
 use super::{Draft, Leg, LegRole, PARTIES_PER_SESSION_MAX, Purpose, RETRY_MAX, Session, people};
 use crate::directory::{Kind, Resolved};
-use crate::engine::Policy;
 use crate::number::NumberKey;
+use crate::policy::Policy;
 
 /// The most characters of a code that names nobody, as `*8` for the calls of one's group.
 const GROUP_CODE_LENGTH_MAX: usize = 3;

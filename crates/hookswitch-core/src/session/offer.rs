@@ -11,8 +11,8 @@ use super::ends::Settled;
 use super::party::{Destination, Moving, PartyState, Standing};
 use super::{LEGS_PER_SESSION_MAX, LegRole, PARTIES_PER_SESSION_MAX, Purpose, Sender, Session, people};
 use crate::directory::{Kind, Resolved};
-use crate::engine::Policy;
 use crate::number::NumberKey;
+use crate::policy::Policy;
 
 /// Two targets that were offered the call within this time are members of one group, which a switch
 /// calls in one go; a later one, or one with Diversion, is where the call was forwarded to.

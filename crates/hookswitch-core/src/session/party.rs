@@ -8,11 +8,11 @@ use hookswitch_model::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::join::SessionKey;
+use super::SessionKey;
 use super::reason::{self, MISSED_REASONS, Role, Unanswered};
 use crate::directory::{Kind, Resolved};
-use crate::engine::Policy;
 use crate::number::NumberKey;
+use crate::policy::Policy;
 
 /// A party and what the API does not show of it.
 #[derive(Serialize, Deserialize)]
@@ -281,7 +281,7 @@ impl PartyState {
             Some(reason) if MISSED_REASONS.contains(&reason) => Unanswered::Missed,
             _ => Unanswered::Other,
         };
-        self.party.missed_call = unanswered_extension && policy.missed_calls.missed(how);
+        self.party.missed_call = unanswered_extension && how.is_missed(policy.missed_calls);
         if self.party.direction == Direction::Inbound && cause != Cause::Cancelled && !self.answered {
             self.failed_with = reason.map(|reason| Failure { at, reason });
         }

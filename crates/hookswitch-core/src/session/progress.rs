@@ -9,7 +9,7 @@ use super::moves::Crossing;
 use super::party::Standing;
 use super::{CAUSE_WAIT, Purpose, Session};
 use crate::directory::Kind;
-use crate::engine::Policy;
+use crate::policy::Policy;
 
 impl Session {
     /// Ringing and answers of a leg of a party.

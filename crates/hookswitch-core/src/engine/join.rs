@@ -4,7 +4,7 @@
 //! last a heuristic: the new call leaves the host that the caller's leg had reached, its caller or
 //! its callee agrees with the caller's leg, and the caller still waits for somebody to answer.
 //! Names are looked up in an index, so that joining does not slow down with the number of calls; how well a
-//! call fits is told in `fit.rs`, and which of several it belongs to by [`decide`].
+//! call fits is told in `session/fit.rs`, and which of several it belongs to by [`decide`].
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -15,20 +15,16 @@ use hookswitch_model::{AccountId, Alias, LegCreated, Rule, Timestamp};
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
-use super::Session;
-use super::fit::{CalleeFit, Fit};
-use crate::engine::Sessions;
+use super::Sessions;
 use crate::hash::IdHash;
 use crate::number::NumberKey;
+use crate::session::{CalleeFit, Fit, Session, SessionKey};
 
 /// The most sessions that are looked at for one leg; more means that the number says nothing.
 const CANDIDATES_MAX: usize = 64;
 
 /// In place of the number of callers who withhold it.
 const WITHHELD: &str = "anonymous";
-
-/// The key of a session in the engine.
-pub(crate) type SessionKey = u64;
 
 /// The index of open sessions by what their legs can be joined on.
 #[derive(Default, Serialize, Deserialize)]
@@ -82,7 +78,13 @@ impl Joiner {
     }
 
     /// Remembers that a transfer asked for a call to this number.
-    pub(crate) fn expect(&mut self, account: AccountId, number: &str, key: SessionKey, kept: &mut Kept) {
+    pub(crate) fn expect(
+        &mut self,
+        account: AccountId,
+        number: &str,
+        key: SessionKey,
+        kept: &mut IndexEntries,
+    ) {
         let name = expected_key(account, number);
         let keys = self.expected.entry(name).or_default();
         if !keys.contains(&key) && keys.len() < CANDIDATES_MAX {
@@ -105,7 +107,7 @@ impl Joiner {
         account: AccountId,
         aliases: &[Alias],
         key: SessionKey,
-        kept: &mut Kept,
+        kept: &mut IndexEntries,
     ) {
         for alias in aliases {
             let name = alias_key(account, alias);
@@ -123,12 +125,10 @@ impl Joiner {
         host: IpAddr,
         session: &Session,
         key: SessionKey,
-        kept: &mut Kept,
+        kept: &mut IndexEntries,
     ) {
-        let caller = session.caller().phone_number.as_deref();
         let withheld = session.withholds.then_some(WITHHELD);
-        let numbers = [caller, Some(&*session.dialled.number), session.hidden_number.as_deref(), withheld];
-        for number in numbers.into_iter().flatten() {
+        for number in session.numbers().chain(withheld) {
             let name = place_key(account, host, number);
             if !kept.places.contains(&name) {
                 let keys = self.by_place.entry(name).or_default();
@@ -141,7 +141,7 @@ impl Joiner {
     }
 
     /// Forgets a session.
-    pub(crate) fn remove(&mut self, key: SessionKey, kept: Kept) {
+    pub(crate) fn remove(&mut self, key: SessionKey, kept: IndexEntries) {
         for name in kept.aliases {
             self.by_alias.remove(&name);
         }
@@ -166,9 +166,9 @@ impl Joiner {
     }
 }
 
-/// What the index holds of one session.
+/// Entries of the index that lead to one session.
 #[derive(Default, Serialize, Deserialize)]
-pub(crate) struct Kept {
+pub(crate) struct IndexEntries {
     aliases: SmallVec<[AliasKey; 1]>,
     places: SmallVec<[PlaceKey; 2]>,
     expected: Vec<PlaceKey>,
