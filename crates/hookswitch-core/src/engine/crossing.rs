@@ -10,7 +10,9 @@ use super::opening::conference_facts;
 use super::{Engine, OpenSession, RoomKey};
 use crate::directory::Kind;
 use crate::hash::IdHash;
-use crate::session::{CAUSE_WAIT, Crossing, Destination, LegRole, PartyRef, Session, SessionKey, Taker};
+use crate::session::{
+    CALLER, CAUSE_WAIT, Crossing, Destination, LegRole, PartyIndex, PartyRef, Session, SessionKey, Taker,
+};
 
 impl Engine {
     /// A party asked for its call to be moved: to a number, or to the far end of another call of its own.
@@ -85,7 +87,7 @@ impl Engine {
     }
 
     /// An attended transfer is complete: both parties of who transferred are gone.
-    fn transferred(&mut self, key: SessionKey, mover: usize, at: Timestamp, causes: &Causes) {
+    fn transferred(&mut self, key: SessionKey, mover: PartyIndex, at: Timestamp, causes: &Causes) {
         let Some(session) = self.session(key) else { return };
         let Some((other, peer)) = session.transfer_target(mover) else { return };
         let mine = session.peer(mover);
@@ -99,7 +101,7 @@ impl Engine {
 
     /// A parked call was taken: who parked it is gone.
     fn retrieved(&mut self, key: SessionKey, parked: PartyRef, at: Timestamp, causes: Causes) {
-        let Some(mine) = self.session(key).map(|session| session.peer(0)) else { return };
+        let Some(mine) = self.session(key).map(|session| session.peer(CALLER)) else { return };
         if let Some(session) = self.session(parked.session)
             && session.is_parked(parked.party)
         {
@@ -184,7 +186,7 @@ impl Engine {
             return;
         };
         let is_caller =
-            self.session(key).is_some_and(|session| session.legs[index].role == LegRole::Party(0));
+            self.session(key).is_some_and(|session| session.legs[index].role == LegRole::Party(CALLER));
         if is_caller {
             let (ends, causes) = ((Reason::Supervising, Rule::Supervises), Causes::one(signal.input));
             self.go_over(key, supervised, signal.at, &causes, ends, Session::supervised);
@@ -207,7 +209,7 @@ impl Engine {
     /// The session of a caller's leg, when it is another than this one.
     fn caller_elsewhere(&mut self, leg: LegId, than: SessionKey) -> Option<SessionKey> {
         let (key, index) = self.leg(leg).filter(|&(key, _)| key != than)?;
-        (self.session(key)?.legs[index].role == LegRole::Party(0)).then_some(key)
+        (self.session(key)?.legs[index].role == LegRole::Party(CALLER)).then_some(key)
     }
 
     /// Lets the caller of a session go over to another one, which takes it in; `ends` is what its party
@@ -219,7 +221,7 @@ impl Engine {
         at: Timestamp,
         causes: &Causes,
         ends: (Reason, Rule),
-        take_in: impl FnOnce(&mut Session, Taker) -> usize,
+        take_in: impl FnOnce(&mut Session, Taker) -> PartyIndex,
     ) {
         let Some(session) = self.session(from) else { return };
         let by = session.give_up_caller(at, causes.clone());
@@ -236,7 +238,7 @@ impl Engine {
             if session.is_untold() {
                 session.vanish();
             } else {
-                session.go(0, ends.0, peer, at, causes.clone(), ends.1);
+                session.go(CALLER, ends.0, peer, at, causes.clone(), ends.1);
             }
         }
         self.settle(from);
@@ -265,7 +267,7 @@ impl Engine {
             }
             return;
         }
-        if session.legs[index].role != LegRole::Party(0) || !session.is_only_a_caller() {
+        if session.legs[index].role != LegRole::Party(CALLER) || !session.is_only_a_caller() {
             return;
         }
         let room = known.unwrap_or_else(|| {

@@ -6,7 +6,7 @@ use super::moves::Crossing;
 use super::offer::GROUP_SPAN;
 use super::party::{Destination, Standing, Waiting};
 use super::reason::{self, Role};
-use super::{CAUSE_WAIT, LegRole, RETRY_MAX, Session};
+use super::{CALLER, CAUSE_WAIT, LegRole, PartyIndex, RETRY_MAX, Session};
 use crate::directory::Kind;
 use crate::policy::Policy;
 
@@ -43,7 +43,7 @@ impl Session {
     }
 
     /// A leg of a party ended.
-    fn party_leg_ended(&mut self, party: usize, cause: Cause, signal: &Signal, policy: &Policy) {
+    fn party_leg_ended(&mut self, party: PartyIndex, cause: Cause, signal: &Signal, policy: &Policy) {
         let causes = Causes::one(signal.input);
         if let Some(moving) = &mut self.parties[party].moving {
             moving.left_by = Some(signal.input);
@@ -52,15 +52,15 @@ impl Session {
         let state = &self.parties[party];
         if !state.is_live() || state.party.status.code == StatusCode::Parked {
             // Who has parked a call keeps its place without a leg.
-        } else if state.standing == Standing::Unknown && party > 0 {
+        } else if state.standing == Standing::Unknown && party != CALLER {
             self.target_ended(party, cause, signal.at, causes, policy);
-        } else if self.live_legs(party) > 0 {
+        } else if self.has_leg(party) {
             // The same person still rings, or talks, elsewhere.
         } else if state.moving.is_some() {
             self.mover_left(party, signal, policy);
         } else if state.answered && self.was_left_by_mover(signal) {
             self.parties[party].in_transit = Some(signal.at + RETRY_MAX);
-        } else if party == 0 {
+        } else if party == CALLER {
             self.tell_caller();
             self.caller_ended(cause, signal.at, causes, policy);
         } else if state.party.direction == Direction::Inbound {
@@ -77,7 +77,7 @@ impl Session {
     }
 
     /// A call to the target of an attended transfer that is refused takes the transfer with it.
-    fn forget_refused_consultation(&mut self, party: usize, cause: Cause) {
+    fn forget_refused_consultation(&mut self, party: PartyIndex, cause: Cause) {
         let gives_up = matches!(cause, Cause::Cancelled | Cause::HungUp | Cause::Withdrawn | Cause::Lost);
         if let Some((other, _)) = self.transfer_target(party)
             && !gives_up
@@ -107,8 +107,8 @@ impl Session {
         if self.parties.iter().any(|state| state.is_live() && !left(state)) {
             return;
         }
-        for party in 0..self.parties.len() {
-            if left(&self.parties[party]) && self.live_legs(party) == 0 {
+        for party in self.parties.indices() {
+            if left(&self.parties[party]) && !self.has_leg(party) {
                 let causes = Causes::one(signal.input);
                 self.end_party(party, Cause::HungUp, signal.at, causes, Rule::LegEnded, policy);
             }
@@ -116,7 +116,14 @@ impl Session {
     }
 
     /// The leg of a target ended.
-    fn target_ended(&mut self, index: usize, cause: Cause, at: Timestamp, causes: Causes, policy: &Policy) {
+    fn target_ended(
+        &mut self,
+        index: PartyIndex,
+        cause: Cause,
+        at: Timestamp,
+        causes: Causes,
+        policy: &Policy,
+    ) {
         if self.parties[index].standing == Standing::Unknown {
             if self.is_callee(index, cause) {
                 self.parties[index].standing = Standing::Endpoint;
@@ -127,7 +134,7 @@ impl Session {
                 return;
             }
         }
-        if self.live_legs(index) > 0 {
+        if self.has_leg(index) {
             return; // the same person still rings elsewhere
         }
         if let Some((_, reason)) = self.parties[index].taken {
@@ -144,7 +151,7 @@ impl Session {
         if state.kind == Kind::Queue && state.answered {
             // Where no agent was called, agents may fetch their calls themselves; that is not seen here.
             let agents = self.parties.iter().any(|state| state.party.queue_call);
-            let cause = match (cause, agents, self.parties[0].is_live()) {
+            let cause = match (cause, agents, self.parties[CALLER].is_live()) {
                 (Cause::Named(_), ..) => cause,
                 (_, false, _) => Cause::HungUp,
                 (_, true, true) => Cause::NoAnswer,
@@ -190,7 +197,7 @@ impl Session {
     }
 
     /// Whether a far end of which nothing is known is the callee, judged by how its leg ended.
-    fn is_callee(&self, index: usize, cause: Cause) -> bool {
+    fn is_callee(&self, index: PartyIndex, cause: Cause) -> bool {
         let state = &self.parties[index];
         if state.decide_by.is_some() {
             return true; // it rang, and nobody took the call on from there
@@ -204,26 +211,26 @@ impl Session {
 
     /// The leg of the caller ended.
     fn caller_ended(&mut self, cause: Cause, at: Timestamp, causes: Causes, policy: &Policy) {
-        let initiator = self.parties[0].party.direction == Direction::Inbound;
-        if initiator && !self.parties[0].answered {
+        let initiator = self.parties[CALLER].party.direction == Direction::Inbound;
+        if initiator && !self.parties[CALLER].answered {
             // Of a RingOut call the initiator is called first, and may not come to the phone.
             let cause = match cause {
                 Cause::Withdrawn | Cause::Cancelled | Cause::HungUp => Cause::NoAnswer,
                 other => other,
             };
-            self.end_party(0, cause, at, causes, Rule::TargetRefused, policy);
+            self.end_party(CALLER, cause, at, causes, Rule::TargetRefused, policy);
             return;
         }
         let gave_up = matches!(cause, Cause::Cancelled | Cause::HungUp | Cause::Withdrawn | Cause::Lost);
         let settled = if gave_up { Settled::CallerLeft } else { Settled::CallFailed };
         self.settle_waiting_at(at, &causes, settled, policy);
         // Who was answered and hangs up leaves first; a target that still rings ends with its own leg.
-        let leaves_first = gave_up && self.parties[0].answered;
-        for index in 1..self.parties.len() {
+        let leaves_first = gave_up && self.parties[CALLER].answered;
+        for index in self.parties.other_indices() {
             let state = &self.parties[index];
             if !state.is_live()
-                || (leaves_first && state.standing == Standing::Endpoint && self.live_legs(index) > 0)
-                || state.called_by != 0
+                || (leaves_first && state.standing == Standing::Endpoint && self.has_leg(index))
+                || state.called_by != CALLER
                 || state.answered
                 || state.party.direction == Direction::Outbound
                 || state.party.status.code == StatusCode::VoiceMail
@@ -244,34 +251,35 @@ impl Session {
             }
             self.end_party(index, cause, at, causes.clone(), rule, policy);
         }
-        for index in 1..self.parties.len() {
+        for index in self.parties.other_indices() {
             if self.parties[index].standing == Standing::Unknown && self.parties[index].is_live() {
                 self.parties[index].standing = Standing::Endpoint;
             }
         }
-        if let Some((_, reason)) = self.parties[0].taken {
-            self.end_party(0, Cause::Named(reason), at, causes, Rule::PlaceTaken, policy);
+        if let Some((_, reason)) = self.parties[CALLER].taken {
+            self.end_party(CALLER, Cause::Named(reason), at, causes, Rule::PlaceTaken, policy);
             return;
         }
-        if self.parties[0].answered || gave_up {
-            self.end_party(0, after_answer(cause), at, causes, Rule::LegEnded, policy);
+        if self.parties[CALLER].answered || gave_up {
+            self.end_party(CALLER, after_answer(cause), at, causes, Rule::LegEnded, policy);
             return;
         }
         // The last target that failed says why the call did; else the refusal itself.
-        let last = self.parties[1..]
-            .iter()
+        let last = self
+            .parties
+            .others()
             .filter_map(|state| state.failed_with.map(|failed| (failed.at, failed.reason)));
         let last = last.max_by_key(|(at, _)| *at).map(|(_, reason)| reason);
         let role = if self.dialled.internal { Role::CallerInside } else { Role::CallerOutside };
         let reason = last.or_else(|| reason::reason(cause, role));
-        self.parties[0].leave(StatusCode::Disconnected, reason);
-        self.draft(0, at, Rule::CallFailed, causes);
+        self.parties[CALLER].leave(StatusCode::Disconnected, reason);
+        self.draft(CALLER, at, Rule::CallFailed, causes);
     }
 
     /// Tells the end of a party.
     pub(super) fn end_party(
         &mut self,
-        index: usize,
+        index: PartyIndex,
         cause: Cause,
         at: Timestamp,
         causes: Causes,
@@ -291,7 +299,7 @@ impl Session {
     }
 
     /// Lets the end of a target wait for its cause, or for whether it belongs to a group.
-    fn wait(&mut self, index: usize, cause: Cause, at: Timestamp, causes: Causes, rule: Rule) {
+    fn wait(&mut self, index: PartyIndex, cause: Cause, at: Timestamp, causes: Causes, rule: Rule) {
         self.parties[index].waiting = Some(Waiting { cause, at, until: at + CAUSE_WAIT });
         self.parties[index].ended = true;
         self.draft(index, at, rule, causes);
@@ -309,7 +317,7 @@ impl Session {
         settled: Settled,
         policy: &Policy,
     ) {
-        for index in 1..self.parties.len() {
+        for index in self.parties.other_indices() {
             let Some(waiting) = self.parties[index].waiting.take() else { continue };
             let withdrawn = waiting.cause == Cause::Withdrawn;
             let (cause, rule, in_group) = match settled {
@@ -337,7 +345,7 @@ impl Session {
     /// Decides the end of one party that waited.
     pub(super) fn settle_one(
         &mut self,
-        index: usize,
+        index: PartyIndex,
         cause: Cause,
         at: Timestamp,
         in_group: bool,
@@ -358,7 +366,7 @@ impl Session {
         }
     }
 
-    pub(super) fn last_draft(&mut self, index: usize) -> Option<&mut Box<super::Draft>> {
+    pub(super) fn last_draft(&mut self, index: PartyIndex) -> Option<&mut Box<super::Draft>> {
         self.queue.iter_mut().rev().find(|draft| draft.party == index)
     }
 
@@ -373,14 +381,14 @@ impl Session {
     /// Gives the call to the mailbox of the last target, when the switch took the call back from it and
     /// the directory says that it has one.
     fn mailbox_answers(&mut self, at: Timestamp, evidence: &Causes) {
-        let last = (1..self.parties.len()).rev().find(|&index| self.parties[index].waiting.is_some());
+        let last = self.parties.other_indices().rev().find(|&index| self.parties[index].waiting.is_some());
         let Some(index) = last else { return };
         let state = &self.parties[index];
         let went = state.waiting.as_ref().is_some_and(|waiting| {
             matches!(waiting.cause, Cause::Withdrawn | Cause::NoAnswer | Cause::Busy | Cause::Rejected)
         });
         let has_mailbox = state.party.extension.is_some_and(|extension| self.account.has_mailbox(extension));
-        if !went || !has_mailbox || !self.parties[0].answered || self.reported {
+        if !went || !has_mailbox || !self.parties[CALLER].answered || self.reported {
             return;
         }
         self.take_back_end(index);
@@ -397,10 +405,10 @@ impl Session {
             let at = self.retry_by.take().unwrap_or(now);
             self.end_all(Cause::NoAnswer, at, Rule::NotTriedAgain, policy);
         }
-        for index in 0..self.parties.len() {
+        for index in self.parties.indices() {
             if self.parties[index].in_transit.is_some_and(|by| by <= now) {
                 self.parties[index].in_transit = None;
-                if self.parties[index].is_live() && self.live_legs(index) == 0 {
+                if self.parties[index].is_live() && !self.has_leg(index) {
                     let (at, input) = (self.last_sign, Causes::one(self.last_input));
                     self.end_party(index, Cause::HungUp, at, input, Rule::TransferNotFollowed, policy);
                 }
@@ -427,7 +435,7 @@ impl Session {
     /// Decides what has waited until `now`, or all.
     fn decide(&mut self, now: Option<Timestamp>, policy: &Policy) {
         let due = |until: Timestamp| now.is_none_or(|now| until <= now);
-        for index in 0..self.parties.len() {
+        for index in self.parties.indices() {
             let state = &mut self.parties[index];
             if state.standing == Standing::Unknown && state.decide_by.is_some_and(due) {
                 state.standing = Standing::Endpoint;
@@ -435,7 +443,7 @@ impl Session {
         }
         if self.parties.iter().any(|state| state.waiting.as_ref().is_some_and(|waiting| due(waiting.until))) {
             let at = self.last_sign;
-            if !self.parties[1..].iter().any(super::party::PartyState::talks) {
+            if !self.parties.others().any(super::party::PartyState::talks) {
                 self.mailbox_answers(at, &Causes::one(self.last_input));
             }
             self.settle_waiting_at(at, &Causes::default(), Settled::InTime, policy);
@@ -447,9 +455,9 @@ impl Session {
         // Nothing came since; the last sign of life is what the end is inferred from.
         let input = Causes::one(self.last_input);
         self.settle_waiting_at(at, &input, Settled::CallFailed, policy);
-        for index in (1..self.parties.len()).chain([0]) {
+        for index in self.parties.other_indices().chain([CALLER]) {
             if self.parties[index].standing == Standing::Unknown {
-                if index == 0 || (self.live_legs(index) > 0 && self.is_callee(index, cause)) {
+                if index == CALLER || (self.has_leg(index) && self.is_callee(index, cause)) {
                     self.parties[index].standing = Standing::Endpoint;
                 } else {
                     self.drop_party(index);
@@ -465,10 +473,11 @@ impl Session {
         }
     }
 
-    pub(super) fn others_ring(&self, index: usize) -> bool {
+    pub(super) fn others_ring(&self, index: PartyIndex) -> bool {
         let round = self.parties[index].round;
-        self.parties[1..].iter().enumerate().any(|(other, state)| {
-            other + 1 != index
+        self.parties.enumerate().any(|(other, state)| {
+            other != CALLER
+                && other != index
                 && state.is_live()
                 && !state.answered
                 && state.round == round
@@ -478,10 +487,11 @@ impl Session {
         })
     }
 
-    fn answered_by_another(&self, index: usize) -> bool {
+    fn answered_by_another(&self, index: PartyIndex) -> bool {
         let round = self.parties[index].round;
-        self.parties[1..].iter().enumerate().any(|(other, state)| {
-            other + 1 != index
+        self.parties.enumerate().any(|(other, state)| {
+            other != CALLER
+                && other != index
                 && state.talks()
                 && state.round == round
                 && state.party.direction == Direction::Inbound
@@ -490,13 +500,13 @@ impl Session {
 
     /// Tells what was held back of the caller: its code took nobody's call.
     pub(super) fn tell_caller(&mut self) {
-        if self.parties[0].standing == Standing::Unknown {
-            self.parties[0].standing = Standing::Endpoint;
+        if self.parties[CALLER].standing == Standing::Unknown {
+            self.parties[CALLER].standing = Standing::Endpoint;
         }
     }
 
     /// Forgets that a party was about to take another's place.
-    fn stays_with_whom_it_was(&mut self, taker: usize) {
+    fn stays_with_whom_it_was(&mut self, taker: PartyIndex) {
         for state in &mut self.parties {
             if state.taken.is_some_and(|(place, _)| place == taker) {
                 state.taken = None;
@@ -505,7 +515,7 @@ impl Session {
     }
 
     /// The leg of a party that had asked for its call to be moved ended.
-    fn mover_left(&mut self, party: usize, signal: &Signal, policy: &Policy) {
+    fn mover_left(&mut self, party: PartyIndex, signal: &Signal, policy: &Policy) {
         let Some(moving) = &self.parties[party].moving else { return };
         let (to, by_code) = (moving.to.clone(), moving.by_code);
         match to {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use hookswitch_model::{LegCreated, Timestamp};
 
 use super::party::{PartyState, Standing};
-use super::{Sender, Session};
+use super::{CALLER, Sender, Session};
 use crate::number::{NumberKey, agree, ends_with};
 
 /// How long after the caller's INVITE a leg may be joined when only the called number agrees.
@@ -139,7 +139,7 @@ impl Session {
     /// Whether the switch is likely to place a leg for this call at this time: it has just received it,
     /// something has just happened to it, or it answered the call itself.
     fn expects_leg(&self, at: Timestamp) -> bool {
-        if self.parties[0].answered {
+        if self.parties[CALLER].answered {
             return true; // an agent is called when one is free
         }
         let within = if self.has_targets() { STIR_SPAN } else { PLACE_MAX };
@@ -155,7 +155,7 @@ impl Session {
     fn has_ringing_targets(&self) -> bool {
         let rings =
             |state: &PartyState| state.standing == Standing::Endpoint && state.is_live() && !state.answered;
-        !self.parties[0].answered && self.parties[1..].iter().any(rings)
+        !self.parties[CALLER].answered && self.parties.others().any(rings)
     }
 
     /// Whether a leg of the call comes from this address.

@@ -15,6 +15,7 @@ mod ends;
 mod fit;
 mod moves;
 mod offer;
+mod parties;
 mod party;
 mod people;
 mod progress;
@@ -34,6 +35,8 @@ use serde::{Deserialize, Serialize};
 pub(crate) use self::fit::{CalleeFit, Fit};
 pub(crate) use self::moves::{Crossing, Taker};
 pub(crate) use self::offer::Follows;
+use self::parties::Parties;
+pub(crate) use self::parties::{CALLER, PartyIndex};
 pub(crate) use self::party::{Destination, PartyRef};
 use self::party::{PartyState, Standing};
 use crate::directory::{Account, Kind, Resolved};
@@ -54,9 +57,6 @@ pub(crate) const ANSWERED_SILENT_MAX: Duration = Duration::from_secs(24 * 3600);
 /// transferred to place its new call: Timer B and F of RFC 3261 §17.1, 64 times T1.
 pub(crate) const RETRY_MAX: Duration = Duration::from_secs(32);
 
-/// The most parties a session can have; further targets are refused and counted (reliability F3).
-pub(crate) const PARTIES_PER_SESSION_MAX: usize = 64;
-
 /// The most legs a session can have at once; further ones are refused and counted.
 pub(crate) const LEGS_PER_SESSION_MAX: usize = 256;
 
@@ -76,7 +76,7 @@ pub(crate) struct Session {
     last_input: InputRef,
     /// In the order in which they came into the call; the first is the caller, or the initiator of a
     /// RingOut call.
-    parties: Vec<PartyState>,
+    parties: Parties,
     pub(crate) legs: Vec<Leg>,
     queue: VecDeque<Box<Draft>>,
     /// The time of the last change, and of the last one that was told.
@@ -149,7 +149,7 @@ impl Sender {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum LegRole {
     /// A party's, by its place among the parties.
-    Party(usize),
+    Party(PartyIndex),
     /// The switch's own end of a call that it placed, and why that call belongs to the session.
     Switch(Rule),
     /// A server's that the call arrived at.
@@ -158,7 +158,7 @@ pub(crate) enum LegRole {
 
 impl LegRole {
     /// The party, if it is one's.
-    pub(crate) fn party(self) -> Option<usize> {
+    pub(crate) fn party(self) -> Option<PartyIndex> {
         match self {
             Self::Party(party) => Some(party),
             Self::Switch(_) | Self::Server => None,
@@ -184,7 +184,7 @@ enum Purpose {
 /// A change that waits to be told.
 #[derive(Serialize, Deserialize)]
 struct Draft {
-    party: usize,
+    party: PartyIndex,
     at: Timestamp,
     after: hookswitch_model::Party,
     rule: Rule,
@@ -233,7 +233,7 @@ impl Session {
                 let initiator = session.dialled.extension;
                 let mut party = PartyState::new(&facts, Direction::Inbound, initiator, from, to, leg, signal);
                 party.party.ring_out_role = Some(RingOutRole::Initiator);
-                session.parties.push(party);
+                session.parties.add(party);
                 (LegRole::Switch(Rule::RingOutSeen), Rule::RingOutSeen)
             }
             Opening::Call | Opening::Unclear | Opening::Retrieval(_) => {
@@ -243,23 +243,23 @@ impl Session {
                     party.answers_with = Some(hookswitch_model::Reason::Pickup);
                     session.retrieves = Some(parked);
                 }
-                session.parties.push(party);
+                session.parties.add(party);
                 let rule = match opening {
                     _ if leg.found_running => Rule::FoundRunning,
                     Opening::Unclear => Rule::JoinedToNone,
                     _ => Rule::CallSeen,
                 };
-                (LegRole::Party(0), rule)
+                (LegRole::Party(CALLER), rule)
             }
         };
         session.add_leg(signal.leg, role, leg);
         if opening == Opening::RingOut {
             return session; // it is told from when the phone rings (contract events §10)
         }
-        session.draft(0, signal.at, rule, Causes::one(signal.input));
+        session.draft(CALLER, signal.at, rule, Causes::one(signal.input));
         if session.dialled.is_code {
             // It may be a code to take somebody's call, and then no session of its own.
-            session.hold_back(0, signal.at);
+            session.hold_back(CALLER, signal.at);
         }
         session
     }
@@ -278,7 +278,7 @@ impl Session {
             started: signal.at,
             last_sign: signal.at,
             last_input: signal.input,
-            parties: Vec::with_capacity(2),
+            parties: Parties::new(),
             legs: Vec::with_capacity(2),
             queue: VecDeque::new(),
             changed: signal.at,
@@ -370,7 +370,7 @@ impl Session {
                 }
             }
             SignalKind::TriedAgain => {
-                if role == LegRole::Party(0) {
+                if role == LegRole::Party(CALLER) {
                     self.retry_by = Some(signal.at + RETRY_MAX);
                 }
             }
@@ -410,7 +410,7 @@ impl Session {
     }
 
     /// Holds back what is told of a party until it is clear who that is, and for [`CAUSE_WAIT`] at most.
-    fn hold_back(&mut self, party: usize, at: Timestamp) {
+    fn hold_back(&mut self, party: PartyIndex, at: Timestamp) {
         self.parties[party].standing = Standing::Unknown;
         self.parties[party].decide_by = Some(at + CAUSE_WAIT);
     }
@@ -444,12 +444,12 @@ impl Session {
 
     /// Whether a target was offered the call.
     pub(crate) fn has_targets(&self) -> bool {
-        self.parties[1..].iter().any(|state| state.standing == Standing::Endpoint)
+        self.parties.others().any(|state| state.standing == Standing::Endpoint)
     }
 
     /// The caller's number, name and display as they were told.
     pub(crate) fn caller(&self) -> &hookswitch_model::Endpoint {
-        self.parties[0].side()
+        self.parties[CALLER].side()
     }
 
     /// The numbers by which a call may name the caller or who was dialled.
@@ -499,7 +499,7 @@ impl Session {
     }
 
     /// The number in the id of a party, which it gets when it is first told of.
-    fn number(&mut self, party: usize) -> u32 {
+    fn number(&mut self, party: PartyIndex) -> u32 {
         if self.parties[party].number == 0 {
             self.numbers += 1;
             self.parties[party].number = self.numbers;
@@ -517,7 +517,7 @@ impl Session {
         }
     }
 
-    fn draft(&mut self, party: usize, at: Timestamp, rule: Rule, causes: Causes) {
+    fn draft(&mut self, party: PartyIndex, at: Timestamp, rule: Rule, causes: Causes) {
         // Signals of several sources may come a little out of order; time does not run back.
         let at = at.max(self.changed);
         self.changed = at;
@@ -526,20 +526,21 @@ impl Session {
     }
 
     /// The far end of a target's leg was a server, so the next target may be the same person.
-    fn hand_over(&mut self, index: usize) {
+    fn hand_over(&mut self, index: PartyIndex) {
         if self.parties[index].standing == Standing::Unknown {
             self.drop_party(index);
-        } else if self.live_legs(index) == 0 {
+        } else if !self.has_leg(index) {
             self.parties[index].handed_over = true;
         }
     }
 
-    fn drop_party(&mut self, index: usize) {
+    fn drop_party(&mut self, index: PartyIndex) {
         self.parties[index].standing = Standing::Dropped;
         self.parties[index].ended = true;
     }
 
-    fn live_legs(&self, party: usize) -> usize {
-        self.legs.iter().filter(|leg| leg.role == LegRole::Party(party) && !leg.ended).count()
+    /// Tests whether a party has a leg that has not ended.
+    fn has_leg(&self, party: PartyIndex) -> bool {
+        self.legs.iter().any(|leg| leg.role == LegRole::Party(party) && !leg.ended)
     }
 }

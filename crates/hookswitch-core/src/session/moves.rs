@@ -9,7 +9,7 @@ use hookswitch_model::{
 use serde::{Deserialize, Serialize};
 
 use super::party::{Destination, Moving, PartyRef, PartyState, Standing};
-use super::{Draft, Leg, LegRole, PARTIES_PER_SESSION_MAX, Purpose, RETRY_MAX, Session, people};
+use super::{CALLER, Draft, Leg, LegRole, PartyIndex, Purpose, RETRY_MAX, Session, people};
 use crate::directory::{Kind, Resolved};
 use crate::number::NumberKey;
 use crate::policy::Policy;
@@ -21,7 +21,7 @@ const GROUP_CODE_LENGTH_MAX: usize = 3;
 #[derive(Serialize, Deserialize)]
 pub(crate) enum Crossing {
     /// The attended transfer that this party asked for is complete.
-    Transferred { mover: usize, at: Timestamp, causes: Causes },
+    Transferred { mover: PartyIndex, at: Timestamp, causes: Causes },
     /// The attended transfer failed whose other leg is this party's.
     Failed { other: PartyRef },
     /// The caller has taken a parked call.
@@ -31,7 +31,7 @@ pub(crate) enum Crossing {
 impl Session {
     /// A party asked for its call to be moved, and the other side agreed to try. Attended transfers are
     /// set up by the engine, which knows the other session.
-    pub(super) fn move_asked(&mut self, party: usize, transfer: &Transfer, signal: &Signal) {
+    pub(super) fn move_asked(&mut self, party: PartyIndex, transfer: &Transfer, signal: &Signal) {
         let target = self.account.resolve(&transfer.to, transfer.to_host.as_deref());
         let to = if target.kind == Kind::Park {
             Destination::Park(self.account.park_slot(&transfer.to))
@@ -42,13 +42,13 @@ impl Session {
     }
 
     /// The party's call is to be parked where a number leads.
-    pub(crate) fn park_at(&mut self, party: usize, number: &str, signal: &Signal) {
+    pub(crate) fn park_at(&mut self, party: PartyIndex, number: &str, signal: &Signal) {
         let slot = self.account.park_slot(number);
         self.set_moving(party, Destination::Park(slot), false, signal);
     }
 
     /// Notes where the call of a party is to be moved.
-    pub(crate) fn set_moving(&mut self, party: usize, to: Destination, by_code: bool, signal: &Signal) {
+    pub(crate) fn set_moving(&mut self, party: PartyIndex, to: Destination, by_code: bool, signal: &Signal) {
         if self.parties[party].is_live() {
             self.round = self.round.saturating_add(1);
             let moving = Moving { to, by_code, until: signal.at + RETRY_MAX, left_by: None };
@@ -57,7 +57,7 @@ impl Session {
     }
 
     /// The source says how a transfer went.
-    pub(super) fn move_done(&mut self, party: usize, succeeded: bool, signal: &Signal) {
+    pub(super) fn move_done(&mut self, party: PartyIndex, succeeded: bool, signal: &Signal) {
         let state = &mut self.parties[party];
         let Some(moving) = &state.moving else { return };
         match moving.to.clone() {
@@ -75,7 +75,7 @@ impl Session {
     }
 
     /// Asks the engine to complete an attended transfer.
-    pub(super) fn complete_transfer(&mut self, mover: usize, signal: &Signal) {
+    pub(super) fn complete_transfer(&mut self, mover: PartyIndex, signal: &Signal) {
         if self.parties[mover].is_live() {
             let causes = Causes::one(signal.input);
             self.crossing = Some(Box::new(Crossing::Transferred { mover, at: signal.at, causes }));
@@ -83,7 +83,7 @@ impl Session {
     }
 
     /// Where an attended transfer of a party goes, with the party there as it was when it was asked for.
-    pub(crate) fn transfer_target(&self, party: usize) -> Option<(PartyRef, Peer)> {
+    pub(crate) fn transfer_target(&self, party: PartyIndex) -> Option<(PartyRef, Peer)> {
         match &self.parties[party].moving.as_ref()?.to {
             Destination::Call(other, peer) => Some((*other, *peer)),
             Destination::Number(_) | Destination::Park(_) => None,
@@ -96,31 +96,31 @@ impl Session {
     }
 
     /// Forgets a transfer that failed.
-    pub(crate) fn stay(&mut self, party: usize) {
+    pub(crate) fn stay(&mut self, party: PartyIndex) {
         self.parties[party].moving = None;
     }
 
     /// How another session names a party of this one.
-    pub(crate) fn peer(&mut self, party: usize) -> Peer {
+    pub(crate) fn peer(&mut self, party: PartyIndex) -> Peer {
         let number = self.number(party);
         Peer { session: self.facts.session_id, party: self.facts.id.party(number) }
     }
 
     /// Whether a party has parked its call.
-    pub(crate) fn is_parked(&self, party: usize) -> bool {
+    pub(crate) fn is_parked(&self, party: PartyIndex) -> bool {
         self.parties[party].is_live() && self.parties[party].party.status.code == StatusCode::Parked
     }
 
     /// The party that parked the call, and the slot as it is shown.
-    pub(crate) fn parked(&self) -> Option<(usize, &str)> {
-        let party = (0..self.parties.len()).find(|&party| self.is_parked(party))?;
+    pub(crate) fn parked(&self) -> Option<(PartyIndex, &str)> {
+        let party = self.parties.indices().find(|&party| self.is_parked(party))?;
         Some((party, self.parties[party].party.status.park_data.as_deref().unwrap_or_default()))
     }
 
     /// The media of a party has moved to a party of another session.
     pub(crate) fn go(
         &mut self,
-        party: usize,
+        party: PartyIndex,
         reason: Reason,
         peer: Peer,
         at: Timestamp,
@@ -138,7 +138,7 @@ impl Session {
     }
 
     /// A party parks its call and keeps its place.
-    pub(super) fn park(&mut self, party: usize, slot: Option<Arc<str>>, signal: &Signal, rule: Rule) {
+    pub(super) fn park(&mut self, party: PartyIndex, slot: Option<Arc<str>>, signal: &Signal, rule: Rule) {
         let state = &mut self.parties[party];
         if !state.is_live() || !state.answered {
             return;
@@ -158,7 +158,7 @@ impl Session {
     }
 
     /// The source says that nobody took the call in time that a party has parked.
-    pub(super) fn park_timed_out(&mut self, party: usize, signal: &Signal, policy: &Policy) {
+    pub(super) fn park_timed_out(&mut self, party: PartyIndex, signal: &Signal, policy: &Policy) {
         if self.is_parked(party) {
             let (cause, causes) = (Cause::Named(Reason::Timeout), Causes::one(signal.input));
             self.end_party(party, cause, signal.at, causes, Rule::ParkRanOut, policy);
@@ -167,7 +167,7 @@ impl Session {
 
     /// Ends a parked party that the call comes back to.
     pub(super) fn park_ran_out(&mut self, target: &Resolved, signal: &Signal, policy: &Policy) {
-        for party in 0..self.parties.len() {
+        for party in self.parties.indices() {
             if self.is_parked(party) && self.parties[party].is_person(target) {
                 let cause = Cause::Named(Reason::Timeout);
                 let causes = Causes::one(signal.input);
@@ -178,7 +178,7 @@ impl Session {
 
     /// A new leg takes the place of a party: of one that rings (a pickup), of the same person's other
     /// device (a flip), or of one that talks. False when the session is full.
-    pub(crate) fn replace(&mut self, party: usize, leg: &LegCreated, signal: &Signal) -> bool {
+    pub(crate) fn replace(&mut self, party: PartyIndex, leg: &LegCreated, signal: &Signal) -> bool {
         self.heard(signal);
         let state = &self.parties[party];
         let parks = matches!(state.moving.as_ref().map(|moving| &moving.to), Some(Destination::Park(_)));
@@ -190,7 +190,7 @@ impl Session {
             self.add_leg(signal.leg, LegRole::Party(party), leg).purpose = purpose;
             return true;
         }
-        if self.parties.len() >= PARTIES_PER_SESSION_MAX {
+        if self.parties.is_full() {
             return false;
         }
         let taker = self.account.caller(leg);
@@ -213,9 +213,8 @@ impl Session {
         taking.round = state.round;
         taking.called_by = state.called_by;
         taking.answers_with = (reason == Reason::Pickup).then_some(reason);
-        let place = self.parties.len();
+        let place = self.parties.add(taking);
         self.parties[party].taken = Some((place, reason));
-        self.parties.push(taking);
         self.add_leg(signal.leg, LegRole::Party(place), leg);
         if !flips {
             self.draft(place, signal.at, Rule::TakesPlace, Causes::one(signal.input));
@@ -227,7 +226,7 @@ impl Session {
     /// when the session is full.
     pub(crate) fn join_in(&mut self, leg: &LegCreated, signal: &Signal, rule: Rule) -> bool {
         self.heard(signal);
-        if self.parties.len() >= PARTIES_PER_SESSION_MAX {
+        if self.parties.is_full() {
             return false;
         }
         let caller = self.account.caller(leg);
@@ -239,15 +238,14 @@ impl Session {
             people::called_endpoint(leg, &self.account.callee(leg))
         };
         let joining = PartyState::new(&self.facts, Direction::Outbound, extension, from, to, leg, signal);
-        let place = self.parties.len();
-        self.parties.push(joining);
+        let place = self.parties.add(joining);
         self.add_leg(signal.leg, LegRole::Party(place), leg);
         self.draft(place, signal.at, rule, Causes::one(signal.input));
         true
     }
 
     /// The phone of a party places a further call for it: the one that a transfer asked for.
-    pub(crate) fn add_own_leg(&mut self, party: usize, leg: &LegCreated, signal: &Signal) {
+    pub(crate) fn add_own_leg(&mut self, party: PartyIndex, leg: &LegCreated, signal: &Signal) {
         self.heard(signal);
         self.parties[party].in_transit = None;
         self.add_leg(signal.leg, LegRole::Party(party), leg);
@@ -278,7 +276,7 @@ impl Session {
 
     /// The target whose call a code has taken: the code ends with its number, or names nobody and there
     /// is but one.
-    pub(crate) fn taken_by_code(&self, code: &str) -> Option<usize> {
+    pub(crate) fn taken_by_code(&self, code: &str) -> Option<PartyIndex> {
         let mut targets = self.was_taken_from();
         let names = |party: &Party| {
             let to = &party.to;
@@ -293,9 +291,9 @@ impl Session {
     }
 
     /// The target that waits to know who took its call, if the caller is talking to somebody unknown.
-    pub(crate) fn was_taken_from(&self) -> impl Iterator<Item = (usize, &Party)> {
-        let caller_answered = self.parties[0].answered && !self.reported;
-        self.parties.iter().enumerate().skip(1).filter_map(move |(index, state)| {
+    pub(crate) fn was_taken_from(&self) -> impl Iterator<Item = (PartyIndex, &Party)> {
+        let caller_answered = self.parties[CALLER].answered && !self.reported;
+        self.parties.enumerate().skip(1).filter_map(move |(index, state)| {
             let waiting = state.waiting.as_ref()?;
             let taken = (waiting.cause == Cause::AnsweredElsewhere && !self.reported)
                 || (waiting.cause == Cause::Withdrawn && caller_answered);
@@ -305,7 +303,13 @@ impl Session {
 
     /// The call of a target was taken by a party of another session, whose legs move here. Gives the
     /// place of the new party.
-    pub(crate) fn picked_up(&mut self, target: usize, by: Taker, rule: Rule, policy: &Policy) -> usize {
+    pub(crate) fn picked_up(
+        &mut self,
+        target: PartyIndex,
+        by: Taker,
+        rule: Rule,
+        policy: &Policy,
+    ) -> PartyIndex {
         if let Some(ended_at) = self.parties[target].waiting.as_ref().map(|waiting| waiting.at) {
             self.settle_one(target, Cause::Named(Reason::Pickup), ended_at, false, true, policy);
             if let Some(draft) = self.last_draft(target) {
@@ -313,9 +317,9 @@ impl Session {
                 by.causes.iter().for_each(|input| draft.causes.add(input));
             }
         } else {
-            self.parties[target].taken = Some((self.parties.len(), Reason::Pickup));
+            self.parties[target].taken = Some((self.parties.next_index(), Reason::Pickup));
         }
-        let from = self.parties[0].side().clone();
+        let from = self.parties[CALLER].side().clone();
         let round = self.parties[target].round;
         self.answered_alone = None;
         self.tell_caller();
@@ -329,7 +333,7 @@ impl Session {
     }
 
     /// A supervisor comes from another session, with its legs. Gives the place of the new party.
-    pub(crate) fn supervised(&mut self, by: Taker) -> usize {
+    pub(crate) fn supervised(&mut self, by: Taker) -> PartyIndex {
         let place = self.take_in(by, Some(Reason::Supervising), None, Rule::Supervises);
         self.parties[place].ends_with = Some(Reason::Supervising);
         place
@@ -337,7 +341,7 @@ impl Session {
 
     /// The caller is about to take a parked call, or has taken it already: then who parked it may go.
     pub(crate) fn takes_parked(&mut self, parked: PartyRef) -> bool {
-        let state = &mut self.parties[0];
+        let state = &mut self.parties[CALLER];
         if state.answered {
             return true;
         }
@@ -347,7 +351,7 @@ impl Session {
     }
 
     /// Whether a party rings.
-    pub(crate) fn rings(&self, party: usize) -> bool {
+    pub(crate) fn rings(&self, party: PartyIndex) -> bool {
         let state = &self.parties[party];
         state.party.direction == Direction::Inbound
             && !state.answered
@@ -361,9 +365,8 @@ impl Session {
         reason: Option<Reason>,
         role: Option<ConferenceRole>,
         rule: Rule,
-    ) -> usize {
+    ) -> PartyIndex {
         let Taker { mut party, legs, at, untold, causes } = by;
-        let place = self.parties.len();
         party.party.account = self.facts.account;
         party.party.conference_role = role.filter(|_| self.facts.origin == Origin::Conference);
         party.number = 0;
@@ -373,7 +376,7 @@ impl Session {
             (began, party.party.clone())
         });
         party.enter(StatusCode::Answered, reason);
-        self.parties.push(party);
+        let place = self.parties.add(party);
         self.legs.extend(legs.into_iter().map(|mut leg| {
             leg.role = if leg.called { LegRole::Server } else { LegRole::Party(place) };
             leg
@@ -395,7 +398,7 @@ impl Session {
     }
 
     /// Corrects who a party is in its changes that are not told yet.
-    fn retell(&mut self, place: usize) {
+    fn retell(&mut self, place: PartyIndex) {
         let party = &self.parties[place].party;
         let (direction, from, to) = (party.direction, party.from.clone(), party.to.clone());
         for draft in self.queue.iter_mut().filter(|draft| draft.party == place) {
@@ -418,26 +421,32 @@ impl Session {
 
     /// Gives up the caller and its legs, to join another session.
     pub(crate) fn give_up_caller(&mut self, at: Timestamp, causes: Causes) -> Taker {
-        for party in 1..self.parties.len() {
+        for party in self.parties.other_indices() {
             self.drop_party(party);
         }
         let untold = self.is_untold().then_some(self.started);
         // That it was answered is told where its call went.
-        if self.parties[0].party.status.code == StatusCode::Answered
-            && self.last_draft(0).is_some_and(|draft| draft.after.status.code == StatusCode::Answered)
+        if self.parties[CALLER].party.status.code == StatusCode::Answered
+            && self.last_draft(CALLER).is_some_and(|draft| draft.after.status.code == StatusCode::Answered)
         {
-            self.forget_last_draft(0);
+            self.forget_last_draft(CALLER);
         }
-        Taker { party: self.parties[0].duplicate(), legs: std::mem::take(&mut self.legs), at, untold, causes }
+        Taker {
+            party: self.parties[CALLER].duplicate(),
+            legs: std::mem::take(&mut self.legs),
+            at,
+            untold,
+            causes,
+        }
     }
 
     /// Whether nobody but the caller is known to be in the call.
     pub(crate) fn is_only_a_caller(&self) -> bool {
-        let state = &self.parties[0];
+        let state = &self.parties[CALLER];
         self.facts.origin == Origin::Call
             && state.is_live()
             && state.moving.is_none()
-            && !self.parties[1..].iter().any(|state| state.standing == Standing::Endpoint)
+            && !self.parties.others().any(|state| state.standing == Standing::Endpoint)
     }
 
     /// Whether nothing of the session was told.
@@ -448,12 +457,12 @@ impl Session {
     /// Ends without a word a session of which nothing was told.
     pub(crate) fn vanish(&mut self) {
         self.queue.clear();
-        for party in 0..self.parties.len() {
+        for party in self.parties.indices() {
             self.drop_party(party);
         }
     }
 
-    fn forget_last_draft(&mut self, party: usize) {
+    fn forget_last_draft(&mut self, party: PartyIndex) {
         if let Some(last) = self.queue.iter().rposition(|draft| draft.party == party) {
             self.queue.remove(last);
         }
@@ -461,8 +470,8 @@ impl Session {
 
     /// When the caller of a code was answered, by the switch alone.
     pub(crate) fn code_answered(&self) -> Option<Timestamp> {
-        let state = &self.parties[0];
-        let alone = !self.parties[1..].iter().any(|state| state.standing == Standing::Endpoint);
+        let state = &self.parties[CALLER];
+        let alone = !self.parties.others().any(|state| state.standing == Standing::Endpoint);
         (self.dialled.is_code && state.answered && state.is_live() && alone && !self.reported)
             .then_some(self.changed)
     }

@@ -9,7 +9,7 @@ use hookswitch_model::{
 
 use super::ends::Settled;
 use super::party::{Destination, Moving, PartyState, Standing};
-use super::{LEGS_PER_SESSION_MAX, LegRole, PARTIES_PER_SESSION_MAX, Purpose, Sender, Session, people};
+use super::{CALLER, LEGS_PER_SESSION_MAX, LegRole, PartyIndex, Purpose, Sender, Session, people};
 use crate::directory::{Kind, Resolved};
 use crate::number::NumberKey;
 use crate::policy::Policy;
@@ -22,7 +22,7 @@ pub(super) const GROUP_SPAN: Duration = Duration::from_millis(20);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Follows {
     /// The phone of this party.
-    OwnPhone(usize),
+    OwnPhone(PartyIndex),
     /// The switch.
     Switch,
 }
@@ -34,7 +34,7 @@ impl Session {
         self.add_leg(signal.leg, LegRole::Switch(rule), leg);
         // The call goes on from where the caller's leg arrived: no callee is there.
         self.tell_caller();
-        for party in 1..self.parties.len() {
+        for party in self.parties.other_indices() {
             if self.parties[party].standing == Standing::Unknown {
                 self.drop_party(party);
             }
@@ -57,7 +57,7 @@ impl Session {
             return false;
         }
         if of == LegRole::Switch(Rule::RingOutSeen) && !self.legs.iter().any(|leg| leg.called) {
-            self.add_leg(signal.leg, LegRole::Party(0), leg);
+            self.add_leg(signal.leg, LegRole::Party(CALLER), leg);
             return true;
         }
         let mut person = self.called(leg);
@@ -77,7 +77,7 @@ impl Session {
             self.park_ran_out(&person, signal, policy);
         }
         self.drop_redirected(&person);
-        let same = (1..self.parties.len()).find(|&party| {
+        let same = self.parties.other_indices().find(|&party| {
             let state = &self.parties[party];
             state.is_live()
                 && state.party.direction == Direction::Inbound
@@ -91,7 +91,7 @@ impl Session {
                 self.parties[party].handed_over = false;
                 party
             }
-            None if self.parties.len() >= PARTIES_PER_SESSION_MAX => return false,
+            None if self.parties.is_full() => return false,
             None => self.add_target(leg, of, &person, standing, signal),
         };
         let added = self.add_leg(signal.leg, LegRole::Party(party), leg);
@@ -154,12 +154,11 @@ impl Session {
         person: &Resolved,
         standing: Standing,
         signal: &Signal,
-    ) -> usize {
-        let party = self.parties.len();
+    ) -> PartyIndex {
         let called_by = match of {
             LegRole::Party(caller) => caller,
-            LegRole::Switch(Rule::TransferFollowed) => self.transferee().unwrap_or(0),
-            LegRole::Switch(_) | LegRole::Server => 0,
+            LegRole::Switch(Rule::TransferFollowed) => self.transferee().unwrap_or(CALLER),
+            LegRole::Switch(_) | LegRole::Server => CALLER,
         };
         let mut from = self.parties[called_by].side().clone();
         if person.extension.is_none() && from.device.is_some() {
@@ -172,7 +171,7 @@ impl Session {
         state.called_by = called_by;
         state.round = self.round;
         state.kind = person.kind;
-        if self.parties[0].party.ring_out_role.is_some() {
+        if self.parties[CALLER].party.ring_out_role.is_some() {
             state.party.ring_out_role = Some(RingOutRole::Target);
         }
         let from_queue = leg.from_queue || (self.queue_waits() && matches!(of, LegRole::Switch(_)));
@@ -181,7 +180,7 @@ impl Session {
             state.party.queue_call = true;
         }
         let is_told = !state.party.queue_call;
-        self.parties.push(state);
+        let party = self.parties.add(state);
         if !is_told {
             return party;
         }
@@ -201,9 +200,9 @@ impl Session {
 
     /// Forgets a far end that sent the caller elsewhere, unless the new target is the same person.
     fn drop_redirected(&mut self, person: &Resolved) {
-        for party in 1..self.parties.len() {
+        for party in self.parties.other_indices() {
             let state = &self.parties[party];
-            if state.standing == Standing::Unknown && self.live_legs(party) == 0 && !state.is_person(person) {
+            if state.standing == Standing::Unknown && !self.has_leg(party) && !state.is_person(person) {
                 self.drop_party(party);
             }
         }
@@ -211,7 +210,7 @@ impl Session {
 
     /// Ends the parties whose place the new target takes: a server that was taken for the callee.
     fn leave_services(&mut self, target: &Resolved, signal: &Signal, policy: &Policy) {
-        for party in 1..self.parties.len() {
+        for party in self.parties.other_indices() {
             let state = &self.parties[party];
             if state.is_person(target)
                 || !state.is_live()
@@ -235,7 +234,7 @@ impl Session {
     }
 
     /// Whether a party is where `sender` calls from: then it is a number of the switch itself.
-    fn is_at(&self, party: usize, sender: &Sender) -> bool {
+    fn is_at(&self, party: PartyIndex, sender: &Sender) -> bool {
         let mut legs = self.legs.iter().filter(|leg| leg.role == LegRole::Party(party) && !leg.ended);
         legs.any(|leg| self.reached(leg, sender).is_some())
     }
@@ -256,22 +255,22 @@ impl Session {
     /// How surely a call from `sender` goes on from where the caller's call arrived, 1 or 2; none if
     /// it does not, or if the caller already talks with somebody.
     pub(crate) fn goes_on_from(&self, sender: &Sender) -> Option<u32> {
-        if !self.parties[0].is_live() {
+        if !self.parties[CALLER].is_live() {
             return None;
         }
-        let talks = |party: usize| self.parties[party].talks() && !self.is_at(party, sender);
-        if (1..self.parties.len()).any(|party| talks(party) && self.parties[party].moving.is_none()) {
+        let talks = |party: PartyIndex| self.parties[party].talks() && !self.is_at(party, sender);
+        if self.parties.other_indices().any(|party| talks(party) && self.parties[party].moving.is_none()) {
             return None;
         }
         if let Some(switch) = self.legs.first().filter(|leg| leg.role == LegRole::Switch(Rule::RingOutSeen)) {
-            if !self.parties[0].answered {
+            if !self.parties[CALLER].answered {
                 return None; // the switch calls on once the initiator has answered
             }
             let (own, theirs) = (switch.sender.src?, sender.src?);
             return (own.ip() == theirs.ip()).then_some(if own == theirs { 2 } else { 1 });
         }
         // The caller's own phone may place a second call; that is no leg of the first.
-        let caller = self.legs.iter().find(|leg| leg.role == LegRole::Party(0))?;
+        let caller = self.legs.iter().find(|leg| leg.role == LegRole::Party(CALLER))?;
         let own = caller.sender.src == sender.src
             || (sender.sent_by.is_some() && sender.sent_by == caller.sender.src);
         if own {
@@ -283,7 +282,7 @@ impl Session {
     /// Takes back the end of a person who is now tried on another phone or by another trunk, or whose
     /// mailbox now takes the call.
     fn revive(&mut self, person: &Resolved) {
-        for index in 1..self.parties.len() {
+        for index in self.parties.other_indices() {
             let state = &mut self.parties[index];
             if state.waiting.as_ref().is_some_and(|waiting| waiting.cause != Cause::AnsweredElsewhere)
                 && state.is_person(person)
@@ -294,7 +293,7 @@ impl Session {
     }
 
     /// Takes back the end of a party that waits.
-    pub(super) fn take_back_end(&mut self, index: usize) {
+    pub(super) fn take_back_end(&mut self, index: PartyIndex) {
         let state = &mut self.parties[index];
         state.waiting = None;
         state.ended = false;
@@ -311,7 +310,7 @@ impl Session {
             Some(&Moving { to: Destination::Number(target), until, .. }) if at <= until => Some(target),
             _ => None,
         };
-        let mover = self.parties.iter().position(|state| moves_to(state).is_some());
+        let mover = self.parties.position(|state| moves_to(state).is_some());
         let to_target = mover.is_some_and(|mover| moves_to(&self.parties[mover]) == Some(key));
         if !to_target && !awaited {
             // A number may stand for several phones: then the switch calls them for who is moved.
@@ -337,7 +336,7 @@ impl Session {
     }
 
     /// The party whose phone is where `sender` calls from.
-    pub(super) fn party_at(&self, sender: &Sender) -> Option<usize> {
+    pub(super) fn party_at(&self, sender: &Sender) -> Option<PartyIndex> {
         let at = |address: Option<std::net::SocketAddr>| {
             address.is_some() && (address == sender.src || address == sender.sent_by)
         };
@@ -352,10 +351,10 @@ impl Session {
     }
 
     /// Who is moved by a transfer: the party that talks with the one who asked for it.
-    pub(crate) fn transferee(&self) -> Option<usize> {
+    pub(crate) fn transferee(&self) -> Option<PartyIndex> {
         let stays = |state: &PartyState| {
             state.is_live() && state.answered && state.moving.is_none() && !state.is_service()
         };
-        self.parties.iter().position(stays)
+        self.parties.position(stays)
     }
 }

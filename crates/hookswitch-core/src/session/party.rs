@@ -8,8 +8,8 @@ use hookswitch_model::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::SessionKey;
 use super::reason::{self, MISSED_REASONS, Role, Unanswered};
+use super::{CALLER, PartyIndex, SessionKey};
 use crate::directory::{Kind, Resolved};
 use crate::number::NumberKey;
 use crate::policy::Policy;
@@ -36,7 +36,7 @@ pub(super) struct PartyState {
     /// How it failed, if it did.
     pub(super) failed_with: Option<Failure>,
     /// The party that calls it: the caller, or who was transferred to it.
-    pub(super) called_by: usize,
+    pub(super) called_by: PartyIndex,
     /// Targets that were offered the call together have the same round; a transfer begins a new one.
     pub(super) round: u8,
     /// What it is, as the directory says.
@@ -44,7 +44,7 @@ pub(super) struct PartyState {
     /// How its call is being moved, once it asked for that.
     pub(super) moving: Option<Box<Moving>>,
     /// The party that takes its place, and what that makes of its end.
-    pub(super) taken: Option<(usize, Reason)>,
+    pub(super) taken: Option<(PartyIndex, Reason)>,
     /// What is to be said of its sources.
     pub(super) notes: Notes,
     /// The reason that its answer will have.
@@ -83,7 +83,7 @@ pub(crate) enum Destination {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct PartyRef {
     pub(crate) session: SessionKey,
-    pub(crate) party: usize,
+    pub(crate) party: PartyIndex,
 }
 
 /// Whether somebody is there.
@@ -156,7 +156,7 @@ impl PartyState {
             waiting: None,
             handed_over: false,
             failed_with: None,
-            called_by: 0,
+            called_by: CALLER,
             round: 0,
             kind: Kind::User,
             moving: None,

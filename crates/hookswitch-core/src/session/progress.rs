@@ -7,19 +7,19 @@ use hookswitch_model::{Cause, Causes, Direction, Reason, Rule, Signal, SignalKin
 use super::ends::Settled;
 use super::moves::Crossing;
 use super::party::Standing;
-use super::{CAUSE_WAIT, Purpose, Session};
+use super::{CALLER, CAUSE_WAIT, PartyIndex, Purpose, Session};
 use crate::directory::Kind;
 use crate::policy::Policy;
 
 impl Session {
     /// Ringing and answers of a leg of a party.
-    pub(super) fn progress(&mut self, leg: usize, index: usize, signal: &Signal, policy: &Policy) {
+    pub(super) fn progress(&mut self, leg: usize, index: PartyIndex, signal: &Signal, policy: &Policy) {
         use StatusCode as S;
         let answered = matches!(signal.kind, SignalKind::Answered { .. });
         if answered && self.answer_means(leg, index, signal) {
             return;
         }
-        let is_code = index == 0 && self.dialled.is_code;
+        let is_code = index == CALLER && self.dialled.is_code;
         let state = &mut self.parties[index];
         if !state.is_live() || self.legs[leg].purpose != Purpose::Talk {
             return;
@@ -63,7 +63,7 @@ impl Session {
         state.set_to_tag(to_tag.as_ref());
         if next == S::Answered {
             state.answered = true;
-            if index == 0 {
+            if index == CALLER {
                 self.caller_answered(signal, policy);
             } else if called {
                 if self.parties[index].standing == Standing::Endpoint {
@@ -73,20 +73,20 @@ impl Session {
             }
         }
         self.draft(index, signal.at, rule, Causes::one(signal.input));
-        if next == S::Answered && index > 0 {
+        if next == S::Answered && index != CALLER {
             self.agent_answered(index, signal, policy);
         }
     }
 
     /// The caller was answered: by a target, or by the switch itself.
     fn caller_answered(&mut self, signal: &Signal, policy: &Policy) {
-        if self.parties[1..].iter().any(super::party::PartyState::talks) {
+        if self.parties.others().any(super::party::PartyState::talks) {
             self.settle_waiting(signal, Settled::AnsweredElsewhere, policy);
         } else {
             // The engine may know who took the call; see `caller_stays_alone`.
             self.answered_alone = Some((signal.at, signal.input));
-            if self.others_ring(0) {
-                self.hold_back(0, signal.at); // what becomes of them will tell by whom
+            if self.others_ring(CALLER) {
+                self.hold_back(CALLER, signal.at); // what becomes of them will tell by whom
             }
         }
         if let Some(parked) = self.retrieves.take() {
@@ -96,7 +96,7 @@ impl Session {
     }
 
     /// Carries out what the answer of a leg means that was not placed to talk; false if it was.
-    fn answer_means(&mut self, leg: usize, index: usize, signal: &Signal) -> bool {
+    fn answer_means(&mut self, leg: usize, index: PartyIndex, signal: &Signal) -> bool {
         match self.legs[leg].purpose {
             Purpose::Talk => return false,
             Purpose::Mailbox => self.mailbox_takes(index, signal, Rule::MailboxAnswered),
@@ -114,7 +114,7 @@ impl Session {
     }
 
     /// The mailbox of a called extension has taken the call.
-    pub(super) fn mailbox_takes(&mut self, index: usize, signal: &Signal, rule: Rule) {
+    pub(super) fn mailbox_takes(&mut self, index: PartyIndex, signal: &Signal, rule: Rule) {
         let state = &mut self.parties[index];
         let able = matches!(state.party.status.code, StatusCode::Setup | StatusCode::Proceeding);
         if state.is_live() && able && state.party.extension.is_some() {
@@ -127,11 +127,11 @@ impl Session {
     }
 
     /// Ends the queue that an agent has answered for.
-    fn agent_answered(&mut self, agent: usize, signal: &Signal, policy: &Policy) {
+    fn agent_answered(&mut self, agent: PartyIndex, signal: &Signal, policy: &Policy) {
         if !self.parties[agent].party.queue_call {
             return;
         }
-        for index in 1..self.parties.len() {
+        for index in self.parties.other_indices() {
             let state = &self.parties[index];
             if state.kind == Kind::Queue && state.is_live() {
                 let cause = Cause::Named(Reason::AgentAnswered);
@@ -142,7 +142,7 @@ impl Session {
     }
 
     /// Changes that the source reports as such.
-    pub(super) fn report(&mut self, index: usize, signal: &Signal) {
+    pub(super) fn report(&mut self, index: PartyIndex, signal: &Signal) {
         use StatusCode as S;
         let state = &mut self.parties[index];
         if !state.is_live() {
