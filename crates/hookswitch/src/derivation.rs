@@ -35,7 +35,7 @@ pub(crate) enum DerivationError {
 
 /// The version of saved states; a state of another version is not read. Raised with every change of
 /// what the machine or the trackers keep.
-pub(crate) const STATE_VERSION: u32 = 4;
+pub(crate) const STATE_VERSION: u32 = 5;
 
 /// The machine with all that stands before it: one tracker for each source of messages.
 #[derive(Default, Serialize, Deserialize)]

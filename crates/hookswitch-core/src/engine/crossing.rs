@@ -2,16 +2,15 @@
 
 use std::sync::Arc;
 
-use hookswitch_model::{
-    AccountId, Causes, ConferenceRole, LegId, Origin, Reason, Rule, Signal, Timestamp, Transfer,
-};
+use hookswitch_model::{AccountId, ConferenceRole, LegId, Origin, Reason, Rule, Transfer};
 
 use super::opening::conference_facts;
 use super::{Engine, OpenSession, RoomKey};
 use crate::directory::Kind;
 use crate::hash::IdHash;
 use crate::session::{
-    CALLER, CAUSE_WAIT, Crossing, Destination, LegRole, PartyIndex, PartyRef, Session, SessionKey, Taker,
+    CALLER, CAUSE_WAIT, Context, Crossing, Destination, LegRole, PartyIndex, PartyRef, Session, SessionKey,
+    Taker,
 };
 
 impl Engine {
@@ -21,9 +20,8 @@ impl Engine {
         key: SessionKey,
         index: usize,
         transfer: &Transfer,
-        signal: &Signal,
+        ctx: &Context,
     ) {
-        let policy = self.policy;
         let consulted = transfer.consulted.and_then(|leg| self.leg(leg)).filter(|&(other, _)| other != key);
         let ends = consulted.and_then(|(other, other_index)| {
             let mine = self.session(key)?.legs[index].role.party()?;
@@ -37,14 +35,14 @@ impl Engine {
         if let Some((mine, theirs)) = ends.filter(|(_, theirs)| parks(theirs)) {
             let number = self.sessions[&theirs.session].session.dialled.number.clone();
             if let Some(session) = self.session(mine.session) {
-                session.park_at(mine.party, &number, signal);
+                session.park_at(mine.party, &number, ctx);
             }
             return;
         }
         let Some((mine, theirs)) = ends else {
             let Some(open) = self.sessions.get_mut(&key) else { return };
             let OpenSession { session, kept, .. } = &mut **open;
-            session.apply(index, signal, &policy);
+            session.transfer_asked(index, transfer, ctx);
             let moved = session.moved_number();
             for number in [Some(&transfer.to), moved.as_ref()].into_iter().flatten() {
                 self.joiner.expect(session.facts.account, number, key, kept);
@@ -56,14 +54,13 @@ impl Engine {
                 continue;
             };
             if let Some(session) = self.session(own.session) {
-                session.set_moving(own.party, Destination::Call(other, peer), transfer.by_code, signal);
+                session.set_moving(own.party, Destination::Call(other, peer), transfer.by_code, ctx);
             }
         }
     }
 
     /// Carries out what a signal brought about in more than one session.
-    pub(super) fn cross(&mut self, key: SessionKey) {
-        let policy = self.policy;
+    pub(super) fn cross(&mut self, key: SessionKey, ctx: &Context) {
         let Some(session) = self.session(key) else { return };
         let account = session.facts.account;
         let crossing = session.crossing.take();
@@ -71,48 +68,48 @@ impl Engine {
             self.parked.push(key);
         }
         match crossing.map(|crossing| *crossing) {
-            Some(Crossing::Transferred { mover, at, causes }) => self.transferred(key, mover, at, &causes),
+            Some(Crossing::Transferred { mover }) => self.transferred(key, mover, ctx),
             Some(Crossing::Failed { other }) => {
                 if let Some(session) = self.session(other.session) {
                     session.stay(other.party);
                 }
             }
-            Some(Crossing::Retrieved { parked, at, causes }) => self.retrieved(key, parked, at, causes),
+            Some(Crossing::Retrieved { parked }) => self.retrieved(key, parked, ctx),
             None => {}
         }
-        self.find_taker(key, account);
+        self.find_taker(key, account, ctx);
         if let Some(session) = self.session(key) {
-            session.caller_stays_alone(&policy);
+            session.caller_stays_alone(ctx);
         }
     }
 
     /// An attended transfer is complete: both parties of who transferred are gone.
-    fn transferred(&mut self, key: SessionKey, mover: PartyIndex, at: Timestamp, causes: &Causes) {
+    fn transferred(&mut self, key: SessionKey, mover: PartyIndex, ctx: &Context) {
         let Some(session) = self.session(key) else { return };
         let Some((other, peer)) = session.transfer_target(mover) else { return };
         let mine = session.peer(mover);
         let (reason, rule) = (Reason::AttendedTransfer, Rule::TransferCompleted);
-        session.go(mover, reason, peer, at, causes.clone(), rule);
+        session.go(mover, reason, peer, rule, ctx);
         if let Some(session) = self.session(other.session) {
-            session.go(other.party, reason, mine, at, causes.clone(), rule);
+            session.go(other.party, reason, mine, rule, ctx);
             self.settle(other.session);
         }
     }
 
     /// A parked call was taken: who parked it is gone.
-    fn retrieved(&mut self, key: SessionKey, parked: PartyRef, at: Timestamp, causes: Causes) {
+    fn retrieved(&mut self, key: SessionKey, parked: PartyRef, ctx: &Context) {
         let Some(mine) = self.session(key).map(|session| session.peer(CALLER)) else { return };
         if let Some(session) = self.session(parked.session)
             && session.is_parked(parked.party)
         {
-            session.go(parked.party, Reason::Pickup, mine, at, causes, Rule::ParkRetrieved);
+            session.go(parked.party, Reason::Pickup, mine, Rule::ParkRetrieved, ctx);
             self.settle(parked.session);
         }
     }
 
     /// Looks for the two halves of a pickup by code: a target whose offer was withdrawn though its caller
     /// was answered, and a code that the switch answered at the same moment.
-    fn find_taker(&mut self, key: SessionKey, account: AccountId) {
+    fn find_taker(&mut self, key: SessionKey, account: AccountId, ctx: &Context) {
         let Some(session) = self.sessions.get(&key).map(|open| &open.session) else { return };
         if let Some(at) = session.code_answered() {
             self.takers.retain(|&(since, taker)| taker != key && at.since(since) <= CAUSE_WAIT);
@@ -120,13 +117,13 @@ impl Engine {
             self.taken.retain(|taken| self.sessions.contains_key(taken));
             let taken = self.taken.iter().copied().find(|&taken| self.takes(account, key, taken));
             if let Some(taken) = taken {
-                self.pick_up(key, taken);
+                self.pick_up(key, taken, ctx);
             }
         } else if session.was_taken_from().next().is_some() {
             let taker =
                 self.takers.iter().map(|&(_, taker)| taker).find(|&taker| self.takes(account, taker, key));
             if let Some(taker) = taker {
-                self.pick_up(taker, key);
+                self.pick_up(taker, key, ctx);
             } else if !self.taken.contains(&key) {
                 self.taken.retain(|taken| self.sessions.contains_key(taken));
                 self.taken.push(key);
@@ -151,50 +148,49 @@ impl Engine {
     }
 
     /// Moves the caller of a code to the call that it has taken.
-    fn pick_up(&mut self, taker: SessionKey, taken: SessionKey) {
-        let policy = self.policy;
+    fn pick_up(&mut self, taker: SessionKey, taken: SessionKey, ctx: &Context) {
         let Some(session) = self.sessions.get(&taker).map(|open| &open.session) else { return };
         let Some(at) = session.code_answered() else { return };
-        let (code, causes) = (session.dialled.number.clone(), session.last_cause());
+        let code = session.dialled.number.clone();
+        let ctx = session.context_at(at, ctx.policy);
         let Some(session) = self.sessions.get(&taken).map(|open| &open.session) else { return };
         let Some(target) = session.taken_by_code(&code) else { return };
         self.takers.retain(|&(_, other)| other != taker);
         self.taken.retain(|&other| other != taken);
         let rule = Rule::PickedUpByCode;
-        self.go_over(taker, taken, at, &causes, (Reason::Pickup, rule), |session, by| {
-            session.picked_up(target, by, rule, &policy)
+        self.go_over(taker, taken, (Reason::Pickup, rule), &ctx, |session, by| {
+            session.picked_up(target, by, rule, &ctx)
         });
     }
 
     /// A source says that the call of a party that rings was taken by the holder of another leg.
-    pub(super) fn picked_up(&mut self, key: SessionKey, index: usize, by: LegId, signal: &Signal) {
-        let policy = self.policy;
+    pub(super) fn picked_up(&mut self, key: SessionKey, index: usize, by: LegId, ctx: &Context) {
         let Some(session) = self.session(key) else { return };
         let Some(target) = session.legs[index].role.party().filter(|&party| session.rings(party)) else {
             return;
         };
         let Some(taker) = self.caller_elsewhere(by, key) else { return };
-        let (rule, causes) = (Rule::PickedUpAsReported, Causes::one(signal.input));
-        self.go_over(taker, key, signal.at, &causes, (Reason::Pickup, rule), |session, by| {
-            session.picked_up(target, by, rule, &policy)
+        let rule = Rule::PickedUpAsReported;
+        self.go_over(taker, key, (Reason::Pickup, rule), ctx, |session, by| {
+            session.picked_up(target, by, rule, ctx)
         });
     }
 
     /// A source says that a caller supervises a party of another session.
-    pub(super) fn supervises(&mut self, key: SessionKey, index: usize, whom: LegId, signal: &Signal) {
+    pub(super) fn supervises(&mut self, key: SessionKey, index: usize, whom: LegId, ctx: &Context) {
         let Some(supervised) = self.leg(whom).map(|(key, _)| key).filter(|&other| other != key) else {
             return;
         };
         let is_caller =
             self.session(key).is_some_and(|session| session.legs[index].role == LegRole::Party(CALLER));
         if is_caller {
-            let (ends, causes) = ((Reason::Supervising, Rule::Supervises), Causes::one(signal.input));
-            self.go_over(key, supervised, signal.at, &causes, ends, Session::supervised);
+            let ends = (Reason::Supervising, Rule::Supervises);
+            self.go_over(key, supervised, ends, ctx, |session, by| session.supervised(by, ctx));
         }
     }
 
     /// A source says that a parked call was taken by the holder of another leg.
-    pub(super) fn retrieved_by(&mut self, key: SessionKey, index: usize, by: LegId, signal: &Signal) {
+    pub(super) fn retrieved_by(&mut self, key: SessionKey, index: usize, by: LegId, ctx: &Context) {
         let Some(session) = self.session(key) else { return };
         let Some(party) = session.legs[index].role.party().filter(|&party| session.is_parked(party)) else {
             return;
@@ -202,7 +198,7 @@ impl Engine {
         let parked = PartyRef { session: key, party };
         let Some(taker) = self.caller_elsewhere(by, key) else { return };
         if self.session(taker).is_some_and(|session| session.takes_parked(parked)) {
-            self.retrieved(taker, parked, signal.at, Causes::one(signal.input));
+            self.retrieved(taker, parked, ctx);
         }
     }
 
@@ -218,13 +214,12 @@ impl Engine {
         &mut self,
         from: SessionKey,
         to: SessionKey,
-        at: Timestamp,
-        causes: &Causes,
         ends: (Reason, Rule),
+        ctx: &Context,
         take_in: impl FnOnce(&mut Session, Taker) -> PartyIndex,
     ) {
         let Some(session) = self.session(from) else { return };
-        let by = session.give_up_caller(at, causes.clone());
+        let by = session.give_up_caller();
         let legs: Vec<LegId> = by.leg_ids().collect();
         let Some(session) = self.session(to) else { return };
         let place = take_in(session, by);
@@ -238,7 +233,7 @@ impl Engine {
             if session.is_untold() {
                 session.vanish();
             } else {
-                session.go(CALLER, ends.0, peer, at, causes.clone(), ends.1);
+                session.go(CALLER, ends.0, peer, ends.1, ctx);
             }
         }
         self.settle(from);
@@ -251,7 +246,7 @@ impl Engine {
         index: usize,
         room: &str,
         owns: bool,
-        signal: &Signal,
+        ctx: &Context,
     ) {
         let Some(open) = self.sessions.get(&key) else { return };
         let (session, clock) = (&open.session, open.clock);
@@ -263,7 +258,7 @@ impl Engine {
             // The number was known to lead to a room; its name is another one of the same room.
             self.conferences.entry(name).or_insert(key);
             if let Some(session) = self.session(key) {
-                session.has_conference_role(index, role, signal);
+                session.has_conference_role(index, role, ctx);
             }
             return;
         }
@@ -271,15 +266,15 @@ impl Engine {
             return;
         }
         let room = known.unwrap_or_else(|| {
-            let facts = Arc::new(conference_facts(account, room, signal.at));
-            let session = Session::conference(facts, self.directory.account(account), signal);
+            let facts = Arc::new(conference_facts(account, room, ctx.at));
+            let session = Session::conference(facts, self.directory.account(account), ctx);
             let opened = self.insert(clock, session);
             self.conferences.insert(name, opened);
             opened
         });
-        let (rule, causes) = (Rule::FocusReached, Causes::one(signal.input));
-        self.go_over(key, room, signal.at, &causes, (Reason::Conference, rule), |session, by| {
-            session.take_in(by, None, Some(role), rule)
+        let rule = Rule::FocusReached;
+        self.go_over(key, room, (Reason::Conference, rule), ctx, |session, by| {
+            session.take_in(by, None, Some(role), rule, ctx)
         });
     }
 }

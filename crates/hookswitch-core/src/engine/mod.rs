@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use self::join::{IndexEntries, Joiner};
 use crate::directory::Directory;
 pub use crate::policy::{MissedCallPolicy, Policy, SESSIONS_MAX};
-use crate::session::{Session, SessionKey};
+use crate::session::{Context, NewLeg, Session, SessionKey};
 
 /// How many unanswered sessions are found at one look over all of them, to be ended one by one.
 const SHED_AHEAD: usize = 1024;
@@ -130,7 +130,8 @@ impl Engine {
         self.counters.signals += 1;
         let key = match &signal.kind {
             SignalKind::Created(leg) if !self.legs.contains_key(&signal.leg) => {
-                self.create(clock, leg, signal)
+                let ctx = Context::of(signal, self.policy);
+                self.create(clock, signal.account, NewLeg { id: signal.leg, created: leg }, &ctx)
             }
             _ => self.apply(signal),
         };
@@ -149,7 +150,7 @@ impl Engine {
             if let Some(open) = self.sessions.get_mut(&key) {
                 open.armed = None;
                 if open.session.next_deadline() <= now {
-                    open.session.handle_time(now, &self.policy);
+                    open.session.handle_time(now, self.policy);
                 }
                 self.settle(key);
             }
@@ -162,7 +163,7 @@ impl Engine {
         keys.sort_unstable();
         for key in keys {
             if let Some(open) = self.sessions.get_mut(&key) {
-                open.session.decide_all(&self.policy);
+                open.session.decide_all(self.policy);
             }
             self.settle(key);
         }
@@ -208,8 +209,9 @@ impl Engine {
         let Some(key) = self.next_to_shed() else { return false };
         if let Some(OpenSession { session, .. }) = self.sessions.get_mut(&key).map(Box::as_mut) {
             let cause = Cause::Named(hookswitch_model::Reason::CallDropped);
-            session.end_all(cause, at, Rule::TableFull, &self.policy);
-            session.decide_all(&self.policy);
+            let ctx = session.context_at(at, self.policy);
+            session.end_all(cause, Rule::TableFull, &ctx);
+            session.decide_all(self.policy);
         }
         self.settle(key);
         true
@@ -248,16 +250,16 @@ impl Engine {
             return None;
         };
         self.counters.applied += 1;
-        let policy = self.policy;
+        let ctx = &Context::of(signal, self.policy);
         match &signal.kind {
-            SignalKind::TransferAsked(transfer) => self.transfer_asked(key, index, transfer, signal),
-            SignalKind::Focus { room, owns } => self.enter_focus(key, index, room, *owns, signal),
-            SignalKind::PickedUp { by } => self.picked_up(key, index, *by, signal),
-            SignalKind::Retrieved { by } => self.retrieved_by(key, index, *by, signal),
-            SignalKind::Supervises { whom } => self.supervises(key, index, *whom, signal),
-            _ => self.session(key)?.apply(index, signal, &policy),
+            SignalKind::TransferAsked(transfer) => self.transfer_asked(key, index, transfer, ctx),
+            SignalKind::Focus { room, owns } => self.enter_focus(key, index, room, *owns, ctx),
+            SignalKind::PickedUp { by } => self.picked_up(key, index, *by, ctx),
+            SignalKind::Retrieved { by } => self.retrieved_by(key, index, *by, ctx),
+            SignalKind::Supervises { whom } => self.supervises(key, index, *whom, ctx),
+            kind => self.session(key)?.apply(index, kind, ctx),
         }
-        self.cross(key);
+        self.cross(key, ctx);
         Some(key)
     }
 

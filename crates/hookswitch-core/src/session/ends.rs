@@ -1,12 +1,12 @@
 //! How parties end, and the ends that wait for their cause.
 
-use hookswitch_model::{Cause, Causes, Direction, Reason, Rule, Signal, StatusCode, Timestamp};
+use hookswitch_model::{Cause, Direction, Reason, Rule, StatusCode, Timestamp};
 
 use super::moves::Crossing;
 use super::offer::GROUP_SPAN;
 use super::party::{Destination, Standing, Waiting};
 use super::reason::{self, Role};
-use super::{CALLER, CAUSE_WAIT, LegRole, PartyIndex, RETRY_MAX, Session};
+use super::{CALLER, CAUSE_WAIT, Context, LegRole, PartyIndex, RETRY_MAX, Session};
 use crate::directory::Kind;
 use crate::policy::Policy;
 
@@ -29,51 +29,50 @@ pub(super) enum Settled {
 
 impl Session {
     /// A leg ended.
-    pub(super) fn leg_ended(&mut self, leg: usize, cause: Cause, signal: &Signal, policy: &Policy) {
+    pub(super) fn leg_ended(&mut self, leg: usize, cause: Cause, ctx: &Context) {
         self.legs[leg].ended = true;
         let LegRole::Party(party) = self.legs[leg].role else { return };
         if cause == Cause::Unlisted {
             // How it ended nobody saw; that it did is inferred.
             let known = self.queue.len();
-            self.party_leg_ended(party, Cause::HungUp, signal, policy);
+            self.party_leg_ended(party, Cause::HungUp, ctx);
             self.queue.iter_mut().skip(known).for_each(|draft| draft.rule = Rule::NotListed);
         } else {
-            self.party_leg_ended(party, cause, signal, policy);
+            self.party_leg_ended(party, cause, ctx);
         }
     }
 
     /// A leg of a party ended.
-    fn party_leg_ended(&mut self, party: PartyIndex, cause: Cause, signal: &Signal, policy: &Policy) {
-        let causes = Causes::one(signal.input);
+    fn party_leg_ended(&mut self, party: PartyIndex, cause: Cause, ctx: &Context) {
         if let Some(moving) = &mut self.parties[party].moving {
-            moving.left_by = Some(signal.input);
+            moving.left_by = Some(ctx.input);
         }
         self.forget_refused_consultation(party, cause);
         let state = &self.parties[party];
         if !state.is_live() || state.party.status.code == StatusCode::Parked {
             // Who has parked a call keeps its place without a leg.
         } else if state.standing == Standing::Unknown && party != CALLER {
-            self.target_ended(party, cause, signal.at, causes, policy);
+            self.target_ended(party, cause, ctx);
         } else if self.has_leg(party) {
             // The same person still rings, or talks, elsewhere.
         } else if state.moving.is_some() {
-            self.mover_left(party, signal, policy);
-        } else if state.answered && self.was_left_by_mover(signal) {
-            self.parties[party].in_transit = Some(signal.at + RETRY_MAX);
+            self.mover_left(party, ctx);
+        } else if state.answered && self.was_left_by_mover(ctx) {
+            self.parties[party].in_transit = Some(ctx.at + RETRY_MAX);
         } else if party == CALLER {
             self.tell_caller();
-            self.caller_ended(cause, signal.at, causes, policy);
+            self.caller_ended(cause, ctx);
         } else if state.party.direction == Direction::Inbound {
-            self.target_ended(party, cause, signal.at, causes, policy);
+            self.target_ended(party, cause, ctx);
         } else {
             let cause = match state.ends_with {
                 Some(reason) => Cause::Named(reason),
                 None if state.answered => after_answer(cause),
                 None => cause,
             };
-            self.end_party(party, cause, signal.at, causes, Rule::LegEnded, policy);
+            self.end_party(party, cause, Rule::LegEnded, ctx);
         }
-        self.sweep(signal, policy);
+        self.sweep(ctx);
     }
 
     /// A call to the target of an attended transfer that is refused takes the transfer with it.
@@ -89,13 +88,13 @@ impl Session {
     }
 
     /// Whether the party that moves the call has just left its peer behind by this signal.
-    fn was_left_by_mover(&self, signal: &Signal) -> bool {
+    fn was_left_by_mover(&self, ctx: &Context) -> bool {
         let mut moves = self.parties.iter().filter_map(|state| state.moving.as_ref());
-        moves.any(|moving| moving.left_by == Some(signal.input))
+        moves.any(|moving| moving.left_by == Some(ctx.input))
     }
 
     /// Ends the parties that nobody holds any more: in a mailbox or parked, and their callers are gone.
-    fn sweep(&mut self, signal: &Signal, policy: &Policy) {
+    fn sweep(&mut self, ctx: &Context) {
         let left = |state: &super::party::PartyState| {
             state.is_live()
                 && state.waiting.is_none()
@@ -109,21 +108,13 @@ impl Session {
         }
         for party in self.parties.indices() {
             if left(&self.parties[party]) && !self.has_leg(party) {
-                let causes = Causes::one(signal.input);
-                self.end_party(party, Cause::HungUp, signal.at, causes, Rule::LegEnded, policy);
+                self.end_party(party, Cause::HungUp, Rule::LegEnded, ctx);
             }
         }
     }
 
     /// The leg of a target ended.
-    fn target_ended(
-        &mut self,
-        index: PartyIndex,
-        cause: Cause,
-        at: Timestamp,
-        causes: Causes,
-        policy: &Policy,
-    ) {
+    fn target_ended(&mut self, index: PartyIndex, cause: Cause, ctx: &Context) {
         if self.parties[index].standing == Standing::Unknown {
             if self.is_callee(index, cause) {
                 self.parties[index].standing = Standing::Endpoint;
@@ -138,14 +129,14 @@ impl Session {
             return; // the same person still rings elsewhere
         }
         if let Some((_, reason)) = self.parties[index].taken {
-            self.end_party(index, Cause::Named(reason), at, causes, Rule::PlaceTaken, policy);
+            self.end_party(index, Cause::Named(reason), Rule::PlaceTaken, ctx);
             return;
         }
         let state = &self.parties[index];
         if state.answers_with.is_some() && !state.answered {
             // It wanted to take the call and could not, which nobody has missed.
             self.stays_with_whom_it_was(index);
-            self.end_party(index, Cause::HungUp, at, causes, Rule::LegEnded, policy);
+            self.end_party(index, Cause::HungUp, Rule::LegEnded, ctx);
             return;
         }
         if state.kind == Kind::Queue && state.answered {
@@ -157,42 +148,42 @@ impl Session {
                 (_, true, true) => Cause::NoAnswer,
                 (_, true, false) => Cause::Cancelled,
             };
-            self.end_party(index, cause, at, causes, Rule::QueueLeft, policy);
+            self.end_party(index, cause, Rule::QueueLeft, ctx);
             return;
         }
         let in_mailbox =
             matches!(state.party.status.code, StatusCode::VoiceMail | StatusCode::VoiceMailScreening);
         if state.answered || in_mailbox {
             let cause = after_answer(cause);
-            self.end_party(index, cause, at, causes, Rule::LegEnded, policy);
+            self.end_party(index, cause, Rule::LegEnded, ctx);
             return;
         }
         let caller_left = !self.parties[state.called_by].is_live();
         let answered = self.answered_by_another(index);
         match cause {
             Cause::Withdrawn if answered => {
-                self.end_party(index, Cause::AnsweredElsewhere, at, causes, Rule::AnsweredElsewhere, policy);
+                self.end_party(index, Cause::AnsweredElsewhere, Rule::AnsweredElsewhere, ctx);
             }
             Cause::Withdrawn if caller_left => {
-                self.end_party(index, Cause::Cancelled, at, causes, Rule::CallerGaveUp, policy);
+                self.end_party(index, Cause::Cancelled, Rule::CallerGaveUp, ctx);
             }
             Cause::AnsweredElsewhere if answered || caller_left || state.round > 0 => {
-                self.end_party(index, cause, at, causes, Rule::AnsweredElsewhere, policy);
+                self.end_party(index, cause, Rule::AnsweredElsewhere, ctx);
             }
             // Somebody has taken the call who was not offered it.
-            Cause::AnsweredElsewhere => self.wait(index, cause, at, causes, Rule::AnsweredElsewhere),
-            Cause::Cancelled => self.end_party(index, cause, at, causes, Rule::CallerGaveUp, policy),
-            Cause::Withdrawn => self.wait(index, cause, at, causes, Rule::OfferWithdrawn),
+            Cause::AnsweredElsewhere => self.defer_end(index, cause, Rule::AnsweredElsewhere, ctx),
+            Cause::Cancelled => self.end_party(index, cause, Rule::CallerGaveUp, ctx),
+            Cause::Withdrawn => self.defer_end(index, cause, Rule::OfferWithdrawn, ctx),
             Cause::Busy | Cause::Rejected | Cause::NoAnswer | Cause::Failed
                 if self.others_ring(index) || caller_left =>
             {
-                self.end_party(index, cause, at, causes, Rule::TargetRefused, policy);
+                self.end_party(index, cause, Rule::TargetRefused, ctx);
             }
             Cause::Busy | Cause::Rejected | Cause::NoAnswer | Cause::Failed => {
-                self.wait(index, cause, at, causes, Rule::TargetRefused);
+                self.defer_end(index, cause, Rule::TargetRefused, ctx);
             }
-            Cause::HungUp => self.end_party(index, Cause::NoAnswer, at, causes, Rule::LegEnded, policy),
-            _ => self.end_party(index, cause, at, causes, Rule::TargetRefused, policy),
+            Cause::HungUp => self.end_party(index, Cause::NoAnswer, Rule::LegEnded, ctx),
+            _ => self.end_party(index, cause, Rule::TargetRefused, ctx),
         }
     }
 
@@ -210,7 +201,7 @@ impl Session {
     }
 
     /// The leg of the caller ended.
-    fn caller_ended(&mut self, cause: Cause, at: Timestamp, causes: Causes, policy: &Policy) {
+    fn caller_ended(&mut self, cause: Cause, ctx: &Context) {
         let initiator = self.parties[CALLER].party.direction == Direction::Inbound;
         if initiator && !self.parties[CALLER].answered {
             // Of a RingOut call the initiator is called first, and may not come to the phone.
@@ -218,12 +209,12 @@ impl Session {
                 Cause::Withdrawn | Cause::Cancelled | Cause::HungUp => Cause::NoAnswer,
                 other => other,
             };
-            self.end_party(CALLER, cause, at, causes, Rule::TargetRefused, policy);
+            self.end_party(CALLER, cause, Rule::TargetRefused, ctx);
             return;
         }
         let gave_up = matches!(cause, Cause::Cancelled | Cause::HungUp | Cause::Withdrawn | Cause::Lost);
         let settled = if gave_up { Settled::CallerLeft } else { Settled::CallFailed };
-        self.settle_waiting_at(at, &causes, settled, policy);
+        self.settle_waiting(settled, ctx);
         // Who was answered and hangs up leaves first; a target that still rings ends with its own leg.
         let leaves_first = gave_up && self.parties[CALLER].answered;
         for index in self.parties.other_indices() {
@@ -249,7 +240,7 @@ impl Session {
                 }
                 self.parties[index].standing = Standing::Endpoint;
             }
-            self.end_party(index, cause, at, causes.clone(), rule, policy);
+            self.end_party(index, cause, rule, ctx);
         }
         for index in self.parties.other_indices() {
             if self.parties[index].standing == Standing::Unknown && self.parties[index].is_live() {
@@ -257,11 +248,11 @@ impl Session {
             }
         }
         if let Some((_, reason)) = self.parties[CALLER].taken {
-            self.end_party(CALLER, Cause::Named(reason), at, causes, Rule::PlaceTaken, policy);
+            self.end_party(CALLER, Cause::Named(reason), Rule::PlaceTaken, ctx);
             return;
         }
         if self.parties[CALLER].answered || gave_up {
-            self.end_party(CALLER, after_answer(cause), at, causes, Rule::LegEnded, policy);
+            self.end_party(CALLER, after_answer(cause), Rule::LegEnded, ctx);
             return;
         }
         // The last target that failed says why the call did; else the refusal itself.
@@ -273,19 +264,11 @@ impl Session {
         let role = if self.dialled.internal { Role::CallerInside } else { Role::CallerOutside };
         let reason = last.or_else(|| reason::reason(cause, role));
         self.parties[CALLER].leave(StatusCode::Disconnected, reason);
-        self.draft(CALLER, at, Rule::CallFailed, causes);
+        self.draft(CALLER, Rule::CallFailed, ctx);
     }
 
     /// Tells the end of a party.
-    pub(super) fn end_party(
-        &mut self,
-        index: PartyIndex,
-        cause: Cause,
-        at: Timestamp,
-        causes: Causes,
-        rule: Rule,
-        policy: &Policy,
-    ) {
+    pub(super) fn end_party(&mut self, index: PartyIndex, cause: Cause, rule: Rule, ctx: &Context) {
         let cause = match cause {
             Cause::AnsweredElsewhere if self.parties[index].party.queue_call => {
                 Cause::Named(Reason::AgentAnswered)
@@ -294,29 +277,19 @@ impl Session {
         };
         let in_group = self.others_ring(index);
         let elsewhere = self.answered_by_another(index);
-        self.parties[index].finish(cause, at, in_group, elsewhere, policy);
-        self.draft(index, at, rule, causes);
+        self.parties[index].finish(cause, in_group, elsewhere, ctx);
+        self.draft(index, rule, ctx);
     }
 
     /// Lets the end of a target wait for its cause, or for whether it belongs to a group.
-    fn wait(&mut self, index: PartyIndex, cause: Cause, at: Timestamp, causes: Causes, rule: Rule) {
-        self.parties[index].waiting = Some(Waiting { cause, at, until: at + CAUSE_WAIT });
+    fn defer_end(&mut self, index: PartyIndex, cause: Cause, rule: Rule, ctx: &Context) {
+        self.parties[index].waiting = Some(Waiting { cause, at: ctx.at, until: ctx.at + CAUSE_WAIT });
         self.parties[index].ended = true;
-        self.draft(index, at, rule, causes);
-    }
-
-    pub(super) fn settle_waiting(&mut self, signal: &Signal, settled: Settled, policy: &Policy) {
-        self.settle_waiting_at(signal.at, &Causes::one(signal.input), settled, policy);
+        self.draft(index, rule, ctx);
     }
 
     /// Decides the ends that wait, by what came since.
-    pub(super) fn settle_waiting_at(
-        &mut self,
-        at: Timestamp,
-        evidence: &Causes,
-        settled: Settled,
-        policy: &Policy,
-    ) {
+    pub(super) fn settle_waiting(&mut self, settled: Settled, ctx: &Context) {
         for index in self.parties.other_indices() {
             let Some(waiting) = self.parties[index].waiting.take() else { continue };
             let withdrawn = waiting.cause == Cause::Withdrawn;
@@ -328,29 +301,29 @@ impl Session {
                 Settled::CallerLeft if withdrawn => (Cause::Cancelled, Some(Rule::CallerGaveUp), false),
                 _ if withdrawn => (Cause::NoAnswer, None, false),
                 Settled::OfferedTo { forwarded } => {
-                    let together = at.since(self.parties[index].offered) <= GROUP_SPAN;
+                    let together = ctx.at.since(self.parties[index].offered) <= GROUP_SPAN;
                     (waiting.cause, None, together && !forwarded)
                 }
                 _ => (waiting.cause, None, false),
             };
             let elsewhere = settled == Settled::AnsweredElsewhere;
-            self.settle_one(index, cause, waiting.at, in_group, elsewhere, policy);
+            let ended = Context { at: waiting.at, ..*ctx };
+            self.settle_one(index, cause, in_group, elsewhere, &ended);
             if let (Some(rule), Some(draft)) = (rule, self.last_draft(index)) {
                 draft.rule = rule;
-                evidence.iter().for_each(|input| draft.causes.add(input));
+                draft.causes.add(ctx.input);
             }
         }
     }
 
-    /// Decides the end of one party that waited.
+    /// Decides the end of one party that waited, at the time of the end.
     pub(super) fn settle_one(
         &mut self,
         index: PartyIndex,
         cause: Cause,
-        at: Timestamp,
         in_group: bool,
         elsewhere: bool,
-        policy: &Policy,
+        ctx: &Context,
     ) {
         let state = &mut self.parties[index];
         state.waiting = None;
@@ -359,7 +332,7 @@ impl Session {
             Cause::AnsweredElsewhere if state.party.queue_call => Cause::Named(Reason::AgentAnswered),
             other => other,
         };
-        state.finish(cause, at, in_group, elsewhere, policy);
+        state.finish(cause, in_group, elsewhere, ctx);
         let after = state.party.clone();
         if let Some(draft) = self.last_draft(index) {
             draft.after = after;
@@ -372,15 +345,16 @@ impl Session {
 
     /// The caller was answered by the switch, and nobody is known to have taken the call: the mailbox of
     /// who was called last, if it has one, else an announcement or a menu.
-    pub(crate) fn caller_stays_alone(&mut self, policy: &Policy) {
-        let Some((at, input)) = self.answered_alone.take() else { return };
-        self.mailbox_answers(at, &Causes::one(input));
-        self.settle_waiting_at(at, &Causes::one(input), Settled::CallerAnswered, policy);
+    pub(crate) fn caller_stays_alone(&mut self, ctx: &Context) {
+        if std::mem::take(&mut self.answered_alone) {
+            self.mailbox_answers(ctx);
+            self.settle_waiting(Settled::CallerAnswered, ctx);
+        }
     }
 
     /// Gives the call to the mailbox of the last target, when the switch took the call back from it and
     /// the directory says that it has one.
-    fn mailbox_answers(&mut self, at: Timestamp, evidence: &Causes) {
+    fn mailbox_answers(&mut self, ctx: &Context) {
         let last = self.parties.other_indices().rev().find(|&index| self.parties[index].waiting.is_some());
         let Some(index) = last else { return };
         let state = &self.parties[index];
@@ -395,22 +369,22 @@ impl Session {
         let state = &mut self.parties[index];
         state.enter(StatusCode::VoiceMail, None);
         state.party.missed_call = true;
-        self.draft(index, at, Rule::MailboxOfDirectory, evidence.clone());
+        self.draft(index, Rule::MailboxOfDirectory, ctx);
     }
 
     /// Decides what has waited long enough, and ends what has gone without a sign for too long.
-    pub(crate) fn handle_time(&mut self, now: Timestamp, policy: &Policy) {
+    pub(crate) fn handle_time(&mut self, now: Timestamp, policy: Policy) {
         self.decide(Some(now), policy);
         if self.retry_by.is_some_and(|by| by <= now) {
             let at = self.retry_by.take().unwrap_or(now);
-            self.end_all(Cause::NoAnswer, at, Rule::NotTriedAgain, policy);
+            self.end_all(Cause::NoAnswer, Rule::NotTriedAgain, &self.context_at(at, policy));
         }
         for index in self.parties.indices() {
             if self.parties[index].in_transit.is_some_and(|by| by <= now) {
                 self.parties[index].in_transit = None;
                 if self.parties[index].is_live() && !self.has_leg(index) {
-                    let (at, input) = (self.last_sign, Causes::one(self.last_input));
-                    self.end_party(index, Cause::HungUp, at, input, Rule::TransferNotFollowed, policy);
+                    let ctx = self.context_at(self.last_sign, policy);
+                    self.end_party(index, Cause::HungUp, Rule::TransferNotFollowed, &ctx);
                 }
             }
         }
@@ -421,19 +395,19 @@ impl Session {
             } else {
                 (Cause::NoAnswer, Rule::RingTimer)
             };
-            self.end_all(cause, at, rule, policy);
+            self.end_all(cause, rule, &self.context_at(at, policy));
         }
         self.flush_ready();
     }
 
     /// Decides all that waits: nothing more will be heard.
-    pub(crate) fn decide_all(&mut self, policy: &Policy) {
+    pub(crate) fn decide_all(&mut self, policy: Policy) {
         self.decide(None, policy);
         self.flush_ready();
     }
 
     /// Decides what has waited until `now`, or all.
-    fn decide(&mut self, now: Option<Timestamp>, policy: &Policy) {
+    fn decide(&mut self, now: Option<Timestamp>, policy: Policy) {
         let due = |until: Timestamp| now.is_none_or(|now| until <= now);
         for index in self.parties.indices() {
             let state = &mut self.parties[index];
@@ -442,19 +416,22 @@ impl Session {
             }
         }
         if self.parties.iter().any(|state| state.waiting.as_ref().is_some_and(|waiting| due(waiting.until))) {
-            let at = self.last_sign;
+            let ctx = self.context_at(self.last_sign, policy);
             if !self.parties.others().any(super::party::PartyState::talks) {
-                self.mailbox_answers(at, &Causes::one(self.last_input));
+                self.mailbox_answers(&ctx);
             }
-            self.settle_waiting_at(at, &Causes::default(), Settled::InTime, policy);
+            self.settle_waiting(Settled::InTime, &ctx);
         }
     }
 
+    /// A change that no signal tells: the last sign of life is what it is inferred from.
+    pub(crate) fn context_at(&self, at: Timestamp, policy: Policy) -> Context {
+        Context { policy, at, input: self.last_input }
+    }
+
     /// Ends every party that is left, targets first.
-    pub(crate) fn end_all(&mut self, cause: Cause, at: Timestamp, rule: Rule, policy: &Policy) {
-        // Nothing came since; the last sign of life is what the end is inferred from.
-        let input = Causes::one(self.last_input);
-        self.settle_waiting_at(at, &input, Settled::CallFailed, policy);
+    pub(crate) fn end_all(&mut self, cause: Cause, rule: Rule, ctx: &Context) {
+        self.settle_waiting(Settled::CallFailed, ctx);
         for index in self.parties.other_indices().chain([CALLER]) {
             if self.parties[index].standing == Standing::Unknown {
                 if index == CALLER || (self.has_leg(index) && self.is_callee(index, cause)) {
@@ -468,7 +445,7 @@ impl Session {
                     Cause::Lost if !self.parties[index].answered => Cause::NoAnswer,
                     other => other,
                 };
-                self.end_party(index, party_cause, at, input.clone(), rule, policy);
+                self.end_party(index, party_cause, rule, ctx);
             }
         }
     }
@@ -515,16 +492,15 @@ impl Session {
     }
 
     /// The leg of a party that had asked for its call to be moved ended.
-    fn mover_left(&mut self, party: PartyIndex, signal: &Signal, policy: &Policy) {
+    fn mover_left(&mut self, party: PartyIndex, ctx: &Context) {
         let Some(moving) = &self.parties[party].moving else { return };
         let (to, by_code) = (moving.to.clone(), moving.by_code);
         match to {
-            Destination::Call(..) => self.complete_transfer(party, signal),
-            Destination::Park(slot) => self.park(party, slot, signal, Rule::CallParked),
+            Destination::Call(..) => self.complete_transfer(party),
+            Destination::Park(slot) => self.park(party, slot, ctx, Rule::CallParked),
             Destination::Number(_) => {
                 let reason = if by_code { Reason::DtmfTransfer } else { Reason::BlindTransfer };
-                let causes = Causes::one(signal.input);
-                self.end_party(party, Cause::Named(reason), signal.at, causes, Rule::TransferLeft, policy);
+                self.end_party(party, Cause::Named(reason), Rule::TransferLeft, ctx);
             }
         }
     }

@@ -11,6 +11,7 @@
 //! Start reading at `Session::apply`; who is offered the call is in `offer.rs`, how parties end in
 //! `ends.rs`, and how calls are moved, picked up and parked in `moves.rs`.
 
+mod context;
 mod ends;
 mod fit;
 mod moves;
@@ -27,11 +28,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hookswitch_model::{
-    Causes, Direction, Event, InputRef, LegCreated, LegId, Origin, RingOutRole, Rule, SessionFacts, Signal,
-    SignalKind, Timestamp,
+    Causes, Direction, Event, InputRef, LegCreated, LegId, Origin, RingOutRole, Rule, SessionFacts,
+    SignalKind, Timestamp, Transfer,
 };
 use serde::{Deserialize, Serialize};
 
+pub(crate) use self::context::{Context, NewLeg};
 pub(crate) use self::fit::{CalleeFit, Fit};
 pub(crate) use self::moves::{Crossing, Taker};
 pub(crate) use self::offer::Follows;
@@ -41,7 +43,6 @@ pub(crate) use self::party::{Destination, PartyRef};
 use self::party::{PartyState, Standing};
 use crate::directory::{Account, Kind, Resolved};
 use crate::number::NumberKey;
-use crate::policy::Policy;
 
 /// How long an undecided change may wait for the signal that decides it, in signal time.
 pub(crate) const CAUSE_WAIT: Duration = Duration::from_millis(500);
@@ -98,8 +99,8 @@ pub(crate) struct Session {
     served_by: Option<Arc<str>>,
     /// The round of the targets that are offered the call next.
     round: u8,
-    /// When the caller was answered though no target had been, until it is clear by whom.
-    answered_alone: Option<(Timestamp, InputRef)>,
+    /// The caller was answered though no target had been, and the engine has not yet said by whom.
+    answered_alone: bool,
     /// The parked call that the caller is about to take.
     retrieves: Option<PartyRef>,
     /// A call to this number belongs to the session, until then: the phone system, or somebody in a
@@ -108,6 +109,7 @@ pub(crate) struct Session {
     /// The switch itself reports the call: nothing is guessed that it would tell.
     pub(crate) reported: bool,
     /// What a signal brought about in another session too; the engine carries it out.
+    #[serde(skip)]
     pub(crate) crossing: Option<Box<Crossing>>,
 }
 
@@ -215,15 +217,15 @@ impl Session {
         facts: Arc<SessionFacts>,
         account: Arc<Account>,
         opening: Opening,
-        leg: &LegCreated,
-        signal: &Signal,
+        leg: NewLeg<'_>,
+        ctx: &Context,
     ) -> Self {
-        let dialled = account.callee(leg);
-        let caller = account.caller(leg);
-        let mut session = Self::empty(facts, account, dialled, signal);
+        let dialled = account.callee(&leg);
+        let caller = account.caller(&leg);
+        let mut session = Self::empty(facts, account, dialled, ctx);
         let extension = caller.as_ref().and_then(|caller| caller.extension);
-        let from = people::caller_endpoint(leg, caller, &session.account);
-        let to = session.called_endpoint(leg);
+        let from = people::caller_endpoint(&leg, caller, &session.account);
+        let to = session.called_endpoint(&leg);
         session.reported = leg.reported;
         session.withholds = leg.caller.withheld;
         session.hidden_number = leg.caller.number.clone().filter(|_| leg.caller.withheld);
@@ -231,14 +233,13 @@ impl Session {
         let (role, rule) = match opening {
             Opening::RingOut => {
                 let initiator = session.dialled.extension;
-                let mut party = PartyState::new(&facts, Direction::Inbound, initiator, from, to, leg, signal);
+                let mut party = PartyState::new(&facts, Direction::Inbound, initiator, from, to, &leg, ctx);
                 party.party.ring_out_role = Some(RingOutRole::Initiator);
                 session.parties.add(party);
                 (LegRole::Switch(Rule::RingOutSeen), Rule::RingOutSeen)
             }
             Opening::Call | Opening::Unclear | Opening::Retrieval(_) => {
-                let mut party =
-                    PartyState::new(&facts, Direction::Outbound, extension, from, to, leg, signal);
+                let mut party = PartyState::new(&facts, Direction::Outbound, extension, from, to, &leg, ctx);
                 if let Opening::Retrieval(parked) = opening {
                     party.answers_with = Some(hookswitch_model::Reason::Pickup);
                     session.retrieves = Some(parked);
@@ -252,36 +253,36 @@ impl Session {
                 (LegRole::Party(CALLER), rule)
             }
         };
-        session.add_leg(signal.leg, role, leg);
+        session.add_leg(role, leg);
         if opening == Opening::RingOut {
             return session; // it is told from when the phone rings (contract events §10)
         }
-        session.draft(CALLER, signal.at, rule, Causes::one(signal.input));
+        session.draft(CALLER, rule, ctx);
         if session.dialled.is_code {
             // It may be a code to take somebody's call, and then no session of its own.
-            session.hold_back(CALLER, signal.at);
+            session.hold_back(CALLER, ctx.at);
         }
         session
     }
 
     /// Opens the session of a conference that nobody dialled by a number of the directory; those who are
     /// in it come over from calls of their own.
-    pub(crate) fn conference(facts: Arc<SessionFacts>, account: Arc<Account>, signal: &Signal) -> Self {
+    pub(crate) fn conference(facts: Arc<SessionFacts>, account: Arc<Account>, ctx: &Context) -> Self {
         let dialled = Resolved::default();
-        Self::empty(facts, account, dialled, signal)
+        Self::empty(facts, account, dialled, ctx)
     }
 
-    fn empty(facts: Arc<SessionFacts>, account: Arc<Account>, dialled: Resolved, signal: &Signal) -> Self {
+    fn empty(facts: Arc<SessionFacts>, account: Arc<Account>, dialled: Resolved, ctx: &Context) -> Self {
         Self {
             facts,
             account,
-            started: signal.at,
-            last_sign: signal.at,
-            last_input: signal.input,
+            started: ctx.at,
+            last_sign: ctx.at,
+            last_input: ctx.input,
             parties: Parties::new(),
             legs: Vec::with_capacity(2),
             queue: VecDeque::new(),
-            changed: signal.at,
+            changed: ctx.at,
             told: Timestamp::from_micros(i64::MIN),
             sequence: 1,
             numbers: 0,
@@ -292,7 +293,7 @@ impl Session {
             retry_by: None,
             served_by: None,
             round: 0,
-            answered_alone: None,
+            answered_alone: false,
             retrieves: None,
             awaits: None,
             reported: false,
@@ -309,11 +310,11 @@ impl Session {
         to
     }
 
-    fn add_leg(&mut self, id: LegId, role: LegRole, leg: &LegCreated) -> &mut Leg {
+    fn add_leg(&mut self, role: LegRole, leg: NewLeg<'_>) -> &mut Leg {
         self.legs.push(Leg {
-            id,
+            id: leg.id,
             role,
-            sender: Sender::of(leg),
+            sender: Sender::of(&leg),
             dst: leg.dst,
             called: leg.direction == Direction::Inbound,
             of_party: false,
@@ -331,12 +332,12 @@ impl Session {
     }
 
     /// Applies a signal about a leg of the session.
-    pub(crate) fn apply(&mut self, index: usize, signal: &Signal, policy: &Policy) {
-        if !matches!(signal.kind, SignalKind::Note(_) | SignalKind::Dialog(_)) {
-            self.heard(signal);
+    pub(crate) fn apply(&mut self, index: usize, kind: &SignalKind, ctx: &Context) {
+        if !matches!(kind, SignalKind::Note(_) | SignalKind::Dialog(_)) {
+            self.heard(ctx);
         }
         let role = self.legs[index].role;
-        match &signal.kind {
+        match kind {
             // A second creation of a leg adds nothing, and what else it is called is for who brings sources together.
             SignalKind::Created(_) | SignalKind::Named(_) => {}
             SignalKind::ServedBy(agent) => {
@@ -345,7 +346,7 @@ impl Session {
             SignalKind::Alive { within } => self.legs[index].silent_max = *within,
             SignalKind::ParkRanOut => {
                 if let LegRole::Party(party) = role {
-                    self.park_timed_out(party, signal, policy);
+                    self.park_timed_out(party, ctx);
                 }
             }
             SignalKind::Dialog(sip) => {
@@ -360,9 +361,9 @@ impl Session {
             }
             SignalKind::Challenged | SignalKind::Relayed => {
                 self.legs[index].ended = true;
-                let challenged = signal.kind == SignalKind::Challenged;
+                let challenged = *kind == SignalKind::Challenged;
                 if challenged {
-                    self.retry_by = Some(signal.at + RETRY_MAX);
+                    self.retry_by = Some(ctx.at + RETRY_MAX);
                 }
                 if let LegRole::Party(party) = role {
                     self.challenged |= challenged && self.parties[party].standing == Standing::Unknown;
@@ -371,10 +372,10 @@ impl Session {
             }
             SignalKind::TriedAgain => {
                 if role == LegRole::Party(CALLER) {
-                    self.retry_by = Some(signal.at + RETRY_MAX);
+                    self.retry_by = Some(ctx.at + RETRY_MAX);
                 }
             }
-            SignalKind::Ended(cause) => self.leg_ended(index, *cause, signal, policy),
+            SignalKind::Ended(cause) => self.leg_ended(index, *cause, ctx),
             SignalKind::Automaton => {
                 if let LegRole::Party(party) = role
                     && self.parties[party].standing == Standing::Unknown
@@ -382,20 +383,15 @@ impl Session {
                     self.drop_party(party);
                 }
             }
-            SignalKind::TransferAsked(transfer)
-                if role == LegRole::Switch(Rule::RingOutSeen) || self.facts.origin == Origin::Conference =>
-            {
-                self.awaits = Some((NumberKey::of(&transfer.to), signal.at + RETRY_MAX));
-            }
+            SignalKind::TransferAsked(transfer) => self.transfer_asked(index, transfer, ctx),
             _ => {
                 if let LegRole::Party(party) = role {
-                    match &signal.kind {
+                    match kind {
                         SignalKind::Ringing { .. } | SignalKind::Answered { .. } => {
-                            self.progress(index, party, signal, policy);
+                            self.progress(index, party, kind, ctx);
                         }
-                        SignalKind::TransferAsked(transfer) => self.move_asked(party, transfer, signal),
-                        SignalKind::TransferDone { succeeded } => self.move_done(party, *succeeded, signal),
-                        _ => self.report(party, signal),
+                        SignalKind::TransferDone { succeeded } => self.move_done(party, *succeeded, ctx),
+                        _ => self.report(party, kind, ctx),
                     }
                 }
             }
@@ -403,10 +399,21 @@ impl Session {
         self.flush_ready();
     }
 
+    /// A call is to be moved: by a party, or by the phone system or a conference that calls somebody itself.
+    pub(crate) fn transfer_asked(&mut self, index: usize, transfer: &Transfer, ctx: &Context) {
+        self.heard(ctx);
+        let role = self.legs[index].role;
+        if role == LegRole::Switch(Rule::RingOutSeen) || self.facts.origin == Origin::Conference {
+            self.awaits = Some((NumberKey::of(&transfer.to), ctx.at + RETRY_MAX));
+        } else if let LegRole::Party(party) = role {
+            self.move_asked(party, transfer, ctx);
+        }
+    }
+
     /// Notes a sign of life.
-    fn heard(&mut self, signal: &Signal) {
-        self.last_sign = signal.at;
-        self.last_input = signal.input;
+    fn heard(&mut self, ctx: &Context) {
+        self.last_sign = ctx.at;
+        self.last_input = ctx.input;
     }
 
     /// Holds back what is told of a party until it is clear who that is, and for [`CAUSE_WAIT`] at most.
@@ -517,12 +524,12 @@ impl Session {
         }
     }
 
-    fn draft(&mut self, party: PartyIndex, at: Timestamp, rule: Rule, causes: Causes) {
+    fn draft(&mut self, party: PartyIndex, rule: Rule, ctx: &Context) {
         // Signals of several sources may come a little out of order; time does not run back.
-        let at = at.max(self.changed);
+        let at = ctx.at.max(self.changed);
         self.changed = at;
         let after = self.parties[party].party.clone();
-        self.queue.push_back(Box::new(Draft { party, at, after, rule, causes }));
+        self.queue.push_back(Box::new(Draft { party, at, after, rule, causes: ctx.causes() }));
     }
 
     /// The far end of a target's leg was a server, so the next target may be the same person.

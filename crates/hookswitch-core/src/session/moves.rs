@@ -3,61 +3,57 @@
 use std::sync::Arc;
 
 use hookswitch_model::{
-    Cause, Causes, ConferenceRole, Direction, LegCreated, Origin, Party, Peer, Reason, Rule, Signal,
-    StatusCode, Timestamp, Transfer,
+    Cause, ConferenceRole, Direction, Origin, Party, Peer, Reason, Rule, StatusCode, Timestamp, Transfer,
 };
-use serde::{Deserialize, Serialize};
 
 use super::party::{Destination, Moving, PartyRef, PartyState, Standing};
-use super::{CALLER, Draft, Leg, LegRole, PartyIndex, Purpose, RETRY_MAX, Session, people};
+use super::{CALLER, Context, Draft, Leg, LegRole, NewLeg, PartyIndex, Purpose, RETRY_MAX, Session, people};
 use crate::directory::{Kind, Resolved};
 use crate::number::NumberKey;
-use crate::policy::Policy;
 
 /// The most characters of a code that names nobody, as `*8` for the calls of one's group.
 const GROUP_CODE_LENGTH_MAX: usize = 3;
 
 /// What a signal brought about in two sessions at once.
-#[derive(Serialize, Deserialize)]
 pub(crate) enum Crossing {
     /// The attended transfer that this party asked for is complete.
-    Transferred { mover: PartyIndex, at: Timestamp, causes: Causes },
+    Transferred { mover: PartyIndex },
     /// The attended transfer failed whose other leg is this party's.
     Failed { other: PartyRef },
     /// The caller has taken a parked call.
-    Retrieved { parked: PartyRef, at: Timestamp, causes: Causes },
+    Retrieved { parked: PartyRef },
 }
 
 impl Session {
     /// A party asked for its call to be moved, and the other side agreed to try. Attended transfers are
     /// set up by the engine, which knows the other session.
-    pub(super) fn move_asked(&mut self, party: PartyIndex, transfer: &Transfer, signal: &Signal) {
+    pub(super) fn move_asked(&mut self, party: PartyIndex, transfer: &Transfer, ctx: &Context) {
         let target = self.account.resolve(&transfer.to, transfer.to_host.as_deref());
         let to = if target.kind == Kind::Park {
             Destination::Park(self.account.park_slot(&transfer.to))
         } else {
             Destination::Number(NumberKey::of(&transfer.to))
         };
-        self.set_moving(party, to, transfer.by_code, signal);
+        self.set_moving(party, to, transfer.by_code, ctx);
     }
 
     /// The party's call is to be parked where a number leads.
-    pub(crate) fn park_at(&mut self, party: PartyIndex, number: &str, signal: &Signal) {
+    pub(crate) fn park_at(&mut self, party: PartyIndex, number: &str, ctx: &Context) {
         let slot = self.account.park_slot(number);
-        self.set_moving(party, Destination::Park(slot), false, signal);
+        self.set_moving(party, Destination::Park(slot), false, ctx);
     }
 
     /// Notes where the call of a party is to be moved.
-    pub(crate) fn set_moving(&mut self, party: PartyIndex, to: Destination, by_code: bool, signal: &Signal) {
+    pub(crate) fn set_moving(&mut self, party: PartyIndex, to: Destination, by_code: bool, ctx: &Context) {
         if self.parties[party].is_live() {
             self.round = self.round.saturating_add(1);
-            let moving = Moving { to, by_code, until: signal.at + RETRY_MAX, left_by: None };
+            let moving = Moving { to, by_code, until: ctx.at + RETRY_MAX, left_by: None };
             self.parties[party].moving = Some(Box::new(moving));
         }
     }
 
     /// The source says how a transfer went.
-    pub(super) fn move_done(&mut self, party: PartyIndex, succeeded: bool, signal: &Signal) {
+    pub(super) fn move_done(&mut self, party: PartyIndex, succeeded: bool, ctx: &Context) {
         let state = &mut self.parties[party];
         let Some(moving) = &state.moving else { return };
         match moving.to.clone() {
@@ -67,18 +63,17 @@ impl Session {
                 self.crossing = Some(Box::new(Crossing::Failed { other }));
             }
             _ if !succeeded => state.moving = None,
-            Destination::Call(..) => self.complete_transfer(party, signal),
-            Destination::Park(slot) => self.park(party, slot, signal, Rule::CallParked),
+            Destination::Call(..) => self.complete_transfer(party),
+            Destination::Park(slot) => self.park(party, slot, ctx, Rule::CallParked),
             // Its own leg will end, and that is when it leaves.
             Destination::Number(_) => {}
         }
     }
 
     /// Asks the engine to complete an attended transfer.
-    pub(super) fn complete_transfer(&mut self, mover: PartyIndex, signal: &Signal) {
+    pub(super) fn complete_transfer(&mut self, mover: PartyIndex) {
         if self.parties[mover].is_live() {
-            let causes = Causes::one(signal.input);
-            self.crossing = Some(Box::new(Crossing::Transferred { mover, at: signal.at, causes }));
+            self.crossing = Some(Box::new(Crossing::Transferred { mover }));
         }
     }
 
@@ -118,15 +113,7 @@ impl Session {
     }
 
     /// The media of a party has moved to a party of another session.
-    pub(crate) fn go(
-        &mut self,
-        party: PartyIndex,
-        reason: Reason,
-        peer: Peer,
-        at: Timestamp,
-        causes: Causes,
-        rule: Rule,
-    ) {
+    pub(crate) fn go(&mut self, party: PartyIndex, reason: Reason, peer: Peer, rule: Rule, ctx: &Context) {
         if !self.parties[party].is_live() {
             return;
         }
@@ -134,11 +121,11 @@ impl Session {
         state.standing = Standing::Endpoint;
         state.leave(StatusCode::Gone, Some(reason));
         state.party.status.peer = Some(Box::new(peer));
-        self.draft(party, at, rule, causes);
+        self.draft(party, rule, ctx);
     }
 
     /// A party parks its call and keeps its place.
-    pub(super) fn park(&mut self, party: PartyIndex, slot: Option<Arc<str>>, signal: &Signal, rule: Rule) {
+    pub(super) fn park(&mut self, party: PartyIndex, slot: Option<Arc<str>>, ctx: &Context, rule: Rule) {
         let state = &mut self.parties[party];
         if !state.is_live() || !state.answered {
             return;
@@ -154,32 +141,31 @@ impl Session {
         state.party.status.park_data = Some(slot.clone().unwrap_or_else(|| Arc::from("")));
         state.party.park = slot;
         state.moving = None;
-        self.draft(party, signal.at, rule, Causes::one(signal.input));
+        self.draft(party, rule, ctx);
     }
 
     /// The source says that nobody took the call in time that a party has parked.
-    pub(super) fn park_timed_out(&mut self, party: PartyIndex, signal: &Signal, policy: &Policy) {
+    pub(super) fn park_timed_out(&mut self, party: PartyIndex, ctx: &Context) {
         if self.is_parked(party) {
-            let (cause, causes) = (Cause::Named(Reason::Timeout), Causes::one(signal.input));
-            self.end_party(party, cause, signal.at, causes, Rule::ParkRanOut, policy);
+            let cause = Cause::Named(Reason::Timeout);
+            self.end_party(party, cause, Rule::ParkRanOut, ctx);
         }
     }
 
     /// Ends a parked party that the call comes back to.
-    pub(super) fn park_ran_out(&mut self, target: &Resolved, signal: &Signal, policy: &Policy) {
+    pub(super) fn park_ran_out(&mut self, target: &Resolved, ctx: &Context) {
         for party in self.parties.indices() {
             if self.is_parked(party) && self.parties[party].is_person(target) {
                 let cause = Cause::Named(Reason::Timeout);
-                let causes = Causes::one(signal.input);
-                self.end_party(party, cause, signal.at, causes, Rule::ParkRanOut, policy);
+                self.end_party(party, cause, Rule::ParkRanOut, ctx);
             }
         }
     }
 
     /// A new leg takes the place of a party: of one that rings (a pickup), of the same person's other
     /// device (a flip), or of one that talks. False when the session is full.
-    pub(crate) fn replace(&mut self, party: PartyIndex, leg: &LegCreated, signal: &Signal) -> bool {
-        self.heard(signal);
+    pub(crate) fn replace(&mut self, party: PartyIndex, leg: NewLeg<'_>, ctx: &Context) -> bool {
+        self.heard(ctx);
         let state = &self.parties[party];
         let parks = matches!(state.moving.as_ref().map(|moving| &moving.to), Some(Destination::Park(_)));
         if leg.is_automaton || parks {
@@ -187,13 +173,13 @@ impl Session {
             let holds = state.party.status.code == StatusCode::Hold && !parks;
             self.parties[party].moving = None;
             let purpose = if holds { Purpose::Music } else { Purpose::Park };
-            self.add_leg(signal.leg, LegRole::Party(party), leg).purpose = purpose;
+            self.add_leg(LegRole::Party(party), leg).purpose = purpose;
             return true;
         }
         if self.parties.is_full() {
             return false;
         }
-        let taker = self.account.caller(leg);
+        let taker = self.account.caller(&leg);
         let extension = taker.as_ref().and_then(|taker| taker.extension);
         let flips = state.answered && extension.is_some() && extension == state.party.extension;
         let transferred = state.moving.is_some();
@@ -202,62 +188,62 @@ impl Session {
             (false, true) => Reason::BlindTransfer,
             (false, false) => Reason::Pickup,
         };
-        let own = people::caller_endpoint(leg, taker, &self.account);
+        let own = people::caller_endpoint(&leg, taker, &self.account);
         let (direction, peer) = match state.party.direction {
             Direction::Outbound if !flips => (Direction::Inbound, state.party.to.clone()),
             Direction::Outbound => (Direction::Outbound, state.party.to.clone()),
             Direction::Inbound => (Direction::Inbound, state.party.from.clone()),
         };
         let (from, to) = if direction == Direction::Inbound { (peer, own) } else { (own, peer) };
-        let mut taking = PartyState::new(&self.facts, direction, extension, from, to, leg, signal);
+        let mut taking = PartyState::new(&self.facts, direction, extension, from, to, &leg, ctx);
         taking.round = state.round;
         taking.called_by = state.called_by;
         taking.answers_with = (reason == Reason::Pickup).then_some(reason);
         let place = self.parties.add(taking);
         self.parties[party].taken = Some((place, reason));
-        self.add_leg(signal.leg, LegRole::Party(place), leg);
+        self.add_leg(LegRole::Party(place), leg);
         if !flips {
-            self.draft(place, signal.at, Rule::TakesPlace, Causes::one(signal.input));
+            self.draft(place, Rule::TakesPlace, ctx);
         }
         true
     }
 
     /// Somebody joins the call who was not called: by Join (RFC 3911), or in a conference room. False
     /// when the session is full.
-    pub(crate) fn join_in(&mut self, leg: &LegCreated, signal: &Signal, rule: Rule) -> bool {
-        self.heard(signal);
+    pub(crate) fn join_in(&mut self, leg: NewLeg<'_>, ctx: &Context, rule: Rule) -> bool {
+        self.heard(ctx);
         if self.parties.is_full() {
             return false;
         }
-        let caller = self.account.caller(leg);
+        let caller = self.account.caller(&leg);
         let extension = caller.as_ref().and_then(|caller| caller.extension);
-        let from = people::caller_endpoint(leg, caller, &self.account);
+        let from = people::caller_endpoint(&leg, caller, &self.account);
         let to = if rule == Rule::ConferenceEntered {
-            self.called_endpoint(leg)
+            self.called_endpoint(&leg)
         } else {
-            people::called_endpoint(leg, &self.account.callee(leg))
+            people::called_endpoint(&leg, &self.account.callee(&leg))
         };
-        let joining = PartyState::new(&self.facts, Direction::Outbound, extension, from, to, leg, signal);
+        let joining = PartyState::new(&self.facts, Direction::Outbound, extension, from, to, &leg, ctx);
         let place = self.parties.add(joining);
-        self.add_leg(signal.leg, LegRole::Party(place), leg);
-        self.draft(place, signal.at, rule, Causes::one(signal.input));
+        self.add_leg(LegRole::Party(place), leg);
+        self.draft(place, rule, ctx);
         true
     }
 
     /// The phone of a party places a further call for it: the one that a transfer asked for.
-    pub(crate) fn add_own_leg(&mut self, party: PartyIndex, leg: &LegCreated, signal: &Signal) {
-        self.heard(signal);
+    pub(crate) fn add_own_leg(&mut self, party: PartyIndex, leg: NewLeg<'_>, ctx: &Context) {
+        self.heard(ctx);
         self.parties[party].in_transit = None;
-        self.add_leg(signal.leg, LegRole::Party(party), leg);
+        self.add_leg(LegRole::Party(party), leg);
     }
 
     /// A party that had left its peer with music takes the call back, if the leg that is replaced plays
     /// it.
-    pub(crate) fn takes_back(&mut self, replaced: usize, leg: &LegCreated, signal: &Signal) -> bool {
+    pub(crate) fn takes_back(&mut self, replaced: usize, leg: NewLeg<'_>, ctx: &Context) -> bool {
         let Leg { role: LegRole::Party(party), purpose: Purpose::Music, .. } = self.legs[replaced] else {
             return false;
         };
-        self.add_own_leg(party, leg, signal);
+        self.add_own_leg(party, leg, ctx);
         if let Some(added) = self.legs.last_mut() {
             added.purpose = Purpose::Resume;
         }
@@ -267,11 +253,6 @@ impl Session {
     /// When the session last changed.
     pub(crate) fn last_change(&self) -> Timestamp {
         self.changed
-    }
-
-    /// The input that told the last of the session.
-    pub(crate) fn last_cause(&self) -> Causes {
-        Causes::one(self.last_input)
     }
 
     /// The target whose call a code has taken: the code ends with its number, or names nobody and there
@@ -308,22 +289,23 @@ impl Session {
         target: PartyIndex,
         by: Taker,
         rule: Rule,
-        policy: &Policy,
+        ctx: &Context,
     ) -> PartyIndex {
         if let Some(ended_at) = self.parties[target].waiting.as_ref().map(|waiting| waiting.at) {
-            self.settle_one(target, Cause::Named(Reason::Pickup), ended_at, false, true, policy);
+            let ended = Context { at: ended_at, ..*ctx };
+            self.settle_one(target, Cause::Named(Reason::Pickup), false, true, &ended);
             if let Some(draft) = self.last_draft(target) {
                 draft.rule = rule;
-                by.causes.iter().for_each(|input| draft.causes.add(input));
+                draft.causes.add(ctx.input);
             }
         } else {
             self.parties[target].taken = Some((self.parties.next_index(), Reason::Pickup));
         }
         let from = self.parties[CALLER].side().clone();
         let round = self.parties[target].round;
-        self.answered_alone = None;
+        self.answered_alone = false;
         self.tell_caller();
-        let place = self.take_in(by, Some(Reason::Pickup), None, rule);
+        let place = self.take_in(by, Some(Reason::Pickup), None, rule, ctx);
         let party = &mut self.parties[place];
         party.round = round;
         party.party.direction = Direction::Inbound;
@@ -333,8 +315,8 @@ impl Session {
     }
 
     /// A supervisor comes from another session, with its legs. Gives the place of the new party.
-    pub(crate) fn supervised(&mut self, by: Taker) -> PartyIndex {
-        let place = self.take_in(by, Some(Reason::Supervising), None, Rule::Supervises);
+    pub(crate) fn supervised(&mut self, by: Taker, ctx: &Context) -> PartyIndex {
+        let place = self.take_in(by, Some(Reason::Supervising), None, Rule::Supervises, ctx);
         self.parties[place].ends_with = Some(Reason::Supervising);
         place
     }
@@ -365,8 +347,9 @@ impl Session {
         reason: Option<Reason>,
         role: Option<ConferenceRole>,
         rule: Rule,
+        ctx: &Context,
     ) -> PartyIndex {
-        let Taker { mut party, legs, at, untold, causes } = by;
+        let Taker { mut party, legs, untold } = by;
         party.party.account = self.facts.account;
         party.party.conference_role = role.filter(|_| self.facts.origin == Origin::Conference);
         party.number = 0;
@@ -382,10 +365,10 @@ impl Session {
             leg
         }));
         if let Some((began, after)) = begins {
-            self.insert_draft(Draft { party: place, at: began, after, rule, causes: causes.clone() });
+            self.insert_draft(Draft { party: place, at: began, after, rule, causes: ctx.causes() });
         }
         let after = self.parties[place].party.clone();
-        self.insert_draft(Draft { party: place, at, after, rule, causes });
+        self.insert_draft(Draft { party: place, at: ctx.at, after, rule, causes: ctx.causes() });
         place
     }
 
@@ -409,8 +392,8 @@ impl Session {
     }
 
     /// The source says which part the holder of a leg has in the conference.
-    pub(crate) fn has_conference_role(&mut self, leg: usize, role: ConferenceRole, signal: &Signal) {
-        self.heard(signal);
+    pub(crate) fn has_conference_role(&mut self, leg: usize, role: ConferenceRole, ctx: &Context) {
+        self.heard(ctx);
         if let Some(party) = self.legs[leg].role.party() {
             self.parties[party].party.conference_role = Some(role);
             for draft in self.queue.iter_mut().filter(|draft| draft.party == party) {
@@ -420,7 +403,7 @@ impl Session {
     }
 
     /// Gives up the caller and its legs, to join another session.
-    pub(crate) fn give_up_caller(&mut self, at: Timestamp, causes: Causes) -> Taker {
+    pub(crate) fn give_up_caller(&mut self) -> Taker {
         for party in self.parties.other_indices() {
             self.drop_party(party);
         }
@@ -431,13 +414,7 @@ impl Session {
         {
             self.forget_last_draft(CALLER);
         }
-        Taker {
-            party: self.parties[CALLER].duplicate(),
-            legs: std::mem::take(&mut self.legs),
-            at,
-            untold,
-            causes,
-        }
+        Taker { party: self.parties[CALLER].duplicate(), legs: std::mem::take(&mut self.legs), untold }
     }
 
     /// Whether nobody but the caller is known to be in the call.
@@ -478,15 +455,11 @@ impl Session {
 }
 
 /// A party that comes from another session, with its legs.
-#[derive(Serialize, Deserialize)]
 pub(crate) struct Taker {
     party: PartyState,
     legs: Vec<Leg>,
-    /// When it was answered.
-    at: Timestamp,
     /// When its call began, if that was not told in the session that it comes from.
     untold: Option<Timestamp>,
-    causes: Causes,
 }
 
 impl Taker {

@@ -4,15 +4,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hookswitch_model::{
-    Cause, Causes, Direction, FarEnd, LegCreated, Reason, RingOutRole, Rule, Signal, StatusCode, Timestamp,
+    Cause, Direction, FarEnd, LegCreated, Reason, RingOutRole, Rule, StatusCode, Timestamp,
 };
 
 use super::ends::Settled;
 use super::party::{Destination, Moving, PartyState, Standing};
-use super::{CALLER, LEGS_PER_SESSION_MAX, LegRole, PartyIndex, Purpose, Sender, Session, people};
+use super::{
+    CALLER, Context, LEGS_PER_SESSION_MAX, LegRole, NewLeg, PartyIndex, Purpose, Sender, Session, people,
+};
 use crate::directory::{Kind, Resolved};
 use crate::number::NumberKey;
-use crate::policy::Policy;
 
 /// Two targets that were offered the call within this time are members of one group, which a switch
 /// calls in one go; a later one, or one with Diversion, is where the call was forwarded to.
@@ -29,9 +30,9 @@ pub(crate) enum Follows {
 
 impl Session {
     /// Adds the switch's own end of a call that belongs to this session.
-    pub(crate) fn add_switch_leg(&mut self, leg: &LegCreated, signal: &Signal, rule: Rule) {
-        self.heard(signal);
-        self.add_leg(signal.leg, LegRole::Switch(rule), leg);
+    pub(crate) fn add_switch_leg(&mut self, leg: NewLeg<'_>, ctx: &Context, rule: Rule) {
+        self.heard(ctx);
+        self.add_leg(LegRole::Switch(rule), leg);
         // The call goes on from where the caller's leg arrived: no callee is there.
         self.tell_caller();
         for party in self.parties.other_indices() {
@@ -42,39 +43,39 @@ impl Session {
     }
 
     /// Adds a further leg of who is at the end of a leg already.
-    pub(crate) fn add_same_party_leg(&mut self, same_as: usize, leg: &LegCreated, signal: &Signal) {
-        self.heard(signal);
+    pub(crate) fn add_same_party_leg(&mut self, same_as: usize, leg: NewLeg<'_>, ctx: &Context) {
+        self.heard(ctx);
         let role = self.legs[same_as].role;
-        self.add_leg(signal.leg, role, leg);
+        self.add_leg(role, leg);
     }
 
     /// Adds a leg to a target; `of` is the role of the calling leg in the same SIP call. False when
     /// the session is full.
-    pub(crate) fn offer(&mut self, leg: &LegCreated, of: LegRole, signal: &Signal, policy: &Policy) -> bool {
-        self.heard(signal);
+    pub(crate) fn offer(&mut self, leg: NewLeg<'_>, of: LegRole, ctx: &Context) -> bool {
+        self.heard(ctx);
         self.retry_by = None;
         if self.legs.len() >= LEGS_PER_SESSION_MAX {
             return false;
         }
         if of == LegRole::Switch(Rule::RingOutSeen) && !self.legs.iter().any(|leg| leg.called) {
-            self.add_leg(signal.leg, LegRole::Party(CALLER), leg);
+            self.add_leg(LegRole::Party(CALLER), leg);
             return true;
         }
-        let mut person = self.called(leg);
-        let mailbox = self.mailbox_owner(leg, &person);
+        let mut person = self.called(&leg);
+        let mailbox = self.mailbox_owner(&leg, &person);
         if let Some(owner) = &mailbox {
             person = owner.clone();
         }
-        let Some(standing) = self.standing(leg, of, &person, mailbox.is_some()) else {
-            self.add_leg(signal.leg, LegRole::Server, leg).of_party = matches!(of, LegRole::Party(_));
+        let Some(standing) = self.standing(&leg, of, &person, mailbox.is_some()) else {
+            self.add_leg(LegRole::Server, leg).of_party = matches!(of, LegRole::Party(_));
             return true;
         };
         if standing == Standing::Endpoint {
             self.revive(&person);
             let forwarded = leg.diverted_by.is_some();
-            self.settle_waiting(signal, Settled::OfferedTo { forwarded }, policy);
-            self.leave_services(&person, signal, policy);
-            self.park_ran_out(&person, signal, policy);
+            self.settle_waiting(Settled::OfferedTo { forwarded }, ctx);
+            self.leave_services(&person, ctx);
+            self.park_ran_out(&person, ctx);
         }
         self.drop_redirected(&person);
         let same = self.parties.other_indices().find(|&party| {
@@ -92,9 +93,9 @@ impl Session {
                 party
             }
             None if self.parties.is_full() => return false,
-            None => self.add_target(leg, of, &person, standing, signal),
+            None => self.add_target(&leg, of, &person, standing, ctx),
         };
-        let added = self.add_leg(signal.leg, LegRole::Party(party), leg);
+        let added = self.add_leg(LegRole::Party(party), leg);
         added.of_party = matches!(of, LegRole::Party(_));
         if mailbox.is_some() {
             added.purpose = Purpose::Mailbox;
@@ -153,7 +154,7 @@ impl Session {
         of: LegRole,
         person: &Resolved,
         standing: Standing,
-        signal: &Signal,
+        ctx: &Context,
     ) -> PartyIndex {
         let called_by = match of {
             LegRole::Party(caller) => caller,
@@ -166,7 +167,7 @@ impl Session {
         }
         let to = people::called_endpoint(leg, person);
         let mut state =
-            PartyState::new(&self.facts, Direction::Inbound, person.extension, from, to, leg, signal);
+            PartyState::new(&self.facts, Direction::Inbound, person.extension, from, to, leg, ctx);
         state.standing = standing;
         state.called_by = called_by;
         state.round = self.round;
@@ -189,7 +190,7 @@ impl Session {
             LegRole::Switch(rule) => rule,
             LegRole::Party(_) | LegRole::Server => Rule::CallOffered,
         };
-        self.draft(party, signal.at, rule, Causes::one(signal.input));
+        self.draft(party, rule, ctx);
         party
     }
 
@@ -209,7 +210,7 @@ impl Session {
     }
 
     /// Ends the parties whose place the new target takes: a server that was taken for the callee.
-    fn leave_services(&mut self, target: &Resolved, signal: &Signal, policy: &Policy) {
+    fn leave_services(&mut self, target: &Resolved, ctx: &Context) {
         for party in self.parties.other_indices() {
             let state = &self.parties[party];
             if state.is_person(target)
@@ -228,7 +229,7 @@ impl Session {
                 } else {
                     Cause::Redirected
                 };
-                self.end_party(party, cause, signal.at, Causes::one(signal.input), Rule::ServiceLeft, policy);
+                self.end_party(party, cause, Rule::ServiceLeft, ctx);
             }
         }
     }

@@ -4,15 +4,14 @@ use std::sync::Arc;
 
 use hookswitch_model::{
     Cause, ConferenceRole, Direction, Endpoint, ExtensionId, InputRef, LegCreated, Notes, Origin, Party,
-    Peer, Reason, Recording, RecordingId, Rule, SessionFacts, Signal, Status, StatusCode, Timestamp,
+    Peer, Reason, Recording, RecordingId, Rule, SessionFacts, Status, StatusCode, Timestamp,
 };
 use serde::{Deserialize, Serialize};
 
 use super::reason::{self, MISSED_REASONS, Role, Unanswered};
-use super::{CALLER, PartyIndex, SessionKey};
+use super::{CALLER, Context, PartyIndex, SessionKey};
 use crate::directory::{Kind, Resolved};
 use crate::number::NumberKey;
-use crate::policy::Policy;
 
 /// A party and what the API does not show of it.
 #[derive(Serialize, Deserialize)]
@@ -120,7 +119,7 @@ impl PartyState {
         from: Arc<Endpoint>,
         to: Arc<Endpoint>,
         leg: &LegCreated,
-        signal: &Signal,
+        ctx: &Context,
     ) -> Self {
         // An outside number that is called has no Setup (contract events §10).
         let code = match (direction, extension) {
@@ -151,7 +150,7 @@ impl PartyState {
             number: 0,
             answered: false,
             ended: false,
-            offered: signal.at,
+            offered: ctx.at,
             decide_by: None,
             waiting: None,
             handed_over: false,
@@ -253,17 +252,10 @@ impl PartyState {
 
     /// Ends with a cause; `in_group` when other members of its group still ring, `elsewhere` when
     /// another one answered.
-    pub(super) fn finish(
-        &mut self,
-        cause: Cause,
-        at: Timestamp,
-        in_group: bool,
-        elsewhere: bool,
-        policy: &Policy,
-    ) {
+    pub(super) fn finish(&mut self, cause: Cause, in_group: bool, elsewhere: bool, ctx: &Context) {
         let role = if self.party.direction == Direction::Inbound { Role::Callee } else { Role::CallerInside };
         let mut reason = reason::reason(cause, role);
-        if reason.is_none() && policy.explicit_reasons {
+        if reason.is_none() && ctx.policy.explicit_reasons {
             reason = Some(Reason::CallFinished);
         }
         let in_mailbox =
@@ -281,9 +273,9 @@ impl PartyState {
             Some(reason) if MISSED_REASONS.contains(&reason) => Unanswered::Missed,
             _ => Unanswered::Other,
         };
-        self.party.missed_call = unanswered_extension && how.is_missed(policy.missed_calls);
+        self.party.missed_call = unanswered_extension && how.is_missed(ctx.policy.missed_calls);
         if self.party.direction == Direction::Inbound && cause != Cause::Cancelled && !self.answered {
-            self.failed_with = reason.map(|reason| Failure { at, reason });
+            self.failed_with = reason.map(|reason| Failure { at: ctx.at, reason });
         }
         self.leave(StatusCode::Disconnected, reason);
     }

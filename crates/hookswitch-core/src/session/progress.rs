@@ -2,21 +2,20 @@
 
 use std::sync::Arc;
 
-use hookswitch_model::{Cause, Causes, Direction, Reason, Rule, Signal, SignalKind, StatusCode};
+use hookswitch_model::{Cause, Direction, Reason, Rule, SignalKind, StatusCode};
 
 use super::ends::Settled;
 use super::moves::Crossing;
 use super::party::Standing;
-use super::{CALLER, CAUSE_WAIT, PartyIndex, Purpose, Session};
+use super::{CALLER, CAUSE_WAIT, Context, PartyIndex, Purpose, Session};
 use crate::directory::Kind;
-use crate::policy::Policy;
 
 impl Session {
     /// Ringing and answers of a leg of a party.
-    pub(super) fn progress(&mut self, leg: usize, index: PartyIndex, signal: &Signal, policy: &Policy) {
+    pub(super) fn progress(&mut self, leg: usize, index: PartyIndex, kind: &SignalKind, ctx: &Context) {
         use StatusCode as S;
-        let answered = matches!(signal.kind, SignalKind::Answered { .. });
-        if answered && self.answer_means(leg, index, signal) {
+        let answered = matches!(kind, SignalKind::Answered { .. });
+        if answered && self.answer_means(leg, index, ctx) {
             return;
         }
         let is_code = index == CALLER && self.dialled.is_code;
@@ -25,9 +24,9 @@ impl Session {
             return;
         }
         let called = state.party.direction == Direction::Inbound;
-        let (next, rule, to_tag) = match (&signal.kind, state.party.status.code) {
+        let (next, rule, to_tag) = match (kind, state.party.status.code) {
             (SignalKind::Answered { .. }, S::Setup | S::Proceeding) if state.kind == Kind::Voicemail => {
-                self.mailbox_takes(index, signal, Rule::MailboxAnswered);
+                self.mailbox_takes(index, ctx, Rule::MailboxAnswered);
                 return;
             }
             (SignalKind::Answered { .. }, S::Setup | S::Proceeding) if state.kind == Kind::Fax => {
@@ -47,16 +46,16 @@ impl Session {
                 (S::Answered, state.answer_rule(), to_tag)
             }
             (SignalKind::Ringing { .. }, S::Proceeding) if state.standing == Standing::Unknown => {
-                state.decide_by.get_or_insert(signal.at + CAUSE_WAIT);
+                state.decide_by.get_or_insert(ctx.at + CAUSE_WAIT);
                 return;
             }
             _ => return, // repeats, and a further target's ringing after the answer
         };
         if is_code && next == S::Answered {
             state.standing = Standing::Unknown;
-            state.decide_by = Some(signal.at + CAUSE_WAIT);
+            state.decide_by = Some(ctx.at + CAUSE_WAIT);
         } else if state.standing == Standing::Unknown {
-            state.decide_by.get_or_insert(signal.at + CAUSE_WAIT);
+            state.decide_by.get_or_insert(ctx.at + CAUSE_WAIT);
         }
         let reason = state.answers_with.filter(|_| next == S::Answered);
         state.enter(next, reason);
@@ -64,49 +63,48 @@ impl Session {
         if next == S::Answered {
             state.answered = true;
             if index == CALLER {
-                self.caller_answered(signal, policy);
+                self.caller_answered(ctx);
             } else if called {
                 if self.parties[index].standing == Standing::Endpoint {
                     self.tell_caller();
                 }
-                self.settle_waiting(signal, Settled::AnsweredElsewhere, policy);
+                self.settle_waiting(Settled::AnsweredElsewhere, ctx);
             }
         }
-        self.draft(index, signal.at, rule, Causes::one(signal.input));
+        self.draft(index, rule, ctx);
         if next == S::Answered && index != CALLER {
-            self.agent_answered(index, signal, policy);
+            self.agent_answered(index, ctx);
         }
     }
 
     /// The caller was answered: by a target, or by the switch itself.
-    fn caller_answered(&mut self, signal: &Signal, policy: &Policy) {
+    fn caller_answered(&mut self, ctx: &Context) {
         if self.parties.others().any(super::party::PartyState::talks) {
-            self.settle_waiting(signal, Settled::AnsweredElsewhere, policy);
+            self.settle_waiting(Settled::AnsweredElsewhere, ctx);
         } else {
             // The engine may know who took the call; see `caller_stays_alone`.
-            self.answered_alone = Some((signal.at, signal.input));
+            self.answered_alone = true;
             if self.others_ring(CALLER) {
-                self.hold_back(CALLER, signal.at); // what becomes of them will tell by whom
+                self.hold_back(CALLER, ctx.at); // what becomes of them will tell by whom
             }
         }
         if let Some(parked) = self.retrieves.take() {
-            let causes = Causes::one(signal.input);
-            self.crossing = Some(Box::new(Crossing::Retrieved { parked, at: signal.at, causes }));
+            self.crossing = Some(Box::new(Crossing::Retrieved { parked }));
         }
     }
 
     /// Carries out what the answer of a leg means that was not placed to talk; false if it was.
-    fn answer_means(&mut self, leg: usize, index: PartyIndex, signal: &Signal) -> bool {
+    fn answer_means(&mut self, leg: usize, index: PartyIndex, ctx: &Context) -> bool {
         match self.legs[leg].purpose {
             Purpose::Talk => return false,
-            Purpose::Mailbox => self.mailbox_takes(index, signal, Rule::MailboxAnswered),
-            Purpose::Park => self.park(index, None, signal, Rule::CallParked),
+            Purpose::Mailbox => self.mailbox_takes(index, ctx, Rule::MailboxAnswered),
+            Purpose::Park => self.park(index, None, ctx, Rule::CallParked),
             Purpose::Music => {}
             Purpose::Resume => {
                 let state = &mut self.parties[index];
                 if state.is_live() && state.party.status.code == StatusCode::Hold {
                     state.enter(StatusCode::Answered, None);
-                    self.draft(index, signal.at, Rule::HoldEnded, Causes::one(signal.input));
+                    self.draft(index, Rule::HoldEnded, ctx);
                 }
             }
         }
@@ -114,7 +112,7 @@ impl Session {
     }
 
     /// The mailbox of a called extension has taken the call.
-    pub(super) fn mailbox_takes(&mut self, index: PartyIndex, signal: &Signal, rule: Rule) {
+    pub(super) fn mailbox_takes(&mut self, index: PartyIndex, ctx: &Context, rule: Rule) {
         let state = &mut self.parties[index];
         let able = matches!(state.party.status.code, StatusCode::Setup | StatusCode::Proceeding);
         if state.is_live() && able && state.party.extension.is_some() {
@@ -122,12 +120,12 @@ impl Session {
             state.enter(StatusCode::VoiceMail, None);
             // Who calls a mailbox to listen to it has not been missed by anybody.
             state.party.missed_call = state.kind != Kind::Voicemail;
-            self.draft(index, signal.at, rule, Causes::one(signal.input));
+            self.draft(index, rule, ctx);
         }
     }
 
     /// Ends the queue that an agent has answered for.
-    fn agent_answered(&mut self, agent: PartyIndex, signal: &Signal, policy: &Policy) {
+    fn agent_answered(&mut self, agent: PartyIndex, ctx: &Context) {
         if !self.parties[agent].party.queue_call {
             return;
         }
@@ -135,21 +133,20 @@ impl Session {
             let state = &self.parties[index];
             if state.kind == Kind::Queue && state.is_live() {
                 let cause = Cause::Named(Reason::AgentAnswered);
-                let causes = Causes::one(signal.input);
-                self.end_party(index, cause, signal.at, causes, Rule::QueueAnswered, policy);
+                self.end_party(index, cause, Rule::QueueAnswered, ctx);
             }
         }
     }
 
     /// Changes that the source reports as such.
-    pub(super) fn report(&mut self, index: PartyIndex, signal: &Signal) {
+    pub(super) fn report(&mut self, index: PartyIndex, kind: &SignalKind, ctx: &Context) {
         use StatusCode as S;
         let state = &mut self.parties[index];
         if !state.is_live() {
             return;
         }
         let called_extension = state.party.direction == Direction::Inbound && state.party.extension.is_some();
-        let rule = match (&signal.kind, state.party.status.code) {
+        let rule = match (kind, state.party.status.code) {
             (SignalKind::Held, S::Answered) => {
                 state.enter(S::Hold, None);
                 Rule::HoldOffered
@@ -160,11 +157,11 @@ impl Session {
             }
             (SignalKind::Parked { slot }, S::Answered | S::Hold | S::Parked) => {
                 let slot: Option<Arc<str>> = slot.clone();
-                self.park(index, slot, signal, Rule::Reported);
+                self.park(index, slot, ctx, Rule::Reported);
                 return;
             }
             (SignalKind::SentToVoicemail, S::Setup | S::Proceeding) if called_extension => {
-                self.mailbox_takes(index, signal, Rule::Reported);
+                self.mailbox_takes(index, ctx, Rule::Reported);
                 return;
             }
             (SignalKind::Screened, S::VoiceMail) => {
@@ -191,6 +188,6 @@ impl Session {
             }
             _ => return, // not possible in this status, or nothing new
         };
-        self.draft(index, signal.at, rule, Causes::one(signal.input));
+        self.draft(index, rule, ctx);
     }
 }

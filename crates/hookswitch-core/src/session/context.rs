@@ -1,0 +1,47 @@
+//! Arguments that every change of a session needs.
+
+use std::ops::Deref;
+
+use hookswitch_model::{Causes, InputRef, LegCreated, LegId, Signal, Timestamp};
+
+use crate::policy::Policy;
+
+/// Moment of a change, the input that tells of it, and the policy that holds.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Context {
+    /// The policy that the change is judged by.
+    pub(crate) policy: Policy,
+    /// When the change happens, in signal time.
+    pub(crate) at: Timestamp,
+    /// The input that tells of it.
+    pub(crate) input: InputRef,
+}
+
+impl Context {
+    /// The moment and input of a signal.
+    pub(crate) fn of(signal: &Signal, policy: Policy) -> Self {
+        Self { policy, at: signal.at, input: signal.input }
+    }
+
+    /// The cause of an event that follows from the input alone.
+    pub(super) fn causes(&self) -> Causes {
+        Causes::one(self.input)
+    }
+}
+
+/// A leg that has come into being.
+#[derive(Clone, Copy)]
+pub(crate) struct NewLeg<'a> {
+    /// The id that signals about it carry.
+    pub(crate) id: LegId,
+    /// How it came into being.
+    pub(crate) created: &'a LegCreated,
+}
+
+impl Deref for NewLeg<'_> {
+    type Target = LegCreated;
+
+    fn deref(&self) -> &LegCreated {
+        self.created
+    }
+}
