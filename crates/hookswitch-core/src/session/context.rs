@@ -4,6 +4,7 @@ use std::ops::Deref;
 
 use hookswitch_model::{Causes, InputRef, LegCreated, LegId, Signal, Timestamp};
 
+use super::timer::Timer;
 use crate::policy::Policy;
 
 /// Moment of a change, the input that tells of it, and the policy that holds.
@@ -15,12 +16,14 @@ pub(crate) struct Context {
     pub(crate) at: Timestamp,
     /// The input that tells of it.
     pub(crate) input: InputRef,
+    /// The timer that brings it about, if no signal does.
+    pub(super) timer: Option<Timer>,
 }
 
 impl Context {
     /// The moment and input of a signal.
     pub(crate) fn of(signal: &Signal, policy: Policy) -> Self {
-        Self { policy, at: signal.at, input: signal.input }
+        Self { policy, at: signal.at, input: signal.input, timer: None }
     }
 
     /// The cause of an event that follows from the input alone.

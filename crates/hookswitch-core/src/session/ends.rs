@@ -4,8 +4,9 @@ use hookswitch_model::{Cause, Direction, Reason, Rule, StatusCode, Timestamp};
 
 use super::moves::Crossing;
 use super::offer::GROUP_SPAN;
-use super::party::{Destination, Standing, Waiting};
+use super::party::{Destination, PartyState, Standing, Waiting};
 use super::reason::{self, Role};
+use super::timer::Timer;
 use super::{CALLER, CAUSE_WAIT, Context, LegRole, PartyIndex, RETRY_MAX, Session};
 use crate::directory::Kind;
 use crate::policy::Policy;
@@ -58,7 +59,7 @@ impl Session {
         } else if state.moving.is_some() {
             self.mover_left(party, ctx);
         } else if state.answered && self.was_left_by_mover(ctx) {
-            self.parties[party].in_transit = Some(ctx.at + RETRY_MAX);
+            self.timers.start(Timer::Transfer(party), ctx.at + RETRY_MAX);
         } else if party == CALLER {
             self.tell_caller();
             self.caller_ended(cause, ctx);
@@ -95,7 +96,7 @@ impl Session {
 
     /// Ends the parties that nobody holds any more: in a mailbox or parked, and their callers are gone.
     fn sweep(&mut self, ctx: &Context) {
-        let left = |state: &super::party::PartyState| {
+        let left = |state: &PartyState| {
             state.is_live()
                 && state.waiting.is_none()
                 && matches!(
@@ -117,7 +118,7 @@ impl Session {
     fn target_ended(&mut self, index: PartyIndex, cause: Cause, ctx: &Context) {
         if self.parties[index].standing == Standing::Unknown {
             if self.is_callee(index, cause) {
-                self.parties[index].standing = Standing::Endpoint;
+                self.confirm(index);
             } else if cause == Cause::Redirected {
                 return; // the caller may be sent to the same person elsewhere
             } else {
@@ -189,10 +190,10 @@ impl Session {
 
     /// Whether a far end of which nothing is known is the callee, judged by how its leg ended.
     fn is_callee(&self, index: PartyIndex, cause: Cause) -> bool {
-        let state = &self.parties[index];
-        if state.decide_by.is_some() {
+        if self.timers.is_running(Timer::Confirmation(index)) {
             return true; // it rang, and nobody took the call on from there
         }
+        let state = &self.parties[index];
         state.party.extension.is_some()
             && matches!(
                 cause,
@@ -238,13 +239,13 @@ impl Session {
                     self.drop_party(index);
                     continue;
                 }
-                self.parties[index].standing = Standing::Endpoint;
+                self.confirm(index);
             }
             self.end_party(index, cause, rule, ctx);
         }
         for index in self.parties.other_indices() {
             if self.parties[index].standing == Standing::Unknown && self.parties[index].is_live() {
-                self.parties[index].standing = Standing::Endpoint;
+                self.confirm(index);
             }
         }
         if let Some((_, reason)) = self.parties[CALLER].taken {
@@ -278,12 +279,14 @@ impl Session {
         let in_group = self.others_ring(index);
         let elsewhere = self.answered_by_another(index);
         self.parties[index].finish(cause, in_group, elsewhere, ctx);
+        self.timers.stop(Timer::Transfer(index));
         self.draft(index, rule, ctx);
     }
 
     /// Lets the end of a target wait for its cause, or for whether it belongs to a group.
     fn defer_end(&mut self, index: PartyIndex, cause: Cause, rule: Rule, ctx: &Context) {
-        self.parties[index].waiting = Some(Waiting { cause, at: ctx.at, until: ctx.at + CAUSE_WAIT });
+        self.parties[index].waiting = Some(Waiting { cause, at: ctx.at });
+        self.timers.start(Timer::EndCause(index), ctx.at + CAUSE_WAIT);
         self.parties[index].ended = true;
         self.draft(index, rule, ctx);
     }
@@ -328,6 +331,7 @@ impl Session {
         let state = &mut self.parties[index];
         state.waiting = None;
         state.ended = false;
+        self.timers.stop(Timer::EndCause(index));
         let cause = match cause {
             Cause::AnsweredElsewhere if state.party.queue_call => Cause::Named(Reason::AgentAnswered),
             other => other,
@@ -336,6 +340,7 @@ impl Session {
         let after = state.party.clone();
         if let Some(draft) = self.last_draft(index) {
             draft.after = after;
+            draft.timer = ctx.timer;
         }
     }
 
@@ -372,61 +377,69 @@ impl Session {
         self.draft(index, Rule::MailboxOfDirectory, ctx);
     }
 
-    /// Decides what has waited long enough, and ends what has gone without a sign for too long.
+    /// Carries out what timers ask for that have run out, in the order in which they did.
     pub(crate) fn handle_time(&mut self, now: Timestamp, policy: Policy) {
-        self.decide(Some(now), policy);
-        if self.retry_by.is_some_and(|by| by <= now) {
-            let at = self.retry_by.take().unwrap_or(now);
-            self.end_all(Cause::NoAnswer, Rule::NotTriedAgain, &self.context_at(at, policy));
-        }
-        for index in self.parties.indices() {
-            if self.parties[index].in_transit.is_some_and(|by| by <= now) {
-                self.parties[index].in_transit = None;
-                if self.parties[index].is_live() && !self.has_leg(index) {
-                    let ctx = self.context_at(self.last_sign, policy);
-                    self.end_party(index, Cause::HungUp, Rule::TransferNotFollowed, &ctx);
+        loop {
+            let (at, timer) = self.next_timer();
+            if at > now || self.is_over() {
+                break;
+            }
+            self.timers.stop(timer);
+            let ctx = Context { timer: Some(timer), ..self.context_at(self.last_sign, policy) };
+            match timer {
+                Timer::Confirmation(party) => self.confirmed_in_time(party, timer),
+                Timer::EndCause(_) => self.settle_in_time(&ctx),
+                Timer::Retry => self.end_all(Cause::NoAnswer, Rule::NotTriedAgain, &Context { at, ..ctx }),
+                Timer::Transfer(party) => {
+                    if self.parties[party].is_live() && !self.has_leg(party) {
+                        self.end_party(party, Cause::HungUp, Rule::TransferNotFollowed, &ctx);
+                    }
+                }
+                Timer::Ring | Timer::Silence => {
+                    let (cause, rule) = match timer {
+                        Timer::Ring => (Cause::NoAnswer, Rule::RingTimer),
+                        _ => (Cause::Lost, Rule::LostLeg),
+                    };
+                    self.end_all(cause, rule, &Context { at, ..ctx });
+                    break; // nobody is left
                 }
             }
         }
-        if !self.is_over() && self.silent_until() <= now {
-            let at = self.silent_until();
-            let (cause, rule) = if self.has_answered() {
-                (Cause::Lost, Rule::LostLeg)
-            } else {
-                (Cause::NoAnswer, Rule::RingTimer)
-            };
-            self.end_all(cause, rule, &self.context_at(at, policy));
-        }
         self.flush_ready();
+    }
+
+    /// Nothing has shown in time that a far end is a server, or that a code took another's call.
+    fn confirmed_in_time(&mut self, party: PartyIndex, timer: Timer) {
+        self.confirm(party);
+        for draft in self.queue.iter_mut().filter(|draft| draft.party == party) {
+            draft.timer.get_or_insert(timer);
+        }
+    }
+
+    /// Nothing has told in time why the targets left whose ends wait.
+    fn settle_in_time(&mut self, ctx: &Context) {
+        if !self.parties.others().any(PartyState::talks) {
+            self.mailbox_answers(ctx);
+        }
+        self.settle_waiting(Settled::InTime, ctx);
     }
 
     /// Decides all that waits: nothing more will be heard.
     pub(crate) fn decide_all(&mut self, policy: Policy) {
-        self.decide(None, policy);
+        for party in self.parties.indices() {
+            if self.timers.is_running(Timer::Confirmation(party)) {
+                self.confirm(party);
+            }
+        }
+        if self.parties.iter().any(|state| state.waiting.is_some()) {
+            self.settle_in_time(&self.context_at(self.last_sign, policy));
+        }
         self.flush_ready();
-    }
-
-    /// Decides what has waited until `now`, or all.
-    fn decide(&mut self, now: Option<Timestamp>, policy: Policy) {
-        let due = |until: Timestamp| now.is_none_or(|now| until <= now);
-        for index in self.parties.indices() {
-            let state = &mut self.parties[index];
-            if state.standing == Standing::Unknown && state.decide_by.is_some_and(due) {
-                state.standing = Standing::Endpoint;
-            }
-        }
-        if self.parties.iter().any(|state| state.waiting.as_ref().is_some_and(|waiting| due(waiting.until))) {
-            let ctx = self.context_at(self.last_sign, policy);
-            if !self.parties.others().any(super::party::PartyState::talks) {
-                self.mailbox_answers(&ctx);
-            }
-            self.settle_waiting(Settled::InTime, &ctx);
-        }
     }
 
     /// A change that no signal tells: the last sign of life is what it is inferred from.
     pub(crate) fn context_at(&self, at: Timestamp, policy: Policy) -> Context {
-        Context { policy, at, input: self.last_input }
+        Context { policy, at, input: self.last_input, timer: None }
     }
 
     /// Ends every party that is left, targets first.
@@ -435,7 +448,7 @@ impl Session {
         for index in self.parties.other_indices().chain([CALLER]) {
             if self.parties[index].standing == Standing::Unknown {
                 if index == CALLER || (self.has_leg(index) && self.is_callee(index, cause)) {
-                    self.parties[index].standing = Standing::Endpoint;
+                    self.confirm(index);
                 } else {
                     self.drop_party(index);
                 }
@@ -478,7 +491,7 @@ impl Session {
     /// Tells what was held back of the caller: its code took nobody's call.
     pub(super) fn tell_caller(&mut self) {
         if self.parties[CALLER].standing == Standing::Unknown {
-            self.parties[CALLER].standing = Standing::Endpoint;
+            self.confirm(CALLER);
         }
     }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use hookswitch_model::{LegCreated, Timestamp};
 
 use super::party::{PartyState, Standing};
+use super::timer::Timer;
 use super::{CALLER, Sender, Session};
 use crate::number::{NumberKey, agree, ends_with};
 
@@ -148,7 +149,7 @@ impl Session {
 
     /// Whether the switch has nothing to serve: it refused the caller's INVITE, and waits for the next.
     fn waits_for_retry(&self) -> bool {
-        self.retry_by.is_some() && !self.legs.iter().any(|leg| leg.called && !leg.ended)
+        self.timers.is_running(Timer::Retry) && !self.legs.iter().any(|leg| leg.called && !leg.ended)
     }
 
     /// Whether the caller waits for the answer of targets that were offered the call.

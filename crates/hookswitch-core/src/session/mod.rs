@@ -21,6 +21,7 @@ mod party;
 mod people;
 mod progress;
 mod reason;
+mod timer;
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -41,6 +42,7 @@ use self::parties::Parties;
 pub(crate) use self::parties::{CALLER, PartyIndex};
 pub(crate) use self::party::{Destination, PartyRef};
 use self::party::{PartyState, Standing};
+use self::timer::{Timer, TimerTable};
 use crate::directory::{Account, Kind, Resolved};
 use crate::number::NumberKey;
 
@@ -93,8 +95,7 @@ pub(crate) struct Session {
     hidden_number: Option<Arc<str>>,
     /// The far end of the caller's leg asked for credentials.
     challenged: bool,
-    /// The caller must try again until then.
-    retry_by: Option<Timestamp>,
+    timers: TimerTable,
     /// What the server at the far end of the caller's leg calls itself.
     served_by: Option<Arc<str>>,
     /// The round of the targets that are offered the call next.
@@ -191,6 +192,8 @@ struct Draft {
     after: hookswitch_model::Party,
     rule: Rule,
     causes: Causes,
+    /// The timer that brought it about, or until which it waited.
+    timer: Option<Timer>,
 }
 
 /// What kind of call a session begins with.
@@ -290,7 +293,7 @@ impl Session {
             withholds: false,
             hidden_number: None,
             challenged: false,
-            retry_by: None,
+            timers: TimerTable::default(),
             served_by: None,
             round: 0,
             answered_alone: false,
@@ -363,7 +366,7 @@ impl Session {
                 self.legs[index].ended = true;
                 let challenged = *kind == SignalKind::Challenged;
                 if challenged {
-                    self.retry_by = Some(ctx.at + RETRY_MAX);
+                    self.timers.start(Timer::Retry, ctx.at + RETRY_MAX);
                 }
                 if let LegRole::Party(party) = role {
                     self.challenged |= challenged && self.parties[party].standing == Standing::Unknown;
@@ -372,7 +375,7 @@ impl Session {
             }
             SignalKind::TriedAgain => {
                 if role == LegRole::Party(CALLER) {
-                    self.retry_by = Some(ctx.at + RETRY_MAX);
+                    self.timers.start(Timer::Retry, ctx.at + RETRY_MAX);
                 }
             }
             SignalKind::Ended(cause) => self.leg_ended(index, *cause, ctx),
@@ -419,29 +422,34 @@ impl Session {
     /// Holds back what is told of a party until it is clear who that is, and for [`CAUSE_WAIT`] at most.
     fn hold_back(&mut self, party: PartyIndex, at: Timestamp) {
         self.parties[party].standing = Standing::Unknown;
-        self.parties[party].decide_by = Some(at + CAUSE_WAIT);
+        self.timers.start(Timer::Confirmation(party), at + CAUSE_WAIT);
+    }
+
+    /// Knows from here on that a party is at the far end, and tells what was held back of it.
+    fn confirm(&mut self, party: PartyIndex) {
+        self.parties[party].standing = Standing::Endpoint;
+        self.timers.stop(Timer::Confirmation(party));
     }
 
     /// When the session next wants to be woken.
     pub(crate) fn next_deadline(&self) -> Timestamp {
-        let mut next = self.silent_until();
-        for by in self.parties.iter().flat_map(|state| {
-            let decide = state.decide_by.filter(|_| state.standing == Standing::Unknown);
-            [decide, state.waiting.as_ref().map(|waiting| waiting.until), state.in_transit]
-        }) {
-            next = by.map_or(next, |by| next.min(by));
-        }
-        self.retry_by.map_or(next, |by| next.min(by))
+        self.next_timer().0
+    }
+
+    /// The timer that runs out first, and when.
+    fn next_timer(&self) -> (Timestamp, Timer) {
+        let silence = self.silence_timer();
+        self.timers.next().map_or(silence, |timer| timer.min(silence))
     }
 
     /// When the call ends for want of a sign of life. While anybody talks, that is after the longest
     /// session timer of its legs (contract events §11).
-    fn silent_until(&self) -> Timestamp {
+    fn silence_timer(&self) -> (Timestamp, Timer) {
         if !self.has_answered() {
-            return self.last_sign + RING_MAX;
+            return (self.last_sign + RING_MAX, Timer::Ring);
         }
         let longest = self.legs.iter().filter(|leg| !leg.ended).filter_map(|leg| leg.silent_max).max();
-        self.last_sign + longest.unwrap_or(ANSWERED_SILENT_MAX)
+        (self.last_sign + longest.unwrap_or(ANSWERED_SILENT_MAX), Timer::Silence)
     }
 
     /// Whether anybody talks.
@@ -491,6 +499,10 @@ impl Session {
             self.told = draft.at;
             let number = self.number(draft.party);
             self.sequence += 1;
+            let mut notes = self.parties[draft.party].notes;
+            if let Some(timer) = draft.timer {
+                notes.add(timer.note());
+            }
             let mut party = draft.after;
             party.id = self.facts.id.party(number);
             out.push_back(Event {
@@ -500,7 +512,7 @@ impl Session {
                 party,
                 rule: draft.rule,
                 causes: draft.causes,
-                notes: self.parties[draft.party].notes,
+                notes,
             });
         }
     }
@@ -529,7 +541,14 @@ impl Session {
         let at = ctx.at.max(self.changed);
         self.changed = at;
         let after = self.parties[party].party.clone();
-        self.queue.push_back(Box::new(Draft { party, at, after, rule, causes: ctx.causes() }));
+        self.queue.push_back(Box::new(Draft {
+            party,
+            at,
+            after,
+            rule,
+            causes: ctx.causes(),
+            timer: ctx.timer,
+        }));
     }
 
     /// The far end of a target's leg was a server, so the next target may be the same person.
@@ -544,6 +563,9 @@ impl Session {
     fn drop_party(&mut self, index: PartyIndex) {
         self.parties[index].standing = Standing::Dropped;
         self.parties[index].ended = true;
+        for timer in [Timer::Confirmation(index), Timer::EndCause(index), Timer::Transfer(index)] {
+            self.timers.stop(timer);
+        }
     }
 
     /// Tests whether a party has a leg that has not ended.

@@ -7,6 +7,7 @@ use hookswitch_model::{
 };
 
 use super::party::{Destination, Moving, PartyRef, PartyState, Standing};
+use super::timer::Timer;
 use super::{CALLER, Context, Draft, Leg, LegRole, NewLeg, PartyIndex, Purpose, RETRY_MAX, Session, people};
 use crate::directory::{Kind, Resolved};
 use crate::number::NumberKey;
@@ -117,8 +118,9 @@ impl Session {
         if !self.parties[party].is_live() {
             return;
         }
+        self.confirm(party);
+        self.timers.stop(Timer::Transfer(party));
         let state = &mut self.parties[party];
-        state.standing = Standing::Endpoint;
         state.leave(StatusCode::Gone, Some(reason));
         state.party.status.peer = Some(Box::new(peer));
         self.draft(party, rule, ctx);
@@ -233,7 +235,7 @@ impl Session {
     /// The phone of a party places a further call for it: the one that a transfer asked for.
     pub(crate) fn add_own_leg(&mut self, party: PartyIndex, leg: NewLeg<'_>, ctx: &Context) {
         self.heard(ctx);
-        self.parties[party].in_transit = None;
+        self.timers.stop(Timer::Transfer(party));
         self.add_leg(LegRole::Party(party), leg);
     }
 
@@ -365,10 +367,17 @@ impl Session {
             leg
         }));
         if let Some((began, after)) = begins {
-            self.insert_draft(Draft { party: place, at: began, after, rule, causes: ctx.causes() });
+            self.insert_draft(Draft {
+                party: place,
+                at: began,
+                after,
+                rule,
+                causes: ctx.causes(),
+                timer: None,
+            });
         }
         let after = self.parties[place].party.clone();
-        self.insert_draft(Draft { party: place, at: ctx.at, after, rule, causes: ctx.causes() });
+        self.insert_draft(Draft { party: place, at: ctx.at, after, rule, causes: ctx.causes(), timer: None });
         place
     }
 

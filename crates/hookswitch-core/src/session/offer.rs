@@ -9,6 +9,7 @@ use hookswitch_model::{
 
 use super::ends::Settled;
 use super::party::{Destination, Moving, PartyState, Standing};
+use super::timer::Timer;
 use super::{
     CALLER, Context, LEGS_PER_SESSION_MAX, LegRole, NewLeg, PartyIndex, Purpose, Sender, Session, people,
 };
@@ -53,7 +54,7 @@ impl Session {
     /// the session is full.
     pub(crate) fn offer(&mut self, leg: NewLeg<'_>, of: LegRole, ctx: &Context) -> bool {
         self.heard(ctx);
-        self.retry_by = None;
+        self.timers.stop(Timer::Retry);
         if self.legs.len() >= LEGS_PER_SESSION_MAX {
             return false;
         }
@@ -298,6 +299,7 @@ impl Session {
         let state = &mut self.parties[index];
         state.waiting = None;
         state.ended = false;
+        self.timers.stop(Timer::EndCause(index));
         if let Some(end) = self.queue.iter().rposition(|draft| draft.party == index) {
             self.queue.remove(end);
         }

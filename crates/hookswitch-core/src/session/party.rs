@@ -26,8 +26,6 @@ pub(super) struct PartyState {
     pub(super) ended: bool,
     /// When it was offered the call.
     pub(super) offered: Timestamp,
-    /// When `Unknown` is decided at the latest; set by the first ringing or answer.
-    pub(super) decide_by: Option<Timestamp>,
     /// Its end, while that waits for its cause.
     pub(super) waiting: Option<Waiting>,
     /// Its last leg was passed on by a proxy, and the next target may be the same person.
@@ -50,8 +48,6 @@ pub(super) struct PartyState {
     pub(super) answers_with: Option<Reason>,
     /// The reason that its end will have.
     pub(super) ends_with: Option<Reason>,
-    /// Its last leg ended because its peer moved the call; it ends if no other leg comes by then.
-    pub(super) in_transit: Option<Timestamp>,
 }
 
 /// A call that is being moved by one of its parties.
@@ -101,7 +97,6 @@ pub(super) enum Standing {
 pub(super) struct Waiting {
     pub(super) cause: Cause,
     pub(super) at: Timestamp,
-    pub(super) until: Timestamp,
 }
 
 /// How a target failed.
@@ -151,7 +146,6 @@ impl PartyState {
             answered: false,
             ended: false,
             offered: ctx.at,
-            decide_by: None,
             waiting: None,
             handed_over: false,
             failed_with: None,
@@ -163,7 +157,6 @@ impl PartyState {
             notes: Notes::default(),
             answers_with: None,
             ends_with: None,
-            in_transit: None,
         }
     }
 
@@ -183,11 +176,9 @@ impl PartyState {
             moving: None,
             ended: false,
             standing: Standing::Endpoint,
-            decide_by: None,
             failed_with: None,
             answers_with: None,
             ends_with: None,
-            in_transit: None,
             taken: None,
             ..*self
         }

@@ -7,6 +7,7 @@ use hookswitch_model::{Cause, Direction, Reason, Rule, SignalKind, StatusCode};
 use super::ends::Settled;
 use super::moves::Crossing;
 use super::party::Standing;
+use super::timer::Timer;
 use super::{CALLER, CAUSE_WAIT, Context, PartyIndex, Purpose, Session};
 use crate::directory::Kind;
 
@@ -46,17 +47,17 @@ impl Session {
                 (S::Answered, state.answer_rule(), to_tag)
             }
             (SignalKind::Ringing { .. }, S::Proceeding) if state.standing == Standing::Unknown => {
-                state.decide_by.get_or_insert(ctx.at + CAUSE_WAIT);
+                self.timers.start_once(Timer::Confirmation(index), ctx.at + CAUSE_WAIT);
                 return;
             }
             _ => return, // repeats, and a further target's ringing after the answer
         };
         if is_code && next == S::Answered {
-            state.standing = Standing::Unknown;
-            state.decide_by = Some(ctx.at + CAUSE_WAIT);
+            self.hold_back(index, ctx.at);
         } else if state.standing == Standing::Unknown {
-            state.decide_by.get_or_insert(ctx.at + CAUSE_WAIT);
+            self.timers.start_once(Timer::Confirmation(index), ctx.at + CAUSE_WAIT);
         }
+        let state = &mut self.parties[index];
         let reason = state.answers_with.filter(|_| next == S::Answered);
         state.enter(next, reason);
         state.set_to_tag(to_tag.as_ref());
@@ -116,7 +117,8 @@ impl Session {
         let state = &mut self.parties[index];
         let able = matches!(state.party.status.code, StatusCode::Setup | StatusCode::Proceeding);
         if state.is_live() && able && state.party.extension.is_some() {
-            state.standing = Standing::Endpoint;
+            self.confirm(index);
+            let state = &mut self.parties[index];
             state.enter(StatusCode::VoiceMail, None);
             // Who calls a mailbox to listen to it has not been missed by anybody.
             state.party.missed_call = state.kind != Kind::Voicemail;
