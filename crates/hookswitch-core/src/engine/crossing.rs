@@ -9,8 +9,8 @@ use super::{Engine, OpenSession, RoomKey};
 use crate::directory::Kind;
 use crate::hash::IdHash;
 use crate::session::{
-    CALLER, CAUSE_WAIT, Context, Crossing, Destination, LegRole, PartyIndex, PartyRef, Session, SessionKey,
-    Taker,
+    CALLER, CAUSE_WAIT, Context, CrossSessionEffect, Destination, LegRole, MovedParty, PartyIndex, PartyRef,
+    Session, SessionKey,
 };
 
 impl Engine {
@@ -63,18 +63,18 @@ impl Engine {
     pub(super) fn cross(&mut self, key: SessionKey, ctx: &Context) {
         let Some(session) = self.session(key) else { return };
         let account = session.facts.account;
-        let crossing = session.crossing.take();
+        let effect = session.effect.take();
         if session.parked().is_some() && !self.parked.contains(&key) {
             self.parked.push(key);
         }
-        match crossing.map(|crossing| *crossing) {
-            Some(Crossing::Transferred { mover }) => self.transferred(key, mover, ctx),
-            Some(Crossing::Failed { other }) => {
+        match effect.map(|effect| *effect) {
+            Some(CrossSessionEffect::Transferred { mover }) => self.transferred(key, mover, ctx),
+            Some(CrossSessionEffect::Failed { other }) => {
                 if let Some(session) = self.session(other.session) {
-                    session.stay(other.party);
+                    session.cancel_transfer(other.party);
                 }
             }
-            Some(Crossing::Retrieved { parked }) => self.retrieved(key, parked, ctx),
+            Some(CrossSessionEffect::Retrieved { parked }) => self.retrieved(key, parked, ctx),
             None => {}
         }
         self.find_taker(key, account, ctx);
@@ -158,7 +158,7 @@ impl Engine {
         self.takers.retain(|&(_, other)| other != taker);
         self.taken.retain(|&other| other != taken);
         let rule = Rule::PickedUpByCode;
-        self.go_over(taker, taken, (Reason::Pickup, rule), &ctx, |session, by| {
+        self.move_to(taker, taken, (Reason::Pickup, rule), &ctx, |session, by| {
             session.picked_up(target, by, rule, &ctx)
         });
     }
@@ -171,7 +171,7 @@ impl Engine {
         };
         let Some(taker) = self.caller_elsewhere(by, key) else { return };
         let rule = Rule::PickedUpAsReported;
-        self.go_over(taker, key, (Reason::Pickup, rule), ctx, |session, by| {
+        self.move_to(taker, key, (Reason::Pickup, rule), ctx, |session, by| {
             session.picked_up(target, by, rule, ctx)
         });
     }
@@ -185,7 +185,7 @@ impl Engine {
             self.session(key).is_some_and(|session| session.legs[index].role == LegRole::Party(CALLER));
         if is_caller {
             let ends = (Reason::Supervising, Rule::Supervises);
-            self.go_over(key, supervised, ends, ctx, |session, by| session.supervised(by, ctx));
+            self.move_to(key, supervised, ends, ctx, |session, by| session.supervised(by, ctx));
         }
     }
 
@@ -210,19 +210,19 @@ impl Engine {
 
     /// Lets the caller of a session go over to another one, which takes it in; `ends` is what its party
     /// ends with where it comes from, if anything was told there.
-    fn go_over(
+    fn move_to(
         &mut self,
         from: SessionKey,
         to: SessionKey,
         ends: (Reason, Rule),
         ctx: &Context,
-        take_in: impl FnOnce(&mut Session, Taker) -> PartyIndex,
+        adopt: impl FnOnce(&mut Session, MovedParty) -> PartyIndex,
     ) {
         let Some(session) = self.session(from) else { return };
         let by = session.give_up_caller();
         let legs: Vec<LegId> = by.leg_ids().collect();
         let Some(session) = self.session(to) else { return };
-        let place = take_in(session, by);
+        let place = adopt(session, by);
         for leg in legs {
             self.legs.insert(leg, to);
         }
@@ -231,7 +231,7 @@ impl Engine {
         let Some(peer) = self.session(to).map(|session| session.peer(place)) else { return };
         if let Some(session) = self.session(from) {
             if session.is_untold() {
-                session.vanish();
+                session.discard();
             } else {
                 session.go(CALLER, ends.0, peer, ends.1, ctx);
             }
@@ -273,8 +273,8 @@ impl Engine {
             opened
         });
         let rule = Rule::FocusReached;
-        self.go_over(key, room, (Reason::Conference, rule), ctx, |session, by| {
-            session.take_in(by, None, Some(role), rule, ctx)
+        self.move_to(key, room, (Reason::Conference, rule), ctx, |session, by| {
+            session.adopt(by, None, Some(role), rule, ctx)
         });
     }
 }

@@ -83,7 +83,7 @@ impl Engine {
         let Some((key, index)) = leg.of.and_then(|of| self.leg(of)) else { return Found::Nowhere };
         let Some(session) = self.session(key) else { return Found::Nowhere };
         let role = session.legs[index].role;
-        Found::from(session.offer(leg, role, ctx).then_some(key))
+        Found::from(session.attempt(leg, role, ctx).then_some(key))
     }
 
     /// The session of a leg of somebody who calls: the call that it belongs to, or a new one.
@@ -108,7 +108,7 @@ impl Engine {
             let Some(session) = self.session(key) else { continue };
             match session.follows_transfer(&leg, ctx.at) {
                 Some(Follows::OwnPhone(party)) => session.add_own_leg(party, leg, ctx),
-                Some(Follows::Switch) => session.add_switch_leg(leg, ctx, Rule::TransferFollowed),
+                Some(Follows::Switch) => session.add_switch_leg(leg, Rule::TransferFollowed, ctx),
                 None => continue,
             }
             return Some(key);
@@ -116,7 +116,7 @@ impl Engine {
         let heuristic = self.policy.join_by_numbers;
         let joined = self.joiner.find(account, &leg, ctx.at, &self.sessions, heuristic);
         if let Joined::To(key, rule) = joined {
-            self.session(key)?.add_switch_leg(leg, ctx, rule);
+            self.session(key)?.add_switch_leg(leg, rule, ctx);
             return Some(key);
         }
         let callee = self.directory.account(account).callee(&leg);
@@ -150,7 +150,7 @@ impl Engine {
         let Some((key, index)) = self.leg(named) else { return Found::Nowhere };
         let Some(session) = self.session(key) else { return Found::Nowhere };
         if joins {
-            return session.join_in(leg, ctx, Rule::JoinsCall).then_some(key).into();
+            return session.join_in(leg, Rule::JoinsCall, ctx).then_some(key).into();
         }
         let LegRole::Party(party) = session.legs[index].role else { return Found::Nowhere };
         if session.takes_back(index, leg, ctx) {
@@ -184,7 +184,7 @@ impl Engine {
         if let Some(&key) = self.conferences.get(&room)
             && let Some(session) = self.session(key)
         {
-            return session.join_in(leg, ctx, Rule::ConferenceEntered).then_some(key);
+            return session.join_in(leg, Rule::ConferenceEntered, ctx).then_some(key);
         }
         let key = self.open(clock, account, Opening::Call, leg, ctx)?;
         self.conferences.insert(room, key);

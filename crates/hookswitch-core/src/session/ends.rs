@@ -2,9 +2,10 @@
 
 use hookswitch_model::{Cause, Direction, Reason, Rule, StatusCode, Timestamp};
 
-use super::moves::Crossing;
-use super::offer::GROUP_SPAN;
-use super::party::{Destination, PartyState, Standing, Waiting};
+use super::attempt::GROUP_SPAN;
+use super::moves::CrossSessionEffect;
+use super::party::{Destination, PartyCertainty, PartyIntent, PartyState};
+use super::phase::{PendingEnd, Step};
 use super::reason::{self, Role};
 use super::timer::Timer;
 use super::{CALLER, CAUSE_WAIT, Context, LegRole, PartyIndex, RETRY_MAX, Session};
@@ -52,23 +53,23 @@ impl Session {
         let state = &self.parties[party];
         if !state.is_live() || state.party.status.code == StatusCode::Parked {
             // Who has parked a call keeps its place without a leg.
-        } else if state.standing == Standing::Unknown && party != CALLER {
+        } else if state.certainty == PartyCertainty::Unconfirmed && party != CALLER {
             self.target_ended(party, cause, ctx);
         } else if self.has_leg(party) {
             // The same person still rings, or talks, elsewhere.
         } else if state.moving.is_some() {
             self.mover_left(party, ctx);
-        } else if state.answered && self.was_left_by_mover(ctx) {
+        } else if state.was_answered() && self.was_left_by_mover(ctx) {
             self.timers.start(Timer::Transfer(party), ctx.at + RETRY_MAX);
         } else if party == CALLER {
-            self.tell_caller();
+            self.confirm_caller();
             self.caller_ended(cause, ctx);
         } else if state.party.direction == Direction::Inbound {
             self.target_ended(party, cause, ctx);
         } else {
-            let cause = match state.ends_with {
+            let cause = match state.intent.end_reason() {
                 Some(reason) => Cause::Named(reason),
-                None if state.answered => after_answer(cause),
+                None if state.was_answered() => after_answer(cause),
                 None => cause,
             };
             self.end_party(party, cause, Rule::LegEnded, ctx);
@@ -81,10 +82,10 @@ impl Session {
         let gives_up = matches!(cause, Cause::Cancelled | Cause::HungUp | Cause::Withdrawn | Cause::Lost);
         if let Some((other, _)) = self.transfer_target(party)
             && !gives_up
-            && !self.parties[party].answered
+            && !self.parties[party].was_answered()
         {
             self.parties[party].moving = None;
-            self.crossing = Some(Box::new(Crossing::Failed { other }));
+            self.effect = Some(Box::new(CrossSessionEffect::Failed { other }));
         }
     }
 
@@ -98,7 +99,6 @@ impl Session {
     fn sweep(&mut self, ctx: &Context) {
         let left = |state: &PartyState| {
             state.is_live()
-                && state.waiting.is_none()
                 && matches!(
                     state.party.status.code,
                     StatusCode::VoiceMail | StatusCode::VoiceMailScreening | StatusCode::Parked
@@ -116,13 +116,13 @@ impl Session {
 
     /// The leg of a target ended.
     fn target_ended(&mut self, index: PartyIndex, cause: Cause, ctx: &Context) {
-        if self.parties[index].standing == Standing::Unknown {
+        if self.parties[index].certainty == PartyCertainty::Unconfirmed {
             if self.is_callee(index, cause) {
                 self.confirm(index);
             } else if cause == Cause::Redirected {
                 return; // the caller may be sent to the same person elsewhere
             } else {
-                self.drop_party(index);
+                self.discard_party(index);
                 return;
             }
         }
@@ -134,13 +134,13 @@ impl Session {
             return;
         }
         let state = &self.parties[index];
-        if state.answers_with.is_some() && !state.answered {
+        if state.intent == PartyIntent::PickUp && !state.was_answered() {
             // It wanted to take the call and could not, which nobody has missed.
             self.stays_with_whom_it_was(index);
             self.end_party(index, Cause::HungUp, Rule::LegEnded, ctx);
             return;
         }
-        if state.kind == Kind::Queue && state.answered {
+        if state.kind == Kind::Queue && state.was_answered() {
             // Where no agent was called, agents may fetch their calls themselves; that is not seen here.
             let agents = self.parties.iter().any(|state| state.party.queue_call);
             let cause = match (cause, agents, self.parties[CALLER].is_live()) {
@@ -154,7 +154,7 @@ impl Session {
         }
         let in_mailbox =
             matches!(state.party.status.code, StatusCode::VoiceMail | StatusCode::VoiceMailScreening);
-        if state.answered || in_mailbox {
+        if state.was_answered() || in_mailbox {
             let cause = after_answer(cause);
             self.end_party(index, cause, Rule::LegEnded, ctx);
             return;
@@ -204,7 +204,7 @@ impl Session {
     /// The leg of the caller ended.
     fn caller_ended(&mut self, cause: Cause, ctx: &Context) {
         let initiator = self.parties[CALLER].party.direction == Direction::Inbound;
-        if initiator && !self.parties[CALLER].answered {
+        if initiator && !self.parties[CALLER].was_answered() {
             // Of a RingOut call the initiator is called first, and may not come to the phone.
             let cause = match cause {
                 Cause::Withdrawn | Cause::Cancelled | Cause::HungUp => Cause::NoAnswer,
@@ -217,13 +217,13 @@ impl Session {
         let settled = if gave_up { Settled::CallerLeft } else { Settled::CallFailed };
         self.settle_waiting(settled, ctx);
         // Who was answered and hangs up leaves first; a target that still rings ends with its own leg.
-        let leaves_first = gave_up && self.parties[CALLER].answered;
+        let leaves_first = gave_up && self.parties[CALLER].was_answered();
         for index in self.parties.other_indices() {
             let state = &self.parties[index];
             if !state.is_live()
-                || (leaves_first && state.standing == Standing::Endpoint && self.has_leg(index))
+                || (leaves_first && state.certainty == PartyCertainty::Confirmed && self.has_leg(index))
                 || state.called_by != CALLER
-                || state.answered
+                || state.was_answered()
                 || state.party.direction == Direction::Outbound
                 || state.party.status.code == StatusCode::VoiceMail
             {
@@ -234,9 +234,9 @@ impl Session {
             } else {
                 (Cause::NoAnswer, Rule::CallFailed)
             };
-            if state.standing == Standing::Unknown {
+            if state.certainty == PartyCertainty::Unconfirmed {
                 if !self.is_callee(index, cause) {
-                    self.drop_party(index);
+                    self.discard_party(index);
                     continue;
                 }
                 self.confirm(index);
@@ -244,7 +244,7 @@ impl Session {
             self.end_party(index, cause, rule, ctx);
         }
         for index in self.parties.other_indices() {
-            if self.parties[index].standing == Standing::Unknown && self.parties[index].is_live() {
+            if self.parties[index].certainty == PartyCertainty::Unconfirmed && self.parties[index].is_live() {
                 self.confirm(index);
             }
         }
@@ -252,19 +252,16 @@ impl Session {
             self.end_party(CALLER, Cause::Named(reason), Rule::PlaceTaken, ctx);
             return;
         }
-        if self.parties[CALLER].answered || gave_up {
+        if self.parties[CALLER].was_answered() || gave_up {
             self.end_party(CALLER, after_answer(cause), Rule::LegEnded, ctx);
             return;
         }
         // The last target that failed says why the call did; else the refusal itself.
-        let last = self
-            .parties
-            .others()
-            .filter_map(|state| state.failed_with.map(|failed| (failed.at, failed.reason)));
-        let last = last.max_by_key(|(at, _)| *at).map(|(_, reason)| reason);
+        let last = self.parties.others().filter_map(PartyState::failure);
+        let last = last.max_by_key(|failure| failure.at).map(|failure| failure.reason);
         let role = if self.dialled.internal { Role::CallerInside } else { Role::CallerOutside };
         let reason = last.or_else(|| reason::reason(cause, role));
-        self.parties[CALLER].leave(StatusCode::Disconnected, reason);
+        self.parties[CALLER].leave(StatusCode::Disconnected, reason, None);
         self.draft(CALLER, Rule::CallFailed, ctx);
     }
 
@@ -285,16 +282,15 @@ impl Session {
 
     /// Lets the end of a target wait for its cause, or for whether it belongs to a group.
     fn defer_end(&mut self, index: PartyIndex, cause: Cause, rule: Rule, ctx: &Context) {
-        self.parties[index].waiting = Some(Waiting { cause, at: ctx.at });
+        self.parties[index].step(Step::AwaitCause(PendingEnd { cause, at: ctx.at }));
         self.timers.start(Timer::EndCause(index), ctx.at + CAUSE_WAIT);
-        self.parties[index].ended = true;
         self.draft(index, rule, ctx);
     }
 
     /// Decides the ends that wait, by what came since.
     pub(super) fn settle_waiting(&mut self, settled: Settled, ctx: &Context) {
         for index in self.parties.other_indices() {
-            let Some(waiting) = self.parties[index].waiting.take() else { continue };
+            let Some(waiting) = self.parties[index].pending_end() else { continue };
             let withdrawn = waiting.cause == Cause::Withdrawn;
             let (cause, rule, in_group) = match settled {
                 _ if waiting.cause == Cause::AnsweredElsewhere => (waiting.cause, None, false),
@@ -329,8 +325,6 @@ impl Session {
         ctx: &Context,
     ) {
         let state = &mut self.parties[index];
-        state.waiting = None;
-        state.ended = false;
         self.timers.stop(Timer::EndCause(index));
         let cause = match cause {
             Cause::AnsweredElsewhere if state.party.queue_call => Cause::Named(Reason::AgentAnswered),
@@ -360,14 +354,15 @@ impl Session {
     /// Gives the call to the mailbox of the last target, when the switch took the call back from it and
     /// the directory says that it has one.
     fn mailbox_answers(&mut self, ctx: &Context) {
-        let last = self.parties.other_indices().rev().find(|&index| self.parties[index].waiting.is_some());
+        let last =
+            self.parties.other_indices().rev().find(|&index| self.parties[index].pending_end().is_some());
         let Some(index) = last else { return };
         let state = &self.parties[index];
-        let went = state.waiting.as_ref().is_some_and(|waiting| {
+        let went = state.pending_end().is_some_and(|waiting| {
             matches!(waiting.cause, Cause::Withdrawn | Cause::NoAnswer | Cause::Busy | Cause::Rejected)
         });
         let has_mailbox = state.party.extension.is_some_and(|extension| self.account.has_mailbox(extension));
-        if !went || !has_mailbox || !self.parties[CALLER].answered || self.reported {
+        if !went || !has_mailbox || !self.parties[CALLER].was_answered() || self.reported {
             return;
         }
         self.take_back_end(index);
@@ -405,7 +400,7 @@ impl Session {
                 }
             }
         }
-        self.flush_ready();
+        self.flush_discarded();
     }
 
     /// Nothing has shown in time that a far end is a server, or that a code took another's call.
@@ -431,10 +426,10 @@ impl Session {
                 self.confirm(party);
             }
         }
-        if self.parties.iter().any(|state| state.waiting.is_some()) {
+        if self.parties.iter().any(|state| state.pending_end().is_some()) {
             self.settle_in_time(&self.context_at(self.last_sign, policy));
         }
-        self.flush_ready();
+        self.flush_discarded();
     }
 
     /// A change that no signal tells: the last sign of life is what it is inferred from.
@@ -446,16 +441,16 @@ impl Session {
     pub(crate) fn end_all(&mut self, cause: Cause, rule: Rule, ctx: &Context) {
         self.settle_waiting(Settled::CallFailed, ctx);
         for index in self.parties.other_indices().chain([CALLER]) {
-            if self.parties[index].standing == Standing::Unknown {
+            if self.parties[index].certainty == PartyCertainty::Unconfirmed {
                 if index == CALLER || (self.has_leg(index) && self.is_callee(index, cause)) {
                     self.confirm(index);
                 } else {
-                    self.drop_party(index);
+                    self.discard_party(index);
                 }
             }
             if self.parties[index].is_live() {
                 let party_cause = match cause {
-                    Cause::Lost if !self.parties[index].answered => Cause::NoAnswer,
+                    Cause::Lost if !self.parties[index].was_answered() => Cause::NoAnswer,
                     other => other,
                 };
                 self.end_party(index, party_cause, rule, ctx);
@@ -469,10 +464,10 @@ impl Session {
             other != CALLER
                 && other != index
                 && state.is_live()
-                && !state.answered
+                && !state.was_answered()
                 && state.round == round
                 && state.party.direction == Direction::Inbound
-                && state.standing == Standing::Endpoint
+                && state.certainty == PartyCertainty::Confirmed
                 && !state.is_service()
         })
     }
@@ -489,8 +484,8 @@ impl Session {
     }
 
     /// Tells what was held back of the caller: its code took nobody's call.
-    pub(super) fn tell_caller(&mut self) {
-        if self.parties[CALLER].standing == Standing::Unknown {
+    pub(super) fn confirm_caller(&mut self) {
+        if self.parties[CALLER].certainty == PartyCertainty::Unconfirmed {
             self.confirm(CALLER);
         }
     }
@@ -510,7 +505,7 @@ impl Session {
         let (to, by_code) = (moving.to.clone(), moving.by_code);
         match to {
             Destination::Call(..) => self.complete_transfer(party),
-            Destination::Park(slot) => self.park(party, slot, ctx, Rule::CallParked),
+            Destination::Park(slot) => self.park(party, slot, Rule::CallParked, ctx),
             Destination::Number(_) => {
                 let reason = if by_code { Reason::DtmfTransfer } else { Reason::BlindTransfer };
                 self.end_party(party, Cause::Named(reason), Rule::TransferLeft, ctx);

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use hookswitch_model::{LegCreated, Timestamp};
 
-use super::party::{PartyState, Standing};
+use super::party::{PartyCertainty, PartyState};
 use super::timer::Timer;
 use super::{CALLER, Sender, Session};
 use crate::number::{NumberKey, agree, ends_with};
@@ -140,7 +140,7 @@ impl Session {
     /// Whether the switch is likely to place a leg for this call at this time: it has just received it,
     /// something has just happened to it, or it answered the call itself.
     fn expects_leg(&self, at: Timestamp) -> bool {
-        if self.parties[CALLER].answered {
+        if self.parties[CALLER].was_answered() {
             return true; // an agent is called when one is free
         }
         let within = if self.has_targets() { STIR_SPAN } else { PLACE_MAX };
@@ -154,9 +154,10 @@ impl Session {
 
     /// Whether the caller waits for the answer of targets that were offered the call.
     fn has_ringing_targets(&self) -> bool {
-        let rings =
-            |state: &PartyState| state.standing == Standing::Endpoint && state.is_live() && !state.answered;
-        !self.parties[CALLER].answered && self.parties.others().any(rings)
+        let rings = |state: &PartyState| {
+            state.certainty == PartyCertainty::Confirmed && state.is_live() && !state.was_answered()
+        };
+        !self.parties[CALLER].was_answered() && self.parties.others().any(rings)
     }
 
     /// Whether a leg of the call comes from this address.

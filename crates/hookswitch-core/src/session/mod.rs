@@ -8,17 +8,18 @@
 //!
 //! Both are settled by the next signal that tells, or after [`CAUSE_WAIT`] of signal time.
 //!
-//! Start reading at `Session::apply`; who is offered the call is in `offer.rs`, how parties end in
+//! Start reading at `Session::apply`; who is offered the call is in `attempt.rs`, how parties end in
 //! `ends.rs`, and how calls are moved, picked up and parked in `moves.rs`.
 
+mod attempt;
 mod context;
 mod ends;
 mod fit;
 mod moves;
-mod offer;
 mod parties;
 mod party;
 mod people;
+mod phase;
 mod progress;
 mod reason;
 mod timer;
@@ -34,14 +35,15 @@ use hookswitch_model::{
 };
 use serde::{Deserialize, Serialize};
 
+pub(crate) use self::attempt::Follows;
 pub(crate) use self::context::{Context, NewLeg};
 pub(crate) use self::fit::{CalleeFit, Fit};
-pub(crate) use self::moves::{Crossing, Taker};
-pub(crate) use self::offer::Follows;
+pub(crate) use self::moves::{CrossSessionEffect, MovedParty};
 use self::parties::Parties;
 pub(crate) use self::parties::{CALLER, PartyIndex};
 pub(crate) use self::party::{Destination, PartyRef};
-use self::party::{PartyState, Standing};
+use self::party::{PartyCertainty, PartyIntent, PartyState};
+use self::phase::Step;
 use self::timer::{Timer, TimerTable};
 use crate::directory::{Account, Kind, Resolved};
 use crate::number::NumberKey;
@@ -95,6 +97,7 @@ pub(crate) struct Session {
     hidden_number: Option<Arc<str>>,
     /// The far end of the caller's leg asked for credentials.
     challenged: bool,
+    /// What it waits for beside a sign of life.
     timers: TimerTable,
     /// What the server at the far end of the caller's leg calls itself.
     served_by: Option<Arc<str>>,
@@ -111,7 +114,7 @@ pub(crate) struct Session {
     pub(crate) reported: bool,
     /// What a signal brought about in another session too; the engine carries it out.
     #[serde(skip)]
-    pub(crate) crossing: Option<Box<Crossing>>,
+    pub(crate) effect: Option<Box<CrossSessionEffect>>,
 }
 
 /// One connection between the phone system and one end of the call.
@@ -244,7 +247,7 @@ impl Session {
             Opening::Call | Opening::Unclear | Opening::Retrieval(_) => {
                 let mut party = PartyState::new(&facts, Direction::Outbound, extension, from, to, &leg, ctx);
                 if let Opening::Retrieval(parked) = opening {
-                    party.answers_with = Some(hookswitch_model::Reason::Pickup);
+                    party.intent = PartyIntent::PickUp;
                     session.retrieves = Some(parked);
                 }
                 session.parties.add(party);
@@ -300,7 +303,7 @@ impl Session {
             retrieves: None,
             awaits: None,
             reported: false,
-            crossing: None,
+            effect: None,
         }
     }
 
@@ -337,7 +340,7 @@ impl Session {
     /// Applies a signal about a leg of the session.
     pub(crate) fn apply(&mut self, index: usize, kind: &SignalKind, ctx: &Context) {
         if !matches!(kind, SignalKind::Note(_) | SignalKind::Dialog(_)) {
-            self.heard(ctx);
+            self.touch(ctx);
         }
         let role = self.legs[index].role;
         match kind {
@@ -369,7 +372,8 @@ impl Session {
                     self.timers.start(Timer::Retry, ctx.at + RETRY_MAX);
                 }
                 if let LegRole::Party(party) = role {
-                    self.challenged |= challenged && self.parties[party].standing == Standing::Unknown;
+                    self.challenged |=
+                        challenged && self.parties[party].certainty == PartyCertainty::Unconfirmed;
                     self.hand_over(party);
                 }
             }
@@ -381,9 +385,9 @@ impl Session {
             SignalKind::Ended(cause) => self.leg_ended(index, *cause, ctx),
             SignalKind::Automaton => {
                 if let LegRole::Party(party) = role
-                    && self.parties[party].standing == Standing::Unknown
+                    && self.parties[party].certainty == PartyCertainty::Unconfirmed
                 {
-                    self.drop_party(party);
+                    self.discard_party(party);
                 }
             }
             SignalKind::TransferAsked(transfer) => self.transfer_asked(index, transfer, ctx),
@@ -399,12 +403,12 @@ impl Session {
                 }
             }
         }
-        self.flush_ready();
+        self.flush_discarded();
     }
 
     /// A call is to be moved: by a party, or by the phone system or a conference that calls somebody itself.
     pub(crate) fn transfer_asked(&mut self, index: usize, transfer: &Transfer, ctx: &Context) {
-        self.heard(ctx);
+        self.touch(ctx);
         let role = self.legs[index].role;
         if role == LegRole::Switch(Rule::RingOutSeen) || self.facts.origin == Origin::Conference {
             self.awaits = Some((NumberKey::of(&transfer.to), ctx.at + RETRY_MAX));
@@ -414,20 +418,20 @@ impl Session {
     }
 
     /// Notes a sign of life.
-    fn heard(&mut self, ctx: &Context) {
+    fn touch(&mut self, ctx: &Context) {
         self.last_sign = ctx.at;
         self.last_input = ctx.input;
     }
 
     /// Holds back what is told of a party until it is clear who that is, and for [`CAUSE_WAIT`] at most.
     fn hold_back(&mut self, party: PartyIndex, at: Timestamp) {
-        self.parties[party].standing = Standing::Unknown;
+        self.parties[party].certainty = PartyCertainty::Unconfirmed;
         self.timers.start(Timer::Confirmation(party), at + CAUSE_WAIT);
     }
 
     /// Knows from here on that a party is at the far end, and tells what was held back of it.
     fn confirm(&mut self, party: PartyIndex) {
-        self.parties[party].standing = Standing::Endpoint;
+        self.parties[party].certainty = PartyCertainty::Confirmed;
         self.timers.stop(Timer::Confirmation(party));
     }
 
@@ -454,12 +458,12 @@ impl Session {
 
     /// Whether anybody talks.
     pub(crate) fn has_answered(&self) -> bool {
-        self.parties.iter().any(|state| state.answered && state.is_live())
+        self.parties.iter().any(|state| state.is_answered())
     }
 
     /// Whether a target was offered the call.
     pub(crate) fn has_targets(&self) -> bool {
-        self.parties.others().any(|state| state.standing == Standing::Endpoint)
+        self.parties.others().any(|state| state.certainty == PartyCertainty::Confirmed)
     }
 
     /// The caller's number, name and display as they were told.
@@ -475,22 +479,22 @@ impl Session {
 
     /// Whether every party has ended and every event is out.
     pub(crate) fn is_over(&self) -> bool {
-        self.queue.is_empty() && self.parties.iter().all(|state| state.ended)
+        self.queue.is_empty() && !self.parties.iter().any(PartyState::is_live)
     }
 
     /// Takes the events that are ready.
     pub(crate) fn take_events(&mut self, out: &mut VecDeque<Event>) {
         while let Some(draft) = self.queue.front() {
-            match self.parties[draft.party].standing {
-                Standing::Unknown => break,
-                Standing::Dropped => {
+            match self.parties[draft.party].certainty {
+                PartyCertainty::Unconfirmed => break,
+                PartyCertainty::Discarded => {
                     self.queue.pop_front();
                     continue;
                 }
-                Standing::Endpoint => {}
+                PartyCertainty::Confirmed => {}
             }
             // Of a party whose end waits only the end is held back, and that is its last draft.
-            if self.parties[draft.party].waiting.is_some()
+            if self.parties[draft.party].pending_end().is_some()
                 && self.queue.iter().rposition(|other| other.party == draft.party) == Some(0)
             {
                 break;
@@ -527,9 +531,9 @@ impl Session {
     }
 
     /// Forgets what was drafted for parties that turned out to be servers.
-    fn flush_ready(&mut self) {
+    fn flush_discarded(&mut self) {
         while let Some(draft) = self.queue.front() {
-            if self.parties[draft.party].standing != Standing::Dropped {
+            if self.parties[draft.party].certainty != PartyCertainty::Discarded {
                 break;
             }
             self.queue.pop_front();
@@ -553,16 +557,16 @@ impl Session {
 
     /// The far end of a target's leg was a server, so the next target may be the same person.
     fn hand_over(&mut self, index: PartyIndex) {
-        if self.parties[index].standing == Standing::Unknown {
-            self.drop_party(index);
+        if self.parties[index].certainty == PartyCertainty::Unconfirmed {
+            self.discard_party(index);
         } else if !self.has_leg(index) {
             self.parties[index].handed_over = true;
         }
     }
 
-    fn drop_party(&mut self, index: PartyIndex) {
-        self.parties[index].standing = Standing::Dropped;
-        self.parties[index].ended = true;
+    fn discard_party(&mut self, index: PartyIndex) {
+        self.parties[index].certainty = PartyCertainty::Discarded;
+        self.parties[index].step(Step::End(None));
         for timer in [Timer::Confirmation(index), Timer::EndCause(index), Timer::Transfer(index)] {
             self.timers.stop(timer);
         }
@@ -573,3 +577,7 @@ impl Session {
         self.legs.iter().any(|leg| leg.role == LegRole::Party(party) && !leg.ended)
     }
 }
+
+/// A server has a session for each open call, so that one that grows is paid for a million times.
+#[cfg(target_pointer_width = "64")]
+const _: () = assert!(size_of::<Session>() <= 352 && size_of::<PartyState>() <= 224);

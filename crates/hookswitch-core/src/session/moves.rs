@@ -6,7 +6,7 @@ use hookswitch_model::{
     Cause, ConferenceRole, Direction, Origin, Party, Peer, Reason, Rule, StatusCode, Timestamp, Transfer,
 };
 
-use super::party::{Destination, Moving, PartyRef, PartyState, Standing};
+use super::party::{Destination, Moving, PartyCertainty, PartyIntent, PartyRef, PartyState};
 use super::timer::Timer;
 use super::{CALLER, Context, Draft, Leg, LegRole, NewLeg, PartyIndex, Purpose, RETRY_MAX, Session, people};
 use crate::directory::{Kind, Resolved};
@@ -16,7 +16,7 @@ use crate::number::NumberKey;
 const GROUP_CODE_LENGTH_MAX: usize = 3;
 
 /// What a signal brought about in two sessions at once.
-pub(crate) enum Crossing {
+pub(crate) enum CrossSessionEffect {
     /// The attended transfer that this party asked for is complete.
     Transferred { mover: PartyIndex },
     /// The attended transfer failed whose other leg is this party's.
@@ -61,11 +61,11 @@ impl Session {
             _ if !state.is_live() => {}
             Destination::Call(other, _) if !succeeded => {
                 state.moving = None;
-                self.crossing = Some(Box::new(Crossing::Failed { other }));
+                self.effect = Some(Box::new(CrossSessionEffect::Failed { other }));
             }
             _ if !succeeded => state.moving = None,
             Destination::Call(..) => self.complete_transfer(party),
-            Destination::Park(slot) => self.park(party, slot, ctx, Rule::CallParked),
+            Destination::Park(slot) => self.park(party, slot, Rule::CallParked, ctx),
             // Its own leg will end, and that is when it leaves.
             Destination::Number(_) => {}
         }
@@ -74,7 +74,7 @@ impl Session {
     /// Asks the engine to complete an attended transfer.
     pub(super) fn complete_transfer(&mut self, mover: PartyIndex) {
         if self.parties[mover].is_live() {
-            self.crossing = Some(Box::new(Crossing::Transferred { mover }));
+            self.effect = Some(Box::new(CrossSessionEffect::Transferred { mover }));
         }
     }
 
@@ -92,7 +92,7 @@ impl Session {
     }
 
     /// Forgets a transfer that failed.
-    pub(crate) fn stay(&mut self, party: PartyIndex) {
+    pub(crate) fn cancel_transfer(&mut self, party: PartyIndex) {
         self.parties[party].moving = None;
     }
 
@@ -121,15 +121,15 @@ impl Session {
         self.confirm(party);
         self.timers.stop(Timer::Transfer(party));
         let state = &mut self.parties[party];
-        state.leave(StatusCode::Gone, Some(reason));
+        state.leave(StatusCode::Gone, Some(reason), None);
         state.party.status.peer = Some(Box::new(peer));
         self.draft(party, rule, ctx);
     }
 
     /// A party parks its call and keeps its place.
-    pub(super) fn park(&mut self, party: PartyIndex, slot: Option<Arc<str>>, ctx: &Context, rule: Rule) {
+    pub(super) fn park(&mut self, party: PartyIndex, slot: Option<Arc<str>>, rule: Rule, ctx: &Context) {
         let state = &mut self.parties[party];
-        if !state.is_live() || !state.answered {
+        if !state.is_live() || !state.was_answered() {
             return;
         }
         let is_parked = state.party.status.code == StatusCode::Parked;
@@ -167,7 +167,7 @@ impl Session {
     /// A new leg takes the place of a party: of one that rings (a pickup), of the same person's other
     /// device (a flip), or of one that talks. False when the session is full.
     pub(crate) fn replace(&mut self, party: PartyIndex, leg: NewLeg<'_>, ctx: &Context) -> bool {
-        self.heard(ctx);
+        self.touch(ctx);
         let state = &self.parties[party];
         let parks = matches!(state.moving.as_ref().map(|moving| &moving.to), Some(Destination::Park(_)));
         if leg.is_automaton || parks {
@@ -183,7 +183,7 @@ impl Session {
         }
         let taker = self.account.caller(&leg);
         let extension = taker.as_ref().and_then(|taker| taker.extension);
-        let flips = state.answered && extension.is_some() && extension == state.party.extension;
+        let flips = state.was_answered() && extension.is_some() && extension == state.party.extension;
         let transferred = state.moving.is_some();
         let reason = match (flips, transferred) {
             (true, _) => Reason::CallFlip,
@@ -200,7 +200,9 @@ impl Session {
         let mut taking = PartyState::new(&self.facts, direction, extension, from, to, &leg, ctx);
         taking.round = state.round;
         taking.called_by = state.called_by;
-        taking.answers_with = (reason == Reason::Pickup).then_some(reason);
+        if reason == Reason::Pickup {
+            taking.intent = PartyIntent::PickUp;
+        }
         let place = self.parties.add(taking);
         self.parties[party].taken = Some((place, reason));
         self.add_leg(LegRole::Party(place), leg);
@@ -212,8 +214,8 @@ impl Session {
 
     /// Somebody joins the call who was not called: by Join (RFC 3911), or in a conference room. False
     /// when the session is full.
-    pub(crate) fn join_in(&mut self, leg: NewLeg<'_>, ctx: &Context, rule: Rule) -> bool {
-        self.heard(ctx);
+    pub(crate) fn join_in(&mut self, leg: NewLeg<'_>, rule: Rule, ctx: &Context) -> bool {
+        self.touch(ctx);
         if self.parties.is_full() {
             return false;
         }
@@ -234,7 +236,7 @@ impl Session {
 
     /// The phone of a party places a further call for it: the one that a transfer asked for.
     pub(crate) fn add_own_leg(&mut self, party: PartyIndex, leg: NewLeg<'_>, ctx: &Context) {
-        self.heard(ctx);
+        self.touch(ctx);
         self.timers.stop(Timer::Transfer(party));
         self.add_leg(LegRole::Party(party), leg);
     }
@@ -275,9 +277,9 @@ impl Session {
 
     /// The target that waits to know who took its call, if the caller is talking to somebody unknown.
     pub(crate) fn was_taken_from(&self) -> impl Iterator<Item = (PartyIndex, &Party)> {
-        let caller_answered = self.parties[CALLER].answered && !self.reported;
+        let caller_answered = self.parties[CALLER].was_answered() && !self.reported;
         self.parties.enumerate().skip(1).filter_map(move |(index, state)| {
-            let waiting = state.waiting.as_ref()?;
+            let waiting = state.pending_end()?;
             let taken = (waiting.cause == Cause::AnsweredElsewhere && !self.reported)
                 || (waiting.cause == Cause::Withdrawn && caller_answered);
             taken.then_some((index, &state.party))
@@ -289,11 +291,11 @@ impl Session {
     pub(crate) fn picked_up(
         &mut self,
         target: PartyIndex,
-        by: Taker,
+        by: MovedParty,
         rule: Rule,
         ctx: &Context,
     ) -> PartyIndex {
-        if let Some(ended_at) = self.parties[target].waiting.as_ref().map(|waiting| waiting.at) {
+        if let Some(ended_at) = self.parties[target].pending_end().map(|end| end.at) {
             let ended = Context { at: ended_at, ..*ctx };
             self.settle_one(target, Cause::Named(Reason::Pickup), false, true, &ended);
             if let Some(draft) = self.last_draft(target) {
@@ -306,8 +308,8 @@ impl Session {
         let from = self.parties[CALLER].side().clone();
         let round = self.parties[target].round;
         self.answered_alone = false;
-        self.tell_caller();
-        let place = self.take_in(by, Some(Reason::Pickup), None, rule, ctx);
+        self.confirm_caller();
+        let place = self.adopt(by, Some(Reason::Pickup), None, rule, ctx);
         let party = &mut self.parties[place];
         party.round = round;
         party.party.direction = Direction::Inbound;
@@ -317,19 +319,19 @@ impl Session {
     }
 
     /// A supervisor comes from another session, with its legs. Gives the place of the new party.
-    pub(crate) fn supervised(&mut self, by: Taker, ctx: &Context) -> PartyIndex {
-        let place = self.take_in(by, Some(Reason::Supervising), None, Rule::Supervises, ctx);
-        self.parties[place].ends_with = Some(Reason::Supervising);
+    pub(crate) fn supervised(&mut self, by: MovedParty, ctx: &Context) -> PartyIndex {
+        let place = self.adopt(by, Some(Reason::Supervising), None, Rule::Supervises, ctx);
+        self.parties[place].intent = PartyIntent::Supervise;
         place
     }
 
     /// The caller is about to take a parked call, or has taken it already: then who parked it may go.
     pub(crate) fn takes_parked(&mut self, parked: PartyRef) -> bool {
         let state = &mut self.parties[CALLER];
-        if state.answered {
+        if state.was_answered() {
             return true;
         }
-        state.answers_with = Some(Reason::Pickup);
+        state.intent = PartyIntent::PickUp;
         self.retrieves = Some(parked);
         false
     }
@@ -338,24 +340,22 @@ impl Session {
     pub(crate) fn rings(&self, party: PartyIndex) -> bool {
         let state = &self.parties[party];
         state.party.direction == Direction::Inbound
-            && !state.answered
-            && (state.is_live() || state.waiting.is_some())
+            && !state.was_answered()
+            && (state.is_live() || state.pending_end().is_some())
     }
 
     /// Takes in a party of another session with its legs, who is answered here.
-    pub(crate) fn take_in(
+    pub(crate) fn adopt(
         &mut self,
-        by: Taker,
+        by: MovedParty,
         reason: Option<Reason>,
         role: Option<ConferenceRole>,
         rule: Rule,
         ctx: &Context,
     ) -> PartyIndex {
-        let Taker { mut party, legs, untold } = by;
+        let MovedParty { mut party, legs, untold } = by;
         party.party.account = self.facts.account;
         party.party.conference_role = role.filter(|_| self.facts.origin == Origin::Conference);
-        party.number = 0;
-        party.answered = true;
         let begins = untold.map(|began| {
             party.enter(StatusCode::Setup, None);
             (began, party.party.clone())
@@ -402,7 +402,7 @@ impl Session {
 
     /// The source says which part the holder of a leg has in the conference.
     pub(crate) fn has_conference_role(&mut self, leg: usize, role: ConferenceRole, ctx: &Context) {
-        self.heard(ctx);
+        self.touch(ctx);
         if let Some(party) = self.legs[leg].role.party() {
             self.parties[party].party.conference_role = Some(role);
             for draft in self.queue.iter_mut().filter(|draft| draft.party == party) {
@@ -412,9 +412,9 @@ impl Session {
     }
 
     /// Gives up the caller and its legs, to join another session.
-    pub(crate) fn give_up_caller(&mut self) -> Taker {
+    pub(crate) fn give_up_caller(&mut self) -> MovedParty {
         for party in self.parties.other_indices() {
-            self.drop_party(party);
+            self.discard_party(party);
         }
         let untold = self.is_untold().then_some(self.started);
         // That it was answered is told where its call went.
@@ -423,7 +423,7 @@ impl Session {
         {
             self.forget_last_draft(CALLER);
         }
-        Taker { party: self.parties[CALLER].duplicate(), legs: std::mem::take(&mut self.legs), untold }
+        MovedParty { party: self.parties[CALLER].duplicate(), legs: std::mem::take(&mut self.legs), untold }
     }
 
     /// Whether nobody but the caller is known to be in the call.
@@ -432,7 +432,7 @@ impl Session {
         self.facts.origin == Origin::Call
             && state.is_live()
             && state.moving.is_none()
-            && !self.parties.others().any(|state| state.standing == Standing::Endpoint)
+            && !self.parties.others().any(|state| state.certainty == PartyCertainty::Confirmed)
     }
 
     /// Whether nothing of the session was told.
@@ -441,10 +441,10 @@ impl Session {
     }
 
     /// Ends without a word a session of which nothing was told.
-    pub(crate) fn vanish(&mut self) {
+    pub(crate) fn discard(&mut self) {
         self.queue.clear();
         for party in self.parties.indices() {
-            self.drop_party(party);
+            self.discard_party(party);
         }
     }
 
@@ -457,21 +457,20 @@ impl Session {
     /// When the caller of a code was answered, by the switch alone.
     pub(crate) fn code_answered(&self) -> Option<Timestamp> {
         let state = &self.parties[CALLER];
-        let alone = !self.parties.others().any(|state| state.standing == Standing::Endpoint);
-        (self.dialled.is_code && state.answered && state.is_live() && alone && !self.reported)
-            .then_some(self.changed)
+        let alone = !self.parties.others().any(|state| state.certainty == PartyCertainty::Confirmed);
+        (self.dialled.is_code && state.is_answered() && alone && !self.reported).then_some(self.changed)
     }
 }
 
 /// A party that comes from another session, with its legs.
-pub(crate) struct Taker {
+pub(crate) struct MovedParty {
     party: PartyState,
     legs: Vec<Leg>,
     /// When its call began, if that was not told in the session that it comes from.
     untold: Option<Timestamp>,
 }
 
-impl Taker {
+impl MovedParty {
     /// The ids of the legs that come along.
     pub(crate) fn leg_ids(&self) -> impl Iterator<Item = hookswitch_model::LegId> {
         self.legs.iter().map(|leg| leg.id)

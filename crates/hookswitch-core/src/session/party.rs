@@ -8,6 +8,7 @@ use hookswitch_model::{
 };
 use serde::{Deserialize, Serialize};
 
+use super::phase::{Failure, PartyPhase, PendingEnd, Step};
 use super::reason::{self, MISSED_REASONS, Role, Unanswered};
 use super::{CALLER, Context, PartyIndex, SessionKey};
 use crate::directory::{Kind, Resolved};
@@ -18,20 +19,14 @@ use crate::number::NumberKey;
 pub(super) struct PartyState {
     /// As it stands after the last change, told or waiting to be told.
     pub(super) party: Party,
-    pub(super) standing: Standing,
+    pub(super) certainty: PartyCertainty,
     /// The number in its id, given when its first event goes out; 0 before.
     pub(super) number: u32,
-    /// Whether its leg was answered at any time.
-    pub(super) answered: bool,
-    pub(super) ended: bool,
+    pub(super) phase: PartyPhase,
     /// When it was offered the call.
     pub(super) offered: Timestamp,
-    /// Its end, while that waits for its cause.
-    pub(super) waiting: Option<Waiting>,
     /// Its last leg was passed on by a proxy, and the next target may be the same person.
     pub(super) handed_over: bool,
-    /// How it failed, if it did.
-    pub(super) failed_with: Option<Failure>,
     /// The party that calls it: the caller, or who was transferred to it.
     pub(super) called_by: PartyIndex,
     /// Targets that were offered the call together have the same round; a transfer begins a new one.
@@ -44,10 +39,8 @@ pub(super) struct PartyState {
     pub(super) taken: Option<(PartyIndex, Reason)>,
     /// What is to be said of its sources.
     pub(super) notes: Notes,
-    /// The reason that its answer will have.
-    pub(super) answers_with: Option<Reason>,
-    /// The reason that its end will have.
-    pub(super) ends_with: Option<Reason>,
+    /// What it is in the call for.
+    pub(super) intent: PartyIntent,
 }
 
 /// A call that is being moved by one of its parties.
@@ -81,29 +74,38 @@ pub(crate) struct PartyRef {
     pub(crate) party: PartyIndex,
 }
 
-/// Whether somebody is there.
+/// Certainty that somebody is at the far end; events of a party wait for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) enum Standing {
+pub(super) enum PartyCertainty {
     /// The far end may be the callee, or a server that will pass the call on.
-    Unknown,
+    Unconfirmed,
     /// The far end is a party.
-    Endpoint,
+    Confirmed,
     /// The far end was a server.
-    Dropped,
+    Discarded,
 }
 
-/// An end that waits for its cause.
-#[derive(Serialize, Deserialize)]
-pub(super) struct Waiting {
-    pub(super) cause: Cause,
-    pub(super) at: Timestamp,
+/// Intent of a party in a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum PartyIntent {
+    /// To talk to whom it calls, or who calls it.
+    Talk,
+    /// To take a call that was not offered to it, or that is parked.
+    PickUp,
+    /// To listen to, whisper to or barge in on another party.
+    Supervise,
 }
 
-/// How a target failed.
-#[derive(Clone, Copy, Serialize, Deserialize)]
-pub(super) struct Failure {
-    pub(super) at: Timestamp,
-    pub(super) reason: Reason,
+impl PartyIntent {
+    /// The reason that the answer of the party has.
+    pub(super) fn answer_reason(self) -> Option<Reason> {
+        (self == Self::PickUp).then_some(Reason::Pickup)
+    }
+
+    /// The reason that the end of the party has, whatever its leg tells.
+    pub(super) fn end_reason(self) -> Option<Reason> {
+        (self == Self::Supervise).then_some(Reason::Supervising)
+    }
 }
 
 impl PartyState {
@@ -141,45 +143,39 @@ impl PartyState {
                 recordings: Vec::new(),
                 sip: leg.sip.clone(),
             },
-            standing: Standing::Endpoint,
+            certainty: PartyCertainty::Confirmed,
             number: 0,
-            answered: false,
-            ended: false,
+            phase: PartyPhase::Unanswered,
             offered: ctx.at,
-            waiting: None,
             handed_over: false,
-            failed_with: None,
             called_by: CALLER,
             round: 0,
             kind: Kind::User,
             moving: None,
             taken: None,
             notes: Notes::default(),
-            answers_with: None,
-            ends_with: None,
+            intent: PartyIntent::Talk,
         }
     }
 
     /// The rule by which it is answered.
     pub(super) fn answer_rule(&self) -> Rule {
-        match self.answers_with {
-            Some(Reason::Pickup) => Rule::PickedUp,
-            _ => Rule::LegAnswered,
+        match self.intent {
+            PartyIntent::PickUp => Rule::PickedUp,
+            PartyIntent::Talk | PartyIntent::Supervise => Rule::LegAnswered,
         }
     }
 
-    /// The same party, to begin anew in another session.
+    /// The same party, to be adopted by another session that answers it.
     pub(super) fn duplicate(&self) -> Self {
         Self {
             party: self.party.clone(),
-            waiting: None,
+            certainty: PartyCertainty::Confirmed,
+            number: 0,
+            phase: PartyPhase::Answered,
             moving: None,
-            ended: false,
-            standing: Standing::Endpoint,
-            failed_with: None,
-            answers_with: None,
-            ends_with: None,
             taken: None,
+            intent: PartyIntent::Talk,
             ..*self
         }
     }
@@ -194,9 +190,8 @@ impl PartyState {
 
     /// Whether it is somebody who talks, and not a service or a parked call.
     pub(super) fn talks(&self) -> bool {
-        self.answered
-            && !self.ended
-            && self.standing == Standing::Endpoint
+        self.is_answered()
+            && self.certainty == PartyCertainty::Confirmed
             && !self.is_service()
             && self.party.status.code != StatusCode::Parked
     }
@@ -206,8 +201,40 @@ impl PartyState {
         matches!(self.kind, Kind::Menu | Kind::Queue | Kind::Voicemail | Kind::Fax)
     }
 
+    /// Tests whether it has not left.
     pub(super) fn is_live(&self) -> bool {
-        !self.ended
+        matches!(self.phase, PartyPhase::Unanswered | PartyPhase::Answered)
+    }
+
+    /// Tests whether it was answered and has not left.
+    pub(super) fn is_answered(&self) -> bool {
+        self.phase == PartyPhase::Answered
+    }
+
+    /// Tests whether it was answered, even if it has left.
+    pub(super) fn was_answered(&self) -> bool {
+        matches!(self.phase, PartyPhase::Answered | PartyPhase::Ended { answered: true, .. })
+    }
+
+    /// Its end, while that waits for its cause.
+    pub(super) fn pending_end(&self) -> Option<PendingEnd> {
+        match self.phase {
+            PartyPhase::Ending(end) => Some(end),
+            PartyPhase::Unanswered | PartyPhase::Answered | PartyPhase::Ended { .. } => None,
+        }
+    }
+
+    /// The refusal by which it left, if it did.
+    pub(super) fn failure(&self) -> Option<Failure> {
+        match self.phase {
+            PartyPhase::Ended { failure, .. } => failure,
+            PartyPhase::Unanswered | PartyPhase::Answered | PartyPhase::Ending(_) => None,
+        }
+    }
+
+    /// Goes to another phase, if the present one allows it.
+    pub(super) fn step(&mut self, step: Step) {
+        self.phase = self.phase.after(step);
     }
 
     /// Whether this is the same person as the one who is offered the call now.
@@ -225,7 +252,7 @@ impl PartyState {
 
     /// Goes to the next status.
     pub(super) fn enter(&mut self, code: StatusCode, reason: Option<Reason>) {
-        let first_answer = code == StatusCode::Answered && !self.answered;
+        let first_answer = code == StatusCode::Answered && !self.was_answered();
         let mobile_pickup = self.party.direction == Direction::Inbound
             && self.party.extension.is_some()
             && (code == StatusCode::Proceeding || first_answer);
@@ -236,9 +263,9 @@ impl PartyState {
     }
 
     /// Goes to its last status.
-    pub(super) fn leave(&mut self, code: StatusCode, reason: Option<Reason>) {
+    pub(super) fn leave(&mut self, code: StatusCode, reason: Option<Reason>, failure: Option<Failure>) {
         self.enter(code, reason);
-        self.ended = true;
+        self.step(Step::End(failure));
     }
 
     /// Ends with a cause; `in_group` when other members of its group still ring, `elsewhere` when
@@ -254,7 +281,7 @@ impl PartyState {
         // A queue answers its callers itself; it has missed the call unless an agent answered.
         let unanswered_extension = self.party.direction == Direction::Inbound
             && self.party.extension.is_some()
-            && (!self.answered || self.kind == Kind::Queue);
+            && (!self.was_answered() || self.kind == Kind::Queue);
         let how = match reason {
             _ if in_mailbox && self.kind == Kind::Voicemail => Unanswered::Other,
             _ if in_mailbox => Unanswered::Missed,
@@ -265,10 +292,9 @@ impl PartyState {
             _ => Unanswered::Other,
         };
         self.party.missed_call = unanswered_extension && how.is_missed(ctx.policy.missed_calls);
-        if self.party.direction == Direction::Inbound && cause != Cause::Cancelled && !self.answered {
-            self.failed_with = reason.map(|reason| Failure { at: ctx.at, reason });
-        }
-        self.leave(StatusCode::Disconnected, reason);
+        let refuses = self.party.direction == Direction::Inbound && cause != Cause::Cancelled;
+        let failure = reason.filter(|_| refuses).map(|reason| Failure { at: ctx.at, reason });
+        self.leave(StatusCode::Disconnected, reason, failure);
     }
 
     /// Notes that a recording runs, or does not any more.

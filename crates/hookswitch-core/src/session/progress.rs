@@ -5,8 +5,9 @@ use std::sync::Arc;
 use hookswitch_model::{Cause, Direction, Reason, Rule, SignalKind, StatusCode};
 
 use super::ends::Settled;
-use super::moves::Crossing;
-use super::party::Standing;
+use super::moves::CrossSessionEffect;
+use super::party::PartyCertainty;
+use super::phase::Step;
 use super::timer::Timer;
 use super::{CALLER, CAUSE_WAIT, Context, PartyIndex, Purpose, Session};
 use crate::directory::Kind;
@@ -27,16 +28,16 @@ impl Session {
         let called = state.party.direction == Direction::Inbound;
         let (next, rule, to_tag) = match (kind, state.party.status.code) {
             (SignalKind::Answered { .. }, S::Setup | S::Proceeding) if state.kind == Kind::Voicemail => {
-                self.mailbox_takes(index, ctx, Rule::MailboxAnswered);
+                self.mailbox_takes(index, Rule::MailboxAnswered, ctx);
                 return;
             }
             (SignalKind::Answered { .. }, S::Setup | S::Proceeding) if state.kind == Kind::Fax => {
-                state.answered = true;
+                state.step(Step::Answer);
                 (S::FaxReceive, Rule::FaxLineAnswered, &None)
             }
             // A menu or queue has the caller from the first; that its switch answers changes nothing.
             (SignalKind::Answered { .. }, S::Setup) if state.is_service() => {
-                state.answered = true;
+                state.step(Step::Answer);
                 return;
             }
             (SignalKind::Ringing { .. }, S::Setup) if state.is_service() => return,
@@ -46,7 +47,7 @@ impl Session {
             (SignalKind::Answered { to_tag }, S::Setup | S::Proceeding) => {
                 (S::Answered, state.answer_rule(), to_tag)
             }
-            (SignalKind::Ringing { .. }, S::Proceeding) if state.standing == Standing::Unknown => {
+            (SignalKind::Ringing { .. }, S::Proceeding) if state.certainty == PartyCertainty::Unconfirmed => {
                 self.timers.start_once(Timer::Confirmation(index), ctx.at + CAUSE_WAIT);
                 return;
             }
@@ -54,20 +55,20 @@ impl Session {
         };
         if is_code && next == S::Answered {
             self.hold_back(index, ctx.at);
-        } else if state.standing == Standing::Unknown {
+        } else if state.certainty == PartyCertainty::Unconfirmed {
             self.timers.start_once(Timer::Confirmation(index), ctx.at + CAUSE_WAIT);
         }
         let state = &mut self.parties[index];
-        let reason = state.answers_with.filter(|_| next == S::Answered);
+        let reason = state.intent.answer_reason().filter(|_| next == S::Answered);
         state.enter(next, reason);
         state.set_to_tag(to_tag.as_ref());
         if next == S::Answered {
-            state.answered = true;
+            state.step(Step::Answer);
             if index == CALLER {
                 self.caller_answered(ctx);
             } else if called {
-                if self.parties[index].standing == Standing::Endpoint {
-                    self.tell_caller();
+                if self.parties[index].certainty == PartyCertainty::Confirmed {
+                    self.confirm_caller();
                 }
                 self.settle_waiting(Settled::AnsweredElsewhere, ctx);
             }
@@ -90,7 +91,7 @@ impl Session {
             }
         }
         if let Some(parked) = self.retrieves.take() {
-            self.crossing = Some(Box::new(Crossing::Retrieved { parked }));
+            self.effect = Some(Box::new(CrossSessionEffect::Retrieved { parked }));
         }
     }
 
@@ -98,8 +99,8 @@ impl Session {
     fn answer_means(&mut self, leg: usize, index: PartyIndex, ctx: &Context) -> bool {
         match self.legs[leg].purpose {
             Purpose::Talk => return false,
-            Purpose::Mailbox => self.mailbox_takes(index, ctx, Rule::MailboxAnswered),
-            Purpose::Park => self.park(index, None, ctx, Rule::CallParked),
+            Purpose::Mailbox => self.mailbox_takes(index, Rule::MailboxAnswered, ctx),
+            Purpose::Park => self.park(index, None, Rule::CallParked, ctx),
             Purpose::Music => {}
             Purpose::Resume => {
                 let state = &mut self.parties[index];
@@ -113,7 +114,7 @@ impl Session {
     }
 
     /// The mailbox of a called extension has taken the call.
-    pub(super) fn mailbox_takes(&mut self, index: PartyIndex, ctx: &Context, rule: Rule) {
+    pub(super) fn mailbox_takes(&mut self, index: PartyIndex, rule: Rule, ctx: &Context) {
         let state = &mut self.parties[index];
         let able = matches!(state.party.status.code, StatusCode::Setup | StatusCode::Proceeding);
         if state.is_live() && able && state.party.extension.is_some() {
@@ -159,11 +160,11 @@ impl Session {
             }
             (SignalKind::Parked { slot }, S::Answered | S::Hold | S::Parked) => {
                 let slot: Option<Arc<str>> = slot.clone();
-                self.park(index, slot, ctx, Rule::Reported);
+                self.park(index, slot, Rule::Reported, ctx);
                 return;
             }
             (SignalKind::SentToVoicemail, S::Setup | S::Proceeding) if called_extension => {
-                self.mailbox_takes(index, ctx, Rule::Reported);
+                self.mailbox_takes(index, Rule::Reported, ctx);
                 return;
             }
             (SignalKind::Screened, S::VoiceMail) => {
@@ -172,7 +173,7 @@ impl Session {
             }
             (SignalKind::FaxStarted, S::Setup | S::Proceeding | S::Answered) if called_extension => {
                 state.enter(S::FaxReceive, None);
-                state.answered = true;
+                state.step(Step::Answer);
                 Rule::FaxStarted
             }
             (SignalKind::Muted(muted), _) if state.party.muted != *muted => {

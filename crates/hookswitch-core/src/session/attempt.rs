@@ -8,7 +8,8 @@ use hookswitch_model::{
 };
 
 use super::ends::Settled;
-use super::party::{Destination, Moving, PartyState, Standing};
+use super::party::{Destination, Moving, PartyCertainty, PartyState};
+use super::phase::Step;
 use super::timer::Timer;
 use super::{
     CALLER, Context, LEGS_PER_SESSION_MAX, LegRole, NewLeg, PartyIndex, Purpose, Sender, Session, people,
@@ -31,29 +32,29 @@ pub(crate) enum Follows {
 
 impl Session {
     /// Adds the switch's own end of a call that belongs to this session.
-    pub(crate) fn add_switch_leg(&mut self, leg: NewLeg<'_>, ctx: &Context, rule: Rule) {
-        self.heard(ctx);
+    pub(crate) fn add_switch_leg(&mut self, leg: NewLeg<'_>, rule: Rule, ctx: &Context) {
+        self.touch(ctx);
         self.add_leg(LegRole::Switch(rule), leg);
         // The call goes on from where the caller's leg arrived: no callee is there.
-        self.tell_caller();
+        self.confirm_caller();
         for party in self.parties.other_indices() {
-            if self.parties[party].standing == Standing::Unknown {
-                self.drop_party(party);
+            if self.parties[party].certainty == PartyCertainty::Unconfirmed {
+                self.discard_party(party);
             }
         }
     }
 
     /// Adds a further leg of who is at the end of a leg already.
     pub(crate) fn add_same_party_leg(&mut self, same_as: usize, leg: NewLeg<'_>, ctx: &Context) {
-        self.heard(ctx);
+        self.touch(ctx);
         let role = self.legs[same_as].role;
         self.add_leg(role, leg);
     }
 
     /// Adds a leg to a target; `of` is the role of the calling leg in the same SIP call. False when
     /// the session is full.
-    pub(crate) fn offer(&mut self, leg: NewLeg<'_>, of: LegRole, ctx: &Context) -> bool {
-        self.heard(ctx);
+    pub(crate) fn attempt(&mut self, leg: NewLeg<'_>, of: LegRole, ctx: &Context) -> bool {
+        self.touch(ctx);
         self.timers.stop(Timer::Retry);
         if self.legs.len() >= LEGS_PER_SESSION_MAX {
             return false;
@@ -67,11 +68,11 @@ impl Session {
         if let Some(owner) = &mailbox {
             person = owner.clone();
         }
-        let Some(standing) = self.standing(&leg, of, &person, mailbox.is_some()) else {
+        let Some(certainty) = self.certainty(&leg, of, &person, mailbox.is_some()) else {
             self.add_leg(LegRole::Server, leg).of_party = matches!(of, LegRole::Party(_));
             return true;
         };
-        if standing == Standing::Endpoint {
+        if certainty == PartyCertainty::Confirmed {
             self.revive(&person);
             let forwarded = leg.diverted_by.is_some();
             self.settle_waiting(Settled::OfferedTo { forwarded }, ctx);
@@ -85,7 +86,7 @@ impl Session {
                 && state.party.direction == Direction::Inbound
                 && state.party.status.code != StatusCode::Parked
                 && !(state.moving.is_some() && mailbox.is_none())
-                && (state.standing == Standing::Endpoint) == (standing == Standing::Endpoint)
+                && (state.certainty == PartyCertainty::Confirmed) == (certainty == PartyCertainty::Confirmed)
                 && state.is_person(&person)
         });
         let party = match same {
@@ -94,14 +95,14 @@ impl Session {
                 party
             }
             None if self.parties.is_full() => return false,
-            None => self.add_target(&leg, of, &person, standing, ctx),
+            None => self.add_target(&leg, of, &person, certainty, ctx),
         };
         let added = self.add_leg(LegRole::Party(party), leg);
         added.of_party = matches!(of, LegRole::Party(_));
         if mailbox.is_some() {
             added.purpose = Purpose::Mailbox;
         }
-        self.flush_ready();
+        self.flush_discarded();
         true
     }
 
@@ -115,15 +116,21 @@ impl Session {
     }
 
     /// Whether somebody is at the end of a new leg; none if a server is.
-    fn standing(&self, leg: &LegCreated, of: LegRole, person: &Resolved, mailbox: bool) -> Option<Standing> {
+    fn certainty(
+        &self,
+        leg: &LegCreated,
+        of: LegRole,
+        person: &Resolved,
+        mailbox: bool,
+    ) -> Option<PartyCertainty> {
         Some(match (person.kind, of, leg.far_end) {
             // A service that nobody has a number for is nobody that the API could show.
             _ if leg.service.is_some() && person.extension.is_none() && !mailbox => return None,
             // What the directory names as a service is a party, though the switch itself answers.
-            (Kind::Menu | Kind::Queue | Kind::Voicemail | Kind::Fax, ..) => Standing::Endpoint,
-            _ if mailbox => Standing::Endpoint,
+            (Kind::Menu | Kind::Queue | Kind::Voicemail | Kind::Fax, ..) => PartyCertainty::Confirmed,
+            _ if mailbox => PartyCertainty::Confirmed,
             (Kind::RingGroup | Kind::Park | Kind::Conference, ..) => return None,
-            (_, LegRole::Switch(_), _) | (_, _, FarEnd::Endpoint) => Standing::Endpoint,
+            (_, LegRole::Switch(_), _) | (_, _, FarEnd::Endpoint) => PartyCertainty::Confirmed,
             // A switch may answer the call itself; then there is no callee.
             (_, _, FarEnd::Switch) => return None,
             _ if person.extension.is_none() && self.account.is_trunk(leg.src) => return None,
@@ -132,7 +139,7 @@ impl Session {
             {
                 return None;
             }
-            _ => Standing::Unknown,
+            _ => PartyCertainty::Unconfirmed,
         })
     }
 
@@ -154,7 +161,7 @@ impl Session {
         leg: &LegCreated,
         of: LegRole,
         person: &Resolved,
-        standing: Standing,
+        certainty: PartyCertainty,
         ctx: &Context,
     ) -> PartyIndex {
         let called_by = match of {
@@ -169,7 +176,7 @@ impl Session {
         let to = people::called_endpoint(leg, person);
         let mut state =
             PartyState::new(&self.facts, Direction::Inbound, person.extension, from, to, leg, ctx);
-        state.standing = standing;
+        state.certainty = certainty;
         state.called_by = called_by;
         state.round = self.round;
         state.kind = person.kind;
@@ -204,8 +211,11 @@ impl Session {
     fn drop_redirected(&mut self, person: &Resolved) {
         for party in self.parties.other_indices() {
             let state = &self.parties[party];
-            if state.standing == Standing::Unknown && !self.has_leg(party) && !state.is_person(person) {
-                self.drop_party(party);
+            if state.certainty == PartyCertainty::Unconfirmed
+                && !self.has_leg(party)
+                && !state.is_person(person)
+            {
+                self.discard_party(party);
             }
         }
     }
@@ -216,7 +226,7 @@ impl Session {
             let state = &self.parties[party];
             if state.is_person(target)
                 || !state.is_live()
-                || state.standing != Standing::Endpoint
+                || state.certainty != PartyCertainty::Confirmed
                 || matches!(state.kind, Kind::Queue | Kind::Fax)
             {
                 continue;
@@ -225,7 +235,7 @@ impl Session {
                 self.legs.iter().filter(|leg| matches!(leg.role, LegRole::Switch(_)) && !leg.ended);
             let mut senders = switches.map(|leg| &leg.sender);
             if state.handed_over || senders.any(|sender| self.is_at(party, sender)) {
-                let cause = if state.answered || state.kind == Kind::Menu {
+                let cause = if state.was_answered() || state.kind == Kind::Menu {
                     Cause::Named(Reason::CallerInputRedirect)
                 } else {
                     Cause::Redirected
@@ -265,7 +275,7 @@ impl Session {
             return None;
         }
         if let Some(switch) = self.legs.first().filter(|leg| leg.role == LegRole::Switch(Rule::RingOutSeen)) {
-            if !self.parties[CALLER].answered {
+            if !self.parties[CALLER].was_answered() {
                 return None; // the switch calls on once the initiator has answered
             }
             let (own, theirs) = (switch.sender.src?, sender.src?);
@@ -286,7 +296,7 @@ impl Session {
     fn revive(&mut self, person: &Resolved) {
         for index in self.parties.other_indices() {
             let state = &mut self.parties[index];
-            if state.waiting.as_ref().is_some_and(|waiting| waiting.cause != Cause::AnsweredElsewhere)
+            if state.pending_end().is_some_and(|waiting| waiting.cause != Cause::AnsweredElsewhere)
                 && state.is_person(person)
             {
                 self.take_back_end(index);
@@ -297,8 +307,7 @@ impl Session {
     /// Takes back the end of a party that waits.
     pub(super) fn take_back_end(&mut self, index: PartyIndex) {
         let state = &mut self.parties[index];
-        state.waiting = None;
-        state.ended = false;
+        state.step(Step::TakeBackEnd);
         self.timers.stop(Timer::EndCause(index));
         if let Some(end) = self.queue.iter().rposition(|draft| draft.party == index) {
             self.queue.remove(end);
@@ -355,9 +364,7 @@ impl Session {
 
     /// Who is moved by a transfer: the party that talks with the one who asked for it.
     pub(crate) fn transferee(&self) -> Option<PartyIndex> {
-        let stays = |state: &PartyState| {
-            state.is_live() && state.answered && state.moving.is_none() && !state.is_service()
-        };
+        let stays = |state: &PartyState| state.is_answered() && state.moving.is_none() && !state.is_service();
         self.parties.position(stays)
     }
 }
