@@ -320,8 +320,9 @@ mod tests {
         for &timer in &Note::ALL[usize::from(Note::FIRST_TIMER)..] {
             let mut notes = Notes::default();
             notes.add(Note::RingTimer);
-            sources.into_iter().for_each(|note| notes.add(note));
-            notes.add(timer);
+            for note in [sources[0], sources[1], timer] {
+                notes.add(note);
+            }
             let read = Notes::from_bits(notes.bits());
             assert_eq!(read.iter().collect::<Vec<_>>(), [sources[0], sources[1], timer]);
         }

@@ -12,7 +12,7 @@ use crate::policy::Policy;
 pub(crate) struct Context {
     /// The policy that the change is judged by.
     pub(crate) policy: Policy,
-    /// When the change happens, in signal time.
+    /// Moment of the change, in signal time.
     pub(crate) at: Timestamp,
     /// The input that tells of it.
     pub(crate) input: InputRef,
@@ -37,7 +37,7 @@ impl Context {
 pub(crate) struct NewLeg<'a> {
     /// The id that signals about it carry.
     pub(crate) id: LegId,
-    /// How it came into being.
+    /// Facts of its creation.
     pub(crate) created: &'a LegCreated,
 }
 

@@ -403,7 +403,8 @@ impl Session {
         self.flush_discarded();
     }
 
-    /// Nothing has shown in time that a far end is a server, or that a code took another's call.
+    /// Takes a far end for a party, as nothing has shown in time that it is a server, or that a code took
+    /// another's call.
     fn confirmed_in_time(&mut self, party: PartyIndex, timer: Timer) {
         self.confirm(party);
         for draft in self.queue.iter_mut().filter(|draft| draft.party == party) {
@@ -411,7 +412,7 @@ impl Session {
         }
     }
 
-    /// Nothing has told in time why the targets left whose ends wait.
+    /// Decides the ends that wait, as nothing has told their causes in time.
     fn settle_in_time(&mut self, ctx: &Context) {
         if !self.parties.others().any(PartyState::talks) {
             self.mailbox_answers(ctx);

@@ -97,7 +97,7 @@ pub(crate) struct Session {
     hidden_number: Option<Arc<str>>,
     /// The far end of the caller's leg asked for credentials.
     challenged: bool,
-    /// What it waits for beside a sign of life.
+    /// Running timers, beside the one for silence.
     timers: TimerTable,
     /// What the server at the far end of the caller's leg calls itself.
     served_by: Option<Arc<str>>,
@@ -112,7 +112,7 @@ pub(crate) struct Session {
     awaits: Option<(NumberKey, Timestamp)>,
     /// The switch itself reports the call: nothing is guessed that it would tell.
     pub(crate) reported: bool,
-    /// What a signal brought about in another session too; the engine carries it out.
+    /// Effect of the present signal on other sessions; the engine carries it out.
     #[serde(skip)]
     pub(crate) effect: Option<Box<CrossSessionEffect>>,
 }
@@ -429,7 +429,7 @@ impl Session {
         self.timers.start(Timer::Confirmation(party), at + CAUSE_WAIT);
     }
 
-    /// Knows from here on that a party is at the far end, and tells what was held back of it.
+    /// Takes the far end of a party for a person's, and tells what was held back of it.
     fn confirm(&mut self, party: PartyIndex) {
         self.parties[party].certainty = PartyCertainty::Confirmed;
         self.timers.stop(Timer::Confirmation(party));
@@ -458,7 +458,7 @@ impl Session {
 
     /// Whether anybody talks.
     pub(crate) fn has_answered(&self) -> bool {
-        self.parties.iter().any(|state| state.is_answered())
+        self.parties.iter().any(PartyState::is_answered)
     }
 
     /// Whether a target was offered the call.

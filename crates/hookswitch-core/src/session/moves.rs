@@ -15,7 +15,7 @@ use crate::number::NumberKey;
 /// The most characters of a code that names nobody, as `*8` for the calls of one's group.
 const GROUP_CODE_LENGTH_MAX: usize = 3;
 
-/// What a signal brought about in two sessions at once.
+/// Effect of a signal on two sessions at once.
 pub(crate) enum CrossSessionEffect {
     /// The attended transfer that this party asked for is complete.
     Transferred { mover: PartyIndex },

@@ -27,7 +27,7 @@ pub(super) enum PartyPhase {
 pub(super) struct PendingEnd {
     /// The cause as the leg told it.
     pub(super) cause: Cause,
-    /// When the leg ended.
+    /// Moment at which the leg ended.
     pub(super) at: Timestamp,
 }
 
