@@ -2,7 +2,8 @@
 //!
 //! Nothing here does IO, reads a clock or knows a protocol. Signals and time are arguments, so the
 //! same signals always give the same events. Start at [`engine::Engine`], which is driven by
-//! `handle_*` and `poll_*`; a call's story is in [`session`].
+//! `handle_*` and `poll_*`; `session` has the
+//! story of a call and knows nothing of the engine.
 
 pub mod delivery;
 pub mod directory;
@@ -11,5 +12,7 @@ pub mod filter;
 pub mod gateway;
 mod hash;
 pub mod notification;
-pub mod session;
+mod number;
+mod policy;
+mod session;
 pub mod subscription;

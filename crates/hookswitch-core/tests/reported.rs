@@ -5,12 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hookswitch_core::directory::Directory;
-use hookswitch_core::engine::{Engine, Policy};
+use hookswitch_core::engine::{Engine, MissedCallPolicy, Policy};
 use hookswitch_core::notification::Subscriber;
-use hookswitch_core::session::reason::MissedCallPolicy;
 use hookswitch_model::{
     AccountId, Caller, Cause, ClockId, Direction, Event, ExtensionId, FarEnd, InputRef, LegCreated, LegId,
-    Reason, RecordingId, Signal, SignalKind, SipData, StatusCode, Timestamp,
+    Note, Reason, RecordingId, Signal, SignalKind, SipData, StatusCode, Timestamp,
 };
 
 const ANN: LegId = LegId::new(0, 1);
@@ -83,6 +82,15 @@ impl Scenario {
         let before = self.told.len();
         self.send(leg, kind);
         assert_eq!(self.told.len(), before, "no event");
+    }
+
+    /// Lets time pass without a signal.
+    fn pass(&mut self, time: Duration) {
+        let now = Timestamp::from_micros(1_700_000_000_000_000) + Duration::from_secs(self.seconds) + time;
+        self.engine.handle_time(ClockId::default(), now);
+        while let Some(event) = self.engine.poll_event() {
+            self.told.push(event);
+        }
     }
 
     #[track_caller]
@@ -343,4 +351,26 @@ fn a_full_table_ends_the_oldest_unanswered_call_and_refuses_when_all_are_answere
     scenario.send(call(5), created(Direction::Outbound, None, "200"));
     scenario.send(call(6), created(Direction::Outbound, None, "200"));
     assert_eq!((scenario.engine.open_sessions(), scenario.engine.counters().refused), (3, 2));
+}
+
+#[test]
+fn an_event_that_a_timer_brought_about_names_the_timer() {
+    let notes = |scenario: &Scenario| -> Vec<Vec<Note>> {
+        scenario.told.iter().map(|event| event.notes.iter().collect()).collect()
+    };
+    let mut scenario = Scenario::offered(Policy::default());
+    scenario.told.clear();
+    scenario.tells(BO, SignalKind::Ringing { to_tag: None }, StatusCode::Proceeding);
+    scenario.send(BO, SignalKind::Ended(Cause::Busy));
+    scenario.pass(Duration::from_millis(600));
+    assert_eq!(notes(&scenario), [vec![], vec![Note::EndCauseTimer]]);
+
+    let mut scenario = Scenario::offered(Policy::default());
+    scenario.told.clear();
+    scenario.pass(Duration::from_secs(240));
+    assert_eq!(notes(&scenario), vec![vec![Note::RingTimer]; 2]);
+
+    let mut scenario = Scenario::answered();
+    scenario.pass(Duration::from_secs(24 * 3600));
+    assert_eq!(notes(&scenario), vec![vec![Note::SilenceTimer]; 2]);
 }

@@ -24,11 +24,11 @@ pub struct Event {
     pub rule: Rule,
     /// The inputs that caused the change.
     pub causes: Causes,
-    /// What is to be said of its sources.
+    /// Remarks on its sources, and the timer that brought the change about.
     pub notes: Notes,
 }
 
-/// What is to be said of the sources of a party, for the explain record.
+/// Remark on the sources of a party or on the timer that brought an event about, for the explain record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Note {
     /// Its SIP dialog was found by the Call-ID.
@@ -37,11 +37,41 @@ pub enum Note {
     SipJoinedByNumbers,
     /// Two sources contradict each other.
     SourcesDisagree,
+    /// The confirmation timer of the session ran out.
+    ConfirmationTimer,
+    /// The end-cause timer ran out.
+    EndCauseTimer,
+    /// The retry timer ran out.
+    RetryTimer,
+    /// The transfer timer ran out.
+    TransferTimer,
+    /// The ring timer ran out.
+    RingTimer,
+    /// The silence timer ran out.
+    SilenceTimer,
 }
 
 impl Note {
-    /// All notes.
-    pub const ALL: &'static [Self] = &[Self::SipJoinedById, Self::SipJoinedByNumbers, Self::SourcesDisagree];
+    /// All notes: first of sources, then of timers.
+    pub const ALL: &'static [Self] = &[
+        Self::SipJoinedById,
+        Self::SipJoinedByNumbers,
+        Self::SourcesDisagree,
+        Self::ConfirmationTimer,
+        Self::EndCauseTimer,
+        Self::RetryTimer,
+        Self::TransferTimer,
+        Self::RingTimer,
+        Self::SilenceTimer,
+    ];
+
+    /// The first note that names a timer; so many bits of [`Notes`] are for those of sources.
+    const FIRST_TIMER: u8 = Self::ConfirmationTimer as u8;
+
+    /// The number of the timer that the note names, from 1; 0 if it names none.
+    const fn timer(self) -> u8 {
+        (self as u8 + 1).saturating_sub(Self::FIRST_TIMER)
+    }
 
     /// The note in the words of a telephony engineer.
     pub const fn as_str(self) -> &'static str {
@@ -55,11 +85,23 @@ impl Note {
             Self::SourcesDisagree => {
                 "the switch and its SIP contradict each other; what the switch says counts"
             }
+            Self::ConfirmationTimer => {
+                "confirmation timer: for 500 ms nothing showed that this far end is a server, or that a code took the call of another"
+            }
+            Self::EndCauseTimer => "end-cause timer: for 500 ms nothing told why this leg had ended",
+            Self::RetryTimer => "retry timer: for 32 s the caller did not try again",
+            Self::TransferTimer => "transfer timer: for 32 s the transferred party placed no call",
+            Self::RingTimer => "ring timer: no sign of life for 240 s before an answer",
+            Self::SilenceTimer => {
+                "silence timer: no sign of life for as long as the session timer allows, or for 24 h without one"
+            }
         }
     }
 }
 
-/// A set of [`Note`]s.
+/// A set of [`Note`]s, at most one of them of a timer.
+///
+/// The lower three bits are notes of sources, the upper five the number of the timer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Notes(u8);
 
@@ -74,8 +116,13 @@ impl Notes {
         self.0
     }
 
-    /// Adds a note. What is known by an id is not by the heuristic.
+    /// Adds a note. What is known by an id is not by the heuristic, and one timer takes the place of another.
     pub fn add(&mut self, note: Note) {
+        if note.timer() > 0 {
+            let sources = self.0 & ((1 << Note::FIRST_TIMER) - 1);
+            self.0 = sources | note.timer() << Note::FIRST_TIMER;
+            return;
+        }
         if note == Note::SipJoinedById {
             self.0 &= !(1 << Note::SipJoinedByNumbers as u8);
         }
@@ -84,7 +131,10 @@ impl Notes {
 
     /// The notes, in their order.
     pub fn iter(self) -> impl Iterator<Item = Note> {
-        Note::ALL.iter().copied().filter(move |&note| self.0 & 1 << note as u8 != 0)
+        Note::ALL.iter().copied().filter(move |&note| match note.timer() {
+            0 => self.0 & 1 << note as u8 != 0,
+            timer => self.0 >> Note::FIRST_TIMER == timer,
+        })
     }
 }
 
@@ -257,5 +307,25 @@ rules! {
 impl fmt::Display for Rule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn notes_of_sources_and_of_a_timer_are_kept_apart() {
+        let sources = [Note::SipJoinedById, Note::SourcesDisagree];
+        for &timer in &Note::ALL[usize::from(Note::FIRST_TIMER)..] {
+            let mut notes = Notes::default();
+            notes.add(Note::RingTimer);
+            for note in [sources[0], sources[1], timer] {
+                notes.add(note);
+            }
+            let read = Notes::from_bits(notes.bits());
+            assert_eq!(read.iter().collect::<Vec<_>>(), [sources[0], sources[1], timer]);
+        }
+        assert_eq!(Notes::from_bits(0b101).iter().collect::<Vec<_>>(), sources);
     }
 }

@@ -8,8 +8,7 @@ use std::ops::RangeInclusive;
 
 use anyhow::Context as _;
 use hookswitch_core::directory::Directory;
-use hookswitch_core::engine::{self, Policy};
-use hookswitch_core::session::reason::MissedCallPolicy;
+use hookswitch_core::engine::{self, MissedCallPolicy, Policy};
 use hookswitch_model::{AccountId, ClockId, Event, InputRef, Timestamp};
 use hookswitch_pipeline::{Clocks, Pipeline, Switch, SwitchSource, UnknownSource};
 use hookswitch_signal::capture::Captured;
@@ -35,7 +34,7 @@ pub(crate) enum DerivationError {
 
 /// The version of saved states; a state of another version is not read. Raised with every change of
 /// what the machine or the trackers keep.
-pub(crate) const STATE_VERSION: u32 = 4;
+pub(crate) const STATE_VERSION: u32 = 5;
 
 /// The pipeline, with who its sources are and the settings that it goes by.
 #[derive(Serialize, Deserialize)]

@@ -9,7 +9,7 @@ use hookswitch_model::{AccountId, DeviceId, Direction, ExtensionId, LegCreated, 
 use serde::{Deserialize, Serialize};
 
 use super::Domains;
-use super::number::{DialPlan, is_e164};
+use super::dial_plan::{DialPlan, is_e164};
 use crate::hash::IdHash;
 
 /// The most digits a number can have and still be a short number, that is, an extension's. Longer

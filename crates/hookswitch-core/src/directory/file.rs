@@ -10,7 +10,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::account::{Account, Extension, Kind};
-use super::number::{DialPlan, is_e164};
+use super::dial_plan::{DialPlan, is_e164};
 use super::{Directory, Domains, is_domain};
 
 /// The most slots that one range can stand for.

@@ -1,8 +1,8 @@
 //! Who a call belongs to: which account, and whom in it.
 
 mod account;
+mod dial_plan;
 mod file;
-mod number;
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};

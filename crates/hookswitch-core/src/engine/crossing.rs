@@ -2,16 +2,16 @@
 
 use std::sync::Arc;
 
-use hookswitch_model::{
-    AccountId, Causes, ConferenceRole, LegId, Origin, Reason, Rule, Signal, Timestamp, Transfer,
-};
+use hookswitch_model::{AccountId, ConferenceRole, LegId, Origin, Reason, Rule, Transfer};
 
 use super::opening::conference_facts;
 use super::{Engine, OpenSession, RoomKey};
 use crate::directory::Kind;
 use crate::hash::IdHash;
-use crate::session::join::SessionKey;
-use crate::session::{CAUSE_WAIT, Crossing, Destination, LegRole, PartyRef, Session, Taker};
+use crate::session::{
+    CALLER, CAUSE_WAIT, Context, CrossSessionEffect, Destination, LegRole, MovedParty, PartyIndex, PartyRef,
+    Session, SessionKey,
+};
 
 impl Engine {
     /// A party asked for its call to be moved: to a number, or to the far end of another call of its own.
@@ -20,11 +20,10 @@ impl Engine {
         key: SessionKey,
         index: usize,
         transfer: &Transfer,
-        signal: &Signal,
+        ctx: &Context,
     ) {
-        let policy = self.policy;
         let consulted =
-            transfer.consulted.and_then(|leg| self.leg_for(leg, signal)).filter(|&(other, _)| other != key);
+            transfer.consulted.and_then(|leg| self.leg_for(leg, ctx)).filter(|&(other, _)| other != key);
         let ends = consulted.and_then(|(other, other_index)| {
             let mine = self.session(key)?.legs[index].role.party()?;
             let theirs = self.session(other)?.legs[other_index].role.party()?;
@@ -37,14 +36,14 @@ impl Engine {
         if let Some((mine, theirs)) = ends.filter(|(_, theirs)| parks(theirs)) {
             let number = self.sessions[&theirs.session].session.dialled.number.clone();
             if let Some(session) = self.session(mine.session) {
-                session.park_at(mine.party, &number, signal);
+                session.park_at(mine.party, &number, ctx);
             }
             return;
         }
         let Some((mine, theirs)) = ends else {
             let Some(open) = self.sessions.get_mut(&key) else { return };
             let OpenSession { session, kept, .. } = &mut **open;
-            session.apply(index, signal, &policy);
+            session.transfer_asked(index, transfer, ctx);
             let moved = session.moved_number();
             for number in [Some(&transfer.to), moved.as_ref()].into_iter().flatten() {
                 self.joiner.expect(session.facts.account, number, key, kept);
@@ -56,63 +55,62 @@ impl Engine {
                 continue;
             };
             if let Some(session) = self.session(own.session) {
-                session.set_moving(own.party, Destination::Call(other, peer), transfer.by_code, signal);
+                session.set_moving(own.party, Destination::Call(other, peer), transfer.by_code, ctx);
             }
         }
     }
 
     /// Carries out what a signal brought about in more than one session.
-    pub(super) fn cross(&mut self, key: SessionKey) {
-        let policy = self.policy;
+    pub(super) fn cross(&mut self, key: SessionKey, ctx: &Context) {
         let Some(session) = self.session(key) else { return };
         let account = session.facts.account;
-        let crossing = session.crossing.take();
+        let effect = session.effect.take();
         if session.parked().is_some() && !self.parked.contains(&key) {
             self.parked.push(key);
         }
-        match crossing.map(|crossing| *crossing) {
-            Some(Crossing::Transferred { mover, at, causes }) => self.transferred(key, mover, at, &causes),
-            Some(Crossing::Failed { other }) => {
+        match effect.map(|effect| *effect) {
+            Some(CrossSessionEffect::Transferred { mover }) => self.transferred(key, mover, ctx),
+            Some(CrossSessionEffect::Failed { other }) => {
                 if let Some(session) = self.session(other.session) {
-                    session.stay(other.party);
+                    session.cancel_transfer(other.party);
                 }
             }
-            Some(Crossing::Retrieved { parked, at, causes }) => self.retrieved(key, parked, at, causes),
+            Some(CrossSessionEffect::Retrieved { parked }) => self.retrieved(key, parked, ctx),
             None => {}
         }
-        self.find_taker(key, account);
+        self.find_taker(key, account, ctx);
         if let Some(session) = self.session(key) {
-            session.caller_stays_alone(&policy);
+            session.caller_stays_alone(ctx);
         }
     }
 
     /// An attended transfer is complete: both parties of who transferred are gone.
-    fn transferred(&mut self, key: SessionKey, mover: usize, at: Timestamp, causes: &Causes) {
+    fn transferred(&mut self, key: SessionKey, mover: PartyIndex, ctx: &Context) {
         let Some(session) = self.session(key) else { return };
         let Some((other, peer)) = session.transfer_target(mover) else { return };
         let mine = session.peer(mover);
         let (reason, rule) = (Reason::AttendedTransfer, Rule::TransferCompleted);
-        session.go(mover, reason, peer, at, causes.clone(), rule);
+        session.go(mover, reason, peer, rule, ctx);
         if let Some(session) = self.session(other.session) {
-            session.go(other.party, reason, mine, at, causes.clone(), rule);
+            session.go(other.party, reason, mine, rule, ctx);
             self.settle(other.session);
         }
     }
 
     /// A parked call was taken: who parked it is gone.
-    fn retrieved(&mut self, key: SessionKey, parked: PartyRef, at: Timestamp, causes: Causes) {
-        let Some(mine) = self.session(key).map(|session| session.peer(0)) else { return };
+    fn retrieved(&mut self, key: SessionKey, parked: PartyRef, ctx: &Context) {
+        let Some(mine) = self.session(key).map(|session| session.peer(CALLER)) else { return };
         if let Some(session) = self.session(parked.session)
             && session.is_parked(parked.party)
         {
-            session.go(parked.party, Reason::Pickup, mine, at, causes, Rule::ParkRetrieved);
+            session.go(parked.party, Reason::Pickup, mine, Rule::ParkRetrieved, ctx);
             self.settle(parked.session);
         }
     }
 
     /// Looks for the two halves of a pickup by code: a target whose offer was withdrawn though its caller
     /// was answered, and a code that the switch answered at the same moment.
-    fn find_taker(&mut self, key: SessionKey, account: AccountId) {
+    fn find_taker(&mut self, key: SessionKey, account: AccountId, ctx: &Context) {
         let Some(session) = self.sessions.get(&key).map(|open| &open.session) else { return };
         if let Some(at) = session.code_answered() {
             self.takers.retain(|&(since, taker)| taker != key && at.since(since) <= CAUSE_WAIT);
@@ -120,13 +118,13 @@ impl Engine {
             self.taken.retain(|taken| self.sessions.contains_key(taken));
             let taken = self.taken.iter().copied().find(|&taken| self.takes(account, key, taken));
             if let Some(taken) = taken {
-                self.pick_up(key, taken);
+                self.pick_up(key, taken, ctx);
             }
         } else if session.was_taken_from().next().is_some() {
             let taker =
                 self.takers.iter().map(|&(_, taker)| taker).find(|&taker| self.takes(account, taker, key));
             if let Some(taker) = taker {
-                self.pick_up(taker, key);
+                self.pick_up(taker, key, ctx);
             } else if !self.taken.contains(&key) {
                 self.taken.retain(|taken| self.sessions.contains_key(taken));
                 self.taken.push(key);
@@ -151,84 +149,82 @@ impl Engine {
     }
 
     /// Moves the caller of a code to the call that it has taken.
-    fn pick_up(&mut self, taker: SessionKey, taken: SessionKey) {
-        let policy = self.policy;
+    fn pick_up(&mut self, taker: SessionKey, taken: SessionKey, ctx: &Context) {
         let Some(session) = self.sessions.get(&taker).map(|open| &open.session) else { return };
         let Some(at) = session.code_answered() else { return };
-        let (code, causes) = (session.dialled.number.clone(), session.last_cause());
+        let code = session.dialled.number.clone();
+        let ctx = session.context_at(at, ctx.policy);
         let Some(session) = self.sessions.get(&taken).map(|open| &open.session) else { return };
         let Some(target) = session.taken_by_code(&code) else { return };
         self.takers.retain(|&(_, other)| other != taker);
         self.taken.retain(|&other| other != taken);
         let rule = Rule::PickedUpByCode;
-        self.go_over(taker, taken, at, &causes, (Reason::Pickup, rule), |session, by| {
-            session.picked_up(target, by, rule, &policy)
+        self.move_to(taker, taken, (Reason::Pickup, rule), &ctx, |session, by| {
+            session.picked_up(target, by, rule, &ctx)
         });
     }
 
     /// A source says that the call of a party that rings was taken by the holder of another leg.
-    pub(super) fn picked_up(&mut self, key: SessionKey, index: usize, by: LegId, signal: &Signal) {
-        let policy = self.policy;
+    pub(super) fn picked_up(&mut self, key: SessionKey, index: usize, by: LegId, ctx: &Context) {
         let Some(session) = self.session(key) else { return };
         let Some(target) = session.legs[index].role.party().filter(|&party| session.rings(party)) else {
             return;
         };
-        let Some(taker) = self.caller_elsewhere(by, key, signal) else { return };
-        let (rule, causes) = (Rule::PickedUpAsReported, Causes::one(signal.input));
-        self.go_over(taker, key, signal.at, &causes, (Reason::Pickup, rule), |session, by| {
-            session.picked_up(target, by, rule, &policy)
+        let Some(taker) = self.caller_elsewhere(by, key, ctx) else { return };
+        let rule = Rule::PickedUpAsReported;
+        self.move_to(taker, key, (Reason::Pickup, rule), ctx, |session, by| {
+            session.picked_up(target, by, rule, ctx)
         });
     }
 
     /// A source says that a caller supervises a party of another session.
-    pub(super) fn supervises(&mut self, key: SessionKey, index: usize, whom: LegId, signal: &Signal) {
-        let Some(supervised) = self.leg_for(whom, signal).map(|(key, _)| key).filter(|&other| other != key)
+    pub(super) fn supervises(&mut self, key: SessionKey, index: usize, whom: LegId, ctx: &Context) {
+        let Some(supervised) = self.leg_for(whom, ctx).map(|(key, _)| key).filter(|&other| other != key)
         else {
             return;
         };
         let is_caller =
-            self.session(key).is_some_and(|session| session.legs[index].role == LegRole::Party(0));
+            self.session(key).is_some_and(|session| session.legs[index].role == LegRole::Party(CALLER));
         if is_caller {
-            let (ends, causes) = ((Reason::Supervising, Rule::Supervises), Causes::one(signal.input));
-            self.go_over(key, supervised, signal.at, &causes, ends, Session::supervised);
+            let ends = (Reason::Supervising, Rule::Supervises);
+            self.move_to(key, supervised, ends, ctx, |session, by| session.supervised(by, ctx));
         }
     }
 
     /// A source says that a parked call was taken by the holder of another leg.
-    pub(super) fn retrieved_by(&mut self, key: SessionKey, index: usize, by: LegId, signal: &Signal) {
+    pub(super) fn retrieved_by(&mut self, key: SessionKey, index: usize, by: LegId, ctx: &Context) {
         let Some(session) = self.session(key) else { return };
         let Some(party) = session.legs[index].role.party().filter(|&party| session.is_parked(party)) else {
             return;
         };
         let parked = PartyRef { session: key, party };
-        let Some(taker) = self.caller_elsewhere(by, key, signal) else { return };
+        let Some(taker) = self.caller_elsewhere(by, key, ctx) else { return };
         if self.session(taker).is_some_and(|session| session.takes_parked(parked)) {
-            self.retrieved(taker, parked, signal.at, Causes::one(signal.input));
+            self.retrieved(taker, parked, ctx);
         }
     }
 
     /// The session of a caller's leg, when it is another than this one.
-    fn caller_elsewhere(&mut self, leg: LegId, than: SessionKey, signal: &Signal) -> Option<SessionKey> {
-        let (key, index) = self.leg_for(leg, signal).filter(|&(key, _)| key != than)?;
-        (self.session(key)?.legs[index].role == LegRole::Party(0)).then_some(key)
+    fn caller_elsewhere(&mut self, leg: LegId, than: SessionKey, ctx: &Context) -> Option<SessionKey> {
+        let (key, index) = self.leg_for(leg, ctx).filter(|&(key, _)| key != than)?;
+        (self.session(key)?.legs[index].role == LegRole::Party(CALLER)).then_some(key)
     }
 
     /// Lets the caller of a session go over to another one, which takes it in; `ends` is what its party
     /// ends with where it comes from, if anything was told there.
-    fn go_over(
+    fn move_to(
         &mut self,
         from: SessionKey,
         to: SessionKey,
-        at: Timestamp,
-        causes: &Causes,
         ends: (Reason, Rule),
-        take_in: impl FnOnce(&mut Session, Taker) -> usize,
+        ctx: &Context,
+        adopt: impl FnOnce(&mut Session, MovedParty) -> PartyIndex,
     ) {
         let Some(session) = self.session(from) else { return };
-        let by = session.give_up_caller(at, causes.clone());
+        let by = session.give_up_caller();
         let legs: Vec<LegId> = by.leg_ids().collect();
         let Some(session) = self.session(to) else { return };
-        let place = take_in(session, by);
+        let place = adopt(session, by);
         for leg in legs {
             self.legs.insert(leg, to);
         }
@@ -237,9 +233,9 @@ impl Engine {
         let Some(peer) = self.session(to).map(|session| session.peer(place)) else { return };
         if let Some(session) = self.session(from) {
             if session.is_untold() {
-                session.vanish();
+                session.discard();
             } else {
-                session.go(0, ends.0, peer, at, causes.clone(), ends.1);
+                session.go(CALLER, ends.0, peer, ends.1, ctx);
             }
         }
         self.settle(from);
@@ -252,7 +248,7 @@ impl Engine {
         index: usize,
         room: &str,
         owns: bool,
-        signal: &Signal,
+        ctx: &Context,
     ) {
         let Some(open) = self.sessions.get(&key) else { return };
         let (session, clock) = (&open.session, open.clock);
@@ -264,23 +260,23 @@ impl Engine {
             // The number was known to lead to a room; its name is another one of the same room.
             self.conferences.entry(name).or_insert(key);
             if let Some(session) = self.session(key) {
-                session.has_conference_role(index, role, signal);
+                session.has_conference_role(index, role, ctx);
             }
             return;
         }
-        if session.legs[index].role != LegRole::Party(0) || !session.is_only_a_caller() {
+        if session.legs[index].role != LegRole::Party(CALLER) || !session.is_only_a_caller() {
             return;
         }
         let room = known.unwrap_or_else(|| {
-            let facts = Arc::new(conference_facts(account, room, signal.at));
-            let session = Session::conference(facts, self.directory.account(account), signal);
+            let facts = Arc::new(conference_facts(account, room, ctx.at));
+            let session = Session::conference(facts, self.directory.account(account), ctx);
             let opened = self.insert(clock, session);
             self.conferences.insert(name, opened);
             opened
         });
-        let (rule, causes) = (Rule::FocusReached, Causes::one(signal.input));
-        self.go_over(key, room, signal.at, &causes, (Reason::Conference, rule), |session, by| {
-            session.take_in(by, None, Some(role), rule)
+        let rule = Rule::FocusReached;
+        self.move_to(key, room, (Reason::Conference, rule), ctx, |session, by| {
+            session.adopt(by, None, Some(role), rule, ctx)
         });
     }
 }

@@ -1,6 +1,7 @@
 //! The machine: signals and time in, events out.
 
 mod crossing;
+mod join;
 mod opening;
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
@@ -11,41 +12,13 @@ use hookswitch_model::{
 };
 use serde::{Deserialize, Serialize};
 
+use self::join::{IndexEntries, Joiner};
 use crate::directory::Directory;
-use crate::session::Session;
-use crate::session::join::{Joiner, Kept, SessionKey};
-use crate::session::reason::MissedCallPolicy;
-
-/// The most sessions that are open at once; beyond it the oldest unanswered call ends as
-/// `CallDropped`, and if there is none, the new one is refused (reliability F3).
-pub const SESSIONS_MAX: usize = 1_000_000;
+pub use crate::policy::{MissedCallPolicy, Policy, SESSIONS_MAX};
+use crate::session::{Context, NewLeg, Session, SessionKey};
 
 /// How many unanswered sessions are found at one look over all of them, to be ended one by one.
 const SHED_AHEAD: usize = 1024;
-
-/// How the machine behaves where users differ.
-#[derive(Clone, Copy, Debug)]
-pub struct Policy {
-    /// When a call counts as missed.
-    pub missed_calls: MissedCallPolicy,
-    /// Whether an ordinary hang-up has the reason `CallFinished`; none by default, as recorded.
-    pub explicit_reasons: bool,
-    /// Whether legs without a common id are joined by the heuristic of host, numbers and time.
-    pub join_by_numbers: bool,
-    /// The most sessions that are open at once.
-    pub sessions_max: usize,
-}
-
-impl Default for Policy {
-    fn default() -> Self {
-        Self {
-            missed_calls: MissedCallPolicy::default(),
-            explicit_reasons: false,
-            join_by_numbers: true,
-            sessions_max: SESSIONS_MAX,
-        }
-    }
-}
 
 /// What went through the machine. `signals` is the sum of `applied`, `without_leg` and `refused`;
 /// `sessions` is the sum of `closed` and the sessions that are open.
@@ -77,7 +50,7 @@ pub(crate) type Sessions = HashMap<SessionKey, Box<OpenSession>, RandomState>;
 #[derive(Serialize, Deserialize)]
 pub(crate) struct OpenSession {
     pub(crate) session: Session,
-    kept: Kept,
+    kept: IndexEntries,
     /// The clock of the source that opened it; its timers go by it.
     clock: ClockId,
     /// When its timer fires.
@@ -157,7 +130,8 @@ impl Engine {
         self.counters.signals += 1;
         let key = match &signal.kind {
             SignalKind::Created(leg) if !self.legs.contains_key(&signal.leg) => {
-                self.create(clock, leg, signal)
+                let ctx = Context::of(signal, self.policy);
+                self.create(clock, signal.account, NewLeg { id: signal.leg, created: leg }, &ctx)
             }
             _ => self.apply(signal),
         };
@@ -176,7 +150,7 @@ impl Engine {
             if let Some(open) = self.sessions.get_mut(&key) {
                 open.armed = None;
                 if open.session.next_deadline() <= now {
-                    open.session.handle_time(now, &self.policy);
+                    open.session.handle_time(now, self.policy);
                 }
                 self.settle(key);
             }
@@ -189,7 +163,7 @@ impl Engine {
         keys.sort_unstable();
         for key in keys {
             if let Some(open) = self.sessions.get_mut(&key) {
-                open.session.decide_all(&self.policy);
+                open.session.decide_all(self.policy);
             }
             self.settle(key);
         }
@@ -227,10 +201,10 @@ impl Engine {
     }
 
     /// The same for a signal: who names an account touches no call of another.
-    fn leg_for(&self, id: LegId, signal: &Signal) -> Option<(SessionKey, usize)> {
+    fn leg_for(&self, id: LegId, ctx: &Context) -> Option<(SessionKey, usize)> {
         let (key, index) = self.leg(id)?;
         let account = self.sessions.get(&key)?.session.facts.account;
-        (!signal.account_given || signal.account == account).then_some((key, index))
+        ctx.account.is_none_or(|given| given == account).then_some((key, index))
     }
 
     fn session(&mut self, key: SessionKey) -> Option<&mut Session> {
@@ -242,8 +216,9 @@ impl Engine {
         let Some(key) = self.next_to_shed() else { return false };
         if let Some(OpenSession { session, .. }) = self.sessions.get_mut(&key).map(Box::as_mut) {
             let cause = Cause::Named(hookswitch_model::Reason::CallDropped);
-            session.end_all(cause, at, Rule::TableFull, &self.policy);
-            session.decide_all(&self.policy);
+            let ctx = session.context_at(at, self.policy);
+            session.end_all(cause, Rule::TableFull, &ctx);
+            session.decide_all(self.policy);
         }
         self.settle(key);
         true
@@ -277,21 +252,21 @@ impl Engine {
     }
 
     fn apply(&mut self, signal: &Signal) -> Option<SessionKey> {
-        let Some((key, index)) = self.leg_for(signal.leg, signal) else {
+        let ctx = &Context::of(signal, self.policy);
+        let Some((key, index)) = self.leg_for(signal.leg, ctx) else {
             self.counters.without_leg += 1;
             return None;
         };
         self.counters.applied += 1;
-        let policy = self.policy;
         match &signal.kind {
-            SignalKind::TransferAsked(transfer) => self.transfer_asked(key, index, transfer, signal),
-            SignalKind::Focus { room, owns } => self.enter_focus(key, index, room, *owns, signal),
-            SignalKind::PickedUp { by } => self.picked_up(key, index, *by, signal),
-            SignalKind::Retrieved { by } => self.retrieved_by(key, index, *by, signal),
-            SignalKind::Supervises { whom } => self.supervises(key, index, *whom, signal),
-            _ => self.session(key)?.apply(index, signal, &policy),
+            SignalKind::TransferAsked(transfer) => self.transfer_asked(key, index, transfer, ctx),
+            SignalKind::Focus { room, owns } => self.enter_focus(key, index, room, *owns, ctx),
+            SignalKind::PickedUp { by } => self.picked_up(key, index, *by, ctx),
+            SignalKind::Retrieved { by } => self.retrieved_by(key, index, *by, ctx),
+            SignalKind::Supervises { whom } => self.supervises(key, index, *whom, ctx),
+            kind => self.session(key)?.apply(index, kind, ctx),
         }
-        self.cross(key);
+        self.cross(key, ctx);
         Some(key)
     }
 

@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use hookswitch_model::{
     AccountId, Alias, ClockId, Direction, ExtensionId, LegCreated, Origin, Place, Rule, SessionFacts,
-    SessionId, Signal, TelephonySessionId, Timestamp,
+    SessionId, TelephonySessionId, Timestamp,
 };
 
+use super::join::{IndexEntries, Joined};
 use super::{Engine, OpenSession, RoomKey};
 use crate::directory::Kind;
 use crate::hash::IdHash;
-use crate::session::join::{Joined, Kept, SessionKey};
-use crate::session::{Follows, LegRole, Opening, PartyRef, Session};
+use crate::session::{Context, Follows, LegRole, NewLeg, Opening, PartyRef, Session, SessionKey};
 
 /// Where a new leg belongs.
 enum Found {
@@ -31,10 +31,16 @@ impl From<Option<SessionKey>> for Found {
 }
 
 impl Engine {
-    pub(super) fn create(&mut self, clock: ClockId, leg: &LegCreated, signal: &Signal) -> Option<SessionKey> {
+    pub(super) fn create(
+        &mut self,
+        clock: ClockId,
+        account: AccountId,
+        leg: NewLeg<'_>,
+        ctx: &Context,
+    ) -> Option<SessionKey> {
         let key = match leg.direction {
-            Direction::Outbound => Found::from(self.create_calling(clock, leg, signal)),
-            Direction::Inbound => self.create_called(leg, signal),
+            Direction::Outbound => Found::from(self.create_calling(clock, account, leg, ctx)),
+            Direction::Inbound => self.create_called(leg, ctx),
         };
         let key = match key {
             Found::In(key) => key,
@@ -48,7 +54,7 @@ impl Engine {
             }
         };
         self.counters.applied += 1;
-        self.legs.insert(signal.leg, key);
+        self.legs.insert(leg.id, key);
         if let Some(open) = self.sessions.get_mut(&key) {
             let OpenSession { session, kept, .. } = &mut **open;
             let account = session.facts.account;
@@ -66,28 +72,33 @@ impl Engine {
     }
 
     /// The session of a leg to somebody who is called, if the calling leg is known.
-    fn create_called(&mut self, leg: &LegCreated, signal: &Signal) -> Found {
-        let policy = self.policy;
+    fn create_called(&mut self, leg: NewLeg<'_>, ctx: &Context) -> Found {
         if let Some(Place::SamePartyAs(same)) = leg.place
-            && let Some((key, index)) = self.leg_for(same, signal)
+            && let Some((key, index)) = self.leg_for(same, ctx)
             && let Some(session) = self.session(key)
         {
-            session.add_same_party_leg(index, leg, signal);
+            session.add_same_party_leg(index, leg, ctx);
             return Found::In(key);
         }
-        let Some((key, index)) = leg.of.and_then(|of| self.leg_for(of, signal)) else {
+        let Some((key, index)) = leg.of.and_then(|of| self.leg_for(of, ctx)) else {
             return Found::Nowhere;
         };
         let Some(session) = self.session(key) else { return Found::Nowhere };
         let role = session.legs[index].role;
-        Found::from(session.offer(leg, role, signal, &policy).then_some(key))
+        Found::from(session.attempt(leg, role, ctx).then_some(key))
     }
 
     /// The session of a leg of somebody who calls: the call that it belongs to, or a new one.
-    fn create_calling(&mut self, clock: ClockId, leg: &LegCreated, signal: &Signal) -> Option<SessionKey> {
-        let owner = if signal.account_given { None } else { self.directory.owner(leg) };
-        let account = owner.unwrap_or(signal.account);
-        match self.create_placed(clock, account, leg, signal) {
+    fn create_calling(
+        &mut self,
+        clock: ClockId,
+        account: AccountId,
+        leg: NewLeg<'_>,
+        ctx: &Context,
+    ) -> Option<SessionKey> {
+        let owner = if ctx.account.is_some() { None } else { self.directory.owner(&leg) };
+        let account = owner.unwrap_or(account);
+        match self.create_placed(clock, account, leg, ctx) {
             Found::In(key) => return Some(key),
             Found::Full => return None,
             Found::Nowhere => {}
@@ -98,75 +109,69 @@ impl Engine {
         }
         for key in expecting {
             let Some(session) = self.session(key) else { continue };
-            match session.follows_transfer(leg, signal.at) {
-                Some(Follows::OwnPhone(party)) => session.add_own_leg(party, leg, signal),
-                Some(Follows::Switch) => session.add_switch_leg(leg, signal, Rule::TransferFollowed),
+            match session.follows_transfer(&leg, ctx.at) {
+                Some(Follows::OwnPhone(party)) => session.add_own_leg(party, leg, ctx),
+                Some(Follows::Switch) => session.add_switch_leg(leg, Rule::TransferFollowed, ctx),
                 None => continue,
             }
             return Some(key);
         }
         let heuristic = self.policy.join_by_numbers;
-        let joined = self.joiner.find(account, leg, signal.at, &self.sessions, heuristic);
+        let joined = self.joiner.find(account, &leg, ctx.at, &self.sessions, heuristic);
         if let Joined::To(key, rule) = joined {
-            self.session(key)?.add_switch_leg(leg, signal, rule);
+            self.session(key)?.add_switch_leg(leg, rule, ctx);
             return Some(key);
         }
-        let callee = self.directory.account(account).callee(leg);
+        let callee = self.directory.account(account).callee(&leg);
         match callee.kind {
-            Kind::Conference => self.enter_conference(clock, account, callee.extension, leg, signal),
+            Kind::Conference => self.enter_conference(clock, account, callee.extension, leg, ctx),
             Kind::Park => {
                 let opening = self.parked_at(account, &leg.callee).map_or(Opening::Call, Opening::Retrieval);
-                self.open(clock, account, opening, leg, signal)
+                self.open(clock, account, opening, leg, ctx)
             }
             _ => {
                 let rings_out = leg.sent_by_server
-                    && self.directory.account(account).is_inside(leg)
+                    && self.directory.account(account).is_inside(&leg)
                     && !leg.caller.withheld;
                 let opening = match joined {
                     Joined::Unclear => Opening::Unclear,
                     _ if rings_out => Opening::RingOut,
                     _ => Opening::Call,
                 };
-                self.open(clock, account, opening, leg, signal)
+                self.open(clock, account, opening, leg, ctx)
             }
         }
     }
 
     /// The session of a leg whose request says where it belongs.
-    fn create_placed(
-        &mut self,
-        clock: ClockId,
-        account: AccountId,
-        leg: &LegCreated,
-        signal: &Signal,
-    ) -> Found {
+    fn create_placed(&mut self, clock: ClockId, account: AccountId, leg: NewLeg<'_>, ctx: &Context) -> Found {
         let (named, joins) = match leg.place {
             Some(Place::Replaces(named)) => (named, false),
             Some(Place::Joins(named)) => (named, true),
             Some(Place::SamePartyAs(_)) | None => return Found::Nowhere,
         };
-        let Some((key, index)) = self.leg_for(named, signal) else { return Found::Nowhere };
+        let Some((key, index)) = self.leg_for(named, ctx) else { return Found::Nowhere };
         let Some(session) = self.session(key) else { return Found::Nowhere };
         if joins {
-            return session.join_in(leg, signal, Rule::JoinsCall).then_some(key).into();
+            return session.join_in(leg, Rule::JoinsCall, ctx).then_some(key).into();
         }
         let LegRole::Party(party) = session.legs[index].role else { return Found::Nowhere };
-        if session.takes_back(index, leg, signal) {
+        if session.takes_back(index, leg, ctx) {
             return Found::In(key);
         }
         if session.is_parked(party) {
             let parked = Opening::Retrieval(PartyRef { session: key, party });
-            return self.open(clock, account, parked, leg, signal).into();
+            return self.open(clock, account, parked, leg, ctx).into();
         }
         // The transferred party's phone takes the place of the party that consulted.
         if let Some((other, _)) = session.transfer_target(party)
             && let Some(session) = self.session(other.session)
             && let Some(transferee) = session.transferee()
         {
-            session.add_own_leg(transferee, leg, signal);
+            session.add_own_leg(transferee, leg, ctx);
             return Found::In(other.session);
         }
-        self.session(key).and_then(|session| session.replace(party, leg, signal).then_some(key)).into()
+        self.session(key).and_then(|session| session.replace(party, leg, ctx).then_some(key)).into()
     }
 
     /// Adds a caller to the conference room that was called; opens it for the first.
@@ -175,16 +180,16 @@ impl Engine {
         clock: ClockId,
         account: AccountId,
         room: Option<ExtensionId>,
-        leg: &LegCreated,
-        signal: &Signal,
+        leg: NewLeg<'_>,
+        ctx: &Context,
     ) -> Option<SessionKey> {
         let room = (account, RoomKey::from(room?.as_u64()));
         if let Some(&key) = self.conferences.get(&room)
             && let Some(session) = self.session(key)
         {
-            return session.join_in(leg, signal, Rule::ConferenceEntered).then_some(key);
+            return session.join_in(leg, Rule::ConferenceEntered, ctx).then_some(key);
         }
-        let key = self.open(clock, account, Opening::Call, leg, signal)?;
+        let key = self.open(clock, account, Opening::Call, leg, ctx)?;
         self.conferences.insert(room, key);
         Some(key)
     }
@@ -217,26 +222,26 @@ impl Engine {
         clock: ClockId,
         account: AccountId,
         opening: Opening,
-        leg: &LegCreated,
-        signal: &Signal,
+        leg: NewLeg<'_>,
+        ctx: &Context,
     ) -> Option<SessionKey> {
-        if self.sessions.len() >= self.policy.sessions_max && !self.shed(signal.at) {
+        if self.sessions.len() >= self.policy.sessions_max && !self.shed(ctx.at) {
             return None;
         }
         let owner = self.directory.account(account);
         let origin = match (opening, leg.ring_out_role) {
             (Opening::RingOut, _) | (_, Some(_)) => Origin::RingOut,
-            _ if owner.callee(leg).kind == Kind::Conference => Origin::Conference,
+            _ if owner.callee(&leg).kind == Kind::Conference => Origin::Conference,
             _ => Origin::Call,
         };
-        let facts = Arc::new(session_facts(account, leg, signal.at, origin));
-        Some(self.insert(clock, Session::open(facts, owner, opening, leg, signal)))
+        let facts = Arc::new(session_facts(account, &leg, ctx.at, origin));
+        Some(self.insert(clock, Session::open(facts, owner, opening, leg, ctx)))
     }
 
     pub(super) fn insert(&mut self, clock: ClockId, session: Session) -> SessionKey {
         let key = self.next_key;
         self.next_key += 1;
-        let open = OpenSession { session, kept: Kept::default(), clock, armed: None };
+        let open = OpenSession { session, kept: IndexEntries::default(), clock, armed: None };
         self.sessions.insert(key, Box::new(open));
         self.counters.sessions += 1;
         key

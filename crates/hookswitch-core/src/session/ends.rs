@@ -1,14 +1,16 @@
 //! How parties end, and the ends that wait for their cause.
 
-use hookswitch_model::{Cause, Causes, Direction, Reason, Rule, Signal, StatusCode, Timestamp};
+use hookswitch_model::{Cause, Direction, Reason, Rule, StatusCode, Timestamp};
 
-use super::moves::Crossing;
-use super::offer::GROUP_SPAN;
-use super::party::{Destination, Standing, Waiting};
+use super::attempt::GROUP_SPAN;
+use super::moves::CrossSessionEffect;
+use super::party::{Destination, PartyCertainty, PartyIntent, PartyState};
+use super::phase::{PendingEnd, Step};
 use super::reason::{self, Role};
-use super::{CAUSE_WAIT, LegRole, RETRY_MAX, Session};
+use super::timer::Timer;
+use super::{CALLER, CAUSE_WAIT, Context, LegRole, PartyIndex, RETRY_MAX, Session};
 use crate::directory::Kind;
-use crate::engine::Policy;
+use crate::policy::Policy;
 
 /// What decided an end that waited.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,76 +31,74 @@ pub(super) enum Settled {
 
 impl Session {
     /// A leg ended.
-    pub(super) fn leg_ended(&mut self, leg: usize, cause: Cause, signal: &Signal, policy: &Policy) {
+    pub(super) fn leg_ended(&mut self, leg: usize, cause: Cause, ctx: &Context) {
         self.legs[leg].ended = true;
         let LegRole::Party(party) = self.legs[leg].role else { return };
         if cause == Cause::Unlisted {
             // How it ended nobody saw; that it did is inferred.
             let known = self.queue.len();
-            self.party_leg_ended(party, Cause::HungUp, signal, policy);
+            self.party_leg_ended(party, Cause::HungUp, ctx);
             self.queue.iter_mut().skip(known).for_each(|draft| draft.rule = Rule::NotListed);
         } else {
-            self.party_leg_ended(party, cause, signal, policy);
+            self.party_leg_ended(party, cause, ctx);
         }
     }
 
     /// A leg of a party ended.
-    fn party_leg_ended(&mut self, party: usize, cause: Cause, signal: &Signal, policy: &Policy) {
-        let causes = Causes::one(signal.input);
+    fn party_leg_ended(&mut self, party: PartyIndex, cause: Cause, ctx: &Context) {
         if let Some(moving) = &mut self.parties[party].moving {
-            moving.left_by = Some(signal.input);
+            moving.left_by = Some(ctx.input);
         }
         self.forget_refused_consultation(party, cause);
         let state = &self.parties[party];
         if !state.is_live() || state.party.status.code == StatusCode::Parked {
             // Who has parked a call keeps its place without a leg.
-        } else if state.standing == Standing::Unknown && party > 0 {
-            self.target_ended(party, cause, signal.at, causes, policy);
-        } else if self.live_legs(party) > 0 {
+        } else if state.certainty == PartyCertainty::Unconfirmed && party != CALLER {
+            self.target_ended(party, cause, ctx);
+        } else if self.has_leg(party) {
             // The same person still rings, or talks, elsewhere.
         } else if state.moving.is_some() {
-            self.mover_left(party, signal, policy);
-        } else if state.answered && self.was_left_by_mover(signal) {
-            self.parties[party].in_transit = Some(signal.at + RETRY_MAX);
-        } else if party == 0 {
-            self.tell_caller();
-            self.caller_ended(cause, signal.at, causes, policy);
+            self.mover_left(party, ctx);
+        } else if state.was_answered() && self.was_left_by_mover(ctx) {
+            self.timers.start(Timer::Transfer(party), ctx.at + RETRY_MAX);
+        } else if party == CALLER {
+            self.confirm_caller();
+            self.caller_ended(cause, ctx);
         } else if state.party.direction == Direction::Inbound {
-            self.target_ended(party, cause, signal.at, causes, policy);
+            self.target_ended(party, cause, ctx);
         } else {
-            let cause = match state.ends_with {
+            let cause = match state.intent.end_reason() {
                 Some(reason) => Cause::Named(reason),
-                None if state.answered => after_answer(cause),
+                None if state.was_answered() => after_answer(cause),
                 None => cause,
             };
-            self.end_party(party, cause, signal.at, causes, Rule::LegEnded, policy);
+            self.end_party(party, cause, Rule::LegEnded, ctx);
         }
-        self.sweep(signal, policy);
+        self.sweep(ctx);
     }
 
     /// A call to the target of an attended transfer that is refused takes the transfer with it.
-    fn forget_refused_consultation(&mut self, party: usize, cause: Cause) {
+    fn forget_refused_consultation(&mut self, party: PartyIndex, cause: Cause) {
         let gives_up = matches!(cause, Cause::Cancelled | Cause::HungUp | Cause::Withdrawn | Cause::Lost);
         if let Some((other, _)) = self.transfer_target(party)
             && !gives_up
-            && !self.parties[party].answered
+            && !self.parties[party].was_answered()
         {
             self.parties[party].moving = None;
-            self.crossing = Some(Box::new(Crossing::Failed { other }));
+            self.effect = Some(Box::new(CrossSessionEffect::Failed { other }));
         }
     }
 
     /// Whether the party that moves the call has just left its peer behind by this signal.
-    fn was_left_by_mover(&self, signal: &Signal) -> bool {
+    fn was_left_by_mover(&self, ctx: &Context) -> bool {
         let mut moves = self.parties.iter().filter_map(|state| state.moving.as_ref());
-        moves.any(|moving| moving.left_by == Some(signal.input))
+        moves.any(|moving| moving.left_by == Some(ctx.input))
     }
 
     /// Ends the parties that nobody holds any more: in a mailbox or parked, and their callers are gone.
-    fn sweep(&mut self, signal: &Signal, policy: &Policy) {
-        let left = |state: &super::party::PartyState| {
+    fn sweep(&mut self, ctx: &Context) {
+        let left = |state: &PartyState| {
             state.is_live()
-                && state.waiting.is_none()
                 && matches!(
                     state.party.status.code,
                     StatusCode::VoiceMail | StatusCode::VoiceMailScreening | StatusCode::Parked
@@ -107,94 +107,93 @@ impl Session {
         if self.parties.iter().any(|state| state.is_live() && !left(state)) {
             return;
         }
-        for party in 0..self.parties.len() {
-            if left(&self.parties[party]) && self.live_legs(party) == 0 {
-                let causes = Causes::one(signal.input);
-                self.end_party(party, Cause::HungUp, signal.at, causes, Rule::LegEnded, policy);
+        for party in self.parties.indices() {
+            if left(&self.parties[party]) && !self.has_leg(party) {
+                self.end_party(party, Cause::HungUp, Rule::LegEnded, ctx);
             }
         }
     }
 
     /// The leg of a target ended.
-    fn target_ended(&mut self, index: usize, cause: Cause, at: Timestamp, causes: Causes, policy: &Policy) {
-        if self.parties[index].standing == Standing::Unknown {
+    fn target_ended(&mut self, index: PartyIndex, cause: Cause, ctx: &Context) {
+        if self.parties[index].certainty == PartyCertainty::Unconfirmed {
             if self.is_callee(index, cause) {
-                self.parties[index].standing = Standing::Endpoint;
+                self.confirm(index);
             } else if cause == Cause::Redirected {
                 return; // the caller may be sent to the same person elsewhere
             } else {
-                self.drop_party(index);
+                self.discard_party(index);
                 return;
             }
         }
-        if self.live_legs(index) > 0 {
+        if self.has_leg(index) {
             return; // the same person still rings elsewhere
         }
         if let Some((_, reason)) = self.parties[index].taken {
-            self.end_party(index, Cause::Named(reason), at, causes, Rule::PlaceTaken, policy);
+            self.end_party(index, Cause::Named(reason), Rule::PlaceTaken, ctx);
             return;
         }
         let state = &self.parties[index];
-        if state.answers_with.is_some() && !state.answered {
+        if state.intent == PartyIntent::PickUp && !state.was_answered() {
             // It wanted to take the call and could not, which nobody has missed.
             self.stays_with_whom_it_was(index);
-            self.end_party(index, Cause::HungUp, at, causes, Rule::LegEnded, policy);
+            self.end_party(index, Cause::HungUp, Rule::LegEnded, ctx);
             return;
         }
-        if state.kind == Kind::Queue && state.answered {
+        if state.kind == Kind::Queue && state.was_answered() {
             // Where no agent was called, agents may fetch their calls themselves; that is not seen here.
             let agents = self.parties.iter().any(|state| state.party.queue_call);
-            let cause = match (cause, agents, self.parties[0].is_live()) {
+            let cause = match (cause, agents, self.parties[CALLER].is_live()) {
                 (Cause::Named(_), ..) => cause,
                 (_, false, _) => Cause::HungUp,
                 (_, true, true) => Cause::NoAnswer,
                 (_, true, false) => Cause::Cancelled,
             };
-            self.end_party(index, cause, at, causes, Rule::QueueLeft, policy);
+            self.end_party(index, cause, Rule::QueueLeft, ctx);
             return;
         }
         let in_mailbox =
             matches!(state.party.status.code, StatusCode::VoiceMail | StatusCode::VoiceMailScreening);
-        if state.answered || in_mailbox {
+        if state.was_answered() || in_mailbox {
             let cause = after_answer(cause);
-            self.end_party(index, cause, at, causes, Rule::LegEnded, policy);
+            self.end_party(index, cause, Rule::LegEnded, ctx);
             return;
         }
         let caller_left = !self.parties[state.called_by].is_live();
         let answered = self.answered_by_another(index);
         match cause {
             Cause::Withdrawn if answered => {
-                self.end_party(index, Cause::AnsweredElsewhere, at, causes, Rule::AnsweredElsewhere, policy);
+                self.end_party(index, Cause::AnsweredElsewhere, Rule::AnsweredElsewhere, ctx);
             }
             Cause::Withdrawn if caller_left => {
-                self.end_party(index, Cause::Cancelled, at, causes, Rule::CallerGaveUp, policy);
+                self.end_party(index, Cause::Cancelled, Rule::CallerGaveUp, ctx);
             }
             Cause::AnsweredElsewhere if answered || caller_left || state.round > 0 => {
-                self.end_party(index, cause, at, causes, Rule::AnsweredElsewhere, policy);
+                self.end_party(index, cause, Rule::AnsweredElsewhere, ctx);
             }
             // Somebody has taken the call who was not offered it.
-            Cause::AnsweredElsewhere => self.wait(index, cause, at, causes, Rule::AnsweredElsewhere),
-            Cause::Cancelled => self.end_party(index, cause, at, causes, Rule::CallerGaveUp, policy),
-            Cause::Withdrawn => self.wait(index, cause, at, causes, Rule::OfferWithdrawn),
+            Cause::AnsweredElsewhere => self.defer_end(index, cause, Rule::AnsweredElsewhere, ctx),
+            Cause::Cancelled => self.end_party(index, cause, Rule::CallerGaveUp, ctx),
+            Cause::Withdrawn => self.defer_end(index, cause, Rule::OfferWithdrawn, ctx),
             Cause::Busy | Cause::Rejected | Cause::NoAnswer | Cause::Failed
                 if self.others_ring(index) || caller_left =>
             {
-                self.end_party(index, cause, at, causes, Rule::TargetRefused, policy);
+                self.end_party(index, cause, Rule::TargetRefused, ctx);
             }
             Cause::Busy | Cause::Rejected | Cause::NoAnswer | Cause::Failed => {
-                self.wait(index, cause, at, causes, Rule::TargetRefused);
+                self.defer_end(index, cause, Rule::TargetRefused, ctx);
             }
-            Cause::HungUp => self.end_party(index, Cause::NoAnswer, at, causes, Rule::LegEnded, policy),
-            _ => self.end_party(index, cause, at, causes, Rule::TargetRefused, policy),
+            Cause::HungUp => self.end_party(index, Cause::NoAnswer, Rule::LegEnded, ctx),
+            _ => self.end_party(index, cause, Rule::TargetRefused, ctx),
         }
     }
 
     /// Whether a far end of which nothing is known is the callee, judged by how its leg ended.
-    fn is_callee(&self, index: usize, cause: Cause) -> bool {
-        let state = &self.parties[index];
-        if state.decide_by.is_some() {
+    fn is_callee(&self, index: PartyIndex, cause: Cause) -> bool {
+        if self.timers.is_running(Timer::Confirmation(index)) {
             return true; // it rang, and nobody took the call on from there
         }
+        let state = &self.parties[index];
         state.party.extension.is_some()
             && matches!(
                 cause,
@@ -203,28 +202,28 @@ impl Session {
     }
 
     /// The leg of the caller ended.
-    fn caller_ended(&mut self, cause: Cause, at: Timestamp, causes: Causes, policy: &Policy) {
-        let initiator = self.parties[0].party.direction == Direction::Inbound;
-        if initiator && !self.parties[0].answered {
+    fn caller_ended(&mut self, cause: Cause, ctx: &Context) {
+        let initiator = self.parties[CALLER].party.direction == Direction::Inbound;
+        if initiator && !self.parties[CALLER].was_answered() {
             // Of a RingOut call the initiator is called first, and may not come to the phone.
             let cause = match cause {
                 Cause::Withdrawn | Cause::Cancelled | Cause::HungUp => Cause::NoAnswer,
                 other => other,
             };
-            self.end_party(0, cause, at, causes, Rule::TargetRefused, policy);
+            self.end_party(CALLER, cause, Rule::TargetRefused, ctx);
             return;
         }
         let gave_up = matches!(cause, Cause::Cancelled | Cause::HungUp | Cause::Withdrawn | Cause::Lost);
         let settled = if gave_up { Settled::CallerLeft } else { Settled::CallFailed };
-        self.settle_waiting_at(at, &causes, settled, policy);
+        self.settle_waiting(settled, ctx);
         // Who was answered and hangs up leaves first; a target that still rings ends with its own leg.
-        let leaves_first = gave_up && self.parties[0].answered;
-        for index in 1..self.parties.len() {
+        let leaves_first = gave_up && self.parties[CALLER].was_answered();
+        for index in self.parties.other_indices() {
             let state = &self.parties[index];
             if !state.is_live()
-                || (leaves_first && state.standing == Standing::Endpoint && self.live_legs(index) > 0)
-                || state.called_by != 0
-                || state.answered
+                || (leaves_first && state.certainty == PartyCertainty::Confirmed && self.has_leg(index))
+                || state.called_by != CALLER
+                || state.was_answered()
                 || state.party.direction == Direction::Outbound
                 || state.party.status.code == StatusCode::VoiceMail
             {
@@ -235,49 +234,39 @@ impl Session {
             } else {
                 (Cause::NoAnswer, Rule::CallFailed)
             };
-            if state.standing == Standing::Unknown {
+            if state.certainty == PartyCertainty::Unconfirmed {
                 if !self.is_callee(index, cause) {
-                    self.drop_party(index);
+                    self.discard_party(index);
                     continue;
                 }
-                self.parties[index].standing = Standing::Endpoint;
+                self.confirm(index);
             }
-            self.end_party(index, cause, at, causes.clone(), rule, policy);
+            self.end_party(index, cause, rule, ctx);
         }
-        for index in 1..self.parties.len() {
-            if self.parties[index].standing == Standing::Unknown && self.parties[index].is_live() {
-                self.parties[index].standing = Standing::Endpoint;
+        for index in self.parties.other_indices() {
+            if self.parties[index].certainty == PartyCertainty::Unconfirmed && self.parties[index].is_live() {
+                self.confirm(index);
             }
         }
-        if let Some((_, reason)) = self.parties[0].taken {
-            self.end_party(0, Cause::Named(reason), at, causes, Rule::PlaceTaken, policy);
+        if let Some((_, reason)) = self.parties[CALLER].taken {
+            self.end_party(CALLER, Cause::Named(reason), Rule::PlaceTaken, ctx);
             return;
         }
-        if self.parties[0].answered || gave_up {
-            self.end_party(0, after_answer(cause), at, causes, Rule::LegEnded, policy);
+        if self.parties[CALLER].was_answered() || gave_up {
+            self.end_party(CALLER, after_answer(cause), Rule::LegEnded, ctx);
             return;
         }
         // The last target that failed says why the call did; else the refusal itself.
-        let last = self.parties[1..]
-            .iter()
-            .filter_map(|state| state.failed_with.map(|failed| (failed.at, failed.reason)));
-        let last = last.max_by_key(|(at, _)| *at).map(|(_, reason)| reason);
+        let last = self.parties.others().filter_map(PartyState::failure);
+        let last = last.max_by_key(|failure| failure.at).map(|failure| failure.reason);
         let role = if self.dialled.internal { Role::CallerInside } else { Role::CallerOutside };
         let reason = last.or_else(|| reason::reason(cause, role));
-        self.parties[0].leave(StatusCode::Disconnected, reason);
-        self.draft(0, at, Rule::CallFailed, causes);
+        self.parties[CALLER].leave(StatusCode::Disconnected, reason, None);
+        self.draft(CALLER, Rule::CallFailed, ctx);
     }
 
     /// Tells the end of a party.
-    pub(super) fn end_party(
-        &mut self,
-        index: usize,
-        cause: Cause,
-        at: Timestamp,
-        causes: Causes,
-        rule: Rule,
-        policy: &Policy,
-    ) {
+    pub(super) fn end_party(&mut self, index: PartyIndex, cause: Cause, rule: Rule, ctx: &Context) {
         let cause = match cause {
             Cause::AnsweredElsewhere if self.parties[index].party.queue_call => {
                 Cause::Named(Reason::AgentAnswered)
@@ -286,31 +275,22 @@ impl Session {
         };
         let in_group = self.others_ring(index);
         let elsewhere = self.answered_by_another(index);
-        self.parties[index].finish(cause, at, in_group, elsewhere, policy);
-        self.draft(index, at, rule, causes);
+        self.parties[index].finish(cause, in_group, elsewhere, ctx);
+        self.timers.stop(Timer::Transfer(index));
+        self.draft(index, rule, ctx);
     }
 
     /// Lets the end of a target wait for its cause, or for whether it belongs to a group.
-    fn wait(&mut self, index: usize, cause: Cause, at: Timestamp, causes: Causes, rule: Rule) {
-        self.parties[index].waiting = Some(Waiting { cause, at, until: at + CAUSE_WAIT });
-        self.parties[index].ended = true;
-        self.draft(index, at, rule, causes);
-    }
-
-    pub(super) fn settle_waiting(&mut self, signal: &Signal, settled: Settled, policy: &Policy) {
-        self.settle_waiting_at(signal.at, &Causes::one(signal.input), settled, policy);
+    fn defer_end(&mut self, index: PartyIndex, cause: Cause, rule: Rule, ctx: &Context) {
+        self.parties[index].step(Step::AwaitCause(PendingEnd { cause, at: ctx.at }));
+        self.timers.start(Timer::EndCause(index), ctx.at + CAUSE_WAIT);
+        self.draft(index, rule, ctx);
     }
 
     /// Decides the ends that wait, by what came since.
-    pub(super) fn settle_waiting_at(
-        &mut self,
-        at: Timestamp,
-        evidence: &Causes,
-        settled: Settled,
-        policy: &Policy,
-    ) {
-        for index in 1..self.parties.len() {
-            let Some(waiting) = self.parties[index].waiting.take() else { continue };
+    pub(super) fn settle_waiting(&mut self, settled: Settled, ctx: &Context) {
+        for index in self.parties.other_indices() {
+            let Some(waiting) = self.parties[index].pending_end() else { continue };
             let withdrawn = waiting.cause == Cause::Withdrawn;
             let (cause, rule, in_group) = match settled {
                 _ if waiting.cause == Cause::AnsweredElsewhere => (waiting.cause, None, false),
@@ -320,168 +300,184 @@ impl Session {
                 Settled::CallerLeft if withdrawn => (Cause::Cancelled, Some(Rule::CallerGaveUp), false),
                 _ if withdrawn => (Cause::NoAnswer, None, false),
                 Settled::OfferedTo { forwarded } => {
-                    let together = at.since(self.parties[index].offered) <= GROUP_SPAN;
+                    let together = ctx.at.since(self.parties[index].offered) <= GROUP_SPAN;
                     (waiting.cause, None, together && !forwarded)
                 }
                 _ => (waiting.cause, None, false),
             };
             let elsewhere = settled == Settled::AnsweredElsewhere;
-            self.settle_one(index, cause, waiting.at, in_group, elsewhere, policy);
+            let ended = Context { at: waiting.at, ..*ctx };
+            self.settle_one(index, cause, in_group, elsewhere, &ended);
             if let (Some(rule), Some(draft)) = (rule, self.last_draft(index)) {
                 draft.rule = rule;
-                evidence.iter().for_each(|input| draft.causes.add(input));
+                draft.causes.add(ctx.input);
             }
         }
     }
 
-    /// Decides the end of one party that waited.
+    /// Decides the end of one party that waited, at the time of the end.
     pub(super) fn settle_one(
         &mut self,
-        index: usize,
+        index: PartyIndex,
         cause: Cause,
-        at: Timestamp,
         in_group: bool,
         elsewhere: bool,
-        policy: &Policy,
+        ctx: &Context,
     ) {
         let state = &mut self.parties[index];
-        state.waiting = None;
-        state.ended = false;
+        self.timers.stop(Timer::EndCause(index));
         let cause = match cause {
             Cause::AnsweredElsewhere if state.party.queue_call => Cause::Named(Reason::AgentAnswered),
             other => other,
         };
-        state.finish(cause, at, in_group, elsewhere, policy);
+        state.finish(cause, in_group, elsewhere, ctx);
         let after = state.party.clone();
         if let Some(draft) = self.last_draft(index) {
             draft.after = after;
+            draft.timer = ctx.timer;
         }
     }
 
-    pub(super) fn last_draft(&mut self, index: usize) -> Option<&mut Box<super::Draft>> {
+    pub(super) fn last_draft(&mut self, index: PartyIndex) -> Option<&mut Box<super::Draft>> {
         self.queue.iter_mut().rev().find(|draft| draft.party == index)
     }
 
     /// The caller was answered by the switch, and nobody is known to have taken the call: the mailbox of
     /// who was called last, if it has one, else an announcement or a menu.
-    pub(crate) fn caller_stays_alone(&mut self, policy: &Policy) {
-        let Some((at, input)) = self.answered_alone.take() else { return };
-        self.mailbox_answers(at, &Causes::one(input));
-        self.settle_waiting_at(at, &Causes::one(input), Settled::CallerAnswered, policy);
+    pub(crate) fn caller_stays_alone(&mut self, ctx: &Context) {
+        if std::mem::take(&mut self.answered_alone) {
+            self.mailbox_answers(ctx);
+            self.settle_waiting(Settled::CallerAnswered, ctx);
+        }
     }
 
     /// Gives the call to the mailbox of the last target, when the switch took the call back from it and
     /// the directory says that it has one.
-    fn mailbox_answers(&mut self, at: Timestamp, evidence: &Causes) {
-        let last = (1..self.parties.len()).rev().find(|&index| self.parties[index].waiting.is_some());
+    fn mailbox_answers(&mut self, ctx: &Context) {
+        let last =
+            self.parties.other_indices().rev().find(|&index| self.parties[index].pending_end().is_some());
         let Some(index) = last else { return };
         let state = &self.parties[index];
-        let went = state.waiting.as_ref().is_some_and(|waiting| {
+        let went = state.pending_end().is_some_and(|waiting| {
             matches!(waiting.cause, Cause::Withdrawn | Cause::NoAnswer | Cause::Busy | Cause::Rejected)
         });
         let has_mailbox = state.party.extension.is_some_and(|extension| self.account.has_mailbox(extension));
-        if !went || !has_mailbox || !self.parties[0].answered || self.reported {
+        if !went || !has_mailbox || !self.parties[CALLER].was_answered() || self.reported {
             return;
         }
         self.take_back_end(index);
         let state = &mut self.parties[index];
         state.enter(StatusCode::VoiceMail, None);
         state.party.missed_call = true;
-        self.draft(index, at, Rule::MailboxOfDirectory, evidence.clone());
+        self.draft(index, Rule::MailboxOfDirectory, ctx);
     }
 
-    /// Decides what has waited long enough, and ends what has gone without a sign for too long.
-    pub(crate) fn handle_time(&mut self, now: Timestamp, policy: &Policy) {
-        self.decide(Some(now), policy);
-        if self.retry_by.is_some_and(|by| by <= now) {
-            let at = self.retry_by.take().unwrap_or(now);
-            self.end_all(Cause::NoAnswer, at, Rule::NotTriedAgain, policy);
-        }
-        for index in 0..self.parties.len() {
-            if self.parties[index].in_transit.is_some_and(|by| by <= now) {
-                self.parties[index].in_transit = None;
-                if self.parties[index].is_live() && self.live_legs(index) == 0 {
-                    let (at, input) = (self.last_sign, Causes::one(self.last_input));
-                    self.end_party(index, Cause::HungUp, at, input, Rule::TransferNotFollowed, policy);
+    /// Carries out what timers ask for that have run out, in the order in which they did.
+    pub(crate) fn handle_time(&mut self, now: Timestamp, policy: Policy) {
+        loop {
+            let (at, timer) = self.next_timer();
+            if at > now || self.is_over() {
+                break;
+            }
+            self.timers.stop(timer);
+            let ctx = Context { timer: Some(timer), ..self.context_at(self.last_sign, policy) };
+            match timer {
+                Timer::Confirmation(party) => self.confirmed_in_time(party, timer),
+                Timer::EndCause(_) => self.settle_in_time(&ctx),
+                Timer::Retry => self.end_all(Cause::NoAnswer, Rule::NotTriedAgain, &Context { at, ..ctx }),
+                Timer::Transfer(party) => {
+                    if self.parties[party].is_live() && !self.has_leg(party) {
+                        self.end_party(party, Cause::HungUp, Rule::TransferNotFollowed, &ctx);
+                    }
+                }
+                Timer::Ring | Timer::Silence => {
+                    let (cause, rule) = match timer {
+                        Timer::Ring => (Cause::NoAnswer, Rule::RingTimer),
+                        _ => (Cause::Lost, Rule::LostLeg),
+                    };
+                    self.end_all(cause, rule, &Context { at, ..ctx });
+                    break; // nobody is left
                 }
             }
         }
-        if !self.is_over() && self.silent_until() <= now {
-            let at = self.silent_until();
-            let (cause, rule) = if self.has_answered() {
-                (Cause::Lost, Rule::LostLeg)
-            } else {
-                (Cause::NoAnswer, Rule::RingTimer)
-            };
-            self.end_all(cause, at, rule, policy);
+        self.flush_discarded();
+    }
+
+    /// Takes a far end for a party, as nothing has shown in time that it is a server, or that a code took
+    /// another's call.
+    fn confirmed_in_time(&mut self, party: PartyIndex, timer: Timer) {
+        self.confirm(party);
+        for draft in self.queue.iter_mut().filter(|draft| draft.party == party) {
+            draft.timer.get_or_insert(timer);
         }
-        self.flush_ready();
+    }
+
+    /// Decides the ends that wait, as nothing has told their causes in time.
+    fn settle_in_time(&mut self, ctx: &Context) {
+        if !self.parties.others().any(PartyState::talks) {
+            self.mailbox_answers(ctx);
+        }
+        self.settle_waiting(Settled::InTime, ctx);
     }
 
     /// Decides all that waits: nothing more will be heard.
-    pub(crate) fn decide_all(&mut self, policy: &Policy) {
-        self.decide(None, policy);
-        self.flush_ready();
+    pub(crate) fn decide_all(&mut self, policy: Policy) {
+        for party in self.parties.indices() {
+            if self.timers.is_running(Timer::Confirmation(party)) {
+                self.confirm(party);
+            }
+        }
+        if self.parties.iter().any(|state| state.pending_end().is_some()) {
+            self.settle_in_time(&self.context_at(self.last_sign, policy));
+        }
+        self.flush_discarded();
     }
 
-    /// Decides what has waited until `now`, or all.
-    fn decide(&mut self, now: Option<Timestamp>, policy: &Policy) {
-        let due = |until: Timestamp| now.is_none_or(|now| until <= now);
-        for index in 0..self.parties.len() {
-            let state = &mut self.parties[index];
-            if state.standing == Standing::Unknown && state.decide_by.is_some_and(due) {
-                state.standing = Standing::Endpoint;
-            }
-        }
-        if self.parties.iter().any(|state| state.waiting.as_ref().is_some_and(|waiting| due(waiting.until))) {
-            let at = self.last_sign;
-            if !self.parties[1..].iter().any(super::party::PartyState::talks) {
-                self.mailbox_answers(at, &Causes::one(self.last_input));
-            }
-            self.settle_waiting_at(at, &Causes::default(), Settled::InTime, policy);
-        }
+    /// A change that no signal tells: the last sign of life is what it is inferred from.
+    pub(crate) fn context_at(&self, at: Timestamp, policy: Policy) -> Context {
+        Context { policy, at, input: self.last_input, account: None, timer: None }
     }
 
     /// Ends every party that is left, targets first.
-    pub(crate) fn end_all(&mut self, cause: Cause, at: Timestamp, rule: Rule, policy: &Policy) {
-        // Nothing came since; the last sign of life is what the end is inferred from.
-        let input = Causes::one(self.last_input);
-        self.settle_waiting_at(at, &input, Settled::CallFailed, policy);
-        for index in (1..self.parties.len()).chain([0]) {
-            if self.parties[index].standing == Standing::Unknown {
-                if index == 0 || (self.live_legs(index) > 0 && self.is_callee(index, cause)) {
-                    self.parties[index].standing = Standing::Endpoint;
+    pub(crate) fn end_all(&mut self, cause: Cause, rule: Rule, ctx: &Context) {
+        self.settle_waiting(Settled::CallFailed, ctx);
+        for index in self.parties.other_indices().chain([CALLER]) {
+            if self.parties[index].certainty == PartyCertainty::Unconfirmed {
+                if index == CALLER || (self.has_leg(index) && self.is_callee(index, cause)) {
+                    self.confirm(index);
                 } else {
-                    self.drop_party(index);
+                    self.discard_party(index);
                 }
             }
             if self.parties[index].is_live() {
                 let party_cause = match cause {
-                    Cause::Lost if !self.parties[index].answered => Cause::NoAnswer,
+                    Cause::Lost if !self.parties[index].was_answered() => Cause::NoAnswer,
                     other => other,
                 };
-                self.end_party(index, party_cause, at, input.clone(), rule, policy);
+                self.end_party(index, party_cause, rule, ctx);
             }
         }
     }
 
-    pub(super) fn others_ring(&self, index: usize) -> bool {
+    pub(super) fn others_ring(&self, index: PartyIndex) -> bool {
         let round = self.parties[index].round;
-        self.parties[1..].iter().enumerate().any(|(other, state)| {
-            other + 1 != index
+        self.parties.enumerate().any(|(other, state)| {
+            other != CALLER
+                && other != index
                 && state.is_live()
-                && !state.answered
+                && !state.was_answered()
                 && state.round == round
                 && state.party.direction == Direction::Inbound
-                && state.standing == Standing::Endpoint
+                && state.certainty == PartyCertainty::Confirmed
                 && !state.is_service()
         })
     }
 
-    fn answered_by_another(&self, index: usize) -> bool {
+    fn answered_by_another(&self, index: PartyIndex) -> bool {
         let round = self.parties[index].round;
-        self.parties[1..].iter().enumerate().any(|(other, state)| {
-            other + 1 != index
+        self.parties.enumerate().any(|(other, state)| {
+            other != CALLER
+                && other != index
                 && state.talks()
                 && state.round == round
                 && state.party.direction == Direction::Inbound
@@ -489,14 +485,14 @@ impl Session {
     }
 
     /// Tells what was held back of the caller: its code took nobody's call.
-    pub(super) fn tell_caller(&mut self) {
-        if self.parties[0].standing == Standing::Unknown {
-            self.parties[0].standing = Standing::Endpoint;
+    pub(super) fn confirm_caller(&mut self) {
+        if self.parties[CALLER].certainty == PartyCertainty::Unconfirmed {
+            self.confirm(CALLER);
         }
     }
 
     /// Forgets that a party was about to take another's place.
-    fn stays_with_whom_it_was(&mut self, taker: usize) {
+    fn stays_with_whom_it_was(&mut self, taker: PartyIndex) {
         for state in &mut self.parties {
             if state.taken.is_some_and(|(place, _)| place == taker) {
                 state.taken = None;
@@ -505,16 +501,15 @@ impl Session {
     }
 
     /// The leg of a party that had asked for its call to be moved ended.
-    fn mover_left(&mut self, party: usize, signal: &Signal, policy: &Policy) {
+    fn mover_left(&mut self, party: PartyIndex, ctx: &Context) {
         let Some(moving) = &self.parties[party].moving else { return };
         let (to, by_code) = (moving.to.clone(), moving.by_code);
         match to {
-            Destination::Call(..) => self.complete_transfer(party, signal),
-            Destination::Park(slot) => self.park(party, slot, signal, Rule::CallParked),
+            Destination::Call(..) => self.complete_transfer(party),
+            Destination::Park(slot) => self.park(party, slot, Rule::CallParked, ctx),
             Destination::Number(_) => {
                 let reason = if by_code { Reason::DtmfTransfer } else { Reason::BlindTransfer };
-                let causes = Causes::one(signal.input);
-                self.end_party(party, Cause::Named(reason), signal.at, causes, Rule::TransferLeft, policy);
+                self.end_party(party, Cause::Named(reason), Rule::TransferLeft, ctx);
             }
         }
     }

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hookswitch_model::{LegCreated, Timestamp};
-use smallvec::SmallVec;
 
-use super::join::number_key;
-use super::party::{PartyState, Standing};
-use super::{Sender, Session};
+use super::party::{PartyCertainty, PartyState};
+use super::timer::Timer;
+use super::{CALLER, Sender, Session};
+use crate::number::{NumberKey, agree, ends_with};
 
 /// How long after the caller's INVITE a leg may be joined when only the called number agrees.
 const CALLEE_ONLY_WINDOW: Duration = Duration::from_secs(10);
@@ -24,19 +24,15 @@ const PLACE_MAX: Duration = Duration::from_secs(2);
 /// later one is another call's.
 const FORK_SPAN: Duration = Duration::from_millis(50);
 
-/// The last digits that are compared of two numbers which have more: the subscriber's number and most of
-/// the area code, and no prefix.
-const AREA_DIGITS: usize = 9;
-
 /// How well a new call fits a session: what comes first weighs more than all that follows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Fit {
+pub(crate) struct Fit {
     caller: CallerFit,
     /// No other leg of the session leads to this target yet.
     is_new_target: bool,
     /// The switch has just received the call, or something has just happened to it.
-    pub(super) is_expected: bool,
-    pub(super) callee: CalleeFit,
+    pub(crate) is_expected: bool,
+    pub(crate) callee: CalleeFit,
     /// The display names are the same.
     name: bool,
     /// How surely it comes from where the caller's leg arrived.
@@ -45,7 +41,7 @@ pub(super) struct Fit {
 
 /// What the caller of a new call has in common with the caller of a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum CallerFit {
+pub(crate) enum CallerFit {
     /// Nothing: the switch shows another number, as it does to a trunk.
     Differs,
     /// Both withhold their number.
@@ -58,7 +54,7 @@ pub(super) enum CallerFit {
 
 /// What the callee of a new call has in common with the number that the caller of a session dialled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum CalleeFit {
+pub(crate) enum CalleeFit {
     Differs,
     /// The number that was dialled ends with it, as direct numbers end with extensions.
     Ending,
@@ -68,7 +64,7 @@ pub(super) enum CalleeFit {
 
 impl Fit {
     /// How well a new call fits a session; `None` if it cannot belong to it.
-    pub(super) fn of(session: &Session, leg: &LegCreated, at: Timestamp) -> Option<Self> {
+    pub(crate) fn of(session: &Session, leg: &LegCreated, at: Timestamp) -> Option<Self> {
         let caller = session.caller_fit(leg);
         let callee = session.callee_fit(leg);
         let is_expected = session.expects_leg(at);
@@ -94,7 +90,7 @@ impl Fit {
     }
 
     /// Whether no number of the call agrees, because it is withheld.
-    pub(super) fn is_without_number(self) -> bool {
+    pub(crate) fn is_without_number(self) -> bool {
         self.caller != CallerFit::Same && self.callee != CalleeFit::Same
     }
 }
@@ -133,7 +129,7 @@ impl Session {
     }
 
     /// Whether two calls look the same: their events differ in nothing but times and ids.
-    pub(super) fn is_twin_of(&self, other: &Self) -> bool {
+    pub(crate) fn is_twin_of(&self, other: &Self) -> bool {
         let (caller, theirs) = (self.caller(), other.caller());
         self.dialled.number == other.dialled.number
             && caller.phone_number == theirs.phone_number
@@ -144,7 +140,7 @@ impl Session {
     /// Whether the switch is likely to place a leg for this call at this time: it has just received it,
     /// something has just happened to it, or it answered the call itself.
     fn expects_leg(&self, at: Timestamp) -> bool {
-        if self.parties[0].answered {
+        if self.parties[CALLER].was_answered() {
             return true; // an agent is called when one is free
         }
         let within = if self.has_targets() { STIR_SPAN } else { PLACE_MAX };
@@ -153,14 +149,15 @@ impl Session {
 
     /// Whether the switch has nothing to serve: it refused the caller's INVITE, and waits for the next.
     fn waits_for_retry(&self) -> bool {
-        self.retry_by.is_some() && !self.legs.iter().any(|leg| leg.called && !leg.ended)
+        self.timers.is_running(Timer::Retry) && !self.legs.iter().any(|leg| leg.called && !leg.ended)
     }
 
     /// Whether the caller waits for the answer of targets that were offered the call.
     fn has_ringing_targets(&self) -> bool {
-        let rings =
-            |state: &PartyState| state.standing == Standing::Endpoint && state.is_live() && !state.answered;
-        !self.parties[0].answered && self.parties[1..].iter().any(rings)
+        let rings = |state: &PartyState| {
+            state.certainty == PartyCertainty::Confirmed && state.is_live() && !state.was_answered()
+        };
+        !self.parties[CALLER].was_answered() && self.parties.others().any(rings)
     }
 
     /// Whether a leg of the call comes from this address.
@@ -176,64 +173,7 @@ impl Session {
         legs.find_map(|own| {
             let state = &self.parties[own.role.party()?];
             let number = state.side().phone_number.as_deref()?;
-            (number_key(number) == number_key(&leg.callee)).then_some(state.offered)
+            (NumberKey::of(number) == NumberKey::of(&leg.callee)).then_some(state.offered)
         })
-    }
-}
-
-/// Whether two numbers are the same but for what switches add and take away; more surely than by
-/// [`number_key`] where both have an area code.
-fn agree(one: &str, other: &str) -> bool {
-    let digits = |number: &str| -> SmallVec<[u8; 24]> {
-        let digits = number.bytes().filter(u8::is_ascii_digit).skip_while(|&digit| digit == b'0');
-        digits.collect()
-    };
-    if number_key(one) != number_key(other) {
-        return false;
-    }
-    if one == other {
-        return true;
-    }
-    let (one, other) = (digits(one), digits(other));
-    let mut ends = one.iter().rev().zip(other.iter().rev()).take(AREA_DIGITS);
-    one.len().min(other.len()) <= AREA_DIGITS || ends.all(|(one, other)| one == other)
-}
-
-/// Whether a long number ends with a short one of at least two digits.
-fn ends_with(long: &str, short: &str) -> bool {
-    short.len() >= 2
-        && long.len() >= short.len() + 3
-        && short.bytes().all(|byte| byte.is_ascii_digit())
-        && long.ends_with(short)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn numbers_agree_whatever_prefix_they_have_and_differ_by_their_area() {
-        for (one, other) in [
-            ("+14155550123", "914155550123"),
-            ("+14155550123", "94155550123"),
-            ("+14155550123", "5550123"),
-            ("+493012345678", "03012345678"),
-            ("+493012345678", "00493012345678"),
-            ("101", "101"),
-            ("alice", "Alice"),
-        ] {
-            assert!(agree(one, other) && agree(other, one), "{one} {other}");
-        }
-        for (one, other) in [("+14155550123", "+12135550123"), ("101", "1101"), ("alice", "bob")] {
-            assert!(!agree(one, other), "{one} {other}");
-        }
-    }
-
-    #[test]
-    fn a_direct_number_ends_with_the_extension() {
-        assert!(ends_with("+16505550102", "102"));
-        for (long, short) in [("102", "102"), ("+16505550102", "2"), ("+16505550102", "bob")] {
-            assert!(!ends_with(long, short), "{long} {short}");
-        }
     }
 }

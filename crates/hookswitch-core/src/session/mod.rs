@@ -8,18 +8,21 @@
 //!
 //! Both are settled by the next signal that tells, or after [`CAUSE_WAIT`] of signal time.
 //!
-//! Start reading at `Session::apply`; who is offered the call is in `offer.rs`, how parties end in
+//! Start reading at `Session::apply`; who is offered the call is in `attempt.rs`, how parties end in
 //! `ends.rs`, and how calls are moved, picked up and parked in `moves.rs`.
 
+mod attempt;
+mod context;
 mod ends;
 mod fit;
-pub(crate) mod join;
 mod moves;
-mod offer;
+mod parties;
 mod party;
 mod people;
+mod phase;
 mod progress;
-pub mod reason;
+mod reason;
+mod timer;
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -27,38 +30,43 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hookswitch_model::{
-    Causes, Direction, Event, InputRef, LegCreated, LegId, Origin, RingOutRole, Rule, SessionFacts, Signal,
-    SignalKind, Timestamp,
+    Causes, Direction, Event, InputRef, LegCreated, LegId, Origin, RingOutRole, Rule, SessionFacts,
+    SignalKind, Timestamp, Transfer,
 };
 use serde::{Deserialize, Serialize};
 
-use self::join::number_key;
-pub(crate) use self::moves::{Crossing, Taker};
-pub(crate) use self::offer::Follows;
+pub(crate) use self::attempt::Follows;
+pub(crate) use self::context::{Context, NewLeg};
+pub(crate) use self::fit::{CalleeFit, Fit};
+pub(crate) use self::moves::{CrossSessionEffect, MovedParty};
+use self::parties::Parties;
+pub(crate) use self::parties::{CALLER, PartyIndex};
 pub(crate) use self::party::{Destination, PartyRef};
-use self::party::{PartyState, Standing};
+use self::party::{PartyCertainty, PartyIntent, PartyState};
+use self::phase::Step;
+use self::timer::{Timer, TimerTable};
 use crate::directory::{Account, Kind, Resolved};
-use crate::engine::Policy;
+use crate::number::NumberKey;
 
 /// How long an undecided change may wait for the signal that decides it, in signal time.
-pub const CAUSE_WAIT: Duration = Duration::from_millis(500);
+pub(crate) const CAUSE_WAIT: Duration = Duration::from_millis(500);
 
 /// How long an unanswered call may go without a sign of life: longer than Timer C, which is itself
 /// over 3 minutes (RFC 3261 §16.6).
-pub const RING_MAX: Duration = Duration::from_secs(240);
+pub(crate) const RING_MAX: Duration = Duration::from_secs(240);
 
 /// How long an answered call may go without a sign of life when it has no session timer.
-pub const ANSWERED_SILENT_MAX: Duration = Duration::from_secs(24 * 3600);
+pub(crate) const ANSWERED_SILENT_MAX: Duration = Duration::from_secs(24 * 3600);
 
 /// How long a caller may take to try again after a challenge or a redirection, and a party that was
 /// transferred to place its new call: Timer B and F of RFC 3261 §17.1, 64 times T1.
-pub const RETRY_MAX: Duration = Duration::from_secs(32);
-
-/// The most parties a session can have; further targets are refused and counted (reliability F3).
-pub const PARTIES_PER_SESSION_MAX: usize = 64;
+pub(crate) const RETRY_MAX: Duration = Duration::from_secs(32);
 
 /// The most legs a session can have at once; further ones are refused and counted.
-pub const LEGS_PER_SESSION_MAX: usize = 256;
+pub(crate) const LEGS_PER_SESSION_MAX: usize = 256;
+
+/// Key of a session among all that are open.
+pub(crate) type SessionKey = u64;
 
 /// The state of one call.
 #[derive(Serialize, Deserialize)]
@@ -73,7 +81,7 @@ pub(crate) struct Session {
     last_input: InputRef,
     /// In the order in which they came into the call; the first is the caller, or the initiator of a
     /// RingOut call.
-    parties: Vec<PartyState>,
+    parties: Parties,
     pub(crate) legs: Vec<Leg>,
     queue: VecDeque<Box<Draft>>,
     /// The time of the last change, and of the last one that was told.
@@ -84,28 +92,29 @@ pub(crate) struct Session {
     /// The number that the caller dialled.
     pub(crate) dialled: Resolved,
     /// The caller withholds their number.
-    withholds: bool,
+    pub(crate) withholds: bool,
     /// That number, where the network asserts it all the same.
     hidden_number: Option<Arc<str>>,
     /// The far end of the caller's leg asked for credentials.
     challenged: bool,
-    /// The caller must try again until then.
-    retry_by: Option<Timestamp>,
+    /// Running timers, beside the one for silence.
+    timers: TimerTable,
     /// What the server at the far end of the caller's leg calls itself.
     served_by: Option<Arc<str>>,
     /// The round of the targets that are offered the call next.
     round: u8,
-    /// When the caller was answered though no target had been, until it is clear by whom.
-    answered_alone: Option<(Timestamp, InputRef)>,
+    /// The caller was answered though no target had been, and the engine has not yet said by whom.
+    answered_alone: bool,
     /// The parked call that the caller is about to take.
     retrieves: Option<PartyRef>,
     /// A call to this number belongs to the session, until then: the phone system, or somebody in a
     /// conference, asked for it.
-    awaits: Option<(u64, Timestamp)>,
+    awaits: Option<(NumberKey, Timestamp)>,
     /// The switch itself reports the call: nothing is guessed that it would tell.
     pub(crate) reported: bool,
-    /// What a signal brought about in another session too; the engine carries it out.
-    pub(crate) crossing: Option<Box<Crossing>>,
+    /// Effect of the present signal on other sessions; the engine carries it out.
+    #[serde(skip)]
+    pub(crate) effect: Option<Box<CrossSessionEffect>>,
 }
 
 /// One connection between the phone system and one end of the call.
@@ -146,7 +155,7 @@ impl Sender {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum LegRole {
     /// A party's, by its place among the parties.
-    Party(usize),
+    Party(PartyIndex),
     /// The switch's own end of a call that it placed, and why that call belongs to the session.
     Switch(Rule),
     /// A server's that the call arrived at.
@@ -155,7 +164,7 @@ pub(crate) enum LegRole {
 
 impl LegRole {
     /// The party, if it is one's.
-    pub(crate) fn party(self) -> Option<usize> {
+    pub(crate) fn party(self) -> Option<PartyIndex> {
         match self {
             Self::Party(party) => Some(party),
             Self::Switch(_) | Self::Server => None,
@@ -181,11 +190,13 @@ enum Purpose {
 /// A change that waits to be told.
 #[derive(Serialize, Deserialize)]
 struct Draft {
-    party: usize,
+    party: PartyIndex,
     at: Timestamp,
     after: hookswitch_model::Party,
     rule: Rule,
     causes: Causes,
+    /// The timer that brought it about, or until which it waited.
+    timer: Option<Timer>,
 }
 
 /// What kind of call a session begins with.
@@ -212,15 +223,15 @@ impl Session {
         facts: Arc<SessionFacts>,
         account: Arc<Account>,
         opening: Opening,
-        leg: &LegCreated,
-        signal: &Signal,
+        leg: NewLeg<'_>,
+        ctx: &Context,
     ) -> Self {
-        let dialled = account.callee(leg);
-        let caller = account.caller(leg);
-        let mut session = Self::empty(facts, account, dialled, signal);
+        let dialled = account.callee(&leg);
+        let caller = account.caller(&leg);
+        let mut session = Self::empty(facts, account, dialled, ctx);
         let extension = caller.as_ref().and_then(|caller| caller.extension);
-        let from = people::caller_endpoint(leg, caller, &session.account);
-        let to = session.called_endpoint(leg);
+        let from = people::caller_endpoint(&leg, caller, &session.account);
+        let to = session.called_endpoint(&leg);
         session.reported = leg.reported;
         session.withholds = leg.caller.withheld;
         session.hidden_number = leg.caller.number.clone().filter(|_| leg.caller.withheld);
@@ -228,57 +239,56 @@ impl Session {
         let (role, rule) = match opening {
             Opening::RingOut => {
                 let initiator = session.dialled.extension;
-                let mut party = PartyState::new(&facts, Direction::Inbound, initiator, from, to, leg, signal);
+                let mut party = PartyState::new(&facts, Direction::Inbound, initiator, from, to, &leg, ctx);
                 party.party.ring_out_role = Some(RingOutRole::Initiator);
-                session.parties.push(party);
+                session.parties.add(party);
                 (LegRole::Switch(Rule::RingOutSeen), Rule::RingOutSeen)
             }
             Opening::Call | Opening::Unclear | Opening::Retrieval(_) => {
-                let mut party =
-                    PartyState::new(&facts, Direction::Outbound, extension, from, to, leg, signal);
+                let mut party = PartyState::new(&facts, Direction::Outbound, extension, from, to, &leg, ctx);
                 if let Opening::Retrieval(parked) = opening {
-                    party.answers_with = Some(hookswitch_model::Reason::Pickup);
+                    party.intent = PartyIntent::PickUp;
                     session.retrieves = Some(parked);
                 }
-                session.parties.push(party);
+                session.parties.add(party);
                 let rule = match opening {
                     _ if leg.found_running => Rule::FoundRunning,
                     Opening::Unclear => Rule::JoinedToNone,
                     _ => Rule::CallSeen,
                 };
-                (LegRole::Party(0), rule)
+                (LegRole::Party(CALLER), rule)
             }
         };
-        session.add_leg(signal.leg, role, leg);
+        session.add_leg(role, leg);
         if opening == Opening::RingOut {
             return session; // it is told from when the phone rings (contract events §10)
         }
-        session.draft(0, signal.at, rule, Causes::one(signal.input));
+        session.draft(CALLER, rule, ctx);
         if session.dialled.is_code {
             // It may be a code to take somebody's call, and then no session of its own.
-            session.hold_back(0, signal.at);
+            session.hold_back(CALLER, ctx.at);
         }
         session
     }
 
     /// Opens the session of a conference that nobody dialled by a number of the directory; those who are
     /// in it come over from calls of their own.
-    pub(crate) fn conference(facts: Arc<SessionFacts>, account: Arc<Account>, signal: &Signal) -> Self {
+    pub(crate) fn conference(facts: Arc<SessionFacts>, account: Arc<Account>, ctx: &Context) -> Self {
         let dialled = Resolved::default();
-        Self::empty(facts, account, dialled, signal)
+        Self::empty(facts, account, dialled, ctx)
     }
 
-    fn empty(facts: Arc<SessionFacts>, account: Arc<Account>, dialled: Resolved, signal: &Signal) -> Self {
+    fn empty(facts: Arc<SessionFacts>, account: Arc<Account>, dialled: Resolved, ctx: &Context) -> Self {
         Self {
             facts,
             account,
-            started: signal.at,
-            last_sign: signal.at,
-            last_input: signal.input,
-            parties: Vec::with_capacity(2),
+            started: ctx.at,
+            last_sign: ctx.at,
+            last_input: ctx.input,
+            parties: Parties::new(),
             legs: Vec::with_capacity(2),
             queue: VecDeque::new(),
-            changed: signal.at,
+            changed: ctx.at,
             told: Timestamp::from_micros(i64::MIN),
             sequence: 1,
             numbers: 0,
@@ -286,14 +296,14 @@ impl Session {
             withholds: false,
             hidden_number: None,
             challenged: false,
-            retry_by: None,
+            timers: TimerTable::default(),
             served_by: None,
             round: 0,
-            answered_alone: None,
+            answered_alone: false,
             retrieves: None,
             awaits: None,
             reported: false,
-            crossing: None,
+            effect: None,
         }
     }
 
@@ -306,11 +316,11 @@ impl Session {
         to
     }
 
-    fn add_leg(&mut self, id: LegId, role: LegRole, leg: &LegCreated) -> &mut Leg {
+    fn add_leg(&mut self, role: LegRole, leg: NewLeg<'_>) -> &mut Leg {
         self.legs.push(Leg {
-            id,
+            id: leg.id,
             role,
-            sender: Sender::of(leg),
+            sender: Sender::of(&leg),
             dst: leg.dst,
             called: leg.direction == Direction::Inbound,
             of_party: false,
@@ -328,12 +338,12 @@ impl Session {
     }
 
     /// Applies a signal about a leg of the session.
-    pub(crate) fn apply(&mut self, index: usize, signal: &Signal, policy: &Policy) {
-        if !matches!(signal.kind, SignalKind::Note(_) | SignalKind::Dialog(_)) {
-            self.heard(signal);
+    pub(crate) fn apply(&mut self, index: usize, kind: &SignalKind, ctx: &Context) {
+        if !matches!(kind, SignalKind::Note(_) | SignalKind::Dialog(_)) {
+            self.touch(ctx);
         }
         let role = self.legs[index].role;
-        match &signal.kind {
+        match kind {
             // A second creation of a leg adds nothing, and what else it is called is for who brings sources together.
             SignalKind::Created(_) | SignalKind::Named(_) => {}
             SignalKind::ServedBy(agent) => {
@@ -342,7 +352,7 @@ impl Session {
             SignalKind::Alive { within } => self.legs[index].silent_max = *within,
             SignalKind::ParkRanOut => {
                 if let LegRole::Party(party) = role {
-                    self.park_timed_out(party, signal, policy);
+                    self.park_timed_out(party, ctx);
                 }
             }
             SignalKind::Dialog(sip) => {
@@ -357,116 +367,134 @@ impl Session {
             }
             SignalKind::Challenged | SignalKind::Relayed => {
                 self.legs[index].ended = true;
-                let challenged = signal.kind == SignalKind::Challenged;
+                let challenged = *kind == SignalKind::Challenged;
                 if challenged {
-                    self.retry_by = Some(signal.at + RETRY_MAX);
+                    self.timers.start(Timer::Retry, ctx.at + RETRY_MAX);
                 }
                 if let LegRole::Party(party) = role {
-                    self.challenged |= challenged && self.parties[party].standing == Standing::Unknown;
+                    self.challenged |=
+                        challenged && self.parties[party].certainty == PartyCertainty::Unconfirmed;
                     self.hand_over(party);
                 }
             }
             SignalKind::TriedAgain => {
-                if role == LegRole::Party(0) {
-                    self.retry_by = Some(signal.at + RETRY_MAX);
+                if role == LegRole::Party(CALLER) {
+                    self.timers.start(Timer::Retry, ctx.at + RETRY_MAX);
                 }
             }
-            SignalKind::Ended(cause) => self.leg_ended(index, *cause, signal, policy),
+            SignalKind::Ended(cause) => self.leg_ended(index, *cause, ctx),
             SignalKind::Automaton => {
                 if let LegRole::Party(party) = role
-                    && self.parties[party].standing == Standing::Unknown
+                    && self.parties[party].certainty == PartyCertainty::Unconfirmed
                 {
-                    self.drop_party(party);
+                    self.discard_party(party);
                 }
             }
-            SignalKind::TransferAsked(transfer)
-                if role == LegRole::Switch(Rule::RingOutSeen) || self.facts.origin == Origin::Conference =>
-            {
-                self.awaits = Some((number_key(&transfer.to), signal.at + RETRY_MAX));
-            }
+            SignalKind::TransferAsked(transfer) => self.transfer_asked(index, transfer, ctx),
             _ => {
                 if let LegRole::Party(party) = role {
-                    match &signal.kind {
+                    match kind {
                         SignalKind::Ringing { .. } | SignalKind::Answered { .. } => {
-                            self.progress(index, party, signal, policy);
+                            self.progress(index, party, kind, ctx);
                         }
-                        SignalKind::TransferAsked(transfer) => self.move_asked(party, transfer, signal),
-                        SignalKind::TransferDone { succeeded } => self.move_done(party, *succeeded, signal),
-                        _ => self.report(party, signal),
+                        SignalKind::TransferDone { succeeded } => self.move_done(party, *succeeded, ctx),
+                        _ => self.report(party, kind, ctx),
                     }
                 }
             }
         }
-        self.flush_ready();
+        self.flush_discarded();
+    }
+
+    /// A call is to be moved: by a party, or by the phone system or a conference that calls somebody itself.
+    pub(crate) fn transfer_asked(&mut self, index: usize, transfer: &Transfer, ctx: &Context) {
+        self.touch(ctx);
+        let role = self.legs[index].role;
+        if role == LegRole::Switch(Rule::RingOutSeen) || self.facts.origin == Origin::Conference {
+            self.awaits = Some((NumberKey::of(&transfer.to), ctx.at + RETRY_MAX));
+        } else if let LegRole::Party(party) = role {
+            self.move_asked(party, transfer, ctx);
+        }
     }
 
     /// Notes a sign of life.
-    fn heard(&mut self, signal: &Signal) {
-        self.last_sign = signal.at;
-        self.last_input = signal.input;
+    fn touch(&mut self, ctx: &Context) {
+        self.last_sign = ctx.at;
+        self.last_input = ctx.input;
     }
 
     /// Holds back what is told of a party until it is clear who that is, and for [`CAUSE_WAIT`] at most.
-    fn hold_back(&mut self, party: usize, at: Timestamp) {
-        self.parties[party].standing = Standing::Unknown;
-        self.parties[party].decide_by = Some(at + CAUSE_WAIT);
+    fn hold_back(&mut self, party: PartyIndex, at: Timestamp) {
+        self.parties[party].certainty = PartyCertainty::Unconfirmed;
+        self.timers.start(Timer::Confirmation(party), at + CAUSE_WAIT);
+    }
+
+    /// Takes the far end of a party for a person's, and tells what was held back of it.
+    fn confirm(&mut self, party: PartyIndex) {
+        self.parties[party].certainty = PartyCertainty::Confirmed;
+        self.timers.stop(Timer::Confirmation(party));
     }
 
     /// When the session next wants to be woken.
     pub(crate) fn next_deadline(&self) -> Timestamp {
-        let mut next = self.silent_until();
-        for by in self.parties.iter().flat_map(|state| {
-            let decide = state.decide_by.filter(|_| state.standing == Standing::Unknown);
-            [decide, state.waiting.as_ref().map(|waiting| waiting.until), state.in_transit]
-        }) {
-            next = by.map_or(next, |by| next.min(by));
-        }
-        self.retry_by.map_or(next, |by| next.min(by))
+        self.next_timer().0
+    }
+
+    /// The timer that runs out first, and when.
+    fn next_timer(&self) -> (Timestamp, Timer) {
+        let silence = self.silence_timer();
+        self.timers.next().map_or(silence, |timer| timer.min(silence))
     }
 
     /// When the call ends for want of a sign of life. While anybody talks, that is after the longest
     /// session timer of its legs (contract events §11).
-    fn silent_until(&self) -> Timestamp {
+    fn silence_timer(&self) -> (Timestamp, Timer) {
         if !self.has_answered() {
-            return self.last_sign + RING_MAX;
+            return (self.last_sign + RING_MAX, Timer::Ring);
         }
         let longest = self.legs.iter().filter(|leg| !leg.ended).filter_map(|leg| leg.silent_max).max();
-        self.last_sign + longest.unwrap_or(ANSWERED_SILENT_MAX)
+        (self.last_sign + longest.unwrap_or(ANSWERED_SILENT_MAX), Timer::Silence)
     }
 
     /// Whether anybody talks.
     pub(crate) fn has_answered(&self) -> bool {
-        self.parties.iter().any(|state| state.answered && state.is_live())
+        self.parties.iter().any(PartyState::is_answered)
     }
 
     /// Whether a target was offered the call.
     pub(crate) fn has_targets(&self) -> bool {
-        self.parties[1..].iter().any(|state| state.standing == Standing::Endpoint)
+        self.parties.others().any(|state| state.certainty == PartyCertainty::Confirmed)
     }
 
     /// The caller's number, name and display as they were told.
     pub(crate) fn caller(&self) -> &hookswitch_model::Endpoint {
-        self.parties[0].side()
+        self.parties[CALLER].side()
+    }
+
+    /// The numbers by which a call may name the caller or who was dialled.
+    pub(crate) fn numbers(&self) -> impl Iterator<Item = &str> {
+        let caller = self.caller().phone_number.as_deref();
+        [caller, Some(&*self.dialled.number), self.hidden_number.as_deref()].into_iter().flatten()
     }
 
     /// Whether every party has ended and every event is out.
     pub(crate) fn is_over(&self) -> bool {
-        self.queue.is_empty() && self.parties.iter().all(|state| state.ended)
+        self.queue.is_empty() && !self.parties.iter().any(PartyState::is_live)
     }
 
     /// Takes the events that are ready.
     pub(crate) fn take_events(&mut self, out: &mut VecDeque<Event>) {
         while let Some(draft) = self.queue.front() {
-            match self.parties[draft.party].standing {
-                Standing::Unknown => break,
-                Standing::Dropped => {
+            match self.parties[draft.party].certainty {
+                PartyCertainty::Unconfirmed => break,
+                PartyCertainty::Discarded => {
                     self.queue.pop_front();
                     continue;
                 }
-                Standing::Endpoint => {}
+                PartyCertainty::Confirmed => {}
             }
             // Of a party whose end waits only the end is held back, and that is its last draft.
-            if self.parties[draft.party].waiting.is_some()
+            if self.parties[draft.party].pending_end().is_some()
                 && self.queue.iter().rposition(|other| other.party == draft.party) == Some(0)
             {
                 break;
@@ -475,6 +503,10 @@ impl Session {
             self.told = draft.at;
             let number = self.number(draft.party);
             self.sequence += 1;
+            let mut notes = self.parties[draft.party].notes;
+            if let Some(timer) = draft.timer {
+                notes.add(timer.note());
+            }
             let mut party = draft.after;
             party.id = self.facts.id.party(number);
             out.push_back(Event {
@@ -484,13 +516,13 @@ impl Session {
                 party,
                 rule: draft.rule,
                 causes: draft.causes,
-                notes: self.parties[draft.party].notes,
+                notes,
             });
         }
     }
 
     /// The number in the id of a party, which it gets when it is first told of.
-    fn number(&mut self, party: usize) -> u32 {
+    fn number(&mut self, party: PartyIndex) -> u32 {
         if self.parties[party].number == 0 {
             self.numbers += 1;
             self.parties[party].number = self.numbers;
@@ -499,38 +531,53 @@ impl Session {
     }
 
     /// Forgets what was drafted for parties that turned out to be servers.
-    fn flush_ready(&mut self) {
+    fn flush_discarded(&mut self) {
         while let Some(draft) = self.queue.front() {
-            if self.parties[draft.party].standing != Standing::Dropped {
+            if self.parties[draft.party].certainty != PartyCertainty::Discarded {
                 break;
             }
             self.queue.pop_front();
         }
     }
 
-    fn draft(&mut self, party: usize, at: Timestamp, rule: Rule, causes: Causes) {
+    fn draft(&mut self, party: PartyIndex, rule: Rule, ctx: &Context) {
         // Signals of several sources may come a little out of order; time does not run back.
-        let at = at.max(self.changed);
+        let at = ctx.at.max(self.changed);
         self.changed = at;
         let after = self.parties[party].party.clone();
-        self.queue.push_back(Box::new(Draft { party, at, after, rule, causes }));
+        self.queue.push_back(Box::new(Draft {
+            party,
+            at,
+            after,
+            rule,
+            causes: ctx.causes(),
+            timer: ctx.timer,
+        }));
     }
 
     /// The far end of a target's leg was a server, so the next target may be the same person.
-    fn hand_over(&mut self, index: usize) {
-        if self.parties[index].standing == Standing::Unknown {
-            self.drop_party(index);
-        } else if self.live_legs(index) == 0 {
+    fn hand_over(&mut self, index: PartyIndex) {
+        if self.parties[index].certainty == PartyCertainty::Unconfirmed {
+            self.discard_party(index);
+        } else if !self.has_leg(index) {
             self.parties[index].handed_over = true;
         }
     }
 
-    fn drop_party(&mut self, index: usize) {
-        self.parties[index].standing = Standing::Dropped;
-        self.parties[index].ended = true;
+    fn discard_party(&mut self, index: PartyIndex) {
+        self.parties[index].certainty = PartyCertainty::Discarded;
+        self.parties[index].step(Step::End(None));
+        for timer in [Timer::Confirmation(index), Timer::EndCause(index), Timer::Transfer(index)] {
+            self.timers.stop(timer);
+        }
     }
 
-    fn live_legs(&self, party: usize) -> usize {
-        self.legs.iter().filter(|leg| leg.role == LegRole::Party(party) && !leg.ended).count()
+    /// Tests whether a party has a leg that has not ended.
+    fn has_leg(&self, party: PartyIndex) -> bool {
+        self.legs.iter().any(|leg| leg.role == LegRole::Party(party) && !leg.ended)
     }
 }
+
+/// A server has a session for each open call, so that one that grows is paid for a million times.
+#[cfg(target_pointer_width = "64")]
+const _: () = assert!(size_of::<Session>() <= 352 && size_of::<PartyState>() <= 224);

@@ -3,87 +3,83 @@
 use std::sync::Arc;
 
 use hookswitch_model::{
-    Cause, Causes, ConferenceRole, Direction, LegCreated, Origin, Party, Peer, Reason, Rule, Signal,
-    StatusCode, Timestamp, Transfer,
+    Cause, ConferenceRole, Direction, Origin, Party, Peer, Reason, Rule, StatusCode, Timestamp, Transfer,
 };
-use serde::{Deserialize, Serialize};
 
-use super::join::number_key;
-use super::party::{Destination, Moving, PartyRef, PartyState, Standing};
-use super::{Draft, Leg, LegRole, PARTIES_PER_SESSION_MAX, Purpose, RETRY_MAX, Session, people};
+use super::party::{Destination, Moving, PartyCertainty, PartyIntent, PartyRef, PartyState};
+use super::timer::Timer;
+use super::{CALLER, Context, Draft, Leg, LegRole, NewLeg, PartyIndex, Purpose, RETRY_MAX, Session, people};
 use crate::directory::{Kind, Resolved};
-use crate::engine::Policy;
+use crate::number::NumberKey;
 
 /// The most characters of a code that names nobody, as `*8` for the calls of one's group.
 const GROUP_CODE_LENGTH_MAX: usize = 3;
 
-/// What a signal brought about in two sessions at once.
-#[derive(Serialize, Deserialize)]
-pub(crate) enum Crossing {
+/// Effect of a signal on two sessions at once.
+pub(crate) enum CrossSessionEffect {
     /// The attended transfer that this party asked for is complete.
-    Transferred { mover: usize, at: Timestamp, causes: Causes },
+    Transferred { mover: PartyIndex },
     /// The attended transfer failed whose other leg is this party's.
     Failed { other: PartyRef },
     /// The caller has taken a parked call.
-    Retrieved { parked: PartyRef, at: Timestamp, causes: Causes },
+    Retrieved { parked: PartyRef },
 }
 
 impl Session {
     /// A party asked for its call to be moved, and the other side agreed to try. Attended transfers are
     /// set up by the engine, which knows the other session.
-    pub(super) fn move_asked(&mut self, party: usize, transfer: &Transfer, signal: &Signal) {
+    pub(super) fn move_asked(&mut self, party: PartyIndex, transfer: &Transfer, ctx: &Context) {
         let target = self.account.resolve(&transfer.to, transfer.to_host.as_deref());
         let to = if target.kind == Kind::Park {
             Destination::Park(self.account.park_slot(&transfer.to))
         } else {
-            Destination::Number(number_key(&transfer.to))
+            Destination::Number(NumberKey::of(&transfer.to))
         };
-        self.set_moving(party, to, transfer.by_code, signal);
+        self.set_moving(party, to, transfer.by_code, ctx);
     }
 
     /// The party's call is to be parked where a number leads.
-    pub(crate) fn park_at(&mut self, party: usize, number: &str, signal: &Signal) {
+    pub(crate) fn park_at(&mut self, party: PartyIndex, number: &str, ctx: &Context) {
         let slot = self.account.park_slot(number);
-        self.set_moving(party, Destination::Park(slot), false, signal);
+        self.set_moving(party, Destination::Park(slot), false, ctx);
     }
 
     /// Notes where the call of a party is to be moved.
-    pub(crate) fn set_moving(&mut self, party: usize, to: Destination, by_code: bool, signal: &Signal) {
+    pub(crate) fn set_moving(&mut self, party: PartyIndex, to: Destination, by_code: bool, ctx: &Context) {
         if self.parties[party].is_live() {
             self.round = self.round.saturating_add(1);
-            let moving = Moving { to, by_code, until: signal.at + RETRY_MAX, left_by: None };
+            let moving = Moving { to, by_code, until: ctx.at + RETRY_MAX, left_by: None };
             self.parties[party].moving = Some(Box::new(moving));
         }
     }
 
     /// The source says how a transfer went.
-    pub(super) fn move_done(&mut self, party: usize, succeeded: bool, signal: &Signal) {
+    pub(super) fn move_done(&mut self, party: PartyIndex, succeeded: bool, ctx: &Context) {
         let state = &mut self.parties[party];
         let Some(moving) = &state.moving else { return };
         match moving.to.clone() {
             _ if !state.is_live() => {}
             Destination::Call(other, _) if !succeeded => {
                 state.moving = None;
-                self.crossing = Some(Box::new(Crossing::Failed { other }));
+                self.effect = Some(Box::new(CrossSessionEffect::Failed { other }));
             }
             _ if !succeeded => state.moving = None,
-            Destination::Call(..) => self.complete_transfer(party, signal),
-            Destination::Park(slot) => self.park(party, slot, signal, Rule::CallParked),
+            Destination::Call(..) => self.complete_transfer(party),
+            Destination::Park(slot) => self.park(party, slot, Rule::CallParked, ctx),
             // Its own leg will end, and that is when it leaves.
             Destination::Number(_) => {}
         }
     }
 
     /// Asks the engine to complete an attended transfer.
-    pub(super) fn complete_transfer(&mut self, mover: usize, signal: &Signal) {
+    pub(super) fn complete_transfer(&mut self, mover: PartyIndex) {
         if self.parties[mover].is_live() {
-            let causes = Causes::one(signal.input);
-            self.crossing = Some(Box::new(Crossing::Transferred { mover, at: signal.at, causes }));
+            self.effect = Some(Box::new(CrossSessionEffect::Transferred { mover }));
         }
     }
 
     /// Where an attended transfer of a party goes, with the party there as it was when it was asked for.
-    pub(crate) fn transfer_target(&self, party: usize) -> Option<(PartyRef, Peer)> {
+    pub(crate) fn transfer_target(&self, party: PartyIndex) -> Option<(PartyRef, Peer)> {
         match &self.parties[party].moving.as_ref()?.to {
             Destination::Call(other, peer) => Some((*other, *peer)),
             Destination::Number(_) | Destination::Park(_) => None,
@@ -96,51 +92,44 @@ impl Session {
     }
 
     /// Forgets a transfer that failed.
-    pub(crate) fn stay(&mut self, party: usize) {
+    pub(crate) fn cancel_transfer(&mut self, party: PartyIndex) {
         self.parties[party].moving = None;
     }
 
     /// How another session names a party of this one.
-    pub(crate) fn peer(&mut self, party: usize) -> Peer {
+    pub(crate) fn peer(&mut self, party: PartyIndex) -> Peer {
         let number = self.number(party);
         Peer { session: self.facts.session_id, party: self.facts.id.party(number) }
     }
 
     /// Whether a party has parked its call.
-    pub(crate) fn is_parked(&self, party: usize) -> bool {
+    pub(crate) fn is_parked(&self, party: PartyIndex) -> bool {
         self.parties[party].is_live() && self.parties[party].party.status.code == StatusCode::Parked
     }
 
     /// The party that parked the call, and the slot as it is shown.
-    pub(crate) fn parked(&self) -> Option<(usize, &str)> {
-        let party = (0..self.parties.len()).find(|&party| self.is_parked(party))?;
+    pub(crate) fn parked(&self) -> Option<(PartyIndex, &str)> {
+        let party = self.parties.indices().find(|&party| self.is_parked(party))?;
         Some((party, self.parties[party].party.status.park_data.as_deref().unwrap_or_default()))
     }
 
     /// The media of a party has moved to a party of another session.
-    pub(crate) fn go(
-        &mut self,
-        party: usize,
-        reason: Reason,
-        peer: Peer,
-        at: Timestamp,
-        causes: Causes,
-        rule: Rule,
-    ) {
+    pub(crate) fn go(&mut self, party: PartyIndex, reason: Reason, peer: Peer, rule: Rule, ctx: &Context) {
         if !self.parties[party].is_live() {
             return;
         }
+        self.confirm(party);
+        self.timers.stop(Timer::Transfer(party));
         let state = &mut self.parties[party];
-        state.standing = Standing::Endpoint;
-        state.leave(StatusCode::Gone, Some(reason));
+        state.leave(StatusCode::Gone, Some(reason), None);
         state.party.status.peer = Some(Box::new(peer));
-        self.draft(party, at, rule, causes);
+        self.draft(party, rule, ctx);
     }
 
     /// A party parks its call and keeps its place.
-    pub(super) fn park(&mut self, party: usize, slot: Option<Arc<str>>, signal: &Signal, rule: Rule) {
+    pub(super) fn park(&mut self, party: PartyIndex, slot: Option<Arc<str>>, rule: Rule, ctx: &Context) {
         let state = &mut self.parties[party];
-        if !state.is_live() || !state.answered {
+        if !state.is_live() || !state.was_answered() {
             return;
         }
         let is_parked = state.party.status.code == StatusCode::Parked;
@@ -154,32 +143,31 @@ impl Session {
         state.party.status.park_data = Some(slot.clone().unwrap_or_else(|| Arc::from("")));
         state.party.park = slot;
         state.moving = None;
-        self.draft(party, signal.at, rule, Causes::one(signal.input));
+        self.draft(party, rule, ctx);
     }
 
     /// The source says that nobody took the call in time that a party has parked.
-    pub(super) fn park_timed_out(&mut self, party: usize, signal: &Signal, policy: &Policy) {
+    pub(super) fn park_timed_out(&mut self, party: PartyIndex, ctx: &Context) {
         if self.is_parked(party) {
-            let (cause, causes) = (Cause::Named(Reason::Timeout), Causes::one(signal.input));
-            self.end_party(party, cause, signal.at, causes, Rule::ParkRanOut, policy);
+            let cause = Cause::Named(Reason::Timeout);
+            self.end_party(party, cause, Rule::ParkRanOut, ctx);
         }
     }
 
     /// Ends a parked party that the call comes back to.
-    pub(super) fn park_ran_out(&mut self, target: &Resolved, signal: &Signal, policy: &Policy) {
-        for party in 0..self.parties.len() {
+    pub(super) fn park_ran_out(&mut self, target: &Resolved, ctx: &Context) {
+        for party in self.parties.indices() {
             if self.is_parked(party) && self.parties[party].is_person(target) {
                 let cause = Cause::Named(Reason::Timeout);
-                let causes = Causes::one(signal.input);
-                self.end_party(party, cause, signal.at, causes, Rule::ParkRanOut, policy);
+                self.end_party(party, cause, Rule::ParkRanOut, ctx);
             }
         }
     }
 
     /// A new leg takes the place of a party: of one that rings (a pickup), of the same person's other
     /// device (a flip), or of one that talks. False when the session is full.
-    pub(crate) fn replace(&mut self, party: usize, leg: &LegCreated, signal: &Signal) -> bool {
-        self.heard(signal);
+    pub(crate) fn replace(&mut self, party: PartyIndex, leg: NewLeg<'_>, ctx: &Context) -> bool {
+        self.touch(ctx);
         let state = &self.parties[party];
         let parks = matches!(state.moving.as_ref().map(|moving| &moving.to), Some(Destination::Park(_)));
         if leg.is_automaton || parks {
@@ -187,79 +175,79 @@ impl Session {
             let holds = state.party.status.code == StatusCode::Hold && !parks;
             self.parties[party].moving = None;
             let purpose = if holds { Purpose::Music } else { Purpose::Park };
-            self.add_leg(signal.leg, LegRole::Party(party), leg).purpose = purpose;
+            self.add_leg(LegRole::Party(party), leg).purpose = purpose;
             return true;
         }
-        if self.parties.len() >= PARTIES_PER_SESSION_MAX {
+        if self.parties.is_full() {
             return false;
         }
-        let taker = self.account.caller(leg);
+        let taker = self.account.caller(&leg);
         let extension = taker.as_ref().and_then(|taker| taker.extension);
-        let flips = state.answered && extension.is_some() && extension == state.party.extension;
+        let flips = state.was_answered() && extension.is_some() && extension == state.party.extension;
         let transferred = state.moving.is_some();
         let reason = match (flips, transferred) {
             (true, _) => Reason::CallFlip,
             (false, true) => Reason::BlindTransfer,
             (false, false) => Reason::Pickup,
         };
-        let own = people::caller_endpoint(leg, taker, &self.account);
+        let own = people::caller_endpoint(&leg, taker, &self.account);
         let (direction, peer) = match state.party.direction {
             Direction::Outbound if !flips => (Direction::Inbound, state.party.to.clone()),
             Direction::Outbound => (Direction::Outbound, state.party.to.clone()),
             Direction::Inbound => (Direction::Inbound, state.party.from.clone()),
         };
         let (from, to) = if direction == Direction::Inbound { (peer, own) } else { (own, peer) };
-        let mut taking = PartyState::new(&self.facts, direction, extension, from, to, leg, signal);
+        let mut taking = PartyState::new(&self.facts, direction, extension, from, to, &leg, ctx);
         taking.round = state.round;
         taking.called_by = state.called_by;
-        taking.answers_with = (reason == Reason::Pickup).then_some(reason);
-        let place = self.parties.len();
+        if reason == Reason::Pickup {
+            taking.intent = PartyIntent::PickUp;
+        }
+        let place = self.parties.add(taking);
         self.parties[party].taken = Some((place, reason));
-        self.parties.push(taking);
-        self.add_leg(signal.leg, LegRole::Party(place), leg);
+        self.add_leg(LegRole::Party(place), leg);
         if !flips {
-            self.draft(place, signal.at, Rule::TakesPlace, Causes::one(signal.input));
+            self.draft(place, Rule::TakesPlace, ctx);
         }
         true
     }
 
     /// Somebody joins the call who was not called: by Join (RFC 3911), or in a conference room. False
     /// when the session is full.
-    pub(crate) fn join_in(&mut self, leg: &LegCreated, signal: &Signal, rule: Rule) -> bool {
-        self.heard(signal);
-        if self.parties.len() >= PARTIES_PER_SESSION_MAX {
+    pub(crate) fn join_in(&mut self, leg: NewLeg<'_>, rule: Rule, ctx: &Context) -> bool {
+        self.touch(ctx);
+        if self.parties.is_full() {
             return false;
         }
-        let caller = self.account.caller(leg);
+        let caller = self.account.caller(&leg);
         let extension = caller.as_ref().and_then(|caller| caller.extension);
-        let from = people::caller_endpoint(leg, caller, &self.account);
+        let from = people::caller_endpoint(&leg, caller, &self.account);
         let to = if rule == Rule::ConferenceEntered {
-            self.called_endpoint(leg)
+            self.called_endpoint(&leg)
         } else {
-            people::called_endpoint(leg, &self.account.callee(leg))
+            people::called_endpoint(&leg, &self.account.callee(&leg))
         };
-        let joining = PartyState::new(&self.facts, Direction::Outbound, extension, from, to, leg, signal);
-        let place = self.parties.len();
-        self.parties.push(joining);
-        self.add_leg(signal.leg, LegRole::Party(place), leg);
-        self.draft(place, signal.at, rule, Causes::one(signal.input));
+        let joining = PartyState::new(&self.facts, Direction::Outbound, extension, from, to, &leg, ctx);
+        let place = self.parties.add(joining);
+        self.add_leg(LegRole::Party(place), leg);
+        self.draft(place, rule, ctx);
         true
     }
 
     /// The phone of a party places a further call for it: the one that a transfer asked for.
-    pub(crate) fn add_own_leg(&mut self, party: usize, leg: &LegCreated, signal: &Signal) {
-        self.heard(signal);
-        self.parties[party].in_transit = None;
-        self.add_leg(signal.leg, LegRole::Party(party), leg);
+    pub(crate) fn add_own_leg(&mut self, party: PartyIndex, leg: NewLeg<'_>, ctx: &Context) {
+        self.touch(ctx);
+        self.timers.stop(Timer::Transfer(party));
+        self.add_leg(LegRole::Party(party), leg);
     }
 
     /// A party that had left its peer with music takes the call back, if the leg that is replaced plays
     /// it.
-    pub(crate) fn takes_back(&mut self, replaced: usize, leg: &LegCreated, signal: &Signal) -> bool {
+    pub(crate) fn takes_back(&mut self, replaced: usize, leg: NewLeg<'_>, ctx: &Context) -> bool {
         let Leg { role: LegRole::Party(party), purpose: Purpose::Music, .. } = self.legs[replaced] else {
             return false;
         };
-        self.add_own_leg(party, leg, signal);
+        self.add_own_leg(party, leg, ctx);
         if let Some(added) = self.legs.last_mut() {
             added.purpose = Purpose::Resume;
         }
@@ -271,14 +259,9 @@ impl Session {
         self.changed
     }
 
-    /// The input that told the last of the session.
-    pub(crate) fn last_cause(&self) -> Causes {
-        Causes::one(self.last_input)
-    }
-
     /// The target whose call a code has taken: the code ends with its number, or names nobody and there
     /// is but one.
-    pub(crate) fn taken_by_code(&self, code: &str) -> Option<usize> {
+    pub(crate) fn taken_by_code(&self, code: &str) -> Option<PartyIndex> {
         let mut targets = self.was_taken_from();
         let names = |party: &Party| {
             let to = &party.to;
@@ -293,10 +276,10 @@ impl Session {
     }
 
     /// The target that waits to know who took its call, if the caller is talking to somebody unknown.
-    pub(crate) fn was_taken_from(&self) -> impl Iterator<Item = (usize, &Party)> {
-        let caller_answered = self.parties[0].answered && !self.reported;
-        self.parties.iter().enumerate().skip(1).filter_map(move |(index, state)| {
-            let waiting = state.waiting.as_ref()?;
+    pub(crate) fn was_taken_from(&self) -> impl Iterator<Item = (PartyIndex, &Party)> {
+        let caller_answered = self.parties[CALLER].was_answered() && !self.reported;
+        self.parties.enumerate().skip(1).filter_map(move |(index, state)| {
+            let waiting = state.pending_end()?;
             let taken = (waiting.cause == Cause::AnsweredElsewhere && !self.reported)
                 || (waiting.cause == Cause::Withdrawn && caller_answered);
             taken.then_some((index, &state.party))
@@ -305,21 +288,28 @@ impl Session {
 
     /// The call of a target was taken by a party of another session, whose legs move here. Gives the
     /// place of the new party.
-    pub(crate) fn picked_up(&mut self, target: usize, by: Taker, rule: Rule, policy: &Policy) -> usize {
-        if let Some(ended_at) = self.parties[target].waiting.as_ref().map(|waiting| waiting.at) {
-            self.settle_one(target, Cause::Named(Reason::Pickup), ended_at, false, true, policy);
+    pub(crate) fn picked_up(
+        &mut self,
+        target: PartyIndex,
+        by: MovedParty,
+        rule: Rule,
+        ctx: &Context,
+    ) -> PartyIndex {
+        if let Some(ended_at) = self.parties[target].pending_end().map(|end| end.at) {
+            let ended = Context { at: ended_at, ..*ctx };
+            self.settle_one(target, Cause::Named(Reason::Pickup), false, true, &ended);
             if let Some(draft) = self.last_draft(target) {
                 draft.rule = rule;
-                by.causes.iter().for_each(|input| draft.causes.add(input));
+                draft.causes.add(ctx.input);
             }
         } else {
-            self.parties[target].taken = Some((self.parties.len(), Reason::Pickup));
+            self.parties[target].taken = Some((self.parties.next_index(), Reason::Pickup));
         }
-        let from = self.parties[0].side().clone();
+        let from = self.parties[CALLER].side().clone();
         let round = self.parties[target].round;
-        self.answered_alone = None;
-        self.tell_caller();
-        let place = self.take_in(by, Some(Reason::Pickup), None, rule);
+        self.answered_alone = false;
+        self.confirm_caller();
+        let place = self.adopt(by, Some(Reason::Pickup), None, rule, ctx);
         let party = &mut self.parties[place];
         party.round = round;
         party.party.direction = Direction::Inbound;
@@ -329,60 +319,65 @@ impl Session {
     }
 
     /// A supervisor comes from another session, with its legs. Gives the place of the new party.
-    pub(crate) fn supervised(&mut self, by: Taker) -> usize {
-        let place = self.take_in(by, Some(Reason::Supervising), None, Rule::Supervises);
-        self.parties[place].ends_with = Some(Reason::Supervising);
+    pub(crate) fn supervised(&mut self, by: MovedParty, ctx: &Context) -> PartyIndex {
+        let place = self.adopt(by, Some(Reason::Supervising), None, Rule::Supervises, ctx);
+        self.parties[place].intent = PartyIntent::Supervise;
         place
     }
 
     /// The caller is about to take a parked call, or has taken it already: then who parked it may go.
     pub(crate) fn takes_parked(&mut self, parked: PartyRef) -> bool {
-        let state = &mut self.parties[0];
-        if state.answered {
+        let state = &mut self.parties[CALLER];
+        if state.was_answered() {
             return true;
         }
-        state.answers_with = Some(Reason::Pickup);
+        state.intent = PartyIntent::PickUp;
         self.retrieves = Some(parked);
         false
     }
 
     /// Whether a party rings.
-    pub(crate) fn rings(&self, party: usize) -> bool {
+    pub(crate) fn rings(&self, party: PartyIndex) -> bool {
         let state = &self.parties[party];
         state.party.direction == Direction::Inbound
-            && !state.answered
-            && (state.is_live() || state.waiting.is_some())
+            && !state.was_answered()
+            && (state.is_live() || state.pending_end().is_some())
     }
 
     /// Takes in a party of another session with its legs, who is answered here.
-    pub(crate) fn take_in(
+    pub(crate) fn adopt(
         &mut self,
-        by: Taker,
+        by: MovedParty,
         reason: Option<Reason>,
         role: Option<ConferenceRole>,
         rule: Rule,
-    ) -> usize {
-        let Taker { mut party, legs, at, untold, causes } = by;
-        let place = self.parties.len();
+        ctx: &Context,
+    ) -> PartyIndex {
+        let MovedParty { mut party, legs, untold } = by;
         party.party.account = self.facts.account;
         party.party.conference_role = role.filter(|_| self.facts.origin == Origin::Conference);
-        party.number = 0;
-        party.answered = true;
         let begins = untold.map(|began| {
             party.enter(StatusCode::Setup, None);
             (began, party.party.clone())
         });
         party.enter(StatusCode::Answered, reason);
-        self.parties.push(party);
+        let place = self.parties.add(party);
         self.legs.extend(legs.into_iter().map(|mut leg| {
             leg.role = if leg.called { LegRole::Server } else { LegRole::Party(place) };
             leg
         }));
         if let Some((began, after)) = begins {
-            self.insert_draft(Draft { party: place, at: began, after, rule, causes: causes.clone() });
+            self.insert_draft(Draft {
+                party: place,
+                at: began,
+                after,
+                rule,
+                causes: ctx.causes(),
+                timer: None,
+            });
         }
         let after = self.parties[place].party.clone();
-        self.insert_draft(Draft { party: place, at, after, rule, causes });
+        self.insert_draft(Draft { party: place, at: ctx.at, after, rule, causes: ctx.causes(), timer: None });
         place
     }
 
@@ -395,7 +390,7 @@ impl Session {
     }
 
     /// Corrects who a party is in its changes that are not told yet.
-    fn retell(&mut self, place: usize) {
+    fn retell(&mut self, place: PartyIndex) {
         let party = &self.parties[place].party;
         let (direction, from, to) = (party.direction, party.from.clone(), party.to.clone());
         for draft in self.queue.iter_mut().filter(|draft| draft.party == place) {
@@ -406,8 +401,8 @@ impl Session {
     }
 
     /// The source says which part the holder of a leg has in the conference.
-    pub(crate) fn has_conference_role(&mut self, leg: usize, role: ConferenceRole, signal: &Signal) {
-        self.heard(signal);
+    pub(crate) fn has_conference_role(&mut self, leg: usize, role: ConferenceRole, ctx: &Context) {
+        self.touch(ctx);
         if let Some(party) = self.legs[leg].role.party() {
             self.parties[party].party.conference_role = Some(role);
             for draft in self.queue.iter_mut().filter(|draft| draft.party == party) {
@@ -417,27 +412,27 @@ impl Session {
     }
 
     /// Gives up the caller and its legs, to join another session.
-    pub(crate) fn give_up_caller(&mut self, at: Timestamp, causes: Causes) -> Taker {
-        for party in 1..self.parties.len() {
-            self.drop_party(party);
+    pub(crate) fn give_up_caller(&mut self) -> MovedParty {
+        for party in self.parties.other_indices() {
+            self.discard_party(party);
         }
         let untold = self.is_untold().then_some(self.started);
         // That it was answered is told where its call went.
-        if self.parties[0].party.status.code == StatusCode::Answered
-            && self.last_draft(0).is_some_and(|draft| draft.after.status.code == StatusCode::Answered)
+        if self.parties[CALLER].party.status.code == StatusCode::Answered
+            && self.last_draft(CALLER).is_some_and(|draft| draft.after.status.code == StatusCode::Answered)
         {
-            self.forget_last_draft(0);
+            self.forget_last_draft(CALLER);
         }
-        Taker { party: self.parties[0].duplicate(), legs: std::mem::take(&mut self.legs), at, untold, causes }
+        MovedParty { party: self.parties[CALLER].duplicate(), legs: std::mem::take(&mut self.legs), untold }
     }
 
     /// Whether nobody but the caller is known to be in the call.
     pub(crate) fn is_only_a_caller(&self) -> bool {
-        let state = &self.parties[0];
+        let state = &self.parties[CALLER];
         self.facts.origin == Origin::Call
             && state.is_live()
             && state.moving.is_none()
-            && !self.parties[1..].iter().any(|state| state.standing == Standing::Endpoint)
+            && !self.parties.others().any(|state| state.certainty == PartyCertainty::Confirmed)
     }
 
     /// Whether nothing of the session was told.
@@ -446,14 +441,14 @@ impl Session {
     }
 
     /// Ends without a word a session of which nothing was told.
-    pub(crate) fn vanish(&mut self) {
+    pub(crate) fn discard(&mut self) {
         self.queue.clear();
-        for party in 0..self.parties.len() {
-            self.drop_party(party);
+        for party in self.parties.indices() {
+            self.discard_party(party);
         }
     }
 
-    fn forget_last_draft(&mut self, party: usize) {
+    fn forget_last_draft(&mut self, party: PartyIndex) {
         if let Some(last) = self.queue.iter().rposition(|draft| draft.party == party) {
             self.queue.remove(last);
         }
@@ -461,26 +456,21 @@ impl Session {
 
     /// When the caller of a code was answered, by the switch alone.
     pub(crate) fn code_answered(&self) -> Option<Timestamp> {
-        let state = &self.parties[0];
-        let alone = !self.parties[1..].iter().any(|state| state.standing == Standing::Endpoint);
-        (self.dialled.is_code && state.answered && state.is_live() && alone && !self.reported)
-            .then_some(self.changed)
+        let state = &self.parties[CALLER];
+        let alone = !self.parties.others().any(|state| state.certainty == PartyCertainty::Confirmed);
+        (self.dialled.is_code && state.is_answered() && alone && !self.reported).then_some(self.changed)
     }
 }
 
 /// A party that comes from another session, with its legs.
-#[derive(Serialize, Deserialize)]
-pub(crate) struct Taker {
+pub(crate) struct MovedParty {
     party: PartyState,
     legs: Vec<Leg>,
-    /// When it was answered.
-    at: Timestamp,
     /// When its call began, if that was not told in the session that it comes from.
     untold: Option<Timestamp>,
-    causes: Causes,
 }
 
-impl Taker {
+impl MovedParty {
     /// The ids of the legs that come along.
     pub(crate) fn leg_ids(&self) -> impl Iterator<Item = hookswitch_model::LegId> {
         self.legs.iter().map(|leg| leg.id)

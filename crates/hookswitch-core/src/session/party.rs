@@ -4,38 +4,31 @@ use std::sync::Arc;
 
 use hookswitch_model::{
     Cause, ConferenceRole, Direction, Endpoint, ExtensionId, InputRef, LegCreated, Notes, Origin, Party,
-    Peer, Reason, Recording, RecordingId, Rule, SessionFacts, Signal, Status, StatusCode, Timestamp,
+    Peer, Reason, Recording, RecordingId, Rule, SessionFacts, Status, StatusCode, Timestamp,
 };
 use serde::{Deserialize, Serialize};
 
-use super::join::{SessionKey, number_key};
+use super::phase::{Failure, PartyPhase, PendingEnd, Step};
 use super::reason::{self, MISSED_REASONS, Role, Unanswered};
+use super::{CALLER, Context, PartyIndex, SessionKey};
 use crate::directory::{Kind, Resolved};
-use crate::engine::Policy;
+use crate::number::NumberKey;
 
 /// A party and what the API does not show of it.
 #[derive(Serialize, Deserialize)]
 pub(super) struct PartyState {
     /// As it stands after the last change, told or waiting to be told.
     pub(super) party: Party,
-    pub(super) standing: Standing,
+    pub(super) certainty: PartyCertainty,
     /// The number in its id, given when its first event goes out; 0 before.
     pub(super) number: u32,
-    /// Whether its leg was answered at any time.
-    pub(super) answered: bool,
-    pub(super) ended: bool,
+    pub(super) phase: PartyPhase,
     /// When it was offered the call.
     pub(super) offered: Timestamp,
-    /// When `Unknown` is decided at the latest; set by the first ringing or answer.
-    pub(super) decide_by: Option<Timestamp>,
-    /// Its end, while that waits for its cause.
-    pub(super) waiting: Option<Waiting>,
     /// Its last leg was passed on by a proxy, and the next target may be the same person.
     pub(super) handed_over: bool,
-    /// How it failed, if it did.
-    pub(super) failed_with: Option<Failure>,
     /// The party that calls it: the caller, or who was transferred to it.
-    pub(super) called_by: usize,
+    pub(super) called_by: PartyIndex,
     /// Targets that were offered the call together have the same round; a transfer begins a new one.
     pub(super) round: u8,
     /// What it is, as the directory says.
@@ -43,15 +36,11 @@ pub(super) struct PartyState {
     /// How its call is being moved, once it asked for that.
     pub(super) moving: Option<Box<Moving>>,
     /// The party that takes its place, and what that makes of its end.
-    pub(super) taken: Option<(usize, Reason)>,
+    pub(super) taken: Option<(PartyIndex, Reason)>,
     /// What is to be said of its sources.
     pub(super) notes: Notes,
-    /// The reason that its answer will have.
-    pub(super) answers_with: Option<Reason>,
-    /// The reason that its end will have.
-    pub(super) ends_with: Option<Reason>,
-    /// Its last leg ended because its peer moved the call; it ends if no other leg comes by then.
-    pub(super) in_transit: Option<Timestamp>,
+    /// What it is in the call for.
+    pub(super) intent: PartyIntent,
 }
 
 /// A call that is being moved by one of its parties.
@@ -70,8 +59,8 @@ pub(super) struct Moving {
 /// Where a call is moved.
 #[derive(Clone, Serialize, Deserialize)]
 pub(crate) enum Destination {
-    /// To a number, by its [`number_key`] (a blind transfer).
-    Number(u64),
+    /// To a number, by its key (a blind transfer).
+    Number(NumberKey),
     /// To a place where calls are parked; the slot, if it is known.
     Park(Option<Arc<str>>),
     /// To the far end of a call of the same party (an attended transfer).
@@ -82,33 +71,41 @@ pub(crate) enum Destination {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct PartyRef {
     pub(crate) session: SessionKey,
-    pub(crate) party: usize,
+    pub(crate) party: PartyIndex,
 }
 
-/// Whether somebody is there.
+/// Certainty that somebody is at the far end; events of a party wait for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) enum Standing {
+pub(super) enum PartyCertainty {
     /// The far end may be the callee, or a server that will pass the call on.
-    Unknown,
+    Unconfirmed,
     /// The far end is a party.
-    Endpoint,
+    Confirmed,
     /// The far end was a server.
-    Dropped,
+    Discarded,
 }
 
-/// An end that waits for its cause.
-#[derive(Serialize, Deserialize)]
-pub(super) struct Waiting {
-    pub(super) cause: Cause,
-    pub(super) at: Timestamp,
-    pub(super) until: Timestamp,
+/// Intent of a party in a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum PartyIntent {
+    /// To talk to whom it calls, or who calls it.
+    Talk,
+    /// To take a call that was not offered to it, or that is parked.
+    PickUp,
+    /// To listen to, whisper to or barge in on another party.
+    Supervise,
 }
 
-/// How a target failed.
-#[derive(Clone, Copy, Serialize, Deserialize)]
-pub(super) struct Failure {
-    pub(super) at: Timestamp,
-    pub(super) reason: Reason,
+impl PartyIntent {
+    /// The reason that the answer of the party has.
+    pub(super) fn answer_reason(self) -> Option<Reason> {
+        (self == Self::PickUp).then_some(Reason::Pickup)
+    }
+
+    /// The reason that the end of the party has, whatever its leg tells.
+    pub(super) fn end_reason(self) -> Option<Reason> {
+        (self == Self::Supervise).then_some(Reason::Supervising)
+    }
 }
 
 impl PartyState {
@@ -119,7 +116,7 @@ impl PartyState {
         from: Arc<Endpoint>,
         to: Arc<Endpoint>,
         leg: &LegCreated,
-        signal: &Signal,
+        ctx: &Context,
     ) -> Self {
         // An outside number that is called has no Setup (contract events §10).
         let code = match (direction, extension) {
@@ -146,49 +143,39 @@ impl PartyState {
                 recordings: Vec::new(),
                 sip: leg.sip.clone(),
             },
-            standing: Standing::Endpoint,
+            certainty: PartyCertainty::Confirmed,
             number: 0,
-            answered: false,
-            ended: false,
-            offered: signal.at,
-            decide_by: None,
-            waiting: None,
+            phase: PartyPhase::Unanswered,
+            offered: ctx.at,
             handed_over: false,
-            failed_with: None,
-            called_by: 0,
+            called_by: CALLER,
             round: 0,
             kind: Kind::User,
             moving: None,
             taken: None,
             notes: Notes::default(),
-            answers_with: None,
-            ends_with: None,
-            in_transit: None,
+            intent: PartyIntent::Talk,
         }
     }
 
     /// The rule by which it is answered.
     pub(super) fn answer_rule(&self) -> Rule {
-        match self.answers_with {
-            Some(Reason::Pickup) => Rule::PickedUp,
-            _ => Rule::LegAnswered,
+        match self.intent {
+            PartyIntent::PickUp => Rule::PickedUp,
+            PartyIntent::Talk | PartyIntent::Supervise => Rule::LegAnswered,
         }
     }
 
-    /// The same party, to begin anew in another session.
+    /// The same party, to be adopted by another session that answers it.
     pub(super) fn duplicate(&self) -> Self {
         Self {
             party: self.party.clone(),
-            waiting: None,
+            certainty: PartyCertainty::Confirmed,
+            number: 0,
+            phase: PartyPhase::Answered,
             moving: None,
-            ended: false,
-            standing: Standing::Endpoint,
-            decide_by: None,
-            failed_with: None,
-            answers_with: None,
-            ends_with: None,
-            in_transit: None,
             taken: None,
+            intent: PartyIntent::Talk,
             ..*self
         }
     }
@@ -203,9 +190,8 @@ impl PartyState {
 
     /// Whether it is somebody who talks, and not a service or a parked call.
     pub(super) fn talks(&self) -> bool {
-        self.answered
-            && !self.ended
-            && self.standing == Standing::Endpoint
+        self.is_answered()
+            && self.certainty == PartyCertainty::Confirmed
             && !self.is_service()
             && self.party.status.code != StatusCode::Parked
     }
@@ -215,8 +201,40 @@ impl PartyState {
         matches!(self.kind, Kind::Menu | Kind::Queue | Kind::Voicemail | Kind::Fax)
     }
 
+    /// Tests whether it has not left.
     pub(super) fn is_live(&self) -> bool {
-        !self.ended
+        matches!(self.phase, PartyPhase::Unanswered | PartyPhase::Answered)
+    }
+
+    /// Tests whether it was answered and has not left.
+    pub(super) fn is_answered(&self) -> bool {
+        self.phase == PartyPhase::Answered
+    }
+
+    /// Tests whether it was answered, even if it has left.
+    pub(super) fn was_answered(&self) -> bool {
+        matches!(self.phase, PartyPhase::Answered | PartyPhase::Ended { answered: true, .. })
+    }
+
+    /// Its end, while that waits for its cause.
+    pub(super) fn pending_end(&self) -> Option<PendingEnd> {
+        match self.phase {
+            PartyPhase::Ending(end) => Some(end),
+            PartyPhase::Unanswered | PartyPhase::Answered | PartyPhase::Ended { .. } => None,
+        }
+    }
+
+    /// The refusal by which it left, if it did.
+    pub(super) fn failure(&self) -> Option<Failure> {
+        match self.phase {
+            PartyPhase::Ended { failure, .. } => failure,
+            PartyPhase::Unanswered | PartyPhase::Answered | PartyPhase::Ending(_) => None,
+        }
+    }
+
+    /// Goes to another phase, if the present one allows it.
+    pub(super) fn step(&mut self, step: Step) {
+        self.phase = self.phase.after(step);
     }
 
     /// Whether this is the same person as the one who is offered the call now.
@@ -225,7 +243,8 @@ impl PartyState {
             (Some(mine), Some(theirs)) => mine == theirs,
             // Each trunk may want an outside number written in its own way.
             (None, None) => {
-                self.party.to.phone_number.as_deref().map(number_key) == Some(number_key(&person.number))
+                self.party.to.phone_number.as_deref().map(NumberKey::of)
+                    == Some(NumberKey::of(&person.number))
             }
             _ => false,
         }
@@ -233,7 +252,7 @@ impl PartyState {
 
     /// Goes to the next status.
     pub(super) fn enter(&mut self, code: StatusCode, reason: Option<Reason>) {
-        let first_answer = code == StatusCode::Answered && !self.answered;
+        let first_answer = code == StatusCode::Answered && !self.was_answered();
         let mobile_pickup = self.party.direction == Direction::Inbound
             && self.party.extension.is_some()
             && (code == StatusCode::Proceeding || first_answer);
@@ -244,24 +263,17 @@ impl PartyState {
     }
 
     /// Goes to its last status.
-    pub(super) fn leave(&mut self, code: StatusCode, reason: Option<Reason>) {
+    pub(super) fn leave(&mut self, code: StatusCode, reason: Option<Reason>, failure: Option<Failure>) {
         self.enter(code, reason);
-        self.ended = true;
+        self.step(Step::End(failure));
     }
 
     /// Ends with a cause; `in_group` when other members of its group still ring, `elsewhere` when
     /// another one answered.
-    pub(super) fn finish(
-        &mut self,
-        cause: Cause,
-        at: Timestamp,
-        in_group: bool,
-        elsewhere: bool,
-        policy: &Policy,
-    ) {
+    pub(super) fn finish(&mut self, cause: Cause, in_group: bool, elsewhere: bool, ctx: &Context) {
         let role = if self.party.direction == Direction::Inbound { Role::Callee } else { Role::CallerInside };
         let mut reason = reason::reason(cause, role);
-        if reason.is_none() && policy.explicit_reasons {
+        if reason.is_none() && ctx.policy.explicit_reasons {
             reason = Some(Reason::CallFinished);
         }
         let in_mailbox =
@@ -269,7 +281,7 @@ impl PartyState {
         // A queue answers its callers itself; it has missed the call unless an agent answered.
         let unanswered_extension = self.party.direction == Direction::Inbound
             && self.party.extension.is_some()
-            && (!self.answered || self.kind == Kind::Queue);
+            && (!self.was_answered() || self.kind == Kind::Queue);
         let how = match reason {
             _ if in_mailbox && self.kind == Kind::Voicemail => Unanswered::Other,
             _ if in_mailbox => Unanswered::Missed,
@@ -279,11 +291,10 @@ impl PartyState {
             Some(reason) if MISSED_REASONS.contains(&reason) => Unanswered::Missed,
             _ => Unanswered::Other,
         };
-        self.party.missed_call = unanswered_extension && policy.missed_calls.missed(how);
-        if self.party.direction == Direction::Inbound && cause != Cause::Cancelled && !self.answered {
-            self.failed_with = reason.map(|reason| Failure { at, reason });
-        }
-        self.leave(StatusCode::Disconnected, reason);
+        self.party.missed_call = unanswered_extension && how.is_missed(ctx.policy.missed_calls);
+        let refuses = self.party.direction == Direction::Inbound && cause != Cause::Cancelled;
+        let failure = reason.filter(|_| refuses).map(|reason| Failure { at: ctx.at, reason });
+        self.leave(StatusCode::Disconnected, reason, failure);
     }
 
     /// Notes that a recording runs, or does not any more.

@@ -2,41 +2,42 @@
 
 use std::sync::Arc;
 
-use hookswitch_model::{Cause, Causes, Direction, Reason, Rule, Signal, SignalKind, StatusCode};
+use hookswitch_model::{Cause, Direction, Reason, Rule, SignalKind, StatusCode};
 
 use super::ends::Settled;
-use super::moves::Crossing;
-use super::party::Standing;
-use super::{CAUSE_WAIT, Purpose, Session};
+use super::moves::CrossSessionEffect;
+use super::party::PartyCertainty;
+use super::phase::Step;
+use super::timer::Timer;
+use super::{CALLER, CAUSE_WAIT, Context, PartyIndex, Purpose, Session};
 use crate::directory::Kind;
-use crate::engine::Policy;
 
 impl Session {
     /// Ringing and answers of a leg of a party.
-    pub(super) fn progress(&mut self, leg: usize, index: usize, signal: &Signal, policy: &Policy) {
+    pub(super) fn progress(&mut self, leg: usize, index: PartyIndex, kind: &SignalKind, ctx: &Context) {
         use StatusCode as S;
-        let answered = matches!(signal.kind, SignalKind::Answered { .. });
-        if answered && self.answer_means(leg, index, signal) {
+        let answered = matches!(kind, SignalKind::Answered { .. });
+        if answered && self.answer_means(leg, index, ctx) {
             return;
         }
-        let is_code = index == 0 && self.dialled.is_code;
+        let is_code = index == CALLER && self.dialled.is_code;
         let state = &mut self.parties[index];
         if !state.is_live() || self.legs[leg].purpose != Purpose::Talk {
             return;
         }
         let called = state.party.direction == Direction::Inbound;
-        let (next, rule, to_tag) = match (&signal.kind, state.party.status.code) {
+        let (next, rule, to_tag) = match (kind, state.party.status.code) {
             (SignalKind::Answered { .. }, S::Setup | S::Proceeding) if state.kind == Kind::Voicemail => {
-                self.mailbox_takes(index, signal, Rule::MailboxAnswered);
+                self.mailbox_takes(index, Rule::MailboxAnswered, ctx);
                 return;
             }
             (SignalKind::Answered { .. }, S::Setup | S::Proceeding) if state.kind == Kind::Fax => {
-                state.answered = true;
+                state.step(Step::Answer);
                 (S::FaxReceive, Rule::FaxLineAnswered, &None)
             }
             // A menu or queue has the caller from the first; that its switch answers changes nothing.
             (SignalKind::Answered { .. }, S::Setup) if state.is_service() => {
-                state.answered = true;
+                state.step(Step::Answer);
                 return;
             }
             (SignalKind::Ringing { .. }, S::Setup) if state.is_service() => return,
@@ -46,67 +47,66 @@ impl Session {
             (SignalKind::Answered { to_tag }, S::Setup | S::Proceeding) => {
                 (S::Answered, state.answer_rule(), to_tag)
             }
-            (SignalKind::Ringing { .. }, S::Proceeding) if state.standing == Standing::Unknown => {
-                state.decide_by.get_or_insert(signal.at + CAUSE_WAIT);
+            (SignalKind::Ringing { .. }, S::Proceeding) if state.certainty == PartyCertainty::Unconfirmed => {
+                self.timers.start_once(Timer::Confirmation(index), ctx.at + CAUSE_WAIT);
                 return;
             }
             _ => return, // repeats, and a further target's ringing after the answer
         };
         if is_code && next == S::Answered {
-            state.standing = Standing::Unknown;
-            state.decide_by = Some(signal.at + CAUSE_WAIT);
-        } else if state.standing == Standing::Unknown {
-            state.decide_by.get_or_insert(signal.at + CAUSE_WAIT);
+            self.hold_back(index, ctx.at);
+        } else if state.certainty == PartyCertainty::Unconfirmed {
+            self.timers.start_once(Timer::Confirmation(index), ctx.at + CAUSE_WAIT);
         }
-        let reason = state.answers_with.filter(|_| next == S::Answered);
+        let state = &mut self.parties[index];
+        let reason = state.intent.answer_reason().filter(|_| next == S::Answered);
         state.enter(next, reason);
         state.set_to_tag(to_tag.as_ref());
         if next == S::Answered {
-            state.answered = true;
-            if index == 0 {
-                self.caller_answered(signal, policy);
+            state.step(Step::Answer);
+            if index == CALLER {
+                self.caller_answered(ctx);
             } else if called {
-                if self.parties[index].standing == Standing::Endpoint {
-                    self.tell_caller();
+                if self.parties[index].certainty == PartyCertainty::Confirmed {
+                    self.confirm_caller();
                 }
-                self.settle_waiting(signal, Settled::AnsweredElsewhere, policy);
+                self.settle_waiting(Settled::AnsweredElsewhere, ctx);
             }
         }
-        self.draft(index, signal.at, rule, Causes::one(signal.input));
-        if next == S::Answered && index > 0 {
-            self.agent_answered(index, signal, policy);
+        self.draft(index, rule, ctx);
+        if next == S::Answered && index != CALLER {
+            self.agent_answered(index, ctx);
         }
     }
 
     /// The caller was answered: by a target, or by the switch itself.
-    fn caller_answered(&mut self, signal: &Signal, policy: &Policy) {
-        if self.parties[1..].iter().any(super::party::PartyState::talks) {
-            self.settle_waiting(signal, Settled::AnsweredElsewhere, policy);
+    fn caller_answered(&mut self, ctx: &Context) {
+        if self.parties.others().any(super::party::PartyState::talks) {
+            self.settle_waiting(Settled::AnsweredElsewhere, ctx);
         } else {
             // The engine may know who took the call; see `caller_stays_alone`.
-            self.answered_alone = Some((signal.at, signal.input));
-            if self.others_ring(0) {
-                self.hold_back(0, signal.at); // what becomes of them will tell by whom
+            self.answered_alone = true;
+            if self.others_ring(CALLER) {
+                self.hold_back(CALLER, ctx.at); // what becomes of them will tell by whom
             }
         }
         if let Some(parked) = self.retrieves.take() {
-            let causes = Causes::one(signal.input);
-            self.crossing = Some(Box::new(Crossing::Retrieved { parked, at: signal.at, causes }));
+            self.effect = Some(Box::new(CrossSessionEffect::Retrieved { parked }));
         }
     }
 
     /// Carries out what the answer of a leg means that was not placed to talk; false if it was.
-    fn answer_means(&mut self, leg: usize, index: usize, signal: &Signal) -> bool {
+    fn answer_means(&mut self, leg: usize, index: PartyIndex, ctx: &Context) -> bool {
         match self.legs[leg].purpose {
             Purpose::Talk => return false,
-            Purpose::Mailbox => self.mailbox_takes(index, signal, Rule::MailboxAnswered),
-            Purpose::Park => self.park(index, None, signal, Rule::CallParked),
+            Purpose::Mailbox => self.mailbox_takes(index, Rule::MailboxAnswered, ctx),
+            Purpose::Park => self.park(index, None, Rule::CallParked, ctx),
             Purpose::Music => {}
             Purpose::Resume => {
                 let state = &mut self.parties[index];
                 if state.is_live() && state.party.status.code == StatusCode::Hold {
                     state.enter(StatusCode::Answered, None);
-                    self.draft(index, signal.at, Rule::HoldEnded, Causes::one(signal.input));
+                    self.draft(index, Rule::HoldEnded, ctx);
                 }
             }
         }
@@ -114,42 +114,42 @@ impl Session {
     }
 
     /// The mailbox of a called extension has taken the call.
-    pub(super) fn mailbox_takes(&mut self, index: usize, signal: &Signal, rule: Rule) {
+    pub(super) fn mailbox_takes(&mut self, index: PartyIndex, rule: Rule, ctx: &Context) {
         let state = &mut self.parties[index];
         let able = matches!(state.party.status.code, StatusCode::Setup | StatusCode::Proceeding);
         if state.is_live() && able && state.party.extension.is_some() {
-            state.standing = Standing::Endpoint;
+            self.confirm(index);
+            let state = &mut self.parties[index];
             state.enter(StatusCode::VoiceMail, None);
             // Who calls a mailbox to listen to it has not been missed by anybody.
             state.party.missed_call = state.kind != Kind::Voicemail;
-            self.draft(index, signal.at, rule, Causes::one(signal.input));
+            self.draft(index, rule, ctx);
         }
     }
 
     /// Ends the queue that an agent has answered for.
-    fn agent_answered(&mut self, agent: usize, signal: &Signal, policy: &Policy) {
+    fn agent_answered(&mut self, agent: PartyIndex, ctx: &Context) {
         if !self.parties[agent].party.queue_call {
             return;
         }
-        for index in 1..self.parties.len() {
+        for index in self.parties.other_indices() {
             let state = &self.parties[index];
             if state.kind == Kind::Queue && state.is_live() {
                 let cause = Cause::Named(Reason::AgentAnswered);
-                let causes = Causes::one(signal.input);
-                self.end_party(index, cause, signal.at, causes, Rule::QueueAnswered, policy);
+                self.end_party(index, cause, Rule::QueueAnswered, ctx);
             }
         }
     }
 
     /// Changes that the source reports as such.
-    pub(super) fn report(&mut self, index: usize, signal: &Signal) {
+    pub(super) fn report(&mut self, index: PartyIndex, kind: &SignalKind, ctx: &Context) {
         use StatusCode as S;
         let state = &mut self.parties[index];
         if !state.is_live() {
             return;
         }
         let called_extension = state.party.direction == Direction::Inbound && state.party.extension.is_some();
-        let rule = match (&signal.kind, state.party.status.code) {
+        let rule = match (kind, state.party.status.code) {
             (SignalKind::Held, S::Answered) => {
                 state.enter(S::Hold, None);
                 Rule::HoldOffered
@@ -160,11 +160,11 @@ impl Session {
             }
             (SignalKind::Parked { slot }, S::Answered | S::Hold | S::Parked) => {
                 let slot: Option<Arc<str>> = slot.clone();
-                self.park(index, slot, signal, Rule::Reported);
+                self.park(index, slot, Rule::Reported, ctx);
                 return;
             }
             (SignalKind::SentToVoicemail, S::Setup | S::Proceeding) if called_extension => {
-                self.mailbox_takes(index, signal, Rule::Reported);
+                self.mailbox_takes(index, Rule::Reported, ctx);
                 return;
             }
             (SignalKind::Screened, S::VoiceMail) => {
@@ -173,7 +173,7 @@ impl Session {
             }
             (SignalKind::FaxStarted, S::Setup | S::Proceeding | S::Answered) if called_extension => {
                 state.enter(S::FaxReceive, None);
-                state.answered = true;
+                state.step(Step::Answer);
                 Rule::FaxStarted
             }
             (SignalKind::Muted(muted), _) if state.party.muted != *muted => {
@@ -191,6 +191,6 @@ impl Session {
             }
             _ => return, // not possible in this status, or nothing new
         };
-        self.draft(index, signal.at, rule, Causes::one(signal.input));
+        self.draft(index, rule, ctx);
     }
 }

@@ -3,9 +3,11 @@
 
 use hookswitch_model::{Cause, Reason};
 
+use crate::policy::MissedCallPolicy;
+
 /// Which party of a call a cause is read for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Role {
+pub(super) enum Role {
     /// The caller, of a call to a number of the account.
     CallerInside,
     /// The caller, of a call to an outside number.
@@ -40,7 +42,7 @@ const REASONS: &[(Cause, [Option<Reason>; 3])] = {
 };
 
 /// The reason that a cause is shown as, if any.
-pub fn reason(cause: Cause, role: Role) -> Option<Reason> {
+pub(super) fn reason(cause: Cause, role: Role) -> Option<Reason> {
     if let Cause::Named(reason) = cause {
         return Some(reason);
     }
@@ -52,21 +54,9 @@ pub fn reason(cause: Cause, role: Role) -> Option<Reason> {
     REASONS.iter().find(|(row, _)| *row == cause).and_then(|(_, reasons)| reasons[column])
 }
 
-/// When the API says that a party missed a call. Users disagree about it more than about anything
-/// else, so it is a named policy.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum MissedCallPolicy {
-    /// The contract's rule (§6.3): an extension that was called and never answered, unless another
-    /// member of its group answered or can still answer.
-    #[default]
-    Standard,
-    /// As `Standard`, and calls that another member answered are missed too.
-    AnsweredElsewhereIsMissed,
-}
-
 /// How an unanswered call ended for a called extension.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Unanswered {
+pub(super) enum Unanswered {
     /// With a reason that makes a call missed, or in the mailbox.
     Missed,
     /// The same, by the target's own refusal while other members of its group still ring.
@@ -77,19 +67,20 @@ pub enum Unanswered {
     Other,
 }
 
-impl MissedCallPolicy {
-    /// Whether a call that ended so is missed.
-    pub const fn missed(self, how: Unanswered) -> bool {
-        match (self, how) {
-            (_, Unanswered::Missed)
-            | (Self::AnsweredElsewhereIsMissed, Unanswered::Elsewhere | Unanswered::RefusedInGroup) => true,
-            (_, Unanswered::RefusedInGroup | Unanswered::Elsewhere | Unanswered::Other) => false,
+impl Unanswered {
+    /// Tests whether a call that ended so is missed.
+    pub(super) const fn is_missed(self, policy: MissedCallPolicy) -> bool {
+        use MissedCallPolicy as Policy;
+        match (policy, self) {
+            (_, Self::Missed)
+            | (Policy::AnsweredElsewhereIsMissed, Self::Elsewhere | Self::RefusedInGroup) => true,
+            (_, Self::RefusedInGroup | Self::Elsewhere | Self::Other) => false,
         }
     }
 }
 
 /// The reasons that make an unanswered call a missed one (contract events §6.3).
-pub const MISSED_REASONS: &[Reason] = &[
+pub(super) const MISSED_REASONS: &[Reason] = &[
     Reason::Cancelled,
     Reason::NoAnswer,
     Reason::TargetBusy,
@@ -132,8 +123,8 @@ mod tests {
 
     #[test]
     fn a_call_answered_by_another_member_is_missed_under_one_policy_only() {
-        assert!(!MissedCallPolicy::Standard.missed(Unanswered::Elsewhere));
-        assert!(MissedCallPolicy::AnsweredElsewhereIsMissed.missed(Unanswered::Elsewhere));
-        assert!(MissedCallPolicy::Standard.missed(Unanswered::Missed));
+        assert!(!Unanswered::Elsewhere.is_missed(MissedCallPolicy::Standard));
+        assert!(Unanswered::Elsewhere.is_missed(MissedCallPolicy::AnsweredElsewhereIsMissed));
+        assert!(Unanswered::Missed.is_missed(MissedCallPolicy::Standard));
     }
 }

@@ -4,15 +4,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hookswitch_model::{
-    Cause, Causes, Direction, FarEnd, LegCreated, Reason, RingOutRole, Rule, Signal, StatusCode, Timestamp,
+    Cause, Direction, FarEnd, LegCreated, Reason, RingOutRole, Rule, StatusCode, Timestamp,
 };
 
 use super::ends::Settled;
-use super::join::number_key;
-use super::party::{Destination, Moving, PartyState, Standing};
-use super::{LEGS_PER_SESSION_MAX, LegRole, PARTIES_PER_SESSION_MAX, Purpose, Sender, Session, people};
+use super::party::{Destination, Moving, PartyCertainty, PartyState};
+use super::phase::Step;
+use super::timer::Timer;
+use super::{
+    CALLER, Context, LEGS_PER_SESSION_MAX, LegRole, NewLeg, PartyIndex, Purpose, Sender, Session, people,
+};
 use crate::directory::{Kind, Resolved};
-use crate::engine::Policy;
+use crate::number::NumberKey;
 
 /// Two targets that were offered the call within this time are members of one group, which a switch
 /// calls in one go; a later one, or one with Diversion, is where the call was forwarded to.
@@ -22,68 +25,68 @@ pub(super) const GROUP_SPAN: Duration = Duration::from_millis(20);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Follows {
     /// The phone of this party.
-    OwnPhone(usize),
+    OwnPhone(PartyIndex),
     /// The switch.
     Switch,
 }
 
 impl Session {
     /// Adds the switch's own end of a call that belongs to this session.
-    pub(crate) fn add_switch_leg(&mut self, leg: &LegCreated, signal: &Signal, rule: Rule) {
-        self.heard(signal);
-        self.add_leg(signal.leg, LegRole::Switch(rule), leg);
+    pub(crate) fn add_switch_leg(&mut self, leg: NewLeg<'_>, rule: Rule, ctx: &Context) {
+        self.touch(ctx);
+        self.add_leg(LegRole::Switch(rule), leg);
         // The call goes on from where the caller's leg arrived: no callee is there.
-        self.tell_caller();
-        for party in 1..self.parties.len() {
-            if self.parties[party].standing == Standing::Unknown {
-                self.drop_party(party);
+        self.confirm_caller();
+        for party in self.parties.other_indices() {
+            if self.parties[party].certainty == PartyCertainty::Unconfirmed {
+                self.discard_party(party);
             }
         }
     }
 
     /// Adds a further leg of who is at the end of a leg already.
-    pub(crate) fn add_same_party_leg(&mut self, same_as: usize, leg: &LegCreated, signal: &Signal) {
-        self.heard(signal);
+    pub(crate) fn add_same_party_leg(&mut self, same_as: usize, leg: NewLeg<'_>, ctx: &Context) {
+        self.touch(ctx);
         let role = self.legs[same_as].role;
-        self.add_leg(signal.leg, role, leg);
+        self.add_leg(role, leg);
     }
 
     /// Adds a leg to a target; `of` is the role of the calling leg in the same SIP call. False when
     /// the session is full.
-    pub(crate) fn offer(&mut self, leg: &LegCreated, of: LegRole, signal: &Signal, policy: &Policy) -> bool {
-        self.heard(signal);
-        self.retry_by = None;
+    pub(crate) fn attempt(&mut self, leg: NewLeg<'_>, of: LegRole, ctx: &Context) -> bool {
+        self.touch(ctx);
+        self.timers.stop(Timer::Retry);
         if self.legs.len() >= LEGS_PER_SESSION_MAX {
             return false;
         }
         if of == LegRole::Switch(Rule::RingOutSeen) && !self.legs.iter().any(|leg| leg.called) {
-            self.add_leg(signal.leg, LegRole::Party(0), leg);
+            self.add_leg(LegRole::Party(CALLER), leg);
             return true;
         }
-        let mut person = self.called(leg);
-        let mailbox = self.mailbox_owner(leg, &person);
+        let mut person = self.called(&leg);
+        let mailbox = self.mailbox_owner(&leg, &person);
         if let Some(owner) = &mailbox {
             person = owner.clone();
         }
-        let Some(standing) = self.standing(leg, of, &person, mailbox.is_some()) else {
-            self.add_leg(signal.leg, LegRole::Server, leg).of_party = matches!(of, LegRole::Party(_));
+        let Some(certainty) = self.certainty(&leg, of, &person, mailbox.is_some()) else {
+            self.add_leg(LegRole::Server, leg).of_party = matches!(of, LegRole::Party(_));
             return true;
         };
-        if standing == Standing::Endpoint {
+        if certainty == PartyCertainty::Confirmed {
             self.revive(&person);
             let forwarded = leg.diverted_by.is_some();
-            self.settle_waiting(signal, Settled::OfferedTo { forwarded }, policy);
-            self.leave_services(&person, signal, policy);
-            self.park_ran_out(&person, signal, policy);
+            self.settle_waiting(Settled::OfferedTo { forwarded }, ctx);
+            self.leave_services(&person, ctx);
+            self.park_ran_out(&person, ctx);
         }
         self.drop_redirected(&person);
-        let same = (1..self.parties.len()).find(|&party| {
+        let same = self.parties.other_indices().find(|&party| {
             let state = &self.parties[party];
             state.is_live()
                 && state.party.direction == Direction::Inbound
                 && state.party.status.code != StatusCode::Parked
                 && !(state.moving.is_some() && mailbox.is_none())
-                && (state.standing == Standing::Endpoint) == (standing == Standing::Endpoint)
+                && (state.certainty == PartyCertainty::Confirmed) == (certainty == PartyCertainty::Confirmed)
                 && state.is_person(&person)
         });
         let party = match same {
@@ -91,15 +94,15 @@ impl Session {
                 self.parties[party].handed_over = false;
                 party
             }
-            None if self.parties.len() >= PARTIES_PER_SESSION_MAX => return false,
-            None => self.add_target(leg, of, &person, standing, signal),
+            None if self.parties.is_full() => return false,
+            None => self.add_target(&leg, of, &person, certainty, ctx),
         };
-        let added = self.add_leg(signal.leg, LegRole::Party(party), leg);
+        let added = self.add_leg(LegRole::Party(party), leg);
         added.of_party = matches!(of, LegRole::Party(_));
         if mailbox.is_some() {
             added.purpose = Purpose::Mailbox;
         }
-        self.flush_ready();
+        self.flush_discarded();
         true
     }
 
@@ -113,15 +116,21 @@ impl Session {
     }
 
     /// Whether somebody is at the end of a new leg; none if a server is.
-    fn standing(&self, leg: &LegCreated, of: LegRole, person: &Resolved, mailbox: bool) -> Option<Standing> {
+    fn certainty(
+        &self,
+        leg: &LegCreated,
+        of: LegRole,
+        person: &Resolved,
+        mailbox: bool,
+    ) -> Option<PartyCertainty> {
         Some(match (person.kind, of, leg.far_end) {
             // A service that nobody has a number for is nobody that the API could show.
             _ if leg.service.is_some() && person.extension.is_none() && !mailbox => return None,
             // What the directory names as a service is a party, though the switch itself answers.
-            (Kind::Menu | Kind::Queue | Kind::Voicemail | Kind::Fax, ..) => Standing::Endpoint,
-            _ if mailbox => Standing::Endpoint,
+            (Kind::Menu | Kind::Queue | Kind::Voicemail | Kind::Fax, ..) => PartyCertainty::Confirmed,
+            _ if mailbox => PartyCertainty::Confirmed,
             (Kind::RingGroup | Kind::Park | Kind::Conference, ..) => return None,
-            (_, LegRole::Switch(_), _) | (_, _, FarEnd::Endpoint) => Standing::Endpoint,
+            (_, LegRole::Switch(_), _) | (_, _, FarEnd::Endpoint) => PartyCertainty::Confirmed,
             // A switch may answer the call itself; then there is no callee.
             (_, _, FarEnd::Switch) => return None,
             _ if person.extension.is_none() && self.account.is_trunk(leg.src) => return None,
@@ -130,7 +139,7 @@ impl Session {
             {
                 return None;
             }
-            _ => Standing::Unknown,
+            _ => PartyCertainty::Unconfirmed,
         })
     }
 
@@ -152,14 +161,13 @@ impl Session {
         leg: &LegCreated,
         of: LegRole,
         person: &Resolved,
-        standing: Standing,
-        signal: &Signal,
-    ) -> usize {
-        let party = self.parties.len();
+        certainty: PartyCertainty,
+        ctx: &Context,
+    ) -> PartyIndex {
         let called_by = match of {
             LegRole::Party(caller) => caller,
-            LegRole::Switch(Rule::TransferFollowed) => self.transferee().unwrap_or(0),
-            LegRole::Switch(_) | LegRole::Server => 0,
+            LegRole::Switch(Rule::TransferFollowed) => self.transferee().unwrap_or(CALLER),
+            LegRole::Switch(_) | LegRole::Server => CALLER,
         };
         let mut from = self.parties[called_by].side().clone();
         if person.extension.is_none() && from.device.is_some() {
@@ -167,12 +175,12 @@ impl Session {
         }
         let to = people::called_endpoint(leg, person);
         let mut state =
-            PartyState::new(&self.facts, Direction::Inbound, person.extension, from, to, leg, signal);
-        state.standing = standing;
+            PartyState::new(&self.facts, Direction::Inbound, person.extension, from, to, leg, ctx);
+        state.certainty = certainty;
         state.called_by = called_by;
         state.round = self.round;
         state.kind = person.kind;
-        if self.parties[0].party.ring_out_role.is_some() {
+        if self.parties[CALLER].party.ring_out_role.is_some() {
             state.party.ring_out_role = Some(RingOutRole::Target);
         }
         let from_queue = leg.from_queue || (self.queue_waits() && matches!(of, LegRole::Switch(_)));
@@ -181,7 +189,7 @@ impl Session {
             state.party.queue_call = true;
         }
         let is_told = !state.party.queue_call;
-        self.parties.push(state);
+        let party = self.parties.add(state);
         if !is_told {
             return party;
         }
@@ -190,7 +198,7 @@ impl Session {
             LegRole::Switch(rule) => rule,
             LegRole::Party(_) | LegRole::Server => Rule::CallOffered,
         };
-        self.draft(party, signal.at, rule, Causes::one(signal.input));
+        self.draft(party, rule, ctx);
         party
     }
 
@@ -201,21 +209,24 @@ impl Session {
 
     /// Forgets a far end that sent the caller elsewhere, unless the new target is the same person.
     fn drop_redirected(&mut self, person: &Resolved) {
-        for party in 1..self.parties.len() {
+        for party in self.parties.other_indices() {
             let state = &self.parties[party];
-            if state.standing == Standing::Unknown && self.live_legs(party) == 0 && !state.is_person(person) {
-                self.drop_party(party);
+            if state.certainty == PartyCertainty::Unconfirmed
+                && !self.has_leg(party)
+                && !state.is_person(person)
+            {
+                self.discard_party(party);
             }
         }
     }
 
     /// Ends the parties whose place the new target takes: a server that was taken for the callee.
-    fn leave_services(&mut self, target: &Resolved, signal: &Signal, policy: &Policy) {
-        for party in 1..self.parties.len() {
+    fn leave_services(&mut self, target: &Resolved, ctx: &Context) {
+        for party in self.parties.other_indices() {
             let state = &self.parties[party];
             if state.is_person(target)
                 || !state.is_live()
-                || state.standing != Standing::Endpoint
+                || state.certainty != PartyCertainty::Confirmed
                 || matches!(state.kind, Kind::Queue | Kind::Fax)
             {
                 continue;
@@ -224,18 +235,18 @@ impl Session {
                 self.legs.iter().filter(|leg| matches!(leg.role, LegRole::Switch(_)) && !leg.ended);
             let mut senders = switches.map(|leg| &leg.sender);
             if state.handed_over || senders.any(|sender| self.is_at(party, sender)) {
-                let cause = if state.answered || state.kind == Kind::Menu {
+                let cause = if state.was_answered() || state.kind == Kind::Menu {
                     Cause::Named(Reason::CallerInputRedirect)
                 } else {
                     Cause::Redirected
                 };
-                self.end_party(party, cause, signal.at, Causes::one(signal.input), Rule::ServiceLeft, policy);
+                self.end_party(party, cause, Rule::ServiceLeft, ctx);
             }
         }
     }
 
     /// Whether a party is where `sender` calls from: then it is a number of the switch itself.
-    fn is_at(&self, party: usize, sender: &Sender) -> bool {
+    fn is_at(&self, party: PartyIndex, sender: &Sender) -> bool {
         let mut legs = self.legs.iter().filter(|leg| leg.role == LegRole::Party(party) && !leg.ended);
         legs.any(|leg| self.reached(leg, sender).is_some())
     }
@@ -256,22 +267,22 @@ impl Session {
     /// How surely a call from `sender` goes on from where the caller's call arrived, 1 or 2; none if
     /// it does not, or if the caller already talks with somebody.
     pub(crate) fn goes_on_from(&self, sender: &Sender) -> Option<u32> {
-        if !self.parties[0].is_live() {
+        if !self.parties[CALLER].is_live() {
             return None;
         }
-        let talks = |party: usize| self.parties[party].talks() && !self.is_at(party, sender);
-        if (1..self.parties.len()).any(|party| talks(party) && self.parties[party].moving.is_none()) {
+        let talks = |party: PartyIndex| self.parties[party].talks() && !self.is_at(party, sender);
+        if self.parties.other_indices().any(|party| talks(party) && self.parties[party].moving.is_none()) {
             return None;
         }
         if let Some(switch) = self.legs.first().filter(|leg| leg.role == LegRole::Switch(Rule::RingOutSeen)) {
-            if !self.parties[0].answered {
+            if !self.parties[CALLER].was_answered() {
                 return None; // the switch calls on once the initiator has answered
             }
             let (own, theirs) = (switch.sender.src?, sender.src?);
             return (own.ip() == theirs.ip()).then_some(if own == theirs { 2 } else { 1 });
         }
         // The caller's own phone may place a second call; that is no leg of the first.
-        let caller = self.legs.iter().find(|leg| leg.role == LegRole::Party(0))?;
+        let caller = self.legs.iter().find(|leg| leg.role == LegRole::Party(CALLER))?;
         let own = caller.sender.src == sender.src
             || (sender.sent_by.is_some() && sender.sent_by == caller.sender.src);
         if own {
@@ -283,9 +294,9 @@ impl Session {
     /// Takes back the end of a person who is now tried on another phone or by another trunk, or whose
     /// mailbox now takes the call.
     fn revive(&mut self, person: &Resolved) {
-        for index in 1..self.parties.len() {
+        for index in self.parties.other_indices() {
             let state = &mut self.parties[index];
-            if state.waiting.as_ref().is_some_and(|waiting| waiting.cause != Cause::AnsweredElsewhere)
+            if state.pending_end().is_some_and(|waiting| waiting.cause != Cause::AnsweredElsewhere)
                 && state.is_person(person)
             {
                 self.take_back_end(index);
@@ -294,10 +305,10 @@ impl Session {
     }
 
     /// Takes back the end of a party that waits.
-    pub(super) fn take_back_end(&mut self, index: usize) {
+    pub(super) fn take_back_end(&mut self, index: PartyIndex) {
         let state = &mut self.parties[index];
-        state.waiting = None;
-        state.ended = false;
+        state.step(Step::TakeBackEnd);
+        self.timers.stop(Timer::EndCause(index));
         if let Some(end) = self.queue.iter().rposition(|draft| draft.party == index) {
             self.queue.remove(end);
         }
@@ -305,20 +316,20 @@ impl Session {
 
     /// Whether a new call is one that a transfer asked for, and who places it.
     pub(crate) fn follows_transfer(&self, leg: &LegCreated, at: Timestamp) -> Option<Follows> {
-        let key = number_key(&leg.callee);
+        let key = NumberKey::of(&leg.callee);
         let awaited = self.awaits.is_some_and(|(number, until)| number == key && at <= until);
         let moves_to = |state: &PartyState| match state.moving.as_deref() {
             Some(&Moving { to: Destination::Number(target), until, .. }) if at <= until => Some(target),
             _ => None,
         };
-        let mover = self.parties.iter().position(|state| moves_to(state).is_some());
+        let mover = self.parties.position(|state| moves_to(state).is_some());
         let to_target = mover.is_some_and(|mover| moves_to(&self.parties[mover]) == Some(key));
         if !to_target && !awaited {
             // A number may stand for several phones: then the switch calls them for who is moved.
             let moved = self.transferee().filter(|_| mover.is_some());
-            let caller = leg.caller.number.as_deref().map(number_key);
+            let caller = leg.caller.number.as_deref().map(NumberKey::of);
             let shown = moved.and_then(|moved| self.parties[moved].side().phone_number.as_deref());
-            let for_moved = caller.is_some() && caller == shown.map(number_key);
+            let for_moved = caller.is_some() && caller == shown.map(NumberKey::of);
             return (for_moved && self.has_switch_at(&Sender::of(leg))).then_some(Follows::Switch);
         }
         let sender = Sender::of(leg);
@@ -337,7 +348,7 @@ impl Session {
     }
 
     /// The party whose phone is where `sender` calls from.
-    pub(super) fn party_at(&self, sender: &Sender) -> Option<usize> {
+    pub(super) fn party_at(&self, sender: &Sender) -> Option<PartyIndex> {
         let at = |address: Option<std::net::SocketAddr>| {
             address.is_some() && (address == sender.src || address == sender.sent_by)
         };
@@ -352,10 +363,8 @@ impl Session {
     }
 
     /// Who is moved by a transfer: the party that talks with the one who asked for it.
-    pub(crate) fn transferee(&self) -> Option<usize> {
-        let stays = |state: &PartyState| {
-            state.is_live() && state.answered && state.moving.is_none() && !state.is_service()
-        };
-        self.parties.iter().position(stays)
+    pub(crate) fn transferee(&self) -> Option<PartyIndex> {
+        let stays = |state: &PartyState| state.is_answered() && state.moving.is_none() && !state.is_service();
+        self.parties.position(stays)
     }
 }

@@ -4,7 +4,7 @@
 //! last a heuristic: the new call leaves the host that the caller's leg had reached, its caller or
 //! its callee agrees with the caller's leg, and the caller still waits for somebody to answer.
 //! Names are looked up in an index, so that joining does not slow down with the number of calls; how well a
-//! call fits is told in `fit.rs`, and which of several it belongs to by [`decide`].
+//! call fits is told in `session/fit.rs`, and which of several it belongs to by [`decide`].
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -15,23 +15,16 @@ use hookswitch_model::{AccountId, Alias, LegCreated, Rule, Timestamp};
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
-use super::Session;
-use super::fit::{CalleeFit, Fit};
-use crate::engine::Sessions;
+use super::Sessions;
 use crate::hash::IdHash;
-
-/// The last digits of a number that are compared: enough to tell subscribers apart, few enough to
-/// be the same with and without trunk, country and outside-line prefixes.
-const COMPARED_DIGITS: usize = 7;
+use crate::number::NumberKey;
+use crate::session::{CalleeFit, Fit, Session, SessionKey};
 
 /// The most sessions that are looked at for one leg; more means that the number says nothing.
 const CANDIDATES_MAX: usize = 64;
 
 /// In place of the number of callers who withhold it.
 const WITHHELD: &str = "anonymous";
-
-/// The key of a session in the engine.
-pub(crate) type SessionKey = u64;
 
 /// The index of open sessions by what their legs can be joined on.
 #[derive(Default, Serialize, Deserialize)]
@@ -85,7 +78,13 @@ impl Joiner {
     }
 
     /// Remembers that a transfer asked for a call to this number.
-    pub(crate) fn expect(&mut self, account: AccountId, number: &str, key: SessionKey, kept: &mut Kept) {
+    pub(crate) fn expect(
+        &mut self,
+        account: AccountId,
+        number: &str,
+        key: SessionKey,
+        kept: &mut IndexEntries,
+    ) {
         let name = expected_key(account, number);
         let keys = self.expected.entry(name).or_default();
         if !keys.contains(&key) && keys.len() < CANDIDATES_MAX {
@@ -108,7 +107,7 @@ impl Joiner {
         account: AccountId,
         aliases: &[Alias],
         key: SessionKey,
-        kept: &mut Kept,
+        kept: &mut IndexEntries,
     ) {
         for alias in aliases {
             let name = alias_key(account, alias);
@@ -126,12 +125,10 @@ impl Joiner {
         host: IpAddr,
         session: &Session,
         key: SessionKey,
-        kept: &mut Kept,
+        kept: &mut IndexEntries,
     ) {
-        let caller = session.caller().phone_number.as_deref();
         let withheld = session.withholds.then_some(WITHHELD);
-        let numbers = [caller, Some(&*session.dialled.number), session.hidden_number.as_deref(), withheld];
-        for number in numbers.into_iter().flatten() {
+        for number in session.numbers().chain(withheld) {
             let name = place_key(account, host, number);
             if !kept.places.contains(&name) {
                 let keys = self.by_place.entry(name).or_default();
@@ -144,7 +141,7 @@ impl Joiner {
     }
 
     /// Forgets a session.
-    pub(crate) fn remove(&mut self, key: SessionKey, kept: Kept) {
+    pub(crate) fn remove(&mut self, key: SessionKey, kept: IndexEntries) {
         for name in kept.aliases {
             self.by_alias.remove(&name);
         }
@@ -169,9 +166,9 @@ impl Joiner {
     }
 }
 
-/// What the index holds of one session.
+/// Entries of the index that lead to one session.
 #[derive(Default, Serialize, Deserialize)]
-pub(crate) struct Kept {
+pub(crate) struct IndexEntries {
     aliases: SmallVec<[AliasKey; 1]>,
     places: SmallVec<[PlaceKey; 2]>,
     expected: Vec<PlaceKey>,
@@ -188,11 +185,11 @@ fn alias_key(account: AccountId, alias: &Alias) -> AliasKey {
 }
 
 fn expected_key(account: AccountId, number: &str) -> PlaceKey {
-    IdHash::new("expected").number(account.as_u64()).number(number_key(number)).u64()
+    IdHash::new("expected").number(account.as_u64()).number(NumberKey::of(number).as_u64()).u64()
 }
 
 fn place_key(account: AccountId, host: IpAddr, number: &str) -> PlaceKey {
-    let hash = IdHash::new("place").number(account.as_u64()).number(number_key(number));
+    let hash = IdHash::new("place").number(account.as_u64()).number(NumberKey::of(number).as_u64());
     match host {
         IpAddr::V4(host) => hash.part(&host.octets()).u64(),
         IpAddr::V6(host) => hash.part(&host.octets()).u64(),
@@ -245,35 +242,4 @@ fn decide(candidates: &[Candidate<'_>]) -> Joined {
     let rule =
         if has_twin || fit.is_without_number() { Rule::JoinedNotSurely } else { Rule::JoinedByNumbers };
     Joined::To(first.key, rule)
-}
-
-/// A number reduced to what stays the same when switches rewrite it.
-pub(crate) fn number_key(number: &str) -> u64 {
-    let mut digits = [0u8; COMPARED_DIGITS];
-    let mut count = 0;
-    for byte in number.bytes().rev() {
-        match byte {
-            b'0'..=b'9' if count < COMPARED_DIGITS => {
-                digits[count] = byte;
-                count += 1;
-            }
-            b'0'..=b'9' | b'+' | b'-' | b'.' | b'(' | b')' | b' ' => {}
-            _ => return IdHash::new("name").part(number.to_lowercase().as_bytes()).u64(),
-        }
-    }
-    digits[..count].iter().fold(count as u64, |key, &digit| key << 8 | u64::from(digit))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn prefixes_do_not_matter_and_short_numbers_are_whole() {
-        assert_eq!(number_key("+14155550123"), number_key("914155550123"));
-        assert_eq!(number_key("+1 (415) 555-0123"), number_key("4155550123"));
-        assert_ne!(number_key("101"), number_key("1101"));
-        assert_eq!(number_key("Alice"), number_key("alice"));
-        assert_ne!(number_key("alice"), number_key("alice2"));
-    }
 }
