@@ -4,6 +4,8 @@
 //! same signals always give the same events. Start at [`engine::Engine`], which is driven by
 //! `handle_*` and `poll_*`; a call's story is in [`session`].
 
+#![warn(clippy::iter_over_hash_type, reason = "the order of a hash map differs from run to run")]
+
 pub mod delivery;
 pub mod directory;
 pub mod engine;
