@@ -56,7 +56,7 @@ pub fn reason(cause: Cause, role: Role) -> Option<Reason> {
 /// else, so it is a named policy.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum MissedCallPolicy {
-    /// The contract's rule (§6.3): an extension that was called and never answered, unless another
+    /// The rule of contract events §6.3: an extension that was called and never answered, unless another
     /// member of its group answered or can still answer.
     #[default]
     Standard,
