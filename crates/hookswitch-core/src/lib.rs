@@ -5,6 +5,8 @@
 //! `handle_*` and `poll_*`; `session` has the
 //! story of a call and knows nothing of the engine.
 
+#![warn(clippy::iter_over_hash_type, reason = "the order of a hash map differs from run to run")]
+
 pub mod delivery;
 pub mod directory;
 pub mod engine;

@@ -10,9 +10,12 @@
 #![allow(clippy::missing_panics_doc, reason = "a test that fails panics")]
 
 pub mod asterisk;
+pub mod cases;
 pub mod dense;
 pub mod freeswitch;
 pub mod ladder;
+pub mod recordings;
+pub mod score;
 pub mod told;
 
 /// Gives how many cases a test takes: few by default, all when the environment says

@@ -4,6 +4,8 @@
 //! This crate depends on nothing and decides nothing. It has no SIP, AMI or ESL types, no JSON
 //! names and no transitions. Start at [`signal`], then read [`event`].
 
+#![warn(clippy::iter_over_hash_type, reason = "the order of a hash map differs from run to run")]
+
 pub mod event;
 pub mod id;
 pub mod party;

@@ -8,6 +8,8 @@
 //! Reads no clock, opens nothing and draws no random numbers. All state is plain data: it can be saved
 //! between two inputs and read again, and goes on as if nothing had been.
 
+#![warn(clippy::iter_over_hash_type, reason = "the order of a hash map differs from run to run")]
+
 mod pipeline;
 mod sources;
 

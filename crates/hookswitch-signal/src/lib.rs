@@ -5,6 +5,8 @@
 //! posted go through [`ingest`], what an Asterisk says of itself through [`ami`], and a FreeSWITCH through [`esl`],
 //! which [`switch`] makes one; [`pairing`] brings together what a switch and its SIP tell of one call.
 
+#![warn(clippy::iter_over_hash_type, reason = "the order of a hash map differs from run to run")]
+
 pub mod ami;
 pub mod capture;
 pub mod esl;

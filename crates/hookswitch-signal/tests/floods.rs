@@ -2,6 +2,12 @@
 //!
 //! In a process of its own, because it measures time.
 
+#![expect(
+    clippy::disallowed_types,
+    clippy::disallowed_macros,
+    reason = "the test measures time and prints it"
+)]
+
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 

@@ -1,6 +1,8 @@
 //! Captures that claim to hold much more than they do: what can be read is read, what is wrong is told
 //! with its place, and memory is bounded.
 
+#![expect(clippy::disallowed_macros, reason = "what was measured is printed")]
+
 use std::io::{self, Cursor, Read};
 use std::sync::{Mutex, PoisonError};
 

@@ -207,6 +207,7 @@ impl Queue {
     }
 
     /// What is due.
+    #[expect(clippy::disallowed_methods, reason = "the least of all is the same in any order")]
     pub(super) fn backlog(&self, feed: u64) -> Backlog {
         let first = |lane: &Lane| lane.entries.front().map(|entry| entry.arrival);
         Backlog {
@@ -599,6 +600,7 @@ impl Queue {
 
     /// An upper bound of what it holds in memory, in bytes: the events at their measured size.
     #[cfg(test)]
+    #[expect(clippy::disallowed_methods, reason = "a sum is the same in any order")]
     pub(super) fn bytes(&self, event_bytes: usize) -> usize {
         let entries: usize = self.lanes.values().map(|lane| lane.entries.capacity()).sum();
         self.lanes.capacity() * (size_of::<(TelephonySessionId, Lane)>() + 1)

@@ -118,6 +118,11 @@ impl Engine {
     pub fn set_rules(&mut self, directory: Directory, policy: Policy) {
         self.directory = directory;
         self.policy = policy;
+        #[expect(
+            clippy::disallowed_methods,
+            clippy::iter_over_hash_type,
+            reason = "sessions do not see each other"
+        )]
         for open in self.sessions.values_mut() {
             let account = self.directory.account(open.session.facts.account);
             open.session.relink(account);
@@ -159,6 +164,7 @@ impl Engine {
 
     /// Decides all that waits for further signals: the input has ended. Open calls stay open.
     pub fn finish(&mut self) {
+        #[expect(clippy::disallowed_methods, reason = "they are sorted")]
         let mut keys: Vec<SessionKey> = self.sessions.keys().copied().collect();
         keys.sort_unstable();
         for key in keys {
@@ -239,6 +245,7 @@ impl Engine {
             self.not_to_look -= 1;
             return None;
         }
+        #[expect(clippy::disallowed_methods, reason = "they are sorted")]
         let mut keys: Vec<SessionKey> =
             self.sessions.keys().copied().filter(|&key| unanswered(&self.sessions, key)).collect();
         self.not_to_look = if keys.is_empty() { SHED_AHEAD } else { 0 };
@@ -293,6 +300,7 @@ impl Engine {
         }
         if let Some(closed) = self.sessions.remove(&key) {
             if closed.session.facts.origin == Origin::Conference {
+                #[expect(clippy::disallowed_methods, reason = "each is judged by itself")]
                 self.conferences.retain(|_, room| *room != key);
             }
             self.parked.retain(|parked| *parked != key);

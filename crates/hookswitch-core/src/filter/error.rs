@@ -70,7 +70,7 @@ pub enum FilterError {
 }
 
 impl FilterError {
-    /// The error code of the API (contract subscriptions §5).
+    /// The error code of the API (contract subscriptions §3).
     pub const fn code(&self) -> &'static str {
         match self {
             Self::OtherAccount { .. } => "SUB-406",

@@ -700,10 +700,8 @@ fn a_caller_without_a_tag_has_a_dialog_like_any() {
 /// from Bob once with the address outside, and at once with the one inside.
 fn captured_twice(flow: &str, inside_first: bool) -> Vec<String> {
     let bob = ladder("0.000 alice > bob INVITE 102").packets[0].dst;
-    let inside = |address: std::net::SocketAddr| match address == bob {
-        true => "192.0.2.77:5062".parse().expect("an address"),
-        false => address,
-    };
+    let there = "192.0.2.77:5062".parse().expect("an address");
+    let inside = |address: std::net::SocketAddr| if address == bob { there } else { address };
     let mut packets = Vec::new();
     for packet in ladder(flow).packets {
         let other = Packet { src: inside(packet.src), dst: inside(packet.dst), ..packet.clone() };

@@ -3,6 +3,7 @@
 mod asterisk;
 mod calls;
 mod catalogue;
+mod contract;
 mod endings;
 mod forged;
 mod forks;

@@ -300,6 +300,7 @@ impl Follower {
 
     /// The channels in the order in which they came.
     pub(super) fn in_order(&self) -> Vec<Number> {
+        #[expect(clippy::disallowed_methods, reason = "they are sorted")]
         let mut numbers: Vec<Number> = self.channels.keys().copied().collect();
         numbers.sort_unstable();
         numbers

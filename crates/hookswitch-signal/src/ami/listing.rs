@@ -1,7 +1,7 @@
 //! What the switch answers when it is asked what goes on: at the beginning of a connection, and after
 //! one was lost.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use hookswitch_model::{Alias, Cause, Direction, LegCreated, Signal, SignalKind};
 
@@ -19,6 +19,7 @@ pub(super) fn begins(message: &Message<'_>) -> bool {
 
 impl Follower {
     pub(super) fn listing_begins(&mut self) {
+        #[expect(clippy::disallowed_methods, clippy::iter_over_hash_type, reason = "all become the same")]
         for channel in self.channels.values_mut() {
             channel.listed = false;
         }
@@ -67,7 +68,12 @@ impl Follower {
             }
             self.forget(number);
         }
-        let mut pairs: HashMap<Number, Number> = HashMap::new();
+        let mut pairs = BTreeMap::new();
+        #[expect(
+            clippy::disallowed_methods,
+            clippy::iter_over_hash_type,
+            reason = "a channel is in one bridge"
+        )]
         for members in self.bridges.values() {
             if let [one, other] = members[..] {
                 pairs.insert(one, other);

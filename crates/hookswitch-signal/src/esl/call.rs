@@ -231,6 +231,7 @@ impl Follower {
                 .any(|name| !name.is_empty() && names(name, data))
         };
         let shows_same = |caller: &Channel| caller.caller.number == target.caller.number;
+        #[expect(clippy::disallowed_methods, reason = "the greatest is the same in any order")]
         let callers = self.channels.iter().filter(|(_, caller)| calls(caller));
         callers.max_by_key(|(number, caller)| (shows_same(caller), **number)).map(|(&number, _)| number)
     }
@@ -269,6 +270,7 @@ impl Follower {
     /// Ends the channels that wait and have talked with one.
     pub(super) fn end_peers_of(&mut self, number: Number, out: &mut Vec<Signal>) {
         let mut peers: Vec<Number> = Vec::new();
+        #[expect(clippy::iter_over_hash_type, reason = "they are sorted")]
         for (&other, channel) in &self.channels {
             if channel.peer == Some(number) && channel.hung_up.is_some() && other != number {
                 peers.push(other);
@@ -289,6 +291,7 @@ impl Follower {
         out: &mut Vec<Signal>,
     ) {
         let mut targets: Vec<Number> = Vec::new();
+        #[expect(clippy::iter_over_hash_type, reason = "they are sorted")]
         for (&number, target) in &self.channels {
             let Some(Calling::Channel(by)) = target.called_by else { continue };
             let fails =
@@ -461,6 +464,7 @@ impl Follower {
         // Who it called and did not take the call ends before it.
         if channel.calls || channel.answered {
             let mut failed: Vec<Number> = Vec::new();
+            #[expect(clippy::iter_over_hash_type, reason = "they are sorted")]
             for (&other, target) in &self.channels {
                 if target.called_by == Some(Calling::Channel(number))
                     && target.hung_up.is_some_and(|(told, _)| told.complete)

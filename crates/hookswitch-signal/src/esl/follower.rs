@@ -284,6 +284,7 @@ impl Follower {
         let is_other =
             |other: &Channel| other.is_plumbing && other.name.rsplit_once('-') == Some((pipe, wanted));
         // Of several calls through the same one, the ends that came together.
+        #[expect(clippy::disallowed_methods, reason = "the least is the same in any order")]
         let others = self.channels.iter().filter(|(_, other)| is_other(other)).map(|(&other, _)| other);
         others.min_by_key(|&other| (other.abs_diff(number), other))
     }
@@ -364,6 +365,7 @@ impl Follower {
 
     /// The channels in the order in which they came.
     pub(super) fn in_order(&self) -> Vec<Number> {
+        #[expect(clippy::disallowed_methods, reason = "they are sorted")]
         let mut numbers: Vec<Number> = self.channels.keys().copied().collect();
         numbers.sort_unstable();
         numbers

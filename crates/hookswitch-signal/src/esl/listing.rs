@@ -137,6 +137,7 @@ impl Default for Flags {
 impl Follower {
     /// A connection was made: what was known before is known to go on once it is heard of again.
     pub fn connected(&mut self) {
+        #[expect(clippy::disallowed_methods, clippy::iter_over_hash_type, reason = "all become the same")]
         for channel in self.channels.values_mut() {
             channel.listed = false;
         }

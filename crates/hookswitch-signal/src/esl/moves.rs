@@ -159,6 +159,7 @@ impl Follower {
         if let Some(found) = [named, peer, caller].into_iter().flatten().find(is_holders) {
             return Some(found);
         }
+        #[expect(clippy::disallowed_methods, reason = "the greatest is the same in any order")]
         let others = self.channels.keys().copied().filter(is_holders);
         // The call that it made last.
         others.max()
@@ -227,6 +228,7 @@ impl Follower {
         }
         let dialled = &self.channels.get(&taker)?.first_dialled;
         let mut ringing: Vec<Number> = Vec::new();
+        #[expect(clippy::iter_over_hash_type, reason = "they are sorted")]
         for (&number, target) in &self.channels {
             let caller = match target.called_by {
                 Some(Calling::Channel(caller)) => self.real(caller),

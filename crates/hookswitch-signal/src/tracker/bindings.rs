@@ -35,6 +35,7 @@ impl Bindings {
 
     /// Forgets what no registrar told for too long.
     pub(super) fn forget(&mut self, now: Timestamp) {
+        #[expect(clippy::disallowed_methods, reason = "each is judged by itself")]
         self.0.retain(|_, (_, told)| *told + LEARNT_MAX > now);
     }
 

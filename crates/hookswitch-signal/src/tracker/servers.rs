@@ -34,6 +34,7 @@ impl Servers {
     }
 
     /// Forgets what was not seen for too long.
+    #[expect(clippy::disallowed_methods, reason = "each is judged by itself")]
     pub(super) fn forget(&mut self, now: Timestamp) {
         self.servers.retain(|_, seen| *seen + LEARNT_MAX > now);
         self.clients.retain(|_, seen| *seen + LEARNT_MAX > now);

@@ -3,6 +3,9 @@
 //! Where a test has a number of cases it takes few by default, and all of them when the environment
 //! says `HOOKSWITCH_TEST_SIZE=full`, as `make robustness` does. The figures are printed.
 
+#![expect(clippy::disallowed_macros, reason = "what was measured is printed")]
+#![expect(clippy::disallowed_methods, reason = "the environment says how much is tried")]
+
 mod anomalies;
 mod frames;
 mod messages;

@@ -1,5 +1,6 @@
 //! Tests of the whole product: real messages and files in, events and output out.
 
+mod cases;
 mod commands;
 mod manual;
 mod recordings;

@@ -11,8 +11,9 @@ use serde_json::{Value, json};
 
 use super::asterisk::{ANSWERED, Asterisk, HUNG_UP};
 use super::freeswitch::{self, FreeSwitch};
-use super::{Home, Server, hookswitch, path, root, wait_for};
+use super::{Home, Server, hookswitch, path, wait_for};
 use hookswitch_flows::freeswitch::{Story, freeswitch as story};
+use hookswitch_flows::recordings::{self, Recording};
 
 /// The ids of all sessions, the newest first.
 #[track_caller]
@@ -423,29 +424,16 @@ fn a_server_gives_the_same_capture_as_its_store_and_refuses_what_is_none() {
     assert_eq!(answer.status, 404);
 }
 
-/// Recorded calls through real PBXs, where the machine has them beside the checkout.
 #[test]
 fn calls_through_real_pbxs_are_captures_that_give_their_events_and_name_nobody() {
-    let shared = root().join("../shared/recordings");
-    let folders = ["asterisk", "freeswitch"].map(|switch| shared.join(switch).read_dir());
-    for folder in folders.into_iter().flatten().flatten().flatten() {
-        let file = folder.path().join("hep.jsonl");
-        if !file.exists() {
-            continue;
-        }
-        let name = folder.file_name().to_string_lossy().into_owned();
-        let switch = folder
-            .path()
-            .parent()
-            .and_then(Path::file_name)
-            .expect("a switch")
-            .to_string_lossy()
-            .into_owned();
+    for recording in recordings::all("asterisk").into_iter().chain(recordings::all("freeswitch")) {
+        let (switch, name) = (&recording.switch, &recording.name);
+        let file = recording.unpack("hep.jsonl", &Path::new(env!("CARGO_TARGET_TMPDIR")).join("recordings"));
+        let directory = recordings::directory(switch);
         let home = Home::new(&format!("capture-{switch}-{name}"));
-        let from = format!("{}/tests/it/directories/{switch}.toml", env!("CARGO_MANIFEST_DIR"));
-        std::fs::copy(&from, home.directory.join("directory.toml")).expect("the directory is there");
+        std::fs::copy(&directory, home.directory.join("directory.toml")).expect("the directory is there");
         let server = Server::start(&home);
-        let printed = hookswitch(&["replay", path(&file), "--directory", &from]).stdout;
+        let printed = hookswitch(&["replay", path(&file), "--directory", path(&directory)]).stdout;
         server.play(path(&file));
         home.events_at_least(String::from_utf8_lossy(&printed).lines().count());
         let count = check_all(&server, &home);
@@ -453,33 +441,27 @@ fn calls_through_real_pbxs_are_captures_that_give_their_events_and_name_nobody()
     }
 }
 
-/// What a real FreeSWITCH has told on its event socket, where the machine has it beside the checkout; faster
-/// than it was.
+/// What a real FreeSWITCH has told on its event socket, faster than it was.
 #[test]
 fn what_a_real_event_socket_has_told_is_captured_and_names_nobody() {
-    let Ok(folders) = root().join("../shared/recordings/freeswitch").read_dir() else {
-        eprintln!("skipped: there are no recordings");
-        return;
-    };
-    let mut folders: Vec<PathBuf> = folders.flatten().map(|folder| folder.path()).collect();
-    folders.retain(|folder| folder.join("esl.log").exists());
+    let recordings = recordings::all("freeswitch");
     thread::scope(|scope| {
-        for some in folders.chunks(folders.len().div_ceil(4)) {
-            scope.spawn(|| some.iter().for_each(|folder| check_recording(folder)));
+        for some in recordings.chunks(recordings.len().div_ceil(4)) {
+            scope.spawn(|| some.iter().for_each(check_recording));
         }
     });
 }
 
-fn check_recording(folder: &Path) {
-    let name = folder.file_name().expect("a name").to_string_lossy();
+fn check_recording(recording: &Recording) {
+    let name = &recording.name;
     let home = Home::new(&format!("capture-event-socket-{name}"));
     let pbx = FreeSwitch::new();
     home.configure(&pbx.configuration());
-    let directory = format!("{}/tests/it/directories/freeswitch.toml", env!("CARGO_MANIFEST_DIR"));
-    std::fs::copy(directory, home.directory.join("directory.toml")).expect("the directory is there");
+    std::fs::copy(recordings::directory("freeswitch"), home.directory.join("directory.toml"))
+        .expect("the directory is there");
     let server = Server::start(&home);
     let mut socket = pbx.accept_login(&[]);
-    let bytes = std::fs::read(folder.join("esl.log")).expect("a transcript");
+    let bytes = recording.read("esl.log");
     let mut before = None;
     for (seconds, block) in freeswitch::blocks(&bytes) {
         if block.starts_with(b"Content-Length") {

@@ -11,6 +11,7 @@ use super::switch::{Switch, Wire, connects, outages_are_short, shown};
 use super::traffic::{Agent, EVENTS_OF_CALL, call};
 use super::{Home, Server, hookswitch, path, wait_for};
 use hookswitch_flows::freeswitch::{Story, freeswitch};
+use hookswitch_flows::recordings::{self, Recording};
 
 const PASSWORD: &str = "not-to-be-logged";
 const USER: &str = "hookswitch@pbx.example.com";
@@ -182,14 +183,12 @@ fn what_an_event_socket_tells_is_in_the_log() {
 
 #[test]
 fn a_transcript_that_is_played_gives_what_its_replay_gives() {
-    let recordings = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/recordings/freeswitch");
-    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/directories/freeswitch.toml");
+    let directory = recordings::directory("freeswitch");
     for name in ["answered-internal", "blind-transfer", "valet-park"] {
-        let transcript = recordings.join(name).join("esl.log");
-        let Ok(bytes) = std::fs::read(&transcript) else {
-            eprintln!("skipped: there is no {}", transcript.display());
-            return;
-        };
+        let recording = Recording::named("freeswitch", name);
+        let bytes = recording.read("esl.log");
+        let transcript =
+            recording.unpack("esl.log", &Path::new(env!("CARGO_TARGET_TMPDIR")).join("recordings"));
         let replayed = hookswitch(&["replay", path(&transcript), "--directory", path(&directory)]);
         let lines = String::from_utf8(replayed.stdout).expect("UTF-8");
         let replayed: Vec<serde_json::Value> =
