@@ -324,13 +324,7 @@ async fn join(
     options: Options,
     metrics: Arc<Metrics>,
 ) -> anyhow::Result<(Store, WriterThread)> {
-    let wanted = Wanted {
-        durability: config.store.durability,
-        partitions: config.cluster.partitions,
-        kept: config.store.events_kept.0.max(config.store.signals_kept.0),
-        lease: config.cluster.lease.0,
-    };
-    let nats = Nats::connect(&config.nats, &wanted).await?;
+    let nats = Nats::connect(&config.nats, &Wanted::of(config)).await?;
     Store::join(&config.store.directory, options, nats, metrics).await
 }
 

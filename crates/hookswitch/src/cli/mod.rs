@@ -93,8 +93,8 @@ enum Command {
     Store(store::Store),
     /// Look at all that a server rests on, and say what to mend
     ///
-    /// Looks at settings, files, ports, clock, limits, disk, store and sources, beside a running server or
-    /// before its start, and changes nothing. Ends with 0 if all is well, 1 if there are warnings, 2 if
+    /// Looks at settings, files, ports, clock, limits, disk, store, NATS and sources, beside a running server
+    /// or before its start, and changes nothing. Ends with 0 if all is well, 1 if there are warnings, 2 if
     /// something fails.
     Doctor(doctor::Doctor),
     /// Print what a shell needs to complete the commands

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use async_nats::jetstream::kv::{self, CreateErrorKind, Operation, UpdateErrorKind};
+use async_nats::jetstream::kv::{self, CreateErrorKind, Operation};
 use futures_util::StreamExt as _;
 use hookswitch_model::Timestamp;
 use serde::de::DeserializeOwned;
@@ -16,7 +16,7 @@ use tokio::sync::mpsc;
 
 use super::assign::Node;
 use crate::clock;
-use crate::store::Partition;
+use crate::store::{LostRace, Partition};
 
 /// What the keys of nodes begin with, and those of partitions.
 pub(crate) const NODE: &str = "node.";
@@ -195,7 +195,7 @@ impl Bucket {
                 let create = self.store.create(&key, value.into());
                 self.within(create).await.map_err(Refused::Failed)?.map_err(|error| match error.kind() {
                     CreateErrorKind::AlreadyExists => Refused::Taken,
-                    _ => Refused::failed(error),
+                    _ => Refused::of(error),
                 })
             }
         }
@@ -210,10 +210,7 @@ impl Bucket {
     ) -> Result<u64, Refused> {
         let value = serde_json::to_vec(owner).map_err(Refused::failed)?;
         let update = self.store.update(partition_key(partition), value.into(), revision);
-        self.within(update).await.map_err(Refused::Failed)?.map_err(|error| match error.kind() {
-            UpdateErrorKind::WrongLastRevision => Refused::Taken,
-            _ => Refused::failed(error),
-        })
+        self.within(update).await.map_err(Refused::Failed)?.map_err(Refused::of)
     }
 
     /// Reads who owns a partition, and at which revision.
@@ -246,6 +243,14 @@ async fn within<T>(patience: Duration, asked: impl Future<Output = T>) -> anyhow
 }
 
 impl Refused {
+    /// The refusal of a value that was to follow a revision.
+    fn of(error: impl std::error::Error + Send + Sync + 'static) -> Self {
+        match LostRace::of(&error) {
+            Some(_) => Self::Taken,
+            None => Self::failed(error),
+        }
+    }
+
     fn failed(error: impl Into<anyhow::Error>) -> Self {
         Self::Failed(error.into())
     }

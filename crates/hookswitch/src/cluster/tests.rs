@@ -1,7 +1,5 @@
 //! Keepers among themselves, over a real nats-server.
 
-use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::sync::mpsc;
@@ -325,27 +323,15 @@ async fn a_renewal_whose_answer_was_lost_costs_nothing_and_a_lost_lease_ends_the
     a.close();
 }
 
-/// How many messages a server was sent.
-fn messages(server: &Server) -> u64 {
-    let address = server.monitoring.trim_start_matches("http://");
-    let mut stream = TcpStream::connect(address).expect("it listens");
-    stream.write_all(b"GET /varz HTTP/1.0\r\n\r\n").expect("it reads");
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).expect("it answers");
-    let (_, body) = answer.split_once("\r\n\r\n").expect("a body");
-    let told: serde_json::Value = serde_json::from_str(body).expect("JSON");
-    told["in_msgs"].as_u64().expect("a count")
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_turn_costs_a_message_for_each_lease_and_one_more() {
     let server = Server::start();
     let a = Box::pin(Member::start(&server, "a", 32)).await;
     until("it to have all", || a.share() == 32);
     tokio::time::sleep(LEASE).await;
-    let before = messages(&server);
+    let before = server.messages();
     tokio::time::sleep(LEASE * 2).await;
-    let sent = messages(&server) - before;
+    let sent = server.messages() - before;
     // Six or seven turns.
     println!("{sent} messages in {:?}", LEASE * 2);
     assert!((33 * 5..33 * 8).contains(&sent), "{sent}");

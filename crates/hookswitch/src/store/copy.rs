@@ -160,13 +160,7 @@ fn options(config: &Config) -> Options {
 }
 
 async fn connect(config: &Config) -> anyhow::Result<Nats> {
-    let wanted = Wanted {
-        durability: config.store.durability,
-        partitions: config.cluster.partitions,
-        kept: config.store.events_kept.0,
-        lease: config.cluster.lease.0,
-    };
-    let nats = Nats::connect(&config.nats, &wanted).await?;
+    let nats = Nats::connect(&config.nats, &Wanted::of(config)).await?;
     let nodes = nats.nodes().await?;
     ensure!(
         nodes.is_empty(),

@@ -37,15 +37,15 @@ use tokio::sync::{mpsc, oneshot, watch};
 pub(crate) use self::batch::{Acknowledge, Batch, IngestId};
 pub(crate) use self::changed::{Changed, FollowDocuments, Told};
 pub(crate) use self::journal::{ANSWER_BYTES_MAX, Attempt, AttemptOutcome, Journal, Span};
-pub(crate) use self::nats::{Brought, IntakeReader, Nats, Wanted};
-use self::nats::{Follower, Publish, Publisher, STREAM_DOCUMENTS, STREAM_LOG};
+use self::nats::{Awaited, Follower, Publish, Publisher, STREAM_DOCUMENTS, STREAM_LOG};
+pub(crate) use self::nats::{Brought, Examined, IntakeReader, LostRace, Nats, Wanted, Weakness};
 pub(crate) use self::partition::Partition;
 use self::shared::Shared;
 use self::sqlite::{Lock, Readers};
 pub(crate) use self::sqlite::{Log, LoggedInput, Reader};
 pub(crate) use self::writer::Options;
 use self::writer::{Write, Writer};
-use crate::config::Durability;
+use crate::config::{Config, Durability};
 use crate::telemetry::Metrics;
 
 /// How long a copy may take to come to where the documents end, before what it has is taken for all.
@@ -220,30 +220,22 @@ impl Store {
     ) -> anyhow::Result<(Self, WriterThread)> {
         let options = Options { durability: Durability::Relaxed, is_copy: true, ..options };
         let (mut store, writer) = Self::open(directory, options, metrics)?;
-        nats.check_copied().await?;
+        let standing = store.read(Reader::standing)?;
+        nats.check_standing(directory, &standing).await?;
         store.bring_first_documents(&nats).await?;
-        let name = directory.display();
-        anyhow::ensure!(
-            !store.read(Reader::is_of_one_server)?,
-            "{name} has the store of a server alone, and a node needs a directory for its copy; set store.directory to an \
-             empty one, and bring the store over with `hookswitch store copy`"
-        );
         for stream in [STREAM_LOG, STREAM_DOCUMENTS] {
-            let resume = store.shared.followed(stream);
+            let resume = standing.followed(stream);
             let end = nats.end(stream).await?;
-            anyhow::ensure!(
-                end >= resume,
-                "{name} has the copy of another log, or NATS has lost its end: message {resume} of {stream} is here, and {end} \
-                 is the last there; set store.directory to an empty directory"
-            );
             if end > resume {
                 tracing::info!(stream, messages = end - resume, "reading what this node does not have");
             }
-            let (nats, shared, writes) = (nats.clone(), store.shared.clone(), store.writes.clone());
             let fence = store.read(Reader::fence)?;
-            let follower = Follower::new(nats, shared, writes, stream, (resume, fence));
+            let (shared, writes) = (store.shared.clone(), store.writes.clone());
+            let follower = Follower::new(nats.clone(), shared, writes, stream, (resume, fence));
+            let following = follower.following();
             tokio::spawn(follower.run(store.shared.stop.subscribe()));
-            store.shared.wait_followed(stream, end).await.context("the server stops")?;
+            let awaited = Awaited { stream, name: &nats.stream_name(stream), end, patience: nats.patience() };
+            following.wait(&store.shared, awaited).await?;
         }
         store.cluster = Some(Cluster { nats: nats.clone(), changing: Arc::default(), publisher: None });
         tokio::spawn(nats::keep_documents(nats, store.clone(), store.shared.stop.subscribe()));
@@ -535,6 +527,17 @@ impl Cluster {
         let publisher = self.publisher.as_ref().ok_or(StoreError::Closed)?;
         publisher.blocking_send(work).map_err(|_| StoreError::Closed)
     }
+}
+
+/// Looks at the NATS of a configuration as [`Store::join`] does, and leaves it and the directory as they are.
+///
+/// # Errors
+/// The sentence with which a start would end.
+pub(crate) async fn examine(config: &Config) -> anyhow::Result<Examined> {
+    let directory = &config.store.directory;
+    // A directory that cannot be read is a finding of its own.
+    let standing = Reader::of(directory, config.partitions()).and_then(|reader| Ok(reader.standing()?));
+    Nats::examine(&config.nats, &Wanted::of(config), directory, &standing.unwrap_or_default()).await
 }
 
 /// Makes a store with some documents in a directory that has none.

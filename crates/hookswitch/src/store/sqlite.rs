@@ -12,7 +12,7 @@ use nix::fcntl::{Flock, FlockArg};
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _, params};
 
 use super::journal::{self, Attempt, Span};
-use super::nats::{Fence, STREAM_DOCUMENTS, STREAM_LOG, SavedDocuments};
+use super::nats::{Fence, STREAM_DOCUMENTS, STREAM_LOG, SavedDocuments, Standing};
 use super::partition::Partition;
 use super::record::{self, Columns, Input, Sender};
 use super::rows::Rows;
@@ -501,10 +501,11 @@ impl Reader {
         Ok(SavedDocuments { documents_at, log_at, changed, documents })
     }
 
-    /// Whether there is something that no stream has brought.
-    pub(super) fn is_of_one_server(&self) -> Result<bool, StoreError> {
-        let followed = followed(&self.0, STREAM_LOG)?.max(followed(&self.0, STREAM_DOCUMENTS)?);
-        Ok(followed == 0 && !is_empty(&self.0)?)
+    /// Where it stands as the copy of a log. Documents that `hookswitch init` has made are brought to a log.
+    pub(super) fn standing(&self) -> Result<Standing, StoreError> {
+        let [log, documents] = [followed(&self.0, STREAM_LOG)?, followed(&self.0, STREAM_DOCUMENTS)?];
+        let has_own = log == 0 && documents == 0 && !is_empty(&self.0)?;
+        Ok(Standing { is_of_one_server: has_own && self.first_documents()?.is_empty(), log, documents })
     }
 
     /// The connection, for who reads rows as they are.

@@ -1,7 +1,9 @@
 //! What both engines behind the doors must do: one suite, run on each.
 
+mod server;
+mod versions;
+
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -11,9 +13,11 @@ use hookswitch_model::{ClockId, Timestamp};
 use hookswitch_signal::ingest::Posted;
 use tokio::runtime::Runtime;
 
+use self::server::NEWEST;
+pub(crate) use self::server::Server;
 use super::record::{Input, Sender, Settings, Source, kind};
 use super::*;
-use crate::config::{self, Span};
+use crate::config;
 use crate::derivation::Derivation;
 
 const ACCOUNT: u64 = 310_001_016;
@@ -22,15 +26,6 @@ const ACCOUNT: u64 = 310_001_016;
 enum Engine {
     Sqlite,
     Nats(Server),
-}
-
-/// A nats-server of its own, ended with the test.
-pub(crate) struct Server {
-    process: Child,
-    pub(crate) url: String,
-    /// Where its figures are.
-    pub(crate) monitoring: String,
-    directory: PathBuf,
 }
 
 /// A new directory for a test.
@@ -43,54 +38,6 @@ pub(crate) fn directory(name: &str) -> PathBuf {
     path
 }
 
-impl Server {
-    pub(crate) fn start() -> Self {
-        let directory = directory("nats");
-        let process = Command::new("/usr/sbin/nats-server")
-            .args(["--addr", "127.0.0.1", "--port", "-1", "--http_port", "-1", "--jetstream", "--store_dir"])
-            .arg(&directory)
-            .arg("--ports_file_dir")
-            .arg(&directory)
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("nats-server can be started; ci/setup installs it");
-        let file = directory.join(format!("nats-server_{}.ports", process.id()));
-        let deadline = crate::clock::now() + Duration::from_secs(20);
-        let told = loop {
-            if let Ok(told) = std::fs::read_to_string(&file)
-                && let Ok(told) = serde_json::from_str::<serde_json::Value>(&told)
-            {
-                break told;
-            }
-            assert!(crate::clock::now() < deadline, "nats-server says where it listens");
-            std::thread::sleep(Duration::from_millis(20));
-        };
-        let address = |what: &str| told[what][0].as_str().expect("an address").to_owned();
-        Self { process, url: address("nats"), monitoring: address("monitoring"), directory }
-    }
-
-    /// Lets it stand still, or go on.
-    pub(crate) fn pause(&self, is_paused: bool) {
-        let signal = if is_paused { "-STOP" } else { "-CONT" };
-        let told = Command::new("kill").args([signal, &self.process.id().to_string()]).status();
-        assert!(told.is_ok_and(|status| status.success()), "nats-server is there");
-    }
-
-    /// What a node is to know of it.
-    pub(crate) fn settings(&self) -> config::Nats {
-        Engine::settings(&self.url)
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        self.process.kill().ok();
-        self.process.wait().ok();
-        std::fs::remove_dir_all(&self.directory).ok();
-    }
-}
-
 /// A store that is open, as a node has it.
 struct Node {
     runtime: Runtime,
@@ -100,20 +47,8 @@ struct Node {
 }
 
 impl Engine {
-    fn all() -> [Self; 2] {
-        [Self::Sqlite, Self::Nats(Server::start())]
-    }
-
-    fn settings(url: &str) -> config::Nats {
-        config::Nats {
-            servers: vec![url.to_owned()],
-            credentials: PathBuf::new(),
-            tls_ca: PathBuf::new(),
-            prefix: "test".into(),
-            replicas: 1,
-            connect_timeout: Span(Duration::from_secs(10)),
-            monitors: vec![],
-        }
+    fn all() -> [Self; 3] {
+        [Self::Sqlite, Self::Nats(Server::start()), Self::Nats(Server::start_as(NEWEST, 1))]
     }
 
     fn options() -> Options {
@@ -123,6 +58,15 @@ impl Engine {
             is_copy: false,
             signals_kept: Duration::from_secs(86_400),
             events_kept: Duration::from_secs(7 * 86_400),
+        }
+    }
+
+    fn wanted() -> Wanted {
+        Wanted {
+            durability: Durability::Relaxed,
+            partitions: 4,
+            kept: Duration::from_secs(7 * 86_400),
+            lease: Duration::from_secs(3),
         }
     }
 
@@ -137,18 +81,19 @@ impl Engine {
                 (Store { partition, ..store }, None, writer)
             }
             Self::Nats(server) => runtime.block_on(async {
-                let wanted = Wanted {
-                    durability: Durability::Relaxed,
-                    partitions: 4,
-                    kept: Duration::from_secs(7 * 86_400),
-                    lease: Duration::from_secs(3),
-                };
-                let nats = Nats::connect(&Self::settings(&server.url), &wanted).await.expect("it connects");
+                let nats = Nats::connect(&server.settings(), &Self::wanted()).await.expect("it connects");
                 let (store, writer) = Store::join(directory, Self::options(), nats, Metrics::new())
                     .await
                     .expect("the store opens");
-                let (store, owning) = store.own(partition, "node").await.expect("nobody else owns it");
-                (store, Some(owning), writer)
+                let deadline = crate::clock::now() + Duration::from_secs(20);
+                loop {
+                    // Who writes may be first; it is tried again, as a node does.
+                    let own = tokio::time::timeout_at(deadline.into(), store.own(partition, "node"));
+                    match own.await.expect("the log is followed to the beginning of the term") {
+                        Ok((store, owning)) => break (store, Some(owning), writer),
+                        Err(error) => assert!(crate::clock::now() < deadline, "{error:#}"),
+                    }
+                }
             }),
         };
         Node { runtime, store, owning, writer }
@@ -610,14 +555,11 @@ fn nodes_that_were_set_up_differently_are_refused_with_the_mend() {
     let server = Server::start();
     let connect = |partitions, durability| {
         let runtime = Runtime::new().expect("a runtime");
-        let wanted = Wanted {
-            durability,
-            partitions,
-            kept: Duration::from_secs(86_400),
-            lease: Duration::from_secs(3),
-        };
-        let settings = Engine::settings(&server.url);
-        runtime.block_on(Nats::connect(&settings, &wanted)).map(drop).map_err(|error| format!("{error:#}"))
+        let wanted = Wanted { durability, partitions, ..Engine::wanted() };
+        runtime
+            .block_on(Nats::connect(&server.settings(), &wanted))
+            .map(drop)
+            .map_err(|error| format!("{error:#}"))
     };
     assert_eq!(connect(4, Durability::Relaxed), Ok(()));
     assert_eq!(connect(4, Durability::Relaxed), Ok(()), "what is there already is fine");
@@ -835,13 +777,7 @@ fn a_copy_that_ended_within_a_message_writes_it_again_and_it_counts_once() {
     let [begun, middle, end] = [0, 1, rows::END].map(|until| Come { phase: Phase::Documents, until });
     let runtime = Runtime::new().expect("a runtime");
     runtime.block_on(async {
-        let wanted = Wanted {
-            durability: Durability::Relaxed,
-            partitions: 4,
-            kept: Duration::from_secs(7 * 86_400),
-            lease: Duration::from_secs(3),
-        };
-        let nats = Nats::connect(&Engine::settings(&server.url), &wanted).await.expect("it connects");
+        let nats = Nats::connect(&server.settings(), &Engine::wanted()).await.expect("it connects");
         let begin = async |id: &str| super::nats::CopyInto::begin(nats.clone(), id.to_owned()).await;
         let (mut into, come) = begin("a").await.expect("it is empty");
         assert_eq!(come, Come::NOTHING);

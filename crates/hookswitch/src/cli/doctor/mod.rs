@@ -3,6 +3,7 @@
 //! Nothing is changed: what it writes to measure the disk is removed, and a running server goes on.
 
 mod machine;
+mod nats;
 mod server;
 mod settings;
 mod sources;
@@ -115,6 +116,7 @@ impl Doctor {
         machine::check_receive_buffer(config, findings);
         machine::check_disk(config, findings);
         store::check(config, findings);
+        nats::check(config, findings)?;
         sources::check_switches(config, findings);
         if running {
             server::check_arrival(config, findings);

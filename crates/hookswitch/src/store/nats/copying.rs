@@ -96,6 +96,9 @@ impl CopyInto {
     }
 
     /// Lets the log come so far that events which are written later stand behind this position.
+    ///
+    /// # Errors
+    /// If NATS does not take it, or another copy writes beside this one.
     pub(in crate::store) async fn reach(&mut self, events: u64) -> anyhow::Result<()> {
         let subject = self.nats.log_subject(Partition::default());
         let header = write_copy(&self.id, Come::BEFORE_LAST, Come::BEFORE_LAST);
@@ -103,15 +106,21 @@ impl CopyInto {
         while self.log < events >> EVENT_BITS {
             let until = (self.log + AHEAD).min(events >> EVENT_BITS);
             let mut waiting = Vec::new();
-            for last in self.log..until {
+            for _ in self.log..until {
+                // None says where it is expected: of those that are under way at once, a server of a cluster
+                // would take the first alone.
                 let message = nothing.clone().into();
-                let sent =
-                    self.nats.send_part(&subject, message, (1, 1, ""), Some(last), Some((COPY, &header)));
+                let sent = self.nats.send_part(&subject, message, (1, 1, ""), None, Some((COPY, &header)));
                 waiting.push(std::future::IntoFuture::into_future(sent.await?));
             }
-            try_join_all(waiting)
+            let taken = try_join_all(waiting)
                 .await
                 .context("NATS does not take the copy; start it again when it does")?;
+            ensure!(
+                taken.iter().map(|taken| taken.sequence).eq(self.log + 1..=until),
+                "another writes to the log {:?} in NATS beside this copy; stop it, and start this again",
+                self.nats.prefix()
+            );
             self.log = until;
         }
         Ok(())

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 
-use super::streams::{Nats, STREAM_DOCUMENTS, is_fenced};
+use super::race::{LostRace, UNDER_WAY_PAUSE};
+use super::streams::{Nats, STREAM_DOCUMENTS};
 use super::wire::write_changes;
 use crate::store::{Change, Expected, Journal, Reader, Shared, Store, StoreError};
 use crate::{clock, secret};
@@ -47,11 +48,12 @@ pub(in crate::store) async fn change(
             }
             Err(error) => error,
         };
-        if !is_fenced(&error) {
+        let race = LostRace::of(&error);
+        if race != Some(LostRace::Written) {
             if began.elapsed() >= TRY_FOR || shared.is_stopping() {
                 return Err(failing(&error.to_string()));
             }
-            tokio::time::sleep(RETRY_AFTER).await;
+            tokio::time::sleep(if race.is_some() { UNDER_WAY_PAUSE } else { RETRY_AFTER }).await;
         }
         // Another node was first; or this change is in the stream, and only its acknowledgement was lost.
         if let Ok(end) = nats.last_sequence(STREAM_DOCUMENTS, &subject).await {
@@ -68,16 +70,23 @@ pub(in crate::store) async fn change(
 /// # Errors
 /// If NATS does not take them.
 pub(in crate::store) async fn bring(nats: &Nats, changes: &[Change]) -> anyhow::Result<bool> {
-    // A message that is not taken leaves a trace in servers of NATS 2.9: one that is killed after it may
-    // have the last messages twice when it comes back. So none is sent for nothing.
-    if nats.end(STREAM_DOCUMENTS).await? > 0 {
-        return Ok(false);
-    }
-    let message = write_changes(0, 0, changes, Journal::default());
-    match nats.publish(&nats.documents_subject(), message, Some(0)).await {
-        Ok(_) => Ok(true),
-        Err(error) if is_fenced(&error) => Ok(false),
-        Err(error) => Err(error).context("NATS does not take the first documents"),
+    let began = clock::now();
+    loop {
+        // A message that is not taken leaves a trace in servers of NATS 2.9: one that is killed after it may
+        // have the last messages twice when it comes back. So none is sent for nothing.
+        if nats.end(STREAM_DOCUMENTS).await? > 0 {
+            return Ok(false);
+        }
+        let message = write_changes(0, 0, changes, Journal::default());
+        let error = match nats.publish(&nats.documents_subject(), message, Some(0)).await {
+            Ok(_) => return Ok(true),
+            Err(error) => error,
+        };
+        // Those of another node that are under way are not there yet, and may never be.
+        if LostRace::of(&error).is_none() || began.elapsed() >= TRY_FOR {
+            return Err(error).context("NATS does not take the first documents");
+        }
+        tokio::time::sleep(UNDER_WAY_PAUSE).await;
     }
 }
 

@@ -57,8 +57,22 @@ struct MetaCluster {
     cluster_size: usize,
 }
 
+/// A setting that costs something when a machine fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Weakness {
+    pub(crate) found: &'static str,
+    pub(crate) fix: &'static str,
+}
+
+/// The worth of an acknowledgement of one server.
+const ONE_REPLICA: Weakness = Weakness {
+    found: "one NATS server keeps each message, and acknowledges before it has synced: a power loss there may cost the last \
+            two minutes (its sync_interval), a lost disk all",
+    fix: "set nats.replicas = 3, or store.durability = \"strict\"",
+};
+
 /// What an acknowledgement is worth must be what was asked for; `version` and `id` are those of the server
-/// that this node is connected to.
+/// that this node is connected to. Gives what was not asked for and would be better.
 ///
 /// # Errors
 /// A sentence that names the server that does not give it, and the mend.
@@ -67,15 +81,9 @@ pub(super) async fn check(
     settings: &Settings,
     version: &str,
     id: &str,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<Option<Weakness>> {
     if durability == Durability::Relaxed {
-        if settings.replicas == 1 {
-            tracing::warn!(
-                "one NATS server keeps each message, and acknowledges before it has synced: a power loss there may cost \
-                 the last two minutes (its sync_interval), a lost disk all; set nats.replicas = 3, or store.durability = \"strict\""
-            );
-        }
-        return Ok(());
+        return Ok((settings.replicas == 1).then_some(ONE_REPLICA));
     }
     check_version(version)?;
     ensure!(
@@ -94,7 +102,8 @@ pub(super) async fn check(
         })?;
         answers.push((monitor.as_str(), answer));
     }
-    check_answers(&answers, id)
+    check_answers(&answers, id)?;
+    Ok(None)
 }
 
 fn check_version(version: &str) -> anyhow::Result<()> {
@@ -209,7 +218,7 @@ mod tests {
         };
         let runtime = tokio::runtime::Runtime::new().expect("a runtime");
         let checked = runtime.block_on(check(durability, &settings, version, id));
-        checked.map_err(|error| format!("{error:#}"))
+        checked.map(drop).map_err(|error| format!("{error:#}"))
     }
 
     #[test]

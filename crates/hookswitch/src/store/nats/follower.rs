@@ -10,6 +10,7 @@ use async_nats::jetstream::stream::State;
 use tokio::sync::watch;
 
 use super::fence::Fence;
+use super::following::Following;
 use super::reading::Reading;
 use super::saved;
 use super::streams::{Nats, PART, STREAM_DOCUMENTS, WHOLE, before_first, header};
@@ -30,6 +31,7 @@ pub(in crate::store) struct Follower {
     fence: Fence,
     /// The last message that was read.
     read: u64,
+    following: Arc<Following>,
 }
 
 impl Follower {
@@ -41,7 +43,13 @@ impl Follower {
         stream: &'static str,
         (resume, fence): (u64, Fence),
     ) -> Self {
-        Self { nats, shared, writes, stream, open: Open::default(), fence, read: resume }
+        let following = Arc::new(Following::new(resume));
+        Self { nats, shared, writes, stream, open: Open::default(), fence, read: resume, following }
+    }
+
+    /// Its progress.
+    pub(in crate::store) fn following(&self) -> Arc<Following> {
+        self.following.clone()
     }
 
     /// Follows until told to stop.
@@ -54,6 +62,7 @@ impl Follower {
             match followed {
                 Ok(()) => return, // the writer has ended
                 Err(error) => {
+                    self.following.failed(&error);
                     tracing::warn!(
                         stream = self.stream,
                         "the stream cannot be followed: {error:#}; trying again"
@@ -103,7 +112,7 @@ impl Follower {
             return Ok(true);
         }
         let is_documents = self.stream == STREAM_DOCUMENTS;
-        if let Some(snapshot) = saved::newest(&self.nats).await? {
+        if let Some(snapshot) = saved::newest(&self.nats, || self.following.heard()).await? {
             let (at, changed) = (snapshot.documents_at, snapshot.changed);
             if !self.hand_over(Write::Documented { stream: self.stream, snapshot }).await {
                 return Ok(false);
@@ -153,6 +162,11 @@ impl Follower {
     /// Gives the writer what was read; false if it has ended. Waits where waiting harms nobody.
     async fn hand_over(&self, write: Write) -> bool {
         let writes = self.writes.clone();
-        tokio::task::spawn_blocking(move || writes.send(write).is_ok()).await.unwrap_or(false)
+        let seen = if let Write::Follow { seen, .. } = &write { Some(*seen) } else { None };
+        let sent = tokio::task::spawn_blocking(move || writes.send(write).is_ok()).await.unwrap_or(false);
+        if let Some(seen) = seen {
+            self.following.handed(seen);
+        }
+        sent
     }
 }

@@ -7,7 +7,8 @@ use anyhow::{Context as _, ensure};
 use async_nats::jetstream::context::PublishError;
 use tokio::sync::mpsc;
 
-use super::streams::{Nats, STREAM_LOG, is_fenced};
+use super::race::{LostRace, UNDER_WAY_PAUSE};
+use super::streams::{Nats, STREAM_LOG};
 use super::wire::{EVENTS_MAX, Term, write_batch, write_term};
 use crate::store::batch::Batch;
 use crate::store::partition::Partition;
@@ -38,6 +39,17 @@ pub(in crate::store) async fn take_over(
     shared.wait_followed(STREAM_LOG, began).await.context("the server stops")?;
     ensure!(shared.term(partition) == began, "another node has begun to own the partition");
     Ok(began)
+}
+
+/// Begins a term of a node that does not wait until its copy has it.
+#[cfg(test)]
+pub(in crate::store) async fn begin_term(
+    nats: &Nats,
+    partition: Partition,
+    last: Option<u64>,
+) -> Result<u64, PublishError> {
+    let term = write_term(&Term { partition, node: "racer".into() });
+    nats.publish(&nats.log_subject(partition), term, last).await
 }
 
 /// Writes a batch as a server takes it that has looked before it writes, and not when it writes.
@@ -166,9 +178,14 @@ impl Publisher {
     /// After a message that may or may not be in the stream: waits for the copy to know, and says whether
     /// it is.
     async fn reconcile(&mut self, end: u64, error: &PublishError) -> Result<bool, Refused> {
-        if !is_fenced(error) {
-            self.shared.failing(&format!("NATS does not take the log: {error}"));
-            tokio::time::sleep(RETRY_AFTER).await;
+        match LostRace::of(error) {
+            Some(LostRace::Written) => {}
+            // It may be the same message, of which nothing was heard in time.
+            Some(LostRace::UnderWay) => tokio::time::sleep(UNDER_WAY_PAUSE).await,
+            None => {
+                self.shared.failing(&format!("NATS does not take the log: {error}"));
+                tokio::time::sleep(RETRY_AFTER).await;
+            }
         }
         let last = loop {
             match self.nats.last_sequence(STREAM_LOG, &self.subject).await {
@@ -185,6 +202,8 @@ impl Publisher {
         // Parts of a message that nobody finished are never applied, but what follows them is.
         self.shared.wait_followed(STREAM_LOG, last).await.ok_or(Refused::Closed)?;
         if self.shared.term(self.under.partition) != self.under.term {
+            // NATS answers, and what this node has to write goes by other ways.
+            self.shared.recovered();
             return Err(Refused::Lost);
         }
         self.last = last;

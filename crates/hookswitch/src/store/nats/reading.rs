@@ -11,6 +11,8 @@ use futures_util::StreamExt as _;
 use futures_util::stream::ReadyChunks;
 use tokio::time::{sleep, timeout};
 
+use crate::clock;
+
 /// The most messages that are given at once.
 const TOGETHER_MAX: usize = 256;
 
@@ -27,6 +29,9 @@ const TRIES_MAX: u32 = 16;
 
 /// How long to wait before it is asked again who leads a stream that has no leader.
 const ASK_AGAIN_AFTER: Duration = Duration::from_millis(50);
+
+/// How long a stream may have no leader before that is said.
+const LEADERLESS_MAX: Duration = Duration::from_secs(5);
 
 /// A stream that is read from some message on.
 ///
@@ -78,7 +83,7 @@ impl Reading {
                     }
                 }
             }
-            if !self.is_led_by_its_server().await {
+            if !self.is_led_by_its_server().await? {
                 tracing::debug!(before, "another server leads the stream; it is read there");
                 self.read = before;
                 self.failed = None;
@@ -87,6 +92,11 @@ impl Reading {
                 return Ok(given);
             }
         }
+    }
+
+    /// Ends it at once; else its consumer ends by itself some time later.
+    pub(super) async fn close(self) {
+        self.stream.delete_consumer(&self.consumer.name).await.ok(); // it ends by itself
     }
 
     /// Takes a message if it is the next.
@@ -123,15 +133,20 @@ impl Reading {
         }
     }
 
-    /// Whether the server that gives the messages leads the stream. Waits until one does.
-    async fn is_led_by_its_server(&mut self) -> bool {
-        let Some(server) = &self.consumer.server else { return true };
-        loop {
+    /// Whether the server that gives the messages leads the stream. Waits for a leader if there is none.
+    ///
+    /// # Errors
+    /// If none comes; what was read since the last call does not count then.
+    async fn is_led_by_its_server(&mut self) -> anyhow::Result<bool> {
+        let Some(server) = &self.consumer.server else { return Ok(true) };
+        let began = clock::now();
+        while began.elapsed() < LEADERLESS_MAX {
             match self.stream.info().await.map(|info| leader(info.cluster.as_ref())) {
-                Ok(Some(leader)) => return leader == server,
+                Ok(Some(leader)) => return Ok(leader == server),
                 Ok(None) | Err(_) => sleep(ASK_AGAIN_AFTER).await,
             }
         }
+        bail!("no NATS server has led the stream for {} s", LEADERLESS_MAX.as_secs())
     }
 }
 
@@ -158,8 +173,22 @@ impl Consumer {
     }
 }
 
+/// What to do about a stream that cannot be followed.
+pub(super) fn advice(name: &str) -> String {
+    format!(
+        "look whether the NATS servers of the stream run and one leads it (`nats stream info {name}`), and whether this node \
+         may make consumers"
+    )
+}
+
+/// The server of a cluster that leads a stream or has a consumer; none if the server is alone.
+///
+/// Since 2.10 a server alone names itself as the leader of its streams and says nothing of the kind of their
+/// consumers. A server of a cluster names the cluster with both.
 fn leader(cluster: Option<&ClusterInfo>) -> Option<&str> {
-    cluster?.leader.as_deref()
+    let cluster = cluster?;
+    cluster.name.as_deref().filter(|name| !name.is_empty())?;
+    cluster.leader.as_deref()
 }
 
 /// Checks that a message is the next of its stream. Messages go at the beginning of a stream alone; a server
@@ -172,6 +201,26 @@ fn check_next(read: u64, sequence: u64) -> anyhow::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// What a server says of a stream or a consumer, as JSON.
+    fn says(cluster: &str) -> ClusterInfo {
+        serde_json::from_str(cluster).expect("it is of a server")
+    }
+
+    #[test]
+    fn a_server_alone_has_what_it_has_whether_or_not_it_names_itself() {
+        // STREAM.INFO of 2.10 to 2.15; CONSUMER.CREATE and all of 2.9 say nothing.
+        assert_eq!(leader(Some(&says(r#"{"leader": "n0"}"#))), leader(None));
+        let of_stream = says(
+            r#"{"name": "t", "raft_group": "S-R3F-NBWQZy2C", "leader": "n1",
+                "replicas": [{"name": "n0", "current": true, "active": 1}]}"#,
+        );
+        let [here, elsewhere] =
+            ["n1", "n2"].map(|name| says(&format!(r#"{{"name": "t", "leader": "{name}"}}"#)));
+        assert_eq!(leader(Some(&of_stream)), leader(Some(&here)));
+        assert_ne!(leader(Some(&of_stream)), leader(Some(&elsewhere)));
+        assert_eq!(leader(Some(&says(r#"{"name": "t"}"#))), None, "the servers elect one");
+    }
 
     #[test]
     fn a_message_that_does_not_follow_the_last_is_none_to_go_on_with() {

@@ -105,15 +105,18 @@ pub(in crate::store) async fn save(nats: &Nats, store: &Store) -> anyhow::Result
     Ok(at)
 }
 
-/// The documents that were saved last; none if none were.
+/// The documents that were saved last; none if none were. `heard` is called whenever some of them has come.
 ///
 /// # Errors
 /// If they cannot be read.
-pub(in crate::store) async fn newest(nats: &Nats) -> anyhow::Result<Option<SavedDocuments>> {
+pub(in crate::store) async fn newest(
+    nats: &Nats,
+    heard: impl Fn(),
+) -> anyhow::Result<Option<SavedDocuments>> {
     loop {
         let newest = all(nats).await?.into_iter().max_by_key(|known| known.at);
         let Some(Known { name, .. }) = newest else { return Ok(None) };
-        let found = nats.object(&name).await.context("the saved documents cannot be read")?;
+        let found = nats.object(&name, &heard).await.context("the saved documents cannot be read")?;
         let Some(bytes) = found else { continue }; // a newer one was saved meanwhile
         let (&version, saved) = bytes.split_first().context("the saved documents are damaged")?;
         ensure!(
@@ -122,6 +125,14 @@ pub(in crate::store) async fn newest(nats: &Nats) -> anyhow::Result<Option<Saved
         );
         return Ok(Some(postcard::from_bytes(saved).context("the saved documents are damaged")?));
     }
+}
+
+/// Up to where the documents were saved that were saved last; 0 if none were.
+///
+/// # Errors
+/// If NATS does not say.
+pub(super) async fn last(nats: &Nats) -> anyhow::Result<u64> {
+    Ok(all(nats).await?.into_iter().map(|known| known.at).max().unwrap_or(0))
 }
 
 async fn all(nats: &Nats) -> anyhow::Result<Vec<Known>> {

@@ -26,7 +26,7 @@ impl Nats {
     /// # Errors
     /// If it cannot be read.
     pub(in crate::store) async fn saved_state(&self, partition: Partition) -> anyhow::Result<Option<State>> {
-        let Some(bytes) = self.object(&state_name(partition)).await? else { return Ok(None) };
+        let Some(bytes) = self.object(&state_name(partition), || {}).await? else { return Ok(None) };
         let (position, rest) = bytes.split_first_chunk().context("it is damaged")?;
         let (version, state) = rest.split_first_chunk().context("it is damaged")?;
         let (position, version) = (u64::from_be_bytes(*position), u32::from_be_bytes(*version));

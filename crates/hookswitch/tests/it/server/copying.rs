@@ -16,7 +16,7 @@ use super::{Home, Server, hookswitch, path, wait_for, without_test_sizes};
 const BETWEEN_KILLS: [u64; 4] = [2, 5, 9, 40];
 
 /// The configuration of the same server with its store elsewhere.
-fn elsewhere(home: &Home, name: &str, directory: &str, nats: Option<(&Nats, &str)>) -> PathBuf {
+pub(super) fn elsewhere(home: &Home, name: &str, directory: &str, nats: Option<(&Nats, &str)>) -> PathBuf {
     let mut text = std::fs::read_to_string(home.config()).expect("the configuration is there");
     text = text.replace("# directory = \"data\"", &format!("directory = \"{directory}\""));
     if let Some((nats, prefix)) = nats {

@@ -9,9 +9,10 @@ use std::thread;
 
 use serde_json::{Value, json};
 
+use super::nats::Nats;
 use super::receiver::{Receiver, Reply};
 use super::traffic::{Agent, EVENTS_OF_CALL, call};
-use super::{Home, Server, path, wait_for, without_test_sizes};
+use super::{Home, Server, ended, path, wait_for, without_test_sizes};
 
 /// What was found, and the status that the command has ended with.
 struct Found {
@@ -417,4 +418,58 @@ fn receivers_that_are_blacklisted_are_named_and_a_wrong_token_fails() {
     asked().has("webhooks", "warning", &made.text("id"));
     std::fs::write(&file, "wrong").expect("a file");
     asked().has("webhooks", "failed", "answers 401");
+}
+
+#[test]
+fn nats_is_looked_at_as_a_node_does_when_it_starts() {
+    let home = Home::new("doctor-nats");
+    let nats = Nats::start(home.name());
+    let own = nats.variables("one");
+    let own: Vec<(&str, &str)> = own.iter().map(|(name, value)| (*name, &**value)).collect();
+    let found = doctor(&home, &own);
+    assert!(found.status < 2, "{:#?}", found.findings);
+    found.has("NATS", "ok", "answers as NATS 2.9.10");
+    found.has("NATS", "ok", "12 of 12 streams of \"hookswitch\" are not there yet");
+    found.has("NATS", "warning", "one NATS server keeps each message");
+    assert_eq!((nats.count("streams"), nats.messages()), (0, 0), "nothing is left");
+
+    let node = nats.node(&home, "one");
+    wait_for(|| (node.get("/readyz").0 == 200).then_some(()), || "the node".to_owned());
+    let [http, hep] = [node.addresses["HTTP"], node.hep()].map(|address| address.to_string());
+    let beside = [("HOOKSWITCH_SERVER__LISTEN", &*http), ("HOOKSWITCH_HEP__LISTEN", &*hep)];
+    let found = doctor(&home, &[&own[..], &beside].concat());
+    assert!(found.status < 2, "{:#?}", found.findings);
+    found.has("NATS", "ok", "the 12 streams of \"hookswitch\" fit, and can be followed");
+    let consumers = nats.count("consumers");
+    doctor(&home, &[&own[..], &beside].concat());
+    assert_eq!((nats.count("streams"), nats.count("consumers")), (12, consumers), "nothing is left");
+    let found = doctor(&home, &[&own[..], &beside, &[("HOOKSWITCH_CLUSTER__LEASE", "4s")]].concat());
+    found.has("NATS", "ok", "the next start changes the limits of KV_hookswitch_leases");
+    node.stop();
+
+    // What a node refuses the doctor finds, in the same words.
+    let alone = Home::new("doctor-nats-alone");
+    let server = Server::start(&alone);
+    server.play("captures/answered-call.pcap");
+    alone.events_at_least(10);
+    server.stop();
+    let nobody = format!("[\"nats://{}\"]", free_port());
+    for (home, more, words) in [
+        (&home, [("HOOKSWITCH_CLUSTER__PARTITIONS", "4")], "set cluster.partitions to the same on all nodes"),
+        (&home, [("HOOKSWITCH_STORE__DURABILITY", "strict")], "cannot be told not to (that takes 2.10)"),
+        (&home, [("HOOKSWITCH_NATS__REPLICAS", "3")], "; does the server have JetStream, and enough servers"),
+        (&home, [("HOOKSWITCH_NATS__PREFIX", "x")], "has the copy of another log, or NATS has lost its end"),
+        (&home, [("HOOKSWITCH_NATS__SERVERS", &*nobody)], "no NATS answers at nats://127.0.0.1:"),
+        (&alone, [("HOOKSWITCH_NATS__PREFIX", "y")], "has the store of a server alone"),
+    ] {
+        let mut variables = [&own[..], &more, &[("HOOKSWITCH_NATS__CONNECT_TIMEOUT", "2s")]].concat();
+        if more[0].0 == "HOOKSWITCH_NATS__REPLICAS" {
+            variables.push(("HOOKSWITCH_NATS__PREFIX", "z"));
+        }
+        doctor(home, &variables).has("NATS", "failed", words);
+        let mut serve = Command::new(env!("CARGO_BIN_EXE_hookswitch"));
+        let serve = without_test_sizes(&mut serve).args(["serve", "--config", path(&home.config())]);
+        let (status, _, said) = ended(serve.envs(variables).env("HOOKSWITCH_SERVER__LISTEN", "127.0.0.1:0"));
+        assert!(status == Some(2) && said.contains(words), "{words}: {said}");
+    }
 }

@@ -337,6 +337,31 @@ fn hookswitch(arguments: &[&str]) -> Output {
         .expect("the program starts")
 }
 
+/// Runs a command that must end in time; gives its status, and what it has printed and said.
+#[track_caller]
+fn ended(command: &mut Command) -> (Option<i32>, String, String) {
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut process = command.spawn().expect("the program starts");
+    let (out, said) = (process.stdout.take().expect("a pipe"), process.stderr.take().expect("a pipe"));
+    let out = thread::spawn(|| std::io::read_to_string(out).expect("UTF-8"));
+    let said = thread::spawn(|| std::io::read_to_string(said).expect("UTF-8"));
+    let started = receiver::now();
+    let status = loop {
+        if let Some(status) = process.try_wait().expect("it can be waited for") {
+            break Some(status);
+        }
+        if started.elapsed() > PATIENCE {
+            process.kill().expect("it runs");
+            process.wait().expect("it ends");
+            break None;
+        }
+        thread::sleep(Duration::from_millis(20));
+    };
+    let (out, said) = (out.join().expect("no panic"), said.join().expect("no panic"));
+    let status = status.unwrap_or_else(|| panic!("it does not end: {out}{said}"));
+    (status.code(), out, said)
+}
+
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().expect("the repository is there")
 }

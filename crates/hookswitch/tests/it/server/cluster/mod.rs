@@ -2,6 +2,7 @@
 
 mod chaos;
 mod parts;
+mod versions;
 
 use std::time::Duration;
 

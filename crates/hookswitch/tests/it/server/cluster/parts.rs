@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use super::super::client::{Answer, call};
 use super::super::ingest::key_of;
+use super::super::nats::{DEBIAN, program};
 use super::super::reading::token;
 use super::super::receiver::{Receiver, now};
 use super::super::socket::Proxy;
@@ -49,14 +50,15 @@ fn signal(process: &Child, name: &str) {
 /// A NATS server, which may be down.
 pub(super) struct Nats {
     pub(super) address: SocketAddr,
+    program: PathBuf,
     arguments: Vec<String>,
     log: PathBuf,
     process: Option<Child>,
 }
 
 impl Nats {
-    /// So many servers with JetStream, started.
-    pub(super) fn start(directory: &Path, count: usize) -> Vec<Self> {
+    /// So many servers of a version with JetStream, started.
+    pub(super) fn start(version: &str, directory: &Path, count: usize) -> Vec<Self> {
         let addresses: Vec<(SocketAddr, SocketAddr)> = (0..count).map(|_| (free(), free())).collect();
         let routes: Vec<String> = addresses.iter().map(|(_, route)| format!("nats://{route}")).collect();
         let server = |(index, (address, route)): (usize, &(SocketAddr, SocketAddr))| {
@@ -71,7 +73,8 @@ impl Nats {
                 arguments.extend(["--routes".to_owned(), routes.join(","), "--no_advertise".to_owned()]);
             }
             let log = directory.join(format!("nats-{index}.log"));
-            let mut server = Self { address: *address, arguments, log, process: None };
+            let mut server =
+                Self { address: *address, program: program(version), arguments, log, process: None };
             server.run();
             server
         };
@@ -80,7 +83,7 @@ impl Nats {
 
     pub(super) fn run(&mut self) {
         let log = File::options().create(true).append(true).open(&self.log).expect("a log");
-        let process = Command::new("/usr/sbin/nats-server")
+        let process = Command::new(&self.program)
             .args(&self.arguments)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -257,12 +260,24 @@ impl Cluster {
     /// The same, with more settings of all nodes.
     #[track_caller]
     pub(super) fn start_with(test: &str, nats: usize, nodes: usize, partitions: u8, settings: &str) -> Self {
+        Self::start_on((DEBIAN, nats), test, nodes, partitions, settings)
+    }
+
+    /// The same, on so many NATS servers of a version.
+    #[track_caller]
+    pub(super) fn start_on(
+        (version, nats): (&str, usize),
+        test: &str,
+        nodes: usize,
+        partitions: u8,
+        settings: &str,
+    ) -> Self {
         let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("server").join(format!("cluster-{test}"));
         if directory.exists() {
             std::fs::remove_dir_all(&directory).expect("an old directory goes away");
         }
         std::fs::create_dir_all(&directory).expect("a directory can be made");
-        let nats = Nats::start(&directory, nats);
+        let nats = Nats::start(version, &directory, nats);
         let node = |index: usize| Node::new(test, &format!("node{index}"), &nats, partitions, settings);
         let mut nodes: Vec<Node> = (1..=nodes).map(node).collect();
         let key = nodes[0].home.directory.join("secret.key");
