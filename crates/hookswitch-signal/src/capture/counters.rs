@@ -2,16 +2,17 @@
 
 /// Counts of one reader since it was made.
 ///
-/// Once [`advance`](super::Reader::advance) has returned `false`, five sums balance
+/// Once [`advance`](super::Reader::advance) has returned `false`, six sums balance
 /// ([`Counters::balance`] names the one that does not):
 ///
 /// - `packets` = `udp` + `tcp` + `hep_bare` + `other_protocols` + `fragments` + `not_ip` +
-///   `unsupported_links` + `manager` + `damaged`
+///   `unsupported_links` + `exported` + `manager` + `posted` + `damaged`
 /// - `udp` = `udp_sip` + `udp_hep` + `udp_other`
 /// - `udp_hep` + `tcp_hep` + `hep_bare` = `hep_sip` + `hep_not_sip` + `hep_damaged`
-/// - `tcp_bytes` = `tcp_message_bytes` + `tcp_keep_alive_bytes` + `tcp_skipped_bytes` +
+/// - `exported` = `exported_sip` + `exported_other`
+/// - `tcp_bytes` = `tcp_message_bytes` + `tcp_framing_bytes` + `tcp_keep_alive_bytes` + `tcp_skipped_bytes` +
 ///   `tcp_retransmitted_bytes`
-/// - `messages` = `udp_sip` + `tcp_sip` + `hep_sip` + `manager`
+/// - `messages` = `udp_sip` + `tcp_sip` + `hep_sip` + `exported_sip` + `following` + `manager` + `posted`
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
     /// Packets of a pcap or pcapng, frames of a HEP stream, or lines that are not blank.
@@ -33,8 +34,12 @@ pub struct Counters {
     pub not_ip: u64,
     /// Packets of a link type that is not understood.
     pub unsupported_links: u64,
+    /// PDUs that Wireshark has exported; those that are packets or frames count as what these are.
+    pub exported: u64,
     /// Messages of a manager connection.
     pub manager: u64,
+    /// Signals that were posted.
+    pub posted: u64,
     /// Records, headers and lines that are cut or contradict themselves.
     pub damaged: u64,
 
@@ -53,6 +58,14 @@ pub struct Counters {
     /// HEP frames that are cut or contradict themselves.
     pub hep_damaged: u64,
 
+    /// Exported PDUs that are SIP messages.
+    pub exported_sip: u64,
+    /// Exported PDUs of other protocols.
+    pub exported_other: u64,
+
+    /// Messages behind the first one of a HEP frame or exported PDU, which were pieces of a stream.
+    pub following: u64,
+
     /// SIP messages found in TCP streams.
     pub tcp_sip: u64,
     /// HEP frames found in TCP streams.
@@ -61,6 +74,8 @@ pub struct Counters {
     pub tcp_bytes: u64,
     /// Of these, bytes of SIP messages and HEP frames.
     pub tcp_message_bytes: u64,
+    /// Of these, what a WebSocket needs around the messages: handshakes, headers of frames, pings.
+    pub tcp_framing_bytes: u64,
     /// Of these, line ends between messages (RFC 5626 §3.5.1).
     pub tcp_keep_alive_bytes: u64,
     /// Of these, bytes that belong to no message: streams that are not SIP, messages cut by a
@@ -74,6 +89,13 @@ pub struct Counters {
     pub tcp_missing_bytes: u64,
     /// Streams given up because too many were open, the least recently used first.
     pub tcp_evicted_streams: u64,
+
+    /// TCP streams, each direction one, in which TLS was seen and no message.
+    pub tls_streams: u64,
+    /// Of these, streams of port 5061.
+    pub tls_sips_streams: u64,
+    /// Messages of WebSockets that are compressed, and not read.
+    pub websocket_compressed: u64,
 
     /// Messages yielded.
     pub messages: u64,
@@ -94,10 +116,20 @@ impl Counters {
             + self.fragments
             + self.not_ip
             + self.unsupported_links
+            + self.exported
             + self.manager
+            + self.posted
             + self.damaged;
         let hep = self.hep_sip + self.hep_not_sip + self.hep_damaged;
+        let messages = self.udp_sip
+            + self.tcp_sip
+            + self.hep_sip
+            + self.exported_sip
+            + self.following
+            + self.manager
+            + self.posted;
         let stream = self.tcp_message_bytes
+            + self.tcp_framing_bytes
             + self.tcp_keep_alive_bytes
             + self.tcp_skipped_bytes
             + self.tcp_retransmitted_bytes;
@@ -105,8 +137,9 @@ impl Counters {
             (self.packets == places, "packets"),
             (self.udp == self.udp_sip + self.udp_hep + self.udp_other, "udp"),
             (self.udp_hep + self.tcp_hep + self.hep_bare == hep, "hep"),
+            (self.exported == self.exported_sip + self.exported_other, "exported"),
             (self.tcp_bytes == stream, "tcp_bytes"),
-            (self.messages == self.udp_sip + self.tcp_sip + self.hep_sip + self.manager, "messages"),
+            (self.messages == messages, "messages"),
         ] {
             if !balanced {
                 return Err(name);

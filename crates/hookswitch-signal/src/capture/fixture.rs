@@ -176,3 +176,54 @@ impl Order {
         self.block(3, &[&self.words(&[packet.len() as u32])[..], packet].concat())
     }
 }
+
+/// Writes a frame of a WebSocket: its first byte, how it is masked, and the payload.
+pub(super) fn web_frame(first: u8, mask: Option<[u8; 4]>, payload: &[u8]) -> Vec<u8> {
+    let flag = if mask.is_some() { 0x80 } else { 0 };
+    let mut frame = vec![first];
+    match payload.len() {
+        length @ 0..126 => frame.push(flag | length as u8),
+        length @ 126..65_536 => {
+            frame.push(flag | 0x7e);
+            frame.extend((length as u16).to_be_bytes());
+        }
+        length => {
+            frame.push(flag | 0x7f);
+            frame.extend((length as u64).to_be_bytes());
+        }
+    }
+    frame.extend(mask.iter().flatten());
+    let keys = mask.unwrap_or_default();
+    frame.extend(payload.iter().zip(keys.iter().cycle()).map(|(byte, key)| byte ^ key));
+    frame
+}
+
+/// Writes a PDU as Wireshark exports it; port type 2 is TCP, 3 UDP.
+pub(super) fn exported(dissector: &str, src: &str, dst: &str, port_type: u32, payload: &[u8]) -> Vec<u8> {
+    let (src, dst): (SocketAddr, SocketAddr) = (src.parse().unwrap(), dst.parse().unwrap());
+    let mut name = dissector.as_bytes().to_vec();
+    name.resize(name.len().next_multiple_of(4), 0);
+    let address = |ip: IpAddr| match ip {
+        IpAddr::V4(ip) => ip.octets().to_vec(),
+        IpAddr::V6(ip) => ip.octets().to_vec(),
+    };
+    let six = u16::from(src.is_ipv6()) * 2;
+    let tags = [
+        (12, name),
+        (20 + six, address(src.ip())),
+        (21 + six, address(dst.ip())),
+        (24, port_type.to_be_bytes().to_vec()),
+        (25, u32::from(src.port()).to_be_bytes().to_vec()),
+        (26, u32::from(dst.port()).to_be_bytes().to_vec()),
+        (30, vec![0, 0, 0, 7]),
+        (0, Vec::new()),
+    ];
+    let mut bytes = Vec::new();
+    for (tag, value) in tags {
+        bytes.extend(u16::to_be_bytes(tag));
+        bytes.extend((value.len() as u16).to_be_bytes());
+        bytes.extend(value);
+    }
+    bytes.extend(payload);
+    bytes
+}

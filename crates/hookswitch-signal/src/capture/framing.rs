@@ -1,7 +1,7 @@
 //! Where messages begin and end in a stream of bytes.
 
-use super::hep;
 use super::sniff::{self, Sniff};
+use super::{hep, websocket};
 
 /// The longest message taken from a stream, the longest a datagram can be too. A stream is never
 /// held back for more.
@@ -17,6 +17,10 @@ pub(super) enum Front {
     Unframed(usize),
     /// A HEP frame of this many bytes.
     Hep(usize),
+    /// A handshake of this many bytes, behind which the stream is a WebSocket for SIP.
+    Handshake(usize),
+    /// A frame of a WebSocket, in which a SIP message begins.
+    WebFrame,
     /// Neither.
     Other,
     /// Too little to tell.
@@ -40,6 +44,21 @@ pub(super) fn front(bytes: &[u8], searched: &mut usize) -> Front {
     if bytes.starts_with(hep::MAGIC) {
         return Front::Unsure;
     }
+    match bytes.first() {
+        Some(0x01 | 0x02 | 0x81 | 0x82) => {
+            return match websocket::start(bytes) {
+                Sniff::Sip => Front::WebFrame,
+                Sniff::Other => Front::Other,
+                Sniff::Unsure => Front::Unsure,
+            };
+        }
+        Some(b'G' | b'H') => match websocket::may_be_handshake(bytes) {
+            Sniff::Sip => return handshake(bytes, searched),
+            Sniff::Unsure => return Front::Unsure,
+            Sniff::Other => {}
+        },
+        _ => {}
+    }
     match sniff::start_line(bytes) {
         Sniff::Sip => message(bytes, searched),
         Sniff::Other => Front::Other,
@@ -57,6 +76,29 @@ fn message(bytes: &[u8], searched: &mut usize) -> Front {
         Some(body) => Front::Sip(header + body),
         None => Front::Unframed(header),
     }
+}
+
+fn handshake(bytes: &[u8], searched: &mut usize) -> Front {
+    match header_len(bytes, searched) {
+        Some(header) if websocket::is_handshake(&bytes[..header]) => Front::Handshake(header),
+        None if !websocket::is_too_long(bytes) => Front::Unsure,
+        _ => Front::Other,
+    }
+}
+
+/// Divides the bytes of a segment that holds several messages: where the first ends, which its Content-Length
+/// must say, and where the next begins. None if there is no other behind it.
+pub(super) fn several(bytes: &[u8]) -> Option<(usize, usize)> {
+    let header = header_len(bytes, &mut 0)?;
+    let end = header + announced(&bytes[..header]).ok()??;
+    let behind = bytes.get(end..)?;
+    let next = sniff::keep_alive_len(behind);
+    (sniff::start_line(&behind[next..]) == Sniff::Sip).then_some((end, end + next))
+}
+
+/// Whether a SIP message begins here of which the whole header block is there.
+pub(super) fn has_header_block(bytes: &[u8]) -> bool {
+    sniff::start_line(bytes) == Sniff::Sip && header_len(bytes, &mut 0).is_some()
 }
 
 /// The length of the header block with the empty line that ends it.
@@ -78,9 +120,16 @@ fn header_len(bytes: &[u8], searched: &mut usize) -> Option<usize> {
     None
 }
 
-/// The Content-Length of a header block (RFC 3261 §20.14), 0 if there is none; `None` if it is
-/// not a number, larger than any message, or given twice with two values.
+/// The Content-Length of a header block (RFC 3261 §20.14), 0 if there is none; `None` if it cannot be used.
 fn content_length(header: &[u8]) -> Option<usize> {
+    announced(header).ok().map(Option::unwrap_or_default)
+}
+
+/// A Content-Length is not a number, larger than any message, or given twice with two values.
+struct Unusable;
+
+/// The Content-Length of a header block, if there is one.
+fn announced(header: &[u8]) -> Result<Option<usize>, Unusable> {
     let mut found = None;
     let mut rest = header;
     while let Some(end) = memchr::memchr(b'\n', rest) {
@@ -99,15 +148,15 @@ fn content_length(header: &[u8]) -> Option<usize> {
         let mut value = line[colon + 1..].trim_ascii();
         if value.is_empty() && matches!(rest.first(), Some(b' ' | b'\t')) {
             // Folded (RFC 3261 §7.3.1).
-            value = rest[..memchr::memchr(b'\n', rest)?].trim_ascii();
+            value = rest[..memchr::memchr(b'\n', rest).ok_or(Unusable)?].trim_ascii();
         }
-        let value = decimal(value)?;
+        let value = decimal(value).ok_or(Unusable)?;
         if found.is_some_and(|found| found != value) {
-            return None;
+            return Err(Unusable);
         }
         found = Some(value);
     }
-    Some(found.unwrap_or(0))
+    Ok(found)
 }
 
 fn decimal(digits: &[u8]) -> Option<usize> {
@@ -160,6 +209,20 @@ mod tests {
             let header = format!("SIP/2.0 200 OK\r\nContent-Length: {length}\r\n\r\n");
             assert_eq!(front_of(&format!("{header}abc")), Front::Unframed(header.len()));
         }
+    }
+
+    #[test]
+    fn several_messages_are_divided_where_a_content_length_says() {
+        let two = "SIP/2.0 180 Ringing\r\nl: 0\r\n\r\nSIP/2.0 200 OK\r\nl: 0\r\n\r\n";
+        assert_eq!(several(two.as_bytes()), Some((29, 29)));
+        assert_eq!(several(&two.as_bytes()[29..]), None);
+        let apart = two.replacen("\r\n\r\n", "\r\n\r\n\r\n\r\n", 1);
+        assert_eq!(several(apart.as_bytes()), Some((29, 33)));
+        // The body of a NOTIFY may look like a response; and what follows may be anything.
+        assert_eq!(several(two.replace("l: 0\r\n", "").as_bytes()), None);
+        assert_eq!(several(two.replace("l: 0", "l: 24").as_bytes()), None);
+        assert_eq!(several(two.replace("SIP/2.0 200", "v=0").as_bytes()), None);
+        assert_eq!(several(two.replace("l: 0", "l: x").as_bytes()), None);
     }
 
     #[test]

@@ -10,7 +10,7 @@ use std::time::Duration;
 use hookswitch_model::Timestamp;
 
 use super::sniff::{self, Sniff};
-use super::{Captured, Transport};
+use super::{Captured, Transport, framing};
 
 /// The first bytes of a frame.
 pub const MAGIC: &[u8; 4] = b"HEP3";
@@ -60,6 +60,11 @@ impl Frame<'_> {
     /// whole messages come out of each, so all but TCP read as datagrams.
     pub fn transport(&self) -> Transport {
         if self.ip_protocol == Some(6) { Transport::Tcp } else { Transport::Udp }
+    }
+
+    /// Whether the payload is a piece of a stream, in which several messages may stand one behind the other.
+    pub fn is_of_stream(&self) -> bool {
+        !matches!(self.ip_protocol, None | Some(17))
     }
 }
 
@@ -280,6 +285,22 @@ pub struct Sip<'a> {
     pub dst: SocketAddr,
     /// The message.
     pub payload: &'a [u8],
+}
+
+impl<'a> Sip<'a> {
+    /// The messages in the payload of a frame: one, or several where an agent has sent a segment of TCP as it was.
+    pub fn messages(&self, frame: &Frame<'_>) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+        let is_of_stream = frame.is_of_stream();
+        let mut rest = Some(self.payload);
+        std::iter::from_fn(move || {
+            let bytes = rest.take()?;
+            let Some((end, next)) = is_of_stream.then(|| framing::several(bytes)).flatten() else {
+                return Some(bytes);
+            };
+            rest = Some(&bytes[next..]);
+            Some(&bytes[..end])
+        })
+    }
 }
 
 /// Why a frame gives no SIP message.
@@ -511,6 +532,22 @@ mod tests {
         assert!(matches!(inflate(&bomb), Err(HepError::Compressed { .. })));
         assert!(inflate(b"not compressed").is_err());
         assert!(inflate(b"").is_err());
+    }
+
+    #[test]
+    fn a_frame_of_a_stream_may_hold_several_messages() {
+        let (one, two) =
+            (&b"SIP/2.0 180 Ringing\r\nl: 0\r\n\r\n"[..], &b"SIP/2.0 200 OK\r\nl: 3\r\n\r\nv=0"[..]);
+        let both = [one, two].concat();
+        let messages = |protocol: u8| {
+            let bytes = frame(&[(2, &[protocol]), (3, &[192, 0, 2, 1]), (4, &[192, 0, 2, 2]), (15, &both)]);
+            let (frame, mut unpacked) = (parse(&bytes).unwrap(), Vec::new());
+            let sip = sip(&frame, &mut unpacked).unwrap();
+            sip.messages(&frame).map(<[u8]>::to_vec).collect::<Vec<_>>()
+        };
+        assert_eq!(messages(6), [one, two]);
+        // What follows the body of a datagram is nothing (RFC 3261 §18.3).
+        assert_eq!(messages(17), [&both[..]]);
     }
 
     proptest! {

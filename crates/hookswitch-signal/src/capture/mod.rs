@@ -1,10 +1,12 @@
 //! Takes SIP messages out of captures, and what was written down of the connection to a switch.
 //!
 //! Start at [`Reader`]. A file is told by its content ; `pcap` and `pcapng` give its
-//! packets, `link`, `tunnel`, `fragment` and `packet` what they carry, `tcp` and `framing` the messages of a stream,
+//! packets, `link`, `tunnel`, `fragment` and `packet` what they carry, `exported` what Wireshark has taken out of them,
+//! `tcp`, `framing` and `websocket` the messages of a stream,
 //! [`hep`] and `jsonl` what a capture agent has sent, `transcript` what a switch has said of itself. `sniff` tells SIP from the rest.
 
 mod counters;
+mod exported;
 #[cfg(test)]
 mod fixture;
 mod format;
@@ -24,7 +26,9 @@ mod tcp;
 mod tests;
 mod transcript;
 mod tunnel;
+mod unread;
 mod warning;
+mod websocket;
 
 use std::net::SocketAddr;
 
@@ -33,6 +37,7 @@ use hookswitch_model::Timestamp;
 pub use counters::Counters;
 pub use format::CaptureError;
 pub use reader::Reader;
+pub use unread::Unread;
 pub use warning::{Warning, WarningKind};
 
 /// What carried a message (RFC 3261 §18).

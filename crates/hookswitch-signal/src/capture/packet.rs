@@ -6,6 +6,7 @@ use etherparse::{IpNumber, Ipv6ExtensionSlice, LaxIpSlice, TcpSlice, UdpSlice, i
 
 use super::fragment::Fragment;
 use super::tunnel;
+use super::unread::Unread;
 
 /// What an IP packet carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,8 +19,8 @@ pub(super) enum Packet<'a> {
     Tcp(Segment<'a>),
     /// Another IP packet.
     Tunnel(&'a [u8]),
-    /// Neither UDP nor TCP.
-    OtherProtocol,
+    /// Neither UDP nor TCP, nor a tunnel that is understood.
+    OtherProtocol(Unread),
     /// A part of a larger packet.
     Fragment(Fragment<'a>),
     /// Headers that are cut or contradict themselves.
@@ -68,13 +69,8 @@ pub(super) fn transport(src: IpAddr, dst: IpAddr, protocol: u8, body: &[u8], cut
         ip_number::UDP => match UdpSlice::from_slice_lax(body) {
             Ok(udp) => {
                 let (from, to, payload) = (udp.source_port(), udp.destination_port(), udp.payload());
-                let inner = match to {
-                    tunnel::GTP_U_PORT => tunnel::gtp_u(payload),
-                    tunnel::VXLAN_PORT => tunnel::vxlan(payload),
-                    _ => None,
-                };
                 let (src, dst) = (SocketAddr::new(src, from), SocketAddr::new(dst, to));
-                inner.map_or(Packet::Udp { src, dst, payload }, Packet::Tunnel)
+                tunnel::udp(to, payload).map_or(Packet::Udp { src, dst, payload }, Packet::Tunnel)
             }
             Err(_) => Packet::Damaged,
         },
@@ -93,9 +89,12 @@ pub(super) fn transport(src: IpAddr, dst: IpAddr, protocol: u8, body: &[u8], cut
             Err(_) => Packet::Damaged,
         },
         ip_number::IPV4 | ip_number::IPV6 => Packet::Tunnel(body),
-        ip_number::GRE => tunnel::gre(body).map_or(Packet::OtherProtocol, Packet::Tunnel),
+        ip_number::GRE => match tunnel::gre(body) {
+            Ok(inner) => Packet::Tunnel(inner),
+            Err(ethertype) => Packet::OtherProtocol(Unread::Gre(ethertype)),
+        },
         // An error of ICMP quotes the packet that it is about; that is no packet on the wire.
-        _ => Packet::OtherProtocol,
+        IpNumber(number) => Packet::OtherProtocol(Unread::IpProtocol(number)),
     }
 }
 
@@ -211,6 +210,7 @@ mod tests {
             ip(src, dst, 4, &inner),
             ip(src6, dst6, 4, &inner),
             ip(src, dst, 47, &[&[0, 0, 8, 0][..], &inner].concat()),
+            udp("192.0.2.8:9", "192.0.2.9:6081", &[&[0, 0, 8, 0, 0, 0, 0, 1][..], &inner].concat()),
             udp("192.0.2.8:2152", "192.0.2.9:2152", &[&[0x30, 255, 0, 33, 0, 0, 0, 1][..], &inner].concat()),
         ] {
             assert_eq!(read(&packet), Packet::Tunnel(&inner));
@@ -222,7 +222,8 @@ mod tests {
     #[test]
     fn other_protocols_and_damage_are_told_apart() {
         let (src, dst) = (A.parse().unwrap(), B.parse().unwrap());
-        assert_eq!(read(&ip(src, dst, 1, &[8, 0])), Packet::OtherProtocol);
+        assert_eq!(read(&ip(src, dst, 1, &[8, 0])), Packet::OtherProtocol(Unread::IpProtocol(1)));
+        assert_eq!(read(&ip(src, dst, 47, &[0, 0, 8, 6])), Packet::OtherProtocol(Unread::Gre(0x0806)));
         for bytes in [&b""[..], &[0x45; 19], &[0x41; 20], &[0x60; 39], &[0x70; 60]] {
             assert_eq!(read(bytes), Packet::Damaged);
         }

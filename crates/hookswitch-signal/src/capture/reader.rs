@@ -7,6 +7,7 @@ use std::ops::Range;
 use hookswitch_model::Timestamp;
 
 use super::counters::Counters;
+use super::exported::{self, Content};
 use super::format::{CaptureError, Format};
 use super::fragment::{Fragments, Joined};
 use super::hep::{self, NoSip, Payload, Sip};
@@ -18,9 +19,10 @@ use super::pcap::{Record, Step};
 use super::sniff::{self, Sniff};
 use super::tcp::{self, Found, Seen, Streams};
 use super::transcript::{self, Entry};
-use super::tunnel::TUNNELS_MAX;
+use super::tunnel::{self, TUNNELS_MAX};
+use super::unread::{Unread, UnreadCounts};
 use super::warning::{WARNINGS_MAX, Warning, WarningKind, Warnings};
-use super::{Captured, Transport};
+use super::{Captured, Transport, framing};
 
 /// Reads the messages of one capture, in the order of the file.
 ///
@@ -45,17 +47,23 @@ pub struct Reader<R> {
     inflated: Vec<u8>,
     counters: Counters,
     warnings: Warnings,
+    unread: UnreadCounts,
     /// Link types that were warned of.
     links_unsupported: Vec<u16>,
+    /// Whether compressed messages of a WebSocket were warned of.
+    compression_warned: bool,
     /// The packet, frame or line last read.
     seen: Seen,
     ended: bool,
     current: Option<Current>,
+    /// What follows the message last stepped to in the same piece of a stream.
+    following: Option<Current>,
     /// The time of the message last yielded.
     yielded: Option<Timestamp>,
 }
 
 /// The message last stepped to.
+#[derive(Clone)]
 struct Current {
     time: Timestamp,
     transport: Transport,
@@ -68,6 +76,7 @@ struct Current {
 }
 
 /// Where the bytes of a message are.
+#[derive(Clone)]
 enum Source {
     Input,
     Line,
@@ -97,10 +106,13 @@ impl<R: Read> Reader<R> {
             inflated: Vec::new(),
             counters: Counters::default(),
             warnings: Warnings::default(),
+            unread: UnreadCounts::default(),
             links_unsupported: Vec::new(),
+            compression_warned: false,
             seen: Seen { packet: 0, time: Timestamp::default() },
             ended: false,
             current: None,
+            following: None,
             yielded: None,
         })
     }
@@ -112,6 +124,10 @@ impl<R: Read> Reader<R> {
     /// If the file cannot be read. There is nothing more then.
     pub fn advance(&mut self) -> io::Result<bool> {
         self.current = None;
+        if let Some(following) = self.following.take() {
+            self.counters.following += 1;
+            return Ok(self.found_in_piece(following));
+        }
         loop {
             if let Some(found) = self.streams.poll(&mut self.counters) {
                 if self.found_in_stream(found) {
@@ -120,6 +136,10 @@ impl<R: Read> Reader<R> {
             } else if self.ended {
                 return Ok(false);
             } else {
+                if self.counters.websocket_compressed > 0 && !self.compression_warned {
+                    self.compression_warned = true;
+                    self.warn(WarningKind::CompressedWebSocket);
+                }
                 let step = self.step();
                 if step.is_err() {
                     self.ended = true;
@@ -162,6 +182,17 @@ impl<R: Read> Reader<R> {
         self.warnings.as_slice()
     }
 
+    /// What the file holds and nobody has looked into, and how often; 32 kinds at most.
+    pub fn unread(&self) -> impl Iterator<Item = (Unread, u64)> {
+        let counters = &self.counters;
+        let streams = [
+            (Unread::CompressedWebSocket, counters.websocket_compressed),
+            (Unread::Tls { sips: true }, counters.tls_sips_streams),
+            (Unread::Tls { sips: false }, counters.tls_streams - counters.tls_sips_streams),
+        ];
+        self.unread.as_slice().iter().copied().chain(streams).filter(|(_, count)| *count > 0)
+    }
+
     /// Reads one packet, frame or line. True if it is a message.
     #[inline]
     fn step(&mut self) -> io::Result<bool> {
@@ -197,6 +228,10 @@ impl<R: Read> Reader<R> {
         self.seen.packet += 1;
         self.counters.packets += 1;
         self.counters.damaged += 1;
+        self.warn(kind);
+    }
+
+    fn warn(&mut self, kind: WarningKind) {
         self.warnings.push(&mut self.counters, self.input.record_offset(), kind);
     }
 
@@ -207,19 +242,29 @@ impl<R: Read> Reader<R> {
 
     #[inline]
     fn packet(&mut self, record: &Record) -> bool {
-        let frame = self.input.at(record.frame.clone());
-        let ip = match link::ip(record.link, frame) {
+        self.link_frame(record.link, record.frame.clone())
+    }
+
+    /// Reads a frame of a link type, at a place in the window.
+    #[inline]
+    fn link_frame(&mut self, link: u16, place: Range<usize>) -> bool {
+        let frame = self.input.at(place.clone());
+        let ip = match link::ip(link, frame) {
             Ip::Packet(packet) => packet,
-            Ip::Other => {
+            Ip::Other(ethertype) => {
                 self.counters.not_ip += 1;
+                if let Some(ethertype) = ethertype {
+                    self.unread.add(Unread::Ethertype(ethertype));
+                }
                 return false;
             }
             Ip::Cut => {
                 self.counters.damaged += 1;
                 return false;
             }
+            Ip::Unsupported if link == exported::LINK => return self.exported(place),
             Ip::Unsupported => {
-                self.unsupported_link(record.link);
+                self.unsupported_link(link);
                 return false;
             }
         };
@@ -229,8 +274,9 @@ impl<R: Read> Reader<R> {
             packet = packet::read(inner);
         }
         let Packet::Fragment(piece) = packet else {
-            let received =
-                receive(&packet, self.input.window(), &mut self.streams, &mut self.counters, self.seen);
+            let into =
+                Intake { streams: &mut self.streams, counters: &mut self.counters, unread: &mut self.unread };
+            let received = receive(&packet, self.input.window(), into, self.seen);
             return self.received(received, Source::Input);
         };
         match self.fragments.push(&piece, self.seen.time) {
@@ -243,6 +289,52 @@ impl<R: Read> Reader<R> {
         }
     }
 
+    /// Reads what Wireshark has exported.
+    #[cold]
+    fn exported(&mut self, place: Range<usize>) -> bool {
+        let window = self.input.window();
+        let Some(pdu) = exported::parse(self.input.at(place)) else {
+            self.counters.damaged += 1;
+            return false;
+        };
+        let payload = match pdu.content() {
+            Content::Sip(payload) => within(window, payload),
+            Content::Ip(packet) => {
+                let place = within(window, packet);
+                return self.link_frame(link::RAW, place);
+            }
+            Content::Ethernet(frame) => {
+                let place = within(window, frame);
+                return self.link_frame(link::ETHERNET, place);
+            }
+            Content::Other => {
+                self.counters.exported += 1;
+                self.counters.exported_other += 1;
+                self.unread.add(Unread::Exported);
+                return false;
+            }
+        };
+        let (Some(src), Some(dst)) = (pdu.src, pdu.dst) else {
+            self.counters.damaged += 1;
+            self.warn(WarningKind::ExportedWithoutAddress);
+            return false;
+        };
+        let transport = if pdu.is_tcp { Transport::Tcp } else { Transport::Udp };
+        self.counters.exported += 1;
+        self.counters.exported_sip += 1;
+        let current = Current {
+            time: self.seen.time,
+            transport,
+            src,
+            dst,
+            packet: self.seen.packet,
+            source: Source::Input,
+            payload,
+            correlation: None,
+        };
+        if transport == Transport::Tcp { self.found_in_piece(current) } else { self.found(current) }
+    }
+
     /// Reads the datagram whose last piece has come.
     #[cold]
     fn assembled(&mut self, src: IpAddr, dst: IpAddr, protocol: u8) -> bool {
@@ -252,7 +344,9 @@ impl<R: Read> Reader<R> {
             let Packet::Tunnel(inner) = packet else { break };
             packet = packet::read(inner);
         }
-        let received = receive(&packet, whole, &mut self.streams, &mut self.counters, self.seen);
+        let into =
+            Intake { streams: &mut self.streams, counters: &mut self.counters, unread: &mut self.unread };
+        let received = receive(&packet, whole, into, self.seen);
         self.received(received, Source::Assembled)
     }
 
@@ -328,6 +422,7 @@ impl<R: Read> Reader<R> {
             Line::Signal { time } => {
                 let payload = 0..lines.datagram().len();
                 self.counters.packets += 1;
+                self.counters.posted += 1;
                 self.seen = Seen { packet: self.seen.packet + 1, time };
                 let nobody = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
                 return Ok(self.found(Current {
@@ -441,7 +536,7 @@ impl<R: Read> Reader<R> {
             Err(NoSip::WithoutAddress) => return self.damaged_frame(WarningKind::HepWithoutAddress),
         };
         let time = hep::time(frame.time, seen.time, self.yielded);
-        let transport = frame.transport();
+        let (transport, is_of_stream) = (frame.transport(), frame.is_of_stream());
         let place = |part: &[u8]| {
             let place = within(bytes, part);
             from + place.start..from + place.end
@@ -460,13 +555,24 @@ impl<R: Read> Reader<R> {
         let current =
             Current { time, transport, src, dst, packet: seen.packet, payload, correlation, source };
         self.counters.hep_sip += 1;
-        self.found(current)
+        if is_of_stream { self.found_in_piece(current) } else { self.found(current) }
     }
 
     fn damaged_frame(&mut self, kind: WarningKind) -> bool {
         self.counters.hep_damaged += 1;
         self.warnings.push(&mut self.counters, self.input.record_offset(), kind);
         false
+    }
+
+    /// Steps to the first message of a piece of a stream; the next steps go to the others.
+    fn found_in_piece(&mut self, mut current: Current) -> bool {
+        let place = current.payload.clone();
+        let piece = self.source(&current.source).get(place.clone()).unwrap_or_default();
+        if let Some((end, next)) = framing::several(piece) {
+            current.payload = place.start..place.start + end;
+            self.following = Some(Current { payload: place.start + next..place.end, ..current.clone() });
+        }
+        self.found(current)
     }
 
     fn found(&mut self, current: Current) -> bool {
@@ -492,6 +598,7 @@ impl<R: Read> Reader<R> {
     #[cold]
     fn unsupported_link(&mut self, link: u16) {
         self.counters.unsupported_links += 1;
+        self.unread.add(Unread::Link(link));
         if !self.links_unsupported.contains(&link) && self.links_unsupported.len() < WARNINGS_MAX {
             self.links_unsupported.push(link);
             let kind = WarningKind::UnsupportedLink { link };
@@ -514,15 +621,17 @@ enum Received {
     Nothing,
 }
 
+/// Where what a packet carries goes.
+struct Intake<'a> {
+    streams: &'a mut Streams,
+    counters: &'a mut Counters,
+    unread: &'a mut UnreadCounts,
+}
+
 /// Takes what a packet carries; places are those in `bytes`, which the packet is in.
 #[inline]
-fn receive(
-    packet: &Packet<'_>,
-    bytes: &[u8],
-    streams: &mut Streams,
-    counters: &mut Counters,
-    seen: Seen,
-) -> Received {
+fn receive(packet: &Packet<'_>, bytes: &[u8], into: Intake<'_>, seen: Seen) -> Received {
+    let Intake { streams, counters, unread } = into;
     match packet {
         &Packet::Udp { src, dst, payload } => {
             counters.udp += 1;
@@ -537,13 +646,23 @@ fn receive(
                 return Received::Hep { place: place() };
             }
             counters.udp_other += 1;
+            if tunnel::name(dst.port()).is_some() {
+                unread.add(Unread::Tunnel(dst.port()));
+            }
         }
         Packet::Tcp(segment) => {
             counters.tcp += 1;
             streams.push(segment, seen, counters);
         }
         // Packed deeper than anybody packs, or broken again inside.
-        Packet::Tunnel(_) | Packet::Fragment(_) | Packet::OtherProtocol => counters.other_protocols += 1,
+        Packet::Tunnel(_) | Packet::Fragment(_) => {
+            counters.other_protocols += 1;
+            unread.add(Unread::Depth);
+        }
+        Packet::OtherProtocol(kind) => {
+            counters.other_protocols += 1;
+            unread.add(*kind);
+        }
         Packet::Damaged => counters.damaged += 1,
     }
     Received::Nothing

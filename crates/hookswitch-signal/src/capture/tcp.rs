@@ -11,13 +11,14 @@ use std::time::Duration;
 use hookswitch_model::Timestamp;
 
 use super::counters::Counters;
-use super::framing::{self, Front};
+use super::framing::{self, Front, MESSAGE_BYTES_MAX};
 use super::hep;
 use super::packet::Segment;
-use super::sniff;
+use super::sniff::{self, Sniff};
+use super::websocket;
 
 /// Streams followed at once, each direction one. A large SBC has some ten thousand connections
-/// open; an idle stream takes some 200 bytes.
+/// open; an idle stream takes some 300 bytes.
 const STREAMS_MAX: usize = 32_768;
 
 /// Bytes kept over all streams, so that a file of nothing but beginnings stays within memory.
@@ -40,6 +41,9 @@ const DISTANCE_BYTES_MAX: u32 = 4 << 20;
 /// How long a hole may stay open, in capture time. A sender repeats a segment after 1 s (RFC 6298
 /// §2.1) and again after 2 s.
 const HOLE_PATIENCE: Duration = Duration::from_secs(4);
+
+/// The port of SIP over TLS (RFC 3261 §19.1.2).
+const SIPS_PORT: u16 = 5061;
 
 /// What an empty buffer keeps, enough for most messages.
 const IDLE_BUFFER_BYTES: usize = 2048;
@@ -69,7 +73,18 @@ pub(super) struct Found {
     /// That packet is not the last one read, as others were waited for in vain.
     pub(super) released: bool,
     place: Place,
+    /// It came in several frames of a WebSocket, and was put together beside the stream.
+    joined: bool,
     pub(super) bytes: Range<usize>,
+}
+
+/// A message as its place in its stream.
+struct Taken {
+    kind: Kind,
+    joined: bool,
+    bytes: Range<usize>,
+    /// It ends early, as the rest was not captured.
+    cut: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -136,16 +151,16 @@ impl Streams {
     /// The next message that the last segment has completed.
     pub(super) fn poll(&mut self, counters: &mut Counters) -> Option<Found> {
         while let Some(stream) = self.retired.front_mut() {
-            if let Some((kind, bytes)) = stream.next(true, counters) {
-                return Some(stream.found(kind, Place::Retired, bytes));
+            if let Some(taken) = stream.next(true, counters) {
+                return Some(stream.found(taken, Place::Retired));
             }
-            counters.tcp_skipped_bytes += stream.unread().len() as u64;
+            counters.tcp_skipped_bytes += (stream.unread().len() + stream.unjoined()) as u64;
             self.retired.pop_front();
         }
         while let Some(&at) = self.touched.front() {
             let stream = &mut self.open[at];
-            if let Some((kind, bytes)) = stream.next(false, counters) {
-                return Some(stream.found(kind, Place::Open(at), bytes));
+            if let Some(taken) = stream.next(false, counters) {
+                return Some(stream.found(taken, Place::Open(at)));
             }
             stream.patient = true;
             let size = stream.size();
@@ -171,7 +186,8 @@ impl Streams {
             Place::Retired => self.retired.front(),
             Place::Open(at) => self.open.get(at),
         };
-        stream.and_then(|stream| stream.buffer.get(found.bytes.clone())).unwrap_or_default()
+        let kept = stream.map(|stream| if found.joined { &stream.joined } else { &stream.buffer });
+        kept.and_then(|kept| kept.get(found.bytes.clone())).unwrap_or_default()
     }
 
     /// Gives up the quarter of the streams that was not used for longest, so that the search for
@@ -212,6 +228,11 @@ struct Stream {
     useful: bool,
     /// HEP frames have come out of it.
     hep: bool,
+    /// TLS was seen in it.
+    tls: bool,
+    /// The message of a WebSocket that comes in several frames, as far as it has come, or the last one that did.
+    joined: Vec<u8>,
+    joining: Joining,
     /// Bytes that were sent behind those in `buffer` but not captured.
     cut: u32,
     /// What lies behind a hole, in order.
@@ -223,6 +244,8 @@ struct Stream {
     /// A FIN or RST was seen.
     closed: bool,
     seen: Seen,
+    /// The packet that brought the last bytes of `buffer`.
+    appended: Seen,
     /// What is in `buffer` was released from behind a hole that was given up, so `seen` is older
     /// than the packet last read.
     released: bool,
@@ -239,6 +262,28 @@ enum Reading {
     Line,
     /// The rest of a line that is not the beginning of a message.
     Rest,
+    /// The next frame of a WebSocket.
+    Frame,
+}
+
+/// What the next frame of a WebSocket may continue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Joining {
+    Nothing,
+    /// The message in `joined`.
+    Message,
+    /// A message that is not read.
+    Skipped,
+}
+
+/// What a frame of a WebSocket has given.
+enum Framed {
+    Message(Taken),
+    Nothing,
+    /// It has not come yet.
+    Partial,
+    /// It is no frame.
+    Broken,
 }
 
 /// A segment behind a hole.
@@ -265,6 +310,9 @@ impl Stream {
             reading: if segment.syn { Reading::Message } else { Reading::Line },
             useful: false,
             hep: false,
+            tls: false,
+            joined: Vec::new(),
+            joining: Joining::Nothing,
             cut: 0,
             held: VecDeque::new(),
             held_bytes: 0,
@@ -272,6 +320,7 @@ impl Stream {
             hole_since: Timestamp::default(),
             closed: false,
             seen: Seen { packet: 0, time: Timestamp::default() },
+            appended: Seen { packet: 0, time: Timestamp::default() },
             released: false,
             counted: 0,
         }
@@ -292,6 +341,12 @@ impl Stream {
         self.released = false;
         let sequence = segment.sequence.wrapping_add(u32::from(segment.syn));
         if !segment.payload.is_empty() {
+            if is_tls(segment.payload) && !self.tls && !self.useful {
+                self.tls = true;
+                let sips = segment.src.port() == SIPS_PORT || segment.dst.port() == SIPS_PORT;
+                counters.tls_streams += 1;
+                counters.tls_sips_streams += u64::from(sips);
+            }
             self.receive(sequence, segment.payload, segment.cut, counters);
         }
         self.closed |= segment.fin || segment.rst;
@@ -358,18 +413,22 @@ impl Stream {
             self.reading = Reading::Line;
         }
         self.buffer.extend_from_slice(fresh);
+        self.appended = self.seen;
         self.expected = self.expected.wrapping_add(fresh.len() as u32);
         self.cut = cut;
     }
 
     /// The next message or frame, as its place in `buffer`. Holes are waited for while there is
     /// patience; in a retired stream there is none.
-    fn next(&mut self, retired: bool, counters: &mut Counters) -> Option<(Kind, Range<usize>)> {
+    fn next(&mut self, retired: bool, counters: &mut Counters) -> Option<Taken> {
         loop {
-            if let Some(found) = self.read(counters) {
-                return Some(found);
+            if let Some(taken) = self.read(counters) {
+                return Some(taken);
             }
             if self.cut > 0 {
+                if let Some(taken) = self.take_cut(counters) {
+                    return Some(taken);
+                }
                 self.lose(self.expected.wrapping_add(self.cut), counters);
                 self.cut = 0;
             }
@@ -377,6 +436,9 @@ impl Stream {
             let hole = (1..1 << 31).contains(&ahead);
             if hole && self.patient && !retired {
                 return None;
+            }
+            if hole && let Some(taken) = self.take_cut(counters) {
+                return Some(taken);
             }
             let held = self.held.pop_front()?;
             self.held_bytes -= held.bytes.len();
@@ -394,8 +456,20 @@ impl Stream {
     }
 
     /// The next message or frame that is complete in `buffer`.
-    fn read(&mut self, counters: &mut Counters) -> Option<(Kind, Range<usize>)> {
+    fn read(&mut self, counters: &mut Counters) -> Option<Taken> {
         loop {
+            if self.reading == Reading::Frame {
+                match self.frame(counters) {
+                    Framed::Message(taken) => return Some(taken),
+                    Framed::Nothing => continue,
+                    Framed::Partial => return None,
+                    Framed::Broken => {
+                        self.drop_joined(counters);
+                        self.start_anew(self.start);
+                        self.reading = Reading::Line;
+                    }
+                }
+            }
             if self.reading == Reading::Rest {
                 let (skipped, found) = self.rest();
                 counters.tcp_skipped_bytes += skipped as u64;
@@ -431,6 +505,16 @@ impl Stream {
                     counters.tcp_sip += 1;
                     (Kind::Sip, length)
                 }
+                Front::Handshake(length) => {
+                    counters.tcp_framing_bytes += length as u64;
+                    self.start_anew(self.start + length);
+                    self.reading = Reading::Frame;
+                    continue;
+                }
+                Front::WebFrame => {
+                    self.reading = Reading::Frame;
+                    continue;
+                }
                 Front::Hep(length) => {
                     self.reading = Reading::Message;
                     self.hep = true;
@@ -438,12 +522,134 @@ impl Stream {
                     (Kind::Hep, length)
                 }
             };
-            let found = self.start..self.start + length;
+            let bytes = self.start..self.start + length;
             counters.tcp_message_bytes += length as u64;
             self.useful = true;
-            self.start_anew(found.end);
-            return Some((kind, found));
+            self.start_anew(bytes.end);
+            return Some(Taken { kind, joined: false, bytes, cut: false });
         }
+    }
+
+    /// Steps over one frame of a WebSocket. The mask is taken off in place, so a message that comes in one frame
+    /// is not copied.
+    fn frame(&mut self, counters: &mut Counters) -> Framed {
+        let unread = self.unread();
+        if unread.is_empty() || unread.len() < self.wanted {
+            return Framed::Partial;
+        }
+        let head = match websocket::head(unread) {
+            Ok(Some(head)) => head,
+            Ok(None) => return Framed::Partial,
+            Err(websocket::NoFrame) => return Framed::Broken,
+        };
+        let total = head.header_bytes + head.payload_bytes;
+        if unread.len() < total {
+            self.wanted = total;
+            return Framed::Partial;
+        }
+        let payload = self.start + head.header_bytes..self.start + total;
+        head.unmask(&mut self.buffer[payload.clone()]);
+        self.start_anew(payload.end);
+        counters.tcp_framing_bytes += head.header_bytes as u64;
+        let length = payload.len() as u64;
+        match head.kind {
+            websocket::Kind::Control => {
+                counters.tcp_framing_bytes += length;
+                Framed::Nothing
+            }
+            websocket::Kind::Data => {
+                self.drop_joined(counters);
+                if head.compressed {
+                    counters.websocket_compressed += 1;
+                    counters.tcp_skipped_bytes += length;
+                    self.joining = if head.last { Joining::Nothing } else { Joining::Skipped };
+                    return Framed::Nothing;
+                }
+                if head.last {
+                    return self.web_message(false, payload, counters);
+                }
+                self.joined.extend_from_slice(&self.buffer[payload]);
+                self.joining = Joining::Message;
+                Framed::Nothing
+            }
+            websocket::Kind::Continuation if self.joining == Joining::Message => {
+                if self.joined.len() + payload.len() > MESSAGE_BYTES_MAX {
+                    self.drop_joined(counters);
+                    counters.tcp_skipped_bytes += length;
+                    self.joining = if head.last { Joining::Nothing } else { Joining::Skipped };
+                    return Framed::Nothing;
+                }
+                self.joined.extend_from_slice(&self.buffer[payload]);
+                if head.last {
+                    self.joining = Joining::Nothing;
+                    return self.web_message(true, 0..self.joined.len(), counters);
+                }
+                Framed::Nothing
+            }
+            websocket::Kind::Continuation => {
+                counters.tcp_skipped_bytes += length;
+                if head.last {
+                    self.joining = Joining::Nothing;
+                }
+                Framed::Nothing
+            }
+        }
+    }
+
+    /// Takes a whole message of a WebSocket, if it is one of SIP; then it needs no Content-Length (RFC 7118 §5).
+    fn web_message(&mut self, joined: bool, place: Range<usize>, counters: &mut Counters) -> Framed {
+        let bytes = &(if joined { &self.joined } else { &self.buffer })[place.clone()];
+        let idle = sniff::keep_alive_len(bytes);
+        let message = place.start + idle..place.end;
+        counters.tcp_keep_alive_bytes += idle as u64;
+        if sniff::start_line(&bytes[idle..]) != Sniff::Sip {
+            counters.tcp_skipped_bytes += message.len() as u64;
+            return Framed::Nothing;
+        }
+        counters.tcp_message_bytes += message.len() as u64;
+        counters.tcp_sip += 1;
+        self.useful = true;
+        Framed::Message(Taken { kind: Kind::Sip, joined, bytes: message, cut: false })
+    }
+
+    /// Gives up a message of which frames are missing.
+    fn drop_joined(&mut self, counters: &mut Counters) {
+        counters.tcp_skipped_bytes += self.unjoined() as u64;
+        self.joining = Joining::Nothing;
+        self.joined = Vec::new();
+    }
+
+    /// The bytes of a message of which frames are missing.
+    fn unjoined(&self) -> usize {
+        if self.joining == Joining::Message { self.joined.len() } else { 0 }
+    }
+
+    /// Takes the message at the front, of which the rest was not captured, if all of its header block was.
+    fn take_cut(&mut self, counters: &mut Counters) -> Option<Taken> {
+        let end = self.buffer.len();
+        if self.reading == Reading::Frame {
+            let head = websocket::head(self.unread()).ok()??;
+            if head.kind != websocket::Kind::Data || head.compressed {
+                return None;
+            }
+            let place = self.start + head.header_bytes..end;
+            head.unmask(&mut self.buffer[place.clone()]);
+            counters.tcp_framing_bytes += head.header_bytes as u64;
+            self.drop_joined(counters);
+            self.start_anew(place.start);
+            // Without its mask it is no frame any more.
+            self.reading = Reading::Line;
+        }
+        if self.reading == Reading::Rest || !framing::has_header_block(self.unread()) {
+            return None;
+        }
+        let bytes = self.start..end;
+        counters.tcp_sip += 1;
+        counters.tcp_message_bytes += bytes.len() as u64;
+        self.useful = true;
+        self.start_anew(end);
+        self.reading = Reading::Line;
+        Some(Taken { kind: Kind::Sip, joined: false, bytes, cut: true })
     }
 
     /// How many bytes are left of what is not a message, and whether something else follows.
@@ -479,6 +685,7 @@ impl Stream {
     /// Goes on at `sequence`, with what has been begun cut short.
     fn skip_to(&mut self, sequence: u32, counters: &mut Counters) {
         counters.tcp_skipped_bytes += self.unread().len() as u64;
+        self.drop_joined(counters);
         self.start_anew(self.buffer.len());
         self.expected = sequence;
         self.reading = Reading::Line;
@@ -495,11 +702,19 @@ impl Stream {
     }
 
     fn size(&self) -> usize {
-        self.buffer.capacity() + self.held_bytes
+        self.buffer.capacity() + self.joined.capacity() + self.held_bytes
     }
 
-    fn found(&self, kind: Kind, place: Place, bytes: Range<usize>) -> Found {
+    fn found(&self, taken: Taken, place: Place) -> Found {
         let (src, dst) = self.direction;
-        Found { kind, src, dst, seen: self.seen, released: self.released, place, bytes }
+        let Taken { kind, joined, bytes, cut } = taken;
+        let seen = if cut { self.appended } else { self.seen };
+        Found { kind, src, dst, seen, released: self.released || cut, place, joined, bytes }
     }
+}
+
+/// Whether a segment begins with a record of TLS: a handshake, or data (RFC 8446 §5.1).
+#[inline]
+fn is_tls(payload: &[u8]) -> bool {
+    matches!(payload, [0x16 | 0x17, 3, 0..=4, ..])
 }

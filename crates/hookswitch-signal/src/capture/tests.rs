@@ -8,9 +8,10 @@ use hookswitch_model::Timestamp;
 use proptest::prelude::*;
 
 use super::fixture::{
-    A, ACK, B, BIG, FIN, LITTLE, Order, RAW_IP, RST, START, SYN, frame, ip, sip, sip_frame, tcp, udp,
+    A, ACK, B, BIG, FIN, LITTLE, Order, RAW_IP, RST, START, SYN, exported, frame, ip, sip, sip_frame, tcp,
+    udp, web_frame,
 };
-use super::{Counters, Reader, Transport, Warning};
+use super::{Counters, Reader, Transport, Unread, Warning};
 
 /// What was read from a file.
 #[derive(Debug)]
@@ -18,6 +19,7 @@ struct Outcome {
     messages: Vec<Message>,
     counters: Counters,
     warnings: Vec<Warning>,
+    unread: Vec<(Unread, u64)>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,7 +62,8 @@ fn read(file: &[u8]) -> Outcome {
     let counters = *reader.counters();
     assert_eq!(counters.balance(), Ok(()), "{counters:?}");
     assert_eq!(counters.messages, messages.len() as u64);
-    Outcome { messages, counters, warnings: reader.warnings().to_vec() }
+    let unread = reader.unread().collect();
+    Outcome { messages, counters, warnings: reader.warnings().to_vec(), unread }
 }
 
 fn read_packets(packets: &[Vec<u8>]) -> Outcome {
@@ -171,6 +174,7 @@ fn everything_read_is_counted_once() {
         tcp_keep_alive_bytes: 4,
         tcp_skipped_bytes: 1 + 3,
         tcp_retransmitted_bytes: 4,
+        tls_streams: 1,
         messages: 3,
         ..Counters::default()
     };
@@ -227,6 +231,262 @@ fn packets_in_packets_are_read_but_not_without_end() {
     assert_eq!(outcome.counters.other_protocols, 2);
     let in_pieces = pieces(&packed(udp(A, B, &sip(2, &"long ".repeat(500)))), 512);
     assert_eq!(read_packets(&in_pieces).messages.len(), 1);
+}
+
+/// An Ethernet frame with tags before an IP packet.
+fn ethernet(tags: &[u8], packet: &[u8]) -> Vec<u8> {
+    [&[2; 12][..], tags, &[8, 0], packet].concat()
+}
+
+#[test]
+fn mirrored_packets_are_read_however_they_are_packed() {
+    let (src, dst) = ("198.51.100.8:0", "198.51.100.9:0");
+    let gre = |header: &[u8], frame: &[u8]| {
+        ip(src.parse().unwrap(), dst.parse().unwrap(), 47, &[header, frame].concat())
+    };
+    let to = |port: u16, header: &[u8], frame: &[u8]| {
+        udp("198.51.100.8:9", &format!("198.51.100.9:{port}"), &[header, frame].concat())
+    };
+    let vlan = [0x81, 0, 0, 7];
+    let message = |number| udp(A, B, &sip(number, "v=0\r\n"));
+    let framed = |number| ethernet(&vlan, &message(number));
+    let second = [0x10, 0, 0x88, 0xbe, 0, 0, 0, 1, 0x10, 100, 0, 7, 0, 0, 0, 0];
+    let third =
+        [0x10, 0, 0x22, 0xeb, 0, 0, 0, 1, 0x20, 100, 0, 7, 0, 0, 0, 9, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0];
+    let packets = [
+        gre(&[0, 0, 0x88, 0xbe], &framed(0)),
+        gre(&second, &framed(1)),
+        gre(&third, &framed(2)),
+        gre(&[0, 0, 0x81, 0, 0, 7, 8, 0], &message(3)),
+        gre(&[0, 0, 0x88, 0x47, 0, 1, 1, 64], &message(4)),
+        to(6081, &[1, 0, 0x65, 0x58, 0, 0, 7, 0, 0, 0, 0, 0], &framed(5)),
+        to(4789, &[0x88, 0, 0, 9, 0, 0, 7, 0], &framed(6)),
+        to(4790, &[0x0c, 0, 0, 1, 0, 0, 7, 0], &message(7)),
+        to(37008, &[1, 0, 0, 1, 1], &framed(8)),
+        // A router mirrors what another one mirrors.
+        to(37008, &[1, 0, 0, 1, 1], &ethernet(&[], &gre(&second, &framed(9)))),
+    ];
+    let outcome = read_packets(&packets);
+    assert_eq!(outcome.payloads(), (0..10).map(|n| sip(n, "v=0\r\n")).collect::<Vec<_>>());
+    assert!(outcome.messages.iter().all(|message| (&message.from[..], &message.to[..]) == (A, B)));
+    // The snap length holds for the outer packet.
+    let cut: Vec<_> = packets.iter().map(|packet| packet[..packet.len() - 3].to_vec()).collect();
+    assert_eq!(read_packets(&cut).messages.len(), 10);
+
+    let tagged = [
+        ethernet(&[0x89, 0x26, 0x80, 1, 0, 2], &message(0)),
+        ethernet(&[0x81, 0, 0, 7, 0x89, 0x26, 0x80, 1, 0, 2, 0x81, 0, 0, 8], &message(1)),
+        ethernet(&[0x89, 0x3f, 0, 0, 0, 1, 0, 0], &message(2)),
+    ];
+    assert_eq!(read(&LITTLE.pcap(false, 1, &tagged)).messages.len(), 3);
+}
+
+#[test]
+fn what_is_not_looked_into_is_named_with_how_often_it_came() {
+    let (src, dst) = (A.parse().unwrap(), B.parse().unwrap());
+    let packets = [
+        ip(src, dst, 50, b"secret"),
+        ip(src, dst, 50, b"secret"),
+        ip(src, dst, 47, &[0, 0, 0x88, 0x0b, 0, 0]),
+        udp(A, "192.0.2.2:37008", &[1, 0, 0, 18, 1, 0]),
+        udp(A, B, b"\x80\x08"),
+        tcp(A, "192.0.2.2:5061", (0, 0, ACK), &[0x16, 3, 1, 0, 9]),
+        tcp(A, "192.0.2.2:5061", (5, 0, ACK), &[0x17, 3, 3, 0, 9]),
+        tcp("192.0.2.2:443", A, (0, 0, ACK), &[0x17, 3, 3, 0, 9]),
+    ];
+    let expected = [
+        (Unread::IpProtocol(50), 2),
+        (Unread::Gre(0x880b), 1),
+        (Unread::Tunnel(37008), 1),
+        (Unread::Tls { sips: true }, 1),
+        (Unread::Tls { sips: false }, 1),
+    ];
+    assert_eq!(read_packets(&packets).unread, expected);
+    let frames = [[&[2; 12][..], &[0x88, 0xe5, 0, 0]].concat()];
+    assert_eq!(read(&LITTLE.pcap(false, 1, &frames)).unread, [(Unread::Ethertype(0x88e5), 1)]);
+    let names: Vec<_> = expected.iter().map(|(kind, _)| kind.to_string()).collect();
+    assert!(names[0].contains("ESP") && names[2].contains("TZSP") && names[3].contains("5061"), "{names:?}");
+}
+
+#[test]
+fn pdus_that_wireshark_has_exported_are_read() {
+    let both = [sip(2, ""), sip(3, "")].concat();
+    let pdus = [
+        exported("sip", A, B, 3, &sip(1, "v=0\r\n")),
+        exported("sip.tcp", A, B, 2, &both),
+        exported("ip", "192.0.2.9:0", "192.0.2.8:0", 0, &udp(A, B, &sip(4, ""))),
+        exported("eth_withoutfcs", "192.0.2.9:0", "192.0.2.8:0", 0, &ethernet(&[], &udp(A, B, &sip(5, "")))),
+        exported("rtp", A, B, 3, b"\x80\x08"),
+        [&[0, 12, 0, 4][..], b"sip\0", &[0, 0, 0, 0], &sip(6, "")].concat(),
+        vec![0, 12, 0, 200, b's'],
+    ];
+    let outcome = read(&LITTLE.pcap(false, 252, &pdus));
+    let expected = [sip(1, "v=0\r\n"), sip(2, ""), sip(3, ""), sip(4, ""), sip(5, "")];
+    assert_eq!(outcome.payloads(), expected);
+    assert!(outcome.messages.iter().all(|message| (&message.from[..], &message.to[..]) == (A, B)));
+    let transports: Vec<_> = outcome.messages.iter().map(|message| message.transport).collect();
+    assert_eq!(transports, [Transport::Udp, Transport::Tcp, Transport::Tcp, Transport::Udp, Transport::Udp]);
+    assert_eq!((outcome.counters.exported, outcome.counters.following, outcome.counters.damaged), (3, 1, 2));
+    assert_eq!(outcome.unread, [(Unread::Exported, 1)]);
+    assert!(outcome.warnings()[0].contains("lacks the address"), "{:?}", outcome.warnings());
+}
+
+const UPGRADE: &[u8] = b"GET /ws HTTP/1.1\r\nHost: pbx\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+    Sec-WebSocket-Protocol: sip\r\n\r\n";
+const SWITCHED: &[u8] = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+    Sec-WebSocket-Protocol: sip\r\n\r\n";
+const KEY: Option<[u8; 4]> = Some([0x11, 0x22, 0x33, 0x44]);
+
+/// A message without Content-Length, as one frame may carry it.
+fn framed_sip(number: usize, body: &str) -> Vec<u8> {
+    format!("MESSAGE sip:b@b SIP/2.0\r\nCall-ID: {number}\r\n\r\n{body}").into_bytes()
+}
+
+#[test]
+fn sip_in_a_websocket_is_read_in_both_directions() {
+    let client = [
+        UPGRADE,
+        &web_frame(0x81, KEY, &framed_sip(1, "v=0\r\n")),
+        &web_frame(0x82, KEY, &framed_sip(2, "")),
+        &web_frame(0x89, KEY, b"ping"),
+        &web_frame(0x81, KEY, b"\r\n\r\n"),
+        &web_frame(0x81, KEY, &framed_sip(3, &"long ".repeat(1000))),
+        &web_frame(0x88, KEY, &[3, 232]),
+    ];
+    let server =
+        [SWITCHED, &web_frame(0x81, None, &framed_sip(4, "v=0\r\n")), &web_frame(0x8a, None, b"ping")];
+    let (client, server) = (client.concat(), server.concat());
+    let packets = [
+        tcp(A, B, (0, 0, SYN), b""),
+        tcp(A, B, (1, 1, ACK), &client),
+        tcp(B, A, (0, 1, SYN), b""),
+        tcp(B, A, (1, 1 + client.len() as u32, ACK), &server),
+    ];
+    let outcome = read_packets(&packets);
+    let expected = [
+        framed_sip(1, "v=0\r\n"),
+        framed_sip(2, ""),
+        framed_sip(3, &"long ".repeat(1000)),
+        framed_sip(4, "v=0\r\n"),
+    ];
+    assert_eq!(outcome.payloads(), expected);
+    assert!(outcome.messages.iter().all(|message| message.transport == Transport::Tcp));
+    assert_eq!((&outcome.messages[0].from[..], &outcome.messages[3].from[..]), (A, B));
+    assert_eq!((outcome.counters.tcp_skipped_bytes, outcome.counters.tcp_keep_alive_bytes), (0, 4));
+}
+
+#[test]
+fn a_message_in_several_frames_is_put_together_around_pings() {
+    let message = framed_sip(1, "v=0\r\n");
+    for mask in [None, KEY] {
+        let stream = [
+            web_frame(0x01, mask, &message[..30]),
+            web_frame(0x89, mask, b"ping"),
+            web_frame(0x00, mask, &message[30..31]),
+            web_frame(0x00, mask, b""),
+            web_frame(0x80, mask, &message[31..]),
+            web_frame(0x81, mask, &framed_sip(2, "")),
+        ];
+        let outcome = read_packets(&[tcp(A, B, (0, 0, SYN), b""), tcp(A, B, (1, 0, ACK), &stream.concat())]);
+        assert_eq!(outcome.payloads(), [&message[..], &framed_sip(2, "")]);
+        assert_eq!(outcome.counters.tcp_skipped_bytes, 0);
+        // Another message begins where the rest should be.
+        let broken = [&stream[0][..], &stream[5], &stream[4], &stream[5]].concat();
+        let outcome = read_packets(&[tcp(A, B, (1, 0, ACK), &broken)]);
+        assert_eq!(outcome.payloads(), [framed_sip(2, ""), framed_sip(2, "")]);
+    }
+    // Frames without end do not fill the memory.
+    let mut endless = web_frame(0x01, None, &message);
+    endless.extend(web_frame(0x00, None, &[b'x'; 1000]).repeat(100));
+    endless.extend([web_frame(0x80, None, b""), web_frame(0x81, None, &framed_sip(3, ""))].concat());
+    let packets: Vec<_> = endless
+        .chunks(1400)
+        .enumerate()
+        .map(|(at, part)| tcp(A, B, (at as u32 * 1400, 0, ACK), part))
+        .collect();
+    assert_eq!(read_packets(&packets).payloads(), [framed_sip(3, "")]);
+}
+
+#[test]
+fn a_websocket_of_which_no_handshake_was_captured_is_read() {
+    let before = [&[9, 9, 9][..], &web_frame(0x81, KEY, b"end of something")].concat();
+    let packets = [
+        tcp(A, B, (1, 0, ACK), &before),
+        tcp(A, B, (1 + before.len() as u32, 0, ACK), &web_frame(0x81, KEY, &framed_sip(1, ""))),
+    ];
+    assert_eq!(read_packets(&packets).payloads(), [framed_sip(1, "")]);
+    // A handshake for something else, or one that is refused, opens none; plain SIP may follow.
+    let refused = [&UPGRADE.to_ascii_lowercase()[..], &sip(2, "")].concat();
+    assert_eq!(read_packets(&[tcp(A, B, (1, 0, ACK), &refused)]).payloads(), [sip(2, "")]);
+    let again = [UPGRADE, UPGRADE, &web_frame(0x81, KEY, &framed_sip(3, ""))].concat();
+    assert_eq!(read_packets(&[tcp(A, B, (1, 0, ACK), &again)]).payloads(), [framed_sip(3, "")]);
+}
+
+#[test]
+fn compressed_messages_of_a_websocket_are_counted_and_warned_of_once() {
+    let stream = [
+        UPGRADE,
+        &web_frame(0xc1, KEY, b"deflated"),
+        &web_frame(0x41, KEY, b"deflated in"),
+        &web_frame(0x80, KEY, b"two frames"),
+        &web_frame(0x81, KEY, &framed_sip(1, "")),
+    ];
+    let outcome = read_packets(&[tcp(A, B, (0, 0, SYN), b""), tcp(A, B, (1, 0, ACK), &stream.concat())]);
+    assert_eq!(outcome.payloads(), [framed_sip(1, "")]);
+    assert_eq!(outcome.unread, [(Unread::CompressedWebSocket, 2)]);
+    assert_eq!(outcome.warnings.len(), 1);
+    assert!(outcome.warnings()[0].contains("permessage-deflate"));
+}
+
+#[test]
+fn a_websocket_goes_on_behind_a_segment_that_was_lost_or_cut() {
+    let frames: Vec<_> = (0..4).map(|n| web_frame(0x81, KEY, &framed_sip(n, "v=0\r\no=- 1\r\n"))).collect();
+    let mut at = 1 + UPGRADE.len() as u32;
+    let mut packets = vec![tcp(A, B, (0, 0, SYN), b""), tcp(A, B, (1, 0, ACK), UPGRADE)];
+    for frame in &frames {
+        packets.push(tcp(A, B, (at, 0, ACK), frame));
+        at += frame.len() as u32;
+    }
+    packets.push(tcp(B, A, (0, at, ACK), b"\r\n"));
+    packets.push(tcp(B, A, (2, at, ACK), b""));
+    let mut lost = packets.clone();
+    lost.remove(3);
+    assert_eq!(read_packets(&lost).payloads(), [0, 2, 3].map(|n| framed_sip(n, "v=0\r\no=- 1\r\n")));
+    let shorter = packets[3].len() - 5;
+    packets[3].truncate(shorter);
+    let outcome = read_packets(&packets);
+    let whole = |n| framed_sip(n, "v=0\r\no=- 1\r\n");
+    assert_eq!(outcome.payloads(), [&whole(0)[..], &whole(1)[..whole(1).len() - 5], &whole(2), &whole(3)]);
+}
+
+#[test]
+fn a_hep_frame_of_tcp_may_hold_several_messages() {
+    let piece = [sip(1, "v=0\r\n"), b"\r\n\r\n".to_vec(), sip(2, ""), sip(3, "cut")].concat();
+    let of = |protocol: u8, piece: &[u8]| {
+        let mut bytes = sip_frame(1000, piece);
+        let at = bytes.windows(6).position(|head| head == [0, 0, 0, 2, 0, 7]).unwrap();
+        bytes[at + 6] = protocol;
+        bytes
+    };
+    for frame in [of(6, &piece), of(6, &piece[..piece.len() - 2])] {
+        let frames = [frame, of(6, &sip(4, ""))];
+        for file in [frames.concat(), lines(&frames), stream(&frames), datagrams(&frames)] {
+            let outcome = read(&file);
+            assert_eq!(outcome.messages.len(), 4);
+            assert_eq!(outcome.payloads()[..2], [sip(1, "v=0\r\n"), sip(2, "")]);
+            assert!(sip(3, "cut").starts_with(outcome.payloads()[2]));
+            assert!(outcome.messages.iter().all(|message| message.micros == 1000));
+            assert!(outcome.messages.iter().all(|message| message.correlation.as_deref() == Some(b"call-1")));
+            assert_eq!((outcome.counters.hep_sip, outcome.counters.following), (2, 2));
+        }
+    }
+    assert_eq!(read(&of(17, &piece)).messages.len(), 1);
+}
+
+#[test]
+fn posted_signals_are_counted() {
+    let outcome = read(b"{\"t\": 7.5, \"signal\": {\"kind\": \"answered\"}}\n");
+    assert_eq!((outcome.counters.posted, outcome.messages[0].micros), (1, 7_500_000));
 }
 
 #[test]
@@ -431,7 +691,7 @@ fn warnings_are_bounded() {
 }
 
 /// A valid file of each kind, with streams, frames and datagrams in it.
-fn samples() -> [Vec<u8>; 5] {
+fn samples() -> [Vec<u8>; 6] {
     let frames: Vec<_> = (0..3).map(|n| sip_frame(n as u64, &sip(n, "body"))).collect();
     let whole = (0..4).flat_map(|n| sip(n, "v=0\r\n")).collect::<Vec<_>>();
     let mut packets = vec![tcp(A, B, (99, 0, SYN), b"")];
@@ -440,6 +700,15 @@ fn samples() -> [Vec<u8>; 5] {
         packets.push(udp(A, B, &sip(at, "x")));
     }
     packets.push(udp(A, B, &frames[0]));
+    let web = [
+        UPGRADE,
+        &web_frame(0x01, KEY, &framed_sip(1, "")[..9]),
+        &web_frame(0x80, KEY, &framed_sip(1, "")[9..]),
+    ];
+    for (at, part) in web.concat().chunks(50).enumerate() {
+        packets.push(tcp(B, "192.0.2.9:80", (at as u32 * 50, 0, ACK), part));
+    }
+    packets.push(udp(A, "192.0.2.9:6081", &[&[0, 0, 8, 0, 0, 0, 0, 7][..], &packets[2]].concat()));
     packets.push(tcp("[::1]:9", "[::2]:9", (0, 0, ACK | FIN), &frames[1]));
     let ng = |order: Order| {
         let mut file = [order.section(), order.interface(101, Some(9), 0)].concat();
@@ -449,7 +718,9 @@ fn samples() -> [Vec<u8>; 5] {
         file.extend(order.simple_packet(&packets[2]));
         file
     };
-    [LITTLE.pcap(false, RAW_IP, &packets), ng(LITTLE), ng(BIG), frames.concat(), lines(&frames)]
+    let pdus: Vec<_> = (0..4).map(|n| exported("sip", A, B, n, &sip(n as usize, "v=0\r\n"))).collect();
+    let pdus = LITTLE.pcap(false, 252, &pdus);
+    [LITTLE.pcap(false, RAW_IP, &packets), ng(LITTLE), ng(BIG), frames.concat(), lines(&frames), pdus]
 }
 
 /// Reads anything, and checks what holds of everything.
@@ -480,7 +751,7 @@ proptest! {
 
     #[test]
     fn no_damage_panics(
-        kind in 0..5_usize,
+        kind in 0..6_usize,
         changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..12),
         cut in any::<prop::sample::Index>(),
         is_cut in any::<bool>(),
@@ -587,6 +858,30 @@ proptest! {
     }
 
     #[test]
+    fn the_way_of_a_websocket_through_the_network_does_not_matter(
+        messages in conversation(),
+        path in path(),
+        mask in any::<Option<[u8; 4]>>(),
+        parts in 1..40_usize,
+    ) {
+        let mut bytes = UPGRADE.to_vec();
+        for (message, idle) in &messages {
+            let count = message.chunks(message.len().div_ceil(parts)).count();
+            for (number, part) in message.chunks(message.len().div_ceil(parts)).enumerate() {
+                let last = if number + 1 == count { 0x80 } else { 0 };
+                bytes.extend(web_frame(last | u8::from(number == 0), mask, part));
+                if *idle {
+                    bytes.extend(web_frame(0x89, mask, b"\r\nping"));
+                }
+            }
+        }
+        let outcome = read_packets(&path.packets(&path.segments(&bytes)));
+        let expected: Vec<_> = messages.iter().map(|(message, _)| &message[..]).collect();
+        prop_assert_eq!(outcome.payloads(), expected);
+        prop_assert_eq!((outcome.counters.tcp_gaps, outcome.counters.tcp_skipped_bytes), (0, 0));
+    }
+
+    #[test]
     fn a_lost_segment_costs_only_the_messages_it_was_part_of(
         messages in conversation(),
         path in path(),
@@ -601,12 +896,16 @@ proptest! {
         let mut expected = Vec::new();
         for (message, idle) in &messages {
             let end = at + message.len();
+            let header = message.windows(4).position(|end| end == b"\r\n\r\n").unwrap() + 4;
             if end <= from || to <= at {
                 expected.push(&message[..]);
+            } else if at + header <= from && to < bytes.len() {
+                expected.push(&message[..from - at]);
             }
             at = end + if *idle { 4 } else { 0 };
         }
-        // The rest of a message that lost its beginning may look like one.
+        // The rest of a message that lost its beginning may look like one. A message that lost its end, and
+        // nothing of its header block, comes as far as it goes.
         let found: Vec<_> = outcome.payloads().into_iter().filter(|m| m.starts_with(b"MESSAGE ")).collect();
         prop_assert_eq!(found, expected);
     }
@@ -674,8 +973,14 @@ fn a_cut_segment_is_a_gap() {
     cut.truncate(cut.len() - 3);
     let packets = [tcp(A, B, (0, 0, SYN), b""), cut, tcp(A, B, (1 + one.len() as u32, 0, ACK), &two)];
     let outcome = read_packets(&packets);
-    assert_eq!(outcome.payloads(), [two]);
+    assert_eq!(outcome.payloads(), [&one[..one.len() - 3], &two]);
     assert_eq!((outcome.counters.tcp_gaps, outcome.counters.tcp_missing_bytes), (1, 3));
+    assert_eq!((outcome.messages[0].packet, outcome.messages[0].micros), (2, START_MICROS + 1000));
+    // Without the end of its header block it is none.
+    let mut cut = tcp(A, B, (1, 0, ACK), &one);
+    cut.truncate(cut.len() - 8);
+    let outcome = read_packets(&[tcp(A, B, (0, 0, SYN), b""), cut]);
+    assert!(outcome.payloads().is_empty());
 }
 
 #[test]

@@ -46,6 +46,10 @@ pub enum WarningKind {
     Hep(HepError),
     /// A HEP frame with a SIP message does not say who sent it to whom.
     HepWithoutAddress,
+    /// An exported PDU that is a SIP message does not say who sent it to whom.
+    ExportedWithoutAddress,
+    /// Messages of a WebSocket are compressed; said once.
+    CompressedWebSocket,
     /// Bytes between two HEP frames belong to neither.
     NotHep {
         /// How many bytes were skipped.
@@ -81,6 +85,13 @@ impl fmt::Display for Warning {
             WarningKind::HepWithoutAddress => {
                 f.write_str("a HEP frame lacks the address of the sender or receiver")
             }
+            WarningKind::ExportedWithoutAddress => {
+                f.write_str("an exported PDU lacks the address of the sender or receiver")
+            }
+            WarningKind::CompressedWebSocket => f.write_str(
+                "messages of a WebSocket are compressed (permessage-deflate) and are skipped; turn that off \
+                 where the WebSocket ends",
+            ),
             WarningKind::NotHep { skipped } => {
                 write!(f, "{skipped} bytes between HEP frames belong to none of them")
             }

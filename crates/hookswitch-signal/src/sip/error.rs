@@ -39,13 +39,8 @@ pub enum SipError {
         /// Where reading stopped.
         offset: usize,
     },
-    /// A line of the header block has no name or no colon.
-    #[error("header line at byte {offset} has no name or no colon")]
-    BadHeaderLine {
-        /// Where the line starts.
-        offset: usize,
-    },
-    /// No empty line ends the header block: the message was cut.
+    /// No empty line ends the header block: the message was cut. A request is not used then, since what is
+    /// missing may say whose call it is; nor is a response of which too little is there.
     #[error("header block has no end")]
     UnterminatedHeaders,
     /// A header without which a message belongs to no transaction or dialog (RFC 3261 §8.1.1).
@@ -71,14 +66,6 @@ pub enum SipError {
     /// The CSeq of a request names another method than its start line (RFC 3261 §8.1.1.5).
     #[error("header CSeq names another method than the start line")]
     MethodMismatch,
-    /// Fewer bytes arrived than the Content-Length promises (RFC 3261 §18.3).
-    #[error("body has {actual} bytes, Content-Length promises {declared}")]
-    ShortBody {
-        /// What the Content-Length says, in bytes; a number beyond the range is its end.
-        declared: usize,
-        /// What arrived after the header block, in bytes.
-        actual: usize,
-    },
 }
 
 /// Where a single value stopped making sense.

@@ -98,13 +98,18 @@ impl<'a> Iterator for NamedRows<'a, '_> {
 
 /// Finds the next row with a name that is wanted, and moves behind it.
 fn scan<'a>(block: &'a [u8], at: &mut usize, wanted: impl Fn(&[u8]) -> bool) -> Option<&'a [u8]> {
-    while let Step::Row(row) = Row::next(block, *at) {
-        *at = row.next;
-        if wanted(row.name) {
-            return Some(trim(&block[row.value]));
+    loop {
+        match Row::next(block, *at) {
+            Step::Row(row) => {
+                *at = row.next;
+                if wanted(row.name) {
+                    return Some(trim(&block[row.value]));
+                }
+            }
+            Step::Damaged { next } => *at = next,
+            Step::End { .. } | Step::Cut => return None,
         }
     }
-    None
 }
 
 /// One header row: a line and the lines folded into it (RFC 3261 §7.3.1).
@@ -122,8 +127,10 @@ pub(super) enum Step<'a> {
     End {
         body: usize,
     },
-    /// No name, or no colon.
-    Damaged,
+    /// A line without a name or a colon, which says nothing.
+    Damaged {
+        next: usize,
+    },
     /// The bytes end before the line does.
     Cut,
 }
@@ -142,7 +149,7 @@ impl<'a> Row<'a> {
         let colon = NAME_END.find(bytes, at);
         match bytes.get(colon) {
             None => return Step::Cut,
-            Some(b'\n') => return Step::Damaged,
+            Some(b'\n') => return Step::Damaged { next: colon + 1 },
             Some(_) => {}
         }
         // A blank before the colon is allowed; one before the name is a fold of nothing.
@@ -151,7 +158,10 @@ impl<'a> Row<'a> {
             name = rest;
         }
         if name.first().is_none_or(|&first| is_space(first)) {
-            return Step::Damaged;
+            return match LINE_END.find(bytes, colon) {
+                end if end < bytes.len() => Step::Damaged { next: end + 1 },
+                _ => Step::Cut,
+            };
         }
         let Some(next) = row_end(bytes, colon + 1) else {
             return Step::Cut;

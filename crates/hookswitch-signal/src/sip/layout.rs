@@ -2,7 +2,7 @@ use std::ops::Range;
 
 use super::byte_set::ByteSet;
 use super::header_table::{Row, Step};
-use super::{HeaderName, SipError, StartLine};
+use super::{HeaderName, SipError};
 
 /// Where the parts of one message stand: what a single walk over its header block finds out, before
 /// anything is read.
@@ -20,16 +20,18 @@ pub struct Layout {
     slots: [(u32, u32); HeaderName::COUNT],
     /// One bit for each header that has more rows than the first.
     repeated: u64,
+    /// The header block has no end.
+    is_cut: bool,
 }
 
 const _: () = assert!(HeaderName::COUNT <= 64);
 
 impl Layout {
-    /// Walks the start line and the header block of a message once; line ends before it are skipped.
+    /// Walks the start line and the header block of a message once; line ends before it are skipped, and lines
+    /// that are no headers.
     ///
     /// # Errors
-    /// Says what keeps the message from being divided into its parts; what is wrong with the start
-    /// line goes first.
+    /// If there is no message, or one that is longer than any.
     pub fn of(datagram: &[u8]) -> Result<Self, SipError> {
         if u32::try_from(datagram.len()).is_err() {
             return Err(SipError::TooLong { actual: datagram.len() });
@@ -47,18 +49,18 @@ impl Layout {
             body: 0,
             slots: [(0, 0); HeaderName::COUNT],
             repeated: 0,
+            is_cut: false,
         };
-        match layout.walk(datagram, line_end + 1) {
-            Ok(()) => Ok(layout),
-            Err(error) => Err(StartLine::parse(line, start).err().unwrap_or(error)),
-        }
+        layout.walk(datagram, line_end + 1);
+        Ok(layout)
     }
 
     #[inline]
-    fn walk(&mut self, datagram: &[u8], mut at: usize) -> Result<(), SipError> {
+    fn walk(&mut self, datagram: &[u8], mut at: usize) {
         loop {
             match Row::next(datagram, at) {
-                Step::Row(row) => {
+                // A line at the very end may have been folded, and is cut then.
+                Step::Row(row) if row.next < datagram.len() => {
                     if let Some(name) = HeaderName::recognise(row.name) {
                         let slot = &mut self.slots[name as usize];
                         if slot.0 == 0 {
@@ -71,10 +73,14 @@ impl Layout {
                 }
                 Step::End { body } => {
                     self.body = body as u32;
-                    return Ok(());
+                    return;
                 }
-                Step::Damaged => return Err(SipError::BadHeaderLine { offset: at }),
-                Step::Cut => return Err(SipError::UnterminatedHeaders),
+                Step::Damaged { next } => at = next,
+                Step::Row(_) | Step::Cut => {
+                    self.body = datagram.len() as u32;
+                    self.is_cut = true;
+                    return;
+                }
             }
         }
     }
@@ -98,6 +104,11 @@ impl Layout {
     pub(super) fn first(&self, name: HeaderName) -> Option<Range<usize>> {
         let (start, end) = self.slots[name as usize];
         (start != 0).then_some(start as usize..end as usize)
+    }
+
+    /// Whether the header block has no end.
+    pub(super) const fn is_cut(&self) -> bool {
+        self.is_cut
     }
 
     pub(super) const fn is_repeated(&self, name: HeaderName) -> bool {

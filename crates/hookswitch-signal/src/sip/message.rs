@@ -16,7 +16,7 @@ use super::{
 ///
 /// What names its transaction and dialog (start line, top Via, From, To, Call-ID, CSeq) was read and
 /// checked by [`Message::parse`]. Every other header is read when it is asked for; one that makes no
-/// sense is then passed over.
+/// sense is then passed over, for who looks on is to hear of a call also if something beside it is wrong.
 #[derive(Clone)]
 pub struct Message<'a> {
     start_line: &'a [u8],
@@ -26,19 +26,21 @@ pub struct Message<'a> {
     from: NameAddr<'a>,
     to: NameAddr<'a>,
     top_via: Via<'a>,
-    /// The first of the first Contact row.
-    contact: Option<NameAddr<'a>>,
+    contact: Contact<'a>,
     headers: HeaderTable<'a>,
     body: &'a [u8],
+    is_cut: bool,
 }
 
 impl<'a> Message<'a> {
     /// Reads the message that a datagram holds; line ends before it are skipped.
     ///
     /// What follows the body that Content-Length announces is ignored, and without Content-Length
-    /// the body is the rest (RFC 3261 §18.3). Equal repetitions of Content-Length are let pass, as
-    /// HTTP does it (RFC 9110 §8.6): they say one thing. Of From, To, Call-ID and CSeq a second row
-    /// is always refused.
+    /// the body is the rest (RFC 3261 §18.3). Of From, To, Call-ID and CSeq a second row is always refused.
+    ///
+    /// A message that ends before its Content-Length says so is used without its body, see
+    /// [`Message::is_cut`]. So is a response that ends inside its header block, if what names its transaction is
+    /// there; a request is refused then.
     ///
     /// # Errors
     /// Says what keeps the message from being understood in one way.
@@ -53,9 +55,19 @@ impl<'a> Message<'a> {
     /// # Errors
     /// Says what keeps the message from being understood in one way.
     pub fn read(datagram: &'a [u8], layout: &Layout) -> Result<Self, SipError> {
+        Self::read_parts(datagram, layout).map_err(|error| match error {
+            SipError::MissingHeader { .. } if layout.is_cut() => SipError::UnterminatedHeaders,
+            error => error,
+        })
+    }
+
+    fn read_parts(datagram: &'a [u8], layout: &Layout) -> Result<Self, SipError> {
         let line = layout.start_line();
         let start_line = datagram.get(line.clone()).unwrap_or_default();
         let start = StartLine::parse(start_line, line.start)?;
+        if layout.is_cut() && matches!(start, StartLine::Request { .. }) {
+            return Err(SipError::UnterminatedHeaders);
+        }
         let rest = datagram.get(layout.body()..).unwrap_or_default();
         let headers = HeaderTable::new(datagram, layout);
         for name in [HeaderName::From, HeaderName::To, HeaderName::CallId, HeaderName::CSeq] {
@@ -73,12 +85,10 @@ impl<'a> Message<'a> {
         {
             return Err(SipError::MethodMismatch);
         }
-        let contact = check_contacts(&headers)?;
-        check_single(&headers, HeaderName::MaxForwards)?;
-        check_single(&headers, HeaderName::ContentType)?;
-        check_date(&headers)?;
-        let body = check_body(&headers, rest)?;
-        Ok(Self { start_line, start, call_id, cseq, from, to, top_via, contact, headers, body })
+        let contact = Contact::read(&headers);
+        let body = announced_body(&headers, rest).filter(|_| !layout.is_cut());
+        let (body, is_cut) = body.map_or((rest, true), |body| (body, false));
+        Ok(Self { start_line, start, call_id, cseq, from, to, top_via, contact, headers, body, is_cut })
     }
 
     /// Gives what the first line says.
@@ -143,14 +153,19 @@ impl<'a> Message<'a> {
         Some(hops).filter(|&hops| hops <= 255)
     }
 
-    /// Gives the first Contact that has an address.
+    /// Gives the first Contact that has an address; none if the first row is damaged.
     pub fn contact(&self) -> Option<NameAddr<'a>> {
-        self.contact.or_else(|| self.contacts().next())
+        match self.contact {
+            Contact::First(contact) => Some(contact),
+            Contact::None => self.contacts().next(),
+            Contact::Damaged => None,
+        }
     }
 
-    /// Gives every Contact that has an address.
+    /// Gives every Contact that has an address; none if the first row is damaged.
     pub fn contacts(&self) -> impl Iterator<Item = NameAddr<'a>> + use<'a> {
-        self.addresses(HeaderName::Contact)
+        let is_damaged = matches!(self.contact, Contact::Damaged);
+        self.addresses(HeaderName::Contact).filter(move |_| !is_damaged)
     }
 
     /// Tells whether the Contact is `*`, which takes all registrations back (RFC 3261 §10.2.2).
@@ -265,8 +280,11 @@ impl<'a> Message<'a> {
         self.row(HeaderName::Expires).and_then(decimal).and_then(|seconds| u32::try_from(seconds).ok())
     }
 
-    /// Gives what the body is.
+    /// Gives what the body is; none if it is said twice in two ways.
     pub fn content_type(&self) -> Option<ContentType<'a>> {
+        if has_two_meanings(&self.headers, HeaderName::ContentType) {
+            return None;
+        }
         self.row(HeaderName::ContentType).and_then(ContentType::parse)
     }
 
@@ -292,28 +310,44 @@ impl<'a> Message<'a> {
         self.headers.named(name)
     }
 
-    /// Gives the body, as long as Content-Length says.
+    /// Gives the body, as long as Content-Length says; nothing if it is cut.
     pub const fn body(&self) -> &'a [u8] {
-        self.body
+        if self.is_cut { b"" } else { self.body }
+    }
+
+    /// Tells whether the end of the message is missing, or nobody knows where it is: fewer bytes are there than
+    /// Content-Length says, as when packets are captured up to a snap length; it makes no sense; or the header
+    /// block of a response has no end.
+    pub const fn is_cut(&self) -> bool {
+        self.is_cut
     }
 
     /// Gives the session description: the body, or the part of a multipart body that is one.
     ///
-    /// `None` when absent or compressed.
+    /// `None` when absent or compressed, and when the message is cut: half a description does not say whether
+    /// media is held.
     pub fn sdp(&self) -> Option<Sdp<'a>> {
         self.body_of_type("application", "sdp").map(Sdp::new)
     }
 
     /// Gives how the call that a REFER asked for goes: the status in the `message/sipfrag` body of a
-    /// NOTIFY (RFC 3515 §2.4.5), 100 to 699.
+    /// NOTIFY (RFC 3515 §2.4.5), 100 to 699. Its first line is enough, also of a body that is cut.
     pub fn sipfrag_status(&self) -> Option<u16> {
-        let fragment = self.body_of_type("message", "sipfrag")?;
-        let line = &fragment[..memchr::memchr(b'\n', fragment).unwrap_or(fragment.len())];
+        let fragment = self.find_body("message", "sipfrag")?;
+        let line = match memchr::memchr(b'\n', fragment) {
+            Some(end) => &fragment[..end],
+            None if self.is_cut => return None,
+            None => fragment,
+        };
         StartLine::parse(super::text::trim(line), 0).ok()?.status()
     }
 
-    /// Gives the body, or the first part of a multipart body, that is of a type.
+    /// Gives the body, or the first part of a multipart body, that is of a type; none if it is cut.
     pub fn body_of_type(&self, kind: &str, subtype: &str) -> Option<&'a [u8]> {
+        if self.is_cut { None } else { self.find_body(kind, subtype) }
+    }
+
+    fn find_body(&self, kind: &str, subtype: &str) -> Option<&'a [u8]> {
         let content_type = self.content_type().filter(|_| !self.body.is_empty())?;
         match self.row(HeaderName::ContentEncoding) {
             Some(encoding) if !encoding.eq_ignore_ascii_case(b"identity") => None,
@@ -362,17 +396,12 @@ fn malformed(headers: &HeaderTable<'_>, name: HeaderName, at: usize) -> SipError
     SipError::MalformedHeader { name, offset: headers.offset(name) + at }
 }
 
-/// Reads all values of the first Via row and gives the first of them.
+/// Reads the first value of the first Via row; the others are of earlier hops.
 fn check_vias<'a>(headers: &HeaderTable<'a>) -> Result<Via<'a>, SipError> {
     let name = HeaderName::Via;
     let row = headers.first(name).ok_or(SipError::MissingHeader { name })?;
-    let mut values = Values::new(row);
-    let mut top = None;
-    while let Some((at, value)) = values.next_at() {
-        let via = Via::parse(value).map_err(|error| malformed(headers, name, at + error.at))?;
-        top.get_or_insert(via);
-    }
-    top.ok_or(SipError::MissingHeader { name })
+    let (at, value) = Values::new(row).next_at().ok_or(SipError::MissingHeader { name })?;
+    Via::parse(value).map_err(|error| malformed(headers, name, at + error.at))
 }
 
 /// Takes any bytes but white space, since nothing but equality matters.
@@ -386,47 +415,49 @@ fn check_call_id(value: &[u8]) -> Result<&[u8], Malformed> {
 
 const CONTROLS: ByteSet<0> = ByteSet::controls_and(b"");
 
-/// Reads all values of the first Contact row and gives the first of them; a damaged one misleads
-/// (RFC 4475 §3.1.2.1).
-fn check_contacts<'a>(headers: &HeaderTable<'a>) -> Result<Option<NameAddr<'a>>, SipError> {
-    let name = HeaderName::Contact;
-    let Some(row) = headers.first(name).filter(|&row| !row.is_empty() && row != b"*") else {
-        return Ok(None);
-    };
-    let mut values = Values::new(row);
-    let mut first = None;
-    while let Some((at, value)) = values.next_at() {
-        let contact = NameAddr::parse(value).map_err(|error| malformed(headers, name, at + error.at))?;
-        first.get_or_insert(contact);
-    }
-    Ok(first)
+/// What the first Contact row says.
+#[derive(Clone, Copy)]
+enum Contact<'a> {
+    None,
+    First(NameAddr<'a>),
+    /// One of its values makes no sense, and so misleads about all of them (RFC 4475 §3.1.2.1).
+    Damaged,
 }
 
-/// Refuses a header that is repeated with another value.
-fn check_single(headers: &HeaderTable<'_>, name: HeaderName) -> Result<(), SipError> {
-    let differs = headers.is_repeated(name) && headers.rows(name).any(|row| Some(row) != headers.first(name));
-    if differs { Err(SipError::RepeatedHeader { name }) } else { Ok(()) }
-}
-
-/// Refuses a Date that is not in GMT, the only zone there is (RFC 3261 §20.17).
-fn check_date(headers: &HeaderTable<'_>) -> Result<(), SipError> {
-    let name = HeaderName::Date;
-    match headers.first(name) {
-        Some(date) if !date.is_empty() && !date.to_ascii_uppercase().ends_with(b"GMT") => {
-            Err(malformed(headers, name, 0))
+impl<'a> Contact<'a> {
+    fn read(headers: &HeaderTable<'a>) -> Self {
+        let Some(row) = headers.first(HeaderName::Contact).filter(|&row| !row.is_empty() && row != b"*")
+        else {
+            return Self::None;
+        };
+        let mut values = Values::new(row);
+        let mut first = Self::None;
+        while let Some((_, value)) = values.next_at() {
+            match (NameAddr::parse(value), first) {
+                (Err(_), _) => return Self::Damaged,
+                (Ok(contact), Self::None) => first = Self::First(contact),
+                (Ok(_), _) => {}
+            }
         }
-        _ => Ok(()),
+        first
     }
 }
 
-/// Cuts the body to the length that is announced.
-fn check_body<'a>(headers: &HeaderTable<'a>, rest: &'a [u8]) -> Result<&'a [u8], SipError> {
-    let name = HeaderName::ContentLength;
-    check_single(headers, name)?;
-    let Some(value) = headers.first(name) else {
-        return Ok(rest);
+/// Whether a header is repeated with another value, so that its meaning is open.
+fn has_two_meanings(headers: &HeaderTable<'_>, name: HeaderName) -> bool {
+    headers.is_repeated(name) && headers.rows(name).any(|row| Some(row) != headers.first(name))
+}
+
+/// The body, as long as it is announced; none if fewer bytes are there, or its length is not known.
+///
+/// Equal repetitions of Content-Length are let pass, as HTTP does it (RFC 9110 §8.6): they say one thing.
+fn announced_body<'a>(headers: &HeaderTable<'a>, rest: &'a [u8]) -> Option<&'a [u8]> {
+    let Some(value) = headers.first(HeaderName::ContentLength) else {
+        return Some(rest);
     };
-    let declared = decimal(value).ok_or_else(|| malformed(headers, name, 0))?;
-    let declared = usize::try_from(declared).unwrap_or(usize::MAX);
-    rest.get(..declared).ok_or(SipError::ShortBody { declared, actual: rest.len() })
+    if has_two_meanings(headers, HeaderName::ContentLength) {
+        return None;
+    }
+    let declared = usize::try_from(decimal(value)?).unwrap_or(usize::MAX);
+    rest.get(..declared)
 }

@@ -61,7 +61,7 @@ impl<'a> Part<'a> {
                 Step::End { body } => {
                     return Self { content_type, body: &part[body..] };
                 }
-                Step::Damaged | Step::Cut => {
+                Step::Damaged { .. } | Step::Cut => {
                     return Self { content_type, body: &part[at..] };
                 }
             }

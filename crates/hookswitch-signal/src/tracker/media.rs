@@ -45,6 +45,8 @@ impl Tracker {
         state.cseq = Some(cseq);
         let offer = match seen.message.sdp() {
             Some(sdp) => Offer::Made(media_state(&sdp)),
+            // An offer that is cut is one, and nobody knows which.
+            None if seen.message.is_cut() => Offer::Nothing,
             None if seen.message.cseq().method == Method::Invite => Offer::Expected,
             None => Offer::Nothing,
         };

@@ -222,9 +222,13 @@ impl Gate {
             src: sip.src,
             dst: sip.dst,
         };
-        frames.push(item, correlation, sip.payload);
+        let mut messages = 0;
+        for message in sip.messages(&frame) {
+            frames.push(item, correlation, message);
+            messages += 1;
+        }
         self.counters.accepted.inc();
-        count.messages(1, at);
+        count.messages(messages, at);
         true
     }
 }
