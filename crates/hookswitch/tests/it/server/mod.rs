@@ -38,6 +38,7 @@ mod socket;
 mod start;
 mod switch;
 mod traffic;
+mod twice;
 mod unharmed;
 mod webhooks;
 
