@@ -1,16 +1,86 @@
-//! The same signalling twice: what comes in again with the same times is told once.
+//! The same signalling twice: a capture that is played again is told again, and what comes in again with the
+//! same times is told once.
 
+use std::net::UdpSocket;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::Duration;
+
+use hookswitch_model::Timestamp;
+use hookswitch_signal::capture::hep;
 use serde_json::{Value, json};
 
 use super::hep::balance;
 use super::nats::Nats;
 use super::traffic::{Agent, EVENTS_OF_CALL, call};
-use super::{Home, PATIENCE, Server, hookswitch, path, wait_for};
+use super::{Home, PATIENCE, Server, by_session, hookswitch, path, root, wait_for, without_test_sizes};
 
 const CAPTURE: &str = "captures/answered-call.pcap";
 
-/// How many events it gives.
+/// How many messages the capture has, and how many events they give.
+const MESSAGES: usize = 23;
 const EVENTS: usize = 10;
+
+/// How long the capture is, in microseconds.
+const LENGTH: i64 = 5_500_000;
+
+#[test]
+fn a_capture_that_is_played_again_is_told_again() {
+    let captures = ["answered-call", "busy-call", "cancelled-call", "direct-call"];
+    for name in captures {
+        let capture = format!("captures/{name}.pcap");
+        let home = Home::new(&format!("twice-{name}"));
+        let server = Server::start(&home);
+        let alone = replayed(&home, &capture);
+        server.play_now(&capture);
+        server.play_now(&capture);
+        home.events(2 * alone.iter().map(Vec::len).sum::<usize>());
+        assert_eq!(told(&home), [alone.clone(), alone].concat(), "{name}");
+        balance(&server);
+        assert_eq!(server.count("hookswitch_events_repeated_total"), 0);
+        server.stop();
+        home.store("check");
+    }
+}
+
+#[test]
+fn a_play_is_sent_with_the_time_of_now_and_the_spacing_of_the_capture() {
+    let captured = stamps(&["play", CAPTURE, "--speed", "0", "--original-times"], None);
+    assert_eq!(captured.times.len(), MESSAGES);
+    let spacing = |times: &[i64]| times.iter().map(|at| at - times[0]).collect::<Vec<i64>>();
+    assert!((LENGTH..LENGTH + 100_000).contains(spacing(&captured.times).last().expect("times")));
+    let mut agents = vec![captured.agent];
+
+    // As fast as goes, and faster than it was: what was played is just over when the play is.
+    for speed in ["0", "40"] {
+        let played = stamps(&["play", CAPTURE, "--speed", speed], None);
+        assert_eq!(spacing(&played.times), spacing(&captured.times), "{speed}");
+        let last = played.times.last().expect("times");
+        assert!((played.began..=played.ended).contains(last), "{speed}: {last} {played:?}");
+        agents.push(played.agent);
+    }
+    // The length of standard input is not known before it is played.
+    let bytes = std::fs::read(root().join(CAPTURE)).expect("it is there");
+    let piped = stamps(&["play", "-", "--speed", "0"], Some(&bytes));
+    assert_eq!(spacing(&piped.times), spacing(&captured.times));
+    assert!((piped.began..=piped.ended).contains(&piped.times[0]), "{piped:?}");
+    agents.push(piped.agent);
+    // With its timing the first message is sent with the time of now, and each at its time.
+    let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join("twice-timing.pcap");
+    std::fs::write(&file, cut(CAPTURE, 6)).expect("it is written");
+    let timed = stamps(&["play", path(&file)], None);
+    assert_eq!(spacing(&timed.times), spacing(&captured.times)[..6]);
+    assert!((timed.began..=timed.ended).contains(&timed.times[0]), "{timed:?}");
+    for (at, came) in timed.times.iter().zip(&timed.arrivals) {
+        assert!(came - at >= -1_000, "none is sent before its time: {timed:?}");
+    }
+    agents.push(timed.agent);
+
+    agents.sort_unstable();
+    agents.dedup();
+    assert_eq!(agents.len(), 5, "each play is another agent: {agents:x?}");
+}
 
 #[test]
 fn signalling_that_comes_in_again_is_told_once_and_the_store_is_whole() {
@@ -120,16 +190,19 @@ fn in_a_cluster_what_comes_in_again_is_told_once() {
     let once = home.events(EVENTS);
     server.play(CAPTURE);
     repeated(&server, EVENTS);
+    server.play_now(CAPTURE);
+    let twice = home.events(2 * EVENTS);
+    assert_eq!(twice[..EVENTS], once);
     server.kill();
     server = nats.node(&home, "n1");
     server.play(CAPTURE);
     repeated(&server, EVENTS);
-    assert_eq!(home.events(EVENTS), once);
+    assert_eq!(home.events(2 * EVENTS), twice);
     assert_eq!(warnings(server), [EVENTS as u64]);
     // A node that comes new reads the same.
     let other = Home::new("twice-nats-other");
     let server = nats.node(&other, "n2");
-    assert_eq!(other.events(EVENTS), once);
+    assert_eq!(other.events(2 * EVENTS), twice);
     assert_eq!(warnings(server), [0; 0]);
 }
 
@@ -168,6 +241,16 @@ fn a_store_in_which_an_older_version_left_positions_free_checks_and_no_other_gap
     assert!(said.contains("event 3 of the log differs"), "{said}");
 }
 
+impl Server {
+    /// Plays a capture as a user does who wants to see its calls now, without pauses.
+    #[track_caller]
+    fn play_now(&self, capture: &str) {
+        let to = self.hep().to_string();
+        let output = hookswitch(&["play", capture, "--to", &to, "--speed", "0"]);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+}
+
 /// Waits until so many events were found in the log before they were written.
 #[track_caller]
 fn repeated(server: &Server, count: usize) {
@@ -193,4 +276,85 @@ fn warnings(mut server: Server) -> Vec<u64> {
         }
     }
     counts
+}
+
+/// The events of the log by sessions, in the order in which those began.
+fn told(home: &Home) -> Vec<Vec<Value>> {
+    by_session(&home.store("events"))
+}
+
+/// The same of a capture as `replay` prints it.
+fn replayed(home: &Home, capture: &str) -> Vec<Vec<Value>> {
+    let directory = home.directory.join("directory.toml");
+    let output = hookswitch(&["replay", capture, "--directory", path(&directory)]);
+    by_session(&String::from_utf8(output.stdout).expect("UTF-8"))
+}
+
+/// The first packets of a capture in the format of pcap.
+fn cut(capture: &str, packets: usize) -> Vec<u8> {
+    const HEADER: usize = 24;
+    let bytes = std::fs::read(root().join(capture)).expect("it is there");
+    let end = (0..packets).fold(HEADER, |at, _| {
+        let length = bytes[at + 8..at + 12].try_into().expect("four bytes");
+        at + 16 + u32::from_le_bytes(length) as usize
+    });
+    bytes[..end].to_vec()
+}
+
+/// What a play sent.
+#[derive(Debug)]
+struct Sent {
+    agent: u32,
+    /// The times of its messages, and when they came, in microseconds.
+    times: Vec<i64>,
+    arrivals: Vec<i64>,
+    /// When the program was started, and when it had ended.
+    began: i64,
+    ended: i64,
+}
+
+/// Plays to a socket of the test, with standard input if the arguments name it.
+fn stamps(arguments: &[&str], input: Option<&[u8]>) -> Sent {
+    let socket = UdpSocket::bind("127.0.0.1:0").expect("a free port");
+    let to = socket.local_addr().expect("it is bound").to_string();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_hookswitch"));
+    without_test_sizes(&mut command).args(arguments).args(["--to", &to]).current_dir(root());
+    let file: PathBuf = Path::new(env!("CARGO_TARGET_TMPDIR"))
+        .join(format!("twice-{}", socket.local_addr().expect("it is").port()));
+    match input {
+        Some(bytes) => {
+            std::fs::write(&file, bytes).expect("it is written");
+            command.stdin(std::fs::File::open(&file).expect("it is there"));
+        }
+        None => {
+            command.stdin(Stdio::null());
+        }
+    }
+    let mut sent = Sent { agent: 0, times: Vec::new(), arrivals: Vec::new(), began: wall(), ended: 0 };
+    let mut buffer = vec![0; 65_536];
+    socket.set_read_timeout(Some(Duration::from_millis(100))).expect("it can be set");
+    thread::scope(|scope| {
+        let play = scope.spawn(|| command.stderr(Stdio::null()).status().expect("it starts"));
+        let mut is_over = false;
+        while !is_over {
+            is_over = play.is_finished();
+            while let Ok(length) = socket.recv(&mut buffer) {
+                let frame = hep::parse(&buffer[..length]).expect("a frame");
+                sent.agent = frame.agent.expect("an agent");
+                sent.times.push(frame.time.map(Timestamp::as_micros).expect("a time"));
+                sent.arrivals.push(wall());
+            }
+        }
+        assert!(play.join().expect("no panic").success());
+    });
+    sent.ended = wall();
+    std::fs::remove_file(&file).ok();
+    sent
+}
+
+/// The time by the clock on the wall, in microseconds.
+#[expect(clippy::disallowed_methods, reason = "the test measures time")]
+fn wall() -> i64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970");
+    i64::try_from(since.as_micros()).expect("it fits")
 }
