@@ -31,6 +31,7 @@ const WORDS = {
   applied: "applied",
   without_leg: "without a leg",
   stored: "stored",
+  repeated: "in the log before",
   acknowledged: "taken by receivers",
   expired: "too old",
   dropped: "dropped",
@@ -39,7 +40,7 @@ const WORDS = {
 };
 
 /** Outcomes that are a loss, those that wait, and those that are as they should be. */
-const LOOK = { accepted: "good", in_call: "good", applied: "good", stored: "good", acknowledged: "good", sent: "good", retransmission: "calm", no_call: "calm", not_sip: "calm", pending: "waiting", without_leg: "calm", stray: "calm" };
+const LOOK = { accepted: "good", in_call: "good", applied: "good", stored: "good", acknowledged: "good", sent: "good", retransmission: "calm", no_call: "calm", not_sip: "calm", pending: "waiting", without_leg: "calm", stray: "calm", repeated: "calm" };
 
 const PLOTS = [
   { title: "Messages taken", unit: "/s", of: (sample) => sample.messages },

@@ -18,6 +18,7 @@ mod gateway;
 mod health;
 mod rates;
 mod redelivery;
+mod repeated;
 mod run;
 mod secret;
 mod server;

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use hookswitch_core::engine;
-use hookswitch_model::{AccountId, ClockId, Timestamp};
+use hookswitch_model::{AccountId, ClockId, Event, Timestamp};
 use hookswitch_signal::capture::hep;
 use hookswitch_signal::ingest::Posted;
 use hookswitch_signal::sip;
@@ -22,6 +22,7 @@ use tokio::sync::oneshot;
 use crate::clock;
 use crate::cluster::Carried;
 use crate::derivation::{Derivation, STATE_VERSION};
+use crate::repeated::{LoggedSequences, Repeats};
 use crate::source::hep::{Access, Frames, Item};
 use crate::store::record::{Input, Message, Sender as SourceSender, Settings, Source, kind};
 use crate::store::{Acknowledge, Batch, IngestId, LoggedInput, Store};
@@ -109,6 +110,8 @@ pub(crate) struct Machine {
     /// Ids of posted signals that may not be on disk yet, with their positions.
     recent_ids: HashMap<(u16, String), u64>,
     recent_order: VecDeque<(u64, u16, String)>,
+    logged: LoggedSequences,
+    repeats: Repeats,
     /// How often the state is saved, and when and where it was saved last.
     snapshot_every: Duration,
     snapshot_at: Instant,
@@ -212,6 +215,8 @@ impl Machine {
             open: 0,
             recent_ids: HashMap::new(),
             recent_order: VecDeque::new(),
+            logged: LoggedSequences::default(),
+            repeats: Repeats::default(),
             snapshot_every,
             snapshot_at: now,
             snapshot_position: from,
@@ -238,6 +243,7 @@ impl Machine {
             }
             let now = clock::now();
             self.tick(now);
+            self.repeats.warn(now, !stop);
             let due = now.saturating_duration_since(self.snapshot_at) >= self.snapshot_every;
             if due {
                 self.forget_sources();
@@ -475,6 +481,11 @@ impl Machine {
     fn take_events(&mut self, arrival: Timestamp) {
         while let Some(event) = self.derivation.poll_event() {
             self.metrics.events.inc();
+            if !self.is_new(&event) {
+                self.metrics.events_repeated.inc();
+                self.repeats.add(event.session.id, clock::now());
+                continue;
+            }
             tracing::debug!(
                 session.id = %event.session.id,
                 sequence = event.sequence,
@@ -484,6 +495,19 @@ impl Machine {
             );
             self.batch.add_event(event, arrival);
         }
+    }
+
+    /// Whether the log does not have an event yet.
+    fn is_new(&mut self, event: &Event) -> bool {
+        let (session, store) = (event.session.id, &self.store);
+        let added = self.logged.add(session, event.sequence, || {
+            store.read(|reader| reader.last_sequence(session)) //
+        });
+        self.logged.forget_oldest(self.batch.ends().signals, || store.ends().signals);
+        added.unwrap_or_else(|error| {
+            tracing::error!(%error, "it is not known whether the log has an event");
+            true // it is not written twice all the same
+        })
     }
 
     /// Fires the timers that are due by the clocks of their sources.

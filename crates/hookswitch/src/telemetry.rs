@@ -275,6 +275,8 @@ pub(crate) struct Metrics {
     /// Inputs that are neither messages, signals nor ticks: new senders, settings.
     pub(crate) notes: Counter,
     pub(crate) events: Counter,
+    /// Those of them that the log had already.
+    pub(crate) events_repeated: Counter,
     pub(crate) notifications: Notifications,
     pub(crate) notifications_pending: Gauge,
     pub(crate) requests_in_flight: Gauge,
@@ -325,6 +327,7 @@ impl Metrics {
             ticks: Counter::default(),
             notes: Counter::default(),
             events: Counter::default(),
+            events_repeated: Counter::default(),
             notifications: Notifications::register(
                 r,
                 "webhook_notifications",
@@ -372,6 +375,11 @@ impl Metrics {
         r.register("ticks", "Times at which a timer was due without a signal", metrics.ticks.clone());
         r.register("notes", "New senders and settings, which are inputs too", metrics.notes.clone());
         r.register("events", "Events that came out of the machine", metrics.events.clone());
+        r.register(
+            "events_repeated",
+            "Events that the log had already, because what came in had come in before",
+            metrics.events_repeated.clone(),
+        );
         r.register(
             "webhook_notifications_pending",
             "Notifications that are neither delivered nor given up",

@@ -72,6 +72,8 @@ enum Command {
     /// Run the server: live signalling in, events into its log
     Serve(serve::Serve),
     /// Send captures to a running server, as a capture agent would have sent them
+    ///
+    /// The times are moved to now, so a capture that is played again is told again.
     Play(play::Play),
     /// Subscribe to a running server and print its notifications as they come
     ///

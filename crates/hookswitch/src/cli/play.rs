@@ -1,12 +1,13 @@
 //! `hookswitch play`: a capture, sent to a running server as a capture agent would send it.
 
 use std::net::{SocketAddr, ToSocketAddrs as _, UdpSocket};
+use std::path::{Path, PathBuf};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
 use hookswitch_model::Timestamp;
-use hookswitch_signal::capture::hep;
+use hookswitch_signal::capture::{Captured, hep};
 
 use super::{Captures, shows_progress, warn};
 use crate::clock;
@@ -31,23 +32,30 @@ pub(super) struct Play {
     /// How many times as fast as it was; 0 for as fast as goes
     #[arg(long, value_name = "N", default_value_t = 1.0)]
     speed: f64,
+    /// Keep the times of the capture: what was told of them before is not told again
+    #[arg(long)]
+    original_times: bool,
     /// The key that the server asks for
     #[arg(long, value_name = "KEY", env = "HOOKSWITCH_HEP_KEY", hide_env_values = true)]
     key: Option<String>,
 }
 
 impl Play {
-    /// Sends every message with the time at which it was captured.
+    /// Sends every message, as if it were captured now or with the time at which it was.
     pub(super) fn run(self) -> anyhow::Result<()> {
         check_speed(self.speed)?;
         let to = address(&self.to)?;
         let from: SocketAddr = if to.is_ipv4() { "0.0.0.0:0".parse()? } else { "[::]:0".parse()? };
         let socket = UdpSocket::bind(from).context("cannot open a UDP socket")?;
         socket.connect(to).with_context(|| format!("cannot send to {to}"))?;
-        let mut files = CaptureFiles::open(&self.captures.files, shows_progress())?;
+        let paths = &self.captures.files;
+        let saved = if self.original_times { Duration::ZERO } else { saved_time(paths, self.speed)? };
+        let mut files = CaptureFiles::open(paths, shows_progress())?;
         let started = clock::now();
         let key = self.key.as_deref().map(str::as_bytes);
-        let Sent { sent, too_long } = send(&mut files, &socket, self.speed, key)?;
+        let Self { speed, original_times, .. } = self;
+        let schedule = |first| Schedule::new(first, speed, (!original_times).then_some(saved));
+        let Sent { sent, too_long } = send(&mut files, &socket, schedule, key)?;
         files.done();
         warn(&files.warnings());
         let seconds = started.elapsed().as_secs_f64();
@@ -73,6 +81,72 @@ pub(super) fn check_speed(speed: f64) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// When each message of a play is sent, and which time it is sent with.
+#[derive(Clone, Copy)]
+struct Schedule {
+    /// The time of the first message, in the capture and as it is sent.
+    captured: Timestamp,
+    stamped: Timestamp,
+    started: Instant,
+    /// How many times as fast as it was; 0 is without pauses.
+    speed: f64,
+}
+
+impl Schedule {
+    /// Begins to play now, with the message of this time. Times are those of the capture, or moved so that the
+    /// first lies `moved` before now; the spacing is that of the capture, whatever the speed, because timers and
+    /// rules go by it.
+    fn new(first: Timestamp, speed: f64, moved: Option<Duration>) -> Self {
+        let stamped = moved.map_or(first, |ago| moved_by(clock::wall(), -micros(ago)));
+        Self { captured: first, stamped, started: clock::now(), speed }
+    }
+
+    /// How long to wait until the message of this time is due.
+    fn wait(&self, at: Timestamp) -> Duration {
+        if self.speed == 0.0 {
+            return Duration::ZERO;
+        }
+        let due = at.since(self.captured).div_f64(self.speed);
+        due.saturating_sub(self.started.elapsed())
+    }
+
+    /// The time with which the message of this time is sent.
+    fn stamp(&self, at: Timestamp) -> Timestamp {
+        moved_by(self.stamped, at.as_micros().saturating_sub(self.captured.as_micros()))
+    }
+}
+
+fn moved_by(at: Timestamp, micros: i64) -> Timestamp {
+    Timestamp::from_micros(at.as_micros().saturating_add(micros))
+}
+
+fn micros(duration: Duration) -> i64 {
+    i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
+}
+
+/// How much shorter than the captures a play of them is. A play begins so long ago by the times that it sends:
+/// then none lies in the future, and the last is that of its sending. Zero if the length of the captures is not
+/// known before they are played, as that of standard input.
+///
+/// # Errors
+/// If a file cannot be read.
+fn saved_time(paths: &[PathBuf], speed: f64) -> anyhow::Result<Duration> {
+    let can_be_read_twice = |path: &PathBuf| path != Path::new("-") && path.is_file();
+    let is_as_it_was = speed > 0.0 && speed <= 1.0;
+    if is_as_it_was || !paths.iter().all(can_be_read_twice) {
+        return Ok(Duration::ZERO);
+    }
+    let mut files = CaptureFiles::open(paths, false)?;
+    let mut first = None;
+    let mut length = Duration::ZERO;
+    while let Some((captured, _)) = files.next()? {
+        if captured.transport.is_sip() {
+            length = length.max(captured.time.since(*first.get_or_insert(captured.time)));
+        }
+    }
+    Ok(if speed == 0.0 { length } else { length.saturating_sub(length.div_f64(speed)) })
+}
+
 /// How many messages of captures were sent, and how many were not.
 struct Sent {
     sent: u64,
@@ -80,36 +154,34 @@ struct Sent {
     too_long: u64,
 }
 
-/// Sends every message to where the socket is connected to, `speed` times as fast as it was.
+/// Sends every message to where the socket is connected to, by a schedule that begins with the time of the first.
 ///
 /// # Errors
 /// If a file cannot be read, or nobody listens.
 fn send(
     files: &mut CaptureFiles,
     socket: &UdpSocket,
-    speed: f64,
+    schedule: impl Fn(Timestamp) -> Schedule,
     key: Option<&[u8]>,
 ) -> anyhow::Result<Sent> {
     // Each play is an agent of its own, with a clock of its own.
     let agent = u32::from_be_bytes(secret::random()?);
-    let started = clock::now();
-    let mut first: Option<Timestamp> = None;
+    let mut begun: Option<Schedule> = None;
     let (mut frame, mut sent, mut too_long) = (Vec::new(), 0_u64, 0_u64);
     while let Some((captured, _)) = files.next()? {
-        let due = captured.time.since(*first.get_or_insert(captured.time));
-        if speed > 0.0 {
-            let wait = due.div_f64(speed).saturating_sub(started.elapsed());
-            if wait > SLACK {
-                thread::sleep(wait);
-            }
-        } else if sent % BURST == BURST - 1 {
-            thread::sleep(Duration::from_millis(1));
-        }
         if !captured.transport.is_sip() {
             continue; // no agent tells of it
         }
+        let schedule = begun.get_or_insert_with(|| schedule(captured.time));
+        let wait = schedule.wait(captured.time);
+        if wait > SLACK {
+            thread::sleep(wait);
+        } else if schedule.speed == 0.0 && sent % BURST == BURST - 1 {
+            thread::sleep(Duration::from_millis(1));
+        }
         frame.clear();
-        if hep::write(&captured, agent, key, &mut frame).is_err() {
+        let stamped = Captured { time: schedule.stamp(captured.time), ..captured };
+        if hep::write(&stamped, agent, key, &mut frame).is_err() {
             too_long += 1;
             continue;
         }

@@ -307,6 +307,30 @@ impl Reader {
         )
     }
 
+    /// The sequence of the last event of a session that is kept; 0 if none is.
+    pub(crate) fn last_sequence(&self, session: TelephonySessionId) -> Result<u32, StoreError> {
+        let mut statement = self.0.prepare_cached(
+            "SELECT max(sequence) FROM events WHERE session = (SELECT number FROM sessions WHERE id = ?)",
+        )?;
+        let last: Option<u32> = statement.query_row([session_key(session)], |row| row.get(0))?;
+        Ok(last.unwrap_or(0))
+    }
+
+    /// Whether an event of this session and sequence stands at or before a position.
+    pub(crate) fn has_event(
+        &self,
+        session: TelephonySessionId,
+        sequence: u32,
+        until: u64,
+    ) -> Result<bool, StoreError> {
+        let mut statement = self.0.prepare_cached(
+            "SELECT EXISTS (SELECT 1 FROM events WHERE session = (SELECT number FROM sessions WHERE id = ?) \
+             AND sequence = ? AND position <= ?)",
+        )?;
+        let parameters = params![session_key(session), sequence, until.cast_signed()];
+        Ok(statement.query_row(parameters, |row| row.get(0))?)
+    }
+
     fn events(&self, sql: &str, parameters: impl rusqlite::Params) -> Result<Vec<Logged>, StoreError> {
         let mut statement = self.0.prepare_cached(sql)?;
         let mut rows = statement.query(parameters)?;

@@ -140,9 +140,9 @@ impl Writer {
     fn write_surely(&mut self, group: Vec<Write>) -> bool {
         let started = clock::now();
         let mut answers = Vec::new();
-        loop {
+        let mut passed_over = loop {
             let error = match self.write(&group, &mut answers) {
-                Ok(()) => break,
+                Ok(passed_over) => break passed_over,
                 Err(error) => error,
             };
             self.fail(&error);
@@ -157,8 +157,21 @@ impl Writer {
                 return false;
             }
             std::thread::sleep(RETRY_AFTER);
-        }
+        };
         self.shared.recovered();
+        if passed_over > 0 {
+            tracing::warn!(
+                events = passed_over,
+                "events were handed in that the log has; they are not written again"
+            );
+        }
+        let metrics = self.metrics.clone();
+        let mut count_events = |batch: &Batch| {
+            let events = batch.events.len() as u64;
+            let missing = passed_over.min(events);
+            passed_over -= missing;
+            metrics.events_stored.inc_by(events - missing);
+        };
         self.metrics.commit_seconds.observe(started.elapsed().as_secs_f64());
         let mut answers = answers.into_iter();
         for write in group {
@@ -166,7 +179,7 @@ impl Writer {
                 Write::Batch(batch) => {
                     self.unswept += batch.inputs.len() as u64;
                     self.metrics.signals_stored.inc_by(batch.inputs.len() as u64);
-                    self.metrics.events_stored.inc_by(batch.events.len() as u64);
+                    count_events(&batch);
                     for acknowledge in batch.waiting {
                         acknowledge();
                     }
@@ -177,7 +190,7 @@ impl Writer {
                     }
                 }
                 Write::Follow { stream, seen, entries, .. } => {
-                    self.followed(entries);
+                    self.followed(entries, &mut count_events);
                     self.shared.set_followed(stream, seen);
                 }
                 Write::Documented { stream, snapshot } => {
@@ -195,12 +208,13 @@ impl Writer {
         true
     }
 
-    /// Writes a group as one; `answers` are those to the changes of documents.
+    /// Writes a group as one; `answers` are those to the changes of documents. Gives how many events were passed
+    /// over because the log has them.
     fn write(
         &mut self,
         group: &[Write],
         answers: &mut Vec<Result<Vec<u64>, StoreError>>,
-    ) -> Result<(), WriteError> {
+    ) -> Result<u64, WriteError> {
         answers.clear();
         let connection = match &mut self.connection {
             Some(connection) => connection,
@@ -222,6 +236,7 @@ impl Writer {
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let mut ends = self.ends.clone();
         let mut written = Vec::new();
+        let mut passed_over = 0;
         for write in group {
             match write {
                 Write::Batch(batch) => {
@@ -232,7 +247,7 @@ impl Writer {
                     if batch.after != found {
                         return Err(WriteError::NotNext { expected: batch.after, found });
                     }
-                    insert(&transaction, batch, &mut self.sessions, &mut written)?;
+                    passed_over += insert(&transaction, batch, &mut self.sessions, &mut written)?;
                     ends.set(batch.partition, batch.ends());
                 }
                 Write::Documents { changes, journal, .. } => {
@@ -257,7 +272,8 @@ impl Writer {
                     for entry in entries {
                         match entry {
                             Entry::Batch(batch) => {
-                                follow(&transaction, batch, &mut ends, &mut self.sessions, &mut written)?;
+                                passed_over +=
+                                    follow(&transaction, batch, &mut ends, &mut self.sessions, &mut written)?;
                             }
                             Entry::Changes(changes) => {
                                 journal::write(&transaction, &changes.journal)?;
@@ -282,17 +298,17 @@ impl Writer {
         self.shared.tail.push(written.into_iter().map(|logged| (logged.position, logged)));
         self.shared.committed(&ends);
         self.ends = ends;
-        Ok(())
+        Ok(passed_over)
     }
 
     /// Counts what was applied of a stream, and tells what has changed.
-    fn followed(&mut self, entries: Vec<Entry>) {
+    fn followed(&mut self, entries: Vec<Entry>, mut count_events: impl FnMut(&Batch)) {
         for entry in entries {
             match entry {
                 Entry::Batch(batch) => {
                     self.unswept += batch.inputs.len() as u64;
                     self.metrics.signals_stored.inc_by(batch.inputs.len() as u64);
-                    self.metrics.events_stored.inc_by(batch.events.len() as u64);
+                    count_events(&batch);
                     self.shared.set_taken(batch.partition, batch.taken);
                 }
                 Entry::Changes(changes) => {
@@ -347,18 +363,18 @@ enum WriteError {
     NotNext { expected: Ends, found: Ends },
 }
 
-/// Inserts a batch that a stream has brought.
+/// Inserts a batch that a stream has brought; gives how many events were passed over because the log has them.
 fn follow(
     transaction: &Transaction<'_>,
     batch: &Batch,
     ends: &mut LogEnds,
     sessions: &mut HashMap<TelephonySessionId, i64>,
     written: &mut Vec<Logged>,
-) -> rusqlite::Result<()> {
+) -> rusqlite::Result<u64> {
     let partition = batch.partition;
     let found = ends.of(partition).signals;
     if batch.after.signals < found {
-        return Ok(()); // it was applied before the stream was followed from here
+        return Ok(0); // it was applied before the stream was followed from here
     }
     if batch.after.signals > found {
         // The stream does not reach so far back.
@@ -366,13 +382,13 @@ fn follow(
         let row = params![sqlite::swept_signals(partition), batch.after.signals.cast_signed()];
         transaction.execute("INSERT OR REPLACE INTO swept VALUES (?, ?)", row)?;
     }
-    insert(transaction, batch, sessions, written)?;
+    let passed_over = insert(transaction, batch, sessions, written)?;
     let events = if batch.events.is_empty() { ends.events } else { batch.ends().events };
     ends.set(partition, Ends { signals: batch.ends().signals, events });
     if batch.intake > 0 {
         follow_to(transaction, &intake(partition), batch.intake)?;
     }
-    Ok(())
+    Ok(passed_over)
 }
 
 /// Brings documents to where they were saved, if that is further than they are here.
@@ -447,12 +463,15 @@ pub(super) fn intake(partition: Partition) -> String {
     format!("intake.{partition}")
 }
 
+/// Inserts a batch; gives how many of its events were passed over because the log has them.
+///
+/// The machine hands in none of those. A log that an older version has written to NATS has some.
 fn insert(
     transaction: &Transaction<'_>,
     batch: &Batch,
     sessions: &mut HashMap<TelephonySessionId, i64>,
     written: &mut Vec<Logged>,
-) -> rusqlite::Result<()> {
+) -> rusqlite::Result<u64> {
     let first = batch.after.signals + 1;
     // The last event that each input of the batch has caused; 0 is none. Inputs of earlier batches that
     // have caused one of these events are marked below.
@@ -486,6 +505,7 @@ fn insert(
             mark.execute([event.cast_signed(), signal.cast_signed()])?;
         }
     }
+    let mut passed_over = 0;
     if !batch.events.is_empty() {
         let mut event =
             transaction.prepare_cached("INSERT OR IGNORE INTO events VALUES (?, ?, ?, ?, ?, ?)")?;
@@ -501,9 +521,7 @@ fn insert(
             if rows > 0 {
                 written.push(Logged { position, arrival: row.arrival, event: row.event.clone() });
             } else {
-                // A state of another version was not read, and what was derived instead disagrees with
-                // the log. What was told stands.
-                tracing::error!(session = %row.session, row.sequence, "an event was told before, and is not told again");
+                passed_over += 1;
             }
         }
     }
@@ -514,7 +532,7 @@ fn insert(
             statement.execute(params![id.source, id.id, id.position.cast_signed()])?;
         }
     }
-    Ok(())
+    Ok(passed_over)
 }
 
 /// The number of a session, which it gets with its first event.

@@ -150,7 +150,11 @@ fn journey(api: &Api) -> Vec<Stage> {
         of("hepFrames", sum(&metrics.frames_received.all()), frames),
         of("sipMessages", metrics.frames.accepted.get(), messages),
         of("signals", sum(&signals), signals),
-        of("events", metrics.events.get(), vec![("stored", metrics.events_stored.get())]),
+        of(
+            "events",
+            metrics.events.get(),
+            vec![("stored", metrics.events_stored.get()), ("repeated", metrics.events_repeated.get())],
+        ),
         of(
             "webhookNotifications",
             notifications.matched.get(),

@@ -238,7 +238,11 @@ pub(super) fn balance(server: &Server) {
             (received, server.sum("hookswitch_hep_frames_total")),
             (accepted, server.sum("hookswitch_sip_messages_total")),
             (understood + posted + ticks + own, stored),
-            (server.count("hookswitch_events_total"), server.count("hookswitch_event_log_rows_total")),
+            (
+                server.count("hookswitch_events_total"),
+                server.count("hookswitch_event_log_rows_total")
+                    + server.count("hookswitch_events_repeated_total"),
+            ),
             (
                 server.count("hookswitch_sessions_total{change=\"opened\"}"),
                 server.count("hookswitch_sessions_total{change=\"closed\"}")

@@ -38,6 +38,7 @@ mod socket;
 mod start;
 mod switch;
 mod traffic;
+mod twice;
 mod unharmed;
 mod webhooks;
 
@@ -51,7 +52,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// How long something may take that is waited for.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -210,11 +211,11 @@ impl Server {
         self.addresses["HEP over UDP"]
     }
 
-    /// Sends captures as they are, as fast as goes.
+    /// Sends captures with their own times, so that what follows is what `replay` prints, as fast as goes.
     #[track_caller]
     fn play(&self, capture: &str) {
         let to = self.hep().to_string();
-        let output = hookswitch(&["play", capture, "--to", &to, "--speed", "0"]);
+        let output = hookswitch(&["play", capture, "--to", &to, "--speed", "0", "--original-times"]);
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     }
 
@@ -368,6 +369,35 @@ fn root() -> PathBuf {
 
 fn path(path: &Path) -> &str {
     path.to_str().expect("the path is UTF-8")
+}
+
+/// What notifications say, by sessions in the order in which those began, and without what names the session and
+/// says when it was.
+fn by_session(text: &str) -> Vec<Vec<Value>> {
+    let mut order = Vec::new();
+    let mut sessions: BTreeMap<String, Vec<Value>> = BTreeMap::new();
+    for line in text.lines() {
+        let mut event: Value = serde_json::from_str(line).expect("JSON");
+        let body = event["body"].as_object_mut().expect("a body");
+        let session = body.remove("telephonySessionId").expect("a session");
+        let session = session.as_str().expect("an id").trim_start_matches("s-").to_owned();
+        for key in ["sessionId", "eventTime"] {
+            body.remove(key).expect("it is there");
+        }
+        let party = &mut body["parties"][0];
+        let id = party["id"].as_str().expect("an id").replace(&session, "");
+        party["id"] = id.into();
+        // Derived from the session.
+        if let Some(pickup) = party["status"]["mobilePickupData"].as_object_mut() {
+            pickup.retain(|key, _| key == "ccMailboxes");
+        }
+        let told = json!([event["event"], event["body"]]);
+        if !sessions.contains_key(&session) {
+            order.push(session.clone());
+        }
+        sessions.entry(session).or_default().push(told);
+    }
+    order.iter().map(|session| sessions[session].clone()).collect()
 }
 
 /// Waits until something is there.

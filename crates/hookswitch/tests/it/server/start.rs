@@ -39,10 +39,11 @@ fn a_capture_that_is_played_with_its_timing_gives_the_same() {
     let home = Home::new("timing");
     let server = Server::start(&home);
     let to = server.hep().to_string();
-    let output = hookswitch(&["play", "captures/answered-call.pcap", "--to", &to, "--speed", "4"]);
+    let capture = "captures/answered-call.pcap";
+    let output = hookswitch(&["play", capture, "--to", &to, "--speed", "4", "--original-times"]);
     assert!(output.status.success());
     let directory = home.directory.join("directory.toml");
-    let replayed = hookswitch(&["replay", "captures/answered-call.pcap", "--directory", path(&directory)]);
+    let replayed = hookswitch(&["replay", capture, "--directory", path(&directory)]);
     home.events(10);
     assert_same(&home.store("events"), &String::from_utf8_lossy(&replayed.stdout));
 }
