@@ -325,7 +325,7 @@ async fn join(
     metrics: Arc<Metrics>,
 ) -> anyhow::Result<(Store, WriterThread)> {
     let nats = Nats::connect(&config.nats, &Wanted::of(config)).await?;
-    Store::join(&config.store.directory, options, nats, metrics).await
+    Box::pin(Store::join(&config.store.directory, options, nats, metrics)).await
 }
 
 /// Where what comes in goes.

@@ -53,7 +53,7 @@ impl Member {
         };
         let metrics = Metrics::new();
         let directory = directory(&format!("member-{name}"));
-        let joined = Store::join(&directory, options, nats.clone(), metrics.clone()).await;
+        let joined = Box::pin(Store::join(&directory, options, nats.clone(), metrics.clone())).await;
         let (store, writer) = joined.expect("the store opens");
         let membership = Arc::new(Membership::new(name.into()));
         let (duties, mut due) = mpsc::channel(1);

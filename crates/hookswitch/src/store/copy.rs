@@ -191,7 +191,8 @@ impl Source {
                     "NATS has no log {:?}; set nats.prefix to that of the cluster",
                     config.nats.prefix
                 );
-                let joined = Store::join(directory, options(config), nats.clone(), Metrics::new()).await;
+                let joined =
+                    Box::pin(Store::join(directory, options(config), nats.clone(), Metrics::new())).await;
                 let (store, writer) = joined?;
                 for partition in Partition::all(config.cluster.partitions) {
                     ensure!(
@@ -474,7 +475,8 @@ impl Target {
                 Ok(Summary::of(&connection, &states)?)
             }
             Side::Nats { nats, directory, .. } => {
-                let joined = Store::join(&directory, options(config), (*nats).clone(), Metrics::new()).await;
+                let joined =
+                    Box::pin(Store::join(&directory, options(config), (*nats).clone(), Metrics::new())).await;
                 let (store, writer) = joined?;
                 let states = nats.saved_states().await?;
                 let reader = Reader::of(&directory, config.partitions())?;

@@ -537,7 +537,7 @@ pub(crate) async fn examine(config: &Config) -> anyhow::Result<Examined> {
     let directory = &config.store.directory;
     // A directory that cannot be read is a finding of its own.
     let standing = Reader::of(directory, config.partitions()).and_then(|reader| Ok(reader.standing()?));
-    Nats::examine(&config.nats, &Wanted::of(config), directory, &standing.unwrap_or_default()).await
+    Box::pin(Nats::examine(&config.nats, &Wanted::of(config), directory, &standing.unwrap_or_default())).await
 }
 
 /// Makes a store with some documents in a directory that has none.

@@ -82,7 +82,7 @@ impl Engine {
             }
             Self::Nats(server) => runtime.block_on(async {
                 let nats = Nats::connect(&server.settings(), &Self::wanted()).await.expect("it connects");
-                let (store, writer) = Store::join(directory, Self::options(), nats, Metrics::new())
+                let (store, writer) = Box::pin(Store::join(directory, Self::options(), nats, Metrics::new()))
                     .await
                     .expect("the store opens");
                 let deadline = crate::clock::now() + Duration::from_secs(20);

@@ -78,9 +78,8 @@ pub(in crate::store) async fn bring(nats: &Nats, changes: &[Change]) -> anyhow::
             return Ok(false);
         }
         let message = write_changes(0, 0, changes, Journal::default());
-        let error = match nats.publish(&nats.documents_subject(), message, Some(0)).await {
-            Ok(_) => return Ok(true),
-            Err(error) => error,
+        let Err(error) = nats.publish(&nats.documents_subject(), message, Some(0)).await else {
+            return Ok(true);
         };
         // Those of another node that are under way are not there yet, and may never be.
         if LostRace::of(&error).is_none() || began.elapsed() >= TRY_FOR {

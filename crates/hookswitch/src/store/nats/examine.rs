@@ -55,7 +55,7 @@ impl Nats {
             }
         }
         if !missing.is_empty() || !outdated.is_empty() {
-            try_out(&connection.jetstream, &settings.prefix, like, patience).await?;
+            Box::pin(try_out(&connection.jetstream, &settings.prefix, like, patience)).await?;
         }
         let (version, weakness) = (connection.version.clone(), connection.weakness);
         if missing.contains(&log_stream(&settings.prefix)) {

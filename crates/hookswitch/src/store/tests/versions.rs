@@ -74,7 +74,7 @@ fn carries_the_log(server: Server, version: &str) {
         assert_eq!(node.store.health(), Health::Good, "nothing was refused but for a race");
         node.close();
     }
-    check_fill(config::Nats { prefix: "filled".into(), ..settings });
+    check_fill(&config::Nats { prefix: "filled".into(), ..settings });
 }
 
 /// Of messages that come together the first counts, and the writers of the others are told so in a way that
@@ -179,12 +179,12 @@ fn check_takeover(old: &Node, next: Batch, mut calls: Calls, take: impl FnOnce()
 }
 
 /// A copy fills the log up to where another stood.
-fn check_fill(settings: config::Nats) {
+fn check_fill(settings: &config::Nats) {
     const MESSAGES: u64 = 600;
     let runtime = Runtime::new().expect("a runtime");
     let row = rows::DocumentRow { kind: "user".into(), id: "1".into(), revision: 7, content: "{}".into() };
     runtime.block_on(async {
-        let nats = Nats::connect(&settings, &Engine::wanted()).await.expect("it connects");
+        let nats = Nats::connect(settings, &Engine::wanted()).await.expect("it connects");
         let (mut into, come) =
             super::super::nats::CopyInto::begin(nats.clone(), "a".into()).await.expect("it is empty");
         let documented = Come { phase: Phase::Documents, until: rows::END };
@@ -196,7 +196,8 @@ fn check_fill(settings: config::Nats) {
         let last = Come { phase: Phase::Last, until: rows::END };
         into.write(Come::BEFORE_LAST, last, &rows::Rows::default()).await.expect("it is written");
         assert_eq!(nats.end(STREAM_LOG).await.expect("NATS answers"), MESSAGES + 1);
-        let joined = Store::join(&directory("filled"), Engine::options(), nats, Metrics::new()).await;
+        let joined =
+            Box::pin(Store::join(&directory("filled"), Engine::options(), nats, Metrics::new())).await;
         let (store, writer) = joined.expect("it is whole");
         let document = store.read(|reader| reader.document("user", "1")).expect("it can be read");
         assert_eq!(document.map(|document| document.revision), Some(7));
