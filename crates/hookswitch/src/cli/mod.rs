@@ -110,7 +110,8 @@ enum Command {
 /// The captures that a command reads.
 #[derive(clap::Args)]
 struct Captures {
-    /// Capture files (pcap, pcapng, HEP frames, or JSON lines of HEP datagrams); - for standard input
+    /// Capture files (pcap, pcapng, HEP frames, or JSON lines of HEP datagrams), also compressed (gzip,
+    /// Zstandard, LZ4); - for standard input
     #[arg(value_name = "FILE", required = true)]
     files: Vec<PathBuf>,
 }

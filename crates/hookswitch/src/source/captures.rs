@@ -9,6 +9,8 @@ use hookswitch_model::InputRef;
 use hookswitch_signal::capture::{Captured, Reader};
 use indicatif::{ProgressBar, ProgressStyle};
 
+use super::compressed::{Damage, Decompressed};
+
 /// The most capture files that can be read at once; each is numbered in 16 bits.
 const FILES_MAX: usize = u16::MAX as usize;
 
@@ -22,7 +24,9 @@ pub(crate) struct CaptureFiles {
 
 struct OpenFile {
     name: String,
-    reader: Reader<Watched>,
+    reader: Reader<Decompressed>,
+    /// What is wrong with the compression of the file, once that was found.
+    damage: Damage,
     /// Counts the messages that were taken.
     taken: u64,
     /// Whether `reader` stands on a message.
@@ -94,8 +98,9 @@ impl CaptureFiles {
     /// What was wrong with the files, a sentence each.
     pub(crate) fn warnings(&self) -> Vec<String> {
         let of = |file: &OpenFile| {
-            let name = file.name.clone();
-            file.reader.warnings().iter().map(move |warning| format!("{name}: {warning}")).collect::<Vec<_>>()
+            let warnings = file.reader.warnings().iter().map(ToString::to_string);
+            let warnings = warnings.chain(file.damage.get().cloned());
+            warnings.map(|warning| format!("{}: {warning}", file.name)).collect::<Vec<_>>()
         };
         self.files.iter().flat_map(of).collect()
     }
@@ -109,9 +114,11 @@ impl CaptureFiles {
 impl OpenFile {
     /// Steps to the first message.
     fn new(name: String, input: Box<dyn Read + Send>, progress: &ProgressBar) -> anyhow::Result<Self> {
-        let reader = Reader::new(Watched { input, progress: progress.clone() });
-        let reader = reader.with_context(|| format!("read {name}"))?;
-        let mut file = Self { name, reader, taken: 0, ready: false };
+        let input = Decompressed::of(Watched { input, progress: progress.clone() });
+        let input = input.with_context(|| format!("read {name}"))?;
+        let damage = input.damage();
+        let reader = Reader::new(input).with_context(|| format!("read {name}"))?;
+        let mut file = Self { name, reader, damage, taken: 0, ready: false };
         file.advance()?;
         Ok(file)
     }

@@ -3,6 +3,7 @@
 pub(crate) mod ami;
 pub(crate) mod batch;
 pub(crate) mod captures;
+mod compressed;
 pub(crate) mod count;
 pub(crate) mod esl;
 pub(crate) mod hep;

@@ -170,6 +170,37 @@ fn a_file_cut_short_gives_what_was_readable_and_a_warning() {
     assert!(warning.chars().any(|c| c.is_ascii_digit()), "{warning}");
 }
 
+/// The same bytes in each way of compression that is read.
+fn compressed(bytes: &[u8]) -> [(&'static str, Vec<u8>); 3] {
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    gzip.write_all(bytes).expect("memory");
+    let mut lz4 = lz4_flex::frame::FrameEncoder::new(Vec::new());
+    lz4.write_all(bytes).expect("memory");
+    let zstandard = ruzstd::encoding::compress_to_vec(bytes, ruzstd::encoding::CompressionLevel::Fastest);
+    [("gz", gzip.finish().expect("memory")), ("lz4", lz4.finish().expect("memory")), ("zst", zstandard)]
+}
+
+#[test]
+fn a_compressed_capture_is_read_as_what_it_holds() {
+    let plain = printed(&["replay", "captures/answered-call.pcap"]);
+    for (kind, bytes) in compressed(&bundled("answered-call.pcap")) {
+        // The name says nothing.
+        let path = scratch(&format!("compressed-{kind}.pcap"), &bytes);
+        assert_eq!(printed(&["replay", path.to_str().expect("UTF-8")]), plain, "{kind}");
+        let cut = scratch(&format!("cut-{kind}.pcap"), &bytes[..bytes.len() - 20]);
+        let output = hookswitch(&["replay", cut.to_str().expect("UTF-8")]);
+        assert_eq!(output.status.code(), Some(0), "{kind}");
+        let warning = String::from_utf8_lossy(&output.stderr);
+        assert!(
+            warning.contains("warning") && warning.contains("is damaged or ends early"),
+            "{kind}: {warning}"
+        );
+    }
+    let twice = compressed(&compressed(&bundled("answered-call.pcap"))[0].1)[0].1.clone();
+    let twice = scratch("twice.pcap", &twice);
+    assert!(refused(&["replay", twice.to_str().expect("UTF-8")]).contains("gzip"));
+}
+
 #[test]
 fn decode_prints_each_message_and_what_is_refused() {
     let output = printed(&["decode", "captures/direct-call.pcap"]);
