@@ -13,6 +13,7 @@ mod explain;
 mod init;
 mod listen;
 mod manual;
+mod no_calls;
 mod play;
 pub(crate) mod replay;
 mod rows;
@@ -164,6 +165,13 @@ fn write_line(out: &mut impl Write, line: &mut Vec<u8>) -> io::Result<()> {
     }
     line.push(b'\n');
     out.write_all(line)
+}
+
+/// Writes notes about captures to stderr, one a line.
+fn note(notes: &[String]) {
+    for note in notes {
+        eprintln!("hookswitch: {}", shown::plain(note));
+    }
 }
 
 /// Writes warnings about captures to stderr, one a line.

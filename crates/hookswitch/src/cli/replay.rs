@@ -21,8 +21,9 @@ use hookswitch_signal::{ami, esl};
 use serde::Serialize;
 
 use super::causes::Messages;
+use super::no_calls::{NoCalls, Refusals};
 use super::table::Table;
-use super::{ACCOUNT, Captures, FILTER, shows_progress, warn};
+use super::{ACCOUNT, Captures, FILTER, note, shows_progress, warn};
 use crate::source::batch::{Batch, Read};
 use crate::source::captures::CaptureFiles;
 
@@ -84,6 +85,8 @@ struct Summary {
     packets: u64,
     sip_messages: u64,
     malformed: u64,
+    #[serde(skip_serializing_if = "is_zero")]
+    cut: u64,
     retransmissions: u64,
     sessions: u64,
     events: u64,
@@ -94,6 +97,11 @@ struct Summary {
     asterisk: Option<SwitchSummary>,
     #[serde(skip_serializing_if = "Option::is_none")]
     freeswitch: Option<SwitchSummary>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 /// What is counted where a switch has told of itself.
@@ -132,6 +140,8 @@ struct Output<'a> {
     messages: Option<Messages>,
     options: &'a Replay,
     line: Vec<u8>,
+    /// Events that passed a filter.
+    passed: u64,
 }
 
 impl Replay {
@@ -156,8 +166,9 @@ impl Replay {
             messages: self.explain.then(|| Messages::of(files.names())),
             options: &self,
             line: Vec::with_capacity(2048),
+            passed: 0,
         };
-        let reading = Reading { sources, seen: 0, malformed: 0 };
+        let reading = Reading::of(sources);
         let explain = self.explain;
         let (files, read) = thread::scope(|scope| {
             let (batch_sender, batches) = mpsc::sync_channel(BATCHES_AHEAD);
@@ -191,8 +202,34 @@ impl Replay {
         output.finish(&engine, &read, &files, out)?;
         files.done();
         warn(&files.warnings());
+        if output.passed == 0 {
+            note(&silence(&engine, &read, &files));
+        }
         Ok(())
     }
+}
+
+/// Why no event was printed.
+fn silence(engine: &Engine, read: &Reading, files: &CaptureFiles) -> Vec<String> {
+    let calls = engine.counters().sessions;
+    if calls > 0 {
+        return vec![if calls == 1 {
+            "1 call was found, but none of its events passes the filter".to_owned()
+        } else {
+            format!("{calls} calls were found, but none of their events passes the filter")
+        }];
+    }
+    let no_calls = NoCalls {
+        counters: files.counters().collect(),
+        sip_messages: read.seen,
+        other_messages: read.others,
+        malformed: read.malformed,
+        refusals: &read.refusals,
+        tracked: read.sources.tracker_counters(SIP),
+        unread: files.unread(),
+        names: files.names(),
+    };
+    no_calls.lines()
 }
 
 impl Replay {
@@ -226,7 +263,7 @@ pub(crate) fn events(
     until: Option<Timestamp>,
 ) -> anyhow::Result<Vec<Event>> {
     let (sources, mut engine) = pipeline(directory, account, files.has_manager()).into_halves();
-    let mut reading = Reading { sources, seen: 0, malformed: 0 };
+    let mut reading = Reading::of(sources);
     let (mut signals, mut steps, mut batch) = (Vec::new(), Vec::new(), Batch::default());
     while let Some((captured, input)) = files.next()? {
         batch.push(&captured, input);
@@ -333,10 +370,19 @@ fn pipeline(directory: Directory, account: AccountId, has_switch: bool) -> Pipel
 struct Reading {
     sources: Sources,
     seen: u64,
+    /// Messages that are no SIP.
+    others: u64,
     malformed: u64,
+    refusals: Refusals,
+    /// SIP messages that were captured in part.
+    cut: u64,
 }
 
 impl Reading {
+    fn of(sources: Sources) -> Self {
+        Self { sources, seen: 0, others: 0, malformed: 0, refusals: Refusals::default(), cut: 0 }
+    }
+
     /// Reads every message, and gives itself back with its counts.
     fn run(
         mut self,
@@ -403,25 +449,36 @@ impl Reading {
     ) {
         let first_line = if let Some(message) = message {
             self.seen += 1;
-            let Ok(message) = message else {
-                self.malformed += 1;
-                return;
+            let message = match message {
+                Ok(message) => message,
+                Err(error) => {
+                    self.malformed += 1;
+                    self.refusals.add(captured, input, &error);
+                    return;
+                }
             };
+            self.cut += u64::from(message.is_cut());
             let at = captured.time;
             self.sources
                 .handle_message(SIP, &message, captured, at, input, signals)
                 .expect("the captures were added");
             explain.then(|| lossy(message.start_line()).into())
         } else if captured.transport == Transport::Posted {
-            let Ok(posted) = Posted::parse(captured.payload) else {
-                self.malformed += 1;
-                return;
+            self.others += 1;
+            let posted = match Posted::parse(captured.payload) {
+                Ok(posted) => posted,
+                Err(error) => {
+                    self.malformed += 1;
+                    self.refusals.add(captured, input, &error);
+                    return;
+                }
             };
             let at = posted.at.unwrap_or(captured.time);
             let signal = self.sources.handle_posted(POSTED, posted, at, input);
             signals.push(signal.expect("who posts was added"));
             explain.then(|| "a posted signal".into())
         } else {
+            self.others += 1;
             let (payload, at) = (captured.payload, captured.time);
             let is_freeswitch = captured.transport == Transport::EventSocket;
             let number = if is_freeswitch { FREESWITCH } else { ASTERISK };
@@ -459,6 +516,7 @@ impl Output<'_> {
             else {
                 continue;
             };
+            self.passed += 1;
             self.subscriber.sip_data = sip_data;
             if self.options.summary {
                 self.summary.count(&event);
@@ -488,6 +546,7 @@ impl Output<'_> {
             self.summary.packets = files.packets();
             self.summary.sip_messages = read.seen;
             self.summary.malformed = read.malformed;
+            self.summary.cut = read.cut;
             self.summary.retransmissions = read.sources.tracker_counters(SIP).retransmissions;
             self.summary.sessions = engine.counters().sessions;
             self.summary.open_sessions = engine.open_sessions() as u64;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use hookswitch_model::InputRef;
-use hookswitch_signal::capture::{Captured, Reader};
+use hookswitch_signal::capture::{Captured, Counters, Reader, Unread};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::compressed::{Damage, Decompressed};
@@ -88,6 +88,23 @@ impl CaptureFiles {
     /// Packets, frames or lines that were read.
     pub(crate) fn packets(&self) -> u64 {
         self.files.iter().map(|file| file.reader.counters().packets).sum()
+    }
+
+    /// What was counted of each file.
+    pub(crate) fn counters(&self) -> impl Iterator<Item = &Counters> {
+        self.files.iter().map(|file| file.reader.counters())
+    }
+
+    /// What the files hold and nobody has looked into, and how often.
+    pub(crate) fn unread(&self) -> Vec<(Unread, u64)> {
+        let mut sums: Vec<(Unread, u64)> = Vec::new();
+        for (kind, count) in self.files.iter().flat_map(|file| file.reader.unread()) {
+            match sums.iter_mut().find(|(known, _)| *known == kind) {
+                Some((_, sum)) => *sum += count,
+                None => sums.push((kind, count)),
+            }
+        }
+        sums
     }
 
     /// The names of the files, in the order of the arguments.

@@ -201,6 +201,68 @@ fn a_compressed_capture_is_read_as_what_it_holds() {
     assert!(refused(&["replay", twice.to_str().expect("UTF-8")]).contains("gzip"));
 }
 
+/// A pcap of Ethernet frames.
+fn pcap(frames: &[Vec<u8>]) -> Vec<u8> {
+    let words: [u32; 6] = [0xa1b2_c3d4, 4 << 16 | 2, 0, 0, 262_144, 1];
+    let mut file: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+    for frame in frames {
+        let length = frame.len() as u32;
+        file.extend([1_700_000_000, 0, length, length].iter().flat_map(|word: &u32| word.to_le_bytes()));
+        file.extend(frame);
+    }
+    file
+}
+
+/// An Ethernet frame with an IPv4 packet.
+fn ipv4(protocol: u8, body: &[u8]) -> Vec<u8> {
+    let mut frame = [&[2; 12][..], &[8, 0, 0x45, 0]].concat();
+    frame.extend((20 + body.len() as u16).to_be_bytes());
+    frame.extend([0, 0, 0, 0, 64, protocol, 0, 0, 192, 0, 2, 1, 192, 0, 2, 2]);
+    frame.extend(body);
+    frame
+}
+
+fn udp(port: u16, payload: &[u8]) -> Vec<u8> {
+    let fields = [5060, port, 8 + payload.len() as u16, 0].map(u16::to_be_bytes).concat();
+    ipv4(17, &[&fields, payload].concat())
+}
+
+#[test]
+fn a_capture_without_calls_says_what_it_holds_instead() {
+    let tls =
+        [&[0x13, 0xc5, 0x13, 0xc5, 0, 0, 0, 1, 0, 0, 0, 0, 0x50, 16, 0, 0, 0, 0, 0, 0][..], &[0x16, 3, 1]];
+    let mut frames = vec![
+        udp(5060, b"INVITE sip:1@b SIP/2.0\r\nVia: SIP/2.0/UDP a;branch=z9hG4bK1\r\n\r\n"),
+        udp(5060, b"SIP/2.0 99 What\r\n\r\n"),
+        udp(37008, &[1, 0, 0, 18, 1]),
+        ipv4(50, b"secret"),
+        ipv4(50, b"secret"),
+        ipv4(6, &tls.concat()),
+    ];
+    frames.extend(vec![udp(5060, b"BYE sip:1@b SIP/2.0\r\n\r\n"); 3]);
+    let path = scratch("no-calls.pcap", &pcap(&frames));
+    let output = hookswitch(&["replay", path.to_str().expect("UTF-8")]);
+    assert_eq!((output.status.code(), &output.stdout[..]), (Some(0), &b""[..]));
+    let told = String::from_utf8_lossy(&output.stderr).replace(path.to_str().expect("UTF-8"), "FILE");
+    insta::assert_snapshot!(told);
+    // A switch that looks after its phones makes no calls.
+    let options = "OPTIONS sip:b SIP/2.0\r\nVia: SIP/2.0/UDP a;branch=z9hG4bK1\r\nFrom: <sip:a@b>;tag=1\r\n\
+        To: <sip:b>\r\nCall-ID: 1\r\nCSeq: 1 OPTIONS\r\n\r\n";
+    let path = scratch("options.pcap", &pcap(&[udp(5060, options.as_bytes())]));
+    let output = hookswitch(&["replay", path.to_str().expect("UTF-8")]);
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(told.contains("SIP messages: 1 (of no call"), "{told}");
+    // Calls that the filter does not let pass are no riddle either.
+    let filter = "/restapi/v1.0/account/~/telephony/sessions?statusCode=Voicemail";
+    let output = hookswitch(&["replay", "captures/busy-call.pcap", "--filter", filter]);
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(
+        (&output.stdout[..], told.trim_end()),
+        (&b""[..], "hookswitch: 1 call was found, but none of its events passes the filter")
+    );
+    assert_eq!(hookswitch(&["replay", "captures/busy-call.pcap"]).stderr, b"");
+}
+
 #[test]
 fn decode_prints_each_message_and_what_is_refused() {
     let output = printed(&["decode", "captures/direct-call.pcap"]);
