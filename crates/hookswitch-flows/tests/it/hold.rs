@@ -111,6 +111,37 @@ fn both_may_hold_at_once() {
 }
 
 #[test]
+fn a_description_that_was_cut_is_no_hold_and_costs_no_call() {
+    let flow = ladder(
+        "
+        0.000 alice > bob INVITE 102
+        0.500 bob > alice 180
+        1.000 bob > alice 200
+        1.010 alice > bob ACK
+        5.000 alice > bob INVITE sdp=inactive
+        5.010 bob > alice 200 sdp=inactive
+        5.020 alice > bob ACK
+        9.000 alice > bob BYE
+        ",
+    );
+    let whole = written(&run(&flow.packets));
+    assert_eq!(whole.iter().filter(|event| event.ends_with("Hold")).count(), 1);
+    let without_hold: Vec<_> = whole.into_iter().filter(|event| !event.ends_with("Hold")).collect();
+    let all: Vec<_> = (0..flow.packets.len()).collect();
+    // All that was said, the offer alone: then the answer must not be taken for one of Bob.
+    for cut in [&all[..], &[4]] {
+        let mut packets = flow.packets.clone();
+        for &number in cut {
+            let payload = &mut packets[number].payload;
+            if !payload.ends_with(b"\r\n\r\n") {
+                payload.truncate(payload.len() - 5);
+            }
+        }
+        assert_eq!(written(&run(&packets)), without_hold, "{cut:?}");
+    }
+}
+
+#[test]
 fn a_late_offer_holds_when_it_is_answered() {
     let told = in_call(
         "
