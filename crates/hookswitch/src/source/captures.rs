@@ -134,7 +134,11 @@ impl OpenFile {
         let input = Decompressed::of(Watched { input, progress: progress.clone() });
         let input = input.with_context(|| format!("read {name}"))?;
         let damage = input.damage();
-        let reader = Reader::new(input).with_context(|| format!("read {name}"))?;
+        let reader = Reader::new(input).map_err(|error| match damage.get() {
+            Some(damage) => anyhow::anyhow!("{damage}"),
+            None => anyhow::Error::from(error),
+        });
+        let reader = reader.with_context(|| format!("read {name}"))?;
         let mut file = Self { name, reader, damage, taken: 0, ready: false };
         file.advance()?;
         Ok(file)

@@ -187,14 +187,13 @@ fn a_compressed_capture_is_read_as_what_it_holds() {
         // The name says nothing.
         let path = scratch(&format!("compressed-{kind}.pcap"), &bytes);
         assert_eq!(printed(&["replay", path.to_str().expect("UTF-8")]), plain, "{kind}");
+        // What was readable counts; of a single block of Zstandard or LZ4 nothing is.
         let cut = scratch(&format!("cut-{kind}.pcap"), &bytes[..bytes.len() - 20]);
         let output = hookswitch(&["replay", cut.to_str().expect("UTF-8")]);
-        assert_eq!(output.status.code(), Some(0), "{kind}");
+        assert!(plain.as_bytes().starts_with(&output.stdout), "{kind}");
+        assert_eq!(output.status.code(), Some(if kind == "gz" { 0 } else { 2 }), "{kind}");
         let warning = String::from_utf8_lossy(&output.stderr);
-        assert!(
-            warning.contains("warning") && warning.contains("is damaged or ends early"),
-            "{kind}: {warning}"
-        );
+        assert!(warning.contains("is damaged or ends early"), "{kind}: {warning}");
     }
     let twice = compressed(&compressed(&bundled("answered-call.pcap"))[0].1)[0].1.clone();
     let twice = scratch("twice.pcap", &twice);
