@@ -12,7 +12,7 @@ use axum::extract::{RawQuery, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use hookswitch_core::filter::EventFilter;
+use hookswitch_core::filter::{EventFilter, Projection};
 use hookswitch_core::notification::{SERVER_ID, Subscriber};
 use hookswitch_model::SubscriptionId;
 use http_body::Frame;
@@ -198,11 +198,7 @@ async fn write_events(
     mut position: u64,
     sender: mpsc::Sender<Bytes>,
 ) {
-    let subscribers = [false, true].map(|sip_data| {
-        let mut subscriber = Subscriber::new(id, principal.extension, SERVER_ID);
-        subscriber.sip_data = sip_data;
-        subscriber
-    });
+    let subscriber = Subscriber::new(id, principal.extension, SERVER_ID);
     let mut events = api.store.follow_events();
     let mut stop = api.gateway.follow_stop();
     // So that the client knows that it hears.
@@ -211,13 +207,9 @@ async fn write_events(
         let Ok(read) = api.store.events_after(position, READ_EVENTS).await else { return };
         for logged in &read {
             position = logged.position;
-            let mut passed = filters.iter().filter(|filter| filter.matches(&logged.event)).peekable();
-            if passed.peek().is_none() {
-                continue;
-            }
-            let sip_data = passed.any(EventFilter::wants_sip_data);
+            let Some(projection) = Projection::of(&filters, &logged.event) else { continue };
             text.extend_from_slice(format!("id: {position}\ndata: ").as_bytes());
-            subscribers[usize::from(sip_data)].write(&logged.event, clock::wall(), &mut text);
+            subscriber.write(&logged.event, projection, clock::wall(), &mut text);
             text.extend_from_slice(b"\n\n");
         }
         if !text.is_empty() && sender.send(std::mem::take(&mut text).into()).await.is_err() {

@@ -17,6 +17,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderName, HeaderValue, Method, Request as HttpRequest, StatusCode, Uri, header};
 use hookswitch_core::delivery::Logged;
+use hookswitch_core::filter::Projection;
 use hookswitch_core::gateway::{Connection, Limits, Recovery, Request, Wsc};
 use hookswitch_core::subscription::Subscription;
 use hookswitch_model::SubscriptionId;
@@ -645,7 +646,7 @@ impl Gateway {
             let Some(read) = self.read(after, READ_EVENTS).await else { break };
             let Some(last) = read.last() else { break };
             after = last.position;
-            for logged in read.iter().filter(|logged| told.hears(&logged.event).is_some()) {
+            for logged in read.iter().filter(|logged| Projection::of(&told.filters, &logged.event).is_some()) {
                 newest.push_back(logged.position);
                 if newest.len() > self.settings.recovery_messages
                     && let Some(oldest) = newest.pop_front()

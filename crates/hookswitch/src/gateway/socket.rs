@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::{FutureExt as _, SinkExt as _, StreamExt as _};
+use hookswitch_core::filter::Projection;
 use hookswitch_core::gateway::{Connection, Output, Request, Response, Ticket};
 use hookswitch_model::Timestamp;
 use hyper::upgrade::Upgraded;
@@ -346,11 +347,12 @@ impl Served {
         if queued.position <= self.position || queued.subscription != told.id {
             return Ok(());
         }
-        let subscriber = &told.subscribers[usize::from(queued.sip_data)];
+        let subscriber = &told.subscriber;
         self.position = queued.position;
         let wsc = self.gateway.wsc(&mut self.attached, queued.position);
         let id = subscriber.notification_id(&queued.event);
-        let frame = Connection::notification(id, &wsc, |out| subscriber.write(&queued.event, now, out));
+        let write = |out: &mut Vec<u8>| subscriber.write(&queued.event, queued.projection, now, out);
+        let frame = Connection::notification(id, &wsc, write);
         let Some(frame) = frame else { return Ok(()) };
         self.feed(Message::text(frame)).await?;
         let (connection, position) = (self.attached.number, queued.position);
@@ -388,9 +390,9 @@ impl Served {
             return Err(End::Close(1011, "the event log cannot be read"));
         };
         for logged in &read {
-            if let Some(sip_data) = told.hears(&logged.event) {
+            if let Some(projection) = Projection::of(&told.filters, &logged.event) {
                 let (position, event) = (logged.position, logged.event.clone());
-                self.notify_one(&Queued { subscription: told.id, position, sip_data, event }, now).await?;
+                self.notify_one(&Queued { subscription: told.id, position, projection, event }, now).await?;
             }
             self.position = self.position.max(logged.position);
         }
