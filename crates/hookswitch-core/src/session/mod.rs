@@ -261,7 +261,12 @@ impl Session {
         };
         session.add_leg(role, leg);
         if opening == Opening::RingOut {
-            return session; // it is told from when the phone rings (contract events §10)
+            // It is told from when the phone rings, and outside from when the call is sent out (contract
+            // events §10).
+            if session.parties[CALLER].party.extension.is_none() {
+                session.draft(CALLER, rule, ctx);
+            }
+            return session;
         }
         session.draft(CALLER, rule, ctx);
         if session.dialled.is_code {
