@@ -184,6 +184,15 @@ impl Session {
         if person.extension.is_none() && from.device.is_some() {
             Arc::make_mut(&mut from).device = None;
         }
+        // Who is called while a target of the same caller talks is no alternative to it.
+        if self.parties.others().any(|other| {
+            other.talks()
+                && other.called_by == called_by
+                && other.round == self.round
+                && other.party.direction == Direction::Inbound
+        }) {
+            self.round = self.round.saturating_add(1);
+        }
         let to = people::called_endpoint(leg, person);
         let mut state =
             PartyState::new(&self.facts, Direction::Inbound, person.extension, from, to, leg, ctx);
