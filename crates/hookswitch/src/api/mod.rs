@@ -31,6 +31,7 @@ use axum::response::Response;
 use axum::routing::{any, get, post};
 use hookswitch_core::directory::Directory;
 use hookswitch_model::Timestamp;
+use hookswitch_store::Store;
 use tower_http::catch_panic::CatchPanicLayer;
 
 pub(crate) use self::ingest::IngestAccess;
@@ -44,7 +45,6 @@ use crate::gateway::Gateway;
 use crate::rates::Rates;
 use crate::redelivery::Redeliveries;
 use crate::run::Intake;
-use crate::store::Store;
 use crate::subscriptions::Subscriptions;
 use crate::telemetry::Metrics;
 use crate::webhook::Webhooks;

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use futures_util::{FutureExt as _, SinkExt as _, StreamExt as _};
 use hookswitch_core::gateway::{Connection, Output, Request, Response, Ticket};
 use hookswitch_model::Timestamp;
+use hookswitch_store::Span;
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use tokio::sync::mpsc;
@@ -20,7 +21,6 @@ use tokio_tungstenite::tungstenite::{Error as SocketError, Utf8Bytes, error::Cap
 use super::table::{Attached, Cut, Queued};
 use super::{Answer, Caller, Gateway, Opened};
 use crate::clock;
-use crate::store::Span;
 
 /// The longest message of a client, in bytes.
 const MESSAGE_BYTES_MAX: usize = 64 * 1024;

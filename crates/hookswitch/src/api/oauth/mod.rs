@@ -17,6 +17,7 @@ use std::sync::Arc;
 use axum::http::{HeaderMap, header};
 use axum::routing::{get, post};
 use hookswitch_model::ExtensionId;
+use hookswitch_store::{Changed, Store, Told};
 use tokio::sync::{Mutex, Semaphore, watch};
 
 pub(crate) use self::application::{Application, CONSOLE, ConsoleRole, Credential, GrantType, User, read};
@@ -27,7 +28,6 @@ use super::principal::Principal;
 use super::routes::Routes;
 use super::{People, Problem};
 use crate::secret::{self, Key};
-use crate::store::{Changed, Store, Told};
 use crate::{clock, config};
 
 /// The kinds of documents, by what they are about.
