@@ -211,9 +211,11 @@ rules! {
     /// A called leg was created.
     CallOffered = "the call was offered to this target",
     /// A called leg was offered by a back-to-back user agent, joined by an explicit id.
-    JoinedById = "the call was offered to this target on a leg that carries the same id as the caller's leg (HEP correlation, Session-ID or X-CID)",
+    JoinedById = "the call was offered to this target on a leg that carries the same id as the caller's leg (HEP correlation, Session-ID, icid-value, X-CID, or a Call-ID that continues the other)",
     /// A called leg was offered by a back-to-back user agent, joined by the heuristic.
     JoinedByNumbers = "the call was offered to this target on a leg that left the switch which the caller's leg had reached, and the numbers agree (heuristic)",
+    /// A called leg was offered from another address of a back-to-back user agent, joined by the heuristic.
+    JoinedByBothNumbers = "the call was offered to this target on a leg from another address, and of the open calls this one alone has both its numbers at this moment (heuristic)",
     /// A called leg was offered by a back-to-back user agent, joined by the heuristic, which is not sure.
     JoinedNotSurely = "the call was offered to this target on a leg that left the switch which the caller's leg had reached, and this call is one of several that fit, or fits by the moment alone (heuristic, not sure)",
     /// A caller's leg was created that may belong to one of several calls.
