@@ -49,6 +49,8 @@ pub enum Note {
     RingTimer,
     /// The silence timer ran out.
     SilenceTimer,
+    /// The leave timer ran out.
+    LeaveTimer,
 }
 
 impl Note {
@@ -63,6 +65,7 @@ impl Note {
         Self::TransferTimer,
         Self::RingTimer,
         Self::SilenceTimer,
+        Self::LeaveTimer,
     ];
 
     /// The first note that names a timer; so many bits of [`Notes`] are for those of sources.
@@ -94,6 +97,9 @@ impl Note {
             Self::RingTimer => "ring timer: no sign of life for 240 s before an answer",
             Self::SilenceTimer => {
                 "silence timer: no sign of life for as long as the session timer allows, or for 24 h without one"
+            }
+            Self::LeaveTimer => {
+                "leave timer: for 500 ms after the transfer had succeeded, who asked for it did not hang up"
             }
         }
     }
@@ -254,6 +260,8 @@ rules! {
     TableFull = "a table of the session machine was full (inferred)",
     /// A called leg was offered because a transfer asked for it.
     TransferFollowed = "the call was moved to this target by a transfer that was accepted (REFER, RFC 3515)",
+    /// A blind transfer succeeded, and who asked for it stays on the line.
+    TransferSucceeded = "the transfer that this party asked for succeeded (a NOTIFY says 200, or the target answered), and its leg, which has not ended, leads to nobody",
     /// Who asked for a blind transfer left.
     TransferLeft = "this party asked for the transfer (REFER, or the switch says so), and its leg ended",
     /// An attended transfer is complete.
