@@ -86,6 +86,9 @@ pub struct Account {
     pub(super) trunks: Vec<SocketAddr>,
     /// What the switch calls them.
     pub(super) trunk_endpoints: HashSet<String, RandomState>,
+    /// The addresses of switches that have several, each with the first of its switch; port 0 stands for all
+    /// ports.
+    pub(super) switches: Vec<(SocketAddr, SocketAddr)>,
 }
 
 /// An extension that the file lists.
@@ -123,6 +126,7 @@ impl Account {
             has_domains: false,
             trunks: Vec::new(),
             trunk_endpoints: HashSet::default(),
+            switches: Vec::new(),
         }
     }
 
@@ -289,6 +293,17 @@ impl Account {
         let is_here =
             |address| self.trunks.contains(&address) || self.trunks.contains(&super::any_port(address));
         address.is_some_and(is_here)
+    }
+
+    /// The address of a switch that stands for all that it has; any other as it is.
+    pub(crate) fn switch_address(&self, address: Option<SocketAddr>) -> Option<SocketAddr> {
+        let address = address?;
+        let is_here = |own: SocketAddr| own == address || own == super::any_port(address);
+        let first = self.switches.iter().find(|(own, _)| is_here(*own)).map(|&(_, first)| first);
+        Some(first.map_or(address, |first| match first.port() {
+            0 => SocketAddr::new(first.ip(), address.port()),
+            _ => first,
+        }))
     }
 
     /// The device of an extension: the first that the file lists, or one that is derived.

@@ -1,5 +1,6 @@
 //! Who is offered the call, and which calls of a switch go on from it.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -308,7 +309,31 @@ impl Session {
         if own {
             return None;
         }
-        self.legs.iter().filter_map(|leg| self.reached(leg, sender)).max()
+        self.legs.iter().filter_map(|leg| self.reached(leg, sender).or_else(|| placed_by(leg, sender))).max()
+    }
+
+    /// Whether the switch has placed a call of this session from another address than the caller's leg had
+    /// reached.
+    pub(crate) fn was_placed_elsewhere(&self) -> bool {
+        let reached = |src: SocketAddr| {
+            self.legs.iter().any(|leg| leg.called && leg.dst.is_some_and(|dst| dst.ip() == src.ip()))
+        };
+        let last = self.legs.last().filter(|leg| matches!(leg.role, LegRole::Switch(_)) && !leg.called);
+        last.and_then(|leg| leg.sender.src).is_some_and(|src| !reached(src))
+    }
+
+    /// An address of the switch as the directory joins it with its others.
+    pub(crate) fn switch_address(&self, address: Option<SocketAddr>) -> Option<SocketAddr> {
+        self.account.switch_address(address)
+    }
+
+    /// Who places a call; a switch with several addresses is one.
+    pub(super) fn sender(&self, leg: &LegCreated) -> Sender {
+        Sender {
+            src: self.switch_address(leg.src),
+            sent_by: self.switch_address(leg.sent_by),
+            agent: leg.agent.clone(),
+        }
     }
 
     /// Takes back the end of a person who is now tried on another phone or by another trunk, or whose
@@ -350,9 +375,9 @@ impl Session {
             let caller = leg.caller.number.as_deref().map(NumberKey::of);
             let shown = moved.and_then(|moved| self.parties[moved].side().phone_number.as_deref());
             let for_moved = caller.is_some() && caller == shown.map(NumberKey::of);
-            return (for_moved && self.has_switch_at(&Sender::of(leg))).then_some(Follows::Switch);
+            return (for_moved && self.has_switch_at(&self.sender(leg))).then_some(Follows::Switch);
         }
-        let sender = Sender::of(leg);
+        let sender = self.sender(leg);
         if let Some(party) = self.party_at(&sender).filter(|&party| Some(party) != mover) {
             return Some(Follows::OwnPhone(party));
         }
@@ -369,7 +394,7 @@ impl Session {
 
     /// The party whose phone is where `sender` calls from.
     pub(super) fn party_at(&self, sender: &Sender) -> Option<PartyIndex> {
-        let at = |address: Option<std::net::SocketAddr>| {
+        let at = |address: Option<SocketAddr>| {
             address.is_some() && (address == sender.src || address == sender.sent_by)
         };
         let leg = self.legs.iter().find(|leg| {
@@ -386,5 +411,18 @@ impl Session {
     pub(crate) fn transferee(&self) -> Option<PartyIndex> {
         let stays = |state: &PartyState| state.is_answered() && state.moving.is_none() && !state.is_service();
         self.parties.position(stays)
+    }
+}
+
+/// Whether the switch has placed a leg from where `sender` calls, and how surely, 1 or 2.
+fn placed_by(leg: &super::Leg, sender: &Sender) -> Option<u32> {
+    let (own, theirs) = (leg.sender.src?, sender.src?);
+    let is_switchs = matches!(leg.role, LegRole::Switch(_)) && !leg.called;
+    // Where phones and switch share an address only the port tells them apart.
+    let apart = leg.dst.is_none_or(|dst| dst.ip() != own.ip());
+    match own.ip() == theirs.ip() {
+        true if is_switchs && own == theirs => Some(2),
+        true if is_switchs && apart => Some(1),
+        _ => None,
     }
 }
