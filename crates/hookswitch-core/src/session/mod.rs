@@ -473,8 +473,15 @@ impl Session {
 
     /// The numbers by which a call may name the caller or who was dialled.
     pub(crate) fn numbers(&self) -> impl Iterator<Item = &str> {
-        let caller = self.caller().phone_number.as_deref();
-        [caller, Some(&*self.dialled.number), self.hidden_number.as_deref()].into_iter().flatten()
+        let (caller, called) = (self.caller(), &self.parties[CALLER].party.to);
+        [
+            caller.phone_number.as_deref(),
+            Some(&*self.dialled.number),
+            self.hidden_number.as_deref(),
+            called.sent_number.as_deref(),
+        ]
+        .into_iter()
+        .flatten()
     }
 
     /// Whether every party has ended and every event is out.
