@@ -59,7 +59,7 @@ impl Session {
             // The same person still rings, or talks, elsewhere.
         } else if state.moving.is_some() {
             self.mover_left(party, ctx);
-        } else if state.was_answered() && self.was_left_by_mover(ctx) {
+        } else if state.was_answered() && !state.is_service() && self.was_left_by_mover(ctx) {
             self.timers.start(Timer::Transfer(party), ctx.at + RETRY_MAX);
         } else if party == CALLER {
             self.confirm_caller();
