@@ -271,10 +271,10 @@ impl Session {
         let to = Arc::make_mut(&mut agent.to);
         to.name.clone_from(&queue.name);
         to.extension = queue.extension;
-        // Who was sent to the queue from another number of the account has not dialled the queue's.
-        let dialled = self.dialled.extension;
-        let is_sent_there = dialled.is_some() && dialled != queue.extension && agent.from.extension.is_none();
-        if let Some(number) = queue.phone_number.clone().filter(|_| !is_sent_there) {
+        // Of what is dialled from outside only a whole number says what was dialled.
+        let is_inside = agent.from.extension.is_some();
+        let is_dialled = |number: &Arc<str>| is_inside || number.starts_with('+');
+        if let Some(number) = queue.phone_number.clone().filter(is_dialled) {
             people::show_number(&mut agent.to, number);
         }
     }

@@ -1,5 +1,6 @@
 //! Numbers and names of parties: what a phone, a line or a trunk is called is no number.
 
+use hookswitch_core::filter::Projection;
 use hookswitch_core::notification::Subscriber;
 use hookswitch_flows::asterisk::asterisk;
 use hookswitch_model::{Direction, Event, ExtensionId, Party};
@@ -267,7 +268,12 @@ fn an_agent_shows_the_queue_and_not_what_a_direct_call_shows() {
             assert_eq!(party.to.name.as_deref(), Some("Support"));
             assert!(party.to.extension.is_some() && party.to.extension != party.extension);
             let mut json = Vec::new();
-            Subscriber::of_replay(&[], ExtensionId::new(1)).write(event, event.at, &mut json);
+            Subscriber::of_replay(&[], ExtensionId::new(1)).write(
+                event,
+                Projection::default(),
+                event.at,
+                &mut json,
+            );
             let json = String::from_utf8(json).expect("text");
             assert!(json.contains(r#""rcc":false},"queueCall":true,"park":{}"#), "{json}");
             let name = if place == "trunk" { "Olivia Outside" } else { "Ann Lee" };
