@@ -298,6 +298,9 @@ impl Session {
     pub(super) fn settle_waiting(&mut self, settled: Settled, ctx: &Context) {
         for index in self.parties.other_indices() {
             let Some(waiting) = self.parties[index].pending_end() else { continue };
+            if settled == Settled::CallerAnswered && waiting.cause == Cause::AnsweredElsewhere {
+                continue; // who has taken the call is told of next
+            }
             let withdrawn = matches!(waiting.cause, Cause::Withdrawn | Cause::AnsweredElsewhere);
             let (cause, rule, in_group) = match settled {
                 Settled::AnsweredElsewhere if withdrawn => {
