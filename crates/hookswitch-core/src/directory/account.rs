@@ -236,7 +236,8 @@ impl Account {
 
     /// Who calls. What comes from a trunk or from another tenant is outside, whatever number it says.
     pub(crate) fn caller(&self, leg: &LegCreated) -> Option<Resolved> {
-        let comes_from_there = leg.direction == Direction::Outbound;
+        // What the switch calls the other end of a leg is not who calls where it calls there itself.
+        let comes_from_there = leg.direction == Direction::Outbound && leg.ring_out_role.is_none();
         let is_outside = self.is_trunk(leg.src)
             || (comes_from_there && (self.is_trunk_endpoint(leg) || self.is_foreign(leg)));
         let own = self.own_endpoint(leg).filter(|_| comes_from_there && !is_outside);

@@ -204,6 +204,11 @@ impl Session {
         state.kind = person.kind;
         if self.parties[CALLER].party.ring_out_role.is_some() {
             state.party.ring_out_role = Some(RingOutRole::Target);
+            // Nobody has called the initiator but on behalf of the target.
+            let from = &mut self.parties[CALLER].party.from;
+            if from.phone_number.is_none() && from.extension.is_none() {
+                *from = state.party.to.clone();
+            }
         }
         let from_queue = leg.from_queue || (self.queue_waits() && matches!(of, LegRole::Switch(_)));
         if from_queue && person.kind == Kind::User {
