@@ -11,6 +11,7 @@ mod forwarding;
 mod freeswitch;
 mod hold;
 mod joining;
+mod numbers;
 mod parking;
 mod pickups;
 mod properties;
