@@ -300,6 +300,8 @@ rules! {
     FoundRunning = "the switch, asked what goes on, named a call that had begun unseen (inferred)",
     /// A call that was known is not going on any more.
     NotListed = "the switch, asked what goes on, did not name this leg any more (inferred)",
+    /// A recording session began, paused or ended.
+    RecordingSession = "a recording session names this party or its call (SIPREC, RFC 7866)",
     /// The source reported the change itself.
     Reported = "the source reported this change",
 }

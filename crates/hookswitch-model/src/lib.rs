@@ -23,6 +23,7 @@ pub use party::{
     Status, StatusCode,
 };
 pub use signal::{
-    Alias, Caller, Cause, FarEnd, LegCreated, Mailbox, Place, Service, Signal, SignalKind, Transfer,
+    Alias, Caller, Cause, FarEnd, LegCreated, Mailbox, Place, RecordingSession, Service, Signal, SignalKind,
+    Transfer,
 };
 pub use time::{ClockId, Iso, Timestamp};

@@ -11,7 +11,7 @@ use std::time::Duration;
 use foldhash::fast::RandomState;
 use hookswitch_core::delivery::replay::{Replay, Spacing, Step};
 use hookswitch_core::delivery::{Logged, Outcome};
-use hookswitch_core::filter::{EventFilter, Own};
+use hookswitch_core::filter::{EventFilter, Own, Projection};
 use hookswitch_core::notification::{SERVER_ID, Subscriber};
 use hookswitch_model::{AccountId, Event, ExtensionId, SubscriptionId, TelephonySessionId, Timestamp};
 use hyper::header::HeaderValue;
@@ -212,7 +212,7 @@ impl Job {
 
     fn is_meant(&self, logged: &Logged, filters: &[EventFilter]) -> bool {
         logged.event.session.account.as_u64() == self.account
-            && filters.iter().any(|filter| filter.matches(&logged.event))
+            && Projection::of(filters, &logged.event).is_some()
     }
 
     fn change(&self, id: &str) -> Change {
@@ -594,11 +594,10 @@ impl Run<'_> {
     }
 
     async fn post(&mut self, target: &Target, logged: &Logged, number: u32) -> Sent {
-        let mut passed = target.filters.iter().filter(|filter| filter.matches(&logged.event));
-        let mut subscriber = target.subscriber.clone();
-        subscriber.sip_data = passed.any(EventFilter::wants_sip_data);
+        let projection = Projection::of(&target.filters, &logged.event).unwrap_or_default();
+        let subscriber = &target.subscriber;
         let mut body = Vec::new();
-        subscriber.write(&logged.event, clock::wall(), &mut body);
+        subscriber.write(&logged.event, projection, clock::wall(), &mut body);
         let id = subscriber.notification_id(&logged.event);
         let sent = self.all.webhooks.send(&target.endpoint, id, body).await;
         self.journal.push(Attempt {

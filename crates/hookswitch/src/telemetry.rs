@@ -12,7 +12,10 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{Layer as _, fmt as lines, registry};
 
 use crate::config::{Log, LogFormat};
 use crate::shown::{self, LogLines};
@@ -23,17 +26,17 @@ use crate::source::count::SourceCounts;
 /// # Errors
 /// If the level cannot be understood.
 pub(crate) fn start_log(log: &Log) -> anyhow::Result<()> {
-    let filter = EnvFilter::try_new(&log.level).map_err(|error| {
+    let filter: Targets = log.level.parse().map_err(|error| {
         anyhow::anyhow!("log.level {:?} cannot be understood ({error}); write \"info\"", log.level)
     })?;
     let json = log.format == LogFormat::Json;
-    let lines = move || LogLines { out: std::io::stderr(), json };
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(lines);
+    let layer = lines::layer().with_writer(move || LogLines { out: std::io::stderr(), json });
+    let layer = match log.format {
+        LogFormat::Text => layer.with_ansi(false).boxed(),
+        LogFormat::Json => layer.json().flatten_event(true).boxed(),
+    };
     std::panic::set_hook(Box::new(tell_panic));
-    match log.format {
-        LogFormat::Text => builder.with_ansi(false).init(),
-        LogFormat::Json => builder.json().flatten_event(true).init(),
-    }
+    registry().with(layer.with_filter(filter)).init();
     Ok(())
 }
 

@@ -12,6 +12,7 @@ mod text;
 use std::collections::BTreeSet;
 
 use hookswitch_core::delivery::{Logged, Stage};
+use hookswitch_core::filter::Projection;
 use hookswitch_core::notification::{SERVER_ID, Subscriber};
 use hookswitch_model::{AccountId, Event, ExtensionId, Note, SubscriptionId, TelephonySessionId};
 use serde::Serialize;
@@ -452,10 +453,9 @@ fn explained(logged: &Logged, inputs: &[Input]) -> Explained {
 pub(crate) fn notification(event: &Event) -> Box<RawValue> {
     let account = event.session.account;
     let filter = format!("/restapi/v1.0/account/{account}/telephony/sessions");
-    let mut subscriber = Subscriber::of_replay(&[filter], ExtensionId::new(account.as_u64()));
-    subscriber.sip_data = true;
+    let subscriber = Subscriber::of_replay(&[filter], ExtensionId::new(account.as_u64()));
     let mut json = Vec::new();
-    subscriber.write(event, event.at, &mut json);
+    subscriber.write(event, Projection::WHOLE, event.at, &mut json);
     let json = String::from_utf8_lossy(&json).into_owned();
     RawValue::from_string(json).unwrap_or_else(|_| RawValue::NULL.to_owned())
 }
