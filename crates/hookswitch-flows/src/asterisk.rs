@@ -118,7 +118,7 @@ impl Story {
 
 /// Sends messages through the product, and checks what must hold whatever they are.
 pub fn run(directory: &Directory, told: &[Told], save: bool) -> Vec<Event> {
-    told::run(directory, Switch::Asterisk, told, save)
+    told::run(directory, Switch::Ami, told, save)
 }
 
 /// Writes the event of a line.

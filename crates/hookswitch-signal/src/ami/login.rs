@@ -2,14 +2,21 @@
 
 use std::fmt::Write as _;
 
-use anyhow::ensure;
 use md5::{Digest as _, Md5};
+
+use crate::switch::{ProtocolError, is_one_line};
+
+/// The id of the action behind the questions of what a switch has.
+pub(super) const INVENTORY_ID: &str = "hookswitch-inventory";
+
+/// The id of other actions; none of them is under way beside another whose answer would count.
+const ACTION_ID: &str = "hookswitch";
 
 /// An action as it is sent. Its values cannot hold line ends: they would begin other keys.
 ///
 /// # Errors
 /// If a value holds one.
-pub(super) fn action(name: &str, fields: &[(&str, &str)]) -> anyhow::Result<String> {
+pub(super) fn action(name: &str, fields: &[(&str, &str)]) -> Result<String, ProtocolError> {
     action_with_id(name, ACTION_ID, fields)
 }
 
@@ -17,13 +24,13 @@ pub(super) fn action(name: &str, fields: &[(&str, &str)]) -> anyhow::Result<Stri
 ///
 /// # Errors
 /// If a value holds a line end.
-pub(super) fn action_with_id(name: &str, id: &str, fields: &[(&str, &str)]) -> anyhow::Result<String> {
+pub(super) fn action_with_id(name: &str, id: &str, fields: &[(&str, &str)]) -> Result<String, ProtocolError> {
     let mut text = format!("Action: {name}\r\nActionID: {id}\r\n");
     for (key, value) in fields {
-        ensure!(
-            !value.contains(['\r', '\n']),
-            "the {key} of a manager connection holds a line end; write it on one line"
-        );
+        if !is_one_line(value) {
+            let said = format!("the {key} of a manager connection holds a line end; write it on one line");
+            return Err(ProtocolError(said));
+        }
         text.push_str(key);
         text.push_str(": ");
         text.push_str(value);
@@ -32,12 +39,6 @@ pub(super) fn action_with_id(name: &str, id: &str, fields: &[(&str, &str)]) -> a
     text.push_str("\r\n");
     Ok(text)
 }
-
-/// The id of the action behind the questions of what a switch has.
-pub(super) const INVENTORY_ID: &str = "hookswitch-inventory";
-
-/// The id of other actions; none of them is under way beside another whose answer would count.
-const ACTION_ID: &str = "hookswitch";
 
 /// The answer to a challenge: the digest of it and the secret, in lower-case hexadecimal digits.
 pub(super) fn answer(challenge: &[u8], secret: &str) -> String {

@@ -2,11 +2,11 @@
 
 use std::fmt::Write as _;
 
-use hookswitch_signal::esl::{Message, listing, lost_channel};
+use super::names::{CHANNEL_IDS, is_uuid};
+use super::{Message, listing, lost_channel};
 use serde_json::Value;
 
-use super::Anonymiser;
-use crate::capture::select::{CHANNEL_IDS, is_uuid};
+use crate::switch::Replacements;
 
 /// Headers and variables whose values say what happens and name nobody.
 const KEPT: [&str; 26] = [
@@ -56,7 +56,7 @@ const ADDRESSES: [&str; 13] = [
 ];
 
 /// Writes a message anew, or several.
-pub(super) fn message(all: &mut Anonymiser, bytes: &[u8]) -> Vec<u8> {
+pub(super) fn message(all: &mut dyn Replacements, bytes: &[u8]) -> Vec<u8> {
     let (mut out, mut rest) = (Vec::new(), bytes);
     loop {
         let (message, after) = Message::split(rest);
@@ -68,7 +68,7 @@ pub(super) fn message(all: &mut Anonymiser, bytes: &[u8]) -> Vec<u8> {
     }
 }
 
-fn write(all: &mut Anonymiser, message: &Message<'_>, out: &mut Vec<u8>) {
+fn write(all: &mut dyn Replacements, message: &Message<'_>, out: &mut Vec<u8>) {
     if let Some(question) = message.question() {
         let question = match question.strip_prefix(listing::MEMBERS) {
             Some(queue) => format!("{}{}", listing::MEMBERS, address(all, queue)),
@@ -127,7 +127,7 @@ fn is_word(text: &str) -> bool {
 }
 
 /// What a header or variable has become; none if it is left out.
-fn value(all: &mut Anonymiser, key: &str, application: &str, text: &str) -> Option<String> {
+fn value(all: &mut dyn Replacements, key: &str, application: &str, text: &str) -> Option<String> {
     Some(match key {
         _ if KEPT.contains(&key) => return is_word(text).then(|| text.to_owned()),
         _ if CHANNEL_IDS.contains(&key) => id(all, text),
@@ -160,16 +160,16 @@ fn value(all: &mut Anonymiser, key: &str, application: &str, text: &str) -> Opti
 }
 
 /// An id of a channel, which is random. Where the Call-ID of a phone serves as one, it is replaced as that is.
-fn id(all: &mut Anonymiser, text: &str) -> String {
+fn id(all: &mut dyn Replacements, text: &str) -> String {
     let is_random = text.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-');
-    if is_random && !(is_uuid(text) && all.originals.contains(text)) {
+    if is_random && !(is_uuid(text) && all.is_original(text)) {
         return text.to_owned();
     }
     all.word(text)
 }
 
 /// A user or a number, with a host or a queue's profile behind it, or without.
-fn address(all: &mut Anonymiser, text: &str) -> String {
+fn address(all: &mut dyn Replacements, text: &str) -> String {
     let text = text.strip_prefix("sips:").or_else(|| text.strip_prefix("sip:")).unwrap_or(text);
     let text = text.split([';', ',']).next().unwrap_or_default();
     match text.rsplit_once(['@', '%']) {
@@ -179,7 +179,7 @@ fn address(all: &mut Anonymiser, text: &str) -> String {
 }
 
 /// A channel, or what a dialplan calls: `sofia/internal/101@192.0.2.1:5060`, `loopback/102-a`, `user/101@host`.
-fn channel(all: &mut Anonymiser, text: &str) -> String {
+fn channel(all: &mut dyn Replacements, text: &str) -> String {
     let Some((technology, rest)) = text.split_once('/') else { return all.user(text) };
     let technology = if is_word(technology) { technology.to_owned() } else { all.word(technology) };
     let ends = rest.rsplit_once('-').filter(|(_, end)| matches!(*end, "a" | "b"));
@@ -189,7 +189,7 @@ fn channel(all: &mut Anonymiser, text: &str) -> String {
 }
 
 /// A room: a number, with a domain behind it or without.
-fn room(all: &mut Anonymiser, text: &str) -> String {
+fn room(all: &mut dyn Replacements, text: &str) -> String {
     match text.split_once('-') {
         Some((number, host)) if !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()) => {
             format!("{}-{}", all.user(number), all.host(host))
@@ -200,7 +200,7 @@ fn room(all: &mut Anonymiser, text: &str) -> String {
 
 /// An entry of what became of a channel: when, which, how and where to, of which the last is written by
 /// anybody.
-fn history(all: &mut Anonymiser, text: &str) -> String {
+fn history(all: &mut dyn Replacements, text: &str) -> String {
     match text.splitn(4, ':').collect::<Vec<_>>()[..] {
         [at, uuid, how, to] if is_word(how) && at.bytes().all(|byte| byte.is_ascii_digit()) => {
             format!("{at}:{}:{how}:{}", id(all, uuid), all.word(to))
@@ -210,7 +210,7 @@ fn history(all: &mut Anonymiser, text: &str) -> String {
 }
 
 /// What an application of the dialplan is given; none of what nobody reads.
-fn data(all: &mut Anonymiser, application: &str, text: &str) -> Option<String> {
+fn data(all: &mut dyn Replacements, application: &str, text: &str) -> Option<String> {
     let words = text.split_ascii_whitespace();
     Some(match application {
         "intercept" | "eavesdrop" | "three_way" | "userspy" => {
@@ -255,7 +255,7 @@ fn is_flag(word: &str) -> bool {
 }
 
 /// A word that may be an id of a channel, or say whom else is meant.
-fn reference(all: &mut Anonymiser, word: &str) -> String {
+fn reference(all: &mut dyn Replacements, word: &str) -> String {
     if is_flag(word) {
         word.to_owned()
     } else if is_uuid(word) {
@@ -266,7 +266,7 @@ fn reference(all: &mut Anonymiser, word: &str) -> String {
 }
 
 /// An answer to what goes on: JSON, XML, or a table.
-fn answer(all: &mut Anonymiser, text: &str) -> String {
+fn answer(all: &mut dyn Replacements, text: &str) -> String {
     match text.trim_start().as_bytes().first() {
         Some(b'{' | b'[') => {
             let mut value: Value = serde_json::from_str(text).unwrap_or_default();
@@ -279,7 +279,7 @@ fn answer(all: &mut Anonymiser, text: &str) -> String {
 }
 
 /// Rewrites a list of channels, calls or conferences; `key` is where a value stands.
-fn rewrite(all: &mut Anonymiser, key: &str, value: &mut Value) {
+fn rewrite(all: &mut dyn Replacements, key: &str, value: &mut Value) {
     match value {
         Value::Number(number) => {
             let mut text = Value::String(number.to_string());
@@ -327,7 +327,7 @@ fn rewrite(all: &mut Anonymiser, key: &str, value: &mut Value) {
 }
 
 /// Rewrites a list of parked calls, or of the callers of queues: tags with what is read of them.
-fn xml(all: &mut Anonymiser, text: &str) -> String {
+fn xml(all: &mut dyn Replacements, text: &str) -> String {
     let mut made = String::new();
     for part in text.split('<').skip(1) {
         let (tag, content) = part.split_once('>').unwrap_or((part, ""));
@@ -359,7 +359,7 @@ fn xml(all: &mut Anonymiser, text: &str) -> String {
 }
 
 /// Rewrites the callers of a queue.
-fn table(all: &mut Anonymiser, text: &str) -> String {
+fn table(all: &mut dyn Replacements, text: &str) -> String {
     let mut lines = text.lines().filter(|line| line.contains('|'));
     let columns: Vec<&str> = lines.next().unwrap_or_default().split('|').collect();
     let mut made = "queue|session_uuid|state\n".to_owned();

@@ -1,6 +1,6 @@
 //! What is sent to an event socket: commands, each with an empty line behind it.
 
-use anyhow::ensure;
+use crate::switch::{ProtocolError, is_one_line};
 
 /// The events that say something of calls.
 const EVENTS: &str = "CHANNEL_CREATE CHANNEL_PROGRESS CHANNEL_PROGRESS_MEDIA CHANNEL_ANSWER CHANNEL_BRIDGE \
@@ -13,26 +13,25 @@ const EVENTS: &str = "CHANNEL_CREATE CHANNEL_PROGRESS CHANNEL_PROGRESS_MEDIA CHA
 ///
 /// # Errors
 /// If a word holds a line end, which would begin another command.
-pub(super) fn command(words: &[&str]) -> anyhow::Result<String> {
+pub(super) fn command(words: &[&str]) -> Result<String, ProtocolError> {
     let line = words.join(" ");
-    ensure!(
-        !line.contains(['\r', '\n', '\0']),
-        "a command for an event socket holds a line end; write what it is made of on one line"
-    );
+    if !is_one_line(&line) {
+        let said = "a command for an event socket holds a line end; write what it is made of on one line";
+        return Err(ProtocolError(said.to_owned()));
+    }
     Ok(line + "\n\n")
 }
 
 /// Asks for the events that say something of calls.
-pub(super) fn events(format: &str) -> anyhow::Result<String> {
+pub(super) fn events(format: &str) -> Result<String, ProtocolError> {
     command(&["event", format, EVENTS])
 }
 
 #[cfg(test)]
 mod tests {
-    use hookswitch_signal::esl::listing;
 
     use super::*;
-    use crate::source::esl::socket::LIFE;
+    use crate::esl::{listing, protocol::LIFE};
 
     #[test]
     fn no_word_begins_another_command() {
@@ -44,7 +43,7 @@ mod tests {
         assert!(text.starts_with("event json CHANNEL_CREATE ") && !text.contains("  "), "{text}");
     }
 
-    const DOCS: &str = include_str!("../../../../../docs/freeswitch.md");
+    const DOCS: &str = include_str!("../../../../docs/freeswitch.md");
 
     /// The value of a parameter of the user that the documentation sets up.
     fn documented(parameter: &str) -> &'static str {

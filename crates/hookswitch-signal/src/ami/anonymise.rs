@@ -2,8 +2,8 @@
 
 use std::fmt::Write as _;
 
-use super::Anonymiser;
-use crate::capture::select::lines;
+use super::lines;
+use crate::switch::Replacements;
 
 /// Keys whose values say what happens and name nobody.
 const KEPT: [&str; 26] = [
@@ -58,7 +58,7 @@ const CHANNELS: [&str; 2] = ["Channel", "DestChannel"];
 const FREE: [&str; 6] = ["AppData", "ApplicationData", "DialString", "ParkerDialString", "Forward", "Value"];
 
 /// Writes a message anew.
-pub(super) fn message(all: &mut Anonymiser, bytes: &[u8]) -> Vec<u8> {
+pub(super) fn message(all: &mut dyn Replacements, bytes: &[u8]) -> Vec<u8> {
     let mut out = String::new();
     let mut names_call_id = false;
     for (key, value) in lines(bytes) {
@@ -90,7 +90,7 @@ pub(super) fn message(all: &mut Anonymiser, bytes: &[u8]) -> Vec<u8> {
 }
 
 /// An id of a channel or a bridge: digits and points say when it began, and of a name before them whose it is.
-fn id(all: &mut Anonymiser, value: &str) -> String {
+fn id(all: &mut dyn Replacements, value: &str) -> String {
     let plain = |text: &str| text.bytes().all(|byte| byte.is_ascii_hexdigit() || b".-".contains(&byte));
     if plain(value) {
         return value.to_owned();
@@ -102,7 +102,7 @@ fn id(all: &mut Anonymiser, value: &str) -> String {
 }
 
 /// A channel: `PJSIP/101-00000001`, `Local/102@context-00000002;1`.
-fn channel(all: &mut Anonymiser, value: &str) -> String {
+fn channel(all: &mut dyn Replacements, value: &str) -> String {
     let Some((technology, rest)) = value.split_once('/') else { return all.free(value) };
     let (place, number) = rest.rsplit_once('-').unwrap_or((rest, ""));
     let place = match place.split_once('@') {
