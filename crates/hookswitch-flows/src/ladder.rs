@@ -13,7 +13,8 @@
 //! Options follow as `name=value`:
 //!
 //! * who and where: `call` (a further Call-ID), `from` and `name` (who the From header shows), `to` (the
-//!   To header's user), `tag` (the answering side's tag), `cseq`, `hidden` (only the top Via is shown),
+//!   To header's user), `tag` (the answering side's tag), `fresh` (another From tag from here on), `cseq`,
+//!   `hidden` (only the top Via is shown),
 //!   `hep` (the correlation id of the capture agent), `in` (in the dialog), `src` and `dst` (the hosts
 //!   whose addresses are used, where somebody has moved)
 //! * responses: `for` (the method that it answers), `again` (to a request that was answered already)

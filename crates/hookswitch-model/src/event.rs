@@ -49,6 +49,10 @@ pub enum Note {
     RingTimer,
     /// The silence timer ran out.
     SilenceTimer,
+    /// The timer for the final response to a cancelled INVITE ran out.
+    FinalResponseTimer,
+    /// The timer for any response to an INVITE ran out.
+    ResponseTimer,
 }
 
 impl Note {
@@ -63,6 +67,8 @@ impl Note {
         Self::TransferTimer,
         Self::RingTimer,
         Self::SilenceTimer,
+        Self::FinalResponseTimer,
+        Self::ResponseTimer,
     ];
 
     /// The first note that names a timer; so many bits of [`Notes`] are for those of sources.
@@ -94,6 +100,12 @@ impl Note {
             Self::RingTimer => "ring timer: no sign of life for 240 s before an answer",
             Self::SilenceTimer => {
                 "silence timer: no sign of life for as long as the session timer allows, or for 24 h without one"
+            }
+            Self::FinalResponseTimer => {
+                "final-response timer: for 32 s after the CANCEL no final response came (RFC 3261 §9.1) (inferred)"
+            }
+            Self::ResponseTimer => {
+                "response timer: for 32 s nothing answered the INVITE (RFC 3261 §17.1.1.2) (inferred)"
             }
         }
     }

@@ -1,6 +1,7 @@
 //! Call flows and what is told of them; properties that hold for all of them.
 
 mod asterisk;
+mod branches;
 mod calls;
 mod catalogue;
 mod contract;
@@ -23,3 +24,5 @@ mod switches;
 mod tenants;
 mod timers;
 mod transfers;
+mod tries;
+mod unanswered;
