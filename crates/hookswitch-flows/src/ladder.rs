@@ -27,7 +27,7 @@
 //! What follows `|` are further header lines, and what follows `||` is the body. In both,
 //! `{bob}` is the address of Bob, and `{user=102}` the number 102; `{replaces=1@bob}` is the dialog of call 1 as Bob has it, in the
 //! form of Replaces and Join; `{escaped=1@bob}` the same, escaped as in a URI; `{target=1@bob}` in
-//! that of Target-Dialog.
+//! that of Target-Dialog; `{id=1@bob}` is its Call-ID.
 
 mod writer;
 
@@ -318,7 +318,8 @@ pub fn hold_together(events: &[Event]) {
 }
 
 /// Each event on a line: seconds since the ladder's beginning, direction, party, status, and where
-/// there is one the reason, the park slot, the party in another session that it went to, and `missed`.
+/// there is one the reason, the park slot, the party in another session that it went to, `recorded` while a
+/// recording runs, and `missed`.
 /// Sessions are numbered as they begin; from the second on, the number stands before. Where the session is no ordinary call, the
 /// first line of each party says what it is.
 pub fn written(events: &[Event]) -> Vec<String> {
@@ -354,6 +355,9 @@ pub fn written(events: &[Event]) -> Vec<String> {
                 let session = other.map_or(0, |other| number(other.session.id));
                 let other = other.map_or("nobody".to_owned(), |other| who(&other.party));
                 let _ = write!(line, " to #{session} {other}");
+            }
+            if party.recordings.iter().any(|recording| recording.active) {
+                line.push_str(" recorded");
             }
             if party.missed_call {
                 line.push_str(" missed");

@@ -312,6 +312,8 @@ rules! {
     FoundRunning = "the switch, asked what goes on, named a call that had begun unseen (inferred)",
     /// A call that was known is not going on any more.
     NotListed = "the switch, asked what goes on, did not name this leg any more (inferred)",
+    /// A recording session began, paused or ended.
+    RecordingSession = "a recording session names this party or its call (SIPREC, RFC 7866)",
     /// The source reported the change itself.
     Reported = "the source reported this change",
 }
@@ -320,6 +322,17 @@ impl fmt::Display for Rule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
     }
+}
+
+/// An event as the log has it.
+#[derive(Clone, Debug)]
+pub struct Logged {
+    /// Its position in the log.
+    pub position: u64,
+    /// When it came about, by the clock of the server.
+    pub arrival: Timestamp,
+    /// What happened.
+    pub event: Arc<Event>,
 }
 
 #[cfg(test)]

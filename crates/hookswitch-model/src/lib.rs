@@ -12,7 +12,7 @@ pub mod party;
 pub mod signal;
 pub mod time;
 
-pub use event::{Causes, Event, Note, Notes, Rule, SessionFacts};
+pub use event::{Causes, Event, Logged, Note, Notes, Rule, SessionFacts};
 pub use id::{
     AccountId, DeviceId, ExtensionId, HexDigits, InputRef, LegId, NotificationId, PartyId, RecordingId,
     SessionId, SubscriptionId, TelephonySessionId,
@@ -22,6 +22,7 @@ pub use party::{
     Status, StatusCode,
 };
 pub use signal::{
-    Alias, Caller, Cause, FarEnd, LegCreated, Mailbox, Place, Service, Signal, SignalKind, Transfer,
+    Alias, Caller, Cause, FarEnd, LegCreated, Mailbox, Place, RecordingSession, Service, Signal, SignalKind,
+    Transfer,
 };
 pub use time::{ClockId, Iso, Timestamp};

@@ -132,6 +132,23 @@ pub enum SignalKind {
     },
     /// The leg ended.
     Ended(Cause),
+    /// A recording session tells that a call is recorded, or is not any more; the leg is its own, and of no call.
+    RecordingSession(Box<RecordingSession>),
+}
+
+/// What a recording session tells of the call that it records (SIPREC, RFC 7866).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecordingSession {
+    /// The recording.
+    pub id: RecordingId,
+    /// Whether it runs.
+    pub active: bool,
+    /// Names of the recorded call.
+    pub of: Vec<Alias>,
+    /// The numbers or users of those who are recorded.
+    pub participants: Vec<Arc<str>>,
+    /// Where its messages come from: who records, or has it recorded.
+    pub src: SocketAddr,
 }
 
 /// How a leg came into being.

@@ -301,7 +301,7 @@ impl Account {
         DeviceId::new(self.decimal("device", &extension.as_u64().to_be_bytes()))
     }
 
-    pub(super) fn derived_extension(&self, user: &str) -> ExtensionId {
+    pub(crate) fn derived_extension(&self, user: &str) -> ExtensionId {
         ExtensionId::new(self.decimal("extension", user.to_lowercase().as_bytes()))
     }
 

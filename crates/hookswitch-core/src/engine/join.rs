@@ -9,6 +9,7 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use foldhash::fast::RandomState;
 use hookswitch_model::{AccountId, Alias, LegCreated, Rule, Timestamp};
@@ -77,6 +78,27 @@ impl Joiner {
         decide(&candidates)
     }
 
+    /// The session that has this name.
+    pub(crate) fn by_name(&self, account: AccountId, name: &Alias) -> Option<SessionKey> {
+        self.by_alias.get(&alias_key(account, name)).copied()
+    }
+
+    /// The sessions of people: those of a host with any of these numbers, and those of two of them.
+    pub(crate) fn by_people(
+        &self,
+        account: AccountId,
+        host: IpAddr,
+        numbers: &[Arc<str>],
+    ) -> SmallVec<[SessionKey; 4]> {
+        let places = numbers.iter().map(|number| place_key(account, host, number));
+        let pairs = numbers.iter().flat_map(|one| {
+            let others = numbers.iter().filter(move |other| *other != one);
+            others.map(move |other| pair_key(account, one, other))
+        });
+        let found = places.chain(pairs).filter_map(|name| self.by_place.get(&name));
+        found.filter(|keys| keys.len() <= CANDIDATES_MAX).flatten().copied().collect()
+    }
+
     /// Remembers that a transfer asked for a call to this number.
     pub(crate) fn expect(
         &mut self,
@@ -128,8 +150,9 @@ impl Joiner {
         kept: &mut IndexEntries,
     ) {
         let withheld = session.withholds.then_some(WITHHELD);
-        for number in session.numbers().chain(withheld) {
-            let name = place_key(account, host, number);
+        let numbers = session.numbers().chain(withheld).map(|number| place_key(account, host, number));
+        let pair = session.caller_and_dialled().map(|(caller, dialled)| pair_key(account, caller, dialled));
+        for name in numbers.chain(pair) {
             if !kept.places.contains(&name) {
                 let keys = self.by_place.entry(name).or_default();
                 if let Err(at) = keys.binary_search(&key) {
@@ -194,6 +217,12 @@ fn place_key(account: AccountId, host: IpAddr, number: &str) -> PlaceKey {
         IpAddr::V4(host) => hash.part(&host.octets()).u64(),
         IpAddr::V6(host) => hash.part(&host.octets()).u64(),
     }
+}
+
+/// The key of the calls from one number to another, whatever host they reached.
+fn pair_key(account: AccountId, caller: &str, callee: &str) -> PlaceKey {
+    let hash = IdHash::new("pair").number(account.as_u64()).number(NumberKey::of(caller).as_u64());
+    hash.number(NumberKey::of(callee).as_u64()).u64()
 }
 
 /// What became of the search for the session of a new call.

@@ -166,13 +166,22 @@ impl Session {
         }
     }
 
-    /// Who is called. What a source knows goes before what the directory says.
+    /// Who is called. What a source knows goes before what the directory says, and before what it does not
+    /// say: a service that it does not list is one of the account all the same (contract events §10).
     fn called(&self, leg: &LegCreated) -> Resolved {
         let person = self.account.callee(leg);
         match leg.service {
             None => person,
-            Some(service) => Resolved { kind: Kind::from(service), ..person },
+            Some(service) => Resolved { kind: Kind::from(service), ..self.as_extension(person, &leg.callee) },
         }
+    }
+
+    /// The same, as an extension of the account, whether the directory lists it or not.
+    fn as_extension(&self, person: Resolved, number: &str) -> Resolved {
+        if person.extension.is_some() || number.is_empty() {
+            return person;
+        }
+        Resolved { extension: Some(self.account.derived_extension(number)), internal: true, ..person }
     }
 
     /// Whether somebody is at the end of a new leg; none if a server is.
@@ -211,8 +220,10 @@ impl Session {
             (None, Some(diverted_by)) if person.kind == Kind::Voicemail => diverted_by,
             _ => return None,
         };
-        let owner = (!self.account.is_foreign(leg)).then(|| self.account.resolve(of, None));
-        owner.filter(|owner| owner.extension.is_some())
+        let owner = (!self.account.is_foreign(leg)).then(|| self.account.resolve(of, None))?;
+        // The switch itself says that there is a mailbox, and whose.
+        let owner = if leg.reported { self.as_extension(owner, of) } else { owner };
+        Some(owner).filter(|owner| owner.extension.is_some())
     }
 
     /// Adds a party that is offered the call.
@@ -232,6 +243,15 @@ impl Session {
         let mut from = self.parties[called_by].side().clone();
         if person.extension.is_none() && from.device.is_some() {
             Arc::make_mut(&mut from).device = None;
+        }
+        // Who is called while a target of the same caller talks is no alternative to it.
+        if self.parties.others().any(|other| {
+            other.talks()
+                && other.called_by == called_by
+                && other.round == self.round
+                && other.party.direction == Direction::Inbound
+        }) {
+            self.round = self.round.saturating_add(1);
         }
         let to = people::called_endpoint(leg, person);
         let mut state =

@@ -59,7 +59,7 @@ impl Session {
             // The same person still rings, or talks, elsewhere.
         } else if state.moving.is_some() {
             self.mover_left(party, ctx);
-        } else if state.was_answered() && self.was_left_by_mover(ctx) {
+        } else if state.was_answered() && !state.is_service() && self.was_left_by_mover(ctx) {
             self.timers.start(Timer::Transfer(party), ctx.at + RETRY_MAX);
         } else if party == CALLER {
             self.confirm_caller();
@@ -170,15 +170,16 @@ impl Session {
             Cause::Withdrawn if answered => {
                 self.end_party(index, Cause::AnsweredElsewhere, Rule::AnsweredElsewhere, ctx);
             }
-            Cause::AnsweredElsewhere if answered || (caller_left && caller_answered) || state.round > 0 => {
+            // A switch may be told to say "elsewhere" of every offer that it takes back: it is believed of those
+            // that were answered (contract events §11).
+            Cause::AnsweredElsewhere if answered || (caller_left && caller_answered) => {
                 self.end_party(index, cause, Rule::AnsweredElsewhere, ctx);
             }
-            // A switch may say "elsewhere" of every offer that it takes back (contract events §11).
             Cause::Withdrawn | Cause::AnsweredElsewhere if caller_left => {
                 self.end_party(index, Cause::Cancelled, Rule::CallerGaveUp, ctx);
             }
             // Somebody may have taken the call who was not offered it.
-            Cause::AnsweredElsewhere => self.defer_end(index, cause, Rule::AnsweredElsewhere, ctx),
+            Cause::AnsweredElsewhere => self.defer_end(index, cause, Rule::OfferWithdrawn, ctx),
             Cause::Cancelled => self.end_party(index, cause, Rule::CallerGaveUp, ctx),
             Cause::Withdrawn => self.defer_end(index, cause, Rule::OfferWithdrawn, ctx),
             Cause::Busy | Cause::Rejected | Cause::NoAnswer | Cause::Failed
@@ -314,15 +315,12 @@ impl Session {
             let said_elsewhere = waiting.cause == Cause::AnsweredElsewhere;
             let withdrawn = said_elsewhere || waiting.cause == Cause::Withdrawn;
             let caller_answered = self.parties[self.parties[index].called_by].was_answered();
-            let answered = settled == Settled::AnsweredElsewhere && self.is_answered_in_group(index);
+            let answered =
+                settled == Settled::AnsweredElsewhere && (said_elsewhere || self.is_answered_in_group(index));
             let (cause, rule, in_group) = match settled {
-                Settled::AnsweredElsewhere | Settled::CallerAnswered if said_elsewhere => {
-                    (waiting.cause, None, false)
-                }
-                Settled::CallerLeft { .. } | Settled::InTime if said_elsewhere && caller_answered => {
-                    (waiting.cause, None, false)
-                }
-                Settled::CallerLeft { elsewhere: true } if withdrawn => {
+                Settled::CallerLeft { elsewhere }
+                    if withdrawn && (elsewhere || (said_elsewhere && caller_answered)) =>
+                {
                     (Cause::AnsweredElsewhere, Some(Rule::AnsweredElsewhere), false)
                 }
                 Settled::AnsweredElsewhere if withdrawn && answered => {
@@ -506,13 +504,21 @@ impl Session {
         })
     }
 
+    /// Whether somebody else has answered who was offered the call with a party: by the same caller, in the
+    /// same round.
     fn answered_by_another(&self, index: PartyIndex) -> bool {
-        let round = self.parties[index].round;
+        let (round, called_by) = (self.parties[index].round, self.parties[index].called_by);
+        let in_mailbox = |state: &PartyState| {
+            state.is_live()
+                && state.kind != Kind::Voicemail
+                && matches!(state.party.status.code, StatusCode::VoiceMail | StatusCode::VoiceMailScreening)
+        };
         self.parties.enumerate().any(|(other, state)| {
             other != CALLER
                 && other != index
-                && state.talks()
+                && (state.talks() || in_mailbox(state))
                 && state.round == round
+                && state.called_by == called_by
                 && state.party.direction == Direction::Inbound
         })
     }

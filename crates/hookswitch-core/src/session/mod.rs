@@ -263,7 +263,12 @@ impl Session {
         };
         session.add_leg(role, leg);
         if opening == Opening::RingOut {
-            return session; // it is told from when the phone rings (contract events §10)
+            // It is told from when the phone rings, and outside from when the call is sent out (contract
+            // events §10).
+            if session.parties[CALLER].party.extension.is_none() {
+                session.draft(CALLER, rule, ctx);
+            }
+            return session;
         }
         session.draft(CALLER, rule, ctx);
         if session.dialled.is_code {
@@ -348,7 +353,7 @@ impl Session {
         let role = self.legs[index].role;
         match kind {
             // A second creation of a leg adds nothing, and what else it is called is for who brings sources together.
-            SignalKind::Created(_) | SignalKind::Named(_) => {}
+            SignalKind::Created(_) | SignalKind::Named(_) | SignalKind::RecordingSession(_) => {}
             SignalKind::ServedBy(agent) => {
                 self.served_by.get_or_insert_with(|| agent.clone());
             }
@@ -480,6 +485,11 @@ impl Session {
     pub(crate) fn numbers(&self) -> impl Iterator<Item = &str> {
         let caller = self.caller().phone_number.as_deref();
         [caller, Some(&*self.dialled.number), self.hidden_number.as_deref()].into_iter().flatten()
+    }
+
+    /// The caller's number and the one that was dialled; none when the caller withholds theirs.
+    pub(crate) fn caller_and_dialled(&self) -> Option<(&str, &str)> {
+        Some((self.caller().phone_number.as_deref()?, &self.dialled.number))
     }
 
     /// Whether every party has ended and every event is out.

@@ -180,6 +180,10 @@ impl Writer {
             "focus" => (200, 43),
             "mailbox" => (200, 44),
             "controller" => (200, 45),
+            "recorder" => (200, 46),
+            // The two sides of one session border controller.
+            "sbc" => (200, 50),
+            "inside" => (200, 51),
             _ => panic!("no host is called {name}"),
         };
         if self.setting.laboratory {
@@ -613,6 +617,7 @@ impl Writer {
                 Some((form, dialog)) => {
                     let (id, own, peer) = self.dialog(dialog, call);
                     match form {
+                        "id" => id,
                         "replaces" => format!("{id};to-tag={own};from-tag={peer}"),
                         "escaped" => {
                             format!("{}%3Bto-tag%3D{own}%3Bfrom-tag%3D{peer}", id.replace('@', "%40"))

@@ -29,6 +29,7 @@ const CHAPTERS: &[(&str, &str)] = &[
     ("Transfer", include_str!("transfers.rs")),
     ("Pickup, flip and join", include_str!("pickups.rs")),
     ("Park", include_str!("parking.rs")),
+    ("Recording", include_str!("recording.rs")),
     ("Services", include_str!("services.rs")),
     ("RFC 3665: basic call flows", include_str!("rfc3665.rs")),
     ("RFC 5359: services", include_str!("rfc5359.rs")),

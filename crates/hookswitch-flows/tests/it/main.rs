@@ -16,6 +16,7 @@ mod parking;
 mod pickups;
 mod properties;
 mod proxies;
+mod recording;
 mod rfc3665;
 mod rfc5359;
 mod services;

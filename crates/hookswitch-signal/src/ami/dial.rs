@@ -96,13 +96,9 @@ impl Follower {
                 (leg, false)
             }
         };
-        if let Some(channel) = self.channels.get_mut(&target) {
-            channel.leg = Leg::Called;
-        }
-        let (state, answered) = {
-            let channel = &self.channels[&target];
-            (channel.state, channel.answered)
-        };
+        let Some(channel) = self.channels.get_mut(&target) else { return };
+        channel.leg = Leg::Called;
+        let (state, answered) = (channel.state, channel.answered.take());
         let created = LegCreated {
             of: Some(of),
             callee,
@@ -224,8 +220,9 @@ impl Follower {
             let by = channel.called_by;
             if channel.state != State::Up {
                 channel.state = State::Up;
-                out.push(self.signal(leg, SignalKind::Answered { to_tag: None }, now));
+                channel.answered = Some(now);
             }
+            self.accepts(target, now, out);
             if let Some(Calling::Channel(caller)) = by
                 && let Some(caller) = self.channels.get_mut(&caller)
             {

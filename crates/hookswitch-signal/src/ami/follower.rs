@@ -154,7 +154,7 @@ impl Follower {
                     Kind::Newexten => self.executes(number, event, now, out),
                     Kind::Hangup => self.hung_up(number, event, now, out),
                     Kind::HangupRequest => self.asks_to_hang_up(number, event),
-                    Kind::BridgeEnter => self.bridge_entered(number, event, out),
+                    Kind::BridgeEnter => self.bridge_entered(number, event, now, out),
                     Kind::BridgeLeave => self.bridge_left(number),
                     Kind::Pickup => self.picks_up(number, event, now, out),
                     Kind::Hold => self.holds(number, now, out),

@@ -9,7 +9,7 @@ use hookswitch_model::{
 };
 
 use super::cause::Told;
-use super::channel::{Calling, Channel, Leg, Moment, Number, ServiceKind, is_plumbing};
+use super::channel::{Calling, Channel, Confirmation, Leg, Moment, Number, ServiceKind, is_plumbing};
 use super::follower::{Follower, Waiting};
 use super::message::{Event, Key};
 use crate::switch::{EXPLANATION_WAIT, created, is_short, text};
@@ -23,6 +23,9 @@ const PAUSE_MAX: Duration = Duration::from_secs(1);
 
 /// How long who has sent a call to be parked waits for the slot: an announcement may come first.
 const SLOT_WAIT: Duration = Duration::from_millis(500);
+
+/// How long one side of an attended transfer waits for the other.
+const JOIN_WAIT: Duration = Duration::from_millis(500);
 
 /// What stands in place of a number that is not known.
 const NO_NUMBERS: [&str; 4] = ["0000000000", "anonymous", "unknown", "restricted"];
@@ -103,7 +106,9 @@ impl Follower {
             withheld: hides && calls,
         };
         let dialled = text(event.get(Key::DestinationNumber).as_bytes()).unwrap_or_else(|| Arc::from(""));
+        let asks = !calls && !event.get(Key::GroupConfirmKey).is_empty();
         self.insert(Channel {
+            confirmation: if asks { Confirmation::Asked } else { Confirmation::None },
             endpoint: text(if user.is_empty() { place } else { user }.as_bytes())
                 .filter(|_| !is_plumbing(name)),
             is_users: !user.is_empty(),
@@ -321,6 +326,10 @@ impl Follower {
 
     pub(super) fn answers(&mut self, number: Number, now: Moment, out: &mut Vec<Signal>) {
         let Some(channel) = self.channels.get_mut(&number) else { return };
+        if channel.confirmation != Confirmation::None {
+            channel.confirmation = Confirmation::Awaited;
+            return;
+        }
         if std::mem::replace(&mut channel.answered, true) {
             return;
         }
@@ -330,6 +339,14 @@ impl Follower {
             out.push(self.signal(leg, SignalKind::Answered { to_tag: None }, now));
         } else {
             channel.untold_answer = Some(now);
+        }
+    }
+
+    /// A callee who had to accept the call by a key has done so: the call is connected.
+    pub(super) fn is_confirmed(&mut self, number: Number, now: Moment, out: &mut Vec<Signal>) {
+        let Some(channel) = self.channels.get_mut(&number) else { return };
+        if std::mem::replace(&mut channel.confirmation, Confirmation::None) == Confirmation::Awaited {
+            self.answers(number, now, out);
         }
     }
 
@@ -353,8 +370,11 @@ impl Follower {
     ) {
         self.begins_to_leave(number);
         self.ensure_told(number, out);
-        let told = Told::read(event, complete);
+        let mut told = Told::read(event, complete);
         let Some(channel) = self.channels.get_mut(&number) else { return };
+        if channel.confirmation == Confirmation::Awaited && told.by_phone {
+            told.unanswered = Cause::NoAnswer; // it was picked up, and the call not accepted
+        }
         let moment = match channel.hung_up {
             Some((Told { complete: true, .. }, _)) => return,
             Some((_, moment)) => moment,
@@ -398,6 +418,9 @@ impl Follower {
         if told.is_lost() || channel.moved || !channel.answered {
             return true;
         }
+        if channel.joins.is_some() {
+            return false; // the other side of a transfer tells where its call has gone
+        }
         // Who talked with somebody may have moved the call; if both have gone, nobody was moved.
         match channel.peer.map(|peer| self.channels.get(&peer)) {
             Some(Some(peer)) => peer.hung_up.is_some_and(|(told, _)| told.complete),
@@ -409,6 +432,9 @@ impl Follower {
     pub(super) fn held_until(&self, number: Number) -> Option<Timestamp> {
         let channel = self.channels.get(&number)?;
         let (told, moment) = channel.hung_up?;
+        if channel.joins.is_some() && !channel.moved {
+            return Some(moment.at + JOIN_WAIT);
+        }
         if channel.answered {
             let peer = self.channels.get(&channel.peer?).filter(|peer| peer.hung_up.is_none())?;
             if peer.peer != Some(number) || told.is_lost() {
@@ -426,7 +452,7 @@ impl Follower {
             return None;
         }
         let wait = if caller.answered { FALLBACK_WAIT } else { EXPLANATION_WAIT };
-        let pauses = caller.pauses_until.filter(|_| caller.answered).map(|until| until + EXPLANATION_WAIT);
+        let pauses = caller.pauses_until.filter(|_| caller.answered).map(|until| until + FALLBACK_WAIT);
         Some(pauses.map_or(moment.at + wait, |until| until.max(moment.at + wait)))
     }
 
@@ -481,6 +507,7 @@ impl Follower {
         let Some(channel) = self.channels.get_mut(&number) else { return };
         let transfers = channel.transfers.take().filter(|_| channel.is_told() && !channel.moved);
         let (service, queue, is_told) = (channel.service.take(), channel.queue.take(), channel.is_told());
+        let (peer, standby, joins) = (channel.peer, channel.standby.take(), channel.joins);
         let cause = match (channel.leg, channel.answered) {
             (_, true) if told.is_lost() => Cause::Lost,
             (_, true) if self.was_sent_by_command(number) => Cause::Named(Reason::RccTransfer),
@@ -497,7 +524,18 @@ impl Follower {
             out.push(self.signal(service.leg, SignalKind::Ended(Cause::HungUp), moment));
         }
         if let Some(queue) = queue {
-            out.push(self.signal(queue.leg, SignalKind::Ended(Cause::Named(Reason::Cancelled)), moment));
+            let reason = match (queue.connected, joins) {
+                (true, _) => Reason::AgentAnswered,
+                (_, Some(_)) => Reason::AttendedTransfer,
+                _ => Reason::Cancelled,
+            };
+            out.push(self.signal(queue.leg, SignalKind::Ended(Cause::Named(reason)), moment));
+        }
+        if let Some(standby) = standby {
+            out.push(self.signal(standby.leg, SignalKind::Ended(Cause::HungUp), moment));
+        }
+        if let Some(peer) = peer {
+            self.leaves_member(peer, number, moment, out);
         }
         let moved = self.channels.get(&number).is_some_and(|channel| channel.moved);
         if let Some(peer) = self.channels.get(&number).and_then(|channel| channel.peer)

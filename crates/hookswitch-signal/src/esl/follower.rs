@@ -47,6 +47,8 @@ pub(super) enum Waiting {
     End(Number),
     /// To tell that a channel is parked: it may be for an instant.
     Park(Number),
+    /// To tell that a channel is taken off hold: it may be about to end.
+    Resume(Number),
 }
 
 impl Follower {
@@ -265,7 +267,9 @@ impl Follower {
     /// Forgets what of a channel waits for an explanation.
     pub(super) fn forget_waiting_of(&mut self, number: Number) {
         self.waits.forget(|waiting| match *waiting {
-            Waiting::Call(other) | Waiting::End(other) | Waiting::Park(other) => other == number,
+            Waiting::Call(other) | Waiting::End(other) | Waiting::Park(other) | Waiting::Resume(other) => {
+                other == number
+            }
         });
     }
 
@@ -360,6 +364,7 @@ impl Follower {
                 self.end_with_peer(number, out);
             }
             Waiting::Park(number) => self.stays_parked(number, out),
+            Waiting::Resume(number) => self.stays_unheld(number, out),
         }
     }
 

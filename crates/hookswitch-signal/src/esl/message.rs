@@ -59,6 +59,7 @@ words! {
         DomainName = "variable_domain_name", EndpointDisposition = "variable_endpoint_disposition",
         EventSequence = "Event-Sequence", FifoAction = "FIFO-Action",
         FifoBridge = "variable_fifo_bridge_uuid", FifoName = "FIFO-Name",
+        GroupConfirmKey = "variable_group_confirm_key",
         GatewayName = "variable_sip_gateway_name", HangupCause = "Hangup-Cause",
         HangupDisposition = "variable_sip_hangup_disposition", HideNumber = "Caller-Privacy-Hide-Number",
         MediaBugFunction = "Media-Bug-Function", MediaBugTarget = "Media-Bug-Target",
@@ -72,10 +73,12 @@ words! {
         TransferDisposition = "variable_transfer_disposition",
         TransferHistory = "variable_transfer_history", TransferTo = "variable_transfer_to",
         UniqueId = "Unique-ID", UserName = "variable_user_name", ValetExtension = "Valet-Extension",
+        VoicemailAction = "variable_voicemail_action", VoicemailId = "variable_voicemail_id",
+        CcAgentUuid = "CC-Agent-UUID", Speak = "Speak",
     }
 }
 
-const KEYS: usize = Key::ValetExtension as usize + 1;
+const KEYS: usize = Key::ALL.len();
 
 /// One message of an event socket: an event, a reply, or the greeting.
 #[derive(Clone, Copy)]

@@ -6,7 +6,7 @@ use std::time::Duration;
 use hookswitch_model::{LegId, Place, Signal, SignalKind, Transfer};
 use serde::{Deserialize, Serialize};
 
-use super::channel::{Calling, Channel, Leg, Moment, Number};
+use super::channel::{Calling, Channel, Consultation, Joins, Leg, Moment, Number};
 use super::follower::{Follower, Waiting};
 use super::message::{Event, Key};
 use crate::switch::text;
@@ -35,6 +35,8 @@ impl Follower {
         let b = self.number(event.first([Key::BridgeB, Key::OtherLeg]));
         let Some((a, b)) = a.zip(b) else { return false };
         for (own, peer) in [(a, b), (b, a)] {
+            self.is_confirmed(own, now, out);
+            self.consultation_ends(own, peer);
             self.leaves_park(own, peer, now, out);
             self.waits.forget(|waiting| *waiting == Waiting::Park(own));
             if let Some(channel) = self.channels.get_mut(&own) {
@@ -51,6 +53,7 @@ impl Follower {
     }
 
     pub(super) fn holds(&mut self, number: Number, now: Moment, out: &mut Vec<Signal>) {
+        self.stays_unheld(number, out);
         let Some(channel) = self.channels.get_mut(&number).filter(|channel| channel.hung_up.is_none()) else {
             return;
         };
@@ -59,8 +62,8 @@ impl Follower {
         }
     }
 
-    /// A channel that is active again was taken off hold: FreeSWITCH says "unheld" before each hang-up and
-    /// transfer as well, but then it does not become active.
+    /// A channel that is active again was taken off hold. FreeSWITCH says "unheld" before each hang-up and
+    /// transfer as well, so that one which does not become active is believed only after a while.
     pub(super) fn state_changes(
         &mut self,
         number: Number,
@@ -68,14 +71,37 @@ impl Follower {
         now: Moment,
         out: &mut Vec<Signal>,
     ) {
-        if event.get(Key::CallState) == "ACTIVE" {
-            self.resumes(number, now, out);
+        match event.get(Key::CallState) {
+            "ACTIVE" => self.resumes(number, now, out),
+            // All that is said of a hold when the media bypass the switch, as in `bypass-media`.
+            "HELD" => self.holds(number, now, out),
+            "UNHELD" => self.is_unheld(number, now),
+            _ => {}
+        }
+    }
+
+    /// A channel is taken off hold, unless it is about to end or to be moved.
+    fn is_unheld(&mut self, number: Number, now: Moment) {
+        let Some(channel) = self.channels.get_mut(&number) else { return };
+        if channel.holds && channel.hung_up.is_none() && channel.unheld.is_none() {
+            channel.unheld = Some(now);
+            self.wait(Waiting::Resume(number), now);
+        }
+    }
+
+    /// Tells that a channel was taken off hold, once that is certain.
+    pub(super) fn stays_unheld(&mut self, number: Number, out: &mut Vec<Signal>) {
+        if let Some(moment) = self.channels.get(&number).and_then(|channel| channel.unheld) {
+            self.resumes(number, moment, out);
         }
     }
 
     /// The holder of a channel takes its call off hold, if it was held.
     pub(super) fn resumes(&mut self, number: Number, now: Moment, out: &mut Vec<Signal>) {
         let Some(channel) = self.channels.get_mut(&number) else { return };
+        if channel.unheld.take().is_some() {
+            self.waits.forget(|waiting| *waiting == Waiting::Resume(number));
+        }
         let resumes = channel.hung_up.is_none() && !channel.moved;
         if resumes && std::mem::take(&mut channel.holds) {
             self.told(number, SignalKind::Resumed, now, out);
@@ -119,16 +145,71 @@ impl Follower {
             if let Some(channel) = self.channels.get_mut(&number) {
                 channel.transfers = Some(to.unwrap_or_else(|| Arc::from("")));
             }
-        } else if event.get(Key::AttXferResult) == "success"
-            && let Some(to) = channel.consults.clone()
+        } else if let Some(consults) = &channel.consults
+            && self.leaves_both(number, consults)
         {
+            let to = consults.to.clone();
             self.ask_to_move(number, to, true, now, out);
+        } else if to.is_empty() {
+            self.joins_without_far_end(number, event.get(Key::TransferDisposition), now, out);
         }
+    }
+
+    /// Whether who leaves a consultation leaves the two others together: `att_xfer_result` says only that the
+    /// target has answered, which may have gone since (`dtmf-consult-returned`).
+    fn leaves_both(&self, number: Number, consults: &Consultation) -> bool {
+        let goes_on = |other: &Channel| other.answered && other.hung_up.is_none();
+        let waits = consults.waits.and_then(|waits| self.channels.get(&waits));
+        let by_target = Some(Calling::Channel(number));
+        #[expect(clippy::disallowed_methods, reason = "it is the same in any order")]
+        let mut targets = self.channels.values().filter(|other| other.called_by == by_target);
+        waits.is_some_and(goes_on) && targets.any(goes_on)
+    }
+
+    /// A consultation is over when who asked for it is connected with whom it has left waiting.
+    fn consultation_ends(&mut self, own: Number, peer: Number) {
+        if let Some(channel) = self.channels.get_mut(&own) {
+            channel.consults.take_if(|consults| consults.waits == Some(peer));
+        }
+    }
+
+    /// One side of an attended transfer whose other call has no far end, as that of a queue, ends: where the
+    /// other side has ended too, the transfer is complete.
+    fn joins_without_far_end(
+        &mut self,
+        number: Number,
+        disposition: &str,
+        now: Moment,
+        out: &mut Vec<Signal>,
+    ) {
+        let (side, other_side) = match disposition {
+            "recv_replace" => (Joins::Moves, Joins::Replaced),
+            "replaced" => (Joins::Replaced, Joins::Moves),
+            _ => return,
+        };
+        let is_other = |&other: &Number| {
+            other != number
+                && self.channels.get(&other).is_some_and(|channel| channel.joins == Some(other_side))
+                && self.is_same_phone(other, number)
+        };
+        let other = self.in_order().into_iter().rfind(is_other);
+        if let Some(channel) = self.channels.get_mut(&number) {
+            channel.joins = Some(side);
+        }
+        let Some(other) = other else { return };
+        let (first, second) = if side == Joins::Moves { (number, other) } else { (other, number) };
+        self.joins_calls(first, second, now, out);
+        self.end_with_peer(other, out);
     }
 
     /// The holder of a channel joins the far end of it with that of another call of its own.
     fn attended_transfer(&mut self, first: Number, far_end: &str, now: Moment, out: &mut Vec<Signal>) {
         let Some(second) = self.consultation(first, far_end) else { return };
+        self.joins_calls(first, second, now, out);
+    }
+
+    /// The far end of a channel takes the place of another channel of the same holder.
+    fn joins_calls(&mut self, first: Number, second: Number, now: Moment, out: &mut Vec<Signal>) {
         let dialled = self.channels[&second].first_dialled.clone();
         let transfer =
             Transfer { to: dialled, to_host: None, consulted: Some(self.leg(second)), by_code: false };
@@ -187,8 +268,10 @@ impl Follower {
     pub(super) fn consults(&mut self, number: Number, data: &str) {
         let target = data.rsplit('/').next().unwrap_or(data);
         let target = target.split(['@', ',', '|']).next().unwrap_or_default();
-        if let Some(channel) = self.channels.get_mut(&number) {
-            channel.consults = text(target.as_bytes());
+        if let Some(channel) = self.channels.get_mut(&number)
+            && let Some(to) = text(target.as_bytes())
+        {
+            channel.consults = Some(Consultation { to, waits: channel.peer });
         }
     }
 

@@ -13,6 +13,7 @@ mod fork;
 mod identity;
 mod media;
 mod next_try;
+mod recordings;
 mod referral;
 mod repeats;
 mod servers;
@@ -32,6 +33,7 @@ use self::bindings::Bindings;
 use self::call::{Call, Fingerprints, Hop, HopState, Side};
 use self::deadline::{Awaited, Deadlines, NEXT_TRY_MAX, RESPONSE_MAX};
 use self::media::{media_state, silence_max};
+use self::recordings::Recordings;
 use self::referral::Referrals;
 use self::repeats::Repeats;
 use self::servers::Servers;
@@ -96,6 +98,7 @@ pub struct Tracker {
     bindings: Bindings,
     servers: Servers,
     referrals: Referrals,
+    recordings: Recordings,
     repeats: Repeats,
     /// Finished calls and when they are forgotten; each with its number.
     finished: VecDeque<(Timestamp, usize, u64)>,
@@ -135,6 +138,7 @@ impl Tracker {
             bindings: Bindings::default(),
             servers: Servers::default(),
             referrals: Referrals::default(),
+            recordings: Recordings::default(),
             repeats: Repeats::default(),
             finished: VecDeque::new(),
             checks: VecDeque::new(),
@@ -202,32 +206,44 @@ impl Tracker {
         let calls_before = self.next_call;
         let seen = Seen { message, captured, input, print, newest };
         let before = self.counters;
+        if !self.recording(&seen, out) {
+            self.handle_call(&seen, out);
+        }
+        if newest.is_none() && self.next_call == calls_before {
+            self.repeats.add(print, captured.time);
+        }
+        debug_assert!(self.counters != before, "every message is counted");
+    }
+
+    /// A message that may be of a call.
+    fn handle_call(&mut self, seen: &Seen<'_, '_>, out: &mut Vec<Signal>) {
+        let Seen { message, captured, newest, .. } = *seen;
         match message.start() {
             StartLine::Request { method, uri } => match method {
                 // A callee's request to a caller without a tag has none either.
-                Method::Invite if message.to_tag().is_none() && self.find_dialog(&seen).is_none() => {
-                    self.invite(&seen, &uri, out);
+                Method::Invite if message.to_tag().is_none() && self.find_dialog(seen).is_none() => {
+                    self.invite(seen, &uri, out);
                 }
-                Method::Invite | Method::Update => self.change(&seen, out),
-                Method::Ack => self.ack(&seen, out),
-                Method::Cancel => self.cancel(&seen, cause::of_cancel(message), out),
-                Method::Bye => self.bye(&seen, out),
-                Method::Refer => self.refer(&seen, &uri, out),
-                Method::Notify => self.notify(&seen, out),
-                Method::Message => self.message(&seen, &uri),
-                Method::Prack | Method::Info => self.in_dialog(&seen, out),
+                Method::Invite | Method::Update => self.change(seen, out),
+                Method::Ack => self.ack(seen, out),
+                Method::Cancel => self.cancel(seen, cause::of_cancel(message), out),
+                Method::Bye => self.bye(seen, out),
+                Method::Refer => self.refer(seen, &uri, out),
+                Method::Notify => self.notify(seen, out),
+                Method::Message => self.message(seen, &uri),
+                Method::Prack | Method::Info => self.in_dialog(seen, out),
                 // Some ask for a sign of life so (RFC 3261 §11), in the dialog of the call.
-                Method::Options if newest.is_some() => self.in_dialog(&seen, out),
+                Method::Options if newest.is_some() => self.in_dialog(seen, out),
                 _ => self.counters.no_call += 1,
             },
             StartLine::Response { status, .. } => match message.cseq().method {
-                Method::Invite => self.invite_response(&seen, status, out),
-                Method::Update => self.changed(&seen, status, out),
-                Method::Refer | Method::Message => self.referred(&seen, status, out),
+                Method::Invite => self.invite_response(seen, status, out),
+                Method::Update => self.changed(seen, status, out),
+                Method::Refer | Method::Message => self.referred(seen, status, out),
                 Method::Bye | Method::Cancel | Method::Prack | Method::Info | Method::Notify => {
-                    self.in_dialog(&seen, out);
+                    self.in_dialog(seen, out);
                 }
-                Method::Options if newest.is_some() => self.in_dialog(&seen, out),
+                Method::Options if newest.is_some() => self.in_dialog(seen, out),
                 Method::Register => {
                     if matches!(status, 200..=299 | 401 | 407) {
                         self.servers.learn(captured.src, captured.dst, captured.time);
@@ -240,10 +256,6 @@ impl Tracker {
                 _ => self.counters.no_call += 1,
             },
         }
-        if newest.is_none() && self.next_call == calls_before {
-            self.repeats.add(print, captured.time);
-        }
-        debug_assert!(self.counters != before, "every message is counted");
     }
 
     /// Whether a message with this fingerprint was seen before.
@@ -707,6 +719,7 @@ impl Tracker {
             self.bindings.forget(now);
         }
         self.referrals.forget(now);
+        self.recordings.forget(now);
         while self.finished.front().is_some_and(|(at, ..)| *at <= now) {
             if let Some((_, index, number)) = self.finished.pop_front()
                 && self.is_number(index, number)

@@ -5,3 +5,4 @@ mod calls;
 mod moves;
 mod properties;
 mod services;
+mod targets;

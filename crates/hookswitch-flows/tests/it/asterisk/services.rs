@@ -476,9 +476,9 @@ fn a_recording_is_started_paused_and_stopped() {
             RINGS_TOLD,
             ANSWERED_TOLD,
             "
-            2.001 out 101 Answered
+            2.001 out 101 Answered recorded
             3.000 out 101 Answered
-            4.000 out 101 Answered
+            4.000 out 101 Answered recorded
             5.000 out 101 Answered
             6.001 out 101 Disconnected
             6.002 inb 102 Disconnected
