@@ -1,5 +1,6 @@
 //! Call flows and what is told of them; properties that hold for all of them.
 
+mod addresses;
 mod asterisk;
 mod branches;
 mod calls;
@@ -12,6 +13,7 @@ mod forwarding;
 mod freeswitch;
 mod hold;
 mod joining;
+mod numbers;
 mod parking;
 mod pickups;
 mod properties;
