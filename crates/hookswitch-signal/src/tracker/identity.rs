@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use hookswitch_model::{Alias, Caller, Mailbox};
+use hookswitch_model::{Alias, Caller, Mailbox, SipData};
 
 use super::cause;
 use crate::capture::Captured;
@@ -121,6 +121,15 @@ pub(super) fn sent_by(message: &Message<'_>) -> Option<SocketAddr> {
     let host = std::str::from_utf8(via.host()).ok()?;
     let host: IpAddr = host.trim_start_matches('[').trim_end_matches(']').parse().ok()?;
     Some(SocketAddr::new(host, via.port().unwrap_or(SIP_PORT)))
+}
+
+/// The dialog that a request from the caller begins.
+pub(super) fn sip_data(message: &Message<'_>) -> SipData {
+    SipData {
+        call_id: Arc::from(&*lossy(message.call_id())),
+        from_tag: Arc::from(&*lossy(message.from_tag().unwrap_or_default())),
+        to_tag: None,
+    }
 }
 
 /// The names by which the legs of this call can be joined.
