@@ -322,6 +322,17 @@ impl fmt::Display for Rule {
     }
 }
 
+/// An event as the log has it.
+#[derive(Clone, Debug)]
+pub struct Logged {
+    /// Its position in the log.
+    pub position: u64,
+    /// When it came about, by the clock of the server.
+    pub arrival: Timestamp,
+    /// What happened.
+    pub event: Arc<Event>,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -198,8 +198,10 @@ impl Account {
         let e164 = self.e164(user);
         let place = self.place(user).or_else(|| self.place(e164.as_ref()?));
         let Some(extension) = place.map(|place| &self.extensions[place]) else { return self.outside(user) };
+        // Who is known by another name is shown with their number; a slot of a parking lot is one itself.
+        let own = extension.number.clone().filter(|_| extension.kind != Kind::Park);
         Resolved {
-            number: e164.unwrap_or_else(|| user.clone()),
+            number: e164.or(own).unwrap_or_else(|| user.clone()),
             extension: Some(extension.id),
             name: extension.name.clone(),
             kind: extension.kind,
@@ -234,10 +236,11 @@ impl Account {
 
     /// Who calls. What comes from a trunk or from another tenant is outside, whatever number it says.
     pub(crate) fn caller(&self, leg: &LegCreated) -> Option<Resolved> {
-        let comes_from_there = leg.direction == Direction::Outbound;
+        // What the switch calls the other end of a leg is not who calls where it calls there itself.
+        let comes_from_there = leg.direction == Direction::Outbound && leg.ring_out_role.is_none();
         let is_outside = self.is_trunk(leg.src)
             || (comes_from_there && (self.is_trunk_endpoint(leg) || self.is_foreign(leg)));
-        let own = self.listed_endpoint(leg).filter(|_| comes_from_there && !is_outside);
+        let own = self.own_endpoint(leg).filter(|_| comes_from_there && !is_outside);
         if own.is_some() {
             return own;
         }
@@ -249,6 +252,17 @@ impl Account {
     pub(crate) fn is_foreign(&self, leg: &LegCreated) -> bool {
         let owner = leg.endpoint_domain.as_ref().and_then(|domain| self.domains.owner(domain));
         owner.is_some_and(|owner| owner != self.id)
+    }
+
+    /// The extension of the phone at the other end of a leg, as the switch names it: the one that the file lists,
+    /// and without a file the one whose number is the name. The number that a phone shows may be the company's.
+    fn own_endpoint(&self, leg: &LegCreated) -> Option<Resolved> {
+        if self.listed {
+            return self.listed_endpoint(leg);
+        }
+        let endpoint = leg.endpoint.as_ref()?;
+        let is_number = endpoint.bytes().all(|byte| byte.is_ascii_digit());
+        (is_number && is_extension(endpoint)).then(|| self.resolve(endpoint, None))
     }
 
     /// The extension that the file lists for the phone at the other end of a leg, as the switch names it.
@@ -316,7 +330,7 @@ impl Account {
         DeviceId::new(self.decimal("device", &extension.as_u64().to_be_bytes()))
     }
 
-    pub(super) fn derived_extension(&self, user: &str) -> ExtensionId {
+    pub(crate) fn derived_extension(&self, user: &str) -> ExtensionId {
         ExtensionId::new(self.decimal("extension", user.to_lowercase().as_bytes()))
     }
 

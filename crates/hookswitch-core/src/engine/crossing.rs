@@ -159,9 +159,13 @@ impl Engine {
         self.takers.retain(|&(_, other)| other != taker);
         self.taken.retain(|&other| other != taken);
         let rule = Rule::PickedUpByCode;
-        self.move_to(taker, taken, (Reason::Pickup, rule), &ctx, |session, by| {
-            session.picked_up(target, by, rule, &ctx)
-        });
+        self.move_to(
+            PartyRef { session: taker, party: CALLER },
+            taken,
+            (Reason::Pickup, rule),
+            &ctx,
+            |session, by| session.picked_up(target, by, rule, &ctx),
+        );
     }
 
     /// A source says that the call of a party that rings was taken by the holder of another leg.
@@ -172,22 +176,27 @@ impl Engine {
         };
         let Some(taker) = self.caller_elsewhere(by, key, ctx) else { return };
         let rule = Rule::PickedUpAsReported;
-        self.move_to(taker, key, (Reason::Pickup, rule), ctx, |session, by| {
-            session.picked_up(target, by, rule, ctx)
-        });
+        self.move_to(
+            PartyRef { session: taker, party: CALLER },
+            key,
+            (Reason::Pickup, rule),
+            ctx,
+            |session, by| session.picked_up(target, by, rule, ctx),
+        );
     }
 
     /// A source says that a caller supervises a party of another session.
     pub(super) fn supervises(&mut self, key: SessionKey, index: usize, whom: LegId, ctx: &Context) {
-        let Some(supervised) = self.leg_for(whom, ctx).map(|(key, _)| key).filter(|&other| other != key)
-        else {
+        let Some((supervised, leg)) = self.leg_for(whom, ctx).filter(|&(other, _)| other != key) else {
             return;
         };
         let is_caller =
             self.session(key).is_some_and(|session| session.legs[index].role == LegRole::Party(CALLER));
         if is_caller {
             let ends = (Reason::Supervising, Rule::Supervises);
-            self.move_to(key, supervised, ends, ctx, |session, by| session.supervised(by, ctx));
+            self.move_to(PartyRef { session: key, party: CALLER }, supervised, ends, ctx, |session, by| {
+                session.supervised(leg, by, ctx)
+            });
         }
     }
 
@@ -210,18 +219,19 @@ impl Engine {
         (self.session(key)?.legs[index].role == LegRole::Party(CALLER)).then_some(key)
     }
 
-    /// Lets the caller of a session go over to another one, which takes it in; `ends` is what its party
-    /// ends with where it comes from, if anything was told there.
+    /// Lets a party go over to another session, which takes it in; `ends` is what it ends with where it comes
+    /// from, if anything was told there.
     fn move_to(
         &mut self,
-        from: SessionKey,
+        PartyRef { session: from, party }: PartyRef,
         to: SessionKey,
         ends: (Reason, Rule),
         ctx: &Context,
         adopt: impl FnOnce(&mut Session, MovedParty) -> PartyIndex,
     ) {
         let Some(session) = self.session(from) else { return };
-        let by = session.give_up_caller();
+        let is_discarded = session.is_untold() && party == CALLER && session.is_only_a_caller();
+        let by = session.give_up(party);
         let legs: Vec<LegId> = by.leg_ids().collect();
         let Some(session) = self.session(to) else { return };
         let place = adopt(session, by);
@@ -232,10 +242,10 @@ impl Engine {
         self.settle(to);
         let Some(peer) = self.session(to).map(|session| session.peer(place)) else { return };
         if let Some(session) = self.session(from) {
-            if session.is_untold() {
+            if is_discarded {
                 session.discard();
             } else {
-                session.go(CALLER, ends.0, peer, ends.1, ctx);
+                session.go(party, ends.0, peer, ends.1, ctx);
             }
         }
         self.settle(from);
@@ -264,7 +274,8 @@ impl Engine {
             }
             return;
         }
-        if session.legs[index].role != LegRole::Party(CALLER) || !session.is_only_a_caller() {
+        let Some(party) = session.legs[index].role.party() else { return };
+        if !session.reports(party) && !(party == CALLER && session.is_only_a_caller()) {
             return;
         }
         let room = known.unwrap_or_else(|| {
@@ -275,9 +286,13 @@ impl Engine {
             opened
         });
         let rule = Rule::FocusReached;
-        self.move_to(key, room, (Reason::Conference, rule), ctx, |session, by| {
-            session.adopt(by, None, Some(role), rule, ctx)
-        });
+        self.move_to(
+            PartyRef { session: key, party },
+            room,
+            (Reason::Conference, rule),
+            ctx,
+            |session, by| session.adopt(by, None, Some(role), rule, ctx),
+        );
     }
 }
 

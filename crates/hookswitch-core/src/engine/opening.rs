@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use hookswitch_model::{
-    AccountId, Alias, ClockId, Direction, ExtensionId, LegCreated, Origin, Place, Rule, SessionFacts,
-    SessionId, TelephonySessionId, Timestamp,
+    AccountId, Alias, ClockId, Direction, ExtensionId, LegCreated, Origin, Place, RingOutRole, Rule,
+    SessionFacts, SessionId, TelephonySessionId, Timestamp,
 };
 
 use super::join::{IndexEntries, Joined};
@@ -131,7 +131,9 @@ impl Engine {
                 self.open(clock, account, opening, leg, ctx)
             }
             _ => {
-                let rings_out = leg.sent_by_server && owner.is_inside(&leg) && !leg.caller.withheld;
+                // A switch says itself whom it calls first, who may be outside.
+                let rings_out = (leg.reported && leg.ring_out_role == Some(RingOutRole::Initiator))
+                    || (leg.sent_by_server && owner.is_inside(&leg) && !leg.caller.withheld);
                 let opening = match joined {
                     Joined::Unclear => Opening::Unclear,
                     _ if rings_out => Opening::RingOut,

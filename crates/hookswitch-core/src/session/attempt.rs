@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hookswitch_model::{
-    Cause, Direction, FarEnd, LegCreated, Reason, RingOutRole, Rule, StatusCode, Timestamp,
+    Cause, Direction, Endpoint, FarEnd, LegCreated, Party, Reason, RingOutRole, Rule, StatusCode, Timestamp,
 };
 
 use super::ends::Settled;
@@ -107,13 +107,22 @@ impl Session {
         true
     }
 
-    /// Who is called. What a source knows goes before what the directory says.
+    /// Who is called. What a source knows goes before what the directory says, and before what it does not
+    /// say: a service that it does not list is one of the account all the same (contract events §10).
     fn called(&self, leg: &LegCreated) -> Resolved {
         let person = self.account.callee(leg);
         match leg.service {
             None => person,
-            Some(service) => Resolved { kind: Kind::from(service), ..person },
+            Some(service) => Resolved { kind: Kind::from(service), ..self.as_extension(person, &leg.callee) },
         }
+    }
+
+    /// The same, as an extension of the account, whether the directory lists it or not.
+    fn as_extension(&self, person: Resolved, number: &str) -> Resolved {
+        if person.extension.is_some() || number.is_empty() {
+            return person;
+        }
+        Resolved { extension: Some(self.account.derived_extension(number)), internal: true, ..person }
     }
 
     /// Whether somebody is at the end of a new leg; none if a server is.
@@ -152,8 +161,10 @@ impl Session {
             (None, Some(diverted_by)) if person.kind == Kind::Voicemail => diverted_by,
             _ => return None,
         };
-        let owner = (!self.account.is_foreign(leg)).then(|| self.account.resolve(of, None));
-        owner.filter(|owner| owner.extension.is_some())
+        let owner = (!self.account.is_foreign(leg)).then(|| self.account.resolve(of, None))?;
+        // The switch itself says that there is a mailbox, and whose.
+        let owner = if leg.reported { self.as_extension(owner, of) } else { owner };
+        Some(owner).filter(|owner| owner.extension.is_some())
     }
 
     /// Adds a party that is offered the call.
@@ -174,7 +185,17 @@ impl Session {
         if person.extension.is_none() && from.device.is_some() {
             Arc::make_mut(&mut from).device = None;
         }
+        // Who is called while a target of the same caller talks is no alternative to it.
+        if self.parties.others().any(|other| {
+            other.talks()
+                && other.called_by == called_by
+                && other.round == self.round
+                && other.party.direction == Direction::Inbound
+        }) {
+            self.round = self.round.saturating_add(1);
+        }
         let to = people::called_endpoint(leg, person);
+        let (from, to) = self.as_shown(leg, called_by, from, to);
         let mut state =
             PartyState::new(&self.facts, Direction::Inbound, person.extension, from, to, leg, ctx);
         state.certainty = certainty;
@@ -183,11 +204,17 @@ impl Session {
         state.kind = person.kind;
         if self.parties[CALLER].party.ring_out_role.is_some() {
             state.party.ring_out_role = Some(RingOutRole::Target);
+            // Nobody has called the initiator but on behalf of the target.
+            let from = &mut self.parties[CALLER].party.from;
+            if from.phone_number.is_none() && from.extension.is_none() {
+                *from = state.party.to.clone();
+            }
         }
         let from_queue = leg.from_queue || (self.queue_waits() && matches!(of, LegRole::Switch(_)));
         if from_queue && person.kind == Kind::User {
             // An agent of a queue has no Setup (contract events §10).
             state.party.queue_call = true;
+            self.shows_queue(&mut state.party);
         }
         let is_told = !state.party.queue_call;
         let party = self.parties.add(state);
@@ -201,6 +228,61 @@ impl Session {
         };
         self.draft(party, rule, ctx);
         party
+    }
+
+    /// How both sides of a leg to a target are shown, where the source tells what the network sees (contract
+    /// events §11): the number that was dialled from outside, and the number that is shown outside.
+    fn as_shown(
+        &mut self,
+        leg: &LegCreated,
+        called_by: PartyIndex,
+        mut from: Arc<Endpoint>,
+        mut to: Arc<Endpoint>,
+    ) -> (Arc<Endpoint>, Arc<Endpoint>) {
+        if !self.reported {
+            return (from, to); // legs of a switch are found by the numbers of their call
+        }
+        if to.extension.is_none() {
+            let shown = leg.caller.number.as_ref().and_then(|number| self.account.e164(number));
+            if let Some(shown) = shown.filter(|_| from.extension.is_some()) {
+                people::show_number(&mut from, shown.clone());
+                let caller = &mut self.parties[called_by].party;
+                let own =
+                    if caller.direction == Direction::Outbound { &mut caller.from } else { &mut caller.to };
+                people::show_number(own, shown);
+            }
+        } else if from.extension.is_none()
+            && called_by == CALLER
+            && leg.diverted_by.is_none()
+            && self.round == 0
+        {
+            // What is written with its `+` is the whole number that was dialled.
+            let caller = &self.parties[CALLER].party;
+            let dialled = caller.to.phone_number.as_ref().filter(|_| caller.direction == Direction::Outbound);
+            let is_whole = |dialled: &&Arc<str>| caller.to.sent_number.is_none() && dialled.starts_with('+');
+            if let Some(dialled) = dialled.filter(is_whole) {
+                people::show_number(&mut to, dialled.clone());
+            }
+        }
+        (from, to)
+    }
+
+    /// Shows an agent's leg as a call to the queue (contract events §11).
+    fn shows_queue(&self, agent: &mut Party) {
+        let Some(queue) = self.parties.iter().find(|state| state.kind == Kind::Queue && state.is_live())
+        else {
+            return;
+        };
+        let queue = &queue.party.to;
+        let to = Arc::make_mut(&mut agent.to);
+        to.name.clone_from(&queue.name);
+        to.extension = queue.extension;
+        // Of what is dialled from outside only a whole number says what was dialled.
+        let is_inside = agent.from.extension.is_some();
+        let is_dialled = |number: &Arc<str>| is_inside || number.starts_with('+');
+        if let Some(number) = queue.phone_number.clone().filter(is_dialled) {
+            people::show_number(&mut agent.to, number);
+        }
     }
 
     /// Whether the caller waits in a queue.

@@ -61,7 +61,7 @@ impl Session {
             // The same person still rings, or talks, elsewhere.
         } else if state.moving.is_some() {
             self.mover_left(party, ctx);
-        } else if state.was_answered() && self.was_left_by_mover(ctx) {
+        } else if state.was_answered() && !state.is_service() && self.was_left_by_mover(ctx) {
             self.timers.start(Timer::Transfer(party), ctx.at + RETRY_MAX);
         } else if party == CALLER {
             self.confirm_caller();
@@ -170,11 +170,16 @@ impl Session {
             Cause::Withdrawn if caller_left => {
                 self.end_party(index, Cause::Cancelled, Rule::CallerGaveUp, ctx);
             }
-            Cause::AnsweredElsewhere if answered || caller_left || state.round > 0 => {
+            // A switch may be told to say so of every offer that it takes back: it is believed of those that
+            // were answered (contract events §11).
+            Cause::AnsweredElsewhere if answered => {
                 self.end_party(index, cause, Rule::AnsweredElsewhere, ctx);
             }
-            // Somebody has taken the call who was not offered it.
-            Cause::AnsweredElsewhere => self.defer_end(index, cause, Rule::AnsweredElsewhere, ctx),
+            Cause::AnsweredElsewhere if caller_left => {
+                self.end_party(index, Cause::Cancelled, Rule::CallerGaveUp, ctx);
+            }
+            // Somebody may have taken the call who was not offered it.
+            Cause::AnsweredElsewhere => self.defer_end(index, cause, Rule::OfferWithdrawn, ctx),
             Cause::Cancelled => self.end_party(index, cause, Rule::CallerGaveUp, ctx),
             Cause::Withdrawn => self.defer_end(index, cause, Rule::OfferWithdrawn, ctx),
             Cause::Busy | Cause::Rejected | Cause::NoAnswer | Cause::Failed
@@ -294,9 +299,11 @@ impl Session {
     pub(super) fn settle_waiting(&mut self, settled: Settled, ctx: &Context) {
         for index in self.parties.other_indices() {
             let Some(waiting) = self.parties[index].pending_end() else { continue };
-            let withdrawn = waiting.cause == Cause::Withdrawn;
+            if settled == Settled::CallerAnswered && waiting.cause == Cause::AnsweredElsewhere {
+                continue; // who has taken the call is told of next
+            }
+            let withdrawn = matches!(waiting.cause, Cause::Withdrawn | Cause::AnsweredElsewhere);
             let (cause, rule, in_group) = match settled {
-                _ if waiting.cause == Cause::AnsweredElsewhere => (waiting.cause, None, false),
                 Settled::AnsweredElsewhere if withdrawn => {
                     (Cause::AnsweredElsewhere, Some(Rule::AnsweredElsewhere), false)
                 }
@@ -491,13 +498,21 @@ impl Session {
         })
     }
 
+    /// Whether somebody else has answered who was offered the call with a party: by the same caller, in the
+    /// same round.
     fn answered_by_another(&self, index: PartyIndex) -> bool {
-        let round = self.parties[index].round;
+        let (round, called_by) = (self.parties[index].round, self.parties[index].called_by);
+        let in_mailbox = |state: &PartyState| {
+            state.is_live()
+                && state.kind != Kind::Voicemail
+                && matches!(state.party.status.code, StatusCode::VoiceMail | StatusCode::VoiceMailScreening)
+        };
         self.parties.enumerate().any(|(other, state)| {
             other != CALLER
                 && other != index
-                && state.talks()
+                && (state.talks() || in_mailbox(state))
                 && state.round == round
+                && state.called_by == called_by
                 && state.party.direction == Direction::Inbound
         })
     }

@@ -213,8 +213,10 @@ impl Session {
             self.legs.iter().filter(|own| own.called && !own.of_party && !own.ended && own.dst == Some(dst));
         legs.find_map(|own| {
             let state = &self.parties[own.role.party()?];
-            let number = state.side().phone_number.as_deref()?;
-            (NumberKey::of(number) == NumberKey::of(&leg.callee)).then_some(state.offered)
+            let side = state.side();
+            let mut numbers = [&side.phone_number, &side.sent_number].into_iter().flatten();
+            let leads_there = numbers.any(|number| NumberKey::of(number) == NumberKey::of(&leg.callee));
+            leads_there.then_some(state.offered)
         })
     }
 }

@@ -255,7 +255,12 @@ impl Session {
         };
         session.add_leg(role, leg);
         if opening == Opening::RingOut {
-            return session; // it is told from when the phone rings (contract events §10)
+            // It is told from when the phone rings, and outside from when the call is sent out (contract
+            // events §10).
+            if session.parties[CALLER].party.extension.is_none() {
+                session.draft(CALLER, rule, ctx);
+            }
+            return session;
         }
         session.draft(CALLER, rule, ctx);
         if session.dialled.is_code {
@@ -467,8 +472,15 @@ impl Session {
 
     /// The numbers by which a call may name the caller or who was dialled.
     pub(crate) fn numbers(&self) -> impl Iterator<Item = &str> {
-        let caller = self.caller().phone_number.as_deref();
-        [caller, Some(&*self.dialled.number), self.hidden_number.as_deref()].into_iter().flatten()
+        let (caller, called) = (self.caller(), &self.parties[CALLER].party.to);
+        [
+            caller.phone_number.as_deref(),
+            Some(&*self.dialled.number),
+            self.hidden_number.as_deref(),
+            called.sent_number.as_deref(),
+        ]
+        .into_iter()
+        .flatten()
     }
 
     /// The caller's number and the one that was dialled; none when the caller withholds theirs.

@@ -354,10 +354,20 @@ impl Session {
         place
     }
 
-    /// A supervisor comes from another session, with its legs. Gives the place of the new party.
-    pub(crate) fn supervised(&mut self, by: MovedParty, ctx: &Context) -> PartyIndex {
+    /// A supervisor of the party at the end of a leg comes from another session, with its legs. Gives the
+    /// place of the new party.
+    pub(crate) fn supervised(&mut self, leg: usize, by: MovedParty, ctx: &Context) -> PartyIndex {
+        let whom = self.legs[leg].role.party().map(|whom| self.parties[whom].side().clone());
         let place = self.adopt(by, Some(Reason::Supervising), None, Rule::Supervises, ctx);
-        self.parties[place].intent = PartyIntent::Supervise;
+        let state = &mut self.parties[place];
+        state.intent = PartyIntent::Supervise;
+        if state.party.direction == Direction::Inbound {
+            // The switch has called the supervisor, who is a caller here (contract events §10).
+            let party = &mut state.party;
+            party.direction = Direction::Outbound;
+            party.from = std::mem::replace(&mut party.to, whom.unwrap_or_default());
+            self.retell(place);
+        }
         place
     }
 
@@ -389,7 +399,8 @@ impl Session {
         rule: Rule,
         ctx: &Context,
     ) -> PartyIndex {
-        let MovedParty { mut party, legs, untold } = by;
+        let MovedParty { mut party, index, legs, untold } = by;
+        party.party.ring_out_role = None;
         party.party.account = self.facts.account;
         party.party.conference_role = role.filter(|_| self.facts.origin == Origin::Conference);
         let begins = untold.map(|began| {
@@ -399,7 +410,8 @@ impl Session {
         party.enter(StatusCode::Answered, reason);
         let place = self.parties.add(party);
         self.legs.extend(legs.into_iter().map(|mut leg| {
-            leg.role = if leg.called { LegRole::Server } else { LegRole::Party(place) };
+            leg.role =
+                if leg.role == LegRole::Party(index) { LegRole::Party(place) } else { LegRole::Server };
             leg
         }));
         if let Some((began, after)) = begins {
@@ -447,19 +459,32 @@ impl Session {
         }
     }
 
-    /// Gives up the caller and its legs, to join another session.
-    pub(crate) fn give_up_caller(&mut self) -> MovedParty {
-        for party in self.parties.other_indices() {
-            self.discard_party(party);
+    /// Gives up a party and its legs, to join another session.
+    pub(crate) fn give_up(&mut self, index: PartyIndex) -> MovedParty {
+        let is_only_a_caller = index == CALLER && self.is_only_a_caller();
+        if is_only_a_caller {
+            for party in self.parties.other_indices() {
+                self.discard_party(party);
+            }
         }
-        let untold = self.is_untold().then_some(self.started);
+        let untold = (is_only_a_caller && self.is_untold()).then_some(self.started);
         // That it was answered is told where its call went.
-        if self.parties[CALLER].party.status.code == StatusCode::Answered
-            && self.last_draft(CALLER).is_some_and(|draft| draft.after.status.code == StatusCode::Answered)
+        if self.parties[index].party.status.code == StatusCode::Answered
+            && self.last_draft(index).is_some_and(|draft| draft.after.status.code == StatusCode::Answered)
         {
-            self.forget_last_draft(CALLER);
+            self.forget_last_draft(index);
         }
-        MovedParty { party: self.parties[CALLER].duplicate(), legs: std::mem::take(&mut self.legs), untold }
+        let mut legs = std::mem::take(&mut self.legs);
+        if !is_only_a_caller {
+            let own = |leg: &Leg| leg.role == LegRole::Party(index);
+            self.legs = legs.extract_if(.., |leg| !own(leg)).collect();
+        }
+        MovedParty { party: self.parties[index].duplicate(), index, legs, untold }
+    }
+
+    /// Tests whether the source says itself what becomes of a party that has not left.
+    pub(crate) fn reports(&self, party: PartyIndex) -> bool {
+        self.reported && self.parties[party].is_live()
     }
 
     /// Whether nobody but the caller is known to be in the call.
@@ -501,6 +526,8 @@ impl Session {
 /// A party that comes from another session, with its legs.
 pub(crate) struct MovedParty {
     party: PartyState,
+    /// Its place in the session that it comes from.
+    index: PartyIndex,
     legs: Vec<Leg>,
     /// When its call began, if that was not told in the session that it comes from.
     untold: Option<Timestamp>,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use hookswitch_model::{
     Cause, ConferenceRole, Direction, Endpoint, ExtensionId, InputRef, LegCreated, Notes, Origin, Party,
-    Peer, Reason, Recording, RecordingId, Rule, SessionFacts, Status, StatusCode, Timestamp,
+    Peer, Reason, Recording, RecordingId, RingOutRole, Rule, SessionFacts, Status, StatusCode, Timestamp,
 };
 use serde::{Deserialize, Serialize};
 
@@ -255,6 +255,7 @@ impl PartyState {
         let first_answer = code == StatusCode::Answered && !self.was_answered();
         let mobile_pickup = self.party.direction == Direction::Inbound
             && self.party.extension.is_some()
+            && !self.party.queue_call // a call of a queue is answered where it rings (contract events §11)
             && (code == StatusCode::Proceeding || first_answer);
         if code != StatusCode::Parked {
             self.party.park = None;
@@ -279,8 +280,10 @@ impl PartyState {
         let in_mailbox =
             matches!(self.party.status.code, StatusCode::VoiceMail | StatusCode::VoiceMailScreening);
         // A queue answers its callers itself; it has missed the call unless an agent answered.
+        // Nobody has called who is called first by the phone system (contract events §11).
         let unanswered_extension = self.party.direction == Direction::Inbound
             && self.party.extension.is_some()
+            && self.party.ring_out_role != Some(RingOutRole::Initiator)
             && (!self.was_answered() || self.kind == Kind::Queue);
         let how = match reason {
             _ if in_mailbox && self.kind == Kind::Voicemail => Unanswered::Other,

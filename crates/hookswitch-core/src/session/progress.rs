@@ -159,7 +159,8 @@ impl Session {
                 state.enter(S::Hold, None);
                 Rule::HoldOffered
             }
-            (SignalKind::Resumed, S::Hold) => {
+            // Who waits in a slot without anybody having parked the call is fetched from there.
+            (SignalKind::Resumed, S::Hold | S::Parked) => {
                 state.enter(S::Answered, None);
                 Rule::HoldEnded
             }

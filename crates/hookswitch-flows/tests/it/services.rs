@@ -699,7 +699,7 @@ fn a_click_to_call_that_the_first_does_not_answer() {
     .tells(
         "
         1.500 inb 101 Proceeding [RingOut Initiator]
-        31.020 inb 101 Disconnected/NoAnswer missed
+        31.020 inb 101 Disconnected/NoAnswer
         ",
     );
 }

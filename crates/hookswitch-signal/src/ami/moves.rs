@@ -28,7 +28,14 @@ pub(super) struct Parked {
 }
 
 impl Follower {
-    pub(super) fn bridge_entered(&mut self, number: Number, event: &Event<'_>, out: &mut Vec<Signal>) {
+    pub(super) fn bridge_entered(
+        &mut self,
+        number: Number,
+        event: &Event<'_>,
+        now: Moment,
+        out: &mut Vec<Signal>,
+    ) {
+        self.accepts(number, now, out);
         let bridge = event.get(Key::BridgeUniqueid);
         let swapped = self.number(event.get(Key::SwapUniqueid)).filter(|&swapped| swapped != number);
         if let Some(swapped) = swapped {

@@ -209,6 +209,7 @@ impl Follower {
         now: Moment,
         out: &mut Vec<Signal>,
     ) {
+        self.accepts(number, now, out);
         self.leave_service(number, now, out);
         let Some(room) = text::text(event.get(Key::Conference)) else { return };
         let owns = event.says_yes(Key::Admin);

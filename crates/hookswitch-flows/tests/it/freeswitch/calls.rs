@@ -427,11 +427,50 @@ fn hold_ends_when_the_channel_is_active_again_and_not_with_its_hang_up() {
             RINGS_TOLD,
             ANSWERED_TOLD,
             "
-            2.001 out 101 Hold
+            2.000 out 101 Hold
             3.002 out 101 Answered
-            4.001 inb 102 Hold
+            4.000 inb 102 Hold
             5.002 inb 102 Disconnected
             5.004 out 101 Disconnected
+            ",
+        ],
+    );
+}
+
+#[test]
+fn a_hold_is_told_where_the_media_bypass_the_switch() {
+    story(
+        &[
+            RINGS,
+            ANSWERED,
+            "
+            2.000 state b HELD
+            3.500 state b UNHELD
+            4.000 state b HELD
+            4.050 state b UNHELD
+            4.080 state b HELD
+            4.500 state b UNHELD
+            5.000 state b HELD
+            6.000 state b UNHELD
+            6.001 hangup b NORMAL_CLEARING
+            6.002 hangup a NORMAL_CLEARING
+            6.003 complete b NORMAL_CLEARING disposition=recv_bye
+            6.004 complete a NORMAL_CLEARING disposition=send_bye
+            ",
+        ],
+        &[
+            RINGS_TOLD,
+            ANSWERED_TOLD,
+            "
+            2.000 inb 102 Hold
+            3.500 inb 102 Answered
+            4.000 inb 102 Hold
+            4.050 inb 102 Answered
+            4.080 inb 102 Hold
+            4.500 inb 102 Answered
+            5.000 inb 102 Hold
+            6.001 inb 102 Disconnected
+            6.002 out 101 Disconnected
             ",
         ],
     );
