@@ -408,6 +408,7 @@ impl Tracker {
             place: self.place(message, direction),
             mailbox: identity::mailbox(uri),
             diverted_by: identity::diverted_by(message),
+            called_first: identity::called_first(message),
             is_automaton: identity::is_automaton(message),
         }
     }
