@@ -1634,3 +1634,206 @@ fn somebody_else_on_the_host_of_a_transferred_phone_places_a_call_of_its_own() {
         ",
     );
 }
+
+#[test]
+fn a_replaces_whose_tags_the_phone_has_swapped_names_the_call_if_it_was_accepted() {
+    // In the INVITE alone; Carol looks at the Call-ID.
+    ladder(
+        "
+        0.000 alice > bob INVITE 102
+        0.500 bob > alice 180
+        3.000 bob > alice 200
+        3.010 alice > bob ACK
+        6.000 bob > alice INVITE in=1 sdp=sendonly
+        6.010 alice > bob 200 sdp=recvonly
+        6.020 bob > alice ACK
+        7.000 bob > carol INVITE 103 call=2
+        7.500 carol > bob 180 call=2
+        9.000 carol > bob 200 call=2
+        9.010 bob > carol ACK call=2
+        14.000 bob > alice REFER | Refer-To: <sip:103@{carol}?Replaces={escaped=2@carol}>
+        14.010 alice > bob 202
+        14.100 alice > carol INVITE 103 call=3 | Replaces: {replaces=2@bob}
+        14.200 carol > alice 200 call=3
+        14.210 alice > carol ACK call=3
+        14.300 carol > bob BYE call=2
+        14.310 bob > carol 200 call=2
+        14.400 alice > bob NOTIFY frag=200
+        14.410 bob > alice 200
+        14.500 bob > alice BYE
+        30.000 alice > carol BYE call=3
+        ",
+    )
+    .tells(
+        "
+        0.000 out 101 Setup
+        0.000 inb 102 Setup
+        0.500 inb 102 Proceeding
+        0.500 out 101 Proceeding
+        3.000 inb 102 Answered
+        3.000 out 101 Answered
+        6.010 inb 102 Hold
+        #2 7.000 out 102 Setup
+        #2 7.000 inb 103 Setup
+        #2 7.500 inb 103 Proceeding
+        #2 7.500 out 102 Proceeding
+        #2 9.000 inb 103 Answered
+        #2 9.000 out 102 Answered
+        14.300 inb 102 Gone/AttendedTransfer to #2 out 102
+        #2 14.300 out 102 Gone/AttendedTransfer to #1 inb 102
+        30.000 out 101 Disconnected
+        #2 30.000 inb 103 Disconnected
+        ",
+    );
+}
+
+#[test]
+fn a_replaces_with_a_wrong_letter_in_a_tag_names_the_call_if_it_was_accepted() {
+    // Carol looks at the Call-ID and one tag.
+    ladder(
+        "
+        0.000 alice > bob INVITE 102
+        0.500 bob > alice 180
+        3.000 bob > alice 200
+        3.010 alice > bob ACK
+        6.000 bob > alice INVITE in=1 sdp=sendonly
+        6.010 alice > bob 200 sdp=recvonly
+        6.020 bob > alice ACK
+        7.000 bob > carol INVITE 103 call=2
+        7.500 carol > bob 180 call=2
+        9.000 carol > bob 200 call=2
+        9.010 bob > carol ACK call=2
+        14.000 bob > alice REFER | Refer-To: <sip:103@{carol}?Replaces={escaped=2@carol}>
+        14.010 alice > bob 202
+        14.100 alice > carol INVITE 103 call=3 | Replaces: {wrong=2@carol}
+        14.200 carol > alice 200 call=3
+        14.210 alice > carol ACK call=3
+        14.300 carol > bob BYE call=2
+        14.310 bob > carol 200 call=2
+        14.400 alice > bob NOTIFY frag=200
+        14.410 bob > alice 200
+        14.500 bob > alice BYE
+        30.000 alice > carol BYE call=3
+        ",
+    )
+    .tells(
+        "
+        0.000 out 101 Setup
+        0.000 inb 102 Setup
+        0.500 inb 102 Proceeding
+        0.500 out 101 Proceeding
+        3.000 inb 102 Answered
+        3.000 out 101 Answered
+        6.010 inb 102 Hold
+        #2 7.000 out 102 Setup
+        #2 7.000 inb 103 Setup
+        #2 7.500 inb 103 Proceeding
+        #2 7.500 out 102 Proceeding
+        #2 9.000 inb 103 Answered
+        #2 9.000 out 102 Answered
+        14.300 inb 102 Gone/AttendedTransfer to #2 out 102
+        #2 14.300 out 102 Gone/AttendedTransfer to #1 inb 102
+        30.000 out 101 Disconnected
+        #2 30.000 inb 103 Disconnected
+        ",
+    );
+}
+
+#[test]
+fn a_replaces_with_a_wrong_letter_in_the_call_id_names_the_call_if_it_was_accepted() {
+    // Carol looks at the tags.
+    ladder(
+        "
+        0.000 alice > bob INVITE 102
+        0.500 bob > alice 180
+        3.000 bob > alice 200
+        3.010 alice > bob ACK
+        6.000 bob > alice INVITE in=1 sdp=sendonly
+        6.010 alice > bob 200 sdp=recvonly
+        6.020 bob > alice ACK
+        7.000 bob > carol INVITE 103 call=2
+        7.500 carol > bob 180 call=2
+        9.000 carol > bob 200 call=2
+        9.010 bob > carol ACK call=2
+        14.000 bob > alice REFER | Refer-To: <sip:103@{carol}?Replaces={escaped=2@carol}>
+        14.010 alice > bob 202
+        14.100 alice > carol INVITE 103 call=3 | Replaces: {misspelt=2@carol}
+        14.200 carol > alice 200 call=3
+        14.210 alice > carol ACK call=3
+        14.300 carol > bob BYE call=2
+        14.310 bob > carol 200 call=2
+        14.400 alice > bob NOTIFY frag=200
+        14.410 bob > alice 200
+        14.500 bob > alice BYE
+        30.000 alice > carol BYE call=3
+        ",
+    )
+    .tells(
+        "
+        0.000 out 101 Setup
+        0.000 inb 102 Setup
+        0.500 inb 102 Proceeding
+        0.500 out 101 Proceeding
+        3.000 inb 102 Answered
+        3.000 out 101 Answered
+        6.010 inb 102 Hold
+        #2 7.000 out 102 Setup
+        #2 7.000 inb 103 Setup
+        #2 7.500 inb 103 Proceeding
+        #2 7.500 out 102 Proceeding
+        #2 9.000 inb 103 Answered
+        #2 9.000 out 102 Answered
+        14.300 inb 102 Gone/AttendedTransfer to #2 out 102
+        #2 14.300 out 102 Gone/AttendedTransfer to #1 inb 102
+        30.000 out 101 Disconnected
+        #2 30.000 inb 103 Disconnected
+        ",
+    );
+}
+
+#[test]
+fn a_replaces_with_a_wrong_letter_that_is_refused_moves_nobody() {
+    ladder(
+        "
+        0.000 alice > bob INVITE 102
+        3.000 bob > alice 200
+        3.010 alice > bob ACK
+        6.000 bob > alice INVITE in=1 sdp=sendonly
+        6.010 alice > bob 200 sdp=recvonly
+        6.020 bob > alice ACK
+        7.000 bob > carol INVITE 103 call=2
+        9.000 carol > bob 200 call=2
+        9.010 bob > carol ACK call=2
+        14.000 bob > alice REFER | Refer-To: <sip:{user=103}@{carol}?Replaces={escaped=2@carol}>
+        14.010 alice > bob 202
+        14.100 alice > carol INVITE 103 call=3 | Replaces: {wrong=2@carol}
+        14.200 carol > alice 481 call=3
+        14.210 alice > carol ACK call=3
+        14.400 alice > bob NOTIFY frag=481
+        14.410 bob > alice 200
+        16.000 bob > alice INVITE in=1 sdp=sendrecv
+        16.010 alice > bob 200
+        16.020 bob > alice ACK
+        20.000 bob > carol BYE call=2
+        30.000 alice > bob BYE
+        ",
+    )
+    .tells(
+        "
+        0.000 out 101 Setup
+        0.000 inb 102 Setup
+        3.000 inb 102 Answered
+        3.000 out 101 Answered
+        6.010 inb 102 Hold
+        #2 7.000 out 102 Setup
+        #2 7.000 inb 103 Setup
+        #2 9.000 inb 103 Answered
+        #2 9.000 out 102 Answered
+        16.010 inb 102 Answered
+        #2 20.000 out 102 Disconnected
+        #2 20.000 inb 103 Disconnected
+        30.000 out 101 Disconnected
+        30.000 inb 102 Disconnected
+        ",
+    );
+}
