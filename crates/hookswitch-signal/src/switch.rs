@@ -177,6 +177,7 @@ pub(crate) fn created(direction: Direction) -> LegCreated {
         place: None,
         mailbox: None,
         diverted_by: None,
+        called_first: None,
         is_automaton: false,
     }
 }

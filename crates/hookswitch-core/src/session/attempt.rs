@@ -17,7 +17,7 @@ use super::{
     CALLER, Context, LEGS_PER_SESSION_MAX, LegRole, NewLeg, PartyIndex, Purpose, Sender, Session, people,
 };
 use crate::directory::{Kind, Resolved};
-use crate::number::NumberKey;
+use crate::number::{NumberKey, agree};
 
 /// Two targets that were offered the call within this time are members of one group, which a switch
 /// calls in one go; a later one, or one with Diversion, is where the call was forwarded to.
@@ -505,6 +505,9 @@ impl Session {
         if let Some(party) = self.party_at(&sender).filter(|&party| Some(party) != mover) {
             return Some(Follows::OwnPhone(party));
         }
+        if let Some(party) = self.party_on_host(&sender, leg).filter(|&party| Some(party) != mover) {
+            return Some(Follows::OwnPhone(party));
+        }
         self.has_switch_at(&sender).then_some(Follows::Switch)
     }
 
@@ -529,6 +532,27 @@ impl Session {
             LegRole::Party(party) => Some(party),
             LegRole::Switch(_) | LegRole::Server => None,
         }
+    }
+
+    /// The party whose phone calls from another port than before, as over a further TCP connection: it is on the
+    /// same host, and calls with the party's number.
+    fn party_on_host(&self, sender: &Sender, leg: &LegCreated) -> Option<PartyIndex> {
+        let caller = leg.caller.number.as_deref()?;
+        let src = sender.src?;
+        let at = self.legs.iter().find_map(|leg| {
+            let party = leg.role.party()?;
+            let own = if leg.called { leg.dst } else { leg.sender.src };
+            let state = &self.parties[party];
+            let number = state.side().phone_number.as_deref()?;
+            let is_here = own.is_some_and(|own| own.ip() == src.ip());
+            (state.is_live() && is_here && agree(number, caller)).then_some(party)
+        })?;
+        // A switch may call for a party that is behind the same address.
+        let is_switch = |leg: &super::Leg| {
+            leg.role != LegRole::Party(at)
+                && (self.reached(leg, sender) == Some(2) || placed_by(leg, sender) == Some(2))
+        };
+        (!self.legs.iter().any(is_switch)).then_some(at)
     }
 
     /// Who is moved by a transfer: the party that talks with the one who asked for it.

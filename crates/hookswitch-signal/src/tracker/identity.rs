@@ -100,6 +100,17 @@ pub(super) fn diverted_by(message: &Message<'_>) -> Option<Arc<str>> {
     number(&before?)
 }
 
+/// Who was called first, when the call was sent elsewhere more than once: the last Diversion (RFC 5806 §4), or the
+/// first entry of History-Info (RFC 7044 §4.1).
+pub(super) fn called_first(message: &Message<'_>) -> Option<Arc<str>> {
+    if let Some(first) = message.diversions().skip(1).last() {
+        return number(&first.address.uri());
+    }
+    let mut entries = message.history_info();
+    let first = entries.next()?;
+    entries.nth(1).and_then(|_| number(&first.address.uri()))
+}
+
 /// Whether the sender says that no person is there (RFC 3840 §10.1), as servers for parking and music do.
 pub(super) fn is_automaton(message: &Message<'_>) -> bool {
     let contact = message.contact();
