@@ -34,7 +34,7 @@ pub(crate) enum DerivationError {
 
 /// The version of saved states; a state of another version is not read. Raised with every change of
 /// what the machine or the trackers keep.
-pub(crate) const STATE_VERSION: u32 = 5;
+pub(crate) const STATE_VERSION: u32 = 6;
 
 /// The pipeline, with who its sources are and the settings that it goes by.
 #[derive(Serialize, Deserialize)]

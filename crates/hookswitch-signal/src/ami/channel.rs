@@ -55,7 +55,8 @@ pub(super) struct Channel {
     pub(super) queue: Option<Queue>,
     /// When `Background` began to play, which may be a menu.
     pub(super) plays: Option<Moment>,
-    pub(super) recording: Option<RecordingId>,
+    /// The recording that runs on it, and on whom it is told.
+    pub(super) recording: Option<(RecordingId, Number)>,
     pub(super) recordings: u32,
     /// Its SIP Call-ID was told.
     pub(super) call_id_told: bool,

@@ -1,9 +1,11 @@
 //! Calls as an Asterisk tells of them over its manager.
 
+mod applications;
 mod beside_sip;
 mod calls;
 mod moves;
 mod numbers;
+mod pipes;
 mod properties;
 mod services;
 mod targets;
