@@ -7,5 +7,6 @@ mod moves;
 mod numbers;
 mod pipes;
 mod properties;
+mod recorded;
 mod services;
 mod targets;
