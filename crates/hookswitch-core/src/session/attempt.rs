@@ -1,8 +1,10 @@
 //! Who is offered the call, and which calls of a switch go on from it.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use hookswitch_model::number::Form;
 use hookswitch_model::{
     Cause, Direction, Endpoint, FarEnd, LegCreated, Party, Reason, RingOutRole, Rule, StatusCode, Timestamp,
 };
@@ -203,6 +205,11 @@ impl Session {
         state.kind = person.kind;
         if self.parties[CALLER].party.ring_out_role.is_some() {
             state.party.ring_out_role = Some(RingOutRole::Target);
+            // Nobody has called the initiator but on behalf of the target.
+            let from = &mut self.parties[CALLER].party.from;
+            if from.phone_number.is_none() && from.extension.is_none() {
+                *from = state.party.to.clone();
+            }
         }
         let from_queue = leg.from_queue || (self.queue_waits() && matches!(of, LegRole::Switch(_)));
         if from_queue && person.kind == Kind::User {
@@ -237,8 +244,9 @@ impl Session {
             return (from, to); // legs of a switch are found by the numbers of their call
         }
         if to.extension.is_none() {
-            let shown = leg.caller.number.as_ref().and_then(|number| self.account.e164(number));
-            if let Some(shown) = shown.filter(|_| from.extension.is_some()) {
+            let number = leg.caller.number.as_ref().filter(|_| from.extension.is_some());
+            let shown = number.and_then(|number| self.account.e164(number, Form::Network));
+            if let Some(shown) = shown.map(|shown| Arc::<str>::from(shown.as_str())) {
                 people::show_number(&mut from, shown.clone());
                 let caller = &mut self.parties[called_by].party;
                 let own =
@@ -365,7 +373,31 @@ impl Session {
         if own {
             return None;
         }
-        self.legs.iter().filter_map(|leg| self.reached(leg, sender)).max()
+        self.legs.iter().filter_map(|leg| self.reached(leg, sender).or_else(|| placed_by(leg, sender))).max()
+    }
+
+    /// Whether the switch has placed a call of this session from another address than the caller's leg had
+    /// reached.
+    pub(crate) fn was_placed_elsewhere(&self) -> bool {
+        let reached = |src: SocketAddr| {
+            self.legs.iter().any(|leg| leg.called && leg.dst.is_some_and(|dst| dst.ip() == src.ip()))
+        };
+        let last = self.legs.last().filter(|leg| matches!(leg.role, LegRole::Switch(_)) && !leg.called);
+        last.and_then(|leg| leg.sender.src).is_some_and(|src| !reached(src))
+    }
+
+    /// An address of the switch as the directory joins it with its others.
+    pub(crate) fn switch_address(&self, address: Option<SocketAddr>) -> Option<SocketAddr> {
+        self.account.switch_address(address)
+    }
+
+    /// Who places a call; a switch with several addresses is one.
+    pub(super) fn sender(&self, leg: &LegCreated) -> Sender {
+        Sender {
+            src: self.switch_address(leg.src),
+            sent_by: self.switch_address(leg.sent_by),
+            agent: leg.agent.clone(),
+        }
     }
 
     /// Takes back the end of a person who is now tried on another phone or by another trunk, or whose
@@ -407,9 +439,9 @@ impl Session {
             let caller = leg.caller.number.as_deref().map(NumberKey::of);
             let shown = moved.and_then(|moved| self.parties[moved].side().phone_number.as_deref());
             let for_moved = caller.is_some() && caller == shown.map(NumberKey::of);
-            return (for_moved && self.has_switch_at(&Sender::of(leg))).then_some(Follows::Switch);
+            return (for_moved && self.has_switch_at(&self.sender(leg))).then_some(Follows::Switch);
         }
-        let sender = Sender::of(leg);
+        let sender = self.sender(leg);
         if let Some(party) = self.party_at(&sender).filter(|&party| Some(party) != mover) {
             return Some(Follows::OwnPhone(party));
         }
@@ -426,7 +458,7 @@ impl Session {
 
     /// The party whose phone is where `sender` calls from.
     pub(super) fn party_at(&self, sender: &Sender) -> Option<PartyIndex> {
-        let at = |address: Option<std::net::SocketAddr>| {
+        let at = |address: Option<SocketAddr>| {
             address.is_some() && (address == sender.src || address == sender.sent_by)
         };
         let leg = self.legs.iter().find(|leg| {
@@ -443,5 +475,18 @@ impl Session {
     pub(crate) fn transferee(&self) -> Option<PartyIndex> {
         let stays = |state: &PartyState| state.is_answered() && state.moving.is_none() && !state.is_service();
         self.parties.position(stays)
+    }
+}
+
+/// Whether the switch has placed a leg from where `sender` calls, and how surely, 1 or 2.
+fn placed_by(leg: &super::Leg, sender: &Sender) -> Option<u32> {
+    let (own, theirs) = (leg.sender.src?, sender.src?);
+    let is_switchs = matches!(leg.role, LegRole::Switch(_)) && !leg.called;
+    // Where phones and switch share an address only the port tells them apart.
+    let apart = leg.dst.is_none_or(|dst| dst.ip() != own.ip());
+    match own.ip() == theirs.ip() {
+        true if is_switchs && own == theirs => Some(2),
+        true if is_switchs && apart => Some(1),
+        _ => None,
     }
 }

@@ -1,5 +1,6 @@
 //! Call flows and what is told of them; properties that hold for all of them.
 
+mod addresses;
 mod asterisk;
 mod calls;
 mod catalogue;
@@ -11,6 +12,7 @@ mod forwarding;
 mod freeswitch;
 mod hold;
 mod joining;
+mod numbers;
 mod parking;
 mod pickups;
 mod properties;

@@ -40,9 +40,9 @@ fn who_picks_up_and_accepts_has_answered_when_the_call_is_connected() {
         &[
             RING_TOLD,
             "
-            3.000 inb 102 Disconnected
             3.002 out 101 Answered
             3.003 inb 103 Answered
+            3.003 inb 102 Disconnected
             5.000 inb 103 Disconnected
             5.001 out 101 Disconnected
             ",
