@@ -75,6 +75,8 @@ impl Follower {
             left: None,
             moved: false,
             called: None,
+            targets: Vec::new(),
+            offered_for: None,
             picked_up: None,
             hung_up: None,
             service: None,
@@ -302,8 +304,17 @@ impl Follower {
                     && told.of_called(channel.dial_end).is_some())
                     || channel.called_by.is_some_and(|by| self.has_cancelled(by))
             }
-            _ => told.cause().is_some() || channel.asked_to_hang_up,
+            // Why a call failed its targets say, whichever end is told first.
+            _ => (told.cause().is_some() || channel.asked_to_hang_up) && !self.has_ringing_targets(number),
         }
+    }
+
+    /// Whether a target of a caller has neither answered nor ended.
+    fn has_ringing_targets(&self, number: Number) -> bool {
+        let rings = |target: &Number| {
+            self.channels.get(target).is_some_and(|target| target.leg == Leg::Called && !target.is_answered())
+        };
+        self.channels.get(&number).is_some_and(|caller| caller.targets.iter().any(rings))
     }
 
     /// Whether a target was called from a pipe whose dialplan may go on to the mailbox of who was called.
@@ -363,7 +374,15 @@ impl Follower {
         if let Some(service) = service {
             out.push(self.signal(service.leg, SignalKind::Ended(Cause::HungUp), moment));
         }
+        let caller = self.channels.get(&number).and_then(|channel| channel.offered_for);
         self.forget(number);
+        if let Some(caller) = caller
+            && self.waits.find(|waiting| *waiting == Waiting::End(caller)).is_some()
+            && self.channels.get(&caller).is_some_and(|caller| !caller.is_answered())
+            && self.is_explained(caller)
+        {
+            self.end_with_peer(caller, out);
+        }
     }
 
     /// Ends what the switch did on a channel itself; the call goes on from it.

@@ -116,7 +116,16 @@ impl Follower {
                 (leg, false)
             }
         };
+        if let Some(Calling::Channel(caller)) = caller
+            && let Some(caller) = self.channels.get_mut(&caller)
+        {
+            caller.targets.push(target);
+        }
         let Some(channel) = self.channels.get_mut(&target) else { return };
+        channel.offered_for = match caller {
+            Some(Calling::Channel(caller)) => Some(caller),
+            _ => None,
+        };
         channel.leg = Leg::Called;
         let (state, answered) = (channel.state, channel.answered.take());
         let shown = text::number(event.get(Key::CallerIDNum)).filter(|shown| !text::is_withheld(shown));

@@ -3,6 +3,7 @@
 mod applications;
 mod beside_sip;
 mod calls;
+mod instants;
 mod moves;
 mod numbers;
 mod pipes;
