@@ -161,6 +161,7 @@ fn event(line: &str, world: u8, channels: &mut HashMap<String, Channel>) -> Told
         } else if let Some((key, value)) = word.split_once('=').filter(|(key, _)| !key.contains('(')) {
             match key {
                 "Swap" => fields.push(("SwapUniqueid".to_owned(), channels[value].uniqueid.clone())),
+                "Variable" | "Value" => fields.push((key.to_owned(), value.to_owned())),
                 _ => fields.push((key.to_owned(), value.replace('_', " "))),
             }
         } else {
