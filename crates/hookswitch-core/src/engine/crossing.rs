@@ -31,7 +31,10 @@ impl Engine {
         });
         // To connect a call with the place where one has just called to park it is to park it.
         let parks = |theirs: &PartyRef| {
-            self.sessions.get(&theirs.session).is_some_and(|open| open.session.dialled.kind == Kind::Park)
+            // Where the switch says that who called there is parked, who is moved is parked there in turn.
+            self.sessions.get(&theirs.session).is_some_and(|open| {
+                open.session.dialled.kind == Kind::Park && !open.session.is_parked(theirs.party)
+            })
         };
         if let Some((mine, theirs)) = ends.filter(|(_, theirs)| parks(theirs)) {
             let number = self.sessions[&theirs.session].session.dialled.number.clone();
