@@ -86,6 +86,9 @@ pub struct Account {
     pub(super) trunks: Vec<SocketAddr>,
     /// What the switch calls them.
     pub(super) trunk_endpoints: HashSet<String, RandomState>,
+    /// The addresses of switches that have several, each with the first of its switch; port 0 stands for all
+    /// ports.
+    pub(super) switches: Vec<(SocketAddr, SocketAddr)>,
 }
 
 /// An extension that the file lists.
@@ -123,6 +126,7 @@ impl Account {
             has_domains: false,
             trunks: Vec::new(),
             trunk_endpoints: HashSet::default(),
+            switches: Vec::new(),
         }
     }
 
@@ -194,8 +198,10 @@ impl Account {
         let e164 = self.e164(user);
         let place = self.place(user).or_else(|| self.place(e164.as_ref()?));
         let Some(extension) = place.map(|place| &self.extensions[place]) else { return self.outside(user) };
+        // Who is known by another name is shown with their number; a slot of a parking lot is one itself.
+        let own = extension.number.clone().filter(|_| extension.kind != Kind::Park);
         Resolved {
-            number: e164.unwrap_or_else(|| user.clone()),
+            number: e164.or(own).unwrap_or_else(|| user.clone()),
             extension: Some(extension.id),
             name: extension.name.clone(),
             kind: extension.kind,
@@ -234,7 +240,7 @@ impl Account {
         let comes_from_there = leg.direction == Direction::Outbound && leg.ring_out_role.is_none();
         let is_outside = self.is_trunk(leg.src)
             || (comes_from_there && (self.is_trunk_endpoint(leg) || self.is_foreign(leg)));
-        let own = self.listed_endpoint(leg).filter(|_| comes_from_there && !is_outside);
+        let own = self.own_endpoint(leg).filter(|_| comes_from_there && !is_outside);
         if own.is_some() {
             return own;
         }
@@ -246,6 +252,17 @@ impl Account {
     pub(crate) fn is_foreign(&self, leg: &LegCreated) -> bool {
         let owner = leg.endpoint_domain.as_ref().and_then(|domain| self.domains.owner(domain));
         owner.is_some_and(|owner| owner != self.id)
+    }
+
+    /// The extension of the phone at the other end of a leg, as the switch names it: the one that the file lists,
+    /// and without a file the one whose number is the name. The number that a phone shows may be the company's.
+    fn own_endpoint(&self, leg: &LegCreated) -> Option<Resolved> {
+        if self.listed {
+            return self.listed_endpoint(leg);
+        }
+        let endpoint = leg.endpoint.as_ref()?;
+        let is_number = endpoint.bytes().all(|byte| byte.is_ascii_digit());
+        (is_number && is_extension(endpoint)).then(|| self.resolve(endpoint, None))
     }
 
     /// The extension that the file lists for the phone at the other end of a leg, as the switch names it.
@@ -290,6 +307,17 @@ impl Account {
         let is_here =
             |address| self.trunks.contains(&address) || self.trunks.contains(&super::any_port(address));
         address.is_some_and(is_here)
+    }
+
+    /// The address of a switch that stands for all that it has; any other as it is.
+    pub(crate) fn switch_address(&self, address: Option<SocketAddr>) -> Option<SocketAddr> {
+        let address = address?;
+        let is_here = |own: SocketAddr| own == address || own == super::any_port(address);
+        let first = self.switches.iter().find(|(own, _)| is_here(*own)).map(|&(_, first)| first);
+        Some(first.map_or(address, |first| match first.port() {
+            0 => SocketAddr::new(first.ip(), address.port()),
+            _ => first,
+        }))
     }
 
     /// The device of an extension: the first that the file lists, or one that is derived.
