@@ -278,7 +278,8 @@ impl Engine {
             return;
         }
         let Some(party) = session.legs[index].role.party() else { return };
-        if !session.reports(party) && !(party == CALLER && session.is_only_a_caller()) {
+        let is_only_a_caller = party == CALLER && session.is_only_a_caller();
+        if !is_only_a_caller && !session.reports(party) {
             return;
         }
         let room = known.unwrap_or_else(|| {

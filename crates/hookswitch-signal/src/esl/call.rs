@@ -140,7 +140,7 @@ impl Follower {
         };
         let first_dialled = first_dialled(event, calls && user.is_empty());
         let dialled = text(event.get(Key::DestinationNumber).as_bytes()).unwrap_or_else(|| Arc::from(""));
-        let asks = !calls && !event.get(Key::GroupConfirmKey).is_empty();
+        let asks = !calls && !event.get(Key::ConfirmBy).is_empty();
         self.insert(Channel {
             confirmation: if asks { Confirmation::Asked } else { Confirmation::None },
             endpoint: text(if user.is_empty() { place } else { user }.as_bytes())
