@@ -8,6 +8,7 @@
 
 pub mod event;
 pub mod id;
+pub mod number;
 pub mod party;
 pub mod signal;
 pub mod time;

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use hookswitch_model::number::Form;
 use hookswitch_model::{
     Cause, Direction, Endpoint, FarEnd, LegCreated, Party, Reason, RingOutRole, Rule, StatusCode, Timestamp,
 };
@@ -243,8 +244,9 @@ impl Session {
             return (from, to); // legs of a switch are found by the numbers of their call
         }
         if to.extension.is_none() {
-            let shown = leg.caller.number.as_ref().and_then(|number| self.account.e164(number));
-            if let Some(shown) = shown.filter(|_| from.extension.is_some()) {
+            let number = leg.caller.number.as_ref().filter(|_| from.extension.is_some());
+            let shown = number.and_then(|number| self.account.e164(number, Form::Network));
+            if let Some(shown) = shown.map(|shown| Arc::<str>::from(shown.as_str())) {
                 people::show_number(&mut from, shown.clone());
                 let caller = &mut self.parties[called_by].party;
                 let own =

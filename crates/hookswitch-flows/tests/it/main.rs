@@ -12,6 +12,7 @@ mod forwarding;
 mod freeswitch;
 mod hold;
 mod joining;
+mod numbers;
 mod parking;
 mod pickups;
 mod properties;
