@@ -31,7 +31,10 @@ impl Engine {
         });
         // To connect a call with the place where one has just called to park it is to park it.
         let parks = |theirs: &PartyRef| {
-            self.sessions.get(&theirs.session).is_some_and(|open| open.session.dialled.kind == Kind::Park)
+            // Where the switch says that who called there is parked, who is moved is parked there in turn.
+            self.sessions.get(&theirs.session).is_some_and(|open| {
+                open.session.dialled.kind == Kind::Park && !open.session.is_parked(theirs.party)
+            })
         };
         if let Some((mine, theirs)) = ends.filter(|(_, theirs)| parks(theirs)) {
             let number = self.sessions[&theirs.session].session.dialled.number.clone();
@@ -282,7 +285,8 @@ impl Engine {
             return;
         }
         let Some(party) = session.legs[index].role.party() else { return };
-        if !session.reports(party) && !(party == CALLER && session.is_only_a_caller()) {
+        let is_only_a_caller = party == CALLER && session.is_only_a_caller();
+        if !is_only_a_caller && !session.reports(party) {
             return;
         }
         let room = known.unwrap_or_else(|| {
