@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+pub(crate) use hookswitch_model::number::is_short;
 use hookswitch_model::{
     AccountId, Caller, Direction, FarEnd, InputRef, LegCreated, LegId, Signal, Timestamp,
 };
@@ -13,9 +14,6 @@ use crate::{ami, esl};
 
 /// The longest number or name that is kept, in bytes; what is longer is cut.
 const TEXT_BYTES_MAX: usize = 256;
-
-/// The most digits of a number within the switch; longer ones are subscriber numbers.
-const SHORT_DIGITS_MAX: usize = 6;
 
 /// The most channels that are followed at once; further ones are not, and counted.
 pub(crate) const CHANNELS_MAX: usize = 1_000_000;
@@ -196,11 +194,6 @@ pub(crate) fn text(value: &[u8]) -> Option<Arc<str>> {
         end -= 1;
     }
     Some(Arc::from(&text[..end]))
-}
-
-/// Whether a number is one within the switch.
-pub(crate) fn is_short(number: &str) -> bool {
-    (1..=SHORT_DIGITS_MAX).contains(&number.len()) && number.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// Whether somebody may have dialled it: `s`, `h` and `BUSY` are places in a dialplan.

@@ -12,10 +12,6 @@ use serde::{Deserialize, Serialize};
 use super::Domains;
 use crate::hash::IdHash;
 
-/// The most digits a number can have and still be a short number, that is, an extension's. Longer
-/// ones are subscriber numbers, which have at least seven digits.
-const SHORT_NUMBER_DIGITS_MAX: usize = 6;
-
 /// What an extension is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -202,7 +198,7 @@ impl Account {
         }
         let by_name = self.place(user);
         // The number of an extension is no subscriber's, though there may be one with these digits.
-        let e164 = if by_name.is_some() && is_short(user) { None } else { self.e164(user, form) };
+        let e164 = if by_name.is_some() && number::is_short(user) { None } else { self.e164(user, form) };
         let place = by_name.or_else(|| self.place(e164?.as_str()));
         let Some(extension) = place.map(|place| &self.extensions[place]) else {
             return self.outside(user, form);
@@ -366,14 +362,9 @@ fn is_extension(user: &str) -> bool {
     }
     let dialled = |c: char| c.is_ascii_digit() || matches!(c, '*' | '#' | '+' | '-' | '.' | '(' | ')' | ' ');
     if user.chars().all(dialled) {
-        return is_short(user);
+        return number::is_short(user);
     }
     !number::is_dialled(user)
-}
-
-/// Whether a number is as short as those of extensions.
-fn is_short(user: &str) -> bool {
-    (1..=SHORT_NUMBER_DIGITS_MAX).contains(&user.len()) && user.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 #[cfg(test)]
