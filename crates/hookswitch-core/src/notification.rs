@@ -83,7 +83,11 @@ impl Subscriber {
         json.raw(r#"","to":{"#).endpoint(&party.to);
         json.raw(r#"},"from":{"#).endpoint(&party.from);
         json.raw(r#"},"status":{"#).status(party);
-        json.raw(r#"},"park":{"#);
+        json.raw("}");
+        if party.queue_call {
+            json.raw(r#","queueCall":true"#);
+        }
+        json.raw(r#","park":{"#);
         if let Some(id) = &party.park {
             json.raw(r#""id":"#).text(id);
         }
@@ -96,12 +100,12 @@ impl Subscriber {
         if let Some(role) = party.ring_out_role {
             json.raw(r#","ringOutRole":""#).raw(role.as_str()).raw("\"");
         }
-        if party.queue_call {
-            json.raw(r#","queueCall":true"#);
-        }
         json.recordings(&party.recordings);
         if let Some(sip) = party.sip.as_ref().filter(|_| projection.sip_data) {
             json.sip_data(sip);
+        }
+        if party.queue_call {
+            json.ui_call_info(party);
         }
         json.raw(r#"}],"origin":{"type":""#).raw(session.origin.as_str()).raw(r#""}}}"#);
     }
@@ -226,6 +230,17 @@ impl Json<'_> {
         if !recordings.is_empty() {
             self.raw("]");
         }
+    }
+
+    /// What the screen of an agent shows of a call of a queue.
+    fn ui_call_info(&mut self, agent: &Party) {
+        let queue = agent.to.name.as_ref().filter(|_| agent.to.extension != agent.extension);
+        let Some(queue) = queue else { return };
+        self.raw(r#","uiCallInfo":{"primary":{"type":"QueueName","value":"#).text(queue).raw("}");
+        if let Some(caller) = &agent.from.name {
+            self.raw(r#","additional":{"type":"CallerIdName","value":"#).text(caller).raw("}");
+        }
+        self.raw("}");
     }
 
     fn sip_data(&mut self, sip: &SipData) {

@@ -12,7 +12,7 @@
 //!
 //! Options follow as `name=value`:
 //!
-//! * who and where: `call` (a further Call-ID), `from` and `name` (who the From header shows), `to` (the
+//! * who and where: `call` (a further Call-ID; `1/-b2b_1` continues that of call 1), `from` and `name` (who the From header shows), `to` (the
 //!   To header's user), `tag` (the answering side's tag), `cseq`, `hidden` (only the top Via is shown),
 //!   `hep` (the correlation id of the capture agent), `in` (in the dialog), `src` and `dst` (the hosts
 //!   whose addresses are used, where somebody has moved)
@@ -370,12 +370,15 @@ pub fn written(events: &[Event]) -> Vec<String> {
         .collect()
 }
 
-/// A party: its direction and the number or name of its side.
+/// A party: its direction and the number or name of its side; of an extension that is shown with the number
+/// that the caller dialled, the number by which the switch has called it.
 fn who(party: &Party) -> String {
     let (direction, side) = match party.direction {
         Direction::Outbound => ("out", &party.from),
         Direction::Inbound => ("inb", &party.to),
     };
-    let who = side.phone_number.as_deref().or(side.name.as_deref()).unwrap_or("-");
+    let is_short = |number: &&str| number.len() < 7 && number.bytes().all(|byte| byte.is_ascii_digit());
+    let called = side.sent_number.as_deref().filter(is_short).filter(|_| party.extension.is_some());
+    let who = called.or(side.phone_number.as_deref()).or(side.name.as_deref()).unwrap_or("-");
     format!("{direction} {who}")
 }

@@ -5,6 +5,7 @@ pub mod properties;
 
 use hookswitch_core::directory::Directory;
 use hookswitch_core::engine::Policy;
+use hookswitch_core::filter::Projection;
 use hookswitch_core::notification::Subscriber;
 use hookswitch_model::{ClockId, Event, ExtensionId, InputRef, Timestamp};
 use hookswitch_pipeline::{Pipeline, Switch, SwitchSource};
@@ -152,7 +153,7 @@ pub fn notifications(directory: &Directory, switch: Switch, transcript: &[u8]) -
     let mut lines = Vec::new();
     let mut write = |pipeline: &mut Pipeline| {
         for event in ready(pipeline) {
-            subscriber.write(&event, event.at, &mut lines);
+            subscriber.write(&event, Projection::default(), event.at, &mut lines);
             lines.push(b'\n');
         }
     };

@@ -14,7 +14,7 @@ pub mod party;
 pub mod signal;
 pub mod time;
 
-pub use event::{Causes, Event, Note, Notes, Rule, SessionFacts};
+pub use event::{Causes, Event, Logged, Note, Notes, Rule, SessionFacts};
 pub use id::{
     AccountId, DeviceId, ExtensionId, HexDigits, InputRef, LegId, NotificationId, PartyId, RecordingId,
     SessionId, SubscriptionId, TelephonySessionId,

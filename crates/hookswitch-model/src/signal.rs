@@ -284,6 +284,10 @@ pub enum Alias {
     Correlation(Box<[u8]>),
     /// The id of a channel, as the switch names it.
     Channel(Box<[u8]>),
+    /// The Call-ID of another leg, as this one says; it is no name of this leg.
+    OtherCallId(Box<[u8]>),
+    /// The name by which the network charges the call (RFC 7315); it counts where a number agrees, too.
+    ChargingId(Box<[u8]>),
 }
 
 /// Why a leg ended, whatever protocol said so.

@@ -9,22 +9,21 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use hookswitch_core::delivery::{
-    Change, Counters, Deliveries, Due, InFlight, Logged, Outcome, Policy, Progress, Wanted, Work,
+    Change, Counters, Deliveries, Due, InFlight, Outcome, Policy, Progress, Wanted, Work,
 };
 use hookswitch_core::filter::EventFilter;
 use hookswitch_core::notification::{SERVER_ID, Subscriber};
 use hookswitch_core::subscription::Subscription;
-use hookswitch_model::{SubscriptionId, Timestamp};
+use hookswitch_model::{Logged, SubscriptionId, Timestamp};
+use hookswitch_store::{Attempt, Journal, Partition, Store, StoreError, feed_change};
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::clock;
 use crate::config::Webhooks as Settings;
 use crate::health::{Health, Outcomes};
-use crate::secret;
-use crate::store::{Attempt, Journal, Partition, Store, StoreError};
-use crate::subscriptions::{Command, Delivery, Kept, Subscriptions, feed_change, progress_change};
+use crate::subscriptions::{Command, Delivery, Kept, Subscriptions, progress_change};
 use crate::telemetry::Metrics;
 use crate::webhook::{Endpoint, Webhooks};
+use crate::{clock, secret};
 
 /// How many events are read from the log at once.
 const READ_EVENTS: usize = 500;

@@ -9,11 +9,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use foldhash::fast::RandomState;
+use hookswitch_core::delivery::Outcome;
 use hookswitch_core::delivery::replay::{Replay, Spacing, Step};
-use hookswitch_core::delivery::{Logged, Outcome};
 use hookswitch_core::filter::{EventFilter, Own, Projection};
 use hookswitch_core::notification::{SERVER_ID, Subscriber};
-use hookswitch_model::{AccountId, Event, ExtensionId, SubscriptionId, TelephonySessionId, Timestamp};
+use hookswitch_model::{
+    AccountId, Event, ExtensionId, Logged, SubscriptionId, TelephonySessionId, Timestamp,
+};
+use hookswitch_store::{
+    Attempt, Change, Changed, Expected, Journal, Partition, REDELIVERY, Reader, Store, StoreError, Told,
+};
 use hyper::header::HeaderValue;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
@@ -21,12 +26,8 @@ use tokio::sync::watch;
 use crate::clock;
 use crate::explain::session_id;
 use crate::secret::{self, Digest};
-use crate::store::{Attempt, Change, Changed, Expected, Journal, Partition, Reader, Store, StoreError, Told};
 use crate::subscriptions::{Delivery, Kept, Subscriptions, WebHook, parse_id};
 use crate::webhook::{Endpoint, Sent, Webhooks};
-
-/// The kind of documents.
-pub(crate) const REDELIVERY: &str = "redelivery";
 
 /// The most that run at once.
 const RUNNING_MAX: usize = 16;

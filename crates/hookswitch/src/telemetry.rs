@@ -289,11 +289,8 @@ pub(crate) struct Metrics {
     pub(crate) gateway_subscriptions: Gauge,
     pub(crate) socket_notifications: SocketNotifications,
     pub(crate) subscriptions: Gauge,
-    pub(crate) signals_stored: Counter,
-    pub(crate) events_stored: Counter,
-    pub(crate) store_failing: Gauge,
-    pub(crate) store_failures: Counter,
-    pub(crate) commit_seconds: Histogram,
+    /// Those of the store.
+    pub(crate) store: hookswitch_store::Metrics,
     /// How large the saved state is, and how long the machine stood still for it.
     pub(crate) snapshot_bytes: Gauge,
     /// Messages and signals that were handed over to the node that owns their partition.
@@ -348,12 +345,8 @@ impl Metrics {
                 "Notifications of WebSockets by what became of them",
             ),
             subscriptions: Gauge::default(),
-            signals_stored: Counter::default(),
-            events_stored: Counter::default(),
-            store_failing: Gauge::default(),
-            store_failures: Counter::default(),
+            store: hookswitch_store::Metrics::default(),
             // From a tenth of a millisecond to 1.6 seconds.
-            commit_seconds: Histogram::new(exponential_buckets(0.0001, 2.0, 15)),
             snapshot_bytes: Gauge::default(),
             forwarded: Counter::default(),
             spool_dropped: Counter::default(),
@@ -405,15 +398,15 @@ impl Metrics {
             metrics.gateway_subscriptions.clone(),
         );
         r.register("webhook_subscriptions", "Subscriptions told by webhook", metrics.subscriptions.clone());
-        r.register("signal_log_rows", "Inputs that are on disk", metrics.signals_stored.clone());
-        r.register("event_log_rows", "Events that are on disk", metrics.events_stored.clone());
-        r.register("store_failing", "1 while the store cannot be written", metrics.store_failing.clone());
+        r.register("signal_log_rows", "Inputs that are on disk", metrics.store.signals_stored.clone());
+        r.register("event_log_rows", "Events that are on disk", metrics.store.events_stored.clone());
+        r.register("store_failing", "1 while the store cannot be written", metrics.store.failing.clone());
         r.register(
             "store_failures",
             "Attempts to write an input that the disk refused; what waits is tried again",
-            metrics.store_failures.clone(),
+            metrics.store.failures.clone(),
         );
-        r.register("store_commit_seconds", "How long a commit took", metrics.commit_seconds.clone());
+        r.register("store_commit_seconds", "How long a commit took", metrics.store.commit_seconds.clone());
         r.register(
             "cluster_forwarded",
             "Messages and signals handed over to the node that owns their partition",

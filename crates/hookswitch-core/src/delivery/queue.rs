@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use foldhash::fast::RandomState;
-use hookswitch_model::{Event, StatusCode, TelephonySessionId, Timestamp};
+use hookswitch_model::{Event, Logged, StatusCode, TelephonySessionId, Timestamp};
 
 use super::attempt::{Due, InFlight, Next, Outcome, after};
 use super::{Backlog, Counters, Policy, Progress, Stage};
@@ -106,17 +106,6 @@ struct Entry {
     ringing: bool,
     projection: Projection,
     event: Option<Arc<Event>>,
-}
-
-/// An event as the log has it.
-#[derive(Clone, Debug)]
-pub struct Logged {
-    /// Its position in the log.
-    pub position: u64,
-    /// When it came about, by the clock of the server.
-    pub arrival: Timestamp,
-    /// What happened.
-    pub event: Arc<Event>,
 }
 
 /// What a queue wants to read from the log.

@@ -82,6 +82,9 @@ pub struct Account {
     pub(super) trunks: Vec<SocketAddr>,
     /// What the switch calls them.
     pub(super) trunk_endpoints: HashSet<String, RandomState>,
+    /// The addresses of switches that have several, each with the first of its switch; port 0 stands for all
+    /// ports.
+    pub(super) switches: Vec<(SocketAddr, SocketAddr)>,
 }
 
 /// An extension that the file lists.
@@ -119,6 +122,7 @@ impl Account {
             has_domains: false,
             trunks: Vec::new(),
             trunk_endpoints: HashSet::default(),
+            switches: Vec::new(),
         }
     }
 
@@ -203,8 +207,10 @@ impl Account {
         let Some(extension) = place.map(|place| &self.extensions[place]) else {
             return self.outside(user, form);
         };
+        // Who is known by another name is shown with their number; a slot of a parking lot is one itself.
+        let own = extension.number.as_ref().filter(|_| extension.kind != Kind::Park);
         Resolved {
-            number: shown(user, e164),
+            number: if e164.is_some() { shown(user, e164) } else { own.unwrap_or(user).clone() },
             extension: Some(extension.id),
             name: extension.name.clone(),
             kind: extension.kind,
@@ -242,9 +248,9 @@ impl Account {
 
     /// Who calls. What comes from a trunk or from another tenant is outside, whatever number it says.
     pub(crate) fn caller(&self, leg: &LegCreated) -> Option<Resolved> {
-        let comes_from_there = leg.direction == Direction::Outbound;
+        let comes_from_there = comes_from_the_far_end(leg);
         let is_outside = self.comes_from_trunk(leg) || (comes_from_there && self.is_foreign(leg));
-        let own = self.listed_endpoint(leg).filter(|_| comes_from_there && !is_outside);
+        let own = self.own_endpoint(leg).filter(|_| comes_from_there && !is_outside);
         if own.is_some() {
             return own;
         }
@@ -258,14 +264,24 @@ impl Account {
 
     /// Whether a leg comes from a trunk of the account.
     fn comes_from_trunk(&self, leg: &LegCreated) -> bool {
-        let comes_from_there = leg.direction == Direction::Outbound;
-        self.is_trunk(leg.src) || (comes_from_there && self.is_trunk_endpoint(leg))
+        self.is_trunk(leg.src) || (comes_from_the_far_end(leg) && self.is_trunk_endpoint(leg))
     }
 
     /// Whether the switch has the phone at the other end of a leg in a domain of another account.
     pub(crate) fn is_foreign(&self, leg: &LegCreated) -> bool {
         let owner = leg.endpoint_domain.as_ref().and_then(|domain| self.domains.owner(domain));
         owner.is_some_and(|owner| owner != self.id)
+    }
+
+    /// The extension of the phone at the other end of a leg, as the switch names it: the one that the file lists,
+    /// and without a file the one whose number is the name. The number that a phone shows may be the company's.
+    fn own_endpoint(&self, leg: &LegCreated) -> Option<Resolved> {
+        if self.listed {
+            return self.listed_endpoint(leg);
+        }
+        let endpoint = leg.endpoint.as_ref()?;
+        let is_number = endpoint.bytes().all(|byte| byte.is_ascii_digit());
+        (is_number && is_extension(endpoint)).then(|| self.resolve(endpoint, None))
     }
 
     /// The extension that the file lists for the phone at the other end of a leg, as the switch names it.
@@ -312,6 +328,17 @@ impl Account {
         address.is_some_and(is_here)
     }
 
+    /// The address of a switch that stands for all that it has; any other as it is.
+    pub(crate) fn switch_address(&self, address: Option<SocketAddr>) -> Option<SocketAddr> {
+        let address = address?;
+        let is_here = |own: SocketAddr| own == address || own == super::any_port(address);
+        let first = self.switches.iter().find(|(own, _)| is_here(*own)).map(|&(_, first)| first);
+        Some(first.map_or(address, |first| match first.port() {
+            0 => SocketAddr::new(first.ip(), address.port()),
+            _ => first,
+        }))
+    }
+
     /// The device of an extension: the first that the file lists, or one that is derived.
     pub fn device(&self, extension: ExtensionId) -> DeviceId {
         let listed = self.extensions.iter().find(|listed| listed.id == extension);
@@ -345,6 +372,12 @@ impl Account {
         let hash = IdHash::new(purpose).number(self.id.as_u64()).part(bytes).u64();
         (100_000_000 + hash % 9_900_000_000) * 1000 + self.id.suffix()
     }
+}
+
+/// Whether who calls is at the other end of a leg: what the switch calls that end is not who calls where
+/// the switch calls there itself.
+fn comes_from_the_far_end(leg: &LegCreated) -> bool {
+    leg.direction == Direction::Outbound && leg.ring_out_role.is_none()
 }
 
 /// A number as the API shows it.

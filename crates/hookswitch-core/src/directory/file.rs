@@ -63,6 +63,8 @@ struct AccountTable {
     extension: Vec<ExtensionTable>,
     #[serde(default)]
     trunk: Vec<TrunkTable>,
+    #[serde(default)]
+    switch: Vec<SwitchTable>,
 }
 
 #[derive(Deserialize)]
@@ -93,6 +95,14 @@ struct TrunkTable {
     addresses: Vec<Spanned<String>>,
     #[serde(default)]
     endpoints: Vec<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SwitchTable {
+    #[expect(dead_code, reason = "for people who read the file")]
+    name: Option<String>,
+    addresses: Vec<Spanned<String>>,
 }
 
 /// The text, to find the line of a place in it.
@@ -189,6 +199,26 @@ fn account(
             return Err(source.error(address.span(), message));
         }
         account.trunks.push(parsed);
+    }
+    for switch in &table.switch {
+        let mut first = None;
+        for address in &switch.addresses {
+            let parsed = socket_address(address.get_ref()).ok_or_else(|| {
+                let message = format!(
+                    "switch address {:?} is no IP address; write it as \"192.0.2.1\" or \"192.0.2.1:5060\"",
+                    address.get_ref()
+                );
+                source.error(address.span(), message)
+            })?;
+            if account.switches.iter().any(|&(known, _)| known == parsed) {
+                let message = format!(
+                    "switch address {:?} is named twice; it belongs to one switch",
+                    address.get_ref()
+                );
+                return Err(source.error(address.span(), message));
+            }
+            account.switches.push((parsed, *first.get_or_insert(parsed)));
+        }
     }
     directory.add(account);
     Ok(())
@@ -505,6 +535,18 @@ name = "Zoe Quill"
             ("number = \"620\"", "number = \"ann\"", 19, "ann"),
             ("kind = \"queue\"", "kind = \"que\"", 21, "unknown variant `que`"),
             ("192.0.2.31:5080", "trunk.example", 25, "trunk.example"),
+            (
+                "[[account.trunk]]",
+                "[[account.switch]]\naddresses = [\"sbc.example\"]\n[[account.trunk]]",
+                24,
+                "sbc.example",
+            ),
+            (
+                "[[account.trunk]]",
+                "[[account.switch]]\naddresses = [\"192.0.2.9\", \"192.0.2.9\"]\n[[account.trunk]]",
+                24,
+                "named twice",
+            ),
             ("[[account.trunk]]", "[[account.trunk", 23, ""),
             ("id = 310002016", "id = 0", 12, "extension id 0"),
             ("\"*8\"", "\"star 8\"", 8, "star 8"),

@@ -1,10 +1,12 @@
 //! Who is offered the call, and which calls of a switch go on from it.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use hookswitch_model::number::Form;
 use hookswitch_model::{
-    Cause, Direction, FarEnd, LegCreated, Reason, RingOutRole, Rule, StatusCode, Timestamp,
+    Cause, Direction, Endpoint, FarEnd, LegCreated, Party, Reason, RingOutRole, Rule, StatusCode, Timestamp,
 };
 
 use super::ends::Settled;
@@ -194,6 +196,7 @@ impl Session {
             self.round = self.round.saturating_add(1);
         }
         let to = people::called_endpoint(leg, person);
+        let (from, to) = self.as_shown(leg, called_by, from, to);
         let mut state =
             PartyState::new(&self.facts, Direction::Inbound, person.extension, from, to, leg, ctx);
         state.certainty = certainty;
@@ -202,11 +205,17 @@ impl Session {
         state.kind = person.kind;
         if self.parties[CALLER].party.ring_out_role.is_some() {
             state.party.ring_out_role = Some(RingOutRole::Target);
+            // Nobody has called the initiator but on behalf of the target.
+            let from = &mut self.parties[CALLER].party.from;
+            if from.phone_number.is_none() && from.extension.is_none() {
+                *from = state.party.to.clone();
+            }
         }
         let from_queue = leg.from_queue || (self.queue_waits() && matches!(of, LegRole::Switch(_)));
         if from_queue && person.kind == Kind::User {
             // An agent of a queue has no Setup (contract events §10).
             state.party.queue_call = true;
+            self.shows_queue(&mut state.party);
         }
         let is_told = !state.party.queue_call;
         let party = self.parties.add(state);
@@ -220,6 +229,63 @@ impl Session {
         };
         self.draft(party, rule, ctx);
         party
+    }
+
+    /// How both sides of a leg to a target are shown, where the source tells what the network sees (contract
+    /// events §11): the number that was dialled from outside, and the number that is shown outside.
+    fn as_shown(
+        &mut self,
+        leg: &LegCreated,
+        called_by: PartyIndex,
+        mut from: Arc<Endpoint>,
+        mut to: Arc<Endpoint>,
+    ) -> (Arc<Endpoint>, Arc<Endpoint>) {
+        if !self.reported {
+            return (from, to); // legs of a switch are found by the numbers of their call
+        }
+        if to.extension.is_none() {
+            let e164 = |number: &Arc<str>| self.account.e164(number, Form::Network);
+            let shown: Option<Arc<str>> =
+                leg.caller.number.as_ref().and_then(e164).map(|number| Arc::from(number.as_str()));
+            if let Some(shown) = shown.filter(|_| from.extension.is_some()) {
+                people::show_number(&mut from, shown.clone());
+                let caller = &mut self.parties[called_by].party;
+                let own =
+                    if caller.direction == Direction::Outbound { &mut caller.from } else { &mut caller.to };
+                people::show_number(own, shown);
+            }
+        } else if from.extension.is_none()
+            && called_by == CALLER
+            && leg.diverted_by.is_none()
+            && self.round == 0
+        {
+            // What is written with its `+` is the whole number that was dialled.
+            let caller = &self.parties[CALLER].party;
+            let dialled = caller.to.phone_number.as_ref().filter(|_| caller.direction == Direction::Outbound);
+            let is_whole = |dialled: &&Arc<str>| caller.to.sent_number.is_none() && dialled.starts_with('+');
+            if let Some(dialled) = dialled.filter(is_whole) {
+                people::show_number(&mut to, dialled.clone());
+            }
+        }
+        (from, to)
+    }
+
+    /// Shows an agent's leg as a call to the queue (contract events §11).
+    fn shows_queue(&self, agent: &mut Party) {
+        let Some(queue) = self.parties.iter().find(|state| state.kind == Kind::Queue && state.is_live())
+        else {
+            return;
+        };
+        let queue = &queue.party.to;
+        let to = Arc::make_mut(&mut agent.to);
+        to.name.clone_from(&queue.name);
+        to.extension = queue.extension;
+        // Of what is dialled from outside only a whole number says what was dialled.
+        let is_inside = agent.from.extension.is_some();
+        let is_dialled = |number: &Arc<str>| is_inside || number.starts_with('+');
+        if let Some(number) = queue.phone_number.clone().filter(is_dialled) {
+            people::show_number(&mut agent.to, number);
+        }
     }
 
     /// Whether the caller waits in a queue.
@@ -308,7 +374,31 @@ impl Session {
         if own {
             return None;
         }
-        self.legs.iter().filter_map(|leg| self.reached(leg, sender)).max()
+        self.legs.iter().filter_map(|leg| self.reached(leg, sender).or_else(|| placed_by(leg, sender))).max()
+    }
+
+    /// Whether the switch has placed a call of this session from another address than the caller's leg had
+    /// reached.
+    pub(crate) fn was_placed_elsewhere(&self) -> bool {
+        let reached = |src: SocketAddr| {
+            self.legs.iter().any(|leg| leg.called && leg.dst.is_some_and(|dst| dst.ip() == src.ip()))
+        };
+        let last = self.legs.last().filter(|leg| matches!(leg.role, LegRole::Switch(_)) && !leg.called);
+        last.and_then(|leg| leg.sender.src).is_some_and(|src| !reached(src))
+    }
+
+    /// An address of the switch as the directory joins it with its others.
+    pub(crate) fn switch_address(&self, address: Option<SocketAddr>) -> Option<SocketAddr> {
+        self.account.switch_address(address)
+    }
+
+    /// Who places a call; a switch with several addresses is one.
+    pub(super) fn sender(&self, leg: &LegCreated) -> Sender {
+        Sender {
+            src: self.switch_address(leg.src),
+            sent_by: self.switch_address(leg.sent_by),
+            agent: leg.agent.clone(),
+        }
     }
 
     /// Takes back the end of a person who is now tried on another phone or by another trunk, or whose
@@ -350,9 +440,9 @@ impl Session {
             let caller = leg.caller.number.as_deref().map(NumberKey::of);
             let shown = moved.and_then(|moved| self.parties[moved].side().phone_number.as_deref());
             let for_moved = caller.is_some() && caller == shown.map(NumberKey::of);
-            return (for_moved && self.has_switch_at(&Sender::of(leg))).then_some(Follows::Switch);
+            return (for_moved && self.has_switch_at(&self.sender(leg))).then_some(Follows::Switch);
         }
-        let sender = Sender::of(leg);
+        let sender = self.sender(leg);
         if let Some(party) = self.party_at(&sender).filter(|&party| Some(party) != mover) {
             return Some(Follows::OwnPhone(party));
         }
@@ -369,7 +459,7 @@ impl Session {
 
     /// The party whose phone is where `sender` calls from.
     pub(super) fn party_at(&self, sender: &Sender) -> Option<PartyIndex> {
-        let at = |address: Option<std::net::SocketAddr>| {
+        let at = |address: Option<SocketAddr>| {
             address.is_some() && (address == sender.src || address == sender.sent_by)
         };
         let leg = self.legs.iter().find(|leg| {
@@ -386,5 +476,18 @@ impl Session {
     pub(crate) fn transferee(&self) -> Option<PartyIndex> {
         let stays = |state: &PartyState| state.is_answered() && state.moving.is_none() && !state.is_service();
         self.parties.position(stays)
+    }
+}
+
+/// Whether the switch has placed a leg from where `sender` calls, and how surely, 1 or 2.
+fn placed_by(leg: &super::Leg, sender: &Sender) -> Option<u32> {
+    let (own, theirs) = (leg.sender.src?, sender.src?);
+    let is_switchs = matches!(leg.role, LegRole::Switch(_)) && !leg.called;
+    // Where phones and switch share an address only the port tells them apart.
+    let apart = leg.dst.is_none_or(|dst| dst.ip() != own.ip());
+    match own.ip() == theirs.ip() {
+        true if is_switchs && own == theirs => Some(2),
+        true if is_switchs && apart => Some(1),
+        _ => None,
     }
 }

@@ -46,7 +46,8 @@ impl Session {
 
     /// A leg of a party ended.
     fn party_leg_ended(&mut self, party: PartyIndex, cause: Cause, ctx: &Context) {
-        if let Some(moving) = &mut self.parties[party].moving {
+        let is_live = self.parties[party].is_live();
+        if let Some(moving) = self.parties[party].moving.as_mut().filter(|_| is_live) {
             moving.left_by = Some(ctx.input);
         }
         self.forget_refused_consultation(party, cause);
@@ -282,6 +283,7 @@ impl Session {
         let elsewhere = self.answered_by_another(index);
         self.parties[index].finish(cause, in_group, elsewhere, ctx);
         self.timers.stop(Timer::Transfer(index));
+        self.timers.stop(Timer::Leave(index));
         self.draft(index, rule, ctx);
     }
 
@@ -296,6 +298,9 @@ impl Session {
     pub(super) fn settle_waiting(&mut self, settled: Settled, ctx: &Context) {
         for index in self.parties.other_indices() {
             let Some(waiting) = self.parties[index].pending_end() else { continue };
+            if settled == Settled::CallerAnswered && waiting.cause == Cause::AnsweredElsewhere {
+                continue; // who has taken the call is told of next
+            }
             let withdrawn = matches!(waiting.cause, Cause::Withdrawn | Cause::AnsweredElsewhere);
             let (cause, rule, in_group) = match settled {
                 Settled::AnsweredElsewhere if withdrawn => {
@@ -393,6 +398,10 @@ impl Session {
                     if self.parties[party].is_live() && !self.has_leg(party) {
                         self.end_party(party, Cause::HungUp, Rule::TransferNotFollowed, &ctx);
                     }
+                }
+                Timer::Leave(party) => {
+                    // It is told at the time of the success.
+                    self.mover_stays(party, &Context { at: at - CAUSE_WAIT, ..ctx });
                 }
                 Timer::Ring | Timer::Silence => {
                     let (cause, rule) = match timer {

@@ -8,7 +8,7 @@ use hookswitch_model::{LegCreated, Timestamp};
 
 use super::party::{PartyCertainty, PartyState};
 use super::timer::Timer;
-use super::{CALLER, Sender, Session};
+use super::{CALLER, LegRole, Session};
 use crate::number::{NumberKey, agree, ends_with};
 
 /// How long after the caller's INVITE a leg may be joined when only the called number agrees.
@@ -72,7 +72,7 @@ impl Fit {
             (CallerFit::Same, CalleeFit::Same) => true,
             (CallerFit::Same, _) => is_expected || !session.has_ringing_targets(),
             // Who was called and calls back the switch begins a call.
-            _ if session.comes_from(leg.dst) => false,
+            _ if session.comes_from(session.switch_address(leg.dst)) => false,
             (_, CalleeFit::Same) => at.since(session.started) <= CALLEE_ONLY_WINDOW,
             (CallerFit::Withheld, _) => true,
             _ => false,
@@ -84,7 +84,7 @@ impl Fit {
         if rings_since.is_some_and(|since| at.since(since) > FORK_SPAN) {
             return None; // a switch calls a phone once for a call
         }
-        let host = session.goes_on_from(&Sender::of(leg))?;
+        let host = session.goes_on_from(&session.sender(leg))?;
         let name = session.caller().name.is_some() && session.caller().name == leg.caller.name;
         Some(Self { caller, is_new_target: rings_since.is_none(), is_expected, callee, name, host })
     }
@@ -128,6 +128,47 @@ impl Session {
         fit(&leg.callee).max(leg.diverted_by.as_ref().map_or(CalleeFit::Differs, fit))
     }
 
+    /// Whether caller and dialled number are those of a new call, and the call has just begun.
+    pub(crate) fn has_both_numbers(&self, leg: &LegCreated, at: Timestamp) -> bool {
+        at.since(self.started) <= PLACE_MAX
+            && self.caller_fit(leg) == CallerFit::Same
+            && self.callee_fit(leg) == CalleeFit::Same
+    }
+
+    /// Whether a new call that has both numbers may go on from here though it leaves another address than the
+    /// caller's leg had reached: the caller waits, it is the moment, and it is not the caller who calls.
+    pub(crate) fn may_go_on_elsewhere(&self, leg: &LegCreated, at: Timestamp) -> bool {
+        let caller = &self.parties[CALLER];
+        let own = self.legs.iter().find(|leg| leg.role == LegRole::Party(CALLER));
+        let (Some(own), Some(src)) = (own, self.switch_address(leg.src)) else { return false };
+        // Where phones and switch share one address only the port tells them apart.
+        let (Some(from), Some(reached)) = (own.sender.src, self.caller_reached()) else { return false };
+        let one_address = from.ip() == reached.ip();
+        let is_callers = |address: SocketAddr| {
+            if one_address { address == from } else { address.ip() == from.ip() }
+        };
+        caller.is_live()
+            && !caller.was_answered()
+            && self.expects_leg(at)
+            && !self.waits_for_retry()
+            && self.rings_since(leg).is_none()
+            && ![Some(src), leg.sent_by, leg.dst].into_iter().flatten().any(is_callers)
+            // What leaves where the caller's leg arrived was judged by that.
+            && if one_address { src != reached } else { src.ip() != reached.ip() }
+    }
+
+    /// Where the caller's leg arrived.
+    pub(crate) fn caller_reached(&self) -> Option<SocketAddr> {
+        self.legs.iter().find(|leg| leg.called && leg.of_party).and_then(|leg| leg.dst)
+    }
+
+    /// Whether a new call that is charged as this one belongs to it: a number agrees, and the caller waits.
+    pub(crate) fn is_charged_with(&self, leg: &LegCreated) -> bool {
+        self.parties[CALLER].is_live()
+            && !self.parties.others().any(PartyState::talks)
+            && (self.caller_fit(leg) >= CallerFit::Ending || self.callee_fit(leg) != CalleeFit::Differs)
+    }
+
     /// Whether two calls look the same: their events differ in nothing but times and ids.
     pub(crate) fn is_twin_of(&self, other: &Self) -> bool {
         let (caller, theirs) = (self.caller(), other.caller());
@@ -167,13 +208,15 @@ impl Session {
 
     /// Since when a leg of the switch leads to the target of a new call, at the same address.
     fn rings_since(&self, leg: &LegCreated) -> Option<Timestamp> {
-        let mut legs = self.legs.iter().filter(|own| {
-            own.called && !own.of_party && !own.ended && own.dst.is_some() && own.dst == leg.dst
-        });
+        let dst = self.switch_address(leg.dst)?;
+        let mut legs =
+            self.legs.iter().filter(|own| own.called && !own.of_party && !own.ended && own.dst == Some(dst));
         legs.find_map(|own| {
             let state = &self.parties[own.role.party()?];
-            let number = state.side().phone_number.as_deref()?;
-            (NumberKey::of(number) == NumberKey::of(&leg.callee)).then_some(state.offered)
+            let side = state.side();
+            let mut numbers = [&side.phone_number, &side.sent_number].into_iter().flatten();
+            let leads_there = numbers.any(|number| NumberKey::of(number) == NumberKey::of(&leg.callee));
+            leads_there.then_some(state.offered)
         })
     }
 }

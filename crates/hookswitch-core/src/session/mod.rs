@@ -145,12 +145,6 @@ pub(crate) struct Sender {
     pub(crate) agent: Option<Arc<str>>,
 }
 
-impl Sender {
-    pub(crate) fn of(leg: &LegCreated) -> Self {
-        Self { src: leg.src, sent_by: leg.sent_by, agent: leg.agent.clone() }
-    }
-}
-
 /// Whose leg it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum LegRole {
@@ -325,8 +319,8 @@ impl Session {
         self.legs.push(Leg {
             id: leg.id,
             role,
-            sender: Sender::of(&leg),
-            dst: leg.dst,
+            sender: self.sender(&leg),
+            dst: self.switch_address(leg.dst),
             called: leg.direction == Direction::Inbound,
             of_party: false,
             purpose: Purpose::Talk,
@@ -478,8 +472,15 @@ impl Session {
 
     /// The numbers by which a call may name the caller or who was dialled.
     pub(crate) fn numbers(&self) -> impl Iterator<Item = &str> {
-        let caller = self.caller().phone_number.as_deref();
-        [caller, Some(&*self.dialled.number), self.hidden_number.as_deref()].into_iter().flatten()
+        let (caller, called) = (self.caller(), &self.parties[CALLER].party.to);
+        [
+            caller.phone_number.as_deref(),
+            Some(&*self.dialled.number),
+            self.hidden_number.as_deref(),
+            called.sent_number.as_deref(),
+        ]
+        .into_iter()
+        .flatten()
     }
 
     /// The caller's number and the one that was dialled; none when the caller withholds theirs.

@@ -8,7 +8,9 @@ use hookswitch_model::{
 
 use super::party::{Destination, Moving, PartyCertainty, PartyIntent, PartyRef, PartyState};
 use super::timer::Timer;
-use super::{CALLER, Context, Draft, Leg, LegRole, NewLeg, PartyIndex, Purpose, RETRY_MAX, Session, people};
+use super::{
+    CALLER, CAUSE_WAIT, Context, Draft, Leg, LegRole, NewLeg, PartyIndex, Purpose, RETRY_MAX, Session, people,
+};
 use crate::directory::{Kind, Resolved};
 use crate::number::NumberKey;
 
@@ -66,9 +68,43 @@ impl Session {
             _ if !succeeded => state.moving = None,
             Destination::Call(..) => self.complete_transfer(party),
             Destination::Park(slot) => self.park(party, slot, Rule::CallParked, ctx),
-            // Its own leg will end, and that is when it leaves.
-            Destination::Number(_) => {}
+            Destination::Number(_) => self.mover_may_leave(party, ctx),
         }
+    }
+
+    /// The blind transfer of a party has succeeded: it leaves when its leg ends, or soon.
+    fn mover_may_leave(&mut self, mover: PartyIndex, ctx: &Context) {
+        self.timers.start_once(Timer::Leave(mover), ctx.at + CAUSE_WAIT);
+    }
+
+    /// The target of a blind transfer has answered.
+    pub(super) fn transfer_answered(&mut self, target: PartyIndex, ctx: &Context) {
+        let round = self.parties[target].round;
+        if round == 0 || round != self.round {
+            return;
+        }
+        let moves = |state: &PartyState| {
+            let to = state.moving.as_ref().map(|moving| &moving.to);
+            state.is_answered() && matches!(to, Some(Destination::Number(_)))
+        };
+        if let Some(mover) = self.parties.position(moves).filter(|&mover| mover != target) {
+            self.mover_may_leave(mover, ctx);
+        }
+    }
+
+    /// A party whose transfer has succeeded has not hung up: nobody is at the other end of its leg any more.
+    pub(super) fn mover_stays(&mut self, mover: PartyIndex, ctx: &Context) {
+        let state = &self.parties[mover];
+        let Some(moving) = state.moving.as_ref().filter(|_| state.is_live()) else { return };
+        let reason = if moving.by_code { Reason::DtmfTransfer } else { Reason::BlindTransfer };
+        // Its leg, and that of a phone which has placed the new call itself, are between the two alone.
+        let transferee = self.transferee().map(LegRole::Party);
+        let newest = self.legs.iter().rposition(|leg| Some(leg.role) == transferee).unwrap_or(0);
+        for (index, leg) in self.legs.iter_mut().enumerate() {
+            let is_old = Some(leg.role) == transferee && index < newest;
+            leg.ended |= is_old || leg.role == LegRole::Party(mover);
+        }
+        self.end_party(mover, Cause::Named(reason), Rule::TransferSucceeded, ctx);
     }
 
     /// Asks the engine to complete an attended transfer.

@@ -255,6 +255,7 @@ impl PartyState {
         let first_answer = code == StatusCode::Answered && !self.was_answered();
         let mobile_pickup = self.party.direction == Direction::Inbound
             && self.party.extension.is_some()
+            && !self.party.queue_call // a call of a queue is answered where it rings (contract events §11)
             && (code == StatusCode::Proceeding || first_answer);
         if code != StatusCode::Parked {
             self.party.park = None;

@@ -80,6 +80,7 @@ impl Session {
         self.draft(index, rule, ctx);
         if next == S::Answered && index != CALLER {
             self.agent_answered(index, ctx);
+            self.transfer_answered(index, ctx);
         }
     }
 

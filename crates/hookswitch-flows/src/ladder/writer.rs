@@ -149,7 +149,7 @@ impl Writer {
             at_micros,
             src: self.address(options.get("src").unwrap_or(from)),
             dst: self.address(options.get("dst").unwrap_or(to)),
-            correlation: options.get("hep").map(str::to_owned),
+            correlation: options.get("hep").map(|id| self.filled_in(id, &Call::default())),
             payload,
         }
     }
@@ -644,8 +644,10 @@ fn is_option(name: &str) -> bool {
     name.bytes().all(|byte| byte.is_ascii_lowercase())
 }
 
+/// The Call-ID of a call; that of `1/-b2b_1` is the one of call 1 with `-b2b_1` behind it.
 fn call_id(name: &str, world: u8) -> String {
-    format!("{name}-{world}@example.com")
+    let (name, behind) = name.split_once('/').unwrap_or((name, ""));
+    format!("{name}-{world}@example.com{behind}")
 }
 
 /// Whether a message says where its sender can be reached (RFC 3261 §8.1.1.8, §12.1.1).

@@ -19,6 +19,7 @@ const CHAPTERS: &[(&str, &str)] = &[
     ("Calls from phone to phone", include_str!("calls.rs")),
     ("Calls through proxies", include_str!("proxies.rs")),
     ("Calls through a switch", include_str!("switches.rs")),
+    ("Switches with several addresses", include_str!("addresses.rs")),
     ("Calls to several phones", include_str!("forks.rs")),
     ("Session timers", include_str!("timers.rs")),
     ("Hold", include_str!("hold.rs")),

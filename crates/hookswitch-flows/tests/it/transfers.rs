@@ -1358,3 +1358,160 @@ fn a_caller_who_transfers_the_callee_to_a_group_of_phones() {
         ",
     );
 }
+
+#[test]
+fn a_transferrer_who_sends_no_bye_is_out_when_the_notify_says_200() {
+    // The switch clears the idle leg a minute later.
+    ladder(
+        "
+        0.000 trunk > pbx INVITE +14155559102
+        0.050 pbx > bob INVITE 102 call=2 from=+14155550100
+        0.500 bob > pbx 180 call=2
+        0.510 pbx > trunk 180
+        5.000 bob > pbx 200 call=2
+        5.010 pbx > bob ACK call=2
+        5.020 pbx > trunk 200
+        5.030 trunk > pbx ACK
+        12.000 bob > pbx REFER call=2 | Refer-To: <sip:{user=103}@{pbx}>
+        12.010 pbx > bob 202 call=2
+        12.020 pbx > bob NOTIFY call=2 frag=100
+        12.030 bob > pbx 200 call=2
+        12.100 pbx > carol INVITE 103 call=3 from=+14155550100
+        12.400 carol > pbx 180 call=3
+        15.000 carol > pbx 200 call=3
+        15.010 pbx > carol ACK call=3
+        15.020 pbx > bob NOTIFY call=2 frag=200
+        15.030 bob > pbx 200 call=2
+        72.000 pbx > bob BYE call=2
+        72.010 bob > pbx 200 call=2
+        90.000 trunk > pbx BYE
+        90.020 pbx > carol BYE call=3
+        ",
+    )
+    .tells(
+        "
+        0.000 out +14155550100 Setup
+        0.050 inb 102 Setup
+        0.500 inb 102 Proceeding
+        0.510 out +14155550100 Proceeding
+        5.000 inb 102 Answered
+        5.020 out +14155550100 Answered
+        12.100 inb 103 Setup
+        12.400 inb 103 Proceeding
+        15.000 inb 103 Answered
+        15.000 inb 102 Disconnected/BlindTransfer
+        90.000 out +14155550100 Disconnected
+        90.020 inb 103 Disconnected
+        ",
+    );
+}
+
+#[test]
+fn a_transferrer_without_bye_is_out_before_the_target_answers_if_the_notify_says_so() {
+    // As a switch does that reports success as soon as it has taken the call on.
+    ladder(
+        "
+        0.000 alice > pbx INVITE 102
+        0.050 pbx > bob INVITE 102 call=2 from=101
+        0.500 bob > pbx 180 call=2
+        5.000 bob > pbx 200 call=2
+        5.020 pbx > alice 200
+        12.000 alice > pbx REFER | Refer-To: <sip:{user=103}@{pbx}>
+        12.010 pbx > alice 202
+        12.020 pbx > alice NOTIFY frag=200
+        12.030 alice > pbx 200
+        12.100 pbx > carol INVITE 103 call=3 from=102
+        12.400 carol > pbx 180 call=3
+        15.000 carol > pbx 200 call=3
+        30.000 bob > pbx BYE call=2
+        30.020 pbx > carol BYE call=3
+        40.000 pbx > alice BYE
+        ",
+    )
+    .tells(
+        "
+        0.000 out 101 Setup
+        0.050 inb 102 Setup
+        0.500 inb 102 Proceeding
+        5.000 inb 102 Answered
+        5.020 out 101 Answered
+        12.100 inb 103 Setup
+        12.400 inb 103 Proceeding
+        12.400 out 101 Disconnected/BlindTransfer
+        15.000 inb 103 Answered
+        30.000 inb 102 Disconnected
+        30.020 inb 103 Disconnected
+        ",
+    );
+}
+
+#[test]
+fn a_transferrer_without_bye_and_without_notify_is_out_when_the_target_answers() {
+    // RFC 4488: norefersub; the transferred phone places the call itself.
+    ladder(
+        "
+        0.000 alice > bob INVITE 102
+        0.500 bob > alice 180
+        3.000 bob > alice 200
+        3.010 alice > bob ACK
+        5.000 bob > alice REFER | Refer-To: <sip:103@{carol}> | Refer-Sub: false
+        5.010 alice > bob 200 | Refer-Sub: false
+        5.100 alice > carol INVITE 103 call=2
+        5.600 carol > alice 180 call=2
+        8.000 carol > alice 200 call=2
+        8.010 alice > carol ACK call=2
+        12.000 alice > carol BYE call=2
+        12.010 carol > alice 200 call=2
+        20.000 bob > alice BYE
+        ",
+    )
+    .tells(
+        "
+        0.000 out 101 Setup
+        0.000 inb 102 Setup
+        0.500 inb 102 Proceeding
+        0.500 out 101 Proceeding
+        3.000 inb 102 Answered
+        3.000 out 101 Answered
+        5.100 inb 103 Setup
+        5.600 inb 103 Proceeding
+        8.000 inb 103 Answered
+        8.000 inb 102 Disconnected/BlindTransfer
+        12.000 out 101 Disconnected
+        12.000 inb 103 Disconnected
+        ",
+    );
+}
+
+#[test]
+fn a_transfer_that_fails_leaves_the_transferrer_in_the_call_though_the_target_rang() {
+    ladder(
+        "
+        0.000 alice > bob INVITE 102
+        3.000 bob > alice 200
+        3.010 alice > bob ACK
+        5.000 bob > alice REFER | Refer-To: <sip:103@{carol}>
+        5.010 alice > bob 202
+        5.100 alice > carol INVITE 103 call=2
+        5.600 carol > alice 180 call=2
+        8.000 carol > alice 486 call=2
+        8.010 alice > carol ACK call=2
+        8.020 alice > bob NOTIFY frag=486
+        8.030 bob > alice 200
+        20.000 bob > alice BYE
+        ",
+    )
+    .tells(
+        "
+        0.000 out 101 Setup
+        0.000 inb 102 Setup
+        3.000 inb 102 Answered
+        3.000 out 101 Answered
+        5.100 inb 103 Setup
+        5.600 inb 103 Proceeding
+        8.000 inb 103 Disconnected/TargetBusy missed
+        20.000 inb 102 Disconnected
+        20.000 out 101 Disconnected
+        ",
+    );
+}

@@ -68,6 +68,26 @@ pub fn is_short(number: &str) -> bool {
     (1..=SHORT_DIGITS_MAX).contains(&number.len()) && number.bytes().all(|byte| byte.is_ascii_digit())
 }
 
+/// What stands where there is no number: a place in a dialplan, and words of networks and switches for numbers
+/// that are unknown or withheld.
+const NO_NUMBERS: [&str; 10] = [
+    "",
+    "s",
+    "anonymous",
+    "unavailable",
+    "restricted",
+    "unknown",
+    "private",
+    "withheld",
+    "asterisk",
+    "<unknown>",
+];
+
+/// Tests whether a text may be shown as the number of somebody.
+pub fn is_shown(number: &str) -> bool {
+    !NO_NUMBERS.iter().any(|word| number.eq_ignore_ascii_case(word))
+}
+
 /// Tests whether a long number ends with a short one of at least two digits.
 pub fn ends_with(long: &str, short: &str) -> bool {
     short.len() >= 2
@@ -121,6 +141,12 @@ mod tests {
         for (one, other) in [("+14155550123", "+12135550123"), ("101", "1101"), ("alice", "bob")] {
             assert!(!agree(one, other), "{one} {other}");
         }
+    }
+
+    #[test]
+    fn words_that_stand_for_no_number_are_not_shown() {
+        assert!(["101", "+14155550123", "*72", "alice", "conference"].into_iter().all(is_shown));
+        assert!(!["", "s", "Anonymous", "unavailable", "RESTRICTED"].into_iter().any(is_shown));
     }
 
     #[test]

@@ -16,7 +16,7 @@ mod reading;
 pub use context::in_context;
 pub use dial_plan::{DialPlan, DialSettings, Form};
 pub use e164::E164;
-pub use key::{NumberKey, agree, ends_with, is_short};
+pub use key::{NumberKey, agree, ends_with, is_short, is_shown};
 pub use plans::Country;
 
 /// Tests whether a text is a number, with or without separators, and no name or feature code.

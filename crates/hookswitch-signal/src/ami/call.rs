@@ -43,8 +43,8 @@ impl Follower {
             Place::Inner => return None,
         };
         let exten = text::text(key(Key::Exten, Key::DestExten));
-        let number = text::text(key(Key::CallerIDNum, Key::DestCallerIDNum));
-        let withheld = number.as_deref().is_some_and(|number| number.eq_ignore_ascii_case("anonymous"));
+        let number = text::number(key(Key::CallerIDNum, Key::DestCallerIDNum));
+        let withheld = number.as_deref().is_some_and(text::is_withheld);
         let caller = Caller {
             number: number.filter(|_| !withheld),
             name: text::name(key(Key::CallerIDName, Key::DestCallerIDName)).filter(|_| !withheld),
@@ -105,18 +105,14 @@ impl Follower {
         let Some(endpoint) = channel.endpoint().cloned() else { return };
         channel.leg = Leg::Calling;
         let (begun, answered) = (channel.begun, channel.answered.take());
-        let known = channel.caller.number.clone();
         let created = LegCreated {
-            // A phone is known by its name; the number that it shows may be the company's.
-            caller: Caller {
-                number: if text::is_short(&endpoint) {
-                    Some(endpoint.clone())
-                } else {
-                    known.or_else(|| (!channel.caller.withheld).then(|| endpoint.clone()))
-                },
-                ..channel.caller.clone()
+            caller: channel.caller.clone(),
+            callee: if text::is_dialled(&channel.first_dialled) {
+                channel.first_dialled.clone()
+            } else {
+                // A line brings no number; what the dialplan goes to first is where the call leads.
+                channel.dialled.clone().unwrap_or_else(|| channel.first_dialled.clone())
             },
-            callee: channel.first_dialled.clone(),
             endpoint: Some(endpoint),
             aliases: vec![Alias::Channel(channel.uniqueid.clone())],
             found_running: channel.found,

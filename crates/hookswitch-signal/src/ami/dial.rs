@@ -14,7 +14,7 @@ use super::text;
 impl Follower {
     pub(super) fn dial_begins(&mut self, event: &Event<'_>, now: Moment, out: &mut Vec<Signal>) -> bool {
         let known = self.number(event.get(Key::DestUniqueid));
-        let Some(target) = known.or_else(|| self.add(event, Side::Dest, now)) else { return false };
+        let Some(target) = known.or_else(|| self.add_target(event, now)) else { return false };
         let uniqueid = event.get(Key::Uniqueid);
         let caller = if uniqueid.is_empty() {
             Calling::Switch(None)
@@ -50,6 +50,18 @@ impl Follower {
             self.offer(target, event, now, out);
         }
         true
+    }
+
+    /// Follows a channel whose beginning was not seen. It may show the number that was dialled.
+    fn add_target(&mut self, event: &Event<'_>, now: Moment) -> Option<Number> {
+        let target = self.add(event, Side::Dest, now)?;
+        let dialled = text::text(event.get(Key::Exten));
+        if let Some(channel) = self.channels.get_mut(&target)
+            && channel.caller.number == dialled
+        {
+            channel.caller.number = None;
+        }
+        Some(target)
     }
 
     /// What a channel did before is over: it calls somebody else.
@@ -99,8 +111,10 @@ impl Follower {
         let Some(channel) = self.channels.get_mut(&target) else { return };
         channel.leg = Leg::Called;
         let (state, answered) = (channel.state, channel.answered.take());
+        let shown = text::number(event.get(Key::CallerIDNum)).filter(|shown| !text::is_withheld(shown));
         let created = LegCreated {
             of: Some(of),
+            caller: Caller { number: shown, ..Caller::default() },
             callee,
             callee_name: name,
             endpoint,
@@ -165,17 +179,21 @@ impl Follower {
     fn callee(&self, target: Number, event: &Event<'_>) -> Arc<str> {
         let channel = &self.channels[&target];
         let ChannelKind::Endpoint { technology, name } = &channel.kind else { return Arc::from("") };
+        let dial = text::lossy(event.get(Key::DialString));
+        let number = text::number_in(&dial, technology, name);
+        // A phone may be registered at an address that looks like a number; what is called through it does not.
+        let is_address = dial.contains("sip:") || dial.contains("sips:");
+        if let Some(number) =
+            number.filter(|number| !text::is_short(name) || !(is_address || text::is_short(number)))
+        {
+            return text::text(number.as_bytes()).unwrap_or_else(|| name.clone());
+        }
         if text::is_short(name) {
             return name.clone();
         }
-        let dial = text::lossy(event.get(Key::DialString));
-        if let Some(number) = text::number_in(&dial, technology, name) {
-            return text::text(number.as_bytes()).unwrap_or_else(|| name.clone());
-        }
-        // Without a number of its own, a channel shows the number that was dialled.
-        let dialled = text::text(event.get(Key::Exten));
-        let own = text::text(event.get(Key::DestCallerIDNum))
-            .filter(|own| text::is_short(own) && Some(own) != dialled.as_ref());
+        // A phone with a number of its own shows it from its beginning, and any other the number that was
+        // dialled, once it is called.
+        let own = channel.caller.number.clone().filter(|own| text::is_short(own));
         own.unwrap_or_else(|| name.clone())
     }
 

@@ -7,7 +7,7 @@ use foldhash::fast::RandomState;
 use hookswitch_model::{AccountId, Alias, InputRef, LegId, Signal, SignalKind, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::channel::{Calling, Channel, ChannelKind, Moment, Number};
+use super::channel::{Calling, Channel, ChannelKind, Leg, Moment, Number};
 use super::listing;
 use super::message::{Event, Key, Kind, Message};
 use super::moves::Parked;
@@ -330,9 +330,15 @@ impl Follower {
     pub(super) fn note(&mut self, number: Number, event: &Event<'_>, now: Moment) {
         if let Some(channel) = self.channels.get_mut(&number) {
             channel.last_seen = now.at;
-            if channel.endpoint().is_none() && channel.caller.number.is_none() {
-                // A pipe shows whom it calls for some time after its beginning.
-                channel.caller.number = text::text(event.get(Key::CallerIDNum));
+            // A pipe shows whom it calls for, and a line who calls, some time after its beginning.
+            let is_calling = channel.leg == Leg::Untold && event.get(Key::ChannelState) == b"4";
+            if channel.caller.number.is_none() && (channel.endpoint().is_none() || is_calling) {
+                let number = text::number(event.get(Key::CallerIDNum));
+                channel.caller.withheld |= number.as_deref().is_some_and(text::is_withheld);
+                channel.caller.number = number.filter(|_| !channel.caller.withheld);
+                if is_calling && channel.caller.name.is_none() && !channel.caller.withheld {
+                    channel.caller.name = text::name(event.get(Key::CallerIDName));
+                }
             }
             let linkedid = event.get(Key::Linkedid);
             if !linkedid.is_empty() && *channel.linkedid != *linkedid && linkedid.len() <= ID_BYTES_MAX {

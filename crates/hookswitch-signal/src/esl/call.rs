@@ -1,5 +1,6 @@
 //! A channel comes into being, rings, is answered and ends.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,7 +13,8 @@ use super::cause::Told;
 use super::channel::{Calling, Channel, Confirmation, Leg, Moment, Number, ServiceKind, is_plumbing};
 use super::follower::{Follower, Waiting};
 use super::message::{Event, Key};
-use crate::switch::{EXPLANATION_WAIT, created, is_short, text};
+use crate::sip::percent_decode;
+use crate::switch::{EXPLANATION_WAIT, created, is_dialled, is_short, text};
 
 /// How long a target that did not take the call waits for what the dialplan does next, once the switch has
 /// answered the caller: a mailbox may come.
@@ -27,6 +29,37 @@ const SLOT_WAIT: Duration = Duration::from_millis(500);
 /// How long one side of an attended transfer waits for the other.
 const JOIN_WAIT: Duration = Duration::from_millis(500);
 
+/// Number that a caller has dialled first. A trunk may be reached by the name of its account, while the number
+/// stands in To; a dialplan that is written in place of a number (`answer,intercept:…`) is none.
+fn first_dialled(event: &Event<'_>, is_trunk: bool) -> Arc<str> {
+    let (dialled, to) = (unescaped(event.get(Key::DestinationNumber)), event.get(Key::SipToUser));
+    let in_place = (is_trunk && is_long(to) && !is_long(&dialled)) || is_inline(&dialled);
+    let number = match in_place {
+        true if is_dialled(to) => to,
+        true => "",
+        false => &*dialled,
+    };
+    text(number.as_bytes()).unwrap_or_else(|| Arc::from(""))
+}
+
+/// Whether it is a dialplan and no number.
+fn is_inline(dialled: &str) -> bool {
+    dialled.contains([',', ':']) && dialled.contains("intercept:")
+}
+
+/// Whether it is a subscriber's number.
+fn is_long(number: &str) -> bool {
+    is_dialled(number) && !is_short(number) && !number.starts_with(['*', '#'])
+}
+
+/// A number as it was dialled: dial strings escape it as in a URI.
+fn unescaped(number: &str) -> Cow<'_, str> {
+    match percent_decode(number.as_bytes()) {
+        Cow::Borrowed(_) => Cow::Borrowed(number),
+        Cow::Owned(bytes) => Cow::Owned(String::from_utf8_lossy(&bytes).into_owned()),
+    }
+}
+
 /// What stands in place of a number that is not known.
 const NO_NUMBERS: [&str; 4] = ["0000000000", "anonymous", "unknown", "restricted"];
 
@@ -40,7 +73,7 @@ impl Follower {
         if channel.calls {
             let is_code = channel.first_dialled.starts_with(['*', '#']);
             if channel.is_plumbing {
-            } else if is_code {
+            } else if is_code || is_inline(event.get(Key::DestinationNumber)) {
                 // It may take the place of somebody, which is said at once.
                 self.wait(Waiting::Call(number), now);
             } else {
@@ -96,7 +129,7 @@ impl Follower {
             None => (event.get(Key::DialedUser), event.get(Key::DialedDomain)),
         };
         let place = event.first([Key::GatewayName, Key::ProfileName]);
-        let number = event.get(Key::CallerIdNumber);
+        let number = &*unescaped(event.get(Key::CallerIdNumber));
         let says_nothing = NO_NUMBERS.iter().any(|word| number.eq_ignore_ascii_case(word));
         let hides = event.get(Key::HideNumber) == "true" || (says_nothing && number != NO_NUMBERS[0]);
         let caller = Caller {
@@ -105,6 +138,7 @@ impl Follower {
             host: None,
             withheld: hides && calls,
         };
+        let first_dialled = first_dialled(event, calls && user.is_empty());
         let dialled = text(event.get(Key::DestinationNumber).as_bytes()).unwrap_or_else(|| Arc::from(""));
         let asks = !calls && !event.get(Key::GroupConfirmKey).is_empty();
         self.insert(Channel {
@@ -114,7 +148,7 @@ impl Follower {
             is_users: !user.is_empty(),
             domain: text(domain.as_bytes()),
             caller,
-            first_dialled: dialled.clone(),
+            first_dialled,
             dialled,
             ..Channel::new(event.get(Key::UniqueId), name, calls, now)
         })
@@ -175,6 +209,8 @@ impl Follower {
         };
         let (endpoint, domain, uuid) =
             (channel.endpoint.clone(), channel.domain.clone(), channel.uuid.clone());
+        // A trunk is shown who calls.
+        let caller = if channel.is_users { Caller::default() } else { channel.caller.clone() };
         let behind = match calling {
             Calling::Channel(caller) => self.behind(caller).unwrap_or(Calling::Switch(None)),
             switch @ Calling::Switch(_) => switch,
@@ -205,6 +241,7 @@ impl Follower {
         }
         let created = LegCreated {
             of: Some(of),
+            caller,
             callee,
             endpoint: endpoint.or_else(|| Some(Arc::from(""))),
             endpoint_domain: domain,
@@ -252,7 +289,8 @@ impl Follower {
         let leg = self.next_leg();
         let channel = &self.channels[&number];
         let created = LegCreated {
-            caller: Caller { number: Some(callee.clone()), ..Caller::default() },
+            // Whoever is called first is shown a number only if the command gives one.
+            caller: Caller { number: channel.caller.number.clone(), ..Caller::default() },
             callee: callee.clone(),
             endpoint: channel.endpoint.clone(),
             endpoint_domain: channel.domain.clone(),
@@ -333,21 +371,69 @@ impl Follower {
         if std::mem::replace(&mut channel.answered, true) {
             return;
         }
-        let leg = self.leg(number);
-        let Some(channel) = self.channels.get_mut(&number) else { return };
-        if channel.is_told() {
-            out.push(self.signal(leg, SignalKind::Answered { to_tag: None }, now));
-        } else {
+        let (is_told, fetches) = (channel.is_told(), self.dials_slot(number));
+        if let Some(channel) = self.channels.get_mut(&number) {
             channel.untold_answer = Some(now);
+        }
+        if is_told && fetches {
+            self.wait(Waiting::Answer(number), now);
+        } else {
+            self.tell_answer(number, out);
+        }
+    }
+
+    /// Tells the answer of a channel that was told, if that has waited.
+    pub(super) fn tell_answer(&mut self, number: Number, out: &mut Vec<Signal>) {
+        let leg = self.leg(number);
+        let Some(channel) = self.channels.get_mut(&number).filter(|channel| channel.is_told()) else {
+            return;
+        };
+        if let Some(moment) = channel.untold_answer.take() {
+            out.push(self.signal(leg, SignalKind::Answered { to_tag: None }, moment));
         }
     }
 
     /// A callee who had to accept the call by a key has done so: the call is connected.
     pub(super) fn is_confirmed(&mut self, number: Number, now: Moment, out: &mut Vec<Signal>) {
         let Some(channel) = self.channels.get_mut(&number) else { return };
-        if std::mem::replace(&mut channel.confirmation, Confirmation::None) == Confirmation::Awaited {
-            self.answers(number, now, out);
+        if std::mem::replace(&mut channel.confirmation, Confirmation::None) != Confirmation::Awaited {
+            return;
         }
+        let called_by = channel.called_by;
+        self.answers(number, now, out);
+        for other in self.in_order() {
+            let Some(channel) = self.channels.get(&other) else { continue };
+            let loses = channel.called_by == called_by
+                && channel.hung_up.is_some_and(|(told, _)| told.unanswered == Cause::AnsweredElsewhere);
+            if loses {
+                self.end(other, out);
+            }
+        }
+    }
+
+    /// Whether the call of a channel may be taken by anybody of a group, and nobody is known to have.
+    fn may_be_picked_up(&self, channel: &Channel) -> bool {
+        let Some(Calling::Channel(caller)) = channel.called_by else { return false };
+        let is_taken = self.channels.get(&caller).is_some_and(|caller| caller.taken_from.is_some());
+        #[expect(clippy::disallowed_methods, reason = "it is the same in any order")]
+        let mut others = self.channels.values();
+        is_taken
+            || others.any(|other| {
+                other.called_by == channel.called_by
+                    && other.hung_up.is_none()
+                    && other.name.starts_with("pickup/")
+            })
+    }
+
+    /// Whether somebody who was called with a channel has picked up, and not accepted the call yet.
+    fn is_beside_awaited(&self, channel: &Channel) -> bool {
+        #[expect(clippy::disallowed_methods, reason = "it is the same in any order")]
+        let mut others = self.channels.values();
+        others.any(|other| {
+            other.confirmation == Confirmation::Awaited
+                && other.hung_up.is_none()
+                && other.called_by == channel.called_by
+        })
     }
 
     /// Notes which channel of a call leaves first.
@@ -370,6 +456,7 @@ impl Follower {
     ) {
         self.begins_to_leave(number);
         self.ensure_told(number, out);
+        self.tell_answer(number, out);
         let mut told = Told::read(event, complete);
         let Some(channel) = self.channels.get_mut(&number) else { return };
         if channel.confirmation == Confirmation::Awaited && told.by_phone {
@@ -383,6 +470,13 @@ impl Follower {
         let first = channel.hung_up.is_none();
         channel.hung_up = Some((told, moment));
         if channel.is_plumbing {
+            let group = channel.name.strip_prefix("pickup/").map(Box::from);
+            if event.get(Key::HangupCause) == "PICKED_OFF"
+                && let Some(Calling::Channel(caller)) = self.behind(number)
+                && let Some(caller) = self.channels.get_mut(&caller)
+            {
+                caller.taken_from = group;
+            }
             if complete {
                 self.forget(number);
             }
@@ -441,6 +535,12 @@ impl Follower {
                 return None;
             }
             return peer.to_be_parked.map(|since| since.at + SLOT_WAIT);
+        }
+        if told.unanswered == Cause::AnsweredElsewhere && !channel.moved {
+            // Who accepts the call in its place, or has picked it up, is known when they are connected.
+            let by_group = self.may_be_picked_up(channel);
+            let waits = by_group || self.is_beside_awaited(channel);
+            return waits.then_some(moment.at + EXPLANATION_WAIT);
         }
         // Nobody took the call, and the switch has answered the caller: a mailbox may follow.
         let fails =

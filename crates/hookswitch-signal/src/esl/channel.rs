@@ -86,6 +86,8 @@ pub(super) struct Channel {
     pub(super) early: bool,
     /// It was heard of since the last list of channels, or is named by it.
     pub(super) listed: bool,
+    /// Group (`pickup/…`) from whose place its call was taken, by whom is not known yet.
+    pub(super) taken_from: Option<Box<str>>,
     /// It is in a conference.
     pub(super) in_room: bool,
     /// The switch has muted its holder.
@@ -177,6 +179,7 @@ impl Channel {
             found_of: None,
             early: false,
             listed: true,
+            taken_from: None,
             in_room: false,
             muted: false,
         }

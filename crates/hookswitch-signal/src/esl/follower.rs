@@ -49,6 +49,8 @@ pub(super) enum Waiting {
     Park(Number),
     /// To tell that a channel is taken off hold: it may be about to end.
     Resume(Number),
+    /// To tell that a channel was answered: it may fetch a parked call.
+    Answer(Number),
 }
 
 impl Follower {
@@ -233,6 +235,7 @@ impl Follower {
     /// Tells something of a channel whose leg was told.
     pub(super) fn told(&mut self, number: Number, kind: SignalKind, now: Moment, out: &mut Vec<Signal>) {
         self.ensure_told(number, out);
+        self.tell_answer(number, out);
         if self.channels.get(&number).is_some_and(Channel::is_told) {
             out.push(self.signal(self.leg(number), kind, now));
         }
@@ -267,9 +270,11 @@ impl Follower {
     /// Forgets what of a channel waits for an explanation.
     pub(super) fn forget_waiting_of(&mut self, number: Number) {
         self.waits.forget(|waiting| match *waiting {
-            Waiting::Call(other) | Waiting::End(other) | Waiting::Park(other) | Waiting::Resume(other) => {
-                other == number
-            }
+            Waiting::Call(other)
+            | Waiting::End(other)
+            | Waiting::Park(other)
+            | Waiting::Resume(other)
+            | Waiting::Answer(other) => other == number,
         });
     }
 
@@ -365,6 +370,7 @@ impl Follower {
             }
             Waiting::Park(number) => self.stays_parked(number, out),
             Waiting::Resume(number) => self.stays_unheld(number, out),
+            Waiting::Answer(number) => self.tell_answer(number, out),
         }
     }
 

@@ -69,6 +69,7 @@ words! {
         PresenceId = "Channel-Presence-ID", ProfileName = "variable_sofia_profile_name",
         Q850 = "variable_hangup_cause_q850", RecordPath = "Record-File-Path",
         SipAuthUsername = "variable_sip_auth_username", SipCallId = "variable_sip_call_id",
+        SipToUser = "variable_sip_to_user",
         TermStatus = "variable_sip_term_status", TransferDestination = "variable_transfer_destination",
         TransferDisposition = "variable_transfer_disposition",
         TransferHistory = "variable_transfer_history", TransferTo = "variable_transfer_to",

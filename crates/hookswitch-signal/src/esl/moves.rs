@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use hookswitch_model::{LegId, Place, Signal, SignalKind, Transfer};
+use hookswitch_model::{Cause, LegId, Place, Signal, SignalKind, Transfer};
 use serde::{Deserialize, Serialize};
 
 use super::channel::{Calling, Channel, Consultation, Joins, Leg, Moment, Number};
@@ -23,8 +23,8 @@ pub(super) struct Parked {
     pub(super) parkee: Number,
     /// The leg of who has parked it.
     pub(super) parker: LegId,
-    /// It is known where.
-    pub(super) has_slot: bool,
+    /// Where, if that is known.
+    pub(super) slot: Option<Arc<str>>,
     /// It was taken, or about to be.
     pub(super) taken: bool,
 }
@@ -46,8 +46,10 @@ impl Follower {
                 channel.sent = None;
                 channel.to_be_parked = None;
                 channel.enterprise = None;
+                channel.taken_from = None;
                 channel.left = channel.left.filter(|_| channel.hung_up.is_some());
             }
+            self.tell_answer(own, out);
         }
         true
     }
@@ -289,8 +291,21 @@ impl Follower {
         let waits = |number: &Number| {
             self.channels[number].name.strip_prefix("pickup/").is_some_and(|of| plain(of) == group)
         };
-        let Some(place) = self.in_order().into_iter().find(waits) else { return };
-        let Some(Calling::Channel(caller)) = self.behind(place) else { return };
+        let place = self.in_order().into_iter().find(waits);
+        let caller = match place.and_then(|place| self.behind(place)) {
+            Some(Calling::Channel(caller)) => Some(caller),
+            _ => {
+                // The place is left as its call is taken, which may be told first.
+                let was_taken = |number: &Number| {
+                    self.channels[number].taken_from.as_deref().is_some_and(|of| plain(of) == group)
+                };
+                self.in_order().into_iter().rfind(was_taken)
+            }
+        };
+        let Some(caller) = caller else { return };
+        if let Some(channel) = self.channels.get_mut(&caller) {
+            channel.taken_from = None;
+        }
         if let Some(target) = self.target_of(caller, taker) {
             self.takes(taker, target, now, out);
         }
@@ -320,7 +335,7 @@ impl Follower {
             if caller == Some(named)
                 && target.leg == Leg::Called
                 && !target.answered
-                && target.hung_up.is_none()
+                && target.hung_up.is_none_or(|(told, _)| told.unanswered == Cause::AnsweredElsewhere)
             {
                 ringing.push(number);
             }
@@ -339,8 +354,10 @@ impl Follower {
             let by = self.leg(taker);
             out.push(self.signal(target_leg, SignalKind::PickedUp { by }, now));
         }
-        if let Some(target) = self.channels.get_mut(&target) {
-            target.moved = true;
+        let Some(channel) = self.channels.get_mut(&target) else { return };
+        channel.moved = true;
+        if channel.hung_up.is_some_and(|(told, _)| told.complete) {
+            self.end(target, out);
         }
     }
 
@@ -373,13 +390,13 @@ impl Follower {
         out: &mut Vec<Signal>,
     ) {
         if let Some(parked) = self.parked.iter_mut().find(|parked| parked.parkee == parkee) {
-            if slot.is_some() && !std::mem::replace(&mut parked.has_slot, true) {
+            if slot.is_some() && parked.slot.is_none() {
+                parked.slot.clone_from(&slot);
                 let parker = parked.parker;
                 out.push(self.signal(parker, SignalKind::Parked { slot }, now));
             }
             return;
         }
-        let has_slot = slot.is_some();
         self.ensure_told(parkee, out);
         let Some(channel) = self.channels.get_mut(&parkee) else { return };
         channel.to_be_parked = None;
@@ -388,9 +405,9 @@ impl Follower {
             self.channels.get(peer).is_some_and(|peer| peer.is_told() && peer.peer == Some(parkee))
         });
         let parker = peer.unwrap_or(parkee);
-        self.told(parker, SignalKind::Parked { slot }, now, out);
+        self.told(parker, SignalKind::Parked { slot: slot.clone() }, now, out);
         if self.parked.len() < PARKED_MAX {
-            self.parked.push(Parked { parkee, parker: self.leg(parker), has_slot, taken: false });
+            self.parked.push(Parked { parkee, parker: self.leg(parker), slot, taken: false });
         }
         if let Some(peer) = peer
             && let Some(channel) = self.channels.get_mut(&peer)
@@ -431,6 +448,14 @@ impl Follower {
         }
         let by = self.leg(taker);
         out.push(self.signal(parker, SignalKind::Retrieved { by }, now));
+        self.tell_answer(taker, out);
+    }
+
+    /// Whether somebody dials the slot of a call that waits there.
+    pub(super) fn dials_slot(&self, number: Number) -> bool {
+        let Some(channel) = self.channels.get(&number).filter(|channel| channel.calls) else { return false };
+        let dials = |slot: &str| *channel.dialled == *slot || channel.dialled.strip_prefix('*') == Some(slot);
+        self.parked.iter().any(|parked| !parked.taken && parked.slot.as_deref().is_some_and(dials))
     }
 
     /// A channel leaves its slot: it was fetched, gives up, or has waited too long.

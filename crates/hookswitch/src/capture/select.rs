@@ -9,15 +9,13 @@ use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use foldhash::fast::RandomState;
-use hookswitch_core::delivery::Logged;
-use hookswitch_model::{AccountId, Timestamp};
+use hookswitch_model::{AccountId, Logged, Timestamp};
 use hookswitch_signal::capture::Transport;
 use hookswitch_signal::{esl, sip};
+use hookswitch_store::{Input, Log, LoggedInput, Partition, Reader, Sender, Settings};
 use serde_json::Value;
 
 use crate::explain::{Sources, lists_all_calls};
-use crate::store::record::{Input, Sender, Settings};
-use crate::store::{Log, LoggedInput, Partition, Reader};
 
 /// How long before the first cause and after the last event inputs are looked at: a call has retransmissions
 /// and answers behind its end (RFC 3261 §17.1.1.2: 32 s).
@@ -219,7 +217,7 @@ impl Chosen {
                 body: message.payload.to_vec(),
                 kind: Kind::Sip {
                     agent: message.source,
-                    transport: message.transport,
+                    transport: if message.tcp { Transport::Tcp } else { Transport::Udp },
                     src: message.src,
                     dst: message.dst,
                     correlation: message.correlation.map(<[u8]>::to_vec),
@@ -332,13 +330,14 @@ fn manager_names(message: &[u8]) -> Vec<Vec<u8>> {
 }
 
 /// Headers and variables of FreeSWITCH whose values are ids of channels.
-pub(super) const CHANNEL_IDS: [&str; 12] = [
+pub(super) const CHANNEL_IDS: [&str; 13] = [
     "Unique-ID",
     "Other-Leg-Unique-ID",
     "Bridge-A-Unique-ID",
     "Bridge-B-Unique-ID",
     "Bridge-To-UUID",
     "CC-Member-Session-UUID",
+    "CC-Agent-UUID",
     "variable_cc_member_session_uuid",
     "variable_fifo_bridge_uuid",
     "variable_originating_leg_uuid",

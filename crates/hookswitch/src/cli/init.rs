@@ -9,6 +9,7 @@ use anyhow::{Context as _, ensure};
 use hookswitch_core::directory::Directory;
 use hookswitch_model::ExtensionId;
 use hookswitch_model::number::Country;
+use hookswitch_store::{self as store, Change, Expected};
 use serde::Serialize;
 use serde_json::json;
 
@@ -17,7 +18,6 @@ use crate::api::oauth;
 use crate::clock;
 use crate::config::{Config, DEFAULTS};
 use crate::secret::{self, Digest, Key};
-use crate::store::{self, Change, Expected};
 
 /// The extension of the first user.
 const EXTENSION: &str = "101";

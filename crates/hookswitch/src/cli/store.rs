@@ -9,13 +9,12 @@ use clap::Subcommand;
 use hookswitch_core::filter::{EventFilter, Own, Projection};
 use hookswitch_core::notification::Subscriber;
 use hookswitch_model::{Event, ExtensionId};
+use hookswitch_store::{Input, Partition, Reader};
 
 use super::FILTER;
 use super::copy::Copy;
 use crate::config::Config;
 use crate::derivation::Derivation;
-use crate::store::record::Input;
-use crate::store::{Partition, Reader};
 
 /// How many events are read at once.
 const EVENTS_AT_ONCE: usize = 1000;
@@ -149,7 +148,7 @@ impl Check {
 /// The events of the log, one after the other.
 struct Logged<'a> {
     reader: &'a Reader,
-    ahead: Peekable<std::vec::IntoIter<hookswitch_core::delivery::Logged>>,
+    ahead: Peekable<std::vec::IntoIter<hookswitch_model::Logged>>,
     /// Where the last event stands that was compared.
     position: u64,
     count: u64,
@@ -160,7 +159,7 @@ struct Logged<'a> {
 }
 
 impl Logged<'_> {
-    fn peek(&mut self) -> anyhow::Result<Option<&hookswitch_core::delivery::Logged>> {
+    fn peek(&mut self) -> anyhow::Result<Option<&hookswitch_model::Logged>> {
         if self.ahead.peek().is_none() {
             self.ahead = self.reader.events_after(self.position, EVENTS_AT_ONCE)?.into_iter().peekable();
         }

@@ -11,13 +11,13 @@ use futures_util::{FutureExt as _, SinkExt as _, StreamExt as _};
 use hookswitch_core::filter::Projection;
 use hookswitch_core::gateway::{Connection, Output, Request, Response, Ticket};
 use hookswitch_model::Timestamp;
+use hookswitch_store::Span;
 use tokio::sync::mpsc;
 use tokio_tungstenite::tungstenite::{Error as SocketError, error::CapacityError};
 
 use super::table::{Attached, Cut, Queued};
 use super::{Answer, Caller, Gateway, Opened};
 use crate::clock;
-use crate::store::Span;
 
 /// The longest message of a client, in bytes.
 const MESSAGE_BYTES_MAX: usize = 64 * 1024;

@@ -11,11 +11,10 @@ use std::time::{Duration, Instant};
 use foldhash::fast::RandomState;
 use futures_util::FutureExt as _;
 use futures_util::future::Fuse;
-use hookswitch_core::delivery::Logged;
 use hookswitch_core::filter::{EventFilter, FilterIndex, Match, Projection};
 use hookswitch_core::notification::{SERVER_ID, Subscriber};
 use hookswitch_core::subscription::Subscription;
-use hookswitch_model::{Event, SubscriptionId};
+use hookswitch_model::{Event, Logged, SubscriptionId};
 use tokio::sync::{mpsc, oneshot};
 
 /// The most events that wait for a connection in memory: half a MiB of usual ones, which are shared.

@@ -6,6 +6,7 @@ use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use hookswitch_model::AccountId;
+use hookswitch_store::{Partition, Sender};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
@@ -14,8 +15,6 @@ use super::esl::{self, Allowed, Callers};
 use super::switch::{Feed, Place};
 use crate::config::{AmiSource, Config, EslSource};
 use crate::run::Intake;
-use crate::store::Partition;
-use crate::store::record::Sender;
 use crate::telemetry::Metrics;
 
 /// A source, and whose its calls are when nothing else tells.

@@ -3,6 +3,7 @@
 mod beside_sip;
 mod calls;
 mod moves;
+mod numbers;
 mod properties;
 mod services;
 mod targets;

@@ -40,9 +40,9 @@ fn who_picks_up_and_accepts_has_answered_when_the_call_is_connected() {
         &[
             RING_TOLD,
             "
-            3.000 inb 102 Disconnected
             3.002 out 101 Answered
             3.003 inb 103 Answered
+            3.003 inb 102 Disconnected
             5.000 inb 103 Disconnected
             5.001 out 101 Disconnected
             ",
@@ -144,10 +144,10 @@ fn an_agent_of_a_queue_may_have_to_accept_the_call() {
         &["
         0.000 out +442079460123 Setup
         0.001 out +442079460123 Answered
-        0.003 inb support Setup
+        0.003 inb +16465550130 Setup
         0.030 inb 102 Proceeding
         3.010 inb 102 Answered
-        3.010 inb support Disconnected/AgentAnswered
+        3.010 inb +16465550130 Disconnected/AgentAnswered
         5.000 out +442079460123 Disconnected
         5.001 inb 102 Disconnected
         "],

@@ -4,6 +4,7 @@ mod beside_sip;
 mod calls;
 mod confirmation;
 mod moves;
+mod numbers;
 mod originated;
 mod properties;
 mod recorded;

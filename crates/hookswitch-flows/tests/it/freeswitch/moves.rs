@@ -455,8 +455,8 @@ fn a_call_in_a_slot_is_parked_and_fetched() {
             "
             3.012 inb 102 Parked in 601
             #2 5.000 out 103 Setup
-            #2 5.001 out 103 Answered
-            5.003 inb 102 Gone/Pickup to #2 out 103
+            5.001 inb 102 Gone/Pickup to #2 out 103
+            #2 5.001 out 103 Answered/Pickup
             #2 7.000 out 103 Disconnected
             7.001 out 101 Disconnected
             ",
@@ -605,6 +605,39 @@ fn a_call_of_a_group_is_picked_up() {
         2.000 inb 103 Setup
         2.001 inb 103 Answered/Pickup
         2.004 inb 102 Disconnected/Pickup
+        2.010 out 101 Answered
+        5.000 out 101 Disconnected
+        5.500 inb 103 Disconnected
+        "],
+    );
+}
+
+#[test]
+fn a_call_of_a_group_is_picked_up_though_its_place_has_gone_before() {
+    story(
+        &["
+            0.000 create a 101>102
+            0.004 create b to=102 of=a
+            0.005 create p pickup/601 of=a
+            0.020 progress b
+            2.000 create c 103>*8
+            2.001 answer c
+            2.002 hangup b LOSE_RACE
+            2.003 complete b LOSE_RACE disposition=send_cancel
+            2.003 ends p PICKED_OFF
+            2.006 execute c pickup(601)
+            2.010 answer a
+            2.020 bridge a c
+            5.000 ends a NORMAL_CLEARING disposition=recv_bye
+            5.500 ends c NORMAL_CLEARING disposition=send_bye
+            "],
+        &["
+        0.000 out 101 Setup
+        0.004 inb 102 Setup
+        0.020 inb 102 Proceeding
+        2.000 inb 103 Setup
+        2.001 inb 103 Answered/Pickup
+        2.002 inb 102 Disconnected/Pickup
         2.010 out 101 Answered
         5.000 out 101 Disconnected
         5.500 inb 103 Disconnected

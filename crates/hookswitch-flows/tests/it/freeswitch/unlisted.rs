@@ -84,8 +84,8 @@ fn a_queue_has_missed_a_call_that_no_agent_has_answered() {
         "
         0.000 out +442079460123 Setup
         0.001 out +442079460123 Answered
-        0.003 inb support Setup
-        5.000 inb support Disconnected/Timeout missed
+        0.003 inb +16465550130 Setup
+        5.000 inb +16465550130 Disconnected/Timeout missed
         6.000 out +442079460123 Disconnected
         ",
     );

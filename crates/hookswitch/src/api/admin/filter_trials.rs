@@ -6,10 +6,10 @@ use std::time::Duration;
 use axum::Json;
 use axum::extract::State;
 use foldhash::fast::RandomState;
-use hookswitch_core::delivery::Logged;
 use hookswitch_core::filter::{EventFilter, Own, Projection};
 use hookswitch_core::notification::{SERVER_ID, Subscriber};
-use hookswitch_model::{AccountId, ExtensionId, SubscriptionId, TelephonySessionId, Timestamp};
+use hookswitch_model::{AccountId, ExtensionId, Logged, SubscriptionId, TelephonySessionId, Timestamp};
+use hookswitch_store::{Log, StoreError};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
@@ -19,7 +19,6 @@ use crate::api::request::Content;
 use crate::api::subscription::parse_filters;
 use crate::api::{Api, Problem, openapi};
 use crate::clock;
-use crate::store::{Log, StoreError};
 
 /// The longest time that is looked back, in hours, and the time unless it is asked otherwise.
 const HOURS_MAX: u32 = 168;

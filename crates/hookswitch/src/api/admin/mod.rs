@@ -21,6 +21,7 @@ pub(super) mod users;
 
 use std::sync::Arc;
 
+use hookswitch_store::{Change, Expected, StoreError};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use utoipa_axum::router::OpenApiRouter;
@@ -30,7 +31,6 @@ use self::access::{Access, Admin, Operator, Reader};
 pub(crate) use self::file::Files;
 use super::request::Content;
 use super::{Api, Problem};
-use crate::store::{Change, Expected, StoreError};
 
 /// The longest name or label, in characters.
 const NAME_CHARS_MAX: usize = 200;
@@ -84,7 +84,7 @@ impl Api {
         kind: &'static str,
     ) -> Result<Vec<(String, T)>, Problem> {
         let documents = self.store.read_async(move |reader| reader.documents(kind)).await.map_err(kept)?;
-        let read = |document: crate::store::Document| match serde_json::from_str(&document.content) {
+        let read = |document: hookswitch_store::Document| match serde_json::from_str(&document.content) {
             Ok(content) => Some((document.id, content)),
             Err(error) => {
                 tracing::error!(kind, id = document.id, %error, "a document cannot be read");

@@ -16,6 +16,7 @@ use std::sync::Arc;
 
 use axum::http::{HeaderMap, header};
 use hookswitch_model::ExtensionId;
+use hookswitch_store::{Changed, Store, Told};
 use tokio::sync::{Mutex, Semaphore, watch};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -27,7 +28,6 @@ use self::throttle::Throttle;
 use super::principal::Principal;
 use super::{Api, People, Problem};
 use crate::secret::{self, Key};
-use crate::store::{Changed, Store, Told};
 use crate::{clock, config};
 
 /// The kinds of documents, by what they are about.
