@@ -162,7 +162,8 @@ impl Session {
             return;
         }
         let caller_left = !self.parties[state.called_by].is_live();
-        let caller_answered = self.parties[state.called_by].was_answered();
+        // What a switch reports has no gaps: who has answered is known.
+        let caller_answered = !self.reported && self.parties[state.called_by].was_answered();
         let answered = self.answered_by_another(index);
         match cause {
             // The offer was withdrawn for who was offered the call long after, and has answered since.
@@ -320,7 +321,8 @@ impl Session {
             // What a switch says of an answer elsewhere is believed once there is one (contract events §11).
             let said_elsewhere = waiting.cause == Cause::AnsweredElsewhere;
             let withdrawn = said_elsewhere || waiting.cause == Cause::Withdrawn;
-            let caller_answered = self.parties[self.parties[index].called_by].was_answered();
+            let caller = self.parties[index].called_by;
+            let caller_answered = !self.reported && self.parties[caller].was_answered();
             let answered =
                 settled == Settled::AnsweredElsewhere && (said_elsewhere || self.is_answered_in_group(index));
             let (cause, rule, in_group) = match settled {
