@@ -1,5 +1,6 @@
 //! Call flows and what is told of them; properties that hold for all of them.
 
+mod ari;
 mod asterisk;
 mod calls;
 mod catalogue;
