@@ -21,7 +21,8 @@ pub use self::adapter::{
 };
 pub(crate) use self::adapter::{Secret, is_one_line};
 pub use self::connection::{
-    ConnectionEnd, ProtocolError, ProtocolEvent, Refusal, SwitchConnection, SwitchProtocol,
+    ConnectionEnd, HttpRequest, ProtocolError, ProtocolEvent, Refusal, SwitchConnection, SwitchProtocol,
+    Transmit,
 };
 pub use self::list::{AnyTracker, Switch};
 pub use self::quotation::without_quotations;
