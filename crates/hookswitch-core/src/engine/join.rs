@@ -155,6 +155,16 @@ impl Joiner {
         found.filter(|keys| keys.len() <= CANDIDATES_MAX).flatten().copied().collect()
     }
 
+    /// The sessions that look like this one and reached the same host, and this one itself.
+    pub(crate) fn twins(&self, session: &Session) -> &[SessionKey] {
+        let account = session.facts.account;
+        let host = session.caller_reached();
+        let keys = host
+            .and_then(|host| self.by_place.get(&place_key(account, host.ip(), &session.dialled.number)))
+            .filter(|keys| keys.len() <= CANDIDATES_MAX);
+        keys.map_or(&[], |keys| keys)
+    }
+
     /// Remembers that a transfer asked for a call to this number.
     pub(crate) fn expect(
         &mut self,
