@@ -12,8 +12,9 @@
 //!
 //! Options follow as `name=value`:
 //!
-//! * who and where: `call` (a further Call-ID; `1/-b2b_1` continues that of call 1), `from` and `name` (who the From header shows), `to` (the
-//!   To header's user), `tag` (the answering side's tag), `cseq`, `hidden` (only the top Via is shown),
+//! * who and where: `call` (a further Call-ID; `1/-b2b_1` continues that of call 1), `from` and `name` (who the
+//!   From header shows), `to` (the To header's user), `tag` (the answering side's tag), `fresh` (another From
+//!   tag from here on), `cseq`, `hidden` (only the top Via is shown),
 //!   `hep` (the correlation id of the capture agent), `in` (in the dialog), `src` and `dst` (the hosts
 //!   whose addresses are used, where somebody has moved)
 //! * responses: `for` (the method that it answers), `again` (to a request that was answered already)

@@ -31,7 +31,10 @@ impl Engine {
         });
         // To connect a call with the place where one has just called to park it is to park it.
         let parks = |theirs: &PartyRef| {
-            self.sessions.get(&theirs.session).is_some_and(|open| open.session.dialled.kind == Kind::Park)
+            // Where the switch says that who called there is parked, who is moved is parked there in turn.
+            self.sessions.get(&theirs.session).is_some_and(|open| {
+                open.session.dialled.kind == Kind::Park && !open.session.is_parked(theirs.party)
+            })
         };
         if let Some((mine, theirs)) = ends.filter(|(_, theirs)| parks(theirs)) {
             let number = self.sessions[&theirs.session].session.dialled.number.clone();
@@ -296,7 +299,14 @@ impl Engine {
         let account = session.facts.account;
         let role = if owns { ConferenceRole::Host } else { ConferenceRole::Participant };
         let name = (account, room_key(account, room));
-        let known = self.conferences.get(&name).copied().filter(|room| self.sessions.contains_key(room));
+        let owner = self.directory.account(account);
+        let listed = owner.resolve(&Arc::from(room), None);
+        let listed_as = listed.extension.filter(|_| listed.kind == Kind::Conference);
+        let listed_as = listed_as.map(|room| (account, RoomKey::from(room.as_u64())));
+        let mut names = [Some(name), listed_as].into_iter().flatten();
+        let known = names.find_map(|name| {
+            self.conferences.get(&name).copied().filter(|room| self.sessions.contains_key(room))
+        });
         if session.facts.origin == Origin::Conference {
             // The number was known to lead to a room; its name is another one of the same room.
             self.conferences.entry(name).or_insert(key);
@@ -306,14 +316,15 @@ impl Engine {
             return;
         }
         let Some(party) = session.legs[index].role.party() else { return };
-        if !session.reports(party) && !(party == CALLER && session.is_only_a_caller()) {
+        let is_only_a_caller = party == CALLER && session.is_only_a_caller();
+        if !is_only_a_caller && !session.reports(party) {
             return;
         }
         let room = known.unwrap_or_else(|| {
             let facts = Arc::new(conference_facts(account, room, ctx.at));
             let session = Session::conference(facts, self.directory.account(account), ctx);
             let opened = self.insert(clock, session);
-            self.conferences.insert(name, opened);
+            self.conferences.extend([Some(name), listed_as].into_iter().flatten().map(|name| (name, opened)));
             opened
         });
         let rule = Rule::FocusReached;

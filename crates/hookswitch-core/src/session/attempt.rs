@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use hookswitch_model::number::Form;
 use hookswitch_model::{
     Cause, Direction, Endpoint, FarEnd, LegCreated, Party, Reason, RingOutRole, Rule, StatusCode, Timestamp,
 };
@@ -38,11 +39,7 @@ impl Session {
         self.add_leg(LegRole::Switch(rule), leg);
         // The call goes on from where the caller's leg arrived: no callee is there.
         self.confirm_caller();
-        for party in self.parties.other_indices() {
-            if self.parties[party].certainty == PartyCertainty::Unconfirmed {
-                self.discard_party(party);
-            }
-        }
+        self.discard_servers();
     }
 
     /// Adds a further leg of who is at the end of a leg already.
@@ -64,6 +61,7 @@ impl Session {
             self.add_leg(LegRole::Party(CALLER), leg);
             return true;
         }
+        self.dial_on(&leg);
         let mut person = self.called(&leg);
         let mailbox = self.mailbox_owner(&leg, &person);
         if let Some(owner) = &mailbox {
@@ -73,6 +71,10 @@ impl Session {
             self.add_leg(LegRole::Server, leg).of_party = matches!(of, LegRole::Party(_));
             return true;
         };
+        let certainty = if self.has_just_left(&person) { PartyCertainty::Confirmed } else { certainty };
+        if matches!(of, LegRole::Switch(_)) {
+            self.discard_servers();
+        }
         if certainty == PartyCertainty::Confirmed {
             self.revive(&person);
             let forwarded = leg.diverted_by.is_some();
@@ -90,6 +92,7 @@ impl Session {
                 && (state.certainty == PartyCertainty::Confirmed) == (certainty == PartyCertainty::Confirmed)
                 && state.is_person(&person)
         });
+        let same = same.or_else(|| self.complete(&leg, &person));
         let party = match same {
             Some(party) => {
                 self.parties[party].handed_over = false;
@@ -105,6 +108,64 @@ impl Session {
         }
         self.flush_discarded();
         true
+    }
+
+    /// The far end of a target's leg wants more digits, so it is a switch; who was called there is known when
+    /// the number is complete.
+    pub(super) fn wants_more_digits(&mut self, index: usize) {
+        self.legs[index].ended = true;
+        self.is_incomplete = true;
+        if let LegRole::Party(party) = self.legs[index].role {
+            if self.parties[party].certainty == PartyCertainty::Unconfirmed {
+                self.discard_party(party);
+            } else {
+                self.parties[party].is_incomplete = true;
+            }
+        }
+    }
+
+    /// Takes the digits that complete the number that was dialled (RFC 3578).
+    fn dial_on(&mut self, leg: &LegCreated) {
+        if self.is_incomplete && is_longer(&leg.callee, &self.dialled.number) {
+            self.is_incomplete = false;
+            self.dialled = self.account.callee(leg);
+            self.parties[CALLER].party.to = self.called_endpoint(leg);
+        }
+    }
+
+    /// Gives the party of an incomplete number the digits of a new leg that completes it.
+    fn complete(&mut self, leg: &LegCreated, person: &Resolved) -> Option<PartyIndex> {
+        let party = self.parties.other_indices().find(|&party| {
+            let state = &self.parties[party];
+            let number = state.party.to.phone_number.as_deref();
+            state.is_incomplete
+                && state.is_live()
+                && !self.has_leg(party)
+                && number.is_some_and(|number| is_longer(&person.number, number))
+        })?;
+        let state = &mut self.parties[party];
+        state.is_incomplete = false;
+        state.party.to = people::called_endpoint(leg, person);
+        state.party.extension = person.extension;
+        state.kind = person.kind;
+        Some(party)
+    }
+
+    /// Tests whether the end of this person waits for its cause: the next leg leads to another phone of theirs.
+    fn has_just_left(&self, person: &Resolved) -> bool {
+        self.parties.others().any(|state| {
+            let pending = state.pending_end().map(|end| end.cause);
+            pending.is_some_and(|cause| cause != Cause::AnsweredElsewhere) && state.is_person(person)
+        })
+    }
+
+    /// Forgets the far ends from which the call goes on: no callee is there.
+    fn discard_servers(&mut self) {
+        for party in self.parties.other_indices() {
+            if self.parties[party].certainty == PartyCertainty::Unconfirmed {
+                self.discard_party(party);
+            }
+        }
     }
 
     /// Who is called. What a source knows goes before what the directory says, and before what it does not
@@ -243,7 +304,9 @@ impl Session {
             return (from, to); // legs of a switch are found by the numbers of their call
         }
         if to.extension.is_none() {
-            let shown = leg.caller.number.as_ref().and_then(|number| self.account.e164(number));
+            let e164 = |number: &Arc<str>| self.account.e164(number, Form::Network);
+            let shown: Option<Arc<str>> =
+                leg.caller.number.as_ref().and_then(e164).map(|number| Arc::from(number.as_str()));
             if let Some(shown) = shown.filter(|_| from.extension.is_some()) {
                 people::show_number(&mut from, shown.clone());
                 let caller = &mut self.parties[called_by].party;
@@ -526,4 +589,9 @@ fn placed_by(leg: &super::Leg, sender: &Sender) -> Option<u32> {
         true if is_switchs && apart => Some(1),
         _ => None,
     }
+}
+
+/// Tests whether a number is another with more digits.
+fn is_longer(number: &str, incomplete: &str) -> bool {
+    number.len() > incomplete.len() && number.starts_with(incomplete)
 }

@@ -306,6 +306,9 @@ impl Writer {
         if let Some(uri) = request_uri {
             sent.request_uri = uri;
         }
+        if options.has("fresh") {
+            call.from_tag.push_str("-next");
+        }
         if options.has("hidden") {
             sent.vias.truncate(1);
         }

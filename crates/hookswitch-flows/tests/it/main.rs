@@ -2,6 +2,7 @@
 
 mod addresses;
 mod asterisk;
+mod branches;
 mod calls;
 mod catalogue;
 mod contract;
@@ -12,6 +13,7 @@ mod forwarding;
 mod freeswitch;
 mod hold;
 mod joining;
+mod numbers;
 mod parking;
 mod pickups;
 mod properties;
@@ -25,3 +27,5 @@ mod switches;
 mod tenants;
 mod timers;
 mod transfers;
+mod tries;
+mod unanswered;

@@ -86,6 +86,10 @@ pub(super) struct Channel {
     pub(super) early: bool,
     /// It was heard of since the last list of channels, or is named by it.
     pub(super) listed: bool,
+    /// It is known to be of the core that was heard of last, and not named by a list since.
+    pub(super) is_of_core: bool,
+    /// Its call was cancelled by plumbing that another target has won against.
+    pub(super) lost_race: bool,
     /// Group (`pickup/…`) from whose place its call was taken, by whom is not known yet.
     pub(super) taken_from: Option<Box<str>>,
     /// It is in a conference.
@@ -179,6 +183,8 @@ impl Channel {
             found_of: None,
             early: false,
             listed: true,
+            is_of_core: false,
+            lost_race: false,
             taken_from: None,
             in_room: false,
             muted: false,

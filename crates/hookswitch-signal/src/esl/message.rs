@@ -59,7 +59,7 @@ words! {
         DomainName = "variable_domain_name", EndpointDisposition = "variable_endpoint_disposition",
         EventSequence = "Event-Sequence", FifoAction = "FIFO-Action",
         FifoBridge = "variable_fifo_bridge_uuid", FifoName = "FIFO-Name",
-        GroupConfirmKey = "variable_group_confirm_key",
+        ConfirmBy = "variable_group_confirm_key",
         GatewayName = "variable_sip_gateway_name", HangupCause = "Hangup-Cause",
         HangupDisposition = "variable_sip_hangup_disposition", HideNumber = "Caller-Privacy-Hide-Number",
         MediaBugFunction = "Media-Bug-Function", MediaBugTarget = "Media-Bug-Target",

@@ -3,7 +3,8 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use hookswitch_model::{Alias, Caller, Mailbox};
+use hookswitch_model::number::in_context;
+use hookswitch_model::{Alias, Caller, Mailbox, SipData};
 
 use super::cause;
 use crate::capture::Captured;
@@ -39,10 +40,16 @@ pub(super) fn caller(message: &Message<'_>) -> Caller {
     }
 }
 
-/// The number of a URI, else its user; none for the anonymous one.
+/// The number of a URI, with the context in which it is one (RFC 3966 §5.1.5), else its user; none for the
+/// anonymous one.
 pub(super) fn number(uri: &Uri<'_>) -> Option<Arc<str>> {
     let user = uri.number().or_else(|| uri.user_decoded())?;
     let user = user.split(';').next().unwrap_or_default().trim();
+    if let Some(context) = uri.phone_context()
+        && let Some(number) = in_context(user, &lossy(&percent_decode(context)))
+    {
+        return Some(Arc::from(number.as_str()));
+    }
     (!user.is_empty() && !user.eq_ignore_ascii_case("anonymous")).then(|| Arc::from(user))
 }
 
@@ -143,6 +150,15 @@ pub(super) fn sent_by(message: &Message<'_>) -> Option<SocketAddr> {
     let host = std::str::from_utf8(via.host()).ok()?;
     let host: IpAddr = host.trim_start_matches('[').trim_end_matches(']').parse().ok()?;
     Some(SocketAddr::new(host, via.port().unwrap_or(SIP_PORT)))
+}
+
+/// The dialog that a request from the caller begins.
+pub(super) fn sip_data(message: &Message<'_>) -> SipData {
+    SipData {
+        call_id: Arc::from(&*lossy(message.call_id())),
+        from_tag: Arc::from(&*lossy(message.from_tag().unwrap_or_default())),
+        to_tag: None,
+    }
 }
 
 /// The names by which the legs of this call can be joined.
