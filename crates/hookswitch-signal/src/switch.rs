@@ -172,6 +172,7 @@ pub(crate) fn created(direction: Direction) -> LegCreated {
         mailbox: None,
         diverted_by: None,
         called_first: None,
+        offer: None,
         is_automaton: false,
     }
 }

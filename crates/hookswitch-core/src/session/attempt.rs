@@ -535,6 +535,21 @@ impl Session {
         }
     }
 
+    /// Whether a call that the switch places is one for the caller, who talks with somebody: it shows the caller's
+    /// number and offers the caller's media, and nobody asked for it.
+    pub(crate) fn is_moved_by(&self, leg: &LegCreated) -> bool {
+        let caller = &self.parties[CALLER];
+        let own = self.legs.iter().find(|leg| leg.role == LegRole::Party(CALLER) && !leg.ended);
+        let number = caller.side().phone_number.as_deref();
+        let talks = caller.is_answered() && caller.party.direction == Direction::Outbound;
+        talks
+            && leg.offer.is_some()
+            && own.is_some_and(|own| own.offer == leg.offer && own.sender.src != self.switch_address(leg.dst))
+            && number.zip(leg.caller.number.as_deref()).is_some_and(|(own, theirs)| agree(own, theirs))
+            && self.party_at(&self.sender(leg)).is_none()
+            && self.has_switch_at(&self.sender(leg))
+    }
+
     /// The party whose phone calls from another port than before, as over a further TCP connection: it is on the
     /// same host, and calls with the party's number.
     fn party_on_host(&self, sender: &Sender, leg: &LegCreated) -> Option<PartyIndex> {

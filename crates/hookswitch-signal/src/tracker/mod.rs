@@ -430,6 +430,7 @@ impl Tracker {
             mailbox: identity::mailbox(uri),
             diverted_by: identity::diverted_by(message),
             called_first: identity::called_first(message),
+            offer: identity::offer(message),
             is_automaton: identity::is_automaton(message),
         }
     }
