@@ -135,6 +135,7 @@ fn created(direction: Direction, of: Option<LegId>, callee: &str) -> SignalKind 
         place: None,
         mailbox: None,
         diverted_by: None,
+        called_first: None,
         is_automaton: false,
     }))
 }

@@ -12,8 +12,9 @@
 //!
 //! Options follow as `name=value`:
 //!
-//! * who and where: `call` (a further Call-ID; `1/-b2b_1` continues that of call 1), `from` and `name` (who the From header shows), `to` (the
-//!   To header's user), `tag` (the answering side's tag), `cseq`, `hidden` (only the top Via is shown),
+//! * who and where: `call` (a further Call-ID; `1/-b2b_1` continues that of call 1), `from` and `name` (who the
+//!   From header shows), `to` (the To header's user), `tag` (the answering side's tag), `fresh` (another From
+//!   tag from here on), `cseq`, `hidden` (only the top Via is shown),
 //!   `hep` (the correlation id of the capture agent), `in` (in the dialog), `src` and `dst` (the hosts
 //!   whose addresses are used, where somebody has moved)
 //! * responses: `for` (the method that it answers), `again` (to a request that was answered already)
@@ -26,7 +27,8 @@
 //! What follows `|` are further header lines, and what follows `||` is the body. In both,
 //! `{bob}` is the address of Bob, and `{user=102}` the number 102; `{replaces=1@bob}` is the dialog of call 1 as Bob has it, in the
 //! form of Replaces and Join; `{escaped=1@bob}` the same, escaped as in a URI; `{target=1@bob}` in
-//! that of Target-Dialog; `{id=1@bob}` is its Call-ID.
+//! that of Target-Dialog; `{wrong=1@bob}` and `{misspelt=1@bob}` are Replaces with a letter of the tag or of the
+//! Call-ID wrong; `{id=1@bob}` is its Call-ID.
 
 mod writer;
 

@@ -51,6 +51,10 @@ pub enum Note {
     SilenceTimer,
     /// The leave timer ran out.
     LeaveTimer,
+    /// The timer for the final response to a cancelled INVITE ran out.
+    FinalResponseTimer,
+    /// The timer for any response to an INVITE ran out.
+    ResponseTimer,
 }
 
 impl Note {
@@ -66,6 +70,8 @@ impl Note {
         Self::RingTimer,
         Self::SilenceTimer,
         Self::LeaveTimer,
+        Self::FinalResponseTimer,
+        Self::ResponseTimer,
     ];
 
     /// The first note that names a timer; so many bits of [`Notes`] are for those of sources.
@@ -100,6 +106,12 @@ impl Note {
             }
             Self::LeaveTimer => {
                 "leave timer: for 500 ms after the transfer had succeeded, who asked for it did not hang up"
+            }
+            Self::FinalResponseTimer => {
+                "final-response timer: for 32 s after the CANCEL no final response came (RFC 3261 §9.1) (inferred)"
+            }
+            Self::ResponseTimer => {
+                "response timer: for 32 s nothing answered the INVITE (RFC 3261 §17.1.1.2) (inferred)"
             }
         }
     }

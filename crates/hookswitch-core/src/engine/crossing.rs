@@ -268,7 +268,14 @@ impl Engine {
         let account = session.facts.account;
         let role = if owns { ConferenceRole::Host } else { ConferenceRole::Participant };
         let name = (account, room_key(account, room));
-        let known = self.conferences.get(&name).copied().filter(|room| self.sessions.contains_key(room));
+        let owner = self.directory.account(account);
+        let listed = owner.resolve(&Arc::from(room), None);
+        let listed_as = listed.extension.filter(|_| listed.kind == Kind::Conference);
+        let listed_as = listed_as.map(|room| (account, RoomKey::from(room.as_u64())));
+        let mut names = [Some(name), listed_as].into_iter().flatten();
+        let known = names.find_map(|name| {
+            self.conferences.get(&name).copied().filter(|room| self.sessions.contains_key(room))
+        });
         if session.facts.origin == Origin::Conference {
             // The number was known to lead to a room; its name is another one of the same room.
             self.conferences.entry(name).or_insert(key);
@@ -286,7 +293,7 @@ impl Engine {
             let facts = Arc::new(conference_facts(account, room, ctx.at));
             let session = Session::conference(facts, self.directory.account(account), ctx);
             let opened = self.insert(clock, session);
-            self.conferences.insert(name, opened);
+            self.conferences.extend([Some(name), listed_as].into_iter().flatten().map(|name| (name, opened)));
             opened
         });
         let rule = Rule::FocusReached;

@@ -97,7 +97,9 @@ impl Joiner {
         candidates: &mut SmallVec<[Candidate<'a>; 2]>,
     ) {
         let withheld = leg.caller.withheld.then_some(WITHHELD);
-        for number in [leg.caller.number.as_deref(), Some(&*leg.callee), withheld].into_iter().flatten() {
+        let own = [leg.caller.number.as_deref(), Some(&*leg.callee), withheld];
+        let before = [leg.diverted_by.as_deref(), leg.called_first.as_deref()];
+        for number in own.into_iter().chain(before).flatten() {
             let Some(keys) = self.by_place.get(&place_key(account, src.ip(), number)) else { continue };
             for &key in keys.iter().rev().take(CANDIDATES_MAX) {
                 if candidates.iter().any(|candidate| candidate.key == key) {
@@ -214,6 +216,25 @@ impl Joiner {
                 }
                 kept.places.push(name);
             }
+        }
+    }
+
+    /// Remembers whom a switch has called for a session, by a number that is not the one that was dialled.
+    pub(crate) fn add_target(
+        &mut self,
+        account: AccountId,
+        switch: IpAddr,
+        number: &str,
+        key: SessionKey,
+        kept: &mut IndexEntries,
+    ) {
+        let name = place_key(account, switch, number);
+        if !kept.places.contains(&name) {
+            let keys = self.by_place.entry(name).or_default();
+            if let Err(at) = keys.binary_search(&key) {
+                keys.insert(at, key);
+            }
+            kept.places.push(name);
         }
     }
 

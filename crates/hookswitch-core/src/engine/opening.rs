@@ -64,6 +64,10 @@ impl Engine {
                 Direction::Inbound => leg.dst,
                 Direction::Outbound => leg.src.filter(|_| is_switchs),
             };
+            let switch = session.switch_address(leg.src).filter(|_| session.is_rewritten_target(&leg));
+            if let Some(switch) = switch {
+                self.joiner.add_target(account, switch.ip(), &leg.callee, key, kept);
+            }
             if let Some(host) = session.switch_address(reached) {
                 self.joiner.add_host(account, host.ip(), session, key, kept);
             }

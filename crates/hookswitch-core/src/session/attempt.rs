@@ -17,7 +17,7 @@ use super::{
     CALLER, Context, LEGS_PER_SESSION_MAX, LegRole, NewLeg, PartyIndex, Purpose, Sender, Session, people,
 };
 use crate::directory::{Kind, Resolved};
-use crate::number::NumberKey;
+use crate::number::{NumberKey, agree};
 
 /// Two targets that were offered the call within this time are members of one group, which a switch
 /// calls in one go; a later one, or one with Diversion, is where the call was forwarded to.
@@ -39,11 +39,7 @@ impl Session {
         self.add_leg(LegRole::Switch(rule), leg);
         // The call goes on from where the caller's leg arrived: no callee is there.
         self.confirm_caller();
-        for party in self.parties.other_indices() {
-            if self.parties[party].certainty == PartyCertainty::Unconfirmed {
-                self.discard_party(party);
-            }
-        }
+        self.discard_servers();
     }
 
     /// Adds a further leg of who is at the end of a leg already.
@@ -65,6 +61,7 @@ impl Session {
             self.add_leg(LegRole::Party(CALLER), leg);
             return true;
         }
+        self.dial_on(&leg);
         let mut person = self.called(&leg);
         let mailbox = self.mailbox_owner(&leg, &person);
         if let Some(owner) = &mailbox {
@@ -74,6 +71,10 @@ impl Session {
             self.add_leg(LegRole::Server, leg).of_party = matches!(of, LegRole::Party(_));
             return true;
         };
+        let certainty = if self.has_just_left(&person) { PartyCertainty::Confirmed } else { certainty };
+        if matches!(of, LegRole::Switch(_)) {
+            self.discard_servers();
+        }
         if certainty == PartyCertainty::Confirmed {
             self.revive(&person);
             let forwarded = leg.diverted_by.is_some();
@@ -91,6 +92,7 @@ impl Session {
                 && (state.certainty == PartyCertainty::Confirmed) == (certainty == PartyCertainty::Confirmed)
                 && state.is_person(&person)
         });
+        let same = same.or_else(|| self.complete(&leg, &person));
         let party = match same {
             Some(party) => {
                 self.parties[party].handed_over = false;
@@ -106,6 +108,64 @@ impl Session {
         }
         self.flush_discarded();
         true
+    }
+
+    /// The far end of a target's leg wants more digits, so it is a switch; who was called there is known when
+    /// the number is complete.
+    pub(super) fn wants_more_digits(&mut self, index: usize) {
+        self.legs[index].ended = true;
+        self.is_incomplete = true;
+        if let LegRole::Party(party) = self.legs[index].role {
+            if self.parties[party].certainty == PartyCertainty::Unconfirmed {
+                self.discard_party(party);
+            } else {
+                self.parties[party].is_incomplete = true;
+            }
+        }
+    }
+
+    /// Takes the digits that complete the number that was dialled (RFC 3578).
+    fn dial_on(&mut self, leg: &LegCreated) {
+        if self.is_incomplete && is_longer(&leg.callee, &self.dialled.number) {
+            self.is_incomplete = false;
+            self.dialled = self.account.callee(leg);
+            self.parties[CALLER].party.to = self.called_endpoint(leg);
+        }
+    }
+
+    /// Gives the party of an incomplete number the digits of a new leg that completes it.
+    fn complete(&mut self, leg: &LegCreated, person: &Resolved) -> Option<PartyIndex> {
+        let party = self.parties.other_indices().find(|&party| {
+            let state = &self.parties[party];
+            let number = state.party.to.phone_number.as_deref();
+            state.is_incomplete
+                && state.is_live()
+                && !self.has_leg(party)
+                && number.is_some_and(|number| is_longer(&person.number, number))
+        })?;
+        let state = &mut self.parties[party];
+        state.is_incomplete = false;
+        state.party.to = people::called_endpoint(leg, person);
+        state.party.extension = person.extension;
+        state.kind = person.kind;
+        Some(party)
+    }
+
+    /// Tests whether the end of this person waits for its cause: the next leg leads to another phone of theirs.
+    fn has_just_left(&self, person: &Resolved) -> bool {
+        self.parties.others().any(|state| {
+            let pending = state.pending_end().map(|end| end.cause);
+            pending.is_some_and(|cause| cause != Cause::AnsweredElsewhere) && state.is_person(person)
+        })
+    }
+
+    /// Forgets the far ends from which the call goes on: no callee is there.
+    fn discard_servers(&mut self) {
+        for party in self.parties.other_indices() {
+            if self.parties[party].certainty == PartyCertainty::Unconfirmed {
+                self.discard_party(party);
+            }
+        }
     }
 
     /// Who is called. What a source knows goes before what the directory says, and before what it does not
@@ -445,6 +505,9 @@ impl Session {
         if let Some(party) = self.party_at(&sender).filter(|&party| Some(party) != mover) {
             return Some(Follows::OwnPhone(party));
         }
+        if let Some(party) = self.party_on_host(&sender, leg).filter(|&party| Some(party) != mover) {
+            return Some(Follows::OwnPhone(party));
+        }
         self.has_switch_at(&sender).then_some(Follows::Switch)
     }
 
@@ -471,6 +534,27 @@ impl Session {
         }
     }
 
+    /// The party whose phone calls from another port than before, as over a further TCP connection: it is on the
+    /// same host, and calls with the party's number.
+    fn party_on_host(&self, sender: &Sender, leg: &LegCreated) -> Option<PartyIndex> {
+        let caller = leg.caller.number.as_deref()?;
+        let src = sender.src?;
+        let at = self.legs.iter().find_map(|leg| {
+            let party = leg.role.party()?;
+            let own = if leg.called { leg.dst } else { leg.sender.src };
+            let state = &self.parties[party];
+            let number = state.side().phone_number.as_deref()?;
+            let is_here = own.is_some_and(|own| own.ip() == src.ip());
+            (state.is_live() && is_here && agree(number, caller)).then_some(party)
+        })?;
+        // A switch may call for a party that is behind the same address.
+        let is_switch = |leg: &super::Leg| {
+            leg.role != LegRole::Party(at)
+                && (self.reached(leg, sender) == Some(2) || placed_by(leg, sender) == Some(2))
+        };
+        (!self.legs.iter().any(is_switch)).then_some(at)
+    }
+
     /// Who is moved by a transfer: the party that talks with the one who asked for it.
     pub(crate) fn transferee(&self) -> Option<PartyIndex> {
         let stays = |state: &PartyState| state.is_answered() && state.moving.is_none() && !state.is_service();
@@ -489,4 +573,9 @@ fn placed_by(leg: &super::Leg, sender: &Sender) -> Option<u32> {
         true if is_switchs && apart => Some(1),
         _ => None,
     }
+}
+
+/// Tests whether a number is another with more digits.
+fn is_longer(number: &str, incomplete: &str) -> bool {
+    number.len() > incomplete.len() && number.starts_with(incomplete)
 }

@@ -103,6 +103,8 @@ pub(crate) struct Session {
     served_by: Option<Arc<str>>,
     /// The round of the targets that are offered the call next.
     round: u8,
+    /// The number that the caller dialled is not complete, and more digits may come.
+    is_incomplete: bool,
     /// The caller was answered though no target had been, and the engine has not yet said by whom.
     answered_alone: bool,
     /// The parked call that the caller is about to take.
@@ -298,6 +300,7 @@ impl Session {
             timers: TimerTable::default(),
             served_by: None,
             round: 0,
+            is_incomplete: false,
             answered_alone: false,
             retrieves: None,
             awaits: None,
@@ -376,6 +379,8 @@ impl Session {
                     self.hand_over(party);
                 }
             }
+            SignalKind::CancelSent => self.recall(index),
+            SignalKind::Incomplete => self.wants_more_digits(index),
             SignalKind::TriedAgain => {
                 if role == LegRole::Party(CALLER) {
                     self.timers.start(Timer::Retry, ctx.at + RETRY_MAX);

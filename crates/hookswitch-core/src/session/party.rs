@@ -25,6 +25,10 @@ pub(super) struct PartyState {
     pub(super) phase: PartyPhase,
     /// When it was offered the call.
     pub(super) offered: Timestamp,
+    /// Its offer is being withdrawn, and nobody else had answered before.
+    pub(super) is_recalled: bool,
+    /// Its number is not complete, and more digits may come.
+    pub(super) is_incomplete: bool,
     /// Its last leg was passed on by a proxy, and the next target may be the same person.
     pub(super) handed_over: bool,
     /// The party that calls it: the caller, or who was transferred to it.
@@ -147,6 +151,8 @@ impl PartyState {
             number: 0,
             phase: PartyPhase::Unanswered,
             offered: ctx.at,
+            is_recalled: false,
+            is_incomplete: false,
             handed_over: false,
             called_by: CALLER,
             round: 0,

@@ -2,6 +2,7 @@
 
 mod addresses;
 mod asterisk;
+mod branches;
 mod calls;
 mod catalogue;
 mod contract;
@@ -26,3 +27,5 @@ mod switches;
 mod tenants;
 mod timers;
 mod transfers;
+mod tries;
+mod unanswered;

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use hookswitch_model::{Alias, Caller, Mailbox};
+use hookswitch_model::{Alias, Caller, Mailbox, SipData};
 
 use super::cause;
 use crate::capture::Captured;
@@ -100,6 +100,17 @@ pub(super) fn diverted_by(message: &Message<'_>) -> Option<Arc<str>> {
     number(&before?)
 }
 
+/// Who was called first, when the call was sent elsewhere more than once: the last Diversion (RFC 5806 §4), or the
+/// first entry of History-Info (RFC 7044 §4.1).
+pub(super) fn called_first(message: &Message<'_>) -> Option<Arc<str>> {
+    if let Some(first) = message.diversions().skip(1).last() {
+        return number(&first.address.uri());
+    }
+    let mut entries = message.history_info();
+    let first = entries.next()?;
+    entries.nth(1).and_then(|_| number(&first.address.uri()))
+}
+
 /// Whether the sender says that no person is there (RFC 3840 §10.1), as servers for parking and music do.
 pub(super) fn is_automaton(message: &Message<'_>) -> bool {
     let contact = message.contact();
@@ -121,6 +132,15 @@ pub(super) fn sent_by(message: &Message<'_>) -> Option<SocketAddr> {
     let host = std::str::from_utf8(via.host()).ok()?;
     let host: IpAddr = host.trim_start_matches('[').trim_end_matches(']').parse().ok()?;
     Some(SocketAddr::new(host, via.port().unwrap_or(SIP_PORT)))
+}
+
+/// The dialog that a request from the caller begins.
+pub(super) fn sip_data(message: &Message<'_>) -> SipData {
+    SipData {
+        call_id: Arc::from(&*lossy(message.call_id())),
+        from_tag: Arc::from(&*lossy(message.from_tag().unwrap_or_default())),
+        to_tag: None,
+    }
 }
 
 /// The names by which the legs of this call can be joined.
