@@ -11,6 +11,7 @@ mod quotation;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub(crate) use hookswitch_model::number::is_short;
 use hookswitch_model::{Caller, Direction, FarEnd, InputRef, LegCreated, LegId, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -27,9 +28,6 @@ pub use self::quotation::without_quotations;
 
 /// The longest number or name that is kept, in bytes; what is longer is cut.
 const TEXT_BYTES_MAX: usize = 256;
-
-/// The most digits of a number within the switch; longer ones are subscriber numbers.
-const SHORT_DIGITS_MAX: usize = 6;
 
 /// The most channels that are followed at once; further ones are not, and counted.
 pub(crate) const CHANNELS_MAX: usize = 1_000_000;
@@ -130,11 +128,6 @@ pub(crate) fn text(value: &[u8]) -> Option<Arc<str>> {
         end -= 1;
     }
     Some(Arc::from(&text[..end]))
-}
-
-/// Whether a number is one within the switch.
-pub(crate) fn is_short(number: &str) -> bool {
-    (1..=SHORT_DIGITS_MAX).contains(&number.len()) && number.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// Whether somebody may have dialled it: `s`, `h` and `BUSY` are places in a dialplan.

@@ -304,9 +304,10 @@ impl Session {
             return (from, to); // legs of a switch are found by the numbers of their call
         }
         if to.extension.is_none() {
-            let number = leg.caller.number.as_ref().filter(|_| from.extension.is_some());
-            let shown = number.and_then(|number| self.account.e164(number, Form::Network));
-            if let Some(shown) = shown.map(|shown| Arc::<str>::from(shown.as_str())) {
+            let e164 = |number: &Arc<str>| self.account.e164(number, Form::Network);
+            let shown: Option<Arc<str>> =
+                leg.caller.number.as_ref().and_then(e164).map(|number| Arc::from(number.as_str()));
+            if let Some(shown) = shown.filter(|_| from.extension.is_some()) {
                 people::show_number(&mut from, shown.clone());
                 let caller = &mut self.parties[called_by].party;
                 let own =

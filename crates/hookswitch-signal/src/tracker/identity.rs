@@ -3,6 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
+use hookswitch_model::number::in_context;
 use hookswitch_model::{Alias, Caller, Mailbox, SipData};
 
 use super::cause;
@@ -36,10 +37,16 @@ pub(super) fn caller(message: &Message<'_>) -> Caller {
     }
 }
 
-/// The number of a URI, else its user; none for the anonymous one.
+/// The number of a URI, with the context in which it is one (RFC 3966 §5.1.5), else its user; none for the
+/// anonymous one.
 pub(super) fn number(uri: &Uri<'_>) -> Option<Arc<str>> {
     let user = uri.number().or_else(|| uri.user_decoded())?;
     let user = user.split(';').next().unwrap_or_default().trim();
+    if let Some(context) = uri.phone_context()
+        && let Some(number) = in_context(user, &lossy(&percent_decode(context)))
+    {
+        return Some(Arc::from(number.as_str()));
+    }
     (!user.is_empty() && !user.eq_ignore_ascii_case("anonymous")).then(|| Arc::from(user))
 }
 

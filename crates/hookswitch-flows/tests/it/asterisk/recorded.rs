@@ -23,7 +23,7 @@ fn told_of_each(judge: impl Fn(&Recording, &[score::Session]) -> Vec<String>) ->
     for folder in FOLDERS {
         for (what, directory) in directories(folder) {
             for recording in recordings::all(folder) {
-                let told = told::notifications(&directory, Switch::Asterisk, &recording.read("ami.log"));
+                let told = told::notifications(&directory, Switch::Ami, &recording.read("ami.log"));
                 let told =
                     score::sessions(&told).unwrap_or_else(|error| panic!("{}: {error}", recording.name));
                 for difference in judge(&recording, &told) {
@@ -61,7 +61,7 @@ fn every_case_of_a_manager_is_told_exactly() {
         let mut told = String::new();
         for input in case.inputs() {
             let bytes = std::fs::read(input).expect("it can be read");
-            told.push_str(&told::notifications(&directory, Switch::Asterisk, &bytes));
+            told.push_str(&told::notifications(&directory, Switch::Ami, &bytes));
         }
         let told = score::sessions(&told);
         if let Err(difference) = told.and_then(|told| score::case::compare(&case.expected(), &told)) {

@@ -45,7 +45,7 @@ fn directories() -> [(&'static str, Directory); 3] {
 }
 
 fn replayed(recording: &Recording, directory: &Directory) -> String {
-    told::notifications(directory, Switch::FreeSwitch, &recording.read("esl.log"))
+    told::notifications(directory, Switch::Esl, &recording.read("esl.log"))
 }
 
 #[test]
@@ -98,7 +98,7 @@ fn every_case_of_an_event_socket_is_told_exactly() {
         let mut told = String::new();
         for input in case.inputs() {
             let bytes = std::fs::read(input).expect("it can be read");
-            told.push_str(&told::notifications(&directory, Switch::FreeSwitch, &bytes));
+            told.push_str(&told::notifications(&directory, Switch::Esl, &bytes));
         }
         let told = score::sessions(&told);
         if let Err(difference) = told.and_then(|told| score::case::compare(&case.expected(), &told)) {
@@ -142,7 +142,7 @@ fn statuses(notifications: &str) -> Vec<String> {
 
 fn told_of(transcript: &str) -> Vec<String> {
     let directory = Directory::built_in(ACCOUNT);
-    statuses(&told::notifications(&directory, Switch::FreeSwitch, transcript.as_bytes()))
+    statuses(&told::notifications(&directory, Switch::Esl, transcript.as_bytes()))
 }
 
 #[test]

@@ -1,11 +1,11 @@
-//! Numbers and names of the called and calling, and how two of them are compared.
+//! How two numbers, or names in place of numbers, are compared.
 //!
 //! Switches add and take away prefixes, so texts are never compared as they are: [`NumberKey`] is what
 //! stays the same, and [`agree`] tells numbers apart which differ in their area code alone.
 
 use serde::{Deserialize, Serialize};
-use smallvec::SmallVec;
 
+use super::cleaned::Cleaned;
 use crate::hash::IdHash;
 
 /// The last digits of a number that are compared: enough to tell subscribers apart, few enough to
@@ -16,51 +16,56 @@ const COMPARED_DIGITS: usize = 7;
 /// the area code, and no prefix.
 const AREA_DIGITS: usize = 9;
 
+/// The most digits of a number that is dialled within a phone system. Longer ones are subscriber numbers,
+/// which have at least seven digits nearly everywhere.
+pub(super) const SHORT_DIGITS_MAX: usize = 6;
+
 /// A number or name, reduced to what stays the same when switches rewrite it: the last seven digits of a
 /// number, or a hash of a name without regard to case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub(crate) struct NumberKey(u64);
+pub struct NumberKey(u64);
 
 impl NumberKey {
     /// The key of a number, or of the user part of an address.
-    pub(crate) fn of(number: &str) -> Self {
-        let mut digits = [0u8; COMPARED_DIGITS];
-        let mut count = 0;
-        for byte in number.bytes().rev() {
-            match byte {
-                b'0'..=b'9' if count < COMPARED_DIGITS => {
-                    digits[count] = byte;
-                    count += 1;
-                }
-                b'0'..=b'9' | b'+' | b'-' | b'.' | b'(' | b')' | b' ' => {}
-                _ => return Self(IdHash::new("name").part(number.to_lowercase().as_bytes()).u64()),
-            }
-        }
-        Self(digits[..count].iter().fold(count as u64, |key, &digit| key << 8 | u64::from(digit)))
+    pub fn of(number: &str) -> Self {
+        let Some(cleaned) = Cleaned::of(number) else {
+            return Self(IdHash::new("name").part(number.to_lowercase().as_bytes()).u64());
+        };
+        let digits = cleaned.digits();
+        let compared = &digits[digits.len().saturating_sub(COMPARED_DIGITS)..];
+        Self(compared.iter().rev().fold(compared.len() as u64, |key, &digit| key << 8 | u64::from(digit)))
     }
 
     /// The key as a number, to be hashed with other things.
-    pub(crate) const fn as_u64(self) -> u64 {
+    pub const fn as_u64(self) -> u64 {
         self.0
     }
 }
 
 /// Tests whether two numbers are the same but for what switches add and take away; more surely than by
 /// [`NumberKey`] where both have an area code.
-pub(crate) fn agree(one: &str, other: &str) -> bool {
-    let digits = |number: &str| -> SmallVec<[u8; 24]> {
-        let digits = number.bytes().filter(u8::is_ascii_digit).skip_while(|&digit| digit == b'0');
-        digits.collect()
-    };
+pub fn agree(one: &str, other: &str) -> bool {
     if NumberKey::of(one) != NumberKey::of(other) {
         return false;
     }
     if one == other {
         return true;
     }
-    let (one, other) = (digits(one), digits(other));
+    let (Some(one), Some(other)) = (Cleaned::of(one), Cleaned::of(other)) else { return true };
+    let (one, other) = (without_zeros(one.digits()), without_zeros(other.digits()));
     let mut ends = one.iter().rev().zip(other.iter().rev()).take(AREA_DIGITS);
     one.len().min(other.len()) <= AREA_DIGITS || ends.all(|(one, other)| one == other)
+}
+
+/// Takes off what is dialled before an area or another country in most of the world.
+fn without_zeros(digits: &[u8]) -> &[u8] {
+    let zeros = digits.iter().take_while(|&&digit| digit == b'0').count();
+    &digits[zeros..]
+}
+
+/// Tests whether a number is as short as those that are dialled within a phone system.
+pub fn is_short(number: &str) -> bool {
+    (1..=SHORT_DIGITS_MAX).contains(&number.len()) && number.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// What stands where there is no number: a place in a dialplan, and words of networks and switches for numbers
@@ -79,12 +84,12 @@ const NO_NUMBERS: [&str; 10] = [
 ];
 
 /// Tests whether a text may be shown as the number of somebody.
-pub(crate) fn is_shown(number: &str) -> bool {
+pub fn is_shown(number: &str) -> bool {
     !NO_NUMBERS.iter().any(|word| number.eq_ignore_ascii_case(word))
 }
 
 /// Tests whether a long number ends with a short one of at least two digits.
-pub(crate) fn ends_with(long: &str, short: &str) -> bool {
+pub fn ends_with(long: &str, short: &str) -> bool {
     short.len() >= 2
         && long.len() >= short.len() + 3
         && short.bytes().all(|byte| byte.is_ascii_digit())
@@ -104,6 +109,19 @@ mod tests {
         }
         for (one, other) in [("101", "1101"), ("alice", "alice2")] {
             assert_ne!(NumberKey::of(one), NumberKey::of(other), "{one} {other}");
+        }
+    }
+
+    #[test]
+    fn what_stands_around_the_digits_does_not_matter() {
+        for other in
+            ["030/23125000", "*31#03023125000", "03023125000#", "03023125000p12", "+49\u{a0}3023125000"]
+        {
+            assert_eq!(NumberKey::of("+493023125000"), NumberKey::of(other), "{other}");
+            assert!(agree("+493023125000", other), "{other}");
+        }
+        for other in ["*3023125000", "*8", "23125000x"] {
+            assert_ne!(NumberKey::of("+493023125000"), NumberKey::of(other), "{other}");
         }
     }
 
