@@ -144,7 +144,9 @@ fn value(all: &mut dyn Replacements, key: &str, application: &str, text: &str) -
         "Channel-Name" => channel(all, text),
         "Conference-Name" => room(all, text),
         // A path says whose call was recorded; what counts is that it is the same.
-        "Record-File-Path" | "variable_sip_call_id" => all.word(text),
+        "Record-File-Path" | "variable_sip_call_id" | "variable_sip_from_tag" | "variable_sip_to_tag" => {
+            all.word(text)
+        }
         "Application-Data" => data(all, application, text)?,
         "variable_transfer_destination" => match text.split_once(':') {
             Some((_, number)) => format!("blind:{}", all.user(number)),

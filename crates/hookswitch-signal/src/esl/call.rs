@@ -11,7 +11,7 @@ use hookswitch_model::{
 
 use super::cause::Told;
 use super::channel::{Calling, Channel, Confirmation, Leg, Moment, Number, ServiceKind, is_plumbing};
-use super::follower::{Follower, Waiting};
+use super::follower::{Follower, Waiting, dialog};
 use super::message::{Event, Key};
 use crate::sip::percent_decode;
 use crate::switch::{EXPLANATION_WAIT, created, is_dialled, is_short, text};
@@ -150,6 +150,7 @@ impl Follower {
             caller,
             first_dialled,
             dialled,
+            sip: dialog(event).map(Arc::new),
             ..Channel::new(event.get(Key::UniqueId), name, calls, now)
         })
     }
@@ -178,6 +179,7 @@ impl Follower {
             endpoint: channel.endpoint.clone().or_else(|| Some(Arc::from(""))),
             endpoint_domain: channel.domain.clone(),
             aliases: vec![Alias::Channel(channel.uuid.as_bytes().into())],
+            sip: channel.sip.clone(),
             found_running: channel.found,
             place,
             ..created(Direction::Outbound)

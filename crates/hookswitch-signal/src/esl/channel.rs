@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use hookswitch_model::{Caller, LegId, RecordingId, Timestamp};
+use hookswitch_model::{Caller, LegId, RecordingId, SipData, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::cause::Told;
@@ -77,6 +77,8 @@ pub(super) struct Channel {
     pub(super) recordings: Vec<(u64, RecordingId)>,
     pub(super) recordings_begun: u32,
     pub(super) call_id_told: bool,
+    /// SIP dialog of its leg, as far as it was said.
+    pub(super) sip: Option<Arc<SipData>>,
     pub(super) last_seen: Timestamp,
     /// It went on when it was first heard of.
     pub(super) found: bool,
@@ -178,6 +180,7 @@ impl Channel {
             recordings: Vec::new(),
             recordings_begun: 0,
             call_id_told: false,
+            sip: None,
             last_seen: begun.at,
             found: false,
             found_of: None,

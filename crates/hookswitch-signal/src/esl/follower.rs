@@ -4,7 +4,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use foldhash::fast::RandomState;
-use hookswitch_model::{AccountId, Alias, Cause, InputRef, LegId, Signal, SignalKind, Timestamp};
+use hookswitch_model::{AccountId, Alias, Cause, InputRef, LegId, Signal, SignalKind, SipData, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::channel::{Calling, Channel, Moment, Number};
@@ -369,12 +369,30 @@ impl Follower {
             channel.dialled = dialled;
             channel.sent = Some(now.at);
         }
+        self.note_dialog(number, event, now, out);
+        let Some(channel) = self.channels.get_mut(&number) else { return };
         let call_id = event.get(Key::SipCallId);
         if !call_id.is_empty() && call_id.len() <= ID_BYTES_MAX && channel.is_told() && !channel.call_id_told
         {
             channel.call_id_told = true;
             let kind = SignalKind::Named(Alias::CallId(call_id.as_bytes().into()));
             out.push(self.signal(self.leg(number), kind, now));
+        }
+    }
+
+    /// Notes the SIP dialog of a channel, whose To tag comes with its first answer.
+    fn note_dialog(&mut self, number: Number, event: &Event<'_>, now: Moment, out: &mut Vec<Signal>) {
+        let Some(channel) = self.channels.get_mut(&number) else { return };
+        let is_whole = |sip: &Arc<SipData>| sip.to_tag.is_some();
+        if event.get(Key::SipCallId).is_empty() || channel.sip.as_ref().is_some_and(is_whole) {
+            return;
+        }
+        let Some(sip) = dialog(event).filter(|sip| channel.sip.as_deref() != Some(sip)).map(Arc::new) else {
+            return;
+        };
+        channel.sip = Some(sip.clone());
+        if channel.is_told() {
+            out.push(self.signal(self.leg(number), SignalKind::Dialog(sip), now));
         }
     }
 
@@ -414,4 +432,15 @@ impl Follower {
     pub(super) fn endpoint(&self, number: Number) -> Option<&Arc<str>> {
         self.channels.get(&number)?.endpoint.as_ref()
     }
+}
+
+/// SIP dialog of a channel, as an event says it.
+pub(super) fn dialog(event: &Event<'_>) -> Option<SipData> {
+    let value = |key| {
+        Some(event.get(key))
+            .filter(|value| value.len() <= ID_BYTES_MAX)
+            .and_then(|value| text(value.as_bytes()))
+    };
+    let (call_id, from_tag) = value(Key::SipCallId).zip(value(Key::SipFromTag))?;
+    Some(SipData { call_id, from_tag, to_tag: value(Key::SipToTag) })
 }
