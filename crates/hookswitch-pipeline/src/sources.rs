@@ -74,12 +74,16 @@ impl Source {
     fn handle_time(
         &mut self,
         pairings: &mut BTreeMap<u16, Pairing>,
+        beside: &BTreeMap<String, u16>,
         now: Timestamp,
         raw: &mut Vec<Signal>,
         out: &mut Vec<Signal>,
     ) {
         match self {
-            Self::Agent { tracker, .. } => tracker.handle_time(now),
+            Self::Agent { name, tracker } => {
+                tracker.handle_time(now, raw);
+                pass_on(pairings, beside, name, now, raw, out);
+            }
             Self::Switch { tracker, pairs_as } => {
                 tracker.handle_time(now, raw);
                 if let Some(pairing) = pairings.get_mut(pairs_as) {
@@ -89,6 +93,22 @@ impl Source {
             }
             Self::Posted(_) => {}
         }
+    }
+}
+
+/// Passes on the signals of an agent, through the pairing with the switch beside which it stands.
+fn pass_on(
+    pairings: &mut BTreeMap<u16, Pairing>,
+    beside: &BTreeMap<String, u16>,
+    name: &str,
+    now: Timestamp,
+    raw: &mut Vec<Signal>,
+    out: &mut Vec<Signal>,
+) {
+    match beside.get(name).and_then(|pairs_as| pairings.get_mut(pairs_as)) {
+        Some(pairing) if !raw.is_empty() => pairing.handle_sip(raw.drain(..), now, out),
+        Some(_) => {}
+        None => out.append(raw),
     }
 }
 
@@ -159,6 +179,10 @@ impl Sources {
         input: InputRef,
         out: &mut Vec<Signal>,
     ) -> Result<bool, UnknownSource> {
+        if self.clocks == Clocks::One {
+            // What the others wait for has not come by now.
+            self.handle_time_of_agents(Some(number), captured.time, out);
+        }
         let Some(Source::Agent { name, tracker }) = self.by_number.get_mut(&number) else {
             return Err(UnknownSource(number));
         };
@@ -179,6 +203,14 @@ impl Sources {
             pairing.handle_sip(self.raw.drain(..), arrival, out);
         }
         Ok(true)
+    }
+
+    fn handle_time_of_agents(&mut self, but: Option<u16>, now: Timestamp, out: &mut Vec<Signal>) {
+        for (&number, source) in &mut self.by_number {
+            if matches!(source, Source::Agent { .. }) && Some(number) != but {
+                source.handle_time(&mut self.pairings, &self.beside, now, &mut self.raw, out);
+            }
+        }
     }
 
     fn handle_time_of_switches(&mut self, pairs: u16, now: Timestamp, out: &mut Vec<Signal>) {
@@ -206,6 +238,9 @@ impl Sources {
         input: InputRef,
         out: &mut Vec<Signal>,
     ) -> Result<(), UnknownSource> {
+        if self.clocks == Clocks::One {
+            self.handle_time_of_agents(None, at, out);
+        }
         let (tracker, pairing, raw) = self.switch(number)?;
         tracker.handle(message, at, input, raw);
         pairing.handle_switch(raw.drain(..), out);
@@ -254,12 +289,12 @@ impl Sources {
         match self.clocks {
             Clocks::OfEachSource => {
                 if let Some(source) = self.by_number.get_mut(&clock.0) {
-                    source.handle_time(&mut self.pairings, now, &mut self.raw, out);
+                    source.handle_time(&mut self.pairings, &self.beside, now, &mut self.raw, out);
                 }
             }
             Clocks::One => {
                 for source in self.by_number.values_mut() {
-                    source.handle_time(&mut self.pairings, now, &mut self.raw, out);
+                    source.handle_time(&mut self.pairings, &self.beside, now, &mut self.raw, out);
                 }
             }
         }
@@ -268,11 +303,19 @@ impl Sources {
     /// Tells all that waits: nothing more will come.
     pub fn finish(&mut self, out: &mut Vec<Signal>) {
         for source in self.by_number.values_mut() {
-            if let Source::Switch { tracker, pairs_as } = source {
-                tracker.finish(&mut self.raw);
-                if let Some(pairing) = self.pairings.get_mut(pairs_as) {
-                    pairing.handle_switch(self.raw.drain(..), out);
+            match source {
+                Source::Agent { name, tracker } => {
+                    tracker.finish(&mut self.raw);
+                    let now = tracker.newest();
+                    pass_on(&mut self.pairings, &self.beside, name, now, &mut self.raw, out);
                 }
+                Source::Switch { tracker, pairs_as } => {
+                    tracker.finish(&mut self.raw);
+                    if let Some(pairing) = self.pairings.get_mut(pairs_as) {
+                        pairing.handle_switch(self.raw.drain(..), out);
+                    }
+                }
+                Source::Posted(_) => {}
             }
         }
         for pairing in self.pairings.values_mut() {
@@ -283,15 +326,20 @@ impl Sources {
     /// When a clock wants [`Sources::handle_time`] at the latest.
     pub fn poll_timeout(&self, clock: ClockId) -> Option<Timestamp> {
         match self.clocks {
-            Clocks::OfEachSource => self.switch_timeout(self.by_number.get(&clock.0)?),
-            Clocks::One => self.by_number.values().filter_map(|source| self.switch_timeout(source)).min(),
+            Clocks::OfEachSource => self.timeout(self.by_number.get(&clock.0)?),
+            Clocks::One => self.by_number.values().filter_map(|source| self.timeout(source)).min(),
         }
     }
 
-    fn switch_timeout(&self, source: &Source) -> Option<Timestamp> {
-        let Source::Switch { tracker, pairs_as } = source else { return None };
-        let pairing = self.pairings.get(pairs_as).and_then(Pairing::poll_timeout);
-        tracker.poll_timeout().into_iter().chain(pairing).min()
+    fn timeout(&self, source: &Source) -> Option<Timestamp> {
+        match source {
+            Source::Agent { tracker, .. } => tracker.poll_timeout(),
+            Source::Switch { tracker, pairs_as } => {
+                let pairing = self.pairings.get(pairs_as).and_then(Pairing::poll_timeout);
+                tracker.poll_timeout().into_iter().chain(pairing).min()
+            }
+            Source::Posted(_) => None,
+        }
     }
 
     /// What became of the messages of an agent; zeros for other sources.

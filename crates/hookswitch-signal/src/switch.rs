@@ -11,6 +11,7 @@ mod quotation;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub(crate) use hookswitch_model::number::is_short;
 use hookswitch_model::{Caller, Direction, FarEnd, InputRef, LegCreated, LegId, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -28,9 +29,6 @@ pub use self::quotation::without_quotations;
 
 /// The longest number or name that is kept, in bytes; what is longer is cut.
 const TEXT_BYTES_MAX: usize = 256;
-
-/// The most digits of a number within the switch; longer ones are subscriber numbers.
-const SHORT_DIGITS_MAX: usize = 6;
 
 /// The most channels that are followed at once; further ones are not, and counted.
 pub(crate) const CHANNELS_MAX: usize = 1_000_000;
@@ -133,11 +131,6 @@ pub(crate) fn text(value: &[u8]) -> Option<Arc<str>> {
     Some(Arc::from(&text[..end]))
 }
 
-/// Whether a number is one within the switch.
-pub(crate) fn is_short(number: &str) -> bool {
-    (1..=SHORT_DIGITS_MAX).contains(&number.len()) && number.bytes().all(|byte| byte.is_ascii_digit())
-}
-
 /// Whether somebody may have dialled it: `s`, `h` and `BUSY` are places in a dialplan.
 pub(crate) fn is_dialled(exten: &str) -> bool {
     let mut bytes = exten.bytes().peekable();
@@ -178,6 +171,7 @@ pub(crate) fn created(direction: Direction) -> LegCreated {
         place: None,
         mailbox: None,
         diverted_by: None,
+        called_first: None,
         is_automaton: false,
     }
 }

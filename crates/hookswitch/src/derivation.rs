@@ -11,12 +11,11 @@ use hookswitch_core::directory::Directory;
 use hookswitch_core::engine::{self, MissedCallPolicy, Policy};
 use hookswitch_model::{AccountId, ClockId, Event, InputRef, Timestamp};
 use hookswitch_pipeline::{Clocks, Pipeline, Switch, SwitchSource, UnknownSource};
-use hookswitch_signal::capture::Captured;
+use hookswitch_signal::capture::{Captured, Transport};
 use hookswitch_signal::ingest::Posted;
 use hookswitch_signal::{sip, tracker};
+use hookswitch_store::{Input, Message, Sender, Settings, Source};
 use serde::{Deserialize, Serialize};
-
-use crate::store::record::{Input, Message, Sender, Settings, Source};
 
 /// The most sources; a sender beyond them is refused.
 pub(crate) const SOURCES_MAX: usize = 8192;
@@ -36,7 +35,7 @@ pub(crate) enum DerivationError {
 
 /// The version of saved states; a state of another version is not read. Raised with every change of
 /// what the machine or the trackers keep.
-pub(crate) const STATE_VERSION: u32 = 5;
+pub(crate) const STATE_VERSION: u32 = 6;
 
 /// The pipeline, with who its sources are and the settings that it goes by.
 #[derive(Serialize, Deserialize)]
@@ -144,7 +143,7 @@ impl Derivation {
         self.note(position, number, message.at, arrival)?;
         let captured = Captured {
             time: message.at,
-            transport: message.transport,
+            transport: if message.tcp { Transport::Tcp } else { Transport::Udp },
             src: message.src,
             dst: message.dst,
             packet: position,

@@ -24,7 +24,6 @@ mod secret;
 mod server;
 mod shown;
 mod source;
-mod store;
 mod subscriptions;
 mod telemetry;
 mod webhook;

@@ -9,11 +9,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use foldhash::fast::RandomState;
+use hookswitch_core::delivery::Outcome;
 use hookswitch_core::delivery::replay::{Replay, Spacing, Step};
-use hookswitch_core::delivery::{Logged, Outcome};
-use hookswitch_core::filter::{EventFilter, Own};
+use hookswitch_core::filter::{EventFilter, Own, Projection};
 use hookswitch_core::notification::{SERVER_ID, Subscriber};
-use hookswitch_model::{AccountId, Event, ExtensionId, SubscriptionId, TelephonySessionId, Timestamp};
+use hookswitch_model::{
+    AccountId, Event, ExtensionId, Logged, SubscriptionId, TelephonySessionId, Timestamp,
+};
+use hookswitch_store::{
+    Attempt, Change, Changed, Expected, Journal, Partition, REDELIVERY, Reader, Store, StoreError, Told,
+};
 use hyper::header::HeaderValue;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
@@ -21,12 +26,8 @@ use tokio::sync::watch;
 use crate::clock;
 use crate::explain::session_id;
 use crate::secret::{self, Digest};
-use crate::store::{Attempt, Change, Changed, Expected, Journal, Partition, Reader, Store, StoreError, Told};
 use crate::subscriptions::{Delivery, Kept, Subscriptions, WebHook, parse_id};
 use crate::webhook::{Endpoint, Sent, Webhooks};
-
-/// The kind of documents.
-pub(crate) const REDELIVERY: &str = "redelivery";
 
 /// The most that run at once.
 const RUNNING_MAX: usize = 16;
@@ -212,7 +213,7 @@ impl Job {
 
     fn is_meant(&self, logged: &Logged, filters: &[EventFilter]) -> bool {
         logged.event.session.account.as_u64() == self.account
-            && filters.iter().any(|filter| filter.matches(&logged.event))
+            && Projection::of(filters, &logged.event).is_some()
     }
 
     fn change(&self, id: &str) -> Change {
@@ -594,11 +595,10 @@ impl Run<'_> {
     }
 
     async fn post(&mut self, target: &Target, logged: &Logged, number: u32) -> Sent {
-        let mut passed = target.filters.iter().filter(|filter| filter.matches(&logged.event));
-        let mut subscriber = target.subscriber.clone();
-        subscriber.sip_data = passed.any(EventFilter::wants_sip_data);
+        let projection = Projection::of(&target.filters, &logged.event).unwrap_or_default();
+        let subscriber = &target.subscriber;
         let mut body = Vec::new();
-        subscriber.write(&logged.event, clock::wall(), &mut body);
+        subscriber.write(&logged.event, projection, clock::wall(), &mut body);
         let id = subscriber.notification_id(&logged.event);
         let sent = self.all.webhooks.send(&target.endpoint, id, body).await;
         self.journal.push(Attempt {

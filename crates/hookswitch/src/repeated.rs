@@ -8,8 +8,7 @@ use std::time::{Duration, Instant};
 
 use foldhash::fast::RandomState;
 use hookswitch_model::TelephonySessionId;
-
-use crate::store::StoreError;
+use hookswitch_store::StoreError;
 
 /// Sessions that are remembered before older ones are forgotten: 2 MB of them, twice.
 const SESSIONS_MAX: usize = 65_536;

@@ -11,10 +11,13 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use hookswitch_core::engine;
 use hookswitch_model::{AccountId, ClockId, Event, Timestamp};
-use hookswitch_signal::capture::hep;
+use hookswitch_signal::capture::{Transport, hep};
 use hookswitch_signal::ingest::Posted;
-use hookswitch_signal::sip;
-use hookswitch_signal::tracker;
+use hookswitch_signal::{sip, tracker};
+use hookswitch_store::{
+    Acknowledge, Batch, IngestId, Input, LoggedInput, Message, Sender as SourceSender, Settings, Source,
+    Store, kind,
+};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use tokio::sync::oneshot;
@@ -24,8 +27,6 @@ use crate::cluster::Carried;
 use crate::derivation::{Derivation, STATE_VERSION};
 use crate::repeated::{LoggedSequences, Repeats};
 use crate::source::hep::{Access, Frames, Item};
-use crate::store::record::{Input, Message, Sender as SourceSender, Settings, Source, kind};
-use crate::store::{Acknowledge, Batch, IngestId, LoggedInput, Store};
 use crate::telemetry::{Metrics, Redacted};
 
 /// How far the time of a source is taken to go on before it is known that no message of an earlier
@@ -327,7 +328,8 @@ impl Machine {
             };
             let at = hep::time(item.time, frames.arrival, self.derivation.newest(source).map(|(at, _)| at));
             let Item { transport, src, dst, .. } = *item;
-            let message = Message { source, at, transport, src, dst, correlation, payload };
+            let tcp = transport == Transport::Tcp;
+            let message = Message { source, at, tcp, src, dst, correlation, payload };
             let position = self.batch.add_message(&message, frames.arrival);
             self.clocks.insert(source, Clock { shows: at, since: now });
             let before = self.derivation.tracker_counters(source);

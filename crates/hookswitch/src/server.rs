@@ -13,6 +13,7 @@ use anyhow::Context as _;
 use hookswitch_core::directory::{Account, Directory};
 use hookswitch_model::AccountId;
 use hookswitch_signal::switch::Inventory;
+use hookswitch_store::{Engine, Nats, Options, Partition, Settings, Store, Wanted, WriterThread};
 use listenfd::ListenFd;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::net::TcpListener;
@@ -27,7 +28,7 @@ use crate::api::telephony::Calls;
 use crate::api::{self, Api, IngestAccess, People, listener};
 use crate::clock;
 use crate::cluster::{Identity, Lanes, Member, Membership, Router, Switch, Work};
-use crate::config::{Config, Engine, Listen, MissedCalls};
+use crate::config::{Config, Listen, MissedCalls};
 use crate::deliver::{self, Deliverer};
 use crate::gateway::Gateway;
 use crate::rates::Rates;
@@ -38,8 +39,6 @@ use crate::source::hep::{Access, Gate, stream, udp};
 use crate::source::inventory;
 use crate::source::switch::{Callers, Found};
 use crate::source::switches::Switches;
-use crate::store::record::Settings;
-use crate::store::{Nats, Options, Partition, Store, Wanted, WriterThread};
 use crate::subscriptions::Subscriptions;
 use crate::telemetry::{self, Metrics};
 use crate::webhook::Webhooks;
@@ -84,8 +83,8 @@ pub(crate) fn serve(
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let (store, writer) = match config.store.engine {
-        Engine::Sqlite => Store::open(&config.store.directory, options, metrics.clone())?,
-        Engine::Nats => runtime.block_on(join(&config, options, metrics.clone()))?,
+        Engine::Sqlite => Store::open(&config.store.directory, options, metrics.store.clone())?,
+        Engine::Nats => runtime.block_on(join(&config, options, metrics.store.clone()))?,
     };
     let (intake, inputs) = sync_channel(INTAKE_AHEAD);
     let (divided, membership) = if store.nats().is_some() {
@@ -330,10 +329,11 @@ pub(crate) fn serve(
 async fn join(
     config: &Config,
     options: Options,
-    metrics: Arc<Metrics>,
+    metrics: hookswitch_store::Metrics,
 ) -> anyhow::Result<(Store, WriterThread)> {
-    let nats = Nats::connect(&config.nats, &Wanted::of(config)).await?;
-    Box::pin(Store::join(&config.store.directory, options, nats, metrics)).await
+    let settings = config.store_settings();
+    let nats = Nats::connect(&settings.nats, &Wanted::of(&settings)).await?;
+    Box::pin(Store::join(&settings.directory, options, nats, metrics)).await
 }
 
 /// Where what comes in goes.

@@ -13,7 +13,10 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{Layer as _, fmt as lines, registry};
 
 use crate::config::{Log, LogFormat};
 use crate::shown::LogLines;
@@ -24,17 +27,17 @@ use crate::source::count::SourceCounts;
 /// # Errors
 /// If the level cannot be understood.
 pub(crate) fn start_log(log: &Log) -> anyhow::Result<()> {
-    let filter = EnvFilter::try_new(&log.level).map_err(|error| {
+    let filter: Targets = log.level.parse().map_err(|error| {
         anyhow::anyhow!("log.level {:?} cannot be understood ({error}); write \"info\"", log.level)
     })?;
     let json = log.format == LogFormat::Json;
-    let lines = move || LogLines { out: std::io::stderr(), json };
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(lines);
+    let layer = lines::layer().with_writer(move || LogLines { out: std::io::stderr(), json });
+    let layer = match log.format {
+        LogFormat::Text => layer.with_ansi(false).boxed(),
+        LogFormat::Json => layer.json().flatten_event(true).boxed(),
+    };
     std::panic::set_hook(Box::new(tell_panic));
-    match log.format {
-        LogFormat::Text => builder.with_ansi(false).init(),
-        LogFormat::Json => builder.json().flatten_event(true).init(),
-    }
+    registry().with(layer.with_filter(filter)).init();
     Ok(())
 }
 
@@ -285,11 +288,8 @@ pub(crate) struct Metrics {
     pub(crate) gateway_subscriptions: Gauge,
     pub(crate) socket_notifications: SocketNotifications,
     pub(crate) subscriptions: Gauge,
-    pub(crate) signals_stored: Counter,
-    pub(crate) events_stored: Counter,
-    pub(crate) store_failing: Gauge,
-    pub(crate) store_failures: Counter,
-    pub(crate) commit_seconds: Histogram,
+    /// Those of the store.
+    pub(crate) store: hookswitch_store::Metrics,
     /// How large the saved state is, and how long the machine stood still for it.
     pub(crate) snapshot_bytes: Gauge,
     /// Messages and signals that were handed over to the node that owns their partition.
@@ -352,12 +352,8 @@ impl Metrics {
                 "Notifications of WebSockets by what became of them",
             ),
             subscriptions: Gauge::default(),
-            signals_stored: Counter::default(),
-            events_stored: Counter::default(),
-            store_failing: Gauge::default(),
-            store_failures: Counter::default(),
+            store: hookswitch_store::Metrics::default(),
             // From a tenth of a millisecond to 1.6 seconds.
-            commit_seconds: Histogram::new(exponential_buckets(0.0001, 2.0, 15)),
             snapshot_bytes: Gauge::default(),
             forwarded: Counter::default(),
             spool_dropped: Counter::default(),
@@ -409,15 +405,15 @@ impl Metrics {
             metrics.gateway_subscriptions.clone(),
         );
         r.register("webhook_subscriptions", "Subscriptions told by webhook", metrics.subscriptions.clone());
-        r.register("signal_log_rows", "Inputs that are on disk", metrics.signals_stored.clone());
-        r.register("event_log_rows", "Events that are on disk", metrics.events_stored.clone());
-        r.register("store_failing", "1 while the store cannot be written", metrics.store_failing.clone());
+        r.register("signal_log_rows", "Inputs that are on disk", metrics.store.signals_stored.clone());
+        r.register("event_log_rows", "Events that are on disk", metrics.store.events_stored.clone());
+        r.register("store_failing", "1 while the store cannot be written", metrics.store.failing.clone());
         r.register(
             "store_failures",
             "Attempts to write an input that the disk refused; what waits is tried again",
-            metrics.store_failures.clone(),
+            metrics.store.failures.clone(),
         );
-        r.register("store_commit_seconds", "How long a commit took", metrics.commit_seconds.clone());
+        r.register("store_commit_seconds", "How long a commit took", metrics.store.commit_seconds.clone());
         r.register(
             "cluster_forwarded",
             "Messages and signals handed over to the node that owns their partition",

@@ -16,11 +16,10 @@ pub mod replay;
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::time::Duration;
 
-use foldhash::fast::RandomState;
-use hookswitch_model::{SubscriptionId, TelephonySessionId, Timestamp};
-
 pub use attempt::{Due, InFlight, Next, Outcome, after};
-pub use queue::{Logged, QUEUE_ENTRIES_MAX, QUEUE_EVENTS_MAX, Wanted};
+use foldhash::fast::RandomState;
+use hookswitch_model::{Logged, SubscriptionId, TelephonySessionId, Timestamp};
+pub use queue::{QUEUE_ENTRIES_MAX, QUEUE_EVENTS_MAX, Wanted};
 
 use self::queue::Queue;
 use crate::filter::{FilterIndex, Match};
@@ -229,7 +228,7 @@ impl Deliveries {
         self.index.matches(&logged.event, &mut matches);
         for found in &matches {
             if let Some(queue) = self.queues.get_mut(&found.subscription) {
-                queue.offer(logged, found.sip_data, &mut self.counters);
+                queue.offer(logged, found.projection, &mut self.counters);
                 self.settle(found.subscription, now);
             }
         }

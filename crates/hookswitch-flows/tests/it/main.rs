@@ -1,7 +1,9 @@
 //! Call flows and what is told of them; properties that hold for all of them.
 
+mod addresses;
 mod ari;
 mod asterisk;
+mod branches;
 mod calls;
 mod catalogue;
 mod contract;
@@ -12,10 +14,12 @@ mod forwarding;
 mod freeswitch;
 mod hold;
 mod joining;
+mod numbers;
 mod parking;
 mod pickups;
 mod properties;
 mod proxies;
+mod recording;
 mod rfc3665;
 mod rfc5359;
 mod services;
@@ -24,3 +28,5 @@ mod switches;
 mod tenants;
 mod timers;
 mod transfers;
+mod tries;
+mod unanswered;

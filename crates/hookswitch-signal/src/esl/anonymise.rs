@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::switch::Replacements;
 
 /// Headers and variables whose values say what happens and name nobody.
-const KEPT: [&str; 24] = [
+const KEPT: [&str; 26] = [
     "Event-Name",
     "Event-Subclass",
     "Action",
@@ -33,11 +33,13 @@ const KEPT: [&str; 24] = [
     "variable_hangup_cause_q850",
     "variable_sip_term_status",
     "variable_transfer_disposition",
+    "variable_voicemail_action",
+    "Speak",
     "Content-Type",
 ];
 
 /// Those whose values are numbers, users or endpoints, with a domain behind some.
-const ADDRESSES: [&str; 11] = [
+const ADDRESSES: [&str; 13] = [
     "Caller-Caller-ID-Number",
     "Caller-Destination-Number",
     "variable_dialed_user",
@@ -49,6 +51,8 @@ const ADDRESSES: [&str; 11] = [
     "Valet-Extension",
     "CC-Queue",
     "FIFO-Name",
+    "variable_sip_to_user",
+    "variable_voicemail_id",
 ];
 
 /// Writes a message anew, or several.
@@ -127,8 +131,15 @@ fn value(all: &mut dyn Replacements, key: &str, application: &str, text: &str) -
     Some(match key {
         _ if KEPT.contains(&key) => return is_word(text).then(|| text.to_owned()),
         _ if CHANNEL_IDS.contains(&key) => id(all, text),
+        // A dialplan in the place of a number names the channel whose call is taken.
+        "Caller-Destination-Number" if text.contains("intercept:") => {
+            let taken = text.rsplit(':').next().unwrap_or_default();
+            format!("answer,intercept:{}", id(all, taken))
+        }
         _ if ADDRESSES.contains(&key) => address(all, text),
         "Core-UUID" => id(all, text),
+        // Which key accepts a call does not matter, only that one must.
+        "variable_group_confirm_key" => "1".to_owned(),
         "Caller-Caller-ID-Name" => all.name(text),
         "Channel-Name" => channel(all, text),
         "Conference-Name" => room(all, text),
@@ -213,6 +224,8 @@ fn data(all: &mut dyn Replacements, application: &str, text: &str) -> Option<Str
             words.collect::<Vec<_>>().join(" ")
         }
         "att_xfer" => channel(all, text.rsplit_once('}').map_or(text, |(_, text)| text)),
+        // What it does and for whom stands in variables.
+        "lua" => text.starts_with("app.lua voicemail").then(|| "app.lua voicemail".to_owned())?,
         "sleep" => return text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.to_owned()),
         "voicemail" => {
             let words: Vec<&str> = words.take(5).collect();

@@ -4,10 +4,10 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
+use hookswitch_store::Health;
 use serde::Serialize;
 
 use super::Api;
-use crate::store::Health;
 
 /// What `/readyz` answers.
 #[derive(Serialize, utoipa::ToSchema)]

@@ -9,6 +9,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, header};
 use hookswitch_model::AccountId;
 use hookswitch_signal::ingest::{IngestError, Posted};
+use hookswitch_store::{Health, Sender};
 use serde::Deserialize;
 use serde_json::value::{RawValue, to_raw_value};
 use tokio::sync::oneshot;
@@ -20,8 +21,6 @@ use crate::config::{Config, INGEST_ADMIN, IngestKey};
 use crate::run::{Accepted, Intake, PostedBatch};
 use crate::secret::Digest;
 use crate::source::count::{Drop, SourceCount, SourceCounts};
-use crate::store::Health;
-use crate::store::record::Sender;
 
 /// The longest body of this resource.
 const BODY_BYTES_MAX: usize = 4 * 1024 * 1024;

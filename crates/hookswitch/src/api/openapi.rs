@@ -14,10 +14,9 @@ use serde_json::{Map, Value};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{ContentBuilder, OpenApi, Ref, RefOr, Response, ResponseBuilder};
 use utoipa::{IntoParams, OpenApi as _, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
 
 use super::oauth::authorize::Escaped;
-use super::telephony::session;
-use super::{admin, gateway, health, ingest, oauth, people, platform, presence, subscription};
 
 /// The form of the token endpoint.
 #[derive(Deserialize, ToSchema)]
@@ -149,103 +148,12 @@ impl utoipa::IntoResponses for Refusals {
     }
 }
 
-/// The whole document.
+/// What stands in the document beside the resources.
 #[derive(utoipa::OpenApi)]
 #[openapi(
     info(
         title = "Hookswitch",
         description = "Account Telephony Sessions from the call signalling that phone systems already emit."
-    ),
-    paths(
-        platform::version,
-        platform::status,
-        platform::client_info,
-        people::account,
-        people::extension,
-        people::devices,
-        presence::account,
-        presence::extension,
-        session::read,
-        session::drop_session,
-        session::supervise,
-        session::bring_in,
-        session::read_party,
-        session::update_party,
-        session::delete_party,
-        session::act,
-        session::update_recording,
-        session::call_out,
-        session::conference,
-        subscription::list,
-        subscription::create,
-        subscription::read,
-        subscription::update,
-        subscription::delete,
-        subscription::renew,
-        gateway::connect,
-        gateway::stream,
-        gateway::token,
-        oauth::token::post,
-        oauth::revoke::post,
-        oauth::authorize::show,
-        oauth::authorize::submit,
-        admin::directory::accounts,
-        admin::directory::add_account,
-        admin::directory::account,
-        admin::directory::replace_account,
-        admin::directory::remove_account,
-        admin::directory::extensions,
-        admin::directory::add_extension,
-        admin::directory::extension,
-        admin::directory::replace_extension,
-        admin::directory::remove_extension,
-        admin::applications::list,
-        admin::applications::add,
-        admin::applications::read,
-        admin::applications::replace,
-        admin::applications::remove,
-        admin::applications::renew_secret,
-        admin::users::list,
-        admin::users::read,
-        admin::users::replace,
-        admin::users::remove,
-        admin::users::jwts,
-        admin::users::add_jwt,
-        admin::users::remove_jwt,
-        admin::sources::list_sources,
-        admin::sources::add,
-        admin::sources::read,
-        admin::sources::replace,
-        admin::sources::remove,
-        admin::status::me,
-        admin::status::status,
-        admin::cluster::read,
-        admin::cluster::move_partition,
-        admin::cluster::drain_node,
-        admin::live::live,
-        admin::subscriptions::list,
-        admin::subscriptions::read,
-        admin::subscriptions::test,
-        admin::subscriptions::renew,
-        admin::tokens::list,
-        admin::tokens::add,
-        admin::tokens::remove,
-        admin::sessions::list,
-        admin::sessions::read,
-        admin::sessions::capture,
-        admin::events::read,
-        admin::filter_trials::run,
-        admin::redeliveries::add,
-        admin::redeliveries::list,
-        admin::redeliveries::read,
-        admin::redeliveries::cancel,
-        admin::redeliveries::resume,
-        ingest::post,
-        health::alive,
-        health::ready,
-        health::metrics,
-        document,
-        page,
     ),
     components(schemas(Error, ErrorDetail)),
     modifiers(&Security),
@@ -271,8 +179,11 @@ impl utoipa::Modify for Security {
     }
 }
 
-/// The document, made once.
-static DOCUMENT: LazyLock<OpenApi> = LazyLock::new(Document::openapi);
+/// The document, made once: each resource says its own part.
+static DOCUMENT: LazyLock<OpenApi> = LazyLock::new(|| {
+    let resources = super::operation().merge(super::platform());
+    OpenApiRouter::with_openapi(Document::openapi()).merge(resources).into_openapi()
+});
 
 /// The document as JSON, made once.
 static JSON: LazyLock<String> = LazyLock::new(|| DOCUMENT.to_json().unwrap_or_default());

@@ -15,11 +15,11 @@ pub(crate) use self::select::positions_of_calls;
 use std::collections::BTreeSet;
 
 use anyhow::Context as _;
-use hookswitch_core::delivery::Logged;
 use hookswitch_core::directory::Directory;
 use hookswitch_core::filter::{EventFilter, Own};
 use hookswitch_core::notification::Subscriber;
-use hookswitch_model::{AccountId, Event, ExtensionId, TelephonySessionId, Timestamp};
+use hookswitch_model::{AccountId, Event, ExtensionId, Logged, TelephonySessionId, Timestamp};
+use hookswitch_store::{Reader, Settings};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -30,8 +30,6 @@ use self::select::{Chosen, Selected};
 use crate::cli::{FILTER, replay};
 use crate::explain::linked;
 use crate::source::captures::CaptureFiles;
-use crate::store::Reader;
-use crate::store::record::Settings;
 
 /// The most sessions of one capture: those that are linked with the one that was asked for.
 const SESSIONS_MAX: usize = 32;
@@ -213,7 +211,7 @@ fn expected_text(events: &[Event], account: AccountId) -> anyhow::Result<String>
     let subscriber = Subscriber::of_replay(&[filter.to_string()], owner);
     let mut text = Vec::new();
     for event in events.iter().filter(|event| filter.matches(event)) {
-        subscriber.write(event, event.at, &mut text);
+        subscriber.write(event, filter.projection(), event.at, &mut text);
         text.push(b'\n');
     }
     Ok(String::from_utf8(text)?)

@@ -9,16 +9,14 @@ use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use foldhash::fast::RandomState;
-use hookswitch_core::delivery::Logged;
-use hookswitch_model::{AccountId, Timestamp};
+use hookswitch_model::{AccountId, Logged, Timestamp};
 use hookswitch_signal::capture::Transport;
 use hookswitch_signal::sip;
 use hookswitch_signal::switch::{CallNames, Switch, sip_name};
+use hookswitch_store::{Input, Log, LoggedInput, Partition, Reader, Sender, Settings};
 use serde_json::Value;
 
 use crate::explain::Sources;
-use crate::store::record::{Input, Sender, Settings};
-use crate::store::{Log, LoggedInput, Partition, Reader};
 
 /// How long before the first cause and after the last event inputs are looked at: a call has retransmissions
 /// and answers behind its end (RFC 3261 §17.1.1.2: 32 s).
@@ -221,7 +219,7 @@ impl Chosen {
                 body: message.payload.to_vec(),
                 kind: Kind::Sip {
                     agent: message.source,
-                    transport: message.transport,
+                    transport: if message.tcp { Transport::Tcp } else { Transport::Udp },
                     src: message.src,
                     dst: message.dst,
                     correlation: message.correlation.map(<[u8]>::to_vec),

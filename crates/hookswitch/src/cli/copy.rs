@@ -4,14 +4,12 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use anyhow::{Context as _, bail};
+use hookswitch_store::{CopySource, CopyTarget, Input, LoggedInput, Partition, StoreSettings, check_apart};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::{shows_progress, warn};
 use crate::config::Config;
 use crate::derivation::{Derivation, STATE_VERSION};
-use crate::store::copy::{Source, Target, check_apart};
-use crate::store::record::Input;
-use crate::store::{LoggedInput, Partition};
 
 /// The arguments of the command.
 #[derive(clap::Args)]
@@ -28,15 +26,16 @@ pub(super) struct Copy {
 impl Copy {
     /// Copies, and compares both sides.
     pub(super) fn run(&self, out: &mut impl Write) -> anyhow::Result<()> {
-        let (from, to) = (Config::load(&self.from)?, Config::load(&self.to)?);
+        let [from, to] =
+            [Config::load(&self.from)?, Config::load(&self.to)?].map(|config| config.store_settings());
         check_apart(&from, &to)?;
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
         runtime.block_on(copy(&from, &to, out))
     }
 }
 
-async fn copy(from: &Config, to: &Config, out: &mut impl Write) -> anyhow::Result<()> {
-    let source = Box::pin(Source::open(from)).await.context("cannot open the store of --from")?;
+async fn copy(from: &StoreSettings, to: &StoreSettings, out: &mut impl Write) -> anyhow::Result<()> {
+    let source = Box::pin(CopySource::open(from)).await.context("cannot open the store of --from")?;
     let open = open_calls(&source).context("cannot count the calls that are open")?;
     if open > 0 {
         warn(&[format!(
@@ -44,7 +43,8 @@ async fn copy(from: &Config, to: &Config, out: &mut impl Write) -> anyhow::Resul
              beginning of another call: better copy when no call is open"
         )]);
     }
-    let mut target = Box::pin(Target::open(to, &source)).await.context("cannot open the store of --to")?;
+    let mut target =
+        Box::pin(CopyTarget::open(to, &source)).await.context("cannot open the store of --to")?;
     if target.goes_on() {
         writeln!(out, "the copy goes on where it was")?;
         out.flush()?;
@@ -74,7 +74,7 @@ async fn copy(from: &Config, to: &Config, out: &mut impl Write) -> anyhow::Resul
 }
 
 /// How many calls are open where the logs of a store end.
-fn open_calls(source: &Source) -> anyhow::Result<usize> {
+fn open_calls(source: &CopySource) -> anyhow::Result<usize> {
     let mut open = 0;
     for partition in source.partitions()? {
         open += derivation(source, partition)?.open_sessions();
@@ -82,7 +82,7 @@ fn open_calls(source: &Source) -> anyhow::Result<usize> {
     Ok(open)
 }
 
-fn derivation(source: &Source, partition: Partition) -> anyhow::Result<Derivation> {
+fn derivation(source: &CopySource, partition: Partition) -> anyhow::Result<Derivation> {
     let saved = source.states().iter().find(|state| state.partition == partition);
     let saved = saved.filter(|state| state.version == STATE_VERSION);
     let saved = saved.and_then(|state| Some((Derivation::read(&state.bytes).ok()?, state.position)));

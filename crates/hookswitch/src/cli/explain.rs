@@ -1,18 +1,17 @@
 //! `hookswitch explain`: why an event came about, and why a subscriber was or was not told.
 
 use std::fmt::Write as _;
-
 use std::io::Write;
 use std::path::PathBuf;
 
 use anyhow::{anyhow, bail};
 use clap::ValueEnum;
+use hookswitch_store::Reader;
 use serde_json::Value;
 
 use super::admin::{ADMIN_TOKEN, Admin, Asked};
 use crate::config::Config;
 use crate::explain::{Explainer, Named, Wanted, is_unsafe, write_text};
-use crate::store::Reader;
 
 /// The arguments of the command.
 #[derive(clap::Args)]

@@ -10,7 +10,7 @@ use anyhow::{Context as _, anyhow, ensure};
 use clap::ValueEnum;
 use hookswitch_core::directory::{Account, Directory};
 use hookswitch_core::engine::{Engine, Policy};
-use hookswitch_core::filter::{EventFilter, Own};
+use hookswitch_core::filter::{EventFilter, Own, Projection};
 use hookswitch_core::notification::Subscriber;
 use hookswitch_model::{AccountId, ClockId, Event, ExtensionId, InputRef, Signal, Timestamp};
 use hookswitch_pipeline::{Clocks, Pipeline, Sources, Switch, SwitchSource};
@@ -503,13 +503,8 @@ impl Output<'_> {
     /// Takes the events that the machine has ready.
     fn take(&mut self, engine: &mut Engine, out: &mut impl Write) -> anyhow::Result<()> {
         while let Some(event) = engine.poll_event() {
-            let passed = self.filters.iter().filter(|filter| filter.matches(&event));
-            let Some(sip_data) = passed.map(EventFilter::wants_sip_data).reduce(|one, other| one | other)
-            else {
-                continue;
-            };
+            let Some(projection) = Projection::of(&self.filters, &event) else { continue };
             self.passed += 1;
-            self.subscriber.sip_data = sip_data;
             if self.options.summary {
                 self.summary.count(&event);
             } else if self.options.format == Format::Text {
@@ -517,7 +512,7 @@ impl Output<'_> {
                 self.table.add(event, lines.unwrap_or_default());
             } else {
                 self.line.clear();
-                self.subscriber.write(&event, event.at, &mut self.line);
+                self.subscriber.write(&event, projection, event.at, &mut self.line);
                 if let Some(messages) = &self.messages {
                     messages.write(&event, &mut self.line)?;
                 }

@@ -6,16 +6,15 @@ use std::path::PathBuf;
 
 use anyhow::{anyhow, bail, ensure};
 use clap::Subcommand;
-use hookswitch_core::filter::{EventFilter, Own};
+use hookswitch_core::filter::{EventFilter, Own, Projection};
 use hookswitch_core::notification::Subscriber;
 use hookswitch_model::{Event, ExtensionId};
+use hookswitch_store::{Input, Partition, Reader};
 
 use super::FILTER;
 use super::copy::Copy;
 use crate::config::Config;
 use crate::derivation::Derivation;
-use crate::store::record::Input;
-use crate::store::{Partition, Reader};
 
 /// How many events are read at once.
 const EVENTS_AT_ONCE: usize = 1000;
@@ -85,7 +84,7 @@ impl Events {
         if shown.is_empty() {
             shown.push(EventFilter::parse(FILTER, own)?.to_string());
         }
-        let mut subscriber = Subscriber::of_replay(&shown, owner);
+        let subscriber = Subscriber::of_replay(&shown, owner);
         let reader = Reader::of(&config.store.directory, config.partitions())?;
         let mut position = self.after;
         let mut line = Vec::new();
@@ -94,14 +93,12 @@ impl Events {
             let Some(last) = events.last() else { return Ok(()) };
             position = last.position;
             for logged in &events {
-                let passed = filters.iter().filter(|filter| filter.matches(&logged.event));
-                let sip_data = passed.map(EventFilter::wants_sip_data).reduce(|one, other| one | other);
-                if sip_data.is_none() && !filters.is_empty() {
+                let projection = Projection::of(&filters, &logged.event);
+                if projection.is_none() && !filters.is_empty() {
                     continue;
                 }
-                subscriber.sip_data = sip_data.unwrap_or(false);
                 line.clear();
-                subscriber.write(&logged.event, logged.event.at, &mut line);
+                subscriber.write(&logged.event, projection.unwrap_or_default(), logged.event.at, &mut line);
                 super::write_line(out, &mut line)?;
             }
         }
@@ -151,7 +148,7 @@ impl Check {
 /// The events of the log, one after the other.
 struct Logged<'a> {
     reader: &'a Reader,
-    ahead: Peekable<std::vec::IntoIter<hookswitch_core::delivery::Logged>>,
+    ahead: Peekable<std::vec::IntoIter<hookswitch_model::Logged>>,
     /// Where the last event stands that was compared.
     position: u64,
     count: u64,
@@ -162,7 +159,7 @@ struct Logged<'a> {
 }
 
 impl Logged<'_> {
-    fn peek(&mut self) -> anyhow::Result<Option<&hookswitch_core::delivery::Logged>> {
+    fn peek(&mut self) -> anyhow::Result<Option<&hookswitch_model::Logged>> {
         if self.ahead.peek().is_none() {
             self.ahead = self.reader.events_after(self.position, EVENTS_AT_ONCE)?.into_iter().peekable();
         }

@@ -3,22 +3,8 @@
 use std::collections::BTreeMap;
 use std::hash::Hasher as _;
 
+use hookswitch_store::{Node, Partition};
 use siphasher::sip::SipHasher13;
-
-use crate::store::Partition;
-
-/// A node that lives, as the others see it.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub(crate) struct Node {
-    /// Where its API is.
-    pub(crate) url: String,
-    /// The version of its program.
-    pub(crate) version: String,
-    /// Whether it gives its partitions to others.
-    pub(crate) draining: bool,
-    /// Which of its starts it is.
-    pub(super) start: u64,
-}
 
 /// The node that should own a partition: the one to which it is pinned if that lives and does not drain,
 /// else the one with the highest hash. A node that comes or goes so moves its own share and no more. If all

@@ -7,12 +7,12 @@ use std::sync::Arc;
 use hookswitch_model::{AccountId, Timestamp};
 use hookswitch_signal::capture::Transport;
 use hookswitch_signal::ingest::{IngestError, Posted};
+use hookswitch_store::Sender;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::run::ToldBatch;
 use crate::source::hep::{Access, Frames, Item};
-use crate::store::record::Sender;
 
 /// The version of the forms below: nodes of two versions hand over to each other while they are upgraded.
 const VERSION: u8 = 1;

@@ -5,18 +5,16 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::anyhow;
-use async_nats::jetstream::kv;
 use futures_util::future::{join, join_all};
+use hookswitch_store::{LeaseTable, Nats, Node, Owner, Partition, Refused, Store, Told};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, sleep_until, timeout};
 
-use super::assign::{Node, wanted};
-use super::bucket::{Bucket, Owner, Refused};
+use super::assign::wanted;
 use super::orders::Orders;
 use super::{Duty, Held, Identity, Membership, View};
 use crate::clock;
-use crate::store::{Partition, Store, Told};
 use crate::telemetry::Metrics;
 
 /// How often in the life of a lease it is renewed.
@@ -38,7 +36,7 @@ pub(crate) struct Keeper {
     identity: Identity,
     /// Tells this start of the node from others.
     start: u64,
-    bucket: Bucket,
+    leases: LeaseTable,
     store: Store,
     membership: Arc<Membership>,
     metrics: Arc<Metrics>,
@@ -63,7 +61,7 @@ impl Keeper {
     /// A keeper that tells `duties` what is to be done, and follows the orders in a store.
     pub(crate) fn new(
         identity: Identity,
-        leases: kv::Store,
+        nats: &Nats,
         store: Store,
         membership: Arc<Membership>,
         duties: mpsc::Sender<Duty>,
@@ -72,11 +70,11 @@ impl Keeper {
         // Without random bytes the time tells starts apart, which is what they are for.
         let start =
             crate::secret::random().map_or(clock::wall().as_micros().cast_unsigned(), u64::from_be_bytes);
-        let bucket = Bucket::new(leases, identity.lease, identity.lease / RENEWALS);
+        let leases = nats.lease_table(identity.lease, identity.lease / RENEWALS);
         Self {
             identity,
             start,
-            bucket,
+            leases,
             store,
             membership,
             metrics,
@@ -102,7 +100,7 @@ impl Keeper {
             let next = self.next_end().map(tokio::time::Instant::from_std);
             tokio::select! {
                 _ = turns.tick() => self.turn().await,
-                () = self.bucket.changed() => {}
+                () = self.leases.changed() => {}
                 told = documents.next() => self.take_orders(told).await,
                 Some(Ok((partition, taken))) = self.endings.join_next() => self.give_back(partition, taken),
                 Some(_) = self.releases.join_next() => {}
@@ -127,7 +125,7 @@ impl Keeper {
             }
         }
         while self.releases.join_next().await.is_some() {}
-        if let Err(error) = self.bucket.unsay(&self.identity.name).await {
+        if let Err(error) = self.leases.unsay(&self.identity.name).await {
             tracing::debug!("that this node lives runs out by itself: {error:#}");
         }
     }
@@ -137,13 +135,13 @@ impl Keeper {
         let now = clock::now();
         let held = self.membership.held().values().map(|held| held.until).min();
         let retried = self.not_before.values().copied().filter(|&at| at > now).min();
-        [held, retried, self.bucket.next_end(now)].into_iter().flatten().min()
+        [held, retried, self.leases.next_end(now)].into_iter().flatten().min()
     }
 
     /// Says that this node lives, and renews its leases.
     async fn turn(&mut self) {
-        let follows = self.bucket.has_seen(self.said);
-        if self.bucket.is_said_by_other(&self.identity.name, self.start, self.said) {
+        let follows = self.leases.has_seen(self.said);
+        if self.leases.is_said_by_other(&self.identity.name, self.start, self.said) {
             let name = &self.identity.name;
             tracing::error!("another node is called {name}, too; give each its own name in cluster.node");
         }
@@ -155,7 +153,7 @@ impl Keeper {
         self.heard(said);
         if self.is_reached
             && !follows
-            && let Err(error) = self.bucket.follow().await
+            && let Err(error) = self.leases.follow().await
         {
             tracing::warn!("the leases cannot be followed: {error:#}");
         }
@@ -170,7 +168,7 @@ impl Keeper {
             draining: self.is_draining(),
             start: self.start,
         };
-        self.bucket.say(&self.identity.name, &node).await
+        self.leases.say(&self.identity.name, &node).await
     }
 
     /// Takes in what NATS answered to that.
@@ -179,7 +177,7 @@ impl Keeper {
             Ok(said) => {
                 if !self.is_reached {
                     // Others could not say that they live either.
-                    self.bucket.excuse();
+                    self.leases.excuse();
                 }
                 self.said = said;
                 self.is_reached = true;
@@ -258,13 +256,13 @@ impl Keeper {
         revision: u64,
     ) -> Result<(u64, Instant), Refused> {
         let until = clock::now() + self.identity.lease;
-        let renewed = self.bucket.renew(partition, owner, revision).await;
+        let renewed = self.leases.renew(partition, owner, revision).await;
         let Err(Refused::Taken) = renewed else { return Ok((renewed?, until)) };
         // The answer to the last renewal may have been lost on its way.
-        let found = self.bucket.read(partition).await.map_err(Refused::Failed)?;
+        let found = self.leases.read(partition).await.map_err(Refused::Failed)?;
         let found = found.filter(|(found, _)| found == owner).ok_or(Refused::Taken)?;
         let until = clock::now() + self.identity.lease;
-        match self.bucket.renew(partition, owner, found.1).await {
+        match self.leases.renew(partition, owner, found.1).await {
             Ok(revision) => Ok((revision, until)),
             Err(Refused::Taken) => Err(Refused::Failed(anyhow!("its revision changes"))),
             Err(failed) => Err(failed),
@@ -273,12 +271,12 @@ impl Keeper {
 
     /// Takes what this node should have and nobody has, and begins to give back what another should have.
     async fn assign(&mut self) {
-        if !self.is_reached || !self.bucket.has_seen(self.said) {
+        if !self.is_reached || !self.leases.has_seen(self.said) {
             return;
         }
         let now = clock::now();
         self.not_before.retain(|_, at| *at > now);
-        let nodes = self.bucket.nodes(now);
+        let nodes = self.leases.nodes(now);
         let mut free = Vec::new();
         for partition in Partition::all(self.identity.partitions) {
             let best = wanted(partition, &nodes, &self.orders.pins);
@@ -292,7 +290,7 @@ impl Keeper {
             if !is_own || self.leaves || self.not_before.contains_key(&partition) {
                 continue;
             }
-            match self.bucket.owner(partition, now) {
+            match self.leases.owner(partition, now) {
                 None => free.push((partition, None)),
                 // The answer came too late, or the lease has run out here and not yet there.
                 Some((owner, revision)) if owner.start == self.start => {
@@ -327,8 +325,8 @@ impl Keeper {
         let owner = Owner::new(self.identity.name.clone(), self.start);
         let until = clock::now() + self.identity.lease;
         let revision = match revision {
-            None => self.bucket.take(partition, &owner).await?,
-            Some(revision) => self.bucket.renew(partition, &owner, revision).await?,
+            None => self.leases.take(partition, &owner).await?,
+            Some(revision) => self.leases.renew(partition, &owner, revision).await?,
         };
         Ok(Held { taken: revision, revision, owner, until, is_ending: false })
     }
@@ -360,7 +358,7 @@ impl Keeper {
             all.remove(&partition);
             revision
         };
-        let given_back = self.bucket.give_back(partition, revision);
+        let given_back = self.leases.give_back(partition, revision);
         self.releases.spawn(async move {
             if let Err(error) = given_back.await {
                 tracing::debug!(%partition, "the lease runs out by itself: {error:#}");
@@ -394,7 +392,7 @@ impl Keeper {
         self.metrics.partitions_owned.set(i64::try_from(held.len()).unwrap_or(i64::MAX));
         let (nodes, mut owners) = if self.is_reached {
             let now = clock::now();
-            (self.bucket.nodes(now), self.bucket.owners(now))
+            (self.leases.nodes(now), self.leases.owners(now))
         } else {
             let known = self.membership.view();
             (known.nodes.clone(), known.owners.clone())

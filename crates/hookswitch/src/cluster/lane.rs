@@ -8,12 +8,12 @@ use std::sync::mpsc::{SyncSender, TrySendError};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use hookswitch_store::{Nats, Partition};
 use tokio::sync::{Notify, oneshot, watch};
 
 use super::carried::Carried;
 use super::spool::{Segment, Spool};
 use crate::run::Intake;
-use crate::store::{Nats, Partition};
 use crate::telemetry::Metrics;
 
 /// The most that waits in memory before it goes to disk.

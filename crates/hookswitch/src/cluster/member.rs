@@ -38,7 +38,7 @@ impl Member {
         let (duties, told) = mpsc::channel(DUTIES_AHEAD);
         let keeper = Keeper::new(
             identity,
-            work.nats.leases().clone(),
+            &work.nats,
             work.store.clone(),
             work.membership.clone(),
             duties,

@@ -4,12 +4,11 @@
 //! A lease says who should work, so that work goes on when a node is gone. It is not what keeps two nodes
 //! from writing: that is the sequence of the partition's subject, which the server checks.
 //!
-//! [`keeper`] is the task that keeps the leases; [`bucket`] is what it knows of them, [`orders`] what
+//! [`keeper`] is the task that keeps the leases; [`LeaseTable`](hookswitch_store::LeaseTable) is what it knows of them, [`orders`] what
 //! operators want, and [`assign`] says from both who should own what. [`owned`] does the work for what this
 //! node owns. What comes in is divided by the [`router`] among [`lane`]s, one for each partition.
 
 mod assign;
-mod bucket;
 mod carried;
 mod keeper;
 mod lane;
@@ -23,11 +22,11 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use hookswitch_store::Partition;
+pub(crate) use hookswitch_store::{Node, Owner};
 use tokio::sync::{oneshot, watch};
 
-pub(crate) use self::assign::Node;
 use self::assign::wanted;
-pub(crate) use self::bucket::{NODE, Owner};
 pub(crate) use self::carried::Carried;
 use self::keeper::Keeper;
 pub(crate) use self::member::Member;
@@ -35,7 +34,6 @@ pub(crate) use self::orders::Orders;
 pub(crate) use self::owned::{Lanes, Switch, Work};
 pub(crate) use self::router::Router;
 use crate::clock;
-use crate::store::Partition;
 
 /// What the owner of this module is to do.
 pub(crate) enum Duty {

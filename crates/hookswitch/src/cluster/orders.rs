@@ -4,9 +4,8 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
+use hookswitch_store::{Change, Document, Expected, Partition, Reader, StoreError};
 use serde::{Deserialize, Serialize};
-
-use crate::store::{Change, Document, Expected, Partition, Reader, StoreError};
 
 /// The kind of document of a pin; its id is the number of the partition.
 const PIN: &str = "cluster_pin";

@@ -2,14 +2,14 @@
 //! connections to switches and the redeliveries of each.
 
 use std::collections::BTreeMap;
-use std::io;
 use std::path::Path;
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
 use std::time::Duration;
+use std::{io, thread};
 
 use anyhow::Context as _;
+use hookswitch_store::{Brought, IntakeReader, Nats, Partition, Settings, Store};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
@@ -22,8 +22,6 @@ use crate::deliver::Deliverer;
 use crate::redelivery::Redeliveries;
 use crate::run::{Intake, Machine};
 use crate::server::INTAKE_AHEAD;
-use crate::store::record::Settings;
-use crate::store::{Brought, IntakeReader, Nats, Partition, Store};
 use crate::subscriptions::Subscriptions;
 use crate::telemetry::Metrics;
 use crate::webhook::Webhooks;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::{Context as _, ensure};
 use hookswitch_model::AccountId;
 use hookswitch_signal::ingest::Posted;
+use hookswitch_store::{Partition, Sender, Settings, Store};
 use serde_json::value::RawValue;
 use tokio::runtime::Handle;
 use tokio::time::timeout;
@@ -16,8 +17,6 @@ use super::lane::Lane;
 use crate::clock;
 use crate::run::{Accepted, Intake, PostedBatch};
 use crate::source::hep::Frames;
-use crate::store::record::{Sender, Settings};
-use crate::store::{Partition, Store};
 
 /// How long the owner of a partition may take to have what was handed over in the log: a lease that is not
 /// renewed has run out by then, and another owner has begun.

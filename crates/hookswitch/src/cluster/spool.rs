@@ -4,9 +4,8 @@
 //! process, not the machine.
 
 use std::collections::VecDeque;
-use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
+use std::{fs, io};
 
 use super::carried::Carried;
 
@@ -178,10 +177,10 @@ mod tests {
     use std::sync::Arc;
 
     use hookswitch_model::Timestamp;
+    use hookswitch_store::Sender;
 
     use super::*;
     use crate::run::ToldBatch;
-    use crate::store::record::Sender;
 
     fn carried(text: &str) -> Carried {
         let sender =

@@ -2,13 +2,12 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use hookswitch_store::testing::{Server, directory};
+use hookswitch_store::{Change, Durability, Nats, Options, Store, Wanted, WriterThread};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use super::*;
-use crate::config::Durability;
-use crate::store::tests::{Server, directory};
-use crate::store::{Change, Nats, Options, Store, Wanted, WriterThread};
 use crate::telemetry::Metrics;
 
 const LEASE: Duration = Duration::from_secs(2);
@@ -53,7 +52,7 @@ impl Member {
         };
         let metrics = Metrics::new();
         let directory = directory(&format!("member-{name}"));
-        let joined = Box::pin(Store::join(&directory, options, nats.clone(), metrics.clone())).await;
+        let joined = Box::pin(Store::join(&directory, options, nats.clone(), metrics.store.clone())).await;
         let (store, writer) = joined.expect("the store opens");
         let membership = Arc::new(Membership::new(name.into()));
         let (duties, mut due) = mpsc::channel(1);
@@ -75,9 +74,7 @@ impl Member {
         });
         let identity =
             Identity { name: name.into(), url: format!("http://{name}"), partitions, lease: LEASE };
-        let leases = nats.leases().clone();
-        let keeper =
-            Keeper::new(identity, leases, store.clone(), membership.clone(), duties, metrics.clone());
+        let keeper = Keeper::new(identity, &nats, store.clone(), membership.clone(), duties, metrics.clone());
         let stop = watch::Sender::new(false);
         let keeper = tokio::spawn(keeper.run(stop.subscribe()));
         Self { membership, metrics, nats, store, writer, keeper, stop, told }
@@ -299,23 +296,25 @@ async fn a_renewal_whose_answer_was_lost_costs_nothing_and_a_lost_lease_ends_the
     let server = Server::start();
     let a = Box::pin(Member::start(&server, "a", 2)).await;
     until("it to have all", || a.share() == 2);
-    let leases = a.nats.leases();
-    let key = |index: usize| format!("partition.{index}");
-    let entry = leases.entry(key(0)).await.expect("NATS answers").expect("there is a lease");
+    let leases = a.nats.lease_table(LEASE, PATIENCE);
+    let lease = async |index| leases.read(partition(index)).await.expect("NATS answers");
+    let (owner, revision) = lease(0).await.expect("there is a lease");
     // As if the node had renewed it and not been told.
-    let renewed = leases.update(key(0), entry.value.clone(), entry.revision).await;
-    let renewed = renewed.expect("nobody else was faster");
-    let is_renewed = async || {
-        leases.entry(key(0)).await.is_ok_and(|entry| entry.is_some_and(|entry| entry.revision > renewed))
-    };
+    let renewed = leases.renew(partition(0), &owner, revision).await;
+    let renewed = renewed.unwrap_or_else(|_| panic!("nobody else was faster"));
+    let is_renewed = async || lease(0).await.is_some_and(|(_, revision)| revision > renewed);
     let began = clock::now();
     while !is_renewed().await {
         assert!(began.elapsed() < PATIENCE, "it is never renewed again");
     }
     assert_eq!(a.told(partition(0)), [Told::Begin]);
     // Another node puts itself in its place.
-    let other = serde_json::json!({"node": "other", "start": 1, "since": 0}).to_string();
-    leases.put(key(1), other.into()).await.expect("NATS answers");
+    let other = Owner::new("other".into(), 1);
+    while let Some((_, revision)) = lease(1).await {
+        if leases.renew(partition(1), &other, revision).await.is_ok() {
+            break;
+        }
+    }
     until("the work to end", || a.told(partition(1)) == [Told::Begin, Told::End { orderly: false }]);
     // Which it has for as long as a lease is good.
     until("it to have all", || a.share() == 2);

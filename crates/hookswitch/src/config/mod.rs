@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
 use hookswitch_model::AccountId;
+use hookswitch_store::{Durability, Engine, NatsSettings, Partition, StoreSettings};
 use ipnet::IpNet;
 use serde::{Deserialize, Deserializer};
 
@@ -123,16 +124,6 @@ pub(crate) struct Store {
     pub(crate) snapshot_every: Span,
 }
 
-/// Where the log is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum Engine {
-    /// In the data directory.
-    Sqlite,
-    /// In NATS JetStream, for several nodes; the data directory has a copy.
-    Nats,
-}
-
 /// How a node reaches NATS, and what is kept there.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -179,9 +170,9 @@ impl Cluster {
     fn check(&self) -> anyhow::Result<()> {
         let partitions = self.partitions;
         ensure!(
-            (1..=crate::store::Partition::COUNT_MAX).contains(&partitions),
+            (1..=Partition::COUNT_MAX).contains(&partitions),
             "cluster.partitions is {partitions}; give 1 to {}",
-            crate::store::Partition::COUNT_MAX
+            Partition::COUNT_MAX
         );
         ensure!(
             (1..=60).contains(&self.lease.0.as_secs()),
@@ -205,16 +196,6 @@ impl Cluster {
         let fit = |c: char| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' };
         host.unwrap_or_else(|| "node".to_owned()).chars().map(fit).collect()
     }
-}
-
-/// What is on disk before anything is answered or sent on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum Durability {
-    /// All that the answer rests on, synced.
-    Strict,
-    /// What the operating system has taken; a crash of the machine may lose it.
-    Relaxed,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -320,9 +301,23 @@ impl Config {
 
     /// Into how many partitions the work is divided; a server alone has one.
     pub(crate) fn partitions(&self) -> u8 {
-        match self.store.engine {
-            Engine::Sqlite => 1,
-            Engine::Nats => self.cluster.partitions,
+        self.store_settings().partitions()
+    }
+
+    /// What the store is told of the settings.
+    pub(crate) fn store_settings(&self) -> StoreSettings {
+        let Nats { servers, credentials, tls_ca, prefix, replicas, connect_timeout, monitors } =
+            self.nats.clone();
+        let connect_timeout = connect_timeout.0;
+        StoreSettings {
+            engine: self.store.engine,
+            directory: self.store.directory.clone(),
+            durability: self.store.durability,
+            signals_kept: self.store.signals_kept.0,
+            events_kept: self.store.events_kept.0,
+            partitions_of_cluster: self.cluster.partitions,
+            lease: self.cluster.lease.0,
+            nats: NatsSettings { servers, credentials, tls_ca, prefix, replicas, connect_timeout, monitors },
         }
     }
 

@@ -4,13 +4,13 @@ use std::fmt::Write as _;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use hookswitch_core::delivery::{Logged, Stage};
+use hookswitch_core::delivery::Stage;
 use hookswitch_core::subscription::{Blacklisting, Standing, Transport};
-use hookswitch_model::{SubscriptionId, TelephonySessionId};
+use hookswitch_model::{Logged, SubscriptionId, TelephonySessionId};
+use hookswitch_store::{self as store, AttemptOutcome, Reader, StoreError};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::store::{self, AttemptOutcome, Reader, StoreError};
 use crate::subscriptions::Stored;
 
 /// What became of an event for a subscription.

@@ -5,15 +5,12 @@ use std::collections::BTreeMap;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hookswitch_model::AccountId;
-use hookswitch_signal::capture::Transport;
 use hookswitch_signal::sip;
 use hookswitch_signal::switch::Switch;
+use hookswitch_store::{self as store, LoggedInput, Reader, Sender, StoreError};
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
-
-use crate::store::record::{self, Sender};
-use crate::store::{LoggedInput, Reader, StoreError};
 
 /// The longest summary, in characters.
 const SUMMARY_CHARS_MAX: usize = 300;
@@ -68,7 +65,7 @@ impl Sources {
     pub(crate) fn read(reader: &Reader) -> Result<Self, StoreError> {
         let mut sources = BTreeMap::new();
         let read = reader.notes_until(u64::MAX >> 1, |logged| {
-            if let Ok(record::Input::Source(source)) = record::Input::read(logged.columns) {
+            if let Ok(store::Input::Source(source)) = store::Input::read(logged.columns) {
                 sources.insert((source.number, logged.position), source.sender);
             }
             Ok(())
@@ -91,8 +88,8 @@ impl Sources {
     }
 
     /// Whether an input lists all calls of a switch, whosever they are.
-    pub(crate) fn lists_all_calls(&self, position: u64, input: &record::Input<'_>) -> bool {
-        let record::Input::Manager { message, source, .. } = input else { return false };
+    pub(crate) fn lists_all_calls(&self, position: u64, input: &store::Input<'_>) -> bool {
+        let store::Input::Manager { message, source, .. } = input else { return false };
         self.switch(*source, position).is_some_and(|switch| switch.adapter().lists_all_calls(message))
     }
 
@@ -104,15 +101,15 @@ impl Sources {
 }
 
 /// The kind of an input of a source, in the word of the API.
-fn input_kind(input: &record::Input<'_>, switch: Option<Switch>) -> &'static str {
+fn input_kind(input: &store::Input<'_>, switch: Option<Switch>) -> &'static str {
     match input {
-        record::Input::Message(_) => "sip",
-        record::Input::Signal { .. } => "ingest",
-        record::Input::Manager { .. } => switch.map_or("", |switch| switch.adapter().name()),
-        record::Input::Link { .. } => "link",
-        record::Input::Tick { .. } => "tick",
-        record::Input::Settings(_) => "settings",
-        record::Input::Source(_) | record::Input::Forgotten { .. } => "source",
+        store::Input::Message(_) => "sip",
+        store::Input::Signal { .. } => "ingest",
+        store::Input::Manager { .. } => switch.map_or("", |switch| switch.adapter().name()),
+        store::Input::Link { .. } => "link",
+        store::Input::Tick { .. } => "tick",
+        store::Input::Settings(_) => "settings",
+        store::Input::Source(_) | store::Input::Forgotten { .. } => "source",
     }
 }
 
@@ -128,27 +125,27 @@ impl Input {
         account: Option<AccountId>,
     ) -> Result<Self, StoreError> {
         let columns = logged.columns;
-        let input = record::Input::read(columns)?;
+        let input = store::Input::read(columns)?;
         let source = sources.body(columns.source, logged.position);
         let switch = sources.switch(columns.source, logged.position);
         let (mut src, mut dst, mut transport) = (None, None, None);
         let (summary, bytes) = match &input {
-            record::Input::Message(message) => {
+            store::Input::Message(message) => {
                 src = Some(message.src.to_string());
                 dst = Some(message.dst.to_string());
-                transport = Some(if message.transport == Transport::Tcp { "TCP" } else { "UDP" });
+                transport = Some(if message.tcp { "TCP" } else { "UDP" });
                 (first_line(message.payload), message.payload)
             }
-            record::Input::Signal { json, .. } => (posted(json), *json),
-            record::Input::Manager { message, .. } => {
+            store::Input::Signal { json, .. } => (posted(json), *json),
+            store::Input::Manager { message, .. } => {
                 (switch.map(|switch| switch.adapter().title(message)).unwrap_or_default(), *message)
             }
-            record::Input::Link { is_up: true, .. } => ("the connection was made".to_owned(), &[][..]),
-            record::Input::Link { .. } => ("the connection was lost".to_owned(), &[][..]),
-            record::Input::Tick { .. } => ("a timer was due, and nothing had come".to_owned(), &[][..]),
-            record::Input::Settings(_) => ("the directory or the policy was changed".to_owned(), &[][..]),
-            record::Input::Source(_) => ("a sender that was new".to_owned(), &[][..]),
-            record::Input::Forgotten { .. } => ("a sender was forgotten".to_owned(), &[][..]),
+            store::Input::Link { is_up: true, .. } => ("the connection was made".to_owned(), &[][..]),
+            store::Input::Link { .. } => ("the connection was lost".to_owned(), &[][..]),
+            store::Input::Tick { .. } => ("a timer was due, and nothing had come".to_owned(), &[][..]),
+            store::Input::Settings(_) => ("the directory or the policy was changed".to_owned(), &[][..]),
+            store::Input::Source(_) => ("a sender that was new".to_owned(), &[][..]),
+            store::Input::Forgotten { .. } => ("a sender was forgotten".to_owned(), &[][..]),
         };
         let text = std::str::from_utf8(bytes).ok();
         let is_seen = account.is_none() || !sources.lists_all_calls(logged.position, &input);

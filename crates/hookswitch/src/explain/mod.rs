@@ -11,9 +11,11 @@ mod text;
 
 use std::collections::BTreeSet;
 
-use hookswitch_core::delivery::{Logged, Stage};
+use hookswitch_core::delivery::Stage;
+use hookswitch_core::filter::Projection;
 use hookswitch_core::notification::{SERVER_ID, Subscriber};
-use hookswitch_model::{AccountId, Event, ExtensionId, Note, SubscriptionId, TelephonySessionId};
+use hookswitch_model::{AccountId, Event, ExtensionId, Logged, Note, SubscriptionId, TelephonySessionId};
+use hookswitch_store::{Reader, StoreError};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
@@ -23,7 +25,6 @@ pub(crate) use self::input::{Input, Sources};
 pub(crate) use self::session::SessionSummary;
 pub(crate) use self::text::{is_unsafe, write as write_text};
 use crate::capture::positions_of_calls;
-use crate::store::{Reader, StoreError};
 use crate::subscriptions::{Stored, stored};
 
 /// The most sessions that are looked at for one page of a list, whoever's they are.
@@ -452,10 +453,9 @@ fn explained(logged: &Logged, inputs: &[Input]) -> Explained {
 pub(crate) fn notification(event: &Event) -> Box<RawValue> {
     let account = event.session.account;
     let filter = format!("/restapi/v1.0/account/{account}/telephony/sessions");
-    let mut subscriber = Subscriber::of_replay(&[filter], ExtensionId::new(account.as_u64()));
-    subscriber.sip_data = true;
+    let subscriber = Subscriber::of_replay(&[filter], ExtensionId::new(account.as_u64()));
     let mut json = Vec::new();
-    subscriber.write(event, event.at, &mut json);
+    subscriber.write(event, Projection::WHOLE, event.at, &mut json);
     let json = String::from_utf8_lossy(&json).into_owned();
     RawValue::from_string(json).unwrap_or_else(|_| RawValue::NULL.to_owned())
 }
@@ -485,12 +485,10 @@ mod tests {
         Causes, Direction, Endpoint, InputRef, Notes, Origin, Party, Rule, SessionFacts, SessionId, Status,
         StatusCode, Timestamp,
     };
+    use hookswitch_store::{Batch, Options, Store, kind};
 
     use super::*;
-    use crate::config::Durability;
-    use crate::store::record::kind;
-    use crate::store::{Batch, Options, Store};
-    use crate::telemetry::Metrics;
+    use hookswitch_store::Durability;
 
     #[test]
     fn ids_say_what_they_name() {
@@ -562,7 +560,8 @@ mod tests {
             signals_kept: kept,
             events_kept: kept,
         };
-        let (store, writer) = Store::open(&directory, options, Metrics::new()).expect("a store");
+        let (store, writer) =
+            Store::open(&directory, options, hookswitch_store::Metrics::default()).expect("a store");
         let (done, written) = std::sync::mpsc::channel();
         let mut batch = Batch::after(store.partition(), store.ends());
         let arrival = crate::clock::wall();

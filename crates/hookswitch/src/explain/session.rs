@@ -1,7 +1,6 @@
 //! A session in short: who takes part, and how it stands.
 
-use hookswitch_core::delivery::Logged;
-use hookswitch_model::{Endpoint, Party, SessionFacts, Timestamp};
+use hookswitch_model::{Endpoint, Logged, Party, SessionFacts, Timestamp};
 use serde::Serialize;
 use utoipa::ToSchema;
 

@@ -6,8 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use foldhash::fast::RandomState;
-
-use crate::store::Span;
+use hookswitch_store::Span;
 
 /// The longest stretch: so exactly it is known when an event was sent that waited.
 const SPAN_MAX: Duration = Duration::from_secs(60);

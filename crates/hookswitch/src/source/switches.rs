@@ -6,14 +6,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use hookswitch_model::AccountId;
 use hookswitch_signal::switch::Switch;
+use hookswitch_store::{Partition, Sender};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
 use super::switch::{Allowed, Callers, Found, InputBuffer, KeptSource, SwitchEndpoint, run_with_reconnect};
 use crate::config::{Config, SwitchSource};
 use crate::run::Intake;
-use crate::store::Partition;
-use crate::store::record::Sender;
 use crate::telemetry::Metrics;
 
 /// A source, and whose its calls are when nothing else tells.

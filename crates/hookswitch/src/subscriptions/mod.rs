@@ -13,16 +13,16 @@ use hookswitch_core::delivery::{Progress, Stage};
 use hookswitch_core::filter::EventFilter;
 use hookswitch_core::subscription::{Owner, Standing, Subscription, Transport};
 use hookswitch_model::{SubscriptionId, TelephonySessionId, Timestamp};
+use hookswitch_store::{Change, Changed, Expected, PROGRESS, Partition, Store, StoreError, Told};
 use hyper::header::{HeaderName, HeaderValue};
 use serde::{Deserialize, Serialize};
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 use self::stored::{ENDED, KeptProgress, Record, SUBSCRIPTION, progress_from, progress_of, read_kept};
-pub(crate) use self::stored::{PROGRESS, Stored, feed_change, feed_id, parse_id, progress_change, stored};
+pub(crate) use self::stored::{Stored, parse_id, progress_change, stored};
 use crate::clock;
 use crate::health::Health;
 use crate::secret::Key;
-use crate::store::{Change, Changed, Expected, Partition, Store, StoreError, Told};
 use crate::webhook::{AddressError, Endpoint, Guard, SigningKey};
 
 /// How long it is known of a subscription that it has expired, or was deleted.

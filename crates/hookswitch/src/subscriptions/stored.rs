@@ -8,22 +8,16 @@ use hookswitch_core::delivery::Progress;
 use hookswitch_core::filter::{EventFilter, Own};
 use hookswitch_core::subscription::{Blacklisting, Owner, Standing, Subscription, Transport};
 use hookswitch_model::{AccountId, ExtensionId, SubscriptionId, Timestamp};
+use hookswitch_store::{Change, Document, PROGRESS, Partition, ProgressRecord, Reader, StoreError, feed_id};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{Delivery, Kept};
 use crate::secret::Key;
-use crate::store::{Change, Document, Expected, Partition, Reader, StoreError};
 
 /// The kinds of documents.
 pub(super) const SUBSCRIPTION: &str = "subscription";
 pub(super) const ENDED: &str = "subscription_ended";
-pub(crate) const PROGRESS: &str = "progress";
-
-/// The document of how far the event log was handed to all subscriptions of a partition that followed it.
-pub(crate) fn feed_id(partition: Partition) -> String {
-    if partition == Partition::default() { "feed".to_owned() } else { format!("feed.{partition}") }
-}
 
 /// A subscription as the store has it, for who looks at what became of events: without secrets.
 pub(crate) struct Stored {
@@ -65,7 +59,7 @@ impl KeptProgress {
 
     /// How far one of a partition has come, if that is known.
     pub(super) fn of(&self, id: &str, partition: Partition) -> Option<Progress> {
-        let mut progress = self.0.get(id)?.progress();
+        let mut progress = progress_in(self.0.get(id)?);
         if progress.live {
             // It had looked at all that was handed out.
             progress.read = progress.read.max(self.0.get(&feed_id(partition)).map_or(0, |feed| feed.read));
@@ -77,17 +71,12 @@ impl KeptProgress {
 /// The change that keeps how far a subscription has come.
 pub(crate) fn progress_change(id: SubscriptionId, progress: &Progress) -> Change {
     let record = ProgressRecord { read: progress.read, live: progress.live, open: progress.open.clone() };
-    kept_progress(id.to_string(), &record)
+    record.change(id.to_string())
 }
 
-/// The change that keeps how far the log was handed out to the subscriptions of a partition.
-pub(crate) fn feed_change(partition: Partition, read: u64) -> Change {
-    kept_progress(feed_id(partition), &ProgressRecord { read, live: true, open: Vec::new() })
-}
-
-fn kept_progress(id: String, record: &ProgressRecord) -> Change {
-    let content = serde_json::to_string(record).expect("a record is JSON");
-    Change { kind: PROGRESS.into(), id, expected: Expected::Any, content: Some(content) }
+/// How far a record says that one has come.
+fn progress_in(record: &ProgressRecord) -> Progress {
+    Progress { read: record.read, live: record.live, open: record.open.clone() }
 }
 
 /// How far one has come that has heard of nothing behind its start.
@@ -99,7 +88,7 @@ pub(super) fn progress_from(start: u64) -> Progress {
 pub(super) fn progress_of(reader: &Reader, id: &str) -> Result<Option<Progress>, StoreError> {
     let document = reader.document(PROGRESS, id)?;
     let record = document.and_then(|found| serde_json::from_str::<ProgressRecord>(&found.content).ok());
-    Ok(record.map(|record| record.progress()))
+    Ok(record.map(|record| progress_in(&record)))
 }
 
 /// Reads a subscription; none, which is said, if it cannot be.
@@ -114,19 +103,6 @@ pub(super) fn read_kept(document: &Document, key: &Key) -> Option<Kept> {
 }
 
 /// How far a subscription has come, as it is stored.
-#[derive(Serialize, Deserialize)]
-struct ProgressRecord {
-    read: u64,
-    live: bool,
-    open: Vec<u64>,
-}
-
-impl ProgressRecord {
-    fn progress(&self) -> Progress {
-        Progress { read: self.read, live: self.live, open: self.open.clone() }
-    }
-}
-
 /// A subscription as it is stored. Times are microseconds since 1970.
 #[derive(Serialize, Deserialize)]
 pub(super) struct Record {

@@ -16,6 +16,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use anyhow::Context as _;
 use hookswitch_core::delivery::Outcome;
 use hookswitch_model::{NotificationId, SubscriptionId, Timestamp};
+use hookswitch_store::{self as store, Attempt, AttemptOutcome};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::{Body as _, Bytes, Incoming};
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
@@ -32,7 +33,6 @@ pub(crate) use self::handshake::HandshakeError;
 pub(crate) use self::signature::SigningKey;
 use crate::clock;
 use crate::config::Webhooks as Settings;
-use crate::store::{self, Attempt, AttemptOutcome};
 
 /// What a notification says it is sent by. Receivers written for RingCentral may look for its name.
 const USER_AGENT: &str = concat!("RingCentral-Webhook/8.3 (Hookswitch/", env!("CARGO_PKG_VERSION"), ")");
@@ -103,7 +103,7 @@ impl Sent {
             number,
             at: self.at,
             duration: self.duration,
-            outcome: AttemptOutcome::of(&self.outcome),
+            outcome: attempt_outcome(&self.outcome),
             status,
             error,
             answer: self.answer.clone(),
@@ -301,5 +301,15 @@ impl tower_service::Service<Name> for CheckedNames {
                 .collect::<Vec<_>>()
                 .into_iter())
         })
+    }
+}
+/// How a request went, in the words of the journal.
+pub(crate) const fn attempt_outcome(outcome: &Outcome) -> AttemptOutcome {
+    match outcome {
+        Outcome::Response { status: 200..300, .. } => AttemptOutcome::Delivered,
+        Outcome::Response { status: 410, .. } => AttemptOutcome::Gone,
+        Outcome::Response { .. } => AttemptOutcome::Refused,
+        Outcome::TimedOut => AttemptOutcome::TimedOut,
+        Outcome::Failed(_) | Outcome::Missing => AttemptOutcome::Failed,
     }
 }

@@ -3,6 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::{StatusCode, Uri};
+use hookswitch_store::Expected;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -12,7 +13,6 @@ use crate::api::request::{Content, Segments};
 use crate::api::scope::Scopes;
 use crate::api::{Api, Problem, openapi};
 use crate::secret;
-use crate::store::Expected;
 
 /// The most redirect addresses of an application, and the longest, in bytes.
 const REDIRECTS_MAX: usize = 20;

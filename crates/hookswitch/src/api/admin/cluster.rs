@@ -4,6 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use hookswitch_model::Timestamp;
+use hookswitch_store::{Change, Partition};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -11,7 +12,6 @@ use super::{Admin, Reader, json, kept};
 use crate::api::request::{Content, Segments};
 use crate::api::{Api, Problem, openapi};
 use crate::cluster::{Membership, Node, Orders, View};
-use crate::store::{Change, Partition};
 
 /// What a server is called that is alone.
 const ALONE: &str = "server";

@@ -15,6 +15,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
 use hookswitch_model::TelephonySessionId;
+use hookswitch_store::Health;
 use serde::Serialize;
 use tokio::sync::mpsc;
 
@@ -22,7 +23,6 @@ use super::access::{Access, Reader};
 use super::status::sees_whole;
 use crate::api::{Api, Problem, openapi};
 use crate::explain::SessionSummary;
-use crate::store::Health;
 
 /// How many events are read from the log at once.
 const READ_EVENTS: usize = 500;

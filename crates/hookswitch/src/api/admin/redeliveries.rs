@@ -5,6 +5,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use hookswitch_core::filter::Own;
 use hookswitch_model::{AccountId, ExtensionId, SubscriptionId, Timestamp};
+use hookswitch_store::{Log, REDELIVERY};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -14,8 +15,7 @@ use crate::api::subscription::{check_address, parse_filters};
 use crate::api::{Api, Problem, openapi};
 use crate::clock;
 use crate::explain::{Explainer, Named, Wanted, session_id};
-use crate::redelivery::{Found, Job, JobError, JobState, PreviewError, REDELIVERY, SCANNED_MAX, Selection};
-use crate::store::Log;
+use crate::redelivery::{Found, Job, JobError, JobState, PreviewError, SCANNED_MAX, Selection};
 use crate::subscriptions::{Delivery, parse_id};
 
 /// What is to be sent again, to whom and how.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
+use hookswitch_store::Health;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -13,7 +14,6 @@ use crate::api::{Api, Problem, openapi};
 use crate::clock;
 use crate::rates::Sample;
 use crate::source::count::{SourceCount, SourceKey};
-use crate::store::Health;
 use crate::telemetry::Counts as _;
 
 /// Who is behind a token of the admin API.
@@ -153,7 +153,7 @@ fn journey(api: &Api) -> Vec<Stage> {
         of(
             "events",
             metrics.events.get(),
-            vec![("stored", metrics.events_stored.get()), ("repeated", metrics.events_repeated.get())],
+            vec![("stored", metrics.store.events_stored.get()), ("repeated", metrics.events_repeated.get())],
         ),
         of(
             "webhookNotifications",

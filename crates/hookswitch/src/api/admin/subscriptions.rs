@@ -5,6 +5,7 @@ use axum::extract::State;
 use hookswitch_core::delivery::Outcome;
 use hookswitch_core::subscription::Standing;
 use hookswitch_model::{NotificationId, Timestamp};
+use hookswitch_store::AttemptOutcome;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -14,8 +15,8 @@ use crate::api::request::Segments;
 use crate::api::subscription::{expired, renew_kept, shown_filter};
 use crate::api::{Api, Problem, openapi};
 use crate::health::Health;
-use crate::store::AttemptOutcome;
 use crate::subscriptions::{Delivery, Kept, parse_id};
+use crate::webhook::attempt_outcome;
 use crate::{clock, secret};
 
 /// A subscription, as far as an operator needs to know: nothing of what its owner said in confidence.
@@ -272,7 +273,7 @@ pub(crate) async fn test(
     });
     let sent = api.webhooks.send(&endpoint, uuid, body.to_string().into_bytes()).await;
     let duration_ms = u64::try_from(sent.duration.as_millis()).unwrap_or(u64::MAX);
-    let outcome = AttemptOutcome::of(&sent.outcome);
+    let outcome = attempt_outcome(&sent.outcome);
     let status = match sent.outcome {
         Outcome::Response { status, .. } => Some(status),
         _ => None,

@@ -3,6 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
+use hookswitch_store::Expected;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -11,7 +12,6 @@ use super::{Admin, Records, check_name, json};
 use crate::api::request::{Content, Segments};
 use crate::api::{Api, Problem, openapi};
 use crate::secret::{self, Digest};
-use crate::store::Expected;
 
 /// How much of its digest names a token.
 const ID_CHARS: usize = 16;

@@ -4,6 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use hookswitch_model::ExtensionId;
+use hookswitch_store::Expected;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -13,7 +14,6 @@ use crate::api::oauth::{APPLICATION, Application, CREDENTIAL, ConsoleRole, Crede
 use crate::api::request::{Content, Segments};
 use crate::api::scope::Scopes;
 use crate::api::{Api, Problem, openapi};
-use crate::store::Expected;
 use crate::{clock, secret};
 
 /// How long a password is, in characters (NIST SP 800-63B §5.1.1.2).

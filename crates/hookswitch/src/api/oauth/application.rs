@@ -3,12 +3,12 @@
 use axum::http::{HeaderMap, header};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use hookswitch_store::{Reader, StoreError};
 use serde::{Deserialize, Serialize};
 
 use super::form::Form;
 use super::{OAuth, Refusal};
 use crate::api::scope::Scopes;
-use crate::store::{Reader, StoreError};
 
 /// The id of the console, an application that is built in: public, for the users of all accounts, and without a
 /// document. Its tokens open the admin API, as far as their user may, and nothing else; those of no other do.
@@ -136,7 +136,7 @@ pub(crate) fn read<T: for<'de> Deserialize<'de>>(
     id: &str,
 ) -> Result<Option<T>, StoreError> {
     let Some(document) = reader.document(kind, id)? else { return Ok(None) };
-    Ok(Some(serde_json::from_str(&document.content).map_err(crate::store::record::RecordError::from)?))
+    Ok(Some(serde_json::from_str(&document.content).map_err(hookswitch_store::RecordError::from)?))
 }
 
 /// What a request says about the client that makes it.

@@ -8,6 +8,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use hookswitch_store::{Change, Document, Expected, StoreError};
 use serde::{Deserialize, Serialize};
 
 use super::application::{Application, GrantType, User, read};
@@ -17,7 +18,6 @@ use super::{OAuth, Refusal, USER};
 use crate::api::Api;
 use crate::api::request::Content;
 use crate::secret::{self, Digest};
-use crate::store::{Change, Document, Expected, StoreError};
 
 /// How long a code is good for, in seconds (contract auth §2).
 const CODE_SECONDS: i64 = 60;
@@ -241,7 +241,7 @@ impl OAuth {
         let found = self.store.find(move |reader| reader.document(CODE, &key)).await?;
         let read = found
             .map(|document| serde_json::from_str(&document.content).map(|code| (document.revision, code)));
-        Ok(read.transpose().map_err(crate::store::record::RecordError::from)?)
+        Ok(read.transpose().map_err(hookswitch_store::RecordError::from)?)
     }
 
     /// Takes a code, once. A code that comes a second time gives the grant that it gave.

@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use hookswitch_model::{AccountId, ExtensionId};
+use hookswitch_store::{Change, Expected, Reader, StoreError};
 use serde::{Deserialize, Serialize};
 
 use super::application::{Application, Credential, User, read};
@@ -16,7 +17,6 @@ use crate::api::principal::Principal;
 use crate::api::scope::Scopes;
 use crate::clock;
 use crate::secret::{self, Digest};
-use crate::store::{Change, Expected, Reader, StoreError};
 
 /// The shortest and the longest that an access token may be asked for, in seconds (contract auth §1).
 const ACCESS_SECONDS: (i64, i64) = (600, 3600);

@@ -15,19 +15,19 @@ pub(super) mod token;
 use std::sync::Arc;
 
 use axum::http::{HeaderMap, header};
-use axum::routing::{get, post};
 use hookswitch_model::ExtensionId;
+use hookswitch_store::{Changed, Store, Told};
 use tokio::sync::{Mutex, Semaphore, watch};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 pub(crate) use self::application::{Application, CONSOLE, ConsoleRole, Credential, GrantType, User, read};
 pub(crate) use self::assertion::issue as issue_assertion;
 use self::refusal::Refusal;
 use self::throttle::Throttle;
 use super::principal::Principal;
-use super::routes::Routes;
-use super::{People, Problem};
+use super::{Api, People, Problem};
 use crate::secret::{self, Key};
-use crate::store::{Changed, Store, Told};
 use crate::{clock, config};
 
 /// The kinds of documents, by what they are about.
@@ -170,9 +170,9 @@ impl OAuth {
 }
 
 /// The resources.
-pub(super) fn routes() -> Routes {
-    Routes::default()
-        .route("/restapi/oauth/token", post(token::post))
-        .route("/restapi/oauth/revoke", post(revoke::post))
-        .route("/restapi/oauth/authorize", get(authorize::show).post(authorize::submit))
+pub(super) fn routes() -> OpenApiRouter<Api> {
+    OpenApiRouter::new()
+        .routes(routes!(token::post))
+        .routes(routes!(revoke::post))
+        .routes(routes!(authorize::show, authorize::submit))
 }

@@ -3,9 +3,8 @@
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use hookswitch_store::StoreError;
 use serde::Serialize;
-
-use crate::store::StoreError;
 
 /// An answer in the form of the token endpoint.
 #[derive(Debug)]

@@ -8,13 +8,14 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use foldhash::fast::RandomState;
-use hookswitch_core::delivery::Logged;
-use hookswitch_model::{AccountId, ExtensionId, Party, PartyId, SessionFacts, TelephonySessionId, Timestamp};
+use hookswitch_model::{
+    AccountId, ExtensionId, Logged, Party, PartyId, SessionFacts, TelephonySessionId, Timestamp,
+};
+use hookswitch_store::Store;
 use tokio::sync::watch;
 
 use crate::api::Problem;
 use crate::clock;
-use crate::store::Store;
 
 /// How long a session stays readable after its last party has ended.
 const LINGER: Duration = Duration::from_secs(60);

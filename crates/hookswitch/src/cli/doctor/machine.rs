@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use hookswitch_store::Reader;
 use nix::sys::resource::{Resource, getrlimit};
 use nix::sys::socket::sockopt::{RcvBuf, RcvBufForce};
 use nix::sys::socket::{getsockopt, setsockopt};
@@ -14,7 +15,6 @@ use nix::sys::statvfs::statvfs;
 
 use super::Findings;
 use crate::config::Config;
-use crate::store::Reader;
 use crate::{clock, secret};
 
 /// Written by systemd-timesyncd when it has set the clock.

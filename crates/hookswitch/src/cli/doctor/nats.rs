@@ -1,8 +1,9 @@
 //! The NATS of a cluster, as a node looks at it when it starts.
 
+use hookswitch_store::{self as store, Engine, Examined, Weakness};
+
 use super::Findings;
-use crate::config::{Config, Engine};
-use crate::store::{self, Examined, Weakness};
+use crate::config::Config;
 
 /// What a finding here is called.
 const NATS: &str = "NATS";
@@ -17,7 +18,7 @@ pub(super) fn check(config: &Config, findings: &mut Findings) -> anyhow::Result<
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let Examined { version, streams, missing, outdated, weakness } =
-        match runtime.block_on(store::examine(config)) {
+        match runtime.block_on(store::examine(&config.store_settings())) {
             Ok(examined) => examined,
             Err(error) => {
                 findings.failed(

@@ -4,8 +4,10 @@ use std::fs::{self, Metadata};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
+use hookswitch_store::Durability;
+
 use super::Findings;
-use crate::config::{Config, Durability};
+use crate::config::Config;
 use crate::secret::Key;
 use crate::server;
 

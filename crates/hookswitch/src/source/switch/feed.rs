@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use anyhow::ensure;
 use hookswitch_model::Timestamp;
+use hookswitch_store::Sender;
 use tokio::time::sleep;
 
 use crate::clock;
 use crate::run::{Intake, ToldBatch};
 use crate::source::count::SourceCount;
-use crate::store::record::Sender;
 use crate::telemetry::Connections;
 
 /// The most bytes that wait for the machine; beyond, the connection is given up, and what goes on is asked
