@@ -151,7 +151,7 @@ impl Replay {
         let filters = self
             .filters
             .iter()
-            .map(|filter| EventFilter::parse(filter, own))
+            .map(|filter| EventFilter::parse(filter, own).map(|filter| filter.in_directory(&directory)))
             .collect::<Result<Vec<_>, _>>()?;
         let shown: Vec<String> = filters.iter().map(ToString::to_string).collect();
         let files = CaptureFiles::open(&self.captures.files, shows_progress())?;
