@@ -105,6 +105,8 @@ fn leg(callee: &str) -> LegCreated {
         place: None,
         mailbox: None,
         diverted_by: None,
+        called_first: None,
+        offer: None,
         is_automaton: false,
     }
 }

@@ -135,6 +135,8 @@ fn created(direction: Direction, of: Option<LegId>, callee: &str) -> SignalKind 
         place: None,
         mailbox: None,
         diverted_by: None,
+        called_first: None,
+        offer: None,
         is_automaton: false,
     }))
 }

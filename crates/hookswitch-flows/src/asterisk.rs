@@ -118,7 +118,7 @@ impl Story {
 
 /// Sends messages through the product, and checks what must hold whatever they are.
 pub fn run(directory: &Directory, told: &[Told], save: bool) -> Vec<Event> {
-    told::run(directory, Switch::Asterisk, told, save)
+    told::run(directory, Switch::Ami, told, save)
 }
 
 /// Writes the event of a line.
@@ -161,6 +161,7 @@ fn event(line: &str, world: u8, channels: &mut HashMap<String, Channel>) -> Told
         } else if let Some((key, value)) = word.split_once('=').filter(|(key, _)| !key.contains('(')) {
             match key {
                 "Swap" => fields.push(("SwapUniqueid".to_owned(), channels[value].uniqueid.clone())),
+                "Variable" | "Value" => fields.push((key.to_owned(), value.to_owned())),
                 _ => fields.push((key.to_owned(), value.replace('_', " "))),
             }
         } else {

@@ -27,7 +27,8 @@
 //! What follows `|` are further header lines, and what follows `||` is the body. In both,
 //! `{bob}` is the address of Bob, and `{user=102}` the number 102; `{replaces=1@bob}` is the dialog of call 1 as Bob has it, in the
 //! form of Replaces and Join; `{escaped=1@bob}` the same, escaped as in a URI; `{target=1@bob}` in
-//! that of Target-Dialog; `{id=1@bob}` is its Call-ID.
+//! that of Target-Dialog; `{wrong=1@bob}` and `{misspelt=1@bob}` are Replaces with a letter of the tag or of the
+//! Call-ID wrong; `{id=1@bob}` is its Call-ID.
 
 mod writer;
 

@@ -9,7 +9,7 @@ use hookswitch_signal::capture::Captured;
 use hookswitch_signal::ingest::{Ingest, Posted};
 use hookswitch_signal::pairing::{self, Pairing};
 use hookswitch_signal::sip;
-use hookswitch_signal::switch::{self, Follower};
+use hookswitch_signal::switch::{self, AnyTracker, Switch, SwitchTracker};
 use hookswitch_signal::tracker::{self, Tracker};
 use serde::{Deserialize, Serialize};
 
@@ -36,15 +36,6 @@ pub enum Clocks {
     OfEachSource,
     /// All inputs are ordered by one clock, [`ClockId::default`], as those of a replay are.
     One,
-}
-
-/// A product that reports its own calls.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Switch {
-    /// Asterisk, by its manager (AMI).
-    Asterisk,
-    /// FreeSWITCH, by its event socket (ESL).
-    FreeSwitch,
 }
 
 /// A switch that reports its own calls, as one source.
@@ -78,7 +69,7 @@ pub struct Sources {
 #[derive(Serialize, Deserialize)]
 enum Source {
     Agent { name: Box<str>, tracker: Box<Tracker> },
-    Switch { follower: Box<Follower>, pairs_as: u16 },
+    Switch { tracker: Box<AnyTracker>, pairs_as: u16 },
     Posted(Box<Ingest>),
 }
 
@@ -96,8 +87,8 @@ impl Source {
                 tracker.handle_time(now, raw);
                 pass_on(pairings, beside, name, now, raw, out);
             }
-            Self::Switch { follower, pairs_as } => {
-                follower.handle_time(now, raw);
+            Self::Switch { tracker, pairs_as } => {
+                tracker.handle_time(now, raw);
                 if let Some(pairing) = pairings.get_mut(pairs_as) {
                     pairing.handle_switch(raw.drain(..), out);
                     pairing.handle_time(now, out);
@@ -170,11 +161,8 @@ impl Sources {
             self.beside.insert(agents.to_owned(), pairs_as);
         }
         self.pairings.entry(pairs_as).or_default();
-        let follower = Box::new(match switch {
-            Switch::Asterisk => Follower::asterisk(account, number),
-            Switch::FreeSwitch => Follower::freeswitch(account, number),
-        });
-        self.by_number.insert(number, Source::Switch { follower, pairs_as });
+        let tracker = Box::new(switch.tracker(account, number));
+        self.by_number.insert(number, Source::Switch { tracker, pairs_as });
     }
 
     /// Adds somebody who posts signals.
@@ -244,10 +232,10 @@ impl Sources {
 
     fn handle_time_of_switches(&mut self, pairs: u16, now: Timestamp, out: &mut Vec<Signal>) {
         for source in self.by_number.values_mut() {
-            if let Source::Switch { follower, pairs_as } = source
+            if let Source::Switch { tracker, pairs_as } = source
                 && *pairs_as == pairs
             {
-                follower.handle_time(now, &mut self.raw);
+                tracker.handle_time(now, &mut self.raw);
             }
         }
         if let Some(pairing) = self.pairings.get_mut(&pairs) {
@@ -270,8 +258,8 @@ impl Sources {
         if self.clocks == Clocks::One {
             self.handle_time_of_agents(None, at, out);
         }
-        let (follower, pairing, raw) = self.switch(number)?;
-        follower.handle(message, at, input, raw);
+        let (tracker, pairing, raw) = self.switch(number)?;
+        tracker.handle(message, at, input, raw);
         pairing.handle_switch(raw.drain(..), out);
         pairing.handle_time(at, out);
         Ok(())
@@ -304,9 +292,9 @@ impl Sources {
         is_up: bool,
         out: &mut Vec<Signal>,
     ) -> Result<(), UnknownSource> {
-        let (follower, pairing, _) = self.switch(number)?;
+        let (tracker, pairing, _) = self.switch(number)?;
         if is_up {
-            follower.connected();
+            tracker.connected();
         }
         pairing.set_connected(is_up, out);
         Ok(())
@@ -338,8 +326,8 @@ impl Sources {
                     let now = tracker.newest();
                     pass_on(&mut self.pairings, &self.beside, name, now, &mut self.raw, out);
                 }
-                Source::Switch { follower, pairs_as } => {
-                    follower.finish(&mut self.raw);
+                Source::Switch { tracker, pairs_as } => {
+                    tracker.finish(&mut self.raw);
                     if let Some(pairing) = self.pairings.get_mut(pairs_as) {
                         pairing.handle_switch(self.raw.drain(..), out);
                     }
@@ -363,9 +351,9 @@ impl Sources {
     fn timeout(&self, source: &Source) -> Option<Timestamp> {
         match source {
             Source::Agent { tracker, .. } => tracker.poll_timeout(),
-            Source::Switch { follower, pairs_as } => {
+            Source::Switch { tracker, pairs_as } => {
                 let pairing = self.pairings.get(pairs_as).and_then(Pairing::poll_timeout);
-                follower.poll_timeout().into_iter().chain(pairing).min()
+                tracker.poll_timeout().into_iter().chain(pairing).min()
             }
             Source::Posted(_) => None,
         }
@@ -392,7 +380,7 @@ impl Sources {
     /// sources.
     pub fn switch_counters(&self, number: u16) -> Option<(switch::Counters, usize)> {
         match self.by_number.get(&number)? {
-            Source::Switch { follower, .. } => Some((follower.counters(), follower.channels())),
+            Source::Switch { tracker, .. } => Some((tracker.counters(), tracker.channels())),
             _ => None,
         }
     }
@@ -407,11 +395,11 @@ impl Sources {
     fn switch(
         &mut self,
         number: u16,
-    ) -> Result<(&mut Follower, &mut Pairing, &mut Vec<Signal>), UnknownSource> {
-        let Some(Source::Switch { follower, pairs_as }) = self.by_number.get_mut(&number) else {
+    ) -> Result<(&mut dyn SwitchTracker, &mut Pairing, &mut Vec<Signal>), UnknownSource> {
+        let Some(Source::Switch { tracker, pairs_as }) = self.by_number.get_mut(&number) else {
             return Err(UnknownSource(number));
         };
         let pairing = self.pairings.get_mut(pairs_as).ok_or(UnknownSource(number))?;
-        Ok((follower, pairing, &mut self.raw))
+        Ok((&mut ***tracker, pairing, &mut self.raw))
     }
 }

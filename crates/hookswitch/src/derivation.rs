@@ -28,6 +28,8 @@ pub(crate) enum DerivationError {
     UnknownSource { position: u64, source_number: u16 },
     #[error("input {position} comes before the directory and the policy")]
     WithoutSettings { position: u64 },
+    #[error("input {position} names a switch by {adapter:?}, for which there is no adapter")]
+    UnknownAdapter { position: u64, adapter: String },
     #[error("the directory at input {position} cannot be read: {cause}")]
     Directory { position: u64, cause: hookswitch_core::directory::DirectoryError },
 }
@@ -118,10 +120,7 @@ impl Derivation {
                 Ok(())
             }
             Input::Settings(settings) => self.apply_settings(position, settings.clone()),
-            Input::Source(source) => {
-                self.add_source(source.clone());
-                Ok(())
-            }
+            Input::Source(source) => self.add_source(position, source.clone()),
             Input::Forgotten { source } => {
                 self.sources.remove(source);
                 self.pipeline.sources_mut().remove(*source);
@@ -227,21 +226,21 @@ impl Derivation {
         Ok(())
     }
 
-    fn add_source(&mut self, source: Source) {
+    fn add_source(&mut self, position: u64, source: Source) -> Result<(), DerivationError> {
         let Source { number, sender } = source;
         let sources = self.pipeline.sources_mut();
         match &sender {
             Sender::Hep { account, name, .. } => sources.add_agent(number, name, AccountId::new(*account)),
-            Sender::Ami { account, hep, .. } => {
-                sources.add_switch(number, switch_source(Switch::Asterisk, number, *account, hep.as_deref()));
-            }
-            Sender::Esl { account, hep, .. } => {
-                sources
-                    .add_switch(number, switch_source(Switch::FreeSwitch, number, *account, hep.as_deref()));
+            Sender::Switch { adapter, account, hep, .. } => {
+                let Some(switch) = Switch::named(adapter) else {
+                    return Err(DerivationError::UnknownAdapter { position, adapter: adapter.clone() });
+                };
+                sources.add_switch(number, switch_source(switch, number, *account, hep.as_deref()));
             }
             Sender::Ingest { account, .. } => sources.add_posted(number, AccountId::new(*account)),
         }
         self.sources.insert(number, OpenSource { sender, newest: None });
+        Ok(())
     }
 
     /// The next event, in the order in which they came about.

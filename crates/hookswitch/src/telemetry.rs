@@ -6,6 +6,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use hookswitch_signal::switch::{Switch, without_quotations};
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -18,7 +19,7 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{Layer as _, fmt as lines, registry};
 
 use crate::config::{Log, LogFormat};
-use crate::shown::{self, LogLines};
+use crate::shown::LogLines;
 use crate::source::count::SourceCounts;
 
 /// Starts the log on stderr: each record is a line, whatever is in it. Panics are told there, too.
@@ -45,7 +46,7 @@ fn tell_panic(panic: &std::panic::PanicHookInfo<'_>) {
     let at = panic.location().map(ToString::to_string).unwrap_or_default();
     let text = panic.payload().downcast_ref::<&str>().copied();
     let text = text.or_else(|| panic.payload().downcast_ref::<String>().map(String::as_str));
-    let message = text.map(shown::without_quotations).unwrap_or_default();
+    let message = text.map(without_quotations).unwrap_or_default();
     let thread = std::thread::current().name().unwrap_or_default().to_owned();
     tracing::error!(at, thread, "panicked: {message}; please report this");
 }
@@ -266,10 +267,8 @@ pub(crate) struct Metrics {
     pub(crate) connections: Gauge,
     pub(crate) connections_refused: Counter,
     pub(crate) messages: Messages,
-    /// Manager connections to Asterisks.
-    pub(crate) ami: Arc<Connections>,
-    /// Event sockets of FreeSWITCHes.
-    pub(crate) esl: Arc<Connections>,
+    /// Connections to switches, in the order of the list of adapters.
+    switches: Vec<Arc<Connections>>,
     pub(crate) posted: Posted,
     pub(crate) signals: Signals,
     pub(crate) sessions: Sessions,
@@ -306,6 +305,11 @@ pub(crate) struct Metrics {
 }
 
 impl Metrics {
+    /// Connections to switches of a kind.
+    pub(crate) fn switch(&self, switch: Switch) -> &Arc<Connections> {
+        &self.switches[switch.index()]
+    }
+
     /// All counters at zero.
     pub(crate) fn new() -> Arc<Self> {
         let mut registry = Registry::with_prefix("hookswitch");
@@ -318,8 +322,11 @@ impl Metrics {
             connections: Gauge::default(),
             connections_refused: Counter::default(),
             messages: Messages::register(r, "sip_messages", "SIP messages by what became of them"),
-            ami: Connections::register(r, "ami", "manager connections"),
-            esl: Connections::register(r, "esl", "event sockets"),
+            switches: Switch::ALL
+                .iter()
+                .map(|switch| switch.adapter())
+                .map(|adapter| Connections::register(r, adapter.name(), adapter.words().connections))
+                .collect(),
             posted: Posted::register(r, "ingest_signals", "Posted signals by what became of them"),
             signals: Signals::register(r, "signals", "Signals by what the machine did with them"),
             sessions: Sessions::register(r, "sessions", "Sessions by what happened to them"),

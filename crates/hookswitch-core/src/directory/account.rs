@@ -12,10 +12,6 @@ use serde::{Deserialize, Serialize};
 use super::Domains;
 use crate::hash::IdHash;
 
-/// The most digits a number can have and still be a short number, that is, an extension's. Longer
-/// ones are subscriber numbers, which have at least seven digits.
-const SHORT_NUMBER_DIGITS_MAX: usize = 6;
-
 /// What an extension is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -206,15 +202,15 @@ impl Account {
         }
         let by_name = self.place(user);
         // The number of an extension is no subscriber's, though there may be one with these digits.
-        let e164 = if by_name.is_some() && is_short(user) { None } else { self.e164(user, form) };
+        let e164 = if by_name.is_some() && number::is_short(user) { None } else { self.e164(user, form) };
         let place = by_name.or_else(|| self.place(e164?.as_str()));
         let Some(extension) = place.map(|place| &self.extensions[place]) else {
             return self.outside(user, form);
         };
         // Who is known by another name is shown with their number; a slot of a parking lot is one itself.
-        let own = extension.number.clone().filter(|_| e164.is_none() && extension.kind != Kind::Park);
+        let own = extension.number.as_ref().filter(|_| extension.kind != Kind::Park);
         Resolved {
-            number: own.unwrap_or_else(|| shown(user, e164)),
+            number: if e164.is_some() { shown(user, e164) } else { own.unwrap_or(user).clone() },
             extension: Some(extension.id),
             name: extension.name.clone(),
             kind: extension.kind,
@@ -252,7 +248,7 @@ impl Account {
 
     /// Who calls. What comes from a trunk or from another tenant is outside, whatever number it says.
     pub(crate) fn caller(&self, leg: &LegCreated) -> Option<Resolved> {
-        let comes_from_there = leg.direction == Direction::Outbound && leg.ring_out_role.is_none();
+        let comes_from_there = comes_from_the_far_end(leg);
         let is_outside = self.comes_from_trunk(leg) || (comes_from_there && self.is_foreign(leg));
         let own = self.own_endpoint(leg).filter(|_| comes_from_there && !is_outside);
         if own.is_some() {
@@ -268,9 +264,7 @@ impl Account {
 
     /// Whether a leg comes from a trunk of the account.
     fn comes_from_trunk(&self, leg: &LegCreated) -> bool {
-        // What the switch calls the other end of a leg is not who calls where it calls there itself.
-        let comes_from_there = leg.direction == Direction::Outbound && leg.ring_out_role.is_none();
-        self.is_trunk(leg.src) || (comes_from_there && self.is_trunk_endpoint(leg))
+        self.is_trunk(leg.src) || (comes_from_the_far_end(leg) && self.is_trunk_endpoint(leg))
     }
 
     /// Whether the switch has the phone at the other end of a leg in a domain of another account.
@@ -380,6 +374,12 @@ impl Account {
     }
 }
 
+/// Whether who calls is at the other end of a leg: what the switch calls that end is not who calls where
+/// the switch calls there itself.
+fn comes_from_the_far_end(leg: &LegCreated) -> bool {
+    leg.direction == Direction::Outbound && leg.ring_out_role.is_none()
+}
+
 /// A number as the API shows it.
 fn shown(user: &Arc<str>, e164: Option<E164>) -> Arc<str> {
     match e164 {
@@ -395,14 +395,9 @@ fn is_extension(user: &str) -> bool {
     }
     let dialled = |c: char| c.is_ascii_digit() || matches!(c, '*' | '#' | '+' | '-' | '.' | '(' | ')' | ' ');
     if user.chars().all(dialled) {
-        return is_short(user);
+        return number::is_short(user);
     }
     !number::is_dialled(user)
-}
-
-/// Whether a number is as short as those of extensions.
-fn is_short(user: &str) -> bool {
-    (1..=SHORT_NUMBER_DIGITS_MAX).contains(&user.len()) && user.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 #[cfg(test)]

@@ -31,7 +31,10 @@ impl Engine {
         });
         // To connect a call with the place where one has just called to park it is to park it.
         let parks = |theirs: &PartyRef| {
-            self.sessions.get(&theirs.session).is_some_and(|open| open.session.dialled.kind == Kind::Park)
+            // Where the switch says that who called there is parked, who is moved is parked there in turn.
+            self.sessions.get(&theirs.session).is_some_and(|open| {
+                open.session.dialled.kind == Kind::Park && !open.session.is_parked(theirs.party)
+            })
         };
         if let Some((mine, theirs)) = ends.filter(|(_, theirs)| parks(theirs)) {
             let number = self.sessions[&theirs.session].session.dialled.number.clone();
@@ -58,6 +61,37 @@ impl Engine {
                 session.set_moving(own.party, Destination::Call(other, peer), transfer.by_code, ctx);
             }
         }
+    }
+
+    /// The caller's leg of a call was answered though none of its targets was. If a target of a call that looks the
+    /// same was, at this moment, and not its caller, the two were taken for each other: they change places. Gives
+    /// the session and the place in it of the leg then.
+    pub(super) fn uncross(
+        &mut self,
+        key: SessionKey,
+        index: usize,
+        ctx: &Context,
+    ) -> Option<(SessionKey, usize)> {
+        let session = &self.sessions.get(&key)?.session;
+        let leg = &session.legs[index];
+        if leg.role != LegRole::Party(CALLER) || !session.rings_unanswered() {
+            return None;
+        }
+        let leg = leg.id;
+        let mut crossed = self.joiner.twins(session).iter().copied().filter(|&other| {
+            let open = self.sessions.get(&other).filter(|_| other != key);
+            open.is_some_and(|open| open.session.waits_for_answer(ctx.at) && open.session.is_twin_of(session))
+        });
+        let (other, None) = (crossed.next()?, crossed.next()) else { return None };
+        let [Some(one), Some(two)] = self.sessions.get_disjoint_mut([&key, &other]) else { return None };
+        one.session.swap_callers(&mut two.session);
+        for (session, key) in [(&one.session, key), (&two.session, other)] {
+            for leg in &session.legs {
+                self.legs.insert(leg.id, key);
+            }
+        }
+        self.settle(key);
+        Some((other, self.session(other)?.leg(leg)?))
     }
 
     /// Carries out what a signal brought about in more than one session.
@@ -265,7 +299,14 @@ impl Engine {
         let account = session.facts.account;
         let role = if owns { ConferenceRole::Host } else { ConferenceRole::Participant };
         let name = (account, room_key(account, room));
-        let known = self.conferences.get(&name).copied().filter(|room| self.sessions.contains_key(room));
+        let owner = self.directory.account(account);
+        let listed = owner.resolve(&Arc::from(room), None);
+        let listed_as = listed.extension.filter(|_| listed.kind == Kind::Conference);
+        let listed_as = listed_as.map(|room| (account, RoomKey::from(room.as_u64())));
+        let mut names = [Some(name), listed_as].into_iter().flatten();
+        let known = names.find_map(|name| {
+            self.conferences.get(&name).copied().filter(|room| self.sessions.contains_key(room))
+        });
         if session.facts.origin == Origin::Conference {
             // The number was known to lead to a room; its name is another one of the same room.
             self.conferences.entry(name).or_insert(key);
@@ -275,14 +316,15 @@ impl Engine {
             return;
         }
         let Some(party) = session.legs[index].role.party() else { return };
-        if !session.reports(party) && !(party == CALLER && session.is_only_a_caller()) {
+        let is_only_a_caller = party == CALLER && session.is_only_a_caller();
+        if !is_only_a_caller && !session.reports(party) {
             return;
         }
         let room = known.unwrap_or_else(|| {
             let facts = Arc::new(conference_facts(account, room, ctx.at));
             let session = Session::conference(facts, self.directory.account(account), ctx);
             let opened = self.insert(clock, session);
-            self.conferences.insert(name, opened);
+            self.conferences.extend([Some(name), listed_as].into_iter().flatten().map(|name| (name, opened)));
             opened
         });
         let rule = Rule::FocusReached;

@@ -97,7 +97,9 @@ impl Joiner {
         candidates: &mut SmallVec<[Candidate<'a>; 2]>,
     ) {
         let withheld = leg.caller.withheld.then_some(WITHHELD);
-        for number in [leg.caller.number.as_deref(), Some(&*leg.callee), withheld].into_iter().flatten() {
+        let own = [leg.caller.number.as_deref(), Some(&*leg.callee), withheld];
+        let before = [leg.diverted_by.as_deref(), leg.called_first.as_deref()];
+        for number in own.into_iter().chain(before).flatten() {
             let Some(keys) = self.by_place.get(&place_key(account, src.ip(), number)) else { continue };
             for &key in keys.iter().rev().take(CANDIDATES_MAX) {
                 if candidates.iter().any(|candidate| candidate.key == key) {
@@ -151,6 +153,35 @@ impl Joiner {
         });
         let found = places.chain(pairs).filter_map(|name| self.by_place.get(&name));
         found.filter(|keys| keys.len() <= CANDIDATES_MAX).flatten().copied().collect()
+    }
+
+    /// The only session whose caller a switch moves with a call that it places.
+    pub(crate) fn moved_by(
+        &self,
+        owner: &Account,
+        leg: &LegCreated,
+        sessions: &Sessions,
+    ) -> Option<SessionKey> {
+        let (src, caller) = (owner.switch_address(leg.src)?, leg.caller.number.as_deref()?);
+        let keys = self.by_place.get(&place_key(owner.id(), src.ip(), caller))?;
+        let mut moved = keys
+            .iter()
+            .copied()
+            .rev()
+            .take(CANDIDATES_MAX)
+            .filter(|key| sessions.get(key).is_some_and(|open| open.session.is_moved_by(leg)));
+        let first = moved.next()?;
+        moved.next().is_none().then_some(first)
+    }
+
+    /// The sessions that look like this one and reached the same host, and this one itself.
+    pub(crate) fn twins(&self, session: &Session) -> &[SessionKey] {
+        let account = session.facts.account;
+        let host = session.caller_reached();
+        let keys = host
+            .and_then(|host| self.by_place.get(&place_key(account, host.ip(), &session.dialled.number)))
+            .filter(|keys| keys.len() <= CANDIDATES_MAX);
+        keys.map_or(&[], |keys| keys)
     }
 
     /// Remembers that a transfer asked for a call to this number.
@@ -214,6 +245,25 @@ impl Joiner {
                 }
                 kept.places.push(name);
             }
+        }
+    }
+
+    /// Remembers whom a switch has called for a session, by a number that is not the one that was dialled.
+    pub(crate) fn add_target(
+        &mut self,
+        account: AccountId,
+        switch: IpAddr,
+        number: &str,
+        key: SessionKey,
+        kept: &mut IndexEntries,
+    ) {
+        let name = place_key(account, switch, number);
+        if !kept.places.contains(&name) {
+            let keys = self.by_place.entry(name).or_default();
+            if let Err(at) = keys.binary_search(&key) {
+                keys.insert(at, key);
+            }
+            kept.places.push(name);
         }
     }
 

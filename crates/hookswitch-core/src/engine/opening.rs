@@ -64,6 +64,10 @@ impl Engine {
                 Direction::Inbound => leg.dst,
                 Direction::Outbound => leg.src.filter(|_| is_switchs),
             };
+            let switch = session.switch_address(leg.src).filter(|_| session.is_rewritten_target(&leg));
+            if let Some(switch) = switch {
+                self.joiner.add_target(account, switch.ip(), &leg.callee, key, kept);
+            }
             if let Some(host) = session.switch_address(reached) {
                 self.joiner.add_host(account, host.ip(), session, key, kept);
             }
@@ -121,6 +125,13 @@ impl Engine {
         let joined = self.joiner.find(&owner, &leg, ctx.at, &self.sessions, heuristic);
         if let Joined::To(key, rule) = joined {
             self.session(key)?.add_switch_leg(leg, rule, ctx);
+            return Some(key);
+        }
+        if joined == Joined::ToNone
+            && heuristic
+            && let Some(key) = self.joiner.moved_by(&owner, &leg, &self.sessions)
+        {
+            self.session(key)?.add_switch_leg(leg, Rule::MovedBySwitch, ctx);
             return Some(key);
         }
         let callee = owner.callee(&leg);

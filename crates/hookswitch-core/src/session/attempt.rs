@@ -17,7 +17,7 @@ use super::{
     CALLER, Context, LEGS_PER_SESSION_MAX, LegRole, NewLeg, PartyIndex, Purpose, Sender, Session, people,
 };
 use crate::directory::{Kind, Resolved};
-use crate::number::NumberKey;
+use crate::number::{NumberKey, agree};
 
 /// Two targets that were offered the call within this time are members of one group, which a switch
 /// calls in one go; a later one, or one with Diversion, is where the call was forwarded to.
@@ -303,9 +303,10 @@ impl Session {
             return (from, to); // legs of a switch are found by the numbers of their call
         }
         if to.extension.is_none() {
-            let number = leg.caller.number.as_ref().filter(|_| from.extension.is_some());
-            let shown = number.and_then(|number| self.account.e164(number, Form::Network));
-            if let Some(shown) = shown.map(|shown| Arc::<str>::from(shown.as_str())) {
+            let e164 = |number: &Arc<str>| self.account.e164(number, Form::Network);
+            let shown: Option<Arc<str>> =
+                leg.caller.number.as_ref().and_then(e164).map(|number| Arc::from(number.as_str()));
+            if let Some(shown) = shown.filter(|_| from.extension.is_some()) {
                 people::show_number(&mut from, shown.clone());
                 let caller = &mut self.parties[called_by].party;
                 let own =
@@ -504,6 +505,9 @@ impl Session {
         if let Some(party) = self.party_at(&sender).filter(|&party| Some(party) != mover) {
             return Some(Follows::OwnPhone(party));
         }
+        if let Some(party) = self.party_on_host(&sender, leg).filter(|&party| Some(party) != mover) {
+            return Some(Follows::OwnPhone(party));
+        }
         self.has_switch_at(&sender).then_some(Follows::Switch)
     }
 
@@ -528,6 +532,42 @@ impl Session {
             LegRole::Party(party) => Some(party),
             LegRole::Switch(_) | LegRole::Server => None,
         }
+    }
+
+    /// Whether a call that the switch places is one for the caller, who talks with somebody: it shows the caller's
+    /// number and offers the caller's media, and nobody asked for it.
+    pub(crate) fn is_moved_by(&self, leg: &LegCreated) -> bool {
+        let caller = &self.parties[CALLER];
+        let own = self.legs.iter().find(|leg| leg.role == LegRole::Party(CALLER) && !leg.ended);
+        let number = caller.side().phone_number.as_deref();
+        let talks = caller.is_answered() && caller.party.direction == Direction::Outbound;
+        talks
+            && leg.offer.is_some()
+            && own.is_some_and(|own| own.offer == leg.offer && own.sender.src != self.switch_address(leg.dst))
+            && number.zip(leg.caller.number.as_deref()).is_some_and(|(own, theirs)| agree(own, theirs))
+            && self.party_at(&self.sender(leg)).is_none()
+            && self.has_switch_at(&self.sender(leg))
+    }
+
+    /// The party whose phone calls from another port than before, as over a further TCP connection: it is on the
+    /// same host, and calls with the party's number.
+    fn party_on_host(&self, sender: &Sender, leg: &LegCreated) -> Option<PartyIndex> {
+        let caller = leg.caller.number.as_deref()?;
+        let src = sender.src?;
+        let at = self.legs.iter().find_map(|leg| {
+            let party = leg.role.party()?;
+            let own = if leg.called { leg.dst } else { leg.sender.src };
+            let state = &self.parties[party];
+            let number = state.side().phone_number.as_deref()?;
+            let is_here = own.is_some_and(|own| own.ip() == src.ip());
+            (state.is_live() && is_here && agree(number, caller)).then_some(party)
+        })?;
+        // A switch may call for a party that is behind the same address.
+        let is_switch = |leg: &super::Leg| {
+            leg.role != LegRole::Party(at)
+                && (self.reached(leg, sender) == Some(2) || placed_by(leg, sender) == Some(2))
+        };
+        (!self.legs.iter().any(is_switch)).then_some(at)
     }
 
     /// Who is moved by a transfer: the party that talks with the one who asked for it.

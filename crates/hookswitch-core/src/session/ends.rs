@@ -1,6 +1,7 @@
 //! How parties end, and the ends that wait for their cause.
 
 use hookswitch_model::{Cause, Direction, Reason, Rule, StatusCode, Timestamp};
+use smallvec::SmallVec;
 
 use super::attempt::GROUP_SPAN;
 use super::moves::CrossSessionEffect;
@@ -161,7 +162,8 @@ impl Session {
             return;
         }
         let caller_left = !self.parties[state.called_by].is_live();
-        let caller_answered = self.parties[state.called_by].was_answered();
+        // What a switch reports has no gaps: who has answered is known.
+        let caller_answered = !self.reported && self.parties[state.called_by].was_answered();
         let answered = self.answered_by_another(index);
         match cause {
             // The offer was withdrawn for who was offered the call long after, and has answered since.
@@ -319,7 +321,8 @@ impl Session {
             // What a switch says of an answer elsewhere is believed once there is one (contract events §11).
             let said_elsewhere = waiting.cause == Cause::AnsweredElsewhere;
             let withdrawn = said_elsewhere || waiting.cause == Cause::Withdrawn;
-            let caller_answered = self.parties[self.parties[index].called_by].was_answered();
+            let caller = self.parties[index].called_by;
+            let caller_answered = !self.reported && self.parties[caller].was_answered();
             let answered =
                 settled == Settled::AnsweredElsewhere && (said_elsewhere || self.is_answered_in_group(index));
             let (cause, rule) = match settled {
@@ -378,10 +381,21 @@ impl Session {
     /// Gives the call to the mailbox of the last target, when the switch took the call back from it and
     /// the directory says that it has one.
     fn mailbox_answers(&mut self, ctx: &Context) {
-        let last =
-            self.parties.other_indices().rev().find(|&index| self.parties[index].pending_end().is_some());
-        let Some(index) = last else { return };
+        let waiting: SmallVec<[PartyIndex; 4]> = self
+            .parties
+            .other_indices()
+            .filter(|&index| self.parties[index].pending_end().is_some())
+            .collect();
+        let dialled = self.dialled.extension;
+        let is_dialled =
+            |&&index: &&PartyIndex| dialled.is_some() && self.parties[index].party.extension == dialled;
+        // Who was called as one of several was not asked for: the mailbox is not theirs.
+        let alone = waiting.first().filter(|_| waiting.len() == 1);
+        let Some(&index) = waiting.iter().rfind(is_dialled).or(alone) else { return };
         let state = &self.parties[index];
+        if state.party.queue_call || self.dialled.kind == Kind::RingGroup {
+            return;
+        }
         let went = state.pending_end().is_some_and(|waiting| {
             matches!(waiting.cause, Cause::Withdrawn | Cause::NoAnswer | Cause::Busy | Cause::Rejected)
         });

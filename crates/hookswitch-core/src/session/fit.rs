@@ -4,11 +4,11 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hookswitch_model::{LegCreated, Timestamp};
+use hookswitch_model::{Direction, LegCreated, Timestamp};
 
 use super::party::{PartyCertainty, PartyState};
 use super::timer::Timer;
-use super::{CALLER, LegRole, Session};
+use super::{CALLER, CAUSE_WAIT, Leg, LegRole, Session};
 use crate::number::{NumberKey, agree, ends_with};
 
 /// How long after the caller's INVITE a leg may be joined when only the called number agrees.
@@ -66,11 +66,16 @@ impl Fit {
     /// How well a new call fits a session; `None` if it cannot belong to it.
     pub(crate) fn of(session: &Session, leg: &LegCreated, at: Timestamp) -> Option<Self> {
         let caller = session.caller_fit(leg);
-        let callee = session.callee_fit(leg);
+        let (own, diverted) = (session.callee_fit(leg), session.diverted_fit(leg));
+        let callee = own.max(diverted);
+        let is_diverted = diverted > own;
         let is_expected = session.expects_leg(at);
         let fits = match (caller, callee) {
             (CallerFit::Same, CalleeFit::Same) => true,
             (CallerFit::Same, _) => is_expected || !session.has_ringing_targets(),
+            // Who is called instead may be where the caller calls from, and is called when nobody answers.
+            (_, CalleeFit::Same) if is_diverted => is_expected || !session.has_ringing_targets(),
+            (_, CalleeFit::Ending) if is_diverted => is_expected,
             // Who was called and calls back the switch begins a call.
             _ if session.comes_from(session.switch_address(leg.dst)) => false,
             (_, CalleeFit::Same) => at.since(session.started) <= CALLEE_ONLY_WINDOW,
@@ -111,21 +116,47 @@ impl Session {
     }
 
     fn callee_fit(&self, leg: &LegCreated) -> CalleeFit {
+        self.number_fit(&leg.callee, leg.callee_host.as_deref())
+    }
+
+    /// What a number has in common with the one that was dialled.
+    fn number_fit(&self, number: &Arc<str>, host: Option<&str>) -> CalleeFit {
         let dialled = &self.dialled;
-        let fit = |number: &Arc<str>| {
-            if agree(&dialled.number, number) {
-                return CalleeFit::Same;
-            }
-            let listed = dialled.extension.is_some_and(|extension| {
-                self.account.resolve(number, leg.callee_host.as_deref()).extension == Some(extension)
-            });
-            match (listed, ends_with(&dialled.number, number)) {
-                (true, _) => CalleeFit::Same,
-                (false, true) => CalleeFit::Ending,
-                (false, false) => CalleeFit::Differs,
-            }
+        if agree(&dialled.number, number) {
+            return CalleeFit::Same;
+        }
+        let listed = dialled
+            .extension
+            .is_some_and(|extension| self.account.resolve(number, host).extension == Some(extension));
+        match (listed, ends_with(&dialled.number, number)) {
+            (true, _) => CalleeFit::Same,
+            (false, true) => CalleeFit::Ending,
+            (false, false) => CalleeFit::Differs,
+        }
+    }
+
+    /// What those who sent a new call elsewhere have in common with the number that was dialled, or with a target
+    /// that the call was offered to.
+    fn diverted_fit(&self, leg: &LegCreated) -> CalleeFit {
+        let of = |number: &Arc<str>| {
+            let is_target = |state: &PartyState| {
+                let to = &state.party.to;
+                let numbers = [&to.phone_number, &to.sent_number];
+                state.party.direction == Direction::Inbound
+                    && numbers.into_iter().flatten().any(|own| agree(own, number))
+            };
+            if self.parties.others().any(is_target) { CalleeFit::Same } else { self.number_fit(number, None) }
         };
-        fit(&leg.callee).max(leg.diverted_by.as_ref().map_or(CalleeFit::Differs, fit))
+        let senders = [&leg.diverted_by, &leg.called_first];
+        senders.into_iter().flatten().map(of).max().unwrap_or(CalleeFit::Differs)
+    }
+
+    /// Whether the last leg leads to a target in a call that the switch has placed, under another number than the
+    /// one that was dialled.
+    pub(crate) fn is_rewritten_target(&self, leg: &LegCreated) -> bool {
+        leg.direction == Direction::Inbound
+            && self.legs.last().is_some_and(|last| last.called && !last.of_party)
+            && NumberKey::of(&leg.callee) != NumberKey::of(&self.dialled.number)
     }
 
     /// Whether caller and dialled number are those of a new call, and the call has just begun.
@@ -176,6 +207,33 @@ impl Session {
             && caller.phone_number == theirs.phone_number
             && caller.name == theirs.name
             && self.hidden_number == other.hidden_number
+    }
+
+    /// Whether targets ring and neither the caller nor any of them was answered.
+    pub(crate) fn rings_unanswered(&self) -> bool {
+        self.has_ringing_targets() && !self.parties.iter().any(PartyState::was_answered)
+    }
+
+    /// Whether a target has just answered, and the caller waits for that to arrive.
+    pub(crate) fn waits_for_answer(&self, at: Timestamp) -> bool {
+        let caller = &self.parties[CALLER];
+        caller.is_live()
+            && !caller.was_answered()
+            && self.parties.others().any(PartyState::talks)
+            && at.since(self.last_change()) <= CAUSE_WAIT
+    }
+
+    /// Lets the callers of two calls that look the same change places, with their legs.
+    pub(crate) fn swap_callers(&mut self, other: &mut Self) {
+        let is_callers = |leg: &Leg| match leg.called {
+            true => leg.of_party,
+            false => leg.role == LegRole::Party(CALLER),
+        };
+        let [(own, rest), (theirs, their_rest)]: [(Vec<Leg>, Vec<Leg>); 2] =
+            [&mut *self, &mut *other].map(|session| session.legs.drain(..).partition(is_callers));
+        self.legs = theirs.into_iter().chain(rest).collect();
+        other.legs = own.into_iter().chain(their_rest).collect();
+        std::mem::swap(&mut self.parties[CALLER].party.sip, &mut other.parties[CALLER].party.sip);
     }
 
     /// Whether the switch is likely to place a leg for this call at this time: it has just received it,

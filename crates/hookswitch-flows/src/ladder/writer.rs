@@ -618,6 +618,8 @@ impl Writer {
                     let (id, own, peer) = self.dialog(dialog, call);
                     match form {
                         "id" => id,
+                        "wrong" => format!("{id};to-tag={}~;from-tag={peer}", &own[..own.len() - 1]),
+                        "misspelt" => format!("~{};to-tag={own};from-tag={peer}", &id[1..]),
                         "replaces" => format!("{id};to-tag={own};from-tag={peer}"),
                         "escaped" => {
                             format!("{}%3Bto-tag%3D{own}%3Bfrom-tag%3D{peer}", id.replace('@', "%40"))

@@ -1,6 +1,7 @@
 //! Call flows and what is told of them; properties that hold for all of them.
 
 mod addresses;
+mod ari;
 mod asterisk;
 mod branches;
 mod calls;

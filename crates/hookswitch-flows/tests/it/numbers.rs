@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
 
+use hookswitch_core::directory::Directory;
+use hookswitch_flows::ladder::{Ladder, run_with};
 use hookswitch_model::number::{Country, DialPlan, DialSettings, Form};
 use lzma_rust2::XzReader;
 
@@ -93,4 +95,46 @@ fn rows(table: &str) -> impl Iterator<Item = Dialled<'_>> {
         let &[country, kind, form, digits, e164] = &cells[..] else { panic!("{row}") };
         Dialled { country, kind, form, digits, e164 }
     })
+}
+
+const NORTH: &str = r#"
+[[account]]
+id = 310001016
+country = "DE"
+[[account.extension]]
+number = "101"
+[[account.trunk]]
+addresses = ["10.0.200.30"]
+"#;
+
+#[test]
+fn a_number_is_told_however_its_address_is_written() {
+    for (user, number) in [
+        ("3023125000;phone-context=+49", "+493023125000"),
+        ("03023125000;phone-context=+49", "+493023125000"),
+        ("23125000;phone-context=+49-30", "+493023125000"),
+        ("23125000;phone-context=%2B4930", "+493023125000"),
+        ("2079460018;phone-context=+44", "+442079460018"),
+        ("02079460018;phone-context=+44", "+442079460018"),
+        ("112;phone-context=+49", "112"),
+        ("911;phone-context=+1", "911"),
+        ("101;phone-context=nord.example", "101"),
+        ("+49(0)3023125000", "+493023125000"),
+        ("0049(0)3023125000", "+493023125000"),
+        ("+00493023125000", "+493023125000"),
+        ("030%2F23125000", "+493023125000"),
+        ("030/23125000", "+493023125000"),
+        ("+49%C2%A030%C2%A023125000", "+493023125000"),
+        ("03023125000%23", "+493023125000"),
+        ("03023125000p123", "+493023125000"),
+        ("*31%2303023125000", "+493023125000"),
+        ("+49112", "+49112"),
+        ("+4930123456789012", "+4930123456789012"),
+    ] {
+        let flow = format!("0.000 alice > pbx INVITE {user}\n0.600 pbx > alice 486");
+        let flow = Ladder::with_domain(&flow, "10.0.200.20");
+        let events = run_with(&Directory::parse(NORTH).expect("a directory"), &flow.packets);
+        let dialled = events.first().and_then(|event| event.party.to.phone_number.as_deref());
+        assert_eq!(dialled, Some(number), "{user}");
+    }
 }

@@ -4,6 +4,9 @@
 /// for another country.
 const DIGITS_MAX: usize = 32;
 
+/// What withholds the caller's number for one call, or shows it (ETSI ETS 300 738).
+const SERVICE_CODES: [&str; 2] = ["*31#", "#31#"];
+
 /// A number as it stands in a message: its digits, and whether a `+` stands before them.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Cleaned {
@@ -16,9 +19,10 @@ impl Cleaned {
     /// Takes the digits out of a text; none if it is a name, a feature code or too long.
     ///
     /// Left out are visual separators (RFC 3966 §5.1.1, and what people write besides), what is sent after
-    /// the call is set up (a pause, `p` or `w`, and all behind it), a `#` that ends the dialling, and
-    /// parameters behind a `;`.
+    /// the call is set up (a pause, `p` or `w`, and all behind it), a `#` that ends the dialling,
+    /// parameters behind a `;`, and what withholds or shows the caller's number for one call.
     pub(super) fn of(text: &str) -> Option<Self> {
+        let text = SERVICE_CODES.iter().find_map(|code| text.strip_prefix(code)).unwrap_or(text);
         let mut cleaned = Self { digits: [0; DIGITS_MAX], length: 0, has_plus: false };
         for (at, c) in text.char_indices() {
             match c {

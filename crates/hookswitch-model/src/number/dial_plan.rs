@@ -2,14 +2,12 @@
 
 use super::E164;
 use super::cleaned::Cleaned;
+use super::key::SHORT_DIGITS_MAX;
 use super::plans::{Country, Numbers, Rewriting, Shape};
 use super::reading::{Certainty, Dialling, National, global};
 
 /// The digits of a national number of the North American Numbering Plan.
 const NORTH_AMERICAN_DIGITS: u8 = 10;
-
-/// Numbers that are dialled within a phone system have no more digits.
-const SHORT_DIGITS_MAX: usize = 6;
 
 /// A local number has no more digits anywhere; where there are some, shorter ones may be local.
 const LOCAL_DIGITS_MAX: usize = 8;
@@ -131,14 +129,9 @@ impl DialPlan {
         }
     }
 
-    /// Takes off what withholds or shows the caller's number for one call: `*31#` and `#31#` (ETSI
-    /// ETS 300 738), `*67` and `*82` in North America.
+    /// Takes off what withholds or shows the caller's number for one call in North America.
     fn without_service_code<'a>(&self, number: &'a str) -> &'a str {
-        let codes: &[&str] = if self.code.as_deref() == Some("1") {
-            &["*31#", "#31#", "*67", "*82"]
-        } else {
-            &["*31#", "#31#"]
-        };
+        let codes: &[&str] = if self.code.as_deref() == Some("1") { &["*67", "*82"] } else { &[] };
         codes.iter().find_map(|code| number.strip_prefix(code)).unwrap_or(number)
     }
 
@@ -147,7 +140,9 @@ impl DialPlan {
         let plan = || Some((self.country?.dialling(), Numbers::of(code.as_bytes())?));
         let national = match plan() {
             _ if self.lengths != 0 => National::Lengths(self.lengths),
-            Some((habits, numbers)) => National::Plan { numbers, whole_from: habits.whole_from },
+            Some((habits, numbers)) => {
+                National::Plan { numbers, whole_from: habits.whole_from, dials_whole: habits.dials_whole }
+            }
             None => National::Any,
         };
         Some(Dialling {
@@ -278,6 +273,9 @@ mod tests {
             ("IT", "3906698371"),
             // A local number of Berlin, or one of Dortmund without the 0.
             ("DE", "23125000"),
+            // A number of France or Great Britain without its +, as trunks send it; or one of a German area.
+            ("DE", "33612345678"),
+            ("DE", "442079460018"),
             ("BR", "0881123456789"),
             ("CO", "0860123456789"),
             ("ES", "101"),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use hookswitch_model::{Alias, Caller, Cause, Direction, LegCreated, Place as LegPlace, Signal, SignalKind};
 
-use super::cause::Told;
+use super::cause::{DialEnd, Told};
 use super::channel::{Calling, Channel, ChannelKind, Leg, Moment, Number, ServiceKind, State};
 use super::follower::{Follower, Waiting};
 use super::message::{Event, Key};
@@ -75,6 +75,8 @@ impl Follower {
             left: None,
             moved: false,
             called: None,
+            targets: Vec::new(),
+            offered_for: None,
             picked_up: None,
             hung_up: None,
             service: None,
@@ -202,8 +204,8 @@ impl Follower {
         }
     }
 
-    /// Tells the ends that were waiting for who takes a call.
-    fn end_rivals(&mut self, caller: Calling, out: &mut Vec<Signal>) {
+    /// Tells the ends of targets of a channel that were waiting for who takes the call, or for where it goes.
+    pub(super) fn end_rivals(&mut self, caller: Calling, out: &mut Vec<Signal>) {
         while let Some(Waiting::End(other)) = self.waits.find(|waiting| match waiting {
             Waiting::End(other) => self
                 .channels
@@ -240,6 +242,22 @@ impl Follower {
         let told = Told { cause: event.number(Key::Cause), status: event.number(Key::TechCause) };
         let Some(channel) = self.channels.get_mut(&number) else { return };
         if !channel.is_told() {
+            // The half of a pipe that a mailbox has answered takes the message with it.
+            if let Some(service) = channel.service.take() {
+                out.push(self.signal(service.leg, SignalKind::Ended(Cause::HungUp), now));
+            }
+            self.end_rivals(Calling::Channel(number), out);
+            // Who has talked into a pipe that is gone was not moved.
+            let peer = self.waits.find(|waiting| match waiting {
+                Waiting::End(peer) => self
+                    .channels
+                    .get(peer)
+                    .is_some_and(|channel| channel.peer == Some(number) && !channel.moved),
+                _ => false,
+            });
+            if let Some(Waiting::End(peer)) = peer {
+                self.end(peer, out);
+            }
             self.forget(number);
             return;
         }
@@ -258,7 +276,7 @@ impl Follower {
     fn is_explained(&self, number: Number) -> bool {
         let Some(channel) = self.channels.get(&number) else { return true };
         let Some((told, _)) = channel.hung_up else { return false };
-        if told.is_lost() {
+        if told.is_lost() || channel.moved {
             return true;
         }
         if channel.is_answered() {
@@ -279,14 +297,35 @@ impl Follower {
                     }
                     _ => None,
                 };
-                let is_said = channel.dial_end.is_some() || channel.moved || !told.may_be_chosen();
+                let is_said = channel.dial_end.is_some() || !told.may_be_chosen();
                 (is_said
+                    && !self.may_go_to_mailbox(number)
                     && rival.is_none_or(|rival| rival == number)
                     && told.of_called(channel.dial_end).is_some())
                     || channel.called_by.is_some_and(|by| self.has_cancelled(by))
             }
-            _ => told.cause().is_some() || channel.asked_to_hang_up,
+            // Why a call failed its targets say, whichever end is told first.
+            _ => (told.cause().is_some() || channel.asked_to_hang_up) && !self.has_ringing_targets(number),
         }
+    }
+
+    /// Whether a target of a caller has neither answered nor ended.
+    fn has_ringing_targets(&self, number: Number) -> bool {
+        let rings = |target: &Number| {
+            self.channels.get(target).is_some_and(|target| target.leg == Leg::Called && !target.is_answered())
+        };
+        self.channels.get(&number).is_some_and(|caller| caller.targets.iter().any(rings))
+    }
+
+    /// Whether a target was called from a pipe whose dialplan may go on to the mailbox of who was called.
+    fn may_go_to_mailbox(&self, number: Number) -> bool {
+        let Some(Calling::Channel(pipe)) = self.channels[&number].called_by else { return false };
+        let was_taken_back = self.channels[&number].dial_end == Some(DialEnd::Cancelled);
+        !was_taken_back
+            && self
+                .channels
+                .get(&pipe)
+                .is_some_and(|pipe| pipe.endpoint().is_none() && pipe.hung_up.is_none())
     }
 
     /// Tells the end of a channel, and before it that of who it talked with if that left first.
@@ -313,7 +352,7 @@ impl Follower {
         let Some(channel) = self.channels.get(&number) else { return };
         let Some((told, moment)) = channel.hung_up else { return };
         let cause = match channel.leg {
-            _ if channel.is_answered() && told.is_lost() => Cause::Lost,
+            _ if channel.is_answered() && told.is_lost_within() => Cause::Lost,
             _ if channel.is_answered() => Cause::HungUp,
             Leg::Called => {
                 let cancelled = channel.called_by.is_some_and(|by| self.has_cancelled(by));
@@ -335,7 +374,15 @@ impl Follower {
         if let Some(service) = service {
             out.push(self.signal(service.leg, SignalKind::Ended(Cause::HungUp), moment));
         }
+        let caller = self.channels.get(&number).and_then(|channel| channel.offered_for);
         self.forget(number);
+        if let Some(caller) = caller
+            && self.waits.find(|waiting| *waiting == Waiting::End(caller)).is_some()
+            && self.channels.get(&caller).is_some_and(|caller| !caller.is_answered())
+            && self.is_explained(caller)
+        {
+            self.end_with_peer(caller, out);
+        }
     }
 
     /// Ends what the switch did on a channel itself; the call goes on from it.

@@ -9,6 +9,9 @@ use crate::tracker::cause::{of_q850, of_status};
 /// The media of a leg has stopped, and its phone is not there any more.
 const RTP_TIMEOUT: u32 = 44;
 
+/// Nothing answers at the other end of a SIP leg.
+const REQUEST_TIMEOUT: u32 = 408;
+
 /// Another phone has answered, or the dialplan has the switch say so of every leg that it takes back.
 const ANSWERED_ELSEWHERE: u32 = 26;
 
@@ -61,6 +64,11 @@ impl Told {
     /// Whether the leg was lost.
     pub(super) fn is_lost(self) -> bool {
         self.cause == RTP_TIMEOUT
+    }
+
+    /// Whether a leg was lost that had been answered: its phone does not answer requests within the call any more.
+    pub(super) fn is_lost_within(self) -> bool {
+        self.is_lost() || self.status == REQUEST_TIMEOUT
     }
 
     /// What the hang-up itself says of a leg that was not answered; none if it says little.

@@ -47,6 +47,10 @@ pub(super) struct Channel {
     pub(super) moved: bool,
     /// Whom it has called: who has answered, else the first.
     pub(super) called: Option<Number>,
+    /// The targets that were told of as called for it.
+    pub(super) targets: Vec<Number>,
+    /// For whom it was told of as called.
+    pub(super) offered_for: Option<Number>,
     /// Whom it has called, who has picked up and not accepted the call yet.
     pub(super) picked_up: Option<Number>,
     /// What its Hangup says, while that waits.
@@ -55,7 +59,8 @@ pub(super) struct Channel {
     pub(super) queue: Option<Queue>,
     /// When `Background` began to play, which may be a menu.
     pub(super) plays: Option<Moment>,
-    pub(super) recording: Option<RecordingId>,
+    /// The recording that runs on it, and on whom it is told.
+    pub(super) recording: Option<(RecordingId, Number)>,
     pub(super) recordings: u32,
     /// Its SIP Call-ID was told.
     pub(super) call_id_told: bool,

@@ -17,7 +17,7 @@ impl Follower {
         let Some(target) = known.or_else(|| self.add_target(event, now)) else { return false };
         let uniqueid = event.get(Key::Uniqueid);
         let caller = if uniqueid.is_empty() {
-            Calling::Switch(None)
+            self.originator(target).map_or(Calling::Switch(None), Calling::Channel)
         } else {
             // Its beginning may not have been seen.
             let caller = self.number(uniqueid).or_else(|| self.add(event, Side::Own, now));
@@ -50,6 +50,14 @@ impl Follower {
             self.offer(target, event, now, out);
         }
         true
+    }
+
+    /// For whom a channel is called that the switch calls without a caller: an application (ARI, Page) names the
+    /// call that it belongs to.
+    fn originator(&self, target: Number) -> Option<Number> {
+        let oldest = self.number(&self.channels.get(&target)?.linkedid).filter(|&oldest| oldest != target)?;
+        let oldest = self.in_front(oldest)?;
+        (oldest != target && self.channels.get(&oldest)?.hung_up.is_none()).then_some(oldest)
     }
 
     /// Follows a channel whose beginning was not seen. It may show the number that was dialled.
@@ -108,7 +116,16 @@ impl Follower {
                 (leg, false)
             }
         };
+        if let Some(Calling::Channel(caller)) = caller
+            && let Some(caller) = self.channels.get_mut(&caller)
+        {
+            caller.targets.push(target);
+        }
         let Some(channel) = self.channels.get_mut(&target) else { return };
+        channel.offered_for = match caller {
+            Some(Calling::Channel(caller)) => Some(caller),
+            _ => None,
+        };
         channel.leg = Leg::Called;
         let (state, answered) = (channel.state, channel.answered.take());
         let shown = text::number(event.get(Key::CallerIDNum)).filter(|shown| !text::is_withheld(shown));
@@ -227,7 +244,12 @@ impl Follower {
         let leg = self.leg(target);
         let Some(channel) = self.channels.get_mut(&target) else { return false };
         if channel.leg != Leg::Called {
-            return true; // who picks a call up is named here too, and was never called
+            if status == b"ANSWER"
+                && let Some(caller) = self.number(event.get(Key::Uniqueid))
+            {
+                self.answers_uncalled(target, caller, now, out);
+            }
+            return true;
         }
         if !forward.is_empty() {
             channel.leg = Leg::Ended;
@@ -257,6 +279,33 @@ impl Follower {
             }
         }
         true
+    }
+
+    /// Who was not called answers for a call: they have picked it up. A `Pickup` says so as well, but not of an INVITE
+    /// with Replaces of a dialog that rings.
+    fn answers_uncalled(&mut self, taker: Number, caller: Number, now: Moment, out: &mut Vec<Signal>) {
+        if self
+            .channels
+            .get(&taker)
+            .is_none_or(|taker| taker.endpoint().is_none() || taker.called_by.is_some())
+        {
+            return;
+        }
+        let by = Some(Calling::Channel(caller));
+        let ending = self.waits.find(|waiting| match waiting {
+            Waiting::End(target) => self.channels.get(target).is_some_and(|target| target.called_by == by),
+            _ => false,
+        });
+        let ringing = self.channels.get(&caller).and_then(|caller| caller.called).filter(|target| {
+            self.channels.get(target).is_some_and(|target| target.leg == Leg::Called && !target.is_answered())
+        });
+        let target = match ending {
+            Some(Waiting::End(target)) => Some(target),
+            _ => ringing,
+        };
+        if let Some(target) = target.filter(|target| !self.channels[target].moved) {
+            self.takes_call(taker, target, now, out);
+        }
     }
 
     /// Whether who calls has taken the call back.

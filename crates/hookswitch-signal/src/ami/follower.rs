@@ -291,6 +291,14 @@ impl Follower {
         None
     }
 
+    /// The phone or trunk in front of a channel: itself, or who is at the far end of the pipes that it belongs to.
+    pub(super) fn in_front(&self, number: Number) -> Option<Number> {
+        match self.behind(number, &mut None)? {
+            Calling::Channel(number) => Some(number),
+            Calling::Switch(_) => None,
+        }
+    }
+
     /// Who has a pipe that nobody is known to have called: a channel of the same call, with the number
     /// that the pipe shows if there is one.
     fn owner(&self, pipe: Number) -> Option<Number> {
@@ -310,6 +318,10 @@ impl Follower {
     /// A variable names a SIP Call-ID: that of whom the channel talks with, or its own.
     fn variable_set(&mut self, number: Number, event: &Event<'_>, now: Moment, out: &mut Vec<Signal>) {
         let value = event.get(Key::Value);
+        if event.get(Key::Variable) == b"VM_MESSAGEFILE" {
+            self.message_was_left(number, value, now, out);
+            return;
+        }
         let whose = match event.get(Key::Variable) {
             b"BRIDGEPVTCALLID" => self.channels.get(&number).and_then(|channel| channel.peer),
             b"SIPCALLID" | b"__SIPCALLID" | b"_SIPCALLID" => Some(number),

@@ -11,7 +11,7 @@ use hookswitch_model::{
 
 use super::cause::Told;
 use super::channel::{Calling, Channel, Confirmation, Leg, Moment, Number, ServiceKind, is_plumbing};
-use super::follower::{Follower, Waiting};
+use super::follower::{Follower, Waiting, dialog};
 use super::message::{Event, Key};
 use crate::sip::percent_decode;
 use crate::switch::{EXPLANATION_WAIT, created, is_dialled, is_short, text};
@@ -140,7 +140,7 @@ impl Follower {
         };
         let first_dialled = first_dialled(event, calls && user.is_empty());
         let dialled = text(event.get(Key::DestinationNumber).as_bytes()).unwrap_or_else(|| Arc::from(""));
-        let asks = !calls && !event.get(Key::GroupConfirmKey).is_empty();
+        let asks = !calls && !event.get(Key::ConfirmBy).is_empty();
         self.insert(Channel {
             confirmation: if asks { Confirmation::Asked } else { Confirmation::None },
             endpoint: text(if user.is_empty() { place } else { user }.as_bytes())
@@ -150,6 +150,7 @@ impl Follower {
             caller,
             first_dialled,
             dialled,
+            sip: dialog(event).map(Arc::new),
             ..Channel::new(event.get(Key::UniqueId), name, calls, now)
         })
     }
@@ -178,6 +179,7 @@ impl Follower {
             endpoint: channel.endpoint.clone().or_else(|| Some(Arc::from(""))),
             endpoint_domain: channel.domain.clone(),
             aliases: vec![Alias::Channel(channel.uuid.as_bytes().into())],
+            sip: channel.sip.clone(),
             found_running: channel.found,
             place,
             ..created(Direction::Outbound)
@@ -230,8 +232,13 @@ impl Follower {
             Calling::Switch(Some(leg)) => (leg, from_queue),
             Calling::Switch(None) => {
                 let leg = self.call_on_behalf(number, &callee, now, out);
-                if let Some(channel) = self.channels.get_mut(&number) {
-                    channel.called_by = Some(Calling::Switch(Some(leg)));
+                match calling {
+                    Calling::Channel(plumbing) => self.stands_behind(plumbing, leg),
+                    Calling::Switch(_) => {
+                        if let Some(channel) = self.channels.get_mut(&number) {
+                            channel.called_by = Some(Calling::Switch(Some(leg)));
+                        }
+                    }
                 }
                 (leg, from_queue)
             }
@@ -411,6 +418,21 @@ impl Follower {
         }
     }
 
+    /// Plumbing has lost against another target, and cancels whom it calls.
+    fn loses_race(&mut self, plumbing: Number) {
+        let ends = [Some(plumbing), self.other_end(plumbing)];
+        let calls =
+            |by: Option<Calling>| matches!(by, Some(Calling::Channel(by)) if ends.contains(&Some(by)));
+        #[expect(
+            clippy::disallowed_methods,
+            clippy::iter_over_hash_type,
+            reason = "each is judged by itself"
+        )]
+        for channel in self.channels.values_mut() {
+            channel.lost_race |= calls(channel.called_by);
+        }
+    }
+
     /// Whether the call of a channel may be taken by anybody of a group, and nobody is known to have.
     fn may_be_picked_up(&self, channel: &Channel) -> bool {
         let Some(Calling::Channel(caller)) = channel.called_by else { return false };
@@ -462,6 +484,9 @@ impl Follower {
         if channel.confirmation == Confirmation::Awaited && told.by_phone {
             told.unanswered = Cause::NoAnswer; // it was picked up, and the call not accepted
         }
+        if channel.lost_race && told.unanswered == Cause::Cancelled {
+            told.unanswered = Cause::AnsweredElsewhere; // its originator is a loopback that was one of several
+        }
         let moment = match channel.hung_up {
             Some((Told { complete: true, .. }, _)) => return,
             Some((_, moment)) => moment,
@@ -470,7 +495,11 @@ impl Follower {
         let first = channel.hung_up.is_none();
         channel.hung_up = Some((told, moment));
         if channel.is_plumbing {
-            let group = channel.name.strip_prefix("pickup/").map(Box::from);
+            if told.unanswered == Cause::AnsweredElsewhere {
+                self.loses_race(number);
+            }
+            let Some(channel) = self.channels.get(&number) else { return };
+            let (peer, group) = (channel.peer, channel.name.strip_prefix("pickup/").map(Box::from));
             if event.get(Key::HangupCause) == "PICKED_OFF"
                 && let Some(Calling::Channel(caller)) = self.behind(number)
                 && let Some(caller) = self.channels.get_mut(&caller)
@@ -480,6 +509,7 @@ impl Follower {
             if complete {
                 self.forget(number);
             }
+            self.peer_ends(peer, out);
             return;
         }
         if !channel.is_told() {
@@ -492,8 +522,12 @@ impl Follower {
         } else if first {
             self.wait(Waiting::End(number), now);
         }
-        // What waited for this one may be clear.
-        if let Some(peer) = self.channels.get(&number).and_then(|channel| channel.peer)
+        self.peer_ends(self.channels.get(&number).and_then(|channel| channel.peer), out);
+    }
+
+    /// What has waited for the end of its peer may be clear.
+    fn peer_ends(&mut self, peer: Option<Number>, out: &mut Vec<Signal>) {
+        if let Some(peer) = peer
             && self.channels.get(&peer).is_some_and(|peer| peer.hung_up.is_some())
             && self.is_explained(peer)
         {
@@ -517,7 +551,7 @@ impl Follower {
         }
         // Who talked with somebody may have moved the call; if both have gone, nobody was moved.
         match channel.peer.map(|peer| self.channels.get(&peer)) {
-            Some(Some(peer)) => peer.hung_up.is_some_and(|(told, _)| told.complete),
+            Some(Some(peer)) => peer.hung_up.is_some_and(|(told, _)| told.complete || peer.is_plumbing),
             Some(None) | None => true,
         }
     }
@@ -674,15 +708,31 @@ impl Follower {
 
     /// The switch goes down, and all calls with it.
     pub(super) fn end_all(&mut self, cause: Cause, now: Moment, out: &mut Vec<Signal>) -> bool {
+        self.end_those(|_| true, cause, now, out);
+        true
+    }
+
+    /// The switch was started again: the channels of its core before are gone.
+    pub(super) fn end_all_of_core(&mut self, cause: Cause, now: Moment, out: &mut Vec<Signal>) {
+        self.end_those(|channel| channel.is_of_core, cause, now, out);
+    }
+
+    fn end_those(
+        &mut self,
+        are_gone: impl Fn(&Channel) -> bool,
+        cause: Cause,
+        now: Moment,
+        out: &mut Vec<Signal>,
+    ) {
         let told = Told { unanswered: cause, by_phone: false, complete: true };
         for number in self.in_order() {
-            if let Some(channel) = self.channels.get_mut(&number) {
-                channel.hung_up.get_or_insert((told, now));
-                self.end(number, out);
-            }
-            self.forget(number);
+            let Some(channel) = self.channels.get_mut(&number).filter(|channel| are_gone(channel)) else {
+                continue;
+            };
+            channel.hung_up.get_or_insert((told, now));
+            self.end(number, out);
+            self.forget_waiting_of(number);
+            self.forget(number); // and the place in which it was parked
         }
-        self.parked.clear();
-        true
     }
 }

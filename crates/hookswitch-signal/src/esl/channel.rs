@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use hookswitch_model::{Caller, LegId, RecordingId, Timestamp};
+use hookswitch_model::{Caller, LegId, RecordingId, SipData, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::cause::Told;
@@ -77,6 +77,8 @@ pub(super) struct Channel {
     pub(super) recordings: Vec<(u64, RecordingId)>,
     pub(super) recordings_begun: u32,
     pub(super) call_id_told: bool,
+    /// SIP dialog of its leg, as far as it was said.
+    pub(super) sip: Option<Arc<SipData>>,
     pub(super) last_seen: Timestamp,
     /// It went on when it was first heard of.
     pub(super) found: bool,
@@ -86,6 +88,10 @@ pub(super) struct Channel {
     pub(super) early: bool,
     /// It was heard of since the last list of channels, or is named by it.
     pub(super) listed: bool,
+    /// It is known to be of the core that was heard of last, and not named by a list since.
+    pub(super) is_of_core: bool,
+    /// Its call was cancelled by plumbing that another target has won against.
+    pub(super) lost_race: bool,
     /// Group (`pickup/…`) from whose place its call was taken, by whom is not known yet.
     pub(super) taken_from: Option<Box<str>>,
     /// It is in a conference.
@@ -174,11 +180,14 @@ impl Channel {
             recordings: Vec::new(),
             recordings_begun: 0,
             call_id_told: false,
+            sip: None,
             last_seen: begun.at,
             found: false,
             found_of: None,
             early: false,
             listed: true,
+            is_of_core: false,
+            lost_race: false,
             taken_from: None,
             in_room: false,
             muted: false,

@@ -4,7 +4,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use foldhash::fast::RandomState;
-use hookswitch_model::{AccountId, Alias, Cause, InputRef, LegId, Signal, SignalKind, Timestamp};
+use hookswitch_model::{AccountId, Alias, Cause, InputRef, LegId, Signal, SignalKind, SipData, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::channel::{Calling, Channel, Moment, Number};
@@ -121,13 +121,14 @@ impl Follower {
         }
     }
 
-    /// Another core than before: the switch was started again, and what it had is gone.
+    /// Another core than before: the switch was started again, and what it had is gone. A list of channels may
+    /// come before the first event of the new one: what it names goes on, as in `found-after-restart`.
     fn restarts(&mut self, core: &str, now: Moment, out: &mut Vec<Signal>) {
         if core.is_empty() || core.len() > ID_BYTES_MAX || *core == *self.core {
             return;
         }
         if !self.core.is_empty() {
-            self.end_all(Cause::Lost, now, out);
+            self.end_all_of_core(Cause::Lost, now, out);
             self.sequences.clear();
         }
         self.core = core.into();
@@ -317,6 +318,26 @@ impl Follower {
         None
     }
 
+    /// The switch itself, by this leg, stands behind plumbing: all that is called from it belongs to one call.
+    pub(super) fn stands_behind(&mut self, mut number: Number, leg: LegId) {
+        for _ in 0..PIPES_MAX {
+            let Some(channel) = self.channels.get(&number) else { return };
+            match channel.called_by {
+                Some(Calling::Channel(caller)) => number = caller,
+                Some(Calling::Switch(_)) => {
+                    if let Some(channel) = self.channels.get_mut(&number) {
+                        channel.called_by = Some(Calling::Switch(Some(leg)));
+                    }
+                    return;
+                }
+                None => match self.other_end(number) {
+                    Some(other) => number = other,
+                    None => return,
+                },
+            }
+        }
+    }
+
     /// The channel of a phone or trunk that stands behind one.
     pub(super) fn real(&self, number: Number) -> Option<Number> {
         match self.behind(number)? {
@@ -330,6 +351,7 @@ impl Follower {
         let Some(channel) = self.channels.get_mut(&number) else { return };
         channel.last_seen = now.at;
         channel.listed = true;
+        channel.is_of_core = true;
         let other = event.get(Key::OtherLoopback);
         if !other.is_empty() && other.len() <= ID_BYTES_MAX && channel.is_plumbing {
             channel.other_end = Some(other.into());
@@ -347,12 +369,30 @@ impl Follower {
             channel.dialled = dialled;
             channel.sent = Some(now.at);
         }
+        self.note_dialog(number, event, now, out);
+        let Some(channel) = self.channels.get_mut(&number) else { return };
         let call_id = event.get(Key::SipCallId);
         if !call_id.is_empty() && call_id.len() <= ID_BYTES_MAX && channel.is_told() && !channel.call_id_told
         {
             channel.call_id_told = true;
             let kind = SignalKind::Named(Alias::CallId(call_id.as_bytes().into()));
             out.push(self.signal(self.leg(number), kind, now));
+        }
+    }
+
+    /// Notes the SIP dialog of a channel, whose To tag comes with its first answer.
+    fn note_dialog(&mut self, number: Number, event: &Event<'_>, now: Moment, out: &mut Vec<Signal>) {
+        let Some(channel) = self.channels.get_mut(&number) else { return };
+        let is_whole = |sip: &Arc<SipData>| sip.to_tag.is_some();
+        if event.get(Key::SipCallId).is_empty() || channel.sip.as_ref().is_some_and(is_whole) {
+            return;
+        }
+        let Some(sip) = dialog(event).filter(|sip| channel.sip.as_deref() != Some(sip)).map(Arc::new) else {
+            return;
+        };
+        channel.sip = Some(sip.clone());
+        if channel.is_told() {
+            out.push(self.signal(self.leg(number), SignalKind::Dialog(sip), now));
         }
     }
 
@@ -392,4 +432,15 @@ impl Follower {
     pub(super) fn endpoint(&self, number: Number) -> Option<&Arc<str>> {
         self.channels.get(&number)?.endpoint.as_ref()
     }
+}
+
+/// SIP dialog of a channel, as an event says it.
+pub(super) fn dialog(event: &Event<'_>) -> Option<SipData> {
+    let value = |key| {
+        Some(event.get(key))
+            .filter(|value| value.len() <= ID_BYTES_MAX)
+            .and_then(|value| text(value.as_bytes()))
+    };
+    let (call_id, from_tag) = value(Key::SipCallId).zip(value(Key::SipFromTag))?;
+    Some(SipData { call_id, from_tag, to_tag: value(Key::SipToTag) })
 }

@@ -291,17 +291,13 @@ impl Follower {
         let waits = |number: &Number| {
             self.channels[number].name.strip_prefix("pickup/").is_some_and(|of| plain(of) == group)
         };
-        let place = self.in_order().into_iter().find(waits);
-        let caller = match place.and_then(|place| self.behind(place)) {
-            Some(Calling::Channel(caller)) => Some(caller),
-            _ => {
-                // The place is left as its call is taken, which may be told first.
-                let was_taken = |number: &Number| {
-                    self.channels[number].taken_from.as_deref().is_some_and(|of| plain(of) == group)
-                };
-                self.in_order().into_iter().rfind(was_taken)
-            }
+        let was_taken = |number: &Number| {
+            self.channels[number].taken_from.as_deref().is_some_and(|of| plain(of) == group)
         };
+        let place = self.in_order().into_iter().find(waits);
+        let caller = place.and_then(|place| self.real(place));
+        // The place is left as its call is taken, which may be told first.
+        let caller = caller.or_else(|| self.in_order().into_iter().rfind(was_taken));
         let Some(caller) = caller else { return };
         if let Some(channel) = self.channels.get_mut(&caller) {
             channel.taken_from = None;

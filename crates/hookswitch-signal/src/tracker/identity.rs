@@ -3,6 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
+use hookswitch_model::number::in_context;
 use hookswitch_model::{Alias, Caller, Mailbox, SipData};
 
 use super::cause;
@@ -11,6 +12,9 @@ use crate::sip::{Message, NameAddr, Uri, lossy, percent_decode};
 
 /// The port of SIP when none is written (RFC 3261 §19.1.2).
 const SIP_PORT: u16 = 5060;
+
+/// The longest body of which a fingerprint is taken; a session description of a phone is shorter.
+const OFFER_BYTES_MAX: usize = 2_048;
 
 /// The most digits of the number behind the word for a leg in a Call-ID.
 const LEG_DIGITS_MAX: usize = 6;
@@ -36,10 +40,16 @@ pub(super) fn caller(message: &Message<'_>) -> Caller {
     }
 }
 
-/// The number of a URI, else its user; none for the anonymous one.
+/// The number of a URI, with the context in which it is one (RFC 3966 §5.1.5), else its user; none for the
+/// anonymous one.
 pub(super) fn number(uri: &Uri<'_>) -> Option<Arc<str>> {
     let user = uri.number().or_else(|| uri.user_decoded())?;
     let user = user.split(';').next().unwrap_or_default().trim();
+    if let Some(context) = uri.phone_context()
+        && let Some(number) = in_context(user, &lossy(&percent_decode(context)))
+    {
+        return Some(Arc::from(number.as_str()));
+    }
     (!user.is_empty() && !user.eq_ignore_ascii_case("anonymous")).then(|| Arc::from(user))
 }
 
@@ -98,6 +108,25 @@ pub(super) fn diverted_by(message: &Message<'_>) -> Option<Arc<str>> {
         before = last.replace(entry.address.uri());
     }
     number(&before?)
+}
+
+/// Who was called first, when the call was sent elsewhere more than once: the last Diversion (RFC 5806 §4), or the
+/// first entry of History-Info (RFC 7044 §4.1).
+pub(super) fn called_first(message: &Message<'_>) -> Option<Arc<str>> {
+    if let Some(first) = message.diversions().skip(1).last() {
+        return number(&first.address.uri());
+    }
+    let mut entries = message.history_info();
+    let first = entries.next()?;
+    entries.nth(1).and_then(|_| number(&first.address.uri()))
+}
+
+/// Fingerprint of the body of a request, as the session description that it offers.
+pub(super) fn offer(message: &Message<'_>) -> Option<u64> {
+    // FNV-1a: the same in every run.
+    let mix = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+    let body = Some(message.body()).filter(|body| !body.is_empty() && body.len() <= OFFER_BYTES_MAX)?;
+    Some(body.iter().fold(0xcbf2_9ce4_8422_2325, mix))
 }
 
 /// Whether the sender says that no person is there (RFC 3840 §10.1), as servers for parking and music do.

@@ -401,7 +401,7 @@ impl Tracker {
             direction: Direction::Inbound,
             of: Some(caller),
             aliases: Vec::new(),
-            place: self.place(seen.message, Direction::Inbound),
+            place: self.place(seen, Direction::Inbound),
             ..created.clone()
         };
         out.push(signal(self.account, seen, caller, SignalKind::Created(Box::new(created))));
@@ -472,9 +472,11 @@ impl Tracker {
             reported: false,
             found_running: false,
             sent_by_server: direction == Direction::Outbound && self.is_sent_by_server(seen, uri),
-            place: self.place(message, direction),
+            place: self.place(seen, direction),
             mailbox: identity::mailbox(uri),
             diverted_by: identity::diverted_by(message),
+            called_first: identity::called_first(message),
+            offer: identity::offer(message),
             is_automaton: identity::is_automaton(message),
         }
     }
@@ -492,9 +494,10 @@ impl Tracker {
     }
 
     /// Where in an open call the request says that it belongs.
-    fn place(&self, message: &Message<'_>, direction: Direction) -> Option<Place> {
+    fn place(&self, seen: &Seen<'_, '_>, direction: Direction) -> Option<Place> {
+        let message = seen.message;
         if let Some(replaced) = message.replaces() {
-            let (recipient, peer) = self.legs_of(&replaced)?;
+            let (recipient, peer) = self.legs_of_replaced(&replaced, seen.captured.dst)?;
             return Some(match direction {
                 Direction::Outbound => Place::Replaces(peer),
                 Direction::Inbound => Place::SamePartyAs(recipient),

@@ -17,7 +17,6 @@ use hookswitch_pipeline::{Clocks, Pipeline, Sources, Switch, SwitchSource};
 use hookswitch_signal::capture::{Captured, Transport};
 use hookswitch_signal::ingest::Posted;
 use hookswitch_signal::sip::lossy;
-use hookswitch_signal::{ami, esl};
 use serde::Serialize;
 
 use super::causes::Messages;
@@ -93,10 +92,9 @@ struct Summary {
     by_status: BTreeMap<&'static str, u64>,
     by_reason: BTreeMap<&'static str, u64>,
     open_sessions: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    asterisk: Option<SwitchSummary>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    freeswitch: Option<SwitchSummary>,
+    /// By [`summary_name`](hookswitch_signal::switch::Adapter::summary_name).
+    #[serde(flatten)]
+    switches: BTreeMap<&'static str, SwitchSummary>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
@@ -342,11 +340,11 @@ fn read_files(
 /// The source of the SIP messages of all captures.
 const SIP: u16 = 0;
 
-/// The source under which the legs are numbered that an Asterisk tells of.
-const ASTERISK: u16 = u16::MAX;
-
-/// The source under which the legs are numbered that a FreeSWITCH tells of.
-const FREESWITCH: u16 = u16::MAX - 1;
+/// The source under which the legs are numbered that a kind of switch tells of.
+fn source_of(switch: Switch) -> u16 {
+    let number = u16::MAX - switch.index() as u16;
+    if number > POSTED { number } else { number - 1 }
+}
 
 /// The source under which the legs are numbered of which signals were posted.
 const POSTED: u16 = u16::MAX - 2;
@@ -358,9 +356,9 @@ fn pipeline(directory: Directory, account: AccountId, has_switch: bool) -> Pipel
     sources.add_agent(SIP, "captures", account);
     sources.add_posted(POSTED, account);
     if has_switch {
-        for (number, switch) in [(ASTERISK, Switch::Asterisk), (FREESWITCH, Switch::FreeSwitch)] {
-            let source = SwitchSource { switch, account, agents: Some("captures"), pairs_as: ASTERISK };
-            sources.add_switch(number, source);
+        for &switch in Switch::ALL {
+            let source = SwitchSource { switch, account, agents: Some("captures"), pairs_as: u16::MAX };
+            sources.add_switch(source_of(switch), source);
         }
     }
     pipeline
@@ -424,7 +422,8 @@ impl Reading {
     }
 
     /// What is counted of a switch that has told of itself, and of the SIP beside it.
-    fn switch_summary(&self, number: u16) -> Option<SwitchSummary> {
+    fn switch_summary(&self, switch: Switch) -> Option<SwitchSummary> {
+        let number = source_of(switch);
         let (switch, channels_left) = self.sources.switch_counters(number)?;
         let (pairing, _) = self.sources.pairing_counters(number)?;
         (switch.messages > 0).then_some(SwitchSummary {
@@ -482,22 +481,15 @@ impl Reading {
             let signal = self.sources.handle_posted(POSTED, posted, at, input);
             signals.push(signal.expect("who posts was added"));
             explain.then(|| "a posted signal".into())
-        } else {
+        } else if let Transport::Switch(switch) = captured.transport {
             self.others += 1;
             let (payload, at) = (captured.payload, captured.time);
-            let is_freeswitch = captured.transport == Transport::EventSocket;
-            let number = if is_freeswitch { FREESWITCH } else { ASTERISK };
             self.sources
-                .handle_switch(number, payload, at, input, signals)
+                .handle_switch(source_of(switch), payload, at, input, signals)
                 .expect("switches are added where files have what they tell");
-            explain.then(|| {
-                let title = if is_freeswitch {
-                    esl::Message::new(payload).title()
-                } else {
-                    ami::Message::new(payload).title()
-                };
-                title.into()
-            })
+            explain.then(|| switch.adapter().title(payload).into())
+        } else {
+            return; // all else is SIP, and was read
         };
         if let Some(start_line) = first_line {
             steps.push(Step::Message { input, packet: captured.packet, start_line });
@@ -550,8 +542,10 @@ impl Output<'_> {
             self.summary.retransmissions = read.sources.tracker_counters(SIP).retransmissions;
             self.summary.sessions = engine.counters().sessions;
             self.summary.open_sessions = engine.open_sessions() as u64;
-            self.summary.asterisk = read.switch_summary(ASTERISK);
-            self.summary.freeswitch = read.switch_summary(FREESWITCH);
+            let name = |switch: Switch| switch.adapter().summary_name();
+            let switches = Switch::ALL.iter();
+            self.summary.switches =
+                switches.filter_map(|&it| Some((name(it), read.switch_summary(it)?))).collect();
             serde_json::to_writer(&mut *out, &self.summary)?;
             writeln!(out)?;
         } else if self.options.format == Format::Text {

@@ -3,6 +3,7 @@
 //! `config/hookswitch.default.toml` is the documentation and the defaults in one, and compiled in.
 
 mod layers;
+mod switches;
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -15,6 +16,7 @@ use hookswitch_store::{Durability, Engine, NatsSettings, Partition, StoreSetting
 use ipnet::IpNet;
 use serde::{Deserialize, Deserializer};
 
+pub(crate) use self::switches::{SwitchSource, Switches};
 use crate::secret::{Digest, Secret};
 
 /// The defaults, with a comment for each.
@@ -30,8 +32,8 @@ pub(crate) const INGEST_ADMIN: &str = "admin";
 pub(crate) struct Config {
     pub(crate) server: Server,
     pub(crate) hep: Hep,
-    pub(crate) ami: Ami,
-    pub(crate) esl: Esl,
+    #[serde(skip)]
+    pub(crate) switches: Switches,
     pub(crate) ingest: Ingest,
     pub(crate) store: Store,
     pub(crate) nats: Nats,
@@ -92,78 +94,6 @@ pub(crate) struct HepSource {
     pub(crate) key: Option<Secret>,
     pub(crate) account: Option<Account>,
     pub(crate) messages_per_second: Option<u32>,
-}
-
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Ami {
-    pub(crate) source: Vec<AmiSource>,
-}
-
-/// An Asterisk to which a manager connection is kept.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct AmiSource {
-    pub(crate) name: String,
-    pub(crate) address: String,
-    pub(crate) tls_ca: Option<PathBuf>,
-    pub(crate) user: String,
-    pub(crate) secret: Secret,
-    #[serde(default)]
-    pub(crate) plain_login: bool,
-    pub(crate) events: Option<String>,
-    pub(crate) hep: Option<String>,
-    pub(crate) account: Option<Account>,
-    #[serde(default = "yes")]
-    pub(crate) fill_directory: bool,
-}
-
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Esl {
-    pub(crate) listen: Listen,
-    pub(crate) connections_max: usize,
-    pub(crate) source: Vec<EslSource>,
-}
-
-/// A FreeSWITCH whose event socket is connected to, or which connects for each call.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct EslSource {
-    pub(crate) name: String,
-    #[serde(default)]
-    pub(crate) address: String,
-    pub(crate) tls_ca: Option<PathBuf>,
-    pub(crate) user: Option<String>,
-    pub(crate) password: Option<Secret>,
-    #[serde(default)]
-    pub(crate) connects_from: Vec<AddressBlock>,
-    #[serde(default)]
-    pub(crate) format: EventFormat,
-    pub(crate) hep: Option<String>,
-    pub(crate) account: Option<Account>,
-}
-
-/// The form in which a FreeSWITCH writes its events.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum EventFormat {
-    #[default]
-    Json,
-    Plain,
-}
-
-impl EventFormat {
-    pub(crate) const fn as_str(self) -> &'static str {
-        match self {
-            Self::Json => "json",
-            Self::Plain => "plain",
-        }
-    }
-}
-
-const fn yes() -> bool {
-    true
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -364,9 +294,7 @@ impl Config {
                 *path = beside.join(&*path);
             }
         }
-        let ami = config.ami.source.iter_mut().filter_map(|source| source.tls_ca.as_mut());
-        let esl = config.esl.source.iter_mut().filter_map(|source| source.tls_ca.as_mut());
-        for ca in ami.chain(esl) {
+        for ca in config.switches.sources_mut().filter_map(|source| source.tls_ca.as_mut()) {
             *ca = beside.join(&*ca);
         }
         Ok(config)
@@ -408,9 +336,12 @@ impl Config {
         name: &str,
         variables: impl Iterator<Item = (String, String)>,
     ) -> anyhow::Result<Self> {
-        let merged = layers::merge(text, name, variables)?;
-        let config: Self = toml::Value::Table(merged)
-            .try_into()
+        let mut merged = layers::merge(text, name, variables)?;
+        let read = Switches::take(&mut merged).and_then(|switches| {
+            let config: Self = toml::Value::Table(merged).try_into()?;
+            Ok(Self { switches, ..config })
+        });
+        let config = read
             .map_err(|error: toml::de::Error| anyhow::anyhow!("{name}: {}", error.message()))
             .with_context(|| format!("a setting of {name} or of the environment cannot be used"))?;
         config.check()?;
@@ -419,8 +350,7 @@ impl Config {
 
     fn check(&self) -> anyhow::Result<()> {
         let mut names: Vec<&str> = self.hep.source.iter().map(|source| &*source.name).collect();
-        names.extend(self.ami.source.iter().map(|source| &*source.name));
-        names.extend(self.esl.source.iter().map(|source| &*source.name));
+        names.extend(self.switches.sources().map(|(_, source)| &*source.name));
         names.extend(self.ingest.key.iter().map(|key| &*key.name));
         names.sort_unstable();
         for pair in names.windows(2) {
@@ -431,13 +361,7 @@ impl Config {
             "an ingest key has the name {INGEST_ADMIN:?}, under which signals come in that are posted with the \
              admin token; give the key another"
         );
-        self.ami.source.iter().try_for_each(AmiSource::check)?;
-        self.esl.source.iter().try_for_each(EslSource::check)?;
-        ensure!(
-            self.esl.listen.0.is_some()
-                || self.esl.source.iter().all(|source| source.connects_from.is_empty()),
-            "an ESL source has connects_from, and esl.listen is not set; set it to \"0.0.0.0:8084\" or the like"
-        );
+        self.switches.check()?;
         let tls = [&self.hep.tls_certificate, &self.hep.tls_key];
         ensure!(
             self.hep.tls_listen.0.is_none() || tls.iter().all(|path| !path.as_os_str().is_empty()),
@@ -519,76 +443,8 @@ impl Config {
     }
 }
 
-/// Whether what is sent to a switch in one line is one: a line end would begin another command.
-fn one_line(text: &str) -> bool {
-    !text.contains(['\r', '\n', '\0'])
-}
-
-fn has_port(address: &str) -> bool {
-    address.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok())
-}
-
-impl AmiSource {
-    fn check(&self) -> anyhow::Result<()> {
-        ensure!(
-            one_line(&self.user)
-                && one_line(self.secret.expose())
-                && self.events.as_deref().is_none_or(one_line),
-            "user, secret or events of the AMI source {:?} hold a line end; write each on one line",
-            self.name
-        );
-        ensure!(
-            has_port(&self.address),
-            "{:?} is no address of a manager; write it as \"192.0.2.10:5038\"",
-            self.address
-        );
-        Ok(())
-    }
-}
-
-impl EslSource {
-    fn check(&self) -> anyhow::Result<()> {
-        let name = &self.name;
-        ensure!(
-            self.user.as_deref().is_none_or(one_line)
-                && self.password.as_ref().is_none_or(|password| one_line(password.expose())),
-            "user or password of the ESL source {name:?} hold a line end; write each on one line"
-        );
-        if self.address.is_empty() {
-            ensure!(
-                !self.connects_from.is_empty(),
-                "the ESL source {name:?} has neither address nor connects_from; give the address of its event socket"
-            );
-            ensure!(
-                self.password.is_none() && self.user.is_none() && self.tls_ca.is_none(),
-                "the ESL source {name:?} connects by itself, so that user, password and tls_ca are of no use; \
-                 leave them out"
-            );
-            return Ok(());
-        }
-        ensure!(
-            self.connects_from.is_empty(),
-            "the ESL source {name:?} has address and connects_from; leave one out"
-        );
-        ensure!(
-            has_port(&self.address),
-            "{:?} is no address of an event socket; write it as \"192.0.2.10:8021\"",
-            self.address
-        );
-        ensure!(
-            self.password.is_some(),
-            "the ESL source {name:?} has no password; give that of event_socket.conf.xml"
-        );
-        ensure!(
-            self.user.as_deref().is_none_or(|user| user.contains('@') && !user.contains([':', ' '])),
-            "the user of the ESL source {name:?} is none; write it as \"hookswitch@pbx.example.com\""
-        );
-        Ok(())
-    }
-}
-
 /// Where to listen; nowhere if the text is empty.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Listen(pub(crate) Option<SocketAddr>);
 
 impl<'de> Deserialize<'de> for Listen {

@@ -21,7 +21,7 @@ use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
 pub(crate) use self::delivery::Delivery;
-pub(crate) use self::input::{Input, Sources, lists_all_calls};
+pub(crate) use self::input::{Input, Sources};
 pub(crate) use self::session::SessionSummary;
 pub(crate) use self::text::{is_unsafe, write as write_text};
 use crate::capture::positions_of_calls;

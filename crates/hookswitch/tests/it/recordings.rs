@@ -19,7 +19,7 @@ struct Unshown {
 }
 
 /// Recordings that cannot be told exactly from SIP alone; they are told so from what the switch says.
-const UNSHOWN: [Unshown; 11] = [
+const UNSHOWN: [Unshown; 17] = [
     unshown(
         "asterisk",
         "fax-receive",
@@ -34,6 +34,14 @@ const UNSHOWN: [Unshown; 11] = [
     unshown("asterisk", "queue-call", "no directory says that 620 is a queue"),
     never_shown("asterisk", "recorded-call", "a switch that records sends nothing about it to the phones"),
     unshown("freeswitch", "callcenter-answered", "no directory says that 7100 is a queue"),
+    never_shown("freeswitch", "conference-dials-out", "the leg by which a room calls somebody names no room"),
+    never_shown("freeswitch", "confirm-no-key", "that a key is asked for is said in the audio alone"),
+    never_shown(
+        "freeswitch",
+        "dtmf-consult-returned",
+        "the keys that ask for a consultation are in the audio",
+    ),
+    never_shown("freeswitch", "eavesdrop-originate", "a switch that lets somebody listen says so to nobody"),
     unshown(
         "freeswitch",
         "fax-in",
@@ -45,7 +53,17 @@ const UNSHOWN: [Unshown; 11] = [
         "no-answer-to-voicemail",
         "no directory says that 1002 has a mailbox, which the switch is itself",
     ),
+    never_shown(
+        "freeswitch",
+        "originate-outside-first",
+        "a switch that calls a carrier first looks like one that passes on a call",
+    ),
     never_shown("freeswitch", "record", "a switch that records sends nothing about it to the phones"),
+    unshown(
+        "freeswitch",
+        "script-mailbox",
+        "no directory says that 1002 has a mailbox, which the switch is itself",
+    ),
     unshown("freeswitch", "valet-park", "no directory says that 6000 parks, and in which slots"),
 ];
 

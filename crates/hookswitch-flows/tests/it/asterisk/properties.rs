@@ -13,6 +13,8 @@ fn stories() -> Vec<String> {
         include_str!("moves.rs"),
         include_str!("services.rs"),
         include_str!("targets.rs"),
+        include_str!("applications.rs"),
+        include_str!("pipes.rs"),
     ];
     let constants: BTreeMap<&str, &str> = BTreeMap::from([
         ("RINGS", super::calls::RINGS),
@@ -20,6 +22,8 @@ fn stories() -> Vec<String> {
         ("ASKS", super::moves::ASKS),
         ("PARKS", super::moves::PARKS),
         ("QUEUES", super::services::QUEUES),
+        ("MEMBERS", super::pipes::MEMBERS),
+        ("MEMBER_ANSWERS", super::pipes::MEMBER_ANSWERS),
         ("GROUP", super::targets::GROUP),
         ("AGENTS", super::targets::AGENTS),
         ("ASKED", super::targets::ASKED),

@@ -118,3 +118,32 @@ fn who_is_called_first_is_shown_who_is_called_then() {
         assert_eq!(numbers(&events, Direction::Inbound), (after, some("101")), "{first}");
     }
 }
+
+#[test]
+fn each_party_has_the_sip_dialog_that_the_switch_says() {
+    let events = told(
+        "
+        0.000 create a 101>102 sip_call_id=ann@x sip_from_tag=a1
+        0.004 create b to=102 of=a number=101
+        0.020 progress b sip_call_id=bo@x sip_from_tag=s2 sip_to_tag=b2
+        0.021 progress a sip_call_id=ann@x sip_from_tag=a1 sip_to_tag=s1
+        1.000 answer b sip_call_id=bo@x sip_from_tag=s2 sip_to_tag=b2
+        1.002 answer a sip_call_id=ann@x sip_from_tag=a1 sip_to_tag=s1
+        1.004 bridge a b
+        5.000 ends a NORMAL_CLEARING disposition=recv_bye
+        5.001 ends b NORMAL_CLEARING disposition=send_bye
+        ",
+    );
+    let dialog = |event: &Event| {
+        let sip = event.party.sip.as_ref()?;
+        Some([
+            sip.call_id.to_string(),
+            sip.from_tag.to_string(),
+            sip.to_tag.as_deref().unwrap_or("-").to_owned(),
+        ])
+    };
+    assert_eq!(dialog(&events[0]), Some(["ann@x", "a1", "-"].map(str::to_owned)), "at once");
+    let last = |direction| events.iter().rfind(|event| event.party.direction == direction).and_then(dialog);
+    assert_eq!(last(Direction::Outbound), Some(["ann@x", "a1", "s1"].map(str::to_owned)));
+    assert_eq!(last(Direction::Inbound), Some(["bo@x", "s2", "b2"].map(str::to_owned)));
+}

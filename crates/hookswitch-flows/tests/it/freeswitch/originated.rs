@@ -155,3 +155,37 @@ fn a_supervisor_may_stay_until_the_call_is_over() {
         ],
     );
 }
+
+#[test]
+fn a_click_to_call_through_a_loopback_is_one_session() {
+    story(
+        &["
+        0.000 create l loopback/101-a other_loopback_leg_uuid=@m
+        0.001 create m loopback/101-b other_loopback_leg_uuid=@l
+        0.002 execute m bridge(user/101)
+        0.004 create a to=101 of=m
+        0.020 progress a
+        1.000 answer a
+        1.001 answer m
+        1.002 answer l
+        1.010 execute l bridge(user/102)
+        1.011 create b to=102 of=l
+        1.030 progress b
+        2.000 answer b
+        2.010 bridge l b
+        4.000 ends b NORMAL_CLEARING disposition=recv_bye
+        4.001 ends l NORMAL_CLEARING
+        4.002 ends m NORMAL_CLEARING
+        4.003 ends a NORMAL_CLEARING disposition=send_bye
+        "],
+        &["
+        0.020 inb 101 Proceeding [RingOut Initiator]
+        1.000 inb 101 Answered
+        1.011 inb 102 Setup [RingOut Target]
+        1.030 inb 102 Proceeding
+        2.000 inb 102 Answered
+        4.000 inb 102 Disconnected
+        4.003 inb 101 Disconnected
+        "],
+    );
+}
