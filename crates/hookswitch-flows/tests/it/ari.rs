@@ -1,6 +1,7 @@
 //! Recorded calls as the ARI of a real Asterisk tells them, each of them exactly but those that it cannot tell.
 
 use hookswitch_core::directory::Directory;
+use hookswitch_core::filter::Projection;
 use hookswitch_core::notification::Subscriber;
 use hookswitch_flows::ladder::{ACCOUNT, START_MICROS};
 use hookswitch_flows::recordings::{self, Recording};
@@ -59,7 +60,7 @@ fn notifications(events: &[Event]) -> String {
     let subscriber = Subscriber::of_replay(&[], ExtensionId::new(ACCOUNT.as_u64()));
     let mut out = Vec::new();
     for event in events {
-        subscriber.write(event, event.at, &mut out);
+        subscriber.write(event, Projection::default(), event.at, &mut out);
         out.push(b'\n');
     }
     String::from_utf8(out).expect("UTF-8")
