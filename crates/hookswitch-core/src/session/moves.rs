@@ -351,6 +351,7 @@ impl Session {
         party.party.direction = Direction::Inbound;
         party.party.to = std::mem::replace(&mut party.party.from, from);
         self.retell(place);
+        self.agent_answered(place, ctx);
         place
     }
 
