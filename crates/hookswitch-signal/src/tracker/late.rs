@@ -183,13 +183,11 @@ impl Tracker {
     /// Takes a message that has waited; false if it waits on.
     fn take_held(&mut self, held: &Held, may_wait: bool, out: &mut Vec<Signal>) -> bool {
         let captured = held.captured();
-        match Message::parse(&held.payload) {
-            Ok(message) => self.take(&message, &captured, held.input, may_wait, out),
-            Err(_) => {
-                self.counters.stray += 1; // it was understood when it came
-                true
-            }
-        }
+        let Ok(message) = Message::parse(&held.payload) else {
+            self.counters.stray += 1; // it was understood when it came
+            return true;
+        };
+        self.take(&message, &captured, held.input, may_wait, out)
     }
 
     /// Tests whether a response to an INVITE or UPDATE comes before its request.
