@@ -181,10 +181,11 @@ impl Session {
             Cause::Withdrawn | Cause::AnsweredElsewhere if caller_left => {
                 self.end_party(index, Cause::Cancelled, Rule::CallerGaveUp, ctx);
             }
-            // Somebody may have taken the call who was not offered it.
-            Cause::AnsweredElsewhere => self.defer_end(index, cause, Rule::OfferWithdrawn, ctx),
             Cause::Cancelled => self.end_party(index, cause, Rule::CallerGaveUp, ctx),
-            Cause::Withdrawn => self.defer_end(index, cause, Rule::OfferWithdrawn, ctx),
+            // Another target, or somebody who was not offered it, may have taken the call.
+            Cause::AnsweredElsewhere | Cause::Withdrawn => {
+                self.defer_end(index, cause, Rule::OfferWithdrawn, ctx);
+            }
             Cause::Busy | Cause::Rejected | Cause::NoAnswer | Cause::Failed
                 if self.others_ring(index) || caller_left =>
             {
