@@ -77,8 +77,7 @@ impl Session {
         }
         if certainty == PartyCertainty::Confirmed {
             self.revive(&person);
-            let forwarded = leg.diverted_by.is_some();
-            self.settle_waiting(Settled::OfferedTo { forwarded }, ctx);
+            self.settle_waiting(Settled::OfferedOn, ctx);
             self.leave_services(&person, ctx);
             self.park_ran_out(&person, ctx);
         }

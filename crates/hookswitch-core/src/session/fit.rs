@@ -225,10 +225,8 @@ impl Session {
 
     /// Lets the callers of two calls that look the same change places, with their legs.
     pub(crate) fn swap_callers(&mut self, other: &mut Self) {
-        let is_callers = |leg: &Leg| match leg.called {
-            true => leg.of_party,
-            false => leg.role == LegRole::Party(CALLER),
-        };
+        let is_callers =
+            |leg: &Leg| if leg.called { leg.of_party } else { leg.role == LegRole::Party(CALLER) };
         let [(own, rest), (theirs, their_rest)]: [(Vec<Leg>, Vec<Leg>); 2] =
             [&mut *self, &mut *other].map(|session| session.legs.drain(..).partition(is_callers));
         self.legs = theirs.into_iter().chain(rest).collect();

@@ -14,6 +14,7 @@ mod forwarding;
 mod freeswitch;
 mod hold;
 mod joining;
+mod late;
 mod numbers;
 mod parking;
 mod pickups;
