@@ -182,8 +182,8 @@ impl Session {
                 self.end_party(index, Cause::Cancelled, Rule::CallerGaveUp, ctx);
             }
             Cause::Cancelled => self.end_party(index, cause, Rule::CallerGaveUp, ctx),
-            // Somebody may have taken the call who was not offered it.
-            Cause::Withdrawn | Cause::AnsweredElsewhere => {
+            // Another target, or somebody who was not offered it, may have taken the call.
+            Cause::AnsweredElsewhere | Cause::Withdrawn => {
                 self.defer_end(index, cause, Rule::OfferWithdrawn, ctx);
             }
             Cause::Busy | Cause::Rejected | Cause::NoAnswer | Cause::Failed

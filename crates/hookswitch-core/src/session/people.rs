@@ -21,7 +21,8 @@ pub(super) fn called_endpoint(leg: &LegCreated, person: &Resolved) -> Arc<Endpoi
 /// Shows somebody with another number, and keeps the one that was sent.
 pub(super) fn show_number(side: &mut Arc<Endpoint>, number: Arc<str>) {
     let side = Arc::make_mut(side);
-    if let Some(sent) = side.phone_number.replace(number.clone()).filter(|sent| *sent != number) {
+    let sent = side.phone_number.replace(number);
+    if let Some(sent) = sent.filter(|sent| side.phone_number.as_ref() != Some(sent)) {
         side.sent_number.get_or_insert(sent);
     }
 }

@@ -69,8 +69,8 @@ struct Party {
     external: bool,
     #[serde(default)]
     may_be_missing: bool,
-    #[serde(default)]
-    party: String,
+    #[serde(default, rename = "party")]
+    name: String,
     /// Number of who it is, where they are of the account.
     #[serde(default)]
     owner: String,
@@ -258,7 +258,7 @@ impl Party {
         let mut differs = |field: &str, expected: &Option<String>, told: Option<&str>| {
             let shown = |text: Option<&str>| text.unwrap_or("none").to_owned();
             let (expected, told) = (shown(expected.as_deref()), shown(told));
-            differences.push(format!("{} {field}: expected {expected}, told {told}", self.party));
+            differences.push(format!("{} {field}: expected {expected}, told {told}", self.name));
         };
         // Who is dialled by the number of a group may show the group's or their own.
         let is_outside =

@@ -31,7 +31,7 @@ const LINES: [&str; 9] = ["DAHDI", "Zap", "mISDN", "CAPI", "Khomp", "Dongle", "Q
 pub(super) fn number(value: &[u8]) -> Option<Arc<str>> {
     let is_none = |word: &&str| value.eq_ignore_ascii_case(word.as_bytes());
     let unknown = ["s", "unknown", "unavailable"];
-    text(value).filter(|_| !unknown.iter().any(|word| is_none(&word)))
+    text(value).filter(|_| !unknown.iter().any(is_none))
 }
 
 /// Whether a caller's number says that it is withheld.

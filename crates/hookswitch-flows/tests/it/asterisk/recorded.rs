@@ -1,5 +1,7 @@
 //! Recorded calls through a real Asterisk: each is told exactly from its manager, in statuses and in fields.
 
+use std::fmt::Write as _;
+
 use hookswitch_core::directory::Directory;
 use hookswitch_flows::ladder::ACCOUNT;
 use hookswitch_flows::recordings::{self, Recording};
@@ -27,7 +29,7 @@ fn told_of_each(judge: impl Fn(&Recording, &[score::Session]) -> Vec<String>) ->
                 let told =
                     score::sessions(&told).unwrap_or_else(|error| panic!("{}: {error}", recording.name));
                 for difference in judge(&recording, &told) {
-                    wrong.push_str(&format!("{} with {what}: {difference}\n", recording.name));
+                    let _ = writeln!(wrong, "{} with {what}: {difference}", recording.name);
                 }
             }
         }
@@ -65,7 +67,7 @@ fn every_case_of_a_manager_is_told_exactly() {
         }
         let told = score::sessions(&told);
         if let Err(difference) = told.and_then(|told| score::case::compare(&case.expected(), &told)) {
-            wrong.push_str(&format!("{}\n{difference}", case.name));
+            let _ = write!(wrong, "{}\n{difference}", case.name);
         }
     }
     assert!(wrong.is_empty(), "\n{wrong}");

@@ -1,6 +1,8 @@
 //! Recorded calls through a real FreeSWITCH: each is told exactly from its event socket, whatever the
 //! directory lists.
 
+use std::fmt::Write as _;
+
 use hookswitch_core::directory::Directory;
 use hookswitch_flows::ladder::ACCOUNT;
 use hookswitch_flows::recordings::{self, Recording};
@@ -70,7 +72,7 @@ fn every_recording_has_the_numbers_names_and_roles_that_were_there() {
         for recording in recordings::all("freeswitch") {
             let told = score::sessions(&replayed(&recording, &directory)).expect("the sequences rise");
             for difference in score::recording::fields(&recording.meta(), &told) {
-                wrong.push_str(&format!("{} with {what}: {difference}\n", recording.name));
+                writeln!(wrong, "{} with {what}: {difference}", recording.name).expect("a text grows");
             }
         }
     }
