@@ -36,7 +36,11 @@ const UNSHOWN: [Unshown; 17] = [
     unshown("freeswitch", "callcenter-answered", "no directory says that 7100 is a queue"),
     never_shown("freeswitch", "conference-dials-out", "the leg by which a room calls somebody names no room"),
     never_shown("freeswitch", "confirm-no-key", "that a key is asked for is said in the audio alone"),
-    never_shown("freeswitch", "dtmf-consult-returned", "the keys that ask for a consultation are in the audio"),
+    never_shown(
+        "freeswitch",
+        "dtmf-consult-returned",
+        "the keys that ask for a consultation are in the audio",
+    ),
     never_shown("freeswitch", "eavesdrop-originate", "a switch that lets somebody listen says so to nobody"),
     unshown(
         "freeswitch",
