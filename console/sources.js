@@ -3,7 +3,7 @@
 import { get } from "./api.js";
 import { ago, badge, count, cut, el, empty, failure, replace } from "./dom.js";
 
-const KINDS = { hep: "HEP", ami: "Asterisk (AMI)", esl: "FreeSWITCH (ESL)", ingest: "HTTP ingest" };
+const KINDS = { hep: "HEP", ami: "Asterisk (AMI)", esl: "FreeSWITCH (ESL)", ari: "Asterisk (ARI)", ingest: "HTTP ingest" };
 
 const CAUSES = { key: "wrong key", rate: "over its rate", malformed: "not understood", noCall: "not about calls", busy: "no room" };
 

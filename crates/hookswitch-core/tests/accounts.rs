@@ -106,6 +106,7 @@ fn leg(callee: &str) -> LegCreated {
         mailbox: None,
         diverted_by: None,
         called_first: None,
+        offer: None,
         is_automaton: false,
     }
 }

@@ -136,6 +136,7 @@ fn created(direction: Direction, of: Option<LegId>, callee: &str) -> SignalKind 
         mailbox: None,
         diverted_by: None,
         called_first: None,
+        offer: None,
         is_automaton: false,
     }))
 }

@@ -274,6 +274,8 @@ rules! {
     TransferFollowed = "the call was moved to this target by a transfer that was accepted (REFER, RFC 3515)",
     /// A blind transfer succeeded, and who asked for it stays on the line.
     TransferSucceeded = "the transfer that this party asked for succeeded (a NOTIFY says 200, or the target answered), and its leg, which has not ended, leads to nobody",
+    /// The switch moves a call by itself.
+    MovedBySwitch = "the switch called this target with the session description of a party that talks, and in its name, though nobody had asked for it by SIP",
     /// Who asked for a blind transfer left.
     TransferLeft = "this party asked for the transfer (REFER, or the switch says so), and its leg ended",
     /// An attended transfer is complete.

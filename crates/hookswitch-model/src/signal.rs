@@ -204,6 +204,8 @@ pub struct LegCreated {
     pub diverted_by: Option<Arc<str>>,
     /// Who was called first, when the call was sent elsewhere more than once.
     pub called_first: Option<Arc<str>>,
+    /// Fingerprint of the session description that the sender offers.
+    pub offer: Option<u64>,
     /// The sender says that no person is there: it parks calls or plays music (RFC 3840 `automaton`).
     pub is_automaton: bool,
 }

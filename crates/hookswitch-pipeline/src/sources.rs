@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::time::Duration;
 
 use hookswitch_model::{AccountId, ClockId, InputRef, Signal, Timestamp};
 use hookswitch_signal::capture::Captured;
@@ -59,6 +60,8 @@ pub struct Sources {
     /// The pairing of the SIP that the agents of a name see.
     beside: BTreeMap<String, u16>,
     clocks: Clocks,
+    /// How long a SIP response waits for its request; none for the default.
+    late_wait: Option<Duration>,
     #[serde(skip)]
     raw: Vec<Signal>,
 }
@@ -133,8 +136,22 @@ impl Sources {
 
     /// Adds a capture agent, or a capture, that sends SIP messages.
     pub fn add_agent(&mut self, number: u16, name: &str, account: AccountId) {
-        let tracker = Box::new(Tracker::new(account, number));
+        let mut tracker = Box::new(Tracker::new(account, number));
+        if let Some(wait) = self.late_wait {
+            tracker.set_late_wait(wait);
+        }
         self.by_number.insert(number, Source::Agent { name: name.into(), tracker });
+    }
+
+    /// Sets how long a SIP response that is reported before its request waits for it;
+    /// [`tracker::LATE_MAX`] by default, 0 for not at all.
+    pub fn set_late_wait(&mut self, wait: Duration) {
+        self.late_wait = Some(wait);
+        for source in self.by_number.values_mut() {
+            if let Source::Agent { tracker, .. } = source {
+                tracker.set_late_wait(wait);
+            }
+        }
     }
 
     /// Adds a switch that reports its own calls.

@@ -499,6 +499,7 @@ fn created(fields: &mut Fields) -> Result<Created, IngestError> {
         mailbox,
         diverted_by: optional("diverted_by", fields.diverted_by.take())?,
         called_first: None,
+        offer: None,
         is_automaton: fields.is_automaton.take().unwrap_or(false),
     };
     Ok(Created { leg, of, place })

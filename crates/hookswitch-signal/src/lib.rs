@@ -8,6 +8,7 @@
 #![warn(clippy::iter_over_hash_type, reason = "the order of a hash map differs from run to run")]
 
 pub mod ami;
+pub mod ari;
 pub mod capture;
 pub mod esl;
 pub mod ingest;

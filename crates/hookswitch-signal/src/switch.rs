@@ -21,7 +21,8 @@ pub use self::adapter::{
 };
 pub(crate) use self::adapter::{Secret, is_one_line};
 pub use self::connection::{
-    ConnectionEnd, ProtocolError, ProtocolEvent, Refusal, SwitchConnection, SwitchProtocol,
+    ConnectionEnd, HttpRequest, ProtocolError, ProtocolEvent, Refusal, SwitchConnection, SwitchProtocol,
+    Transmit,
 };
 pub use self::list::{AnyTracker, Switch};
 pub use self::quotation::without_quotations;
@@ -171,6 +172,7 @@ pub(crate) fn created(direction: Direction) -> LegCreated {
         mailbox: None,
         diverted_by: None,
         called_first: None,
+        offer: None,
         is_automaton: false,
     }
 }

@@ -125,6 +125,14 @@ pub struct Settings {
     pub join_by_numbers: bool,
     /// The most sessions that are open at once.
     pub sessions_max: usize,
+    /// How long a SIP response that is reported before its request waits for it, in milliseconds.
+    #[serde(default = "late_requests_ms")]
+    pub late_requests_ms: u64,
+}
+
+/// The default, for logs that do not say it.
+fn late_requests_ms() -> u64 {
+    100
 }
 
 /// Somebody who sends messages or signals, with a clock of their own.

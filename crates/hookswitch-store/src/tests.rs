@@ -183,6 +183,7 @@ impl Calls {
             explicit_reasons: false,
             join_by_numbers: true,
             sessions_max: 1000,
+            late_requests_ms: 100,
         };
         let sender = Sender::Ingest { name: "test".into(), account: ACCOUNT };
         let source = Source { number: source, sender };

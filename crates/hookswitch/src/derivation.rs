@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use hookswitch_core::directory::Directory;
@@ -219,6 +220,8 @@ impl Derivation {
         };
         let policy = policy(&settings);
         self.pipeline.set_rules(directory, policy);
+        let late_requests = Duration::from_millis(settings.late_requests_ms);
+        self.pipeline.sources_mut().set_late_wait(late_requests);
         self.settings = Some(settings);
         Ok(())
     }

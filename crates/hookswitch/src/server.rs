@@ -513,6 +513,7 @@ pub(crate) fn settings(config: &Config) -> anyhow::Result<Settings> {
         explicit_reasons: policy.explicit_reasons,
         join_by_numbers: policy.join_by_numbers,
         sessions_max: policy.sessions_max,
+        late_requests_ms: policy.late_requests.0.as_millis().try_into().unwrap_or(u64::MAX),
     })
 }
 

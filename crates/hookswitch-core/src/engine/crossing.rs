@@ -63,6 +63,37 @@ impl Engine {
         }
     }
 
+    /// The caller's leg of a call was answered though none of its targets was. If a target of a call that looks the
+    /// same was, at this moment, and not its caller, the two were taken for each other: they change places. Gives
+    /// the session and the place in it of the leg then.
+    pub(super) fn uncross(
+        &mut self,
+        key: SessionKey,
+        index: usize,
+        ctx: &Context,
+    ) -> Option<(SessionKey, usize)> {
+        let session = &self.sessions.get(&key)?.session;
+        let leg = &session.legs[index];
+        if leg.role != LegRole::Party(CALLER) || !session.rings_unanswered() {
+            return None;
+        }
+        let leg = leg.id;
+        let mut crossed = self.joiner.twins(session).iter().copied().filter(|&other| {
+            let open = self.sessions.get(&other).filter(|_| other != key);
+            open.is_some_and(|open| open.session.waits_for_answer(ctx.at) && open.session.is_twin_of(session))
+        });
+        let (other, None) = (crossed.next()?, crossed.next()) else { return None };
+        let [Some(one), Some(two)] = self.sessions.get_disjoint_mut([&key, &other]) else { return None };
+        one.session.swap_callers(&mut two.session);
+        for (session, key) in [(&one.session, key), (&two.session, other)] {
+            for leg in &session.legs {
+                self.legs.insert(leg.id, key);
+            }
+        }
+        self.settle(key);
+        Some((other, self.session(other)?.leg(leg)?))
+    }
+
     /// Carries out what a signal brought about in more than one session.
     pub(super) fn cross(&mut self, key: SessionKey, ctx: &Context) {
         let Some(session) = self.session(key) else { return };

@@ -155,6 +155,35 @@ impl Joiner {
         found.filter(|keys| keys.len() <= CANDIDATES_MAX).flatten().copied().collect()
     }
 
+    /// The only session whose caller a switch moves with a call that it places.
+    pub(crate) fn moved_by(
+        &self,
+        owner: &Account,
+        leg: &LegCreated,
+        sessions: &Sessions,
+    ) -> Option<SessionKey> {
+        let (src, caller) = (owner.switch_address(leg.src)?, leg.caller.number.as_deref()?);
+        let keys = self.by_place.get(&place_key(owner.id(), src.ip(), caller))?;
+        let mut moved = keys
+            .iter()
+            .copied()
+            .rev()
+            .take(CANDIDATES_MAX)
+            .filter(|key| sessions.get(key).is_some_and(|open| open.session.is_moved_by(leg)));
+        let first = moved.next()?;
+        moved.next().is_none().then_some(first)
+    }
+
+    /// The sessions that look like this one and reached the same host, and this one itself.
+    pub(crate) fn twins(&self, session: &Session) -> &[SessionKey] {
+        let account = session.facts.account;
+        let host = session.caller_reached();
+        let keys = host
+            .and_then(|host| self.by_place.get(&place_key(account, host.ip(), &session.dialled.number)))
+            .filter(|keys| keys.len() <= CANDIDATES_MAX);
+        keys.map_or(&[], |keys| keys)
+    }
+
     /// Remembers that a transfer asked for a call to this number.
     pub(crate) fn expect(
         &mut self,

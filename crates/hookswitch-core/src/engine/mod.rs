@@ -267,7 +267,13 @@ impl Engine {
             return None;
         };
         self.counters.applied += 1;
+        let mut key = key;
         match &signal.kind {
+            SignalKind::Answered { .. } => {
+                let (twin, index) = self.uncross(key, index, ctx).unwrap_or((key, index));
+                key = twin;
+                self.session(key)?.apply(index, &signal.kind, ctx);
+            }
             SignalKind::TransferAsked(transfer) => self.transfer_asked(key, index, transfer, ctx),
             SignalKind::Focus { room, owns } => self.enter_focus(key, index, room, *owns, ctx),
             SignalKind::PickedUp { by } => self.picked_up(key, index, *by, ctx),

@@ -127,6 +127,13 @@ impl Engine {
             self.session(key)?.add_switch_leg(leg, rule, ctx);
             return Some(key);
         }
+        if joined == Joined::ToNone
+            && heuristic
+            && let Some(key) = self.joiner.moved_by(&owner, &leg, &self.sessions)
+        {
+            self.session(key)?.add_switch_leg(leg, Rule::MovedBySwitch, ctx);
+            return Some(key);
+        }
         let callee = owner.callee(&leg);
         match callee.kind {
             Kind::Conference => self.enter_conference(clock, account, callee.extension, leg, ctx),

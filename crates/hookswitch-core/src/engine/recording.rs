@@ -4,6 +4,7 @@ use hookswitch_model::{AccountId, RecordingSession, Signal};
 use smallvec::SmallVec;
 
 use super::Engine;
+use crate::directory::Account;
 use crate::session::{Context, PartyIndex, SessionKey};
 
 /// The parties of a session who are recorded.
@@ -25,7 +26,7 @@ impl Engine {
     fn recorded(&self, account: AccountId, recording: &RecordingSession, ctx: &Context) -> Option<Recorded> {
         let mut accounts: SmallVec<[AccountId; 4]> = SmallVec::from_slice(&[account]);
         if ctx.account.is_none() {
-            accounts.extend(self.directory.accounts().map(|known| known.id()).filter(|&id| id != account));
+            accounts.extend(self.directory.accounts().map(Account::id).filter(|&id| id != account));
         }
         let mut candidates: SmallVec<[SessionKey; 4]> = SmallVec::new();
         for &account in &accounts {

@@ -8,7 +8,10 @@ mod query;
 
 use std::fmt;
 
+use hookswitch_model::number::{E164, Form};
 use hookswitch_model::{AccountId, Direction, Event, ExtensionId, StatusCode};
+
+use crate::directory::Directory;
 
 pub use error::FilterError;
 pub use explanation::{Explanation, Finding};
@@ -146,6 +149,24 @@ impl EventFilter {
         };
         query::read(text, query, &mut filter)?;
         Ok(Self::TelephonySessions(filter))
+    }
+
+    /// Gives the filter with its number in E.164, if the account can tell what it is dialled as: the numbers
+    /// of calls are told so. What it shows and what is kept of it has that number too.
+    #[must_use]
+    pub fn in_directory(self, directory: &Directory) -> Self {
+        let Self::TelephonySessions(mut filter) = self else { return self };
+        let Some(account) = directory.accounts().find(|account| account.id() == filter.account) else {
+            return Self::TelephonySessions(filter);
+        };
+        let written = query::number_of(&filter.query);
+        let number = written.as_deref().and_then(|number| account.e164(number, Form::Network));
+        let written = written.as_deref().and_then(E164::parse);
+        if let Some(number) = number.filter(|&number| written != Some(number)) {
+            filter.query = query::with_number(&filter.query, number).into();
+            filter.phone_number = Some(without_plus(number.as_str()).into());
+        }
+        Self::TelephonySessions(filter)
     }
 
     /// Whether a subscription with this filter hears of an event (contract events §1.2).

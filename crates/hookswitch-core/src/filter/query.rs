@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use hookswitch_model::number::{self, E164};
 use hookswitch_model::{Direction, StatusCode};
 
 use super::{EventFilter, FilterError, REMINDER_SECS_MIN, TelephonyFilter, without_plus};
@@ -10,7 +11,11 @@ use super::{EventFilter, FilterError, REMINDER_SECS_MIN, TelephonyFilter, withou
 const KNOWN: [(&str, &str); 6] = [
     ("direction", "Inbound or Outbound"),
     ("missedCall", "true or false"),
-    ("phoneNumber", "a phone number"),
+    (
+        "phoneNumber",
+        "a number in E.164, such as +14155550101, one as it is dialled in the account, or the number of an \
+         extension",
+    ),
     ("sipData", "true or false"),
     (
         "statusCode",
@@ -54,11 +59,8 @@ pub(super) fn read(filter: &str, query: &str, into: &mut TelephonyFilter) -> Res
                 into.status = Some(named(StatusCode::ALL, StatusCode::as_str, &value).ok_or_else(wrong)?);
             }
             "phoneNumber" => {
-                let number = without_plus(value.trim());
-                if number.is_empty() {
-                    return Err(wrong());
-                }
-                into.phone_number = Some(number.into());
+                let number = number(value.trim()).ok_or_else(wrong)?;
+                into.phone_number = Some(without_plus(&number).into());
             }
             "missedCall" => into.missed_call = flag()?,
             "sipData" => into.sip_data = flag()?,
@@ -66,6 +68,38 @@ pub(super) fn read(filter: &str, query: &str, into: &mut TelephonyFilter) -> Res
         }
     }
     Ok(())
+}
+
+/// The value that stands for the legs of conferences, in place of a number (contract events §3).
+const CONFERENCE: &str = "conference";
+
+/// Reads a number, or what is dialled in place of one; none for what can be neither.
+fn number(value: &str) -> Option<Cow<'_, str>> {
+    let is_code = value.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b'*' | b'#'));
+    if !value.is_empty() && is_code || value == CONFERENCE {
+        return Some(Cow::Borrowed(value));
+    }
+    number::plain(value).map(Cow::Owned)
+}
+
+/// Gives the number in a query, as [`read`] understands it, with its `+` if it has one.
+pub(super) fn number_of(query: &str) -> Option<String> {
+    let mut parts = query.split('&').filter_map(|part| part.split_once('='));
+    let (_, value) = parts.find(|(name, _)| is_number(name))?;
+    number(decoded(value)?.trim()).map(Cow::into_owned)
+}
+
+fn is_number(name: &str) -> bool {
+    name.eq_ignore_ascii_case("phoneNumber")
+}
+
+/// Gives a query with another number in it.
+pub(super) fn with_number(query: &str, number: E164) -> String {
+    let part = |part: &str| match part.split_once('=') {
+        Some((name, _)) if is_number(name) => format!("{name}=%2B{}", without_plus(number.as_str())),
+        _ => part.to_owned(),
+    };
+    query.split('&').map(part).collect::<Vec<_>>().join("&")
 }
 
 /// Reads the filter of renewal reminders.

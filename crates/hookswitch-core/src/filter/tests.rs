@@ -9,6 +9,7 @@ use hookswitch_model::{
 use proptest::prelude::*;
 
 use super::*;
+use crate::directory::Directory;
 
 const OWN: Own = Own { account: AccountId::new(310_001_016), extension: ExtensionId::new(310_002_016) };
 const SESSIONS: &str = "/restapi/v1.0/account/~/telephony/sessions";
@@ -128,6 +129,9 @@ fn a_bad_filter_is_named_in_its_error_with_its_code() {
         ("/restapi/v1.0/account/~/telephony/sessions?missedCall=yes", "SUB-508"),
         ("/restapi/v1.0/account/~/telephony/sessions?phoneNumber=", "SUB-508"),
         ("/restapi/v1.0/account/~/telephony/sessions?phoneNumber=%2", "SUB-508"),
+        ("/restapi/v1.0/account/~/telephony/sessions?phoneNumber=alice", "SUB-508"),
+        ("/restapi/v1.0/account/~/telephony/sessions?phoneNumber=+", "SUB-508"),
+        ("/restapi/v1.0/account/~/telephony/sessions?phoneNumber=tel:nobody", "SUB-508"),
         ("/restapi/v1.0/account/~/telephony/sessions?phoneNumber=%FF", "SUB-508"),
         ("/restapi/v1.0/subscription/~", "SUB-516"),
         ("/restapi/v1.0/subscription/~?threshold=60&interval=31", "SUB-516"),
@@ -137,6 +141,34 @@ fn a_bad_filter_is_named_in_its_error_with_its_code() {
         let error = parse(text).expect_err(text);
         assert!(error.to_string().contains(&format!("{text:?}")), "{error}");
         assert_eq!(error.code(), code, "{text}");
+    }
+}
+
+#[test]
+fn a_number_is_understood_as_it_is_dialled_in_the_account() {
+    let directory = "[[account]]\nid = 310001016\ncountry = \"US\"\n";
+    let directory = Directory::parse(directory).expect("a directory");
+    for number in [
+        "+14155550101",
+        "%2B14155550101",
+        "14155550101",
+        "4155550101",
+        "(415)%20555-0101",
+        "tel:+1-415-555-0101",
+        "tel:4155550101;phone-context=%2B1",
+        "+1.415.555.0101",
+    ] {
+        let filter = filter(&format!("phoneNumber={number}&direction=Inbound")).in_directory(&directory);
+        assert_eq!(filter.failed(&event()), None, "{number}");
+        assert_eq!(parse(&filter.to_string()).expect(number).failed(&event()), None, "{number}");
+    }
+    assert_eq!(
+        filter("phoneNumber=4155550101&direction=Inbound").in_directory(&directory).to_string(),
+        "/restapi/v1.0/account/310001016/telephony/sessions?phoneNumber=%2B14155550101&direction=Inbound"
+    );
+    for number in ["102", "*72", "conference", "+4155550101"] {
+        let shown = filter(&format!("phoneNumber={number}"));
+        assert_eq!(shown.clone().in_directory(&directory), shown, "{number}");
     }
 }
 

@@ -77,8 +77,7 @@ impl Session {
         }
         if certainty == PartyCertainty::Confirmed {
             self.revive(&person);
-            let forwarded = leg.diverted_by.is_some();
-            self.settle_waiting(Settled::OfferedTo { forwarded }, ctx);
+            self.settle_waiting(Settled::OfferedOn, ctx);
             self.leave_services(&person, ctx);
             self.park_ran_out(&person, ctx);
         }
@@ -533,6 +532,21 @@ impl Session {
             LegRole::Party(party) => Some(party),
             LegRole::Switch(_) | LegRole::Server => None,
         }
+    }
+
+    /// Whether a call that the switch places is one for the caller, who talks with somebody: it shows the caller's
+    /// number and offers the caller's media, and nobody asked for it.
+    pub(crate) fn is_moved_by(&self, leg: &LegCreated) -> bool {
+        let caller = &self.parties[CALLER];
+        let own = self.legs.iter().find(|leg| leg.role == LegRole::Party(CALLER) && !leg.ended);
+        let number = caller.side().phone_number.as_deref();
+        let talks = caller.is_answered() && caller.party.direction == Direction::Outbound;
+        talks
+            && leg.offer.is_some()
+            && own.is_some_and(|own| own.offer == leg.offer && own.sender.src != self.switch_address(leg.dst))
+            && number.zip(leg.caller.number.as_deref()).is_some_and(|(own, theirs)| agree(own, theirs))
+            && self.party_at(&self.sender(leg)).is_none()
+            && self.has_switch_at(&self.sender(leg))
     }
 
     /// The party whose phone calls from another port than before, as over a further TCP connection: it is on the

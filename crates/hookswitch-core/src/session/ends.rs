@@ -24,8 +24,8 @@ pub(super) enum Settled {
     CallerLeft { elsewhere: bool },
     /// The caller was refused.
     CallFailed,
-    /// The call was offered to a further target; it may say that it was forwarded there.
-    OfferedTo { forwarded: bool },
+    /// The call was offered to a further target.
+    OfferedOn,
     /// Nothing came in time.
     InTime,
 }
@@ -162,7 +162,8 @@ impl Session {
             return;
         }
         let caller_left = !self.parties[state.called_by].is_live();
-        let caller_answered = self.parties[state.called_by].was_answered();
+        // What a switch reports has no gaps: who has answered is known.
+        let caller_answered = !self.reported && self.parties[state.called_by].was_answered();
         let answered = self.answered_by_another(index);
         match cause {
             // The offer was withdrawn for who was offered the call long after, and has answered since.
@@ -320,31 +321,27 @@ impl Session {
             // What a switch says of an answer elsewhere is believed once there is one (contract events §11).
             let said_elsewhere = waiting.cause == Cause::AnsweredElsewhere;
             let withdrawn = said_elsewhere || waiting.cause == Cause::Withdrawn;
-            let caller_answered = self.parties[self.parties[index].called_by].was_answered();
+            let caller = self.parties[index].called_by;
+            let caller_answered = !self.reported && self.parties[caller].was_answered();
             let answered =
                 settled == Settled::AnsweredElsewhere && (said_elsewhere || self.is_answered_in_group(index));
-            let (cause, rule, in_group) = match settled {
+            let (cause, rule) = match settled {
                 Settled::CallerLeft { elsewhere }
                     if withdrawn && (elsewhere || (said_elsewhere && caller_answered)) =>
                 {
-                    (Cause::AnsweredElsewhere, Some(Rule::AnsweredElsewhere), false)
+                    (Cause::AnsweredElsewhere, Some(Rule::AnsweredElsewhere))
                 }
                 Settled::AnsweredElsewhere if withdrawn && answered => {
-                    (Cause::AnsweredElsewhere, Some(Rule::AnsweredElsewhere), false)
+                    (Cause::AnsweredElsewhere, Some(Rule::AnsweredElsewhere))
                 }
-                Settled::CallerLeft { .. } if withdrawn => {
-                    (Cause::Cancelled, Some(Rule::CallerGaveUp), false)
-                }
-                _ if withdrawn => (Cause::NoAnswer, None, false),
-                Settled::OfferedTo { forwarded } => {
-                    let together = ctx.at.since(self.parties[index].offered) <= GROUP_SPAN;
-                    (waiting.cause, None, together && !forwarded)
-                }
-                _ => (waiting.cause, None, false),
+                Settled::CallerLeft { .. } if withdrawn => (Cause::Cancelled, Some(Rule::CallerGaveUp)),
+                _ if withdrawn => (Cause::NoAnswer, None),
+                // A further target that is offered the call after the refusal is the next, however soon.
+                _ => (waiting.cause, None),
             };
             let elsewhere = answered;
             let ended = Context { at: waiting.at, ..*ctx };
-            self.settle_one(index, cause, in_group, elsewhere, &ended);
+            self.settle_one(index, cause, elsewhere, &ended);
             if let (Some(rule), Some(draft)) = (rule, self.last_draft(index)) {
                 draft.rule = rule;
                 draft.causes.add(ctx.input);
@@ -353,21 +350,14 @@ impl Session {
     }
 
     /// Decides the end of one party that waited, at the time of the end.
-    pub(super) fn settle_one(
-        &mut self,
-        index: PartyIndex,
-        cause: Cause,
-        in_group: bool,
-        elsewhere: bool,
-        ctx: &Context,
-    ) {
+    pub(super) fn settle_one(&mut self, index: PartyIndex, cause: Cause, elsewhere: bool, ctx: &Context) {
         let state = &mut self.parties[index];
         self.timers.stop(Timer::EndCause(index));
         let cause = match cause {
             Cause::AnsweredElsewhere if state.party.queue_call => Cause::Named(Reason::AgentAnswered),
             other => other,
         };
-        state.finish(cause, in_group, elsewhere, ctx);
+        state.finish(cause, false, elsewhere, ctx);
         let after = state.party.clone();
         if let Some(draft) = self.last_draft(index) {
             draft.after = after;

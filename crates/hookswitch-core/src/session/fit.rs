@@ -8,7 +8,7 @@ use hookswitch_model::{Direction, LegCreated, Timestamp};
 
 use super::party::{PartyCertainty, PartyState};
 use super::timer::Timer;
-use super::{CALLER, LegRole, Session};
+use super::{CALLER, CAUSE_WAIT, Leg, LegRole, Session};
 use crate::number::{NumberKey, agree, ends_with};
 
 /// How long after the caller's INVITE a leg may be joined when only the called number agrees.
@@ -207,6 +207,31 @@ impl Session {
             && caller.phone_number == theirs.phone_number
             && caller.name == theirs.name
             && self.hidden_number == other.hidden_number
+    }
+
+    /// Whether targets ring and neither the caller nor any of them was answered.
+    pub(crate) fn rings_unanswered(&self) -> bool {
+        self.has_ringing_targets() && !self.parties.iter().any(PartyState::was_answered)
+    }
+
+    /// Whether a target has just answered, and the caller waits for that to arrive.
+    pub(crate) fn waits_for_answer(&self, at: Timestamp) -> bool {
+        let caller = &self.parties[CALLER];
+        caller.is_live()
+            && !caller.was_answered()
+            && self.parties.others().any(PartyState::talks)
+            && at.since(self.last_change()) <= CAUSE_WAIT
+    }
+
+    /// Lets the callers of two calls that look the same change places, with their legs.
+    pub(crate) fn swap_callers(&mut self, other: &mut Self) {
+        let is_callers =
+            |leg: &Leg| if leg.called { leg.of_party } else { leg.role == LegRole::Party(CALLER) };
+        let [(own, rest), (theirs, their_rest)]: [(Vec<Leg>, Vec<Leg>); 2] =
+            [&mut *self, &mut *other].map(|session| session.legs.drain(..).partition(is_callers));
+        self.legs = theirs.into_iter().chain(rest).collect();
+        other.legs = own.into_iter().chain(their_rest).collect();
+        std::mem::swap(&mut self.parties[CALLER].party.sip, &mut other.parties[CALLER].party.sip);
     }
 
     /// Whether the switch is likely to place a leg for this call at this time: it has just received it,

@@ -131,6 +131,8 @@ pub(crate) struct Leg {
     /// It leads to a target in the SIP call of a party itself, not in one that the switch placed.
     of_party: bool,
     purpose: Purpose,
+    /// Fingerprint of the session description that its sender offered.
+    offer: Option<u64>,
     /// How long it may be silent, where a session timer runs on it.
     silent_max: Option<Duration>,
     ended: bool,
@@ -327,6 +329,7 @@ impl Session {
             called: leg.direction == Direction::Inbound,
             of_party: false,
             purpose: Purpose::Talk,
+            offer: leg.offer,
             silent_max: None,
             ended: false,
         });

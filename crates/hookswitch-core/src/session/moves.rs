@@ -333,7 +333,7 @@ impl Session {
     ) -> PartyIndex {
         if let Some(ended_at) = self.parties[target].pending_end().map(|end| end.at) {
             let ended = Context { at: ended_at, ..*ctx };
-            self.settle_one(target, Cause::Named(Reason::Pickup), false, true, &ended);
+            self.settle_one(target, Cause::Named(Reason::Pickup), true, &ended);
             if let Some(draft) = self.last_draft(target) {
                 draft.rule = rule;
                 draft.causes.add(ctx.input);
@@ -351,6 +351,7 @@ impl Session {
         party.party.direction = Direction::Inbound;
         party.party.to = std::mem::replace(&mut party.party.from, from);
         self.retell(place);
+        self.agent_answered(place, ctx);
         place
     }
 

@@ -132,9 +132,10 @@ impl Session {
         }
     }
 
-    /// Ends the queue that an agent has answered for.
-    fn agent_answered(&mut self, agent: PartyIndex, ctx: &Context) {
-        if !self.parties[agent].party.queue_call {
+    /// Ends the queue that an agent has answered for, or whose call somebody has picked up.
+    pub(super) fn agent_answered(&mut self, agent: PartyIndex, ctx: &Context) {
+        let state = &self.parties[agent];
+        if !state.party.queue_call && state.party.status.reason != Some(Reason::Pickup) {
             return;
         }
         for index in self.parties.other_indices() {

@@ -151,7 +151,7 @@ fn every_phone_of_a_series_is_busy() {
         "
         0.000 out 101 Setup
         0.000 inb 102 Setup
-        0.010 inb 102 Disconnected/TargetBusy
+        0.010 inb 102 Disconnected/TargetBusy missed
         0.012 inb 103 Setup
         0.020 inb 103 Disconnected/Rejected missed
         0.020 out 101 Disconnected/Rejected

@@ -1,6 +1,7 @@
 //! Call flows and what is told of them; properties that hold for all of them.
 
 mod addresses;
+mod ari;
 mod asterisk;
 mod branches;
 mod calls;
@@ -13,6 +14,7 @@ mod forwarding;
 mod freeswitch;
 mod hold;
 mod joining;
+mod late;
 mod numbers;
 mod parking;
 mod pickups;

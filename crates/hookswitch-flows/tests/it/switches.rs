@@ -796,3 +796,126 @@ fn a_caller_with_two_calls_of_which_the_second_goes_to_a_group() {
         ",
     );
 }
+
+#[test]
+fn two_calls_of_one_instant_whose_legs_were_exchanged_are_put_right_by_their_answers() {
+    // The switch has called the phone for the second call first. The one that is answered is the second.
+    ladder(
+        "
+        0.000 trunk > pbx INVITE +14155559102
+        0.002 trunk > pbx INVITE +14155559102 call=2
+        0.020 pbx > bob INVITE 102 call=3 from=+14155550100
+        0.025 pbx > bob INVITE 102 call=4 from=+14155550100
+        0.500 bob > pbx 180 call=3
+        0.510 pbx > trunk 180 call=2
+        0.520 bob > pbx 180 call=4
+        0.530 pbx > trunk 180
+        5.000 bob > pbx 200 call=3
+        5.010 pbx > bob ACK call=3
+        5.020 pbx > trunk 200 call=2
+        5.030 trunk > pbx ACK call=2
+        10.000 trunk > pbx CANCEL
+        10.010 pbx > trunk 487 for=INVITE
+        10.020 pbx > bob CANCEL call=4
+        10.030 bob > pbx 487 call=4 for=INVITE
+        20.000 trunk > pbx BYE call=2
+        20.020 pbx > bob BYE call=3
+        ",
+    )
+    .tells(
+        "
+        0.000 out +14155550100 Setup
+        #2 0.002 out +14155550100 Setup
+        0.020 inb 102 Setup
+        #2 0.025 inb 102 Setup
+        0.500 inb 102 Proceeding
+        #2 0.510 out +14155550100 Proceeding
+        #2 0.520 inb 102 Proceeding
+        0.530 out +14155550100 Proceeding
+        5.000 inb 102 Answered
+        5.020 out +14155550100 Answered
+        #2 10.010 inb 102 Disconnected/Cancelled missed
+        #2 10.010 out +14155550100 Disconnected
+        20.000 out +14155550100 Disconnected
+        20.020 inb 102 Disconnected
+        ",
+    );
+}
+
+#[test]
+fn two_calls_of_one_instant_whose_legs_were_not_exchanged_stay_as_they_are() {
+    ladder(
+        "
+        0.000 trunk > pbx INVITE +14155559102
+        0.002 trunk > pbx INVITE +14155559102 call=2
+        0.020 pbx > bob INVITE 102 call=3 from=+14155550100
+        0.025 pbx > bob INVITE 102 call=4 from=+14155550100
+        0.500 bob > pbx 180 call=3
+        0.510 pbx > trunk 180
+        0.520 bob > pbx 180 call=4
+        0.530 pbx > trunk 180 call=2
+        5.000 bob > pbx 200 call=4
+        5.020 pbx > trunk 200 call=2
+        5.300 bob > pbx 200 call=3
+        5.320 pbx > trunk 200
+        10.000 trunk > pbx BYE
+        10.020 pbx > bob BYE call=3
+        20.000 trunk > pbx BYE call=2
+        20.020 pbx > bob BYE call=4
+        ",
+    )
+    .tells(
+        "
+        0.000 out +14155550100 Setup
+        #2 0.002 out +14155550100 Setup
+        0.020 inb 102 Setup
+        #2 0.025 inb 102 Setup
+        0.500 inb 102 Proceeding
+        0.510 out +14155550100 Proceeding
+        #2 0.520 inb 102 Proceeding
+        #2 0.530 out +14155550100 Proceeding
+        #2 5.000 inb 102 Answered
+        #2 5.020 out +14155550100 Answered
+        5.300 inb 102 Answered
+        5.320 out +14155550100 Answered
+        10.000 out +14155550100 Disconnected
+        10.020 inb 102 Disconnected
+        #2 20.000 out +14155550100 Disconnected
+        #2 20.020 inb 102 Disconnected
+        ",
+    );
+}
+
+#[test]
+fn two_withheld_calls_of_one_instant_are_put_right_by_their_answers() {
+    ladder(
+        "
+        0.000 trunk > pbx INVITE +14155559102 from=anonymous name=Anonymous | Privacy: id
+        0.002 trunk > pbx INVITE +14155559102 call=2 from=anonymous name=Anonymous | Privacy: id
+        0.020 pbx > bob INVITE +14155559102 call=3 from=anonymous name=Anonymous | Privacy: id
+        0.025 pbx > bob INVITE +14155559102 call=4 from=anonymous name=Anonymous | Privacy: id
+        0.500 bob > pbx 180 call=3
+        0.520 bob > pbx 180 call=4
+        5.000 bob > pbx 200 call=3
+        5.020 pbx > trunk 200 call=2
+        9.000 bob > pbx 486 call=4
+        9.020 pbx > trunk 486
+        20.000 trunk > pbx BYE call=2
+        20.020 pbx > bob BYE call=3
+        ",
+    )
+    .tells(
+        "
+        0.000 out Anonymous Setup
+        #2 0.002 out Anonymous Setup
+        0.020 inb +14155559102 Proceeding
+        #2 0.025 inb +14155559102 Proceeding
+        5.000 inb +14155559102 Answered
+        5.020 out Anonymous Answered
+        #2 9.000 inb +14155559102 Disconnected/TargetBusy
+        #2 9.020 out Anonymous Disconnected/TargetBusy
+        20.000 out Anonymous Disconnected
+        20.020 inb +14155559102 Disconnected
+        ",
+    );
+}

@@ -1837,3 +1837,141 @@ fn a_replaces_with_a_wrong_letter_that_is_refused_moves_nobody() {
         ",
     );
 }
+
+#[test]
+fn a_switch_moves_a_call_by_itself_and_keeps_the_first_callee() {
+    // By its API: no REFER, and 102 is left on the line. The description offered to 103 is that of 101.
+    ladder(
+        "
+        0.000 alice > pbx INVITE 102
+        0.010 pbx > bob INVITE 102 call=2 from=101 media=alice
+        0.020 bob > pbx 180 call=2
+        0.030 pbx > alice 180
+        0.600 bob > pbx 200 call=2
+        0.610 pbx > bob ACK call=2
+        0.620 pbx > alice 200
+        0.630 alice > pbx ACK
+        5.500 pbx > carol INVITE 103 call=3 from=101 media=alice
+        5.600 carol > pbx 180 call=3
+        6.300 carol > pbx 200 call=3
+        6.310 pbx > carol ACK call=3
+        9.000 alice > pbx BYE
+        9.010 pbx > carol BYE call=3
+        9.020 pbx > bob BYE call=2
+        ",
+    )
+    .tells(
+        "
+        0.000 out 101 Setup
+        0.010 inb 102 Setup
+        0.020 inb 102 Proceeding
+        0.030 out 101 Proceeding
+        0.600 inb 102 Answered
+        0.620 out 101 Answered
+        5.500 inb 103 Setup
+        5.600 inb 103 Proceeding
+        6.300 inb 103 Answered
+        9.000 out 101 Disconnected
+        9.010 inb 103 Disconnected
+        9.020 inb 102 Disconnected
+        ",
+    );
+}
+
+#[test]
+fn a_switch_moves_a_call_by_itself_and_hangs_up_on_the_first_callee() {
+    ladder(
+        "
+        0.000 alice > pbx INVITE 102
+        0.010 pbx > bob INVITE 102 call=2 from=101
+        0.020 bob > pbx 180 call=2
+        0.600 bob > pbx 200 call=2
+        0.620 pbx > alice 200
+        5.500 pbx > bob BYE call=2
+        5.510 bob > pbx 200 call=2
+        5.530 pbx > carol INVITE 103 call=3 from=101
+        5.600 carol > pbx 180 call=3
+        6.300 carol > pbx 200 call=3
+        9.000 carol > pbx BYE call=3
+        9.020 pbx > alice BYE
+        ",
+    )
+    .tells(
+        "
+        0.000 out 101 Setup
+        0.010 inb 102 Setup
+        0.020 inb 102 Proceeding
+        0.600 inb 102 Answered
+        0.620 out 101 Answered
+        5.500 inb 102 Disconnected
+        5.530 inb 103 Setup
+        5.600 inb 103 Proceeding
+        6.300 inb 103 Answered
+        9.000 inb 103 Disconnected
+        9.020 out 101 Disconnected
+        ",
+    );
+}
+
+#[test]
+fn a_target_that_the_switch_called_by_itself_and_that_is_busy_leaves_the_call_as_it_was() {
+    ladder(
+        "
+        0.000 alice > pbx INVITE 102
+        0.010 pbx > bob INVITE 102 call=2 from=101 media=alice
+        0.600 bob > pbx 200 call=2
+        0.620 pbx > alice 200
+        5.500 pbx > carol INVITE 103 call=3 from=101 media=alice
+        5.600 carol > pbx 486 call=3
+        5.610 pbx > carol ACK call=3
+        9.000 alice > pbx BYE
+        9.020 pbx > bob BYE call=2
+        ",
+    )
+    .tells(
+        "
+        0.000 out 101 Setup
+        0.010 inb 102 Setup
+        0.600 inb 102 Answered
+        0.620 out 101 Answered
+        5.500 inb 103 Setup
+        5.600 inb 103 Disconnected/TargetBusy missed
+        9.000 out 101 Disconnected
+        9.020 inb 102 Disconnected
+        ",
+    );
+}
+
+#[test]
+fn a_call_of_somebody_who_talks_that_has_media_of_its_own_is_another_call() {
+    // A further device of 101, whose own leg is not seen.
+    ladder(
+        "
+        0.000 alice > pbx INVITE 102
+        0.010 pbx > bob INVITE 102 call=2 from=101 media=alice
+        0.600 bob > pbx 200 call=2
+        0.620 pbx > alice 200
+        5.500 pbx > carol INVITE 103 call=3 from=101 sdp=late
+        5.600 carol > pbx 180 call=3
+        7.000 carol > pbx 486 call=3
+        9.000 alice > pbx BYE
+        9.020 pbx > bob BYE call=2
+        ",
+    )
+    .tells(
+        "
+        0.000 out 101 Setup
+        0.010 inb 102 Setup
+        0.600 inb 102 Answered
+        0.620 out 101 Answered
+        #2 5.500 out 101 Setup
+        #2 5.500 inb 103 Setup
+        #2 5.600 inb 103 Proceeding
+        #2 5.600 out 101 Proceeding
+        #2 7.000 inb 103 Disconnected/TargetBusy missed
+        #2 7.000 out 101 Disconnected/TargetBusy
+        9.000 out 101 Disconnected
+        9.020 inb 102 Disconnected
+        ",
+    );
+}

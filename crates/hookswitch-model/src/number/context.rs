@@ -28,7 +28,11 @@ pub fn in_context(local: &str, context: &str) -> Option<E164> {
             code: numbers.code,
             international: &habits.international,
             national_prefixes: &habits.national,
-            national: National::Plan { numbers, whole_from: habits.whole_from },
+            national: National::Plan {
+                numbers,
+                whole_from: habits.whole_from,
+                dials_whole: habits.dials_whole,
+            },
         };
         let with_prefix = dialled.with_prefix(local.digits()).certain();
         if let Some((number, Certainty::Assigned)) = with_prefix {

@@ -140,7 +140,9 @@ impl DialPlan {
         let plan = || Some((self.country?.dialling(), Numbers::of(code.as_bytes())?));
         let national = match plan() {
             _ if self.lengths != 0 => National::Lengths(self.lengths),
-            Some((habits, numbers)) => National::Plan { numbers, whole_from: habits.whole_from },
+            Some((habits, numbers)) => {
+                National::Plan { numbers, whole_from: habits.whole_from, dials_whole: habits.dials_whole }
+            }
             None => National::Any,
         };
         Some(Dialling {
@@ -271,6 +273,9 @@ mod tests {
             ("IT", "3906698371"),
             // A local number of Berlin, or one of Dortmund without the 0.
             ("DE", "23125000"),
+            // A number of France or Great Britain without its +, as trunks send it; or one of a German area.
+            ("DE", "33612345678"),
+            ("DE", "442079460018"),
             ("BR", "0881123456789"),
             ("CO", "0860123456789"),
             ("ES", "101"),

@@ -62,6 +62,8 @@ pub(super) struct Dialling {
     pub(super) national: Vec<Rewriting>,
     /// From how many digits on a number without any prefix is one of the country, and no local one.
     pub(super) whole_from: usize,
+    /// People dial fixed or mobile numbers without any prefix.
+    pub(super) dials_whole: bool,
 }
 
 /// The numbers behind one country code.
@@ -289,7 +291,7 @@ impl Plans {
     }
 
     fn dialling(cells: &[&'static str]) -> Option<Dialling> {
-        let &[letters, code, international, national, whole_from] = cells else { return None };
+        let &[letters, code, international, national, whole_from, dials_whole] = cells else { return None };
         let words = |cell: &'static str| cell.split(' ').filter(|word| !word.is_empty());
         Some(Dialling {
             letters,
@@ -297,6 +299,7 @@ impl Plans {
             international: words(international).map(Shape::read).collect::<Option<_>>()?,
             national: words(national).map(Rewriting::read).collect::<Option<_>>()?,
             whole_from: whole_from.parse().ok()?,
+            dials_whole: dials_whole == "whole",
         })
     }
 }

@@ -56,7 +56,7 @@ impl Readings {
 #[derive(Clone, Copy, Debug)]
 pub(super) enum National {
     /// Those of the numbering plan; without any prefix from so many digits on.
-    Plan { numbers: &'static Numbers, whole_from: usize },
+    Plan { numbers: &'static Numbers, whole_from: usize, dials_whole: bool },
     /// All of these lengths; bit n is set for n digits.
     Lengths(u32),
     /// All that are long enough, if a prefix stands before them.
@@ -134,6 +134,8 @@ impl Dialling<'_> {
         match self.national {
             National::Plan { whole_from, .. } if digits.len() < whole_from => return None,
             National::Any => return None,
+            // Where everybody dials a prefix, it may as well be a number of another country without its `+`.
+            National::Plan { dials_whole: false, .. } if is_foreign(self.code, digits) => return None,
             National::Lengths(_) if self.has_prefix(digits) => return None,
             National::Plan { .. } | National::Lengths(_) => {}
         }
@@ -190,6 +192,12 @@ impl Dialling<'_> {
         };
         Some((number, certainty))
     }
+}
+
+/// Tests whether digits are a number of another country.
+fn is_foreign(code: &str, digits: &[u8]) -> bool {
+    let behind = Numbers::behind(digits);
+    behind.is_some_and(|(numbers, national)| numbers.code != code && numbers.is_assigned(national))
 }
 
 /// Reads a number that begins with a country code. People write national prefixes where none belong,

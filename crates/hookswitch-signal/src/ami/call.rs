@@ -24,11 +24,22 @@ impl Follower {
         if self.number(event.get(Key::Uniqueid)).is_none()
             && let Some(number) = self.add(event, Side::Own, now)
             && self.channels[&number].state == State::Calls
-            && self.channels[&number].endpoint().is_some()
         {
-            self.wait(Waiting::Call(number), now);
+            self.calls(number, now);
         }
         true
+    }
+
+    /// A channel calls. It is told of soon, even if nothing else is; but a line that has brought no number yet, nor
+    /// says where it leads, only when the dialplan runs: the number comes between the first two rings.
+    fn calls(&mut self, number: Number, now: Moment) {
+        let channel = &self.channels[&number];
+        let says_something = channel.caller.number.is_some()
+            || channel.caller.withheld
+            || text::is_dialled(&channel.first_dialled);
+        if channel.endpoint().is_some() && says_something {
+            self.wait(Waiting::Call(number), now);
+        }
     }
 
     /// Follows a channel that an event names.
@@ -142,10 +153,10 @@ impl Follower {
             return;
         }
         channel.state = state;
-        let (told, is_endpoint) = (channel.leg, channel.endpoint().is_some());
+        let told = channel.leg;
         let leg = self.leg(number);
         match (state, told) {
-            (State::Calls, Leg::Untold) if is_endpoint => self.wait(Waiting::Call(number), now),
+            (State::Calls, Leg::Untold) => self.calls(number, now),
             (State::Rings, Leg::Called) => {
                 out.push(self.signal(leg, SignalKind::Ringing { to_tag: None }, now));
             }
@@ -374,8 +385,19 @@ impl Follower {
         if let Some(service) = service {
             out.push(self.signal(service.leg, SignalKind::Ended(Cause::HungUp), moment));
         }
-        let caller = self.channels.get(&number).and_then(|channel| channel.offered_for);
+        let (caller, called_by) = self
+            .channels
+            .get(&number)
+            .map_or((None, None), |channel| (channel.offered_for, channel.called_by));
         self.forget(number);
+        if let Some(caller) = caller.and_then(|caller| self.channels.get_mut(&caller)) {
+            caller.targets.retain(|&target| target != number);
+        }
+        if let Some(Calling::Channel(caller)) = called_by
+            && let Some(caller) = self.channels.get_mut(&caller)
+        {
+            caller.picked_up.take_if(|target| *target == number);
+        }
         if let Some(caller) = caller
             && self.waits.find(|waiting| *waiting == Waiting::End(caller)).is_some()
             && self.channels.get(&caller).is_some_and(|caller| !caller.is_answered())

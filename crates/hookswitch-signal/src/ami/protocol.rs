@@ -7,7 +7,7 @@ use serde::Deserialize;
 use super::login::{INVENTORY_ID, action, action_with_id, answer};
 use super::{Frames, Message, inventory};
 use crate::switch::{
-    Inventory, ProtocolError, ProtocolEvent, Refusal, Secret, SwitchProtocol, without_quotations,
+    Inventory, ProtocolError, ProtocolEvent, Refusal, Secret, SwitchProtocol, Transmit, without_quotations,
 };
 
 /// What an Asterisk's manager says first.
@@ -197,8 +197,8 @@ impl SwitchProtocol for AmiProtocol {
         Ok(message.map(|message| handle_message(&mut self.inventory, message, out)))
     }
 
-    fn poll_transmit(&mut self) -> Option<Vec<u8>> {
-        self.transmit.pop_front()
+    fn poll_transmit(&mut self) -> Option<Transmit> {
+        self.transmit.pop_front().map(Transmit::Bytes)
     }
 
     fn probe(&mut self) {

@@ -79,13 +79,7 @@ impl JsonLines {
             return Ok(Line::End);
         }
         let Some(length) = line_len(input)? else {
-            while input.fill(1)? {
-                let end = memchr::memchr(b'\n', input.bytes());
-                input.take(end.unwrap_or(usize::MAX));
-                if end.is_some() {
-                    break;
-                }
-            }
+            skip_line(input)?;
             return Ok(Line::Damaged(LineDamage::Long));
         };
         let place = input.take(length);
@@ -109,8 +103,20 @@ impl JsonLines {
     }
 }
 
+/// Steps to the end of a line that is too long.
+pub(super) fn skip_line<R: Read>(input: &mut Input<R>) -> io::Result<()> {
+    while input.fill(1)? {
+        let end = memchr::memchr(b'\n', input.bytes());
+        input.take(end.unwrap_or(usize::MAX));
+        if end.is_some() {
+            break;
+        }
+    }
+    Ok(())
+}
+
 /// The length of the line that begins here, without its end; `None` if it is too long.
-fn line_len<R: Read>(input: &mut Input<R>) -> io::Result<Option<usize>> {
+pub(super) fn line_len<R: Read>(input: &mut Input<R>) -> io::Result<Option<usize>> {
     let mut searched = 0;
     loop {
         if let Some(at) = memchr::memchr(b'\n', &input.bytes()[searched..]) {

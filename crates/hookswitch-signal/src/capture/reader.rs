@@ -467,6 +467,7 @@ impl<R: Read> Reader<R> {
         let entry = match switch.adapter().transcript() {
             Transcript::TimedMessages => transcript::next(&mut self.input)?,
             Transcript::TimedBlocks => transcript::next_block(&mut self.input)?,
+            Transcript::JsonLines => transcript::next_line(&mut self.input)?,
         };
         match entry {
             Entry::Message { time, place } => {

@@ -5,8 +5,11 @@ use std::io::{self, Read};
 use std::ops::Range;
 
 use hookswitch_model::Timestamp;
+use serde::Deserialize;
+use serde_json::value::RawValue;
 
 use super::input::{Input, RECORD_BYTES_MAX};
+use super::jsonl;
 
 /// What each line with a time begins with.
 const MARK: &[u8] = b";; ";
@@ -86,6 +89,39 @@ pub(super) fn next_block<R: Read>(input: &mut Input<R>) -> io::Result<Entry> {
             return Ok(Entry::Message { time: block.time, place });
         }
     }
+}
+
+/// Steps to the next line with a message.
+pub(super) fn next_line<R: Read>(input: &mut Input<R>) -> io::Result<Entry> {
+    while input.fill(1)? && input.bytes()[0].is_ascii_whitespace() {
+        input.take(1);
+    }
+    input.begin_record();
+    if input.bytes().is_empty() {
+        return Ok(Entry::End);
+    }
+    let Some(length) = jsonl::line_len(input)? else {
+        jsonl::skip_line(input)?;
+        return Ok(Entry::Damaged);
+    };
+    let entry = input.take(length);
+    let bytes = input.at(entry.clone());
+    let Ok(TimedEvent { t, event }) = serde_json::from_slice::<TimedEvent<'_>>(bytes) else {
+        return Ok(Entry::Damaged);
+    };
+    let Some(time) = seconds(t.get()) else { return Ok(Entry::Damaged) };
+    let event = event.get();
+    let start = entry.start + (event.as_ptr().addr() - bytes.as_ptr().addr());
+    Ok(Entry::Message { time, place: start..start + event.len() })
+}
+
+/// A line of JSON with a message in it.
+#[derive(Deserialize)]
+struct TimedEvent<'a> {
+    #[serde(borrow)]
+    t: &'a RawValue,
+    #[serde(borrow)]
+    event: &'a RawValue,
 }
 
 /// What the line before a block says.
@@ -221,6 +257,31 @@ mod tests {
         }
         let expected =
             [(1_500_000, "A: 1"), (0, "damaged"), (3_000_000, "B\n=== in\n"), (0, "damaged"), (0, "damaged")];
+        assert_eq!(told, expected.map(|(time, text)| (time, text.to_owned())));
+    }
+
+    #[test]
+    fn lines_of_json_have_a_time_and_a_message() {
+        let mut input = Input::new(
+            &b"{\"t\": 1.5, \"time\": \"x\", \"event\": {\"type\": \"A\", \"t\": 9}}\n\n{\"t\": 2}\n{\"event\": {}, \"t\": 3}\n{\"t\": \"x\", \"event\": {}}\n{\"t\": 4, \"event\""[..],
+        );
+        let mut told = Vec::new();
+        loop {
+            match next_line(&mut input).expect("memory") {
+                Entry::Message { time, place } => {
+                    told.push((time.as_micros(), String::from_utf8_lossy(input.at(place)).into_owned()));
+                }
+                Entry::Damaged => told.push((0, "damaged".to_owned())),
+                Entry::End => break,
+            }
+        }
+        let expected = [
+            (1_500_000, "{\"type\": \"A\", \"t\": 9}"),
+            (0, "damaged"),
+            (3_000_000, "{}"),
+            (0, "damaged"),
+            (0, "damaged"),
+        ];
         assert_eq!(told, expected.map(|(time, text)| (time, text.to_owned())));
     }
 

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use super::command::{command, events};
 use super::protocol::{EventFormat, is_reply};
 use super::{Frames, Message, lost_channel};
-use crate::switch::{ConnectionEnd, ProtocolError, ProtocolEvent, SwitchProtocol};
+use crate::switch::{ConnectionEnd, ProtocolError, ProtocolEvent, SwitchProtocol, Transmit};
 
 /// For how many seconds what comes of a call is told after its hang-up.
 const LINGER_SECONDS: &str = "10";
@@ -144,8 +144,8 @@ impl SwitchProtocol for CallProtocol {
         Ok(Some(ProtocolEvent::PassedOver))
     }
 
-    fn poll_transmit(&mut self) -> Option<Vec<u8>> {
-        self.transmit.pop_front()
+    fn poll_transmit(&mut self) -> Option<Transmit> {
+        self.transmit.pop_front().map(Transmit::Bytes)
     }
 
     fn probe(&mut self) {

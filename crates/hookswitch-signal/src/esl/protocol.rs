@@ -6,7 +6,9 @@ use serde::Deserialize;
 
 use super::command::{command, events};
 use super::{Frames, Message, listing};
-use crate::switch::{ProtocolError, ProtocolEvent, Refusal, Secret, SwitchProtocol, without_quotations};
+use crate::switch::{
+    ProtocolError, ProtocolEvent, Refusal, Secret, SwitchProtocol, Transmit, without_quotations,
+};
 
 /// What a FreeSWITCH's event socket says first.
 pub(super) const GREETING: &[u8] = b"Content-Type: auth/request";
@@ -232,8 +234,8 @@ impl SwitchProtocol for EslProtocol {
         }
     }
 
-    fn poll_transmit(&mut self) -> Option<Vec<u8>> {
-        self.transmit.pop_front()
+    fn poll_transmit(&mut self) -> Option<Transmit> {
+        self.transmit.pop_front().map(Transmit::Bytes)
     }
 
     fn probe(&mut self) {

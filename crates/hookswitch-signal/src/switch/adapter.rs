@@ -198,6 +198,8 @@ pub enum Transcript {
     TimedMessages,
     /// Before each block a line `=== <seconds since 1970> <ISO time> in|out <bytes>`; what went out is passed over.
     TimedBlocks,
+    /// One JSON object a line: `t`, seconds since 1970, and `event`, the message; other members are passed over.
+    JsonLines,
 }
 
 impl Transcript {
@@ -205,6 +207,7 @@ impl Transcript {
     pub const fn extension(self) -> &'static str {
         match self {
             Self::TimedMessages | Self::TimedBlocks => "log",
+            Self::JsonLines => "jsonl",
         }
     }
 }

@@ -1,5 +1,6 @@
 //! One connection to a switch, without IO: what is said on it, in which time, and what of it is for the tracker.
 
+use std::fmt;
 use std::time::Duration;
 
 use super::Inventory;
@@ -16,7 +17,16 @@ const SILENT_MAX: Duration = Duration::from_secs(50);
 /// Does no IO and reads no clock. After each `handle_*`, drain [`SwitchProtocol::poll_event`], then
 /// [`SwitchProtocol::poll_transmit`].
 pub trait SwitchProtocol: Send {
-    /// Takes bytes that the connection has brought, however they are cut.
+    /// Request by which the connection is made a WebSocket, before all else; none if its bytes themselves are the
+    /// conversation.
+    fn upgrade(&self) -> Option<HttpRequest> {
+        None
+    }
+
+    /// Takes the status with which that was answered; 101 where it was done (RFC 6455 §4.1).
+    fn handle_upgrade(&mut self, _status: u16) {}
+
+    /// Takes bytes that the connection has brought, however they are cut; of a WebSocket one message at a time.
     fn handle_input(&mut self, bytes: &[u8]);
 
     /// Gives the next thing that has happened; appends what of a message is for the tracker to `out`.
@@ -25,15 +35,44 @@ pub trait SwitchProtocol: Send {
     /// If the switch refuses the log-in, is none, or says that the connection ends.
     fn poll_event(&mut self, out: &mut Vec<u8>) -> Result<Option<ProtocolEvent>, ProtocolError>;
 
-    /// Gives bytes to be sent.
-    fn poll_transmit(&mut self) -> Option<Vec<u8>>;
+    /// Gives the next thing to be sent.
+    fn poll_transmit(&mut self) -> Option<Transmit>;
 
     /// Asks for a sign of life: nothing need have been heard for some time.
     fn probe(&mut self);
 
+    /// Takes the answer to a request, or why there is none.
+    fn handle_answer(&mut self, _request: &HttpRequest, _answer: Result<&[u8], &str>) {}
+
     /// Notes that the connection has ended; appends what of that is for the tracker to `out`.
     fn handle_end(&mut self, _out: &mut Vec<u8>) -> ConnectionEnd {
         ConnectionEnd::Lost
+    }
+}
+
+/// Something to be sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Transmit {
+    /// Bytes on the connection; on a WebSocket one message.
+    Bytes(Vec<u8>),
+    /// A ping of the WebSocket (RFC 6455 §5.5.2).
+    Ping,
+    /// A request on a connection of its own; see [`SwitchProtocol::handle_answer`].
+    Request(HttpRequest),
+}
+
+/// Request to the web server of a switch, by GET.
+#[derive(Clone, PartialEq, Eq)]
+pub struct HttpRequest {
+    /// Path and query.
+    pub target: String,
+    /// Value of `Authorization`, which holds a password.
+    pub authorization: String,
+}
+
+impl fmt::Debug for HttpRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("HttpRequest").field(&self.target).finish()
     }
 }
 
@@ -101,7 +140,23 @@ impl SwitchConnection {
         self.is_up
     }
 
-    /// Takes bytes that the connection has brought.
+    /// Request by which the connection is made a WebSocket; see [`SwitchProtocol::upgrade`].
+    pub fn upgrade(&self) -> Option<HttpRequest> {
+        self.protocol.upgrade()
+    }
+
+    /// Takes the status with which that was answered.
+    pub fn handle_upgrade(&mut self, status: u16, now: Duration) {
+        self.heard = now;
+        self.protocol.handle_upgrade(status);
+    }
+
+    /// Takes the answer to a request, or why there is none.
+    pub fn handle_answer(&mut self, request: &HttpRequest, answer: Result<&[u8], &str>) {
+        self.protocol.handle_answer(request, answer);
+    }
+
+    /// Takes bytes that the connection has brought; none are a sign of life.
     pub fn handle_input(&mut self, bytes: &[u8], now: Duration) {
         self.heard = now;
         self.protocol.handle_input(bytes);
@@ -124,13 +179,13 @@ impl SwitchConnection {
         Ok(event)
     }
 
-    /// Gives bytes to be sent.
-    pub fn poll_transmit(&mut self, now: Duration) -> Option<Vec<u8>> {
-        let bytes = self.protocol.poll_transmit()?;
+    /// Gives the next thing to be sent.
+    pub fn poll_transmit(&mut self, now: Duration) -> Option<Transmit> {
+        let transmit = self.protocol.poll_transmit()?;
         if !self.is_up {
             self.due = now + ANSWER_TIMEOUT; // for the answer to this
         }
-        Some(bytes)
+        Some(transmit)
     }
 
     /// Lets time pass.
@@ -189,8 +244,8 @@ mod tests {
             })
         }
 
-        fn poll_transmit(&mut self) -> Option<Vec<u8>> {
-            self.1.pop()
+        fn poll_transmit(&mut self) -> Option<Transmit> {
+            self.1.pop().map(Transmit::Bytes)
         }
 
         fn probe(&mut self) {
@@ -204,7 +259,7 @@ mod tests {
     fn a_switch_that_does_not_answer_during_the_log_in_is_given_up() {
         let mut connection = SwitchConnection::new(Box::new(Echo(Vec::new(), vec![b"hello".to_vec()])));
         assert_eq!(connection.handle_timeout(9 * SECOND), Ok(()));
-        assert_eq!(connection.poll_transmit(9 * SECOND).as_deref(), Some(&b"hello"[..]));
+        assert_eq!(connection.poll_transmit(9 * SECOND), Some(Transmit::Bytes(b"hello".to_vec())));
         assert_eq!(connection.poll_timeout(), 19 * SECOND, "each answer has its time");
         assert_eq!(connection.handle_timeout(18 * SECOND), Ok(()));
         let error = connection.handle_timeout(19 * SECOND).expect_err("it was silent");
@@ -221,7 +276,7 @@ mod tests {
         for round in 1..=3 {
             let at = SECOND + round * PROBE_EVERY;
             assert_eq!((connection.poll_timeout(), connection.handle_timeout(at)), (at, Ok(())));
-            assert_eq!(connection.poll_transmit(at).as_deref(), Some(&b"ping"[..]));
+            assert_eq!(connection.poll_transmit(at), Some(Transmit::Bytes(b"ping".to_vec())));
         }
         connection.handle_input(b"event", 50 * SECOND);
         assert_eq!(connection.poll_event(&mut out, 50 * SECOND), Ok(Some(ProtocolEvent::Message)));

@@ -6,7 +6,7 @@ use hookswitch_model::AccountId;
 use serde::{Deserialize, Serialize};
 
 use super::{Adapter, SwitchTracker};
-use crate::{ami, esl};
+use crate::{ami, ari, esl};
 
 /// Declares the adapters: a name, the adapter itself, and its tracker.
 macro_rules! adapters {
@@ -69,6 +69,8 @@ adapters! {
     Ami(ami::Ami, ami::AmiTracker),
     /// FreeSWITCH, by its event socket (ESL).
     Esl(esl::Esl, esl::EslTracker),
+    /// Asterisk, by its REST interface (ARI).
+    Ari(ari::Ari, ari::AriTracker),
 }
 
 impl Switch {

@@ -211,6 +211,11 @@ impl Dialog {
         self.changes.iter_mut().find(|change| change.is(side, cseq))
     }
 
+    /// Tests whether a change with this branch was asked for by this side with this CSeq.
+    pub(super) fn is_asked_by(&self, side: Side, cseq: u32, branch: &[u8]) -> bool {
+        self.changes.iter().any(|change| change.is(side, cseq) && change.is_answered_by(branch))
+    }
+
     /// Notes a change; the oldest of too many goes, one that was accepted first.
     pub(super) fn add_change(&mut self, change: Change) {
         if self.changes.len() >= CHANGES_MAX {

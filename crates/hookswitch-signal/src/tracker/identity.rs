@@ -13,6 +13,9 @@ use crate::sip::{Message, NameAddr, Uri, lossy, percent_decode};
 /// The port of SIP when none is written (RFC 3261 §19.1.2).
 const SIP_PORT: u16 = 5060;
 
+/// The longest body of which a fingerprint is taken; a session description of a phone is shorter.
+const OFFER_BYTES_MAX: usize = 2_048;
+
 /// The most digits of the number behind the word for a leg in a Call-ID.
 const LEG_DIGITS_MAX: usize = 6;
 
@@ -116,6 +119,14 @@ pub(super) fn called_first(message: &Message<'_>) -> Option<Arc<str>> {
     let mut entries = message.history_info();
     let first = entries.next()?;
     entries.nth(1).and_then(|_| number(&first.address.uri()))
+}
+
+/// Fingerprint of the body of a request, as the session description that it offers.
+pub(super) fn offer(message: &Message<'_>) -> Option<u64> {
+    // FNV-1a: the same in every run.
+    let mix = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+    let body = Some(message.body()).filter(|body| !body.is_empty() && body.len() <= OFFER_BYTES_MAX)?;
+    Some(body.iter().fold(0xcbf2_9ce4_8422_2325, mix))
 }
 
 /// Whether the sender says that no person is there (RFC 3840 §10.1), as servers for parking and music do.

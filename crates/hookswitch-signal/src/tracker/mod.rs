@@ -11,6 +11,7 @@ pub(crate) mod cause;
 mod deadline;
 mod fork;
 mod identity;
+mod late;
 mod media;
 mod next_try;
 mod recordings;
@@ -32,6 +33,8 @@ use slab::Slab;
 use self::bindings::Bindings;
 use self::call::{Call, Fingerprints, Hop, HopState, Side};
 use self::deadline::{Awaited, Deadlines, NEXT_TRY_MAX, RESPONSE_MAX};
+pub use self::late::LATE_MAX;
+use self::late::Late;
 use self::media::{media_state, silence_max};
 use self::recordings::Recordings;
 use self::referral::Referrals;
@@ -106,6 +109,8 @@ pub struct Tracker {
     checks: VecDeque<(Timestamp, usize, u64)>,
     /// What open calls wait for.
     deadlines: Deadlines,
+    /// What has come before its request.
+    late: Late,
     /// The calls whose callers were challenged, by the nonce; each with its number.
     challenges: HashMap<Box<[u8]>, (usize, u64), RandomState>,
     /// When registrations and challenges were last looked through.
@@ -143,6 +148,7 @@ impl Tracker {
             finished: VecDeque::new(),
             checks: VecDeque::new(),
             deadlines: Deadlines::default(),
+            late: Late::default(),
             challenges: HashMap::default(),
             swept: Timestamp::default(),
             newest: Timestamp::default(),
@@ -163,12 +169,14 @@ impl Tracker {
     /// Lets time pass where no message comes that would do so: ends what has waited in vain, and forgets what
     /// is over.
     pub fn handle_time(&mut self, now: Timestamp, out: &mut Vec<Signal>) {
+        self.release_due(now, out);
         self.handle_deadlines(now, out);
         self.forget(now);
     }
 
     /// Decides what waits for further messages: the input has ended. Open calls stay open.
     pub fn finish(&mut self, out: &mut Vec<Signal>) {
+        self.release_all(out);
         self.end_all_refused(self.newest, out);
     }
 
@@ -179,7 +187,7 @@ impl Tracker {
 
     /// When [`Tracker::handle_time`] wants to be called at the latest.
     pub fn poll_timeout(&self) -> Option<Timestamp> {
-        self.deadlines.next()
+        self.deadlines.next().into_iter().chain(self.late.next()).min()
     }
 
     /// Takes a message and appends the signals that it gives.
@@ -192,31 +200,67 @@ impl Tracker {
     ) {
         self.counters.messages += 1;
         self.newest = captured.time;
-        self.handle_deadlines(captured.time, out);
-        self.forget(captured.time);
+        if self.late.is_empty() {
+            self.handle_deadlines(captured.time, out);
+            self.forget(captured.time);
+            if !self.take(message, captured, input, true, out) && !self.late.hold(message, captured, input) {
+                self.take(message, captured, input, false, out);
+            }
+        } else {
+            self.handle_beside_late(message, captured, input, out);
+        }
+    }
+
+    /// Takes a message while others wait for their requests.
+    fn handle_beside_late(
+        &mut self,
+        message: &Message<'_>,
+        captured: &Captured<'_>,
+        input: InputRef,
+        out: &mut Vec<Signal>,
+    ) {
+        self.handle_time(captured.time, out);
+        let waits = self.late.comes_before(message) || !self.take(message, captured, input, true, out);
+        if waits && !self.late.hold(message, captured, input) {
+            self.take(message, captured, input, false, out);
+        }
+        if !waits {
+            self.release(message.call_id(), captured.time, out);
+        }
+    }
+
+    /// Takes a message, unless it must wait for its request: then it is false, and nothing has changed.
+    fn take(
+        &mut self,
+        message: &Message<'_>,
+        captured: &Captured<'_>,
+        input: InputRef,
+        may_wait: bool,
+        out: &mut Vec<Signal>,
+    ) -> bool {
         let newest = self.by_call_id.get(message.call_id()).copied();
         let print = self.repeats.fingerprint(message, captured);
         if self.is_repeated(newest, print) {
             self.counters.retransmissions += 1;
-            return;
-        }
-        if let Some(newest) = newest {
-            self.calls[newest].seen.add(print);
+            return true;
         }
         let calls_before = self.next_call;
         let seen = Seen { message, captured, input, print, newest };
         let before = self.counters;
-        if !self.recording(&seen, out) {
-            self.handle_call(&seen, out);
+        if !self.recording(&seen, out) && !self.handle_call(&seen, may_wait, out) {
+            return false;
         }
-        if newest.is_none() && self.next_call == calls_before {
-            self.repeats.add(print, captured.time);
+        match newest {
+            Some(newest) => self.calls[newest].seen.add(print),
+            None if self.next_call == calls_before => self.repeats.add(print, captured.time),
+            None => {}
         }
         debug_assert!(self.counters != before, "every message is counted");
+        true
     }
 
-    /// A message that may be of a call.
-    fn handle_call(&mut self, seen: &Seen<'_, '_>, out: &mut Vec<Signal>) {
+    /// A message that may be of a call; false if it must wait for its request.
+    fn handle_call(&mut self, seen: &Seen<'_, '_>, may_wait: bool, out: &mut Vec<Signal>) -> bool {
         let Seen { message, captured, newest, .. } = *seen;
         match message.start() {
             StartLine::Request { method, uri } => match method {
@@ -237,7 +281,8 @@ impl Tracker {
                 _ => self.counters.no_call += 1,
             },
             StartLine::Response { status, .. } => match message.cseq().method {
-                Method::Invite => self.invite_response(seen, status, out),
+                Method::Invite => return self.invite_response(seen, status, may_wait, out),
+                Method::Update if may_wait && self.is_before_request(seen) => return false,
                 Method::Update => self.changed(seen, status, out),
                 Method::Refer | Method::Message => self.referred(seen, status, out),
                 Method::Bye | Method::Cancel | Method::Prack | Method::Info | Method::Notify => {
@@ -256,6 +301,7 @@ impl Tracker {
                 _ => self.counters.no_call += 1,
             },
         }
+        true
     }
 
     /// Whether a message with this fingerprint was seen before.
@@ -430,6 +476,7 @@ impl Tracker {
             mailbox: identity::mailbox(uri),
             diverted_by: identity::diverted_by(message),
             called_first: identity::called_first(message),
+            offer: identity::offer(message),
             is_automaton: identity::is_automaton(message),
         }
     }
@@ -463,7 +510,14 @@ impl Tracker {
         })
     }
 
-    fn invite_response(&mut self, seen: &Seen<'_, '_>, status: u16, out: &mut Vec<Signal>) {
+    /// A response to an INVITE; false if it must wait for its request.
+    fn invite_response(
+        &mut self,
+        seen: &Seen<'_, '_>,
+        status: u16,
+        may_wait: bool,
+        out: &mut Vec<Signal>,
+    ) -> bool {
         let message = seen.message;
         let from_tag = message.from_tag().unwrap_or_default();
         let branch = message.top_via().unique_branch().unwrap_or_default();
@@ -473,14 +527,17 @@ impl Tracker {
         let initial = self
             .find(seen, |call| *call.caller_tag == *from_tag && call.hop(branch, cseq, src, dst).is_some());
         let Some(index) = initial else {
+            if may_wait && self.is_before_request(seen) {
+                return false;
+            }
             self.changed(seen, status, out);
-            return;
+            return true;
         };
         self.counters.in_call += 1;
         let account = self.account;
         let call = &mut self.calls[index];
         call.last_seen = seen.captured.time;
-        let Some(at) = call.hop(branch, cseq, src, dst) else { return };
+        let Some(at) = call.hop(branch, cseq, src, dst) else { return true };
         let hop = &mut call.hops[at];
         hop.is_heard = true;
         let (target, first, leaf) = (hop.target, hop.first, !hop.relayed);
@@ -587,6 +644,7 @@ impl Tracker {
             }
             _ => {}
         }
+        true
     }
 
     fn cancel(&mut self, seen: &Seen<'_, '_>, cause: Cause, out: &mut Vec<Signal>) {

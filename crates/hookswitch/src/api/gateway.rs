@@ -157,7 +157,7 @@ pub(super) async fn stream(
         // stay what they are.
         let said = format!("events {} {} {texts:?}", principal.client_id, principal.extension);
         let id = SubscriptionId::from_bits(u128::from_be_bytes(Digest::of(said.as_bytes()).prefix()));
-        (id, subscription::read_filters(&principal, &texts, id)?)
+        (id, subscription::read_filters(&api, &principal, &texts, id)?)
     };
     if filters.iter().any(|filter| matches!(filter, EventFilter::TelephonySessions(_))) {
         principal.require(Scope::CallControl)?;

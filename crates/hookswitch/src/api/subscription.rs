@@ -197,7 +197,7 @@ pub(super) async fn create(
     let texts = asked.event_filters.unwrap_or_default();
     let id = secret::random().map(|bits| SubscriptionId::from_bits(u128::from_ne_bytes(bits)));
     let id = id.map_err(|_| Problem::internal())?;
-    let filters = read_filters(&principal, &texts, id)?;
+    let filters = read_filters(&api, &principal, &texts, id)?;
     let lifetime = transport.lifetime(read_lifetime(asked.expires_in)?);
     check_reminders(&filters, lifetime).map_err(|error| refused_filters(error.code(), error.to_string()))?;
     let owner = owner(&principal);
@@ -277,7 +277,7 @@ pub(super) async fn update(
     };
     let filters = match &asked.event_filters {
         None => None,
-        Some(texts) => Some(read_filters(&principal, texts, kept.subscription.id)?),
+        Some(texts) => Some(read_filters(&api, &principal, texts, kept.subscription.id)?),
     };
     let transport = kept.subscription.transport;
     let lifetime = read_lifetime(asked.expires_in)?.map(|secs| transport.lifetime(Some(secs)));
@@ -425,12 +425,13 @@ fn read_lifetime(asked_secs: Option<u64>) -> Result<Option<u64>, Problem> {
 
 /// Reads all filters, and names every one that is bad.
 pub(super) fn read_filters(
+    api: &Api,
     principal: &Principal,
     texts: &[String],
     id: SubscriptionId,
 ) -> Result<Vec<EventFilter>, Problem> {
     let own = Own { account: principal.account, extension: principal.extension };
-    let filters = parse_filters(own, texts, id)?;
+    let filters = parse_filters(api, own, texts, id)?;
     if filters.iter().any(|filter| matches!(filter, EventFilter::TelephonySessions(_))) {
         principal.require(Scope::CallControl)?;
     }
@@ -439,6 +440,7 @@ pub(super) fn read_filters(
 
 /// The same, whatever the one who asks may do.
 pub(super) fn parse_filters(
+    api: &Api,
     own: Own,
     texts: &[String],
     id: SubscriptionId,
@@ -453,6 +455,7 @@ pub(super) fn parse_filters(
     if texts.len() > FILTERS_MAX {
         return Err(Problem::field(FIELD, format!("eventFilters has more than {FILTERS_MAX} event filters")));
     }
+    let directory = api.directory();
     // A client may send back what it was shown.
     let own_id = format!("/subscription/{id}?");
     let mut filters = Vec::with_capacity(texts.len());
@@ -460,7 +463,7 @@ pub(super) fn parse_filters(
     let mut complaints = Vec::new();
     for text in texts {
         match EventFilter::parse(&text.replacen(&own_id, "/subscription/~?", 1), own) {
-            Ok(filter) => filters.push(filter),
+            Ok(filter) => filters.push(filter.in_directory(&directory)),
             Err(error) => {
                 code.get_or_insert(error.code());
                 complaints.push(error.to_string());

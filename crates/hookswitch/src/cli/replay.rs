@@ -151,7 +151,7 @@ impl Replay {
         let filters = self
             .filters
             .iter()
-            .map(|filter| EventFilter::parse(filter, own))
+            .map(|filter| EventFilter::parse(filter, own).map(|filter| filter.in_directory(&directory)))
             .collect::<Result<Vec<_>, _>>()?;
         let shown: Vec<String> = filters.iter().map(ToString::to_string).collect();
         let files = CaptureFiles::open(&self.captures.files, shows_progress())?;
@@ -166,7 +166,7 @@ impl Replay {
             line: Vec::with_capacity(2048),
             passed: 0,
         };
-        let reading = Reading::of(sources);
+        let reading = Reading::of(sources, self.until.map(|until| until.0));
         let explain = self.explain;
         let (files, read) = thread::scope(|scope| {
             let (batch_sender, batches) = mpsc::sync_channel(BATCHES_AHEAD);
@@ -261,7 +261,7 @@ pub(crate) fn events(
     until: Option<Timestamp>,
 ) -> anyhow::Result<Vec<Event>> {
     let (sources, mut engine) = pipeline(directory, account, files.has_manager()).into_halves();
-    let mut reading = Reading::of(sources);
+    let mut reading = Reading::of(sources, until);
     let (mut signals, mut steps, mut batch) = (Vec::new(), Vec::new(), Batch::default());
     while let Some((captured, input)) = files.next()? {
         batch.push(&captured, input);
@@ -367,6 +367,8 @@ fn pipeline(directory: Directory, account: AccountId, has_switch: bool) -> Pipel
 /// The stage of a replay that goes from messages to signals.
 struct Reading {
     sources: Sources,
+    /// Until when the clock runs on behind the last message.
+    until: Option<Timestamp>,
     seen: u64,
     /// Messages that are no SIP.
     others: u64,
@@ -377,8 +379,8 @@ struct Reading {
 }
 
 impl Reading {
-    fn of(sources: Sources) -> Self {
-        Self { sources, seen: 0, others: 0, malformed: 0, refusals: Refusals::default(), cut: 0 }
+    fn of(sources: Sources, until: Option<Timestamp>) -> Self {
+        Self { sources, until, seen: 0, others: 0, malformed: 0, refusals: Refusals::default(), cut: 0 }
     }
 
     /// Reads every message, and gives itself back with its counts.
@@ -412,6 +414,9 @@ impl Reading {
 
     /// Tells what waited for something that does not come any more.
     fn finish(&mut self, signals: &mut Vec<Signal>, steps: &mut Vec<Step>) {
+        if let Some(until) = self.until {
+            self.sources.handle_time(ClockId::default(), until, signals);
+        }
         self.sources.finish(signals);
         steps.extend(signals.drain(..).map(Step::Signal));
     }

@@ -211,6 +211,7 @@ pub(crate) struct PolicyTable {
     pub(crate) missed_calls: MissedCalls,
     pub(crate) explicit_reasons: bool,
     pub(crate) join_by_numbers: bool,
+    pub(crate) late_requests: Span,
     pub(crate) sessions_max: usize,
 }
 
@@ -425,6 +426,10 @@ impl Config {
                 "{monitor:?} of nats.monitors is no address; write \"http://HOST:8222\""
             );
         }
+        ensure!(
+            self.policy.late_requests.0 <= Duration::from_secs(1),
+            "policy.late_requests is more than 1s, which would hold up the events of calls; the default is 100ms"
+        );
         ensure!(self.policy.sessions_max > 0, "policy.sessions_max is 0; allow one call at least");
         Ok(())
     }

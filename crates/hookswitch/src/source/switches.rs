@@ -112,7 +112,7 @@ impl Switches {
             let (stop, stopped) = watch::channel(false);
             let input = self.input(&source);
             let Source { switch, settings, account } = source.clone();
-            let kept_source = KeptSource { switch, settings, account, endpoint };
+            let kept_source = KeptSource { switch, settings, account, endpoint: Arc::new(endpoint) };
             self.runtime.spawn(run_with_reconnect(kept_source, input, found.clone(), stopped));
             kept.insert(source.name().to_owned(), RunningSource { source, stop });
         }

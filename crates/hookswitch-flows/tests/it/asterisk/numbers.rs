@@ -79,10 +79,12 @@ fn call(begins: &str, target: &str) -> String {
 
 #[test]
 fn the_number_of_a_line_is_no_phone_number_and_who_calls_comes_late() {
-    for (line, directory) in [("33", true), ("34", true), ("33", false)] {
+    for (line, state, directory) in
+        [("33", 9, true), ("34", 9, true), ("33", 9, false), ("33", 4, true), ("i1/5550123", 4, false)]
+    {
         let begins = format!(
             "
-            0.000 Newchannel a DAHDI/{line}-1 state=9 number=<unknown>
+            -3.000 Newchannel a DAHDI/{line}-1 state={state} number=<unknown>
             0.003 Newstate a 4 number=+14155550123
             0.004 Newexten a NoOp(x)
             0.005 Newexten a Dial(PJSIP/102) exten=102

@@ -219,6 +219,43 @@ fn agents_who_do_not_answer_in_time_have_missed_the_call_though_the_queue_says_t
 }
 
 #[test]
+fn a_queue_whose_call_somebody_picks_up_was_answered() {
+    story(
+        &[
+            AGENTS,
+            "
+            3.000 Newchannel d PJSIP/104 Exten=**102
+            3.001 Newexten d Pickup(102) exten=**102
+            3.010 Pickup d Target:b
+            3.011 Hangup b 26
+            3.012 DialEnd a>d ANSWER
+            3.013 Newstate d 6
+            3.014 DialEnd a>c CANCEL
+            3.015 Hangup c 26
+            3.016 BridgeEnter d one
+            3.016 BridgeEnter a one
+            7.000 HangupRequest a
+            7.001 QueueCallerLeave a
+            7.002 Hangup a 16
+            7.003 Hangup d 16
+            ",
+        ],
+        &[
+            AGENTS_TOLD,
+            "
+            3.000 inb 104 Setup
+            3.010 inb 104 Answered/Pickup
+            3.010 inb 620 Disconnected/AgentAnswered
+            3.011 inb 102 Disconnected/Pickup
+            3.015 inb 103 Disconnected/AgentAnswered
+            7.002 out 101 Disconnected
+            7.003 inb 104 Disconnected
+            ",
+        ],
+    );
+}
+
+#[test]
 fn who_picks_up_and_does_not_accept_has_not_answered() {
     story(
         &[

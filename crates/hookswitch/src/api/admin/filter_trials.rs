@@ -170,7 +170,7 @@ pub(crate) async fn run(
         return Err(Problem::field("sample", format!("sample must be 0 to {SAMPLE_MAX}")));
     }
     let own = own(&api, access.account, &asked)?;
-    let filters = parse_filters(own, &asked.event_filters, SubscriptionId::from_bits(0))?;
+    let filters = parse_filters(&api, own, &asked.event_filters, SubscriptionId::from_bits(0))?;
     let to = clock::wall();
     let back = Duration::from_secs(u64::from(hours) * 3600);
     let from = Timestamp::from_micros(to.as_micros() - back.as_micros() as i64);

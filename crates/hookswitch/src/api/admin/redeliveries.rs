@@ -235,7 +235,7 @@ async fn read_job(api: &Api, access: &Access, asked: &RedeliveryRequest) -> Resu
         let texts = asked.event_filters.clone();
         let texts = texts.unwrap_or_else(|| vec!["/restapi/v1.0/account/~/telephony/sessions".to_owned()]);
         let own = Own { account, extension: ExtensionId::new(account.as_u64()) };
-        let filters = parse_filters(own, &texts, SubscriptionId::from_bits(0))?;
+        let filters = parse_filters(api, own, &texts, SubscriptionId::from_bits(0))?;
         filters.iter().map(ToString::to_string).collect()
     };
     Ok(Job {

@@ -11,7 +11,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::time::sleep;
 
-use super::{InputBuffer, Stream, follow, refused};
+use super::{Carrier, InputBuffer, follow, refused};
 use crate::clock;
 use crate::config::{SwitchSource, Switches};
 use crate::telemetry::{Connections, Metrics};
@@ -113,8 +113,8 @@ impl Callers {
                 return;
             }
         };
-        let mut stream: Stream = Box::new(stream);
-        let ended = follow(&mut stream, &mut connection, &mut input, |event, _| {
+        let mut carrier = Carrier::Bytes(Box::new(stream));
+        let ended = follow(&mut carrier, None, &mut connection, &mut input, |event, _| {
             refused(name, words.accepted, event);
         });
         let error = ended.await.err().map_or_else(String::new, |error| format!("{error:#}"));

@@ -8,7 +8,7 @@ use hookswitch_signal::switch::{Inventory, ProtocolEvent, Switch, SwitchConnecti
 use tokio::sync::watch;
 use tokio::time::sleep_until;
 
-use super::{InputBuffer, SwitchEndpoint, follow};
+use super::{InputBuffer, SwitchEndpoint, carry, follow};
 use crate::backoff::Backoff;
 use crate::clock;
 use crate::config::SwitchSource;
@@ -26,7 +26,7 @@ pub(crate) struct KeptSource {
     pub(crate) switch: Switch,
     pub(crate) settings: SwitchSource,
     pub(crate) account: AccountId,
-    pub(crate) endpoint: SwitchEndpoint,
+    pub(crate) endpoint: Arc<SwitchEndpoint>,
 }
 
 /// Keeps a connection until told to stop, or that its source is gone (`stop` is dropped).
@@ -89,7 +89,8 @@ async fn connect(
     let KeptSource { switch, settings, account, endpoint } = source;
     let words = switch.adapter().words();
     let mut connection = SwitchConnection::new(switch.adapter().connect(&settings.settings())?);
-    let mut stream = endpoint.connect().await?;
+    let stream = endpoint.connect().await?;
+    let mut carrier = carry(stream, endpoint, &mut connection).await?;
     let handle = |event, input: &mut InputBuffer| match event {
         ProtocolEvent::LoggedIn => {
             *is_up = true;
@@ -112,7 +113,7 @@ async fn connect(
             refused(&endpoint.name, words.peer, event);
         }
     };
-    follow(&mut stream, &mut connection, input, handle).await
+    follow(&mut carrier, Some(endpoint), &mut connection, input, handle).await
 }
 
 /// Logs that a switch does not answer a question.

@@ -1,14 +1,17 @@
 //! One connection to a switch: its bytes go to a [`SwitchConnection`], and what that has to say goes out.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context as _, ensure};
-use hookswitch_signal::switch::{ProtocolEvent, SwitchConnection};
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use anyhow::{Context as _, bail};
+use hookswitch_signal::switch::{ProtocolEvent, SwitchConnection, Transmit};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::task::JoinSet;
 use tokio::time::{sleep, sleep_until};
 
-use super::InputBuffer;
+use super::carrier::{self, Carrier, Upgraded};
 use super::feed::BUSY_PAUSE;
+use super::{InputBuffer, SwitchEndpoint};
 use crate::clock;
 
 /// Bytes that are read at once at most. An Asterisk gives up a manager that does not read for 100 ms at a
@@ -28,7 +31,8 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> AsyncReadWrite for T {}
 /// # Errors
 /// Why it has ended.
 pub(super) async fn follow(
-    stream: &mut Stream,
+    carrier: &mut Carrier,
+    endpoint: Option<&Arc<SwitchEndpoint>>,
     connection: &mut SwitchConnection,
     input: &mut InputBuffer,
     mut handle: impl FnMut(ProtocolEvent, &mut InputBuffer) + Send,
@@ -36,22 +40,63 @@ pub(super) async fn follow(
     let begun = clock::now();
     let since = || clock::now().saturating_duration_since(begun);
     let mut buffer = vec![0; READ_BYTES];
+    let mut requests = JoinSet::new();
     loop {
         let taken = take_events(connection, input, since(), &mut handle);
         let waits = !input.hand_over();
         taken?;
         input.check()?;
-        while let Some(bytes) = connection.poll_transmit(since()) {
-            stream.write_all(&bytes).await.context("the connection failed")?;
+        while let Some(transmit) = connection.poll_transmit(since()) {
+            match transmit {
+                Transmit::Bytes(bytes) => carrier.write(bytes).await?,
+                Transmit::Ping => carrier.ping().await?,
+                Transmit::Request(asked) => {
+                    let endpoint =
+                        endpoint.cloned().context("who has connected is asked nothing beside it")?;
+                    requests.spawn(async move {
+                        let answer = carrier::request(&endpoint, &asked).await;
+                        (asked, answer)
+                    });
+                }
+            }
         }
         tokio::select! {
-            read = stream.read(&mut buffer) => {
-                let read = read.context("the connection failed")?;
-                ensure!(read > 0, "the switch has closed the connection");
+            read = carrier.read(&mut buffer) => {
+                let read = read?;
                 connection.handle_input(&buffer[..read], since());
+            }
+            Some(answered) = requests.join_next() => {
+                let (asked, answer) = answered.context("a request has failed")?;
+                match answer {
+                    Ok(body) => connection.handle_answer(&asked, Ok(&body)),
+                    Err(error) => connection.handle_answer(&asked, Err(&format!("{error:#}"))),
+                }
             }
             () = sleep(BUSY_PAUSE), if waits => {}
             () = sleep_until((begun + connection.poll_timeout()).into()) => connection.handle_timeout(since())?,
+        }
+    }
+}
+
+/// Makes what carries a connection: a WebSocket, if the switch is to make it one.
+///
+/// # Errors
+/// If the switch does not answer as it should.
+pub(super) async fn carry(
+    stream: Stream,
+    endpoint: &SwitchEndpoint,
+    connection: &mut SwitchConnection,
+) -> anyhow::Result<Carrier> {
+    let Some(request) = connection.upgrade() else { return Ok(Carrier::Bytes(stream)) };
+    match Carrier::upgrade(stream, endpoint, &request).await? {
+        Upgraded::Yes(carrier) => {
+            connection.handle_upgrade(101, Duration::ZERO);
+            Ok(carrier)
+        }
+        Upgraded::No(status) => {
+            connection.handle_upgrade(status, Duration::ZERO);
+            connection.poll_event(&mut Vec::new(), Duration::ZERO)?;
+            bail!("the switch answers with {status}")
         }
     }
 }

@@ -3,6 +3,7 @@
 mod access;
 mod addresses;
 mod admin;
+mod ari;
 mod asterisk;
 mod canaries;
 mod capture;
