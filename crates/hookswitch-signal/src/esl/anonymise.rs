@@ -138,6 +138,10 @@ fn value(all: &mut dyn Replacements, key: &str, application: &str, text: &str) -
         }
         _ if ADDRESSES.contains(&key) => address(all, text),
         "Core-UUID" => id(all, text),
+        "variable_sip_redirected_to" => {
+            let uri = text.split(['<', '>']).find(|part| part.starts_with("sip")).unwrap_or(text);
+            format!("<sip:{}>", address(all, uri))
+        }
         // Which key accepts a call does not matter, only that one must.
         "variable_group_confirm_key" => "1".to_owned(),
         "Caller-Caller-ID-Name" => all.name(text),

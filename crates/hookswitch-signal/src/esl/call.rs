@@ -14,7 +14,7 @@ use super::channel::{Calling, Channel, Confirmation, Leg, Moment, Number, Servic
 use super::follower::{Follower, Waiting, dialog};
 use super::message::{Event, Key};
 use crate::sip::percent_decode;
-use crate::switch::{EXPLANATION_WAIT, created, is_dialled, is_short, text};
+use crate::switch::{EXPLANATION_WAIT, ID_BYTES_MAX, created, is_dialled, is_short, text};
 
 /// How long a target that did not take the call waits for what the dialplan does next, once the switch has
 /// answered the caller: a mailbox may come.
@@ -40,6 +40,15 @@ fn first_dialled(event: &Event<'_>, is_trunk: bool) -> Arc<str> {
         false => &*dialled,
     };
     text(number.as_bytes()).unwrap_or_else(|| Arc::from(""))
+}
+
+/// User and host of a contact: `<sip:102@192.0.2.9:5060>`.
+fn contact(contact: &str) -> Option<(&str, &str)> {
+    let uri = contact.split('<').next_back()?.split('>').next()?;
+    let (_, address) = uri.split_once(':')?;
+    let (user, host) = address.split_once('@')?;
+    let host = host.split([';', ':', '?']).next()?;
+    (!user.is_empty()).then_some((user, host))
 }
 
 /// Whether it is a dialplan and no number.
@@ -361,6 +370,49 @@ impl Follower {
             }
             self.end(target, out);
         }
+    }
+
+    /// The phone of a callee has sent the call to a host that FreeSWITCH does not serve, and FreeSWITCH calls
+    /// there on the same channel: `sip_redirected_to` is all that it says of it. Where it serves the host, as in
+    /// `forward-302`, the channel ends.
+    pub(super) fn goes_elsewhere(
+        &mut self,
+        number: Number,
+        event: &Event<'_>,
+        now: Moment,
+        out: &mut Vec<Signal>,
+    ) {
+        let to = event.get(Key::RedirectedTo);
+        let Some(channel) = self.channels.get(&number) else { return };
+        let is_known = channel.redirected.as_ref().is_some_and(|(known, _)| **known == *to);
+        if to.is_empty()
+            || to.len() > ID_BYTES_MAX
+            || is_known
+            || channel.leg != Leg::Called
+            || channel.answered
+        {
+            return;
+        }
+        let of = match channel.called_by {
+            Some(Calling::Channel(caller)) => self.real(caller).map(|caller| self.leg(caller)),
+            Some(Calling::Switch(leg)) => leg,
+            None => None,
+        };
+        let (Some(of), Some((user, host))) = (of, contact(to)) else { return };
+        let (forwards, left, leg) = (channel.endpoint.clone(), self.leg(number), self.next_leg());
+        let created = LegCreated {
+            of: Some(of),
+            callee: Arc::from(user),
+            callee_host: text(host.as_bytes()),
+            endpoint: Some(Arc::from("")),
+            diverted_by: forwards,
+            ..created(Direction::Inbound)
+        };
+        if let Some(channel) = self.channels.get_mut(&number) {
+            channel.redirected = Some((to.into(), leg));
+        }
+        out.push(self.signal(left, SignalKind::Ended(Cause::Redirected), now));
+        out.push(self.signal(leg, SignalKind::Created(Box::new(created)), now));
     }
 
     pub(super) fn rings(&mut self, number: Number, now: Moment, out: &mut Vec<Signal>) {

@@ -77,6 +77,8 @@ pub(super) struct Channel {
     pub(super) recordings: Vec<(u64, RecordingId)>,
     pub(super) recordings_begun: u32,
     pub(super) call_id_told: bool,
+    /// Where its phone has sent the call (302), if FreeSWITCH goes on with the same channel, and the leg there.
+    pub(super) redirected: Option<(Box<str>, LegId)>,
     /// SIP dialog of its leg, as far as it was said.
     pub(super) sip: Option<Arc<SipData>>,
     pub(super) last_seen: Timestamp,
@@ -180,6 +182,7 @@ impl Channel {
             recordings: Vec::new(),
             recordings_begun: 0,
             call_id_told: false,
+            redirected: None,
             sip: None,
             last_seen: begun.at,
             found: false,

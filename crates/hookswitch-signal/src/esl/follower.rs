@@ -190,8 +190,14 @@ impl Follower {
         let Some(number) = self.number(event.get(Key::UniqueId)) else { return false };
         self.note(number, event, now, out);
         match event.kind {
-            Kind::Progress | Kind::ProgressMedia => self.rings(number, now, out),
-            Kind::Answer => self.answers(number, now, out),
+            Kind::Progress | Kind::ProgressMedia => {
+                self.goes_elsewhere(number, event, now, out);
+                self.rings(number, now, out);
+            }
+            Kind::Answer => {
+                self.goes_elsewhere(number, event, now, out);
+                self.answers(number, now, out);
+            }
             Kind::Hold => self.holds(number, now, out),
             Kind::CallState => self.state_changes(number, event, now, out),
             Kind::Park => self.parks(number, now),
@@ -220,7 +226,8 @@ impl Follower {
 
     /// The leg of a channel.
     pub(super) fn leg(&self, number: Number) -> LegId {
-        LegId::new(self.source, number)
+        let redirected = self.channels.get(&number).and_then(|channel| channel.redirected.as_ref());
+        redirected.map_or_else(|| LegId::new(self.source, number), |&(_, leg)| leg)
     }
 
     /// A leg for somebody who has no channel.

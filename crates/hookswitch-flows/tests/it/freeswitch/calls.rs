@@ -343,34 +343,6 @@ fn two_phones_of_one_person_are_one_party() {
 }
 
 #[test]
-fn a_phone_that_sends_the_call_to_a_foreign_host_goes_on_as_the_target_of_the_switch() {
-    // FreeSWITCH calls the other host on the same channel, and names it in a variable only.
-    story(
-        &["
-        0.000 create a 101>102
-        0.004 create b to=102 of=a
-        0.060 progress b sip_redirected_to=<sip:+16465550199@elsewhere.example.net>
-        0.061 progress a
-        1.000 answer b sip_redirected_to=<sip:+16465550199@elsewhere.example.net>
-        1.001 answer a
-        1.002 bridge a b
-        2.000 ends b NORMAL_CLEARING disposition=recv_bye
-        2.001 ends a NORMAL_CLEARING disposition=send_bye
-        "],
-        &["
-        0.000 out 101 Setup
-        0.004 inb 102 Setup
-        0.060 inb 102 Proceeding
-        0.061 out 101 Proceeding
-        1.000 inb 102 Answered
-        1.001 out 101 Answered
-        2.000 inb 102 Disconnected
-        2.001 out 101 Disconnected
-        "],
-    );
-}
-
-#[test]
 fn a_phone_that_sends_the_call_elsewhere_has_redirected_it() {
     story(
         &["
@@ -657,6 +629,60 @@ fn who_is_called_through_a_loopback_whose_caller_gives_up_has_missed_the_call() 
             1.002 inb 102 Disconnected/Cancelled missed
             1.003 inb 103 Disconnected/Cancelled missed
             1.003 out 101 Disconnected
+            ",
+        ],
+    );
+}
+
+#[test]
+fn a_phone_that_sends_the_call_to_a_foreign_host_has_forwarded_it() {
+    story(
+        &["
+        0.000 create a 101>102
+        0.004 create b to=102 of=a number=101
+        0.100 progress b sip_redirected_to=<sip:+13125550188@192.0.2.9:5060>
+        0.101 progress a
+        1.000 answer b sip_redirected_to=<sip:+13125550188@192.0.2.9:5060>
+        1.002 answer a
+        1.004 bridge a b
+        5.000 hangup b NORMAL_CLEARING
+        5.001 complete b NORMAL_CLEARING disposition=recv_bye
+        5.002 ends a NORMAL_CLEARING disposition=send_bye
+        "],
+        &["
+        0.000 out 101 Setup
+        0.004 inb 102 Setup
+        0.100 inb 102 Disconnected/CallRedirected
+        0.100 inb +13125550188 Proceeding
+        0.101 out 101 Proceeding
+        1.000 inb +13125550188 Answered
+        1.002 out 101 Answered
+        5.000 inb +13125550188 Disconnected
+        5.002 out 101 Disconnected
+        "],
+    );
+}
+
+#[test]
+fn a_phone_that_rang_may_send_the_call_to_somebody_who_does_not_answer() {
+    story(
+        &[
+            RINGS,
+            "
+            2.000 progress b sip_redirected_to=<sip:104@192.0.2.9>
+            9.000 hangup b NO_ANSWER
+            9.001 complete b NO_ANSWER disposition=send_cancel
+            9.500 ends a NORMAL_CLEARING originate_disposition=NO_ANSWER disposition=send_refuse
+            ",
+        ],
+        &[
+            RINGS_TOLD,
+            "
+            2.000 inb 102 Disconnected/CallRedirected
+            2.000 inb 104 Setup
+            2.000 inb 104 Proceeding
+            9.000 inb 104 Disconnected/NoAnswer missed
+            9.500 out 101 Disconnected/NoAnswer
             ",
         ],
     );
