@@ -18,6 +18,7 @@ impl IdHash {
     }
 
     /// Adds a part.
+    #[must_use]
     pub fn part(mut self, bytes: &[u8]) -> Self {
         self.0.write_u64(bytes.len() as u64);
         self.0.write(bytes);
@@ -25,6 +26,7 @@ impl IdHash {
     }
 
     /// Adds a number.
+    #[must_use]
     pub fn number(mut self, number: u64) -> Self {
         self.0.write_u64(number);
         self

