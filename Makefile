@@ -49,13 +49,11 @@ bench:
 	cargo bench --locked --package hookswitch --bench webhooks
 	cargo bench --locked --package hookswitch --bench cluster
 
-# Hostile input at full size: the figures of docs/robustness.md. What measures the reader is built as the
-# program is; the rest without link-time optimisation, which would take longer than the tests.
+# Hostile input at full size: the figures of docs/robustness.md.
 robustness: export HOOKSWITCH_TEST_SIZE = full
 robustness: setup
 	cargo test --release --locked --package hookswitch-signal --test floods -- --nocapture
-	CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 \
-		cargo test --release --locked --target-dir target/robustness --workspace \
+	cargo test --release --locked --workspace \
 		--test torture --test hostile --test memory --test it --test collisions -- --nocapture \
 		--skip replay --skip commands
 	cargo build --release --locked

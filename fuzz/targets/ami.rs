@@ -6,4 +6,4 @@ use libfuzzer_sys::fuzz_target;
 
 // However a manager connection is cut into pieces, it holds the same messages, and whatever they are,
 // what is told of them holds together and ends.
-fuzz_target!(|data: &[u8]| tell_connection(data, manager_messages, Switch::Asterisk));
+fuzz_target!(|data: &[u8]| tell_connection(data, manager_messages, Switch::Ami));

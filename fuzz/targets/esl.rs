@@ -6,4 +6,4 @@ use libfuzzer_sys::fuzz_target;
 
 // However an event socket is cut into pieces, it holds the same messages, and whatever they are,
 // what is told of them holds together and ends.
-fuzz_target!(|data: &[u8]| tell_connection(data, event_socket_messages, Switch::FreeSwitch));
+fuzz_target!(|data: &[u8]| tell_connection(data, event_socket_messages, Switch::Esl));

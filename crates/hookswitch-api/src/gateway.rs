@@ -2,30 +2,29 @@
 //! server-sent events (contract websocket).
 
 use std::convert::Infallible;
-use std::pin::Pin;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::Json;
-use axum::body::{Body, Bytes};
-use axum::extract::{RawQuery, Request, State};
+use axum::extract::ws::WebSocketUpgrade;
+use axum::extract::ws::rejection::WebSocketUpgradeRejection;
+use axum::extract::{RawQuery, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::response::sse::{Event, Sse};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
-use hookswitch_core::filter::EventFilter;
+use axum::routing::post;
+use futures_util::stream;
+use hookswitch_core::filter::{EventFilter, Projection};
 use hookswitch_core::notification::{SERVER_ID, Subscriber};
 use hookswitch_model::SubscriptionId;
 use hookswitch_server::auth::{Principal, Scope};
 use hookswitch_server::clock;
-use hookswitch_server::gateway::ConnectionToken;
+use hookswitch_server::gateway::{self, ConnectionToken};
 use hookswitch_server::secret::Digest;
 use hookswitch_server::subscriptions::parse_id;
-use http_body::Frame;
-use hyper::upgrade::OnUpgrade;
 use tokio::sync::mpsc;
-use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
-use super::routes::Routes;
 use super::{Api, Problem, openapi, subscription};
 
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
@@ -37,13 +36,13 @@ const QUIET_MAX: Duration = Duration::from_secs(15);
 const READ_EVENTS: usize = 100;
 
 /// The resources beside those of the platform.
-pub(super) fn routes() -> Routes {
-    Routes::default().route("/ws", get(connect)).route("/events", get(stream))
+pub(super) fn routes() -> OpenApiRouter<Api> {
+    OpenApiRouter::new().routes(routes!(connect)).routes(routes!(stream))
 }
 
 /// The resource of the token.
-pub(super) fn token_routes() -> Routes {
-    Routes::default().route_with_slash("/restapi/oauth/wstoken", post(token))
+pub(super) fn token_routes() -> OpenApiRouter<Api> {
+    OpenApiRouter::new().routes(routes!(token)).route("/restapi/oauth/wstoken/", post(token))
 }
 
 /// Gives a token to open WebSockets with.
@@ -90,8 +89,12 @@ impl Query {
     params(("access_token" = String, Query, description = "From /restapi/oauth/wstoken"),
         ("wsc" = Option<String>, Query, description = "The handle of the session to go on with")),
     responses((status = 101, description = "A WebSocket"), openapi::Refusals))]
-pub(super) async fn connect(State(api): State<Api>, mut request: Request) -> Response {
-    let headers = request.headers();
+pub(super) async fn connect(
+    State(api): State<Api>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+) -> Response {
     if let Some(origin) = headers.get(header::ORIGIN) {
         let admitted = headers.get_all(header::ORIGIN).iter().count() == 1
             && origin.to_str().is_ok_and(|origin| api.gateway.admits(origin));
@@ -100,35 +103,15 @@ pub(super) async fn connect(State(api): State<Api>, mut request: Request) -> Res
             return Problem::coded(StatusCode::FORBIDDEN, "CMN-401", message).into_response();
         }
     }
-    let has = |name, wanted: &str| {
-        let values = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
-        values.flat_map(|value| value.split(',')).any(|word| word.trim().eq_ignore_ascii_case(wanted))
-    };
-    let wants = has(header::CONNECTION, "upgrade")
-        && has(header::UPGRADE, "websocket")
-        && headers.get(header::SEC_WEBSOCKET_VERSION).is_some_and(|version| version == "13");
-    let key = headers.get(header::SEC_WEBSOCKET_KEY).filter(|_| wants);
-    let accept = key.and_then(|key| HeaderValue::try_from(derive_accept_key(key.as_bytes())).ok());
-    let query = Query::read(request.uri().query());
-    let (Some(accept), Some(upgrade)) = (accept, request.extensions_mut().remove::<OnUpgrade>()) else {
+    let Ok(upgrade) = upgrade else {
         let message = "This is a WebSocket; connect with a WebSocket client of version 13, over HTTP/1.1";
         let refused = Problem::coded(StatusCode::UPGRADE_REQUIRED, "CMN-101", message).into_response();
         let upgrade = [(header::UPGRADE, "websocket"), (header::SEC_WEBSOCKET_VERSION, "13")];
         return (upgrade, refused).into_response();
     };
+    let query = Query::read(query.as_deref());
     let gateway = api.gateway.clone();
-    tokio::spawn(async move {
-        if let Ok(upgraded) = upgrade.await {
-            gateway.connect(upgraded, query.access_token, query.wsc).await;
-        }
-    });
-    let mut response = Response::new(Body::empty());
-    *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
-    let headers = response.headers_mut();
-    headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
-    headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
-    headers.insert(header::SEC_WEBSOCKET_ACCEPT, accept);
-    response
+    gateway::limit(upgrade).on_upgrade(|socket| gateway.connect(socket, query.access_token, query.wsc))
 }
 
 /// Streams notifications as server-sent events. `Last-Event-ID` goes on behind an event, as long as the log keeps
@@ -178,14 +161,13 @@ pub(super) async fn stream(
     if filters.iter().any(|filter| matches!(filter, EventFilter::TelephonySessions(_))) {
         principal.require(Scope::CallControl)?;
     }
-    let (sender, receiver) = mpsc::channel(1);
+    let (sender, receiver) = mpsc::channel(READ_EVENTS);
     tokio::spawn(write_events(api, principal, id, filters, position, sender));
-    let headers = [
-        (header::CONTENT_TYPE, "text/event-stream"),
-        (header::CACHE_CONTROL, "no-store"),
-        (HeaderName::from_static("x-accel-buffering"), "no"),
-    ];
-    Ok((headers, Body::new(Stream(receiver))).into_response())
+    let events = stream::unfold(receiver, async |mut receiver| {
+        receiver.recv().await.map(|event| (Ok::<_, Infallible>(event), receiver))
+    });
+    let headers = [(header::CACHE_CONTROL, "no-store"), (HeaderName::from_static("x-accel-buffering"), "no")];
+    Ok((headers, Sse::new(events)).into_response())
 }
 
 /// Writes events as they come, no faster than they are read.
@@ -195,32 +177,28 @@ async fn write_events(
     id: SubscriptionId,
     filters: Vec<EventFilter>,
     mut position: u64,
-    sender: mpsc::Sender<Bytes>,
+    sender: mpsc::Sender<Event>,
 ) {
-    let subscribers = [false, true].map(|sip_data| {
-        let mut subscriber = Subscriber::new(id, principal.extension, SERVER_ID);
-        subscriber.sip_data = sip_data;
-        subscriber
-    });
+    let subscriber = Subscriber::new(id, principal.extension, SERVER_ID);
     let mut events = api.store.follow_events();
     let mut stop = api.gateway.follow_stop();
     // So that the client knows that it hears.
-    let mut text = format!(": subscription {id}\n\n").into_bytes();
+    if sender.send(Event::default().comment(format!("subscription {id}"))).await.is_err() {
+        return;
+    }
+    let mut notification = Vec::new();
     loop {
         let Ok(read) = api.store.events_after(position, READ_EVENTS).await else { return };
         for logged in &read {
             position = logged.position;
-            let mut passed = filters.iter().filter(|filter| filter.matches(&logged.event)).peekable();
-            if passed.peek().is_none() {
-                continue;
+            let Some(projection) = Projection::of(&filters, &logged.event) else { continue };
+            notification.clear();
+            subscriber.write(&logged.event, projection, clock::wall(), &mut notification);
+            let event = Event::default().id(position.to_string());
+            let event = event.data(String::from_utf8_lossy(&notification));
+            if sender.send(event).await.is_err() {
+                return;
             }
-            let sip_data = passed.any(EventFilter::wants_sip_data);
-            text.extend_from_slice(format!("id: {position}\ndata: ").as_bytes());
-            subscribers[usize::from(sip_data)].write(&logged.event, clock::wall(), &mut text);
-            text.extend_from_slice(b"\n\n");
-        }
-        if !text.is_empty() && sender.send(std::mem::take(&mut text).into()).await.is_err() {
-            return;
         }
         if read.len() == READ_EVENTS {
             continue;
@@ -234,26 +212,13 @@ async fn write_events(
                     if api.oauth.of_grant(principal.grant.clone()).await.is_err() {
                         return;
                     }
-                    text.extend_from_slice(b": still here\n\n");
+                    if sender.send(Event::default().comment("still here")).await.is_err() {
+                        return;
+                    }
                 }
             }
             () = sender.closed() => return,
             _ = stopped => return,
         }
-    }
-}
-
-/// A body whose pieces come one after the other.
-struct Stream(mpsc::Receiver<Bytes>);
-
-impl http_body::Body for Stream {
-    type Data = Bytes;
-    type Error = Infallible;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        self.0.poll_recv(context).map(|piece| piece.map(|piece| Ok(Frame::data(piece))))
     }
 }

@@ -19,9 +19,10 @@ use hookswitch_server::webhook::{AddressError, Endpoint, HandshakeError};
 use hookswitch_server::{clock, secret};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use super::request::Segments;
-use super::routes::Routes;
 use super::{Api, Problem, body, openapi};
 
 /// The most filters of a subscription.
@@ -34,11 +35,14 @@ const BODY_BYTES_MAX: usize = 256 * 1024;
 const TOKEN_BYTES_MAX: usize = 1024;
 
 /// The resources; a slash at the end is let pass everywhere.
-pub(super) fn routes() -> Routes {
-    Routes::default()
-        .route_with_slash("/restapi/v1.0/subscription", get(list).post(create))
-        .route_with_slash("/restapi/v1.0/subscription/{subscriptionId}", get(read).put(update).delete(delete))
-        .route_with_slash("/restapi/v1.0/subscription/{subscriptionId}/renew", post(renew))
+pub(super) fn routes() -> OpenApiRouter<Api> {
+    OpenApiRouter::new()
+        .routes(routes!(list, create))
+        .routes(routes!(read, update, delete))
+        .routes(routes!(renew))
+        .route("/restapi/v1.0/subscription/", get(list).post(create))
+        .route("/restapi/v1.0/subscription/{subscriptionId}/", get(read).put(update).delete(delete))
+        .route("/restapi/v1.0/subscription/{subscriptionId}/renew/", post(renew))
 }
 
 /// The body of a request to create or update. What is not named here is ignored.

@@ -12,9 +12,9 @@ pub mod directory;
 pub mod engine;
 pub mod filter;
 pub mod gateway;
-mod hash;
 pub mod notification;
-mod number;
 mod policy;
 mod session;
 pub mod subscription;
+
+use hookswitch_model::{hash, number};

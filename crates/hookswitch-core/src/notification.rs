@@ -5,6 +5,7 @@ use hookswitch_model::{
     SubscriptionId, TelephonySessionId, Timestamp,
 };
 
+use crate::filter::Projection;
 use crate::hash::IdHash;
 
 /// The `serverId` of every event unless configured otherwise.
@@ -13,8 +14,6 @@ pub const SERVER_ID: &str = "10.0.0.1.TAM";
 /// What the notifications of one subscription have in common.
 #[derive(Clone, Debug)]
 pub struct Subscriber {
-    /// Whether parties carry their `sipData`.
-    pub sip_data: bool,
     /// The hash that the ids of the notifications begin with.
     ids: IdHash,
     /// What stands between the values that differ, with ids that do not.
@@ -25,14 +24,13 @@ pub struct Subscriber {
 }
 
 impl Subscriber {
-    /// A subscription and the extension of the user who owns it, without `sipData`; `server_id` is
+    /// A subscription and the extension of the user who owns it; `server_id` is
     /// the private address of the serving node and `.TAM`.
     pub fn new(subscription: SubscriptionId, owner: ExtensionId, server_id: &str) -> Self {
         let mut server = Vec::new();
         Json(&mut server).text(server_id);
         let server = String::from_utf8_lossy(&server);
         Self {
-            sip_data: false,
             ids: IdHash::new("notification").part(&subscription.as_u128().to_be_bytes()),
             head: format!(r#"","subscriptionId":"{subscription}","ownerId":"{owner}","body":{{"sequence":"#),
             server: format!(r#"","serverId":{server},"eventTime":""#),
@@ -61,7 +59,7 @@ impl Subscriber {
     }
 
     /// Appends the notification of an event as compact JSON, without a line end.
-    pub fn write(&self, event: &Event, sent: Timestamp, out: &mut Vec<u8>) {
+    pub fn write(&self, event: &Event, projection: Projection, sent: Timestamp, out: &mut Vec<u8>) {
         let (session, party) = (&event.session, &event.party);
         let mut json = Json(out);
         json.raw(r#"{"uuid":""#).number(self.notification_id(event).as_u64());
@@ -85,7 +83,11 @@ impl Subscriber {
         json.raw(r#"","to":{"#).endpoint(&party.to);
         json.raw(r#"},"from":{"#).endpoint(&party.from);
         json.raw(r#"},"status":{"#).status(party);
-        json.raw(r#"},"park":{"#);
+        json.raw("}");
+        if party.queue_call {
+            json.raw(r#","queueCall":true"#);
+        }
+        json.raw(r#","park":{"#);
         if let Some(id) = &party.park {
             json.raw(r#""id":"#).text(id);
         }
@@ -98,12 +100,12 @@ impl Subscriber {
         if let Some(role) = party.ring_out_role {
             json.raw(r#","ringOutRole":""#).raw(role.as_str()).raw("\"");
         }
-        if party.queue_call {
-            json.raw(r#","queueCall":true"#);
-        }
         json.recordings(&party.recordings);
-        if let Some(sip) = party.sip.as_ref().filter(|_| self.sip_data) {
+        if let Some(sip) = party.sip.as_ref().filter(|_| projection.sip_data) {
             json.sip_data(sip);
+        }
+        if party.queue_call {
+            json.ui_call_info(party);
         }
         json.raw(r#"}],"origin":{"type":""#).raw(session.origin.as_str()).raw(r#""}}}"#);
     }
@@ -228,6 +230,17 @@ impl Json<'_> {
         if !recordings.is_empty() {
             self.raw("]");
         }
+    }
+
+    /// What the screen of an agent shows of a call of a queue.
+    fn ui_call_info(&mut self, agent: &Party) {
+        let queue = agent.to.name.as_ref().filter(|_| agent.to.extension != agent.extension);
+        let Some(queue) = queue else { return };
+        self.raw(r#","uiCallInfo":{"primary":{"type":"QueueName","value":"#).text(queue).raw("}");
+        if let Some(caller) = &agent.from.name {
+            self.raw(r#","additional":{"type":"CallerIdName","value":"#).text(caller).raw("}");
+        }
+        self.raw("}");
     }
 
     fn sip_data(&mut self, sip: &SipData) {

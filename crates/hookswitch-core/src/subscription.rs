@@ -3,9 +3,9 @@
 
 use std::time::Duration;
 
-use hookswitch_model::{AccountId, ExtensionId, SubscriptionId, Timestamp};
+use hookswitch_model::{AccountId, Event, ExtensionId, SubscriptionId, Timestamp};
 
-use crate::filter::{EventFilter, FilterError, REMINDER_SECS_MIN};
+use crate::filter::{EventFilter, FilterError, Projection, REMINDER_SECS_MIN};
 
 /// The most subscriptions that a user may have with one application (contract subscriptions §3, SUB-505).
 pub const PER_OWNER_MAX: usize = 30;
@@ -96,6 +96,11 @@ impl Subscription {
     /// Starts its lifetime again, of the same length as before.
     pub fn renew(&mut self, now: Timestamp) {
         self.expires = now + self.lifetime;
+    }
+
+    /// The projection that it receives of an event; `None` if none of its filters matches.
+    pub fn matching(&self, event: &Event) -> Option<Projection> {
+        Projection::of(&self.filters, event)
     }
 
     /// Whether its lifetime is over.

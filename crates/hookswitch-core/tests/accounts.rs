@@ -105,6 +105,7 @@ fn leg(callee: &str) -> LegCreated {
         place: None,
         mailbox: None,
         diverted_by: None,
+        called_first: None,
         is_automaton: false,
     }
 }

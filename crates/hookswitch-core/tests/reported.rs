@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use hookswitch_core::directory::Directory;
 use hookswitch_core::engine::{Engine, MissedCallPolicy, Policy};
+use hookswitch_core::filter::Projection;
 use hookswitch_core::notification::Subscriber;
 use hookswitch_model::{
     AccountId, Caller, Cause, ClockId, Direction, Event, ExtensionId, FarEnd, InputRef, LegCreated, LegId,
@@ -95,11 +96,10 @@ impl Scenario {
 
     #[track_caller]
     fn last_json(&self, sip_data: bool) -> serde_json::Value {
-        let mut subscriber = Subscriber::of_replay(&[], ExtensionId::new(1));
-        subscriber.sip_data = sip_data;
+        let subscriber = Subscriber::of_replay(&[], ExtensionId::new(1));
         let event = self.told.last().expect("an event");
         let mut json = Vec::new();
-        subscriber.write(event, event.at, &mut json);
+        subscriber.write(event, Projection { sip_data }, event.at, &mut json);
         serde_json::from_slice::<serde_json::Value>(&json).expect("JSON")["body"]["parties"][0].clone()
     }
 }
@@ -135,6 +135,7 @@ fn created(direction: Direction, of: Option<LegId>, callee: &str) -> SignalKind 
         place: None,
         mailbox: None,
         diverted_by: None,
+        called_first: None,
         is_automaton: false,
     }))
 }

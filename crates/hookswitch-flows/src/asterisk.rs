@@ -15,7 +15,8 @@
 //! ```
 //!
 //! `a`, `>b` and `Prefix:c` put in all fields that such an event has of a channel; `Key=Value` puts in one,
-//! with `_` for a space. Of a new channel, `name` and `number` are what it shows.
+//! with `_` for a space. Of a new channel, `name` and `number` are what it shows; `exten=` and `number=` of
+//! another event are what its channel has from there on.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -117,7 +118,7 @@ impl Story {
 
 /// Sends messages through the product, and checks what must hold whatever they are.
 pub fn run(directory: &Directory, told: &[Told], save: bool) -> Vec<Event> {
-    told::run(directory, Switch::Asterisk, told, save)
+    told::run(directory, Switch::Ami, told, save)
 }
 
 /// Writes the event of a line.
@@ -130,8 +131,15 @@ fn event(line: &str, world: u8, channels: &mut HashMap<String, Channel>) -> Told
     if name == "Newchannel" {
         new_channel(&rest, world, channels);
     }
+    let own = rest.first().map(|first| first.split('>').next().unwrap_or(first));
+    if let Some(number) = rest.iter().find_map(|word| word.strip_prefix("number="))
+        && let Some(channel) = own.and_then(|own| channels.get_mut(own))
+    {
+        number.clone_into(&mut channel.number);
+    }
     for (place, word) in rest.iter().enumerate() {
-        if let Some((own, dest)) = word.split_once('>') {
+        if word.starts_with("number=") || (name == "Newchannel" && place > 0) {
+        } else if let Some((own, dest)) = word.split_once('>') {
             if !own.is_empty() {
                 channel_fields("", &channels[own], &mut fields);
             }
@@ -149,10 +157,11 @@ fn event(line: &str, world: u8, channels: &mut HashMap<String, Channel>) -> Told
                 exten.clone_into(&mut channel.exten);
             }
             channel_fields("", channel, &mut fields);
-        } else if word.starts_with("exten=") || (name == "Newchannel" && place > 0) {
+        } else if word.starts_with("exten=") {
         } else if let Some((key, value)) = word.split_once('=').filter(|(key, _)| !key.contains('(')) {
             match key {
                 "Swap" => fields.push(("SwapUniqueid".to_owned(), channels[value].uniqueid.clone())),
+                "Variable" | "Value" => fields.push((key.to_owned(), value.to_owned())),
                 _ => fields.push((key.to_owned(), value.replace('_', " "))),
             }
         } else {

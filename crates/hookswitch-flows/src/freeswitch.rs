@@ -97,7 +97,7 @@ fn in_pieces(told: &[Told], length: usize) -> Vec<Told> {
 
 /// Sends messages through the product, and checks what must hold whatever they are.
 pub fn run(directory: &Directory, told: &[Told], save: bool) -> Vec<Event> {
-    told::run(directory, Switch::FreeSwitch, told, save)
+    told::run(directory, Switch::Esl, told, save)
 }
 
 fn uuid(letter: &str, world: u8) -> String {

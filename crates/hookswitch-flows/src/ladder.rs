@@ -12,8 +12,9 @@
 //!
 //! Options follow as `name=value`:
 //!
-//! * who and where: `call` (a further Call-ID), `from` and `name` (who the From header shows), `to` (the
-//!   To header's user), `tag` (the answering side's tag), `cseq`, `hidden` (only the top Via is shown),
+//! * who and where: `call` (a further Call-ID; `1/-b2b_1` continues that of call 1), `from` and `name` (who the
+//!   From header shows), `to` (the To header's user), `tag` (the answering side's tag), `fresh` (another From
+//!   tag from here on), `cseq`, `hidden` (only the top Via is shown),
 //!   `hep` (the correlation id of the capture agent), `in` (in the dialog), `src` and `dst` (the hosts
 //!   whose addresses are used, where somebody has moved)
 //! * responses: `for` (the method that it answers), `again` (to a request that was answered already)
@@ -26,7 +27,8 @@
 //! What follows `|` are further header lines, and what follows `||` is the body. In both,
 //! `{bob}` is the address of Bob, and `{user=102}` the number 102; `{replaces=1@bob}` is the dialog of call 1 as Bob has it, in the
 //! form of Replaces and Join; `{escaped=1@bob}` the same, escaped as in a URI; `{target=1@bob}` in
-//! that of Target-Dialog.
+//! that of Target-Dialog; `{wrong=1@bob}` and `{misspelt=1@bob}` are Replaces with a letter of the tag or of the
+//! Call-ID wrong; `{id=1@bob}` is its Call-ID.
 
 mod writer;
 
@@ -317,7 +319,8 @@ pub fn hold_together(events: &[Event]) {
 }
 
 /// Each event on a line: seconds since the ladder's beginning, direction, party, status, and where
-/// there is one the reason, the park slot, the party in another session that it went to, and `missed`.
+/// there is one the reason, the park slot, the party in another session that it went to, `recorded` while a
+/// recording runs, and `missed`.
 /// Sessions are numbered as they begin; from the second on, the number stands before. Where the session is no ordinary call, the
 /// first line of each party says what it is.
 pub fn written(events: &[Event]) -> Vec<String> {
@@ -354,6 +357,9 @@ pub fn written(events: &[Event]) -> Vec<String> {
                 let other = other.map_or("nobody".to_owned(), |other| who(&other.party));
                 let _ = write!(line, " to #{session} {other}");
             }
+            if party.recordings.iter().any(|recording| recording.active) {
+                line.push_str(" recorded");
+            }
             if party.missed_call {
                 line.push_str(" missed");
             }
@@ -366,12 +372,15 @@ pub fn written(events: &[Event]) -> Vec<String> {
         .collect()
 }
 
-/// A party: its direction and the number or name of its side.
+/// A party: its direction and the number or name of its side; of an extension that is shown with the number
+/// that the caller dialled, the number by which the switch has called it.
 fn who(party: &Party) -> String {
     let (direction, side) = match party.direction {
         Direction::Outbound => ("out", &party.from),
         Direction::Inbound => ("inb", &party.to),
     };
-    let who = side.phone_number.as_deref().or(side.name.as_deref()).unwrap_or("-");
+    let is_short = |number: &&str| number.len() < 7 && number.bytes().all(|byte| byte.is_ascii_digit());
+    let called = side.sent_number.as_deref().filter(is_short).filter(|_| party.extension.is_some());
+    let who = called.or(side.phone_number.as_deref()).or(side.name.as_deref()).unwrap_or("-");
     format!("{direction} {who}")
 }

@@ -5,8 +5,11 @@ pub mod properties;
 
 use hookswitch_core::directory::Directory;
 use hookswitch_core::engine::Policy;
-use hookswitch_model::{ClockId, Event, InputRef, Timestamp};
+use hookswitch_core::filter::Projection;
+use hookswitch_core::notification::Subscriber;
+use hookswitch_model::{ClockId, Event, ExtensionId, InputRef, Timestamp};
 use hookswitch_pipeline::{Pipeline, Switch, SwitchSource};
+use hookswitch_signal::capture::Reader;
 use hookswitch_signal::pairing::Counters;
 
 use crate::ladder::{
@@ -140,6 +143,31 @@ pub fn both(switch: Switch, told: &[Told], sip: &Ladder) -> (Vec<Event>, Counter
     hold_together(&events);
     let (counters, _) = pipeline.sources().pairing_counters(SWITCH).expect("it was added");
     (events, counters)
+}
+
+/// Notifications of what a switch has told by a transcript, one a line, as `hookswitch replay` prints them.
+pub fn notifications(directory: &Directory, switch: Switch, transcript: &[u8]) -> String {
+    let mut pipeline = pipeline(directory.clone(), switch);
+    let mut reader = Reader::new(transcript).expect("it is a transcript");
+    let subscriber = Subscriber::of_replay(&[], ExtensionId::new(ACCOUNT.as_u64()));
+    let mut lines = Vec::new();
+    let mut write = |pipeline: &mut Pipeline| {
+        for event in ready(pipeline) {
+            subscriber.write(&event, Projection::default(), event.at, &mut lines);
+            lines.push(b'\n');
+        }
+    };
+    let mut number = 0;
+    while reader.advance().expect("it can be read") {
+        let captured = reader.current().expect("a message");
+        number += 1;
+        let input = InputRef { source: 0, number };
+        pipeline.handle_switch(SWITCH, captured.payload, captured.time, input).expect("it was added");
+        write(&mut pipeline);
+    }
+    pipeline.finish();
+    write(&mut pipeline);
+    String::from_utf8(lines).expect("it is JSON")
 }
 
 #[track_caller]

@@ -49,6 +49,12 @@ pub enum Note {
     RingTimer,
     /// The silence timer ran out.
     SilenceTimer,
+    /// The leave timer ran out.
+    LeaveTimer,
+    /// The timer for the final response to a cancelled INVITE ran out.
+    FinalResponseTimer,
+    /// The timer for any response to an INVITE ran out.
+    ResponseTimer,
 }
 
 impl Note {
@@ -63,6 +69,9 @@ impl Note {
         Self::TransferTimer,
         Self::RingTimer,
         Self::SilenceTimer,
+        Self::LeaveTimer,
+        Self::FinalResponseTimer,
+        Self::ResponseTimer,
     ];
 
     /// The first note that names a timer; so many bits of [`Notes`] are for those of sources.
@@ -94,6 +103,15 @@ impl Note {
             Self::RingTimer => "ring timer: no sign of life for 240 s before an answer",
             Self::SilenceTimer => {
                 "silence timer: no sign of life for as long as the session timer allows, or for 24 h without one"
+            }
+            Self::LeaveTimer => {
+                "leave timer: for 500 ms after the transfer had succeeded, who asked for it did not hang up"
+            }
+            Self::FinalResponseTimer => {
+                "final-response timer: for 32 s after the CANCEL no final response came (RFC 3261 §9.1) (inferred)"
+            }
+            Self::ResponseTimer => {
+                "response timer: for 32 s nothing answered the INVITE (RFC 3261 §17.1.1.2) (inferred)"
             }
         }
     }
@@ -211,9 +229,11 @@ rules! {
     /// A called leg was created.
     CallOffered = "the call was offered to this target",
     /// A called leg was offered by a back-to-back user agent, joined by an explicit id.
-    JoinedById = "the call was offered to this target on a leg that carries the same id as the caller's leg (HEP correlation, Session-ID or X-CID)",
+    JoinedById = "the call was offered to this target on a leg that carries the same id as the caller's leg (HEP correlation, Session-ID, icid-value, X-CID, or a Call-ID that continues the other)",
     /// A called leg was offered by a back-to-back user agent, joined by the heuristic.
     JoinedByNumbers = "the call was offered to this target on a leg that left the switch which the caller's leg had reached, and the numbers agree (heuristic)",
+    /// A called leg was offered from another address of a back-to-back user agent, joined by the heuristic.
+    JoinedByBothNumbers = "the call was offered to this target on a leg from another address, and of the open calls this one alone has both its numbers at this moment (heuristic)",
     /// A called leg was offered by a back-to-back user agent, joined by the heuristic, which is not sure.
     JoinedNotSurely = "the call was offered to this target on a leg that left the switch which the caller's leg had reached, and this call is one of several that fit, or fits by the moment alone (heuristic, not sure)",
     /// A caller's leg was created that may belong to one of several calls.
@@ -252,6 +272,8 @@ rules! {
     TableFull = "a table of the session machine was full (inferred)",
     /// A called leg was offered because a transfer asked for it.
     TransferFollowed = "the call was moved to this target by a transfer that was accepted (REFER, RFC 3515)",
+    /// A blind transfer succeeded, and who asked for it stays on the line.
+    TransferSucceeded = "the transfer that this party asked for succeeded (a NOTIFY says 200, or the target answered), and its leg, which has not ended, leads to nobody",
     /// Who asked for a blind transfer left.
     TransferLeft = "this party asked for the transfer (REFER, or the switch says so), and its leg ended",
     /// An attended transfer is complete.
@@ -300,6 +322,8 @@ rules! {
     FoundRunning = "the switch, asked what goes on, named a call that had begun unseen (inferred)",
     /// A call that was known is not going on any more.
     NotListed = "the switch, asked what goes on, did not name this leg any more (inferred)",
+    /// A recording session began, paused or ended.
+    RecordingSession = "a recording session names this party or its call (SIPREC, RFC 7866)",
     /// The source reported the change itself.
     Reported = "the source reported this change",
 }

@@ -1,13 +1,15 @@
 //! The words Hookswitch is written in: what a source reports ([`Signal`]), what the API shows
 //! ([`Party`]), and what is told to subscribers ([`Event`]).
 //!
-//! This crate depends on nothing and decides nothing. It has no SIP, AMI or ESL types, no JSON
-//! names and no transitions. Start at [`signal`], then read [`event`].
+//! This crate depends on nothing of ours. It has no SIP, AMI or ESL types, no JSON names and no
+//! transitions; all that it decides is what number a text is ([`number`]). Start at [`signal`], then read [`event`].
 
 #![warn(clippy::iter_over_hash_type, reason = "the order of a hash map differs from run to run")]
 
 pub mod event;
+pub mod hash;
 pub mod id;
+pub mod number;
 pub mod party;
 pub mod signal;
 pub mod time;
@@ -22,6 +24,7 @@ pub use party::{
     Status, StatusCode,
 };
 pub use signal::{
-    Alias, Caller, Cause, FarEnd, LegCreated, Mailbox, Place, Service, Signal, SignalKind, Transfer,
+    Alias, Caller, Cause, FarEnd, LegCreated, Mailbox, Place, RecordingSession, Service, Signal, SignalKind,
+    Transfer,
 };
 pub use time::{ClockId, Iso, Timestamp};

@@ -42,13 +42,18 @@ pub enum SignalKind {
     Challenged,
     /// The far end of a called leg passed the call on, so it is a proxy.
     Relayed,
-    /// The caller is about to call again elsewhere on this leg, or with other parameters (3xx, 422).
+    /// The caller may be about to call again on this leg: elsewhere, or with other parameters (3xx, 422, 488,
+    /// 503 and the like).
     TriedAgain,
+    /// The far end of a called leg wants more digits (484), so it is a switch, and the caller may dial on.
+    Incomplete,
     /// The target's device rings; on a caller's leg, ringing was reported to the caller.
     Ringing {
         /// The tag that the answering side chose, where the source shows it.
         to_tag: Option<Arc<str>>,
     },
+    /// The offer on a called leg is being withdrawn, not because another target answered; the end follows.
+    CancelSent,
     /// The leg was answered.
     Answered {
         /// The tag that the answering side chose, where the source shows it.
@@ -127,6 +132,23 @@ pub enum SignalKind {
     },
     /// The leg ended.
     Ended(Cause),
+    /// A recording session tells that a call is recorded, or is not any more; the leg is its own, and of no call.
+    RecordingSession(Box<RecordingSession>),
+}
+
+/// What a recording session tells of the call that it records (SIPREC, RFC 7866).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecordingSession {
+    /// The recording.
+    pub id: RecordingId,
+    /// Whether it runs.
+    pub active: bool,
+    /// Names of the recorded call.
+    pub of: Vec<Alias>,
+    /// The numbers or users of those who are recorded.
+    pub participants: Vec<Arc<str>>,
+    /// Where its messages come from: who records, or has it recorded.
+    pub src: SocketAddr,
 }
 
 /// How a leg came into being.
@@ -180,6 +202,8 @@ pub struct LegCreated {
     pub mailbox: Option<Mailbox>,
     /// Who sent the call elsewhere last (Diversion, RFC 5806; History-Info, RFC 7044).
     pub diverted_by: Option<Arc<str>>,
+    /// Who was called first, when the call was sent elsewhere more than once.
+    pub called_first: Option<Arc<str>>,
     /// The sender says that no person is there: it parks calls or plays music (RFC 3840 `automaton`).
     pub is_automaton: bool,
 }
@@ -267,6 +291,10 @@ pub enum Alias {
     Correlation(Box<[u8]>),
     /// The id of a channel, as the switch names it.
     Channel(Box<[u8]>),
+    /// The Call-ID of another leg, as this one says; it is no name of this leg.
+    OtherCallId(Box<[u8]>),
+    /// The name by which the network charges the call (RFC 7315); it counts where a number agrees, too.
+    ChargingId(Box<[u8]>),
 }
 
 /// Why a leg ended, whatever protocol said so.

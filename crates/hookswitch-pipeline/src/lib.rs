@@ -13,5 +13,6 @@
 mod pipeline;
 mod sources;
 
+pub use hookswitch_signal::switch::Switch;
 pub use pipeline::Pipeline;
-pub use sources::{Clocks, Sources, Switch, SwitchSource, UnknownSource};
+pub use sources::{Clocks, Sources, SwitchSource, UnknownSource};

@@ -8,7 +8,7 @@ use hookswitch_signal::capture::Captured;
 use hookswitch_signal::ingest::{Ingest, Posted};
 use hookswitch_signal::pairing::{self, Pairing};
 use hookswitch_signal::sip;
-use hookswitch_signal::switch::{self, Follower};
+use hookswitch_signal::switch::{self, AnyTracker, Switch, SwitchTracker};
 use hookswitch_signal::tracker::{self, Tracker};
 use serde::{Deserialize, Serialize};
 
@@ -35,15 +35,6 @@ pub enum Clocks {
     OfEachSource,
     /// All inputs are ordered by one clock, [`ClockId::default`], as those of a replay are.
     One,
-}
-
-/// A product that reports its own calls.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Switch {
-    /// Asterisk, by its manager (AMI).
-    Asterisk,
-    /// FreeSWITCH, by its event socket (ESL).
-    FreeSwitch,
 }
 
 /// A switch that reports its own calls, as one source.
@@ -75,7 +66,7 @@ pub struct Sources {
 #[derive(Serialize, Deserialize)]
 enum Source {
     Agent { name: Box<str>, tracker: Box<Tracker> },
-    Switch { follower: Box<Follower>, pairs_as: u16 },
+    Switch { tracker: Box<AnyTracker>, pairs_as: u16 },
     Posted(Box<Ingest>),
 }
 
@@ -83,14 +74,18 @@ impl Source {
     fn handle_time(
         &mut self,
         pairings: &mut BTreeMap<u16, Pairing>,
+        beside: &BTreeMap<String, u16>,
         now: Timestamp,
         raw: &mut Vec<Signal>,
         out: &mut Vec<Signal>,
     ) {
         match self {
-            Self::Agent { tracker, .. } => tracker.handle_time(now),
-            Self::Switch { follower, pairs_as } => {
-                follower.handle_time(now, raw);
+            Self::Agent { name, tracker } => {
+                tracker.handle_time(now, raw);
+                pass_on(pairings, beside, name, now, raw, out);
+            }
+            Self::Switch { tracker, pairs_as } => {
+                tracker.handle_time(now, raw);
                 if let Some(pairing) = pairings.get_mut(pairs_as) {
                     pairing.handle_switch(raw.drain(..), out);
                     pairing.handle_time(now, out);
@@ -98,6 +93,22 @@ impl Source {
             }
             Self::Posted(_) => {}
         }
+    }
+}
+
+/// Passes on the signals of an agent, through the pairing with the switch beside which it stands.
+fn pass_on(
+    pairings: &mut BTreeMap<u16, Pairing>,
+    beside: &BTreeMap<String, u16>,
+    name: &str,
+    now: Timestamp,
+    raw: &mut Vec<Signal>,
+    out: &mut Vec<Signal>,
+) {
+    match beside.get(name).and_then(|pairs_as| pairings.get_mut(pairs_as)) {
+        Some(pairing) if !raw.is_empty() => pairing.handle_sip(raw.drain(..), now, out),
+        Some(_) => {}
+        None => out.append(raw),
     }
 }
 
@@ -133,11 +144,8 @@ impl Sources {
             self.beside.insert(agents.to_owned(), pairs_as);
         }
         self.pairings.entry(pairs_as).or_default();
-        let follower = Box::new(match switch {
-            Switch::Asterisk => Follower::asterisk(account, number),
-            Switch::FreeSwitch => Follower::freeswitch(account, number),
-        });
-        self.by_number.insert(number, Source::Switch { follower, pairs_as });
+        let tracker = Box::new(switch.tracker(account, number));
+        self.by_number.insert(number, Source::Switch { tracker, pairs_as });
     }
 
     /// Adds somebody who posts signals.
@@ -171,6 +179,10 @@ impl Sources {
         input: InputRef,
         out: &mut Vec<Signal>,
     ) -> Result<bool, UnknownSource> {
+        if self.clocks == Clocks::One {
+            // What the others wait for has not come by now.
+            self.handle_time_of_agents(Some(number), captured.time, out);
+        }
         let Some(Source::Agent { name, tracker }) = self.by_number.get_mut(&number) else {
             return Err(UnknownSource(number));
         };
@@ -193,12 +205,20 @@ impl Sources {
         Ok(true)
     }
 
+    fn handle_time_of_agents(&mut self, but: Option<u16>, now: Timestamp, out: &mut Vec<Signal>) {
+        for (&number, source) in &mut self.by_number {
+            if matches!(source, Source::Agent { .. }) && Some(number) != but {
+                source.handle_time(&mut self.pairings, &self.beside, now, &mut self.raw, out);
+            }
+        }
+    }
+
     fn handle_time_of_switches(&mut self, pairs: u16, now: Timestamp, out: &mut Vec<Signal>) {
         for source in self.by_number.values_mut() {
-            if let Source::Switch { follower, pairs_as } = source
+            if let Source::Switch { tracker, pairs_as } = source
                 && *pairs_as == pairs
             {
-                follower.handle_time(now, &mut self.raw);
+                tracker.handle_time(now, &mut self.raw);
             }
         }
         if let Some(pairing) = self.pairings.get_mut(&pairs) {
@@ -218,8 +238,11 @@ impl Sources {
         input: InputRef,
         out: &mut Vec<Signal>,
     ) -> Result<(), UnknownSource> {
-        let (follower, pairing, raw) = self.switch(number)?;
-        follower.handle(message, at, input, raw);
+        if self.clocks == Clocks::One {
+            self.handle_time_of_agents(None, at, out);
+        }
+        let (tracker, pairing, raw) = self.switch(number)?;
+        tracker.handle(message, at, input, raw);
         pairing.handle_switch(raw.drain(..), out);
         pairing.handle_time(at, out);
         Ok(())
@@ -252,9 +275,9 @@ impl Sources {
         is_up: bool,
         out: &mut Vec<Signal>,
     ) -> Result<(), UnknownSource> {
-        let (follower, pairing, _) = self.switch(number)?;
+        let (tracker, pairing, _) = self.switch(number)?;
         if is_up {
-            follower.connected();
+            tracker.connected();
         }
         pairing.set_connected(is_up, out);
         Ok(())
@@ -266,12 +289,12 @@ impl Sources {
         match self.clocks {
             Clocks::OfEachSource => {
                 if let Some(source) = self.by_number.get_mut(&clock.0) {
-                    source.handle_time(&mut self.pairings, now, &mut self.raw, out);
+                    source.handle_time(&mut self.pairings, &self.beside, now, &mut self.raw, out);
                 }
             }
             Clocks::One => {
                 for source in self.by_number.values_mut() {
-                    source.handle_time(&mut self.pairings, now, &mut self.raw, out);
+                    source.handle_time(&mut self.pairings, &self.beside, now, &mut self.raw, out);
                 }
             }
         }
@@ -280,11 +303,19 @@ impl Sources {
     /// Tells all that waits: nothing more will come.
     pub fn finish(&mut self, out: &mut Vec<Signal>) {
         for source in self.by_number.values_mut() {
-            if let Source::Switch { follower, pairs_as } = source {
-                follower.finish(&mut self.raw);
-                if let Some(pairing) = self.pairings.get_mut(pairs_as) {
-                    pairing.handle_switch(self.raw.drain(..), out);
+            match source {
+                Source::Agent { name, tracker } => {
+                    tracker.finish(&mut self.raw);
+                    let now = tracker.newest();
+                    pass_on(&mut self.pairings, &self.beside, name, now, &mut self.raw, out);
                 }
+                Source::Switch { tracker, pairs_as } => {
+                    tracker.finish(&mut self.raw);
+                    if let Some(pairing) = self.pairings.get_mut(pairs_as) {
+                        pairing.handle_switch(self.raw.drain(..), out);
+                    }
+                }
+                Source::Posted(_) => {}
             }
         }
         for pairing in self.pairings.values_mut() {
@@ -295,15 +326,20 @@ impl Sources {
     /// When a clock wants [`Sources::handle_time`] at the latest.
     pub fn poll_timeout(&self, clock: ClockId) -> Option<Timestamp> {
         match self.clocks {
-            Clocks::OfEachSource => self.switch_timeout(self.by_number.get(&clock.0)?),
-            Clocks::One => self.by_number.values().filter_map(|source| self.switch_timeout(source)).min(),
+            Clocks::OfEachSource => self.timeout(self.by_number.get(&clock.0)?),
+            Clocks::One => self.by_number.values().filter_map(|source| self.timeout(source)).min(),
         }
     }
 
-    fn switch_timeout(&self, source: &Source) -> Option<Timestamp> {
-        let Source::Switch { follower, pairs_as } = source else { return None };
-        let pairing = self.pairings.get(pairs_as).and_then(Pairing::poll_timeout);
-        follower.poll_timeout().into_iter().chain(pairing).min()
+    fn timeout(&self, source: &Source) -> Option<Timestamp> {
+        match source {
+            Source::Agent { tracker, .. } => tracker.poll_timeout(),
+            Source::Switch { tracker, pairs_as } => {
+                let pairing = self.pairings.get(pairs_as).and_then(Pairing::poll_timeout);
+                tracker.poll_timeout().into_iter().chain(pairing).min()
+            }
+            Source::Posted(_) => None,
+        }
     }
 
     /// What became of the messages of an agent; zeros for other sources.
@@ -327,7 +363,7 @@ impl Sources {
     /// sources.
     pub fn switch_counters(&self, number: u16) -> Option<(switch::Counters, usize)> {
         match self.by_number.get(&number)? {
-            Source::Switch { follower, .. } => Some((follower.counters(), follower.channels())),
+            Source::Switch { tracker, .. } => Some((tracker.counters(), tracker.channels())),
             _ => None,
         }
     }
@@ -342,11 +378,11 @@ impl Sources {
     fn switch(
         &mut self,
         number: u16,
-    ) -> Result<(&mut Follower, &mut Pairing, &mut Vec<Signal>), UnknownSource> {
-        let Some(Source::Switch { follower, pairs_as }) = self.by_number.get_mut(&number) else {
+    ) -> Result<(&mut dyn SwitchTracker, &mut Pairing, &mut Vec<Signal>), UnknownSource> {
+        let Some(Source::Switch { tracker, pairs_as }) = self.by_number.get_mut(&number) else {
             return Err(UnknownSource(number));
         };
         let pairing = self.pairings.get_mut(pairs_as).ok_or(UnknownSource(number))?;
-        Ok((follower, pairing, &mut self.raw))
+        Ok((&mut ***tracker, pairing, &mut self.raw))
     }
 }

@@ -97,7 +97,7 @@ pub(crate) struct Deliverer {
 struct Receiver {
     endpoint: Arc<Endpoint>,
     /// Without and with the `sipData` of parties.
-    subscribers: [Arc<Subscriber>; 2],
+    subscriber: Arc<Subscriber>,
     /// As the reminders want it.
     subscription: Subscription,
 }
@@ -248,13 +248,9 @@ impl Deliverer {
             }
         };
         let owner = kept.subscription.owner.extension;
-        let subscribers = [false, true].map(|sip_data| {
-            let mut subscriber = Subscriber::new(id, owner, SERVER_ID);
-            subscriber.sip_data = sip_data;
-            Arc::new(subscriber)
-        });
+        let subscriber = Arc::new(Subscriber::new(id, owner, SERVER_ID));
         let subscription = kept.subscription.clone();
-        let receiver = Receiver { endpoint, subscribers, subscription };
+        let receiver = Receiver { endpoint, subscriber, subscription };
         self.endpoints.insert(id, receiver);
         self.machine.add(kept.subscription, progress, now);
     }
@@ -379,12 +375,11 @@ impl Deliverer {
             reports.send(Report::Outcome(due.sent(), Outcome::Missing, None)).ok();
             return;
         };
-        let (endpoint, subscriber) =
-            (receiver.endpoint.clone(), receiver.subscribers[usize::from(due.sip_data)].clone());
+        let (endpoint, subscriber) = (receiver.endpoint.clone(), receiver.subscriber.clone());
         let (webhooks, store) = (self.webhooks.clone(), self.store.clone());
         tokio::spawn(async move {
             let (id, number) = (due.subscription, due.attempt);
-            let (position, event) = (due.position, due.event.clone());
+            let (position, event, projection) = (due.position, due.event.clone(), due.projection);
             // Told even if the task should panic, or the session would wait for ever.
             let told = Told { reports, attempt: Some(due.sent()) };
             let event = match event {
@@ -398,7 +393,7 @@ impl Deliverer {
                 },
             };
             let mut body = Vec::with_capacity(NOTIFICATION_BYTES);
-            subscriber.write(&event, clock::wall(), &mut body);
+            subscriber.write(&event, projection, clock::wall(), &mut body);
             let sent = webhooks.send(&endpoint, subscriber.notification_id(&event), body).await;
             let attempt = sent.attempt(position, id, number, &endpoint);
             told.tell(sent.outcome, Some(Box::new(attempt)));
@@ -418,7 +413,7 @@ impl Deliverer {
         let left = receiver.subscription.expires_in_secs(now);
         let mut body = Vec::new();
         let notification =
-            receiver.subscribers[0].write_reminder(threshold, interval, left, due, clock::wall(), &mut body);
+            receiver.subscriber.write_reminder(threshold, interval, left, due, clock::wall(), &mut body);
         let (webhooks, endpoint) = (self.webhooks.clone(), receiver.endpoint.clone());
         tokio::spawn(async move {
             let outcome = webhooks.send(&endpoint, notification, body).await.outcome;

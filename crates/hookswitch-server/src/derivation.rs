@@ -37,6 +37,14 @@ pub enum DerivationError {
         /// Where the input is in the log.
         position: u64,
     },
+    /// It names a switch of which nothing is known.
+    #[error("input {position} names a switch by {adapter:?}, for which there is no adapter")]
+    UnknownAdapter {
+        /// Where the input is in the log.
+        position: u64,
+        /// The name of the adapter.
+        adapter: String,
+    },
     /// The directory cannot be read.
     #[error("the directory at input {position} cannot be read: {cause}")]
     Directory {
@@ -49,7 +57,7 @@ pub enum DerivationError {
 
 /// The version of saved states; a state of another version is not read. Raised with every change of
 /// what the machine or the trackers keep.
-pub const STATE_VERSION: u32 = 5;
+pub const STATE_VERSION: u32 = 6;
 
 /// The pipeline, with who its sources are and the settings that it goes by.
 #[derive(Serialize, Deserialize)]
@@ -136,10 +144,7 @@ impl Derivation {
                 Ok(())
             }
             Input::Settings(settings) => self.apply_settings(position, settings.clone()),
-            Input::Source(source) => {
-                self.add_source(source.clone());
-                Ok(())
-            }
+            Input::Source(source) => self.add_source(position, source.clone()),
             Input::Forgotten { source } => {
                 self.sources.remove(source);
                 self.pipeline.sources_mut().remove(*source);
@@ -243,21 +248,21 @@ impl Derivation {
         Ok(())
     }
 
-    fn add_source(&mut self, source: Source) {
+    fn add_source(&mut self, position: u64, source: Source) -> Result<(), DerivationError> {
         let Source { number, sender } = source;
         let sources = self.pipeline.sources_mut();
         match &sender {
             Sender::Hep { account, name, .. } => sources.add_agent(number, name, AccountId::new(*account)),
-            Sender::Ami { account, hep, .. } => {
-                sources.add_switch(number, switch_source(Switch::Asterisk, number, *account, hep.as_deref()));
-            }
-            Sender::Esl { account, hep, .. } => {
-                sources
-                    .add_switch(number, switch_source(Switch::FreeSwitch, number, *account, hep.as_deref()));
+            Sender::Switch { adapter, account, hep, .. } => {
+                let Some(switch) = Switch::named(adapter) else {
+                    return Err(DerivationError::UnknownAdapter { position, adapter: adapter.clone() });
+                };
+                sources.add_switch(number, switch_source(switch, number, *account, hep.as_deref()));
             }
             Sender::Ingest { account, .. } => sources.add_posted(number, AccountId::new(*account)),
         }
         self.sources.insert(number, OpenSource { sender, newest: None });
+        Ok(())
     }
 
     /// The next event, in the order in which they came about.

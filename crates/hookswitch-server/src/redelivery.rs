@@ -11,7 +11,7 @@ use std::time::Duration;
 use foldhash::fast::RandomState;
 use hookswitch_core::delivery::Outcome;
 use hookswitch_core::delivery::replay::{Replay, Spacing, Step};
-use hookswitch_core::filter::{EventFilter, Own};
+use hookswitch_core::filter::{EventFilter, Own, Projection};
 use hookswitch_core::notification::{SERVER_ID, Subscriber};
 use hookswitch_model::{
     AccountId, Event, ExtensionId, Logged, SubscriptionId, TelephonySessionId, Timestamp,
@@ -131,14 +131,14 @@ pub fn event_id(event: &Event) -> String {
 /// Why a redelivery is not begun.
 #[derive(Debug, thiserror::Error)]
 pub enum JobError {
-    #[error("there are {RUNNING_MAX} redeliveries under way; wait for one, or cancel one")]
     /// Too many are under way.
+    #[error("there are {RUNNING_MAX} redeliveries under way; wait for one, or cancel one")]
     TooMany,
-    #[error("the redelivery is under way or done; only one that has failed or was cancelled is resumed")]
     /// It has not stopped.
+    #[error("the redelivery is under way or done; only one that has failed or was cancelled is resumed")]
     NotStopped,
-    #[error(transparent)]
     /// The store refuses.
+    #[error(transparent)]
     Store(#[from] StoreError),
 }
 
@@ -227,7 +227,7 @@ impl Job {
 
     fn is_meant(&self, logged: &Logged, filters: &[EventFilter]) -> bool {
         logged.event.session.account.as_u64() == self.account
-            && filters.iter().any(|filter| filter.matches(&logged.event))
+            && Projection::of(filters, &logged.event).is_some()
     }
 
     fn change(&self, id: &str) -> Change {
@@ -611,11 +611,10 @@ impl Run<'_> {
     }
 
     async fn post(&mut self, target: &Target, logged: &Logged, number: u32) -> Sent {
-        let mut passed = target.filters.iter().filter(|filter| filter.matches(&logged.event));
-        let mut subscriber = target.subscriber.clone();
-        subscriber.sip_data = passed.any(EventFilter::wants_sip_data);
+        let projection = Projection::of(&target.filters, &logged.event).unwrap_or_default();
+        let subscriber = &target.subscriber;
         let mut body = Vec::new();
-        subscriber.write(&logged.event, clock::wall(), &mut body);
+        subscriber.write(&logged.event, projection, clock::wall(), &mut body);
         let id = subscriber.notification_id(&logged.event);
         let sent = self.all.webhooks.send(&target.endpoint, id, body).await;
         self.journal.push(Attempt {

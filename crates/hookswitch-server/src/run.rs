@@ -20,7 +20,6 @@ use hookswitch_store::{
 use serde_json::value::RawValue;
 
 use crate::clock;
-
 use crate::derivation::{Derivation, STATE_VERSION};
 use crate::intake::{Accepted, Access, Carried, Frames, Intake, Item, PostedBatch, ToldBatch};
 use crate::repeated::{LoggedSequences, Repeats};

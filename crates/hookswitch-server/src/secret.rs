@@ -26,11 +26,6 @@ impl Secret {
         // Digests have one length, so that the comparison does not tell that of the secret.
         Digest::of(self.0.as_bytes()).is(&Digest::of(other))
     }
-
-    /// The secret itself, to be sent to who knows it; never to be logged.
-    pub(crate) fn expose(&self) -> &str {
-        &self.0
-    }
 }
 
 impl fmt::Debug for Secret {

@@ -13,6 +13,7 @@ use anyhow::Context as _;
 use axum::Router;
 use hookswitch_core::directory::{Account, Directory};
 use hookswitch_model::AccountId;
+use hookswitch_signal::switch::Inventory;
 use hookswitch_store::{Engine, Nats, Options, Partition, Settings, Store, Wanted, WriterThread};
 use listenfd::ListenFd;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
@@ -31,9 +32,9 @@ use crate::rates::Rates;
 use crate::redelivery::Redeliveries;
 use crate::run::{Machine, default_account};
 use crate::secret::Key;
-use crate::source::ami;
-use crate::source::esl::Callers;
 use crate::source::hep::{stream, udp};
+use crate::source::inventory;
+use crate::source::switch::{Callers, Found};
 use crate::source::switches::Switches;
 use crate::subscriptions::Subscriptions;
 use crate::telemetry::{self, Metrics};
@@ -158,7 +159,12 @@ pub fn serve(
         None => None,
         Some(listener) => Some((listener, stream::tls(&config.hep.tls_certificate, &config.hep.tls_key)?)),
     };
-    let esl = sockets.listener(config.esl.listen, "ESL", "esl.listen")?;
+    let mut switch_listeners = BTreeMap::new();
+    for (switch, section) in config.switches.sections() {
+        let (name, what) = (switch.adapter().name(), switch.adapter().words().protocol);
+        let listener = sockets.listener(section.listen, what, &format!("{name}.listen"))?;
+        switch_listeners.extend(listener.map(|listener| (switch, listener)));
+    }
     let socket = sockets.udp.take();
     let socket = match (socket, config.hep.listen.0) {
         (Some(socket), _) => {
@@ -199,7 +205,7 @@ pub fn serve(
     let stop = watch::Sender::new(false);
     let gate = Gate::new(access.clone(), metrics.frames.clone());
     let streams = stream::Listener::new(gate, intake.clone(), metrics.clone(), config.hep.connections_max);
-    let callers = Callers::new(metrics.esl.clone(), config.esl.connections_max);
+    let callers = Callers::of(&config.switches, &metrics);
     let switches = Switches::new(runtime.handle().clone(), intake.clone(), metrics.clone(), callers.clone());
     let reread = Arc::new_cyclic(|itself| Reread {
         itself: itself.clone(),
@@ -307,8 +313,10 @@ pub fn serve(
         };
         let following = tokio::spawn(gateway.clone().follow(stop.subscribe()));
         let serving = tokio::spawn(listener::serve(tokio_listener(http)?, router, stop.subscribe(), grace));
-        if let Some(esl) = esl {
-            tokio::spawn(callers.serve(tokio_listener(esl)?, stop.subscribe()));
+        for (switch, listener) in switch_listeners {
+            if let Some(callers) = callers.get(&switch) {
+                tokio::spawn(callers.clone().serve(tokio_listener(listener)?, stop.subscribe()));
+            }
         }
         if membership.is_some() {
             reread.switches.work_for(Vec::new(), store.partitions());
@@ -435,7 +443,7 @@ struct Reread {
     intake: SyncSender<Intake>,
     switches: Switches,
     /// What switches say of themselves, by the names of the sources, and whose accounts they are.
-    inventories: Mutex<BTreeMap<String, (AccountId, ami::Inventory)>>,
+    inventories: Mutex<BTreeMap<String, (AccountId, Inventory)>>,
     /// The configuration that was read last.
     config: Mutex<Arc<Config>>,
     metrics: Arc<Metrics>,
@@ -443,7 +451,7 @@ struct Reread {
 
 impl Reread {
     /// Fills the directory with what a switch says of itself.
-    fn fill(&self, source: &str, account: AccountId, inventory: ami::Inventory) {
+    fn fill(&self, source: &str, account: AccountId, inventory: Inventory) {
         let mut inventories = self.inventories.lock().unwrap_or_else(PoisonError::into_inner);
         let known = inventories.insert(source.to_owned(), (account, inventory));
         let same = known.as_ref() == inventories.get(source);
@@ -459,7 +467,7 @@ impl Reread {
         let inventories = self.inventories.lock().unwrap_or_else(PoisonError::into_inner);
         for (source, (account, inventory)) in inventories.iter() {
             let Some(directory) = &mut settings.directory else { continue };
-            match inventory.fill(directory, account.as_u64()) {
+            match inventory::fill(inventory, directory, account.as_u64()) {
                 Ok(filled) => *directory = filled,
                 Err(error) => {
                     tracing::error!(source, "the directory is not filled from the switch: {error:#}");
@@ -472,7 +480,7 @@ impl Reread {
     /// Makes the connections to switches that the configuration lists, and ends others.
     fn switch(&self, config: &Config) -> anyhow::Result<()> {
         let itself = self.itself.clone();
-        let found: ami::Found = Arc::new(move |name, account, inventory| {
+        let found: Found = Arc::new(move |name, account, inventory| {
             if let Some(itself) = itself.upgrade() {
                 itself.fill(name, account, inventory);
             }

@@ -68,29 +68,6 @@ impl<W: Write> Write for LogLines<W> {
     }
 }
 
-/// A message, such as that of a panic, without what it may quote of numbers and names: quotations are left out,
-/// and so are longer numbers.
-pub(crate) fn without_quotations(message: &str) -> String {
-    const DIGITS_SHOWN: usize = 4;
-    let (mut out, mut rest) = (String::new(), message);
-    while let Some(c) = rest.chars().next() {
-        let after = &rest[c.len_utf8()..];
-        if matches!(c, '"' | '`') {
-            out.extend([c, '…', c]);
-            // A quotation mark within the quotation may end it early, so the last one counts.
-            rest = after.rfind(c).map_or("", |end| &after[end + c.len_utf8()..]);
-        } else if c.is_ascii_digit() {
-            let length = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
-            out.push_str(if length > DIGITS_SHOWN { "…" } else { &rest[..length] });
-            rest = &rest[length..];
-        } else {
-            out.push(c);
-            rest = after;
-        }
-    }
-    out
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -115,26 +92,5 @@ mod tests {
         let lines: Vec<&str> = text.split_terminator('\n').collect();
         assert_eq!(lines[0], "A\\u{d}\\u{a}B\\u{1b}[2J\\u{9b}31m\\u{7f}\\u{2028}\\u{202e}\"é");
         assert_eq!(lines[1], "A\\u000d\\u000aB\\u001b[2J\\u009b31m\\u007f\\u2028\\u202e\"é");
-    }
-
-    #[test]
-    fn a_panic_does_not_quote() {
-        let message = std::panic::catch_unwind(|| {
-            let name = String::from("Ünal +14155550123");
-            name[1..].len()
-        });
-        let message = message.expect_err("this is no boundary");
-        let message = message.downcast_ref::<String>().expect("a text").clone();
-        assert!(message.contains("14155550123"), "{message}");
-        let told = without_quotations(&message);
-        assert!(told.contains("char boundary") && !told.contains("nal") && !told.contains("0123"), "{told}");
-        assert_eq!(
-            without_quotations("it is there: Os { code: 2, name: \"Ann \\\" Lee\", of: 4155550123 }"),
-            "it is there: Os { code: 2, name: \"…\", of: … }"
-        );
-        assert_eq!(
-            without_quotations("the len is 3 but the index is 12"),
-            "the len is 3 but the index is 12"
-        );
     }
 }

@@ -6,16 +6,20 @@
 use std::fmt;
 use std::sync::Arc;
 
+use hookswitch_signal::switch::{Switch, without_quotations};
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{Layer as _, fmt as lines, registry};
 
 use crate::config::{Log, LogFormat};
-use crate::shown::{self, LogLines};
+use crate::shown::LogLines;
 use crate::source_counts::SourceCounts;
 
 /// Starts the log on stderr: each record is a line, whatever is in it. Panics are told there, too.
@@ -23,17 +27,17 @@ use crate::source_counts::SourceCounts;
 /// # Errors
 /// If the level cannot be understood.
 pub(crate) fn start_log(log: &Log) -> anyhow::Result<()> {
-    let filter = EnvFilter::try_new(&log.level).map_err(|error| {
+    let filter: Targets = log.level.parse().map_err(|error| {
         anyhow::anyhow!("log.level {:?} cannot be understood ({error}); write \"info\"", log.level)
     })?;
     let json = log.format == LogFormat::Json;
-    let lines = move || LogLines { out: std::io::stderr(), json };
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(lines);
+    let layer = lines::layer().with_writer(move || LogLines { out: std::io::stderr(), json });
+    let layer = match log.format {
+        LogFormat::Text => layer.with_ansi(false).boxed(),
+        LogFormat::Json => layer.json().flatten_event(true).boxed(),
+    };
     std::panic::set_hook(Box::new(tell_panic));
-    match log.format {
-        LogFormat::Text => builder.with_ansi(false).init(),
-        LogFormat::Json => builder.json().flatten_event(true).init(),
-    }
+    registry().with(layer.with_filter(filter)).init();
     Ok(())
 }
 
@@ -42,7 +46,7 @@ fn tell_panic(panic: &std::panic::PanicHookInfo<'_>) {
     let at = panic.location().map(ToString::to_string).unwrap_or_default();
     let text = panic.payload().downcast_ref::<&str>().copied();
     let text = text.or_else(|| panic.payload().downcast_ref::<String>().map(String::as_str));
-    let message = text.map(shown::without_quotations).unwrap_or_default();
+    let message = text.map(without_quotations).unwrap_or_default();
     let thread = std::thread::current().name().unwrap_or_default().to_owned();
     tracing::error!(at, thread, "panicked: {message}; please report this");
 }
@@ -280,10 +284,8 @@ pub struct Metrics {
     pub(crate) connections_refused: Counter,
     /// SIP messages by what became of them.
     pub messages: Messages,
-    /// Manager connections to Asterisks.
-    pub ami: Arc<Connections>,
-    /// Event sockets of FreeSWITCHes.
-    pub esl: Arc<Connections>,
+    /// Connections to switches, in the order of the list of adapters.
+    switches: Vec<Arc<Connections>>,
     /// Posted signals by what became of them.
     pub posted: Posted,
     /// Signals by what the machine did with them.
@@ -329,6 +331,11 @@ pub struct Metrics {
 }
 
 impl Metrics {
+    /// Connections to switches of a kind.
+    pub(crate) fn switch(&self, switch: Switch) -> &Arc<Connections> {
+        &self.switches[switch.index()]
+    }
+
     /// All counters at zero.
     pub fn new() -> Arc<Self> {
         let mut registry = Registry::with_prefix("hookswitch");
@@ -341,8 +348,11 @@ impl Metrics {
             connections: Gauge::default(),
             connections_refused: Counter::default(),
             messages: Messages::register(r, "sip_messages", "SIP messages by what became of them"),
-            ami: Connections::register(r, "ami", "manager connections"),
-            esl: Connections::register(r, "esl", "event sockets"),
+            switches: Switch::ALL
+                .iter()
+                .map(|switch| switch.adapter())
+                .map(|adapter| Connections::register(r, adapter.name(), adapter.words().connections))
+                .collect(),
             posted: Posted::register(r, "ingest_signals", "Posted signals by what became of them"),
             signals: Signals::register(r, "signals", "Signals by what the machine did with them"),
             sessions: Sessions::register(r, "sessions", "Sessions by what happened to them"),

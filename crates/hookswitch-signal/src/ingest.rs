@@ -498,6 +498,7 @@ fn created(fields: &mut Fields) -> Result<Created, IngestError> {
         place: None,
         mailbox,
         diverted_by: optional("diverted_by", fields.diverted_by.take())?,
+        called_first: None,
         is_automaton: fields.is_automaton.take().unwrap_or(false),
     };
     Ok(Created { leg, of, place })

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use foldhash::fast::RandomState;
+use hookswitch_model::number::NumberKey;
 use hookswitch_model::{
     AccountId, Alias, Cause, Direction, LegCreated, LegId, Note, Signal, SignalKind, SipData, Timestamp,
 };
@@ -39,9 +40,6 @@ const CANDIDATES_MAX: usize = 256;
 
 /// How long a SIP call is remembered of which nothing is heard.
 const SILENT_MAX: Duration = Duration::from_secs(25 * 3600);
-
-/// The last digits of a number that are compared.
-const COMPARED_DIGITS: usize = 7;
 
 /// What became of the SIP calls beside a switch that tells of its calls itself.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -565,7 +563,7 @@ fn fit(channel: &Channel, call: &SipCall) -> Option<u8> {
         return None;
     }
     let same = |one: Option<&Arc<str>>, other: Option<&Arc<str>>| {
-        one.zip(other).is_some_and(|(one, other)| compared(one) == compared(other))
+        one.zip(other).is_some_and(|(one, other)| NumberKey::of(one) == NumberKey::of(other))
     };
     let endpoint = channel.endpoint.as_ref();
     let caller = same(call.caller.as_ref(), channel.caller.as_ref());
@@ -591,15 +589,6 @@ fn fit(channel: &Channel, call: &SipCall) -> Option<u8> {
 
 fn tell(leg: LegId, kind: SignalKind, because: &Signal, out: &mut Vec<Signal>) {
     out.push(Signal { leg, kind, ..because.clone() });
-}
-
-/// A number reduced to what stays the same when switches rewrite it; a name in lower case.
-fn compared(number: &str) -> String {
-    let digits: String = number.chars().filter(char::is_ascii_digit).collect();
-    if digits.is_empty() || number.chars().any(char::is_alphabetic) {
-        return number.to_lowercase();
-    }
-    digits[digits.len().saturating_sub(COMPARED_DIGITS)..].to_owned()
 }
 
 /// Whether two causes of one end before an answer cannot both be.

@@ -1,21 +1,33 @@
-//! What the followers of switches have in common, whatever protocol a switch speaks: how they number its
-//! channels, what they have told of them, and how they read numbers and names.
+//! Switches that report their own calls: [`Adapter`] is what each of them is, [`Switch`] the list of all.
+//!
+//! Here is also what the trackers of their channels have in common: how they number channels, what they have
+//! told of them, and how they read numbers and names.
+
+mod adapter;
+mod connection;
+mod list;
+mod quotation;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use hookswitch_model::{
-    AccountId, Caller, Direction, FarEnd, InputRef, LegCreated, LegId, Signal, Timestamp,
-};
+pub(crate) use hookswitch_model::number::is_short;
+use hookswitch_model::{Caller, Direction, FarEnd, InputRef, LegCreated, LegId, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::{ami, esl};
+pub use self::adapter::{
+    Adapter, COMMON_KEYS, CallNames, Inventory, Options, Replacements, SettingsError, SourceSettings,
+    SwitchTracker, Transcript, Words, sip_name,
+};
+pub(crate) use self::adapter::{Secret, is_one_line};
+pub use self::connection::{
+    ConnectionEnd, ProtocolError, ProtocolEvent, Refusal, SwitchConnection, SwitchProtocol,
+};
+pub use self::list::{AnyTracker, Switch};
+pub use self::quotation::without_quotations;
 
 /// The longest number or name that is kept, in bytes; what is longer is cut.
 const TEXT_BYTES_MAX: usize = 256;
-
-/// The most digits of a number within the switch; longer ones are subscriber numbers.
-const SHORT_DIGITS_MAX: usize = 6;
 
 /// The most channels that are followed at once; further ones are not, and counted.
 pub(crate) const CHANNELS_MAX: usize = 1_000_000;
@@ -50,86 +62,6 @@ pub struct Counters {
     pub stray: u64,
     /// Channels that found the table full.
     pub channels_refused: u64,
-}
-
-/// Follows the channels of one switch, whatever it speaks.
-///
-/// Does no IO and reads no clock: after each `handle_*`, come back no later than
-/// [`Follower::poll_timeout`]. Its state is plain data.
-#[derive(Serialize, Deserialize)]
-pub enum Follower {
-    /// An Asterisk, by its manager.
-    Asterisk(Box<ami::Follower>),
-    /// A FreeSWITCH, by its event socket.
-    FreeSwitch(Box<esl::Follower>),
-}
-
-impl Follower {
-    /// Follows the Asterisk whose legs are numbered in `source`, and whose calls are those of an account.
-    pub fn asterisk(account: AccountId, source: u16) -> Self {
-        Self::Asterisk(Box::new(ami::Follower::new(account, source)))
-    }
-
-    /// Follows a FreeSWITCH likewise.
-    pub fn freeswitch(account: AccountId, source: u16) -> Self {
-        Self::FreeSwitch(Box::new(esl::Follower::new(account, source)))
-    }
-
-    /// Applies what came at `at`, and adds what it tells to `out`.
-    pub fn handle(&mut self, bytes: &[u8], at: Timestamp, input: InputRef, out: &mut Vec<Signal>) {
-        match self {
-            Self::Asterisk(follower) => follower.handle(bytes, at, input, out),
-            Self::FreeSwitch(follower) => follower.handle(bytes, at, input, out),
-        }
-    }
-
-    /// Lets time pass: tells what has waited for an explanation long enough.
-    pub fn handle_time(&mut self, now: Timestamp, out: &mut Vec<Signal>) {
-        match self {
-            Self::Asterisk(follower) => follower.handle_time(now, out),
-            Self::FreeSwitch(follower) => follower.handle_time(now, out),
-        }
-    }
-
-    /// A connection to the switch was made: what it names when it is asked goes on.
-    pub fn connected(&mut self) {
-        match self {
-            Self::Asterisk(_) => {} // its list of channels has a beginning of its own
-            Self::FreeSwitch(follower) => follower.connected(),
-        }
-    }
-
-    /// When [`Follower::handle_time`] wants to be called at the latest.
-    pub fn poll_timeout(&self) -> Option<Timestamp> {
-        match self {
-            Self::Asterisk(follower) => follower.poll_timeout(),
-            Self::FreeSwitch(follower) => follower.poll_timeout(),
-        }
-    }
-
-    /// Tells all that waits: nothing more will be heard.
-    pub fn finish(&mut self, out: &mut Vec<Signal>) {
-        match self {
-            Self::Asterisk(follower) => follower.finish(out),
-            Self::FreeSwitch(follower) => follower.finish(out),
-        }
-    }
-
-    /// What became of the messages.
-    pub fn counters(&self) -> Counters {
-        match self {
-            Self::Asterisk(follower) => follower.counters(),
-            Self::FreeSwitch(follower) => follower.counters(),
-        }
-    }
-
-    /// How many channels are followed.
-    pub fn channels(&self) -> usize {
-        match self {
-            Self::Asterisk(follower) => follower.channels(),
-            Self::FreeSwitch(follower) => follower.channels(),
-        }
-    }
 }
 
 /// Names a channel in the follower; the number of its leg.
@@ -198,16 +130,17 @@ pub(crate) fn text(value: &[u8]) -> Option<Arc<str>> {
     Some(Arc::from(&text[..end]))
 }
 
-/// Whether a number is one within the switch.
-pub(crate) fn is_short(number: &str) -> bool {
-    (1..=SHORT_DIGITS_MAX).contains(&number.len()) && number.bytes().all(|byte| byte.is_ascii_digit())
-}
-
 /// Whether somebody may have dialled it: `s`, `h` and `BUSY` are places in a dialplan.
 pub(crate) fn is_dialled(exten: &str) -> bool {
     let mut bytes = exten.bytes().peekable();
     let begins = bytes.peek().is_some_and(|byte| byte.is_ascii_digit() || b"+*#".contains(byte));
     begins && bytes.all(|byte| byte.is_ascii_digit() || b"+*#".contains(&byte))
+}
+
+/// Seconds since 1970 with six digits behind the point, as transcripts have them.
+pub(crate) fn seconds(at: Timestamp) -> String {
+    let micros = at.as_micros();
+    format!("{}.{:06}", micros.div_euclid(1_000_000), micros.rem_euclid(1_000_000))
 }
 
 /// A leg of which nothing is known but which way it goes.
@@ -237,6 +170,7 @@ pub(crate) fn created(direction: Direction) -> LegCreated {
         place: None,
         mailbox: None,
         diverted_by: None,
+        called_first: None,
         is_automaton: false,
     }
 }

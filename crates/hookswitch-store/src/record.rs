@@ -138,7 +138,7 @@ pub struct Source {
 
 /// Who a source is.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")] // not tagged inside: saved states are postcard, which cannot read that
+#[serde(from = "SenderRecord", into = "SenderRecord")]
 pub enum Sender {
     /// A capture agent: one that has another address, id or account is another.
     Hep {
@@ -158,24 +158,107 @@ pub enum Sender {
         /// The account that it posts into.
         account: u64,
     },
-    /// An Asterisk that tells of its calls itself; `hep` is the name of the agents that see its SIP.
+    /// A switch that reports its own calls.
+    Switch {
+        /// The name of the adapter that reads them.
+        adapter: String,
+        /// The name of its source in the settings.
+        name: String,
+        /// The account of its calls.
+        account: u64,
+        /// The name of the agents that see its SIP.
+        hep: Option<String>,
+    },
+}
+
+impl Sender {
+    /// Its name, for people.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Hep { name, .. } | Self::Ingest { name, .. } | Self::Switch { name, .. } => name,
+        }
+    }
+
+    /// Its kind, in the word of the API: `hep`, `ingest`, or the name of an adapter.
+    pub fn kind(&self) -> &str {
+        match self {
+            Self::Hep { .. } => "hep",
+            Self::Ingest { .. } => "ingest",
+            Self::Switch { adapter, .. } => adapter,
+        }
+    }
+
+    /// Whose calls it tells of, when nothing else says.
+    pub const fn account(&self) -> u64 {
+        match self {
+            Self::Hep { account, .. } | Self::Ingest { account, .. } | Self::Switch { account, .. } => {
+                *account
+            }
+        }
+    }
+}
+
+/// A sender as it is stored.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")] // not tagged inside: saved states are postcard, which cannot read that
+enum SenderRecord {
+    Hep {
+        name: String,
+        address: IpAddr,
+        agent: u32,
+        account: u64,
+    },
+    Ingest {
+        name: String,
+        account: u64,
+    },
+    /// The first two adapters have a form of their own.
     Ami {
-        /// The name of its source in the settings.
         name: String,
-        /// The account of its calls.
         account: u64,
-        /// The name of the agents that see its SIP.
         hep: Option<String>,
     },
-    /// A FreeSWITCH likewise.
     Esl {
-        /// The name of its source in the settings.
         name: String,
-        /// The account of its calls.
         account: u64,
-        /// The name of the agents that see its SIP.
         hep: Option<String>,
     },
+    Switch {
+        adapter: String,
+        name: String,
+        account: u64,
+        hep: Option<String>,
+    },
+}
+
+impl From<SenderRecord> for Sender {
+    fn from(record: SenderRecord) -> Self {
+        let of =
+            |adapter: &str, name, account, hep| Self::Switch { adapter: adapter.into(), name, account, hep };
+        match record {
+            SenderRecord::Hep { name, address, agent, account } => {
+                Self::Hep { name, address, agent, account }
+            }
+            SenderRecord::Ingest { name, account } => Self::Ingest { name, account },
+            SenderRecord::Ami { name, account, hep } => of("ami", name, account, hep),
+            SenderRecord::Esl { name, account, hep } => of("esl", name, account, hep),
+            SenderRecord::Switch { adapter, name, account, hep } => of(&adapter, name, account, hep),
+        }
+    }
+}
+
+impl From<Sender> for SenderRecord {
+    fn from(sender: Sender) -> Self {
+        match sender {
+            Sender::Hep { name, address, agent, account } => Self::Hep { name, address, agent, account },
+            Sender::Ingest { name, account } => Self::Ingest { name, account },
+            Sender::Switch { adapter, name, account, hep } => match &*adapter {
+                "ami" => Self::Ami { name, account, hep },
+                "esl" => Self::Esl { name, account, hep },
+                _ => Self::Switch { adapter, name, account, hep },
+            },
+        }
+    }
 }
 
 /// The parts of an input as the signal log keeps them in columns.

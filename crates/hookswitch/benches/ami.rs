@@ -27,7 +27,7 @@ const AIM: f64 = 200_000.0;
 fn main() {
     let calls = (0..CALLS).map(call).collect();
     let stream = interleaved(calls, |message, stream| stream.extend_from_slice(message.as_bytes()));
-    report("ami", AIM, &stream, cut, |message| Message::new(message).counts(), Switch::Asterisk);
+    report("ami", AIM, &stream, cut, |message| Message::new(message).counts(), Switch::Ami);
 }
 
 fn cut(pieces: &mut dyn Iterator<Item = &[u8]>, take: &mut dyn FnMut(&[u8])) -> usize {

@@ -36,7 +36,7 @@ fn main() {
         stream.extend_from_slice(head.as_bytes());
         stream.extend_from_slice(body.as_bytes());
     });
-    report("esl", AIM, &stream, cut, |message| Message::new(message).counts(), Switch::FreeSwitch);
+    report("esl", AIM, &stream, cut, |message| Message::new(message).counts(), Switch::Esl);
 }
 
 fn cut(pieces: &mut dyn Iterator<Item = &[u8]>, take: &mut dyn FnMut(&[u8])) -> usize {

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use hookswitch_core::directory::Directory;
 use hookswitch_core::engine::Policy;
-use hookswitch_core::filter::{EventFilter, FilterIndex, Own};
+use hookswitch_core::filter::{EventFilter, FilterIndex, Own, Projection};
 use hookswitch_core::notification::Subscriber;
 use hookswitch_model::{AccountId, ClockId, Event, ExtensionId, InputRef, Signal, Timestamp};
 use hookswitch_pipeline::{Clocks, Pipeline};
@@ -93,7 +93,7 @@ fn main() {
                 .iter()
                 .map(|event| {
                     json.clear();
-                    subscriber.write(event, event.at, &mut json);
+                    subscriber.write(event, Projection::default(), event.at, &mut json);
                     json.len()
                 })
                 .sum::<usize>()

@@ -21,12 +21,17 @@ pub(crate) struct AccountEntry {
     id: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     name: Option<String>,
+    /// Two letters of ISO 3166-1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    country: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     country_code: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     international_prefix: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     national_prefix: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    national_digits: Option<NationalDigits>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     outside_prefix: Option<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -35,6 +40,14 @@ pub(crate) struct AccountEntry {
     codes: Vec<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     trunk: Vec<TrunkEntry>,
+}
+
+/// How many digits national numbers have.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(untagged)]
+enum NationalDigits {
+    One(u8),
+    Several(Vec<u8>),
 }
 
 /// Where calls from and to outside go through.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use axum::Json;
 use axum::extract::State;
 use foldhash::fast::RandomState;
-use hookswitch_core::filter::{EventFilter, Own};
+use hookswitch_core::filter::{EventFilter, Own, Projection};
 use hookswitch_core::notification::{SERVER_ID, Subscriber};
 use hookswitch_model::{AccountId, ExtensionId, Logged, SubscriptionId, TelephonySessionId, Timestamp};
 use hookswitch_server::clock;
@@ -116,14 +116,13 @@ impl Trial {
 
     fn notifications(&self) -> Vec<Box<RawValue>> {
         let id = SubscriptionId::from_bits(0);
-        let mut subscriber = Subscriber::new(id, self.own.extension, SERVER_ID);
+        let subscriber = Subscriber::new(id, self.own.extension, SERVER_ID);
         let newest = self.newest.iter().rev();
         newest
             .filter_map(|logged| {
-                let mut passed = self.filters.iter().filter(|filter| filter.matches(&logged.event));
-                subscriber.sip_data = passed.any(EventFilter::wants_sip_data);
+                let projection = Projection::of(&self.filters, &logged.event)?;
                 let mut json = Vec::new();
-                subscriber.write(&logged.event, logged.event.at, &mut json);
+                subscriber.write(&logged.event, projection, logged.event.at, &mut json);
                 RawValue::from_string(String::from_utf8(json).ok()?).ok()
             })
             .collect()

@@ -21,15 +21,15 @@ pub(super) mod users;
 
 use std::sync::Arc;
 
-use axum::routing::{get, post};
 use hookswitch_store::{Change, Expected, StoreError};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use self::access::{Access, Admin, Operator, Reader};
 pub(crate) use self::file::Files;
 use super::request::Content;
-use super::routes::Routes;
 use super::{Api, Problem};
 
 /// The longest name or label, in characters.
@@ -140,54 +140,41 @@ impl Api {
 }
 
 /// The resources.
-pub(super) fn routes() -> Routes {
-    let accounts = "/admin/v1/accounts";
-    let account = "/admin/v1/accounts/{accountId}";
-    let extensions = "/admin/v1/accounts/{accountId}/extensions";
-    let extension = "/admin/v1/accounts/{accountId}/extensions/{extensionNumber}";
-    Routes::default()
-        .route(accounts, get(directory::accounts).post(directory::add_account))
-        .route(
-            account,
-            get(directory::account).put(directory::replace_account).delete(directory::remove_account),
-        )
-        .route(extensions, get(directory::extensions).post(directory::add_extension))
-        .route(
-            extension,
-            get(directory::extension).put(directory::replace_extension).delete(directory::remove_extension),
-        )
-        .route("/admin/v1/applications", get(applications::list).post(applications::add))
-        .route(
-            "/admin/v1/applications/{clientId}",
-            get(applications::read).put(applications::replace).delete(applications::remove),
-        )
-        .route("/admin/v1/applications/{clientId}/secret", post(applications::renew_secret))
-        .route("/admin/v1/users", get(users::list))
-        .route("/admin/v1/users/{extensionId}", get(users::read).put(users::replace).delete(users::remove))
-        .route("/admin/v1/users/{extensionId}/jwts", get(users::jwts).post(users::add_jwt))
-        .route("/admin/v1/users/{extensionId}/jwts/{jwtId}", axum::routing::delete(users::remove_jwt))
-        .route("/admin/v1/sources", get(sources::list_sources).post(sources::add))
-        .route("/admin/v1/sources/{name}", get(sources::read).put(sources::replace).delete(sources::remove))
-        .route("/admin/v1/me", get(status::me))
-        .route("/admin/v1/status", get(status::status))
-        .route("/admin/v1/cluster", get(cluster::read))
-        .route("/admin/v1/cluster/partitions/{partition}", post(cluster::move_partition))
-        .route("/admin/v1/cluster/nodes/{node}", post(cluster::drain_node))
-        .route("/admin/v1/live", get(live::live))
-        .route("/admin/v1/subscriptions", get(subscriptions::list))
-        .route("/admin/v1/subscriptions/{subscriptionId}", get(subscriptions::read))
-        .route("/admin/v1/subscriptions/{subscriptionId}/test", post(subscriptions::test))
-        .route("/admin/v1/subscriptions/{subscriptionId}/renew", post(subscriptions::renew))
-        .route("/admin/v1/tokens", get(tokens::list).post(tokens::add))
-        .route("/admin/v1/tokens/{tokenId}", axum::routing::delete(tokens::remove))
-        .route("/admin/v1/sessions", get(sessions::list))
-        .route("/admin/v1/sessions/{telephonySessionId}", get(sessions::read))
-        .route("/admin/v1/sessions/{telephonySessionId}/capture", get(sessions::capture))
-        .route("/admin/v1/events/{eventId}", get(events::read))
-        .route("/admin/v1/filter-trials", post(filter_trials::run))
-        .route("/admin/v1/redeliveries", get(redeliveries::list).post(redeliveries::add))
-        .route("/admin/v1/redeliveries/{redeliveryId}", get(redeliveries::read).delete(redeliveries::cancel))
-        .route("/admin/v1/redeliveries/{redeliveryId}/resume", post(redeliveries::resume))
+pub(super) fn routes() -> OpenApiRouter<Api> {
+    OpenApiRouter::new()
+        .routes(routes!(directory::accounts, directory::add_account))
+        .routes(routes!(directory::account, directory::replace_account, directory::remove_account))
+        .routes(routes!(directory::extensions, directory::add_extension))
+        .routes(routes!(directory::extension, directory::replace_extension, directory::remove_extension))
+        .routes(routes!(applications::list, applications::add))
+        .routes(routes!(applications::read, applications::replace, applications::remove))
+        .routes(routes!(applications::renew_secret))
+        .routes(routes!(users::list))
+        .routes(routes!(users::read, users::replace, users::remove))
+        .routes(routes!(users::jwts, users::add_jwt))
+        .routes(routes!(users::remove_jwt))
+        .routes(routes!(sources::list_sources, sources::add))
+        .routes(routes!(sources::read, sources::replace, sources::remove))
+        .routes(routes!(status::me))
+        .routes(routes!(status::status))
+        .routes(routes!(cluster::read))
+        .routes(routes!(cluster::move_partition))
+        .routes(routes!(cluster::drain_node))
+        .routes(routes!(live::live))
+        .routes(routes!(subscriptions::list))
+        .routes(routes!(subscriptions::read))
+        .routes(routes!(subscriptions::test))
+        .routes(routes!(subscriptions::renew))
+        .routes(routes!(tokens::list, tokens::add))
+        .routes(routes!(tokens::remove))
+        .routes(routes!(sessions::list))
+        .routes(routes!(sessions::read))
+        .routes(routes!(sessions::capture))
+        .routes(routes!(events::read))
+        .routes(routes!(filter_trials::run))
+        .routes(routes!(redeliveries::list, redeliveries::add))
+        .routes(routes!(redeliveries::read, redeliveries::cancel))
+        .routes(routes!(redeliveries::resume))
 }
 
 /// The files, shared.

@@ -214,7 +214,7 @@ fn expected_text(events: &[Event], account: AccountId) -> anyhow::Result<String>
     let subscriber = Subscriber::of_replay(&[filter.to_string()], owner);
     let mut text = Vec::new();
     for event in events.iter().filter(|event| filter.matches(event)) {
-        subscriber.write(event, event.at, &mut text);
+        subscriber.write(event, filter.projection(), event.at, &mut text);
         text.push(b'\n');
     }
     Ok(String::from_utf8(text)?)

@@ -6,9 +6,10 @@ use std::net::SocketAddr;
 use anyhow::{Context as _, ensure};
 use hookswitch_model::{AccountId, Logged, Timestamp};
 use hookswitch_signal::capture::Transport;
+use hookswitch_signal::switch::Switch;
 use hookswitch_store::{Input, LoggedInput, Partition, Reader, Settings};
 
-use crate::explain::{Belonging, Sources, is_event_socket, stretch};
+use crate::explain::{Belonging, Sources, stretch};
 
 /// The most inputs of a capture.
 const INPUTS_MAX: usize = 200_000;
@@ -32,8 +33,7 @@ pub(super) enum Kind {
         correlation: Option<Vec<u8>>,
     },
     /// The number tells the connections of several switches apart.
-    Manager(u16),
-    EventSocket(u16),
+    Switch(Switch, u16),
     Posted,
 }
 
@@ -101,9 +101,8 @@ impl Chosen {
                 },
             },
             Input::Manager { at, message, source } => {
-                let is_esl = is_event_socket(sources, logged);
-                let kind = if is_esl { Kind::EventSocket(source) } else { Kind::Manager(source) };
-                Message { at, body: message.to_vec(), kind }
+                let Some(switch) = sources.switch(source, logged.position) else { return Ok(()) };
+                Message { at, body: message.to_vec(), kind: Kind::Switch(switch, source) }
             }
             Input::Signal { at, json, .. } => Message { at, body: json.to_vec(), kind: Kind::Posted },
             _ => return Ok(()),

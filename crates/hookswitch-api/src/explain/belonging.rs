@@ -9,11 +9,12 @@ use std::time::Duration;
 use anyhow::{Context as _, ensure};
 use foldhash::fast::RandomState;
 use hookswitch_model::{AccountId, Logged, Timestamp};
-use hookswitch_signal::{esl, sip};
+use hookswitch_signal::sip;
+use hookswitch_signal::switch::{CallNames, sip_name};
 use hookswitch_store::{Input, Log, LoggedInput, Partition, Reader, Sender};
 use serde_json::Value;
 
-use super::{Sources, lists_all_calls};
+use super::Sources;
 
 /// How long before the first cause and after the last event inputs are looked at: a call has retransmissions
 /// and answers behind its end (RFC 3261 §17.1.1.2: 32 s).
@@ -76,7 +77,8 @@ impl Belonging {
             reader.each_between(position, position, |logged| {
                 found += 1;
                 names.extend(names_of(&logged, &sources)?.leading);
-                account = account.or(sources.sender(logged.columns.source, logged.position).map(account_of));
+                account =
+                    account.or(sources.sender(logged.columns.source, logged.position).map(Sender::account));
                 Ok(())
             })?;
         }
@@ -137,8 +139,9 @@ impl Belonging {
     ) -> anyhow::Result<()> {
         reader.each_between(self.first, self.last, |logged| {
             let is_one = self.causes.contains(&logged.position)
-                || names_of(&logged, &self.sources)?.has_one_of(&self.names);
-            let is_left_out = self.own_alone && lists_all_calls(&Input::read(logged.columns)?);
+                || has_one_of(&names_of(&logged, &self.sources)?, &self.names);
+            let is_left_out = self.own_alone
+                && self.sources.lists_all_calls(logged.position, &Input::read(logged.columns)?);
             if is_one && !is_left_out { each(&logged) } else { Ok(()) }
         })
     }
@@ -161,45 +164,17 @@ pub(super) fn positions_of_calls(
     Ok(positions)
 }
 
-fn account_of(sender: &Sender) -> u64 {
-    match sender {
-        Sender::Hep { account, .. }
-        | Sender::Ingest { account, .. }
-        | Sender::Ami { account, .. }
-        | Sender::Esl { account, .. } => *account,
-    }
-}
-
-/// What an input names calls by.
-#[derive(Default)]
-struct Own {
-    /// What else has one of these names belongs to the same call.
-    leading: Vec<Vec<u8>>,
-    /// Names that stand side by side for another reason: those of a list of all calls.
-    listed: Vec<Vec<u8>>,
-}
-
-impl Own {
-    fn has_one_of(&self, names: &Names) -> bool {
-        self.leading.iter().chain(&self.listed).any(|name| names.contains(name))
-    }
-}
-
-/// Whether an input came by an event socket.
-pub(crate) fn is_event_socket(sources: &Sources, logged: &LoggedInput<'_>) -> bool {
-    matches!(sources.sender(logged.columns.source, logged.position), Some(Sender::Esl { .. }))
-}
-
-fn names_of(logged: &LoggedInput<'_>, sources: &Sources) -> anyhow::Result<Own> {
+/// The names by which an input belongs to calls.
+fn names_of(logged: &LoggedInput<'_>, sources: &Sources) -> anyhow::Result<CallNames> {
     let leading = match Input::read(logged.columns)? {
-        Input::Manager { message, .. } if is_event_socket(sources, logged) => {
-            return Ok(event_socket_names(message));
+        Input::Manager { message, source, .. } => {
+            let switch = sources.switch(source, logged.position);
+            return Ok(switch.map(|switch| switch.adapter().call_names(message)).unwrap_or_default());
         }
         Input::Message(message) => match sip::Message::parse(message.payload) {
-            Ok(parsed) => vec![call_id(parsed.call_id())],
+            Ok(parsed) => vec![sip_name(parsed.call_id())],
             Err(_) => Vec::new(),
         },
-        Input::Manager { message, .. } => manager_names(message),
         Input::Signal { json, source, .. } => {
             let mut names = Vec::new();
             posted_names(&serde_json::from_slice(json)?, source, "", &mut names);
@@ -207,95 +182,12 @@ fn names_of(logged: &LoggedInput<'_>, sources: &Sources) -> anyhow::Result<Own> 
         }
         _ => Vec::new(),
     };
-    Ok(Own { leading, listed: Vec::new() })
+    Ok(CallNames { leading, listed: Vec::new() })
 }
 
-fn call_id(id: &[u8]) -> Vec<u8> {
-    [b"sip:", id].concat()
-}
-
-/// The lines of a message of a manager.
-pub(crate) fn lines(message: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
-    message.split(|&byte| byte == b'\n').filter_map(|line| {
-        let colon = line.iter().position(|&byte| byte == b':')?;
-        Some((line[..colon].trim_ascii(), line[colon + 1..].trim_ascii()))
-    })
-}
-
-fn manager_names(message: &[u8]) -> Vec<Vec<u8>> {
-    let mut names = Vec::new();
-    let mut names_call_id = false;
-    for (key, value) in lines(message) {
-        let is_id = key.ends_with(b"niqueid") || key.ends_with(b"inkedid");
-        if is_id && value.iter().any(u8::is_ascii_digit) {
-            names.push([b"ami:", value].concat());
-        }
-        names_call_id |= key == b"Variable" && memchr::memmem::find(value, b"CALLID").is_some();
-        if names_call_id && key == b"Value" {
-            names.push(call_id(value));
-        }
-    }
-    names
-}
-
-/// Headers and variables of FreeSWITCH whose values are ids of channels.
-pub(crate) const CHANNEL_IDS: [&str; 12] = [
-    "Unique-ID",
-    "Other-Leg-Unique-ID",
-    "Bridge-A-Unique-ID",
-    "Bridge-B-Unique-ID",
-    "Bridge-To-UUID",
-    "CC-Member-Session-UUID",
-    "variable_cc_member_session_uuid",
-    "variable_fifo_bridge_uuid",
-    "variable_originating_leg_uuid",
-    "variable_originator",
-    "variable_other_loopback_leg_uuid",
-    "Channel-Call-UUID",
-];
-
-/// Headers and variables in which an id of a channel stands beside other words.
-const WITH_IDS: [&str; 3] = ["Application-Data", "variable_transfer_to", "variable_transfer_history"];
-
-/// Whether a word is an id as FreeSWITCH makes them: 32 hexadecimal digits in five groups.
-pub(crate) fn is_uuid(word: &str) -> bool {
-    word.len() == 36
-        && word.bytes().enumerate().all(|(at, byte)| match at {
-            8 | 13 | 18 | 23 => byte == b'-',
-            _ => byte.is_ascii_hexdigit(),
-        })
-}
-
-fn channel_id(id: &str) -> Vec<u8> {
-    [b"esl:", id.as_bytes()].concat()
-}
-
-fn event_socket_names(bytes: &[u8]) -> Own {
-    let mut own = Own::default();
-    let mut rest = bytes;
-    while !rest.is_empty() {
-        let (message, after) = esl::Message::split(rest);
-        rest = after.trim_ascii_start();
-        if message.question().is_some() {
-            let text = String::from_utf8_lossy(message.body());
-            let words = text.split(|c: char| c.is_whitespace() || "\"<>|,=".contains(c));
-            own.listed.extend(words.filter(|word| !word.is_empty()).map(channel_id));
-            continue;
-        }
-        own.leading.extend(message.lost().map(|id| channel_id(&id)));
-        own.leading.extend(message.find("Channel-Call-UUID").map(|id| channel_id(&id)));
-        for (key, value) in message.values_read().unwrap_or_default() {
-            if CHANNEL_IDS.contains(&key) {
-                own.leading.push(channel_id(&value));
-            } else if WITH_IDS.contains(&key) {
-                let words = value.split(|c: char| !c.is_ascii_hexdigit() && c != '-');
-                own.leading.extend(words.filter(|word| is_uuid(word)).map(channel_id));
-            } else if key == "variable_sip_call_id" {
-                own.leading.push(call_id(value.as_bytes()));
-            }
-        }
-    }
-    own
+/// Whether one of the names of an input is among those of some calls.
+fn has_one_of(own: &CallNames, names: &Names) -> bool {
+    own.leading.iter().chain(&own.listed).any(|name| names.contains(name))
 }
 
 fn posted_names(value: &Value, source: u16, key: &str, names: &mut Vec<Vec<u8>>) {
@@ -303,7 +195,7 @@ fn posted_names(value: &Value, source: u16, key: &str, names: &mut Vec<Vec<u8>>)
         Value::String(text) if matches!(key, "leg" | "of" | "other" | "with" | "consulted") => {
             names.push(format!("leg:{source}:{text}").into_bytes());
         }
-        Value::String(text) if matches!(key, "call_ids" | "call_id") => names.push(call_id(text.as_bytes())),
+        Value::String(text) if matches!(key, "call_ids" | "call_id") => names.push(sip_name(text.as_bytes())),
         Value::Array(values) => values.iter().for_each(|value| posted_names(value, source, key, names)),
         Value::Object(members) => {
             members.iter().for_each(|(key, value)| posted_names(value, source, key, names));

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hookswitch_model::AccountId;
-use hookswitch_signal::{ami, esl, sip};
+use hookswitch_signal::sip;
+use hookswitch_signal::switch::Switch;
 use hookswitch_store::{self as store, LoggedInput, Reader, Sender, StoreError};
 use serde::Serialize;
 use serde_json::Value;
@@ -25,8 +26,8 @@ pub struct Input {
     pub time: String,
     /// When it came in, by the clock of the server.
     pub(crate) arrival_time: String,
-    /// `sip`, `ami`, `esl`, `ingest`, `tick`, `link`, `settings` or `source`.
-    pub kind: &'static str,
+    /// `sip`, `ingest`, the adapter of a switch such as `ami` or `esl`, `tick`, `link`, `settings` or `source`.
+    pub(crate) kind: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) src: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -47,9 +48,9 @@ pub struct Input {
 #[derive(Clone, Debug, Default, Serialize, ToSchema)]
 pub(crate) struct SourceBody {
     number: u16,
-    /// `hep`, `ami`, `esl` or `ingest`.
-    kind: &'static str,
-    pub name: String,
+    /// `hep`, `ingest`, or the adapter of a switch, such as `ami` or `esl`.
+    kind: String,
+    pub(crate) name: String,
 }
 
 /// Who each source was at each time: numbers are given again.
@@ -78,36 +79,38 @@ impl Sources {
         self.0.range((number, 0)..=(number, position)).next_back().map(|(_, sender)| sender)
     }
 
+    /// The kind of switch that had a number when the input at a position came.
+    pub(crate) fn switch(&self, number: u16, position: u64) -> Option<Switch> {
+        match self.sender(number, position)? {
+            Sender::Switch { adapter, .. } => Switch::named(adapter),
+            _ => None,
+        }
+    }
+
+    /// Whether an input lists all calls of a switch, whosever they are.
+    pub(crate) fn lists_all_calls(&self, position: u64, input: &store::Input<'_>) -> bool {
+        let store::Input::Manager { message, source, .. } = input else { return false };
+        self.switch(*source, position).is_some_and(|switch| switch.adapter().lists_all_calls(message))
+    }
+
     fn body(&self, number: u16, position: u64) -> SourceBody {
-        let (kind, name) = match self.sender(number, position) {
-            Some(Sender::Hep { name, .. }) => ("hep", name.clone()),
-            Some(Sender::Ingest { name, .. }) => ("ingest", name.clone()),
-            Some(Sender::Ami { name, .. }) => ("ami", name.clone()),
-            Some(Sender::Esl { name, .. }) => ("esl", name.clone()),
-            None => ("", String::new()),
-        };
-        SourceBody { number, kind, name }
+        let sender = self.sender(number, position);
+        let text = |text: Option<&str>| text.unwrap_or_default().to_owned();
+        SourceBody { number, kind: text(sender.map(Sender::kind)), name: text(sender.map(Sender::name)) }
     }
 }
 
 /// The kind of an input of a source, in the word of the API.
-fn input_kind(input: &store::Input<'_>, source: &SourceBody) -> &'static str {
+fn input_kind(input: &store::Input<'_>, switch: Option<Switch>) -> &'static str {
     match input {
         store::Input::Message(_) => "sip",
         store::Input::Signal { .. } => "ingest",
-        store::Input::Manager { .. } if source.kind == "esl" => "esl",
-        store::Input::Manager { .. } => "ami",
+        store::Input::Manager { .. } => switch.map_or("", |switch| switch.adapter().name()),
         store::Input::Link { .. } => "link",
         store::Input::Tick { .. } => "tick",
         store::Input::Settings(_) => "settings",
         store::Input::Source(_) | store::Input::Forgotten { .. } => "source",
     }
-}
-
-/// Whether an input lists all calls of a switch, whosever they are.
-pub(crate) fn lists_all_calls(input: &store::Input<'_>) -> bool {
-    let store::Input::Manager { message, .. } = input else { return false };
-    esl::Message::new(message).content_type() == b"api/response"
 }
 
 impl Input {
@@ -124,6 +127,7 @@ impl Input {
         let columns = logged.columns;
         let input = store::Input::read(columns)?;
         let source = sources.body(columns.source, logged.position);
+        let switch = sources.switch(columns.source, logged.position);
         let (mut src, mut dst, mut transport) = (None, None, None);
         let (summary, bytes) = match &input {
             store::Input::Message(message) => {
@@ -133,10 +137,9 @@ impl Input {
                 (first_line(message.payload), message.payload)
             }
             store::Input::Signal { json, .. } => (posted(json), *json),
-            store::Input::Manager { message, .. } if source.kind == "esl" => {
-                (esl::Message::new(message).title(), *message)
+            store::Input::Manager { message, .. } => {
+                (switch.map(|switch| switch.adapter().title(message)).unwrap_or_default(), *message)
             }
-            store::Input::Manager { message, .. } => (ami::Message::new(message).title(), *message),
             store::Input::Link { is_up: true, .. } => ("the connection was made".to_owned(), &[][..]),
             store::Input::Link { .. } => ("the connection was lost".to_owned(), &[][..]),
             store::Input::Tick { .. } => ("a timer was due, and nothing had come".to_owned(), &[][..]),
@@ -145,14 +148,14 @@ impl Input {
             store::Input::Forgotten { .. } => ("a sender was forgotten".to_owned(), &[][..]),
         };
         let text = std::str::from_utf8(bytes).ok();
-        let is_seen = account.is_none() || !lists_all_calls(&input);
+        let is_seen = account.is_none() || !sources.lists_all_calls(logged.position, &input);
         let wanted = raw && is_seen && !bytes.is_empty();
         let summary = summary.chars().take(SUMMARY_CHARS_MAX).collect();
         Ok(Self {
             position: logged.position,
             time: columns.at.to_string(),
             arrival_time: logged.arrival.to_string(),
-            kind: input_kind(&input, &source),
+            kind: input_kind(&input, switch),
             source,
             src,
             dst,

@@ -13,6 +13,7 @@ mod text;
 use std::collections::BTreeSet;
 
 use hookswitch_core::delivery::Stage;
+use hookswitch_core::filter::Projection;
 use hookswitch_core::notification::{SERVER_ID, Subscriber};
 use hookswitch_model::{AccountId, Event, ExtensionId, Logged, Note, SubscriptionId, TelephonySessionId};
 use hookswitch_server::subscriptions::{Stored, stored};
@@ -22,9 +23,8 @@ use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
 use self::belonging::positions_of_calls;
-pub(crate) use self::belonging::{Belonging, CHANNEL_IDS, is_event_socket, is_uuid, lines, stretch};
+pub(crate) use self::belonging::{Belonging, stretch};
 pub(crate) use self::delivery::Delivery;
-pub(crate) use self::input::lists_all_calls;
 pub use self::input::{Input, Sources};
 pub(crate) use self::session::SessionSummary;
 pub use self::text::{is_unsafe, write as write_text};
@@ -449,10 +449,9 @@ fn explained(logged: &Logged, inputs: &[Input]) -> Explained {
 pub fn notification(event: &Event) -> Box<RawValue> {
     let account = event.session.account;
     let filter = format!("/restapi/v1.0/account/{account}/telephony/sessions");
-    let mut subscriber = Subscriber::of_replay(&[filter], ExtensionId::new(account.as_u64()));
-    subscriber.sip_data = true;
+    let subscriber = Subscriber::of_replay(&[filter], ExtensionId::new(account.as_u64()));
     let mut json = Vec::new();
-    subscriber.write(event, event.at, &mut json);
+    subscriber.write(event, Projection::WHOLE, event.at, &mut json);
     let json = String::from_utf8_lossy(&json).into_owned();
     RawValue::from_string(json).unwrap_or_else(|_| RawValue::NULL.to_owned())
 }

@@ -11,6 +11,7 @@ use base64::engine::general_purpose::STANDARD;
 use hookswitch_server::auth::{Asked, Form, Refusal, Refused};
 
 use crate::Api;
+use crate::html::Escaped;
 use crate::request::Content;
 
 /// Shows the page to log in.
@@ -174,33 +175,9 @@ fn html(body: &str) -> Html<String> {
     ))
 }
 
-/// A text that stands for itself in HTML, in an element or in a quoted attribute.
-pub(crate) struct Escaped<'a>(pub(crate) &'a str);
-
-impl std::fmt::Display for Escaped<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        for c in self.0.chars() {
-            match c {
-                '&' => f.write_str("&amp;")?,
-                '<' => f.write_str("&lt;")?,
-                '>' => f.write_str("&gt;")?,
-                '"' => f.write_str("&quot;")?,
-                '\'' => f.write_str("&#39;")?,
-                c => f.write_char(c)?,
-            }
-        }
-        Ok(())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn nothing_in_a_name_becomes_markup() {
-        assert_eq!(Escaped("<b a=\"'&\">").to_string(), "&lt;b a=&quot;&#39;&amp;&quot;&gt;");
-    }
 
     #[test]
     fn a_form_may_lead_to_the_origin_of_the_application_alone() {

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use hookswitch_model::{Event, SubscriptionId, TelephonySessionId, Timestamp};
 
+use crate::filter::Projection;
+
 /// A notification whose time has come. It is sent, or its session waits for ever: turn it into an
 /// [`InFlight`] when it leaves.
 #[derive(Debug)]
@@ -16,8 +18,8 @@ pub struct Due {
     pub position: u64,
     /// The event; none if it must be read from the log.
     pub event: Option<Arc<Event>>,
-    /// Whether parties carry their `sipData`.
-    pub sip_data: bool,
+    /// What the subscriber receives of the event.
+    pub projection: Projection,
     /// Counts from 1.
     pub attempt: u32,
     pub(super) session: TelephonySessionId,

@@ -228,7 +228,7 @@ impl Deliveries {
         self.index.matches(&logged.event, &mut matches);
         for found in &matches {
             if let Some(queue) = self.queues.get_mut(&found.subscription) {
-                queue.offer(logged, found.sip_data, &mut self.counters);
+                queue.offer(logged, found.projection, &mut self.counters);
                 self.settle(found.subscription, now);
             }
         }

@@ -9,7 +9,7 @@ use hookswitch_model::{Event, Logged, StatusCode, TelephonySessionId, Timestamp}
 
 use super::attempt::{Due, InFlight, Next, Outcome, after};
 use super::{Backlog, Counters, Policy, Progress, Stage};
-use crate::filter::EventFilter;
+use crate::filter::Projection;
 use crate::subscription::{Blacklisting, Standing, Subscription};
 
 /// The most notifications of which a queue knows; the rest stays in the log and is read again. With
@@ -104,7 +104,7 @@ struct Entry {
     arrival: Timestamp,
     /// Whether it tells of a call that is not answered yet.
     ringing: bool,
-    sip_data: bool,
+    projection: Projection,
     event: Option<Arc<Event>>,
 }
 
@@ -225,26 +225,26 @@ impl Queue {
     }
 
     /// Takes a live event that it hears of, or falls behind when it has no room.
-    pub(super) fn offer(&mut self, logged: &Logged, sip_data: bool, counters: &mut Counters) {
+    pub(super) fn offer(&mut self, logged: &Logged, projection: Projection, counters: &mut Counters) {
         if !self.is_live() {
             return;
         }
         if self.has_room() {
-            self.take(logged, sip_data, counters);
+            self.take(logged, projection, counters);
         } else {
             self.reading = Reading::Behind(logged.position - 1);
         }
         self.dirty = true;
     }
 
-    fn take(&mut self, logged: &Logged, sip_data: bool, counters: &mut Counters) {
+    fn take(&mut self, logged: &Logged, projection: Projection, counters: &mut Counters) {
         counters.matched += 1;
         self.open.insert(logged.position);
-        self.enter(logged, sip_data);
+        self.enter(logged, projection);
     }
 
     /// Puts an event behind the others of its session.
-    fn enter(&mut self, logged: &Logged, sip_data: bool) {
+    fn enter(&mut self, logged: &Logged, projection: Projection) {
         let event = &logged.event;
         let session = event.session.id;
         let lane = self.lanes.entry(session).or_insert_with(|| {
@@ -258,7 +258,7 @@ impl Queue {
             position: logged.position,
             arrival: logged.arrival,
             ringing: matches!(event.party.status.code, StatusCode::Setup | StatusCode::Proceeding),
-            sip_data,
+            projection,
             event: held.then(|| event.clone()),
         });
     }
@@ -303,8 +303,8 @@ impl Queue {
                 }
                 for logged in read {
                     if self.open.contains(&logged.position) {
-                        let sip_data = self.wants(&logged.event).unwrap_or_default();
-                        self.enter(logged, sip_data);
+                        let projection = self.subscription.matching(&logged.event).unwrap_or_default();
+                        self.enter(logged, projection);
                     }
                 }
                 // What the log has no longer cannot be told.
@@ -321,24 +321,17 @@ impl Queue {
                 }
                 let mut until = end.min(feed);
                 for logged in read.iter().filter(|logged| logged.position <= feed) {
-                    let Some(sip_data) = self.wants(&logged.event) else { continue };
+                    let Some(projection) = self.subscription.matching(&logged.event) else { continue };
                     if !self.has_room() {
                         until = logged.position - 1;
                         break;
                     }
-                    self.take(logged, sip_data, counters);
+                    self.take(logged, projection, counters);
                 }
                 self.reading = if until >= feed { Reading::Live } else { Reading::Behind(until) };
             }
         }
         self.dirty = true;
-    }
-
-    /// Whether it hears of an event, and then whether with `sipData`.
-    fn wants(&self, event: &Event) -> Option<bool> {
-        let mut passed = self.subscription.filters.iter().filter(|filter| filter.matches(event)).peekable();
-        passed.peek()?;
-        Some(passed.any(EventFilter::wants_sip_data))
     }
 
     /// Whether something can be sent, with so many attempts at once.
@@ -423,7 +416,7 @@ impl Queue {
                 subscription: self.subscription.id,
                 position: entry.position,
                 event: entry.event.clone(),
-                sip_data: entry.sip_data,
+                projection: entry.projection,
                 attempt: lane.attempts,
                 session,
                 epoch: self.epoch,

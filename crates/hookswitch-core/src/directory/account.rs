@@ -5,16 +5,12 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use foldhash::fast::RandomState;
+use hookswitch_model::number::{self, DialPlan, E164, Form};
 use hookswitch_model::{AccountId, DeviceId, Direction, ExtensionId, LegCreated, Service};
 use serde::{Deserialize, Serialize};
 
 use super::Domains;
-use super::dial_plan::{DialPlan, is_e164};
 use crate::hash::IdHash;
-
-/// The most digits a number can have and still be a short number, that is, an extension's. Longer
-/// ones are subscriber numbers, which have at least seven digits.
-const SHORT_NUMBER_DIGITS_MAX: usize = 6;
 
 /// What an extension is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize, Serialize)]
@@ -86,6 +82,9 @@ pub struct Account {
     pub(super) trunks: Vec<SocketAddr>,
     /// What the switch calls them.
     pub(super) trunk_endpoints: HashSet<String, RandomState>,
+    /// The addresses of switches that have several, each with the first of its switch; port 0 stands for all
+    /// ports.
+    pub(super) switches: Vec<(SocketAddr, SocketAddr)>,
 }
 
 /// An extension that the file lists.
@@ -123,6 +122,7 @@ impl Account {
             has_domains: false,
             trunks: Vec::new(),
             trunk_endpoints: HashSet::default(),
+            switches: Vec::new(),
         }
     }
 
@@ -172,30 +172,45 @@ impl Account {
         self.extensions.len()
     }
 
-    /// The number in E.164, as dialled from this account; none for short numbers and names.
-    pub fn e164(&self, number: &str) -> Option<Arc<str>> {
-        self.plan.e164(number)
+    /// How numbers are dialled.
+    pub(super) fn dial_plan(&self) -> &DialPlan {
+        &self.plan
     }
 
-    /// Whom a number or SIP user belongs to. `host` is the host of its URI; somebody of another domain
-    /// is outside, whatever the user part.
+    /// The number in E.164, as it stands in a message of this account; none for short numbers and names.
+    pub fn e164(&self, number: &str, form: Form) -> Option<E164> {
+        self.plan.read(number, form)
+    }
+
+    /// Whom a number or SIP user belongs to that is dialled on the inside. `host` is the host of its URI;
+    /// somebody of another domain is outside, whatever the user part.
     pub fn resolve(&self, user: &Arc<str>, host: Option<&str>) -> Resolved {
+        self.resolve_as(user, host, Form::Dialled)
+    }
+
+    fn resolve_as(&self, user: &Arc<str>, host: Option<&str>, form: Form) -> Resolved {
         if self.is_elsewhere(host) {
-            return Resolved { internal: false, ..self.outside(user) };
+            return Resolved { internal: false, ..self.outside(user, form) };
         }
         if !self.listed {
             let inside = is_extension(user);
             return Resolved {
                 extension: inside.then(|| self.derived_extension(user)),
                 internal: inside,
-                ..self.outside(user)
+                ..self.outside(user, form)
             };
         }
-        let e164 = self.e164(user);
-        let place = self.place(user).or_else(|| self.place(e164.as_ref()?));
-        let Some(extension) = place.map(|place| &self.extensions[place]) else { return self.outside(user) };
+        let by_name = self.place(user);
+        // The number of an extension is no subscriber's, though there may be one with these digits.
+        let e164 = if by_name.is_some() && number::is_short(user) { None } else { self.e164(user, form) };
+        let place = by_name.or_else(|| self.place(e164?.as_str()));
+        let Some(extension) = place.map(|place| &self.extensions[place]) else {
+            return self.outside(user, form);
+        };
+        // Who is known by another name is shown with their number; a slot of a parking lot is one itself.
+        let own = extension.number.as_ref().filter(|_| extension.kind != Kind::Park);
         Resolved {
-            number: e164.unwrap_or_else(|| user.clone()),
+            number: if e164.is_some() { shown(user, e164) } else { own.unwrap_or(user).clone() },
             extension: Some(extension.id),
             name: extension.name.clone(),
             kind: extension.kind,
@@ -205,14 +220,16 @@ impl Account {
     }
 
     /// Somebody who is no extension of the account.
-    pub(crate) fn outside(&self, user: &Arc<str>) -> Resolved {
+    fn outside(&self, user: &Arc<str>, form: Form) -> Resolved {
+        let e164 = self.e164(user, form);
+        let is_service = e164.is_none() && user.starts_with(['*', '#']);
         Resolved {
-            number: self.e164(user).unwrap_or_else(|| user.clone()),
+            number: shown(user, e164),
             extension: None,
             name: None,
             kind: Kind::User,
-            internal: is_extension(user),
-            is_code: user.starts_with(['*', '#']) || self.codes.iter().any(|code| user.starts_with(&**code)),
+            internal: e164.is_none() && is_extension(user),
+            is_code: is_service || self.codes.iter().any(|code| user.starts_with(&**code)),
         }
     }
 
@@ -222,29 +239,49 @@ impl Account {
         // What the switch calls the other end of a leg is the callee only where it places the leg.
         let leads_there = leg.direction == Direction::Inbound || leg.ring_out_role.is_some();
         if self.is_trunk(leg.dst) || (leads_there && (self.is_trunk_endpoint(leg) || self.is_foreign(leg))) {
-            return self.outside(&leg.callee);
+            return self.outside(&leg.callee, Form::Network);
         }
         let own = self.listed_endpoint(leg).filter(|_| leg.direction == Direction::Inbound);
-        own.unwrap_or_else(|| self.resolve(&leg.callee, leg.callee_host.as_deref()))
+        let form = if self.comes_from_trunk(leg) { Form::Network } else { Form::Dialled };
+        own.unwrap_or_else(|| self.resolve_as(&leg.callee, leg.callee_host.as_deref(), form))
     }
 
     /// Who calls. What comes from a trunk or from another tenant is outside, whatever number it says.
     pub(crate) fn caller(&self, leg: &LegCreated) -> Option<Resolved> {
-        let comes_from_there = leg.direction == Direction::Outbound;
-        let is_outside = self.is_trunk(leg.src)
-            || (comes_from_there && (self.is_trunk_endpoint(leg) || self.is_foreign(leg)));
-        let own = self.listed_endpoint(leg).filter(|_| comes_from_there && !is_outside);
+        let comes_from_there = comes_from_the_far_end(leg);
+        let is_outside = self.comes_from_trunk(leg) || (comes_from_there && self.is_foreign(leg));
+        let own = self.own_endpoint(leg).filter(|_| comes_from_there && !is_outside);
         if own.is_some() {
             return own;
         }
         let number = leg.caller.number.as_ref()?;
-        Some(if is_outside { self.outside(number) } else { self.resolve(number, leg.caller.host.as_deref()) })
+        Some(if is_outside {
+            self.outside(number, Form::Network)
+        } else {
+            self.resolve_as(number, leg.caller.host.as_deref(), Form::Caller)
+        })
+    }
+
+    /// Whether a leg comes from a trunk of the account.
+    fn comes_from_trunk(&self, leg: &LegCreated) -> bool {
+        self.is_trunk(leg.src) || (comes_from_the_far_end(leg) && self.is_trunk_endpoint(leg))
     }
 
     /// Whether the switch has the phone at the other end of a leg in a domain of another account.
     pub(crate) fn is_foreign(&self, leg: &LegCreated) -> bool {
         let owner = leg.endpoint_domain.as_ref().and_then(|domain| self.domains.owner(domain));
         owner.is_some_and(|owner| owner != self.id)
+    }
+
+    /// The extension of the phone at the other end of a leg, as the switch names it: the one that the file lists,
+    /// and without a file the one whose number is the name. The number that a phone shows may be the company's.
+    fn own_endpoint(&self, leg: &LegCreated) -> Option<Resolved> {
+        if self.listed {
+            return self.listed_endpoint(leg);
+        }
+        let endpoint = leg.endpoint.as_ref()?;
+        let is_number = endpoint.bytes().all(|byte| byte.is_ascii_digit());
+        (is_number && is_extension(endpoint)).then(|| self.resolve(endpoint, None))
     }
 
     /// The extension that the file lists for the phone at the other end of a leg, as the switch names it.
@@ -291,6 +328,17 @@ impl Account {
         address.is_some_and(is_here)
     }
 
+    /// The address of a switch that stands for all that it has; any other as it is.
+    pub(crate) fn switch_address(&self, address: Option<SocketAddr>) -> Option<SocketAddr> {
+        let address = address?;
+        let is_here = |own: SocketAddr| own == address || own == super::any_port(address);
+        let first = self.switches.iter().find(|(own, _)| is_here(*own)).map(|&(_, first)| first);
+        Some(first.map_or(address, |first| match first.port() {
+            0 => SocketAddr::new(first.ip(), address.port()),
+            _ => first,
+        }))
+    }
+
     /// The device of an extension: the first that the file lists, or one that is derived.
     pub fn device(&self, extension: ExtensionId) -> DeviceId {
         let listed = self.extensions.iter().find(|listed| listed.id == extension);
@@ -301,7 +349,7 @@ impl Account {
         DeviceId::new(self.decimal("device", &extension.as_u64().to_be_bytes()))
     }
 
-    pub(super) fn derived_extension(&self, user: &str) -> ExtensionId {
+    pub(crate) fn derived_extension(&self, user: &str) -> ExtensionId {
         ExtensionId::new(self.decimal("extension", user.to_lowercase().as_bytes()))
     }
 
@@ -326,18 +374,30 @@ impl Account {
     }
 }
 
+/// Whether who calls is at the other end of a leg: what the switch calls that end is not who calls where
+/// the switch calls there itself.
+fn comes_from_the_far_end(leg: &LegCreated) -> bool {
+    leg.direction == Direction::Outbound && leg.ring_out_role.is_none()
+}
+
+/// A number as the API shows it.
+fn shown(user: &Arc<str>, e164: Option<E164>) -> Arc<str> {
+    match e164 {
+        Some(number) if number.as_str() != &**user => Arc::from(number.as_str()),
+        _ => user.clone(),
+    }
+}
+
 /// Whether a user part is a short number or a name, and no subscriber number or code.
 fn is_extension(user: &str) -> bool {
-    let dialled = |c: char| c.is_ascii_digit() || matches!(c, '*' | '#' | '+' | '-' | '.' | '(' | ')' | ' ');
     if user.is_empty() || user.eq_ignore_ascii_case("anonymous") || user.eq_ignore_ascii_case("unknown") {
         return false;
     }
+    let dialled = |c: char| c.is_ascii_digit() || matches!(c, '*' | '#' | '+' | '-' | '.' | '(' | ')' | ' ');
     if user.chars().all(dialled) {
-        return user.starts_with(|c: char| c.is_ascii_digit())
-            && user.len() <= SHORT_NUMBER_DIGITS_MAX
-            && user.chars().all(|c| c.is_ascii_digit());
+        return number::is_short(user);
     }
-    !is_e164(user)
+    !number::is_dialled(user)
 }
 
 #[cfg(test)]

@@ -2,19 +2,23 @@
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 use std::sync::Arc;
 
+use hookswitch_model::number::{Country, DialPlan, DialSettings, Form};
 use hookswitch_model::{AccountId, DeviceId, ExtensionId};
 use serde::Deserialize;
 use toml::Spanned;
 
 use super::account::{Account, Extension, Kind};
-use super::dial_plan::{DialPlan, is_e164};
 use super::{Directory, Domains, is_domain};
 
 /// The most slots that one range can stand for.
 const SLOTS_MAX: u64 = 1000;
+
+/// How many digits a national number can have: E.164 has 15 with the country code, and who has fewer has
+/// no number of their own.
+const NATIONAL_DIGITS: RangeInclusive<u8> = 4..=14;
 
 /// What is wrong with a directory file, where, and the mend.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,9 +49,11 @@ struct File {
 struct AccountTable {
     id: Spanned<u64>,
     name: Option<String>,
+    country: Option<Spanned<String>>,
     country_code: Option<Spanned<String>>,
     international_prefix: Option<Spanned<String>>,
     national_prefix: Option<Spanned<String>>,
+    national_digits: Option<Spanned<toml::Value>>,
     outside_prefix: Option<Spanned<String>>,
     #[serde(default)]
     domains: Vec<Spanned<String>>,
@@ -57,6 +63,8 @@ struct AccountTable {
     extension: Vec<ExtensionTable>,
     #[serde(default)]
     trunk: Vec<TrunkTable>,
+    #[serde(default)]
+    switch: Vec<SwitchTable>,
 }
 
 #[derive(Deserialize)]
@@ -87,6 +95,14 @@ struct TrunkTable {
     addresses: Vec<Spanned<String>>,
     #[serde(default)]
     endpoints: Vec<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SwitchTable {
+    #[expect(dead_code, reason = "for people who read the file")]
+    name: Option<String>,
+    addresses: Vec<Spanned<String>>,
 }
 
 /// The text, to find the line of a place in it.
@@ -184,33 +200,90 @@ fn account(
         }
         account.trunks.push(parsed);
     }
+    for switch in &table.switch {
+        let mut first = None;
+        for address in &switch.addresses {
+            let parsed = socket_address(address.get_ref()).ok_or_else(|| {
+                let message = format!(
+                    "switch address {:?} is no IP address; write it as \"192.0.2.1\" or \"192.0.2.1:5060\"",
+                    address.get_ref()
+                );
+                source.error(address.span(), message)
+            })?;
+            if account.switches.iter().any(|&(known, _)| known == parsed) {
+                let message = format!(
+                    "switch address {:?} is named twice; it belongs to one switch",
+                    address.get_ref()
+                );
+                return Err(source.error(address.span(), message));
+            }
+            account.switches.push((parsed, *first.get_or_insert(parsed)));
+        }
+    }
     directory.add(account);
     Ok(())
 }
 
 fn dial_plan(table: &AccountTable, source: &Source<'_>) -> Result<DialPlan, DirectoryError> {
-    let digits = |key: &str, value: &Option<Spanned<String>>| match value {
-        Some(value) if !value.get_ref().is_empty() && !is_dialled(value.get_ref()) => {
-            let message = format!("{key} {:?} cannot be dialled; give digits", value.get_ref());
-            Err(source.error(value.span(), message))
-        }
-        Some(value) => Ok(Some(Box::from(value.get_ref().as_str()))),
-        None => Ok(None),
+    let country = table.country.as_ref().map(|letters| {
+        Country::find(letters.get_ref()).ok_or_else(|| {
+            let message = format!(
+                "country {:?} is not known; write its two letters in ISO 3166-1, such as \"ES\"",
+                letters.get_ref()
+            );
+            source.error(letters.span(), message)
+        })
+    });
+    let national_digits = national_digits(table, source)?;
+    Ok(DialPlan::new(&DialSettings {
+        country: country.transpose()?,
+        country_code: dialled("country_code", table.country_code.as_ref(), source)?,
+        international_prefix: dialled("international_prefix", table.international_prefix.as_ref(), source)?,
+        national_prefix: dialled("national_prefix", table.national_prefix.as_ref(), source)?,
+        national_digits: &national_digits,
+        outside_prefix: dialled("outside_prefix", table.outside_prefix.as_ref(), source)?,
+    }))
+}
+
+/// Reads a setting that is dialled, or empty.
+fn dialled<'a>(
+    key: &str,
+    value: Option<&'a Spanned<String>>,
+    source: &Source<'_>,
+) -> Result<Option<&'a str>, DirectoryError> {
+    let Some(value) = value else { return Ok(None) };
+    if !value.get_ref().is_empty() && !is_dialled(value.get_ref()) {
+        let message = format!("{key} {:?} cannot be dialled; give digits", value.get_ref());
+        return Err(source.error(value.span(), message));
+    }
+    Ok(Some(value.get_ref()))
+}
+
+/// Reads how many digits national numbers have: a number, or several.
+fn national_digits(table: &AccountTable, source: &Source<'_>) -> Result<Vec<u8>, DirectoryError> {
+    let Some(setting) = &table.national_digits else { return Ok(Vec::new()) };
+    let wrong = |what: &toml::Value| {
+        let message = format!(
+            "national_digits {what} is no number of digits; write a whole number from {} to {}, or several \
+             as [9, 10]",
+            NATIONAL_DIGITS.start(),
+            NATIONAL_DIGITS.end()
+        );
+        source.error(setting.span(), message)
     };
-    let country_code = digits("country_code", &table.country_code)?;
-    // What is dialled in North America, and nearly everywhere else (ITU-T E.164 supplement 2).
-    let (international, national) = match country_code.as_deref() {
-        Some("1") => ("011", "1"),
-        _ => ("00", "0"),
+    if table.country.is_none() && table.country_code.is_none() {
+        let message = "national_digits says nothing without a country; set country or country_code";
+        return Err(source.error(setting.span(), message));
+    }
+    let several = match setting.get_ref() {
+        toml::Value::Array(several) if !several.is_empty() => several.as_slice(),
+        one => std::slice::from_ref(one),
     };
-    Ok(DialPlan {
-        country_code,
-        international_prefix: digits("international_prefix", &table.international_prefix)?
-            .unwrap_or_else(|| international.into()),
-        national_prefix: digits("national_prefix", &table.national_prefix)?
-            .unwrap_or_else(|| national.into()),
-        outside_prefix: digits("outside_prefix", &table.outside_prefix)?.unwrap_or_default(),
-    })
+    let read = |value: &toml::Value| {
+        let digits = value.as_integer().and_then(|digits| u8::try_from(digits).ok());
+        digits.filter(|digits| NATIONAL_DIGITS.contains(digits)).ok_or_else(|| wrong(value))
+    };
+    several.iter().map(read).collect()
 }
 
 fn extension(
@@ -226,22 +299,18 @@ fn extension(
     }
     let mut names: Vec<Arc<str>> = vec![Arc::from(number.to_lowercase())];
     for direct in &table.numbers {
-        let e164 = account
-            .e164(&without_separators(direct.get_ref()))
-            .filter(|_| !direct.get_ref().is_empty())
-            .ok_or_else(|| {
-                let message = format!(
-                    "number {:?} cannot be understood; write it in E.164, such as \"+14155550123\"",
-                    direct.get_ref()
-                );
-                source.error(direct.span(), message)
-            })?;
-        debug_assert!(is_e164(&e164));
-        if directory.by_number.insert(e164.clone(), account.id()).is_some() {
+        let e164 = account.e164(direct.get_ref(), Form::Network).ok_or_else(|| {
+            let message = format!(
+                "number {:?} cannot be understood; write it in E.164, such as \"+14155550123\"",
+                direct.get_ref()
+            );
+            source.error(direct.span(), message)
+        })?;
+        if directory.by_number.insert(e164, account.id()).is_some() {
             let message = format!("number {e164} is given twice; a number belongs to one extension");
             return Err(source.error(direct.span(), message));
         }
-        names.push(e164);
+        names.push(Arc::from(e164.as_str()));
     }
     names.extend(table.users.iter().map(|user| Arc::from(user.get_ref().to_lowercase())));
     for slot in &table.slots {
@@ -306,11 +375,6 @@ fn slots(slot: &Spanned<String>, kind: Kind, source: &Source<'_>) -> Result<Vec<
     })?;
     let width = first.len();
     Ok((from..=to).map(|slot| Arc::from(format!("{slot:0width$}"))).collect())
-}
-
-/// A number as people write it, without what only makes it easier to read (RFC 3966 §5.1.1).
-fn without_separators(number: &str) -> String {
-    number.chars().filter(|digit| !matches!(digit, ' ' | '-' | '.' | '(' | ')' | '/')).collect()
 }
 
 fn is_dialled(text: &str) -> bool {
@@ -400,6 +464,49 @@ name = "Zoe Quill"
     }
 
     #[test]
+    fn a_country_says_how_numbers_are_dialled() {
+        let file = FILE
+            .replace(
+                "country_code = \"1\"\noutside_prefix = \"9\"",
+                "country = \"ES\"\noutside_prefix = \"0\"",
+            )
+            .replace("(415) 555-0101", "912 34 56 78");
+        let directory = Directory::parse(&file).expect("a directory");
+        let ann = |number: &str| (Some(310_002_016), number.to_owned(), Some("Ann Lee".to_owned()));
+        for dialled in ["+34912345678", "912345678", "0912345678", "34912345678", "0034912345678"] {
+            assert_eq!(resolve(&directory, 310_001_016, dialled, None), ann("+34912345678"), "{dialled}");
+        }
+        assert_eq!(resolve(&directory, 310_001_016, "612345678", None).1, "+34612345678");
+        assert_eq!(resolve(&directory, 310_001_016, "101", None), ann("101"));
+    }
+
+    #[test]
+    fn an_extension_is_no_subscriber_of_a_country_with_short_numbers() {
+        let file = FILE.replace("country_code = \"1\"\noutside_prefix = \"9\"", "country = \"FO\"");
+        let file = file.replace("\"620\"", "\"201234\"").replace("\"(415) 555-0101\"", "");
+        let directory = Directory::parse(&file).expect("a directory");
+        let account = &directory.accounts[&AccountId::new(310_001_016)];
+        let queue = account.resolve(&Arc::from("201234"), None);
+        assert_eq!((&*queue.number, queue.kind, queue.internal), ("201234", Kind::Queue, true));
+        let outside = account.resolve(&Arc::from("201235"), None);
+        assert_eq!((&*outside.number, outside.internal), ("+298201235", false));
+    }
+
+    #[test]
+    fn lengths_of_national_numbers_are_one_or_several() {
+        let with = |setting: &str| {
+            FILE.replacen("country_code = \"1\"", setting, 1).replacen("(415) 555-0101", "", 1)
+        };
+        for setting in
+            ["country_code = \"34\"\nnational_digits = 9", "country = \"ES\"\nnational_digits = [8, 9]"]
+        {
+            let text = with(setting).replace("numbers = [\"\"]", "");
+            let directory = Directory::parse(&text).expect(setting);
+            assert_eq!(resolve(&directory, 310_001_016, "123456789", None).1, "+34123456789", "{setting}");
+        }
+    }
+
+    #[test]
     fn accounts_may_have_the_same_extension_numbers() {
         let directory = Directory::parse(FILE).expect("a directory");
         let south = resolve(&directory, 420_002_027, "101", None);
@@ -417,12 +524,29 @@ name = "Zoe Quill"
             ("id = 420002027", "id = 310001016", 28, "310001016"),
             ("\"1\"", "\"one\"", 5, "country_code"),
             ("\"9\"", "\"nine\"", 6, "outside_prefix"),
+            ("country_code = \"1\"", "country = \"Spain\"", 5, "two letters"),
+            ("outside_prefix = \"9\"", "national_digits = 99", 6, "whole number from 4 to 14"),
+            ("outside_prefix = \"9\"", "national_digits = [9, \"10\"]", 6, "\"10\""),
+            ("outside_prefix = \"9\"", "national_digits = []", 6, "national_digits"),
+            ("country_code = \"1\"", "national_digits = 9", 5, "without a country"),
             ("south.example", "north.example", 29, "north.example"),
             ("south.example", "192.0.2.1", 29, "no domain name"),
             ("(415) 555-0101", "555-0101", 14, "E.164"),
             ("number = \"620\"", "number = \"ann\"", 19, "ann"),
             ("kind = \"queue\"", "kind = \"que\"", 21, "unknown variant `que`"),
             ("192.0.2.31:5080", "trunk.example", 25, "trunk.example"),
+            (
+                "[[account.trunk]]",
+                "[[account.switch]]\naddresses = [\"sbc.example\"]\n[[account.trunk]]",
+                24,
+                "sbc.example",
+            ),
+            (
+                "[[account.trunk]]",
+                "[[account.switch]]\naddresses = [\"192.0.2.9\", \"192.0.2.9\"]\n[[account.trunk]]",
+                24,
+                "named twice",
+            ),
             ("[[account.trunk]]", "[[account.trunk", 23, ""),
             ("id = 310002016", "id = 0", 12, "extension id 0"),
             ("\"*8\"", "\"star 8\"", 8, "star 8"),

@@ -1,7 +1,6 @@
 //! Who a call belongs to: which account, and whom in it.
 
 mod account;
-mod dial_plan;
 mod file;
 
 use std::collections::HashMap;
@@ -9,6 +8,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use foldhash::fast::RandomState;
+use hookswitch_model::number::{DialPlan, E164, Form};
 use hookswitch_model::{AccountId, LegCreated};
 
 pub use account::{Account, Extension, Kind, Resolved};
@@ -26,8 +26,10 @@ pub struct Directory {
     trunks: HashMap<SocketAddr, AccountId, RandomState>,
     /// Trunks, by what the switch calls them; none where several accounts use one.
     by_trunk_endpoint: HashMap<String, Option<AccountId>, RandomState>,
-    /// E.164 numbers of the accounts.
-    by_number: HashMap<Arc<str>, AccountId, RandomState>,
+    /// Numbers of the accounts.
+    by_number: HashMap<E164, AccountId, RandomState>,
+    /// The ways of dialling that accounts have, each once.
+    dial_plans: Vec<DialPlan>,
 }
 
 impl Directory {
@@ -54,11 +56,15 @@ impl Directory {
             trunks: HashMap::default(),
             by_trunk_endpoint: HashMap::default(),
             by_number: HashMap::default(),
+            dial_plans: Vec::new(),
         }
     }
 
     fn add(&mut self, account: Account) {
         self.order.push(account.id());
+        if !self.dial_plans.contains(account.dial_plan()) {
+            self.dial_plans.push(account.dial_plan().clone());
+        }
         self.accounts.insert(account.id(), Arc::new(account));
     }
 
@@ -96,9 +102,15 @@ impl Directory {
             return None;
         }
         let numbers = [Some(&leg.callee), leg.caller.number.as_ref()];
-        numbers.into_iter().flatten().find_map(|number| {
-            self.accounts().find_map(|account| self.by_number.get(&account.e164(number)?).copied())
-        })
+        numbers.into_iter().flatten().find_map(|number| self.owner_of_number(number))
+    }
+
+    /// The account that has a number, however it is dialled in any of them; none if two could be meant.
+    fn owner_of_number(&self, number: &str) -> Option<AccountId> {
+        let has = |plan: &DialPlan| self.by_number.get(&plan.read(number, Form::Caller)?).copied();
+        let mut owners = self.dial_plans.iter().filter_map(has);
+        let owner = owners.next()?;
+        owners.all(|other| other == owner).then_some(owner)
     }
 
     /// The account that has a trunk at this address.

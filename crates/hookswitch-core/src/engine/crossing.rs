@@ -31,7 +31,10 @@ impl Engine {
         });
         // To connect a call with the place where one has just called to park it is to park it.
         let parks = |theirs: &PartyRef| {
-            self.sessions.get(&theirs.session).is_some_and(|open| open.session.dialled.kind == Kind::Park)
+            // Where the switch says that who called there is parked, who is moved is parked there in turn.
+            self.sessions.get(&theirs.session).is_some_and(|open| {
+                open.session.dialled.kind == Kind::Park && !open.session.is_parked(theirs.party)
+            })
         };
         if let Some((mine, theirs)) = ends.filter(|(_, theirs)| parks(theirs)) {
             let number = self.sessions[&theirs.session].session.dialled.number.clone();
@@ -159,9 +162,13 @@ impl Engine {
         self.takers.retain(|&(_, other)| other != taker);
         self.taken.retain(|&other| other != taken);
         let rule = Rule::PickedUpByCode;
-        self.move_to(taker, taken, (Reason::Pickup, rule), &ctx, |session, by| {
-            session.picked_up(target, by, rule, &ctx)
-        });
+        self.move_to(
+            PartyRef { session: taker, party: CALLER },
+            taken,
+            (Reason::Pickup, rule),
+            &ctx,
+            |session, by| session.picked_up(target, by, rule, &ctx),
+        );
     }
 
     /// A source says that the call of a party that rings was taken by the holder of another leg.
@@ -172,22 +179,27 @@ impl Engine {
         };
         let Some(taker) = self.caller_elsewhere(by, key, ctx) else { return };
         let rule = Rule::PickedUpAsReported;
-        self.move_to(taker, key, (Reason::Pickup, rule), ctx, |session, by| {
-            session.picked_up(target, by, rule, ctx)
-        });
+        self.move_to(
+            PartyRef { session: taker, party: CALLER },
+            key,
+            (Reason::Pickup, rule),
+            ctx,
+            |session, by| session.picked_up(target, by, rule, ctx),
+        );
     }
 
     /// A source says that a caller supervises a party of another session.
     pub(super) fn supervises(&mut self, key: SessionKey, index: usize, whom: LegId, ctx: &Context) {
-        let Some(supervised) = self.leg_for(whom, ctx).map(|(key, _)| key).filter(|&other| other != key)
-        else {
+        let Some((supervised, leg)) = self.leg_for(whom, ctx).filter(|&(other, _)| other != key) else {
             return;
         };
         let is_caller =
             self.session(key).is_some_and(|session| session.legs[index].role == LegRole::Party(CALLER));
         if is_caller {
             let ends = (Reason::Supervising, Rule::Supervises);
-            self.move_to(key, supervised, ends, ctx, |session, by| session.supervised(by, ctx));
+            self.move_to(PartyRef { session: key, party: CALLER }, supervised, ends, ctx, |session, by| {
+                session.supervised(leg, by, ctx)
+            });
         }
     }
 
@@ -210,18 +222,19 @@ impl Engine {
         (self.session(key)?.legs[index].role == LegRole::Party(CALLER)).then_some(key)
     }
 
-    /// Lets the caller of a session go over to another one, which takes it in; `ends` is what its party
-    /// ends with where it comes from, if anything was told there.
+    /// Lets a party go over to another session, which takes it in; `ends` is what it ends with where it comes
+    /// from, if anything was told there.
     fn move_to(
         &mut self,
-        from: SessionKey,
+        PartyRef { session: from, party }: PartyRef,
         to: SessionKey,
         ends: (Reason, Rule),
         ctx: &Context,
         adopt: impl FnOnce(&mut Session, MovedParty) -> PartyIndex,
     ) {
         let Some(session) = self.session(from) else { return };
-        let by = session.give_up_caller();
+        let is_discarded = session.is_untold() && party == CALLER && session.is_only_a_caller();
+        let by = session.give_up(party);
         let legs: Vec<LegId> = by.leg_ids().collect();
         let Some(session) = self.session(to) else { return };
         let place = adopt(session, by);
@@ -232,10 +245,10 @@ impl Engine {
         self.settle(to);
         let Some(peer) = self.session(to).map(|session| session.peer(place)) else { return };
         if let Some(session) = self.session(from) {
-            if session.is_untold() {
+            if is_discarded {
                 session.discard();
             } else {
-                session.go(CALLER, ends.0, peer, ends.1, ctx);
+                session.go(party, ends.0, peer, ends.1, ctx);
             }
         }
         self.settle(from);
@@ -255,7 +268,14 @@ impl Engine {
         let account = session.facts.account;
         let role = if owns { ConferenceRole::Host } else { ConferenceRole::Participant };
         let name = (account, room_key(account, room));
-        let known = self.conferences.get(&name).copied().filter(|room| self.sessions.contains_key(room));
+        let owner = self.directory.account(account);
+        let listed = owner.resolve(&Arc::from(room), None);
+        let listed_as = listed.extension.filter(|_| listed.kind == Kind::Conference);
+        let listed_as = listed_as.map(|room| (account, RoomKey::from(room.as_u64())));
+        let mut names = [Some(name), listed_as].into_iter().flatten();
+        let known = names.find_map(|name| {
+            self.conferences.get(&name).copied().filter(|room| self.sessions.contains_key(room))
+        });
         if session.facts.origin == Origin::Conference {
             // The number was known to lead to a room; its name is another one of the same room.
             self.conferences.entry(name).or_insert(key);
@@ -264,20 +284,26 @@ impl Engine {
             }
             return;
         }
-        if session.legs[index].role != LegRole::Party(CALLER) || !session.is_only_a_caller() {
+        let Some(party) = session.legs[index].role.party() else { return };
+        let is_only_a_caller = party == CALLER && session.is_only_a_caller();
+        if !is_only_a_caller && !session.reports(party) {
             return;
         }
         let room = known.unwrap_or_else(|| {
             let facts = Arc::new(conference_facts(account, room, ctx.at));
             let session = Session::conference(facts, self.directory.account(account), ctx);
             let opened = self.insert(clock, session);
-            self.conferences.insert(name, opened);
+            self.conferences.extend([Some(name), listed_as].into_iter().flatten().map(|name| (name, opened)));
             opened
         });
         let rule = Rule::FocusReached;
-        self.move_to(key, room, (Reason::Conference, rule), ctx, |session, by| {
-            session.adopt(by, None, Some(role), rule, ctx)
-        });
+        self.move_to(
+            PartyRef { session: key, party },
+            room,
+            (Reason::Conference, rule),
+            ctx,
+            |session, by| session.adopt(by, None, Some(role), rule, ctx),
+        );
     }
 }
 

@@ -1,14 +1,16 @@
 //! Which calls are legs of one session: how the legs of a back-to-back user agent are joined.
 //!
-//! In this order: an id that both legs carry (HEP correlation, Session-ID of RFC 7989, X-CID), and
-//! last a heuristic: the new call leaves the host that the caller's leg had reached, its caller or
-//! its callee agrees with the caller's leg, and the caller still waits for somebody to answer.
+//! In this order: an id that both legs carry (HEP correlation, Session-ID of RFC 7989, icid-value of RFC 7315,
+//! X-CID, a Call-ID that continues the other), a heuristic: the new call leaves the host that the caller's leg
+//! had reached, its caller or its callee agrees with the caller's leg, and the caller still waits for somebody to
+//! answer; and last, for switches of which one side has another address, both numbers and the moment.
 //! Names are looked up in an index, so that joining does not slow down with the number of calls; how well a
 //! call fits is told in `session/fit.rs`, and which of several it belongs to by [`decide`].
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 use foldhash::fast::RandomState;
 use hookswitch_model::{AccountId, Alias, LegCreated, Rule, Timestamp};
@@ -16,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
 use super::Sessions;
+use crate::directory::Account;
 use crate::hash::IdHash;
 use crate::number::NumberKey;
 use crate::session::{CalleeFit, Fit, Session, SessionKey};
@@ -47,23 +50,56 @@ impl Joiner {
     /// Finds the session that a new call belongs to, and the rule that says so.
     pub(crate) fn find(
         &self,
-        account: AccountId,
+        owner: &Account,
         leg: &LegCreated,
         at: Timestamp,
         sessions: &Sessions,
         heuristic: bool,
     ) -> Joined {
+        let account = owner.id();
         for alias in &leg.aliases {
             if let Some(&key) = self.by_alias.get(&alias_key(account, alias))
-                && sessions.contains_key(&key)
+                && let Some(open) = sessions.get(&key)
+                && (!matches!(alias, Alias::ChargingId(_)) || open.session.is_charged_with(leg))
             {
                 return Joined::To(key, Rule::JoinedById);
             }
         }
-        let Some(src) = leg.src.filter(|_| heuristic) else { return Joined::ToNone };
-        let mut candidates: SmallVec<[Candidate<'_>; 2]> = SmallVec::new();
+        let Some(src) = owner.switch_address(leg.src).filter(|_| heuristic) else { return Joined::ToNone };
+        let mut candidates = SmallVec::new();
+        self.find_candidates(account, leg, src, at, sessions, &mut candidates);
+        let mut elsewhere: SmallVec<[SocketAddr; 2]> = candidates
+            .iter()
+            .filter_map(|candidate| candidate.session.caller_reached())
+            .filter(|reached| reached.ip() != src.ip())
+            .collect();
+        elsewhere.sort_unstable();
+        elsewhere.dedup();
+        for reached in elsewhere {
+            // Of this switch another address is known: what waits there may be meant as well.
+            let leg = LegCreated { src: Some(reached), ..leg.clone() };
+            self.find_candidates(account, &leg, reached, at, sessions, &mut candidates);
+        }
+        match decide(&candidates) {
+            Joined::ToNone => self.find_by_both_numbers(account, leg, at, sessions),
+            decided => decided,
+        }
+    }
+
+    /// Finds the sessions that a new call from this address may belong to.
+    fn find_candidates<'a>(
+        &self,
+        account: AccountId,
+        leg: &LegCreated,
+        src: SocketAddr,
+        at: Timestamp,
+        sessions: &'a Sessions,
+        candidates: &mut SmallVec<[Candidate<'a>; 2]>,
+    ) {
         let withheld = leg.caller.withheld.then_some(WITHHELD);
-        for number in [leg.caller.number.as_deref(), Some(&*leg.callee), withheld].into_iter().flatten() {
+        let own = [leg.caller.number.as_deref(), Some(&*leg.callee), withheld];
+        let before = [leg.diverted_by.as_deref(), leg.called_first.as_deref()];
+        for number in own.into_iter().chain(before).flatten() {
             let Some(keys) = self.by_place.get(&place_key(account, src.ip(), number)) else { continue };
             for &key in keys.iter().rev().take(CANDIDATES_MAX) {
                 if candidates.iter().any(|candidate| candidate.key == key) {
@@ -74,7 +110,49 @@ impl Joiner {
                 candidates.extend(fit.map(|fit| Candidate { fit, key, session }));
             }
         }
-        decide(&candidates)
+    }
+
+    /// Finds the session of a call that leaves a switch at another address than the caller's leg had reached: the
+    /// only one that has both numbers at this moment.
+    fn find_by_both_numbers(
+        &self,
+        account: AccountId,
+        leg: &LegCreated,
+        at: Timestamp,
+        sessions: &Sessions,
+    ) -> Joined {
+        let caller = leg.caller.number.as_deref().filter(|_| !leg.caller.withheld);
+        let keys = caller.and_then(|caller| self.by_place.get(&pair_key(account, caller, &leg.callee)));
+        let Some(keys) = keys.filter(|keys| keys.len() <= CANDIDATES_MAX) else { return Joined::ToNone };
+        let recent = |key: &&SessionKey| {
+            let open = sessions.get(key).map(|open| &open.session);
+            open.is_some_and(|session| session.has_both_numbers(leg, at))
+        };
+        let mut recent = keys.iter().filter(recent);
+        let (Some(&key), None) = (recent.next(), recent.next()) else { return Joined::ToNone };
+        let goes_on = sessions.get(&key).is_some_and(|open| open.session.may_go_on_elsewhere(leg, at));
+        if goes_on { Joined::To(key, Rule::JoinedByBothNumbers) } else { Joined::ToNone }
+    }
+
+    /// The session that has this name.
+    pub(crate) fn by_name(&self, account: AccountId, name: &Alias) -> Option<SessionKey> {
+        self.by_alias.get(&alias_key(account, name)).copied()
+    }
+
+    /// The sessions of people: those of a host with any of these numbers, and those of two of them.
+    pub(crate) fn by_people(
+        &self,
+        account: AccountId,
+        host: IpAddr,
+        numbers: &[Arc<str>],
+    ) -> SmallVec<[SessionKey; 4]> {
+        let places = numbers.iter().map(|number| place_key(account, host, number));
+        let pairs = numbers.iter().flat_map(|one| {
+            let others = numbers.iter().filter(move |other| *other != one);
+            others.map(move |other| pair_key(account, one, other))
+        });
+        let found = places.chain(pairs).filter_map(|name| self.by_place.get(&name));
+        found.filter(|keys| keys.len() <= CANDIDATES_MAX).flatten().copied().collect()
     }
 
     /// Remembers that a transfer asked for a call to this number.
@@ -109,7 +187,7 @@ impl Joiner {
         key: SessionKey,
         kept: &mut IndexEntries,
     ) {
-        for alias in aliases {
+        for alias in aliases.iter().filter(|alias| !matches!(alias, Alias::OtherCallId(_))) {
             let name = alias_key(account, alias);
             if let Entry::Vacant(vacant) = self.by_alias.entry(name) {
                 vacant.insert(key);
@@ -128,8 +206,9 @@ impl Joiner {
         kept: &mut IndexEntries,
     ) {
         let withheld = session.withholds.then_some(WITHHELD);
-        for number in session.numbers().chain(withheld) {
-            let name = place_key(account, host, number);
+        let numbers = session.numbers().chain(withheld).map(|number| place_key(account, host, number));
+        let pair = session.caller_and_dialled().map(|(caller, dialled)| pair_key(account, caller, dialled));
+        for name in numbers.chain(pair) {
             if !kept.places.contains(&name) {
                 let keys = self.by_place.entry(name).or_default();
                 if let Err(at) = keys.binary_search(&key) {
@@ -137,6 +216,25 @@ impl Joiner {
                 }
                 kept.places.push(name);
             }
+        }
+    }
+
+    /// Remembers whom a switch has called for a session, by a number that is not the one that was dialled.
+    pub(crate) fn add_target(
+        &mut self,
+        account: AccountId,
+        switch: IpAddr,
+        number: &str,
+        key: SessionKey,
+        kept: &mut IndexEntries,
+    ) {
+        let name = place_key(account, switch, number);
+        if !kept.places.contains(&name) {
+            let keys = self.by_place.entry(name).or_default();
+            if let Err(at) = keys.binary_search(&key) {
+                keys.insert(at, key);
+            }
+            kept.places.push(name);
         }
     }
 
@@ -176,10 +274,11 @@ pub(crate) struct IndexEntries {
 
 fn alias_key(account: AccountId, alias: &Alias) -> AliasKey {
     let (kind, id) = match alias {
-        Alias::CallId(id) => ("Call-ID", id),
+        Alias::CallId(id) | Alias::OtherCallId(id) => ("Call-ID", id),
         Alias::SessionId(id) => ("Session-ID", id),
         Alias::Correlation(id) => ("correlation", id),
         Alias::Channel(id) => ("channel", id),
+        Alias::ChargingId(id) => ("charging id", id),
     };
     IdHash::new(kind).number(account.as_u64()).part(id).u128()
 }
@@ -194,6 +293,12 @@ fn place_key(account: AccountId, host: IpAddr, number: &str) -> PlaceKey {
         IpAddr::V4(host) => hash.part(&host.octets()).u64(),
         IpAddr::V6(host) => hash.part(&host.octets()).u64(),
     }
+}
+
+/// The key of the calls from one number to another, whatever host they reached.
+fn pair_key(account: AccountId, caller: &str, callee: &str) -> PlaceKey {
+    let hash = IdHash::new("pair").number(account.as_u64()).number(NumberKey::of(caller).as_u64());
+    hash.number(NumberKey::of(callee).as_u64()).u64()
 }
 
 /// What became of the search for the session of a new call.

@@ -3,6 +3,7 @@
 mod crossing;
 mod join;
 mod opening;
+mod recording;
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 
@@ -138,6 +139,7 @@ impl Engine {
                 let ctx = Context::of(signal, self.policy);
                 self.create(clock, signal.account, NewLeg { id: signal.leg, created: leg }, &ctx)
             }
+            SignalKind::RecordingSession(recording) => self.recording(signal, recording),
             _ => self.apply(signal),
         };
         if let Some(key) = key {

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use hookswitch_model::{
-    AccountId, Alias, ClockId, Direction, ExtensionId, LegCreated, Origin, Place, Rule, SessionFacts,
-    SessionId, TelephonySessionId, Timestamp,
+    AccountId, Alias, ClockId, Direction, ExtensionId, LegCreated, Origin, Place, RingOutRole, Rule,
+    SessionFacts, SessionId, TelephonySessionId, Timestamp,
 };
 
 use super::join::{IndexEntries, Joined};
@@ -59,12 +59,16 @@ impl Engine {
             let OpenSession { session, kept, .. } = &mut **open;
             let account = session.facts.account;
             self.joiner.add_aliases(account, &leg.aliases, key, kept);
-            let reached = if leg.direction == Direction::Inbound {
-                leg.dst
-            } else {
-                leg.src.filter(|_| session.facts.origin == Origin::RingOut)
+            let is_switchs = session.facts.origin == Origin::RingOut || session.was_placed_elsewhere();
+            let reached = match leg.direction {
+                Direction::Inbound => leg.dst,
+                Direction::Outbound => leg.src.filter(|_| is_switchs),
             };
-            if let Some(host) = reached {
+            let switch = session.switch_address(leg.src).filter(|_| session.is_rewritten_target(&leg));
+            if let Some(switch) = switch {
+                self.joiner.add_target(account, switch.ip(), &leg.callee, key, kept);
+            }
+            if let Some(host) = session.switch_address(reached) {
                 self.joiner.add_host(account, host.ip(), session, key, kept);
             }
         }
@@ -117,12 +121,13 @@ impl Engine {
             return Some(key);
         }
         let heuristic = self.policy.join_by_numbers;
-        let joined = self.joiner.find(account, &leg, ctx.at, &self.sessions, heuristic);
+        let owner = self.directory.account(account);
+        let joined = self.joiner.find(&owner, &leg, ctx.at, &self.sessions, heuristic);
         if let Joined::To(key, rule) = joined {
             self.session(key)?.add_switch_leg(leg, rule, ctx);
             return Some(key);
         }
-        let callee = self.directory.account(account).callee(&leg);
+        let callee = owner.callee(&leg);
         match callee.kind {
             Kind::Conference => self.enter_conference(clock, account, callee.extension, leg, ctx),
             Kind::Park => {
@@ -130,9 +135,9 @@ impl Engine {
                 self.open(clock, account, opening, leg, ctx)
             }
             _ => {
-                let rings_out = leg.sent_by_server
-                    && self.directory.account(account).is_inside(&leg)
-                    && !leg.caller.withheld;
+                // A switch says itself whom it calls first, who may be outside.
+                let rings_out = (leg.reported && leg.ring_out_role == Some(RingOutRole::Initiator))
+                    || (leg.sent_by_server && owner.is_inside(&leg) && !leg.caller.withheld);
                 let opening = match joined {
                     Joined::Unclear => Opening::Unclear,
                     _ if rings_out => Opening::RingOut,

@@ -7,7 +7,7 @@ use foldhash::fast::RandomState;
 use hookswitch_model::{AccountId, Event, ExtensionId, StatusCode};
 use smallvec::SmallVec;
 
-use super::{EventFilter, TelephonyFilter, numbers};
+use super::{EventFilter, Projection, TelephonyFilter, numbers};
 
 /// Filters of many subscriptions, found by account, extension, phone number and status.
 ///
@@ -44,8 +44,8 @@ struct Entry<Id> {
 pub struct Match<Id> {
     /// Which one.
     pub subscription: Id,
-    /// Whether one of the filters that the event passed asks for `sipData`.
-    pub sip_data: bool,
+    /// What it receives of the event.
+    pub projection: Projection,
 }
 
 impl<Id: Copy + Ord + std::hash::Hash> FilterIndex<Id> {
@@ -121,10 +121,11 @@ impl<Id: Copy + Ord + std::hash::Hash> FilterIndex<Id> {
             }
         }
         found.sort_unstable();
-        // Of two with one id the later has the sipData.
         found.dedup_by(|later, earlier| {
             let same = later.subscription == earlier.subscription;
-            earlier.sip_data |= same && later.sip_data;
+            if same {
+                earlier.projection = earlier.projection.union(later.projection);
+            }
             same
         });
     }
@@ -132,9 +133,10 @@ impl<Id: Copy + Ord + std::hash::Hash> FilterIndex<Id> {
     fn look(&self, key: Key, event: &Event, found: &mut Vec<Match<Id>>) {
         let entries = self.filters.get(&key).into_iter().flatten();
         found.extend(
-            entries
-                .filter(|entry| entry.filter.failed(event).is_none())
-                .map(|entry| Match { subscription: entry.subscription, sip_data: entry.filter.sip_data }),
+            entries.filter(|entry| entry.filter.failed(event).is_none()).map(|entry| Match {
+                subscription: entry.subscription,
+                projection: entry.filter.projection(),
+            }),
         );
     }
 

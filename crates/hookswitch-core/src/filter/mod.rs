@@ -3,6 +3,7 @@
 mod error;
 mod explanation;
 mod index;
+mod projection;
 mod query;
 
 use std::fmt;
@@ -12,6 +13,7 @@ use hookswitch_model::{AccountId, Direction, Event, ExtensionId, StatusCode};
 pub use error::FilterError;
 pub use explanation::{Explanation, Finding};
 pub use index::{FilterIndex, Match};
+pub use projection::Projection;
 
 /// The shortest threshold and interval of a renewal reminder, in seconds: how often the server looks.
 pub const REMINDER_SECS_MIN: u64 = 10;
@@ -159,13 +161,20 @@ impl EventFilter {
         }
     }
 
-    /// Whether the parties of its events carry their `sipData`.
-    pub fn wants_sip_data(&self) -> bool {
-        matches!(self, Self::TelephonySessions(filter) if filter.sip_data)
+    /// The projection that it asks for of the events that match it.
+    pub fn projection(&self) -> Projection {
+        match self {
+            Self::TelephonySessions(filter) => filter.projection(),
+            Self::Reminder { .. } | Self::Other(_) => Projection::default(),
+        }
     }
 }
 
 impl TelephonyFilter {
+    fn projection(&self) -> Projection {
+        Projection { sip_data: self.sip_data }
+    }
+
     fn failed(&self, event: &Event) -> Option<Clause> {
         let party = &event.party;
         if self.account != event.session.account {

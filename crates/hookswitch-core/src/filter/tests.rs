@@ -168,8 +168,8 @@ fn each_parameter_passes_what_it_says() {
     ] {
         assert_eq!(filter(query).failed(&plain), failed, "{query}");
     }
-    assert!(filter("sipData=true").wants_sip_data());
-    assert!(!filter("sipData=false").wants_sip_data());
+    assert!(filter("sipData=true").projection().sip_data);
+    assert!(!filter("sipData=false").projection().sip_data);
 
     let mut missed = event();
     missed.party.missed_call = true;
@@ -212,7 +212,10 @@ fn the_index_names_each_subscription_once_and_forgets_those_removed() {
     index.matches(&event(), &mut found);
     assert_eq!(
         found,
-        [Match { subscription: 1, sip_data: false }, Match { subscription: 2, sip_data: true }]
+        [
+            Match { subscription: 1, projection: Projection::default() },
+            Match { subscription: 2, projection: Projection::WHOLE }
+        ]
     );
     index.insert(2, &[filter("statusCode=Setup")]);
     index.remove(1);
@@ -318,8 +321,8 @@ proptest! {
                 .enumerate()
                 .filter_map(|(subscription, filters)| {
                     let passed: Vec<_> = filters.iter().flatten().filter(|filter| filter.matches(event)).collect();
-                    let sip_data = passed.iter().any(|filter| filter.wants_sip_data());
-                    (!passed.is_empty()).then_some(Match { subscription, sip_data })
+                    let sip_data = passed.iter().any(|filter| filter.projection().sip_data);
+                    (!passed.is_empty()).then_some(Match { subscription, projection: Projection { sip_data } })
                 })
                 .collect();
             prop_assert_eq!(&found, &asked);

@@ -1,10 +1,12 @@
 //! Who is offered the call, and which calls of a switch go on from it.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use hookswitch_model::number::Form;
 use hookswitch_model::{
-    Cause, Direction, FarEnd, LegCreated, Reason, RingOutRole, Rule, StatusCode, Timestamp,
+    Cause, Direction, Endpoint, FarEnd, LegCreated, Party, Reason, RingOutRole, Rule, StatusCode, Timestamp,
 };
 
 use super::ends::Settled;
@@ -15,7 +17,7 @@ use super::{
     CALLER, Context, LEGS_PER_SESSION_MAX, LegRole, NewLeg, PartyIndex, Purpose, Sender, Session, people,
 };
 use crate::directory::{Kind, Resolved};
-use crate::number::NumberKey;
+use crate::number::{NumberKey, agree};
 
 /// Two targets that were offered the call within this time are members of one group, which a switch
 /// calls in one go; a later one, or one with Diversion, is where the call was forwarded to.
@@ -37,11 +39,7 @@ impl Session {
         self.add_leg(LegRole::Switch(rule), leg);
         // The call goes on from where the caller's leg arrived: no callee is there.
         self.confirm_caller();
-        for party in self.parties.other_indices() {
-            if self.parties[party].certainty == PartyCertainty::Unconfirmed {
-                self.discard_party(party);
-            }
-        }
+        self.discard_servers();
     }
 
     /// Adds a further leg of who is at the end of a leg already.
@@ -63,6 +61,7 @@ impl Session {
             self.add_leg(LegRole::Party(CALLER), leg);
             return true;
         }
+        self.dial_on(&leg);
         let mut person = self.called(&leg);
         let mailbox = self.mailbox_owner(&leg, &person);
         if let Some(owner) = &mailbox {
@@ -72,6 +71,10 @@ impl Session {
             self.add_leg(LegRole::Server, leg).of_party = matches!(of, LegRole::Party(_));
             return true;
         };
+        let certainty = if self.has_just_left(&person) { PartyCertainty::Confirmed } else { certainty };
+        if matches!(of, LegRole::Switch(_)) {
+            self.discard_servers();
+        }
         if certainty == PartyCertainty::Confirmed {
             self.revive(&person);
             let forwarded = leg.diverted_by.is_some();
@@ -89,6 +92,7 @@ impl Session {
                 && (state.certainty == PartyCertainty::Confirmed) == (certainty == PartyCertainty::Confirmed)
                 && state.is_person(&person)
         });
+        let same = same.or_else(|| self.complete(&leg, &person));
         let party = match same {
             Some(party) => {
                 self.parties[party].handed_over = false;
@@ -106,13 +110,80 @@ impl Session {
         true
     }
 
-    /// Who is called. What a source knows goes before what the directory says.
+    /// The far end of a target's leg wants more digits, so it is a switch; who was called there is known when
+    /// the number is complete.
+    pub(super) fn wants_more_digits(&mut self, index: usize) {
+        self.legs[index].ended = true;
+        self.is_incomplete = true;
+        if let LegRole::Party(party) = self.legs[index].role {
+            if self.parties[party].certainty == PartyCertainty::Unconfirmed {
+                self.discard_party(party);
+            } else {
+                self.parties[party].is_incomplete = true;
+            }
+        }
+    }
+
+    /// Takes the digits that complete the number that was dialled (RFC 3578).
+    fn dial_on(&mut self, leg: &LegCreated) {
+        if self.is_incomplete && is_longer(&leg.callee, &self.dialled.number) {
+            self.is_incomplete = false;
+            self.dialled = self.account.callee(leg);
+            self.parties[CALLER].party.to = self.called_endpoint(leg);
+        }
+    }
+
+    /// Gives the party of an incomplete number the digits of a new leg that completes it.
+    fn complete(&mut self, leg: &LegCreated, person: &Resolved) -> Option<PartyIndex> {
+        let party = self.parties.other_indices().find(|&party| {
+            let state = &self.parties[party];
+            let number = state.party.to.phone_number.as_deref();
+            state.is_incomplete
+                && state.is_live()
+                && !self.has_leg(party)
+                && number.is_some_and(|number| is_longer(&person.number, number))
+        })?;
+        let state = &mut self.parties[party];
+        state.is_incomplete = false;
+        state.party.to = people::called_endpoint(leg, person);
+        state.party.extension = person.extension;
+        state.kind = person.kind;
+        Some(party)
+    }
+
+    /// Tests whether the end of this person waits for its cause: the next leg leads to another phone of theirs.
+    fn has_just_left(&self, person: &Resolved) -> bool {
+        self.parties.others().any(|state| {
+            let pending = state.pending_end().map(|end| end.cause);
+            pending.is_some_and(|cause| cause != Cause::AnsweredElsewhere) && state.is_person(person)
+        })
+    }
+
+    /// Forgets the far ends from which the call goes on: no callee is there.
+    fn discard_servers(&mut self) {
+        for party in self.parties.other_indices() {
+            if self.parties[party].certainty == PartyCertainty::Unconfirmed {
+                self.discard_party(party);
+            }
+        }
+    }
+
+    /// Who is called. What a source knows goes before what the directory says, and before what it does not
+    /// say: a service that it does not list is one of the account all the same (contract events §10).
     fn called(&self, leg: &LegCreated) -> Resolved {
         let person = self.account.callee(leg);
         match leg.service {
             None => person,
-            Some(service) => Resolved { kind: Kind::from(service), ..person },
+            Some(service) => Resolved { kind: Kind::from(service), ..self.as_extension(person, &leg.callee) },
         }
+    }
+
+    /// The same, as an extension of the account, whether the directory lists it or not.
+    fn as_extension(&self, person: Resolved, number: &str) -> Resolved {
+        if person.extension.is_some() || number.is_empty() {
+            return person;
+        }
+        Resolved { extension: Some(self.account.derived_extension(number)), internal: true, ..person }
     }
 
     /// Whether somebody is at the end of a new leg; none if a server is.
@@ -151,8 +222,10 @@ impl Session {
             (None, Some(diverted_by)) if person.kind == Kind::Voicemail => diverted_by,
             _ => return None,
         };
-        let owner = (!self.account.is_foreign(leg)).then(|| self.account.resolve(of, None));
-        owner.filter(|owner| owner.extension.is_some())
+        let owner = (!self.account.is_foreign(leg)).then(|| self.account.resolve(of, None))?;
+        // The switch itself says that there is a mailbox, and whose.
+        let owner = if leg.reported { self.as_extension(owner, of) } else { owner };
+        Some(owner).filter(|owner| owner.extension.is_some())
     }
 
     /// Adds a party that is offered the call.
@@ -173,7 +246,17 @@ impl Session {
         if person.extension.is_none() && from.device.is_some() {
             Arc::make_mut(&mut from).device = None;
         }
+        // Who is called while a target of the same caller talks is no alternative to it.
+        if self.parties.others().any(|other| {
+            other.talks()
+                && other.called_by == called_by
+                && other.round == self.round
+                && other.party.direction == Direction::Inbound
+        }) {
+            self.round = self.round.saturating_add(1);
+        }
         let to = people::called_endpoint(leg, person);
+        let (from, to) = self.as_shown(leg, called_by, from, to);
         let mut state =
             PartyState::new(&self.facts, Direction::Inbound, person.extension, from, to, leg, ctx);
         state.certainty = certainty;
@@ -182,11 +265,17 @@ impl Session {
         state.kind = person.kind;
         if self.parties[CALLER].party.ring_out_role.is_some() {
             state.party.ring_out_role = Some(RingOutRole::Target);
+            // Nobody has called the initiator but on behalf of the target.
+            let from = &mut self.parties[CALLER].party.from;
+            if from.phone_number.is_none() && from.extension.is_none() {
+                *from = state.party.to.clone();
+            }
         }
         let from_queue = leg.from_queue || (self.queue_waits() && matches!(of, LegRole::Switch(_)));
         if from_queue && person.kind == Kind::User {
             // An agent of a queue has no Setup (contract events §10).
             state.party.queue_call = true;
+            self.shows_queue(&mut state.party);
         }
         let is_told = !state.party.queue_call;
         let party = self.parties.add(state);
@@ -200,6 +289,63 @@ impl Session {
         };
         self.draft(party, rule, ctx);
         party
+    }
+
+    /// How both sides of a leg to a target are shown, where the source tells what the network sees (contract
+    /// events §11): the number that was dialled from outside, and the number that is shown outside.
+    fn as_shown(
+        &mut self,
+        leg: &LegCreated,
+        called_by: PartyIndex,
+        mut from: Arc<Endpoint>,
+        mut to: Arc<Endpoint>,
+    ) -> (Arc<Endpoint>, Arc<Endpoint>) {
+        if !self.reported {
+            return (from, to); // legs of a switch are found by the numbers of their call
+        }
+        if to.extension.is_none() {
+            let e164 = |number: &Arc<str>| self.account.e164(number, Form::Network);
+            let shown: Option<Arc<str>> =
+                leg.caller.number.as_ref().and_then(e164).map(|number| Arc::from(number.as_str()));
+            if let Some(shown) = shown.filter(|_| from.extension.is_some()) {
+                people::show_number(&mut from, shown.clone());
+                let caller = &mut self.parties[called_by].party;
+                let own =
+                    if caller.direction == Direction::Outbound { &mut caller.from } else { &mut caller.to };
+                people::show_number(own, shown);
+            }
+        } else if from.extension.is_none()
+            && called_by == CALLER
+            && leg.diverted_by.is_none()
+            && self.round == 0
+        {
+            // What is written with its `+` is the whole number that was dialled.
+            let caller = &self.parties[CALLER].party;
+            let dialled = caller.to.phone_number.as_ref().filter(|_| caller.direction == Direction::Outbound);
+            let is_whole = |dialled: &&Arc<str>| caller.to.sent_number.is_none() && dialled.starts_with('+');
+            if let Some(dialled) = dialled.filter(is_whole) {
+                people::show_number(&mut to, dialled.clone());
+            }
+        }
+        (from, to)
+    }
+
+    /// Shows an agent's leg as a call to the queue (contract events §11).
+    fn shows_queue(&self, agent: &mut Party) {
+        let Some(queue) = self.parties.iter().find(|state| state.kind == Kind::Queue && state.is_live())
+        else {
+            return;
+        };
+        let queue = &queue.party.to;
+        let to = Arc::make_mut(&mut agent.to);
+        to.name.clone_from(&queue.name);
+        to.extension = queue.extension;
+        // Of what is dialled from outside only a whole number says what was dialled.
+        let is_inside = agent.from.extension.is_some();
+        let is_dialled = |number: &Arc<str>| is_inside || number.starts_with('+');
+        if let Some(number) = queue.phone_number.clone().filter(is_dialled) {
+            people::show_number(&mut agent.to, number);
+        }
     }
 
     /// Whether the caller waits in a queue.
@@ -288,7 +434,31 @@ impl Session {
         if own {
             return None;
         }
-        self.legs.iter().filter_map(|leg| self.reached(leg, sender)).max()
+        self.legs.iter().filter_map(|leg| self.reached(leg, sender).or_else(|| placed_by(leg, sender))).max()
+    }
+
+    /// Whether the switch has placed a call of this session from another address than the caller's leg had
+    /// reached.
+    pub(crate) fn was_placed_elsewhere(&self) -> bool {
+        let reached = |src: SocketAddr| {
+            self.legs.iter().any(|leg| leg.called && leg.dst.is_some_and(|dst| dst.ip() == src.ip()))
+        };
+        let last = self.legs.last().filter(|leg| matches!(leg.role, LegRole::Switch(_)) && !leg.called);
+        last.and_then(|leg| leg.sender.src).is_some_and(|src| !reached(src))
+    }
+
+    /// An address of the switch as the directory joins it with its others.
+    pub(crate) fn switch_address(&self, address: Option<SocketAddr>) -> Option<SocketAddr> {
+        self.account.switch_address(address)
+    }
+
+    /// Who places a call; a switch with several addresses is one.
+    pub(super) fn sender(&self, leg: &LegCreated) -> Sender {
+        Sender {
+            src: self.switch_address(leg.src),
+            sent_by: self.switch_address(leg.sent_by),
+            agent: leg.agent.clone(),
+        }
     }
 
     /// Takes back the end of a person who is now tried on another phone or by another trunk, or whose
@@ -330,10 +500,13 @@ impl Session {
             let caller = leg.caller.number.as_deref().map(NumberKey::of);
             let shown = moved.and_then(|moved| self.parties[moved].side().phone_number.as_deref());
             let for_moved = caller.is_some() && caller == shown.map(NumberKey::of);
-            return (for_moved && self.has_switch_at(&Sender::of(leg))).then_some(Follows::Switch);
+            return (for_moved && self.has_switch_at(&self.sender(leg))).then_some(Follows::Switch);
         }
-        let sender = Sender::of(leg);
+        let sender = self.sender(leg);
         if let Some(party) = self.party_at(&sender).filter(|&party| Some(party) != mover) {
+            return Some(Follows::OwnPhone(party));
+        }
+        if let Some(party) = self.party_on_host(&sender, leg).filter(|&party| Some(party) != mover) {
             return Some(Follows::OwnPhone(party));
         }
         self.has_switch_at(&sender).then_some(Follows::Switch)
@@ -349,7 +522,7 @@ impl Session {
 
     /// The party whose phone is where `sender` calls from.
     pub(super) fn party_at(&self, sender: &Sender) -> Option<PartyIndex> {
-        let at = |address: Option<std::net::SocketAddr>| {
+        let at = |address: Option<SocketAddr>| {
             address.is_some() && (address == sender.src || address == sender.sent_by)
         };
         let leg = self.legs.iter().find(|leg| {
@@ -362,9 +535,48 @@ impl Session {
         }
     }
 
+    /// The party whose phone calls from another port than before, as over a further TCP connection: it is on the
+    /// same host, and calls with the party's number.
+    fn party_on_host(&self, sender: &Sender, leg: &LegCreated) -> Option<PartyIndex> {
+        let caller = leg.caller.number.as_deref()?;
+        let src = sender.src?;
+        let at = self.legs.iter().find_map(|leg| {
+            let party = leg.role.party()?;
+            let own = if leg.called { leg.dst } else { leg.sender.src };
+            let state = &self.parties[party];
+            let number = state.side().phone_number.as_deref()?;
+            let is_here = own.is_some_and(|own| own.ip() == src.ip());
+            (state.is_live() && is_here && agree(number, caller)).then_some(party)
+        })?;
+        // A switch may call for a party that is behind the same address.
+        let is_switch = |leg: &super::Leg| {
+            leg.role != LegRole::Party(at)
+                && (self.reached(leg, sender) == Some(2) || placed_by(leg, sender) == Some(2))
+        };
+        (!self.legs.iter().any(is_switch)).then_some(at)
+    }
+
     /// Who is moved by a transfer: the party that talks with the one who asked for it.
     pub(crate) fn transferee(&self) -> Option<PartyIndex> {
         let stays = |state: &PartyState| state.is_answered() && state.moving.is_none() && !state.is_service();
         self.parties.position(stays)
     }
+}
+
+/// Whether the switch has placed a leg from where `sender` calls, and how surely, 1 or 2.
+fn placed_by(leg: &super::Leg, sender: &Sender) -> Option<u32> {
+    let (own, theirs) = (leg.sender.src?, sender.src?);
+    let is_switchs = matches!(leg.role, LegRole::Switch(_)) && !leg.called;
+    // Where phones and switch share an address only the port tells them apart.
+    let apart = leg.dst.is_none_or(|dst| dst.ip() != own.ip());
+    match own.ip() == theirs.ip() {
+        true if is_switchs && own == theirs => Some(2),
+        true if is_switchs && apart => Some(1),
+        _ => None,
+    }
+}
+
+/// Tests whether a number is another with more digits.
+fn is_longer(number: &str, incomplete: &str) -> bool {
+    number.len() > incomplete.len() && number.starts_with(incomplete)
 }

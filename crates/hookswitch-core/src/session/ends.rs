@@ -1,6 +1,7 @@
 //! How parties end, and the ends that wait for their cause.
 
 use hookswitch_model::{Cause, Direction, Reason, Rule, StatusCode, Timestamp};
+use smallvec::SmallVec;
 
 use super::attempt::GROUP_SPAN;
 use super::moves::CrossSessionEffect;
@@ -19,8 +20,8 @@ pub(super) enum Settled {
     AnsweredElsewhere,
     /// The caller's leg was answered, though no target had.
     CallerAnswered,
-    /// The caller left.
-    CallerLeft,
+    /// The caller left; `elsewhere` where the caller says that another answered.
+    CallerLeft { elsewhere: bool },
     /// The caller was refused.
     CallFailed,
     /// The call was offered to a further target; it may say that it was forwarded there.
@@ -46,7 +47,8 @@ impl Session {
 
     /// A leg of a party ended.
     fn party_leg_ended(&mut self, party: PartyIndex, cause: Cause, ctx: &Context) {
-        if let Some(moving) = &mut self.parties[party].moving {
+        let is_live = self.parties[party].is_live();
+        if let Some(moving) = self.parties[party].moving.as_mut().filter(|_| is_live) {
             moving.left_by = Some(ctx.input);
         }
         self.forget_refused_consultation(party, cause);
@@ -59,7 +61,7 @@ impl Session {
             // The same person still rings, or talks, elsewhere.
         } else if state.moving.is_some() {
             self.mover_left(party, ctx);
-        } else if state.was_answered() && self.was_left_by_mover(ctx) {
+        } else if state.was_answered() && !state.is_service() && self.was_left_by_mover(ctx) {
             self.timers.start(Timer::Transfer(party), ctx.at + RETRY_MAX);
         } else if party == CALLER {
             self.confirm_caller();
@@ -160,19 +162,26 @@ impl Session {
             return;
         }
         let caller_left = !self.parties[state.called_by].is_live();
+        let caller_answered = self.parties[state.called_by].was_answered();
         let answered = self.answered_by_another(index);
         match cause {
+            // The offer was withdrawn for who was offered the call long after, and has answered since.
+            Cause::Withdrawn if answered && !self.loses_to_another(index) => {
+                self.end_party(index, Cause::NoAnswer, Rule::OfferWithdrawn, ctx);
+            }
             Cause::Withdrawn if answered => {
                 self.end_party(index, Cause::AnsweredElsewhere, Rule::AnsweredElsewhere, ctx);
             }
-            Cause::Withdrawn if caller_left => {
-                self.end_party(index, Cause::Cancelled, Rule::CallerGaveUp, ctx);
-            }
-            Cause::AnsweredElsewhere if answered || caller_left || state.round > 0 => {
+            // A switch may be told to say "elsewhere" of every offer that it takes back: it is believed of those
+            // that were answered (contract events §11).
+            Cause::AnsweredElsewhere if answered || (caller_left && caller_answered) => {
                 self.end_party(index, cause, Rule::AnsweredElsewhere, ctx);
             }
-            // Somebody has taken the call who was not offered it.
-            Cause::AnsweredElsewhere => self.defer_end(index, cause, Rule::AnsweredElsewhere, ctx),
+            Cause::Withdrawn | Cause::AnsweredElsewhere if caller_left => {
+                self.end_party(index, Cause::Cancelled, Rule::CallerGaveUp, ctx);
+            }
+            // Somebody may have taken the call who was not offered it.
+            Cause::AnsweredElsewhere => self.defer_end(index, cause, Rule::OfferWithdrawn, ctx),
             Cause::Cancelled => self.end_party(index, cause, Rule::CallerGaveUp, ctx),
             Cause::Withdrawn => self.defer_end(index, cause, Rule::OfferWithdrawn, ctx),
             Cause::Busy | Cause::Rejected | Cause::NoAnswer | Cause::Failed
@@ -185,6 +194,15 @@ impl Session {
             }
             Cause::HungUp => self.end_party(index, Cause::NoAnswer, Rule::LegEnded, ctx),
             _ => self.end_party(index, cause, Rule::TargetRefused, ctx),
+        }
+    }
+
+    /// The offer to a target is being withdrawn, though its end has not come.
+    pub(super) fn recall(&mut self, leg: usize) {
+        if let LegRole::Party(party) = self.legs[leg].role
+            && !self.answered_by_another(party)
+        {
+            self.parties[party].is_recalled = true;
         }
     }
 
@@ -213,8 +231,10 @@ impl Session {
             self.end_party(CALLER, cause, Rule::TargetRefused, ctx);
             return;
         }
-        let gave_up = matches!(cause, Cause::Cancelled | Cause::HungUp | Cause::Withdrawn | Cause::Lost);
-        let settled = if gave_up { Settled::CallerLeft } else { Settled::CallFailed };
+        let elsewhere = cause == Cause::AnsweredElsewhere;
+        let gave_up =
+            elsewhere || matches!(cause, Cause::Cancelled | Cause::HungUp | Cause::Withdrawn | Cause::Lost);
+        let settled = if gave_up { Settled::CallerLeft { elsewhere } } else { Settled::CallFailed };
         self.settle_waiting(settled, ctx);
         // Who was answered and hangs up leaves first; a target that still rings ends with its own leg.
         let leaves_first = gave_up && self.parties[CALLER].was_answered();
@@ -229,7 +249,9 @@ impl Session {
             {
                 continue;
             }
-            let (cause, rule) = if gave_up {
+            let (cause, rule) = if elsewhere {
+                (Cause::AnsweredElsewhere, Rule::AnsweredElsewhere)
+            } else if gave_up {
                 (Cause::Cancelled, Rule::CallerGaveUp)
             } else {
                 (Cause::NoAnswer, Rule::CallFailed)
@@ -274,9 +296,10 @@ impl Session {
             other => other,
         };
         let in_group = self.others_ring(index);
-        let elsewhere = self.answered_by_another(index);
+        let elsewhere = self.loses_to_another(index);
         self.parties[index].finish(cause, in_group, elsewhere, ctx);
         self.timers.stop(Timer::Transfer(index));
+        self.timers.stop(Timer::Leave(index));
         self.draft(index, rule, ctx);
     }
 
@@ -291,13 +314,27 @@ impl Session {
     pub(super) fn settle_waiting(&mut self, settled: Settled, ctx: &Context) {
         for index in self.parties.other_indices() {
             let Some(waiting) = self.parties[index].pending_end() else { continue };
-            let withdrawn = waiting.cause == Cause::Withdrawn;
+            if settled == Settled::CallerAnswered && waiting.cause == Cause::AnsweredElsewhere {
+                continue; // who has taken the call is told of next
+            }
+            // What a switch says of an answer elsewhere is believed once there is one (contract events §11).
+            let said_elsewhere = waiting.cause == Cause::AnsweredElsewhere;
+            let withdrawn = said_elsewhere || waiting.cause == Cause::Withdrawn;
+            let caller_answered = self.parties[self.parties[index].called_by].was_answered();
+            let answered =
+                settled == Settled::AnsweredElsewhere && (said_elsewhere || self.is_answered_in_group(index));
             let (cause, rule, in_group) = match settled {
-                _ if waiting.cause == Cause::AnsweredElsewhere => (waiting.cause, None, false),
-                Settled::AnsweredElsewhere if withdrawn => {
+                Settled::CallerLeft { elsewhere }
+                    if withdrawn && (elsewhere || (said_elsewhere && caller_answered)) =>
+                {
                     (Cause::AnsweredElsewhere, Some(Rule::AnsweredElsewhere), false)
                 }
-                Settled::CallerLeft if withdrawn => (Cause::Cancelled, Some(Rule::CallerGaveUp), false),
+                Settled::AnsweredElsewhere if withdrawn && answered => {
+                    (Cause::AnsweredElsewhere, Some(Rule::AnsweredElsewhere), false)
+                }
+                Settled::CallerLeft { .. } if withdrawn => {
+                    (Cause::Cancelled, Some(Rule::CallerGaveUp), false)
+                }
                 _ if withdrawn => (Cause::NoAnswer, None, false),
                 Settled::OfferedTo { forwarded } => {
                     let together = ctx.at.since(self.parties[index].offered) <= GROUP_SPAN;
@@ -305,7 +342,7 @@ impl Session {
                 }
                 _ => (waiting.cause, None, false),
             };
-            let elsewhere = settled == Settled::AnsweredElsewhere;
+            let elsewhere = answered;
             let ended = Context { at: waiting.at, ..*ctx };
             self.settle_one(index, cause, in_group, elsewhere, &ended);
             if let (Some(rule), Some(draft)) = (rule, self.last_draft(index)) {
@@ -354,10 +391,21 @@ impl Session {
     /// Gives the call to the mailbox of the last target, when the switch took the call back from it and
     /// the directory says that it has one.
     fn mailbox_answers(&mut self, ctx: &Context) {
-        let last =
-            self.parties.other_indices().rev().find(|&index| self.parties[index].pending_end().is_some());
-        let Some(index) = last else { return };
+        let waiting: SmallVec<[PartyIndex; 4]> = self
+            .parties
+            .other_indices()
+            .filter(|&index| self.parties[index].pending_end().is_some())
+            .collect();
+        let dialled = self.dialled.extension;
+        let is_dialled =
+            |&&index: &&PartyIndex| dialled.is_some() && self.parties[index].party.extension == dialled;
+        // Who was called as one of several was not asked for: the mailbox is not theirs.
+        let alone = waiting.first().filter(|_| waiting.len() == 1);
+        let Some(&index) = waiting.iter().rfind(is_dialled).or(alone) else { return };
         let state = &self.parties[index];
+        if state.party.queue_call || self.dialled.kind == Kind::RingGroup {
+            return;
+        }
         let went = state.pending_end().is_some_and(|waiting| {
             matches!(waiting.cause, Cause::Withdrawn | Cause::NoAnswer | Cause::Busy | Cause::Rejected)
         });
@@ -389,6 +437,10 @@ impl Session {
                     if self.parties[party].is_live() && !self.has_leg(party) {
                         self.end_party(party, Cause::HungUp, Rule::TransferNotFollowed, &ctx);
                     }
+                }
+                Timer::Leave(party) => {
+                    // It is told at the time of the success.
+                    self.mover_stays(party, &Context { at: at - CAUSE_WAIT, ..ctx });
                 }
                 Timer::Ring | Timer::Silence => {
                     let (cause, rule) = match timer {
@@ -473,14 +525,44 @@ impl Session {
         })
     }
 
+    /// Whether somebody else has answered who was offered the call with a party: by the same caller, in the
+    /// same round.
     fn answered_by_another(&self, index: PartyIndex) -> bool {
-        let round = self.parties[index].round;
+        let (round, called_by) = (self.parties[index].round, self.parties[index].called_by);
+        let in_mailbox = |state: &PartyState| {
+            state.is_live()
+                && state.kind != Kind::Voicemail
+                && matches!(state.party.status.code, StatusCode::VoiceMail | StatusCode::VoiceMailScreening)
+        };
         self.parties.enumerate().any(|(other, state)| {
             other != CALLER
                 && other != index
-                && state.talks()
+                && (state.talks() || in_mailbox(state))
                 && state.round == round
+                && state.called_by == called_by
                 && state.party.direction == Direction::Inbound
+        })
+    }
+
+    /// Tests whether another target has answered that this one has the call taken by: the offer was not being
+    /// withdrawn before, or they are of one group.
+    fn loses_to_another(&self, index: PartyIndex) -> bool {
+        self.answered_by_another(index)
+            && (!self.parties[index].is_recalled || self.is_answered_in_group(index))
+    }
+
+    /// Tests whether another target has answered that was offered the call together with this one, or before
+    /// it; who is offered it long after is where the call went on to.
+    fn is_answered_in_group(&self, index: PartyIndex) -> bool {
+        let state = &self.parties[index];
+        let until = state.offered + GROUP_SPAN;
+        self.parties.enumerate().any(|(other, answerer)| {
+            other != CALLER
+                && other != index
+                && answerer.is_answered()
+                && answerer.round == state.round
+                && answerer.party.direction == Direction::Inbound
+                && answerer.offered <= until
         })
     }
 

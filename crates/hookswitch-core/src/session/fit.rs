@@ -4,11 +4,11 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hookswitch_model::{LegCreated, Timestamp};
+use hookswitch_model::{Direction, LegCreated, Timestamp};
 
 use super::party::{PartyCertainty, PartyState};
 use super::timer::Timer;
-use super::{CALLER, Sender, Session};
+use super::{CALLER, LegRole, Session};
 use crate::number::{NumberKey, agree, ends_with};
 
 /// How long after the caller's INVITE a leg may be joined when only the called number agrees.
@@ -66,13 +66,18 @@ impl Fit {
     /// How well a new call fits a session; `None` if it cannot belong to it.
     pub(crate) fn of(session: &Session, leg: &LegCreated, at: Timestamp) -> Option<Self> {
         let caller = session.caller_fit(leg);
-        let callee = session.callee_fit(leg);
+        let (own, diverted) = (session.callee_fit(leg), session.diverted_fit(leg));
+        let callee = own.max(diverted);
+        let is_diverted = diverted > own;
         let is_expected = session.expects_leg(at);
         let fits = match (caller, callee) {
             (CallerFit::Same, CalleeFit::Same) => true,
             (CallerFit::Same, _) => is_expected || !session.has_ringing_targets(),
+            // Who is called instead may be where the caller calls from, and is called when nobody answers.
+            (_, CalleeFit::Same) if is_diverted => is_expected || !session.has_ringing_targets(),
+            (_, CalleeFit::Ending) if is_diverted => is_expected,
             // Who was called and calls back the switch begins a call.
-            _ if session.comes_from(leg.dst) => false,
+            _ if session.comes_from(session.switch_address(leg.dst)) => false,
             (_, CalleeFit::Same) => at.since(session.started) <= CALLEE_ONLY_WINDOW,
             (CallerFit::Withheld, _) => true,
             _ => false,
@@ -84,7 +89,7 @@ impl Fit {
         if rings_since.is_some_and(|since| at.since(since) > FORK_SPAN) {
             return None; // a switch calls a phone once for a call
         }
-        let host = session.goes_on_from(&Sender::of(leg))?;
+        let host = session.goes_on_from(&session.sender(leg))?;
         let name = session.caller().name.is_some() && session.caller().name == leg.caller.name;
         Some(Self { caller, is_new_target: rings_since.is_none(), is_expected, callee, name, host })
     }
@@ -111,21 +116,88 @@ impl Session {
     }
 
     fn callee_fit(&self, leg: &LegCreated) -> CalleeFit {
+        self.number_fit(&leg.callee, leg.callee_host.as_deref())
+    }
+
+    /// What a number has in common with the one that was dialled.
+    fn number_fit(&self, number: &Arc<str>, host: Option<&str>) -> CalleeFit {
         let dialled = &self.dialled;
-        let fit = |number: &Arc<str>| {
-            if agree(&dialled.number, number) {
-                return CalleeFit::Same;
-            }
-            let listed = dialled.extension.is_some_and(|extension| {
-                self.account.resolve(number, leg.callee_host.as_deref()).extension == Some(extension)
-            });
-            match (listed, ends_with(&dialled.number, number)) {
-                (true, _) => CalleeFit::Same,
-                (false, true) => CalleeFit::Ending,
-                (false, false) => CalleeFit::Differs,
-            }
+        if agree(&dialled.number, number) {
+            return CalleeFit::Same;
+        }
+        let listed = dialled
+            .extension
+            .is_some_and(|extension| self.account.resolve(number, host).extension == Some(extension));
+        match (listed, ends_with(&dialled.number, number)) {
+            (true, _) => CalleeFit::Same,
+            (false, true) => CalleeFit::Ending,
+            (false, false) => CalleeFit::Differs,
+        }
+    }
+
+    /// What those who sent a new call elsewhere have in common with the number that was dialled, or with a target
+    /// that the call was offered to.
+    fn diverted_fit(&self, leg: &LegCreated) -> CalleeFit {
+        let of = |number: &Arc<str>| {
+            let is_target = |state: &PartyState| {
+                let to = &state.party.to;
+                let numbers = [&to.phone_number, &to.sent_number];
+                state.party.direction == Direction::Inbound
+                    && numbers.into_iter().flatten().any(|own| agree(own, number))
+            };
+            if self.parties.others().any(is_target) { CalleeFit::Same } else { self.number_fit(number, None) }
         };
-        fit(&leg.callee).max(leg.diverted_by.as_ref().map_or(CalleeFit::Differs, fit))
+        let senders = [&leg.diverted_by, &leg.called_first];
+        senders.into_iter().flatten().map(of).max().unwrap_or(CalleeFit::Differs)
+    }
+
+    /// Whether the last leg leads to a target in a call that the switch has placed, under another number than the
+    /// one that was dialled.
+    pub(crate) fn is_rewritten_target(&self, leg: &LegCreated) -> bool {
+        leg.direction == Direction::Inbound
+            && self.legs.last().is_some_and(|last| last.called && !last.of_party)
+            && NumberKey::of(&leg.callee) != NumberKey::of(&self.dialled.number)
+    }
+
+    /// Whether caller and dialled number are those of a new call, and the call has just begun.
+    pub(crate) fn has_both_numbers(&self, leg: &LegCreated, at: Timestamp) -> bool {
+        at.since(self.started) <= PLACE_MAX
+            && self.caller_fit(leg) == CallerFit::Same
+            && self.callee_fit(leg) == CalleeFit::Same
+    }
+
+    /// Whether a new call that has both numbers may go on from here though it leaves another address than the
+    /// caller's leg had reached: the caller waits, it is the moment, and it is not the caller who calls.
+    pub(crate) fn may_go_on_elsewhere(&self, leg: &LegCreated, at: Timestamp) -> bool {
+        let caller = &self.parties[CALLER];
+        let own = self.legs.iter().find(|leg| leg.role == LegRole::Party(CALLER));
+        let (Some(own), Some(src)) = (own, self.switch_address(leg.src)) else { return false };
+        // Where phones and switch share one address only the port tells them apart.
+        let (Some(from), Some(reached)) = (own.sender.src, self.caller_reached()) else { return false };
+        let one_address = from.ip() == reached.ip();
+        let is_callers = |address: SocketAddr| {
+            if one_address { address == from } else { address.ip() == from.ip() }
+        };
+        caller.is_live()
+            && !caller.was_answered()
+            && self.expects_leg(at)
+            && !self.waits_for_retry()
+            && self.rings_since(leg).is_none()
+            && ![Some(src), leg.sent_by, leg.dst].into_iter().flatten().any(is_callers)
+            // What leaves where the caller's leg arrived was judged by that.
+            && if one_address { src != reached } else { src.ip() != reached.ip() }
+    }
+
+    /// Where the caller's leg arrived.
+    pub(crate) fn caller_reached(&self) -> Option<SocketAddr> {
+        self.legs.iter().find(|leg| leg.called && leg.of_party).and_then(|leg| leg.dst)
+    }
+
+    /// Whether a new call that is charged as this one belongs to it: a number agrees, and the caller waits.
+    pub(crate) fn is_charged_with(&self, leg: &LegCreated) -> bool {
+        self.parties[CALLER].is_live()
+            && !self.parties.others().any(PartyState::talks)
+            && (self.caller_fit(leg) >= CallerFit::Ending || self.callee_fit(leg) != CalleeFit::Differs)
     }
 
     /// Whether two calls look the same: their events differ in nothing but times and ids.
@@ -167,13 +239,15 @@ impl Session {
 
     /// Since when a leg of the switch leads to the target of a new call, at the same address.
     fn rings_since(&self, leg: &LegCreated) -> Option<Timestamp> {
-        let mut legs = self.legs.iter().filter(|own| {
-            own.called && !own.of_party && !own.ended && own.dst.is_some() && own.dst == leg.dst
-        });
+        let dst = self.switch_address(leg.dst)?;
+        let mut legs =
+            self.legs.iter().filter(|own| own.called && !own.of_party && !own.ended && own.dst == Some(dst));
         legs.find_map(|own| {
             let state = &self.parties[own.role.party()?];
-            let number = state.side().phone_number.as_deref()?;
-            (NumberKey::of(number) == NumberKey::of(&leg.callee)).then_some(state.offered)
+            let side = state.side();
+            let mut numbers = [&side.phone_number, &side.sent_number].into_iter().flatten();
+            let leads_there = numbers.any(|number| NumberKey::of(number) == NumberKey::of(&leg.callee));
+            leads_there.then_some(state.offered)
         })
     }
 }

@@ -103,6 +103,8 @@ pub(crate) struct Session {
     served_by: Option<Arc<str>>,
     /// The round of the targets that are offered the call next.
     round: u8,
+    /// The number that the caller dialled is not complete, and more digits may come.
+    is_incomplete: bool,
     /// The caller was answered though no target had been, and the engine has not yet said by whom.
     answered_alone: bool,
     /// The parked call that the caller is about to take.
@@ -143,12 +145,6 @@ pub(crate) struct Sender {
     pub(crate) sent_by: Option<SocketAddr>,
     /// What it calls itself.
     pub(crate) agent: Option<Arc<str>>,
-}
-
-impl Sender {
-    pub(crate) fn of(leg: &LegCreated) -> Self {
-        Self { src: leg.src, sent_by: leg.sent_by, agent: leg.agent.clone() }
-    }
 }
 
 /// Whose leg it is.
@@ -261,7 +257,12 @@ impl Session {
         };
         session.add_leg(role, leg);
         if opening == Opening::RingOut {
-            return session; // it is told from when the phone rings (contract events §10)
+            // It is told from when the phone rings, and outside from when the call is sent out (contract
+            // events §10).
+            if session.parties[CALLER].party.extension.is_none() {
+                session.draft(CALLER, rule, ctx);
+            }
+            return session;
         }
         session.draft(CALLER, rule, ctx);
         if session.dialled.is_code {
@@ -299,6 +300,7 @@ impl Session {
             timers: TimerTable::default(),
             served_by: None,
             round: 0,
+            is_incomplete: false,
             answered_alone: false,
             retrieves: None,
             awaits: None,
@@ -320,8 +322,8 @@ impl Session {
         self.legs.push(Leg {
             id: leg.id,
             role,
-            sender: Sender::of(&leg),
-            dst: leg.dst,
+            sender: self.sender(&leg),
+            dst: self.switch_address(leg.dst),
             called: leg.direction == Direction::Inbound,
             of_party: false,
             purpose: Purpose::Talk,
@@ -345,7 +347,7 @@ impl Session {
         let role = self.legs[index].role;
         match kind {
             // A second creation of a leg adds nothing, and what else it is called is for who brings sources together.
-            SignalKind::Created(_) | SignalKind::Named(_) => {}
+            SignalKind::Created(_) | SignalKind::Named(_) | SignalKind::RecordingSession(_) => {}
             SignalKind::ServedBy(agent) => {
                 self.served_by.get_or_insert_with(|| agent.clone());
             }
@@ -377,6 +379,8 @@ impl Session {
                     self.hand_over(party);
                 }
             }
+            SignalKind::CancelSent => self.recall(index),
+            SignalKind::Incomplete => self.wants_more_digits(index),
             SignalKind::TriedAgain => {
                 if role == LegRole::Party(CALLER) {
                     self.timers.start(Timer::Retry, ctx.at + RETRY_MAX);
@@ -473,8 +477,20 @@ impl Session {
 
     /// The numbers by which a call may name the caller or who was dialled.
     pub(crate) fn numbers(&self) -> impl Iterator<Item = &str> {
-        let caller = self.caller().phone_number.as_deref();
-        [caller, Some(&*self.dialled.number), self.hidden_number.as_deref()].into_iter().flatten()
+        let (caller, called) = (self.caller(), &self.parties[CALLER].party.to);
+        [
+            caller.phone_number.as_deref(),
+            Some(&*self.dialled.number),
+            self.hidden_number.as_deref(),
+            called.sent_number.as_deref(),
+        ]
+        .into_iter()
+        .flatten()
+    }
+
+    /// The caller's number and the one that was dialled; none when the caller withholds theirs.
+    pub(crate) fn caller_and_dialled(&self) -> Option<(&str, &str)> {
+        Some((self.caller().phone_number.as_deref()?, &self.dialled.number))
     }
 
     /// Whether every party has ended and every event is out.

@@ -8,7 +8,9 @@ use hookswitch_model::{
 
 use super::party::{Destination, Moving, PartyCertainty, PartyIntent, PartyRef, PartyState};
 use super::timer::Timer;
-use super::{CALLER, Context, Draft, Leg, LegRole, NewLeg, PartyIndex, Purpose, RETRY_MAX, Session, people};
+use super::{
+    CALLER, CAUSE_WAIT, Context, Draft, Leg, LegRole, NewLeg, PartyIndex, Purpose, RETRY_MAX, Session, people,
+};
 use crate::directory::{Kind, Resolved};
 use crate::number::NumberKey;
 
@@ -66,9 +68,43 @@ impl Session {
             _ if !succeeded => state.moving = None,
             Destination::Call(..) => self.complete_transfer(party),
             Destination::Park(slot) => self.park(party, slot, Rule::CallParked, ctx),
-            // Its own leg will end, and that is when it leaves.
-            Destination::Number(_) => {}
+            Destination::Number(_) => self.mover_may_leave(party, ctx),
         }
+    }
+
+    /// The blind transfer of a party has succeeded: it leaves when its leg ends, or soon.
+    fn mover_may_leave(&mut self, mover: PartyIndex, ctx: &Context) {
+        self.timers.start_once(Timer::Leave(mover), ctx.at + CAUSE_WAIT);
+    }
+
+    /// The target of a blind transfer has answered.
+    pub(super) fn transfer_answered(&mut self, target: PartyIndex, ctx: &Context) {
+        let round = self.parties[target].round;
+        if round == 0 || round != self.round {
+            return;
+        }
+        let moves = |state: &PartyState| {
+            let to = state.moving.as_ref().map(|moving| &moving.to);
+            state.is_answered() && matches!(to, Some(Destination::Number(_)))
+        };
+        if let Some(mover) = self.parties.position(moves).filter(|&mover| mover != target) {
+            self.mover_may_leave(mover, ctx);
+        }
+    }
+
+    /// A party whose transfer has succeeded has not hung up: nobody is at the other end of its leg any more.
+    pub(super) fn mover_stays(&mut self, mover: PartyIndex, ctx: &Context) {
+        let state = &self.parties[mover];
+        let Some(moving) = state.moving.as_ref().filter(|_| state.is_live()) else { return };
+        let reason = if moving.by_code { Reason::DtmfTransfer } else { Reason::BlindTransfer };
+        // Its leg, and that of a phone which has placed the new call itself, are between the two alone.
+        let transferee = self.transferee().map(LegRole::Party);
+        let newest = self.legs.iter().rposition(|leg| Some(leg.role) == transferee).unwrap_or(0);
+        for (index, leg) in self.legs.iter_mut().enumerate() {
+            let is_old = Some(leg.role) == transferee && index < newest;
+            leg.ended |= is_old || leg.role == LegRole::Party(mover);
+        }
+        self.end_party(mover, Cause::Named(reason), Rule::TransferSucceeded, ctx);
     }
 
     /// Asks the engine to complete an attended transfer.
@@ -318,10 +354,20 @@ impl Session {
         place
     }
 
-    /// A supervisor comes from another session, with its legs. Gives the place of the new party.
-    pub(crate) fn supervised(&mut self, by: MovedParty, ctx: &Context) -> PartyIndex {
+    /// A supervisor of the party at the end of a leg comes from another session, with its legs. Gives the
+    /// place of the new party.
+    pub(crate) fn supervised(&mut self, leg: usize, by: MovedParty, ctx: &Context) -> PartyIndex {
+        let whom = self.legs[leg].role.party().map(|whom| self.parties[whom].side().clone());
         let place = self.adopt(by, Some(Reason::Supervising), None, Rule::Supervises, ctx);
-        self.parties[place].intent = PartyIntent::Supervise;
+        let state = &mut self.parties[place];
+        state.intent = PartyIntent::Supervise;
+        if state.party.direction == Direction::Inbound {
+            // The switch has called the supervisor, who is a caller here (contract events §10).
+            let party = &mut state.party;
+            party.direction = Direction::Outbound;
+            party.from = std::mem::replace(&mut party.to, whom.unwrap_or_default());
+            self.retell(place);
+        }
         place
     }
 
@@ -353,7 +399,8 @@ impl Session {
         rule: Rule,
         ctx: &Context,
     ) -> PartyIndex {
-        let MovedParty { mut party, legs, untold } = by;
+        let MovedParty { mut party, index, legs, untold } = by;
+        party.party.ring_out_role = None;
         party.party.account = self.facts.account;
         party.party.conference_role = role.filter(|_| self.facts.origin == Origin::Conference);
         let begins = untold.map(|began| {
@@ -363,7 +410,8 @@ impl Session {
         party.enter(StatusCode::Answered, reason);
         let place = self.parties.add(party);
         self.legs.extend(legs.into_iter().map(|mut leg| {
-            leg.role = if leg.called { LegRole::Server } else { LegRole::Party(place) };
+            leg.role =
+                if leg.role == LegRole::Party(index) { LegRole::Party(place) } else { LegRole::Server };
             leg
         }));
         if let Some((began, after)) = begins {
@@ -411,19 +459,32 @@ impl Session {
         }
     }
 
-    /// Gives up the caller and its legs, to join another session.
-    pub(crate) fn give_up_caller(&mut self) -> MovedParty {
-        for party in self.parties.other_indices() {
-            self.discard_party(party);
+    /// Gives up a party and its legs, to join another session.
+    pub(crate) fn give_up(&mut self, index: PartyIndex) -> MovedParty {
+        let is_only_a_caller = index == CALLER && self.is_only_a_caller();
+        if is_only_a_caller {
+            for party in self.parties.other_indices() {
+                self.discard_party(party);
+            }
         }
-        let untold = self.is_untold().then_some(self.started);
+        let untold = (is_only_a_caller && self.is_untold()).then_some(self.started);
         // That it was answered is told where its call went.
-        if self.parties[CALLER].party.status.code == StatusCode::Answered
-            && self.last_draft(CALLER).is_some_and(|draft| draft.after.status.code == StatusCode::Answered)
+        if self.parties[index].party.status.code == StatusCode::Answered
+            && self.last_draft(index).is_some_and(|draft| draft.after.status.code == StatusCode::Answered)
         {
-            self.forget_last_draft(CALLER);
+            self.forget_last_draft(index);
         }
-        MovedParty { party: self.parties[CALLER].duplicate(), legs: std::mem::take(&mut self.legs), untold }
+        let mut legs = std::mem::take(&mut self.legs);
+        if !is_only_a_caller {
+            let own = |leg: &Leg| leg.role == LegRole::Party(index);
+            self.legs = legs.extract_if(.., |leg| !own(leg)).collect();
+        }
+        MovedParty { party: self.parties[index].duplicate(), index, legs, untold }
+    }
+
+    /// Tests whether the source says itself what becomes of a party that has not left.
+    pub(crate) fn reports(&self, party: PartyIndex) -> bool {
+        self.reported && self.parties[party].is_live()
     }
 
     /// Whether nobody but the caller is known to be in the call.
@@ -465,6 +526,8 @@ impl Session {
 /// A party that comes from another session, with its legs.
 pub(crate) struct MovedParty {
     party: PartyState,
+    /// Its place in the session that it comes from.
+    index: PartyIndex,
     legs: Vec<Leg>,
     /// When its call began, if that was not told in the session that it comes from.
     untold: Option<Timestamp>,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use hookswitch_model::{
     Cause, ConferenceRole, Direction, Endpoint, ExtensionId, InputRef, LegCreated, Notes, Origin, Party,
-    Peer, Reason, Recording, RecordingId, Rule, SessionFacts, Status, StatusCode, Timestamp,
+    Peer, Reason, Recording, RecordingId, RingOutRole, Rule, SessionFacts, Status, StatusCode, Timestamp,
 };
 use serde::{Deserialize, Serialize};
 
@@ -25,6 +25,10 @@ pub(super) struct PartyState {
     pub(super) phase: PartyPhase,
     /// When it was offered the call.
     pub(super) offered: Timestamp,
+    /// Its offer is being withdrawn, and nobody else had answered before.
+    pub(super) is_recalled: bool,
+    /// Its number is not complete, and more digits may come.
+    pub(super) is_incomplete: bool,
     /// Its last leg was passed on by a proxy, and the next target may be the same person.
     pub(super) handed_over: bool,
     /// The party that calls it: the caller, or who was transferred to it.
@@ -147,6 +151,8 @@ impl PartyState {
             number: 0,
             phase: PartyPhase::Unanswered,
             offered: ctx.at,
+            is_recalled: false,
+            is_incomplete: false,
             handed_over: false,
             called_by: CALLER,
             round: 0,
@@ -255,6 +261,7 @@ impl PartyState {
         let first_answer = code == StatusCode::Answered && !self.was_answered();
         let mobile_pickup = self.party.direction == Direction::Inbound
             && self.party.extension.is_some()
+            && !self.party.queue_call // a call of a queue is answered where it rings (contract events §11)
             && (code == StatusCode::Proceeding || first_answer);
         if code != StatusCode::Parked {
             self.party.park = None;
@@ -279,8 +286,10 @@ impl PartyState {
         let in_mailbox =
             matches!(self.party.status.code, StatusCode::VoiceMail | StatusCode::VoiceMailScreening);
         // A queue answers its callers itself; it has missed the call unless an agent answered.
+        // Nobody has called who is called first by the phone system (contract events §11).
         let unanswered_extension = self.party.direction == Direction::Inbound
             && self.party.extension.is_some()
+            && self.party.ring_out_role != Some(RingOutRole::Initiator)
             && (!self.was_answered() || self.kind == Kind::Queue);
         let how = match reason {
             _ if in_mailbox && self.kind == Kind::Voicemail => Unanswered::Other,

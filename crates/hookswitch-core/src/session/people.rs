@@ -5,16 +5,31 @@ use std::sync::Arc;
 use hookswitch_model::{Endpoint, LegCreated};
 
 use crate::directory::{Account, Resolved};
+use crate::number;
 
 /// How somebody who is called is shown.
 pub(super) fn called_endpoint(leg: &LegCreated, person: &Resolved) -> Arc<Endpoint> {
     Arc::new(Endpoint {
-        phone_number: Some(person.number.clone()),
+        phone_number: Some(person.number.clone()).filter(|number| is_number(leg, number)),
         sent_number: Some(leg.callee.clone()).filter(|sent| *sent != person.number),
         name: person.name.clone().or_else(|| leg.callee_name.clone()),
         extension: person.extension,
         device: None,
     })
+}
+
+/// Shows somebody with another number, and keeps the one that was sent.
+pub(super) fn show_number(side: &mut Arc<Endpoint>, number: Arc<str>) {
+    let side = Arc::make_mut(side);
+    if let Some(sent) = side.phone_number.replace(number.clone()).filter(|sent| *sent != number) {
+        side.sent_number.get_or_insert(sent);
+    }
+}
+
+/// Whether a text is a number that may be shown, and no word for none, nor the name of a phone, trunk or line.
+fn is_number(leg: &LegCreated, text: &str) -> bool {
+    let is_name = text.bytes().any(|byte| byte.is_ascii_alphabetic() || byte == b'/');
+    number::is_shown(text) && !(is_name && leg.endpoint.as_deref() == Some(text))
 }
 
 /// How the caller is shown.
@@ -24,6 +39,7 @@ pub(super) fn caller_endpoint(leg: &LegCreated, known: Option<Resolved>, account
     }
     let extension = known.as_ref().and_then(|known| known.extension);
     let (number, name) = known.map_or((None, None), |known| (Some(known.number), known.name));
+    let number = number.filter(|number| is_number(leg, number));
     Arc::new(Endpoint {
         sent_number: leg.caller.number.clone().filter(|sent| number.as_ref() != Some(sent)),
         phone_number: number,

@@ -2,15 +2,19 @@
 
 use std::sync::Arc;
 
-use hookswitch_model::{Cause, Direction, Reason, Rule, SignalKind, StatusCode};
+use hookswitch_model::{
+    Cause, Direction, Reason, RecordingId, RecordingSession, Rule, SignalKind, StatusCode,
+};
+use smallvec::SmallVec;
 
 use super::ends::Settled;
 use super::moves::CrossSessionEffect;
-use super::party::PartyCertainty;
+use super::party::{PartyCertainty, PartyState};
 use super::phase::Step;
 use super::timer::Timer;
 use super::{CALLER, CAUSE_WAIT, Context, PartyIndex, Purpose, Session};
 use crate::directory::Kind;
+use crate::number::agree;
 
 impl Session {
     /// Ringing and answers of a leg of a party.
@@ -76,6 +80,7 @@ impl Session {
         self.draft(index, rule, ctx);
         if next == S::Answered && index != CALLER {
             self.agent_answered(index, ctx);
+            self.transfer_answered(index, ctx);
         }
     }
 
@@ -154,7 +159,8 @@ impl Session {
                 state.enter(S::Hold, None);
                 Rule::HoldOffered
             }
-            (SignalKind::Resumed, S::Hold) => {
+            // Who waits in a slot without anybody having parked the call is fetched from there.
+            (SignalKind::Resumed, S::Hold | S::Parked) => {
                 state.enter(S::Answered, None);
                 Rule::HoldEnded
             }
@@ -180,17 +186,93 @@ impl Session {
                 state.party.muted = *muted;
                 Rule::Reported
             }
-            (SignalKind::Recording { id, active }, S::Setup | S::Proceeding) => {
-                state.record(*id, *active); // shown from the answer on
+            (SignalKind::Recording { id, active }, _) => {
+                self.record(index, *id, *active, Rule::Reported, ctx);
                 return;
-            }
-            (SignalKind::Recording { id, active }, S::Answered | S::Hold) => {
-                state.party.status.mobile_pickup = false;
-                state.record(*id, *active);
-                Rule::Reported
             }
             _ => return, // not possible in this status, or nothing new
         };
         self.draft(index, rule, ctx);
+    }
+
+    /// A recording of a party runs, or does not any more.
+    pub(super) fn record(
+        &mut self,
+        index: PartyIndex,
+        id: RecordingId,
+        active: bool,
+        rule: Rule,
+        ctx: &Context,
+    ) {
+        let state = &mut self.parties[index];
+        match state.party.status.code {
+            _ if !state.is_live() => {}
+            StatusCode::Setup | StatusCode::Proceeding => state.record(id, active), // shown from the answer on
+            StatusCode::Answered | StatusCode::Hold => {
+                state.party.status.mobile_pickup = false;
+                state.record(id, active);
+                self.draft(index, rule, ctx);
+            }
+            _ => {}
+        }
+    }
+
+    /// Who of the session is recorded by a recording session: those that it names. None unless it names nobody
+    /// else, or the session as a whole.
+    pub(crate) fn recorded(&self, recording: &RecordingSession, is_named: bool) -> SmallVec<[PartyIndex; 2]> {
+        let named = |number: &Arc<str>, state: &PartyState| {
+            let side = state.side();
+            let numbers = [&side.phone_number, &side.sent_number];
+            let extension = self.account.resolve(number, None).extension;
+            numbers.into_iter().flatten().any(|own| agree(own, number))
+                || (extension.is_some() && extension == state.party.extension)
+        };
+        let who = |number: &Arc<str>| {
+            self.parties
+                .enumerate()
+                .filter(|(_, state)| state.is_live())
+                .find(|(_, state)| named(number, state))
+        };
+        let mut found = SmallVec::new();
+        let mut all = true;
+        for number in &recording.participants {
+            match who(number) {
+                Some((party, _)) if !found.contains(&party) => found.push(party),
+                Some(_) => {}
+                None => all = false,
+            }
+        }
+        found.sort_unstable(); // the metadata has its own order
+        match (is_named, all) {
+            (true, _) if found.is_empty() => {
+                self.parties.indices().filter(|&party| self.parties[party].is_live()).collect()
+            }
+            (true, _) | (false, true) => found,
+            (false, false) => SmallVec::new(),
+        }
+    }
+
+    /// Whether a party was recorded by this recording.
+    pub(crate) fn has_recording(&self, id: RecordingId) -> bool {
+        self.parties.iter().any(|state| state.party.recordings.iter().any(|known| known.id == id))
+    }
+
+    /// A recording session runs, or does not any more, that records these parties.
+    pub(crate) fn recording_session(
+        &mut self,
+        parties: &[PartyIndex],
+        recording: &RecordingSession,
+        ctx: &Context,
+    ) {
+        self.touch(ctx);
+        for &party in parties {
+            self.record(party, recording.id, recording.active, Rule::RecordingSession, ctx);
+        }
+    }
+
+    /// The parties whom this recording has recorded.
+    pub(crate) fn with_recording(&self, id: RecordingId) -> SmallVec<[PartyIndex; 2]> {
+        let recorded = |state: &PartyState| state.party.recordings.iter().any(|known| known.id == id);
+        self.parties.enumerate().filter(|(_, state)| recorded(state)).map(|(party, _)| party).collect()
     }
 }

@@ -20,6 +20,8 @@ pub(super) enum Timer {
     Retry,
     /// New call of a party whose peer has transferred it and left: [`super::RETRY_MAX`], Timer B again.
     Transfer(PartyIndex),
+    /// BYE of a party whose transfer has succeeded: [`super::CAUSE_WAIT`] from the success.
+    Leave(PartyIndex),
     /// Sign of life of a call that nobody has answered: [`super::RING_MAX`], longer than Timer C of
     /// RFC 3261 §16.6.
     Ring,
@@ -36,6 +38,7 @@ impl Timer {
             Self::EndCause(_) => Note::EndCauseTimer,
             Self::Retry => Note::RetryTimer,
             Self::Transfer(_) => Note::TransferTimer,
+            Self::Leave(_) => Note::LeaveTimer,
             Self::Ring => Note::RingTimer,
             Self::Silence => Note::SilenceTimer,
         }

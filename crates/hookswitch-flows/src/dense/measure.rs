@@ -27,6 +27,10 @@ pub struct Joining {
     pub unsure: usize,
     /// Of the unsure ones, those that are right.
     pub unsure_right: usize,
+    /// Of the joined ones, those that came from another address of the switch, by both numbers.
+    pub by_both_numbers: usize,
+    /// Of these, those that are right.
+    pub by_both_numbers_right: usize,
 }
 
 impl Joining {
@@ -49,7 +53,12 @@ impl Joining {
 
 /// Sends traffic through the product and compares the sessions of its events with the truth.
 pub fn measure(traffic: &Traffic) -> Joining {
-    let (events, call_ids) = events(traffic);
+    measure_with(&Directory::built_in(ACCOUNT), traffic)
+}
+
+/// The same with a directory.
+pub fn measure_with(directory: &Directory, traffic: &Traffic) -> Joining {
+    let (events, call_ids) = events(directory, traffic);
     let mut opened: HashMap<TelephonySessionId, &str> = HashMap::new();
     let mut sessions: HashMap<&str, (TelephonySessionId, Rule)> = HashMap::new();
     for event in &events {
@@ -78,13 +87,16 @@ pub fn measure(traffic: &Traffic) -> Joining {
         joining.with_twin += usize::from(right && first.call != truth.call);
         joining.unsure += usize::from(unsure);
         joining.unsure_right += usize::from(unsure && right);
+        let by_both_numbers = *rule == Rule::JoinedByBothNumbers;
+        joining.by_both_numbers += usize::from(by_both_numbers);
+        joining.by_both_numbers_right += usize::from(by_both_numbers && right);
     }
     joining
 }
 
 /// The events, and the Call-ID of each message by its number.
-fn events(traffic: &Traffic) -> (Vec<Event>, Vec<String>) {
-    let mut pipeline = pipeline_of_sip(Directory::built_in(ACCOUNT));
+fn events(directory: &Directory, traffic: &Traffic) -> (Vec<Event>, Vec<String>) {
+    let mut pipeline = pipeline_of_sip(directory.clone());
     let (mut events, mut call_ids) = (Vec::new(), vec![String::new()]);
     for (number, packet) in (1..).zip(&traffic.packets) {
         let message = Message::parse(&packet.payload).expect("a message");

@@ -15,7 +15,7 @@ use std::net::SocketAddr;
 use fastrand::Rng;
 
 use self::dialog::Dialog;
-pub use self::measure::measure;
+pub use self::measure::{measure, measure_with};
 
 /// What of the messages is sent again because it was lost.
 const SENT_AGAIN: f64 = 0.01;
@@ -30,9 +30,19 @@ pub struct Shape {
     pub calls_a_second: u32,
     /// How many calls.
     pub calls: usize,
-    /// The hosts share one address and differ in their ports.
-    pub laboratory: bool,
+    pub hosts: Hosts,
     pub seed: u64,
+}
+
+/// Where the hosts are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hosts {
+    /// Each has an address.
+    Apart,
+    /// They share one address and differ in their ports.
+    Together,
+    /// Each has an address, and the switch another one from which it places its legs.
+    SwitchOfTwo,
 }
 
 /// One message on the wire.
@@ -139,6 +149,8 @@ struct Maker {
     rng: Rng,
     phones: Vec<Phone>,
     switch: SocketAddr,
+    /// From where the switch places its legs.
+    other_side: SocketAddr,
     trunk: SocketAddr,
     packets: Vec<Packet>,
     truth: HashMap<String, Truth>,
@@ -151,16 +163,21 @@ impl Maker {
     fn new(shape: Shape) -> Self {
         // Enough that a phone is idle at most times.
         let count = (shape.calls_a_second as usize * 150).clamp(200, 20_000);
-        let phones = (0..count).map(|number| phone(number, shape.laboratory)).collect();
+        let laboratory = shape.hosts == Hosts::Together;
+        let phones = (0..count).map(|number| phone(number, laboratory)).collect();
         let address = |host: &str, port| {
-            let host = if shape.laboratory { "127.0.0.1" } else { host };
+            let host = if laboratory { "127.0.0.1" } else { host };
             SocketAddr::new(host.parse().expect("an address"), port)
         };
         Self {
             rng: Rng::with_seed(shape.seed),
             phones,
             switch: address("10.30.0.1", 5060),
-            trunk: address("10.30.0.2", if shape.laboratory { 5080 } else { 5060 }),
+            other_side: match shape.hosts {
+                Hosts::SwitchOfTwo => address("10.30.0.3", 5060),
+                Hosts::Apart | Hosts::Together => address("10.30.0.1", 5060),
+            },
+            trunk: address("10.30.0.2", if laboratory { 5080 } else { 5060 }),
             packets: Vec::new(),
             truth: HashMap::new(),
             calls: 0,
@@ -398,7 +415,7 @@ impl Maker {
         diversion: &str,
         at: i64,
     ) -> Dialog {
-        let domain = self.switch.ip().to_string();
+        let domain = self.other_side.ip().to_string();
         let mut headers = diversion.to_owned();
         if calling.asserted || !calling.withheld {
             headers = format!("{headers}P-Asserted-Identity: {}\r\n", asserted(calling, &domain));
@@ -409,7 +426,7 @@ impl Maker {
         let from = from(calling, &domain);
         let host = target.host.to_string();
         let mut leg =
-            Dialog::new(&mut self.rng, self.switch, target.host, &from, &target.number, &host, &headers);
+            Dialog::new(&mut self.rng, self.other_side, target.host, &from, &target.number, &host, &headers);
         leg.agents = ["Switchboard 18", if target.host == self.trunk { "Carrier 9" } else { "Deskphone 4" }];
         self.truth.insert(leg.call_id.clone(), Truth { call, side });
         leg.invite(at, &mut self.packets);

@@ -149,7 +149,7 @@ impl Writer {
             at_micros,
             src: self.address(options.get("src").unwrap_or(from)),
             dst: self.address(options.get("dst").unwrap_or(to)),
-            correlation: options.get("hep").map(str::to_owned),
+            correlation: options.get("hep").map(|id| self.filled_in(id, &Call::default())),
             payload,
         }
     }
@@ -180,6 +180,10 @@ impl Writer {
             "focus" => (200, 43),
             "mailbox" => (200, 44),
             "controller" => (200, 45),
+            "recorder" => (200, 46),
+            // The two sides of one session border controller.
+            "sbc" => (200, 50),
+            "inside" => (200, 51),
             _ => panic!("no host is called {name}"),
         };
         if self.setting.laboratory {
@@ -301,6 +305,9 @@ impl Writer {
         };
         if let Some(uri) = request_uri {
             sent.request_uri = uri;
+        }
+        if options.has("fresh") {
+            call.from_tag.push_str("-next");
         }
         if options.has("hidden") {
             sent.vias.truncate(1);
@@ -610,6 +617,9 @@ impl Writer {
                 Some((form, dialog)) => {
                     let (id, own, peer) = self.dialog(dialog, call);
                     match form {
+                        "id" => id,
+                        "wrong" => format!("{id};to-tag={}~;from-tag={peer}", &own[..own.len() - 1]),
+                        "misspelt" => format!("~{};to-tag={own};from-tag={peer}", &id[1..]),
                         "replaces" => format!("{id};to-tag={own};from-tag={peer}"),
                         "escaped" => {
                             format!("{}%3Bto-tag%3D{own}%3Bfrom-tag%3D{peer}", id.replace('@', "%40"))
@@ -639,8 +649,10 @@ fn is_option(name: &str) -> bool {
     name.bytes().all(|byte| byte.is_ascii_lowercase())
 }
 
+/// The Call-ID of a call; that of `1/-b2b_1` is the one of call 1 with `-b2b_1` behind it.
 fn call_id(name: &str, world: u8) -> String {
-    format!("{name}-{world}@example.com")
+    let (name, behind) = name.split_once('/').unwrap_or((name, ""));
+    format!("{name}-{world}@example.com{behind}")
 }
 
 /// Whether a message says where its sender can be reached (RFC 3261 §8.1.1.8, §12.1.1).

@@ -31,6 +31,9 @@ struct Party {
     to: Option<String>,
     /// Name of its own side.
     name: Option<String>,
+    /// Names of both sides.
+    from_name: Option<String>,
+    to_name: Option<String>,
     account: String,
     extension: Option<String>,
     ring_out_role: Option<String>,
@@ -112,6 +115,8 @@ impl Session {
             from: text(&told["from"]["phoneNumber"]),
             to: text(&told["to"]["phoneNumber"]),
             name: text(&own["name"]),
+            from_name: text(&told["from"]["name"]),
+            to_name: text(&told["to"]["name"]),
             direction,
             account: text(&told["accountId"]).expect("an account"),
             extension: text(&told["extensionId"]),

@@ -1,8 +1,8 @@
 //! What was expected of a recording, as its `meta.json` says it.
 //!
-//! Compared are sessions, parties, their direction, their statuses with reasons, `missedCall`, that `Gone` names
-//! a peer, and that something is recorded or parked where the recording says so. Names, numbers, origin, mute
-//! and roles stand there for people, and are not compared: what a source can know of them differs.
+//! [`compare`] looks at sessions, parties, their direction, their statuses with reasons, `missedCall`, that `Gone`
+//! names a peer, and that something is recorded or parked where the recording says so; [`fields`] at numbers,
+//! names and roles. Origin and mute stand there for people, and are not compared.
 
 use std::fmt::Write as _;
 
@@ -14,6 +14,15 @@ use super::{Party as Told, Session as ToldSession, Status as ToldStatus, Wanted,
 #[derive(Deserialize)]
 struct Meta {
     expected: Expected,
+    #[serde(default)]
+    participants: Vec<Participant>,
+}
+
+#[derive(Deserialize)]
+struct Participant {
+    name: Option<String>,
+    /// Of a phone; groups, queues and rooms have none.
+    address: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -30,8 +39,8 @@ struct Expected {
     recorded_on: Vec<String>,
     #[serde(default, rename = "inPlainWords")]
     _in_plain_words: IgnoredAny,
-    #[serde(default, rename = "latitude")]
-    _latitude: IgnoredAny,
+    #[serde(default)]
+    latitude: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -60,22 +69,48 @@ struct Party {
     external: bool,
     #[serde(default)]
     may_be_missing: bool,
-    #[serde(default, rename = "party")]
-    _name: IgnoredAny,
-    #[serde(default, rename = "owner")]
-    _owner: IgnoredAny,
-    #[serde(default, rename = "from")]
-    _from: IgnoredAny,
-    #[serde(default, rename = "to")]
-    _to: IgnoredAny,
-    #[serde(default, rename = "conferenceRole")]
-    _conference_role: IgnoredAny,
-    #[serde(default, rename = "conferenceRoleAlsoOk")]
-    _conference_role_also_ok: IgnoredAny,
-    #[serde(default, rename = "ringOutRole")]
-    _ring_out_role: IgnoredAny,
+    #[serde(default)]
+    party: String,
+    /// Number of who it is, where they are of the account.
+    #[serde(default)]
+    owner: String,
+    #[serde(default)]
+    from: Side,
+    #[serde(default)]
+    to: Side,
+    conference_role: Option<String>,
+    #[serde(default)]
+    conference_role_also_ok: Vec<String>,
+    ring_out_role: Option<String>,
     #[serde(default, rename = "mutedSequence")]
     _muted_sequence: IgnoredAny,
+}
+
+/// What a recording leaves open.
+struct Open {
+    /// Names of people.
+    names: Vec<String>,
+    latitude: Vec<String>,
+}
+
+impl Open {
+    /// Whether a number is named as one that may be told as who was called.
+    fn leaves(&self, number: Option<&str>) -> bool {
+        let lines = self.latitude.iter().filter(|line| line.starts_with("to may be "));
+        number.is_some_and(|number| lines.flat_map(|line| line.split([' ', '.'])).any(|word| word == number))
+    }
+}
+
+/// One side of a leg.
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Side {
+    phone_number: Option<String>,
+    name: Option<String>,
+    #[serde(default, rename = "extension")]
+    _extension: IgnoredAny,
+    #[serde(default, rename = "deviceOf")]
+    _device: IgnoredAny,
 }
 
 #[derive(Deserialize)]
@@ -119,7 +154,7 @@ struct MustContain {
 ///
 /// If the text is not that of a `meta.json`.
 pub fn compare(meta: &str, told: &[ToldSession]) -> Result<(), String> {
-    let Meta { expected } = serde_json::from_str(meta).expect("meta.json says what is expected");
+    let Meta { expected, .. } = serde_json::from_str(meta).expect("meta.json says what is expected");
     let mut accepted = std::iter::once(&expected.sessions).chain(&expected.also_accepted);
     let mut difference = String::new();
     if !accepted.any(|sessions| all_paired(sessions, told, |session| session.may_be_missing, Session::fits)) {
@@ -141,6 +176,43 @@ pub fn compare(meta: &str, told: &[ToldSession]) -> Result<(), String> {
     Err(show_all(difference, parties, told))
 }
 
+/// Compares the numbers, names and roles of each party with those of a recording whose sessions and statuses are
+/// told as they were. Gives a line for each value that differs: the party, the field, what was expected and told.
+///
+/// The number dialled from outside must be shown (contract events §11). Where another number was dialled than that
+/// of who is called, a ring group's for one, both are right, and so is a number that the recording leaves open. Names
+/// are compared of people, where they are told with their number; those of queues and rooms are the directory's.
+///
+/// # Panics
+///
+/// If the text is not that of a `meta.json`.
+pub fn fields(meta: &str, told: &[ToldSession]) -> Vec<String> {
+    let Meta { expected, participants } =
+        serde_json::from_str(meta).expect("meta.json says what is expected");
+    let people = participants.into_iter().filter(|participant| participant.address.is_some());
+    let names = people.filter_map(|person| person.name).collect();
+    let open = Open { names, latitude: expected.latitude };
+    let accepted = std::iter::once(&expected.sessions).chain(&expected.also_accepted);
+    let differences = accepted.filter_map(|sessions| {
+        let pairs: Vec<(&Session, &ToldSession)> = sessions
+            .iter()
+            .flat_map(|session| told.iter().map(move |told| (session, told)))
+            .filter(|(session, told)| session.fits(told))
+            .collect();
+        (!pairs.is_empty()).then(|| {
+            let of = |told: &ToldSession| {
+                let fitting = pairs.iter().filter(|(_, other)| other.id == told.id);
+                fitting
+                    .map(|(session, told)| session.fields(&told.parties, &open))
+                    .min_by_key(Vec::len)
+                    .unwrap_or_default()
+            };
+            told.iter().flat_map(of).collect::<Vec<String>>()
+        })
+    });
+    differences.min_by_key(Vec::len).unwrap_or_default()
+}
+
 fn parties(told: &[ToldSession]) -> impl Iterator<Item = &Told> {
     told.iter().flat_map(|session| &session.parties)
 }
@@ -153,6 +225,22 @@ impl Session {
     fn fits(&self, told: &ToldSession) -> bool {
         all_paired(&self.parties, &told.parties, |party| party.may_be_missing, Party::fits)
     }
+
+    /// What differs in the fields of parties, by the pairing of them in which the least does.
+    fn fields(&self, told: &[Told], open: &Open) -> Vec<String> {
+        fn least(told: &[Told], left: &[&Party], open: &Open) -> Option<Vec<String>> {
+            let Some((first, rest)) = told.split_first() else { return Some(Vec::new()) };
+            let pairings = (0..left.len()).filter(|&place| left[place].fits(first)).filter_map(|place| {
+                let mut others = left.to_vec();
+                let party = others.remove(place);
+                let mut differences = party.fields(first, open);
+                differences.extend(least(rest, &others, open)?);
+                Some(differences)
+            });
+            pairings.min_by_key(Vec::len)
+        }
+        least(told, &self.parties.iter().collect::<Vec<_>>(), open).unwrap_or_default()
+    }
 }
 
 impl Party {
@@ -162,6 +250,60 @@ impl Party {
             || self.direction_also_ok.contains(&told.direction);
         let is_missed = self.external || self.missed_call.is_none_or(|missed| missed == told.is_missed);
         is_direction && is_missed && fits_line(&self.statuses, &told.statuses, self.external)
+    }
+
+    /// What differs in its numbers, names and roles.
+    fn fields(&self, told: &Told, open: &Open) -> Vec<String> {
+        let mut differences = Vec::new();
+        let mut differs = |field: &str, expected: &Option<String>, told: Option<&str>| {
+            let shown = |text: Option<&str>| text.unwrap_or("none").to_owned();
+            let (expected, told) = (shown(expected.as_deref()), shown(told));
+            differences.push(format!("{} {field}: expected {expected}, told {told}", self.party));
+        };
+        // Who is dialled by the number of a group may show the group's or their own.
+        let is_outside =
+            |side: &Side| side.phone_number.as_ref().is_some_and(|number| number.starts_with('+'));
+        let from_outside = is_outside(&self.from) && is_outside(&self.to);
+        let own = |number: Option<&str>| number == Some(self.owner.as_str());
+        let (from, to) = (told.from.as_deref(), told.to.as_deref());
+        // Who is called first on whose behalf the switch calls another is on both sides of their leg.
+        let initiator = told.ring_out_role.as_deref() == Some("Initiator");
+        let is_from = self.from.phone_number.is_none() || self.from.phone_number.as_deref() == from;
+        if !(is_from || initiator) {
+            differs("from.phoneNumber", &self.from.phone_number, from);
+        }
+        let is_to = self.to.phone_number.is_none() || self.to.phone_number.as_deref() == to;
+        let is_open = open.leaves(to) || initiator && self.from.phone_number.as_deref() == to;
+        if !(is_to || !from_outside && own(to) || is_open) {
+            differs("to.phoneNumber", &self.to.phone_number, to);
+        }
+        for (field, side, number, name) in
+            [("from.name", &self.from, from, &told.from_name), ("to.name", &self.to, to, &told.to_name)]
+        {
+            if let (Some(expected), Some(told)) = (&side.name, name)
+                && side.phone_number.as_deref() == number
+                && open.names.contains(expected)
+                && expected != told
+            {
+                differs(field, &side.name, Some(told));
+            }
+        }
+        let roles = [
+            ("conferenceRole", &self.conference_role, &told.conference_role, &self.conference_role_also_ok),
+            ("ringOutRole", &self.ring_out_role, &told.ring_out_role, &Vec::new()),
+        ];
+        for (field, expected, told, also_ok) in roles {
+            let is_also_ok = told.as_ref().is_some_and(|told| also_ok.contains(told));
+            if expected.is_some() && expected != told && !is_also_ok {
+                differs(field, expected, told.as_deref());
+            }
+        }
+        for number in [from, to].into_iter().flatten() {
+            if number.bytes().any(|byte| !b"+*#0123456789".contains(&byte)) {
+                differs("a number", &None, Some(number));
+            }
+        }
+        differences
     }
 
     fn show(&self) -> String {
@@ -270,6 +412,35 @@ mod tests {
         assert!(!exact(&["Setup", "Proceeding", "Disconnected"]));
         assert!(!exact(&["Setup", "Answered", "Hold", "Disconnected"]));
         assert!(!exact(&[]));
+    }
+
+    #[test]
+    fn each_number_name_and_role_that_differs_is_named() {
+        let side = |number: &str, name: &str| format!(r#"{{"phoneNumber":"{number}","name":"{name}"}}"#);
+        let differences = |from: &str, to: &str, role: &str| {
+            let (ann, bo) = (side("+14155550123", "Pat"), side("+16505550102", "Bo"));
+            let meta = format!(
+                r#"{{"participants":[{{"name":"Bo","address":"a"}},{{"name":"Pat","address":"b"}}],
+                "expected":{{"sessions":[{{"parties":[{{"party":"A2","owner":"102","direction":"Inbound",
+                "from":{ann},"to":{bo},"ringOutRole":"Target","statuses":[{{"code":"Setup"}}]}}]}}]}}}}"#
+            );
+            let line = format!(
+                r#"{{"body":{{"telephonySessionId":"s-1","sequence":2,"eventTime":"2026-11-22T20:35:00.000Z","origin":{{"type":"Call"}},"parties":[{{"id":"p-1","accountId":"1","direction":"Inbound","from":{from},"to":{to},"ringOutRole":"{role}","missedCall":false,"status":{{"code":"Setup"}}}}]}}}}"#
+            );
+            fields(&meta, &sessions(&line).expect("the sequence rises"))
+        };
+        let (pat, bo) = (side("+14155550123", "Pat"), side("+16505550102", "Bo"));
+        assert_eq!(differences(&pat, &bo, "Target"), [""; 0]);
+        for (from, to, role, field) in [
+            (side("+14155550124", "Pat"), bo.clone(), "Target", "from.phoneNumber"),
+            (side("+14155550123", "Ann"), bo.clone(), "Target", "from.name"),
+            (pat.clone(), side("102", "Bo"), "Target", "to.phoneNumber"),
+            (pat.clone(), side("+16505550102", "Cy"), "Target", "to.name"),
+            (pat.clone(), bo.clone(), "Initiator", "ringOutRole"),
+        ] {
+            let told = differences(&from, &to, role);
+            assert!(told.len() == 1 && told[0].starts_with(&format!("A2 {field}")), "{field} {told:?}");
+        }
     }
 
     #[test]

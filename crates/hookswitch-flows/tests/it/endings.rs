@@ -16,6 +16,10 @@ use hookswitch_flows::size;
 /// An unanswered call ends this long after its last message.
 const UNANSWERED: Duration = Duration::from_secs(240);
 
+/// A call that nothing has answered ends this long after its INVITE: 64 times T1, and the time that an end may
+/// wait for the next try.
+const UNHEARD: Duration = Duration::from_millis(32_500);
+
 /// An answered call ends this long after its last message, and nobody remembers it an hour later.
 const ANSWERED: Duration = Duration::from_secs(24 * 3600);
 const FORGOTTEN: Duration = Duration::from_secs(26 * 3600);
@@ -128,7 +132,7 @@ fn each_state_has_its_time() {
     let half = Duration::from_secs(1800 + 32);
     let shortest = Duration::from_secs(90 + 32);
     for (name, text, messages, open) in [
-        ("set up", call, 1, UNANSWERED),
+        ("set up", call, 1, UNHEARD),
         ("ringing", call, 2, UNANSWERED),
         ("answered", call, 4, ANSWERED),
         ("answered with a session timer of half an hour", &timed, 3, half),

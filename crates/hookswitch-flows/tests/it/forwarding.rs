@@ -313,3 +313,145 @@ fn a_forwarded_call_from_outside_that_nobody_answers() {
         ",
     );
 }
+
+#[test]
+fn a_switch_forwards_an_unanswered_call_and_shows_its_own_number() {
+    // Of the caller nothing is left: the leg is known by who diverts it (RFC 5806), whose phone had rung.
+    ladder(
+        "
+        0.000 trunk > pbx INVITE +14155559102
+        0.050 pbx > bob INVITE 102 call=2 from=+14155550100
+        0.500 bob > pbx 180 call=2
+        0.510 pbx > trunk 180
+        15.000 pbx > bob CANCEL call=2
+        15.010 bob > pbx 487 call=2 for=INVITE
+        15.300 pbx > trunk INVITE +14155551234 call=3 from=+14155559000 | Diversion: <sip:{user=102}@{pbx}>;reason=no-answer
+        16.000 trunk > pbx 183 call=3
+        20.000 trunk > pbx 200 call=3
+        20.010 pbx > trunk ACK call=3
+        20.020 pbx > trunk 200
+        20.030 trunk > pbx ACK
+        30.000 trunk > pbx BYE
+        30.020 pbx > trunk BYE call=3
+        ",
+    )
+    .tells(
+        "
+        0.000 out +14155550100 Setup
+        0.050 inb 102 Setup
+        0.500 inb 102 Proceeding
+        0.510 out +14155550100 Proceeding
+        15.010 inb 102 Disconnected/NoAnswer missed
+        15.300 inb +14155551234 Proceeding
+        20.000 inb +14155551234 Answered
+        20.020 out +14155550100 Answered
+        30.000 out +14155550100 Disconnected
+        30.020 inb +14155551234 Disconnected
+        ",
+    );
+}
+
+#[test]
+fn a_switch_forwards_at_once_and_its_history_says_from_where() {
+    // RFC 7044: no phone was called at the number that was dialled.
+    ladder(
+        "
+        0.000 trunk > pbx INVITE +14155559102
+        0.030 pbx > gateway INVITE +14155551234 call=3 from=+14155559000 | History-Info: <sip:{user=+14155559102}@{pbx}>;index=1 | History-Info: <sip:{user=+14155551234}@{gateway}>;index=1.1
+        1.000 gateway > pbx 180 call=3
+        1.010 pbx > trunk 180
+        5.000 gateway > pbx 200 call=3
+        5.020 pbx > trunk 200
+        9.000 gateway > pbx BYE call=3
+        9.020 pbx > trunk BYE
+        ",
+    )
+    .tells(
+        "
+        0.000 out +14155550100 Setup
+        0.030 inb +14155551234 Proceeding
+        1.010 out +14155550100 Proceeding
+        5.000 inb +14155551234 Answered
+        5.020 out +14155550100 Answered
+        9.000 inb +14155551234 Disconnected
+        9.020 out +14155550100 Disconnected
+        ",
+    );
+}
+
+#[test]
+fn a_call_that_is_forwarded_twice_inside_the_switch_names_who_was_called_first() {
+    ladder(
+        "
+        0.000 alice > pbx INVITE 102
+        0.050 pbx > bob INVITE 102 call=2 from=101
+        0.500 bob > pbx 180 call=2
+        0.510 pbx > alice 180
+        12.000 pbx > bob CANCEL call=2
+        12.010 bob > pbx 487 call=2 for=INVITE
+        12.200 pbx > trunk INVITE +14155551234 call=3 from=+14155559000 | Diversion: <sip:{user=103}@{pbx}>;reason=unconditional | Diversion: <sip:{user=102}@{pbx}>;reason=no-answer
+        13.000 trunk > pbx 180 call=3
+        15.000 alice > pbx CANCEL
+        15.010 pbx > alice 487 for=INVITE
+        15.020 pbx > trunk CANCEL call=3
+        15.030 trunk > pbx 487 call=3 for=INVITE
+        ",
+    )
+    .tells(
+        "
+        0.000 out 101 Setup
+        0.050 inb 102 Setup
+        0.500 inb 102 Proceeding
+        0.510 out 101 Proceeding
+        12.010 inb 102 Disconnected/NoAnswer missed
+        12.200 inb +14155551234 Proceeding
+        15.010 inb +14155551234 Disconnected/Cancelled
+        15.010 out 101 Disconnected
+        ",
+    );
+}
+
+#[test]
+fn a_diverted_call_is_not_joined_to_another_that_still_rings() {
+    // Two people call 102; the first call is the one that is forwarded, and its leg could be either's.
+    ladder(
+        "
+        0.000 alice > pbx INVITE 102
+        0.050 pbx > bob INVITE 102 call=2 from=101
+        0.500 bob > pbx 180 call=2
+        5.000 carol > pbx INVITE 102 call=3
+        5.050 pbx > bob INVITE 102 call=4 from=103
+        5.500 bob > pbx 180 call=4
+        12.000 pbx > bob CANCEL call=2
+        12.010 bob > pbx 487 call=2 for=INVITE
+        12.030 pbx > trunk INVITE +14155551234 call=5 from=+14155559000 | Diversion: <sip:{user=102}@{pbx}>;reason=no-answer
+        13.000 trunk > pbx 180 call=5
+        15.000 trunk > pbx 200 call=5
+        15.020 pbx > alice 200
+        18.000 carol > pbx CANCEL call=3
+        18.010 pbx > carol 487 call=3 for=INVITE
+        18.020 pbx > bob CANCEL call=4
+        18.030 bob > pbx 487 call=4 for=INVITE
+        30.000 alice > pbx BYE
+        30.020 pbx > trunk BYE call=5
+        ",
+    )
+    .tells(
+        "
+        0.000 out 101 Setup
+        0.050 inb 102 Setup
+        0.500 inb 102 Proceeding
+        #2 5.000 out 103 Setup
+        #2 5.050 inb 102 Setup
+        #2 5.500 inb 102 Proceeding
+        12.010 inb 102 Disconnected/NoAnswer missed
+        12.030 inb +14155551234 Proceeding
+        15.000 inb +14155551234 Answered
+        15.020 out 101 Answered
+        #2 18.010 inb 102 Disconnected/Cancelled missed
+        #2 18.010 out 103 Disconnected
+        30.000 out 101 Disconnected
+        30.020 inb +14155551234 Disconnected
+        ",
+    );
+}

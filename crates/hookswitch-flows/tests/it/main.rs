@@ -1,6 +1,8 @@
 //! Call flows and what is told of them; properties that hold for all of them.
 
+mod addresses;
 mod asterisk;
+mod branches;
 mod calls;
 mod catalogue;
 mod contract;
@@ -11,10 +13,12 @@ mod forwarding;
 mod freeswitch;
 mod hold;
 mod joining;
+mod numbers;
 mod parking;
 mod pickups;
 mod properties;
 mod proxies;
+mod recording;
 mod rfc3665;
 mod rfc5359;
 mod services;
@@ -23,3 +27,5 @@ mod switches;
 mod tenants;
 mod timers;
 mod transfers;
+mod tries;
+mod unanswered;

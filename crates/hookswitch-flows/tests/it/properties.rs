@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
+use hookswitch_core::filter::Projection;
 use hookswitch_core::notification::Subscriber;
 use hookswitch_model::{Event, ExtensionId, TelephonySessionId};
 use proptest::prelude::*;
@@ -165,7 +166,7 @@ pub(crate) fn notifications(events: &[Event]) -> HashMap<TelephonySessionId, Vec
     let mut of_session: HashMap<_, Vec<String>> = HashMap::new();
     for event in events {
         let mut line = Vec::new();
-        subscriber.write(event, event.at, &mut line);
+        subscriber.write(event, Projection::default(), event.at, &mut line);
         of_session.entry(event.session.id).or_default().push(String::from_utf8(line).expect("JSON is UTF-8"));
     }
     of_session

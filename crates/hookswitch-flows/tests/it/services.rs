@@ -15,6 +15,9 @@ mailbox = true
 [[account.extension]]
 number = "103"
 [[account.extension]]
+number = "610"
+kind = "ring_group"
+[[account.extension]]
 number = "620"
 kind = "queue"
 numbers = ["+14155559062"]
@@ -696,7 +699,7 @@ fn a_click_to_call_that_the_first_does_not_answer() {
     .tells(
         "
         1.500 inb 101 Proceeding [RingOut Initiator]
-        31.020 inb 101 Disconnected/NoAnswer missed
+        31.020 inb 101 Disconnected/NoAnswer
         ",
     );
 }
@@ -938,6 +941,207 @@ fn two_calls_that_a_phone_mixes_without_a_word_are_two_sessions() {
         20.000 out 101 Disconnected
         #2 20.020 out 102 Disconnected
         #2 20.020 inb 103 Disconnected
+        ",
+    );
+}
+
+#[test]
+fn a_queue_that_no_agent_answers_puts_none_into_a_mailbox() {
+    // The queue has the caller from the first; 102 has a mailbox for calls of their own.
+    ladder(
+        "
+        0.000 trunk > pbx INVITE +14155559062
+        0.100 pbx > trunk 200
+        0.110 trunk > pbx ACK
+        0.200 pbx > bob INVITE 102 call=2 from=+14155550100
+        0.500 bob > pbx 180 call=2
+        15.000 pbx > bob CANCEL call=2
+        15.010 bob > pbx 487 call=2 for=INVITE
+        15.100 pbx > carol INVITE 103 call=3 from=+14155550100
+        15.500 carol > pbx 180 call=3
+        30.000 pbx > carol CANCEL call=3
+        30.010 carol > pbx 487 call=3 for=INVITE
+        32.000 pbx > bob INVITE 102 call=4 from=+14155550100
+        32.500 bob > pbx 180 call=4
+        47.000 pbx > bob CANCEL call=4
+        47.010 bob > pbx 487 call=4 for=INVITE
+        60.000 pbx > trunk BYE
+        60.010 trunk > pbx 200
+        ",
+    )
+    .with_directory(DIRECTORY)
+    .tells(
+        "
+        0.000 out +14155550100 Setup
+        0.000 inb +14155559062 Setup
+        0.100 out +14155550100 Answered
+        0.500 inb 102 Proceeding
+        15.010 inb 102 Disconnected/NoAnswer missed
+        15.500 inb 103 Proceeding
+        30.010 inb 103 Disconnected/NoAnswer missed
+        32.500 inb 102 Proceeding
+        47.010 inb 102 Disconnected/NoAnswer missed
+        60.000 inb +14155559062 Disconnected/NoAnswer missed
+        60.000 out +14155550100 Disconnected
+        ",
+    );
+}
+
+#[test]
+fn a_queue_that_answers_its_caller_itself_in_the_end_puts_no_agent_into_a_mailbox() {
+    ladder(
+        "
+        0.000 trunk > pbx INVITE +14155559062
+        0.100 pbx > trunk 180
+        0.200 pbx > bob INVITE 102 call=2 from=+14155550100
+        0.210 pbx > carol INVITE 103 call=3 from=+14155550100
+        0.500 bob > pbx 180 call=2
+        0.510 carol > pbx 180 call=3
+        15.000 pbx > bob CANCEL call=2
+        15.005 pbx > carol CANCEL call=3
+        15.010 bob > pbx 487 call=2 for=INVITE
+        15.015 carol > pbx 487 call=3 for=INVITE
+        15.050 pbx > trunk 200
+        15.060 trunk > pbx ACK
+        40.000 trunk > pbx BYE
+        40.010 pbx > trunk 200
+        ",
+    )
+    .with_directory(DIRECTORY)
+    .tells(
+        "
+        0.000 out +14155550100 Setup
+        0.000 inb +14155559062 Setup
+        0.100 out +14155550100 Proceeding
+        0.500 inb 102 Proceeding
+        0.510 inb 103 Proceeding
+        15.010 inb 102 Disconnected/NoAnswer missed
+        15.015 inb 103 Disconnected/NoAnswer missed
+        15.050 out +14155550100 Answered
+        40.000 out +14155550100 Disconnected
+        40.000 inb +14155559062 Disconnected/Cancelled missed
+        ",
+    );
+}
+
+#[test]
+fn a_ring_group_that_nobody_answers_puts_no_member_into_a_mailbox() {
+    // The number that was called has a mailbox of its own, if any.
+    ladder(
+        "
+        0.000 alice > pbx INVITE 610
+        0.100 pbx > alice 180
+        0.200 pbx > carol INVITE 103 call=2 from=101
+        0.205 pbx > bob INVITE 102 call=3 from=101
+        0.500 carol > pbx 180 call=2
+        0.510 bob > pbx 180 call=3
+        15.000 pbx > carol CANCEL call=2
+        15.005 pbx > bob CANCEL call=3
+        15.010 carol > pbx 487 call=2 for=INVITE
+        15.015 bob > pbx 487 call=3 for=INVITE
+        15.050 pbx > alice 200
+        15.060 alice > pbx ACK
+        40.000 alice > pbx BYE
+        40.010 pbx > alice 200
+        ",
+    )
+    .with_directory(DIRECTORY)
+    .tells(
+        "
+        0.000 out 101 Setup
+        0.100 out 101 Proceeding
+        0.200 inb 103 Setup
+        0.205 inb 102 Setup
+        0.500 inb 103 Proceeding
+        0.510 inb 102 Proceeding
+        15.010 inb 103 Disconnected/NoAnswer missed
+        15.015 inb 102 Disconnected/NoAnswer missed
+        15.050 out 101 Answered
+        40.000 out 101 Disconnected
+        ",
+    );
+}
+
+#[test]
+fn several_phones_behind_a_number_that_nobody_knows_have_no_mailbox_for_it() {
+    // A group that the directory does not name.
+    ladder(
+        "
+        0.000 alice > pbx INVITE 699
+        0.100 pbx > alice 180
+        0.200 pbx > carol INVITE 103 call=2 from=101
+        0.205 pbx > bob INVITE 102 call=3 from=101
+        0.500 carol > pbx 180 call=2
+        0.510 bob > pbx 180 call=3
+        15.000 pbx > carol CANCEL call=2
+        15.005 pbx > bob CANCEL call=3
+        15.010 carol > pbx 487 call=2 for=INVITE
+        15.015 bob > pbx 487 call=3 for=INVITE
+        15.050 pbx > alice 200
+        15.060 alice > pbx ACK
+        40.000 alice > pbx BYE
+        40.010 pbx > alice 200
+        ",
+    )
+    .with_directory(DIRECTORY)
+    .tells(
+        "
+        0.000 out 101 Setup
+        0.100 out 101 Proceeding
+        0.200 inb 103 Setup
+        0.205 inb 102 Setup
+        0.500 inb 103 Proceeding
+        0.510 inb 102 Proceeding
+        15.010 inb 103 Disconnected/NoAnswer missed
+        15.015 inb 102 Disconnected/NoAnswer missed
+        15.050 out 101 Answered
+        40.000 out 101 Disconnected
+        ",
+    );
+}
+
+#[test]
+fn an_agent_who_is_called_directly_still_has_a_mailbox() {
+    // After the queue the same person is called by their own number, and the switch answers for them.
+    ladder(
+        "
+        0.000 alice > pbx INVITE 620
+        0.100 pbx > alice 200
+        0.110 alice > pbx ACK
+        0.200 pbx > bob INVITE 102 call=2 from=101
+        0.500 bob > pbx 180 call=2
+        5.000 alice > pbx BYE
+        5.010 pbx > bob CANCEL call=2
+        5.020 bob > pbx 487 call=2 for=INVITE
+        6.000 alice > pbx INVITE 102 call=3
+        6.100 pbx > bob INVITE 102 call=4 from=101
+        6.500 bob > pbx 180 call=4
+        6.510 pbx > alice 180 call=3
+        20.000 pbx > bob CANCEL call=4
+        20.010 bob > pbx 487 call=4 for=INVITE
+        20.050 pbx > alice 200 call=3
+        20.060 alice > pbx ACK call=3
+        30.000 alice > pbx BYE call=3
+        ",
+    )
+    .with_directory(DIRECTORY)
+    .tells(
+        "
+        0.000 out 101 Setup
+        0.000 inb 620 Setup
+        0.100 out 101 Answered
+        0.500 inb 102 Proceeding
+        5.000 out 101 Disconnected
+        5.000 inb 620 Disconnected/Cancelled missed
+        5.020 inb 102 Disconnected/Cancelled missed
+        #2 6.000 out 101 Setup
+        #2 6.100 inb 102 Setup
+        #2 6.500 inb 102 Proceeding
+        #2 6.510 out 101 Proceeding
+        #2 20.050 out 101 Answered
+        #2 20.050 inb 102 VoiceMail missed
+        #2 30.000 out 101 Disconnected
+        #2 30.000 inb 102 Disconnected missed
         ",
     );
 }

@@ -1358,3 +1358,482 @@ fn a_caller_who_transfers_the_callee_to_a_group_of_phones() {
         ",
     );
 }
+
+#[test]
+fn a_transferrer_who_sends_no_bye_is_out_when_the_notify_says_200() {
+    // The switch clears the idle leg a minute later.
+    ladder(
+        "
+        0.000 trunk > pbx INVITE +14155559102
+        0.050 pbx > bob INVITE 102 call=2 from=+14155550100
+        0.500 bob > pbx 180 call=2
+        0.510 pbx > trunk 180
+        5.000 bob > pbx 200 call=2
+        5.010 pbx > bob ACK call=2
+        5.020 pbx > trunk 200
+        5.030 trunk > pbx ACK
+        12.000 bob > pbx REFER call=2 | Refer-To: <sip:{user=103}@{pbx}>
+        12.010 pbx > bob 202 call=2
+        12.020 pbx > bob NOTIFY call=2 frag=100
+        12.030 bob > pbx 200 call=2
+        12.100 pbx > carol INVITE 103 call=3 from=+14155550100
+        12.400 carol > pbx 180 call=3
+        15.000 carol > pbx 200 call=3
+        15.010 pbx > carol ACK call=3
+        15.020 pbx > bob NOTIFY call=2 frag=200
+        15.030 bob > pbx 200 call=2
+        72.000 pbx > bob BYE call=2
+        72.010 bob > pbx 200 call=2
+        90.000 trunk > pbx BYE
+        90.020 pbx > carol BYE call=3
+        ",
+    )
+    .tells(
+        "
+        0.000 out +14155550100 Setup
+        0.050 inb 102 Setup
+        0.500 inb 102 Proceeding
+        0.510 out +14155550100 Proceeding
+        5.000 inb 102 Answered
+        5.020 out +14155550100 Answered
+        12.100 inb 103 Setup
+        12.400 inb 103 Proceeding
+        15.000 inb 103 Answered
+        15.000 inb 102 Disconnected/BlindTransfer
+        90.000 out +14155550100 Disconnected
+        90.020 inb 103 Disconnected
+        ",
+    );
+}
+
+#[test]
+fn a_transferrer_without_bye_is_out_before_the_target_answers_if_the_notify_says_so() {
+    // As a switch does that reports success as soon as it has taken the call on.
+    ladder(
+        "
+        0.000 alice > pbx INVITE 102
+        0.050 pbx > bob INVITE 102 call=2 from=101
+        0.500 bob > pbx 180 call=2
+        5.000 bob > pbx 200 call=2
+        5.020 pbx > alice 200
+        12.000 alice > pbx REFER | Refer-To: <sip:{user=103}@{pbx}>
+        12.010 pbx > alice 202
+        12.020 pbx > alice NOTIFY frag=200
+        12.030 alice > pbx 200
+        12.100 pbx > carol INVITE 103 call=3 from=102
+        12.400 carol > pbx 180 call=3
+        15.000 carol > pbx 200 call=3
+        30.000 bob > pbx BYE call=2
+        30.020 pbx > carol BYE call=3
+        40.000 pbx > alice BYE
+        ",
+    )
+    .tells(
+        "
+        0.000 out 101 Setup
+        0.050 inb 102 Setup
+        0.500 inb 102 Proceeding
+        5.000 inb 102 Answered
+        5.020 out 101 Answered
+        12.100 inb 103 Setup
+        12.400 inb 103 Proceeding
+        12.400 out 101 Disconnected/BlindTransfer
+        15.000 inb 103 Answered
+        30.000 inb 102 Disconnected
+        30.020 inb 103 Disconnected
+        ",
+    );
+}
+
+#[test]
+fn a_transferrer_without_bye_and_without_notify_is_out_when_the_target_answers() {
+    // RFC 4488: norefersub; the transferred phone places the call itself.
+    ladder(
+        "
+        0.000 alice > bob INVITE 102
+        0.500 bob > alice 180
+        3.000 bob > alice 200
+        3.010 alice > bob ACK
+        5.000 bob > alice REFER | Refer-To: <sip:103@{carol}> | Refer-Sub: false
+        5.010 alice > bob 200 | Refer-Sub: false
+        5.100 alice > carol INVITE 103 call=2
+        5.600 carol > alice 180 call=2
+        8.000 carol > alice 200 call=2
+        8.010 alice > carol ACK call=2
+        12.000 alice > carol BYE call=2
+        12.010 carol > alice 200 call=2
+        20.000 bob > alice BYE
+        ",
+    )
+    .tells(
+        "
+        0.000 out 101 Setup
+        0.000 inb 102 Setup
+        0.500 inb 102 Proceeding
+        0.500 out 101 Proceeding
+        3.000 inb 102 Answered
+        3.000 out 101 Answered
+        5.100 inb 103 Setup
+        5.600 inb 103 Proceeding
+        8.000 inb 103 Answered
+        8.000 inb 102 Disconnected/BlindTransfer
+        12.000 out 101 Disconnected
+        12.000 inb 103 Disconnected
+        ",
+    );
+}
+
+#[test]
+fn a_transfer_that_fails_leaves_the_transferrer_in_the_call_though_the_target_rang() {
+    ladder(
+        "
+        0.000 alice > bob INVITE 102
+        3.000 bob > alice 200
+        3.010 alice > bob ACK
+        5.000 bob > alice REFER | Refer-To: <sip:103@{carol}>
+        5.010 alice > bob 202
+        5.100 alice > carol INVITE 103 call=2
+        5.600 carol > alice 180 call=2
+        8.000 carol > alice 486 call=2
+        8.010 alice > carol ACK call=2
+        8.020 alice > bob NOTIFY frag=486
+        8.030 bob > alice 200
+        20.000 bob > alice BYE
+        ",
+    )
+    .tells(
+        "
+        0.000 out 101 Setup
+        0.000 inb 102 Setup
+        3.000 inb 102 Answered
+        3.000 out 101 Answered
+        5.100 inb 103 Setup
+        5.600 inb 103 Proceeding
+        8.000 inb 103 Disconnected/TargetBusy missed
+        20.000 inb 102 Disconnected
+        20.000 out 101 Disconnected
+        ",
+    );
+}
+
+#[test]
+fn the_phone_that_was_referred_calls_over_another_connection() {
+    // Over TCP a phone may open a connection for each call; From is that of the transferred party.
+    ladder(
+        "
+        0.000 alice:40001 > bob INVITE 102
+        0.500 bob > alice:40001 180
+        3.000 bob > alice:40001 200
+        3.010 alice:40001 > bob ACK
+        5.000 bob > alice:40001 REFER | Refer-To: <sip:{user=103}@{carol}> | Referred-By: <sip:102@example.com>
+        5.010 alice:40001 > bob 202
+        5.100 alice:40002 > carol INVITE 103 call=2 | Referred-By: <sip:102@example.com>
+        5.600 carol > alice:40002 180 call=2
+        8.000 carol > alice:40002 200 call=2
+        8.010 alice:40002 > carol ACK call=2
+        8.020 alice:40001 > bob NOTIFY frag=200
+        8.040 bob > alice:40001 BYE
+        12.000 alice:40002 > carol BYE call=2
+        ",
+    )
+    .tells(
+        "
+        0.000 out 101 Setup
+        0.000 inb 102 Setup
+        0.500 inb 102 Proceeding
+        0.500 out 101 Proceeding
+        3.000 inb 102 Answered
+        3.000 out 101 Answered
+        5.100 inb 103 Setup
+        5.600 inb 103 Proceeding
+        8.000 inb 103 Answered
+        8.040 inb 102 Disconnected/BlindTransfer
+        12.000 out 101 Disconnected
+        12.000 inb 103 Disconnected
+        ",
+    );
+}
+
+#[test]
+fn a_phone_behind_a_proxy_that_was_referred_calls_over_another_connection() {
+    ladder(
+        "
+        0.000 alice:40001 > proxy INVITE 102
+        0.010 proxy > bob:40003 INVITE 102@bob
+        0.500 bob:40003 > proxy 180
+        0.510 proxy > alice:40001 180
+        3.000 bob:40003 > proxy 200
+        3.010 proxy > alice:40001 200
+        3.020 alice:40001 > proxy ACK
+        3.030 proxy > bob:40003 ACK
+        5.000 alice:40001 > proxy REFER | Refer-To: <sip:{user=103}@example.com>
+        5.005 proxy > bob:40003 REFER | Refer-To: <sip:{user=103}@example.com>
+        5.010 bob:40003 > proxy 202
+        5.015 proxy > alice:40001 202
+        5.020 alice:40001 > proxy BYE
+        5.025 proxy > bob:40003 BYE
+        5.100 bob:40004 > proxy INVITE 103 call=2
+        5.110 proxy > carol INVITE 103@carol call=2
+        5.600 carol > proxy 180 call=2
+        5.610 proxy > bob:40004 180 call=2
+        8.000 carol > proxy 200 call=2
+        8.010 proxy > bob:40004 200 call=2
+        12.000 carol > proxy BYE call=2
+        12.010 proxy > bob:40004 BYE call=2
+        ",
+    )
+    .tells(
+        "
+        0.000 out 101 Setup
+        0.010 inb 102 Setup
+        0.500 inb 102 Proceeding
+        0.510 out 101 Proceeding
+        3.000 inb 102 Answered
+        3.010 out 101 Answered
+        5.020 out 101 Disconnected/BlindTransfer
+        5.110 inb 103 Setup
+        5.600 inb 103 Proceeding
+        8.000 inb 103 Answered
+        12.000 inb 103 Disconnected
+        12.000 inb 102 Disconnected
+        ",
+    );
+}
+
+#[test]
+fn somebody_else_on_the_host_of_a_transferred_phone_places_a_call_of_its_own() {
+    // The same address, another number: a softphone beside the phone.
+    ladder(
+        "
+        0.000 alice:40001 > bob INVITE 102
+        3.000 bob > alice:40001 200
+        3.010 alice:40001 > bob ACK
+        5.000 bob > alice:40001 REFER | Refer-To: <sip:{user=103}@{carol}>
+        5.010 alice:40001 > bob 202
+        5.100 alice:40002 > carol INVITE 103 call=2 from=109 name=Nobody
+        5.600 carol > alice:40002 180 call=2
+        6.000 carol > alice:40002 486 call=2
+        8.020 alice:40001 > bob NOTIFY frag=503
+        9.000 bob > alice:40001 BYE
+        ",
+    )
+    .tells(
+        "
+        0.000 out 101 Setup
+        0.000 inb 102 Setup
+        3.000 inb 102 Answered
+        3.000 out 101 Answered
+        #2 5.100 out 109 Setup
+        #2 5.100 inb 103 Setup
+        #2 5.600 inb 103 Proceeding
+        #2 5.600 out 109 Proceeding
+        #2 6.000 inb 103 Disconnected/TargetBusy missed
+        #2 6.000 out 109 Disconnected/TargetBusy
+        9.000 inb 102 Disconnected
+        9.000 out 101 Disconnected
+        ",
+    );
+}
+
+#[test]
+fn a_replaces_whose_tags_the_phone_has_swapped_names_the_call_if_it_was_accepted() {
+    // In the INVITE alone; Carol looks at the Call-ID.
+    ladder(
+        "
+        0.000 alice > bob INVITE 102
+        0.500 bob > alice 180
+        3.000 bob > alice 200
+        3.010 alice > bob ACK
+        6.000 bob > alice INVITE in=1 sdp=sendonly
+        6.010 alice > bob 200 sdp=recvonly
+        6.020 bob > alice ACK
+        7.000 bob > carol INVITE 103 call=2
+        7.500 carol > bob 180 call=2
+        9.000 carol > bob 200 call=2
+        9.010 bob > carol ACK call=2
+        14.000 bob > alice REFER | Refer-To: <sip:103@{carol}?Replaces={escaped=2@carol}>
+        14.010 alice > bob 202
+        14.100 alice > carol INVITE 103 call=3 | Replaces: {replaces=2@bob}
+        14.200 carol > alice 200 call=3
+        14.210 alice > carol ACK call=3
+        14.300 carol > bob BYE call=2
+        14.310 bob > carol 200 call=2
+        14.400 alice > bob NOTIFY frag=200
+        14.410 bob > alice 200
+        14.500 bob > alice BYE
+        30.000 alice > carol BYE call=3
+        ",
+    )
+    .tells(
+        "
+        0.000 out 101 Setup
+        0.000 inb 102 Setup
+        0.500 inb 102 Proceeding
+        0.500 out 101 Proceeding
+        3.000 inb 102 Answered
+        3.000 out 101 Answered
+        6.010 inb 102 Hold
+        #2 7.000 out 102 Setup
+        #2 7.000 inb 103 Setup
+        #2 7.500 inb 103 Proceeding
+        #2 7.500 out 102 Proceeding
+        #2 9.000 inb 103 Answered
+        #2 9.000 out 102 Answered
+        14.300 inb 102 Gone/AttendedTransfer to #2 out 102
+        #2 14.300 out 102 Gone/AttendedTransfer to #1 inb 102
+        30.000 out 101 Disconnected
+        #2 30.000 inb 103 Disconnected
+        ",
+    );
+}
+
+#[test]
+fn a_replaces_with_a_wrong_letter_in_a_tag_names_the_call_if_it_was_accepted() {
+    // Carol looks at the Call-ID and one tag.
+    ladder(
+        "
+        0.000 alice > bob INVITE 102
+        0.500 bob > alice 180
+        3.000 bob > alice 200
+        3.010 alice > bob ACK
+        6.000 bob > alice INVITE in=1 sdp=sendonly
+        6.010 alice > bob 200 sdp=recvonly
+        6.020 bob > alice ACK
+        7.000 bob > carol INVITE 103 call=2
+        7.500 carol > bob 180 call=2
+        9.000 carol > bob 200 call=2
+        9.010 bob > carol ACK call=2
+        14.000 bob > alice REFER | Refer-To: <sip:103@{carol}?Replaces={escaped=2@carol}>
+        14.010 alice > bob 202
+        14.100 alice > carol INVITE 103 call=3 | Replaces: {wrong=2@carol}
+        14.200 carol > alice 200 call=3
+        14.210 alice > carol ACK call=3
+        14.300 carol > bob BYE call=2
+        14.310 bob > carol 200 call=2
+        14.400 alice > bob NOTIFY frag=200
+        14.410 bob > alice 200
+        14.500 bob > alice BYE
+        30.000 alice > carol BYE call=3
+        ",
+    )
+    .tells(
+        "
+        0.000 out 101 Setup
+        0.000 inb 102 Setup
+        0.500 inb 102 Proceeding
+        0.500 out 101 Proceeding
+        3.000 inb 102 Answered
+        3.000 out 101 Answered
+        6.010 inb 102 Hold
+        #2 7.000 out 102 Setup
+        #2 7.000 inb 103 Setup
+        #2 7.500 inb 103 Proceeding
+        #2 7.500 out 102 Proceeding
+        #2 9.000 inb 103 Answered
+        #2 9.000 out 102 Answered
+        14.300 inb 102 Gone/AttendedTransfer to #2 out 102
+        #2 14.300 out 102 Gone/AttendedTransfer to #1 inb 102
+        30.000 out 101 Disconnected
+        #2 30.000 inb 103 Disconnected
+        ",
+    );
+}
+
+#[test]
+fn a_replaces_with_a_wrong_letter_in_the_call_id_names_the_call_if_it_was_accepted() {
+    // Carol looks at the tags.
+    ladder(
+        "
+        0.000 alice > bob INVITE 102
+        0.500 bob > alice 180
+        3.000 bob > alice 200
+        3.010 alice > bob ACK
+        6.000 bob > alice INVITE in=1 sdp=sendonly
+        6.010 alice > bob 200 sdp=recvonly
+        6.020 bob > alice ACK
+        7.000 bob > carol INVITE 103 call=2
+        7.500 carol > bob 180 call=2
+        9.000 carol > bob 200 call=2
+        9.010 bob > carol ACK call=2
+        14.000 bob > alice REFER | Refer-To: <sip:103@{carol}?Replaces={escaped=2@carol}>
+        14.010 alice > bob 202
+        14.100 alice > carol INVITE 103 call=3 | Replaces: {misspelt=2@carol}
+        14.200 carol > alice 200 call=3
+        14.210 alice > carol ACK call=3
+        14.300 carol > bob BYE call=2
+        14.310 bob > carol 200 call=2
+        14.400 alice > bob NOTIFY frag=200
+        14.410 bob > alice 200
+        14.500 bob > alice BYE
+        30.000 alice > carol BYE call=3
+        ",
+    )
+    .tells(
+        "
+        0.000 out 101 Setup
+        0.000 inb 102 Setup
+        0.500 inb 102 Proceeding
+        0.500 out 101 Proceeding
+        3.000 inb 102 Answered
+        3.000 out 101 Answered
+        6.010 inb 102 Hold
+        #2 7.000 out 102 Setup
+        #2 7.000 inb 103 Setup
+        #2 7.500 inb 103 Proceeding
+        #2 7.500 out 102 Proceeding
+        #2 9.000 inb 103 Answered
+        #2 9.000 out 102 Answered
+        14.300 inb 102 Gone/AttendedTransfer to #2 out 102
+        #2 14.300 out 102 Gone/AttendedTransfer to #1 inb 102
+        30.000 out 101 Disconnected
+        #2 30.000 inb 103 Disconnected
+        ",
+    );
+}
+
+#[test]
+fn a_replaces_with_a_wrong_letter_that_is_refused_moves_nobody() {
+    ladder(
+        "
+        0.000 alice > bob INVITE 102
+        3.000 bob > alice 200
+        3.010 alice > bob ACK
+        6.000 bob > alice INVITE in=1 sdp=sendonly
+        6.010 alice > bob 200 sdp=recvonly
+        6.020 bob > alice ACK
+        7.000 bob > carol INVITE 103 call=2
+        9.000 carol > bob 200 call=2
+        9.010 bob > carol ACK call=2
+        14.000 bob > alice REFER | Refer-To: <sip:{user=103}@{carol}?Replaces={escaped=2@carol}>
+        14.010 alice > bob 202
+        14.100 alice > carol INVITE 103 call=3 | Replaces: {wrong=2@carol}
+        14.200 carol > alice 481 call=3
+        14.210 alice > carol ACK call=3
+        14.400 alice > bob NOTIFY frag=481
+        14.410 bob > alice 200
+        16.000 bob > alice INVITE in=1 sdp=sendrecv
+        16.010 alice > bob 200
+        16.020 bob > alice ACK
+        20.000 bob > carol BYE call=2
+        30.000 alice > bob BYE
+        ",
+    )
+    .tells(
+        "
+        0.000 out 101 Setup
+        0.000 inb 102 Setup
+        3.000 inb 102 Answered
+        3.000 out 101 Answered
+        6.010 inb 102 Hold
+        #2 7.000 out 102 Setup
+        #2 7.000 inb 103 Setup
+        #2 9.000 inb 103 Answered
+        #2 9.000 out 102 Answered
+        16.010 inb 102 Answered
+        #2 20.000 out 102 Disconnected
+        #2 20.000 inb 103 Disconnected
+        30.000 out 101 Disconnected
+        30.000 inb 102 Disconnected
+        ",
+    );
+}

@@ -27,13 +27,13 @@ pub struct Application {
     pub secret: Option<String>,
     /// The ways in which it may get tokens.
     pub grants: Vec<GrantType>,
-    #[serde(default)]
     /// The addresses to which codes may go.
+    #[serde(default)]
     pub redirect_uris: Vec<String>,
     /// What it may ask for.
     pub scopes: Scopes,
-    #[serde(default)]
     /// Whether it gets no tokens.
+    #[serde(default)]
     pub disabled: bool,
     /// Whether it is the console.
     #[serde(skip)]
@@ -80,17 +80,17 @@ pub enum ConsoleRole {
 /// A way to get tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub enum GrantType {
-    #[serde(rename = "jwt-bearer")]
     /// By a JWT of the user (RFC 7523).
+    #[serde(rename = "jwt-bearer")]
     JwtBearer,
-    #[serde(rename = "authorization_code")]
     /// By a code for a login (RFC 6749 §4.1).
+    #[serde(rename = "authorization_code")]
     AuthorizationCode,
-    #[serde(rename = "refresh_token")]
     /// By a refresh token (RFC 6749 §6).
+    #[serde(rename = "refresh_token")]
     RefreshToken,
-    #[serde(rename = "password")]
     /// By the name and the password of a user (RFC 6749 §4.3).
+    #[serde(rename = "password")]
     Password,
 }
 
@@ -105,14 +105,14 @@ pub struct User {
     /// May see all of the account.
     #[serde(default)]
     pub admin: bool,
-    #[serde(default = "all")]
     /// What the user may do.
+    #[serde(default = "all")]
     pub permissions: Scopes,
     /// The password, hashed with argon2id; without one there is no login by name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub password: Option<String>,
-    #[serde(default)]
     /// Whether the user may do nothing.
+    #[serde(default)]
     pub disabled: bool,
     /// What they may do in the console, where it was said.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -53,7 +53,7 @@ impl Router {
                 }
                 Intake::Posted(batch) => self.post(batch),
                 Intake::Told(batch) => {
-                    let account = account(&batch.sender);
+                    let account = batch.sender.account();
                     self.lane(account).push(Carried::Told(batch));
                 }
                 Intake::Settings(settings) => {
@@ -96,7 +96,7 @@ impl Router {
     /// Hands posted signals to the machine on this node, or over to the owner; their sender hears of it when
     /// they are in the log.
     fn post(&self, batch: PostedBatch) {
-        let partition = self.partition(account(&batch.sender));
+        let partition = self.partition(batch.sender.account());
         if let Some(machine) = self.lanes[partition.index()].local() {
             // Dropped when it is busy: then the sender is told to send it again.
             machine.try_send(Intake::Posted(batch)).ok();
@@ -148,15 +148,5 @@ async fn forward(
         }
         ensure!(!is_taken, "their owner has refused them; its log says why");
         ensure!(clock::now() < deadline, "their owner does not take them");
-    }
-}
-
-/// Whose calls a sender tells of, when it does not say.
-pub(super) fn account(sender: &Sender) -> u64 {
-    match sender {
-        Sender::Hep { account, .. }
-        | Sender::Ingest { account, .. }
-        | Sender::Ami { account, .. }
-        | Sender::Esl { account, .. } => *account,
     }
 }

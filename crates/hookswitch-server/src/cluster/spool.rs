@@ -183,7 +183,8 @@ mod tests {
     use crate::intake::ToldBatch;
 
     fn carried(text: &str) -> Carried {
-        let sender = Arc::new(Sender::Ami { name: "pbx".into(), account: 1, hep: None });
+        let sender =
+            Arc::new(Sender::Switch { adapter: "ami".into(), name: "pbx".into(), account: 1, hep: None });
         let messages = vec![(Timestamp::from_micros(1), text.len())];
         Carried::Told(ToldBatch { sender, link: None, bytes: text.into(), messages })
     }

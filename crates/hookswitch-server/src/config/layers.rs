@@ -1,39 +1,26 @@
 //! One file over the defaults, the environment over both, and what is said about unknown names.
 
 use anyhow::{bail, ensure};
+use hookswitch_signal::switch::Switch;
 use toml::{Table, Value};
 
-use super::DEFAULTS;
+use super::{DEFAULTS, switches};
 
 /// What the variables begin with.
 const PREFIX: &str = "HOOKSWITCH_";
 
-/// The lists that are empty by default, and the keys of their entries.
-const LISTS: &[(&str, &str, &[&str])] = &[
+/// The lists that are empty by default, and the keys of their entries; those of switches are beside them.
+const LISTS: [(&str, &str, &[&str]); 2] = [
     ("hep", "source", &["name", "addresses", "key", "account", "messages_per_second"]),
-    (
-        "ami",
-        "source",
-        &[
-            "name",
-            "address",
-            "tls_ca",
-            "user",
-            "secret",
-            "plain_login",
-            "events",
-            "hep",
-            "account",
-            "fill_directory",
-        ],
-    ),
-    (
-        "esl",
-        "source",
-        &["name", "address", "tls_ca", "user", "password", "connects_from", "format", "hep", "account"],
-    ),
     ("ingest", "key", &["name", "sha256", "account"]),
 ];
+
+/// All lists that are empty by default.
+fn lists() -> impl Iterator<Item = (&'static str, &'static str, Vec<&'static str>)> {
+    let switches =
+        Switch::ALL.iter().map(|&switch| (switch.adapter().name(), "source", switches::keys(switch)));
+    LISTS.into_iter().map(|(section, key, keys)| (section, key, keys.to_vec())).chain(switches)
+}
 
 /// Puts a text over the defaults, and the variables over both.
 pub(super) fn merge(
@@ -81,7 +68,7 @@ pub(super) fn merge(
 
 fn defaults() -> Table {
     let mut defaults: Table = toml::from_str(DEFAULTS).expect("the defaults are TOML");
-    for &(section, key, _) in LISTS {
+    for (section, key, _) in lists() {
         if let Some(Value::Table(values)) = defaults.get_mut(section) {
             values.insert(key.to_owned(), Value::Array(Vec::new()));
         }
@@ -100,7 +87,7 @@ fn written(variable: &str, value: &str) -> anyhow::Result<Value> {
 
 /// Checks the keys of the entries of a list.
 fn entries(section: &str, key: &str, value: &Value, name: &str) -> anyhow::Result<()> {
-    let Some((_, _, keys)) = LISTS.iter().find(|(of, list, _)| (*of, *list) == (section, key)) else {
+    let Some((_, _, keys)) = lists().find(|(of, list, _)| (*of, *list) == (section, key)) else {
         return Ok(());
     };
     let Value::Array(list) = value else {

@@ -3,6 +3,7 @@
 //! `config/hookswitch.default.toml` is the documentation and the defaults in one, and compiled in.
 
 mod layers;
+mod switches;
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -15,6 +16,7 @@ use hookswitch_store::{Durability, Engine, NatsSettings, Partition, StoreSetting
 use ipnet::IpNet;
 use serde::{Deserialize, Deserializer};
 
+pub use self::switches::{SwitchSection, SwitchSource, Switches};
 use crate::secret::{Digest, Secret};
 
 /// The defaults, with a comment for each.
@@ -38,10 +40,9 @@ pub struct Config {
     pub server: Server,
     /// Messages of capture agents.
     pub hep: Hep,
-    /// Manager connections to Asterisks.
-    pub ami: Ami,
-    /// Event sockets of FreeSWITCHes.
-    pub esl: Esl,
+    /// Connections to switches.
+    #[serde(skip)]
+    pub switches: Switches,
     /// Posted signals.
     pub ingest: Ingest,
     /// The logs and documents.
@@ -79,17 +80,17 @@ pub struct OAuth {
     pub password_grant: bool,
 }
 
+/// How much clients may ask for.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-/// How much clients may ask for.
 pub struct Limits {
     /// The requests of an application for a user that are answered in a minute.
     pub requests_per_minute: u32,
 }
 
+/// HTTP, and how the server stops.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-/// HTTP, and how the server stops.
 pub struct Server {
     /// Where it listens.
     pub listen: SocketAddr,
@@ -98,9 +99,9 @@ pub struct Server {
     pub(crate) shutdown_grace: Span,
 }
 
+/// Messages of capture agents.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-/// Messages of capture agents.
 pub struct Hep {
     /// Where UDP and TCP are listened to.
     pub listen: Listen,
@@ -122,8 +123,8 @@ pub struct Hep {
 pub struct HepSource {
     /// The name, unique among all sources.
     pub name: String,
-    #[serde(default)]
     /// The addresses that it sends from; any without.
+    #[serde(default)]
     pub addresses: Vec<AddressBlock>,
     /// The key that its frames must have (HEP chunk 14).
     pub key: Option<Secret>,
@@ -133,106 +134,9 @@ pub struct HepSource {
     pub messages_per_second: Option<u32>,
 }
 
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-/// Asterisks that tell of their calls over the manager interface.
-pub struct Ami {
-    /// Each of them.
-    pub source: Vec<AmiSource>,
-}
-
-/// An Asterisk to which a manager connection is kept.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct AmiSource {
-    /// The name, unique among all sources.
-    pub name: String,
-    /// Where it listens, as `HOST:PORT`.
-    pub address: String,
-    /// The certificate of the authority that has signed its own, in PEM; none for a plain connection.
-    pub tls_ca: Option<PathBuf>,
-    /// The user to log in as.
-    pub user: String,
-    /// The secret of the user.
-    pub secret: Secret,
-    #[serde(default)]
-    /// Whether the secret may be sent as it is.
-    pub plain_login: bool,
-    /// The classes of events to ask for; a default without.
-    pub events: Option<String>,
-    /// The name of the agents that see its SIP.
-    pub hep: Option<String>,
-    /// The account of its calls.
-    pub account: Option<Account>,
-    #[serde(default = "yes")]
-    pub(crate) fill_directory: bool,
-}
-
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-/// FreeSWITCHes that tell of their calls over the event socket.
-pub struct Esl {
-    /// Where calls connect to by themselves.
-    pub listen: Listen,
-    /// The most connections of calls at once.
-    pub connections_max: usize,
-    /// Each of them.
-    pub source: Vec<EslSource>,
-}
-
-/// A FreeSWITCH whose event socket is connected to, or which connects for each call.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct EslSource {
-    /// The name, unique among all sources.
-    pub name: String,
-    #[serde(default)]
-    /// Where it listens, as `HOST:PORT`; empty if it connects for each call alone.
-    pub address: String,
-    /// The certificate of the authority that has signed its own, in PEM; none for a plain connection.
-    pub tls_ca: Option<PathBuf>,
-    /// The user to log in as, if not the one without a name.
-    pub user: Option<String>,
-    /// The password.
-    pub password: Option<Secret>,
-    #[serde(default)]
-    pub(crate) connects_from: Vec<AddressBlock>,
-    #[serde(default)]
-    /// The form in which events are asked for.
-    pub format: EventFormat,
-    /// The name of the agents that see its SIP.
-    pub hep: Option<String>,
-    /// The account of its calls.
-    pub account: Option<Account>,
-}
-
-/// The form in which a FreeSWITCH writes its events.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum EventFormat {
-    #[default]
-    /// As JSON.
-    Json,
-    /// As lines of headers.
-    Plain,
-}
-
-impl EventFormat {
-    pub(crate) const fn as_str(self) -> &'static str {
-        match self {
-            Self::Json => "json",
-            Self::Plain => "plain",
-        }
-    }
-}
-
-const fn yes() -> bool {
-    true
-}
-
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
 /// Signals that are posted.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Ingest {
     /// The most signals of one request.
     pub signals_max: usize,
@@ -252,9 +156,9 @@ pub struct IngestKey {
     pub account: Option<Account>,
 }
 
+/// The logs and documents.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-/// The logs and documents.
 pub struct Store {
     /// Where the log is.
     pub engine: Engine,
@@ -350,9 +254,9 @@ impl Cluster {
     }
 }
 
+/// Accounts and extensions.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-/// Accounts and extensions.
 pub struct Directory {
     /// The directory file; empty for the built-in directory.
     pub file: PathBuf,
@@ -360,9 +264,9 @@ pub struct Directory {
     pub account: u64,
 }
 
+/// What users choose of the session machine.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-/// What users choose of the session machine.
 pub struct PolicyTable {
     pub(crate) missed_calls: MissedCalls,
     /// Whether events say reasons that clients may not know.
@@ -379,9 +283,9 @@ pub(crate) enum MissedCalls {
     AnsweredElsewhereIsMissed,
 }
 
+/// Delivery by webhook.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-/// Delivery by webhook.
 pub struct Webhooks {
     /// How long a receiver may take to answer.
     pub timeout: Span,
@@ -399,9 +303,9 @@ pub struct Webhooks {
     pub dangerous_allow_addresses: Vec<AddressBlock>,
 }
 
+/// Delivery over WebSockets.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-/// Delivery over WebSockets.
 pub struct WebSocket {
     pub(crate) recovery_time: Span,
     pub(crate) recovery_messages: usize,
@@ -419,18 +323,18 @@ pub struct WebSocket {
     pub origins: Vec<String>,
 }
 
+/// The log on standard error.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-/// The log on standard error.
 pub struct Log {
     pub(crate) level: String,
     /// The form of its records.
     pub format: LogFormat,
 }
 
+/// The form of records of the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
-/// The form of records of the log.
 pub enum LogFormat {
     /// Lines for people.
     Text,
@@ -463,9 +367,7 @@ impl Config {
                 *path = beside.join(&*path);
             }
         }
-        let ami = config.ami.source.iter_mut().filter_map(|source| source.tls_ca.as_mut());
-        let esl = config.esl.source.iter_mut().filter_map(|source| source.tls_ca.as_mut());
-        for ca in ami.chain(esl) {
+        for ca in config.switches.sources_mut().filter_map(|source| source.tls_ca.as_mut()) {
             *ca = beside.join(&*ca);
         }
         Ok(config)
@@ -507,9 +409,12 @@ impl Config {
         name: &str,
         variables: impl Iterator<Item = (String, String)>,
     ) -> anyhow::Result<Self> {
-        let merged = layers::merge(text, name, variables)?;
-        let config: Self = toml::Value::Table(merged)
-            .try_into()
+        let mut merged = layers::merge(text, name, variables)?;
+        let read = Switches::take(&mut merged).and_then(|switches| {
+            let config: Self = toml::Value::Table(merged).try_into()?;
+            Ok(Self { switches, ..config })
+        });
+        let config = read
             .map_err(|error: toml::de::Error| anyhow::anyhow!("{name}: {}", error.message()))
             .with_context(|| format!("a setting of {name} or of the environment cannot be used"))?;
         config.check()?;
@@ -518,8 +423,7 @@ impl Config {
 
     fn check(&self) -> anyhow::Result<()> {
         let mut names: Vec<&str> = self.hep.source.iter().map(|source| &*source.name).collect();
-        names.extend(self.ami.source.iter().map(|source| &*source.name));
-        names.extend(self.esl.source.iter().map(|source| &*source.name));
+        names.extend(self.switches.sources().map(|(_, source)| &*source.name));
         names.extend(self.ingest.key.iter().map(|key| &*key.name));
         names.sort_unstable();
         for pair in names.windows(2) {
@@ -530,13 +434,7 @@ impl Config {
             "an ingest key has the name {INGEST_ADMIN:?}, under which signals come in that are posted with the \
              admin token; give the key another"
         );
-        self.ami.source.iter().try_for_each(AmiSource::check)?;
-        self.esl.source.iter().try_for_each(EslSource::check)?;
-        ensure!(
-            self.esl.listen.0.is_some()
-                || self.esl.source.iter().all(|source| source.connects_from.is_empty()),
-            "an ESL source has connects_from, and esl.listen is not set; set it to \"0.0.0.0:8084\" or the like"
-        );
+        self.switches.check()?;
         let tls = [&self.hep.tls_certificate, &self.hep.tls_key];
         ensure!(
             self.hep.tls_listen.0.is_none() || tls.iter().all(|path| !path.as_os_str().is_empty()),
@@ -614,76 +512,8 @@ impl Config {
     }
 }
 
-/// Whether what is sent to a switch in one line is one: a line end would begin another command.
-fn one_line(text: &str) -> bool {
-    !text.contains(['\r', '\n', '\0'])
-}
-
-fn has_port(address: &str) -> bool {
-    address.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok())
-}
-
-impl AmiSource {
-    fn check(&self) -> anyhow::Result<()> {
-        ensure!(
-            one_line(&self.user)
-                && one_line(self.secret.expose())
-                && self.events.as_deref().is_none_or(one_line),
-            "user, secret or events of the AMI source {:?} hold a line end; write each on one line",
-            self.name
-        );
-        ensure!(
-            has_port(&self.address),
-            "{:?} is no address of a manager; write it as \"192.0.2.10:5038\"",
-            self.address
-        );
-        Ok(())
-    }
-}
-
-impl EslSource {
-    fn check(&self) -> anyhow::Result<()> {
-        let name = &self.name;
-        ensure!(
-            self.user.as_deref().is_none_or(one_line)
-                && self.password.as_ref().is_none_or(|password| one_line(password.expose())),
-            "user or password of the ESL source {name:?} hold a line end; write each on one line"
-        );
-        if self.address.is_empty() {
-            ensure!(
-                !self.connects_from.is_empty(),
-                "the ESL source {name:?} has neither address nor connects_from; give the address of its event socket"
-            );
-            ensure!(
-                self.password.is_none() && self.user.is_none() && self.tls_ca.is_none(),
-                "the ESL source {name:?} connects by itself, so that user, password and tls_ca are of no use; \
-                 leave them out"
-            );
-            return Ok(());
-        }
-        ensure!(
-            self.connects_from.is_empty(),
-            "the ESL source {name:?} has address and connects_from; leave one out"
-        );
-        ensure!(
-            has_port(&self.address),
-            "{:?} is no address of an event socket; write it as \"192.0.2.10:8021\"",
-            self.address
-        );
-        ensure!(
-            self.password.is_some(),
-            "the ESL source {name:?} has no password; give that of event_socket.conf.xml"
-        );
-        ensure!(
-            self.user.as_deref().is_none_or(|user| user.contains('@') && !user.contains([':', ' '])),
-            "the user of the ESL source {name:?} is none; write it as \"hookswitch@pbx.example.com\""
-        );
-        Ok(())
-    }
-}
-
 /// Where to listen; nowhere if the text is empty.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Listen(pub Option<SocketAddr>);
 
 impl<'de> Deserialize<'de> for Listen {

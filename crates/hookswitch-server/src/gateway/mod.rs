@@ -15,16 +15,18 @@ use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::Body;
+use axum::extract::ws::WebSocket;
 use axum::http::{HeaderName, HeaderValue, Method, Request as HttpRequest, StatusCode, Uri, header};
+use hookswitch_core::filter::Projection;
 use hookswitch_core::gateway::{Connection, Limits, Recovery, Request, Wsc};
 use hookswitch_core::subscription::Subscription;
 use hookswitch_model::{Logged, SubscriptionId};
 use hookswitch_store::{Journal, Partition, Span, Store};
 use http_body_util::BodyExt as _;
-use hyper::upgrade::Upgraded;
 use tokio::sync::{broadcast, watch};
 use tower_service::Service as _;
 
+pub use self::socket::limit;
 use self::spans::Spans;
 use self::table::{Attached, Cut, Handle, Lost, Table, Told};
 use crate::auth::{OAuth, Principal, Problem, Scope};
@@ -232,9 +234,9 @@ impl Gateway {
     }
 
     /// Serves a connection that was upgraded, with what its address says.
-    pub async fn connect(self: Arc<Self>, upgraded: Upgraded, token: Option<String>, wsc: Option<String>) {
+    pub async fn connect(self: Arc<Self>, socket: WebSocket, token: Option<String>, wsc: Option<String>) {
         let opened = self.open(token, wsc).await;
-        socket::serve(self, upgraded, opened).await;
+        socket::serve(self, socket, opened).await;
     }
 
     async fn open(&self, token: Option<String>, wsc: Option<String>) -> Opened {
@@ -636,7 +638,8 @@ impl Gateway {
             let Some(read) = self.read(after, READ_EVENTS).await else { break };
             let Some(last) = read.last() else { break };
             after = last.position;
-            for logged in read.iter().filter(|logged| told.hears(&logged.event).is_some()) {
+            for logged in read.iter().filter(|logged| Projection::of(&told.filters, &logged.event).is_some())
+            {
                 newest.push_back(logged.position);
                 if newest.len() > self.settings.recovery_messages
                     && let Some(oldest) = newest.pop_front()

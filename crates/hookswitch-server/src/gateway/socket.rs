@@ -5,18 +5,15 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use bytes::Bytes;
+use axum::body::Bytes;
+use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket, WebSocketUpgrade};
 use futures_util::{FutureExt as _, SinkExt as _, StreamExt as _};
+use hookswitch_core::filter::Projection;
 use hookswitch_core::gateway::{Connection, Output, Request, Response, Ticket};
 use hookswitch_model::Timestamp;
 use hookswitch_store::Span;
-use hyper::upgrade::Upgraded;
-use hyper_util::rt::TokioIo;
 use tokio::sync::mpsc;
-use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
-use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Message, Role, WebSocketConfig};
-use tokio_tungstenite::tungstenite::{Error as SocketError, Utf8Bytes, error::CapacityError};
+use tokio_tungstenite::tungstenite::{Error as SocketError, error::CapacityError};
 
 use super::table::{Attached, Cut, Queued};
 use super::{Answer, Caller, Gateway, Opened};
@@ -40,8 +37,6 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 /// How many events are taken from the queue, or read from the log, at once.
 const AT_ONCE: usize = 64;
 
-type Socket = WebSocketStream<TokioIo<Upgraded>>;
-
 /// Why a connection ends.
 enum End {
     /// Something is sent first, and then it is closed with a code.
@@ -50,28 +45,31 @@ enum End {
     Gone,
 }
 
-impl From<SocketError> for End {
-    fn from(error: SocketError) -> Self {
-        match error {
-            SocketError::Capacity(CapacityError::MessageTooLong { .. }) => {
+impl From<axum::Error> for End {
+    fn from(error: axum::Error) -> Self {
+        match error.into_inner().downcast_ref() {
+            Some(SocketError::Capacity(CapacityError::MessageTooLong { .. })) => {
                 Self::Close(1009, "message too long")
             }
-            SocketError::Protocol(_) => Self::Close(1002, "protocol error"),
-            SocketError::Utf8(_) => Self::Close(1007, "no UTF-8"),
+            Some(SocketError::Protocol(_)) => Self::Close(1002, "protocol error"),
+            Some(SocketError::Utf8(_)) => Self::Close(1007, "no UTF-8"),
             _ => Self::Gone,
         }
     }
 }
 
-/// Serves a connection until it ends.
-pub(super) async fn serve(gateway: Arc<Gateway>, upgraded: Upgraded, opened: Opened) {
-    let config = WebSocketConfig::default()
+/// Sets how much a connection reads, gathers and accepts at once.
+pub fn limit(upgrade: WebSocketUpgrade) -> WebSocketUpgrade {
+    upgrade
         .read_buffer_size(READ_BYTES)
         .write_buffer_size(WRITE_BYTES)
         .max_write_buffer_size(4 * MESSAGE_BYTES_MAX)
-        .max_message_size(Some(MESSAGE_BYTES_MAX))
-        .max_frame_size(Some(MESSAGE_BYTES_MAX));
-    let socket = WebSocketStream::from_raw_socket(TokioIo::new(upgraded), Role::Server, Some(config)).await;
+        .max_message_size(MESSAGE_BYTES_MAX)
+        .max_frame_size(MESSAGE_BYTES_MAX)
+}
+
+/// Serves a connection until it ends.
+pub(super) async fn serve(gateway: Arc<Gateway>, socket: WebSocket, opened: Opened) {
     match opened {
         Opened::Refused(connection) => refuse(socket, connection).await,
         Opened::Session { connection, attached, position } => {
@@ -84,30 +82,30 @@ pub(super) async fn serve(gateway: Arc<Gateway>, upgraded: Upgraded, opened: Ope
 }
 
 /// Says why a connection is not served.
-async fn refuse(mut socket: Socket, mut connection: Box<Connection>) {
+async fn refuse(mut socket: WebSocket, mut connection: Box<Connection>) {
     let say = async {
         while let Some(output) = connection.poll_output() {
             match output {
                 Output::Text(text) => socket.send(Message::text(text)).await?,
-                Output::Close(code, reason) => socket.close(Some(close_frame(code, reason))).await?,
+                Output::Close(code, reason) => socket.send(close_frame(code, reason)).await?,
                 Output::Ping(_) | Output::Request(_) => {}
             }
         }
         // The client closes too, or the end is not clean.
         while let Some(Ok(_)) = socket.next().await {}
-        Ok::<_, SocketError>(())
+        Ok::<_, axum::Error>(())
     };
     tokio::time::timeout(CLOSE_TIMEOUT, say).await.ok();
 }
 
-fn close_frame(code: u16, reason: &'static str) -> CloseFrame {
-    CloseFrame { code: CloseCode::from(code), reason: Utf8Bytes::from_static(reason) }
+fn close_frame(code: u16, reason: &'static str) -> Message {
+    Message::Close(Some(CloseFrame { code, reason: Utf8Bytes::from_static(reason) }))
 }
 
 /// A connection that is served.
 struct Served {
     gateway: Arc<Gateway>,
-    socket: Socket,
+    socket: WebSocket,
     connection: Box<Connection>,
     attached: Attached,
     /// All events up to this position that the session hears of were sent.
@@ -123,7 +121,7 @@ struct Served {
 
 /// What happens next to a connection.
 enum Next {
-    Frame(Option<Result<Message, SocketError>>),
+    Frame(Option<Result<Message, axum::Error>>),
     Answer(Ticket, Answer),
     Events(usize),
     Read,
@@ -134,7 +132,7 @@ enum Next {
 impl Served {
     fn new(
         gateway: Arc<Gateway>,
-        socket: Socket,
+        socket: WebSocket,
         connection: Box<Connection>,
         attached: Attached,
         position: u64,
@@ -161,9 +159,9 @@ impl Served {
         self.gateway.note_sent(self.sent.take());
         if let End::Close(code, reason) = end {
             let close = async {
-                self.socket.close(Some(close_frame(code, reason))).await?;
+                self.socket.send(close_frame(code, reason)).await?;
                 while let Some(Ok(_)) = self.socket.next().await {}
-                Ok::<_, SocketError>(())
+                Ok::<_, axum::Error>(())
             };
             tokio::time::timeout(CLOSE_TIMEOUT, close).await.ok();
         }
@@ -244,7 +242,6 @@ impl Served {
             }
             Message::Binary(_) => return Err(End::Close(1003, "no binary messages")),
             Message::Close(_) => return Err(End::Close(1000, "")),
-            Message::Frame(_) => {}
         }
         Ok(())
     }
@@ -346,11 +343,12 @@ impl Served {
         if queued.position <= self.position || queued.subscription != told.id {
             return Ok(());
         }
-        let subscriber = &told.subscribers[usize::from(queued.sip_data)];
+        let subscriber = &told.subscriber;
         self.position = queued.position;
         let wsc = self.gateway.wsc(&mut self.attached, queued.position);
         let id = subscriber.notification_id(&queued.event);
-        let frame = Connection::notification(id, &wsc, |out| subscriber.write(&queued.event, now, out));
+        let write = |out: &mut Vec<u8>| subscriber.write(&queued.event, queued.projection, now, out);
+        let frame = Connection::notification(id, &wsc, write);
         let Some(frame) = frame else { return Ok(()) };
         self.feed(Message::text(frame)).await?;
         let (connection, position) = (self.attached.number, queued.position);
@@ -388,9 +386,9 @@ impl Served {
             return Err(End::Close(1011, "the event log cannot be read"));
         };
         for logged in &read {
-            if let Some(sip_data) = told.hears(&logged.event) {
+            if let Some(projection) = Projection::of(&told.filters, &logged.event) {
                 let (position, event) = (logged.position, logged.event.clone());
-                self.notify_one(&Queued { subscription: told.id, position, sip_data, event }, now).await?;
+                self.notify_one(&Queued { subscription: told.id, position, projection, event }, now).await?;
             }
             self.position = self.position.max(logged.position);
         }

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use foldhash::fast::RandomState;
 use futures_util::FutureExt as _;
 use futures_util::future::Fuse;
-use hookswitch_core::filter::{EventFilter, FilterIndex, Match};
+use hookswitch_core::filter::{EventFilter, FilterIndex, Match, Projection};
 use hookswitch_core::notification::{SERVER_ID, Subscriber};
 use hookswitch_core::subscription::Subscription;
 use hookswitch_model::{Event, Logged, SubscriptionId};
@@ -25,18 +25,8 @@ pub(super) struct Told {
     pub(super) id: SubscriptionId,
     /// It hears of events behind this position of the log.
     pub(super) start: u64,
-    filters: Vec<EventFilter>,
-    /// Without and with the `sipData` of parties.
-    pub(super) subscribers: [Subscriber; 2],
-}
-
-impl Told {
-    /// Whether an event is told, and if so whether with `sipData`.
-    pub(super) fn hears(&self, event: &Event) -> Option<bool> {
-        let mut passed = self.filters.iter().filter(|filter| filter.matches(event)).peekable();
-        passed.peek()?;
-        Some(passed.any(EventFilter::wants_sip_data))
-    }
+    pub(super) filters: Vec<EventFilter>,
+    pub(super) subscriber: Subscriber,
 }
 
 /// An event that is due to a connection.
@@ -44,7 +34,7 @@ impl Told {
 pub(super) struct Queued {
     pub(super) subscription: SubscriptionId,
     pub(super) position: u64,
-    pub(super) sip_data: bool,
+    pub(super) projection: Projection,
     pub(super) event: Arc<Event>,
 }
 
@@ -364,13 +354,9 @@ impl Table {
     fn tell(&mut self, id: u64, subscription: &Subscription, start: u64) {
         let Some(session) = self.sessions.get_mut(&id) else { return };
         let owner = subscription.owner.extension;
-        let subscribers = [false, true].map(|sip_data| {
-            let mut subscriber = Subscriber::new(subscription.id, owner, SERVER_ID);
-            subscriber.sip_data = sip_data;
-            subscriber
-        });
+        let subscriber = Subscriber::new(subscription.id, owner, SERVER_ID);
         let filters = subscription.filters.clone();
-        let told = Told { id: subscription.id, start, filters, subscribers };
+        let told = Told { id: subscription.id, start, filters, subscriber };
         if let Some(old) = session.told.replace(Arc::new(told)) {
             self.index.remove(old.id);
             self.by_subscription.remove(&old.id);
@@ -430,7 +416,7 @@ impl Table {
             let queued = Queued {
                 subscription: found.subscription,
                 position: logged.position,
-                sip_data: found.sip_data,
+                projection: found.projection,
                 event: logged.event.clone(),
             };
             if live.queue.try_send(queued).is_err() {

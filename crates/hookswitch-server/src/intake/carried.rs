@@ -260,7 +260,7 @@ mod tests {
 
     #[test]
     fn what_a_switch_told_is_read_as_it_was_written() {
-        let sender = Sender::Ami { name: "pbx".into(), account: 1, hep: None };
+        let sender = Sender::Switch { adapter: "ami".into(), name: "pbx".into(), account: 1, hep: None };
         let messages = vec![(Timestamp::from_micros(1), 3), (Timestamp::from_micros(2), 5)];
         let told = ToldBatch {
             sender: Arc::new(sender.clone()),

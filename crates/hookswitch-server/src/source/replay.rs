@@ -11,7 +11,6 @@ use hookswitch_pipeline::{Clocks, Pipeline, Sources, Switch, SwitchSource};
 use hookswitch_signal::capture::{Captured, Transport};
 use hookswitch_signal::ingest::Posted;
 use hookswitch_signal::sip::lossy;
-use hookswitch_signal::{ami, esl};
 
 use super::batch::{Batch, Read};
 use super::captures::CaptureFiles;
@@ -64,11 +63,11 @@ pub enum Step {
 /// The source of the SIP messages of all captures.
 pub const SIP: u16 = 0;
 
-/// The source under which the legs are numbered that an Asterisk tells of.
-pub const ASTERISK: u16 = u16::MAX;
-
-/// The source under which the legs are numbered that a FreeSWITCH tells of.
-pub const FREESWITCH: u16 = u16::MAX - 1;
+/// The source under which the legs are numbered that a kind of switch tells of.
+pub fn source_of(switch: Switch) -> u16 {
+    let number = u16::MAX - switch.index() as u16;
+    if number > POSTED { number } else { number - 1 }
+}
 
 /// The source under which the legs are numbered of which signals were posted.
 const POSTED: u16 = u16::MAX - 2;
@@ -80,9 +79,9 @@ pub fn pipeline(directory: Directory, account: AccountId, has_switch: bool) -> P
     sources.add_agent(SIP, "captures", account);
     sources.add_posted(POSTED, account);
     if has_switch {
-        for (number, switch) in [(ASTERISK, Switch::Asterisk), (FREESWITCH, Switch::FreeSwitch)] {
-            let source = SwitchSource { switch, account, agents: Some("captures"), pairs_as: ASTERISK };
-            sources.add_switch(number, source);
+        for &switch in Switch::ALL {
+            let source = SwitchSource { switch, account, agents: Some("captures"), pairs_as: u16::MAX };
+            sources.add_switch(source_of(switch), source);
         }
     }
     pipeline
@@ -185,22 +184,15 @@ impl Reading {
             let signal = self.sources.handle_posted(POSTED, posted, at, input);
             signals.push(signal.expect("who posts was added"));
             explain.then(|| "a posted signal".into())
-        } else {
+        } else if let Transport::Switch(switch) = captured.transport {
             self.others += 1;
             let (payload, at) = (captured.payload, captured.time);
-            let is_freeswitch = captured.transport == Transport::EventSocket;
-            let number = if is_freeswitch { FREESWITCH } else { ASTERISK };
             self.sources
-                .handle_switch(number, payload, at, input, signals)
+                .handle_switch(source_of(switch), payload, at, input, signals)
                 .expect("switches are added where files have what they tell");
-            explain.then(|| {
-                let title = if is_freeswitch {
-                    esl::Message::new(payload).title()
-                } else {
-                    ami::Message::new(payload).title()
-                };
-                title.into()
-            })
+            explain.then(|| switch.adapter().title(payload).into())
+        } else {
+            return; // all else is SIP, and was read
         };
         if let Some(start_line) = first_line {
             steps.push(Step::Message { input, packet: captured.packet, start_line });

@@ -1,73 +1,50 @@
 //! The switches that tell of their calls themselves, as the configuration lists them.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use hookswitch_model::AccountId;
+use hookswitch_signal::switch::Switch;
 use hookswitch_store::{Partition, Sender};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
-use super::ami::{self, Found};
-use super::esl::{self, Allowed, Callers};
-use super::switch::{Feed, Place};
-use crate::config::{AmiSource, Config, EslSource};
+use super::switch::{Allowed, Callers, Found, InputBuffer, KeptSource, SwitchEndpoint, run_with_reconnect};
+use crate::config::{Config, SwitchSource};
 use crate::intake::Intake;
 use crate::telemetry::Metrics;
 
 /// A source, and whose its calls are when nothing else tells.
 #[derive(Clone, PartialEq, Eq)]
-enum Source {
-    Asterisk(AmiSource, AccountId),
-    FreeSwitch(EslSource, AccountId),
+struct Source {
+    switch: Switch,
+    settings: SwitchSource,
+    account: AccountId,
 }
 
 impl Source {
     fn name(&self) -> &str {
-        match self {
-            Self::Asterisk(source, _) => &source.name,
-            Self::FreeSwitch(source, _) => &source.name,
-        }
+        &self.settings.name
     }
 
     /// Who it is in the signal log.
     fn sender(&self) -> Sender {
-        let name = self.name().to_owned();
-        match self {
-            Self::Asterisk(source, account) => {
-                Sender::Ami { name, account: account.as_u64(), hep: source.hep.clone() }
-            }
-            Self::FreeSwitch(source, account) => {
-                Sender::Esl { name, account: account.as_u64(), hep: source.hep.clone() }
-            }
+        Sender::Switch {
+            adapter: self.switch.adapter().name().to_owned(),
+            name: self.name().to_owned(),
+            account: self.account.as_u64(),
+            hep: self.settings.hep.clone(),
         }
     }
 
-    fn place(&self) -> anyhow::Result<Place> {
-        let (address, ca): (&str, Option<&Path>) = match self {
-            Self::Asterisk(source, _) => (&source.address, source.tls_ca.as_deref()),
-            Self::FreeSwitch(source, _) => (&source.address, source.tls_ca.as_deref()),
-        };
-        Place::new(self.name(), address, ca)
-    }
-
-    /// Whose its calls are when nothing else tells.
-    fn account(&self) -> AccountId {
-        match self {
-            Self::Asterisk(_, account) | Self::FreeSwitch(_, account) => *account,
-        }
-    }
-
-    /// Whether it connects by itself.
-    fn connects(&self) -> bool {
-        matches!(self, Self::FreeSwitch(source, _) if source.address.is_empty())
+    fn endpoint(&self) -> anyhow::Result<SwitchEndpoint> {
+        SwitchEndpoint::new(self.name(), &self.settings.address, self.settings.tls_ca.as_deref())
     }
 }
 
 /// A connection that is kept, and what ends it: dropped, its source is gone; true, the server stops.
-struct Kept {
+struct RunningSource {
     source: Source,
     stop: watch::Sender<bool>,
 }
@@ -77,8 +54,8 @@ pub(crate) struct Switches {
     runtime: Handle,
     intake: SyncSender<Intake>,
     metrics: Arc<Metrics>,
-    callers: Arc<Callers>,
-    kept: Mutex<BTreeMap<String, Kept>>,
+    callers: BTreeMap<Switch, Arc<Callers>>,
+    kept: Mutex<BTreeMap<String, RunningSource>>,
     /// The partitions whose switches are connected to, and how many there are; none: all.
     working: Mutex<Option<(Vec<Partition>, u8)>>,
 }
@@ -89,28 +66,31 @@ impl Switches {
         runtime: Handle,
         intake: SyncSender<Intake>,
         metrics: Arc<Metrics>,
-        callers: Arc<Callers>,
+        callers: BTreeMap<Switch, Arc<Callers>>,
     ) -> Self {
         Self { runtime, intake, metrics, callers, kept: Mutex::default(), working: Mutex::default() }
     }
 
     /// Makes the connections that a configuration lists, and ends those that it does not; what has not changed
-    /// goes on. `account` is whose calls they are when a source says nothing, and `found` is told what an
-    /// Asterisk says of itself.
+    /// goes on. `account` is whose calls they are when a source says nothing, and `found` is told what a
+    /// switch says it has.
     ///
     /// # Errors
     /// If the certificate of an authority cannot be used; then nothing has changed.
     pub(crate) fn update(&self, config: &Config, account: AccountId, found: &Found) -> anyhow::Result<()> {
         let of = |own: Option<crate::config::Account>| own.map_or(account, |own| own.0);
-        let asterisks = config.ami.source.iter().map(|it| Source::Asterisk(it.clone(), of(it.account)));
-        let freeswitches = config.esl.source.iter().map(|it| Source::FreeSwitch(it.clone(), of(it.account)));
-        let (connect, mut keep): (Vec<_>, Vec<_>) = asterisks.chain(freeswitches).partition(Source::connects);
+        let sources = config.switches.sources().map(|(switch, settings)| Source {
+            switch,
+            settings: settings.clone(),
+            account: of(settings.account),
+        });
+        let (connect, mut keep): (Vec<_>, Vec<_>) = sources.partition(|source| source.settings.connects());
         let moved: Vec<Source> = {
             let working = self.working.lock().unwrap_or_else(PoisonError::into_inner);
             let here = |source: &Source| {
                 working
                     .as_ref()
-                    .is_none_or(|(all, count)| all.contains(&Partition::of(source.account(), *count)))
+                    .is_none_or(|(all, count)| all.contains(&Partition::of(source.account, *count)))
             };
             let moved = keep.iter().filter(|source| !here(source)).cloned().collect();
             keep.retain(here);
@@ -118,31 +98,30 @@ impl Switches {
         };
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let is_kept = |source: &Source| kept.get(source.name()).is_some_and(|kept| kept.source == *source);
-        let new: Vec<(Source, Place)> = keep
+        let new: Vec<(Source, SwitchEndpoint)> = keep
             .iter()
             .filter(|source| !is_kept(source))
-            .map(|source| Ok((source.clone(), source.place()?)))
+            .map(|source| Ok((source.clone(), source.endpoint()?)))
             .collect::<anyhow::Result<_>>()?;
         for kept in kept.values().filter(|kept| moved.contains(&kept.source)) {
             // Another node connects to it: nobody is told that the connection is lost.
             kept.stop.send_replace(true);
         }
         kept.retain(|_, kept| keep.contains(&kept.source));
-        for (source, place) in new {
+        for (source, endpoint) in new {
             let (stop, stopped) = watch::channel(false);
-            self.start(source.clone(), place, found.clone(), stopped);
-            kept.insert(source.name().to_owned(), Kept { source, stop });
+            let input = self.input(&source);
+            let Source { switch, settings, account } = source.clone();
+            let kept_source = KeptSource { switch, settings, account, endpoint };
+            self.runtime.spawn(run_with_reconnect(kept_source, input, found.clone(), stopped));
+            kept.insert(source.name().to_owned(), RunningSource { source, stop });
         }
-        let allow = |source: &Source| match source {
-            Source::FreeSwitch(rule, _) => Some(Allowed {
-                name: rule.name.clone(),
-                connects_from: rule.connects_from.clone(),
-                format: rule.format,
-                feed: self.feed(source),
-            }),
-            Source::Asterisk(..) => None,
-        };
-        self.callers.allow(connect.iter().filter_map(allow).collect());
+        for (switch, callers) in &self.callers {
+            let of_kind = connect.iter().filter(|source| source.switch == *switch);
+            let allow =
+                |source: &Source| Allowed { source: source.settings.clone(), input: self.input(source) };
+            callers.allow(of_kind.map(allow).collect());
+        }
         Ok(())
     }
 
@@ -151,25 +130,11 @@ impl Switches {
         *self.working.lock().unwrap_or_else(PoisonError::into_inner) = Some((partitions, count));
     }
 
-    fn feed(&self, source: &Source) -> Feed {
-        let (kind, counters, account) = match source {
-            Source::Asterisk(_, account) => ("ami", &self.metrics.ami, *account),
-            Source::FreeSwitch(_, account) => ("esl", &self.metrics.esl, *account),
-        };
-        let count = self.metrics.sources.of(kind, source.name(), account);
-        Feed::new(&Arc::new(source.sender()), self.intake.clone(), counters.clone(), count)
-    }
-
-    fn start(&self, source: Source, place: Place, found: Found, stop: watch::Receiver<bool>) {
-        let feed = self.feed(&source);
-        match source {
-            Source::Asterisk(source, account) => {
-                self.runtime.spawn(ami::run(source, account, place, feed, found, stop));
-            }
-            Source::FreeSwitch(source, _) => {
-                self.runtime.spawn(esl::run(source, place, feed, stop));
-            }
-        }
+    fn input(&self, source: &Source) -> InputBuffer {
+        let counters = self.metrics.switch(source.switch);
+        let kind = source.switch.adapter().name();
+        let count = self.metrics.sources.of(kind, source.name(), source.account);
+        InputBuffer::new(&Arc::new(source.sender()), self.intake.clone(), counters.clone(), count)
     }
 
     /// Ends all connections: the server stops.

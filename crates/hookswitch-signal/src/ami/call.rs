@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use hookswitch_model::{Alias, Caller, Cause, Direction, LegCreated, Place as LegPlace, Signal, SignalKind};
 
-use super::cause::Told;
-use super::channel::{Channel, ChannelKind, Leg, Moment, Number, ServiceKind, State};
+use super::cause::{DialEnd, Told};
+use super::channel::{Calling, Channel, ChannelKind, Leg, Moment, Number, ServiceKind, State};
 use super::follower::{Follower, Waiting};
 use super::message::{Event, Key};
 use super::text::{self, Place};
+use crate::switch::EXPLANATION_WAIT;
 pub(super) use crate::switch::created;
 
 /// Which channel of an event is meant: some name two.
@@ -42,8 +43,8 @@ impl Follower {
             Place::Inner => return None,
         };
         let exten = text::text(key(Key::Exten, Key::DestExten));
-        let number = text::text(key(Key::CallerIDNum, Key::DestCallerIDNum));
-        let withheld = number.as_deref().is_some_and(|number| number.eq_ignore_ascii_case("anonymous"));
+        let number = text::number(key(Key::CallerIDNum, Key::DestCallerIDNum));
+        let withheld = number.as_deref().is_some_and(text::is_withheld);
         let caller = Caller {
             number: number.filter(|_| !withheld),
             name: text::name(key(Key::CallerIDName, Key::DestCallerIDName)).filter(|_| !withheld),
@@ -74,6 +75,9 @@ impl Follower {
             left: None,
             moved: false,
             called: None,
+            targets: Vec::new(),
+            offered_for: None,
+            picked_up: None,
             hung_up: None,
             service: None,
             queue: None,
@@ -103,18 +107,14 @@ impl Follower {
         let Some(endpoint) = channel.endpoint().cloned() else { return };
         channel.leg = Leg::Calling;
         let (begun, answered) = (channel.begun, channel.answered.take());
-        let known = channel.caller.number.clone();
         let created = LegCreated {
-            // A phone is known by its name; the number that it shows may be the company's.
-            caller: Caller {
-                number: if text::is_short(&endpoint) {
-                    Some(endpoint.clone())
-                } else {
-                    known.or_else(|| (!channel.caller.withheld).then(|| endpoint.clone()))
-                },
-                ..channel.caller.clone()
+            caller: channel.caller.clone(),
+            callee: if text::is_dialled(&channel.first_dialled) {
+                channel.first_dialled.clone()
+            } else {
+                // A line brings no number; what the dialplan goes to first is where the call leads.
+                channel.dialled.clone().unwrap_or_else(|| channel.first_dialled.clone())
             },
-            callee: channel.first_dialled.clone(),
             endpoint: Some(endpoint),
             aliases: vec![Alias::Channel(channel.uniqueid.clone())],
             found_running: channel.found,
@@ -149,15 +149,71 @@ impl Follower {
             (State::Rings, Leg::Called) => {
                 out.push(self.signal(leg, SignalKind::Ringing { to_tag: None }, now));
             }
-            (State::Up, Leg::Called | Leg::Calling) => {
+            (State::Up, Leg::Calling) => {
+                // `Dial` answers its caller when the call is taken.
+                if let Some(target) =
+                    self.channels.get_mut(&number).and_then(|caller| caller.picked_up.take())
+                {
+                    self.accepts(target, now, out);
+                }
                 out.push(self.signal(leg, SignalKind::Answered { to_tag: None }, now));
             }
+            (State::Up, Leg::Called) => self.picked_up(number, now),
             (State::Up, Leg::Untold) => {
                 if let Some(channel) = self.channels.get_mut(&number) {
                     channel.answered = Some(now);
                 }
             }
             _ => {}
+        }
+    }
+
+    /// A phone that was called has picked up. That is no answer yet: the dialplan may have it asked whether it
+    /// takes the call (options `U`, `M` and `P` of Dial).
+    fn picked_up(&mut self, number: Number, now: Moment) {
+        let Some(channel) = self.channels.get_mut(&number) else { return };
+        channel.answered = Some(now);
+        if let Some(Calling::Channel(caller)) = channel.called_by
+            && let Some(caller) = self.channels.get_mut(&caller)
+        {
+            caller.picked_up = Some(number);
+        }
+    }
+
+    /// Who has picked up takes the call: the attempt has ended so, or they are in a bridge.
+    pub(super) fn accepts(&mut self, number: Number, now: Moment, out: &mut Vec<Signal>) {
+        let Some(channel) = self.channels.get_mut(&number).filter(|channel| channel.leg == Leg::Called)
+        else {
+            return;
+        };
+        let Some(moment) = channel.answered.take() else { return };
+        let called_by = channel.called_by;
+        let is_at_once = now.at.since(moment.at) <= EXPLANATION_WAIT;
+        let answered = SignalKind::Answered { to_tag: None };
+        if is_at_once {
+            out.push(self.signal(self.leg(number), answered.clone(), moment));
+        }
+        if let Some(Calling::Channel(caller)) = called_by {
+            if let Some(caller) = self.channels.get_mut(&caller) {
+                caller.picked_up = None;
+            }
+            self.end_rivals(Calling::Channel(caller), out);
+        }
+        if !is_at_once {
+            out.push(self.signal(self.leg(number), answered, now));
+        }
+    }
+
+    /// Tells the ends of targets of a channel that were waiting for who takes the call, or for where it goes.
+    pub(super) fn end_rivals(&mut self, caller: Calling, out: &mut Vec<Signal>) {
+        while let Some(Waiting::End(other)) = self.waits.find(|waiting| match waiting {
+            Waiting::End(other) => self
+                .channels
+                .get(other)
+                .is_some_and(|other| other.called_by == Some(caller) && !other.is_answered()),
+            _ => false,
+        }) {
+            self.end(other, out);
         }
     }
 
@@ -186,6 +242,22 @@ impl Follower {
         let told = Told { cause: event.number(Key::Cause), status: event.number(Key::TechCause) };
         let Some(channel) = self.channels.get_mut(&number) else { return };
         if !channel.is_told() {
+            // The half of a pipe that a mailbox has answered takes the message with it.
+            if let Some(service) = channel.service.take() {
+                out.push(self.signal(service.leg, SignalKind::Ended(Cause::HungUp), now));
+            }
+            self.end_rivals(Calling::Channel(number), out);
+            // Who has talked into a pipe that is gone was not moved.
+            let peer = self.waits.find(|waiting| match waiting {
+                Waiting::End(peer) => self
+                    .channels
+                    .get(peer)
+                    .is_some_and(|channel| channel.peer == Some(number) && !channel.moved),
+                _ => false,
+            });
+            if let Some(Waiting::End(peer)) = peer {
+                self.end(peer, out);
+            }
             self.forget(number);
             return;
         }
@@ -204,10 +276,10 @@ impl Follower {
     fn is_explained(&self, number: Number) -> bool {
         let Some(channel) = self.channels.get(&number) else { return true };
         let Some((told, _)) = channel.hung_up else { return false };
-        if told.is_lost() {
+        if told.is_lost() || channel.moved {
             return true;
         }
-        if channel.state == State::Up {
+        if channel.is_answered() {
             // Who talked with somebody may have moved the call; if both have gone, nobody was moved.
             let peer = channel.peer.map(|peer| self.channels.get(&peer));
             return match peer {
@@ -217,11 +289,43 @@ impl Follower {
         }
         match channel.leg {
             Leg::Called => {
-                told.of_called(channel.dial_end).is_some()
+                // How the attempt went says more than what the switch was told to send; and one who has picked
+                // up may be about to take the call.
+                let rival = match channel.called_by {
+                    Some(Calling::Channel(caller)) => {
+                        self.channels.get(&caller).and_then(|caller| caller.picked_up)
+                    }
+                    _ => None,
+                };
+                let is_said = channel.dial_end.is_some() || !told.may_be_chosen();
+                (is_said
+                    && !self.may_go_to_mailbox(number)
+                    && rival.is_none_or(|rival| rival == number)
+                    && told.of_called(channel.dial_end).is_some())
                     || channel.called_by.is_some_and(|by| self.has_cancelled(by))
             }
-            _ => told.cause().is_some() || channel.asked_to_hang_up,
+            // Why a call failed its targets say, whichever end is told first.
+            _ => (told.cause().is_some() || channel.asked_to_hang_up) && !self.has_ringing_targets(number),
         }
+    }
+
+    /// Whether a target of a caller has neither answered nor ended.
+    fn has_ringing_targets(&self, number: Number) -> bool {
+        let rings = |target: &Number| {
+            self.channels.get(target).is_some_and(|target| target.leg == Leg::Called && !target.is_answered())
+        };
+        self.channels.get(&number).is_some_and(|caller| caller.targets.iter().any(rings))
+    }
+
+    /// Whether a target was called from a pipe whose dialplan may go on to the mailbox of who was called.
+    fn may_go_to_mailbox(&self, number: Number) -> bool {
+        let Some(Calling::Channel(pipe)) = self.channels[&number].called_by else { return false };
+        let was_taken_back = self.channels[&number].dial_end == Some(DialEnd::Cancelled);
+        !was_taken_back
+            && self
+                .channels
+                .get(&pipe)
+                .is_some_and(|pipe| pipe.endpoint().is_none() && pipe.hung_up.is_none())
     }
 
     /// Tells the end of a channel, and before it that of who it talked with if that left first.
@@ -247,10 +351,10 @@ impl Follower {
         self.waits.forget(|waiting| *waiting == Waiting::End(number));
         let Some(channel) = self.channels.get(&number) else { return };
         let Some((told, moment)) = channel.hung_up else { return };
-        let cause = match (channel.leg, channel.state) {
-            (_, State::Up) if told.is_lost() => Cause::Lost,
-            (_, State::Up) => Cause::HungUp,
-            (Leg::Called, _) => {
+        let cause = match channel.leg {
+            _ if channel.is_answered() && told.is_lost_within() => Cause::Lost,
+            _ if channel.is_answered() => Cause::HungUp,
+            Leg::Called => {
                 let cancelled = channel.called_by.is_some_and(|by| self.has_cancelled(by));
                 match told.of_called(channel.dial_end).unwrap_or(Cause::Withdrawn) {
                     Cause::Withdrawn if cancelled => Cause::Cancelled,
@@ -270,7 +374,15 @@ impl Follower {
         if let Some(service) = service {
             out.push(self.signal(service.leg, SignalKind::Ended(Cause::HungUp), moment));
         }
+        let caller = self.channels.get(&number).and_then(|channel| channel.offered_for);
         self.forget(number);
+        if let Some(caller) = caller
+            && self.waits.find(|waiting| *waiting == Waiting::End(caller)).is_some()
+            && self.channels.get(&caller).is_some_and(|caller| !caller.is_answered())
+            && self.is_explained(caller)
+        {
+            self.end_with_peer(caller, out);
+        }
     }
 
     /// Ends what the switch did on a channel itself; the call goes on from it.

@@ -9,6 +9,12 @@ use crate::tracker::cause::{of_q850, of_status};
 /// The media of a leg has stopped, and its phone is not there any more.
 const RTP_TIMEOUT: u32 = 44;
 
+/// Nothing answers at the other end of a SIP leg.
+const REQUEST_TIMEOUT: u32 = 408;
+
+/// Another phone has answered, or the dialplan has the switch say so of every leg that it takes back.
+const ANSWERED_ELSEWHERE: u32 = 26;
+
 /// What Asterisk writes where it does not know the cause, and in place of a call that was taken back.
 const INTERWORKING: u32 = 127;
 
@@ -26,7 +32,8 @@ impl DialEnd {
     pub(super) fn read(status: &[u8]) -> Option<Self> {
         Some(match status {
             b"BUSY" => Self::Busy,
-            b"CANCEL" | b"ABORT" => Self::Cancelled,
+            // A confirmation that was asked for and not given ends with CONTINUE.
+            b"CANCEL" | b"ABORT" | b"CONTINUE" => Self::Cancelled,
             b"CONGESTION" => Self::Congestion,
             b"NOANSWER" => Self::NoAnswer,
             b"CHANUNAVAIL" => Self::Unavailable,
@@ -59,24 +66,46 @@ impl Told {
         self.cause == RTP_TIMEOUT
     }
 
+    /// Whether a leg was lost that had been answered: its phone does not answer requests within the call any more.
+    pub(super) fn is_lost_within(self) -> bool {
+        self.is_lost() || self.status == REQUEST_TIMEOUT
+    }
+
     /// What the hang-up itself says of a leg that was not answered; none if it says little.
     pub(super) fn cause(self) -> Option<Cause> {
         if self.is_lost() {
             return Some(Cause::Lost);
         }
-        if self.cause == 26 {
+        if self.cause == ANSWERED_ELSEWHERE {
             return Some(Cause::AnsweredElsewhere);
         }
         // 500 beside 127 is what a call has that was taken back.
-        if (300..700).contains(&self.status) && self.status != 487 && self.cause != INTERWORKING {
+        if self.is_refused() {
             return Some(of_status(self.status as u16));
         }
         of_q850(u16::try_from(self.cause).unwrap_or(0))
     }
 
+    /// Whether the other end has refused the call itself, with a SIP status of its own.
+    fn is_refused(self) -> bool {
+        (300..700).contains(&self.status) && self.status != 487 && self.cause != INTERWORKING
+    }
+
+    /// Whether the switch may have been told to send it: the other end says nothing itself.
+    pub(super) fn may_be_chosen(self) -> bool {
+        !self.is_lost() && !self.is_refused()
+    }
+
     /// Why a called leg ended before an answer; `dial` is how the attempt went, if that was said.
+    ///
+    /// The cause of a leg that the switch took back is what the dialplan has it send (option `c` or `Q` of
+    /// Dial, option `C` of Queue), and says nothing of how the attempt went.
     pub(super) fn of_called(self, dial: Option<DialEnd>) -> Option<Cause> {
-        self.cause().or(dial.map(DialEnd::cause))
+        match dial {
+            Some(DialEnd::Cancelled) if self.may_be_chosen() => Some(Cause::Withdrawn),
+            Some(DialEnd::NoAnswer) if self.cause == ANSWERED_ELSEWHERE => Some(Cause::NoAnswer),
+            _ => self.cause().or(dial.map(DialEnd::cause)),
+        }
     }
 
     /// Whether the caller took the call back.
@@ -97,7 +126,11 @@ mod tests {
             (21, 403, Some(DialEnd::NoAnswer), Some(Cause::Blocked)),
             (1, 404, Some(DialEnd::NoAnswer), Some(Cause::UnknownNumber)),
             (23, 302, Some(DialEnd::Cancelled), Some(Cause::Redirected)),
-            (26, 0, Some(DialEnd::Cancelled), Some(Cause::AnsweredElsewhere)),
+            (26, 0, None, Some(Cause::AnsweredElsewhere)),
+            (26, 0, Some(DialEnd::Cancelled), Some(Cause::Withdrawn)),
+            (26, 0, Some(DialEnd::NoAnswer), Some(Cause::NoAnswer)),
+            (19, 0, Some(DialEnd::Cancelled), Some(Cause::Withdrawn)),
+            (17, 486, Some(DialEnd::Cancelled), Some(Cause::Busy)),
             (34, 503, Some(DialEnd::Congestion), Some(Cause::Failed)),
             (127, 500, Some(DialEnd::Cancelled), Some(Cause::Withdrawn)),
             (0, 0, Some(DialEnd::NoAnswer), Some(Cause::NoAnswer)),

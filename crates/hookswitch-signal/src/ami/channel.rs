@@ -23,7 +23,8 @@ pub(super) struct Channel {
     pub(super) begun: Moment,
     /// What is known of its leg so far.
     pub(super) leg: Leg,
-    /// When it was answered, if that is not told yet.
+    /// When it was answered, if that is not told yet. A called one is told of when its attempt has ended so: who
+    /// has picked up may have yet to accept the call.
     pub(super) answered: Option<Moment>,
     /// Who calls it.
     pub(super) called_by: Option<Calling>,
@@ -46,13 +47,20 @@ pub(super) struct Channel {
     pub(super) moved: bool,
     /// Whom it has called: who has answered, else the first.
     pub(super) called: Option<Number>,
+    /// The targets that were told of as called for it.
+    pub(super) targets: Vec<Number>,
+    /// For whom it was told of as called.
+    pub(super) offered_for: Option<Number>,
+    /// Whom it has called, who has picked up and not accepted the call yet.
+    pub(super) picked_up: Option<Number>,
     /// What its Hangup says, while that waits.
     pub(super) hung_up: Option<(Told, Moment)>,
     pub(super) service: Option<Service>,
     pub(super) queue: Option<Queue>,
     /// When `Background` began to play, which may be a menu.
     pub(super) plays: Option<Moment>,
-    pub(super) recording: Option<RecordingId>,
+    /// The recording that runs on it, and on whom it is told.
+    pub(super) recording: Option<(RecordingId, Number)>,
     pub(super) recordings: u32,
     /// Its SIP Call-ID was told.
     pub(super) call_id_told: bool,
@@ -105,6 +113,11 @@ impl Channel {
             ChannelKind::Endpoint { name, .. } => Some(name),
             ChannelKind::Local { .. } => None,
         }
+    }
+
+    /// Whether its call was answered: who is called may have picked up and not accepted the call.
+    pub(super) fn is_answered(&self) -> bool {
+        self.state == State::Up && !(self.leg == Leg::Called && self.answered.is_some())
     }
 
     /// Whether its leg was told, and has not ended.

@@ -14,10 +14,10 @@ use super::text;
 impl Follower {
     pub(super) fn dial_begins(&mut self, event: &Event<'_>, now: Moment, out: &mut Vec<Signal>) -> bool {
         let known = self.number(event.get(Key::DestUniqueid));
-        let Some(target) = known.or_else(|| self.add(event, Side::Dest, now)) else { return false };
+        let Some(target) = known.or_else(|| self.add_target(event, now)) else { return false };
         let uniqueid = event.get(Key::Uniqueid);
         let caller = if uniqueid.is_empty() {
-            Calling::Switch(None)
+            self.originator(target).map_or(Calling::Switch(None), Calling::Channel)
         } else {
             // Its beginning may not have been seen.
             let caller = self.number(uniqueid).or_else(|| self.add(event, Side::Own, now));
@@ -50,6 +50,26 @@ impl Follower {
             self.offer(target, event, now, out);
         }
         true
+    }
+
+    /// For whom a channel is called that the switch calls without a caller: an application (ARI, Page) names the
+    /// call that it belongs to.
+    fn originator(&self, target: Number) -> Option<Number> {
+        let oldest = self.number(&self.channels.get(&target)?.linkedid).filter(|&oldest| oldest != target)?;
+        let oldest = self.in_front(oldest)?;
+        (oldest != target && self.channels.get(&oldest)?.hung_up.is_none()).then_some(oldest)
+    }
+
+    /// Follows a channel whose beginning was not seen. It may show the number that was dialled.
+    fn add_target(&mut self, event: &Event<'_>, now: Moment) -> Option<Number> {
+        let target = self.add(event, Side::Dest, now)?;
+        let dialled = text::text(event.get(Key::Exten));
+        if let Some(channel) = self.channels.get_mut(&target)
+            && channel.caller.number == dialled
+        {
+            channel.caller.number = None;
+        }
+        Some(target)
     }
 
     /// What a channel did before is over: it calls somebody else.
@@ -96,15 +116,22 @@ impl Follower {
                 (leg, false)
             }
         };
-        if let Some(channel) = self.channels.get_mut(&target) {
-            channel.leg = Leg::Called;
+        if let Some(Calling::Channel(caller)) = caller
+            && let Some(caller) = self.channels.get_mut(&caller)
+        {
+            caller.targets.push(target);
         }
-        let (state, answered) = {
-            let channel = &self.channels[&target];
-            (channel.state, channel.answered)
+        let Some(channel) = self.channels.get_mut(&target) else { return };
+        channel.offered_for = match caller {
+            Some(Calling::Channel(caller)) => Some(caller),
+            _ => None,
         };
+        channel.leg = Leg::Called;
+        let (state, answered) = (channel.state, channel.answered.take());
+        let shown = text::number(event.get(Key::CallerIDNum)).filter(|shown| !text::is_withheld(shown));
         let created = LegCreated {
             of: Some(of),
+            caller: Caller { number: shown, ..Caller::default() },
             callee,
             callee_name: name,
             endpoint,
@@ -169,17 +196,21 @@ impl Follower {
     fn callee(&self, target: Number, event: &Event<'_>) -> Arc<str> {
         let channel = &self.channels[&target];
         let ChannelKind::Endpoint { technology, name } = &channel.kind else { return Arc::from("") };
+        let dial = text::lossy(event.get(Key::DialString));
+        let number = text::number_in(&dial, technology, name);
+        // A phone may be registered at an address that looks like a number; what is called through it does not.
+        let is_address = dial.contains("sip:") || dial.contains("sips:");
+        if let Some(number) =
+            number.filter(|number| !text::is_short(name) || !(is_address || text::is_short(number)))
+        {
+            return text::text(number.as_bytes()).unwrap_or_else(|| name.clone());
+        }
         if text::is_short(name) {
             return name.clone();
         }
-        let dial = text::lossy(event.get(Key::DialString));
-        if let Some(number) = text::number_in(&dial, technology, name) {
-            return text::text(number.as_bytes()).unwrap_or_else(|| name.clone());
-        }
-        // Without a number of its own, a channel shows the number that was dialled.
-        let dialled = text::text(event.get(Key::Exten));
-        let own = text::text(event.get(Key::DestCallerIDNum))
-            .filter(|own| text::is_short(own) && Some(own) != dialled.as_ref());
+        // A phone with a number of its own shows it from its beginning, and any other the number that was
+        // dialled, once it is called.
+        let own = channel.caller.number.clone().filter(|own| text::is_short(own));
         own.unwrap_or_else(|| name.clone())
     }
 
@@ -213,7 +244,12 @@ impl Follower {
         let leg = self.leg(target);
         let Some(channel) = self.channels.get_mut(&target) else { return false };
         if channel.leg != Leg::Called {
-            return true; // who picks a call up is named here too, and was never called
+            if status == b"ANSWER"
+                && let Some(caller) = self.number(event.get(Key::Uniqueid))
+            {
+                self.answers_uncalled(target, caller, now, out);
+            }
+            return true;
         }
         if !forward.is_empty() {
             channel.leg = Leg::Ended;
@@ -224,8 +260,9 @@ impl Follower {
             let by = channel.called_by;
             if channel.state != State::Up {
                 channel.state = State::Up;
-                out.push(self.signal(leg, SignalKind::Answered { to_tag: None }, now));
+                channel.answered = Some(now);
             }
+            self.accepts(target, now, out);
             if let Some(Calling::Channel(caller)) = by
                 && let Some(caller) = self.channels.get_mut(&caller)
             {
@@ -242,6 +279,33 @@ impl Follower {
             }
         }
         true
+    }
+
+    /// Who was not called answers for a call: they have picked it up. A `Pickup` says so as well, but not of an INVITE
+    /// with Replaces of a dialog that rings.
+    fn answers_uncalled(&mut self, taker: Number, caller: Number, now: Moment, out: &mut Vec<Signal>) {
+        if self
+            .channels
+            .get(&taker)
+            .is_none_or(|taker| taker.endpoint().is_none() || taker.called_by.is_some())
+        {
+            return;
+        }
+        let by = Some(Calling::Channel(caller));
+        let ending = self.waits.find(|waiting| match waiting {
+            Waiting::End(target) => self.channels.get(target).is_some_and(|target| target.called_by == by),
+            _ => false,
+        });
+        let ringing = self.channels.get(&caller).and_then(|caller| caller.called).filter(|target| {
+            self.channels.get(target).is_some_and(|target| target.leg == Leg::Called && !target.is_answered())
+        });
+        let target = match ending {
+            Some(Waiting::End(target)) => Some(target),
+            _ => ringing,
+        };
+        if let Some(target) = target.filter(|target| !self.channels[target].moved) {
+            self.takes_call(taker, target, now, out);
+        }
     }
 
     /// Whether who calls has taken the call back.

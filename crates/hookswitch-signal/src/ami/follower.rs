@@ -7,7 +7,7 @@ use foldhash::fast::RandomState;
 use hookswitch_model::{AccountId, Alias, InputRef, LegId, Signal, SignalKind, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::channel::{Calling, Channel, ChannelKind, Moment, Number};
+use super::channel::{Calling, Channel, ChannelKind, Leg, Moment, Number};
 use super::listing;
 use super::message::{Event, Key, Kind, Message};
 use super::moves::Parked;
@@ -154,7 +154,7 @@ impl Follower {
                     Kind::Newexten => self.executes(number, event, now, out),
                     Kind::Hangup => self.hung_up(number, event, now, out),
                     Kind::HangupRequest => self.asks_to_hang_up(number, event),
-                    Kind::BridgeEnter => self.bridge_entered(number, event, out),
+                    Kind::BridgeEnter => self.bridge_entered(number, event, now, out),
                     Kind::BridgeLeave => self.bridge_left(number),
                     Kind::Pickup => self.picks_up(number, event, now, out),
                     Kind::Hold => self.holds(number, now, out),
@@ -291,6 +291,14 @@ impl Follower {
         None
     }
 
+    /// The phone or trunk in front of a channel: itself, or who is at the far end of the pipes that it belongs to.
+    pub(super) fn in_front(&self, number: Number) -> Option<Number> {
+        match self.behind(number, &mut None)? {
+            Calling::Channel(number) => Some(number),
+            Calling::Switch(_) => None,
+        }
+    }
+
     /// Who has a pipe that nobody is known to have called: a channel of the same call, with the number
     /// that the pipe shows if there is one.
     fn owner(&self, pipe: Number) -> Option<Number> {
@@ -310,6 +318,10 @@ impl Follower {
     /// A variable names a SIP Call-ID: that of whom the channel talks with, or its own.
     fn variable_set(&mut self, number: Number, event: &Event<'_>, now: Moment, out: &mut Vec<Signal>) {
         let value = event.get(Key::Value);
+        if event.get(Key::Variable) == b"VM_MESSAGEFILE" {
+            self.message_was_left(number, value, now, out);
+            return;
+        }
         let whose = match event.get(Key::Variable) {
             b"BRIDGEPVTCALLID" => self.channels.get(&number).and_then(|channel| channel.peer),
             b"SIPCALLID" | b"__SIPCALLID" | b"_SIPCALLID" => Some(number),
@@ -330,9 +342,15 @@ impl Follower {
     pub(super) fn note(&mut self, number: Number, event: &Event<'_>, now: Moment) {
         if let Some(channel) = self.channels.get_mut(&number) {
             channel.last_seen = now.at;
-            if channel.endpoint().is_none() && channel.caller.number.is_none() {
-                // A pipe shows whom it calls for some time after its beginning.
-                channel.caller.number = text::text(event.get(Key::CallerIDNum));
+            // A pipe shows whom it calls for, and a line who calls, some time after its beginning.
+            let is_calling = channel.leg == Leg::Untold && event.get(Key::ChannelState) == b"4";
+            if channel.caller.number.is_none() && (channel.endpoint().is_none() || is_calling) {
+                let number = text::number(event.get(Key::CallerIDNum));
+                channel.caller.withheld |= number.as_deref().is_some_and(text::is_withheld);
+                channel.caller.number = number.filter(|_| !channel.caller.withheld);
+                if is_calling && channel.caller.name.is_none() && !channel.caller.withheld {
+                    channel.caller.name = text::name(event.get(Key::CallerIDName));
+                }
             }
             let linkedid = event.get(Key::Linkedid);
             if !linkedid.is_empty() && *channel.linkedid != *linkedid && linkedid.len() <= ID_BYTES_MAX {

@@ -30,6 +30,9 @@ impl Follower {
         let known = self.number(event.get(Key::Uniqueid));
         let number = if let Some(number) = known {
             self.new_state(number, event, now, out);
+            if !event.get(Key::BridgeId).is_empty() {
+                self.accepts(number, now, out);
+            }
             number
         } else {
             let Some(number) = self.add(event, Side::Own, now) else { return true };

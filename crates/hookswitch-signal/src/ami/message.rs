@@ -7,6 +7,9 @@ use crate::words::words;
 /// The most lines of a message that are looked at.
 const LINES_MAX: usize = 512;
 
+/// What stands before the name of a variable.
+const VARIABLE: &[u8] = b"Variable:";
+
 words! {
     /// The events that say something about a call. All others are passed over.
     Kind {
@@ -75,16 +78,25 @@ impl<'a> Message<'a> {
     /// calls.
     pub fn counts(&self) -> bool {
         match self.event() {
-            Some(b"VarSet") => memchr::memmem::find(self.bytes, b"CALLID").is_some(),
+            Some(b"VarSet") => self.sets_variable(),
             Some(event) => Kind::read(event).is_some(),
             None => super::listing::begins(self),
         }
     }
 
+    /// Whether a variable may be one that says something: a SIP Call-ID, or where a message was left.
+    fn sets_variable(&self) -> bool {
+        let Some(at) = memchr::memmem::find(self.bytes, VARIABLE) else { return false };
+        let name = &self.bytes[at + VARIABLE.len()..];
+        let name = &name[..memchr::memchr(b'\n', name).unwrap_or(name.len())];
+        let name = name.trim_ascii();
+        name.ends_with(b"CALLID") || name == b"VM_MESSAGEFILE"
+    }
+
     /// The event, when it is one that says something about a call.
     pub(super) fn read(&self) -> Option<Event<'a>> {
         let kind = Kind::read(self.event()?)?;
-        if kind == Kind::VarSet && memchr::memmem::find(self.bytes, b"CALLID").is_none() {
+        if kind == Kind::VarSet && !self.sets_variable() {
             return None; // nine of ten events are of variables that say nothing here
         }
         let mut values = [&b""[..]; KEYS];

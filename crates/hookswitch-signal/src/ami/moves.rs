@@ -6,7 +6,7 @@ use std::time::Duration;
 use hookswitch_model::{LegId, Place, Signal, SignalKind, Transfer};
 use serde::{Deserialize, Serialize};
 
-use super::channel::{Channel, Leg, Moment, Number, State};
+use super::channel::{Calling, Channel, Leg, Moment, Number, State};
 use super::follower::{Follower, Waiting};
 use super::message::{Event, Key};
 use super::text;
@@ -28,11 +28,19 @@ pub(super) struct Parked {
 }
 
 impl Follower {
-    pub(super) fn bridge_entered(&mut self, number: Number, event: &Event<'_>, out: &mut Vec<Signal>) {
+    pub(super) fn bridge_entered(
+        &mut self,
+        number: Number,
+        event: &Event<'_>,
+        now: Moment,
+        out: &mut Vec<Signal>,
+    ) {
+        self.accepts(number, now, out);
         let bridge = event.get(Key::BridgeUniqueid);
         let swapped = self.number(event.get(Key::SwapUniqueid)).filter(|&swapped| swapped != number);
         if let Some(swapped) = swapped {
             self.takes_place(number, swapped, out);
+            self.stands_for(number, swapped);
         }
         let before = self.channels.get(&number).and_then(|channel| channel.bridge.clone());
         self.leave_bridge(number, before.as_deref());
@@ -73,6 +81,25 @@ impl Follower {
         self.tell_call(number, Some(Place::Replaces(LegId::new(self.source, swapped))), out);
     }
 
+    /// A channel comes into a bridge in the place of an end of a pipe, which is taken out of the call: who has
+    /// called that end has called the channel, and whom it has called the channel has.
+    fn stands_for(&mut self, number: Number, swapped: Number) {
+        let Some(end) = self.channels.get(&swapped).filter(|end| end.endpoint().is_none()) else { return };
+        let (called_by, called) = (end.called_by, end.called);
+        if let Some(Calling::Channel(caller)) = called_by
+            && let Some(caller) =
+                self.channels.get_mut(&caller).filter(|caller| caller.called == Some(swapped))
+        {
+            caller.called = Some(number);
+        }
+        if let Some(target) = called.filter(|&target| target != number)
+            && let Some(target) = self.channels.get_mut(&target)
+            && target.called_by == Some(Calling::Channel(swapped))
+        {
+            target.called_by = Some(Calling::Channel(number));
+        }
+    }
+
     pub(super) fn bridge_left(&mut self, number: Number) {
         self.begins_to_leave(number);
         let bridge = self.channels.get_mut(&number).and_then(|channel| channel.bridge.take());
@@ -85,6 +112,8 @@ impl Follower {
             self.waits.forget(|waiting| matches!(waiting, Waiting::Resumed(of, _) if *of == number));
             self.tell_resumed(number, moment, out);
         }
+        // What the half of a pipe does is done by who is in front of it.
+        let number = self.in_front(number).unwrap_or(number);
         let Some(channel) = self.channels.get_mut(&number) else { return };
         if channel.digit.is_some_and(|digit| now.at.since(digit) <= FEATURE_SPAN) {
             return;
@@ -95,6 +124,7 @@ impl Follower {
 
     /// A channel takes its call back, or is about to be transferred: Asterisk says so for each transfer.
     pub(super) fn resumes(&mut self, number: Number, now: Moment) {
+        let number = self.in_front(number).unwrap_or(number);
         if self.channels.get(&number).is_some_and(|channel| channel.holds && !channel.moved) {
             self.wait(Waiting::Resumed(number, now), now);
         }
@@ -267,6 +297,11 @@ impl Follower {
     pub(super) fn picks_up(&mut self, taker: Number, event: &Event<'_>, now: Moment, out: &mut Vec<Signal>) {
         let Some(target) = self.number(event.get(Key::TargetUniqueid)) else { return };
         let target = self.real(target).unwrap_or(target);
+        self.takes_call(taker, target, now, out);
+    }
+
+    /// A channel that was not offered a call takes it from one that rings.
+    pub(super) fn takes_call(&mut self, taker: Number, target: Number, now: Moment, out: &mut Vec<Signal>) {
         if !self.channels.get(&target).is_some_and(|target| target.leg == Leg::Called) {
             return;
         }

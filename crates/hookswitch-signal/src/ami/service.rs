@@ -8,7 +8,7 @@ use hookswitch_model::{
 };
 
 use super::call::created;
-use super::channel::{Channel, Leg, Moment, Number, Queue, Service, ServiceKind};
+use super::channel::{Calling, Channel, Leg, Moment, Number, Queue, Service, ServiceKind};
 use super::follower::Follower;
 use super::message::{Event, Key};
 use super::text;
@@ -25,11 +25,15 @@ impl Follower {
         if let Some(exten) = text::text(event.get(Key::Exten)).filter(|exten| text::is_dialled(exten)) {
             channel.dialled = Some(exten);
         }
+        let data = event.get(Key::AppData);
         if channel.endpoint().is_none() {
+            if application == b"VoiceMail" {
+                self.goes_to_mailbox(number, data, now, out);
+            }
+            self.end_rivals(Calling::Channel(number), out);
             return;
         }
         self.ensure_told(number, out);
-        let data = event.get(Key::AppData);
         match application {
             b"VoiceMail" => self.goes_to_mailbox(number, data, now, out),
             b"ReceiveFAX" | b"RxFAX" => self.receives_fax(number, now, out),
@@ -60,7 +64,7 @@ impl Follower {
         out: &mut Vec<Signal>,
     ) -> hookswitch_model::LegId {
         self.leave_service(number, now, out);
-        let of = self.leg(number);
+        let of = self.leg(self.in_front(number).unwrap_or(number));
         let leg = self.next_leg();
         if let Some(channel) = self.channels.get_mut(&number) {
             channel.service = Some(Service { kind, leg });
@@ -91,8 +95,9 @@ impl Follower {
         let data = text::lossy(data);
         let mailbox = data.split([',', '&', '@']).next().unwrap_or_default();
         let of = text::text(mailbox.as_bytes());
-        let Some(of) = of.filter(|_| self.is_told(number) && !self.has_service(number, ServiceKind::Mailbox))
-        else {
+        let caller = self.in_front(number);
+        let is_told = caller.is_some_and(|caller| self.is_told(caller));
+        let Some(of) = of.filter(|_| is_told && !self.has_service(number, ServiceKind::Mailbox)) else {
             return;
         };
         let mailbox = LegCreated {
@@ -102,6 +107,19 @@ impl Follower {
         };
         let leg = self.call_service(number, ServiceKind::Mailbox, mailbox, now, out);
         out.push(self.signal(leg, SignalKind::Answered { to_tag: None }, now));
+    }
+
+    /// A message was left in a mailbox, in `<folder>/<context>/<mailbox>/INBOX/msg0000`. After a transfer that is all
+    /// that shows the mailbox, if it comes first in the dialplan: the application that is shown is the one before.
+    pub(super) fn message_was_left(
+        &mut self,
+        number: Number,
+        file: &[u8],
+        now: Moment,
+        out: &mut Vec<Signal>,
+    ) {
+        let mailbox = file.rsplit(|&byte| byte == b'/').nth(2).unwrap_or_default();
+        self.goes_to_mailbox(number, mailbox, now, out);
     }
 
     fn receives_fax(&mut self, number: Number, now: Moment, out: &mut Vec<Signal>) {
@@ -209,7 +227,9 @@ impl Follower {
         now: Moment,
         out: &mut Vec<Signal>,
     ) {
+        self.accepts(number, now, out);
         self.leave_service(number, now, out);
+        let number = self.in_front(number).unwrap_or(number);
         let Some(room) = text::text(event.get(Key::Conference)) else { return };
         let owns = event.says_yes(Key::Admin);
         self.told(number, SignalKind::Focus { room, owns }, now, out);
@@ -243,18 +263,19 @@ impl Follower {
         out: &mut Vec<Signal>,
     ) {
         self.ensure_told(number, out);
+        let whose = self.in_front(number).unwrap_or(number);
         let Some(channel) = self.channels.get_mut(&number) else { return };
-        let id = match channel.recording {
-            Some(id) => id,
+        let (id, whose) = match channel.recording {
+            Some(recording) => recording,
             None if !begins => return,
             None => {
                 let id = recording_id(&channel.uniqueid, channel.recordings);
                 channel.recordings += 1;
-                channel.recording = Some(id);
-                id
+                // Who is in front of the half of a pipe may change; who is recorded does not.
+                *channel.recording.insert((id, whose))
             }
         };
-        self.told(number, SignalKind::Recording { id, active }, now, out);
+        self.told(whose, SignalKind::Recording { id, active }, now, out);
     }
 
     pub(super) fn recording_ends(&mut self, number: Number, now: Moment, out: &mut Vec<Signal>) {

@@ -24,6 +24,21 @@ const INNER: [&str; 15] = [
     "MWI",
 ];
 
+/// Technologies whose channels are named by lines and spans of cards and gateways.
+const LINES: [&str; 9] = ["DAHDI", "Zap", "mISDN", "CAPI", "Khomp", "Dongle", "Quectel", "Vpb", "Console"];
+
+/// A number; none if it stands for nothing, or for one that is not known.
+pub(super) fn number(value: &[u8]) -> Option<Arc<str>> {
+    let is_none = |word: &&str| value.eq_ignore_ascii_case(word.as_bytes());
+    let unknown = ["s", "unknown", "unavailable"];
+    text(value).filter(|_| !unknown.iter().any(|word| is_none(&word)))
+}
+
+/// Whether a caller's number says that it is withheld.
+pub(super) fn is_withheld(number: &str) -> bool {
+    ["anonymous", "restricted", "private", "withheld"].iter().any(|word| number.eq_ignore_ascii_case(word))
+}
+
 /// A display name. Quotes and backslashes in it are escaped, once by SIP and once more by the
 /// manager.
 pub(super) fn name(value: &[u8]) -> Option<Arc<str>> {
@@ -81,6 +96,12 @@ impl<'a> Place<'a> {
             return Self::Inner;
         }
         let name = rest.rsplit_once('-').map_or(rest, |(name, _)| name);
+        if LINES.contains(&technology) {
+            // The number of a line is no phone number, and is told with its technology.
+            let line = name.split('/').next().unwrap_or(name);
+            let whole = &channel[..technology.len() + 1 + line.len()];
+            return Self::Endpoint { technology, name: whole };
+        }
         Self::Endpoint { technology, name }
     }
 }
@@ -114,7 +135,8 @@ mod tests {
         for (channel, place) in [
             ("PJSIP/101-0000002a", endpoint("PJSIP", "101")),
             ("SIP/my-trunk-00000001", endpoint("SIP", "my-trunk")),
-            ("DAHDI/1-1", endpoint("DAHDI", "1")),
+            ("DAHDI/1-1", endpoint("DAHDI", "DAHDI/1")),
+            ("DAHDI/i1/4155550123-2f", endpoint("DAHDI", "DAHDI/i1")),
             ("Local/103@internal-00000000;2", Place::Local { pipe: "103@internal-00000000", second: true }),
             ("CBAnn/800-00000001;1", Place::Inner),
             ("odd", Place::Inner),

@@ -7,7 +7,7 @@ use super::input::Input;
 use super::jsonl::JsonLines;
 use super::pcap::{self, Pcap};
 use super::pcapng::{self, PcapNg};
-use super::transcript;
+use crate::switch::Switch;
 
 /// Why a file cannot be read at all.
 #[derive(Debug, thiserror::Error)]
@@ -15,7 +15,8 @@ pub enum CaptureError {
     /// The file is something else.
     #[error(
         "not a capture but {found}; pcap, pcapng, HEPv3 frames, JSON lines of datagrams or of posted signals, and transcripts of \
-         Asterisk's manager or FreeSWITCH's event socket are understood"
+         {} are understood",
+        transcripts()
     )]
     NotACapture {
         /// What the file seems to be, with an article.
@@ -32,8 +33,7 @@ pub(super) enum Format {
     PcapNg(PcapNg),
     Hep,
     JsonLines(JsonLines),
-    Transcript,
-    EventSocket,
+    Transcript(Switch),
 }
 
 impl Format {
@@ -46,20 +46,26 @@ impl Format {
         if start.starts_with(hep::MAGIC) {
             return Ok(Self::Hep);
         }
+        if let Some(switch) = Switch::of_transcript(start) {
+            return Ok(Self::Transcript(switch));
+        }
         if start.trim_ascii_start().starts_with(b"{") {
             return Ok(Self::JsonLines(JsonLines::default()));
-        }
-        if start.trim_ascii_start().starts_with(transcript::MARK) {
-            return Ok(Self::Transcript);
-        }
-        if start.trim_ascii_start().starts_with(transcript::BLOCK_MARK) {
-            return Ok(Self::EventSocket);
         }
         if let Some(pcap) = Pcap::new(start) {
             input.take(pcap::HEADER_BYTES);
             return Ok(Self::Pcap(pcap));
         }
         Err(CaptureError::NotACapture { found: name(start) })
+    }
+}
+
+/// The transcripts that are understood, for people.
+fn transcripts() -> String {
+    let names: Vec<&str> = Switch::ALL.iter().map(|switch| switch.adapter().words().transcript).collect();
+    match names.split_last() {
+        Some((last, names)) if !names.is_empty() => format!("{} or {last}", names.join(", ")),
+        _ => names.concat(),
     }
 }
 

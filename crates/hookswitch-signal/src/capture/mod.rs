@@ -34,6 +34,8 @@ use std::net::SocketAddr;
 
 use hookswitch_model::Timestamp;
 
+use crate::switch::Switch;
+
 pub use counters::Counters;
 pub use format::CaptureError;
 pub use reader::Reader;
@@ -47,10 +49,8 @@ pub enum Transport {
     Udp,
     /// A stream, framed by Content-Length.
     Tcp,
-    /// The manager connection of a switch; the message is no SIP, but one for [`crate::ami`].
-    Manager,
-    /// The event socket of a switch; the message is one for [`crate::esl`].
-    EventSocket,
+    /// A connection to a switch that reports its own calls; the message is no SIP, but one for its tracker.
+    Switch(Switch),
     /// The API for signals that are posted; the message is one for [`crate::ingest`].
     Posted,
 }

@@ -23,6 +23,7 @@ use super::tunnel::{self, TUNNELS_MAX};
 use super::unread::{Unread, UnreadCounts};
 use super::warning::{WARNINGS_MAX, Warning, WarningKind, Warnings};
 use super::{Captured, Transport, framing};
+use crate::switch::Transcript;
 
 /// Reads the messages of one capture, in the order of the file.
 ///
@@ -169,7 +170,7 @@ impl<R: Read> Reader<R> {
 
     /// Whether it is a transcript of the connection to a switch.
     pub fn is_transcript(&self) -> bool {
-        matches!(self.format, Format::Transcript | Format::EventSocket)
+        matches!(self.format, Format::Transcript(_))
     }
 
     /// What was read so far, and what became of it.
@@ -202,7 +203,7 @@ impl<R: Read> Reader<R> {
             Format::PcapNg(pcapng) => pcapng.next(&mut self.input)?,
             Format::Hep => return self.step_frame(),
             Format::JsonLines(_) => return self.step_line(),
-            Format::Transcript | Format::EventSocket => return self.step_entry(),
+            Format::Transcript(_) => return self.step_entry(),
         };
         let kind = match step {
             Step::Packet(record) => {
@@ -462,9 +463,10 @@ impl<R: Read> Reader<R> {
 
     /// Reads one message of a transcript.
     fn step_entry(&mut self) -> io::Result<bool> {
-        let (entry, transport) = match self.format {
-            Format::EventSocket => (transcript::next_block(&mut self.input)?, Transport::EventSocket),
-            _ => (transcript::next(&mut self.input)?, Transport::Manager),
+        let Format::Transcript(switch) = self.format else { return Ok(false) };
+        let entry = match switch.adapter().transcript() {
+            Transcript::TimedMessages => transcript::next(&mut self.input)?,
+            Transcript::TimedBlocks => transcript::next_block(&mut self.input)?,
         };
         match entry {
             Entry::Message { time, place } => {
@@ -474,7 +476,7 @@ impl<R: Read> Reader<R> {
                 let nobody = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
                 Ok(self.found(Current {
                     time,
-                    transport,
+                    transport: Transport::Switch(switch),
                     src: nobody,
                     dst: nobody,
                     packet: self.seen.packet,

@@ -1,8 +1,5 @@
-//! What was written down of the connection to a switch.
-//!
-//! Of Asterisk's manager: before each message a line with the time at which it came,
-//! `;; <ISO time> <seconds since 1970>`. Of FreeSWITCH's event socket: before each block a line with time,
-//! way and length, `=== <seconds since 1970> <ISO time> in|out <bytes>`; what went out is passed over.
+//! What was written down of the connection to a switch, in one of the forms of
+//! [`Transcript`](crate::switch::Transcript).
 
 use std::io::{self, Read};
 use std::ops::Range;
@@ -12,13 +9,13 @@ use hookswitch_model::Timestamp;
 use super::input::{Input, RECORD_BYTES_MAX};
 
 /// What each line with a time begins with.
-pub(super) const MARK: &[u8] = b";; ";
+const MARK: &[u8] = b";; ";
 
 /// The same, behind the line before it.
 const NEXT: &[u8] = b"\n;; ";
 
 /// What each line before a block of an event socket begins with.
-pub(super) const BLOCK_MARK: &[u8] = b"=== ";
+const BLOCK_MARK: &[u8] = b"=== ";
 
 /// The longest line before a block.
 const BLOCK_LINE_BYTES_MAX: usize = 256;

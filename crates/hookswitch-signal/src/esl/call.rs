@@ -1,5 +1,6 @@
 //! A channel comes into being, rings, is answered and ends.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,10 +10,11 @@ use hookswitch_model::{
 };
 
 use super::cause::Told;
-use super::channel::{Calling, Channel, Leg, Moment, Number, ServiceKind, is_plumbing};
+use super::channel::{Calling, Channel, Confirmation, Leg, Moment, Number, ServiceKind, is_plumbing};
 use super::follower::{Follower, Waiting};
 use super::message::{Event, Key};
-use crate::switch::{EXPLANATION_WAIT, created, is_short, text};
+use crate::sip::percent_decode;
+use crate::switch::{EXPLANATION_WAIT, created, is_dialled, is_short, text};
 
 /// How long a target that did not take the call waits for what the dialplan does next, once the switch has
 /// answered the caller: a mailbox may come.
@@ -23,6 +25,40 @@ const PAUSE_MAX: Duration = Duration::from_secs(1);
 
 /// How long who has sent a call to be parked waits for the slot: an announcement may come first.
 const SLOT_WAIT: Duration = Duration::from_millis(500);
+
+/// How long one side of an attended transfer waits for the other.
+const JOIN_WAIT: Duration = Duration::from_millis(500);
+
+/// Number that a caller has dialled first. A trunk may be reached by the name of its account, while the number
+/// stands in To; a dialplan that is written in place of a number (`answer,intercept:…`) is none.
+fn first_dialled(event: &Event<'_>, is_trunk: bool) -> Arc<str> {
+    let (dialled, to) = (unescaped(event.get(Key::DestinationNumber)), event.get(Key::SipToUser));
+    let in_place = (is_trunk && is_long(to) && !is_long(&dialled)) || is_inline(&dialled);
+    let number = match in_place {
+        true if is_dialled(to) => to,
+        true => "",
+        false => &*dialled,
+    };
+    text(number.as_bytes()).unwrap_or_else(|| Arc::from(""))
+}
+
+/// Whether it is a dialplan and no number.
+fn is_inline(dialled: &str) -> bool {
+    dialled.contains([',', ':']) && dialled.contains("intercept:")
+}
+
+/// Whether it is a subscriber's number.
+fn is_long(number: &str) -> bool {
+    is_dialled(number) && !is_short(number) && !number.starts_with(['*', '#'])
+}
+
+/// A number as it was dialled: dial strings escape it as in a URI.
+fn unescaped(number: &str) -> Cow<'_, str> {
+    match percent_decode(number.as_bytes()) {
+        Cow::Borrowed(_) => Cow::Borrowed(number),
+        Cow::Owned(bytes) => Cow::Owned(String::from_utf8_lossy(&bytes).into_owned()),
+    }
+}
 
 /// What stands in place of a number that is not known.
 const NO_NUMBERS: [&str; 4] = ["0000000000", "anonymous", "unknown", "restricted"];
@@ -37,7 +73,7 @@ impl Follower {
         if channel.calls {
             let is_code = channel.first_dialled.starts_with(['*', '#']);
             if channel.is_plumbing {
-            } else if is_code {
+            } else if is_code || is_inline(event.get(Key::DestinationNumber)) {
                 // It may take the place of somebody, which is said at once.
                 self.wait(Waiting::Call(number), now);
             } else {
@@ -93,7 +129,7 @@ impl Follower {
             None => (event.get(Key::DialedUser), event.get(Key::DialedDomain)),
         };
         let place = event.first([Key::GatewayName, Key::ProfileName]);
-        let number = event.get(Key::CallerIdNumber);
+        let number = &*unescaped(event.get(Key::CallerIdNumber));
         let says_nothing = NO_NUMBERS.iter().any(|word| number.eq_ignore_ascii_case(word));
         let hides = event.get(Key::HideNumber) == "true" || (says_nothing && number != NO_NUMBERS[0]);
         let caller = Caller {
@@ -102,14 +138,17 @@ impl Follower {
             host: None,
             withheld: hides && calls,
         };
+        let first_dialled = first_dialled(event, calls && user.is_empty());
         let dialled = text(event.get(Key::DestinationNumber).as_bytes()).unwrap_or_else(|| Arc::from(""));
+        let asks = !calls && !event.get(Key::ConfirmBy).is_empty();
         self.insert(Channel {
+            confirmation: if asks { Confirmation::Asked } else { Confirmation::None },
             endpoint: text(if user.is_empty() { place } else { user }.as_bytes())
                 .filter(|_| !is_plumbing(name)),
             is_users: !user.is_empty(),
             domain: text(domain.as_bytes()),
             caller,
-            first_dialled: dialled.clone(),
+            first_dialled,
             dialled,
             ..Channel::new(event.get(Key::UniqueId), name, calls, now)
         })
@@ -170,6 +209,8 @@ impl Follower {
         };
         let (endpoint, domain, uuid) =
             (channel.endpoint.clone(), channel.domain.clone(), channel.uuid.clone());
+        // A trunk is shown who calls.
+        let caller = if channel.is_users { Caller::default() } else { channel.caller.clone() };
         let behind = match calling {
             Calling::Channel(caller) => self.behind(caller).unwrap_or(Calling::Switch(None)),
             switch @ Calling::Switch(_) => switch,
@@ -189,8 +230,13 @@ impl Follower {
             Calling::Switch(Some(leg)) => (leg, from_queue),
             Calling::Switch(None) => {
                 let leg = self.call_on_behalf(number, &callee, now, out);
-                if let Some(channel) = self.channels.get_mut(&number) {
-                    channel.called_by = Some(Calling::Switch(Some(leg)));
+                match calling {
+                    Calling::Channel(plumbing) => self.stands_behind(plumbing, leg),
+                    Calling::Switch(_) => {
+                        if let Some(channel) = self.channels.get_mut(&number) {
+                            channel.called_by = Some(Calling::Switch(Some(leg)));
+                        }
+                    }
                 }
                 (leg, from_queue)
             }
@@ -200,6 +246,7 @@ impl Follower {
         }
         let created = LegCreated {
             of: Some(of),
+            caller,
             callee,
             endpoint: endpoint.or_else(|| Some(Arc::from(""))),
             endpoint_domain: domain,
@@ -247,7 +294,8 @@ impl Follower {
         let leg = self.next_leg();
         let channel = &self.channels[&number];
         let created = LegCreated {
-            caller: Caller { number: Some(callee.clone()), ..Caller::default() },
+            // Whoever is called first is shown a number only if the command gives one.
+            caller: Caller { number: channel.caller.number.clone(), ..Caller::default() },
             callee: callee.clone(),
             endpoint: channel.endpoint.clone(),
             endpoint_domain: channel.domain.clone(),
@@ -321,16 +369,91 @@ impl Follower {
 
     pub(super) fn answers(&mut self, number: Number, now: Moment, out: &mut Vec<Signal>) {
         let Some(channel) = self.channels.get_mut(&number) else { return };
+        if channel.confirmation != Confirmation::None {
+            channel.confirmation = Confirmation::Awaited;
+            return;
+        }
         if std::mem::replace(&mut channel.answered, true) {
             return;
         }
-        let leg = self.leg(number);
-        let Some(channel) = self.channels.get_mut(&number) else { return };
-        if channel.is_told() {
-            out.push(self.signal(leg, SignalKind::Answered { to_tag: None }, now));
-        } else {
+        let (is_told, fetches) = (channel.is_told(), self.dials_slot(number));
+        if let Some(channel) = self.channels.get_mut(&number) {
             channel.untold_answer = Some(now);
         }
+        if is_told && fetches {
+            self.wait(Waiting::Answer(number), now);
+        } else {
+            self.tell_answer(number, out);
+        }
+    }
+
+    /// Tells the answer of a channel that was told, if that has waited.
+    pub(super) fn tell_answer(&mut self, number: Number, out: &mut Vec<Signal>) {
+        let leg = self.leg(number);
+        let Some(channel) = self.channels.get_mut(&number).filter(|channel| channel.is_told()) else {
+            return;
+        };
+        if let Some(moment) = channel.untold_answer.take() {
+            out.push(self.signal(leg, SignalKind::Answered { to_tag: None }, moment));
+        }
+    }
+
+    /// A callee who had to accept the call by a key has done so: the call is connected.
+    pub(super) fn is_confirmed(&mut self, number: Number, now: Moment, out: &mut Vec<Signal>) {
+        let Some(channel) = self.channels.get_mut(&number) else { return };
+        if std::mem::replace(&mut channel.confirmation, Confirmation::None) != Confirmation::Awaited {
+            return;
+        }
+        let called_by = channel.called_by;
+        self.answers(number, now, out);
+        for other in self.in_order() {
+            let Some(channel) = self.channels.get(&other) else { continue };
+            let loses = channel.called_by == called_by
+                && channel.hung_up.is_some_and(|(told, _)| told.unanswered == Cause::AnsweredElsewhere);
+            if loses {
+                self.end(other, out);
+            }
+        }
+    }
+
+    /// Plumbing has lost against another target, and cancels whom it calls.
+    fn loses_race(&mut self, plumbing: Number) {
+        let ends = [Some(plumbing), self.other_end(plumbing)];
+        let calls =
+            |by: Option<Calling>| matches!(by, Some(Calling::Channel(by)) if ends.contains(&Some(by)));
+        #[expect(
+            clippy::disallowed_methods,
+            clippy::iter_over_hash_type,
+            reason = "each is judged by itself"
+        )]
+        for channel in self.channels.values_mut() {
+            channel.lost_race |= calls(channel.called_by);
+        }
+    }
+
+    /// Whether the call of a channel may be taken by anybody of a group, and nobody is known to have.
+    fn may_be_picked_up(&self, channel: &Channel) -> bool {
+        let Some(Calling::Channel(caller)) = channel.called_by else { return false };
+        let is_taken = self.channels.get(&caller).is_some_and(|caller| caller.taken_from.is_some());
+        #[expect(clippy::disallowed_methods, reason = "it is the same in any order")]
+        let mut others = self.channels.values();
+        is_taken
+            || others.any(|other| {
+                other.called_by == channel.called_by
+                    && other.hung_up.is_none()
+                    && other.name.starts_with("pickup/")
+            })
+    }
+
+    /// Whether somebody who was called with a channel has picked up, and not accepted the call yet.
+    fn is_beside_awaited(&self, channel: &Channel) -> bool {
+        #[expect(clippy::disallowed_methods, reason = "it is the same in any order")]
+        let mut others = self.channels.values();
+        others.any(|other| {
+            other.confirmation == Confirmation::Awaited
+                && other.hung_up.is_none()
+                && other.called_by == channel.called_by
+        })
     }
 
     /// Notes which channel of a call leaves first.
@@ -353,8 +476,15 @@ impl Follower {
     ) {
         self.begins_to_leave(number);
         self.ensure_told(number, out);
-        let told = Told::read(event, complete);
+        self.tell_answer(number, out);
+        let mut told = Told::read(event, complete);
         let Some(channel) = self.channels.get_mut(&number) else { return };
+        if channel.confirmation == Confirmation::Awaited && told.by_phone {
+            told.unanswered = Cause::NoAnswer; // it was picked up, and the call not accepted
+        }
+        if channel.lost_race && told.unanswered == Cause::Cancelled {
+            told.unanswered = Cause::AnsweredElsewhere; // its originator is a loopback that was one of several
+        }
         let moment = match channel.hung_up {
             Some((Told { complete: true, .. }, _)) => return,
             Some((_, moment)) => moment,
@@ -363,9 +493,21 @@ impl Follower {
         let first = channel.hung_up.is_none();
         channel.hung_up = Some((told, moment));
         if channel.is_plumbing {
+            if told.unanswered == Cause::AnsweredElsewhere {
+                self.loses_race(number);
+            }
+            let Some(channel) = self.channels.get(&number) else { return };
+            let (peer, group) = (channel.peer, channel.name.strip_prefix("pickup/").map(Box::from));
+            if event.get(Key::HangupCause) == "PICKED_OFF"
+                && let Some(Calling::Channel(caller)) = self.behind(number)
+                && let Some(caller) = self.channels.get_mut(&caller)
+            {
+                caller.taken_from = group;
+            }
             if complete {
                 self.forget(number);
             }
+            self.peer_ends(peer, out);
             return;
         }
         if !channel.is_told() {
@@ -378,8 +520,12 @@ impl Follower {
         } else if first {
             self.wait(Waiting::End(number), now);
         }
-        // What waited for this one may be clear.
-        if let Some(peer) = self.channels.get(&number).and_then(|channel| channel.peer)
+        self.peer_ends(self.channels.get(&number).and_then(|channel| channel.peer), out);
+    }
+
+    /// What has waited for the end of its peer may be clear.
+    fn peer_ends(&mut self, peer: Option<Number>, out: &mut Vec<Signal>) {
+        if let Some(peer) = peer
             && self.channels.get(&peer).is_some_and(|peer| peer.hung_up.is_some())
             && self.is_explained(peer)
         {
@@ -398,9 +544,12 @@ impl Follower {
         if told.is_lost() || channel.moved || !channel.answered {
             return true;
         }
+        if channel.joins.is_some() {
+            return false; // the other side of a transfer tells where its call has gone
+        }
         // Who talked with somebody may have moved the call; if both have gone, nobody was moved.
         match channel.peer.map(|peer| self.channels.get(&peer)) {
-            Some(Some(peer)) => peer.hung_up.is_some_and(|(told, _)| told.complete),
+            Some(Some(peer)) => peer.hung_up.is_some_and(|(told, _)| told.complete || peer.is_plumbing),
             Some(None) | None => true,
         }
     }
@@ -409,12 +558,21 @@ impl Follower {
     pub(super) fn held_until(&self, number: Number) -> Option<Timestamp> {
         let channel = self.channels.get(&number)?;
         let (told, moment) = channel.hung_up?;
+        if channel.joins.is_some() && !channel.moved {
+            return Some(moment.at + JOIN_WAIT);
+        }
         if channel.answered {
             let peer = self.channels.get(&channel.peer?).filter(|peer| peer.hung_up.is_none())?;
             if peer.peer != Some(number) || told.is_lost() {
                 return None;
             }
             return peer.to_be_parked.map(|since| since.at + SLOT_WAIT);
+        }
+        if told.unanswered == Cause::AnsweredElsewhere && !channel.moved {
+            // Who accepts the call in its place, or has picked it up, is known when they are connected.
+            let by_group = self.may_be_picked_up(channel);
+            let waits = by_group || self.is_beside_awaited(channel);
+            return waits.then_some(moment.at + EXPLANATION_WAIT);
         }
         // Nobody took the call, and the switch has answered the caller: a mailbox may follow.
         let fails =
@@ -426,7 +584,7 @@ impl Follower {
             return None;
         }
         let wait = if caller.answered { FALLBACK_WAIT } else { EXPLANATION_WAIT };
-        let pauses = caller.pauses_until.filter(|_| caller.answered).map(|until| until + EXPLANATION_WAIT);
+        let pauses = caller.pauses_until.filter(|_| caller.answered).map(|until| until + FALLBACK_WAIT);
         Some(pauses.map_or(moment.at + wait, |until| until.max(moment.at + wait)))
     }
 
@@ -481,6 +639,7 @@ impl Follower {
         let Some(channel) = self.channels.get_mut(&number) else { return };
         let transfers = channel.transfers.take().filter(|_| channel.is_told() && !channel.moved);
         let (service, queue, is_told) = (channel.service.take(), channel.queue.take(), channel.is_told());
+        let (peer, standby, joins) = (channel.peer, channel.standby.take(), channel.joins);
         let cause = match (channel.leg, channel.answered) {
             (_, true) if told.is_lost() => Cause::Lost,
             (_, true) if self.was_sent_by_command(number) => Cause::Named(Reason::RccTransfer),
@@ -497,7 +656,18 @@ impl Follower {
             out.push(self.signal(service.leg, SignalKind::Ended(Cause::HungUp), moment));
         }
         if let Some(queue) = queue {
-            out.push(self.signal(queue.leg, SignalKind::Ended(Cause::Named(Reason::Cancelled)), moment));
+            let reason = match (queue.connected, joins) {
+                (true, _) => Reason::AgentAnswered,
+                (_, Some(_)) => Reason::AttendedTransfer,
+                _ => Reason::Cancelled,
+            };
+            out.push(self.signal(queue.leg, SignalKind::Ended(Cause::Named(reason)), moment));
+        }
+        if let Some(standby) = standby {
+            out.push(self.signal(standby.leg, SignalKind::Ended(Cause::HungUp), moment));
+        }
+        if let Some(peer) = peer {
+            self.leaves_member(peer, number, moment, out);
         }
         let moved = self.channels.get(&number).is_some_and(|channel| channel.moved);
         if let Some(peer) = self.channels.get(&number).and_then(|channel| channel.peer)
@@ -536,15 +706,31 @@ impl Follower {
 
     /// The switch goes down, and all calls with it.
     pub(super) fn end_all(&mut self, cause: Cause, now: Moment, out: &mut Vec<Signal>) -> bool {
+        self.end_those(|_| true, cause, now, out);
+        true
+    }
+
+    /// The switch was started again: the channels of its core before are gone.
+    pub(super) fn end_all_of_core(&mut self, cause: Cause, now: Moment, out: &mut Vec<Signal>) {
+        self.end_those(|channel| channel.is_of_core, cause, now, out);
+    }
+
+    fn end_those(
+        &mut self,
+        are_gone: impl Fn(&Channel) -> bool,
+        cause: Cause,
+        now: Moment,
+        out: &mut Vec<Signal>,
+    ) {
         let told = Told { unanswered: cause, by_phone: false, complete: true };
         for number in self.in_order() {
-            if let Some(channel) = self.channels.get_mut(&number) {
-                channel.hung_up.get_or_insert((told, now));
-                self.end(number, out);
-            }
-            self.forget(number);
+            let Some(channel) = self.channels.get_mut(&number).filter(|channel| are_gone(channel)) else {
+                continue;
+            };
+            channel.hung_up.get_or_insert((told, now));
+            self.end(number, out);
+            self.forget_waiting_of(number);
+            self.forget(number); // and the place in which it was parked
         }
-        self.parked.clear();
-        true
     }
 }

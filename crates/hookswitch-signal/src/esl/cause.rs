@@ -91,5 +91,5 @@ impl Told {
 }
 
 fn cause(word: &str) -> Option<Cause> {
-    CAUSES.iter().find(|(row, _)| *row == word).map(|&(_, cause)| cause)
+    CAUSES.iter().find(|(row, _)| row.eq_ignore_ascii_case(word)).map(|&(_, cause)| cause)
 }

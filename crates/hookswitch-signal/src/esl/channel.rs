@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use hookswitch_model::{Caller, RecordingId, Timestamp};
+use hookswitch_model::{Caller, LegId, RecordingId, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::cause::Told;
@@ -37,6 +37,8 @@ pub(super) struct Channel {
     pub(super) answered: bool,
     /// When it was answered, if that is not told yet.
     pub(super) untold_answer: Option<Moment>,
+    /// Whether its holder has yet to accept the call by a key.
+    pub(super) confirmation: Confirmation,
     /// Who calls it.
     pub(super) called_by: Option<Calling>,
     /// The other end of a loopback.
@@ -44,10 +46,14 @@ pub(super) struct Channel {
     /// Who it talks with, or has talked with last.
     pub(super) peer: Option<Number>,
     pub(super) holds: bool,
+    /// When it was taken off hold, if that may be for its end alone.
+    pub(super) unheld: Option<Moment>,
     /// Its holder has moved the call, or another has taken it: what its end means is known.
     pub(super) moved: bool,
-    /// Its holder asks by a feature code for an attended transfer, to this number.
-    pub(super) consults: Option<Arc<str>>,
+    /// Its holder asks by a feature code for an attended transfer.
+    pub(super) consults: Option<Consultation>,
+    /// Its side of an attended transfer whose other side is not known yet.
+    pub(super) joins: Option<Joins>,
     /// The last entry of its transfer history.
     pub(super) history: Box<str>,
     /// When its call was sent elsewhere by somebody else, since it talked last.
@@ -60,6 +66,8 @@ pub(super) struct Channel {
     pub(super) transfers: Option<Arc<str>>,
     pub(super) service: Option<Service>,
     pub(super) queue: Option<Queue>,
+    /// Call of a queue that its holder takes, who waits on the line for such calls.
+    pub(super) standby: Option<Standby>,
     /// When it was sent to be parked, if it is not yet.
     pub(super) to_be_parked: Option<Moment>,
     /// Until when the dialplan pauses.
@@ -78,10 +86,55 @@ pub(super) struct Channel {
     pub(super) early: bool,
     /// It was heard of since the last list of channels, or is named by it.
     pub(super) listed: bool,
+    /// It is known to be of the core that was heard of last, and not named by a list since.
+    pub(super) is_of_core: bool,
+    /// Its call was cancelled by plumbing that another target has won against.
+    pub(super) lost_race: bool,
+    /// Group (`pickup/…`) from whose place its call was taken, by whom is not known yet.
+    pub(super) taken_from: Option<Box<str>>,
     /// It is in a conference.
     pub(super) in_room: bool,
     /// The switch has muted its holder.
     pub(super) muted: bool,
+}
+
+/// Confirmation by which a callee accepts a call (`group_confirm_key`), as in `confirm-no-key`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Confirmation {
+    /// None is asked for, or it was given.
+    None,
+    /// It will be asked for at the answer.
+    Asked,
+    /// The phone was picked up, and the call not accepted yet.
+    Awaited,
+}
+
+/// Attended transfer by a feature code (`att_xfer`).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Consultation {
+    /// Number that is called.
+    pub(super) to: Arc<str>,
+    /// Channel that waits meanwhile.
+    pub(super) waits: Option<Number>,
+}
+
+/// Side of an attended transfer (REFER with Replaces) to a call that has no far end, as a queue's:
+/// `transfer_disposition` without `transfer_to`, as in `attended-transfer-to-queue`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Joins {
+    /// Channel whose far end is moved (`recv_replace`).
+    Moves,
+    /// Channel whose place the far end takes (`replaced`).
+    Replaced,
+}
+
+/// Call of a queue at an agent who is not called for it (`uuid-standby`), as in `cc-standby`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Standby {
+    /// Leg that stands for the agent in the call.
+    pub(super) leg: LegId,
+    /// Channel of the caller.
+    pub(super) member: Number,
 }
 
 impl Channel {
@@ -102,12 +155,15 @@ impl Channel {
             leg: Leg::Untold,
             answered: false,
             untold_answer: None,
+            confirmation: Confirmation::None,
             called_by: None,
             other_end: None,
             peer: None,
             holds: false,
+            unheld: None,
             moved: false,
             consults: None,
+            joins: None,
             history: Box::from(""),
             sent: None,
             left: None,
@@ -115,6 +171,7 @@ impl Channel {
             transfers: None,
             service: None,
             queue: None,
+            standby: None,
             to_be_parked: None,
             pauses_until: None,
             enterprise: None,
@@ -126,6 +183,9 @@ impl Channel {
             found_of: None,
             early: false,
             listed: true,
+            is_of_core: false,
+            lost_race: false,
+            taken_from: None,
             in_room: false,
             muted: false,
         }

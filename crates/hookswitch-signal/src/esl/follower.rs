@@ -47,6 +47,10 @@ pub(super) enum Waiting {
     End(Number),
     /// To tell that a channel is parked: it may be for an instant.
     Park(Number),
+    /// To tell that a channel is taken off hold: it may be about to end.
+    Resume(Number),
+    /// To tell that a channel was answered: it may fetch a parked call.
+    Answer(Number),
 }
 
 impl Follower {
@@ -117,13 +121,14 @@ impl Follower {
         }
     }
 
-    /// Another core than before: the switch was started again, and what it had is gone.
+    /// Another core than before: the switch was started again, and what it had is gone. A list of channels may
+    /// come before the first event of the new one: what it names goes on, as in `found-after-restart`.
     fn restarts(&mut self, core: &str, now: Moment, out: &mut Vec<Signal>) {
         if core.is_empty() || core.len() > ID_BYTES_MAX || *core == *self.core {
             return;
         }
         if !self.core.is_empty() {
-            self.end_all(Cause::Lost, now, out);
+            self.end_all_of_core(Cause::Lost, now, out);
             self.sequences.clear();
         }
         self.core = core.into();
@@ -231,6 +236,7 @@ impl Follower {
     /// Tells something of a channel whose leg was told.
     pub(super) fn told(&mut self, number: Number, kind: SignalKind, now: Moment, out: &mut Vec<Signal>) {
         self.ensure_told(number, out);
+        self.tell_answer(number, out);
         if self.channels.get(&number).is_some_and(Channel::is_told) {
             out.push(self.signal(self.leg(number), kind, now));
         }
@@ -265,7 +271,11 @@ impl Follower {
     /// Forgets what of a channel waits for an explanation.
     pub(super) fn forget_waiting_of(&mut self, number: Number) {
         self.waits.forget(|waiting| match *waiting {
-            Waiting::Call(other) | Waiting::End(other) | Waiting::Park(other) => other == number,
+            Waiting::Call(other)
+            | Waiting::End(other)
+            | Waiting::Park(other)
+            | Waiting::Resume(other)
+            | Waiting::Answer(other) => other == number,
         });
     }
 
@@ -308,6 +318,26 @@ impl Follower {
         None
     }
 
+    /// The switch itself, by this leg, stands behind plumbing: all that is called from it belongs to one call.
+    pub(super) fn stands_behind(&mut self, mut number: Number, leg: LegId) {
+        for _ in 0..PIPES_MAX {
+            let Some(channel) = self.channels.get(&number) else { return };
+            match channel.called_by {
+                Some(Calling::Channel(caller)) => number = caller,
+                Some(Calling::Switch(_)) => {
+                    if let Some(channel) = self.channels.get_mut(&number) {
+                        channel.called_by = Some(Calling::Switch(Some(leg)));
+                    }
+                    return;
+                }
+                None => match self.other_end(number) {
+                    Some(other) => number = other,
+                    None => return,
+                },
+            }
+        }
+    }
+
     /// The channel of a phone or trunk that stands behind one.
     pub(super) fn real(&self, number: Number) -> Option<Number> {
         match self.behind(number)? {
@@ -321,6 +351,7 @@ impl Follower {
         let Some(channel) = self.channels.get_mut(&number) else { return };
         channel.last_seen = now.at;
         channel.listed = true;
+        channel.is_of_core = true;
         let other = event.get(Key::OtherLoopback);
         if !other.is_empty() && other.len() <= ID_BYTES_MAX && channel.is_plumbing {
             channel.other_end = Some(other.into());
@@ -360,6 +391,8 @@ impl Follower {
                 self.end_with_peer(number, out);
             }
             Waiting::Park(number) => self.stays_parked(number, out),
+            Waiting::Resume(number) => self.stays_unheld(number, out),
+            Waiting::Answer(number) => self.tell_answer(number, out),
         }
     }
 

@@ -140,6 +140,7 @@ impl Follower {
         #[expect(clippy::disallowed_methods, clippy::iter_over_hash_type, reason = "all become the same")]
         for channel in self.channels.values_mut() {
             channel.listed = false;
+            channel.is_of_core = true;
         }
     }
 
@@ -179,6 +180,7 @@ impl Follower {
             if let Some(number) = self.number(&row.uuid.0) {
                 if let Some(channel) = self.channels.get_mut(&number) {
                     channel.listed = true;
+                    channel.is_of_core = false;
                     channel.last_seen = now.at;
                 }
                 self.compare(number, row, now, out);
@@ -202,7 +204,10 @@ impl Follower {
             self.found_called(number, now, out);
         }
         // Until the next list each must be heard of again.
-        self.connected();
+        #[expect(clippy::disallowed_methods, clippy::iter_over_hash_type, reason = "all become the same")]
+        for channel in self.channels.values_mut() {
+            channel.listed = false;
+        }
     }
 
     /// Ends a channel of which only that is known.

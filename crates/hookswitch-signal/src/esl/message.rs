@@ -59,6 +59,7 @@ words! {
         DomainName = "variable_domain_name", EndpointDisposition = "variable_endpoint_disposition",
         EventSequence = "Event-Sequence", FifoAction = "FIFO-Action",
         FifoBridge = "variable_fifo_bridge_uuid", FifoName = "FIFO-Name",
+        ConfirmBy = "variable_group_confirm_key",
         GatewayName = "variable_sip_gateway_name", HangupCause = "Hangup-Cause",
         HangupDisposition = "variable_sip_hangup_disposition", HideNumber = "Caller-Privacy-Hide-Number",
         MediaBugFunction = "Media-Bug-Function", MediaBugTarget = "Media-Bug-Target",
@@ -68,14 +69,17 @@ words! {
         PresenceId = "Channel-Presence-ID", ProfileName = "variable_sofia_profile_name",
         Q850 = "variable_hangup_cause_q850", RecordPath = "Record-File-Path",
         SipAuthUsername = "variable_sip_auth_username", SipCallId = "variable_sip_call_id",
+        SipToUser = "variable_sip_to_user",
         TermStatus = "variable_sip_term_status", TransferDestination = "variable_transfer_destination",
         TransferDisposition = "variable_transfer_disposition",
         TransferHistory = "variable_transfer_history", TransferTo = "variable_transfer_to",
         UniqueId = "Unique-ID", UserName = "variable_user_name", ValetExtension = "Valet-Extension",
+        VoicemailAction = "variable_voicemail_action", VoicemailId = "variable_voicemail_id",
+        CcAgentUuid = "CC-Agent-UUID", Speak = "Speak",
     }
 }
 
-const KEYS: usize = Key::ValetExtension as usize + 1;
+const KEYS: usize = Key::ALL.len();
 
 /// One message of an event socket: an event, a reply, or the greeting.
 #[derive(Clone, Copy)]

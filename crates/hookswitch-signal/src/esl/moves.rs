@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use hookswitch_model::{LegId, Place, Signal, SignalKind, Transfer};
+use hookswitch_model::{Cause, LegId, Place, Signal, SignalKind, Transfer};
 use serde::{Deserialize, Serialize};
 
-use super::channel::{Calling, Channel, Leg, Moment, Number};
+use super::channel::{Calling, Channel, Consultation, Joins, Leg, Moment, Number};
 use super::follower::{Follower, Waiting};
 use super::message::{Event, Key};
 use crate::switch::text;
@@ -23,8 +23,8 @@ pub(super) struct Parked {
     pub(super) parkee: Number,
     /// The leg of who has parked it.
     pub(super) parker: LegId,
-    /// It is known where.
-    pub(super) has_slot: bool,
+    /// Where, if that is known.
+    pub(super) slot: Option<Arc<str>>,
     /// It was taken, or about to be.
     pub(super) taken: bool,
 }
@@ -35,6 +35,8 @@ impl Follower {
         let b = self.number(event.first([Key::BridgeB, Key::OtherLeg]));
         let Some((a, b)) = a.zip(b) else { return false };
         for (own, peer) in [(a, b), (b, a)] {
+            self.is_confirmed(own, now, out);
+            self.consultation_ends(own, peer);
             self.leaves_park(own, peer, now, out);
             self.waits.forget(|waiting| *waiting == Waiting::Park(own));
             if let Some(channel) = self.channels.get_mut(&own) {
@@ -44,13 +46,16 @@ impl Follower {
                 channel.sent = None;
                 channel.to_be_parked = None;
                 channel.enterprise = None;
+                channel.taken_from = None;
                 channel.left = channel.left.filter(|_| channel.hung_up.is_some());
             }
+            self.tell_answer(own, out);
         }
         true
     }
 
     pub(super) fn holds(&mut self, number: Number, now: Moment, out: &mut Vec<Signal>) {
+        self.stays_unheld(number, out);
         let Some(channel) = self.channels.get_mut(&number).filter(|channel| channel.hung_up.is_none()) else {
             return;
         };
@@ -59,8 +64,8 @@ impl Follower {
         }
     }
 
-    /// A channel that is active again was taken off hold: FreeSWITCH says "unheld" before each hang-up and
-    /// transfer as well, but then it does not become active.
+    /// A channel that is active again was taken off hold. FreeSWITCH says "unheld" before each hang-up and
+    /// transfer as well, so that one which does not become active is believed only after a while.
     pub(super) fn state_changes(
         &mut self,
         number: Number,
@@ -68,14 +73,37 @@ impl Follower {
         now: Moment,
         out: &mut Vec<Signal>,
     ) {
-        if event.get(Key::CallState) == "ACTIVE" {
-            self.resumes(number, now, out);
+        match event.get(Key::CallState) {
+            "ACTIVE" => self.resumes(number, now, out),
+            // All that is said of a hold when the media bypass the switch, as in `bypass-media`.
+            "HELD" => self.holds(number, now, out),
+            "UNHELD" => self.is_unheld(number, now),
+            _ => {}
+        }
+    }
+
+    /// A channel is taken off hold, unless it is about to end or to be moved.
+    fn is_unheld(&mut self, number: Number, now: Moment) {
+        let Some(channel) = self.channels.get_mut(&number) else { return };
+        if channel.holds && channel.hung_up.is_none() && channel.unheld.is_none() {
+            channel.unheld = Some(now);
+            self.wait(Waiting::Resume(number), now);
+        }
+    }
+
+    /// Tells that a channel was taken off hold, once that is certain.
+    pub(super) fn stays_unheld(&mut self, number: Number, out: &mut Vec<Signal>) {
+        if let Some(moment) = self.channels.get(&number).and_then(|channel| channel.unheld) {
+            self.resumes(number, moment, out);
         }
     }
 
     /// The holder of a channel takes its call off hold, if it was held.
     pub(super) fn resumes(&mut self, number: Number, now: Moment, out: &mut Vec<Signal>) {
         let Some(channel) = self.channels.get_mut(&number) else { return };
+        if channel.unheld.take().is_some() {
+            self.waits.forget(|waiting| *waiting == Waiting::Resume(number));
+        }
         let resumes = channel.hung_up.is_none() && !channel.moved;
         if resumes && std::mem::take(&mut channel.holds) {
             self.told(number, SignalKind::Resumed, now, out);
@@ -119,16 +147,71 @@ impl Follower {
             if let Some(channel) = self.channels.get_mut(&number) {
                 channel.transfers = Some(to.unwrap_or_else(|| Arc::from("")));
             }
-        } else if event.get(Key::AttXferResult) == "success"
-            && let Some(to) = channel.consults.clone()
+        } else if let Some(consults) = &channel.consults
+            && self.leaves_both(number, consults)
         {
+            let to = consults.to.clone();
             self.ask_to_move(number, to, true, now, out);
+        } else if to.is_empty() {
+            self.joins_without_far_end(number, event.get(Key::TransferDisposition), now, out);
         }
+    }
+
+    /// Whether who leaves a consultation leaves the two others together: `att_xfer_result` says only that the
+    /// target has answered, which may have gone since (`dtmf-consult-returned`).
+    fn leaves_both(&self, number: Number, consults: &Consultation) -> bool {
+        let goes_on = |other: &Channel| other.answered && other.hung_up.is_none();
+        let waits = consults.waits.and_then(|waits| self.channels.get(&waits));
+        let by_target = Some(Calling::Channel(number));
+        #[expect(clippy::disallowed_methods, reason = "it is the same in any order")]
+        let mut targets = self.channels.values().filter(|other| other.called_by == by_target);
+        waits.is_some_and(goes_on) && targets.any(goes_on)
+    }
+
+    /// A consultation is over when who asked for it is connected with whom it has left waiting.
+    fn consultation_ends(&mut self, own: Number, peer: Number) {
+        if let Some(channel) = self.channels.get_mut(&own) {
+            channel.consults.take_if(|consults| consults.waits == Some(peer));
+        }
+    }
+
+    /// One side of an attended transfer whose other call has no far end, as that of a queue, ends: where the
+    /// other side has ended too, the transfer is complete.
+    fn joins_without_far_end(
+        &mut self,
+        number: Number,
+        disposition: &str,
+        now: Moment,
+        out: &mut Vec<Signal>,
+    ) {
+        let (side, other_side) = match disposition {
+            "recv_replace" => (Joins::Moves, Joins::Replaced),
+            "replaced" => (Joins::Replaced, Joins::Moves),
+            _ => return,
+        };
+        let is_other = |&other: &Number| {
+            other != number
+                && self.channels.get(&other).is_some_and(|channel| channel.joins == Some(other_side))
+                && self.is_same_phone(other, number)
+        };
+        let other = self.in_order().into_iter().rfind(is_other);
+        if let Some(channel) = self.channels.get_mut(&number) {
+            channel.joins = Some(side);
+        }
+        let Some(other) = other else { return };
+        let (first, second) = if side == Joins::Moves { (number, other) } else { (other, number) };
+        self.joins_calls(first, second, now, out);
+        self.end_with_peer(other, out);
     }
 
     /// The holder of a channel joins the far end of it with that of another call of its own.
     fn attended_transfer(&mut self, first: Number, far_end: &str, now: Moment, out: &mut Vec<Signal>) {
         let Some(second) = self.consultation(first, far_end) else { return };
+        self.joins_calls(first, second, now, out);
+    }
+
+    /// The far end of a channel takes the place of another channel of the same holder.
+    fn joins_calls(&mut self, first: Number, second: Number, now: Moment, out: &mut Vec<Signal>) {
         let dialled = self.channels[&second].first_dialled.clone();
         let transfer =
             Transfer { to: dialled, to_host: None, consulted: Some(self.leg(second)), by_code: false };
@@ -187,8 +270,10 @@ impl Follower {
     pub(super) fn consults(&mut self, number: Number, data: &str) {
         let target = data.rsplit('/').next().unwrap_or(data);
         let target = target.split(['@', ',', '|']).next().unwrap_or_default();
-        if let Some(channel) = self.channels.get_mut(&number) {
-            channel.consults = text(target.as_bytes());
+        if let Some(channel) = self.channels.get_mut(&number)
+            && let Some(to) = text(target.as_bytes())
+        {
+            channel.consults = Some(Consultation { to, waits: channel.peer });
         }
     }
 
@@ -206,8 +291,17 @@ impl Follower {
         let waits = |number: &Number| {
             self.channels[number].name.strip_prefix("pickup/").is_some_and(|of| plain(of) == group)
         };
-        let Some(place) = self.in_order().into_iter().find(waits) else { return };
-        let Some(Calling::Channel(caller)) = self.behind(place) else { return };
+        let was_taken = |number: &Number| {
+            self.channels[number].taken_from.as_deref().is_some_and(|of| plain(of) == group)
+        };
+        let place = self.in_order().into_iter().find(waits);
+        let caller = place.and_then(|place| self.real(place));
+        // The place is left as its call is taken, which may be told first.
+        let caller = caller.or_else(|| self.in_order().into_iter().rfind(was_taken));
+        let Some(caller) = caller else { return };
+        if let Some(channel) = self.channels.get_mut(&caller) {
+            channel.taken_from = None;
+        }
         if let Some(target) = self.target_of(caller, taker) {
             self.takes(taker, target, now, out);
         }
@@ -237,7 +331,7 @@ impl Follower {
             if caller == Some(named)
                 && target.leg == Leg::Called
                 && !target.answered
-                && target.hung_up.is_none()
+                && target.hung_up.is_none_or(|(told, _)| told.unanswered == Cause::AnsweredElsewhere)
             {
                 ringing.push(number);
             }
@@ -256,8 +350,10 @@ impl Follower {
             let by = self.leg(taker);
             out.push(self.signal(target_leg, SignalKind::PickedUp { by }, now));
         }
-        if let Some(target) = self.channels.get_mut(&target) {
-            target.moved = true;
+        let Some(channel) = self.channels.get_mut(&target) else { return };
+        channel.moved = true;
+        if channel.hung_up.is_some_and(|(told, _)| told.complete) {
+            self.end(target, out);
         }
     }
 
@@ -290,13 +386,13 @@ impl Follower {
         out: &mut Vec<Signal>,
     ) {
         if let Some(parked) = self.parked.iter_mut().find(|parked| parked.parkee == parkee) {
-            if slot.is_some() && !std::mem::replace(&mut parked.has_slot, true) {
+            if slot.is_some() && parked.slot.is_none() {
+                parked.slot.clone_from(&slot);
                 let parker = parked.parker;
                 out.push(self.signal(parker, SignalKind::Parked { slot }, now));
             }
             return;
         }
-        let has_slot = slot.is_some();
         self.ensure_told(parkee, out);
         let Some(channel) = self.channels.get_mut(&parkee) else { return };
         channel.to_be_parked = None;
@@ -305,9 +401,9 @@ impl Follower {
             self.channels.get(peer).is_some_and(|peer| peer.is_told() && peer.peer == Some(parkee))
         });
         let parker = peer.unwrap_or(parkee);
-        self.told(parker, SignalKind::Parked { slot }, now, out);
+        self.told(parker, SignalKind::Parked { slot: slot.clone() }, now, out);
         if self.parked.len() < PARKED_MAX {
-            self.parked.push(Parked { parkee, parker: self.leg(parker), has_slot, taken: false });
+            self.parked.push(Parked { parkee, parker: self.leg(parker), slot, taken: false });
         }
         if let Some(peer) = peer
             && let Some(channel) = self.channels.get_mut(&peer)
@@ -348,6 +444,14 @@ impl Follower {
         }
         let by = self.leg(taker);
         out.push(self.signal(parker, SignalKind::Retrieved { by }, now));
+        self.tell_answer(taker, out);
+    }
+
+    /// Whether somebody dials the slot of a call that waits there.
+    pub(super) fn dials_slot(&self, number: Number) -> bool {
+        let Some(channel) = self.channels.get(&number).filter(|channel| channel.calls) else { return false };
+        let dials = |slot: &str| *channel.dialled == *slot || channel.dialled.strip_prefix('*') == Some(slot);
+        self.parked.iter().any(|parked| !parked.taken && parked.slot.as_deref().is_some_and(dials))
     }
 
     /// A channel leaves its slot: it was fetched, gives up, or has waited too long.

@@ -7,7 +7,7 @@ use hookswitch_model::{
     Cause, Direction, LegCreated, LegId, Mailbox, Reason, RecordingId, Service as Called, Signal, SignalKind,
 };
 
-use super::channel::{Channel, Leg, Moment, Number, Queue, Service, ServiceKind};
+use super::channel::{Calling, Channel, Leg, Moment, Number, Queue, Service, ServiceKind, Standby};
 use super::follower::Follower;
 use super::message::{Event, Key};
 use crate::switch::{ID_BYTES_MAX, created, is_short, text};
@@ -34,6 +34,7 @@ impl Follower {
             "valet_park" => self.goes_to_park(real, now),
             "sleep" => self.pauses(real, data, now),
             "voicemail" => self.goes_to_mailbox(real, data, now, out),
+            "lua" => self.runs_script(real, event, now, out),
             "rxfax" => self.receives_fax(real, now, out),
             "ivr" => self.offers_menu(real, now, out),
             "bridge" => {
@@ -91,6 +92,28 @@ impl Follower {
         if words.len() < 3 || matches!(profile, "check" | "auth") || words.contains(&"check") {
             return;
         }
+        self.mailbox_takes(number, owner, domain, now, out);
+    }
+
+    /// A script is run. That of FusionPBX for its mailboxes says in variables what it does and for whom, as in
+    /// `script-mailbox`; when its owner listens (`check`), nobody is called.
+    fn runs_script(&mut self, number: Number, event: &Event<'_>, now: Moment, out: &mut Vec<Signal>) {
+        let mut words = event.get(Key::ApplicationData).split_ascii_whitespace();
+        let is_mailbox = words.next() == Some("app.lua") && words.next() == Some("voicemail");
+        if is_mailbox && matches!(event.get(Key::VoicemailAction), "save" | "leave") {
+            self.mailbox_takes(number, event.get(Key::VoicemailId), event.get(Key::DomainName), now, out);
+        }
+    }
+
+    /// The mailbox of a user takes the call.
+    fn mailbox_takes(
+        &mut self,
+        number: Number,
+        owner: &str,
+        domain: &str,
+        now: Moment,
+        out: &mut Vec<Signal>,
+    ) {
         if !self.is_told(number, out) || self.has_service(number, ServiceKind::Mailbox) {
             return;
         }
@@ -189,11 +212,28 @@ impl Follower {
         let Some(number) = self.number(member) else { return false };
         match event.get(Key::CcAction) {
             "member-queue-start" => self.enters_queue(number, event.get(Key::CcQueue), false, now, out),
-            "bridge-agent-start" => self.is_connected(number),
+            "bridge-agent-start" => {
+                self.is_connected(number);
+                if let Some(agent) = self.number(event.get(Key::CcAgentUuid)) {
+                    self.takes_member(agent, number, now, out);
+                }
+            }
+            "bridge-agent-end" => {
+                if let Some(agent) = self.number(event.get(Key::CcAgentUuid))
+                    && self.channels[&agent].standby.is_some_and(|standby| standby.member == number)
+                {
+                    // A caller who has hung up has left before the agent.
+                    self.end(number, out);
+                    self.leaves_member(agent, number, now, out);
+                }
+            }
             "member-queue-end" => {
                 let gone = self.channels[&number].hung_up.is_some();
+                let joins = self.channels[&number].joins.is_some();
                 let reason = match (event.get(Key::CcCause), event.get(Key::CcCancelReason)) {
                     ("Terminated", _) => Reason::AgentAnswered,
+                    // Who asked for this call has left it to another, who waits in its place.
+                    _ if joins => Reason::AttendedTransfer,
                     (_, "TIMEOUT" | "NO_AGENT_TIMEOUT") if !gone => Reason::Timeout,
                     _ => Reason::Cancelled,
                 };
@@ -202,6 +242,46 @@ impl Follower {
             _ => {}
         }
         true
+    }
+
+    /// An agent who waits on the line, and is not called, takes the call of a queue.
+    fn takes_member(&mut self, agent: Number, member: Number, now: Moment, out: &mut Vec<Signal>) {
+        let Some(channel) = self.channels.get(&agent) else { return };
+        let is_called =
+            matches!(channel.called_by, Some(Calling::Channel(by)) if self.real(by) == Some(member));
+        if is_called || agent == member || channel.standby.is_some() || !self.is_told(agent, out) {
+            return;
+        }
+        let (of, leg, channel) = (self.leg(member), self.next_leg(), &self.channels[&agent]);
+        let own = channel.caller.number.clone().filter(|_| channel.calls);
+        let user = channel.endpoint.clone().filter(|_| channel.is_users);
+        let created = LegCreated {
+            of: Some(of),
+            callee: user.or(own).unwrap_or_else(|| Arc::from("")),
+            endpoint: channel.endpoint.clone().or_else(|| Some(Arc::from(""))),
+            endpoint_domain: channel.domain.clone(),
+            from_queue: true,
+            ..created(Direction::Inbound)
+        };
+        if let Some(channel) = self.channels.get_mut(&agent) {
+            channel.standby = Some(Standby { leg, member });
+        }
+        out.push(self.signal(leg, SignalKind::Created(Box::new(created)), now));
+        out.push(self.signal(leg, SignalKind::Answered { to_tag: None }, now));
+    }
+
+    /// An agent who waits on the line is done with the call of a queue.
+    pub(super) fn leaves_member(
+        &mut self,
+        agent: Number,
+        member: Number,
+        now: Moment,
+        out: &mut Vec<Signal>,
+    ) {
+        let Some(channel) = self.channels.get_mut(&agent) else { return };
+        if let Some(standby) = channel.standby.take_if(|standby| standby.member == member) {
+            out.push(self.signal(standby.leg, SignalKind::Ended(Cause::HungUp), now));
+        }
     }
 
     pub(super) fn fifo(&mut self, number: Number, event: &Event<'_>, now: Moment, out: &mut Vec<Signal>) {
@@ -229,6 +309,7 @@ impl Follower {
                 if let Some(room) = text(event.get(Key::ConferenceName).as_bytes()) {
                     let owns = event.get(Key::MemberType) == "moderator";
                     self.enters_room(number, room, owns, now, out);
+                    self.is_muted(number, event.get(Key::Speak) == "false", now, out);
                 }
             }
             "del-member" => {
@@ -250,7 +331,8 @@ impl Follower {
         now: Moment,
         out: &mut Vec<Signal>,
     ) {
-        self.leave_service(number, now, out);
+        self.is_confirmed(number, now, out);
+        self.goes_on(number, now, out);
         let Some(channel) = self.channels.get_mut(&number) else { return };
         if !std::mem::replace(&mut channel.in_room, true) {
             self.told(number, SignalKind::Focus { room, owns }, now, out);

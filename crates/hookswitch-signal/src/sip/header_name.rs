@@ -87,6 +87,10 @@ pub enum HeaderName {
     AlertInfo,
     /// RFC 3261 §20.9.
     CallInfo,
+    /// RFC 3261 §20.32.
+    Require,
+    /// RFC 7315 §4.6.
+    PChargingVector,
 }
 
 impl HeaderName {
@@ -144,6 +148,8 @@ impl HeaderName {
             b"Request-Disposition" => Self::RequestDisposition,
             b"Alert-Info" => Self::AlertInfo,
             b"Call-Info" => Self::CallInfo,
+            b"Require" => Self::Require,
+            b"P-Charging-Vector" => Self::PChargingVector,
             _ => return None,
         })
     }
@@ -194,6 +200,7 @@ impl HeaderName {
             (7, b'c') => &[Self::CallId, Self::Contact],
             (7, b'e') => &[Self::Expires],
             (7, b'p') => &[Self::Privacy],
+            (7, b'r') => &[Self::Require],
             (7, b's') => &[Self::Subject],
             (8, b'i') => &[Self::Identity],
             (8, b'r') => &[Self::Replaces, Self::ReferTo],
@@ -216,6 +223,7 @@ impl HeaderName {
             (15, b'r') => &[Self::RemotePartyId],
             (15, b's') => &[Self::SessionExpires],
             (16, b'c') => &[Self::ContentEncoding],
+            (17, b'p') => &[Self::PChargingVector],
             (18, b's') => &[Self::SubscriptionState],
             (19, b'p') => &[Self::PAssertedIdentity],
             (19, b'r') => &[Self::RequestDisposition],
@@ -233,7 +241,7 @@ impl fmt::Display for HeaderName {
 }
 
 /// Every header and its name, in the order of the enum.
-const ALL: [(HeaderName, &str); 40] = [
+const ALL: [(HeaderName, &str); 42] = [
     (HeaderName::Via, "Via"),
     (HeaderName::From, "From"),
     (HeaderName::To, "To"),
@@ -274,6 +282,8 @@ const ALL: [(HeaderName, &str); 40] = [
     (HeaderName::RequestDisposition, "Request-Disposition"),
     (HeaderName::AlertInfo, "Alert-Info"),
     (HeaderName::CallInfo, "Call-Info"),
+    (HeaderName::Require, "Require"),
+    (HeaderName::PChargingVector, "P-Charging-Vector"),
 ];
 
 #[cfg(test)]

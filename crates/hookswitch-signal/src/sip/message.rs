@@ -4,12 +4,12 @@ use super::byte_set::ByteSet;
 use super::header_table::{HeaderTable, NamedRows};
 use super::multipart;
 use super::replaces::{DialogRef, DialogRefBuf};
-use super::text::{decimal, seconds};
+use super::text::{decimal, seconds, trim, unquoted};
 use super::values::Values;
 use super::{
     CSeq, ContentType, Diversion, EventPackage, HeaderName, HistoryInfo, Layout, Malformed, NameAddr,
-    Privacy, Reason, RemotePartyId, Sdp, SessionExpires, SessionId, SipError, StartLine, SubscriptionState,
-    UserToUser, Via, lossy,
+    Privacy, Reason, RecordingMetadata, RemotePartyId, Sdp, SessionExpires, SessionId, SipError, StartLine,
+    SubscriptionState, UserToUser, Via, lossy,
 };
 
 /// One SIP message, request or response, in the bytes it arrived in (RFC 3261 §7).
@@ -330,6 +330,41 @@ impl<'a> Message<'a> {
         self.body_of_type("application", "sdp").map(Sdp::new)
     }
 
+    /// Tells whether this is about a recording session (RFC 7866 §6): it requires `siprec`, its sender is the one
+    /// who has calls recorded or who records them, or it carries the metadata of a recording.
+    pub fn is_of_recording_session(&self) -> bool {
+        let is_recorder = |contact: NameAddr<'_>| {
+            contact.params().into_iter().any(|param| {
+                param.name.eq_ignore_ascii_case(b"+sip.src") || param.name.eq_ignore_ascii_case(b"+sip.srs")
+            })
+        };
+        self.contact().is_some_and(is_recorder)
+            || self.values(HeaderName::Require).any(|tag| tag.eq_ignore_ascii_case(b"siprec"))
+            || self.recording_metadata().is_some()
+    }
+
+    /// Gives what a recording session says of the call that it records (RFC 7865).
+    pub fn recording_metadata(&self) -> Option<RecordingMetadata<'a>> {
+        // Most bodies are session descriptions alone, and have no parts.
+        let content_type =
+            self.content_type().filter(|content_type| !content_type.is("application", "sdp"))?;
+        let of_type = |subtype| multipart::find(content_type, self.body(), "application", subtype);
+        let body = of_type("rs-metadata+xml").or_else(|| of_type("rs-metadata"))?;
+        Some(RecordingMetadata::new(body))
+    }
+
+    /// Gives the name that the network charges the call by, which its legs have in common: the `icid-value` of
+    /// P-Charging-Vector (RFC 7315 §4.6).
+    pub fn charging_id(&self) -> Option<&'a [u8]> {
+        let row = self.row(HeaderName::PChargingVector)?;
+        let mut params = row.split(|&byte| byte == b';').filter_map(|param| {
+            let equals = memchr::memchr(b'=', param)?;
+            Some((trim(&param[..equals]), trim(&param[equals + 1..])))
+        });
+        let (_, value) = params.find(|(name, _)| name.eq_ignore_ascii_case(b"icid-value"))?;
+        Some(unquoted(value)).filter(|value| !value.is_empty())
+    }
+
     /// Gives how the call that a REFER asked for goes: the status in the `message/sipfrag` body of a
     /// NOTIFY (RFC 3515 §2.4.5), 100 to 699. Its first line is enough, also of a body that is cut.
     pub fn sipfrag_status(&self) -> Option<u16> {
@@ -460,4 +495,53 @@ fn announced_body<'a>(headers: &HeaderTable<'a>, rest: &'a [u8]) -> Option<&'a [
     }
     let declared = usize::try_from(decimal(value)?).unwrap_or(usize::MAX);
     rest.get(..declared)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with(headers: &str, body: &str) -> Vec<u8> {
+        format!(
+            "INVITE sip:102@a.example SIP/2.0\r\nVia: SIP/2.0/UDP a.example;branch=z9hG4bK1\r\n\
+             From: <sip:101@a.example>;tag=1\r\nTo: <sip:102@a.example>\r\nCall-ID: 1\r\nCSeq: 1 INVITE\r\n\
+             {headers}Content-Length: {}\r\n\r\n{body}",
+            body.len()
+        )
+        .into_bytes()
+    }
+
+    #[test]
+    fn a_recording_session_shows_in_each_of_three_ways() {
+        let parts = "--b\r\nContent-Type: application/sdp\r\n\r\nv=0\r\n--b\r\nContent-Type: application/rs-metadata+xml\r\n\r\n<recording/>\r\n--b--\r\n";
+        for (headers, body, is_recording) in [
+            ("Require: timer, SIPREC\r\n", "", true),
+            ("Require: timer\r\nRequire: siprec\r\n", "", true),
+            ("Contact: <sip:a.example>;+sip.src\r\n", "", true),
+            ("Contact: <sip:a.example>;+sip.srs\r\n", "", true),
+            ("Content-Type: multipart/mixed;boundary=b\r\n", parts, true),
+            ("Content-Type: application/rs-metadata\r\n", "<recording/>", true),
+            ("Supported: siprec\r\nRequire: timer\r\n", "", false),
+            ("Contact: <sip:a.example;+sip.src>\r\n", "", false),
+            ("Content-Type: application/sdp\r\n", "v=0\r\n", false),
+        ] {
+            let bytes = with(headers, body);
+            let message = Message::parse(&bytes).expect("a message");
+            assert_eq!(message.is_of_recording_session(), is_recording, "{headers}");
+        }
+    }
+
+    #[test]
+    fn the_charging_id_is_found_among_the_parameters() {
+        for (value, id) in [
+            ("icid-value=\"pcv-77-1a\";orig-ioi=carrier.test", Some("pcv-77-1a")),
+            ("orig-ioi=a ; ICID-Value = 1234bc9876e ;icid-generated-at=192.0.2.8", Some("1234bc9876e")),
+            ("icid-value=\"\"", None),
+            ("icid-generated-at=192.0.2.8", None),
+        ] {
+            let bytes = with(&format!("P-Charging-Vector: {value}\r\n"), "");
+            let message = Message::parse(&bytes).expect("a message");
+            assert_eq!(message.charging_id(), id.map(str::as_bytes), "{value}");
+        }
+    }
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use hookswitch_model::{Cause, LegId, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use super::next_try::Refusal;
 use super::referral::Referral;
 
 /// The most dialogs of one call.
@@ -38,6 +39,8 @@ pub(super) struct Call {
     /// The caller's leg has ended.
     pub(super) over: bool,
     pub(super) answered: bool,
+    /// The refusal after which the caller may try again.
+    pub(super) refusal: Option<Box<Refusal>>,
     /// The session timer that was last passed on.
     pub(super) timer_told: Option<Duration>,
     pub(super) last_seen: Timestamp,
@@ -54,13 +57,36 @@ pub(super) struct Hop {
     pub(super) request_uri: Box<[u8]>,
     /// The leg to whoever is at `dst`.
     pub(super) target: LegId,
-    /// The caller sent it, not a proxy.
+    /// The caller sent it, or whoever is the first that is seen to send it.
     pub(super) first: bool,
+    /// The hop that it goes on from, by its place; none for a first one.
+    pub(super) parent: Option<usize>,
+    /// When its INVITE was sent.
+    pub(super) sent: Timestamp,
+    /// Its INVITE has come through a proxy.
+    pub(super) is_forwarded: bool,
     /// The far end was seen passing it on.
     pub(super) relayed: bool,
+    /// A response came, be it 100.
+    pub(super) is_heard: bool,
+    /// Its sender has turned to another server or target without waiting for a response.
+    pub(super) given_up: bool,
     pub(super) state: HopState,
     /// What the CANCEL said, once one was seen.
     pub(super) cancelled: Option<Cause>,
+}
+
+impl Hop {
+    /// Tests whether a final response may yet come.
+    pub(super) fn is_pending(&self) -> bool {
+        self.state < HopState::Answered && !self.given_up
+    }
+
+    /// Tests whether a request between these addresses has the same sender. Where hosts share an address,
+    /// they differ in their ports; elsewhere each connection has a port of its own.
+    pub(super) fn has_sender(&self, src: SocketAddr, dst: SocketAddr) -> bool {
+        self.src == src || (self.src.ip() == src.ip() && src.ip() != dst.ip())
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -216,9 +242,25 @@ impl Call {
         })
     }
 
-    /// Notes a dialog that a response with this To tag creates.
-    pub(super) fn learn_dialog(&mut self, tag: &[u8], target: LegId, cseq: u32, answered: bool) {
-        if self.dialogs.iter().any(|dialog| *dialog.tag == *tag) {
+    /// Tests whether the caller's call goes on though the INVITE of a first hop has failed: it is one of
+    /// several branches of a fork, or the caller has sent another since.
+    pub(super) fn goes_on_beside(&self, at: usize) -> bool {
+        let failed = &self.hops[at];
+        self.hops.iter().enumerate().any(|(index, hop)| {
+            let is_live = hop.is_pending() || hop.state == HopState::Answered;
+            index != at && hop.first && (hop.cseq > failed.cseq || (hop.cseq == failed.cseq && is_live))
+        })
+    }
+
+    /// Notes a dialog that a response on a hop creates, with this To tag.
+    pub(super) fn learn_dialog(&mut self, tag: &[u8], at: usize, cseq: u32, answered: bool) {
+        let hop = &self.hops[at];
+        let target = hop.target;
+        if let Some(known) = self.dialogs.iter_mut().find(|dialog| *dialog.tag == *tag) {
+            // Its first response on the last hop was lost, or comes later than on those before.
+            if !hop.relayed && self.hops.iter().any(|hop| hop.target == known.target && hop.relayed) {
+                known.target = target;
+            }
             return;
         }
         if self.dialogs.len() >= DIALOGS_MAX {

@@ -3,7 +3,8 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use hookswitch_model::{Alias, Caller, Mailbox};
+use hookswitch_model::number::in_context;
+use hookswitch_model::{Alias, Caller, Mailbox, SipData};
 
 use super::cause;
 use crate::capture::Captured;
@@ -11,6 +12,9 @@ use crate::sip::{Message, NameAddr, Uri, lossy, percent_decode};
 
 /// The port of SIP when none is written (RFC 3261 §19.1.2).
 const SIP_PORT: u16 = 5060;
+
+/// The most digits of the number behind the word for a leg in a Call-ID.
+const LEG_DIGITS_MAX: usize = 6;
 
 /// Who calls: the identity that the network asserts, else what the phone says of itself.
 pub(super) fn caller(message: &Message<'_>) -> Caller {
@@ -33,10 +37,16 @@ pub(super) fn caller(message: &Message<'_>) -> Caller {
     }
 }
 
-/// The number of a URI, else its user; none for the anonymous one.
+/// The number of a URI, with the context in which it is one (RFC 3966 §5.1.5), else its user; none for the
+/// anonymous one.
 pub(super) fn number(uri: &Uri<'_>) -> Option<Arc<str>> {
     let user = uri.number().or_else(|| uri.user_decoded())?;
     let user = user.split(';').next().unwrap_or_default().trim();
+    if let Some(context) = uri.phone_context()
+        && let Some(number) = in_context(user, &lossy(&percent_decode(context)))
+    {
+        return Some(Arc::from(number.as_str()));
+    }
     (!user.is_empty() && !user.eq_ignore_ascii_case("anonymous")).then(|| Arc::from(user))
 }
 
@@ -97,6 +107,17 @@ pub(super) fn diverted_by(message: &Message<'_>) -> Option<Arc<str>> {
     number(&before?)
 }
 
+/// Who was called first, when the call was sent elsewhere more than once: the last Diversion (RFC 5806 §4), or the
+/// first entry of History-Info (RFC 7044 §4.1).
+pub(super) fn called_first(message: &Message<'_>) -> Option<Arc<str>> {
+    if let Some(first) = message.diversions().skip(1).last() {
+        return number(&first.address.uri());
+    }
+    let mut entries = message.history_info();
+    let first = entries.next()?;
+    entries.nth(1).and_then(|_| number(&first.address.uri()))
+}
+
 /// Whether the sender says that no person is there (RFC 3840 §10.1), as servers for parking and music do.
 pub(super) fn is_automaton(message: &Message<'_>) -> bool {
     let contact = message.contact();
@@ -120,6 +141,15 @@ pub(super) fn sent_by(message: &Message<'_>) -> Option<SocketAddr> {
     Some(SocketAddr::new(host, via.port().unwrap_or(SIP_PORT)))
 }
 
+/// The dialog that a request from the caller begins.
+pub(super) fn sip_data(message: &Message<'_>) -> SipData {
+    SipData {
+        call_id: Arc::from(&*lossy(message.call_id())),
+        from_tag: Arc::from(&*lossy(message.from_tag().unwrap_or_default())),
+        to_tag: None,
+    }
+}
+
 /// The names by which the legs of this call can be joined.
 pub(super) fn aliases(message: &Message<'_>, seen: &Captured<'_>) -> Vec<Alias> {
     let mut aliases = vec![Alias::CallId(message.call_id().into())];
@@ -131,13 +161,68 @@ pub(super) fn aliases(message: &Message<'_>, seen: &Captured<'_>) -> Vec<Alias> 
     }
     if let Some(id) = seen.correlation.filter(|id| !id.is_empty() && *id != message.call_id()) {
         aliases.push(Alias::Correlation(id.into()));
+        // Agents give the Call-ID of the other leg for it.
+        aliases.push(Alias::OtherCallId(id.into()));
+    }
+    if let Some(id) = message.charging_id() {
+        aliases.push(Alias::ChargingId(id.into()));
+    }
+    if let Some(id) = continued(message.call_id()) {
+        aliases.push(Alias::OtherCallId(id));
     }
     aliases
+}
+
+/// The Call-ID that another one continues, as some switches name the legs that they place: behind it, or behind
+/// its part before the `@`, stands the word for such a leg, and perhaps a number: `-b2b_1` (Sippy B2BUA), `_leg2`
+/// (SEMS).
+fn continued(call_id: &[u8]) -> Option<Box<[u8]>> {
+    if let Some(continued) = without_leg(call_id) {
+        return Some(continued.into());
+    }
+    let (local, host) = call_id.split_at(memchr::memchr(b'@', call_id)?);
+    without_leg(local).map(|local| [local, host].concat().into())
+}
+
+/// A text without the word for a leg at its end.
+fn without_leg(text: &[u8]) -> Option<&[u8]> {
+    let is_separator = |byte: &u8| matches!(byte, b'-' | b'_' | b'.');
+    let digits = text.iter().rev().take_while(|byte| byte.is_ascii_digit()).count();
+    let mut rest = text.get(..text.len() - digits.min(LEG_DIGITS_MAX))?;
+    if digits > 0 {
+        rest = rest.split_last().filter(|(last, _)| is_separator(last)).map_or(rest, |(_, rest)| rest);
+    }
+    let words: [&[u8]; 4] = [b"b2b", b"b2bua", b"leg", b"bleg"];
+    words.iter().find_map(|word| {
+        let (start, end) = rest.split_at_checked(rest.len().checked_sub(word.len())?)?;
+        let (separator, start) = start.split_last().filter(|_| end.eq_ignore_ascii_case(word))?;
+        Some(start).filter(|start| is_separator(separator) && !start.is_empty())
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_call_id_may_continue_that_of_the_other_leg() {
+        for (call_id, other) in [
+            ("57afcb3b@127.0.0.11-b2b_1", Some("57afcb3b@127.0.0.11")),
+            ("57afcb3b@127.0.0.11-b2b_1-b2b_12", Some("57afcb3b@127.0.0.11-b2b_1")),
+            ("57afcb3b-b2b_1@127.0.0.11", Some("57afcb3b@127.0.0.11")),
+            ("57afcb3b_b2b", Some("57afcb3b")),
+            ("57afcb3b_leg2", Some("57afcb3b")),
+            ("57afcb3b.B2BUA-3@a.example", Some("57afcb3b@a.example")),
+            ("57afcb3b@127.0.0.11", None),
+            ("57afcb3bb2b_1", None),
+            ("-b2b_1", None),
+            ("b2b_1@127.0.0.11", None),
+            ("12345", None),
+            ("", None),
+        ] {
+            assert_eq!(continued(call_id.as_bytes()).as_deref(), other.map(str::as_bytes), "{call_id}");
+        }
+    }
 
     #[test]
     fn a_contact_of_the_phones_own_making_does_not_hide_the_person() {

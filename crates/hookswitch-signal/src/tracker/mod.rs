@@ -8,8 +8,12 @@
 mod bindings;
 mod call;
 pub(crate) mod cause;
+mod deadline;
+mod fork;
 mod identity;
 mod media;
+mod next_try;
+mod recordings;
 mod referral;
 mod repeats;
 mod servers;
@@ -20,15 +24,16 @@ use std::time::Duration;
 
 use foldhash::fast::RandomState;
 use hookswitch_model::{
-    AccountId, Cause, Direction, FarEnd, InputRef, LegCreated, LegId, Place, Signal, SignalKind, SipData,
-    Timestamp,
+    AccountId, Cause, Direction, FarEnd, InputRef, LegCreated, LegId, Place, Signal, SignalKind, Timestamp,
 };
 use serde::{Deserialize, Serialize};
 use slab::Slab;
 
 use self::bindings::Bindings;
 use self::call::{Call, Fingerprints, Hop, HopState, Side};
+use self::deadline::{Awaited, Deadlines, NEXT_TRY_MAX, RESPONSE_MAX};
 use self::media::{media_state, silence_max};
+use self::recordings::Recordings;
 use self::referral::Referrals;
 use self::repeats::Repeats;
 use self::servers::Servers;
@@ -93,13 +98,20 @@ pub struct Tracker {
     bindings: Bindings,
     servers: Servers,
     referrals: Referrals,
+    recordings: Recordings,
     repeats: Repeats,
     /// Finished calls and when they are forgotten; each with its number.
     finished: VecDeque<(Timestamp, usize, u64)>,
     /// Open calls and when they are looked at; each with its number.
     checks: VecDeque<(Timestamp, usize, u64)>,
+    /// What open calls wait for.
+    deadlines: Deadlines,
+    /// The calls whose callers were challenged, by the nonce; each with its number.
+    challenges: HashMap<Box<[u8]>, (usize, u64), RandomState>,
     /// When registrations and challenges were last looked through.
     swept: Timestamp,
+    /// The time of the newest message.
+    newest: Timestamp,
     counters: Counters,
 }
 
@@ -126,10 +138,14 @@ impl Tracker {
             bindings: Bindings::default(),
             servers: Servers::default(),
             referrals: Referrals::default(),
+            recordings: Recordings::default(),
             repeats: Repeats::default(),
             finished: VecDeque::new(),
             checks: VecDeque::new(),
+            deadlines: Deadlines::default(),
+            challenges: HashMap::default(),
             swept: Timestamp::default(),
+            newest: Timestamp::default(),
             counters: Counters::default(),
         }
     }
@@ -144,9 +160,26 @@ impl Tracker {
         self.calls.len()
     }
 
-    /// Forgets what is over by `now`, where no message comes that would do so.
-    pub fn handle_time(&mut self, now: Timestamp) {
+    /// Lets time pass where no message comes that would do so: ends what has waited in vain, and forgets what
+    /// is over.
+    pub fn handle_time(&mut self, now: Timestamp, out: &mut Vec<Signal>) {
+        self.handle_deadlines(now, out);
         self.forget(now);
+    }
+
+    /// Decides what waits for further messages: the input has ended. Open calls stay open.
+    pub fn finish(&mut self, out: &mut Vec<Signal>) {
+        self.end_all_refused(self.newest, out);
+    }
+
+    /// The time of the newest message.
+    pub fn newest(&self) -> Timestamp {
+        self.newest
+    }
+
+    /// When [`Tracker::handle_time`] wants to be called at the latest.
+    pub fn poll_timeout(&self) -> Option<Timestamp> {
+        self.deadlines.next()
     }
 
     /// Takes a message and appends the signals that it gives.
@@ -158,6 +191,8 @@ impl Tracker {
         out: &mut Vec<Signal>,
     ) {
         self.counters.messages += 1;
+        self.newest = captured.time;
+        self.handle_deadlines(captured.time, out);
         self.forget(captured.time);
         let newest = self.by_call_id.get(message.call_id()).copied();
         let print = self.repeats.fingerprint(message, captured);
@@ -171,32 +206,44 @@ impl Tracker {
         let calls_before = self.next_call;
         let seen = Seen { message, captured, input, print, newest };
         let before = self.counters;
+        if !self.recording(&seen, out) {
+            self.handle_call(&seen, out);
+        }
+        if newest.is_none() && self.next_call == calls_before {
+            self.repeats.add(print, captured.time);
+        }
+        debug_assert!(self.counters != before, "every message is counted");
+    }
+
+    /// A message that may be of a call.
+    fn handle_call(&mut self, seen: &Seen<'_, '_>, out: &mut Vec<Signal>) {
+        let Seen { message, captured, newest, .. } = *seen;
         match message.start() {
             StartLine::Request { method, uri } => match method {
                 // A callee's request to a caller without a tag has none either.
-                Method::Invite if message.to_tag().is_none() && self.find_dialog(&seen).is_none() => {
-                    self.invite(&seen, &uri, out);
+                Method::Invite if message.to_tag().is_none() && self.find_dialog(seen).is_none() => {
+                    self.invite(seen, &uri, out);
                 }
-                Method::Invite | Method::Update => self.change(&seen, out),
-                Method::Ack => self.ack(&seen, out),
-                Method::Cancel => self.cancel(&seen),
-                Method::Bye => self.bye(&seen, out),
-                Method::Refer => self.refer(&seen, &uri, out),
-                Method::Notify => self.notify(&seen, out),
-                Method::Message => self.message(&seen, &uri),
-                Method::Prack | Method::Info => self.in_dialog(&seen, out),
+                Method::Invite | Method::Update => self.change(seen, out),
+                Method::Ack => self.ack(seen, out),
+                Method::Cancel => self.cancel(seen, cause::of_cancel(message), out),
+                Method::Bye => self.bye(seen, out),
+                Method::Refer => self.refer(seen, &uri, out),
+                Method::Notify => self.notify(seen, out),
+                Method::Message => self.message(seen, &uri),
+                Method::Prack | Method::Info => self.in_dialog(seen, out),
                 // Some ask for a sign of life so (RFC 3261 §11), in the dialog of the call.
-                Method::Options if newest.is_some() => self.in_dialog(&seen, out),
+                Method::Options if newest.is_some() => self.in_dialog(seen, out),
                 _ => self.counters.no_call += 1,
             },
             StartLine::Response { status, .. } => match message.cseq().method {
-                Method::Invite => self.invite_response(&seen, status, out),
-                Method::Update => self.changed(&seen, status, out),
-                Method::Refer | Method::Message => self.referred(&seen, status, out),
+                Method::Invite => self.invite_response(seen, status, out),
+                Method::Update => self.changed(seen, status, out),
+                Method::Refer | Method::Message => self.referred(seen, status, out),
                 Method::Bye | Method::Cancel | Method::Prack | Method::Info | Method::Notify => {
-                    self.in_dialog(&seen, out);
+                    self.in_dialog(seen, out);
                 }
-                Method::Options if newest.is_some() => self.in_dialog(&seen, out),
+                Method::Options if newest.is_some() => self.in_dialog(seen, out),
                 Method::Register => {
                     if matches!(status, 200..=299 | 401 | 407) {
                         self.servers.learn(captured.src, captured.dst, captured.time);
@@ -209,10 +256,6 @@ impl Tracker {
                 _ => self.counters.no_call += 1,
             },
         }
-        if newest.is_none() && self.next_call == calls_before {
-            self.repeats.add(print, captured.time);
-        }
-        debug_assert!(self.counters != before, "every message is counted");
     }
 
     /// Whether a message with this fingerprint was seen before.
@@ -235,8 +278,11 @@ impl Tracker {
         let branch = message.top_via().unique_branch().unwrap_or_default();
         let cseq = message.cseq().number;
         let (src, dst) = (seen.captured.src, seen.captured.dst);
-        let Some(index) = self.find(seen, |call| *call.caller_tag == *from_tag) else {
-            self.open(seen, uri, out);
+        let known = self.find(seen, |call| *call.caller_tag == *from_tag);
+        let Some(index) = known.or_else(|| self.retried_with_another_tag(seen, out)) else {
+            if !self.open_again(seen, uri, out) {
+                self.open(seen, uri, out);
+            }
             return;
         };
         let call = &mut self.calls[index];
@@ -244,22 +290,9 @@ impl Tracker {
             self.counters.retransmissions += 1;
             return;
         }
-        // A proxy keeps the Via of the hop before it below its own (RFC 3261 §16.6).
-        let below = message.vias().skip(1).find_map(|via| {
-            let branch = via.unique_branch()?;
-            call.hops.iter().rposition(|hop| *hop.branch == *branch)
-        });
-        // One that hides it still sends from where the hop before arrived.
-        let parent = below.or_else(|| {
-            call.hops.iter().rposition(|hop| {
-                hop.cseq == cseq
-                    && hop.dst.ip() == src.ip()
-                    && hop.src != src
-                    && hop.state < HopState::Answered
-            })
-        });
-        if parent.is_none() && call.over {
-            if call.hops.iter().any(|hop| hop.cseq >= cseq) {
+        let parent = call.parent_of(seen);
+        if parent.is_none() && (call.over || call.has_lapsed(seen.captured.time)) {
+            if call.hops.iter().any(|hop| hop.cseq >= cseq) && !call.is_forked_by(seen) {
                 self.counters.stray += 1;
                 return;
             }
@@ -272,35 +305,34 @@ impl Tracker {
         }
         self.counters.in_call += 1;
         call.last_seen = seen.captured.time;
-        let target = LegId::new(self.source, self.next_leg);
-        self.next_leg += 1;
-        let caller = call.caller;
+        let target = self.next_leg();
         let mut far_end = self.servers.far_end(src, dst);
-        match parent {
-            Some(parent) => {
-                let parent = &mut call.hops[parent];
-                if *parent.request_uri != *uri.as_bytes() {
-                    // Who replaces the Request-URI has looked up where the target is (RFC 3261 §16.5).
-                    far_end = FarEnd::Endpoint;
-                }
-                if !parent.relayed {
-                    parent.relayed = true;
-                    out.push(signal(self.account, seen, parent.target, SignalKind::Relayed));
-                }
-            }
-            None => {
-                for hop in &mut call.hops {
-                    if hop.first && !hop.relayed && hop.state == HopState::Trying {
-                        // Nobody answered there, so the caller tries elsewhere.
-                        hop.relayed = true;
-                        out.push(signal(self.account, seen, hop.target, SignalKind::Relayed));
-                    }
-                }
-            }
+        if self.turn_from_others(seen, index, parent, uri, out) {
+            // Who replaces the Request-URI has looked up where the target is (RFC 3261 §16.5).
+            far_end = FarEnd::Endpoint;
         }
-        call.hops.push(hop(seen, uri, target, parent.is_none()));
+        if parent.is_none() {
+            self.clear_refusal(index);
+        }
+        let call = &mut self.calls[index];
+        let caller = call.caller;
+        call.hops.push(hop(seen, uri, target, parent));
+        let place = (index, call.number);
+        self.await_response(seen, place, self.calls[index].hops.len() - 1);
         let created = self.created(seen, uri, Direction::Inbound, Some(caller), far_end);
         out.push(signal(self.account, seen, target, SignalKind::Created(Box::new(created))));
+    }
+
+    /// Notes that the INVITE of a hop waits for a response.
+    fn await_response(&mut self, seen: &Seen<'_, '_>, call: (usize, u64), hop: usize) {
+        let due = seen.captured.time + RESPONSE_MAX + NEXT_TRY_MAX;
+        self.deadlines.add(due, call, Awaited::Response(hop), seen.input);
+    }
+
+    /// The id of a new leg.
+    fn next_leg(&mut self) -> LegId {
+        self.next_leg += 1;
+        LegId::new(self.source, self.next_leg - 1)
     }
 
     fn open(&mut self, seen: &Seen<'_, '_>, uri: &Uri<'_>, out: &mut Vec<Signal>) {
@@ -315,10 +347,7 @@ impl Tracker {
             self.counters.stray += 1;
             return;
         }
-        self.counters.in_call += 1;
-        let caller = LegId::new(self.source, self.next_leg);
-        let target = LegId::new(self.source, self.next_leg + 1);
-        self.next_leg += 2;
+        let (caller, target) = (self.next_leg(), self.next_leg());
         let far_end = self.servers.far_end(seen.captured.src, seen.captured.dst);
         let mut created = self.created(seen, uri, Direction::Outbound, None, far_end);
         created.aliases = identity::aliases(seen.message, seen.captured);
@@ -326,11 +355,17 @@ impl Tracker {
             direction: Direction::Inbound,
             of: Some(caller),
             aliases: Vec::new(),
-            place: self.place(seen.message, Direction::Inbound),
+            place: self.place(seen, Direction::Inbound),
             ..created.clone()
         };
         out.push(signal(self.account, seen, caller, SignalKind::Created(Box::new(created))));
         out.push(signal(self.account, seen, target, SignalKind::Created(Box::new(offered))));
+        self.insert(seen, uri, caller, target);
+    }
+
+    /// Adds a call with its first INVITE.
+    fn insert(&mut self, seen: &Seen<'_, '_>, uri: &Uri<'_>, caller: LegId, target: LegId) {
+        self.counters.in_call += 1;
         let number = self.next_call;
         self.next_call += 1;
         let call_id = match seen.newest {
@@ -342,19 +377,21 @@ impl Tracker {
             key: call_id.clone(),
             before: seen.newest,
             seen: Fingerprints::of(seen.print),
-            caller_tag: from_tag.into(),
+            caller_tag: seen.message.from_tag().unwrap_or_default().into(),
             opened: seen.captured.time,
             caller,
-            hops: vec![hop(seen, uri, target, true)],
+            hops: vec![hop(seen, uri, target, None)],
             dialogs: Vec::new(),
             over: false,
             answered: false,
+            refusal: None,
             timer_told: None,
             last_seen: seen.captured.time,
         };
         let index = self.calls.insert(call);
         self.by_call_id.insert(call_id, index);
         self.checks.push_back((seen.captured.time + CHECK_EVERY, index, number));
+        self.await_response(seen, (index, number), 0);
     }
 
     fn created(
@@ -382,20 +419,17 @@ impl Tracker {
             agent: message.user_agent().map(|agent| Arc::from(&*lossy(agent))),
             far_end,
             aliases: Vec::new(),
-            sip: Some(Arc::new(SipData {
-                call_id: Arc::from(&*lossy(message.call_id())),
-                from_tag: Arc::from(&*lossy(message.from_tag().unwrap_or_default())),
-                to_tag: None,
-            })),
+            sip: Some(Arc::new(identity::sip_data(message))),
             ring_out_role: None,
             service: None,
             from_queue: false,
             reported: false,
             found_running: false,
             sent_by_server: direction == Direction::Outbound && self.is_sent_by_server(seen, uri),
-            place: self.place(message, direction),
+            place: self.place(seen, direction),
             mailbox: identity::mailbox(uri),
             diverted_by: identity::diverted_by(message),
+            called_first: identity::called_first(message),
             is_automaton: identity::is_automaton(message),
         }
     }
@@ -413,9 +447,10 @@ impl Tracker {
     }
 
     /// Where in an open call the request says that it belongs.
-    fn place(&self, message: &Message<'_>, direction: Direction) -> Option<Place> {
+    fn place(&self, seen: &Seen<'_, '_>, direction: Direction) -> Option<Place> {
+        let message = seen.message;
         if let Some(replaced) = message.replaces() {
-            let (recipient, peer) = self.legs_of(&replaced)?;
+            let (recipient, peer) = self.legs_of_replaced(&replaced, seen.captured.dst)?;
             return Some(match direction {
                 Direction::Outbound => Place::Replaces(peer),
                 Direction::Inbound => Place::SamePartyAs(recipient),
@@ -447,6 +482,7 @@ impl Tracker {
         call.last_seen = seen.captured.time;
         let Some(at) = call.hop(branch, cseq, src, dst) else { return };
         let hop = &mut call.hops[at];
+        hop.is_heard = true;
         let (target, first, leaf) = (hop.target, hop.first, !hop.relayed);
         let caller = call.caller;
         let mut tell = |leg: LegId, kind: SignalKind| out.push(signal(account, seen, leg, kind));
@@ -458,7 +494,7 @@ impl Tracker {
         }
         let to_tag = message.to_tag().filter(|tag| !tag.is_empty());
         if let (Some(tag), 101..=299) = (to_tag, status) {
-            call.learn_dialog(tag, target, cseq, status >= 200);
+            call.learn_dialog(tag, at, cseq, status >= 200);
         }
         if matches!(status, 101..=299) && leaf {
             if identity::is_automaton(message) {
@@ -495,11 +531,15 @@ impl Tracker {
                         dialog.sides[Side::Callee as usize].media = Some(media_state(&sdp));
                     }
                 }
-                if leaf {
-                    tell(target, SignalKind::Answered { to_tag: shown() });
+                let answerer = if leaf { Some(target) } else { call.answerer_behind(at, to_tag) };
+                if let Some(answerer) = answerer {
+                    tell(answerer, SignalKind::Answered { to_tag: shown() });
                 }
                 if first {
                     tell(caller, SignalKind::Answered { to_tag: shown() });
+                }
+                for unheard in call.give_up_unheard_beside(at) {
+                    tell(unheard, SignalKind::Ended(Cause::Withdrawn));
                 }
                 let within = call.timer();
                 if call.answered && within != call.timer_told {
@@ -512,35 +552,44 @@ impl Tracker {
                 if matches!(status, 401 | 407) {
                     self.servers.learn(dst, src, seen.captured.time);
                 }
-                let again = matches!(status, 401 | 407 | 422) && hop.cancelled.is_none();
+                let cancelled = hop.cancelled;
+                let again = matches!(status, 401 | 407 | 422) && cancelled.is_none();
                 let redirected = status < 400;
-                let cause = if status == 487 {
-                    hop.cancelled.unwrap_or(Cause::Withdrawn)
-                } else {
-                    cause::of_response(status, message)
+                let cause = match cancelled {
+                    // Which of its branches' responses a proxy sends on is its choice (RFC 3261 §16.7).
+                    Some(cause) => cause,
+                    None if status == 487 => Cause::Withdrawn,
+                    None => cause::of_response(status, message),
                 };
                 if leaf {
                     let kind = match status {
                         401 | 407 if again => SignalKind::Challenged,
                         422 if again => SignalKind::Relayed,
+                        484 if cancelled.is_none() => SignalKind::Incomplete,
                         _ => SignalKind::Ended(cause),
                     };
                     tell(target, kind);
                 }
-                if first && (again || redirected) {
-                    tell(caller, SignalKind::TriedAgain);
-                } else if first {
-                    let cause =
-                        if status == 487 && hop.cancelled.is_some() { Cause::Cancelled } else { cause };
-                    tell(caller, SignalKind::Ended(cause));
-                    finish(&mut self.finished, index, call, seen.captured.time);
+                if first && !call.goes_on_beside(at) {
+                    if again || redirected {
+                        tell(caller, SignalKind::TriedAgain);
+                        self.await_changed(seen, index);
+                    } else {
+                        let cause = match cancelled {
+                            // Who cancels and says so may see more of the call.
+                            Some(Cause::AnsweredElsewhere) => Cause::AnsweredElsewhere,
+                            Some(_) => Cause::Cancelled,
+                            None => cause,
+                        };
+                        self.refuse(seen, (index, at), status, cause, out);
+                    }
                 }
             }
             _ => {}
         }
     }
 
-    fn cancel(&mut self, seen: &Seen<'_, '_>) {
+    fn cancel(&mut self, seen: &Seen<'_, '_>, cause: Cause, out: &mut Vec<Signal>) {
         let message = seen.message;
         let from_tag = message.from_tag().unwrap_or_default();
         let branch = message.top_via().unique_branch().unwrap_or_default();
@@ -555,9 +604,21 @@ impl Tracker {
         self.counters.in_call += 1;
         let call = &mut self.calls[index];
         call.last_seen = seen.captured.time;
-        if let Some(hop) = call.hop(branch, cseq, src, dst) {
+        if let Some(at) = call.hop(branch, cseq, src, dst) {
             // It takes effect with the 487: the answer may be on its way (RFC 3261 §9.1).
-            call.hops[hop].cancelled.get_or_insert(cause::of_cancel(message));
+            let hop = &mut call.hops[at];
+            let is_first = hop.cancelled.is_none();
+            if hop.cancelled.is_none_or(|known| known == Cause::Withdrawn) {
+                hop.cancelled = Some(cause);
+            }
+            if is_first && hop.is_pending() {
+                let due = seen.captured.time + RESPONSE_MAX;
+                if !hop.relayed && cause != Cause::AnsweredElsewhere {
+                    out.push(signal(self.account, seen, hop.target, SignalKind::CancelSent));
+                }
+                let call = (index, call.number);
+                self.deadlines.add(due, call, Awaited::FinalResponse(at), seen.input);
+            }
         }
     }
 
@@ -591,6 +652,12 @@ impl Tracker {
         }
         let mut tell =
             |leg: LegId, cause: Cause| out.push(signal(account, seen, leg, SignalKind::Ended(cause)));
+        if last && confirmed {
+            // A response of theirs was lost, or they never sent any: who else was called rings no more.
+            for pending in call.give_up_pending() {
+                tell(pending, Cause::AnsweredElsewhere);
+            }
+        }
         if !confirmed {
             // The caller may leave an early dialog with a BYE (RFC 3261 §15).
             tell(target, Cause::Withdrawn);
@@ -654,6 +721,7 @@ impl Tracker {
             self.bindings.forget(now);
         }
         self.referrals.forget(now);
+        self.recordings.forget(now);
         while self.finished.front().is_some_and(|(at, ..)| *at <= now) {
             if let Some((_, index, number)) = self.finished.pop_front()
                 && self.is_number(index, number)
@@ -682,6 +750,7 @@ impl Tracker {
     }
 
     fn remove(&mut self, index: usize) {
+        self.clear_refusal(index);
         let call = self.calls.remove(index);
         let Some(newest) = self.by_call_id.get_mut(&call.key) else { return };
         if *newest == index {
@@ -706,7 +775,10 @@ fn finish(finished: &mut VecDeque<(Timestamp, usize, u64)>, index: usize, call: 
     }
 }
 
-fn hop(seen: &Seen<'_, '_>, uri: &Uri<'_>, target: LegId, first: bool) -> Hop {
+fn hop(seen: &Seen<'_, '_>, uri: &Uri<'_>, target: LegId, parent: Option<usize>) -> Hop {
+    let message = seen.message;
+    let is_forwarded =
+        message.vias().nth(1).is_some() || message.max_forwards().is_some_and(|hops| hops < 70);
     Hop {
         branch: seen.message.top_via().unique_branch().unwrap_or_default().into(),
         src: seen.captured.src,
@@ -714,8 +786,13 @@ fn hop(seen: &Seen<'_, '_>, uri: &Uri<'_>, target: LegId, first: bool) -> Hop {
         cseq: seen.message.cseq().number,
         request_uri: uri.as_bytes().into(),
         target,
-        first,
+        first: parent.is_none(),
+        parent,
+        sent: seen.captured.time,
+        is_forwarded,
         relayed: false,
+        is_heard: false,
+        given_up: false,
         state: HopState::Trying,
         cancelled: None,
     }

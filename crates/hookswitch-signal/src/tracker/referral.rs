@@ -20,6 +20,21 @@ const REFERRAL_MAX: Duration = Duration::from_secs(300);
 /// The most REFERs outside of a dialog that are remembered; a further one is passed over.
 const REFERRALS_MAX: usize = 10_000;
 
+/// The most calls among which one is looked for whose Call-ID differs by a letter.
+const SIMILAR_CALLS_MAX: usize = 1_000;
+
+/// The fewest letters of an identifier that may have one wrong.
+const SIMILAR_LENGTH_MIN: usize = 6;
+
+/// How many letters differ of two identifiers, 0 or 1; none if it is more, or too much for so short a one.
+fn letters_that_differ(one: &[u8], other: &[u8]) -> Option<u8> {
+    if one == other {
+        return Some(0);
+    }
+    let differ = one.iter().zip(other).filter(|(one, other)| one != other).take(2).count();
+    (one.len() == other.len() && one.len() >= SIMILAR_LENGTH_MIN && differ == 1).then_some(1)
+}
+
 /// A transfer that was asked for.
 #[derive(Serialize, Deserialize)]
 pub(super) struct Referral {
@@ -74,7 +89,31 @@ fn offered_call(text: &[u8]) -> Option<DialogRefBuf> {
 impl Tracker {
     /// The legs of the ends of a dialog that a request names: the recipient's, and its peer's.
     pub(super) fn legs_of(&self, named: &DialogRef<'_>) -> Option<(LegId, LegId)> {
-        let (index, at, side) = self.named_dialog(named)?;
+        self.legs_of_dialog(self.named_dialog(named)?)
+    }
+
+    /// The same for a Replaces, which some phones write with the tags swapped or a letter wrong; recipients that
+    /// look at the Call-ID alone take them all the same.
+    pub(super) fn legs_of_replaced(
+        &self,
+        named: &DialogRef<'_>,
+        recipient: SocketAddr,
+    ) -> Option<(LegId, LegId)> {
+        let (index, at, side) = self.similar_dialog(named)?;
+        let hops = &self.calls[index].hops;
+        let target = self.calls[index].dialogs[at].target;
+        let caller_at = hops.iter().find(|hop| hop.first).map(|hop| hop.src);
+        let callee_at = hops.iter().rfind(|hop| hop.target == target && !hop.relayed).map(|hop| hop.dst);
+        // Where the request goes to one of the two phones, that is the recipient, whatever the tags say.
+        let side = match (caller_at == Some(recipient), callee_at == Some(recipient)) {
+            (true, false) => Side::Caller,
+            (false, true) => Side::Callee,
+            _ => side,
+        };
+        self.legs_of_dialog((index, at, side))
+    }
+
+    fn legs_of_dialog(&self, (index, at, side): (usize, usize, Side)) -> Option<(LegId, LegId)> {
         let call = &self.calls[index];
         let dialog = &call.dialogs[at];
         if dialog.ended {
@@ -93,6 +132,47 @@ impl Tracker {
             let (at, side) = call.dialog(own, peer)?;
             Some((index, at, side))
         })
+    }
+
+    /// The dialog that a request names, or the only one whose name differs by swapped tags or one letter.
+    fn similar_dialog(&self, named: &DialogRef<'_>) -> Option<(usize, usize, Side)> {
+        let swapped = DialogRef { to_tag: named.from_tag, from_tag: named.to_tag, ..*named };
+        let exact = self.named_dialog(named).or_else(|| {
+            let (index, at, side) = self.named_dialog(&swapped)?;
+            Some((index, at, side.peer()))
+        });
+        if exact.is_some() {
+            return exact;
+        }
+        let (own, peer) = (named.to_tag?, named.from_tag?);
+        let mut found = None;
+        let mut look_at = |index: usize| {
+            let call = &self.calls[index];
+            for (at, dialog) in call.dialogs.iter().enumerate().filter(|(_, dialog)| !dialog.ended) {
+                let differ = |caller: &[u8], callee: &[u8]| {
+                    letters_that_differ(&call.key, named.call_id)?
+                        .checked_add(letters_that_differ(&call.caller_tag, caller)?)?
+                        .checked_add(letters_that_differ(&dialog.tag, callee)?)
+                };
+                let side = match (differ(own, peer), differ(peer, own)) {
+                    (Some(1), _) => Side::Caller,
+                    (_, Some(1)) => Side::Callee,
+                    _ => continue,
+                };
+                if found.replace((index, at, side)).is_some() {
+                    return false; // it may be the one or the other
+                }
+            }
+            true
+        };
+        let is_clear = match self.by_call_id.get(named.call_id) {
+            Some(&newest) => self.same_id(newest).all(&mut look_at),
+            None if self.calls.len() <= SIMILAR_CALLS_MAX => {
+                self.calls.iter().map(|(index, _)| index).all(&mut look_at)
+            }
+            None => false,
+        };
+        found.filter(|_| is_clear)
     }
 
     /// A REFER: one end of a dialog asks the other to call elsewhere.
@@ -165,11 +245,7 @@ impl Tracker {
     /// It is the end that sends from where the REFER came; where that does not tell, the tags do, as
     /// they stand for the one who will get the new call (RFC 3891 §3). Phones have been seen to swap them.
     fn consulted(&self, replaced: &DialogRef<'_>, transferor: SocketAddr) -> Option<LegId> {
-        let swapped = DialogRef { to_tag: replaced.from_tag, from_tag: replaced.to_tag, ..*replaced };
-        let (index, at, side) = self.named_dialog(replaced).or_else(|| {
-            let (index, at, side) = self.named_dialog(&swapped)?;
-            Some((index, at, side.peer()))
-        })?;
+        let (index, at, side) = self.similar_dialog(replaced)?;
         let call = &self.calls[index];
         let places = call.hops.iter().find(|hop| hop.first).map(|hop| (hop.src, hop.dst));
         let own = match places {
@@ -232,6 +308,19 @@ impl Tracker {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn one_letter_of_a_long_identifier_may_be_wrong() {
+        for (one, other, differ) in [
+            (&b"as5f8d3a21"[..], &b"as5f8d3a21"[..], Some(0)),
+            (b"as5f8d3a21", b"as5f8d3a22", Some(1)),
+            (b"as5f8d3a21", b"bs5f8d3a22", None),
+            (b"as5f8d3a21", b"as5f8d3a2", None),
+            (b"t1", b"t2", None),
+        ] {
+            assert_eq!(letters_that_differ(one, other), differ, "{}", one.escape_ascii());
+        }
+    }
 
     #[test]
     fn transfers_that_come_and_go_take_no_more_room_than_others() {

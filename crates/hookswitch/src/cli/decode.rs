@@ -83,8 +83,7 @@ impl<'a> Line<'a> {
             transport: match captured.transport {
                 Transport::Udp => "UDP",
                 Transport::Tcp => "TCP",
-                Transport::Manager => "AMI",
-                Transport::EventSocket => "ESL",
+                Transport::Switch(switch) => switch.adapter().words().protocol,
                 Transport::Posted => "HTTP",
             },
             src: captured.src.to_string(),

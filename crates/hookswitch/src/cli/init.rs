@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, ensure};
 use hookswitch_core::directory::Directory;
 use hookswitch_model::ExtensionId;
+use hookswitch_model::number::Country;
 use hookswitch_server::config::{ACCOUNT, Config, DEFAULTS};
 use hookswitch_server::secret::{self, Digest, Key};
 use hookswitch_server::{auth as oauth, clock};
@@ -37,6 +38,9 @@ pub(super) struct Init {
     /// The directory to make; what is in it stays as it is
     #[arg(value_name = "DIR")]
     directory: PathBuf,
+    /// Country in which numbers are dialled, such as ES
+    #[arg(long, value_name = "LETTERS", value_parser = country)]
+    country: Option<Country>,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -60,7 +64,7 @@ impl Init {
     /// Makes the directory and prints what it has made.
     pub(super) fn run(self, out: &mut impl Write) -> anyhow::Result<()> {
         let directory = &self.directory;
-        let made = make(directory)?;
+        let made = make(directory, self.country)?;
         if self.json {
             serde_json::to_writer(&mut *out, &made)?;
             writeln!(out)?;
@@ -75,7 +79,7 @@ impl Init {
 ///
 /// # Errors
 /// If something is there already, or cannot be written.
-pub(super) fn make(directory: &Path) -> anyhow::Result<Made> {
+pub(super) fn make(directory: &Path, country: Option<Country>) -> anyhow::Result<Made> {
     let name = directory.display();
     fs::DirBuilder::new()
         .recursive(true)
@@ -86,8 +90,9 @@ pub(super) fn make(directory: &Path) -> anyhow::Result<Made> {
         let there = directory.join(file).exists();
         ensure!(!there, "{name} has a {file} already; name a new directory, or use what is there");
     }
-    write_private(&directory.join("directory.toml"), DIRECTORY.as_bytes())?;
-    let people = Directory::parse(DIRECTORY).map_err(|error| anyhow::anyhow!("directory.toml, {error}"))?;
+    let people = people(country);
+    write_private(&directory.join("directory.toml"), people.as_bytes())?;
+    let people = Directory::parse(&people).map_err(|error| anyhow::anyhow!("directory.toml, {error}"))?;
     let extension = extension(&people).context("directory.toml has no extension 101")?;
     let key: [u8; 32] = secret::random()?;
     write_private(&directory.join("secret.key"), &key)?;
@@ -176,13 +181,25 @@ fn configuration() -> String {
     text
 }
 
+/// Reads a country from its two letters.
+fn country(letters: &str) -> Result<Country, String> {
+    Country::find(letters).ok_or_else(|| "give two letters of ISO 3166-1, such as ES".to_owned())
+}
+
+/// The directory of a new server, in a country if it is known.
+fn people(country: Option<Country>) -> String {
+    let Some(country) = country else { return DIRECTORY.to_owned() };
+    let setting = format!("country = \"{}\" ", country.letters());
+    DIRECTORY.replacen("# country = \"US\" ", &setting, 1)
+}
+
 /// The directory of a new server.
 const DIRECTORY: &str = r#"# Who has which number. docs/directory.md shows every key.
 
 [[account]]
 id = 310001016
 name = "My company"
-# country_code = "1"              # how numbers are dialled; then they are shown in E.164
+# country = "US"                  # how numbers are dialled; then they are shown in E.164
 # domains = ["pbx.example"]       # the SIP domains of the account
 
 [[account.extension]]

@@ -10,15 +10,16 @@ use anyhow::{Context as _, anyhow, ensure};
 use clap::ValueEnum;
 use hookswitch_core::directory::{Account, Directory};
 use hookswitch_core::engine::Engine;
-use hookswitch_core::filter::{EventFilter, Own};
+use hookswitch_core::filter::{EventFilter, Own, Projection};
 use hookswitch_core::notification::Subscriber;
 use hookswitch_model::{AccountId, ClockId, Event, ExtensionId, Timestamp};
 use hookswitch_server::config::{ACCOUNT, FILTER};
 use hookswitch_server::source::batch::Batch;
 use hookswitch_server::source::captures::CaptureFiles;
 use hookswitch_server::source::replay::{
-    ASTERISK, FREESWITCH, Reading, SIP, STEPS_AHEAD, STEPS_AT_ONCE, Step, pipeline, run_on,
+    Reading, SIP, STEPS_AHEAD, STEPS_AT_ONCE, Step, pipeline, run_on, source_of,
 };
+use hookswitch_signal::switch::Switch;
 use serde::Serialize;
 
 use super::causes::Messages;
@@ -92,10 +93,9 @@ struct Summary {
     by_status: BTreeMap<&'static str, u64>,
     by_reason: BTreeMap<&'static str, u64>,
     open_sessions: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    asterisk: Option<SwitchSummary>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    freeswitch: Option<SwitchSummary>,
+    /// By [`summary_name`](hookswitch_signal::switch::Adapter::summary_name).
+    #[serde(flatten)]
+    switches: BTreeMap<&'static str, SwitchSummary>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
@@ -281,7 +281,8 @@ fn read_files(
 }
 
 /// What is counted of a switch that has told of itself, and of the SIP beside it.
-fn switch_summary(reading: &Reading, number: u16) -> Option<SwitchSummary> {
+fn switch_summary(reading: &Reading, switch: Switch) -> Option<SwitchSummary> {
+    let number = source_of(switch);
     let (switch, channels_left) = reading.sources.switch_counters(number)?;
     let (pairing, _) = reading.sources.pairing_counters(number)?;
     (switch.messages > 0).then_some(SwitchSummary {
@@ -304,13 +305,8 @@ impl Output<'_> {
     /// Takes the events that the machine has ready.
     fn take(&mut self, engine: &mut Engine, out: &mut impl Write) -> anyhow::Result<()> {
         while let Some(event) = engine.poll_event() {
-            let passed = self.filters.iter().filter(|filter| filter.matches(&event));
-            let Some(sip_data) = passed.map(EventFilter::wants_sip_data).reduce(|one, other| one | other)
-            else {
-                continue;
-            };
+            let Some(projection) = Projection::of(&self.filters, &event) else { continue };
             self.passed += 1;
-            self.subscriber.sip_data = sip_data;
             if self.options.summary {
                 self.summary.count(&event);
             } else if self.options.format == Format::Text {
@@ -318,7 +314,7 @@ impl Output<'_> {
                 self.table.add(event, lines.unwrap_or_default());
             } else {
                 self.line.clear();
-                self.subscriber.write(&event, event.at, &mut self.line);
+                self.subscriber.write(&event, projection, event.at, &mut self.line);
                 if let Some(messages) = &self.messages {
                     messages.write(&event, &mut self.line)?;
                 }
@@ -343,8 +339,10 @@ impl Output<'_> {
             self.summary.retransmissions = read.sources.tracker_counters(SIP).retransmissions;
             self.summary.sessions = engine.counters().sessions;
             self.summary.open_sessions = engine.open_sessions() as u64;
-            self.summary.asterisk = switch_summary(read, ASTERISK);
-            self.summary.freeswitch = switch_summary(read, FREESWITCH);
+            let name = |switch: Switch| switch.adapter().summary_name();
+            let switches = Switch::ALL.iter();
+            self.summary.switches =
+                switches.filter_map(|&it| Some((name(it), switch_summary(read, it)?))).collect();
             serde_json::to_writer(&mut *out, &self.summary)?;
             writeln!(out)?;
         } else if self.options.format == Format::Text {

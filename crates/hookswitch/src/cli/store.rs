@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use anyhow::{anyhow, bail, ensure};
 use clap::Subcommand;
-use hookswitch_core::filter::{EventFilter, Own};
+use hookswitch_core::filter::{EventFilter, Own, Projection};
 use hookswitch_core::notification::Subscriber;
 use hookswitch_model::{Event, ExtensionId};
 use hookswitch_server::config::{Config, FILTER};
@@ -83,7 +83,7 @@ impl Events {
         if shown.is_empty() {
             shown.push(EventFilter::parse(FILTER, own)?.to_string());
         }
-        let mut subscriber = Subscriber::of_replay(&shown, owner);
+        let subscriber = Subscriber::of_replay(&shown, owner);
         let reader = Reader::of(&config.store.directory, config.partitions())?;
         let mut position = self.after;
         let mut line = Vec::new();
@@ -92,14 +92,12 @@ impl Events {
             let Some(last) = events.last() else { return Ok(()) };
             position = last.position;
             for logged in &events {
-                let passed = filters.iter().filter(|filter| filter.matches(&logged.event));
-                let sip_data = passed.map(EventFilter::wants_sip_data).reduce(|one, other| one | other);
-                if sip_data.is_none() && !filters.is_empty() {
+                let projection = Projection::of(&filters, &logged.event);
+                if projection.is_none() && !filters.is_empty() {
                     continue;
                 }
-                subscriber.sip_data = sip_data.unwrap_or(false);
                 line.clear();
-                subscriber.write(&logged.event, logged.event.at, &mut line);
+                subscriber.write(&logged.event, projection.unwrap_or_default(), logged.event.at, &mut line);
                 super::write_line(out, &mut line)?;
             }
         }

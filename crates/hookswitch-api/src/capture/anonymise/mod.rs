@@ -6,8 +6,6 @@
 //! needs is kept: other headers, other bodies and all that authenticates is left out.
 
 pub(super) mod directory;
-mod event_socket;
-mod manager;
 mod posted;
 mod sip;
 
@@ -17,6 +15,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use anyhow::Context as _;
 use hookswitch_server::secret;
+use hookswitch_signal::switch::Replacements;
 use siphasher::sip128::{Hasher128 as _, SipHasher13};
 
 use super::select::{Chosen, Kind, Message};
@@ -131,8 +130,9 @@ impl Anonymiser {
                     let kind = Kind::Sip { agent: *agent, transport: *transport, src, dst, correlation };
                     (sip::message(self, &message.body), kind)
                 }
-                kind @ Kind::Manager(_) => (manager::message(self, &message.body), kind.clone()),
-                kind @ Kind::EventSocket(_) => (event_socket::message(self, &message.body), kind.clone()),
+                kind @ Kind::Switch(switch, _) => {
+                    (switch.adapter().anonymise(&message.body, self), kind.clone())
+                }
                 Kind::Posted => (posted::signal(self, &message.body)?, Kind::Posted),
             };
             written.push(Message { at: message.at, body, kind });
@@ -408,6 +408,40 @@ impl Anonymiser {
     #[cfg(test)]
     fn originals(&self) -> impl Iterator<Item = &str> {
         self.originals.iter().map(String::as_str)
+    }
+}
+
+impl Replacements for Anonymiser {
+    fn user(&mut self, text: &str) -> String {
+        self.user(text)
+    }
+
+    fn name(&mut self, text: &str) -> String {
+        self.name(text)
+    }
+
+    fn word(&mut self, text: &str) -> String {
+        self.word(text)
+    }
+
+    fn host(&mut self, text: &str) -> String {
+        self.host(text)
+    }
+
+    fn host_port(&mut self, text: &str) -> String {
+        self.host_port(text)
+    }
+
+    fn free(&mut self, text: &str) -> String {
+        self.free(text)
+    }
+
+    fn ip(&mut self, ip: IpAddr) -> IpAddr {
+        self.ip(ip)
+    }
+
+    fn is_original(&self, text: &str) -> bool {
+        self.originals.contains(text)
     }
 }
 

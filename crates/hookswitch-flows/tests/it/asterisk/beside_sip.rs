@@ -22,7 +22,7 @@ const HANGS_UP_TOLD: &str = "
 ";
 
 fn both(told: &[Told], sip: &Ladder) -> (Vec<Event>, Counters) {
-    told::both(Switch::Asterisk, told, sip)
+    told::both(Switch::Ami, told, sip)
 }
 
 #[test]

@@ -8,13 +8,25 @@ use hookswitch_flows::told::properties::stories_of;
 
 /// The stories of the tests beside this file.
 fn stories() -> Vec<String> {
-    let sources = [include_str!("calls.rs"), include_str!("moves.rs"), include_str!("services.rs")];
+    let sources = [
+        include_str!("calls.rs"),
+        include_str!("moves.rs"),
+        include_str!("services.rs"),
+        include_str!("targets.rs"),
+        include_str!("applications.rs"),
+        include_str!("pipes.rs"),
+    ];
     let constants: BTreeMap<&str, &str> = BTreeMap::from([
         ("RINGS", super::calls::RINGS),
         ("ANSWERED", super::calls::ANSWERED),
         ("ASKS", super::moves::ASKS),
         ("PARKS", super::moves::PARKS),
         ("QUEUES", super::services::QUEUES),
+        ("MEMBERS", super::pipes::MEMBERS),
+        ("MEMBER_ANSWERS", super::pipes::MEMBER_ANSWERS),
+        ("GROUP", super::targets::GROUP),
+        ("AGENTS", super::targets::AGENTS),
+        ("ASKED", super::targets::ASKED),
     ]);
     stories_of(&sources, &constants, is_event, "Newchannel")
 }

@@ -186,7 +186,7 @@ fn no_agent_answers_in_time() {
 }
 
 #[test]
-fn agents_behind_pipes_are_agents_and_a_queue_without_a_number_has_its_name() {
+fn agents_behind_pipes_are_agents_and_a_queue_without_a_number_has_the_one_that_was_dialled() {
     asterisk(
         "
         0.000 Newchannel a PJSIP/trunk Exten=+16505550120 number=+14155550123 name=Pat
@@ -222,10 +222,10 @@ fn agents_behind_pipes_are_agents_and_a_queue_without_a_number_has_its_name() {
         "
         0.000 out +14155550123 Setup
         0.002 out +14155550123 Answered
-        0.501 inb support Setup
+        0.501 inb +16505550120 Setup
         0.510 inb 102 Proceeding
         3.000 inb 102 Answered
-        3.000 inb support Disconnected/AgentAnswered
+        3.000 inb +16505550120 Disconnected/AgentAnswered
         6.001 out +14155550123 Disconnected
         6.002 inb 102 Disconnected
         ",
@@ -476,9 +476,9 @@ fn a_recording_is_started_paused_and_stopped() {
             RINGS_TOLD,
             ANSWERED_TOLD,
             "
-            2.001 out 101 Answered
+            2.001 out 101 Answered recorded
             3.000 out 101 Answered
-            4.000 out 101 Answered
+            4.000 out 101 Answered recorded
             5.000 out 101 Answered
             6.001 out 101 Disconnected
             6.002 inb 102 Disconnected

@@ -22,7 +22,7 @@ const HANGS_UP_TOLD: &str = "
 ";
 
 fn both(story: &str, sip: &Ladder) -> (Vec<Event>, Counters) {
-    told::both(Switch::FreeSwitch, &freeswitch(story).told, sip)
+    told::both(Switch::Esl, &freeswitch(story).told, sip)
 }
 
 /// The Call-ID that a party shows at last.

@@ -427,11 +427,50 @@ fn hold_ends_when_the_channel_is_active_again_and_not_with_its_hang_up() {
             RINGS_TOLD,
             ANSWERED_TOLD,
             "
-            2.001 out 101 Hold
+            2.000 out 101 Hold
             3.002 out 101 Answered
-            4.001 inb 102 Hold
+            4.000 inb 102 Hold
             5.002 inb 102 Disconnected
             5.004 out 101 Disconnected
+            ",
+        ],
+    );
+}
+
+#[test]
+fn a_hold_is_told_where_the_media_bypass_the_switch() {
+    story(
+        &[
+            RINGS,
+            ANSWERED,
+            "
+            2.000 state b HELD
+            3.500 state b UNHELD
+            4.000 state b HELD
+            4.050 state b UNHELD
+            4.080 state b HELD
+            4.500 state b UNHELD
+            5.000 state b HELD
+            6.000 state b UNHELD
+            6.001 hangup b NORMAL_CLEARING
+            6.002 hangup a NORMAL_CLEARING
+            6.003 complete b NORMAL_CLEARING disposition=recv_bye
+            6.004 complete a NORMAL_CLEARING disposition=send_bye
+            ",
+        ],
+        &[
+            RINGS_TOLD,
+            ANSWERED_TOLD,
+            "
+            2.000 inb 102 Hold
+            3.500 inb 102 Answered
+            4.000 inb 102 Hold
+            4.050 inb 102 Answered
+            4.080 inb 102 Hold
+            4.500 inb 102 Answered
+            5.000 inb 102 Hold
+            6.001 inb 102 Disconnected
+            6.002 out 101 Disconnected
             ",
         ],
     );
@@ -530,4 +569,95 @@ fn a_switch_that_goes_down_drops_its_calls() {
         5.002 inb 102 Disconnected/CallDropped
         "
     ));
+}
+
+/// 101 calls 102 and 103 through a loopback each.
+const LOOPS: &str = "
+    0.000 create a 101>110
+    0.002 create l loopback/102-a of=a other_loopback_leg_uuid=@m
+    0.003 create m loopback/102-b other_loopback_leg_uuid=@l
+    0.004 create n loopback/103-a of=a other_loopback_leg_uuid=@o
+    0.005 create o loopback/103-b other_loopback_leg_uuid=@n
+    0.010 create b to=102 of=m number=101
+    0.011 create c to=103 of=o number=101
+    0.020 progress b
+    0.021 progress c
+";
+
+const LOOPS_TOLD: &str = "
+    0.000 out 101 Setup
+    0.010 inb 102 Setup
+    0.011 inb 103 Setup
+    0.020 inb 102 Proceeding
+    0.021 inb 103 Proceeding
+";
+
+#[test]
+fn who_is_called_through_a_loopback_that_loses_has_missed_nothing() {
+    story(
+        &[
+            LOOPS,
+            "
+            1.000 answer b
+            1.001 answer l
+            1.002 answer a
+            1.003 hangup n LOSE_RACE
+            1.004 hangup o ORIGINATOR_CANCEL
+            1.005 hangup c ORIGINATOR_CANCEL
+            1.006 complete n LOSE_RACE
+            1.007 complete o ORIGINATOR_CANCEL
+            1.008 complete c ORIGINATOR_CANCEL disposition=send_cancel
+            1.010 bridge a l
+            5.000 hangup a NORMAL_CLEARING
+            5.001 hangup l NORMAL_CLEARING
+            5.001 hangup m NORMAL_CLEARING
+            5.002 complete a NORMAL_CLEARING disposition=recv_bye
+            5.003 hangup b NORMAL_CLEARING
+            5.004 complete b NORMAL_CLEARING disposition=send_bye
+            5.005 complete l NORMAL_CLEARING
+            5.006 complete m NORMAL_CLEARING
+            ",
+        ],
+        &[
+            LOOPS_TOLD,
+            "
+            1.000 inb 102 Answered
+            1.002 out 101 Answered
+            1.005 inb 103 Disconnected
+            5.000 out 101 Disconnected
+            5.003 inb 102 Disconnected
+            ",
+        ],
+    );
+}
+
+#[test]
+fn who_is_called_through_a_loopback_whose_caller_gives_up_has_missed_the_call() {
+    story(
+        &[
+            LOOPS,
+            "
+            1.000 hangup a ORIGINATOR_CANCEL
+            1.001 hangup l ORIGINATOR_CANCEL
+            1.001 hangup n ORIGINATOR_CANCEL
+            1.002 hangup b ORIGINATOR_CANCEL
+            1.003 hangup c ORIGINATOR_CANCEL
+            1.004 complete b ORIGINATOR_CANCEL disposition=send_cancel
+            1.005 complete c ORIGINATOR_CANCEL disposition=send_cancel
+            1.006 complete a ORIGINATOR_CANCEL disposition=recv_cancel
+            1.007 ends l ORIGINATOR_CANCEL
+            1.007 ends m ORIGINATOR_CANCEL
+            1.007 ends n ORIGINATOR_CANCEL
+            1.007 ends o ORIGINATOR_CANCEL
+            ",
+        ],
+        &[
+            LOOPS_TOLD,
+            "
+            1.002 inb 102 Disconnected/Cancelled missed
+            1.003 inb 103 Disconnected/Cancelled missed
+            1.003 out 101 Disconnected
+            ",
+        ],
+    );
 }

@@ -2,7 +2,14 @@
 
 mod beside_sip;
 mod calls;
+mod confirmation;
 mod moves;
+mod numbers;
+mod originated;
 mod properties;
+mod recorded;
+mod rooms;
+mod scripts;
 mod services;
 mod tenants;
+mod unlisted;

@@ -81,7 +81,7 @@ pub(super) const CONSULTS: &str = "
 ";
 
 const CONSULTS_TOLD: &str = "
-    2.001 inb 102 Hold
+    2.000 inb 102 Hold
     #2 2.500 out 102 Setup
     #2 2.510 inb 103 Setup
     #2 2.530 inb 103 Proceeding
@@ -195,6 +195,234 @@ fn an_attended_transfer_by_keys_leaves_one_session() {
     );
 }
 
+#[test]
+fn who_consults_by_keys_and_comes_back_has_transferred_nothing() {
+    story(
+        &[
+            RINGS,
+            ANSWERED,
+            "
+            2.000 execute b att_xfer(user/103@pbx.example.com)
+            2.010 create c to=103 of=b
+            2.030 progress c
+            3.000 answer c
+            3.010 bridge b c
+            4.000 hangup c NORMAL_CLEARING
+            4.001 complete c NORMAL_CLEARING disposition=recv_bye
+            4.090 bridge b a
+            6.000 hangup a NORMAL_CLEARING
+            6.001 complete a NORMAL_CLEARING disposition=recv_bye
+            6.020 hangup b NORMAL_CLEARING att_xfer_result=success
+            6.021 complete b NORMAL_CLEARING att_xfer_result=success disposition=send_bye
+            ",
+        ],
+        &[
+            RINGS_TOLD,
+            ANSWERED_TOLD,
+            "
+            2.010 inb 103 Setup
+            2.030 inb 103 Proceeding
+            3.000 inb 103 Answered
+            4.000 inb 103 Disconnected
+            6.000 out 101 Disconnected
+            6.020 inb 102 Disconnected
+            ",
+        ],
+    );
+}
+
+#[test]
+fn who_consults_by_keys_and_is_left_by_the_first_has_transferred_nothing() {
+    story(
+        &[
+            RINGS,
+            ANSWERED,
+            "
+            2.000 execute b att_xfer(user/103@pbx.example.com)
+            2.010 create c to=103 of=b
+            3.000 answer c
+            3.010 bridge b c
+            4.000 hangup a NORMAL_CLEARING
+            4.001 complete a NORMAL_CLEARING disposition=recv_bye
+            6.000 hangup b NORMAL_CLEARING att_xfer_result=success
+            6.001 complete b NORMAL_CLEARING att_xfer_result=success disposition=recv_bye
+            6.010 ends c NORMAL_CLEARING disposition=send_bye
+            ",
+        ],
+        &[
+            RINGS_TOLD,
+            ANSWERED_TOLD,
+            "
+            2.010 inb 103 Setup
+            3.000 inb 103 Answered
+            4.000 out 101 Disconnected
+            6.000 inb 102 Disconnected
+            6.010 inb 103 Disconnected
+            ",
+        ],
+    );
+}
+
+/// 102 holds its call and calls 710, where no agent has answered yet.
+const CONSULTS_QUEUE: &str = "
+    2.000 state b HELD
+    2.500 create c 102>710
+    2.501 answer c
+    2.502 queue c CC-Action=member-queue-start CC-Queue=support@default CC-Member-Session-UUID=@c
+";
+
+/// The order in which the two calls of who transfers end.
+const LEAVES_QUEUE_FIRST: &str = "
+    4.000 hangup c ATTENDED_TRANSFER transfer_disposition=replaced
+    4.001 queue c CC-Action=member-queue-end CC-Cause=Cancel CC-Cancel-Reason=BREAK_OUT CC-Member-Session-UUID=@c
+    4.001 complete c ATTENDED_TRANSFER transfer_disposition=replaced disposition=send_bye
+    4.022 state b UNHELD
+    4.023 hangup b NORMAL_CLEARING transfer_disposition=recv_replace
+    4.025 complete b NORMAL_CLEARING transfer_disposition=recv_replace disposition=send_bye
+";
+
+const LEAVES_CALL_FIRST: &str = "
+    4.000 state b UNHELD
+    4.000 hangup b NORMAL_CLEARING transfer_disposition=recv_replace
+    4.002 complete b NORMAL_CLEARING transfer_disposition=recv_replace disposition=send_bye
+    4.020 hangup c ATTENDED_TRANSFER transfer_disposition=replaced
+    4.021 complete c ATTENDED_TRANSFER transfer_disposition=replaced disposition=send_bye
+    4.022 queue c CC-Action=member-queue-end CC-Cause=Cancel CC-Cancel-Reason=BREAK_OUT CC-Member-Session-UUID=@c
+";
+
+#[test]
+fn in_an_attended_transfer_to_a_queue_both_of_who_transfers_are_gone_and_nobody_has_missed_it() {
+    let queue_first = "
+        #2 4.001 inb 710 Disconnected/AttendedTransfer
+        4.023 inb 102 Gone/AttendedTransfer to #2 out 102
+        #2 4.023 out 102 Gone/AttendedTransfer to #1 inb 102
+    ";
+    let call_first = "
+        4.020 inb 102 Gone/AttendedTransfer to #2 out 102
+        #2 4.020 out 102 Gone/AttendedTransfer to #1 inb 102
+        #2 4.020 inb 710 Disconnected/AttendedTransfer
+    ";
+    for (leaves, left) in [(LEAVES_QUEUE_FIRST, queue_first), (LEAVES_CALL_FIRST, call_first)] {
+        let enters = "
+            4.030 execute a callcenter(support@default) dest=710
+            4.031 queue a CC-Action=member-queue-start CC-Queue=support@default CC-Member-Session-UUID=@a
+            5.000 create d to=103 cc_member_session_uuid=@a
+            5.020 progress d
+            6.000 answer d
+            6.020 bridge a d
+            8.000 ends a NORMAL_CLEARING disposition=recv_bye
+            8.001 ends d NORMAL_CLEARING disposition=send_bye
+        ";
+        story(
+            &[RINGS, ANSWERED, CONSULTS_QUEUE, leaves, enters],
+            &[
+                RINGS_TOLD,
+                ANSWERED_TOLD,
+                "
+                2.000 inb 102 Hold
+                #2 2.500 out 102 Setup
+                #2 2.501 out 102 Answered
+                #2 2.502 inb 710 Setup
+                ",
+                left,
+                "
+                4.031 inb 710 Setup
+                5.020 inb 103 Proceeding
+                6.000 inb 103 Answered
+                6.000 inb 710 Disconnected/AgentAnswered
+                8.000 out 101 Disconnected
+                8.001 inb 103 Disconnected
+                ",
+            ],
+        );
+    }
+}
+
+#[test]
+fn in_an_attended_transfer_to_a_room_both_of_who_transfers_are_gone() {
+    story(
+        &[
+            RINGS,
+            ANSWERED,
+            "
+            2.500 create c 102>800
+            2.501 answer c
+            2.502 conference c Action=add-member Conference-Name=800-x
+            4.000 hangup c ATTENDED_TRANSFER transfer_disposition=replaced
+            4.001 complete c ATTENDED_TRANSFER transfer_disposition=replaced disposition=send_bye
+            4.023 hangup b NORMAL_CLEARING transfer_disposition=recv_replace
+            4.025 complete b NORMAL_CLEARING transfer_disposition=recv_replace disposition=send_bye
+            4.030 execute a conference(800-x@default) dest=800
+            4.031 conference a Action=add-member Conference-Name=800-x
+            8.000 ends a NORMAL_CLEARING disposition=recv_bye
+            ",
+        ],
+        &[
+            RINGS_TOLD,
+            ANSWERED_TOLD,
+            "
+            #2 2.500 out 102 Setup
+            #2 2.501 out 102 Answered
+            #2 2.502 out 102 Gone/Conference to #3 out 102
+            #3 2.502 out 102 Answered [Conference]
+            4.023 inb 102 Gone/AttendedTransfer to #3 out 102
+            #3 4.023 out 102 Gone/AttendedTransfer to #1 inb 102
+            4.031 out 101 Gone/Conference to #4 out 101
+            #4 4.031 out 101 Answered [Conference]
+            #4 8.000 out 101 Disconnected
+            ",
+        ],
+    );
+}
+
+#[test]
+fn in_an_attended_transfer_to_a_slot_who_is_transferred_waits_there_until_fetched() {
+    story(
+        &[
+            RINGS,
+            ANSWERED,
+            "
+            2.500 create c 102>601
+            2.501 answer c
+            2.502 execute c valet_park(lot1_601)
+            2.503 valet c Action=hold Valet-Extension=601
+            4.000 hangup c ATTENDED_TRANSFER transfer_disposition=replaced
+            4.001 valet c Action=exit Valet-Extension=601
+            4.002 complete c ATTENDED_TRANSFER transfer_disposition=replaced disposition=send_bye
+            4.023 hangup b NORMAL_CLEARING transfer_disposition=recv_replace
+            4.025 complete b NORMAL_CLEARING transfer_disposition=recv_replace disposition=send_bye
+            4.030 execute a valet_park(lot1_601) dest=601
+            4.031 valet a Action=hold Valet-Extension=601
+            6.000 create d 103>601
+            6.001 answer d
+            6.002 execute d valet_park(lot1_601)
+            6.003 valet a Action=bridge Bridge-To-UUID=@d Valet-Extension=601
+            6.010 valet a Action=exit Valet-Extension=601
+            6.020 bridge a d
+            8.000 ends d NORMAL_CLEARING disposition=recv_bye
+            8.001 ends a NORMAL_CLEARING disposition=send_bye
+            ",
+        ],
+        &[
+            RINGS_TOLD,
+            ANSWERED_TOLD,
+            "
+            #2 2.500 out 102 Setup
+            #2 2.501 out 102 Answered
+            #2 2.503 out 102 Parked in 601
+            4.023 inb 102 Gone/AttendedTransfer to #2 out 102
+            #2 4.023 out 102 Gone/AttendedTransfer to #1 inb 102
+            4.031 out 101 Parked in 601
+            #3 6.000 out 103 Setup
+            #3 6.001 out 103 Answered
+            6.003 out 101 Answered
+            #3 8.000 out 103 Disconnected
+            8.001 out 101 Disconnected
+            ",
+        ],
+    );
+}
+
 /// 102 sends the call to slot 601.
 pub(super) const PARKS: &str = "
     3.000 hangup b NORMAL_CLEARING endpoint_disposition=BLIND_TRANSFER
@@ -227,8 +455,8 @@ fn a_call_in_a_slot_is_parked_and_fetched() {
             "
             3.012 inb 102 Parked in 601
             #2 5.000 out 103 Setup
-            #2 5.001 out 103 Answered
-            5.003 inb 102 Gone/Pickup to #2 out 103
+            5.001 inb 102 Gone/Pickup to #2 out 103
+            #2 5.001 out 103 Answered/Pickup
             #2 7.000 out 103 Disconnected
             7.001 out 101 Disconnected
             ",
@@ -377,6 +605,39 @@ fn a_call_of_a_group_is_picked_up() {
         2.000 inb 103 Setup
         2.001 inb 103 Answered/Pickup
         2.004 inb 102 Disconnected/Pickup
+        2.010 out 101 Answered
+        5.000 out 101 Disconnected
+        5.500 inb 103 Disconnected
+        "],
+    );
+}
+
+#[test]
+fn a_call_of_a_group_is_picked_up_though_its_place_has_gone_before() {
+    story(
+        &["
+            0.000 create a 101>102
+            0.004 create b to=102 of=a
+            0.005 create p pickup/601 of=a
+            0.020 progress b
+            2.000 create c 103>*8
+            2.001 answer c
+            2.002 hangup b LOSE_RACE
+            2.003 complete b LOSE_RACE disposition=send_cancel
+            2.003 ends p PICKED_OFF
+            2.006 execute c pickup(601)
+            2.010 answer a
+            2.020 bridge a c
+            5.000 ends a NORMAL_CLEARING disposition=recv_bye
+            5.500 ends c NORMAL_CLEARING disposition=send_bye
+            "],
+        &["
+        0.000 out 101 Setup
+        0.004 inb 102 Setup
+        0.020 inb 102 Proceeding
+        2.000 inb 103 Setup
+        2.001 inb 103 Answered/Pickup
+        2.002 inb 102 Disconnected/Pickup
         2.010 out 101 Answered
         5.000 out 101 Disconnected
         5.500 inb 103 Disconnected

@@ -8,7 +8,15 @@ use hookswitch_flows::told::properties::stories_of;
 
 /// The stories of the tests beside this file.
 fn stories() -> Vec<String> {
-    let sources = [include_str!("calls.rs"), include_str!("moves.rs"), include_str!("services.rs")];
+    let sources = [
+        include_str!("calls.rs"),
+        include_str!("confirmation.rs"),
+        include_str!("moves.rs"),
+        include_str!("originated.rs"),
+        include_str!("rooms.rs"),
+        include_str!("scripts.rs"),
+        include_str!("services.rs"),
+    ];
     let constants: BTreeMap<&str, &str> = BTreeMap::from([
         ("RINGS", super::calls::RINGS),
         ("ANSWERED", super::calls::ANSWERED),

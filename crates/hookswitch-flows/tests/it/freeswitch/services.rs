@@ -390,9 +390,9 @@ fn a_recording_is_paused_while_it_is_masked() {
             RINGS_TOLD,
             ANSWERED_TOLD,
             "
-            2.000 out 101 Answered
+            2.000 out 101 Answered recorded
             2.500 out 101 Answered
-            3.000 out 101 Answered
+            3.000 out 101 Answered recorded
             4.000 out 101 Answered
             5.000 out 101 Disconnected
             5.001 inb 102 Disconnected
@@ -420,7 +420,7 @@ fn a_recording_shows_on_whom_it_is_made() {
             RINGS_TOLD,
             ANSWERED_TOLD,
             "
-            2.000 out 101 Answered
+            2.000 out 101 Answered recorded
             3.000 out 101 Answered
             4.000 inb 102 Answered
             4.500 inb 102 Answered

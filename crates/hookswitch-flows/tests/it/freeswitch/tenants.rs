@@ -236,5 +236,5 @@ fn a_trunk_that_one_account_has_tells_whose_call_it_is() {
         1.000 ends b ORIGINATOR_CANCEL
         ",
     );
-    assert_eq!(people(&events), [person(B, "+442079460123", ""), person(B, "102", "Di of B")]);
+    assert_eq!(people(&events), [person(B, "+442079460123", ""), person(B, "+16505550199", "Di of B")]);
 }

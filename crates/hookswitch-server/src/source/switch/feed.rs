@@ -24,7 +24,7 @@ pub(super) const BUSY_PAUSE: Duration = Duration::from_millis(2);
 /// Collects what a switch tells, and hands it to the machine when that has room.
 ///
 /// A switch gives up whoever does not read, so reading never waits for the machine.
-pub(crate) struct Feed {
+pub(crate) struct InputBuffer {
     intake: SyncSender<Intake>,
     pub(super) counters: Arc<Connections>,
     /// What the source has told, for people.
@@ -32,7 +32,7 @@ pub(crate) struct Feed {
     pending: ToldBatch,
 }
 
-impl Feed {
+impl InputBuffer {
     /// Hands over what `sender` tells.
     pub(crate) fn new(
         sender: &Arc<Sender>,
@@ -54,22 +54,27 @@ impl Feed {
         self.pending.link = Some(true);
     }
 
-    /// Adds a message; `write` appends what of it is for the machine, and says whether there is anything.
+    /// The bytes that wait, to append a message to.
+    pub(super) fn bytes(&mut self) -> &mut Vec<u8> {
+        &mut self.pending.bytes
+    }
+
+    /// Notes that a message was appended, which came at `at`.
+    pub(super) fn message(&mut self, at: Timestamp) {
+        self.pending.messages.push((at, self.pending.bytes.len()));
+    }
+
+    /// Counts a message that is not about calls: no loss, but a sign of life.
+    pub(super) fn pass_over(&mut self) {
+        self.counters.messages.passed_over.inc();
+        self.count.messages(0, clock::steady());
+    }
+
+    /// Checks that the machine keeps up.
     ///
     /// # Errors
-    /// As `write`, or if the machine cannot keep up.
-    pub(crate) fn add(
-        &mut self,
-        at: Timestamp,
-        write: impl FnOnce(&mut Vec<u8>) -> anyhow::Result<bool>,
-    ) -> anyhow::Result<()> {
-        if write(&mut self.pending.bytes)? {
-            self.pending.messages.push((at, self.pending.bytes.len()));
-        } else {
-            self.counters.messages.passed_over.inc();
-            // What is not about calls is no loss, but a sign of life.
-            self.count.messages(0, clock::steady());
-        }
+    /// If too much waits for it.
+    pub(super) fn check(&self) -> anyhow::Result<()> {
         let waits = self.pending.bytes.len();
         ensure!(waits <= PENDING_BYTES_MAX, "the machine cannot keep up: {waits} bytes wait");
         Ok(())

@@ -1,91 +1,77 @@
 //! A connection that is kept: made again whenever it is lost.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use hookswitch_model::AccountId;
+use hookswitch_signal::switch::{Inventory, ProtocolEvent, Switch, SwitchConnection};
 use tokio::sync::watch;
 use tokio::time::sleep_until;
 
-use super::{Feed, Frames, Line, Place};
+use super::{InputBuffer, SwitchEndpoint, follow};
 use crate::backoff::Backoff;
 use crate::clock;
+use crate::config::SwitchSource;
 
 /// The waits before a connection is made again. They begin anew with each login, for calls that begin and end
 /// while there is no connection are lost: a switch that lets nobody in is asked less and less often, one that
 /// was restarted several times is not.
 const RECONNECT: Backoff = Backoff::new(Duration::from_millis(500), Duration::from_secs(25));
 
-/// What is said on one connection to a switch, in the words of the switch.
-pub(crate) trait Talk: Send {
-    type Frames: Frames;
+/// Told what a switch says it has, and of whose account that is.
+pub(crate) type Found = Arc<dyn Fn(&str, AccountId, Inventory) + Send + Sync>;
 
-    /// What the switch, and a connection to it, are called in the log.
-    const SWITCH: &'static str;
-    const CONNECTION: &'static str;
-
-    /// Logs in, so that what happens from then on is told.
-    ///
-    /// # Errors
-    /// If the switch refuses, or is none.
-    fn log_in(&mut self, line: &mut Line<Self::Frames>) -> impl Future<Output = anyhow::Result<()>> + Send;
-
-    /// Looks at a message; appends what of it is for the machine, and says whether there is anything.
-    ///
-    /// # Errors
-    /// If the switch says that the connection ends.
-    fn take(&mut self, message: &[u8], out: &mut Vec<u8>) -> anyhow::Result<bool>;
-
-    /// What is to be sent: at first what asks for all that goes on.
-    ///
-    /// # Errors
-    /// If it cannot be said in one line.
-    fn asks(&mut self) -> anyhow::Result<String>;
-
-    /// Nothing need have been heard for some time; what is asked next shows whether the switch is there.
-    fn asks_for_life(&mut self);
+/// A source whose connection is kept.
+pub(crate) struct KeptSource {
+    pub(crate) switch: Switch,
+    pub(crate) settings: SwitchSource,
+    pub(crate) account: AccountId,
+    pub(crate) endpoint: SwitchEndpoint,
 }
 
-/// Keeps a connection until told to stop, or that its source is gone (`stop` is dropped); `talk` begins each.
-pub(crate) async fn keep<T: Talk>(
-    place: Place,
-    feed: Feed,
-    talk: impl Fn() -> T + Send,
+/// Keeps a connection until told to stop, or that its source is gone (`stop` is dropped).
+pub(crate) async fn run_with_reconnect(
+    source: KeptSource,
+    input: InputBuffer,
+    found: Found,
     mut stop: watch::Receiver<bool>,
 ) {
+    let (endpoint, words) = (&source.endpoint, source.switch.adapter().words());
     let mut backoff = RECONNECT;
-    feed.count.set_connected(false);
+    input.count.set_connected(false);
     loop {
-        let (mut feed, mut talk, mut is_up) = (feed.another(), talk(), false);
+        let (mut input, mut is_up) = (input.another(), false);
         let ended = tokio::select! {
-            ended = follow(&place, &mut feed, &mut talk, &mut is_up) => Some(ended),
+            ended = connect(&source, &mut input, &found, &mut is_up) => Some(ended),
             _ = stop.wait_for(|&stop| stop) => None,
         };
         if is_up {
-            feed.counters.up.dec();
-            feed.count.set_connected(false);
+            input.counters.up.dec();
+            input.count.set_connected(false);
         }
         let Some(ended) = ended else {
             // The source is gone, or the server stops; then nobody would take it.
             if is_up && stop.has_changed().is_err() {
-                feed.is_lost().await;
+                input.is_lost().await;
             }
             return;
         };
         if is_up {
-            feed.is_lost().await;
+            input.is_lost().await;
             backoff.succeeded();
         }
         let now = clock::now();
         let again = backoff.retry_at(now, fastrand::f64());
         let error = ended.err().map_or_else(String::new, |error| format!("{error:#}"));
         tracing::warn!(
-            source = place.name,
-            address = place.address,
+            source = endpoint.name,
+            address = endpoint.address,
             error,
             again_in_milliseconds = (again - now).as_millis() as u64,
             "there is no {}",
-            T::CONNECTION
+            words.connection
         );
-        feed.counters.lost.inc();
+        input.counters.lost.inc();
         tokio::select! {
             () = sleep_until(again.into()) => {}
             _ = stop.wait_for(|&stop| stop) => return,
@@ -93,18 +79,49 @@ pub(crate) async fn keep<T: Talk>(
     }
 }
 
-async fn follow<T: Talk>(
-    place: &Place,
-    feed: &mut Feed,
-    talk: &mut T,
+/// Makes the connection once, and carries it out until it ends; `is_up` says whether the switch has let us in.
+async fn connect(
+    source: &KeptSource,
+    input: &mut InputBuffer,
+    found: &Found,
     is_up: &mut bool,
 ) -> anyhow::Result<()> {
-    let mut line = Line::new(place.connect().await?);
-    talk.log_in(&mut line).await?;
-    *is_up = true;
-    feed.counters.up.inc();
-    feed.count.set_connected(true);
-    feed.is_up();
-    tracing::info!(source = place.name, address = place.address, "logged in to the {}", T::SWITCH);
-    line.follow(talk, feed).await
+    let KeptSource { switch, settings, account, endpoint } = source;
+    let words = switch.adapter().words();
+    let mut connection = SwitchConnection::new(switch.adapter().connect(&settings.settings())?);
+    let mut stream = endpoint.connect().await?;
+    let handle = |event, input: &mut InputBuffer| match event {
+        ProtocolEvent::LoggedIn => {
+            *is_up = true;
+            input.counters.up.inc();
+            input.count.set_connected(true);
+            input.is_up();
+            tracing::info!(
+                source = endpoint.name,
+                address = endpoint.address,
+                "logged in to the {}",
+                words.peer
+            );
+        }
+        ProtocolEvent::Inventory(inventory) => {
+            input.pass_over();
+            found(&endpoint.name, *account, *inventory);
+        }
+        event => {
+            input.pass_over();
+            refused(&endpoint.name, words.peer, event);
+        }
+    };
+    follow(&mut stream, &mut connection, input, handle).await
+}
+
+/// Logs that a switch does not answer a question.
+pub(super) fn refused(source: &str, peer: &str, event: ProtocolEvent) {
+    let ProtocolEvent::Refused(refusal) = event else { return };
+    let (question, text) = (refusal.question, refusal.text);
+    if refusal.hint.is_empty() {
+        tracing::debug!(source, question, text, "the {peer} does not answer");
+    } else {
+        tracing::warn!(source, question, text, "{}", refusal.hint);
+    }
 }

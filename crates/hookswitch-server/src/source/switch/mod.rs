@@ -1,14 +1,14 @@
-//! Connections to switches that tell of their calls themselves, whatever they speak: made, kept, and made
-//! again.
+//! Connections to switches that report their own calls, whatever they speak: made, kept, and made again.
 
+mod callers;
 mod feed;
 mod kept;
 mod line;
 mod place;
 
-pub(crate) use self::feed::Feed;
-pub(crate) use self::kept::Talk;
-pub(crate) use self::kept::keep;
-pub(crate) use self::line::Frames;
-pub(crate) use self::line::{Line, Stream};
-pub(crate) use self::place::Place;
+pub(crate) use self::callers::{Allowed, Callers};
+pub(crate) use self::feed::InputBuffer;
+use self::kept::refused;
+pub(crate) use self::kept::{Found, KeptSource, run_with_reconnect};
+use self::line::{Stream, follow};
+pub(crate) use self::place::SwitchEndpoint;

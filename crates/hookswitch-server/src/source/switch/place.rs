@@ -18,14 +18,14 @@ use super::Stream;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// An address of a switch.
-pub(crate) struct Place {
+pub(crate) struct SwitchEndpoint {
     /// The name of the source, for people.
     pub(super) name: String,
     pub(super) address: String,
     tls: Option<(TlsConnector, ServerName<'static>)>,
 }
 
-impl Place {
+impl SwitchEndpoint {
     /// The address of a source; with the file of an authority, over TLS.
     ///
     /// # Errors

@@ -85,7 +85,7 @@ impl Demo {
             Interrupted::new()?
         };
         let home = TemporaryDirectory::new()?;
-        let made = init::make(&home.0)?;
+        let made = init::make(&home.0, None)?;
         let loopback = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let http = TcpListener::bind(loopback).context("cannot open a port of 127.0.0.1 for HTTP")?;
         let hep = UdpSocket::bind(loopback).context("cannot open a port of 127.0.0.1 for HEP")?;

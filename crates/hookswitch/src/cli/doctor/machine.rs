@@ -62,7 +62,7 @@ pub(super) fn check_clock(findings: &mut Findings) {
 /// Whether there are descriptors for all connections that the settings allow.
 pub(super) fn check_open_files(config: &Config, findings: &mut Findings) {
     let wanted = (config.hep.connections_max
-        + config.esl.connections_max
+        + config.switches.sections().map(|(_, section)| section.connections_max).sum::<usize>()
         + config.websocket.connections_max
         + config.webhooks.in_flight_max
         + FILES_BESIDE) as u64;

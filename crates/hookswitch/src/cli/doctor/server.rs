@@ -56,8 +56,11 @@ pub(super) fn check_ports(config: &Config, running: bool, findings: &mut Finding
     if let Some(address) = config.hep.tls_listen.0 {
         check("HEP over TLS", "hep.tls_listen", "TCP", address, tcp(address));
     }
-    if let Some(address) = config.esl.listen.0 {
-        check("ESL", "esl.listen", "TCP", address, tcp(address));
+    for (switch, section) in config.switches.sections() {
+        if let Some(address) = section.listen.0 {
+            let (name, what) = (switch.adapter().name(), switch.adapter().words().protocol);
+            check(what, &format!("{name}.listen"), "TCP", address, tcp(address));
+        }
     }
 }
 

@@ -23,9 +23,14 @@ pub(super) fn check(path: &Path, config: &Config, findings: &mut Findings) {
         listen.is_some_and(|address| !address.ip().is_loopback()) && config.hep.source.is_empty()
     };
     let hep = open_hep(config.hep.listen.0) || open_hep(config.hep.tls_listen.0);
-    let plain =
-        |source: &&hookswitch_server::config::AmiSource| source.plain_login && source.tls_ca.is_none();
-    let plain = config.ami.source.iter().find(plain).map(|source| &source.name);
+    let exposed = config.switches.sources().find_map(|(switch, source)| {
+        let fix = switch.adapter().exposes_secret(&source.settings())?;
+        let protocol = switch.adapter().words().protocol;
+        let name = &source.name;
+        Some((format!("the secret of the {protocol} source {name:?} goes over the network as it is"), fix))
+    });
+    let is_exposed = exposed.is_some();
+    let (exposed, hide) = exposed.unwrap_or_default();
     let url = config.public_url(config.server.listen);
     let unencrypted = !config.server.listen.ip().is_loopback() && url.starts_with("http://");
     for (holds, found, mend) in [
@@ -46,9 +51,9 @@ pub(super) fn check(path: &Path, config: &Config, findings: &mut Findings) {
             "name who may send it, as [[hep.source]]",
         ),
         (
-            plain.is_some(),
-            format!("the secret of the AMI source {:?} goes over the network as it is", plain.map_or("", |name| name)),
-            "set plain_login = false, or tls_ca",
+            is_exposed,
+            exposed,
+            hide,
         ),
         (
             unencrypted,
@@ -78,8 +83,7 @@ pub(super) fn check_files(path: &Path, config: &Config, findings: &mut Findings)
         private(&config.store.directory, "it holds the calls", "0700", findings);
     }
     let has_secrets = config.hep.source.iter().any(|source| source.key.is_some())
-        || !config.ami.source.is_empty()
-        || config.esl.source.iter().any(|source| source.password.is_some());
+        || config.switches.sources().any(|(switch, source)| switch.adapter().has_secret(&source.settings()));
     if has_secrets {
         private(path, "it holds secrets of sources", "0600", findings);
     }

@@ -12,23 +12,13 @@ use super::Findings;
 /// How long a switch may take to greet.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-/// What an Asterisk's manager says first.
-const MANAGER: &str = "Asterisk Call Manager";
-
-/// What a FreeSWITCH's event socket says first.
-const EVENT_SOCKET: &str = "Content-Type: auth/request";
-
-/// Whether the manager of each Asterisk and the event socket of each FreeSWITCH is there and greets. One that
-/// connects by itself is not looked for.
+/// Whether each switch is there and says what it should say first. One that connects by itself is not looked for.
 pub(super) fn check_switches(config: &Config, findings: &mut Findings) {
-    for source in &config.ami.source {
+    for (switch, source) in config.switches.sources().filter(|(_, source)| !source.connects()) {
         // Behind TLS, the greeting would need a handshake with its certificates; the log tells of those.
-        let wanted = if source.tls_ca.is_some() { "" } else { MANAGER };
-        check("AMI", &source.name, &source.address, wanted, findings);
-    }
-    for source in config.esl.source.iter().filter(|source| !source.address.is_empty()) {
-        let wanted = if source.tls_ca.is_some() { "" } else { EVENT_SOCKET };
-        check("ESL", &source.name, &source.address, wanted, findings);
+        let wanted = if source.tls_ca.is_some() { b"" } else { switch.adapter().greeting() };
+        let wanted = String::from_utf8_lossy(wanted);
+        check(switch.adapter().words().protocol, &source.name, &source.address, &wanted, findings);
     }
 }
 

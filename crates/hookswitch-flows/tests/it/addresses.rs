@@ -1,0 +1,355 @@
+//! Switches that take a call at one address and place their own from another: session border controllers, WAN and
+//! LAN, IPv4 and IPv6.
+
+use hookswitch_flows::ladder::ladder;
+
+#[test]
+fn a_border_controller_has_one_address_outside_and_one_inside() {
+    ladder(
+        "
+        0.000 trunk > sbc INVITE +14155559102
+        0.005 sbc > trunk 100
+        0.050 inside > pbx INVITE +14155559102 call=2 from=+14155550100
+        0.060 pbx > inside 100 call=2
+        0.500 pbx > inside 180 call=2
+        0.510 sbc > trunk 180
+        5.000 pbx > inside 200 call=2
+        5.010 inside > pbx ACK call=2
+        5.020 sbc > trunk 200
+        5.030 trunk > sbc ACK
+        20.000 trunk > sbc BYE
+        20.010 sbc > trunk 200
+        20.020 inside > pbx BYE call=2
+        20.030 pbx > inside 200 call=2
+        ",
+    )
+    .tells(
+        "
+        0.000 out +14155550100 Setup
+        0.050 inb +14155559102 Proceeding
+        0.510 out +14155550100 Proceeding
+        5.000 inb +14155559102 Answered
+        5.020 out +14155550100 Answered
+        20.000 out +14155550100 Disconnected
+        20.020 inb +14155559102 Disconnected
+        ",
+    );
+}
+
+#[test]
+fn a_phone_calls_out_through_a_border_controller_that_asks_for_credentials() {
+    ladder(
+        "
+        0.000 alice > inside INVITE +14155559102
+        0.010 inside > alice 407
+        0.020 alice > inside ACK
+        0.030 alice > inside INVITE +14155559102
+        0.040 inside > alice 100
+        0.090 sbc > trunk INVITE 14155559102 call=2 from=101
+        0.900 trunk > sbc 183 call=2
+        0.910 inside > alice 183
+        6.000 trunk > sbc 486 call=2
+        6.010 sbc > trunk ACK call=2
+        6.020 inside > alice 486
+        6.030 alice > inside ACK
+        ",
+    )
+    .tells(
+        "
+        0.000 out 101 Setup
+        0.090 inb 14155559102 Proceeding
+        0.910 out 101 Proceeding
+        6.000 inb 14155559102 Disconnected/TargetBusy
+        6.020 out 101 Disconnected/TargetBusy
+        ",
+    );
+}
+
+#[test]
+fn further_targets_are_called_from_the_other_address_as_well() {
+    // The second target has another number: it is known by the caller, and by where the first was called from.
+    ladder(
+        "
+        0.000 trunk > sbc INVITE +14155559102
+        0.005 sbc > trunk 100
+        0.050 inside > pbx INVITE +14155559102 call=2 from=+14155550100
+        0.500 pbx > inside 180 call=2
+        0.510 sbc > trunk 180
+        5.000 pbx > inside 486 call=2
+        5.010 inside > pbx ACK call=2
+        5.020 inside > bob INVITE 102 call=3 from=+14155550100
+        5.500 bob > inside 180 call=3
+        8.000 bob > inside 200 call=3
+        8.010 inside > bob ACK call=3
+        8.020 sbc > trunk 200
+        8.030 trunk > sbc ACK
+        20.000 bob > inside BYE call=3
+        20.020 sbc > trunk BYE
+        ",
+    )
+    .tells(
+        "
+        0.000 out +14155550100 Setup
+        0.050 inb +14155559102 Proceeding
+        0.510 out +14155550100 Proceeding
+        5.000 inb +14155559102 Disconnected/TargetBusy
+        5.020 inb 102 Setup
+        5.500 inb 102 Proceeding
+        8.000 inb 102 Answered
+        8.020 out +14155550100 Answered
+        20.000 inb 102 Disconnected
+        20.020 out +14155550100 Disconnected
+        ",
+    );
+}
+
+#[test]
+fn two_calls_with_the_same_numbers_at_one_moment_are_not_joined_from_another_address() {
+    // Nothing tells which leg belongs to which call, and a wrong join is worse than none.
+    ladder(
+        "
+        0.000 trunk > sbc INVITE +14155559102
+        0.010 trunk > sbc INVITE +14155559102 call=2
+        0.050 inside > pbx INVITE +14155559102 call=3 from=+14155550100
+        0.500 pbx > inside 180 call=3
+        0.510 sbc > trunk 180
+        2.000 trunk > sbc CANCEL call=2
+        2.010 sbc > trunk 487 call=2 for=INVITE
+        3.000 trunk > sbc CANCEL
+        3.010 sbc > trunk 487 for=INVITE
+        3.020 inside > pbx CANCEL call=3
+        3.030 pbx > inside 487 call=3 for=INVITE
+        ",
+    )
+    .tells(
+        "
+        0.000 out +14155550100 Setup
+        0.000 inb +14155559102 Proceeding
+        #2 0.010 out +14155550100 Setup
+        #3 0.050 out +14155550100 Setup
+        #3 0.050 inb +14155559102 Proceeding
+        #3 0.500 out +14155550100 Proceeding
+        0.510 out +14155550100 Proceeding
+        #2 2.010 out +14155550100 Disconnected
+        3.010 inb +14155559102 Disconnected/Cancelled
+        3.010 out +14155550100 Disconnected
+        #3 3.030 inb +14155559102 Disconnected/Cancelled
+        #3 3.030 out +14155550100 Disconnected
+        ",
+    );
+}
+
+#[test]
+fn a_second_try_of_the_caller_is_no_leg_of_the_first() {
+    // The numbers are the same, and it comes from the caller.
+    ladder(
+        "
+        0.000 alice > pbx INVITE 102
+        0.300 alice > gateway INVITE 102 call=2
+        0.800 gateway > alice 180 call=2
+        1.000 pbx > alice 503
+        1.010 alice > pbx ACK
+        5.000 gateway > alice 200 call=2
+        5.010 alice > gateway ACK call=2
+        9.000 alice > gateway BYE call=2
+        ",
+    )
+    .tells(
+        "
+        0.000 out 101 Setup
+        1.000 out 101 Disconnected/InternalError
+        #2 0.300 out 101 Setup
+        #2 0.300 inb 102 Setup
+        #2 0.800 inb 102 Proceeding
+        #2 0.800 out 101 Proceeding
+        #2 5.000 inb 102 Answered
+        #2 5.000 out 101 Answered
+        #2 9.000 out 101 Disconnected
+        #2 9.000 inb 102 Disconnected
+        ",
+    );
+}
+
+#[test]
+fn both_legs_are_charged_as_one_call() {
+    // RFC 7315 §4.6: the icid-value; the border controller shows another caller.
+    ladder(
+        "
+        0.000 trunk > sbc INVITE +14155559102 | P-Charging-Vector: icid-value=\"pcv-77-1a\";orig-ioi=carrier.test
+        0.050 inside > pbx INVITE +14155559102 call=2 from=+14155551111 | P-Charging-Vector: orig-ioi=carrier.test;icid-value=pcv-77-1a
+        0.500 pbx > inside 180 call=2
+        0.510 sbc > trunk 180
+        5.000 pbx > inside 200 call=2
+        5.020 sbc > trunk 200
+        20.000 trunk > sbc BYE
+        20.020 inside > pbx BYE call=2
+        ",
+    )
+    .tells(
+        "
+        0.000 out +14155550100 Setup
+        0.050 inb +14155559102 Proceeding
+        0.510 out +14155550100 Proceeding
+        5.000 inb +14155559102 Answered
+        5.020 out +14155550100 Answered
+        20.000 out +14155550100 Disconnected
+        20.020 inb +14155559102 Disconnected
+        ",
+    );
+}
+
+#[test]
+fn a_gateway_that_charges_all_calls_alike_joins_none_of_them() {
+    ladder(
+        "
+        0.000 trunk > sbc INVITE +14155559102 | P-Charging-Vector: icid-value=0
+        0.500 sbc > trunk 180
+        1.000 trunk > sbc INVITE +14155559103 call=2 from=+14155552222 | P-Charging-Vector: icid-value=0
+        1.500 sbc > trunk 180 call=2
+        2.000 sbc > trunk 200
+        3.000 trunk > sbc INVITE +14155559104 call=3 | P-Charging-Vector: icid-value=0
+        4.000 sbc > trunk 404 call=3
+        5.000 sbc > trunk 486 call=2
+        9.000 trunk > sbc BYE
+        ",
+    )
+    .tells(
+        "
+        0.000 out +14155550100 Setup
+        0.000 inb +14155559102 Proceeding
+        0.500 out +14155550100 Proceeding
+        2.000 inb +14155559102 Answered
+        2.000 out +14155550100 Answered
+        9.000 out +14155550100 Disconnected
+        9.000 inb +14155559102 Disconnected
+        #2 1.000 out +14155552222 Setup
+        #2 1.000 inb +14155559103 Proceeding
+        #2 1.500 out +14155552222 Proceeding
+        #2 5.000 inb +14155559103 Disconnected/TargetBusy
+        #2 5.000 out +14155552222 Disconnected/TargetBusy
+        #3 3.000 out +14155550100 Setup
+        #3 4.000 out +14155550100 Disconnected/InvalidNumber
+        ",
+    );
+}
+
+#[test]
+fn a_switch_changes_both_numbers_and_continues_the_call_id() {
+    // As Sippy's B2BUA does between a PBX and a carrier; the two trunks are tried one after the other.
+    ladder(
+        "
+        0.000 alice > pbx INVITE 102
+        0.005 pbx > alice 100
+        0.010 pbx > trunk INVITE 4155550102 call=1/-b2b_1 from=14155550100
+        0.020 trunk > pbx 503 call=1/-b2b_1
+        0.030 pbx > gateway INVITE 4155550102 call=1/-b2b_2 from=14155550100
+        0.500 gateway > pbx 180 call=1/-b2b_2
+        0.510 pbx > alice 180
+        3.000 gateway > pbx 200 call=1/-b2b_2
+        3.010 pbx > gateway ACK call=1/-b2b_2
+        3.020 pbx > alice 200
+        3.030 alice > pbx ACK
+        9.000 alice > pbx BYE
+        9.020 pbx > gateway BYE call=1/-b2b_2
+        ",
+    )
+    .tells(
+        "
+        0.000 out 101 Setup
+        0.010 inb 4155550102 Proceeding
+        0.510 out 101 Proceeding
+        3.000 inb 4155550102 Answered
+        3.020 out 101 Answered
+        9.000 out 101 Disconnected
+        9.020 inb 4155550102 Disconnected
+        ",
+    );
+}
+
+#[test]
+fn an_agent_correlates_a_leg_with_the_call_id_of_the_other() {
+    ladder(
+        "
+        0.000 trunk > sbc INVITE +14155559102
+        0.050 inside > pbx INVITE 102 call=2 from=100 hep={id=1@trunk}
+        0.500 pbx > inside 180 call=2
+        0.510 sbc > trunk 180
+        5.000 pbx > inside 200 call=2
+        5.020 sbc > trunk 200
+        20.000 trunk > sbc BYE
+        20.020 inside > pbx BYE call=2
+        ",
+    )
+    .tells(
+        "
+        0.000 out +14155550100 Setup
+        0.050 inb 102 Setup
+        0.500 inb 102 Proceeding
+        0.510 out +14155550100 Proceeding
+        5.000 inb 102 Answered
+        5.020 out +14155550100 Answered
+        20.000 out +14155550100 Disconnected
+        20.020 inb 102 Disconnected
+        ",
+    );
+}
+
+#[test]
+fn the_directory_says_which_addresses_are_one_switch() {
+    // The called number is another one inside, so that only the caller agrees; two calls come in at once.
+    ladder(
+        "
+        0.000 trunk > sbc INVITE +14155559102
+        0.020 trunk > sbc INVITE +14155559103 call=2 from=+14155552222
+        0.050 inside > bob INVITE 102 call=3 from=+14155550100
+        0.060 inside > carol INVITE 103 call=4 from=+14155552222
+        0.500 bob > inside 180 call=3
+        0.510 sbc > trunk 180
+        0.600 carol > inside 180 call=4
+        0.610 sbc > trunk 180 call=2
+        5.000 bob > inside 200 call=3
+        5.020 sbc > trunk 200
+        6.000 trunk > sbc CANCEL call=2
+        6.010 sbc > trunk 487 call=2 for=INVITE
+        6.020 inside > carol CANCEL call=4
+        6.030 carol > inside 487 call=4 for=INVITE
+        20.000 trunk > sbc BYE
+        20.020 inside > bob BYE call=3
+        ",
+    )
+    .with_directory(ONE_SWITCH)
+    .tells(
+        "
+        0.000 out +14155550100 Setup
+        0.050 inb 102 Setup
+        0.500 inb 102 Proceeding
+        0.510 out +14155550100 Proceeding
+        5.000 inb 102 Answered
+        5.020 out +14155550100 Answered
+        20.000 out +14155550100 Disconnected
+        20.020 inb 102 Disconnected
+        #2 0.020 out +14155552222 Setup
+        #2 0.060 inb 103 Setup
+        #2 0.600 inb 103 Proceeding
+        #2 0.610 out +14155552222 Proceeding
+        #2 6.010 inb 103 Disconnected/Cancelled missed
+        #2 6.010 out +14155552222 Disconnected
+        ",
+    );
+}
+
+/// The last two are where the same hosts are in a laboratory.
+const ONE_SWITCH: &str = r#"
+[[account]]
+id = 310001016
+
+[[account.extension]]
+number = "102"
+
+[[account.extension]]
+number = "103"
+
+[[account.switch]]
+name = "border controller"
+addresses = ["10.0.200.50", "10.0.200.51", "127.0.0.1:10060", "127.0.0.1:10160"]
+"#;

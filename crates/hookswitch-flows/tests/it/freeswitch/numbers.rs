@@ -1,0 +1,120 @@
+//! Numbers as parties show them: what is no number is not shown as one.
+
+use hookswitch_core::directory::Directory;
+use hookswitch_flows::freeswitch::{freeswitch, run};
+use hookswitch_flows::ladder::ACCOUNT;
+use hookswitch_model::{Direction, Event};
+
+fn told(story: &str) -> Vec<Event> {
+    let events = run(&Directory::built_in(ACCOUNT), &freeswitch(story).told, false);
+    assert!(!events.is_empty(), "nothing is told of\n{story}");
+    events
+}
+
+/// Numbers of both sides of the last party with a direction: from and to.
+fn numbers(events: &[Event], direction: Direction) -> (Option<String>, Option<String>) {
+    let party = &events.iter().rfind(|event| event.party.direction == direction).expect("a party").party;
+    let number = |number: &Option<std::sync::Arc<str>>| number.as_deref().map(str::to_owned);
+    (number(&party.from.phone_number), number(&party.to.phone_number))
+}
+
+fn some(number: &str) -> Option<String> {
+    Some(number.to_owned())
+}
+
+#[test]
+fn a_trunk_that_is_reached_by_its_account_has_the_number_in_to() {
+    for (dialled, to) in
+        [("carrier-account", "+16465550102"), ("1000", "+16465550102"), ("+16465550102", "1000")]
+    {
+        let events = told(&format!(
+            "
+            0.000 create a +442079460123@external>{dialled} sip_to_user={to}
+            0.001 answer a
+            2.000 ends a NORMAL_CLEARING disposition=recv_bye
+            "
+        ));
+        assert_eq!(
+            numbers(&events, Direction::Outbound),
+            (some("+442079460123"), some("+16465550102")),
+            "{dialled}"
+        );
+    }
+}
+
+#[test]
+fn what_a_phone_dials_is_what_it_dials() {
+    for (dialled, to) in [("740", "+16465550102"), ("*98", "101")] {
+        let events = told(&format!(
+            "
+            0.000 create a 101>{dialled} sip_to_user={to}
+            0.001 answer a
+            2.000 ends a NORMAL_CLEARING disposition=recv_bye
+            "
+        ));
+        assert_eq!(numbers(&events, Direction::Outbound), (some("101"), some(dialled)));
+    }
+}
+
+#[test]
+fn a_number_that_a_dial_string_escapes_is_the_number() {
+    let events = told(
+        "
+        0.000 create a 101>913125550188
+        0.004 create b sofia/external/x Caller-Destination-Number=%2B13125550188 Caller-Caller-ID-Number=%2B16465550100 sip_gateway_name=carrier of=a
+        0.020 progress b
+        1.000 answer b
+        1.002 answer a
+        1.004 bridge a b
+        5.000 ends a NORMAL_CLEARING disposition=recv_bye
+        5.001 ends b NORMAL_CLEARING disposition=send_bye
+        ",
+    );
+    assert_eq!(numbers(&events, Direction::Inbound).1, some("+13125550188"));
+}
+
+#[test]
+fn who_takes_a_call_by_replaces_has_dialled_no_dialplan() {
+    let events = told(
+        "
+        0.000 create a 101>102
+        0.004 create b to=102 of=a number=101
+        0.020 progress b
+        2.000 create c 103>answer,intercept:b0000000-0000-4000-8000-000000000000 sip_to_user=102
+        2.001 execute c intercept(@b)
+        2.002 answer c
+        2.004 hangup b LOSE_RACE
+        2.005 complete b LOSE_RACE disposition=send_cancel
+        2.010 answer a
+        2.020 bridge a c
+        5.000 ends a NORMAL_CLEARING disposition=recv_bye
+        5.500 ends c NORMAL_CLEARING disposition=send_bye
+        ",
+    );
+    let sessions: std::collections::BTreeSet<_> = events.iter().map(|event| event.session.id).collect();
+    assert_eq!(sessions.len(), 1, "the pickup is a party of the call");
+    let sides = events.iter().flat_map(|event| [&event.party.from, &event.party.to]);
+    for side in sides {
+        let number = side.phone_number.as_deref().unwrap_or_default();
+        assert!(number.bytes().all(|byte| byte.is_ascii_digit()), "{number}");
+    }
+    assert_eq!(numbers(&events, Direction::Inbound), (some("101"), some("103")));
+}
+
+#[test]
+fn who_is_called_first_is_shown_who_is_called_then() {
+    let then = "
+        1.000 answer a
+        1.011 create b to=102 of=a
+        2.000 answer b
+        2.010 bridge a b
+        4.000 ends b NORMAL_CLEARING disposition=send_bye
+        4.001 ends a NORMAL_CLEARING disposition=recv_bye
+    ";
+    for (first, before) in [("to=101", None), ("to=101 number=100", some("100"))] {
+        let events = told(&format!("0.000 create a {first}\n0.020 progress a\n{then}"));
+        assert_eq!(numbers(&events[..1], Direction::Inbound), (before.clone(), some("101")), "{first}");
+        let after = before.or(some("102"));
+        assert_eq!(numbers(&events, Direction::Inbound), (after, some("101")), "{first}");
+    }
+}

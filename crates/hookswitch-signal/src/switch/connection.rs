@@ -1,0 +1,240 @@
+//! One connection to a switch, without IO: what is said on it, in which time, and what of it is for the tracker.
+
+use std::time::Duration;
+
+use super::Inventory;
+
+/// How long an answer may take during the log-in.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How often a sign of life is asked for, and how long none may come.
+const PROBE_EVERY: Duration = Duration::from_secs(15);
+const SILENT_MAX: Duration = Duration::from_secs(50);
+
+/// Conversation with one switch in its own language: the log-in, the listing of what goes on, and what comes.
+///
+/// Does no IO and reads no clock. After each `handle_*`, drain [`SwitchProtocol::poll_event`], then
+/// [`SwitchProtocol::poll_transmit`].
+pub trait SwitchProtocol: Send {
+    /// Takes bytes that the connection has brought, however they are cut.
+    fn handle_input(&mut self, bytes: &[u8]);
+
+    /// Gives the next thing that has happened; appends what of a message is for the tracker to `out`.
+    ///
+    /// # Errors
+    /// If the switch refuses the log-in, is none, or says that the connection ends.
+    fn poll_event(&mut self, out: &mut Vec<u8>) -> Result<Option<ProtocolEvent>, ProtocolError>;
+
+    /// Gives bytes to be sent.
+    fn poll_transmit(&mut self) -> Option<Vec<u8>>;
+
+    /// Asks for a sign of life: nothing need have been heard for some time.
+    fn probe(&mut self);
+
+    /// Notes that the connection has ended; appends what of that is for the tracker to `out`.
+    fn handle_end(&mut self, _out: &mut Vec<u8>) -> ConnectionEnd {
+        ConnectionEnd::Lost
+    }
+}
+
+/// Something that has happened on a connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ProtocolEvent {
+    /// The switch has let us in: what happens from here on is told.
+    LoggedIn,
+    /// A message for the tracker was appended.
+    Message,
+    /// A message said nothing of calls.
+    PassedOver,
+    /// The switch has said all that it has.
+    Inventory(Box<Inventory>),
+    /// The switch does not answer a question.
+    Refused(Refusal),
+}
+
+/// A question that a switch does not answer, and what to do about it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Refusal {
+    /// What was asked; empty if the switch does not say.
+    pub question: String,
+    /// What the switch says, without what it quotes.
+    pub text: String,
+    /// A sentence for operators; empty if it is of no consequence.
+    pub hint: &'static str,
+}
+
+/// Whether a connection that has ended was to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ConnectionEnd {
+    /// Its call is over.
+    Expected,
+    /// It was lost.
+    Lost,
+}
+
+/// Why a connection is given up, as a sentence without its full stop.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct ProtocolError(pub String);
+
+/// One connection to a switch: a [`SwitchProtocol`] and the time that it has.
+///
+/// Times are those since the connection was made. After each `handle_*`, drain [`SwitchConnection::poll_event`],
+/// then [`SwitchConnection::poll_transmit`], and come back no later than [`SwitchConnection::poll_timeout`].
+pub struct SwitchConnection {
+    protocol: Box<dyn SwitchProtocol>,
+    is_up: bool,
+    /// When something came last.
+    heard: Duration,
+    /// When an answer is missed, during the log-in; then when a sign of life is asked for.
+    due: Duration,
+}
+
+impl SwitchConnection {
+    /// A connection that was just made.
+    pub fn new(protocol: Box<dyn SwitchProtocol>) -> Self {
+        Self { protocol, is_up: false, heard: Duration::ZERO, due: ANSWER_TIMEOUT }
+    }
+
+    /// Whether the switch has let us in.
+    pub const fn is_up(&self) -> bool {
+        self.is_up
+    }
+
+    /// Takes bytes that the connection has brought.
+    pub fn handle_input(&mut self, bytes: &[u8], now: Duration) {
+        self.heard = now;
+        self.protocol.handle_input(bytes);
+    }
+
+    /// Gives the next thing that has happened; appends what of a message is for the tracker to `out`.
+    ///
+    /// # Errors
+    /// As [`SwitchProtocol::poll_event`].
+    pub fn poll_event(
+        &mut self,
+        out: &mut Vec<u8>,
+        now: Duration,
+    ) -> Result<Option<ProtocolEvent>, ProtocolError> {
+        let event = self.protocol.poll_event(out)?;
+        if event == Some(ProtocolEvent::LoggedIn) {
+            self.is_up = true;
+            self.due = now + PROBE_EVERY;
+        }
+        Ok(event)
+    }
+
+    /// Gives bytes to be sent.
+    pub fn poll_transmit(&mut self, now: Duration) -> Option<Vec<u8>> {
+        let bytes = self.protocol.poll_transmit()?;
+        if !self.is_up {
+            self.due = now + ANSWER_TIMEOUT; // for the answer to this
+        }
+        Some(bytes)
+    }
+
+    /// Lets time pass.
+    ///
+    /// # Errors
+    /// If the switch was silent for too long.
+    pub fn handle_timeout(&mut self, now: Duration) -> Result<(), ProtocolError> {
+        if now < self.due {
+            return Ok(());
+        }
+        if !self.is_up {
+            return Err(ProtocolError("the switch does not answer".to_owned()));
+        }
+        if now.saturating_sub(self.heard) >= SILENT_MAX {
+            return Err(ProtocolError(format!("nothing was heard for {SILENT_MAX:?}")));
+        }
+        self.protocol.probe();
+        self.due = now + PROBE_EVERY;
+        Ok(())
+    }
+
+    /// When [`SwitchConnection::handle_timeout`] wants to be called at the latest.
+    pub const fn poll_timeout(&self) -> Duration {
+        self.due
+    }
+
+    /// Notes that the connection has ended; see [`SwitchProtocol::handle_end`].
+    pub fn handle_end(&mut self, out: &mut Vec<u8>) -> ConnectionEnd {
+        self.protocol.handle_end(out)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Lets in who has sent a word, and is asked for life with another.
+    #[derive(Default)]
+    struct Echo(Vec<u8>, Vec<Vec<u8>>);
+
+    impl SwitchProtocol for Echo {
+        fn handle_input(&mut self, bytes: &[u8]) {
+            self.0.extend_from_slice(bytes);
+        }
+
+        fn poll_event(&mut self, out: &mut Vec<u8>) -> Result<Option<ProtocolEvent>, ProtocolError> {
+            let input = std::mem::take(&mut self.0);
+            Ok(match &*input {
+                b"" => None,
+                b"no" => return Err(ProtocolError("refused".to_owned())),
+                b"yes" => Some(ProtocolEvent::LoggedIn),
+                _ => {
+                    out.extend_from_slice(&input);
+                    Some(ProtocolEvent::Message)
+                }
+            })
+        }
+
+        fn poll_transmit(&mut self) -> Option<Vec<u8>> {
+            self.1.pop()
+        }
+
+        fn probe(&mut self) {
+            self.1.push(b"ping".to_vec());
+        }
+    }
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn a_switch_that_does_not_answer_during_the_log_in_is_given_up() {
+        let mut connection = SwitchConnection::new(Box::new(Echo(Vec::new(), vec![b"hello".to_vec()])));
+        assert_eq!(connection.handle_timeout(9 * SECOND), Ok(()));
+        assert_eq!(connection.poll_transmit(9 * SECOND).as_deref(), Some(&b"hello"[..]));
+        assert_eq!(connection.poll_timeout(), 19 * SECOND, "each answer has its time");
+        assert_eq!(connection.handle_timeout(18 * SECOND), Ok(()));
+        let error = connection.handle_timeout(19 * SECOND).expect_err("it was silent");
+        assert_eq!(error.to_string(), "the switch does not answer");
+    }
+
+    #[test]
+    fn a_switch_that_was_let_in_is_asked_for_life_and_given_up_when_it_is_silent() {
+        let mut connection = SwitchConnection::new(Box::<Echo>::default());
+        let mut out = Vec::new();
+        connection.handle_input(b"yes", SECOND);
+        assert_eq!(connection.poll_event(&mut out, SECOND), Ok(Some(ProtocolEvent::LoggedIn)));
+        assert!(connection.is_up());
+        for round in 1..=3 {
+            let at = SECOND + round * PROBE_EVERY;
+            assert_eq!((connection.poll_timeout(), connection.handle_timeout(at)), (at, Ok(())));
+            assert_eq!(connection.poll_transmit(at).as_deref(), Some(&b"ping"[..]));
+        }
+        connection.handle_input(b"event", 50 * SECOND);
+        assert_eq!(connection.poll_event(&mut out, 50 * SECOND), Ok(Some(ProtocolEvent::Message)));
+        assert_eq!(out, b"event");
+        assert_eq!(connection.handle_timeout(99 * SECOND), Ok(()));
+        assert!(connection.handle_timeout(114 * SECOND).is_err());
+    }
+
+    #[test]
+    fn what_the_switch_refuses_ends_the_connection() {
+        let mut connection = SwitchConnection::new(Box::<Echo>::default());
+        connection.handle_input(b"no", SECOND);
+        assert_eq!(connection.poll_event(&mut Vec::new(), SECOND), Err(ProtocolError("refused".to_owned())));
+        assert_eq!(connection.handle_end(&mut Vec::new()), ConnectionEnd::Lost);
+    }
+}
