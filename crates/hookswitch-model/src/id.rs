@@ -83,6 +83,14 @@ impl AccountId {
 pub struct TelephonySessionId(u128);
 
 impl TelephonySessionId {
+    /// Reads the text form, `s-` and 32 hexadecimal digits in lower case; none if it is not that.
+    pub fn parse(text: &str) -> Option<Self> {
+        let digits = text.strip_prefix("s-")?;
+        let plain = digits.len() == 32
+            && digits.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte));
+        plain.then(|| u128::from_str_radix(digits, 16).ok()).flatten().map(Self::new)
+    }
+
     /// Takes the 128 bits that the digits spell.
     pub const fn new(bits: u128) -> Self {
         Self(bits)

@@ -1,32 +1,10 @@
 //! Hookswitch: Account Telephony Sessions events from the call signalling that phone systems
 //! already emit.
 //!
-//! This crate holds all that touches the world. Start at [`cli`]; what the commands do with
-//! captures is in [`source`].
+//! This crate is the program: commands, help, terminal output. Start at `cli`; what runs is in
+//! `hookswitch_server`, and what answers HTTP in `hookswitch_api`.
 
-mod api;
-mod backoff;
-mod capture;
 mod cli;
-mod clock;
-mod cluster;
-mod config;
-mod deliver;
-mod derivation;
-mod explain;
-mod gateway;
-mod health;
-mod rates;
-mod redelivery;
-mod repeated;
-mod run;
-mod secret;
-mod server;
-mod shown;
-mod source;
-mod subscriptions;
-mod telemetry;
-mod webhook;
 
 use std::process::ExitCode;
 

@@ -4,12 +4,12 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, anyhow, bail};
 use axum::http::Method;
+use hookswitch_server::webhook;
 use serde::Deserialize;
 use serde_json::Value;
 use tokio::runtime::Runtime;
 
 use super::client::{Client, Failure, Login};
-use crate::webhook;
 
 /// Where the admin token may stand.
 pub(super) const ADMIN_TOKEN: &str = "HOOKSWITCH_ADMIN_TOKEN";

@@ -6,11 +6,11 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, anyhow, ensure};
+use hookswitch_api::capture;
+use hookswitch_api::explain::{is_unsafe, session_id};
 use serde::Deserialize;
 
 use super::explain::{From, Kept};
-use crate::capture;
-use crate::explain::{is_unsafe, session_id};
 
 /// The arguments of the command.
 #[derive(clap::Args)]

@@ -5,13 +5,12 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use clap::{Subcommand, ValueEnum};
+use hookswitch_server::{clock, shown};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::admin::{Admin, Asked};
 use super::explain::printable;
-use crate::clock;
-use crate::shown;
 
 /// How often it is looked whether something has come about that is waited for.
 const LOOK_EVERY: Duration = Duration::from_millis(200);

@@ -4,12 +4,12 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use anyhow::{Context as _, bail};
+use hookswitch_server::config::Config;
+use hookswitch_server::derivation::{Derivation, STATE_VERSION};
 use hookswitch_store::{CopySource, CopyTarget, Input, LoggedInput, Partition, StoreSettings, check_apart};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::{shows_progress, warn};
-use crate::config::Config;
-use crate::derivation::{Derivation, STATE_VERSION};
 
 /// The arguments of the command.
 #[derive(clap::Args)]

@@ -5,13 +5,13 @@ use std::fmt;
 use std::io::Write;
 
 use hookswitch_model::{Iso, Timestamp};
+use hookswitch_server::shown;
+use hookswitch_server::source::captures::CaptureFiles;
 use hookswitch_signal::capture::{Captured, Transport};
 use hookswitch_signal::sip::{Message, NameAddr, StartLine, lossy};
 use serde::{Serialize, Serializer};
 
 use super::{Captures, shows_progress, warn};
-use crate::shown;
-use crate::source::captures::CaptureFiles;
 
 /// The arguments of the command.
 #[derive(clap::Args)]

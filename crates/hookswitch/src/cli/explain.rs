@@ -6,12 +6,12 @@ use std::path::PathBuf;
 
 use anyhow::{anyhow, bail};
 use clap::ValueEnum;
+use hookswitch_api::explain::{Explainer, Named, Wanted, is_unsafe, write_text};
+use hookswitch_server::config::Config;
 use hookswitch_store::Reader;
 use serde_json::Value;
 
 use super::admin::{ADMIN_TOKEN, Admin, Asked};
-use crate::config::Config;
-use crate::explain::{Explainer, Named, Wanted, is_unsafe, write_text};
 
 /// The arguments of the command.
 #[derive(clap::Args)]

@@ -9,15 +9,12 @@ use anyhow::{Context as _, ensure};
 use hookswitch_core::directory::Directory;
 use hookswitch_model::ExtensionId;
 use hookswitch_model::number::Country;
+use hookswitch_server::config::{ACCOUNT, Config, DEFAULTS};
+use hookswitch_server::secret::{self, Digest, Key};
+use hookswitch_server::{auth as oauth, clock};
 use hookswitch_store::{self as store, Change, Expected};
 use serde::Serialize;
 use serde_json::json;
-
-use super::ACCOUNT;
-use crate::api::oauth;
-use crate::clock;
-use crate::config::{Config, DEFAULTS};
-use crate::secret::{self, Digest, Key};
 
 /// The extension of the first user.
 const EXTENSION: &str = "101";

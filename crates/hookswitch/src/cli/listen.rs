@@ -9,6 +9,8 @@ use anyhow::Context as _;
 use axum::http::{Method, Uri};
 use clap::ValueEnum;
 use futures_util::{SinkExt as _, StreamExt as _};
+use hookswitch_server::config::FILTER;
+use hookswitch_server::{shown, webhook};
 use serde_json::{Value, json};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
@@ -17,10 +19,9 @@ use tokio_rustls::rustls::pki_types::ServerName;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::{WebSocketStream, client_async};
 
+use super::ANSWER_WITHIN;
 use super::client::{Client, Failure, Login};
 use super::rows::Rows;
-use super::{ANSWER_WITHIN, FILTER};
-use crate::{shown, webhook};
 
 /// The waits before a lost connection is tried again; the last repeats.
 const WAITS_MILLIS: [u64; 5] = [100, 250, 500, 1000, 2000];

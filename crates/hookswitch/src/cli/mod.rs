@@ -15,7 +15,7 @@ mod listen;
 mod manual;
 mod no_calls;
 mod play;
-pub(crate) mod replay;
+mod replay;
 mod rows;
 mod serve;
 mod store;
@@ -27,15 +27,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
-use hookswitch_model::AccountId;
-
-use crate::shown;
-
-/// The account when nothing names one: a made-up one that the examples of this project use.
-pub(crate) const ACCOUNT: AccountId = AccountId::new(310_001_016);
-
-/// The filter when nothing names one.
-pub(crate) const FILTER: &str = "/restapi/v1.0/account/~/telephony/sessions";
+use hookswitch_server::shown;
 
 /// How long an answer of a server may take.
 const ANSWER_WITHIN: Duration = Duration::from_secs(15);

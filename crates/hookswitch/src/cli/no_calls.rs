@@ -1,27 +1,8 @@
 //! What a replay says when it had no call to tell: what it saw instead, so that nobody is left to guess.
 
-use std::fmt;
-
-use hookswitch_model::InputRef;
-use hookswitch_signal::capture::{Captured, Counters, Unread};
+use hookswitch_server::source::replay::Refusals;
+use hookswitch_signal::capture::{Counters, Unread};
 use hookswitch_signal::tracker;
-
-/// How many refused messages are named with the reason.
-const REASONS_MAX: usize = 3;
-
-/// The first messages that were refused.
-#[derive(Default)]
-pub(super) struct Refusals(Vec<(InputRef, u64, String)>);
-
-impl Refusals {
-    /// Notes a message and why it was refused, if it is one of the first.
-    #[cold]
-    pub(super) fn add(&mut self, captured: &Captured<'_>, input: InputRef, reason: &dyn fmt::Display) {
-        if self.0.len() < REASONS_MAX {
-            self.0.push((input, captured.packet, reason.to_string()));
-        }
-    }
-}
 
 /// What was seen.
 pub(super) struct NoCalls<'a> {
@@ -67,7 +48,7 @@ impl NoCalls<'_> {
         if self.other_messages > 0 {
             lines.push(counted("messages of switches and posted signals", self.other_messages, &[]));
         }
-        for (input, packet, reason) in &self.refusals.0 {
+        for (input, packet, reason) in self.refusals.first() {
             let name = self.names.get(usize::from(input.source)).map_or("", String::as_str);
             lines.push(format!("malformed: {name}, packet {packet}: {reason}"));
         }

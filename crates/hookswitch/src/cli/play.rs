@@ -7,12 +7,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
 use hookswitch_model::Timestamp;
+use hookswitch_server::source::captures::CaptureFiles;
+use hookswitch_server::{clock, secret};
 use hookswitch_signal::capture::{Captured, hep};
 
 use super::{Captures, shows_progress, warn};
-use crate::clock;
-use crate::secret;
-use crate::source::captures::CaptureFiles;
 
 /// How far a message may be behind its time before it is sent without waiting.
 const SLACK: Duration = Duration::from_micros(200);

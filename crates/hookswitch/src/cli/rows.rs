@@ -2,9 +2,8 @@
 
 use std::collections::HashMap;
 
+use hookswitch_server::shown;
 use serde_json::Value;
-
-use crate::shown;
 
 /// The most calls whose numbers are remembered.
 const CALLS_MAX: usize = 100_000;

@@ -16,6 +16,6 @@ pub(super) struct Serve {
 impl Serve {
     /// Serves until told to stop.
     pub(super) fn run(self) -> anyhow::Result<()> {
-        crate::server::run(&self.config, self.dev)
+        hookswitch_server::run(&self.config, self.dev, hookswitch_api::mount)
     }
 }

@@ -9,12 +9,11 @@ use clap::Subcommand;
 use hookswitch_core::filter::{EventFilter, Own, Projection};
 use hookswitch_core::notification::Subscriber;
 use hookswitch_model::{Event, ExtensionId};
+use hookswitch_server::config::{Config, FILTER};
+use hookswitch_server::derivation::Derivation;
 use hookswitch_store::{Input, Partition, Reader};
 
-use super::FILTER;
 use super::copy::Copy;
-use crate::config::Config;
-use crate::derivation::Derivation;
 
 /// How many events are read at once.
 const EVENTS_AT_ONCE: usize = 1000;
@@ -74,8 +73,8 @@ impl Store {
 impl Events {
     fn run(self, out: &mut impl Write) -> anyhow::Result<()> {
         let config = Config::load(&self.config)?;
-        let settings = crate::server::settings(&config)?;
-        let account = crate::run::default_account(&settings);
+        let settings = hookswitch_server::settings(&config)?;
+        let account = hookswitch_server::default_account(&settings);
         let owner = ExtensionId::new(account.as_u64());
         let own = Own { account, extension: owner };
         let filters = self.filters.iter().map(|filter| EventFilter::parse(filter, own));

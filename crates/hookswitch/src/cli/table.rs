@@ -5,8 +5,7 @@ use std::fmt::Write as _;
 use std::io::Write;
 
 use hookswitch_model::{Endpoint, Event, StatusCode, TelephonySessionId};
-
-use crate::shown;
+use hookswitch_server::shown;
 
 /// The calls of a replay, in the order in which they began.
 #[derive(Default)]

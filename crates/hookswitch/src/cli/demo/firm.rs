@@ -83,7 +83,7 @@ pub(super) fn outside() -> Vec<Person> {
 
 /// The directory file of the firm.
 pub(super) fn directory() -> String {
-    let account = crate::cli::ACCOUNT;
+    let account = hookswitch_server::config::ACCOUNT;
     let mut text = format!(
         "[[account]]\nid = {account}\nname = \"Harbour Bicycles\"\ncountry_code = \"1\"\n\
          domains = [\"{DOMAIN}\"]\ncodes = [\"{PICKUP}\"]\n"

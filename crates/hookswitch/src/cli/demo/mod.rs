@@ -11,19 +11,20 @@ mod scripts;
 mod sip;
 
 use std::cell::Cell;
-use std::fs;
 use std::future::IntoFuture as _;
 use std::io::{self, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::thread;
 use std::time::Duration;
+use std::{fs, thread};
 
 use anyhow::{Context as _, anyhow, bail, ensure};
 use axum::http::Method;
 use clap::ValueEnum;
+use hookswitch_server::config::FILTER;
+use hookswitch_server::{clock, secret, webhook};
 use serde_json::json;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
@@ -34,8 +35,7 @@ use self::screen::Screen;
 use super::client::{Client, Failure, Login};
 use super::init::{self, Made};
 use super::listen::Listener;
-use super::{FILTER, play};
-use crate::{clock, secret, server, webhook};
+use super::play;
 
 /// How long the server may take to start, and a notification to come when nothing else happens.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -97,7 +97,13 @@ impl Demo {
         let (running, ended) = oneshot::channel::<()>();
         let serve = move || {
             let _running = running; // dropped at the end, also by a panic
-            server::serve(&config, true, server::Sockets::new(http, hep), told)
+            hookswitch_server::serve(
+                &config,
+                true,
+                hookswitch_server::Sockets::new(http, hep),
+                told,
+                hookswitch_api::mount,
+            )
         };
         let server = thread::Builder::new().name("server".into()).spawn(serve)?;
         let heard = Rc::new(Cell::new(0));

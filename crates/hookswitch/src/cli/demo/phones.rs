@@ -7,12 +7,12 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
 use anyhow::Context as _;
+use hookswitch_server::{clock, secret};
 use hookswitch_signal::capture::{Captured, Transport, hep};
 
 use super::firm::{self, Person};
 use super::scripts::{Cast, SCRIPTS, Script};
 use super::sip::{Message, Wire};
-use crate::{clock, secret};
 
 /// How long it takes until the next call begins.
 const GAP_MILLIS: RangeInclusive<u64> = 1500..=5000;

@@ -5,11 +5,11 @@ use std::io::{self, IsTerminal as _, Write};
 
 use anyhow::Context as _;
 use axum::http::StatusCode;
+use hookswitch_server::shown;
 use serde_json::Value;
 
 use super::Format;
 use crate::cli::rows::Rows;
-use crate::shown;
 
 /// What is printed.
 pub(super) struct Screen<'a, W> {

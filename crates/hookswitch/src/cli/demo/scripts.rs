@@ -266,14 +266,12 @@ mod tests {
     use std::fmt::Write as _;
 
     use hookswitch_core::directory::Directory;
-
     use hookswitch_flows::ladder::{pipeline_of_sip, ready, send_captured};
     use hookswitch_model::{Direction, Event, StatusCode, Timestamp};
     use hookswitch_signal::capture::{Captured, Transport};
 
-    use super::super::firm;
     use super::super::phones::{Phones, Step};
-    use super::super::sip;
+    use super::super::{firm, sip};
     use super::*;
 
     /// Sends messages through the product, and gives the events; nothing may be lost on the way.

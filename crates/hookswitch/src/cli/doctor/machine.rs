@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use hookswitch_server::config::Config;
+use hookswitch_server::{clock, secret};
 use hookswitch_store::Reader;
 use nix::sys::resource::{Resource, getrlimit};
 use nix::sys::socket::sockopt::{RcvBuf, RcvBufForce};
@@ -14,8 +16,6 @@ use nix::sys::socket::{getsockopt, setsockopt};
 use nix::sys::statvfs::statvfs;
 
 use super::Findings;
-use crate::config::Config;
-use crate::{clock, secret};
 
 /// Written by systemd-timesyncd when it has set the clock.
 const TIMESYNC: &str = "/run/systemd/timesync/synchronized";

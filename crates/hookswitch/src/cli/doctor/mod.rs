@@ -14,10 +14,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::ValueEnum;
+use hookswitch_server::config::Config;
+use hookswitch_server::shown;
 use serde::Serialize;
-
-use crate::config::Config;
-use crate::shown;
 
 /// Exit status when something should be looked at, and when something does not work.
 const WARNED: u8 = 1;

@@ -1,9 +1,9 @@
 //! The NATS of a cluster, as a node looks at it when it starts.
 
+use hookswitch_server::config::Config;
 use hookswitch_store::{self as store, Engine, Examined, Weakness};
 
 use super::Findings;
-use crate::config::Config;
 
 /// What a finding here is called.
 const NATS: &str = "NATS";

@@ -7,10 +7,10 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use hookswitch_server::config::Config;
 use serde_json::Value;
 
 use super::Findings;
-use crate::config::Config;
 
 /// How long a server may take for an answer.
 const PATIENCE: Duration = Duration::from_secs(3);

@@ -4,19 +4,18 @@ use std::fs::{self, Metadata};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
+use hookswitch_server::config::Config;
+use hookswitch_server::secret::Key;
 use hookswitch_store::Durability;
 
 use super::Findings;
-use crate::config::Config;
-use crate::secret::Key;
-use crate::server;
 
 /// What others than the owner may do with a file.
 const OTHERS: u32 = 0o077;
 
 /// Whether the settings can be used, and which of them weaken what is promised.
 pub(super) fn check(path: &Path, config: &Config, findings: &mut Findings) {
-    match server::settings(config) {
+    match hookswitch_server::settings(config) {
         Err(error) => findings.failed("config", format!("{error:#}"), "mend the directory file"),
         Ok(_) => findings.ok("config", format!("{} and the directory can be used", path.display())),
     }

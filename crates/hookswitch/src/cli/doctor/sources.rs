@@ -5,9 +5,9 @@ use std::net::{TcpStream, ToSocketAddrs as _};
 use std::time::Duration;
 
 use anyhow::Context as _;
+use hookswitch_server::config::Config;
 
 use super::Findings;
-use crate::config::Config;
 
 /// How long a switch may take to greet.
 const PATIENCE: Duration = Duration::from_secs(3);

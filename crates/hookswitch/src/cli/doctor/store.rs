@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
+use hookswitch_server::config::Config;
 use hookswitch_store::Reader;
 
 use super::Findings;
-use crate::config::Config;
 
 /// How many messages are looked at for their times.
 const MESSAGES: u32 = 200;

@@ -1,0 +1,293 @@
+//! The subscriptions of all users and applications, and how they are doing.
+
+use axum::Json;
+use axum::extract::State;
+use hookswitch_core::delivery::Outcome;
+use hookswitch_core::subscription::Standing;
+use hookswitch_model::{NotificationId, Timestamp};
+use hookswitch_server::health::Health;
+use hookswitch_server::subscriptions::{Delivery, Kept, parse_id};
+use hookswitch_server::webhook::attempt_outcome;
+use hookswitch_server::{clock, secret};
+use hookswitch_store::AttemptOutcome;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::Records;
+use super::access::{Access, Operator, Reader};
+use crate::request::Segments;
+use crate::subscription::{expired, renew_kept, shown_filter};
+use crate::{Api, Problem, openapi};
+
+/// A subscription, as far as an operator needs to know: nothing of what its owner said in confidence.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = AdminSubscription)]
+pub(crate) struct SubscriptionBody {
+    id: String,
+    owner: OwnerBody,
+    transport: &'static str,
+    /// Of a webhook.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    address: Option<String>,
+    event_filters: Vec<String>,
+    /// `Active`, `Blacklisted` or `Expired`.
+    status: &'static str,
+    creation_time: String,
+    expiration_time: String,
+    health: HealthBody,
+}
+
+/// Whose a subscription is.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = SubscriptionOwner)]
+#[expect(clippy::struct_field_names, reason = "the names are those of the wire")]
+struct OwnerBody {
+    account_id: String,
+    extension_id: String,
+    client_id: String,
+}
+
+/// How a subscription is doing.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = SubscriptionHealth)]
+struct HealthBody {
+    state: Condition,
+    /// Notifications that are known to be due.
+    lag_events: usize,
+    /// Events of the log that were not looked at for it; it may hear of some of them.
+    unread_events: u64,
+    /// When the event came about that has waited longest.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    oldest_waiting: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_success_time: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_failure: Option<FailureBody>,
+    /// Attempts of the last hour that were taken.
+    succeeded_last_hour: u64,
+    /// Attempts of the last hour that failed.
+    failed_last_hour: u64,
+}
+
+/// An attempt that failed, or why a receiver is left alone.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct FailureBody {
+    time: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status: Option<u16>,
+    error: String,
+}
+
+/// How a subscription is doing, in a word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = SubscriptionState)]
+enum Condition {
+    /// The last attempt was taken, or a WebSocket is connected.
+    Good,
+    /// Nothing was sent since the server has started.
+    Idle,
+    /// The last attempt failed; it is tried again.
+    Failing,
+    /// More is due than is held in memory; it is read from the log as the receiver takes it.
+    Behind,
+    /// The WebSocket is not connected.
+    Away,
+    /// It has failed for too long, and is left alone.
+    Blacklisted,
+    /// Its lifetime is over.
+    Expired,
+}
+
+/// How a test went.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct TestBody {
+    time: String,
+    duration_ms: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status: Option<u16>,
+    /// `delivered`, `refused`, `timedOut`, `failed` or `gone`.
+    outcome: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+    /// How the answer began.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    answer: Option<String>,
+    address: String,
+}
+
+impl SubscriptionBody {
+    fn of(api: &Api, kept: &Kept, health: Option<&Health>) -> Self {
+        let subscription = &kept.subscription;
+        let id = subscription.id.to_string();
+        let address = match &kept.delivery {
+            Delivery::WebHook(webhook) => Some(webhook.address.clone()),
+            Delivery::WebSocket(_) => None,
+        };
+        Self {
+            owner: OwnerBody {
+                account_id: subscription.owner.account.to_string(),
+                extension_id: subscription.owner.extension.to_string(),
+                client_id: subscription.owner.client_id.to_string(),
+            },
+            transport: subscription.transport.as_str(),
+            address,
+            event_filters: subscription.filters.iter().map(|filter| shown_filter(filter, &id)).collect(),
+            status: match subscription.standing {
+                _ if kept.expired => "Expired",
+                Standing::Active => "Active",
+                Standing::Blacklisted(_) => "Blacklisted",
+            },
+            creation_time: subscription.created.to_string(),
+            expiration_time: subscription.expires.to_string(),
+            health: HealthBody::of(api, kept, health),
+            id,
+        }
+    }
+}
+
+impl HealthBody {
+    fn of(api: &Api, kept: &Kept, health: Option<&Health>) -> Self {
+        let time = |at: Timestamp| at.to_string();
+        let backlog = health.map(|health| health.backlog).unwrap_or_default();
+        let outcomes = health.map(|health| health.outcomes.clone()).unwrap_or_default();
+        let (succeeded_last_hour, failed_last_hour) = outcomes.last_hour(clock::wall());
+        let blacklisting = match &kept.subscription.standing {
+            Standing::Blacklisted(why) => {
+                Some(FailureBody { time: time(why.since), status: None, error: why.reason.clone() })
+            }
+            Standing::Active => None,
+        };
+        let last_failure = outcomes.last_failure.map(|failure| FailureBody {
+            time: time(failure.at),
+            status: failure.status,
+            error: failure.error,
+        });
+        Self {
+            state: match &kept.delivery {
+                _ if kept.expired => Condition::Expired,
+                Delivery::WebSocket(socket) if api.gateway.is_connected(socket.session) => Condition::Good,
+                Delivery::WebSocket(_) => Condition::Away,
+                Delivery::WebHook(_) if blacklisting.is_some() => Condition::Blacklisted,
+                Delivery::WebHook(_) if backlog.failing_since.is_some() => Condition::Failing,
+                Delivery::WebHook(_) if backlog.unread > 0 => Condition::Behind,
+                Delivery::WebHook(_) if outcomes.last_success.is_none() => Condition::Idle,
+                Delivery::WebHook(_) => Condition::Good,
+            },
+            lag_events: backlog.pending,
+            unread_events: backlog.unread,
+            oldest_waiting: backlog.oldest.map(time),
+            last_success_time: outcomes.last_success.map(time),
+            last_failure: last_failure.or(blacklisting),
+            succeeded_last_hour,
+            failed_last_hour,
+        }
+    }
+}
+
+/// A subscription that an access sees.
+fn find(api: &Api, access: &Access, id: &str) -> Result<Kept, Problem> {
+    let found = parse_id(id).and_then(|id| api.subscriptions.get(id));
+    let seen = found.filter(|kept| access.sees(kept.subscription.owner.account));
+    seen.ok_or_else(|| Problem::unknown("subscriptionId", id))
+}
+
+/// Lists the subscriptions, the newest first.
+#[utoipa::path(get, path = "/admin/v1/subscriptions", tag = "Console", security(("admin" = [])),
+    responses((status = 200, body = Records<SubscriptionBody>), openapi::Refusals))]
+pub(crate) async fn list(State(api): State<Api>, Reader(access): Reader) -> Json<Records<SubscriptionBody>> {
+    let mut found = api.subscriptions.all();
+    found.retain(|kept| access.sees(kept.subscription.owner.account));
+    found.sort_by_key(|kept| std::cmp::Reverse((kept.subscription.created, kept.subscription.id)));
+    let health = api.subscriptions.health().await;
+    let body = |kept: &Kept| SubscriptionBody::of(&api, kept, health.get(&kept.subscription.id));
+    Json(Records { records: found.iter().map(body).collect() })
+}
+
+/// Reads a subscription.
+#[utoipa::path(get, path = "/admin/v1/subscriptions/{subscriptionId}", tag = "Console", security(("admin" = [])),
+    params(("subscriptionId" = String, Path, description = "Its id")),
+    responses((status = 200, body = SubscriptionBody), openapi::Refusals))]
+pub(crate) async fn read(
+    State(api): State<Api>,
+    Reader(access): Reader,
+    Segments([id]): Segments<1>,
+) -> Result<Json<SubscriptionBody>, Problem> {
+    let kept = find(&api, &access, &id)?;
+    let health = api.subscriptions.health().await;
+    Ok(Json(SubscriptionBody::of(&api, &kept, health.get(&kept.subscription.id))))
+}
+
+/// Renews a subscription for as long as it had; one that is blacklisted is validated first.
+#[utoipa::path(post, path = "/admin/v1/subscriptions/{subscriptionId}/renew", tag = "Console", security(("admin" = [])),
+    params(("subscriptionId" = String, Path, description = "Its id")),
+    responses((status = 200, body = SubscriptionBody), openapi::Refusals))]
+pub(crate) async fn renew(
+    State(api): State<Api>,
+    Operator(access): Operator,
+    Segments([id]): Segments<1>,
+) -> Result<Json<SubscriptionBody>, Problem> {
+    let kept = find(&api, &access, &id)?;
+    if kept.expired {
+        return Err(expired());
+    }
+    let renewed = renew_kept(&api, &kept, None, None).await?;
+    let health = api.subscriptions.health().await;
+    Ok(Json(SubscriptionBody::of(&api, &renewed, health.get(&renewed.subscription.id))))
+}
+
+/// Sends a notification that tells of no call, as others are sent, and says how that went.
+#[utoipa::path(post, path = "/admin/v1/subscriptions/{subscriptionId}/test", tag = "Console", security(("admin" = [])),
+    params(("subscriptionId" = String, Path, description = "Its id")),
+    responses((status = 200, body = TestBody), openapi::Refusals))]
+pub(crate) async fn test(
+    State(api): State<Api>,
+    Operator(access): Operator,
+    Segments([id]): Segments<1>,
+) -> Result<Json<TestBody>, Problem> {
+    let kept = find(&api, &access, &id)?;
+    let Delivery::WebHook(webhook) = &kept.delivery else {
+        return Err(Problem::field(
+            "subscriptionId",
+            "Only webhooks can be tested; a WebSocket is connected or not",
+        ));
+    };
+    let unusable =
+        || Problem::conflict("The address of the subscription is not allowed by this configuration");
+    let endpoint = webhook.endpoint(api.webhooks.guard()).map_err(|_| unusable())?;
+    let number = secret::random().map(u64::from_ne_bytes).map_err(|_| Problem::internal())?;
+    let uuid = NotificationId::new((number >> 1).max(1));
+    let time = clock::wall();
+    let body = serde_json::json!({
+        "uuid": uuid.to_string(),
+        "event": format!("/restapi/v1.0/subscription/{id}/test"),
+        "timestamp": time.to_string(),
+        "subscriptionId": id,
+        "ownerId": kept.subscription.owner.extension.to_string(),
+        "body": {"message": "A test that an operator has asked for; it tells of no call"},
+    });
+    let sent = api.webhooks.send(&endpoint, uuid, body.to_string().into_bytes()).await;
+    let duration_ms = u64::try_from(sent.duration.as_millis()).unwrap_or(u64::MAX);
+    let outcome = attempt_outcome(&sent.outcome);
+    let status = match sent.outcome {
+        Outcome::Response { status, .. } => Some(status),
+        _ => None,
+    };
+    let error = (outcome != AttemptOutcome::Delivered).then(|| sent.outcome.reason());
+    let answer = (!sent.answer.is_empty()).then(|| String::from_utf8_lossy(&sent.answer).into_owned());
+    let address = webhook.address.clone();
+    Ok(Json(TestBody {
+        time: time.to_string(),
+        duration_ms,
+        status,
+        outcome: outcome.as_str(),
+        error,
+        answer,
+        address,
+    }))
+}

@@ -1,0 +1,629 @@
+//! Why: for each event the inputs that caused it and the rule, for each subscription why it was told or not,
+//! and what became of that.
+//!
+//! All of it is read from the store, so that it can be asked of a running server and of one that is gone.
+//! The shapes are those of the API, and the command prints the same.
+
+mod belonging;
+mod delivery;
+mod input;
+mod session;
+mod text;
+
+use std::collections::BTreeSet;
+
+use hookswitch_core::delivery::Stage;
+use hookswitch_core::filter::Projection;
+use hookswitch_core::notification::{SERVER_ID, Subscriber};
+use hookswitch_model::{AccountId, Event, ExtensionId, Logged, Note, SubscriptionId, TelephonySessionId};
+use hookswitch_server::subscriptions::{Stored, stored};
+use hookswitch_store::{Reader, StoreError};
+use serde::Serialize;
+use serde_json::value::RawValue;
+use utoipa::ToSchema;
+
+use self::belonging::positions_of_calls;
+pub(crate) use self::belonging::{Belonging, stretch};
+pub(crate) use self::delivery::Delivery;
+pub use self::input::{Input, Sources};
+pub(crate) use self::session::SessionSummary;
+pub use self::text::{is_unsafe, write as write_text};
+
+/// The most sessions that are looked at for one page of a list, whoever's they are.
+const LOOKED_AT_MAX: usize = 5_000;
+
+/// How long the stretch of the signal log may be in which all inputs of a call are looked for.
+const ALL_INPUTS_MAX: u64 = 20_000;
+
+/// The most subscriptions that are told of for each event to which it was not told.
+const UNMATCHED_MAX: usize = 50;
+
+/// How many events before and behind those of a session, and how many at most, are looked at for others that
+/// name it.
+const LINKS_AROUND: u64 = 500;
+const LINKS_LOOKED_AT_MAX: u64 = 20_000;
+
+/// What an id names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Named {
+    /// A session, by its id.
+    Session(TelephonySessionId),
+    /// An event by its session and sequence.
+    Event(TelephonySessionId, u32),
+    /// A position of the event log, or the `uuid` of a notification.
+    Number(u64),
+}
+
+impl Named {
+    /// Reads `s-…`, `s-…:SEQUENCE`, a position or a `uuid`.
+    pub fn parse(text: &str) -> Option<Self> {
+        if let Ok(number) = text.parse() {
+            return Some(Self::Number(number));
+        }
+        match text.split_once(':') {
+            None => session_id(text).map(Self::Session),
+            Some((session, sequence)) => Some(Self::Event(session_id(session)?, sequence.parse().ok()?)),
+        }
+    }
+}
+
+/// Reads the text form of a session's id.
+pub fn session_id(text: &str) -> Option<TelephonySessionId> {
+    TelephonySessionId::parse(text)
+}
+
+/// The rule by which an event followed.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct RuleBody {
+    name: &'static str,
+    /// The rule in the words of a telephony engineer.
+    pub text: &'static str,
+}
+
+/// An event and what caused it.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Explained {
+    /// The session, a colon and the sequence.
+    pub id: String,
+    /// Where it is in the event log.
+    pub position: u64,
+    pub(crate) sequence: u32,
+    /// When it happened, by the clock of the source.
+    pub time: String,
+    /// When it came about, by the clock of the server.
+    pub(crate) stored_time: String,
+    pub(crate) party_id: String,
+    pub(crate) status_code: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) reason: Option<String>,
+    /// The event as a row for people.
+    pub text: String,
+    pub(crate) rule: RuleBody,
+    /// Whether no source reported it.
+    pub(crate) inferred: bool,
+    /// What is to be said of its sources.
+    pub notes: Vec<&'static str>,
+    /// The positions of the inputs that caused it.
+    pub causes: Vec<u64>,
+    /// Those of them that are in the signal log no longer.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) swept_causes: Vec<u64>,
+    /// As it is published, for a subscription that is none.
+    #[schema(value_type = Object)]
+    pub notification: Box<RawValue>,
+}
+
+/// A session: how it went, what it was told by, and who was told.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Story {
+    pub(crate) session: SessionSummary,
+    pub(crate) events: Vec<Explained>,
+    /// The inputs that caused the events, or all of the call, in the order in which they came.
+    pub inputs: Vec<Input>,
+    /// Why there are not all, if all were asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) inputs_left_out: Option<String>,
+    pub(crate) deliveries: Vec<Delivery>,
+    /// How many deliveries of events that were not told are left out.
+    pub(crate) deliveries_left_out: usize,
+    /// Sessions with which it has parties or media in common.
+    pub(crate) linked: Vec<String>,
+}
+
+/// One event: what it was told by, and who was told.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct EventStory {
+    pub(crate) telephony_session_id: String,
+    #[serde(flatten)]
+    pub(crate) event: Explained,
+    pub(crate) inputs: Vec<Input>,
+    pub(crate) deliveries: Vec<Delivery>,
+    pub(crate) deliveries_left_out: usize,
+}
+
+/// What is asked of the inputs.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Wanted {
+    /// Whether they come with their bytes.
+    pub raw: bool,
+    /// Whether those of the call come that caused no event, too.
+    pub all: bool,
+}
+
+/// A page of the list of sessions.
+#[derive(Debug, Default)]
+pub struct Page {
+    pub(crate) records: Vec<SessionSummary>,
+    /// Where the next page begins, if there may be one.
+    pub next: Option<i64>,
+}
+
+/// Reads why, for one account or for all.
+pub struct Explainer<'a> {
+    reader: &'a Reader,
+    account: Option<AccountId>,
+    subscriptions: Vec<Stored>,
+    sources: Sources,
+    /// Behind this event attempts are written down.
+    journal_from: u64,
+}
+
+impl<'a> Explainer<'a> {
+    /// Looks at a store with the eyes of an account, or of an operator of all.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub fn new(reader: &'a Reader, account: Option<AccountId>) -> Result<Self, StoreError> {
+        let mut subscriptions = stored(reader)?;
+        subscriptions.sort_by_key(|one| (one.kept.subscription.created, one.kept.subscription.id));
+        Ok(Self {
+            reader,
+            account,
+            subscriptions,
+            sources: Sources::read(reader)?,
+            journal_from: reader.swept("attempts")?,
+        })
+    }
+
+    /// The sessions, the newest first, from before a place on, of those whose numbers, names or ids hold a
+    /// text.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub fn sessions(
+        reader: &Reader,
+        account: Option<AccountId>,
+        before: Option<i64>,
+        limit: usize,
+        text: Option<&str>,
+    ) -> Result<Page, StoreError> {
+        let text = text.map(str::to_lowercase);
+        let mut page = Page::default();
+        let mut before = before;
+        let mut looked_at = 0;
+        while looked_at < LOOKED_AT_MAX {
+            let batch = reader.sessions_before(before, limit)?;
+            for &(number, id) in &batch {
+                before = Some(number);
+                looked_at += 1;
+                let events = reader.events_of(id)?;
+                let Some(summary) = SessionSummary::of(&events) else { continue };
+                if !sees(account, &events) || text.as_deref().is_some_and(|text| !summary.has(text)) {
+                    continue;
+                }
+                page.records.push(summary);
+                if page.records.len() == limit {
+                    page.next = before;
+                    return Ok(page);
+                }
+            }
+            if batch.len() < limit {
+                return Ok(page);
+            }
+        }
+        page.next = before;
+        Ok(page)
+    }
+
+    /// A session, if it is kept and may be seen.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub fn session(&self, id: TelephonySessionId, wanted: Wanted) -> Result<Option<Story>, StoreError> {
+        let events = self.reader.events_of(id)?;
+        let Some(summary) = SessionSummary::of(&events).filter(|_| sees(self.account, &events)) else {
+            return Ok(None);
+        };
+        let mut positions = causes(&events);
+        let mut inputs_left_out = None;
+        if wanted.all {
+            match positions_of_calls(self.reader, &events, ALL_INPUTS_MAX) {
+                Ok(all) => positions.extend(all),
+                Err(error) => inputs_left_out = Some(format!("{error:#}")),
+            }
+        }
+        let inputs = self.inputs(&positions, wanted)?;
+        let (deliveries, deliveries_left_out) = self.deliveries(&events)?;
+        Ok(Some(Story {
+            session: summary,
+            events: events.iter().map(|logged| explained(logged, &inputs)).collect(),
+            inputs,
+            inputs_left_out,
+            deliveries,
+            deliveries_left_out,
+            linked: linked(self.reader, id, &events)?.iter().map(ToString::to_string).collect(),
+        }))
+    }
+
+    /// An event by its session and sequence, its position or the `uuid` of one of its notifications.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub fn event(&self, named: Named, wanted: Wanted) -> Result<Option<EventStory>, StoreError> {
+        let events = match named {
+            Named::Session(_) => Vec::new(),
+            Named::Event(session, sequence) => {
+                let mut events = self.reader.events_of(session)?;
+                events.retain(|logged| logged.event.sequence == sequence);
+                events
+            }
+            Named::Number(number) => {
+                let mut events = self.reader.events_at(&[number])?;
+                if events.is_empty()
+                    && let Some(position) = self.find_notification(number)?
+                {
+                    events = self.reader.events_at(&[position])?;
+                }
+                events
+            }
+        };
+        let Some(logged) = events.first().filter(|_| sees(self.account, &events)) else { return Ok(None) };
+        let inputs = self.inputs(&causes(&events), wanted)?;
+        let (deliveries, deliveries_left_out) = self.deliveries(&events)?;
+        Ok(Some(EventStory {
+            telephony_session_id: logged.event.session.id.to_string(),
+            event: explained(logged, &inputs),
+            inputs,
+            deliveries,
+            deliveries_left_out,
+        }))
+    }
+
+    /// The event of which a notification with this `uuid` tells a subscription that is known.
+    fn find_notification(&self, uuid: u64) -> Result<Option<u64>, StoreError> {
+        let subscribers: Vec<Subscriber> = self
+            .subscriptions
+            .iter()
+            .map(|one| &one.kept.subscription)
+            .filter(|subscription| self.account.is_none_or(|account| account == subscription.owner.account))
+            .map(|subscription| Subscriber::new(subscription.id, subscription.owner.extension, SERVER_ID))
+            .collect();
+        if subscribers.is_empty() {
+            return Ok(None);
+        }
+        self.reader.find_event(|session, sequence| {
+            subscribers
+                .iter()
+                .any(|subscriber| subscriber.notification_id_of(session, sequence).as_u64() == uuid)
+        })
+    }
+
+    /// The inputs at some positions, as far as they are kept.
+    fn inputs(&self, positions: &BTreeSet<u64>, wanted: Wanted) -> Result<Vec<Input>, StoreError> {
+        let mut inputs = Vec::with_capacity(positions.len());
+        for &position in positions {
+            let read = self.reader.each_between(position, position, |logged| {
+                inputs.push(Input::of(&logged, &self.sources, wanted.raw, self.account)?);
+                Ok(())
+            });
+            read.map_err(StoreError::Log)?;
+        }
+        Ok(inputs)
+    }
+
+    /// What each subscription was told of some events, and how many are left out that were not told.
+    fn deliveries(&self, events: &[Logged]) -> Result<(Vec<Delivery>, usize), StoreError> {
+        let (mut deliveries, mut left_out) = (Vec::new(), 0);
+        for logged in events {
+            let mut attempts = self.reader.attempts_of(logged.position)?;
+            let mut unmatched = 0;
+            for one in &self.subscriptions {
+                let subscription = &one.kept.subscription;
+                if subscription.owner.account != logged.event.session.account {
+                    continue;
+                }
+                let own: Vec<_> =
+                    attempts.extract_if(.., |attempt| attempt.subscription == subscription.id).collect();
+                let delivery = Delivery::of(logged, one, &own, self.journal_from, self.reader)?;
+                if !delivery.is_told() {
+                    unmatched += 1;
+                    if unmatched > UNMATCHED_MAX {
+                        left_out += 1;
+                        continue;
+                    }
+                }
+                deliveries.push(delivery);
+            }
+            // What is left is of subscriptions that are not known any more, or of redeliveries to addresses.
+            while let Some(first) = attempts.first() {
+                let id = first.subscription;
+                let own: Vec<_> = attempts.extract_if(.., |attempt| attempt.subscription == id).collect();
+                deliveries.push(Delivery::of_unknown(logged, id, &own));
+            }
+        }
+        Ok((deliveries, left_out))
+    }
+}
+
+/// Whether somebody sees a session by its events.
+fn sees(account: Option<AccountId>, events: &[Logged]) -> bool {
+    events.first().is_some_and(|logged| account.is_none_or(|own| own == logged.event.session.account))
+}
+
+/// The sessions with which one has parties or media in common: those that it names, and those that name it
+/// while it goes on.
+///
+/// # Errors
+/// If the store cannot be read.
+pub(crate) fn linked(
+    reader: &Reader,
+    id: TelephonySessionId,
+    events: &[Logged],
+) -> Result<BTreeSet<TelephonySessionId>, StoreError> {
+    let mut found: BTreeSet<_> = events.iter().flat_map(|logged| names(&logged.event)).collect();
+    let positions = events.iter().map(|logged| logged.position);
+    if let (Some(first), Some(last)) = (positions.clone().min(), positions.max()) {
+        let mut after = first.saturating_sub(LINKS_AROUND);
+        let end = (last + LINKS_AROUND).min(after + LINKS_LOOKED_AT_MAX);
+        while after < end {
+            let read = reader.events_after(after, 500)?;
+            let Some(last) = read.last() else { break };
+            after = last.position;
+            let naming = read.iter().filter(|logged| names(&logged.event).any(|named| named == id));
+            found.extend(naming.map(|logged| logged.event.session.id));
+        }
+    }
+    found.remove(&id);
+    Ok(found)
+}
+
+/// The sessions that an event names.
+fn names(event: &Event) -> impl Iterator<Item = TelephonySessionId> + use<> {
+    let party = &event.party;
+    [Some(party.id.session), party.status.peer.as_ref().map(|peer| peer.party.session)].into_iter().flatten()
+}
+
+/// An event as a row for people.
+pub fn row(event: &Event) -> String {
+    let party = &event.party;
+    let side = if party.direction == hookswitch_model::Direction::Outbound { &party.from } else { &party.to };
+    let mut row = format!("p{} {}", party.id.number, party.direction);
+    let (number, name) = (side.phone_number.as_deref(), side.name.as_deref());
+    for word in [number, name].into_iter().flatten().chain([party.status.code.as_str()]) {
+        row.push(' ');
+        row.push_str(word);
+    }
+    if let Some(reason) = party.status.reason {
+        row.push(' ');
+        row.push_str(reason.as_str());
+    }
+    if party.missed_call {
+        row.push_str(" missed");
+    }
+    row
+}
+
+/// The positions of the inputs that caused some events.
+fn causes(events: &[Logged]) -> BTreeSet<u64> {
+    events.iter().flat_map(|logged| logged.event.causes.iter()).map(|cause| cause.number).collect()
+}
+
+fn explained(logged: &Logged, inputs: &[Input]) -> Explained {
+    let event = &logged.event;
+    let party = &event.party;
+    let causes: Vec<u64> = event.causes.iter().map(|cause| cause.number).collect();
+    let is_kept = |cause: &u64| inputs.iter().any(|input| input.position == *cause);
+    Explained {
+        id: format!("{}:{}", event.session.id, event.sequence),
+        position: logged.position,
+        sequence: event.sequence,
+        time: event.at.to_string(),
+        stored_time: logged.arrival.to_string(),
+        party_id: party.id.to_string(),
+        status_code: party.status.code.to_string(),
+        reason: party.status.reason.map(|reason| reason.to_string()),
+        text: row(event),
+        rule: RuleBody { name: event.rule.name(), text: event.rule.as_str() },
+        inferred: event.rule.is_inferred(),
+        notes: event.notes.iter().map(Note::as_str).collect(),
+        swept_causes: causes.iter().copied().filter(|cause| !is_kept(cause)).collect(),
+        causes,
+        notification: notification(event),
+    }
+}
+
+/// An event as it is published, for a subscription that is none: its ids are made up from the account.
+pub fn notification(event: &Event) -> Box<RawValue> {
+    let account = event.session.account;
+    let filter = format!("/restapi/v1.0/account/{account}/telephony/sessions");
+    let subscriber = Subscriber::of_replay(&[filter], ExtensionId::new(account.as_u64()));
+    let mut json = Vec::new();
+    subscriber.write(event, Projection::WHOLE, event.at, &mut json);
+    let json = String::from_utf8_lossy(&json).into_owned();
+    RawValue::from_string(json).unwrap_or_else(|_| RawValue::NULL.to_owned())
+}
+
+/// What a running server knows of deliveries that are not done.
+pub(crate) fn unfinished(deliveries: &[Delivery]) -> Vec<(SubscriptionId, TelephonySessionId, u64)> {
+    deliveries.iter().filter_map(Delivery::unfinished).collect()
+}
+
+/// Takes over what a running server knows of those.
+pub(crate) fn refine(deliveries: &mut [Delivery], stages: &[Option<Stage>]) {
+    let unfinished = deliveries.iter_mut().filter(|delivery| delivery.unfinished().is_some());
+    for (delivery, stage) in unfinished.zip(stages) {
+        if let Some(stage) = stage {
+            delivery.refine(*stage);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use hookswitch_core::filter::{EventFilter, Own};
+    use hookswitch_model::{
+        Causes, Direction, Endpoint, InputRef, Notes, Origin, Party, Rule, SessionFacts, SessionId, Status,
+        StatusCode, Timestamp,
+    };
+    use hookswitch_store::{Batch, Durability, Options, Store, kind};
+
+    use super::*;
+
+    #[test]
+    fn ids_say_what_they_name() {
+        let text = "s-00112233445566778899aabbccddeeff";
+        let id = TelephonySessionId::new(0x0011_2233_4455_6677_8899_aabb_ccdd_eeff);
+        assert_eq!(Named::parse(text), Some(Named::Session(id)));
+        assert_eq!(Named::parse(&format!("{text}:5")), Some(Named::Event(id, 5)));
+        assert_eq!(Named::parse("77"), Some(Named::Number(77)));
+        for wrong in ["", "s-", "s-00", "s-00112233445566778899AABBCCDDEEFF", "-1", "x:5"] {
+            assert_eq!(Named::parse(wrong), None, "{wrong}");
+        }
+        assert_eq!(Named::parse(&format!("{text}:x")), None);
+    }
+
+    /// The first event of a session of an account, caused by the input at this position.
+    fn event(account: u64, session: u128, cause: u64) -> Event {
+        let (account, id) = (AccountId::new(account), TelephonySessionId::new(session));
+        let side = |number: &str| {
+            Arc::new(Endpoint { phone_number: Some(Arc::from(number)), ..Endpoint::default() })
+        };
+        let status = Status {
+            code: StatusCode::Setup,
+            reason: None,
+            park_data: None,
+            peer: None,
+            mobile_pickup: false,
+        };
+        Event {
+            session: Arc::new(SessionFacts {
+                account,
+                id,
+                session_id: SessionId::new(5000),
+                origin: Origin::Call,
+            }),
+            sequence: 2,
+            at: Timestamp::from_micros(1_700_000_000_000_000),
+            party: Party {
+                account,
+                extension: None,
+                id: id.party(1),
+                direction: Direction::Outbound,
+                to: side("102"),
+                from: side("101"),
+                status,
+                park: None,
+                missed_call: false,
+                stand_alone: false,
+                muted: false,
+                conference_role: None,
+                ring_out_role: None,
+                queue_call: false,
+                recordings: Vec::new(),
+                sip: None,
+            },
+            rule: Rule::CallSeen,
+            causes: Causes::one(InputRef { source: 1, number: cause }),
+            notes: Notes::default(),
+        }
+    }
+
+    #[test]
+    fn an_account_sees_its_own_sessions_and_those_of_no_other() {
+        let directory = std::env::temp_dir().join(format!("hookswitch-explain-{}", std::process::id()));
+        let kept = Duration::from_secs(3600);
+        let options = Options {
+            durability: Durability::Relaxed,
+            partitions: 1,
+            is_copy: false,
+            signals_kept: kept,
+            events_kept: kept,
+        };
+        let (store, writer) =
+            Store::open(&directory, options, hookswitch_store::Metrics::default()).expect("a store");
+        let (done, written) = std::sync::mpsc::channel();
+        let mut batch = Batch::after(store.partition(), store.ends());
+        let arrival = hookswitch_server::clock::wall();
+        let listing =
+            b"Answer-To: show channels as json\nContent-Type: api/response\nContent-Length: 2\n\n{}";
+        for (account, session) in [(1, 11), (2, 22), (1, 33)] {
+            let cause = batch.add_input(kind::MANAGER, 1, arrival, arrival, listing);
+            batch.add_event(event(account, session, cause), arrival);
+        }
+        batch.add_waiting(Box::new(move || done.send(()).expect("the test waits")));
+        store.append(batch).expect("it is written");
+        written.recv().expect("it is written");
+        let seen = |account: Option<u64>| {
+            let account = account.map(AccountId::new);
+            let read = store.read(|reader| {
+                let page = Explainer::sessions(reader, account, None, 10, None)?;
+                let explainer = Explainer::new(reader, account)?;
+                let mut found = Vec::new();
+                for (position, session) in [(1, 11), (2, 22), (3, 33)] {
+                    let id = TelephonySessionId::new(session);
+                    let wanted = Wanted::default();
+                    let by = [
+                        explainer.session(id, wanted)?.is_some(),
+                        explainer.event(Named::Event(id, 2), wanted)?.is_some(),
+                        explainer.event(Named::Number(position), wanted)?.is_some(),
+                    ];
+                    assert!(by.iter().all(|one| *one == by[0]), "{session}: {by:?}");
+                    found.push(by[0]);
+                }
+                Ok((page.records.len(), found))
+            });
+            read.expect("it is read")
+        };
+        assert_eq!(seen(None), (3, vec![true, true, true]));
+        assert_eq!(seen(Some(1)), (2, vec![true, false, true]));
+        assert_eq!(seen(Some(2)), (1, vec![false, true, false]));
+        assert_eq!(seen(Some(3)), (0, vec![false, false, false]));
+        // Pages go on where the last ended, also past sessions of others.
+        let page = |before| {
+            let account = Some(AccountId::new(1));
+            store.read(|reader| Explainer::sessions(reader, account, before, 1, None)).expect("it is read")
+        };
+        let first = page(None);
+        let second = page(first.next);
+        assert_eq!((first.records.len(), second.records.len(), page(second.next).records.len()), (1, 1, 0));
+        assert_ne!(first.records[0].telephony_session_id, second.records[0].telephony_session_id);
+        // What lists the calls of all accounts is shown to who sees them all.
+        let raw = |account: Option<u64>| {
+            let wanted = Wanted { raw: true, all: false };
+            let read = store.read(|reader| {
+                let explainer = Explainer::new(reader, account.map(AccountId::new))?;
+                explainer.session(TelephonySessionId::new(11), wanted)
+            });
+            read.expect("it is read").expect("it is seen").inputs[0].raw.is_some()
+        };
+        assert_eq!((raw(None), raw(Some(1))), (true, false));
+        // A capture is of what is seen.
+        let capture = |account| {
+            let account = Some(AccountId::new(account));
+            store.read(|reader| Ok(crate::capture::of(reader, account, TelephonySessionId::new(11), false)))
+        };
+        assert!(capture(2).expect("it is read").expect("nothing is wrong").is_none());
+        assert!(capture(1).expect("it is read").is_err(), "there is no message, but it is looked for");
+        let own = Own { account: AccountId::new(1), extension: ExtensionId::new(1) };
+        let filter = EventFilter::parse(hookswitch_server::config::FILTER, own).expect("a filter");
+        assert!(filter.explain(&event(2, 22, 1)).failed().is_some());
+        writer.close(store);
+        std::fs::remove_dir_all(directory).expect("it goes away");
+    }
+}

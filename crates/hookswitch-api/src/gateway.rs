@@ -1,0 +1,224 @@
+//! `/ws`, `/events` and the token to connect with: notifications as they come, over a WebSocket or as
+//! server-sent events (contract websocket).
+
+use std::convert::Infallible;
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::ws::WebSocketUpgrade;
+use axum::extract::ws::rejection::WebSocketUpgradeRejection;
+use axum::extract::{RawQuery, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::response::sse::{Event, Sse};
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+use futures_util::stream;
+use hookswitch_core::filter::{EventFilter, Projection};
+use hookswitch_core::notification::{SERVER_ID, Subscriber};
+use hookswitch_model::SubscriptionId;
+use hookswitch_server::auth::{Principal, Scope};
+use hookswitch_server::clock;
+use hookswitch_server::gateway::{self, ConnectionToken};
+use hookswitch_server::secret::Digest;
+use hookswitch_server::subscriptions::parse_id;
+use tokio::sync::mpsc;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::{Api, Problem, openapi, subscription};
+
+const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
+
+/// How often something is written when there are no events, so that a lost connection is noticed.
+const QUIET_MAX: Duration = Duration::from_secs(15);
+
+/// How many events are read from the log at once.
+const READ_EVENTS: usize = 100;
+
+/// The resources beside those of the platform.
+pub(super) fn routes() -> OpenApiRouter<Api> {
+    OpenApiRouter::new().routes(routes!(connect)).routes(routes!(stream))
+}
+
+/// The resource of the token.
+pub(super) fn token_routes() -> OpenApiRouter<Api> {
+    OpenApiRouter::new().routes(routes!(token)).route("/restapi/oauth/wstoken/", post(token))
+}
+
+/// Gives a token to open WebSockets with.
+#[utoipa::path(post, path = "/restapi/oauth/wstoken", tag = "OAuth",
+    responses((status = 200, body = ConnectionToken), openapi::Refusals))]
+pub(super) async fn token(
+    State(api): State<Api>,
+    principal: Principal,
+) -> Result<impl IntoResponse, Problem> {
+    Ok(([(header::CACHE_CONTROL, "no-store")], Json(api.gateway.token(&principal)?)))
+}
+
+/// What an address of `/ws` or `/events` says.
+#[derive(Default)]
+struct Query {
+    access_token: Option<String>,
+    wsc: Option<String>,
+    filters: Vec<String>,
+    subscription: Option<String>,
+    last_event: Option<String>,
+}
+
+impl Query {
+    fn read(query: Option<&str>) -> Self {
+        let mut read = Self::default();
+        for (name, value) in form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
+            let value = value.into_owned();
+            match &*name {
+                "access_token" => read.access_token = Some(value),
+                "wsc" => read.wsc = Some(value),
+                "eventFilters" | "eventFilter" => read.filters.push(value),
+                "subscriptionId" => read.subscription = Some(value),
+                "lastEventId" => read.last_event = Some(value),
+                _ => {}
+            }
+        }
+        read
+    }
+}
+
+/// Opens a WebSocket. What is wrong with the token is said in the first frame, since clients understand nothing
+/// else; pages of foreign origins get no WebSocket.
+#[utoipa::path(get, path = "/ws", tag = "WebSocket", security(()),
+    params(("access_token" = String, Query, description = "From /restapi/oauth/wstoken"),
+        ("wsc" = Option<String>, Query, description = "The handle of the session to go on with")),
+    responses((status = 101, description = "A WebSocket"), openapi::Refusals))]
+pub(super) async fn connect(
+    State(api): State<Api>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+) -> Response {
+    if let Some(origin) = headers.get(header::ORIGIN) {
+        let admitted = headers.get_all(header::ORIGIN).iter().count() == 1
+            && origin.to_str().is_ok_and(|origin| api.gateway.admits(origin));
+        if !admitted {
+            let message = "Pages of this origin may not connect; add it to websocket.origins";
+            return Problem::coded(StatusCode::FORBIDDEN, "CMN-401", message).into_response();
+        }
+    }
+    let Ok(upgrade) = upgrade else {
+        let message = "This is a WebSocket; connect with a WebSocket client of version 13, over HTTP/1.1";
+        let refused = Problem::coded(StatusCode::UPGRADE_REQUIRED, "CMN-101", message).into_response();
+        let upgrade = [(header::UPGRADE, "websocket"), (header::SEC_WEBSOCKET_VERSION, "13")];
+        return (upgrade, refused).into_response();
+    };
+    let query = Query::read(query.as_deref());
+    let gateway = api.gateway.clone();
+    gateway::limit(upgrade).on_upgrade(|socket| gateway.connect(socket, query.access_token, query.wsc))
+}
+
+/// Streams notifications as server-sent events. `Last-Event-ID` goes on behind an event, as long as the log keeps
+/// what followed.
+#[utoipa::path(get, path = "/events", tag = "WebSocket",
+    params(("eventFilters" = Option<Vec<String>>, Query, description = "What to hear of; the account's sessions if none is given"),
+        ("subscriptionId" = Option<String>, Query, description = "Hear what this subscription of your own hears"),
+        ("access_token" = Option<String>, Query, description = "From /restapi/oauth/wstoken, for browsers"),
+        ("lastEventId" = Option<String>, Query, description = "As the header Last-Event-ID")),
+    responses((status = 200, description = "Events", content_type = "text/event-stream"), openapi::Refusals))]
+pub(super) async fn stream(
+    State(api): State<Api>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let query = Query::read(query.as_deref());
+    let principal = match &query.access_token {
+        Some(token) => api.gateway.authenticate(token).await?,
+        None => api.oauth.authenticate(&headers).await?,
+    };
+    let last = match headers.get(LAST_EVENT_ID).map(HeaderValue::to_str) {
+        Some(last) => Some(last.unwrap_or_default().to_owned()),
+        None => query.last_event,
+    };
+    let end = api.store.ends().events;
+    let position = match last.filter(|last| !last.is_empty()) {
+        None => end,
+        Some(last) => last.parse::<u64>().ok().filter(|&last| last <= end).ok_or_else(|| {
+            Problem::field("Last-Event-ID", "Last-Event-ID is none of ours; send back the id of an event")
+        })?,
+    };
+    let (id, filters) = if let Some(text) = &query.subscription {
+        let own = parse_id(text).and_then(|id| api.subscriptions.find(id, &subscription::owner(&principal)));
+        let own = own.filter(|kept| !kept.expired).ok_or_else(|| Problem::unknown("subscriptionId", text))?;
+        (own.subscription.id, own.subscription.filters)
+    } else {
+        let mut texts = query.filters;
+        if texts.is_empty() {
+            texts.push("/restapi/v1.0/account/~/telephony/sessions".to_owned());
+        }
+        // The same filters of the same login are the same subscription, so that ids of notifications
+        // stay what they are.
+        let said = format!("events {} {} {texts:?}", principal.client_id, principal.extension);
+        let id = SubscriptionId::from_bits(u128::from_be_bytes(Digest::of(said.as_bytes()).prefix()));
+        (id, subscription::read_filters(&api, &principal, &texts, id)?)
+    };
+    if filters.iter().any(|filter| matches!(filter, EventFilter::TelephonySessions(_))) {
+        principal.require(Scope::CallControl)?;
+    }
+    let (sender, receiver) = mpsc::channel(READ_EVENTS);
+    tokio::spawn(write_events(api, principal, id, filters, position, sender));
+    let events = stream::unfold(receiver, async |mut receiver| {
+        receiver.recv().await.map(|event| (Ok::<_, Infallible>(event), receiver))
+    });
+    let headers = [(header::CACHE_CONTROL, "no-store"), (HeaderName::from_static("x-accel-buffering"), "no")];
+    Ok((headers, Sse::new(events)).into_response())
+}
+
+/// Writes events as they come, no faster than they are read.
+async fn write_events(
+    api: Api,
+    principal: Principal,
+    id: SubscriptionId,
+    filters: Vec<EventFilter>,
+    mut position: u64,
+    sender: mpsc::Sender<Event>,
+) {
+    let subscriber = Subscriber::new(id, principal.extension, SERVER_ID);
+    let mut events = api.store.follow_events();
+    let mut stop = api.gateway.follow_stop();
+    // So that the client knows that it hears.
+    if sender.send(Event::default().comment(format!("subscription {id}"))).await.is_err() {
+        return;
+    }
+    let mut notification = Vec::new();
+    loop {
+        let Ok(read) = api.store.events_after(position, READ_EVENTS).await else { return };
+        for logged in &read {
+            position = logged.position;
+            let Some(projection) = Projection::of(&filters, &logged.event) else { continue };
+            notification.clear();
+            subscriber.write(&logged.event, projection, clock::wall(), &mut notification);
+            let event = Event::default().id(position.to_string());
+            let event = event.data(String::from_utf8_lossy(&notification));
+            if sender.send(event).await.is_err() {
+                return;
+            }
+        }
+        if read.len() == READ_EVENTS {
+            continue;
+        }
+        let more = async { events.wait_for(|&end| end > position).await.is_ok() };
+        let stopped = async { stop.wait_for(|&stop| stop).await.is_ok() };
+        tokio::select! {
+            waited = tokio::time::timeout(QUIET_MAX, more) => {
+                if waited.is_err() {
+                    // A login that has ended hears no more.
+                    if api.oauth.of_grant(principal.grant.clone()).await.is_err() {
+                        return;
+                    }
+                    if sender.send(Event::default().comment("still here")).await.is_err() {
+                        return;
+                    }
+                }
+            }
+            () = sender.closed() => return,
+            _ = stopped => return,
+        }
+    }
+}

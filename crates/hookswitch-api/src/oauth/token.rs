@@ -1,0 +1,50 @@
+//! `POST /restapi/oauth/token`: a grant of one kind or another becomes a pair of tokens.
+
+use axum::extract::{RawQuery, State};
+use axum::http::HeaderMap;
+use axum::response::{IntoResponse, Response};
+use hookswitch_server::auth::{Claimed, Form, Issued, Refusal};
+
+use crate::Api;
+use crate::request::Content;
+
+/// What must not be in a URL, where logs and proxies see it.
+const SECRET: [&str; 9] = [
+    "access_token",
+    "assertion",
+    "client_assertion",
+    "client_secret",
+    "code",
+    "code_verifier",
+    "password",
+    "refresh_token",
+    "username",
+];
+
+/// Gives tokens.
+#[utoipa::path(
+    post, path = "/restapi/oauth/token", tag = "OAuth",
+    request_body(content_type = "application/x-www-form-urlencoded", content = super::super::openapi::TokenForm),
+    security((), ("client" = [])),
+    responses(
+        (status = 200, description = "The tokens", body = Issued),
+        (status = "4XX", description = "Refused", body = super::super::openapi::OAuthError),
+        (status = "5XX", description = "Not now", body = super::super::openapi::OAuthError),
+    )
+)]
+pub(crate) async fn post(
+    State(api): State<Api>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+    Content(body): Content,
+) -> Result<Response, Refusal> {
+    let oauth = &api.oauth;
+    let form = Form::body(&headers, &body)?;
+    if let Some(name) = Form::query(query.as_deref())?.any_of(&SECRET) {
+        let description = format!("{name} is in the URL, where others see it; send it in the body");
+        return Err(Refusal::invalid_request("CMN-101", description));
+    }
+    let claimed = Claimed::read(&headers, &form)?;
+    let client_id = claimed.client_id.clone();
+    oauth.guarded(&["client", &client_id], oauth.grant(claimed, &form)).await.map(IntoResponse::into_response)
+}

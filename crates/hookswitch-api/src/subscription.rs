@@ -1,0 +1,561 @@
+//! Subscriptions: created with a handshake, listed, read, renewed and deleted by their owner (contract
+//! subscriptions §2 and §3).
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::{Extension, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use hookswitch_core::filter::{EventFilter, Own};
+use hookswitch_core::subscription::{Owner, Standing, Subscription, Transport, check_reminders};
+use hookswitch_model::{SubscriptionId, Timestamp};
+use hookswitch_server::auth::{Principal, Scope};
+use hookswitch_server::gateway::Caller;
+use hookswitch_server::subscriptions::{
+    CreateError, Delivery, DeliveryError, Kept, Socket, WebHook, parse_id,
+};
+use hookswitch_server::webhook::{AddressError, Endpoint, HandshakeError};
+use hookswitch_server::{clock, secret};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::request::Segments;
+use super::{Api, Problem, body, openapi};
+
+/// The most filters of a subscription.
+const FILTERS_MAX: usize = 1000;
+
+/// The longest body, in bytes.
+const BODY_BYTES_MAX: usize = 256 * 1024;
+
+/// The longest token that is sent back with notifications, in bytes.
+const TOKEN_BYTES_MAX: usize = 1024;
+
+/// The resources; a slash at the end is let pass everywhere.
+pub(super) fn routes() -> OpenApiRouter<Api> {
+    OpenApiRouter::new()
+        .routes(routes!(list, create))
+        .routes(routes!(read, update, delete))
+        .routes(routes!(renew))
+        .route("/restapi/v1.0/subscription/", get(list).post(create))
+        .route("/restapi/v1.0/subscription/{subscriptionId}/", get(read).put(update).delete(delete))
+        .route("/restapi/v1.0/subscription/{subscriptionId}/renew/", post(renew))
+}
+
+/// The body of a request to create or update. What is not named here is ignored.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct SubscriptionRequest {
+    event_filters: Option<Vec<String>>,
+    expires_in: Option<u64>,
+    delivery_mode: Option<DeliveryModeRequest>,
+}
+
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct DeliveryModeRequest {
+    transport_type: Option<String>,
+    address: Option<String>,
+    verification_token: Option<String>,
+    validation_token: Option<String>,
+    signing_secret: Option<String>,
+}
+
+/// A subscription as its owner sees it.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct SubscriptionInfo {
+    uri: String,
+    id: String,
+    creation_time: String,
+    status: &'static str,
+    event_filters: Vec<String>,
+    expiration_time: String,
+    expires_in: u64,
+    delivery_mode: DeliveryMode,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    blacklisted_data: Option<BlacklistedData>,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct DeliveryMode {
+    transport_type: &'static str,
+    encryption: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    address: Option<String>,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct BlacklistedData {
+    blacklisted_at: String,
+    reason: String,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct SubscriptionList {
+    uri: String,
+    records: Vec<SubscriptionInfo>,
+}
+
+impl SubscriptionInfo {
+    fn of(kept: &Kept, api: &Api, now: Timestamp) -> Self {
+        let subscription = &kept.subscription;
+        let (status, blacklisted_data) = match &subscription.standing {
+            Standing::Active => ("Active", None),
+            Standing::Blacklisted(why) => {
+                let blacklisted_at = why.since.to_string();
+                ("Blacklisted", Some(BlacklistedData { blacklisted_at, reason: why.reason.clone() }))
+            }
+        };
+        let id = subscription.id.to_string();
+        // Over a WebSocket the address is relative, and the lifetime begins anew all the time.
+        let (base, address, expires) = match &kept.delivery {
+            Delivery::WebHook(webhook) => {
+                (&*api.public_url, Some(webhook.address.clone()), subscription.expires)
+            }
+            Delivery::WebSocket(_) => ("", None, now + subscription.lifetime),
+        };
+        let left = expires.since(now).as_secs();
+        Self {
+            uri: format!("{base}/restapi/v1.0/subscription/{id}"),
+            creation_time: subscription.created.to_string(),
+            status,
+            event_filters: subscription.filters.iter().map(|filter| shown_filter(filter, &id)).collect(),
+            expiration_time: expires.to_string(),
+            expires_in: if address.is_some() { left } else { left.saturating_sub(1) },
+            delivery_mode: DeliveryMode {
+                transport_type: subscription.transport.as_str(),
+                encryption: false,
+                address,
+            },
+            blacklisted_data,
+            id,
+        }
+    }
+}
+
+/// A subscription as an answer; the id of one over a WebSocket is a header as well (contract websocket §6).
+pub(super) struct Shown(SubscriptionInfo);
+
+impl IntoResponse for Shown {
+    fn into_response(self) -> Response {
+        const ID: HeaderName = HeaderName::from_static("wsg-subscriptionid");
+        let over_socket = self.0.delivery_mode.transport_type == Transport::WebSocket.as_str();
+        let id = HeaderValue::try_from(&self.0.id).ok().filter(|_| over_socket);
+        let mut response = Json(self.0).into_response();
+        if let Some(id) = id {
+            response.headers_mut().insert(ID, id);
+        }
+        response
+    }
+}
+
+/// A filter with ids in place of each `~`.
+pub(super) fn shown_filter(filter: &EventFilter, id: &str) -> String {
+    let text = filter.to_string();
+    match filter {
+        EventFilter::Reminder { .. } => text.replacen('~', id, 1),
+        _ => text,
+    }
+}
+
+/// Lists the subscriptions of the user with the application.
+#[utoipa::path(get, path = "/restapi/v1.0/subscription", tag = "Subscriptions",
+    responses((status = 200, body = SubscriptionList), openapi::Refusals))]
+pub(super) async fn list(State(api): State<Api>, principal: Principal) -> Json<SubscriptionList> {
+    let now = clock::steady();
+    let found = api.subscriptions.of(&owner(&principal));
+    let records = found.iter().map(|kept| SubscriptionInfo::of(kept, &api, now));
+    Json(SubscriptionList {
+        uri: format!("{}/restapi/v1.0/subscription", api.public_url),
+        records: records.collect(),
+    })
+}
+
+/// Creates a subscription, after a handshake with its address.
+#[utoipa::path(post, path = "/restapi/v1.0/subscription", tag = "Subscriptions",
+    request_body = SubscriptionRequest, responses((status = 200, body = SubscriptionInfo), openapi::Refusals))]
+pub(super) async fn create(
+    State(api): State<Api>,
+    principal: Principal,
+    caller: Option<Extension<Caller>>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Shown, Problem> {
+    let asked = read_body(&body::read(&headers, body, BODY_BYTES_MAX).await?)?;
+    let delivery = asked.delivery_mode.unwrap_or_default();
+    let transport = transport(delivery.transport_type.as_deref(), caller.is_some())?;
+    principal.require(match transport {
+        Transport::WebHook => Scope::SubscriptionWebhook,
+        Transport::WebSocket => Scope::WebSocketsSubscription,
+    })?;
+    let texts = asked.event_filters.unwrap_or_default();
+    let id = secret::random().map(|bits| SubscriptionId::from_bits(u128::from_ne_bytes(bits)));
+    let id = id.map_err(|_| Problem::internal())?;
+    let filters = read_filters(&api, &principal, &texts, id)?;
+    let lifetime = transport.lifetime(read_lifetime(asked.expires_in)?);
+    check_reminders(&filters, lifetime).map_err(|error| refused_filters(error.code(), error.to_string()))?;
+    let owner = owner(&principal);
+    let session =
+        caller.filter(|_| transport == Transport::WebSocket).map(|Extension(caller)| caller.session);
+    let delivery = if let Some(session) = session {
+        // A session has one subscription; the newest takes the place of another.
+        if let Some(old) = api.gateway.subscription_of(session) {
+            drop_subscription(&api, old).await?;
+        }
+        let start = api.store.ends().events;
+        let node = api.gateway.node().to_owned();
+        Delivery::WebSocket(Socket { session, grant: principal.grant.clone(), start, node })
+    } else {
+        let (webhook, endpoint) = read_delivery(&api, delivery)?;
+        if !api.subscriptions.has_room(&owner) {
+            return Err(limit(&api));
+        }
+        api.webhooks.validate(&endpoint.url).await.map_err(|error| refused_address(&error))?;
+        Delivery::WebHook(webhook)
+    };
+    let created = clock::steady();
+    let subscription = Subscription {
+        id,
+        owner,
+        transport,
+        filters,
+        created,
+        lifetime,
+        expires: created + lifetime,
+        standing: Standing::Active,
+    };
+    let kept = Kept { subscription, delivery, expired: false, start: 0, filters_from: 0 };
+    match api.subscriptions.create(kept.clone()).await {
+        Ok(()) if session.is_some_and(|session| !api.gateway.subscribe(session, &kept.subscription)) => {
+            drop_subscription(&api, id).await?;
+            Err(Problem::token("OAU-213", "The login has ended; log in again"))
+        }
+        Ok(()) => Ok(Shown(SubscriptionInfo::of(&kept, &api, clock::steady()))),
+        Err(CreateError::Limit) => Err(limit(&api)),
+        Err(CreateError::Store(error)) => Err(Problem::unavailable(error.to_string())),
+    }
+}
+
+/// Reads a subscription.
+#[utoipa::path(get, path = "/restapi/v1.0/subscription/{subscriptionId}", tag = "Subscriptions",
+    params(("subscriptionId" = String, Path, description = "Its id")),
+    responses((status = 200, body = SubscriptionInfo), openapi::Refusals))]
+pub(super) async fn read(
+    State(api): State<Api>,
+    principal: Principal,
+    Segments([id]): Segments<1>,
+) -> Result<Shown, Problem> {
+    let kept = find(&api, &principal, &id)?;
+    Ok(Shown(SubscriptionInfo::of(&kept, &api, clock::steady())))
+}
+
+/// Gives a subscription other filters and another lifetime; whatever the body, it is renewed.
+#[utoipa::path(put, path = "/restapi/v1.0/subscription/{subscriptionId}", tag = "Subscriptions",
+    params(("subscriptionId" = String, Path, description = "Its id")),
+    request_body = Option<SubscriptionRequest>, responses((status = 200, body = SubscriptionInfo), openapi::Refusals))]
+pub(super) async fn update(
+    State(api): State<Api>,
+    principal: Principal,
+    caller: Option<Extension<Caller>>,
+    Segments([id]): Segments<1>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Shown, Problem> {
+    let kept = find(&api, &principal, &id)?;
+    check_caller(&kept, caller.as_deref())?;
+    let body = body::read(&headers, body, BODY_BYTES_MAX).await?;
+    let asked = if body.iter().all(u8::is_ascii_whitespace) {
+        SubscriptionRequest::default()
+    } else {
+        read_body(&body)?
+    };
+    let filters = match &asked.event_filters {
+        None => None,
+        Some(texts) => Some(read_filters(&api, &principal, texts, kept.subscription.id)?),
+    };
+    let transport = kept.subscription.transport;
+    let lifetime = read_lifetime(asked.expires_in)?.map(|secs| transport.lifetime(Some(secs)));
+    check_reminders(
+        filters.as_deref().unwrap_or(&kept.subscription.filters),
+        lifetime.unwrap_or(kept.subscription.lifetime),
+    )
+    .map_err(|error| refused_filters(error.code(), error.to_string()))?;
+    renewed(&api, &kept, filters, lifetime).await
+}
+
+/// Renews a subscription for as long as it had.
+#[utoipa::path(post, path = "/restapi/v1.0/subscription/{subscriptionId}/renew", tag = "Subscriptions",
+    params(("subscriptionId" = String, Path, description = "Its id")),
+    responses((status = 200, body = SubscriptionInfo), openapi::Refusals))]
+pub(super) async fn renew(
+    State(api): State<Api>,
+    principal: Principal,
+    caller: Option<Extension<Caller>>,
+    Segments([id]): Segments<1>,
+) -> Result<Shown, Problem> {
+    let kept = find(&api, &principal, &id)?;
+    check_caller(&kept, caller.as_deref())?;
+    renewed(&api, &kept, None, None).await
+}
+
+/// Renews a subscription, and shows it.
+async fn renewed(
+    api: &Api,
+    kept: &Kept,
+    filters: Option<Vec<EventFilter>>,
+    lifetime: Option<std::time::Duration>,
+) -> Result<Shown, Problem> {
+    let renewed = renew_kept(api, kept, filters, lifetime).await?;
+    Ok(Shown(SubscriptionInfo::of(&renewed, api, clock::steady())))
+}
+
+/// Renews a subscription; one that is blacklisted is validated, and goes on if that succeeds.
+pub(super) async fn renew_kept(
+    api: &Api,
+    kept: &Kept,
+    filters: Option<Vec<EventFilter>>,
+    lifetime: Option<std::time::Duration>,
+) -> Result<Kept, Problem> {
+    let id = kept.subscription.id;
+    let renewed = api.subscriptions.renew(id, filters, lifetime).await;
+    let renewed = renewed.map_err(|error| Problem::unavailable(error.to_string()))?;
+    let mut renewed = renewed.ok_or_else(expired)?;
+    if renewed.subscription.transport == Transport::WebSocket {
+        api.gateway.update(&renewed.subscription);
+    }
+    if renewed.subscription.is_blacklisted()
+        && let Delivery::WebHook(webhook) = &renewed.delivery
+        && let Ok(endpoint) = webhook.endpoint(api.webhooks.guard())
+        && api.webhooks.validate(&endpoint.url).await.is_ok()
+    {
+        renewed.subscription.standing = Standing::Active;
+        api.subscriptions.validated(id, true).await;
+    }
+    Ok(renewed)
+}
+
+/// Deletes a subscription.
+#[utoipa::path(delete, path = "/restapi/v1.0/subscription/{subscriptionId}", tag = "Subscriptions",
+    params(("subscriptionId" = String, Path, description = "Its id")),
+    responses((status = 204, description = "Gone"), openapi::Refusals))]
+pub(super) async fn delete(
+    State(api): State<Api>,
+    principal: Principal,
+    caller: Option<Extension<Caller>>,
+    Segments([id]): Segments<1>,
+) -> Result<StatusCode, Problem> {
+    let kept = find(&api, &principal, &id)?;
+    check_caller(&kept, caller.as_deref())?;
+    drop_subscription(&api, kept.subscription.id).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Deletes a subscription, whoever is told of it.
+async fn drop_subscription(api: &Api, id: SubscriptionId) -> Result<(), Problem> {
+    api.gateway.unsubscribe(id);
+    api.subscriptions.delete(id).await.map_err(|error| Problem::unavailable(error.to_string()))
+}
+
+/// Checks that a subscription over a WebSocket is changed over that WebSocket (contract subscriptions §2).
+fn check_caller(kept: &Kept, caller: Option<&Caller>) -> Result<(), Problem> {
+    match &kept.delivery {
+        Delivery::WebSocket(socket) if caller.is_none_or(|caller| caller.session != socket.session) => {
+            let message = "The subscription is that of a WebSocket; change it there";
+            Err(Problem::field("subscriptionId", message))
+        }
+        _ => Ok(()),
+    }
+}
+
+pub(super) fn owner(principal: &Principal) -> Owner {
+    Owner {
+        account: principal.account,
+        extension: principal.extension,
+        client_id: (*principal.client_id).into(),
+    }
+}
+
+/// A subscription of the one who asks; that of others is as unknown as one that never was.
+fn find(api: &Api, principal: &Principal, id: &str) -> Result<Kept, Problem> {
+    let found = parse_id(id).and_then(|id| api.subscriptions.find(id, &owner(principal)));
+    let kept = found.ok_or_else(|| Problem::unknown("subscriptionId", id))?;
+    if kept.expired { Err(expired()) } else { Ok(kept) }
+}
+
+fn read_body(body: &[u8]) -> Result<SubscriptionRequest, Problem> {
+    serde_json::from_slice(body).map_err(|error| {
+        if error.is_data() {
+            Problem::invalid(format!("The body is not what a subscription takes: {error}"))
+        } else {
+            Problem::no_json(format!("The body is no JSON: {error}"))
+        }
+    })
+}
+
+fn transport(asked: Option<&str>, over_socket: bool) -> Result<Transport, Problem> {
+    const FIELD: &str = "deliveryMode.transportType";
+    match asked {
+        Some(text) if text.eq_ignore_ascii_case("WebHook") => Ok(Transport::WebHook),
+        Some(text) if over_socket && text.eq_ignore_ascii_case("WebSocket") => Ok(Transport::WebSocket),
+        Some(text) if text.eq_ignore_ascii_case("WebSocket") => Err(Problem::field(
+            FIELD,
+            "Subscriptions of the transport WebSocket are created over the WebSocket itself; create them \
+             there, or ask for WebHook",
+        )),
+        Some(text) => {
+            let text: String = text.chars().take(50).collect();
+            Err(Problem::field(FIELD, format!("The transport {text:?} is not served here; ask for WebHook")))
+        }
+        None => Err(Problem::field(FIELD, "deliveryMode.transportType is missing; give WebHook")),
+    }
+}
+
+fn read_lifetime(asked_secs: Option<u64>) -> Result<Option<u64>, Problem> {
+    match asked_secs {
+        Some(0) => Err(Problem::field("expiresIn", "expiresIn is 0; give a number of seconds from 1 on")),
+        asked => Ok(asked),
+    }
+}
+
+/// Reads all filters, and names every one that is bad.
+pub(super) fn read_filters(
+    api: &Api,
+    principal: &Principal,
+    texts: &[String],
+    id: SubscriptionId,
+) -> Result<Vec<EventFilter>, Problem> {
+    let own = Own { account: principal.account, extension: principal.extension };
+    let filters = parse_filters(api, own, texts, id)?;
+    if filters.iter().any(|filter| matches!(filter, EventFilter::TelephonySessions(_))) {
+        principal.require(Scope::CallControl)?;
+    }
+    Ok(filters)
+}
+
+/// The same, whatever the one who asks may do.
+pub(super) fn parse_filters(
+    api: &Api,
+    own: Own,
+    texts: &[String],
+    id: SubscriptionId,
+) -> Result<Vec<EventFilter>, Problem> {
+    const FIELD: &str = "eventFilters";
+    if texts.is_empty() {
+        return Err(Problem::field(
+            FIELD,
+            "eventFilters is missing or empty; give one event filter at least",
+        ));
+    }
+    if texts.len() > FILTERS_MAX {
+        return Err(Problem::field(FIELD, format!("eventFilters has more than {FILTERS_MAX} event filters")));
+    }
+    let directory = api.directory();
+    // A client may send back what it was shown.
+    let own_id = format!("/subscription/{id}?");
+    let mut filters = Vec::with_capacity(texts.len());
+    let mut code = None;
+    let mut complaints = Vec::new();
+    for text in texts {
+        match EventFilter::parse(&text.replacen(&own_id, "/subscription/~?", 1), own) {
+            Ok(filter) => filters.push(filter.in_directory(&directory)),
+            Err(error) => {
+                code.get_or_insert(error.code());
+                complaints.push(error.to_string());
+            }
+        }
+    }
+    if let Some(code) = code {
+        return Err(refused_filters(code, complaints.join("; ")));
+    }
+    Ok(filters)
+}
+
+fn refused_filters(code: &'static str, mut message: String) -> Problem {
+    if let Some(first) = message.get_mut(..1) {
+        first.make_ascii_uppercase();
+    }
+    let status = if code == "SUB-406" { StatusCode::FORBIDDEN } else { StatusCode::BAD_REQUEST };
+    Problem::coded(status, code, message)
+}
+
+fn read_delivery(api: &Api, asked: DeliveryModeRequest) -> Result<(WebHook, Endpoint), Problem> {
+    const ADDRESS: &str = "deliveryMode.address";
+    let Some(address) = asked.address else {
+        return Err(Problem::field(
+            ADDRESS,
+            "deliveryMode.address is missing; give the https URL to post to",
+        ));
+    };
+    // The header mirrors the field that the subscriber chose (contract subscriptions §4.3).
+    let token = match (asked.verification_token, asked.validation_token) {
+        (Some(token), _) => Some(("verification-token", token)),
+        (None, Some(token)) => Some(("validation-token", token)),
+        (None, None) => None,
+    };
+    let long = token.as_ref().is_some_and(|(_, token)| token.len() > TOKEN_BYTES_MAX);
+    let delivery = WebHook {
+        address,
+        token: token.map(|(name, token)| (name.to_owned(), token)),
+        signing_secret: asked.signing_secret,
+    };
+    let bad_token = || {
+        let message = "deliveryMode.verificationToken must be at most 1024 characters that a header can have";
+        Problem::field("deliveryMode.verificationToken", message)
+    };
+    if long {
+        return Err(bad_token());
+    }
+    match delivery.endpoint(api.webhooks.guard()) {
+        Ok(endpoint) => Ok((delivery, endpoint)),
+        Err(DeliveryError::Address(AddressError::NotHttps)) => Err(Problem::coded(
+            StatusCode::BAD_REQUEST,
+            "SUB-523",
+            "The WebHook address must use HTTPS; give one that begins with https://",
+        )),
+        Err(DeliveryError::Address(AddressError::Invalid(why))) => {
+            let message = format!("deliveryMode.address cannot be used: {why}; give an https URL to post to");
+            Err(Problem::field(ADDRESS, message))
+        }
+        // Said in the words of an address where nobody answers.
+        Err(DeliveryError::Address(AddressError::Forbidden | AddressError::Unresolved)) => {
+            Err(refused_address(&api.webhooks.unreachable()))
+        }
+        Err(DeliveryError::Token) => Err(bad_token()),
+        Err(DeliveryError::Secret) => Err(Problem::field(
+            "deliveryMode.signingSecret",
+            "deliveryMode.signingSecret cannot be used; give whsec_ and 24 to 64 random bytes in base64",
+        )),
+    }
+}
+
+/// Checks an address as that of a subscription, with the question whether it wants notifications.
+///
+/// # Errors
+/// As creating a subscription with it.
+pub(super) async fn check_address(api: &Api, address: &str) -> Result<(), Problem> {
+    let asked = DeliveryModeRequest { address: Some(address.to_owned()), ..DeliveryModeRequest::default() };
+    let (_, endpoint) = read_delivery(api, asked)?;
+    api.webhooks.validate(&endpoint.url).await.map_err(|error| refused_address(&error))
+}
+
+fn refused_address(error: &HandshakeError) -> Problem {
+    Problem::coded(StatusCode::BAD_REQUEST, error.code(), error.to_string())
+}
+
+fn limit(api: &Api) -> Problem {
+    let max = api.subscriptions.per_owner_max();
+    let message =
+        format!("There are {max} subscriptions of this user with this application; delete one first");
+    Problem::coded(StatusCode::FORBIDDEN, "SUB-505", message)
+}
+
+pub(super) fn expired() -> Problem {
+    let message = "The subscription has expired; create another";
+    Problem::coded(StatusCode::NOT_FOUND, "SUB-507", message)
+}

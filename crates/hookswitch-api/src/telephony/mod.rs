@@ -1,0 +1,24 @@
+//! Telephony sessions: read from the calls that go on; what would act on them is refused.
+
+pub(crate) mod calls;
+mod party;
+pub(super) mod session;
+
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+pub(crate) use self::calls::{Call, Calls};
+use super::Api;
+
+/// The resources.
+pub(super) fn routes() -> OpenApiRouter<Api> {
+    OpenApiRouter::new()
+        .routes(routes!(session::call_out))
+        .routes(routes!(session::conference))
+        .routes(routes!(session::read, session::drop_session))
+        .routes(routes!(session::supervise))
+        .routes(routes!(session::bring_in))
+        .routes(routes!(session::read_party, session::update_party, session::delete_party))
+        .routes(routes!(session::act))
+        .routes(routes!(session::update_recording))
+}

@@ -1,0 +1,180 @@
+//! Who may do what. OAuth 2.0: how applications get tokens for a user, and who is behind a token (RFC 6749, 7009,
+//! 7523, 7636, 9700; contract auth).
+
+mod application;
+mod assertion;
+mod code;
+mod form;
+mod grant;
+mod login;
+mod principal;
+mod problem;
+mod refusal;
+mod scope;
+mod throttle;
+mod token;
+
+use std::sync::{Arc, RwLock};
+
+use axum::http::{HeaderMap, header};
+use hookswitch_core::directory::Directory;
+use hookswitch_model::ExtensionId;
+use hookswitch_store::{Changed, Store, Told};
+use tokio::sync::{Mutex, Semaphore, watch};
+
+pub use self::application::{Application, CONSOLE, Claimed, ConsoleRole, Credential, GrantType, User, read};
+pub use self::assertion::issue as issue_assertion;
+pub use self::code::{Asked, Refused};
+pub use self::form::Form;
+pub use self::grant::{Issued, Subject};
+pub use self::principal::Principal;
+pub use self::problem::Problem;
+pub use self::refusal::Refusal;
+pub use self::scope::{Scope, Scopes, UnknownScope};
+pub use self::throttle::{Allowance, Throttle, WINDOW};
+use crate::secret::{self, Key};
+use crate::{clock, config};
+
+/// The kind of documents of applications.
+pub const APPLICATION: &str = "application";
+/// The kind of documents of users.
+pub const USER: &str = "user";
+/// The kind of documents of JWT credentials.
+pub const CREDENTIAL: &str = "jwt";
+
+/// The most failures of a client, or of a user who logs in, in a minute.
+const FAILURES_MAX: u32 = 10;
+
+/// The most secrets that are checked at once: each takes 19 MiB.
+const CHECKS_MAX: usize = 4;
+
+/// The longest access token that is looked up, in bytes.
+const TOKEN_BYTES_MAX: usize = 512;
+
+/// The directory that holds; replaced as a whole when it is read again.
+pub type People = Arc<RwLock<Arc<Directory>>>;
+
+/// What OAuth needs beside the request.
+pub struct OAuth {
+    store: Store,
+    key: Key,
+    people: People,
+    access_seconds: i64,
+    refresh_seconds: i64,
+    grant_seconds: i64,
+    password_grant: bool,
+    /// Tokens change one after the other, so that what one reads no other changes meanwhile.
+    turn: Mutex<()>,
+    checks: Semaphore,
+    /// Of a secret that nobody knows: what is checked when there is no client or no user, so that
+    /// the answer takes as long.
+    nobody: String,
+    failures: Throttle,
+    /// Where the console is, to which its codes go.
+    console: String,
+    /// Counts what may have ended a grant.
+    ended: watch::Sender<u64>,
+}
+
+impl OAuth {
+    /// As the configuration has it; `public_url` is where clients reach the server.
+    ///
+    /// # Errors
+    /// If the operating system has no random bytes.
+    pub fn new(
+        store: Store,
+        key: Key,
+        people: People,
+        config: &config::OAuth,
+        public_url: &str,
+    ) -> anyhow::Result<Arc<Self>> {
+        let seconds = |span: config::Span| i64::try_from(span.0.as_secs()).unwrap_or(i64::MAX);
+        Ok(Arc::new(Self {
+            store,
+            key,
+            people,
+            access_seconds: seconds(config.access_token_life),
+            refresh_seconds: seconds(config.refresh_token_life),
+            grant_seconds: seconds(config.login_life),
+            password_grant: config.password_grant,
+            turn: Mutex::default(),
+            checks: Semaphore::new(CHECKS_MAX),
+            nobody: secret::hash(&secret::token()?)?,
+            failures: Throttle::new(FAILURES_MAX),
+            console: format!("{public_url}/console/"),
+            ended: watch::Sender::new(0),
+        }))
+    }
+
+    /// The JWT credential of a user, whose document is there.
+    pub fn assertion(&self, extension: ExtensionId, id: &str, now: i64, expires: i64) -> String {
+        assertion::issue(&self.key, extension, id, now, expires)
+    }
+
+    /// Told whenever grants may have ended.
+    pub(crate) fn follow_ends(&self) -> watch::Receiver<u64> {
+        self.ended.subscribe()
+    }
+
+    /// Tells those who hold something open for a grant to look whether it still is.
+    pub fn tell_ended(&self) {
+        self.ended.send_modify(|count| *count += 1);
+    }
+
+    /// Looks at what other nodes change, until told to stop: a grant may have rested on it.
+    pub async fn follow(self: Arc<Self>, mut stop: watch::Receiver<bool>) {
+        let mut changed = self.store.follow_documents();
+        while let Some(told) = changed.next_until(&mut stop).await {
+            let may_end = match told {
+                Told::One(Changed { kind, gone, .. }) => grant::may_end_by(&kind, gone),
+                Told::Any => true,
+            };
+            if may_end {
+                self.tell_ended();
+            }
+        }
+    }
+
+    /// Who is behind the access token of a request.
+    ///
+    /// # Errors
+    /// 401 with what is wrong with it.
+    pub async fn authenticate(&self, headers: &HeaderMap) -> Result<Principal, Problem> {
+        let value = headers.get(header::AUTHORIZATION);
+        let value = value.ok_or_else(|| {
+            Problem::token("OAU-149", "The access token is missing; send it as Authorization: Bearer TOKEN")
+        })?;
+        let unreadable = || Problem::token("OAU-149", "The Authorization header is not Bearer TOKEN");
+        let (scheme, token) =
+            value.to_str().ok().and_then(|value| value.trim().split_once(' ')).ok_or_else(unreadable)?;
+        if !scheme.eq_ignore_ascii_case("bearer") {
+            return Err(Problem::token(
+                "OAU-151",
+                "The access token must be sent as Authorization: Bearer TOKEN",
+            ));
+        }
+        let token = token.trim();
+        let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~+/=".contains(&byte); // RFC 6750 §2.1
+        if token.is_empty() || token.len() > TOKEN_BYTES_MAX || !token.bytes().all(is_token) {
+            return Err(Problem::token("OAU-129", "The access token is corrupted; send it as it was issued"));
+        }
+        self.holder(token).await
+    }
+
+    /// Whether a secret is the one that was hashed; takes as long when there is none.
+    ///
+    /// # Errors
+    /// 429 when there were too many wrong ones meanwhile.
+    async fn verify(&self, whose: &[&str], secret: &str, hash: Option<String>) -> Result<bool, Refusal> {
+        let _permit = self.checks.acquire().await.map_err(|_| Refusal::unavailable())?;
+        // Who sends many guesses at once has them all here before the first is wrong.
+        if let Some(wait) = self.failures.look(whose, clock::now()).wait {
+            return Err(Refusal::too_many("OAU-147", wait.as_secs()));
+        }
+        let there = hash.is_some();
+        let hash = hash.unwrap_or_else(|| self.nobody.clone());
+        let secret = secret.to_owned();
+        let verified = tokio::task::spawn_blocking(move || secret::verify(&secret, &hash)).await;
+        Ok(verified.unwrap_or(false) && there)
+    }
+}

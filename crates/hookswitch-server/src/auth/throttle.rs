@@ -1,0 +1,114 @@
+//! How often: failures of one who may be guessing, and requests of one who may be greedy.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use foldhash::fast::RandomState;
+
+use crate::secret::Digest;
+
+/// How long is counted, and how long who has had too much waits at most.
+pub const WINDOW: Duration = Duration::from_secs(60);
+
+/// The most who are counted at once; beyond it those are forgotten whose window is over, else all.
+const COUNTED_MAX: usize = 100_000;
+
+/// What was counted of one in a window.
+#[derive(Clone, Copy)]
+struct Count {
+    since: Instant,
+    count: u32,
+}
+
+/// What is left of a window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Allowance {
+    /// How many may pass in a window.
+    pub limit: u32,
+    /// How many may pass yet.
+    pub remaining: u32,
+    /// Set when it is used up: how long until the next window.
+    pub wait: Option<Duration>,
+}
+
+/// Counts in windows, by the digest of who it is.
+pub struct Throttle {
+    limit: u32,
+    counts: Mutex<HashMap<[u8; 16], Count, RandomState>>,
+}
+
+impl Throttle {
+    /// Lets this many pass in a window.
+    pub fn new(limit: u32) -> Self {
+        Self { limit, counts: Mutex::default() }
+    }
+
+    /// Counts one more, unless that is one too many.
+    pub fn take(&self, whose: &[&str], now: Instant) -> Allowance {
+        self.count(whose, now, 1)
+    }
+
+    /// What is left, without counting.
+    pub fn look(&self, whose: &[&str], now: Instant) -> Allowance {
+        self.count(whose, now, 0)
+    }
+
+    fn count(&self, whose: &[&str], now: Instant, more: u32) -> Allowance {
+        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        if counts.len() >= COUNTED_MAX {
+            counts.retain(|_, count| now.saturating_duration_since(count.since) < WINDOW);
+            if counts.len() >= COUNTED_MAX {
+                counts.clear();
+            }
+        }
+        let fresh = Count { since: now, count: 0 };
+        let key = key(whose);
+        let mut count = counts.get(&key).copied().unwrap_or(fresh);
+        let age = now.saturating_duration_since(count.since);
+        if age >= WINDOW {
+            count = fresh;
+        }
+        if count.count >= self.limit {
+            let wait = Some(WINDOW.saturating_sub(age));
+            return Allowance { limit: self.limit, remaining: 0, wait };
+        }
+        count.count += more;
+        if more > 0 {
+            counts.insert(key, count);
+        }
+        Allowance { limit: self.limit, remaining: self.limit - count.count, wait: None }
+    }
+}
+
+fn key(whose: &[&str]) -> [u8; 16] {
+    // Names come from outside, so they are hashed with a hash that nobody can find collisions of.
+    Digest::of(whose.join("\0").as_bytes()).prefix()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock;
+
+    #[test]
+    fn a_window_lets_so_many_pass_and_the_next_window_as_many_again() {
+        let throttle = Throttle::new(2);
+        let start = clock::now();
+        assert_eq!(throttle.take(&["a"], start).remaining, 1);
+        assert_eq!(throttle.take(&["a"], start).remaining, 0);
+        assert_eq!(throttle.take(&["a"], start + WINDOW / 2).wait, Some(WINDOW / 2));
+        assert_eq!(throttle.take(&["b"], start).wait, None);
+        assert_eq!(throttle.take(&["a"], start + WINDOW).wait, None);
+    }
+
+    #[test]
+    fn who_tries_many_names_does_not_fill_the_memory() {
+        let throttle = Throttle::new(2);
+        let start = clock::now();
+        for name in 0..COUNTED_MAX + 10 {
+            throttle.take(&[&name.to_string()], start);
+        }
+        assert!(throttle.counts.lock().unwrap().len() <= COUNTED_MAX);
+    }
+}

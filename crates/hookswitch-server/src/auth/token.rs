@@ -1,0 +1,128 @@
+//! A grant of one kind or another becomes a pair of tokens.
+
+use axum::Json;
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
+
+use super::application::{Application, Claimed, Credential, GrantType, User, read};
+use super::form::Form;
+use super::grant::{Issued, Subject, Wishes};
+use super::scope::Scopes;
+use super::{OAuth, Refusal, assertion};
+use crate::clock;
+
+impl IntoResponse for Issued {
+    fn into_response(self) -> Response {
+        ([(header::CACHE_CONTROL, "no-store"), (header::PRAGMA, "no-cache")], Json(self)).into_response()
+    }
+}
+
+impl OAuth {
+    /// Does what may be a guess, unless there were too many wrong ones.
+    pub async fn guarded<T>(
+        &self,
+        whose: &[&str],
+        attempt: impl Future<Output = Result<T, Refusal>>,
+    ) -> Result<T, Refusal> {
+        if let Some(wait) = self.failures.look(whose, clock::now()).wait {
+            return Err(Refusal::too_many("OAU-147", wait.as_secs()));
+        }
+        let outcome = attempt.await;
+        if outcome.as_ref().is_err_and(Refusal::is_guess) {
+            let allowance = self.failures.take(whose, clock::now());
+            if let Some(wait) = allowance.wait {
+                return Err(Refusal::too_many("OAU-147", wait.as_secs()));
+            }
+        }
+        outcome
+    }
+
+    /// Gives the tokens that a form asks for, to a client that says who it is.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub async fn grant(&self, claimed: Claimed, form: &Form) -> Result<Issued, Refusal> {
+        let (client_id, application) = claimed.prove(self).await?;
+        let kind = match form.required("grant_type")? {
+            "urn:ietf:params:oauth:grant-type:jwt-bearer" => GrantType::JwtBearer,
+            "authorization_code" => GrantType::AuthorizationCode,
+            "refresh_token" => GrantType::RefreshToken,
+            "password" => GrantType::Password,
+            _ => {
+                let description = "This grant_type is not supported; docs/api.md lists those that are";
+                return Err(Refusal::invalid_request("OAU-251", description));
+            }
+        };
+        if !application.grants.contains(&kind) {
+            let description = "The application may not use this grant_type; an administrator can allow it";
+            return Err(Refusal::unauthorized_client("OAU-112", description));
+        }
+        let wishes = wishes(form);
+        match kind {
+            GrantType::JwtBearer => {
+                let subject =
+                    self.by_assertion(form.required("assertion")?, &client_id, &application).await?;
+                self.issue(&client_id, &application, subject, wishes).await
+            }
+            GrantType::AuthorizationCode => self.by_code(&client_id, &application, form, wishes).await,
+            GrantType::RefreshToken => {
+                self.refresh(&client_id, form.required("refresh_token")?, &wishes).await
+            }
+            GrantType::Password => {
+                let subject = self.by_password(form, &application).await?;
+                self.issue(&client_id, &application, subject, wishes).await
+            }
+        }
+    }
+
+    async fn by_assertion(
+        &self,
+        jwt: &str,
+        client_id: &str,
+        application: &Application,
+    ) -> Result<Subject, Refusal> {
+        let now = clock::wall().as_micros() / 1_000_000;
+        let assertion = assertion::check(&self.key, jwt, now)
+            .map_err(|error| Refusal::invalid_grant("OAU-136", error.to_string()))?;
+        let taken_back = || {
+            let description = "The assertion was taken back, or is not for this application; make another";
+            Refusal::invalid_grant("OAU-136", description)
+        };
+        let extension = assertion.extension.to_string();
+        let (id, sub) = (assertion.id.clone(), extension.clone());
+        let found = self.store.read_async(move |reader| {
+            let credential = read::<Credential>(reader, super::CREDENTIAL, &id)?;
+            Ok((credential, read::<User>(reader, super::USER, &sub)?))
+        });
+        let (credential, user) = found.await?;
+        let credential = credential.filter(|credential| {
+            let client = credential.client_id.as_deref().is_none_or(|only| only == client_id);
+            client && credential.extension == extension && credential.expires > now
+        });
+        let user = user.filter(|user| !user.disabled && application.serves(&user.account));
+        let (Some(_), Some(user)) = (credential, user) else { return Err(taken_back()) };
+        Ok(Subject { extension, user, credential: Some(assertion.id) })
+    }
+
+    async fn by_password(&self, form: &Form, application: &Application) -> Result<Subject, Refusal> {
+        if !self.password_grant {
+            let description = "The password grant is off here; use jwt-bearer or authorization_code";
+            return Err(Refusal::unauthorized_client("OAU-112", description));
+        }
+        let (username, password) = (form.required("username")?, form.required("password")?);
+        self.log_in(username, form.text("extension"), password, application).await
+    }
+}
+
+/// What a form says about the tokens that it asks for.
+pub(super) fn wishes(form: &Form) -> Wishes {
+    Wishes {
+        access_seconds: form.seconds("access_token_ttl"),
+        refresh_seconds: form.seconds("refresh_token_ttl"),
+        scopes: form.text("scope").map(Scopes::asked_for),
+        endpoint_id: form.text("endpoint_id").map(|id| id.chars().take(ENDPOINT_CHARS_MAX).collect()),
+    }
+}
+
+/// The longest `endpoint_id` that is kept.
+const ENDPOINT_CHARS_MAX: usize = 128;

@@ -1,0 +1,248 @@
+//! Who may send HEP, and how much.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::{Arc, RwLock};
+use std::time::Instant;
+
+use hookswitch_model::AccountId;
+use hookswitch_signal::capture::hep::{self, Frame, NoSip};
+
+use super::frames::{Frames, Item};
+use crate::clock;
+use crate::config::{Config, HepSource};
+use crate::source_counts::{Drop, SourceCount, SourceCounts};
+use crate::telemetry::Frames as FrameCounters;
+
+/// What a sender may send a second when nothing else is said.
+const MESSAGES_PER_SECOND: u32 = 30_000;
+
+/// For how many seconds' worth a sender may exceed its rate.
+const BURST_SECONDS: f64 = 2.0;
+
+/// The most senders whose rates are watched; those of the longest silence are forgotten.
+const SENDERS_MAX: usize = 16_384;
+
+/// The name of the source when everybody may send.
+const ANYBODY: &str = "hep";
+
+/// The sources of the configuration; replaced as a whole when it is read again.
+#[derive(Debug, Default)]
+pub struct Access {
+    sources: Vec<Allowed>,
+}
+
+/// One source of the configuration.
+#[derive(Debug)]
+pub(crate) struct Allowed {
+    rule: HepSource,
+    pub account: AccountId,
+    count: Arc<SourceCount>,
+}
+
+impl Access {
+    /// The access that a configuration gives; `account` is that of sources that name none.
+    pub fn of(config: &Config, account: AccountId, counts: &SourceCounts) -> Self {
+        let mut rules = config.hep.source.clone();
+        if rules.is_empty() {
+            let name = ANYBODY.to_owned();
+            let anybody = HepSource {
+                name,
+                addresses: Vec::new(),
+                key: None,
+                account: None,
+                messages_per_second: None,
+            };
+            rules.push(anybody);
+        }
+        let allowed = |rule: HepSource| {
+            let account = rule.account.map_or(account, |account| account.0);
+            Allowed { count: counts.of("hep", &rule.name, account), account, rule }
+        };
+        Self { sources: rules.into_iter().map(allowed).collect() }
+    }
+
+    /// The access by which another node has let in what it hands over: the names and accounts of its sources.
+    pub fn of_sources(sources: Vec<(String, AccountId)>) -> Self {
+        let allowed = |(name, account)| {
+            let rule = HepSource {
+                name,
+                addresses: Vec::new(),
+                key: None,
+                account: None,
+                messages_per_second: None,
+            };
+            Allowed { rule, account, count: Arc::default() }
+        };
+        Self { sources: sources.into_iter().map(allowed).collect() }
+    }
+
+    /// The names and accounts of all sources.
+    pub fn sources(&self) -> impl Iterator<Item = (&str, AccountId)> {
+        self.sources.iter().map(|source| (&*source.rule.name, source.account))
+    }
+
+    /// The source that an address belongs to.
+    fn find(&self, address: IpAddr) -> Option<usize> {
+        self.sources.iter().position(|source| {
+            let addresses = &source.rule.addresses;
+            addresses.is_empty() || addresses.iter().any(|block| block.contains(address))
+        })
+    }
+
+    /// The name and the account of a source.
+    pub fn source(&self, index: u16) -> Option<(&str, AccountId)> {
+        self.sources.get(usize::from(index)).map(|source| (&*source.rule.name, source.account))
+    }
+}
+
+/// The gate that frames go through: counts each, and takes those that may come in.
+pub(crate) struct Gate {
+    current: Arc<RwLock<Arc<Access>>>,
+    access: Arc<Access>,
+    senders: HashMap<IpAddr, Sender, foldhash::fast::RandomState>,
+    counters: FrameCounters,
+    unpacked: Vec<u8>,
+}
+
+/// What is known of a sender.
+struct Sender {
+    /// Its place among the sources.
+    source: Option<usize>,
+    per_second: f64,
+    /// How many messages it may send at once.
+    tokens: f64,
+    filled: Instant,
+}
+
+impl Gate {
+    /// A gate by the access that holds.
+    pub(crate) fn new(current: Arc<RwLock<Arc<Access>>>, counters: FrameCounters) -> Self {
+        let access = Arc::default();
+        let mut gate = Self { current, access, senders: HashMap::default(), counters, unpacked: Vec::new() };
+        gate.refresh();
+        gate
+    }
+
+    /// Takes over access that has changed.
+    pub(crate) fn refresh(&mut self) {
+        if let Ok(current) = self.current.read()
+            && !Arc::ptr_eq(&current, &self.access)
+        {
+            self.access = current.clone();
+            self.senders.clear();
+        }
+    }
+
+    /// The access by which the gate lets in.
+    pub(crate) fn access(&self) -> &Arc<Access> {
+        &self.access
+    }
+
+    /// Whether a source lists the address.
+    pub(crate) fn admits(&self, address: IpAddr) -> bool {
+        self.access.find(address).is_some()
+    }
+
+    /// Takes one frame of a sender into `frames`, or counts why not. False if it was damaged.
+    pub(crate) fn pass(
+        &mut self,
+        bytes: &[u8],
+        from: IpAddr,
+        now: Instant,
+        frames: Option<&mut Frames>,
+    ) -> bool {
+        let access = &self.access;
+        if self.senders.len() >= SENDERS_MAX && !self.senders.contains_key(&from) {
+            // Those that are not silent come back with their next frame.
+            self.senders.retain(|_, sender| now.duration_since(sender.filled).as_secs() < 10);
+            if self.senders.len() >= SENDERS_MAX {
+                self.counters.rate.inc();
+                return true;
+            }
+        }
+        let sender = self.senders.entry(from).or_insert_with(|| {
+            let source = access.find(from);
+            let rate = source.and_then(|index| access.sources[index].rule.messages_per_second);
+            let per_second = f64::from(rate.unwrap_or(MESSAGES_PER_SECOND));
+            Sender { source, per_second, tokens: per_second * BURST_SECONDS, filled: now }
+        });
+        let Some(index) = sender.source else {
+            self.counters.address.inc();
+            return true;
+        };
+        let (count, at) = (&access.sources[index].count, clock::steady_at(now));
+        if !sender.takes_token(now) {
+            self.counters.rate.inc();
+            count.dropped(Drop::Rate, 1, at);
+            return true;
+        }
+        let Ok(frame) = hep::parse(bytes) else {
+            self.counters.malformed.inc();
+            count.dropped(Drop::Malformed, 1, at);
+            return false;
+        };
+        if let Some(key) = &access.sources[index].rule.key
+            && !frame.key.is_some_and(|given| key.is(given))
+        {
+            self.counters.key.inc();
+            count.dropped(Drop::Key, 1, at);
+            return true;
+        }
+        let sip = match hep::sip(&frame, &mut self.unpacked) {
+            Ok(sip) => sip,
+            Err(NoSip::OtherProtocol) => {
+                self.counters.not_sip.inc();
+                count.dropped(Drop::NoCall, 1, at);
+                return true;
+            }
+            Err(NoSip::Damaged(_)) => {
+                self.counters.malformed.inc();
+                count.dropped(Drop::Malformed, 1, at);
+                return false;
+            }
+            Err(NoSip::WithoutAddress) => {
+                self.counters.without_address.inc();
+                count.dropped(Drop::Malformed, 1, at);
+                return true;
+            }
+        };
+        let Some(frames) = frames.filter(|frames| !frames.is_full()) else {
+            self.counters.busy.inc();
+            count.dropped(Drop::Busy, 1, at);
+            return true;
+        };
+        let Frame { time, correlation, agent, .. } = frame;
+        let item = Item {
+            source: index as u16,
+            from,
+            agent: agent.unwrap_or(0),
+            time,
+            transport: frame.transport(),
+            src: sip.src,
+            dst: sip.dst,
+        };
+        let mut messages = 0;
+        for message in sip.messages(&frame) {
+            frames.push(item, correlation, message);
+            messages += 1;
+        }
+        self.counters.accepted.inc();
+        count.messages(messages, at);
+        true
+    }
+}
+
+impl Sender {
+    /// Whether the sender may send one more message.
+    fn takes_token(&mut self, now: Instant) -> bool {
+        let passed = now.saturating_duration_since(self.filled).as_secs_f64();
+        self.filled = now;
+        self.tokens = (self.tokens + passed * self.per_second).min(self.per_second * BURST_SECONDS);
+        let may = self.tokens >= 1.0;
+        if may {
+            self.tokens -= 1.0;
+        }
+        may
+    }
+}

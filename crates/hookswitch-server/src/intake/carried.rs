@@ -1,0 +1,280 @@
+//! What came in at a node, on its way to the machine of its partition: on this node, over NATS to another,
+//! or on disk while neither takes it.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use hookswitch_model::{AccountId, Timestamp};
+use hookswitch_signal::capture::Transport;
+use hookswitch_signal::ingest::{IngestError, Posted};
+use hookswitch_store::Sender;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use super::{Access, Frames, Item, ToldBatch};
+
+/// The version of the forms below: nodes of two versions hand over to each other while they are upgraded.
+const VERSION: u8 = 1;
+
+const FRAMES: u8 = 1;
+const TOLD: u8 = 2;
+const POSTED: u8 = 3;
+
+/// What came in together for one partition.
+pub enum Carried {
+    /// Messages of capture agents.
+    Frames(Frames),
+    /// What a switch has told.
+    Told(ToldBatch),
+    /// Signals that were posted, and by whom. They are acknowledged by the node that they were posted to.
+    Posted(Sender, Vec<(Posted, Box<RawValue>)>),
+}
+
+/// What was handed over cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CarriedError {
+    #[error("form {0}, which this Hookswitch does not know; start the newer one")]
+    Form(u8),
+    #[error("kind {0}, which this Hookswitch does not know; start the newer one")]
+    Kind(u8),
+    #[error("it is damaged")]
+    Damaged(#[from] postcard::Error),
+    #[error("it is damaged: {0}")]
+    Signal(#[from] IngestError),
+    #[error("it is damaged: {0}")]
+    Json(#[from] serde_json::Error),
+}
+
+/// The ranges are of the bytes behind the head.
+#[derive(Serialize, Deserialize)]
+struct FramesHead {
+    arrival: i64,
+    sources: Vec<(String, u64)>,
+    items: Vec<ItemRecord>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct ItemRecord {
+    source: u16,
+    from: IpAddr,
+    agent: u32,
+    time: Option<i64>,
+    is_tcp: bool,
+    src: SocketAddr,
+    dst: SocketAddr,
+    /// The lengths of the correlation id and of the message, which follow each other.
+    correlation: Option<u32>,
+    payload: u32,
+}
+
+#[derive(Serialize, Deserialize)]
+struct ToldHead {
+    sender: Sender,
+    link: Option<bool>,
+    messages: Vec<(i64, u32)>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct PostedHead {
+    sender: Sender,
+    signals: Vec<String>,
+}
+
+impl Carried {
+    /// About how many bytes it takes.
+    pub(crate) fn len_bytes(&self) -> usize {
+        match self {
+            Self::Frames(frames) => frames.len_bytes(),
+            Self::Told(batch) => batch.bytes.len(),
+            Self::Posted(_, signals) => signals.iter().map(|(_, json)| json.get().len()).sum(),
+        }
+    }
+
+    /// How many messages or signals it has.
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Self::Frames(frames) => frames.iter().count(),
+            Self::Told(batch) => batch.messages.len(),
+            Self::Posted(_, signals) => signals.len(),
+        }
+    }
+
+    /// In the form in which nodes hand it over.
+    pub(crate) fn write(&self) -> Vec<u8> {
+        match self {
+            Self::Frames(frames) => write_frames(frames),
+            Self::Told(batch) => {
+                let ends = batch.messages.iter().map(|&(at, end)| (at.as_micros(), end as u32));
+                let head =
+                    ToldHead { sender: (*batch.sender).clone(), link: batch.link, messages: ends.collect() };
+                let mut out = written(TOLD, &head);
+                out.extend_from_slice(&batch.bytes);
+                out
+            }
+            Self::Posted(sender, signals) => {
+                let signals = signals.iter().map(|(_, json)| json.get().to_owned()).collect();
+                written(POSTED, &PostedHead { sender: sender.clone(), signals })
+            }
+        }
+    }
+
+    /// Reads what another node, or this one before, has written.
+    ///
+    /// # Errors
+    /// If it is damaged, or of a newer form.
+    pub(crate) fn read(bytes: &[u8]) -> Result<Self, CarriedError> {
+        let [version, kind, body @ ..] = bytes else {
+            return Err(postcard::Error::DeserializeUnexpectedEnd.into());
+        };
+        if *version != VERSION {
+            return Err(CarriedError::Form(*version));
+        }
+        match *kind {
+            FRAMES => read_frames(body),
+            TOLD => {
+                let (ToldHead { sender, link, messages }, bytes) = postcard::take_from_bytes(body)?;
+                let mut before = 0;
+                let message = |(at, end): (i64, u32)| {
+                    let end = end as usize;
+                    let fits = before <= end && end <= bytes.len();
+                    before = end;
+                    fits.then_some((Timestamp::from_micros(at), end))
+                        .ok_or(postcard::Error::DeserializeBadEncoding)
+                };
+                let messages = messages.into_iter().map(message).collect::<Result<_, _>>()?;
+                Ok(Self::Told(ToldBatch { sender: Arc::new(sender), link, bytes: bytes.to_vec(), messages }))
+            }
+            POSTED => {
+                let PostedHead { sender, signals } = postcard::from_bytes(body)?;
+                let signal = |json: String| {
+                    let posted = Posted::parse(json.as_bytes())?;
+                    Ok::<_, CarriedError>((posted, RawValue::from_string(json)?))
+                };
+                Ok(Self::Posted(sender, signals.into_iter().map(signal).collect::<Result<_, _>>()?))
+            }
+            other => Err(CarriedError::Kind(other)),
+        }
+    }
+}
+
+fn written(kind: u8, head: &impl Serialize) -> Vec<u8> {
+    postcard::to_extend(head, vec![VERSION, kind]).expect("writing to memory does not fail")
+}
+
+fn write_frames(frames: &Frames) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(frames.len_bytes());
+    let mut items = Vec::new();
+    for (item, correlation, payload) in frames.iter() {
+        items.push(ItemRecord {
+            source: item.source,
+            from: item.from,
+            agent: item.agent,
+            time: item.time.map(Timestamp::as_micros),
+            is_tcp: item.transport == Transport::Tcp,
+            src: item.src,
+            dst: item.dst,
+            correlation: correlation.map(|id| id.len() as u32),
+            payload: payload.len() as u32,
+        });
+        bytes.extend_from_slice(correlation.unwrap_or_default());
+        bytes.extend_from_slice(payload);
+    }
+    let sources = frames.access.sources().map(|(name, account)| (name.to_owned(), account.as_u64()));
+    let head = FramesHead { arrival: frames.arrival.as_micros(), sources: sources.collect(), items };
+    let mut out = written(FRAMES, &head);
+    out.append(&mut bytes);
+    out
+}
+
+fn read_frames(body: &[u8]) -> Result<Carried, CarriedError> {
+    let (FramesHead { arrival, sources, items }, mut bytes) = postcard::take_from_bytes(body)?;
+    let sources = sources.into_iter().map(|(name, account)| (name, AccountId::new(account))).collect();
+    let mut frames = Frames::new(Arc::new(Access::of_sources(sources)), Timestamp::from_micros(arrival));
+    let mut take = |length: u32| {
+        let (taken, rest) =
+            bytes.split_at_checked(length as usize).ok_or(postcard::Error::DeserializeUnexpectedEnd)?;
+        bytes = rest;
+        Ok::<_, postcard::Error>(taken)
+    };
+    for record in items {
+        let correlation = record.correlation.map(&mut take).transpose()?;
+        let payload = take(record.payload)?;
+        let item = Item {
+            source: record.source,
+            from: record.from,
+            agent: record.agent,
+            time: record.time.map(Timestamp::from_micros),
+            transport: if record.is_tcp { Transport::Tcp } else { Transport::Udp },
+            src: record.src,
+            dst: record.dst,
+        };
+        frames.push(item, correlation, payload);
+    }
+    Ok(Carried::Frames(frames))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn address(last: u8) -> SocketAddr {
+        SocketAddr::from(([192, 0, 2, last], 5060))
+    }
+
+    #[test]
+    fn frames_are_read_as_they_were_written() {
+        let access = Access::of_sources(vec![("pbx".into(), AccountId::new(310_001_016))]);
+        let mut frames = Frames::new(Arc::new(access), Timestamp::from_micros(7));
+        let item = |time: Option<i64>, transport| Item {
+            source: 0,
+            from: address(9).ip(),
+            agent: 4,
+            time: time.map(Timestamp::from_micros),
+            transport,
+            src: address(1),
+            dst: address(2),
+        };
+        frames.push(item(Some(5), Transport::Udp), Some(b"id"), b"INVITE");
+        frames.push(item(None, Transport::Tcp), None, b"BYE");
+        let written = Carried::Frames(frames).write();
+        let Ok(Carried::Frames(read)) = Carried::read(&written) else { panic!("they are frames") };
+        assert_eq!(read.arrival, Timestamp::from_micros(7));
+        assert_eq!(read.access.source(0), Some(("pbx", AccountId::new(310_001_016))));
+        let texts: Vec<_> = read
+            .iter()
+            .map(|(item, correlation, payload)| {
+                (item.time.map(Timestamp::as_micros), item.transport, correlation, payload)
+            })
+            .collect();
+        assert_eq!(
+            texts,
+            [
+                (Some(5), Transport::Udp, Some(&b"id"[..]), &b"INVITE"[..]),
+                (None, Transport::Tcp, None, &b"BYE"[..])
+            ]
+        );
+        for end in 0..written.len() {
+            assert!(Carried::read(&written[..end]).is_err(), "cut at {end}");
+        }
+    }
+
+    #[test]
+    fn what_a_switch_told_is_read_as_it_was_written() {
+        let sender = Sender::Switch { adapter: "ami".into(), name: "pbx".into(), account: 1, hep: None };
+        let messages = vec![(Timestamp::from_micros(1), 3), (Timestamp::from_micros(2), 5)];
+        let told = ToldBatch {
+            sender: Arc::new(sender.clone()),
+            link: Some(true),
+            bytes: b"abcde".to_vec(),
+            messages,
+        };
+        let written = Carried::Told(told).write();
+        let Ok(Carried::Told(read)) = Carried::read(&written) else { panic!("it was told") };
+        assert_eq!((&*read.sender, read.link, &*read.bytes), (&sender, Some(true), &b"abcde"[..]));
+        assert_eq!(read.messages, [(Timestamp::from_micros(1), 3), (Timestamp::from_micros(2), 5)]);
+        let damaged = ToldBatch { messages: vec![(Timestamp::from_micros(1), 9)], ..read };
+        assert!(Carried::read(&Carried::Told(damaged).write()).is_err(), "it says more than there is");
+        assert!(matches!(Carried::read(&[9, 1]), Err(CarriedError::Form(9))));
+        assert!(matches!(Carried::read(&[VERSION, 9]), Err(CarriedError::Kind(9))));
+    }
+}

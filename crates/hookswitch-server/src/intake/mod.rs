@@ -1,0 +1,80 @@
+//! What comes in, on its way from those who send it to the machine.
+
+mod access;
+mod carried;
+mod frames;
+
+use std::sync::Arc;
+use std::sync::mpsc::Sender;
+
+use hookswitch_model::Timestamp;
+use hookswitch_signal::ingest::Posted;
+use hookswitch_store::{Acknowledge, Sender as SourceSender, Settings};
+use serde::Serialize;
+use serde_json::value::RawValue;
+use tokio::sync::oneshot;
+
+pub(crate) use self::access::{Access, Gate};
+pub use self::carried::Carried;
+pub use self::frames::Frames;
+pub(crate) use self::frames::{Item, Pool};
+
+/// How many inputs may wait for the machine; batches of messages are bounded by their listeners.
+pub(crate) const INTAKE_AHEAD: usize = 256;
+
+/// What comes in.
+pub enum Intake {
+    /// Messages of capture agents, and where the batch goes back to.
+    Frames(Frames, Sender<Frames>),
+    /// Signals that a client has posted; accepted or refused as a whole.
+    Posted(PostedBatch),
+    /// What a switch has told of its calls.
+    Told(ToldBatch),
+    /// What a node of a cluster was sent, and who is told when it is on disk.
+    Carried(Arc<Carried>, Acknowledge),
+    /// The same, of another node; with it the intake is taken up to the message `taken`, and is read again
+    /// behind `resume`.
+    Forwarded {
+        /// What it was.
+        carried: Carried,
+        /// The message up to which the intake is taken.
+        taken: u64,
+        /// The message behind which it is read again.
+        resume: u64,
+    },
+    /// The directory or the policy was read again.
+    Settings(Box<Settings>),
+    /// No more will come: what is in hand is stored, and the loop ends.
+    Stop,
+}
+
+/// Signals that a client has posted together.
+pub struct PostedBatch {
+    /// Who.
+    pub sender: SourceSender,
+    /// Each as it was understood, and as it is logged.
+    pub signals: Vec<(Posted, Box<RawValue>)>,
+    /// Told once all of it is on disk; dropped if that will not be.
+    pub accepted: oneshot::Sender<Accepted>,
+}
+
+/// What a switch has told of its calls, on a connection.
+pub struct ToldBatch {
+    /// Who.
+    pub sender: Arc<SourceSender>,
+    /// Whether the connection was made, or was lost, before the messages.
+    pub link: Option<bool>,
+    /// The messages, one after the other.
+    pub bytes: Vec<u8>,
+    /// When each message came, and where it ends among the bytes.
+    pub messages: Vec<(Timestamp, usize)>,
+}
+
+/// What became of posted signals.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+pub struct Accepted {
+    /// New ones.
+    pub accepted: usize,
+    /// Known ones, by their ids; they count once.
+    pub repeated: usize,
+}

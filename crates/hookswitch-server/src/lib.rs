@@ -1,0 +1,33 @@
+//! What runs: from what comes in to what is delivered, and who may do what.
+//!
+//! Start at [`run`], which starts the parts in their order. What comes in by a `source` goes through the `intake` to the
+//! machine (`run`), which derives events and hands both to the store; `deliver` reads the log and posts `webhook`s,
+//! `gateway` writes to WebSockets, `redelivery` sends again what is asked for. `subscriptions` and `auth` say who hears
+//! and who may ask; a node among others is in `cluster`. What answers HTTP is given by the program, as [`Http`].
+
+pub mod auth;
+mod backoff;
+pub mod clock;
+pub mod cluster;
+pub mod config;
+mod deliver;
+pub mod derivation;
+pub mod gateway;
+pub mod health;
+pub mod intake;
+mod listener;
+pub mod rates;
+pub mod redelivery;
+mod repeated;
+mod run;
+pub mod secret;
+mod server;
+pub mod shown;
+pub mod source;
+pub mod source_counts;
+pub mod subscriptions;
+pub mod telemetry;
+pub mod webhook;
+
+pub use self::run::default_account;
+pub use self::server::{Http, Parts, Reloaded, Sockets, run, serve, settings};

@@ -1,0 +1,10 @@
+//! Where messages come from.
+
+pub mod batch;
+pub mod captures;
+mod compressed;
+pub(crate) mod hep;
+pub(crate) mod inventory;
+pub mod replay;
+pub(crate) mod switch;
+pub(crate) mod switches;

@@ -1,0 +1,329 @@
+//! Subscriptions as the store has them: the forms of their documents, and of how far they have come.
+
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::time::Duration;
+
+use hookswitch_core::delivery::Progress;
+use hookswitch_core::filter::{EventFilter, Own};
+use hookswitch_core::subscription::{Blacklisting, Owner, Standing, Subscription, Transport};
+use hookswitch_model::{AccountId, ExtensionId, SubscriptionId, Timestamp};
+use hookswitch_store::{Change, Document, PROGRESS, Partition, ProgressRecord, Reader, StoreError, feed_id};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{Delivery, Kept};
+use crate::secret::Key;
+
+/// The kinds of documents.
+pub(super) const SUBSCRIPTION: &str = "subscription";
+pub(super) const ENDED: &str = "subscription_ended";
+
+/// A subscription as the store has it, for who looks at what became of events: without secrets.
+pub struct Stored {
+    /// The subscription.
+    pub kept: Kept,
+    /// How far it has come; none for WebSockets, and when it has ended.
+    pub progress: Option<Progress>,
+    /// When it was deleted.
+    pub ended: Option<Timestamp>,
+}
+
+/// All subscriptions of a store, and those that were deleted of late.
+///
+/// # Errors
+/// If the store cannot be read. A subscription that cannot be read is left out.
+pub fn stored(reader: &Reader) -> Result<Vec<Stored>, StoreError> {
+    let kept_progress = KeptProgress::read(reader)?;
+    let mut found = Vec::new();
+    for kind in [SUBSCRIPTION, ENDED] {
+        for document in reader.documents(kind)? {
+            let Some(record) = Record::parse_shown(&document.content) else { continue };
+            let ended = record.ended.map(Timestamp::from_micros);
+            let Ok(kept) = record.read(&document.id) else { continue };
+            let partition = Partition::of(kept.subscription.owner.account, reader.partitions());
+            let progress = kept_progress.of(&document.id, partition);
+            found.push(Stored { kept, progress, ended });
+        }
+    }
+    Ok(found)
+}
+
+/// How far subscriptions have come, as it is stored.
+pub(super) struct KeptProgress(HashMap<String, ProgressRecord>);
+
+impl KeptProgress {
+    pub(super) fn read(reader: &Reader) -> Result<Self, StoreError> {
+        let read = |document: Document| Some((document.id, serde_json::from_str(&document.content).ok()?));
+        Ok(Self(reader.documents(PROGRESS)?.into_iter().filter_map(read).collect()))
+    }
+
+    /// How far one of a partition has come, if that is known.
+    pub(super) fn of(&self, id: &str, partition: Partition) -> Option<Progress> {
+        let mut progress = progress_in(self.0.get(id)?);
+        if progress.live {
+            // It had looked at all that was handed out.
+            progress.read = progress.read.max(self.0.get(&feed_id(partition)).map_or(0, |feed| feed.read));
+        }
+        Some(progress)
+    }
+}
+
+/// The change that keeps how far a subscription has come.
+pub(crate) fn progress_change(id: SubscriptionId, progress: &Progress) -> Change {
+    let record = ProgressRecord { read: progress.read, live: progress.live, open: progress.open.clone() };
+    record.change(id.to_string())
+}
+
+/// How far a record says that one has come.
+fn progress_in(record: &ProgressRecord) -> Progress {
+    Progress { read: record.read, live: record.live, open: record.open.clone() }
+}
+
+/// How far one has come that has heard of nothing behind its start.
+pub(super) fn progress_from(start: u64) -> Progress {
+    Progress { read: start, live: true, open: Vec::new() }
+}
+
+/// How far one has come; it may not have looked at all that it lets read.
+pub(super) fn progress_of(reader: &Reader, id: &str) -> Result<Option<Progress>, StoreError> {
+    let document = reader.document(PROGRESS, id)?;
+    let record = document.and_then(|found| serde_json::from_str::<ProgressRecord>(&found.content).ok());
+    Ok(record.map(|record| progress_in(&record)))
+}
+
+/// Reads a subscription; none, which is said, if it cannot be.
+pub(super) fn read_kept(document: &Document, key: &Key) -> Option<Kept> {
+    match Record::parse(&document.content, key).and_then(|record| record.read(&document.id)) {
+        Ok(one) => Some(one),
+        Err(error) => {
+            tracing::error!(subscription.id = document.id, error, "a subscription cannot be read");
+            None
+        }
+    }
+}
+
+/// How far a subscription has come, as it is stored.
+/// A subscription as it is stored. Times are microseconds since 1970.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Record {
+    account: u64,
+    extension: u64,
+    client_id: String,
+    transport: String,
+    filters: Vec<String>,
+    created: i64,
+    lifetime_secs: u64,
+    expires: i64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    blacklisted: Option<BlacklistedRecord>,
+    delivery: Delivery,
+    #[serde(default)]
+    expired: bool,
+    #[serde(default)]
+    start: u64,
+    #[serde(default)]
+    filters_from: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) ended: Option<i64>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct BlacklistedRecord {
+    since: i64,
+    reason: String,
+    gone: bool,
+}
+
+/// Puts another text in the place of each secret of a delivery.
+fn change_secrets<E>(value: &mut Value, change: &impl Fn(&str) -> Result<String, E>) -> Result<(), E> {
+    match value {
+        Value::Object(members) => {
+            for (name, value) in members {
+                let secret = match &**name {
+                    "signing_secret" => Some(value),
+                    // The name of the header, and the token.
+                    "token" => value.get_mut(1),
+                    _ => {
+                        change_secrets(value, change)?;
+                        None
+                    }
+                };
+                if let Some(Value::String(text)) = secret {
+                    *text = change(text)?;
+                }
+            }
+            Ok(())
+        }
+        _ => Ok(()),
+    }
+}
+
+impl Record {
+    /// As it is stored: what is secret is encrypted.
+    pub(super) fn text(&self, key: &Key) -> anyhow::Result<String> {
+        let mut value = serde_json::to_value(self)?;
+        change_secrets(&mut value["delivery"], &|secret| key.encrypt(secret))?;
+        Ok(value.to_string())
+    }
+
+    /// Reads what was stored.
+    fn parse(text: &str, key: &Key) -> Result<Self, String> {
+        let mut value: Value = serde_json::from_str(text).map_err(|error| error.to_string())?;
+        let decrypt = |text: &str| {
+            key.decrypt(text).ok_or("its secrets were encrypted by another secret.key; restore that of then")
+        };
+        change_secrets(&mut value["delivery"], &decrypt)?;
+        serde_json::from_value(value).map_err(|error| error.to_string())
+    }
+
+    /// As it is stored for who looks at it alone: what is secret is left out.
+    pub(super) fn text_shown(&self) -> String {
+        let mut value = serde_json::to_value(self).unwrap_or_default();
+        let Ok(()) = change_secrets(&mut value["delivery"], &|_| Ok::<_, Infallible>(String::new()));
+        value.to_string()
+    }
+
+    /// Reads what was stored, without what is secret.
+    pub(super) fn parse_shown(text: &str) -> Option<Self> {
+        let mut value: Value = serde_json::from_str(text).ok()?;
+        let Ok(()) = change_secrets(&mut value["delivery"], &|_| Ok::<_, Infallible>(String::new()));
+        serde_json::from_value(value).ok()
+    }
+
+    pub(super) fn of(one: &Kept) -> Self {
+        let Subscription { owner, transport, filters, created, lifetime, expires, standing, .. } =
+            &one.subscription;
+        Self {
+            account: owner.account.as_u64(),
+            extension: owner.extension.as_u64(),
+            client_id: owner.client_id.to_string(),
+            transport: transport.as_str().to_owned(),
+            filters: filters.iter().map(EventFilter::to_string).collect(),
+            created: created.as_micros(),
+            lifetime_secs: lifetime.as_secs(),
+            expires: expires.as_micros(),
+            blacklisted: match standing {
+                Standing::Active => None,
+                Standing::Blacklisted(Blacklisting { since, reason, gone }) => {
+                    Some(BlacklistedRecord { since: since.as_micros(), reason: reason.clone(), gone: *gone })
+                }
+            },
+            delivery: one.delivery.clone(),
+            expired: one.expired,
+            start: one.start,
+            filters_from: one.filters_from,
+            ended: None,
+        }
+    }
+
+    /// The same of one that was deleted then.
+    pub(super) fn of_ended(one: &Kept, at: Timestamp) -> Self {
+        Self { ended: Some(at.as_micros()), ..Self::of(one) }
+    }
+
+    fn read(self, id: &str) -> Result<Kept, String> {
+        let id = parse_id(id).ok_or("its id is no UUID")?;
+        let owner = Owner {
+            account: AccountId::new(self.account),
+            extension: ExtensionId::new(self.extension),
+            client_id: self.client_id.into(),
+        };
+        let own = Own { account: owner.account, extension: owner.extension };
+        let filters = self.filters.iter().map(|text| EventFilter::parse(text, own));
+        let transports = [Transport::WebHook, Transport::WebSocket];
+        let transport = transports.into_iter().find(|transport| transport.as_str() == self.transport);
+        let subscription = Subscription {
+            id,
+            owner,
+            transport: transport.ok_or_else(|| format!("its transport is {:?}", self.transport))?,
+            filters: filters.collect::<Result<_, _>>().map_err(|error| error.to_string())?,
+            created: Timestamp::from_micros(self.created),
+            lifetime: Duration::from_secs(self.lifetime_secs),
+            expires: Timestamp::from_micros(self.expires),
+            standing: match self.blacklisted {
+                None => Standing::Active,
+                Some(BlacklistedRecord { since, reason, gone }) => {
+                    Standing::Blacklisted(Blacklisting { since: Timestamp::from_micros(since), reason, gone })
+                }
+            },
+        };
+        Ok(Kept {
+            subscription,
+            delivery: self.delivery,
+            expired: self.expired,
+            start: self.start,
+            filters_from: self.filters_from,
+        })
+    }
+}
+
+/// Reads the text form of an id.
+pub fn parse_id(text: &str) -> Option<SubscriptionId> {
+    let digits = text.replace('-', "");
+    let id = SubscriptionId::from_bits(u128::from_str_radix(&digits, 16).ok()?);
+    (id.to_string() == text).then_some(id)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::WebHook;
+    use super::*;
+
+    #[test]
+    fn a_subscription_is_read_as_it_was_stored() {
+        let own = Own { account: AccountId::new(310_001_016), extension: ExtensionId::new(101_016) };
+        let texts = [
+            "/restapi/v1.0/account/~/telephony/sessions?phoneNumber=%2B1",
+            "/restapi/v1.0/account/~/presence",
+        ];
+        let one = Kept {
+            subscription: Subscription {
+                id: SubscriptionId::from_bits(7),
+                owner: Owner { account: own.account, extension: own.extension, client_id: "app".into() },
+                transport: Transport::WebHook,
+                filters: texts.iter().map(|text| EventFilter::parse(text, own).unwrap()).collect(),
+                created: Timestamp::from_micros(1),
+                lifetime: Duration::from_secs(60),
+                expires: Timestamp::from_micros(60_000_001),
+                standing: Standing::Blacklisted(Blacklisting {
+                    since: Timestamp::from_micros(9),
+                    reason: "because".into(),
+                    gone: true,
+                }),
+            },
+            delivery: Delivery::WebHook(WebHook {
+                address: "https://hook.example/".into(),
+                token: Some(("verification-token".into(), "secret".into())),
+                signing_secret: Some("whsec_hush".into()),
+            }),
+            expired: true,
+            start: 3,
+            filters_from: 4,
+        };
+        let key = Key::new(&[7; 32]);
+        let stored = Record::of(&one).text(&key).unwrap();
+        assert!(!stored.contains("secret\"]") && !stored.contains("hush"), "{stored}");
+        assert!(Record::parse(&stored, &Key::new(&[8; 32])).is_err());
+        let read = Record::parse(&stored, &key).unwrap().read(&one.subscription.id.to_string()).unwrap();
+        assert_eq!(read.subscription, one.subscription);
+        assert_eq!((read.delivery, read.expired), (one.delivery.clone(), true));
+        assert_eq!((read.start, read.filters_from), (3, 4));
+        let shown = Record { ended: Some(5), ..Record::of(&one) }.text_shown();
+        assert!(!shown.contains("secret\"]") && !shown.contains("hush"), "{shown}");
+        assert_eq!(Record::parse_shown(&shown).and_then(|record| record.ended), Some(5));
+        let shown = Record::parse_shown(&stored).unwrap().read(&one.subscription.id.to_string()).unwrap();
+        assert_eq!(shown.subscription, one.subscription);
+    }
+
+    #[test]
+    fn only_the_text_form_of_an_id_is_one() {
+        let id = SubscriptionId::from_bits(0x1234);
+        assert_eq!(parse_id(&id.to_string()), Some(id));
+        for text in ["", "1", "~", "00000000-0000-4000-8000-00000000123", "00000000000040008000000000001234"]
+        {
+            assert_eq!(parse_id(text), None, "{text}");
+        }
+        assert_eq!(parse_id("00000000-0000-1000-8000-000000001234"), None, "no version 4");
+    }
+}
