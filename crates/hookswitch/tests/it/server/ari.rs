@@ -90,7 +90,7 @@ impl Events {
     }
 }
 
-#[expect(clippy::result_large_err, reason = "the library calls it so")]
+#[expect(clippy::result_large_err, clippy::unnecessary_wraps, reason = "the library calls it so")]
 fn check(request: &Request, response: Response) -> Result<Response, ErrorResponse> {
     assert_eq!(request.uri(), "/ari/events?app=hookswitch&subscribeAll=true");
     assert_eq!(request.headers()["Authorization"], AUTHORIZATION);
