@@ -10,6 +10,7 @@
 pub mod ami;
 pub mod ari;
 pub mod capture;
+mod cause;
 pub mod esl;
 pub mod ingest;
 pub mod pairing;

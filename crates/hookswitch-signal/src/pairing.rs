@@ -58,7 +58,7 @@ pub struct Counters {
     pub disagreements: u64,
 }
 
-/// Brings together what the SIP tracker and the follower of a switch tell.
+/// Brings together what the SIP tracker and the tracker of a switch tell.
 ///
 /// Does no IO and reads no clock: come back no later than [`Pairing::poll_timeout`]. Its state is plain
 /// data.
@@ -163,7 +163,7 @@ impl Pairing {
         }
     }
 
-    /// Takes what the follower of the switch tells.
+    /// Takes what the tracker of the switch tells.
     pub fn handle_switch(&mut self, signals: impl IntoIterator<Item = Signal>, out: &mut Vec<Signal>) {
         for signal in signals {
             self.handle_time(signal.at, out);

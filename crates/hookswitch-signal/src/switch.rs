@@ -65,7 +65,7 @@ pub struct Counters {
     pub channels_refused: u64,
 }
 
-/// Names a channel in the follower; the number of its leg.
+/// Names a channel in the tracker; the number of its leg.
 pub(crate) type Number = u64;
 
 /// When something was told, and by which message.

@@ -1,4 +1,4 @@
-//! What a follower of channels puts off: what waits for its explanation, and when channels are looked after
+//! What a tracker of channels puts off: what waits for its explanation, and when channels are looked after
 //! that have fallen silent.
 
 use std::collections::VecDeque;

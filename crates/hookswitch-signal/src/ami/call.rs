@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use hookswitch_model::{Alias, Caller, Cause, Direction, LegCreated, Place as LegPlace, Signal, SignalKind};
 
-use super::cause::{DialEnd, Told};
+use super::cause::{DialEnd, HangupCause};
 use super::channel::{Calling, Channel, ChannelKind, Leg, Moment, Number, ServiceKind, State};
-use super::follower::{Follower, Waiting};
 use super::message::{Event, Key};
 use super::text::{self, Place};
+use super::tracker::{AmiTracker, Waiting};
 use crate::switch::EXPLANATION_WAIT;
 pub(super) use crate::switch::created;
 
@@ -19,7 +19,7 @@ pub(super) enum Side {
     Dest,
 }
 
-impl Follower {
+impl AmiTracker {
     pub(super) fn new_channel(&mut self, event: &Event<'_>, now: Moment) -> bool {
         if self.number(event.get(Key::Uniqueid)).is_none()
             && let Some(number) = self.add(event, Side::Own, now)
@@ -250,7 +250,7 @@ impl Follower {
         self.begins_to_leave(number);
         self.ensure_told(number, out);
         self.waits.forget(|waiting| matches!(waiting, Waiting::Resumed(of, _) if *of == number));
-        let told = Told { cause: event.number(Key::Cause), status: event.number(Key::TechCause) };
+        let told = HangupCause { cause: event.number(Key::Cause), status: event.number(Key::TechCause) };
         let Some(channel) = self.channels.get_mut(&number) else { return };
         if !channel.is_told() {
             // The half of a pipe that a mailbox has answered takes the message with it.
@@ -421,7 +421,7 @@ impl Follower {
 
     /// The switch goes down, and all calls with it.
     pub(super) fn shut_down(&mut self, now: Moment, out: &mut Vec<Signal>) -> bool {
-        let lost = Told { cause: 44, status: 0 };
+        let lost = HangupCause { cause: 44, status: 0 };
         for number in self.in_order() {
             if let Some(channel) = self.channels.get_mut(&number) {
                 channel.hung_up.get_or_insert((lost, now));

@@ -4,7 +4,7 @@
 use hookswitch_model::Cause;
 use serde::{Deserialize, Serialize};
 
-use crate::tracker::cause::{of_q850, of_status};
+use crate::cause::{of_q850, of_status};
 
 /// The media of a leg has stopped, and its phone is not there any more.
 const RTP_TIMEOUT: u32 = 44;
@@ -53,14 +53,14 @@ impl DialEnd {
 
 /// What a Hangup says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Told {
+pub(super) struct HangupCause {
     /// Its `Cause`, in the words of Q.850.
     pub(super) cause: u32,
     /// Its `TechCause`, the SIP status.
     pub(super) status: u32,
 }
 
-impl Told {
+impl HangupCause {
     /// Whether the leg was lost.
     pub(super) fn is_lost(self) -> bool {
         self.cause == RTP_TIMEOUT
@@ -138,7 +138,7 @@ mod tests {
             (44, 0, None, Some(Cause::Lost)),
             (16, 0, None, None),
         ] {
-            assert_eq!(Told { cause, status }.of_called(dial), expected, "{cause} {status}");
+            assert_eq!(HangupCause { cause, status }.of_called(dial), expected, "{cause} {status}");
         }
     }
 }

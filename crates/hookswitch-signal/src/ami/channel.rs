@@ -5,7 +5,7 @@ use std::sync::Arc;
 use hookswitch_model::{Caller, RecordingId, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::cause::{DialEnd, Told};
+use super::cause::{DialEnd, HangupCause};
 pub(super) use crate::switch::{Calling, Leg, Moment, Number, Queue, Service, ServiceKind};
 
 /// A channel, from its Newchannel to its Hangup.
@@ -54,7 +54,7 @@ pub(super) struct Channel {
     /// Whom it has called, who has picked up and not accepted the call yet.
     pub(super) picked_up: Option<Number>,
     /// What its Hangup says, while that waits.
-    pub(super) hung_up: Option<(Told, Moment)>,
+    pub(super) hung_up: Option<(HangupCause, Moment)>,
     pub(super) service: Option<Service>,
     pub(super) queue: Option<Queue>,
     /// When `Background` began to play, which may be a menu.

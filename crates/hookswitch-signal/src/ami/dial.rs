@@ -7,11 +7,11 @@ use hookswitch_model::{Alias, Caller, Cause, Direction, LegCreated, LegId, RingO
 use super::call::{Side, created};
 use super::cause::DialEnd;
 use super::channel::{Calling, ChannelKind, Leg, Moment, Number, State};
-use super::follower::{Follower, Waiting};
 use super::message::{Event, Key};
 use super::text;
+use super::tracker::{AmiTracker, Waiting};
 
-impl Follower {
+impl AmiTracker {
     pub(super) fn dial_begins(&mut self, event: &Event<'_>, now: Moment, out: &mut Vec<Signal>) -> bool {
         let known = self.number(event.get(Key::DestUniqueid));
         let Some(target) = known.or_else(|| self.add_target(event, now)) else { return false };

@@ -7,8 +7,8 @@ use hookswitch_model::{Alias, Cause, Direction, LegCreated, Signal, SignalKind};
 
 use super::call::{Side, created};
 use super::channel::{Calling, Leg, Moment, Number, State};
-use super::follower::Follower;
 use super::message::{Event, Key, Message};
+use super::tracker::AmiTracker;
 
 /// Whether a response says that a list of all channels follows.
 pub(super) fn begins(message: &Message<'_>) -> bool {
@@ -17,7 +17,7 @@ pub(super) fn begins(message: &Message<'_>) -> bool {
         && message.value("Message").is_some_and(|text| text.starts_with(b"Channels"))
 }
 
-impl Follower {
+impl AmiTracker {
     pub(super) fn listing_begins(&mut self) {
         #[expect(clippy::disallowed_methods, clippy::iter_over_hash_type, reason = "all become the same")]
         for channel in self.channels.values_mut() {

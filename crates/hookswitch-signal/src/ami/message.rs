@@ -74,7 +74,7 @@ impl<'a> Message<'a> {
         Lines(self.bytes).take(LINES_MAX).find(|(name, _)| *name == key.as_bytes()).map(|(_, value)| value)
     }
 
-    /// Whether a [`Follower`](super::Follower) has use for it; most of what a switch tells says nothing of
+    /// Whether a [`AmiTracker`](super::AmiTracker) has use for it; most of what a switch tells says nothing of
     /// calls.
     pub fn counts(&self) -> bool {
         match self.event() {

@@ -12,7 +12,6 @@ mod call;
 mod cause;
 mod channel;
 mod dial;
-mod follower;
 mod framing;
 mod inventory;
 mod listing;
@@ -22,11 +21,12 @@ mod moves;
 mod protocol;
 mod service;
 mod text;
+mod tracker;
 
 pub(crate) use adapter::Ami;
-pub use follower::Follower as AmiTracker;
 pub use framing::{Frames, LINE_BYTES_MAX, MESSAGE_BYTES_MAX};
 pub use message::Message;
+pub use tracker::AmiTracker;
 
 /// The lines of a message, as keys and values without the spaces around them.
 fn lines(message: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {

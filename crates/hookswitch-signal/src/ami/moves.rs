@@ -7,9 +7,9 @@ use hookswitch_model::{LegId, Place, Signal, SignalKind, Transfer};
 use serde::{Deserialize, Serialize};
 
 use super::channel::{Calling, Channel, Leg, Moment, Number, State};
-use super::follower::{Follower, Waiting};
 use super::message::{Event, Key};
 use super::text;
+use super::tracker::{AmiTracker, Waiting};
 
 /// A hold that comes so soon after a key was pressed is Asterisk's own: a feature code asks for a number.
 const FEATURE_SPAN: Duration = Duration::from_millis(300);
@@ -27,7 +27,7 @@ pub(super) struct Parked {
     pub(super) slot: Box<[u8]>,
 }
 
-impl Follower {
+impl AmiTracker {
     pub(super) fn bridge_entered(
         &mut self,
         number: Number,

@@ -9,11 +9,11 @@ use hookswitch_model::{
 
 use super::call::created;
 use super::channel::{Calling, Channel, Leg, Moment, Number, Queue, Service, ServiceKind};
-use super::follower::Follower;
 use super::message::{Event, Key};
 use super::text;
+use super::tracker::AmiTracker;
 
-impl Follower {
+impl AmiTracker {
     /// The dialplan executes an application on a channel.
     pub(super) fn executes(&mut self, number: Number, event: &Event<'_>, now: Moment, out: &mut Vec<Signal>) {
         let application = event.get(Key::Application);

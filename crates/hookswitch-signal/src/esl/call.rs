@@ -9,10 +9,10 @@ use hookswitch_model::{
     Timestamp,
 };
 
-use super::cause::Told;
+use super::cause::HangupCause;
 use super::channel::{Calling, Channel, Confirmation, Leg, Moment, Number, ServiceKind, is_plumbing};
-use super::follower::{Follower, Waiting, dialog};
 use super::message::{Event, Key};
+use super::tracker::{EslTracker, Waiting, dialog};
 use crate::sip::percent_decode;
 use crate::switch::{EXPLANATION_WAIT, ID_BYTES_MAX, created, is_dialled, is_short, text};
 
@@ -72,7 +72,7 @@ fn unescaped(number: &str) -> Cow<'_, str> {
 /// What stands in place of a number that is not known.
 const NO_NUMBERS: [&str; 4] = ["0000000000", "anonymous", "unknown", "restricted"];
 
-impl Follower {
+impl EslTracker {
     pub(super) fn created(&mut self, event: &Event<'_>, now: Moment, out: &mut Vec<Signal>) -> bool {
         if self.number(event.get(Key::UniqueId)).is_some() {
             return true;
@@ -354,7 +354,7 @@ impl Follower {
         for (&number, target) in &self.channels {
             let Some(Calling::Channel(by)) = target.called_by else { continue };
             let fails =
-                |told: Told| told.complete || matches!(told.unanswered, Cause::NoAnswer | Cause::Busy);
+                |told: HangupCause| told.complete || matches!(told.unanswered, Cause::NoAnswer | Cause::Busy);
             if target.hung_up.is_some_and(|(told, _)| fails(told))
                 && !target.answered
                 && self.real(by) == Some(caller)
@@ -531,7 +531,7 @@ impl Follower {
         self.begins_to_leave(number);
         self.ensure_told(number, out);
         self.tell_answer(number, out);
-        let mut told = Told::read(event, complete);
+        let mut told = HangupCause::read(event, complete);
         let Some(channel) = self.channels.get_mut(&number) else { return };
         if channel.confirmation == Confirmation::Awaited && told.by_phone {
             told.unanswered = Cause::NoAnswer; // it was picked up, and the call not accepted
@@ -540,7 +540,7 @@ impl Follower {
             told.unanswered = Cause::AnsweredElsewhere; // its originator is a loopback that was one of several
         }
         let moment = match channel.hung_up {
-            Some((Told { complete: true, .. }, _)) => return,
+            Some((HangupCause { complete: true, .. }, _)) => return,
             Some((_, moment)) => moment,
             None => now,
         };
@@ -776,7 +776,7 @@ impl Follower {
         now: Moment,
         out: &mut Vec<Signal>,
     ) {
-        let told = Told { unanswered: cause, by_phone: false, complete: true };
+        let told = HangupCause { unanswered: cause, by_phone: false, complete: true };
         for number in self.in_order() {
             let Some(channel) = self.channels.get_mut(&number).filter(|channel| are_gone(channel)) else {
                 continue;

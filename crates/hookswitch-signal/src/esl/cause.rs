@@ -5,7 +5,7 @@ use hookswitch_model::Cause;
 use serde::{Deserialize, Serialize};
 
 use super::message::{Event, Key};
-use crate::tracker::cause::{of_q850, of_status};
+use crate::cause::{of_q850, of_status};
 
 /// What FreeSWITCH calls a cause, and what it means for a leg that was not answered.
 const CAUSES: &[(&str, Cause)] = &[
@@ -47,7 +47,7 @@ const STATUSES: &[u64] = &[402, 403, 404, 480, 484, 486, 503, 600, 603, 604, 607
 
 /// What is known of an end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Told {
+pub(super) struct HangupCause {
     /// What it means for a leg that was not answered.
     pub(super) unanswered: Cause,
     /// The phone itself has hung up or cancelled, and not the switch.
@@ -56,7 +56,7 @@ pub(super) struct Told {
     pub(super) complete: bool,
 }
 
-impl Told {
+impl HangupCause {
     /// What an event says about an end; the full variables come with CHANNEL_HANGUP_COMPLETE.
     pub(super) fn read(event: &Event<'_>, complete: bool) -> Self {
         let word = event.get(Key::HangupCause);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use hookswitch_model::{Caller, LegId, RecordingId, SipData, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::cause::Told;
+use super::cause::HangupCause;
 pub(super) use crate::switch::{Calling, Leg, Moment, Number, Queue, Service, ServiceKind};
 
 /// Technologies of channels that lead to nobody: they are the switch's own.
@@ -61,7 +61,7 @@ pub(super) struct Channel {
     /// When it began to leave, counted over all channels.
     pub(super) left: Option<u64>,
     /// What was said of its end, while that waits.
-    pub(super) hung_up: Option<(Told, Moment)>,
+    pub(super) hung_up: Option<(HangupCause, Moment)>,
     /// Where it is sent by a blind transfer of its holder's making (`transfer_to`, and the number).
     pub(super) transfers: Option<Arc<str>>,
     pub(super) service: Option<Service>,

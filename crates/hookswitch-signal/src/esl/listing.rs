@@ -11,8 +11,8 @@ use hookswitch_model::{Alias, Caller, Cause, Direction, LegCreated, LegId, Signa
 use serde::Deserialize;
 
 use super::channel::{Calling, Channel, Leg, Moment, Number, is_plumbing};
-use super::follower::Follower;
 use super::message::{Message, Text};
+use super::tracker::EslTracker;
 use crate::switch::{created, text};
 
 /// What is asked, in this order: where calls are parked before who has gone, for that tells who has parked
@@ -44,7 +44,7 @@ const ENDED_MAX: usize = 10_000;
 /// The most queues whose callers are asked for.
 const QUEUES_MAX: usize = 1_000;
 
-/// An answer as a [`Follower`] takes it: with its question in it.
+/// An answer as a [`EslTracker`] takes it: with its question in it.
 pub fn named(question: &str, answer: &Message<'_>, out: &mut Vec<u8>) {
     let body = answer.body();
     let head =
@@ -134,7 +134,7 @@ impl Default for Flags {
     }
 }
 
-impl Follower {
+impl EslTracker {
     /// A connection was made: what was known before is known to go on once it is heard of again.
     pub fn connected(&mut self) {
         #[expect(clippy::disallowed_methods, clippy::iter_over_hash_type, reason = "all become the same")]

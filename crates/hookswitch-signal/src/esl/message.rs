@@ -17,7 +17,7 @@ const LOST: &[u8] = b"connection/lost";
 /// The header that names the channel of a connection.
 const CONTROLLED: &str = "Controlled-Session-UUID";
 
-/// What a [`Follower`](super::Follower) is told when the connection of a channel was lost before its end.
+/// What a [`EslTracker`](super::EslTracker) is told when the connection of a channel was lost before its end.
 pub fn lost_channel(uuid: &str, out: &mut Vec<u8>) {
     let head = format!("Content-Type: connection/lost\n{CONTROLLED}: {uuid}\n\n");
     out.extend_from_slice(head.as_bytes());
@@ -128,7 +128,7 @@ impl<'a> Message<'a> {
         Some(decoded(value))
     }
 
-    /// What a [`Follower`](super::Follower) reads of it: the names of headers and variables with their values,
+    /// What a [`EslTracker`](super::EslTracker) reads of it: the names of headers and variables with their values,
     /// as they mean and not as they were written. None if it says nothing of a call.
     pub fn values_read(&self) -> Option<Vec<(&'static str, Cow<'a, str>)>> {
         let event = self.read()?;
@@ -142,7 +142,7 @@ impl<'a> Message<'a> {
         Some(names.into_iter().chain(values).collect())
     }
 
-    /// Whether a [`Follower`](super::Follower) has use for it; most of what a switch tells says nothing of calls.
+    /// Whether a [`EslTracker`](super::EslTracker) has use for it; most of what a switch tells says nothing of calls.
     pub fn counts(&self) -> bool {
         self.kind().is_some()
     }

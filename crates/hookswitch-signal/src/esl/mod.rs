@@ -13,7 +13,6 @@ mod call_protocol;
 mod cause;
 mod channel;
 mod command;
-mod follower;
 mod framing;
 pub mod listing;
 mod message;
@@ -22,8 +21,9 @@ mod names;
 mod object;
 mod protocol;
 mod service;
+mod tracker;
 
 pub(crate) use adapter::Esl;
-pub use follower::Follower as EslTracker;
 pub use framing::{Frames, MESSAGE_BYTES_MAX};
 pub use message::{Message, lost_channel};
+pub use tracker::EslTracker;

@@ -7,8 +7,8 @@ use hookswitch_model::{Cause, LegId, Place, Signal, SignalKind, Transfer};
 use serde::{Deserialize, Serialize};
 
 use super::channel::{Calling, Channel, Consultation, Joins, Leg, Moment, Number};
-use super::follower::{Follower, Waiting};
 use super::message::{Event, Key};
+use super::tracker::{EslTracker, Waiting};
 use crate::switch::text;
 
 /// How long a channel must stay parked to count as such: commands and transfers park for an instant too.
@@ -29,7 +29,7 @@ pub(super) struct Parked {
     pub(super) taken: bool,
 }
 
-impl Follower {
+impl EslTracker {
     pub(super) fn bridged(&mut self, event: &Event<'_>, now: Moment, out: &mut Vec<Signal>) -> bool {
         let a = self.number(event.first([Key::BridgeA, Key::UniqueId]));
         let b = self.number(event.first([Key::BridgeB, Key::OtherLeg]));

@@ -8,14 +8,14 @@ use hookswitch_model::{
 };
 
 use super::channel::{Calling, Channel, Leg, Moment, Number, Queue, Service, ServiceKind, Standby};
-use super::follower::Follower;
 use super::message::{Event, Key};
+use super::tracker::EslTracker;
 use crate::switch::{ID_BYTES_MAX, created, is_short, text};
 
 /// The most recordings of a channel at once.
 const RECORDINGS_MAX: usize = 16;
 
-impl Follower {
+impl EslTracker {
     /// The dialplan executes an application on a channel.
     pub(super) fn executes(&mut self, number: Number, event: &Event<'_>, now: Moment, out: &mut Vec<Signal>) {
         let data = event.get(Key::ApplicationData);

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use hookswitch_model::number::in_context;
 use hookswitch_model::{Alias, Caller, Mailbox, SipData};
 
-use super::cause;
 use crate::capture::Captured;
+use crate::cause::of_status;
 use crate::sip::{Message, NameAddr, Uri, lossy, percent_decode};
 
 /// The port of SIP when none is written (RFC 3261 §19.1.2).
@@ -94,7 +94,7 @@ pub(super) fn mailbox(uri: &Uri<'_>) -> Option<Mailbox> {
     let target = percent_decode(target);
     let of = Uri::parse(&target).ok().and_then(|target| number(&target))?;
     let cause = uri.param("cause").and_then(|cause| std::str::from_utf8(cause).ok()?.parse().ok());
-    Some(Mailbox { of, cause: cause.map(cause::of_status) })
+    Some(Mailbox { of, cause: cause.map(of_status) })
 }
 
 /// Who sent the call elsewhere last (RFC 5806 §4; RFC 7044 §4.1: the entry before the last).

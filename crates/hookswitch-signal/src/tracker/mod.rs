@@ -7,7 +7,7 @@
 
 mod bindings;
 mod call;
-pub(crate) mod cause;
+mod cause;
 mod deadline;
 mod fork;
 mod identity;

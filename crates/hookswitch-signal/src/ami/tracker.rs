@@ -18,9 +18,9 @@ use crate::waits::Waits;
 /// Follows the channels of one Asterisk, and tells in signals what happens to them.
 ///
 /// Does no IO and reads no clock: after each `handle_*`, come back no later than
-/// [`Follower::poll_timeout`]. Its state is plain data.
+/// [`AmiTracker::poll_timeout`]. Its state is plain data.
 #[derive(Serialize, Deserialize)]
-pub struct Follower {
+pub struct AmiTracker {
     pub(super) account: AccountId,
     pub(super) source: u16,
     pub(super) channels: HashMap<Number, Channel, RandomState>,
@@ -48,7 +48,7 @@ pub(super) enum Waiting {
     Resumed(Number, Moment),
 }
 
-impl Follower {
+impl AmiTracker {
     /// Follows the Asterisk whose legs are numbered in `source`, and whose calls are those of an account.
     pub fn new(account: AccountId, source: u16) -> Self {
         Self {
@@ -107,7 +107,7 @@ impl Follower {
         }
     }
 
-    /// When [`Follower::handle_time`] wants to be called at the latest.
+    /// When [`AmiTracker::handle_time`] wants to be called at the latest.
     pub fn poll_timeout(&self) -> Option<Timestamp> {
         self.waits.poll_timeout()
     }

@@ -20,9 +20,9 @@ const REMEMBERED: usize = 128;
 /// Follows the channels of one FreeSWITCH, and tells in signals what happens to them.
 ///
 /// Does no IO and reads no clock: after each `handle_*`, come back no later than
-/// [`Follower::poll_timeout`]. Its state is plain data.
+/// [`EslTracker::poll_timeout`]. Its state is plain data.
 #[derive(Serialize, Deserialize)]
-pub struct Follower {
+pub struct EslTracker {
     pub(super) account: AccountId,
     pub(super) source: u16,
     pub(super) channels: HashMap<Number, Channel, RandomState>,
@@ -53,7 +53,7 @@ pub(super) enum Waiting {
     Answer(Number),
 }
 
-impl Follower {
+impl EslTracker {
     /// Follows the FreeSWITCH whose legs are numbered in `source`, and whose calls are those of an account.
     pub fn new(account: AccountId, source: u16) -> Self {
         Self {
@@ -155,7 +155,7 @@ impl Follower {
         }
     }
 
-    /// When [`Follower::handle_time`] wants to be called at the latest.
+    /// When [`EslTracker::handle_time`] wants to be called at the latest.
     pub fn poll_timeout(&self) -> Option<Timestamp> {
         self.waits.poll_timeout()
     }
