@@ -2,15 +2,15 @@
 
 mod callers;
 mod carrier;
-mod feed;
-mod kept;
-mod line;
-mod place;
+mod conversation;
+mod endpoint;
+mod input_buffer;
+mod reconnect;
 
 pub(crate) use self::callers::{Allowed, Callers};
 use self::carrier::Carrier;
-pub(crate) use self::feed::InputBuffer;
-use self::kept::refused;
-pub(crate) use self::kept::{Found, KeptSource, run_with_reconnect};
-use self::line::{Stream, carry, follow};
-pub(crate) use self::place::SwitchEndpoint;
+use self::conversation::{Stream, carry, follow};
+pub(crate) use self::endpoint::SwitchEndpoint;
+pub(crate) use self::input_buffer::InputBuffer;
+use self::reconnect::refused;
+pub(crate) use self::reconnect::{Found, KeptSource, run_with_reconnect};

@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, sleep_until};
 
 use super::carrier::{self, Carrier, Upgraded};
-use super::feed::BUSY_PAUSE;
+use super::input_buffer::BUSY_PAUSE;
 use super::{InputBuffer, SwitchEndpoint};
 use crate::clock;
 
