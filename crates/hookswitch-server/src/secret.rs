@@ -216,7 +216,7 @@ impl Key {
     }
 
     /// A short text, fit for URLs, that says these bytes and that nobody without the key can make: SipHash with a
-    /// tag of 128 bits, which takes a tenth of the time of [`Key::seal`].
+    /// tag of 128 bits, which takes a tenth of the time of `Key::seal`.
     pub fn mark(&self, content: &[u8]) -> String {
         URL_SAFE_NO_PAD.encode([content, &self.mark_tag(content)].concat())
     }
@@ -238,7 +238,7 @@ impl Key {
         URL_SAFE_NO_PAD.encode([content, tag.as_ref()].concat())
     }
 
-    /// The bytes that were sealed for a purpose; none if the text is not one that [`Key::seal`] has made.
+    /// The bytes that were sealed for a purpose; none if the text is not one that `Key::seal` has made.
     pub(crate) fn unseal(&self, purpose: &str, text: &str) -> Option<Vec<u8>> {
         let mut bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
         let tag = bytes.split_off(bytes.len().checked_sub(digest::SHA256_OUTPUT_LEN)?);

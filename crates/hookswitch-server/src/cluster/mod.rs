@@ -4,9 +4,9 @@
 //! A lease says who should work, so that work goes on when a node is gone. It is not what keeps two nodes
 //! from writing: that is the sequence of the partition's subject, which the server checks.
 //!
-//! [`keeper`] is the task that keeps the leases; [`LeaseTable`](hookswitch_store::LeaseTable) is what it knows of them, [`orders`] what
-//! operators want, and [`assign`] says from both who should own what. [`owned`] does the work for what this
-//! node owns. What comes in is divided by the [`router`] among [`lane`]s, one for each partition.
+//! `keeper` is the task that keeps the leases; [`LeaseTable`](hookswitch_store::LeaseTable) is what it knows of them, `orders` what
+//! operators want, and `assign` says from both who should own what. `owned` does the work for what this
+//! node owns. What comes in is divided by the `router` among lanes, one for each partition.
 
 mod assign;
 mod keeper;
