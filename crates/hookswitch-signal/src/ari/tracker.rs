@@ -355,7 +355,9 @@ impl AriTracker {
                 .with("BridgeId", bridges.get(&*channel.id).copied().unwrap_or_default());
             self.tell(&message, out);
         }
-        self.tell(&Message::event("CoreShowChannelsComplete"), out);
+        // Two empty lists say the same, and the manager's rules pass over a message that comes twice.
+        let complete = Message::event("CoreShowChannelsComplete");
+        self.tell(&complete.with("ListItems", &channels.len().to_string()), out);
         self.channels.retain(|_, known| known.listed);
     }
 }
@@ -485,6 +487,29 @@ mod tests {
         );
         let events = [begins, about("ChannelDestroyed", &calling), listing(&[calling])];
         assert_eq!(told(&events), [""; 0]);
+    }
+
+    #[test]
+    fn a_call_that_a_list_names_is_found_and_ends_when_the_next_does_not_name_it() {
+        let begins = json!({"type": LISTING_BEGINS});
+        let channel = |id: &str, name: &str, number: &str, connected: &str, exten: &str, app: &str| {
+            json!({
+                "id": id, "name": name, "state": "Up",
+                "caller": {"name": "", "number": number}, "connected": {"name": "", "number": connected},
+                "dialplan": {"context": "internal", "exten": exten, "app_name": app, "app_data": ""},
+            })
+        };
+        let running = [
+            channel("9.1", "PJSIP/103-00000009", "103", "104", "104", "Dial"),
+            channel("9.2", "PJSIP/104-0000000a", "104", "103", "", "AppDial"),
+        ];
+        let bridges = json!([{"id": "b", "bridge_class": "basic", "channels": ["9.1", "9.2"]}]);
+        let list = json!({"type": LISTING, "channels": running, "bridges": bridges});
+        let events = [begins.clone(), list, begins, listing(&[])];
+        assert_eq!(
+            told(&events),
+            ["created 104", "answered", "created 104", "ringing", "answered", "unlisted", "unlisted"]
+        );
     }
 
     #[test]

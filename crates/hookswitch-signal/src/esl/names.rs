@@ -4,13 +4,14 @@ use super::Message;
 use crate::switch::{CallNames, sip_name};
 
 /// Headers and variables of FreeSWITCH whose values are ids of channels.
-pub(super) const CHANNEL_IDS: [&str; 12] = [
+pub(super) const CHANNEL_IDS: [&str; 13] = [
     "Unique-ID",
     "Other-Leg-Unique-ID",
     "Bridge-A-Unique-ID",
     "Bridge-B-Unique-ID",
     "Bridge-To-UUID",
     "CC-Member-Session-UUID",
+    "CC-Agent-UUID",
     "variable_cc_member_session_uuid",
     "variable_fifo_bridge_uuid",
     "variable_originating_leg_uuid",

@@ -302,6 +302,8 @@ mod tests {
 
     /// Each event on a line, sessions numbered as they begin.
     fn written(events: &[Event]) -> String {
+        let directory = Directory::parse(&firm::directory()).expect("a directory");
+        let agents = directory.accounts().next().expect("an account").extensions();
         let (mut text, mut sessions) = (String::new(), Vec::new());
         let mut in_time: Vec<&Event> = events.iter().collect();
         in_time.sort_by_key(|event| event.at);
@@ -313,7 +315,14 @@ mod tests {
             let party = &event.party;
             let side = if party.direction == Direction::Outbound { &party.from } else { &party.to };
             let who = side.name.as_deref().or(side.phone_number.as_deref()).unwrap_or("-");
-            let _ = write!(text, "{} {who}: {}", number + 1, party.status.code);
+            let _ = write!(text, "{} {who}", number + 1);
+            // The leg of an agent shows the queue that calls.
+            if party.queue_call
+                && let Some(agent) = agents.iter().find(|agent| Some(agent.id) == party.extension)
+            {
+                let _ = write!(text, " at {}", agent.name.as_deref().unwrap_or("-"));
+            }
+            let _ = write!(text, ": {}", party.status.code);
             if let Some(reason) = party.status.reason {
                 let _ = write!(text, "/{}", reason.as_str());
             }
@@ -542,13 +551,13 @@ mod tests {
             1 Grace Hill: Setup
             1 Service: Setup
             1 Grace Hill: Answered
-            1 Ann Lee: Proceeding
-            1 Bo Roy: Proceeding
-            1 Bo Roy: Answered
+            1 Service at Ann Lee: Proceeding
+            1 Service at Bo Roy: Proceeding
+            1 Service at Bo Roy: Answered
             1 Service: Disconnected/AgentAnswered
-            1 Ann Lee: Disconnected/AgentAnswered
+            1 Service at Ann Lee: Disconnected/AgentAnswered
             1 Grace Hill: Disconnected
-            1 Bo Roy: Disconnected
+            1 Service at Bo Roy: Disconnected
             ",
         );
     }
