@@ -145,13 +145,14 @@ impl Writer {
                 Ok(passed_over) => break passed_over,
                 Err(error) => error,
             };
-            self.fail(&error);
-            // Who waits is told; what waits is kept.
+            // Counted before anybody sees that the disk refuses.
             for write in &group {
                 if let Write::Batch(batch) = write {
                     self.metrics.failures.inc_by(batch.inputs.len() as u64);
                 }
             }
+            // Who waits is told; what waits is kept.
+            self.fail(&error);
             if self.shared.is_stopping() {
                 tracing::error!("stopping, and the disk has not taken what came last: {error}");
                 return false;
