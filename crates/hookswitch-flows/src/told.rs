@@ -145,29 +145,33 @@ pub fn both(switch: Switch, told: &[Told], sip: &Ladder) -> (Vec<Event>, Counter
     (events, counters)
 }
 
+/// Notifications of events, one a line, as `hookswitch replay` prints them.
+pub fn as_notifications(events: &[Event]) -> String {
+    let subscriber = Subscriber::of_replay(&[], ExtensionId::new(ACCOUNT.as_u64()));
+    let mut lines = Vec::new();
+    for event in events {
+        subscriber.write(event, Projection::default(), event.at, &mut lines);
+        lines.push(b'\n');
+    }
+    String::from_utf8(lines).expect("it is JSON")
+}
+
 /// Notifications of what a switch has told by a transcript, one a line, as `hookswitch replay` prints them.
 pub fn notifications(directory: &Directory, switch: Switch, transcript: &[u8]) -> String {
     let mut pipeline = pipeline(directory.clone(), switch);
     let mut reader = Reader::new(transcript).expect("it is a transcript");
-    let subscriber = Subscriber::of_replay(&[], ExtensionId::new(ACCOUNT.as_u64()));
-    let mut lines = Vec::new();
-    let mut write = |pipeline: &mut Pipeline| {
-        for event in ready(pipeline) {
-            subscriber.write(&event, Projection::default(), event.at, &mut lines);
-            lines.push(b'\n');
-        }
-    };
+    let mut events = Vec::new();
     let mut number = 0;
     while reader.advance().expect("it can be read") {
         let captured = reader.current().expect("a message");
         number += 1;
         let input = InputRef { source: 0, number };
         pipeline.handle_switch(SWITCH, captured.payload, captured.time, input).expect("it was added");
-        write(&mut pipeline);
+        events.extend(ready(&mut pipeline));
     }
     pipeline.finish();
-    write(&mut pipeline);
-    String::from_utf8(lines).expect("it is JSON")
+    events.extend(ready(&mut pipeline));
+    as_notifications(&events)
 }
 
 #[track_caller]

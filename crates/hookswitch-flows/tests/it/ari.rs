@@ -1,13 +1,10 @@
 //! Recorded calls as the ARI of a real Asterisk tells them, each of them exactly but those that it cannot tell.
 
 use hookswitch_core::directory::Directory;
-use hookswitch_core::filter::Projection;
-use hookswitch_core::notification::Subscriber;
 use hookswitch_flows::ladder::{ACCOUNT, START_MICROS};
 use hookswitch_flows::recordings::{self, Recording};
 use hookswitch_flows::score;
 use hookswitch_flows::told::{self, Told};
-use hookswitch_model::{Event, ExtensionId};
 use hookswitch_pipeline::Switch;
 use hookswitch_signal::capture::{Reader, Transport};
 
@@ -23,7 +20,7 @@ fn every_call_is_told_exactly_from_ari_alone_except_those_that_ari_cannot_tell()
         let mut differences = Vec::new();
         for recording in recordings::all("asterisk") {
             let events = told::run(&directory, Switch::Ari, &read(&recording), save);
-            let told = score::sessions(&notifications(&events));
+            let told = score::sessions(&told::as_notifications(&events));
             let compared = told.and_then(|told| score::recording::compare(&recording.meta(), &told));
             let untold = UNTOLD.iter().find(|(name, _)| *name == recording.name);
             match (compared, untold) {
@@ -53,15 +50,4 @@ fn read(recording: &Recording) -> Vec<Told> {
         told.at_micros += START_MICROS - first;
     }
     told
-}
-
-/// The events as a replay prints them.
-fn notifications(events: &[Event]) -> String {
-    let subscriber = Subscriber::of_replay(&[], ExtensionId::new(ACCOUNT.as_u64()));
-    let mut out = Vec::new();
-    for event in events {
-        subscriber.write(event, Projection::default(), event.at, &mut out);
-        out.push(b'\n');
-    }
-    String::from_utf8(out).expect("UTF-8")
 }
