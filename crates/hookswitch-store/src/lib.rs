@@ -19,6 +19,7 @@ mod partition;
 mod progress;
 pub mod random;
 mod record;
+mod retention;
 mod rows;
 mod schema;
 mod settings;
