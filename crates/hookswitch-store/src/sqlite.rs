@@ -20,7 +20,7 @@ use super::settings::Durability;
 use super::{Document, LogEnds, StoreError, schema, session_key};
 
 /// The database in the data directory.
-const FILE: &str = "hookswitch.db";
+pub(crate) const FILE: &str = "hookswitch.db";
 
 /// The file that is locked while a server has the directory.
 const LOCK: &str = "lock";
@@ -55,7 +55,7 @@ impl Lock {
 }
 
 /// Opens a file that only its owner can read, and makes it if it is not there.
-fn private_file(path: &Path) -> std::io::Result<File> {
+pub(crate) fn private_file(path: &Path) -> std::io::Result<File> {
     OpenOptions::new().create(true).truncate(false).read(true).write(true).mode(0o600).open(path)
 }
 
