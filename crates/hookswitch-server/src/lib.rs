@@ -19,6 +19,7 @@ mod listener;
 pub mod rates;
 pub mod redelivery;
 mod repeated;
+pub mod rights;
 mod run;
 pub mod secret;
 mod server;

@@ -30,6 +30,7 @@ use crate::gateway::Gateway;
 use crate::intake::{Access, Gate, INTAKE_AHEAD, Intake};
 use crate::rates::Rates;
 use crate::redelivery::Redeliveries;
+use crate::rights::Rights;
 use crate::run::{Machine, default_account};
 use crate::secret::Key;
 use crate::source::hep::{stream, udp};
@@ -224,7 +225,9 @@ pub fn serve(
         Box::new(move || reread.run())
     };
     let webhooks = Webhooks::new(&config.webhooks, dev)?;
-    let subscriptions = Subscriptions::load(store.clone(), key.clone(), config.webhooks.subscriptions_max)?;
+    let rights = Rights::of(&config.rights);
+    let subscriptions =
+        Subscriptions::load(store.clone(), key.clone(), config.webhooks.subscriptions_max, rights)?;
     let subscriptions = Arc::new(subscriptions);
     let policy = deliver::policy(&config.webhooks);
     let mut websocket = config.websocket.clone();
@@ -268,6 +271,7 @@ pub fn serve(
     let grace = config.server.shutdown_grace.0;
     let outcome = runtime.block_on(async {
         tokio::spawn(rates.follow(metrics.clone(), stop.subscribe()));
+        tokio::spawn(subscriptions.clone().follow_rights(oauth.follow_rights(), stop.subscribe()));
         let delivering = if let (Some((lanes, settings)), Some(membership), Some(nats)) =
             (&lanes, &membership, store.nats())
         {
