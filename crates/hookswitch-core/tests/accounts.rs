@@ -211,10 +211,15 @@ fn what_a_caller_claims_decides_nothing_against_the_trunk_it_comes_from() {
     let claims =
         |number: &str| Caller { number: Some(Arc::from(number)), host: north(), ..Caller::default() };
     for created in [
-        // From, the address that is called, and numbers name the north; the trunk is one of the south.
+        // From names the north; the trunk is one of the south.
         LegCreated { src: trunk, caller: claims("101"), ..leg("102") },
-        LegCreated { src: trunk, callee_host: north(), ..leg("102") },
-        LegCreated { src: trunk, callee_host: north(), caller: claims("+14155550101"), ..leg("102") },
+        LegCreated { src: trunk, caller: claims("+14155550101"), ..leg("+14155550201") },
+        LegCreated {
+            src: trunk,
+            callee_host: Some(Arc::from("south.example")),
+            caller: claims("101"),
+            ..leg("102")
+        },
     ] {
         let mut scenario = Scenario::new();
         let kind = SignalKind::Created(Box::new(created.clone()));

@@ -79,12 +79,15 @@ impl Directory {
     }
 
     /// Which account a new call belongs to, when the directory can tell: by the tenant that the switch
-    /// names, by the trunk that it came from, by the domain that was called, by the domain that the caller claims, by
-    /// the trunk that it goes to, or by a number that one account has.
+    /// names, by the domain that is called, which is where the request is led, by the trunk that it came from, by the
+    /// domain that the caller claims, by the trunk that it goes to, or by a number that one account has.
     ///
-    /// Whoever sends a request writes what stands in it, so that counts only where no trunk tells.
+    /// Whoever sends a request writes what stands in it, so what it claims of itself counts only where no trunk tells.
     pub(crate) fn owner(&self, leg: &LegCreated) -> Option<AccountId> {
         if let Some(account) = leg.endpoint_domain.as_ref().and_then(|domain| self.by_domain.owner(domain)) {
+            return Some(account);
+        }
+        if let Some(account) = leg.callee_host.as_ref().and_then(|host| self.by_domain.owner(host)) {
             return Some(account);
         }
         if let Some(account) = leg.src.and_then(|address| self.trunk(address)) {
@@ -92,9 +95,6 @@ impl Directory {
         }
         let endpoint = leg.endpoint.as_ref().and_then(|endpoint| self.by_trunk_endpoint.get(&**endpoint));
         if let Some(&Some(account)) = endpoint {
-            return Some(account);
-        }
-        if let Some(account) = leg.callee_host.as_ref().and_then(|host| self.by_domain.owner(host)) {
             return Some(account);
         }
         if let Some(account) = self.claimed(leg) {
