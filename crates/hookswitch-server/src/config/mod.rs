@@ -639,6 +639,14 @@ impl<'de> Deserialize<'de> for Span {
     }
 }
 
+#[cfg(test)]
+impl Config {
+    /// The settings that a text gives.
+    pub(crate) fn of_text(text: &str) -> Self {
+        Self::parse(text, "hookswitch.toml", std::iter::empty()).expect("valid")
+    }
+}
+
 /// The settings of webhooks that some lines of their section give.
 #[cfg(test)]
 pub(crate) fn webhooks_of(lines: &str) -> Webhooks {
