@@ -12,6 +12,7 @@ pub mod cluster;
 pub mod config;
 mod deliver;
 pub mod derivation;
+mod doors;
 pub mod gateway;
 pub mod health;
 pub mod intake;
@@ -30,5 +31,6 @@ pub mod subscriptions;
 pub mod telemetry;
 pub mod webhook;
 
+pub use self::listener::ClientAddress;
 pub use self::run::default_account;
 pub use self::server::{Http, Parts, Reloaded, Sockets, run, serve, settings};
