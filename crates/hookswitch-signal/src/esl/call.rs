@@ -74,7 +74,8 @@ const NO_NUMBERS: [&str; 4] = ["0000000000", "anonymous", "unknown", "restricted
 
 impl EslTracker {
     pub(super) fn created(&mut self, event: &Event<'_>, now: Moment, out: &mut Vec<Signal>) -> bool {
-        if self.number(event.get(Key::UniqueId)).is_some() {
+        if let Some(number) = self.number(event.get(Key::UniqueId)) {
+            self.is_back(number); // recovered, its id is the same
             return true;
         }
         let Some(number) = self.add(event, now) else { return false };
@@ -760,31 +761,19 @@ impl EslTracker {
 
     /// The switch goes down, and all calls with it.
     pub(super) fn end_all(&mut self, cause: Cause, now: Moment, out: &mut Vec<Signal>) -> bool {
-        self.end_those(|_| true, cause, now, out);
+        for number in self.in_order() {
+            self.ends_by(number, cause, now, out);
+        }
         true
     }
 
-    /// The switch was started again: the channels of its core before are gone.
-    pub(super) fn end_all_of_core(&mut self, cause: Cause, now: Moment, out: &mut Vec<Signal>) {
-        self.end_those(|channel| channel.is_of_core, cause, now, out);
-    }
-
-    fn end_those(
-        &mut self,
-        are_gone: impl Fn(&Channel) -> bool,
-        cause: Cause,
-        now: Moment,
-        out: &mut Vec<Signal>,
-    ) {
+    /// A channel ends with all that it had, by a cause that is not its own.
+    pub(super) fn ends_by(&mut self, number: Number, cause: Cause, now: Moment, out: &mut Vec<Signal>) {
         let told = HangupCause { unanswered: cause, by_phone: false, complete: true };
-        for number in self.in_order() {
-            let Some(channel) = self.channels.get_mut(&number).filter(|channel| are_gone(channel)) else {
-                continue;
-            };
-            channel.hung_up.get_or_insert((told, now));
-            self.end(number, out);
-            self.forget_waiting_of(number);
-            self.forget(number); // and the place in which it was parked
-        }
+        let Some(channel) = self.channels.get_mut(&number) else { return };
+        channel.hung_up.get_or_insert((told, now));
+        self.end(number, out);
+        self.forget_waiting_of(number);
+        self.forget(number); // and the place in which it was parked
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use hookswitch_model::{Caller, LegId, RecordingId, SipData, Timestamp};
+use hookswitch_model::{Caller, Cause, LegId, RecordingId, SipData, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::cause::HangupCause;
@@ -92,6 +92,8 @@ pub(super) struct Channel {
     pub(super) listed: bool,
     /// It is known to be of the core that was heard of last, and not named by a list since.
     pub(super) is_of_core: bool,
+    /// Since when it is missed, and the cause by which it ends if it does not come back.
+    pub(super) missed: Option<(Moment, Cause)>,
     /// Its call was cancelled by plumbing that another target has won against.
     pub(super) lost_race: bool,
     /// Group (`pickup/…`) from whose place its call was taken, by whom is not known yet.
@@ -190,6 +192,7 @@ impl Channel {
             early: false,
             listed: true,
             is_of_core: false,
+            missed: None,
             lost_race: false,
             taken_from: None,
             in_room: false,

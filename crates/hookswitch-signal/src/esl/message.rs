@@ -175,6 +175,13 @@ impl<'a> Message<'a> {
         }
     }
 
+    /// Whether it is said at the beginning of a connection, as it stands in a transcript.
+    pub(super) fn begins_connection(&self) -> bool {
+        let listens = |reply: &[u8]| reply.starts_with(b"+OK event listener enabled");
+        self.content_type == b"auth/request"
+            || self.content_type == b"command/reply" && self.header("Reply-Text").is_some_and(listens)
+    }
+
     /// The channel whose own connection was lost, if it is what [`lost_channel`] has written.
     pub fn lost(&self) -> Option<Cow<'a, str>> {
         if self.content_type != LOST {

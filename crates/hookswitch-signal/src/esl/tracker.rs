@@ -1,6 +1,6 @@
 //! What is known of the channels of one FreeSWITCH, and how it changes.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
 use foldhash::fast::RandomState;
@@ -8,6 +8,7 @@ use hookswitch_model::{AccountId, Alias, Cause, InputRef, LegId, Signal, SignalK
 use serde::{Deserialize, Serialize};
 
 use super::channel::{Calling, Channel, Moment, Number};
+use super::listing::AskedDialog;
 use super::message::{Event, Key, Kind, Message};
 use super::moves::Parked;
 use crate::switch::{CHANNELS_MAX, Counters, EXPLANATION_WAIT, ID_BYTES_MAX, PIPES_MAX, SILENT_MAX, text};
@@ -32,7 +33,11 @@ pub struct EslTracker {
     next_number: Number,
     pub(super) leavings: u64,
     core: Box<str>,
+    /// That core was heard of on the present connection.
+    pub(super) knows_core: bool,
     sequences: VecDeque<u64>,
+    /// SIP dialogs of channels that were asked for.
+    pub(super) dialogs: BTreeMap<Box<str>, AskedDialog>,
     /// Channels that have ended lately.
     pub(super) ended: VecDeque<(Timestamp, Box<str>)>,
     pub(super) counters: Counters,
@@ -51,6 +56,8 @@ pub(super) enum Waiting {
     Resume(Number),
     /// To tell that a channel was answered: it may fetch a parked call.
     Answer(Number),
+    /// To tell that a channel is lost, or has ended unseen: it may come back.
+    Recovery(Number),
 }
 
 impl EslTracker {
@@ -66,7 +73,9 @@ impl EslTracker {
             next_number: 1,
             leavings: 0,
             core: Box::from(""),
+            knows_core: false,
             sequences: VecDeque::new(),
+            dialogs: BTreeMap::new(),
             ended: VecDeque::new(),
             counters: Counters::default(),
         }
@@ -99,6 +108,9 @@ impl EslTracker {
             return;
         }
         let Some(event) = message.read() else {
+            if message.begins_connection() {
+                self.connected();
+            }
             self.counters.passed_over += 1;
             return;
         };
@@ -121,14 +133,21 @@ impl EslTracker {
         }
     }
 
-    /// Another core than before: the switch was started again, and what it had is gone. A list of channels may
-    /// come before the first event of the new one: what it names goes on, as in `found-after-restart`.
-    fn restarts(&mut self, core: &str, now: Moment, out: &mut Vec<Signal>) {
-        if core.is_empty() || core.len() > ID_BYTES_MAX || *core == *self.core {
+    /// Another core than before: the switch was started again, and what it had is gone, unless it is recovered. A
+    /// list of channels may come before the first event of the new one: what it names goes on, as in
+    /// `found-after-restart`.
+    pub(super) fn restarts(&mut self, core: &str, now: Moment, out: &mut Vec<Signal>) {
+        let is_same = *core == *self.core;
+        if core.is_empty() || core.len() > ID_BYTES_MAX || (is_same && self.knows_core) {
+            return;
+        }
+        self.knows_core = true;
+        if is_same {
+            self.core_is_same(out);
             return;
         }
         if !self.core.is_empty() {
-            self.end_all_of_core(Cause::Lost, now, out);
+            self.core_is_gone(now, out);
             self.sequences.clear();
         }
         self.core = core.into();
@@ -187,7 +206,10 @@ impl EslTracker {
             Kind::Bridge => return self.bridged(event, now, out),
             _ => {}
         }
-        let Some(number) = self.number(event.get(Key::UniqueId)) else { return false };
+        let Some(number) = self.number(event.get(Key::UniqueId)) else {
+            self.ends_unknown(event, now);
+            return false;
+        };
         self.note(number, event, now, out);
         match event.kind {
             Kind::Progress | Kind::ProgressMedia => {
@@ -217,6 +239,15 @@ impl EslTracker {
             _ => {}
         }
         true
+    }
+
+    /// A channel that is not known has ended: a list that comes behind may still name it.
+    fn ends_unknown(&mut self, event: &Event<'_>, now: Moment) {
+        let uuid = event.get(Key::UniqueId);
+        let ends = matches!(event.kind, Kind::HangUp | Kind::HangUpComplete | Kind::Destroy);
+        if ends && !uuid.is_empty() && uuid.len() <= ID_BYTES_MAX {
+            self.remember_ended(uuid.into(), now.at);
+        }
     }
 
     /// The channel with a `Unique-ID`.
@@ -282,7 +313,8 @@ impl EslTracker {
             | Waiting::End(other)
             | Waiting::Park(other)
             | Waiting::Resume(other)
-            | Waiting::Answer(other) => other == number,
+            | Waiting::Answer(other)
+            | Waiting::Recovery(other) => other == number,
         });
     }
 
@@ -355,6 +387,9 @@ impl EslTracker {
 
     /// Notes what every event says of its channel.
     pub(super) fn note(&mut self, number: Number, event: &Event<'_>, now: Moment, out: &mut Vec<Signal>) {
+        if self.channels.get(&number).is_some_and(|channel| channel.missed.is_some()) {
+            self.is_back(number);
+        }
         let Some(channel) = self.channels.get_mut(&number) else { return };
         channel.last_seen = now.at;
         channel.listed = true;
@@ -376,9 +411,40 @@ impl EslTracker {
             channel.dialled = dialled;
             channel.sent = Some(now.at);
         }
-        self.note_dialog(number, event, now, out);
+        if !event.get(Key::SipCallId).is_empty() && !self.knows_dialog(number) {
+            if let Some(sip) = dialog(event) {
+                self.has_dialog(number, sip, now, out);
+            }
+        }
+        self.tell_call_id(number, event.get(Key::SipCallId), now, out);
+    }
+
+    /// Whether the SIP dialog of a channel is known in whole.
+    fn knows_dialog(&self, number: Number) -> bool {
+        let sip = self.channels.get(&number).and_then(|channel| channel.sip.as_ref());
+        sip.is_some_and(|sip| sip.to_tag.is_some())
+    }
+
+    /// Notes the SIP dialog of a channel, whose To tag comes with its first answer.
+    pub(super) fn has_dialog(&mut self, number: Number, sip: SipData, now: Moment, out: &mut Vec<Signal>) {
+        if self.knows_dialog(number) {
+            return;
+        }
         let Some(channel) = self.channels.get_mut(&number) else { return };
-        let call_id = event.get(Key::SipCallId);
+        if channel.sip.as_deref() == Some(&sip) {
+            return;
+        }
+        let sip = Arc::new(sip);
+        channel.sip = Some(sip.clone());
+        if channel.is_told() {
+            out.push(self.signal(self.leg(number), SignalKind::Dialog(sip.clone()), now));
+        }
+        self.tell_call_id(number, &sip.call_id, now, out);
+    }
+
+    /// Names the SIP call of a channel that was told, once.
+    pub(super) fn tell_call_id(&mut self, number: Number, call_id: &str, now: Moment, out: &mut Vec<Signal>) {
+        let Some(channel) = self.channels.get_mut(&number) else { return };
         if !call_id.is_empty() && call_id.len() <= ID_BYTES_MAX && channel.is_told() && !channel.call_id_told
         {
             channel.call_id_told = true;
@@ -387,19 +453,10 @@ impl EslTracker {
         }
     }
 
-    /// Notes the SIP dialog of a channel, whose To tag comes with its first answer.
-    fn note_dialog(&mut self, number: Number, event: &Event<'_>, now: Moment, out: &mut Vec<Signal>) {
-        let Some(channel) = self.channels.get_mut(&number) else { return };
-        let is_whole = |sip: &Arc<SipData>| sip.to_tag.is_some();
-        if event.get(Key::SipCallId).is_empty() || channel.sip.as_ref().is_some_and(is_whole) {
-            return;
-        }
-        let Some(sip) = dialog(event).filter(|sip| channel.sip.as_deref() != Some(sip)).map(Arc::new) else {
-            return;
-        };
-        channel.sip = Some(sip.clone());
-        if channel.is_told() {
-            out.push(self.signal(self.leg(number), SignalKind::Dialog(sip), now));
+    /// The same of a channel that was found with its dialog.
+    pub(super) fn tell_found_call_id(&mut self, number: Number, now: Moment, out: &mut Vec<Signal>) {
+        if let Some(sip) = self.channels.get(&number).and_then(|channel| channel.sip.clone()) {
+            self.tell_call_id(number, &sip.call_id, now, out);
         }
     }
 
@@ -418,6 +475,7 @@ impl EslTracker {
             Waiting::Park(number) => self.stays_parked(number, out),
             Waiting::Resume(number) => self.stays_unheld(number, out),
             Waiting::Answer(number) => self.tell_answer(number, out),
+            Waiting::Recovery(number) => self.stays_away(number, out),
         }
     }
 

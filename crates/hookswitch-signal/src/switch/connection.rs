@@ -41,6 +41,11 @@ pub trait SwitchProtocol: Send {
     /// Asks for a sign of life: nothing need have been heard for some time.
     fn probe(&mut self);
 
+    /// How soon after the last the next [`SwitchProtocol::probe`] is wanted; none: after the usual time.
+    fn probe_after(&self) -> Option<Duration> {
+        None
+    }
+
     /// Takes the answer to a request, or why there is none.
     fn handle_answer(&mut self, _request: &HttpRequest, _answer: Result<&[u8], &str>) {}
 
@@ -174,7 +179,7 @@ impl SwitchConnection {
         let event = self.protocol.poll_event(out)?;
         if event == Some(ProtocolEvent::LoggedIn) {
             self.is_up = true;
-            self.due = now + PROBE_EVERY;
+            self.due = now + self.probe_after();
         }
         Ok(event)
     }
@@ -203,8 +208,12 @@ impl SwitchConnection {
             return Err(ProtocolError(format!("nothing was heard for {SILENT_MAX:?}")));
         }
         self.protocol.probe();
-        self.due = now + PROBE_EVERY;
+        self.due = now + self.probe_after();
         Ok(())
+    }
+
+    fn probe_after(&self) -> Duration {
+        self.protocol.probe_after().unwrap_or(PROBE_EVERY).min(PROBE_EVERY)
     }
 
     /// When [`SwitchConnection::handle_timeout`] wants to be called at the latest.
