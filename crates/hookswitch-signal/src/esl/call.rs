@@ -10,7 +10,9 @@ use hookswitch_model::{
 };
 
 use super::cause::HangupCause;
-use super::channel::{Calling, Channel, Confirmation, Leg, Moment, Number, ServiceKind, is_plumbing};
+use super::channel::{
+    Calling, Channel, Confirmation, Leg, Moment, Number, ServiceKind, is_plumbing, is_same_domain,
+};
 use super::message::{Event, Key};
 use super::tracker::{EslTracker, Waiting, dialog};
 use crate::sip::percent_decode;
@@ -40,6 +42,18 @@ fn first_dialled(event: &Event<'_>, is_trunk: bool) -> Arc<str> {
         false => &*dialled,
     };
     text(number.as_bytes()).unwrap_or_else(|| Arc::from(""))
+}
+
+/// Domain of the switch's directory whose call it is: what was set on the channel, or the context that bears its
+/// name. Of a phone the host of From is its domain as well.
+pub(super) fn domain_of_caller<'a>(event: &'a Event<'_>, is_users: bool) -> &'a str {
+    let named = event.get(Key::DomainName);
+    if !named.is_empty() {
+        return named;
+    }
+    let contexts = [event.get(Key::UserContext), event.get(Key::CallerContext)];
+    let context = contexts.into_iter().find(|context| context.contains('.'));
+    context.unwrap_or_else(|| if is_users { event.get(Key::SipFromHost) } else { "" })
 }
 
 /// User and host of a contact: `<sip:102@192.0.2.9:5060>`.
@@ -83,8 +97,9 @@ impl EslTracker {
         if channel.calls {
             let is_code = channel.first_dialled.starts_with(['*', '#']);
             if channel.is_plumbing {
-            } else if is_code || is_inline(event.get(Key::DestinationNumber)) {
-                // It may take the place of somebody, which is said at once.
+            } else if is_code || is_inline(event.get(Key::DestinationNumber)) || channel.domain.is_none() {
+                // It may take the place of somebody, or be the call of a tenant whom the dialplan names; either is
+                // said at once.
                 self.wait(Waiting::Call(number), now);
             } else {
                 self.ensure_told(number, out);
@@ -135,7 +150,10 @@ impl EslTracker {
         let presence = event.get(Key::PresenceId);
         let (user, domain) = match presence.split_once('@') {
             Some(presence) => presence,
-            None if calls => (event.first([Key::UserName, Key::SipAuthUsername]), event.get(Key::DomainName)),
+            None if calls => {
+                let user = event.first([Key::UserName, Key::SipAuthUsername]);
+                (user, domain_of_caller(event, !user.is_empty()))
+            }
             None => (event.get(Key::DialedUser), event.get(Key::DialedDomain)),
         };
         let place = event.first([Key::GatewayName, Key::ProfileName]);
@@ -231,6 +249,7 @@ impl EslTracker {
             Calling::Channel(caller) => {
                 self.goes_on(caller, now, out);
                 self.end_failed_targets_of(caller, None, out);
+                self.belongs_to(caller, domain.as_deref().unwrap_or_default(), out);
                 self.ensure_told(caller, out);
                 let Some(caller_channel) = self.channels.get(&caller).filter(|caller| caller.is_told())
                 else {
@@ -283,6 +302,9 @@ impl EslTracker {
             let Some(data) = caller.enterprise.as_deref().filter(|_| caller.hung_up.is_none()) else {
                 return false;
             };
+            if !is_same_domain(caller.domain.as_deref(), target.domain.as_deref()) {
+                return false;
+            }
             let user = target.endpoint.as_deref().filter(|_| target.is_users);
             [user, Some(&*target.first_dialled)]
                 .into_iter()

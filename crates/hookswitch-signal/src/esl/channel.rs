@@ -215,3 +215,8 @@ impl Channel {
 pub(super) fn is_plumbing(name: &str) -> bool {
     name.split_once('/').is_none_or(|(technology, _)| PLUMBING.contains(&technology))
 }
+
+/// Whether two may be of one domain; what has none may be of any.
+pub(super) fn is_same_domain(one: Option<&str>, other: Option<&str>) -> bool {
+    one.zip(other).is_none_or(|(one, other)| one.eq_ignore_ascii_case(other))
+}

@@ -6,7 +6,7 @@ use std::time::Duration;
 use hookswitch_model::{Cause, LegId, Place, Signal, SignalKind, Transfer};
 use serde::{Deserialize, Serialize};
 
-use super::channel::{Calling, Channel, Consultation, Joins, Leg, Moment, Number};
+use super::channel::{Calling, Channel, Consultation, Joins, Leg, Moment, Number, is_same_domain};
 use super::message::{Event, Key};
 use super::tracker::{EslTracker, Waiting};
 use crate::switch::text;
@@ -286,13 +286,21 @@ impl EslTracker {
 
     /// The holder of a channel takes the call of a group, which its own channel waits for.
     pub(super) fn picks_up(&mut self, taker: Number, group: &str, now: Moment, out: &mut Vec<Signal>) {
-        let plain = |name: &str| name.split('@').next().unwrap_or_default().to_owned();
-        let group = plain(group);
+        // A group belongs to a domain, which need not be said.
+        let (group, domain) = group.split_once('@').map_or((group, None), |(name, of)| (name, Some(of)));
+        let domain = domain.or_else(|| self.channels.get(&taker)?.domain.as_deref()).map(str::to_owned);
+        let is_groups = |number: &Number, of: &str| {
+            let (name, of) = of.split_once('@').map_or((of, None), |(name, of)| (name, Some(of)));
+            let caller = self.real(*number).and_then(|caller| self.channels.get(&caller));
+            let of =
+                of.or_else(|| caller?.domain.as_deref().filter(|_| caller.is_some_and(|it| it.is_users)));
+            name == group && is_same_domain(of, domain.as_deref())
+        };
         let waits = |number: &Number| {
-            self.channels[number].name.strip_prefix("pickup/").is_some_and(|of| plain(of) == group)
+            self.channels[number].name.strip_prefix("pickup/").is_some_and(|of| is_groups(number, of))
         };
         let was_taken = |number: &Number| {
-            self.channels[number].taken_from.as_deref().is_some_and(|of| plain(of) == group)
+            self.channels[number].taken_from.as_deref().is_some_and(|of| is_groups(number, of))
         };
         let place = self.in_order().into_iter().find(waits);
         let caller = place.and_then(|place| self.real(place));
@@ -451,7 +459,13 @@ impl EslTracker {
     pub(super) fn dials_slot(&self, number: Number) -> bool {
         let Some(channel) = self.channels.get(&number).filter(|channel| channel.calls) else { return false };
         let dials = |slot: &str| *channel.dialled == *slot || channel.dialled.strip_prefix('*') == Some(slot);
-        self.parked.iter().any(|parked| !parked.taken && parked.slot.as_deref().is_some_and(dials))
+        let is_of_domain = |parkee: Number| {
+            let of = self.channels.get(&parkee).filter(|parkee| parkee.is_users);
+            is_same_domain(of.and_then(|of| of.domain.as_deref()), channel.domain.as_deref())
+        };
+        self.parked.iter().any(|parked| {
+            !parked.taken && parked.slot.as_deref().is_some_and(dials) && is_of_domain(parked.parkee)
+        })
     }
 
     /// A channel leaves its slot: it was fetched, gives up, or has waited too long.

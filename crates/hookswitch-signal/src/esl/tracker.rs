@@ -7,7 +7,8 @@ use foldhash::fast::RandomState;
 use hookswitch_model::{AccountId, Alias, Cause, InputRef, LegId, Signal, SignalKind, SipData, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::channel::{Calling, Channel, Moment, Number};
+use super::call::domain_of_caller;
+use super::channel::{Calling, Channel, Leg, Moment, Number};
 use super::listing::AskedDialog;
 use super::message::{Event, Key, Kind, Message};
 use super::moves::Parked;
@@ -417,6 +418,27 @@ impl EslTracker {
             }
         }
         self.tell_call_id(number, event.get(Key::SipCallId), now, out);
+        self.finds_domain(number, event, out);
+    }
+
+    /// The dialplan names the tenant to whom the call of a trunk belongs, which was not told yet.
+    fn finds_domain(&mut self, number: Number, event: &Event<'_>, out: &mut Vec<Signal>) {
+        let Some(channel) = self.channels.get(&number).filter(|channel| channel.leg == Leg::Untold) else {
+            return;
+        };
+        if channel.domain.is_none() {
+            self.belongs_to(number, domain_of_caller(event, channel.is_users), out);
+        }
+    }
+
+    /// Tells a call that waits for the domain to which it belongs.
+    pub(super) fn belongs_to(&mut self, number: Number, domain: &str, out: &mut Vec<Signal>) {
+        let Some(channel) = self.channels.get_mut(&number) else { return };
+        let is_open = channel.leg == Leg::Untold && channel.calls && !channel.is_plumbing;
+        if is_open && channel.domain.is_none() && !domain.is_empty() && domain.len() <= ID_BYTES_MAX {
+            channel.domain = text(domain.as_bytes());
+            self.ensure_told(number, out);
+        }
     }
 
     /// Whether the SIP dialog of a channel is known in whole.
