@@ -14,7 +14,7 @@ use super::channel::{
     Calling, Channel, Confirmation, Leg, Moment, Number, ServiceKind, is_plumbing, is_same_domain,
 };
 use super::message::{Event, Key};
-use super::tracker::{EslTracker, Waiting, dialog};
+use super::tracker::{EslTracker, Waiting, dialog, own_name};
 use crate::sip::percent_decode;
 use crate::switch::{EXPLANATION_WAIT, ID_BYTES_MAX, created, is_dialled, is_short, text};
 
@@ -93,6 +93,9 @@ impl EslTracker {
             return true;
         }
         let Some(number) = self.add(event, now) else { return false };
+        if self.channels[&number].calls {
+            self.learns_name(number, event);
+        }
         let channel = &self.channels[&number];
         if channel.calls {
             let is_code = channel.first_dialled.starts_with(['*', '#']);
@@ -160,9 +163,11 @@ impl EslTracker {
         let number = &*unescaped(event.get(Key::CallerIdNumber));
         let says_nothing = NO_NUMBERS.iter().any(|word| number.eq_ignore_ascii_case(word));
         let hides = event.get(Key::HideNumber) == "true" || (says_nothing && number != NO_NUMBERS[0]);
+        let own_name = own_name(event, Some(user)).filter(|_| calls);
+        let shown_name = own_name.or_else(|| text(event.get(Key::CallerIdName).as_bytes()));
         let caller = Caller {
             number: text(number.as_bytes()).filter(|_| !says_nothing),
-            name: text(event.get(Key::CallerIdName).as_bytes()).filter(|_| !hides && !says_nothing),
+            name: shown_name.filter(|_| !hides && !says_nothing),
             host: None,
             withheld: hides && calls,
         };
@@ -196,6 +201,7 @@ impl EslTracker {
         }
         channel.leg = Leg::Calling;
         let (begun, answered) = (channel.begun, channel.untold_answer.take());
+        let channel = &self.channels[&number];
         let user = channel.endpoint.clone().filter(|_| channel.is_users);
         let created = LegCreated {
             // A phone is known by its user; the number that it shows may be the company's.
@@ -204,6 +210,7 @@ impl EslTracker {
                 ..channel.caller.clone()
             },
             callee: channel.first_dialled.clone(),
+            callee_name: self.name_of(&channel.first_dialled, channel.domain.as_deref()),
             endpoint: channel.endpoint.clone().or_else(|| Some(Arc::from(""))),
             endpoint_domain: channel.domain.clone(),
             aliases: vec![Alias::Channel(channel.uuid.as_bytes().into())],
@@ -275,9 +282,11 @@ impl EslTracker {
         if let Some(channel) = self.channels.get_mut(&number) {
             channel.leg = Leg::Called;
         }
+        let user = endpoint.as_deref().filter(|_| self.channels[&number].is_users);
         let created = LegCreated {
             of: Some(of),
             caller,
+            callee_name: user.and_then(|user| self.name_of(user, domain.as_deref())),
             callee,
             endpoint: endpoint.or_else(|| Some(Arc::from(""))),
             endpoint_domain: domain,
@@ -554,6 +563,9 @@ impl EslTracker {
         self.begins_to_leave(number);
         self.ensure_told(number, out);
         self.tell_answer(number, out);
+        if complete {
+            self.learns_name(number, event);
+        }
         let mut told = HangupCause::read(event, complete);
         let Some(channel) = self.channels.get_mut(&number) else { return };
         if channel.confirmation == Confirmation::Awaited && told.by_phone {

@@ -19,6 +19,9 @@ use crate::waits::Waits;
 /// switch may tell of the same.
 const REMEMBERED: usize = 128;
 
+/// The most users whose names are remembered.
+const NAMES_MAX: usize = 10_000;
+
 /// Follows the channels of one FreeSWITCH, and tells in signals what happens to them.
 ///
 /// Does no IO and reads no clock: after each `handle_*`, come back no later than
@@ -37,6 +40,8 @@ pub struct EslTracker {
     /// That core was heard of on the present connection.
     pub(super) knows_core: bool,
     sequences: VecDeque<u64>,
+    /// Names of users, by domain and user, as the switch has told them last.
+    names: BTreeMap<(Box<str>, Box<str>), Arc<str>>,
     /// SIP dialogs of channels that were asked for.
     pub(super) dialogs: BTreeMap<Box<str>, AskedDialog>,
     /// Channels that have ended lately.
@@ -76,6 +81,7 @@ impl EslTracker {
             core: Box::from(""),
             knows_core: false,
             sequences: VecDeque::new(),
+            names: BTreeMap::new(),
             dialogs: BTreeMap::new(),
             ended: VecDeque::new(),
             counters: Counters::default(),
@@ -482,6 +488,33 @@ impl EslTracker {
         }
     }
 
+    /// Remembers the name of the user of a channel: what others are shown when that user calls.
+    pub(super) fn learns_name(&mut self, number: Number, event: &Event<'_>) {
+        let Some(channel) = self.channels.get(&number).filter(|channel| channel.is_users) else { return };
+        let (Some(user), Some(name)) = (&channel.endpoint, own_name(event, channel.endpoint.as_deref()))
+        else {
+            return;
+        };
+        let domain = channel.domain.as_deref().unwrap_or_default().to_ascii_lowercase();
+        let key = (Box::from(domain), Box::from(&**user));
+        if let Some(known) = self.names.get_mut(&key) {
+            if *known != name {
+                *known = name;
+            }
+        } else if self.names.len() < NAMES_MAX {
+            self.names.insert(key, name);
+        }
+    }
+
+    /// The name of a user of a domain, if the switch has told it.
+    pub(super) fn name_of(&self, user: &str, domain: Option<&str>) -> Option<Arc<str>> {
+        if self.names.is_empty() {
+            return None;
+        }
+        let domain = domain.unwrap_or_default().to_ascii_lowercase();
+        self.names.get(&(Box::from(domain), Box::from(user))).cloned()
+    }
+
     /// Lets something wait for its explanation.
     pub(super) fn wait(&mut self, waiting: Waiting, now: Moment) {
         self.waits.wait_until(now.at + EXPLANATION_WAIT, waiting);
@@ -519,6 +552,14 @@ impl EslTracker {
     pub(super) fn endpoint(&self, number: Number) -> Option<&Arc<str>> {
         self.channels.get(&number)?.endpoint.as_ref()
     }
+}
+
+/// Name that the directory of the switch gives to the user of a channel. A dialplan that shows another number shows
+/// another name with it.
+pub(super) fn own_name(event: &Event<'_>, user: Option<&str>) -> Option<Arc<str>> {
+    let name = event.get(Key::EffectiveName);
+    let is_own = user.is_some_and(|user| event.get(Key::EffectiveNumber) == user && name != user);
+    text(name.as_bytes()).filter(|name| is_own && name.len() <= ID_BYTES_MAX)
 }
 
 /// SIP dialog of a channel, as an event says it.

@@ -134,7 +134,8 @@ impl Socket {
         let list = answers.iter().find(|(asked, _)| *asked == listing::CHANNELS);
         let body = list.map_or("", |(_, body)| body);
         let answer = format!("Content-Type: api/response\nContent-Length: {}\n\n{body}", body.len());
-        for question in listing::questions_of_channels(&Message::new(answer.as_bytes()), &mut BTreeSet::new()) {
+        for question in listing::questions_of_channels(&Message::new(answer.as_bytes()), &mut BTreeSet::new())
+        {
             self.asked(&question, &[(&question, "_undef_")]);
         }
     }
