@@ -300,6 +300,10 @@ impl SwitchProtocol for EslProtocol {
         }
     }
 
+    fn is_answered(&self) -> bool {
+        self.asked.is_empty() && self.list.is_empty()
+    }
+
     fn probe_after(&self) -> Option<Duration> {
         (self.lists_again == LISTS_AGAIN).then_some(LIST_AGAIN_AFTER)
     }

@@ -69,7 +69,7 @@ impl FreeSwitch {
 
     /// Waits for a connection and its password.
     #[track_caller]
-    fn accept(&self) -> Socket {
+    pub(super) fn accept(&self) -> Socket {
         self.accept_as(&format!("auth {PASSWORD}"))
     }
 
@@ -92,6 +92,21 @@ impl FreeSwitch {
     }
 }
 
+impl FreeSwitch {
+    /// Lets a connection log in that may ask nothing.
+    #[track_caller]
+    pub(super) fn accept_and_refuse_questions(&self) {
+        let mut socket = self.accept();
+        socket.reply("+OK accepted");
+        assert!(socket.0.read_block().starts_with("event "));
+        socket.reply("+OK event listener enabled json");
+        for question in listing::QUESTIONS.into_iter().chain(listing::FURTHER) {
+            assert_eq!(socket.0.read_block(), format!("api {question}\n\n"));
+            socket.reply("-ERR permission denied");
+        }
+    }
+}
+
 /// What is said to a user that has logged in, as mod_event_socket.c of FreeSWITCH 1.11 writes it: into 512 bytes,
 /// of which one is a mark that is not sent and one ends the text. This is taken from its source.
 fn user_is_accepted(events: &str, api: &str) -> String {
@@ -107,7 +122,7 @@ pub(super) struct Socket(pub(super) Wire);
 
 impl Socket {
     #[track_caller]
-    fn reply(&mut self, text: &str) {
+    pub(super) fn reply(&mut self, text: &str) {
         self.0.send(format!("Content-Type: command/reply\nReply-Text: {text}\n\n"));
     }
 
