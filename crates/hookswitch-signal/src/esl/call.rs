@@ -83,6 +83,19 @@ fn unescaped(number: &str) -> Cow<'_, str> {
     }
 }
 
+/// Whether a cause says why a target did not take a call.
+const fn says_why(cause: Cause) -> bool {
+    matches!(
+        cause,
+        Cause::NoAnswer
+            | Cause::Busy
+            | Cause::Rejected
+            | Cause::Failed
+            | Cause::UnknownNumber
+            | Cause::Blocked
+    )
+}
+
 /// What stands in place of a number that is not known.
 const NO_NUMBERS: [&str; 4] = ["0000000000", "anonymous", "unknown", "restricted"];
 
@@ -567,6 +580,9 @@ impl EslTracker {
             self.learns_name(number, event);
         }
         let mut told = HangupCause::read(event, complete);
+        if told.unanswered != Cause::Redirected {
+            self.goes_elsewhere(number, event, now, out);
+        }
         let Some(channel) = self.channels.get_mut(&number) else { return };
         if channel.confirmation == Confirmation::Awaited && told.by_phone {
             told.unanswered = Cause::NoAnswer; // it was picked up, and the call not accepted
@@ -592,6 +608,7 @@ impl EslTracker {
                 && let Some(caller) = self.channels.get_mut(&caller)
             {
                 caller.taken_from = group;
+                self.group_was_picked_up(now, out);
             }
             if complete {
                 self.forget(number);
@@ -627,6 +644,9 @@ impl EslTracker {
         let Some(channel) = self.channels.get(&number) else { return true };
         let Some((told, _)) = channel.hung_up else { return false };
         if !told.complete {
+            if channel.moved && !channel.answered {
+                return true; // its call was picked up
+            }
             // Who has talked with nobody but the switch has moved nothing.
             return channel.answered && channel.peer.is_none() && channel.transfers.is_none();
         }
@@ -729,12 +749,21 @@ impl EslTracker {
         let transfers = channel.transfers.take().filter(|_| channel.is_told() && !channel.moved);
         let (service, queue, is_told) = (channel.service.take(), channel.queue.take(), channel.is_told());
         let (peer, standby, joins) = (channel.peer, channel.standby.take(), channel.joins);
+        let called_by = channel.called_by.filter(|_| !channel.calls && !channel.answered);
+        let refused = channel.refused.filter(|_| channel.calls && told.unanswered == Cause::Withdrawn);
         let cause = match (channel.leg, channel.answered) {
             (_, true) if told.is_lost() => Cause::Lost,
             (_, true) if self.was_sent_by_command(number) => Cause::Named(Reason::RccTransfer),
             (_, true) => Cause::HungUp,
-            _ => told.unanswered,
+            // Of a group of `:_:` the caller's channel says that it failed, and not why.
+            _ => refused.filter(|_| !told.by_phone).unwrap_or(told.unanswered),
         };
+        if let Some(Calling::Channel(caller)) = called_by
+            && says_why(cause)
+            && let Some(caller) = self.real(caller).and_then(|caller| self.channels.get_mut(&caller))
+        {
+            caller.refused = Some(cause);
+        }
         if let Some(to) = transfers {
             self.ask_to_move(number, to, false, moment, out);
         }

@@ -98,6 +98,10 @@ pub(super) struct Channel {
     pub(super) lost_race: bool,
     /// Group (`pickup/…`) from whose place its call was taken, by whom is not known yet.
     pub(super) taken_from: Option<Box<str>>,
+    /// Group whose call its holder takes, where that call is not known yet.
+    pub(super) picks: Option<Box<str>>,
+    /// Why the last target that it called did not take the call.
+    pub(super) refused: Option<Cause>,
     /// It is in a conference.
     pub(super) in_room: bool,
     /// The switch has muted its holder.
@@ -195,6 +199,8 @@ impl Channel {
             missed: None,
             lost_race: false,
             taken_from: None,
+            picks: None,
+            refused: None,
             in_room: false,
             muted: false,
         }

@@ -213,6 +213,9 @@ impl EslTracker {
             Kind::Bridge => return self.bridged(event, now, out),
             _ => {}
         }
+        if self.is_place_to_pick_up(event) {
+            self.created(event, now, out);
+        }
         let Some(number) = self.number(event.get(Key::UniqueId)) else {
             self.ends_unknown(event, now);
             return false;
@@ -246,6 +249,14 @@ impl EslTracker {
             _ => {}
         }
         true
+    }
+
+    /// Whether an event is of a channel that stands for a group which may pick up a call. FreeSWITCH tells of it when
+    /// that is done, and of no CHANNEL_CREATE, as in `picked-up-by-group`.
+    fn is_place_to_pick_up(&self, event: &Event<'_>) -> bool {
+        matches!(event.kind, Kind::Answer | Kind::HangUp)
+            && event.get(Key::ChannelName).starts_with("pickup/")
+            && self.number(event.get(Key::UniqueId)).is_none()
     }
 
     /// A channel that is not known has ended: a list that comes behind may still name it.
