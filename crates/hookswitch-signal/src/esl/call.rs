@@ -106,6 +106,11 @@ impl EslTracker {
             return true;
         }
         let Some(number) = self.add(event, now) else { return false };
+        if event.get(Key::Recovered) == "true" {
+            self.is_recovered(number, now, out);
+            self.note(number, event, now, out);
+            return true;
+        }
         if self.channels[&number].calls {
             self.learns_name(number, event);
         }
@@ -125,6 +130,17 @@ impl EslTracker {
         }
         self.note(number, event, now, out);
         true
+    }
+
+    /// The switch has recovered a call that is not known: it goes on, and no CHANNEL_ANSWER follows. Whom its caller
+    /// talks with is said when they are connected again.
+    fn is_recovered(&mut self, number: Number, now: Moment, out: &mut Vec<Signal>) {
+        let Some(channel) = self.channels.get_mut(&number) else { return };
+        channel.found = true;
+        channel.answered = true;
+        if channel.calls {
+            self.found_caller(number, now, out);
+        }
     }
 
     /// A channel begins to tell of itself, on a connection of its own.

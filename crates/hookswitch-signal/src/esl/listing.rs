@@ -152,6 +152,8 @@ struct Row<'a> {
     /// Of a call: who is talked with.
     #[serde(borrow)]
     b_uuid: Text<'a>,
+    #[serde(borrow)]
+    b_callstate: Text<'a>,
 }
 
 #[derive(Deserialize)]
@@ -390,7 +392,8 @@ impl EslTracker {
         self.insert(Channel { dialled: channel.first_dialled.clone(), ..channel })
     }
 
-    fn found_caller(&mut self, number: Number, now: Moment, out: &mut Vec<Signal>) {
+    /// A caller's leg goes on whose call was not seen to begin.
+    pub(super) fn found_caller(&mut self, number: Number, now: Moment, out: &mut Vec<Signal>) {
         let Some(channel) = self.channels.get_mut(&number) else { return };
         let (early, holds) = (channel.early, channel.holds);
         channel.untold_answer = channel.answered.then_some(now);
@@ -405,7 +408,7 @@ impl EslTracker {
     }
 
     /// A called leg goes on whose call was not seen to begin; nothing if it is not known yet who calls it.
-    fn found_called(&mut self, number: Number, now: Moment, out: &mut Vec<Signal>) {
+    pub(super) fn found_called(&mut self, number: Number, now: Moment, out: &mut Vec<Signal>) {
         let Some(channel) = self.channels.get(&number) else { return };
         if !channel.found || channel.calls || channel.is_plumbing || channel.leg != Leg::Untold {
             return;
@@ -452,9 +455,11 @@ impl EslTracker {
     fn calls_listed(&mut self, rows: &[Row<'_>], now: Moment, out: &mut Vec<Signal>) {
         for row in rows {
             let Some((a, b)) = self.number(&row.uuid.0).zip(self.number(&row.b_uuid.0)) else { continue };
-            for (own, peer) in [(a, b), (b, a)] {
+            for (own, peer, state) in [(a, b, &row.callstate), (b, a, &row.b_callstate)] {
                 if let Some(channel) = self.channels.get_mut(&own) {
                     channel.peer = Some(peer);
+                    // What of a call that was recovered is in no state talks all the same.
+                    channel.answered |= channel.found && channel.leg == Leg::Untold && state.0 == "DOWN";
                 }
             }
             self.found_called(a, now, out);

@@ -69,7 +69,7 @@ words! {
         OtherLeg = "Other-Leg-Unique-ID", OtherLoopback = "variable_other_loopback_leg_uuid",
         PresenceId = "Channel-Presence-ID", ProfileName = "variable_sofia_profile_name",
         Q850 = "variable_hangup_cause_q850", RecordPath = "Record-File-Path",
-        RedirectedTo = "variable_sip_redirected_to",
+        Recovered = "variable_recovered", RedirectedTo = "variable_sip_redirected_to",
         SipAuthUsername = "variable_sip_auth_username", SipCallId = "variable_sip_call_id",
         SipFromHost = "variable_sip_from_host", SipFromTag = "variable_sip_from_tag",
         SipToTag = "variable_sip_to_tag", SipToUser = "variable_sip_to_user",

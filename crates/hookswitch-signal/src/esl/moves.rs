@@ -52,6 +52,9 @@ impl EslTracker {
             }
             self.tell_answer(own, out);
         }
+        for own in [a, b] {
+            self.found_called(own, now, out);
+        }
         true
     }
 

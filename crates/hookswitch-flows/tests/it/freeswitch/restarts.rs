@@ -81,6 +81,33 @@ fn calls_that_are_recovered_by_the_next_core_go_on_whenever_that_is_heard_of() {
 }
 
 #[test]
+fn a_recovered_call_that_was_told_to_have_ended_is_one_that_was_found() {
+    // As in `recovered-by-the-switch`: the callee's channel says nothing of who calls it, and is in no state.
+    let recovers = "
+        30.000 create b to=102 recovered=true Core-UUID=two Unique-ID=@b Channel-Call-State=DOWN
+        30.001 create a 101>102 recovered=true Core-UUID=two Unique-ID=@a Channel-Call-State=ACTIVE
+        30.100 bridge a b Core-UUID=two
+        40.000 ends a NORMAL_CLEARING Core-UUID=two
+        40.000 ends b NORMAL_CLEARING Core-UUID=two
+    ";
+    let found = "
+        30.001 out 101 Setup
+        30.001 out 101 Answered
+        30.100 inb 102 Setup
+        30.100 inb 102 Proceeding
+        30.100 inb 102 Answered
+        40.000 out 101 Disconnected
+        40.000 inb 102 Disconnected
+    ";
+    let lost = "5.100 out 101 Disconnected/CallDropped\n5.100 inb 102 Disconnected/CallDropped\n";
+    let answers = [connects(5.0), answer(5.1, CORE, "two"), channels(5.2, "")];
+    let lines = found.lines().map(str::trim).filter(|line| !line.is_empty());
+    let found_again: String = lines.map(|line| format!("#2 {line}\n")).collect();
+    assert_told(&told(&[TALKS, recovers].concat(), &answers), &[TALKS_TOLD, lost, &found_again].concat());
+    assert_told(&told(recovers, &[]), found);
+}
+
+#[test]
 fn a_call_that_is_missing_in_the_list_of_the_same_core_has_ended_unseen() {
     let ended = "5.200 out 101 Disconnected\n5.200 inb 102 Disconnected";
     let knows = vec![connects(5.0), answer(5.1, CORE, "one"), channels(5.2, "")];
