@@ -58,7 +58,7 @@ pub enum DerivationError {
 
 /// The version of saved states; a state of another version is not read. Raised with every change of
 /// what the machine or the trackers keep.
-pub const STATE_VERSION: u32 = 6;
+pub const STATE_VERSION: u32 = 7;
 
 /// The pipeline, with who its sources are and the settings that it goes by.
 #[derive(Serialize, Deserialize)]
@@ -134,9 +134,10 @@ impl Derivation {
             Input::Manager { source, at, message } => {
                 self.apply_told(position, arrival, *source, *at, message)
             }
-            Input::Link { source, at, is_up } => {
+            Input::Link { source, at, link } => {
                 self.note(position, *source, *at, arrival)?;
-                let known = self.pipeline.set_connected(*source, *is_up, *at);
+                let input = InputRef { source: *source, number: position };
+                let known = self.pipeline.handle_link(*source, *link, *at, input);
                 known.map_err(|unknown| unknown_at(position, unknown))
             }
             Input::Tick { clock, at } => {

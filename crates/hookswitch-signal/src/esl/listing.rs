@@ -7,7 +7,9 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hookswitch_model::{Alias, Caller, Cause, Direction, LegCreated, LegId, Signal, SignalKind, Timestamp};
+use hookswitch_model::{
+    Alias, Caller, Cause, Direction, InputRef, LegCreated, LegId, Signal, SignalKind, Timestamp,
+};
 use serde::Deserialize;
 
 use super::channel::{Calling, Channel, Leg, Moment, Number, is_plumbing};
@@ -192,7 +194,7 @@ impl EslTracker {
             let Some(channel) = self.channels.get(&number) else { continue };
             // What was hung up waits for its explanation, and ends by itself.
             if !channel.listed && channel.hung_up.is_none() {
-                self.end_unlisted(number, now, out);
+                self.end_unseen(number, Cause::Unlisted, now, out);
             }
         }
         for &number in &found {
@@ -210,11 +212,25 @@ impl EslTracker {
         }
     }
 
-    /// Ends a channel of which only that is known.
-    pub(super) fn end_unlisted(&mut self, number: Number, now: Moment, out: &mut Vec<Signal>) {
+    /// Ends all that goes on: the switch has not come back.
+    pub fn handle_lost(&mut self, at: Timestamp, input: InputRef, out: &mut Vec<Signal>) {
+        self.finish(out);
+        let mut numbers = self.in_order();
+        // Who still rings first, so that who calls has not given up.
+        numbers.sort_by_key(|number| {
+            let channel = self.channels.get(number);
+            !channel.is_some_and(|channel| channel.leg == Leg::Called && !channel.answered)
+        });
+        for number in numbers {
+            self.end_unseen(number, Cause::SwitchLost, Moment { at, input }, out);
+        }
+    }
+
+    /// Ends a channel, and what the switch did on it, whose end nobody saw.
+    pub(super) fn end_unseen(&mut self, number: Number, cause: Cause, now: Moment, out: &mut Vec<Signal>) {
         let Some(channel) = self.channels.get(&number) else { return };
         // Who has parked its call is known to have done so.
-        let cause = if channel.moved { Cause::HungUp } else { Cause::Unlisted };
+        let cause = if channel.moved { Cause::HungUp } else { cause };
         let own = channel.is_told().then(|| self.leg(number));
         let service = channel.service.map(|service| service.leg);
         let queue = channel.queue.map(|queue| queue.leg);

@@ -1,6 +1,8 @@
 //! Calls that both an Asterisk and its SIP tell of.
 
-use hookswitch_model::{Event, Note};
+use std::time::Duration;
+
+use hookswitch_model::{Event, Note, Rule, SwitchLink};
 use hookswitch_pipeline::Switch;
 use hookswitch_signal::pairing::Counters;
 
@@ -163,4 +165,68 @@ fn a_call_that_goes_past_the_switch_is_told_as_sip_shows_it() {
     assert_eq!(counters.alone, 1);
     let of_dave = events.iter().filter(|event| written(std::slice::from_ref(event))[0].contains("inb 104"));
     assert_eq!(of_dave.count(), 4);
+}
+
+/// As an Asterisk lists the call while it goes on.
+const LISTED: &str = "
+    AT.000 List
+    AT.001 CoreShowChannel a Application=Dial BridgeId=one
+    AT.001 CoreShowChannel b Application=AppDial BridgeId=one
+    AT.002 CoreShowChannelsComplete ListItems=2
+";
+
+const NO_SIP: &str = "";
+
+const LOST: SwitchLink = SwitchLink::Lost { lost_after: Some(Duration::from_secs(900)) };
+
+/// The list at a time.
+fn listed(at: u32) -> String {
+    LISTED.replace("AT", &at.to_string())
+}
+
+fn outages(told: &str, sip: &str, links: &[(f64, SwitchLink)]) -> (Vec<Event>, Counters) {
+    told::with_outages(Switch::Ami, &asterisk(told).told, &ladder(sip), links)
+}
+
+#[test]
+fn calls_of_a_switch_that_does_not_come_back_end_as_lost() {
+    let (events, _) = outages(&[RINGS, ANSWERED].concat(), NO_SIP, &[(-1.0, SwitchLink::Up), (10.0, LOST)]);
+    assert_told(
+        &events,
+        &[
+            RINGS_TOLD,
+            ANSWERED_TOLD,
+            "
+            910.000 out 101 Disconnected/CallDropped
+            910.000 inb 102 Disconnected/CallDropped
+            ",
+        ]
+        .concat(),
+    );
+    assert!(events.iter().rev().take(2).all(|event| event.rule == Rule::SwitchLost));
+}
+
+#[test]
+fn a_call_that_rings_when_its_switch_is_lost_for_good_is_missed() {
+    let soon = SwitchLink::Lost { lost_after: Some(Duration::from_secs(60)) };
+    let (events, _) = outages(RINGS, NO_SIP, &[(-1.0, SwitchLink::Up), (0.5, soon)]);
+    assert_told(
+        &events,
+        &[
+            RINGS_TOLD,
+            "
+            60.500 inb 102 Disconnected/NoAnswer missed
+            60.500 out 101 Disconnected/NoAnswer
+            ",
+        ]
+        .concat(),
+    );
+}
+
+#[test]
+fn a_connection_that_comes_back_in_time_ends_no_call() {
+    let told = [RINGS, ANSWERED, &listed(800), &HANGS_UP.replace(" 5.", " 1005.")].concat();
+    let links = [(-1.0, SwitchLink::Up), (10.0, LOST), (20.0, LOST), (799.0, SwitchLink::Up)];
+    let (events, _) = outages(&told, NO_SIP, &links);
+    assert_told(&events, &[RINGS_TOLD, ANSWERED_TOLD, &HANGS_UP_TOLD.replace(" 5.", " 1005.")].concat());
 }
