@@ -274,6 +274,7 @@ impl Sources {
         }
         let (tracker, pairing, raw) = self.switch(number)?;
         tracker.handle(message, at, input, raw);
+        pairing.note_switch(at);
         pairing.handle_switch(raw.drain(..), out);
         pairing.handle_time(at, out);
         Ok(())
