@@ -13,6 +13,8 @@ use hookswitch_signal::switch::{self, AnyTracker, Switch, SwitchTracker};
 use hookswitch_signal::tracker::{self, Tracker};
 use serde::{Deserialize, Serialize};
 
+use crate::doubles::Doubles;
+
 /// An input of a source that was not added, or of another kind than it was added as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UnknownSource(
@@ -64,12 +66,14 @@ pub struct Sources {
     late_wait: Option<Duration>,
     #[serde(skip)]
     raw: Vec<Signal>,
+    #[serde(skip)]
+    doubles: Doubles,
 }
 
 #[derive(Serialize, Deserialize)]
 enum Source {
     Agent { name: Box<str>, tracker: Box<Tracker> },
-    Switch { tracker: Box<AnyTracker>, pairs_as: u16, outage: Option<Outage> },
+    Switch { tracker: Box<AnyTracker>, pairs_as: u16, has_agents: bool, outage: Option<Outage> },
     Posted(Box<Ingest>),
 }
 
@@ -96,7 +100,7 @@ impl Source {
                 tracker.handle_time(now, raw);
                 pass_on(pairings, beside, name, now, raw, out);
             }
-            Self::Switch { tracker, pairs_as, outage } => {
+            Self::Switch { tracker, pairs_as, outage, .. } => {
                 tracker.handle_time(now, raw);
                 if let Some(Outage { until, input }) = outage
                     && let Some(at) = until.take_if(|until| *until <= now)
@@ -176,7 +180,8 @@ impl Sources {
         }
         self.pairings.entry(pairs_as).or_default();
         let tracker = Box::new(switch.tracker(account, number));
-        self.by_number.insert(number, Source::Switch { tracker, pairs_as, outage: None });
+        let has_agents = agents.is_some();
+        self.by_number.insert(number, Source::Switch { tracker, pairs_as, has_agents, outage: None });
     }
 
     /// Adds somebody who posts signals.
@@ -220,7 +225,11 @@ impl Sources {
         // Most have no switch beside them, and their signals go straight on.
         let beside = if self.beside.is_empty() { None } else { self.beside.get(&**name).copied() };
         let Some(pairs_as) = beside else {
+            let known = out.len();
             tracker.handle(message, captured, input, out);
+            if !self.pairings.is_empty() {
+                self.doubles.note(number, false, &out[known..], arrival);
+            }
             return Ok(false);
         };
         if self.clocks == Clocks::One {
@@ -275,9 +284,19 @@ impl Sources {
         let (tracker, pairing, raw) = self.switch(number)?;
         tracker.handle(message, at, input, raw);
         pairing.note_switch(at);
+        let known = out.len();
         pairing.handle_switch(raw.drain(..), out);
         pairing.handle_time(at, out);
+        if matches!(self.by_number.get(&number), Some(Source::Switch { has_agents: false, .. })) {
+            self.doubles.note(number, true, &out[known..], at);
+        }
         Ok(())
+    }
+
+    /// Takes an agent and a switch of whose calls one came twice, because the switch does not name the agent; each pair
+    /// once.
+    pub fn poll_double(&mut self) -> Option<(u16, u16)> {
+        self.doubles.take()
     }
 
     /// Takes a signal that was posted.
@@ -309,7 +328,7 @@ impl Sources {
         input: InputRef,
         out: &mut Vec<Signal>,
     ) -> Result<(), UnknownSource> {
-        let Some(Source::Switch { tracker, pairs_as, outage }) = self.by_number.get_mut(&number) else {
+        let Some(Source::Switch { tracker, pairs_as, outage, .. }) = self.by_number.get_mut(&number) else {
             return Err(UnknownSource(number));
         };
         match link {
@@ -378,7 +397,7 @@ impl Sources {
     fn timeout(&self, source: &Source) -> Option<Timestamp> {
         match source {
             Source::Agent { tracker, .. } => tracker.poll_timeout(),
-            Source::Switch { tracker, pairs_as, outage } => {
+            Source::Switch { tracker, pairs_as, outage, .. } => {
                 let pairing = self.pairings.get(pairs_as).and_then(Pairing::poll_timeout);
                 let lost = outage.and_then(|outage| outage.until);
                 tracker.poll_timeout().into_iter().chain(pairing).chain(lost).min()

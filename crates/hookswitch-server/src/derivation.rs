@@ -274,6 +274,17 @@ impl Derivation {
         self.pipeline.poll_event()
     }
 
+    /// The names of an agent and of a switch of whose calls one came twice, each pair once.
+    pub(crate) fn poll_double(&mut self) -> Option<(String, String)> {
+        let (agent, switch) = self.pipeline.sources_mut().poll_double()?;
+        let name = |number: u16| match &self.sources.get(&number)?.sender {
+            Sender::Hep { name, .. } | Sender::Switch { name, .. } | Sender::Ingest { name, .. } => {
+                Some(name.clone())
+            }
+        };
+        name(agent).zip(name(switch))
+    }
+
     /// When a clock wants a tick at the latest.
     pub(crate) fn poll_timeout(&self, clock: ClockId) -> Option<Timestamp> {
         self.pipeline.poll_timeout(clock)

@@ -445,6 +445,14 @@ impl Machine {
             );
             self.batch.add_event(event, arrival);
         }
+        while let Some((agent, switch)) = self.derivation.poll_double() {
+            tracing::warn!(
+                source = switch,
+                hep = agent,
+                "one call came from both, and is told twice: the agent sees the SIP of this switch; set its key hep to \
+                 the name of the agent's source"
+            );
+        }
     }
 
     /// Whether the log does not have an event yet.
