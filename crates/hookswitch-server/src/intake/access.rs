@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, RwLock};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use hookswitch_model::AccountId;
 use hookswitch_signal::capture::hep::{self, Frame, NoSip};
@@ -113,6 +113,32 @@ struct Sender {
     /// How many messages it may send at once.
     tokens: f64,
     filled: Instant,
+    wrong_keys: WrongKeys,
+}
+
+/// How often the log says that a sender has a wrong key.
+const WRONG_KEYS_EVERY: Duration = Duration::from_secs(60);
+
+/// Frames of one sender that had another key than they must, or none.
+#[derive(Default)]
+struct WrongKeys {
+    /// Those of which the log says nothing yet.
+    count: u64,
+    /// When it has last.
+    said: Option<Instant>,
+}
+
+impl WrongKeys {
+    /// Counts one more; gives how many there were when it is time to say so: of the first at once, of others once a
+    /// minute.
+    fn add(&mut self, now: Instant) -> Option<u64> {
+        self.count += 1;
+        let is_time = self.said.is_none_or(|said| now.saturating_duration_since(said) >= WRONG_KEYS_EVERY);
+        is_time.then(|| {
+            self.said = Some(now);
+            std::mem::take(&mut self.count)
+        })
+    }
 }
 
 impl Gate {
@@ -165,7 +191,13 @@ impl Gate {
             let source = access.find(from);
             let rate = source.and_then(|index| access.sources[index].rule.messages_per_second);
             let per_second = f64::from(rate.unwrap_or(MESSAGES_PER_SECOND));
-            Sender { source, per_second, tokens: per_second * BURST_SECONDS, filled: now }
+            Sender {
+                source,
+                per_second,
+                tokens: per_second * BURST_SECONDS,
+                filled: now,
+                wrong_keys: WrongKeys::default(),
+            }
         });
         let Some(index) = sender.source else {
             self.counters.address.inc();
@@ -187,6 +219,17 @@ impl Gate {
         {
             self.counters.key.inc();
             count.dropped(Drop::Key, 1, at);
+            if let Some(frames) = sender.wrong_keys.add(now) {
+                let (source, has_key) = (&*access.sources[index].rule.name, frame.key.is_some());
+                tracing::warn!(
+                    address = %from,
+                    source,
+                    frames,
+                    has_key,
+                    "HEP frames were dropped: they have not the key of the source; give the capture agent the key of \
+                     [[hep.source]]"
+                );
+            }
             return true;
         }
         let sip = match hep::sip(&frame, &mut self.unpacked) {
@@ -244,5 +287,18 @@ impl Sender {
             self.tokens -= 1.0;
         }
         may
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wrong_key_is_said_at_once_and_then_once_a_minute_with_how_many_there_were() {
+        let (mut keys, start) = (WrongKeys::default(), clock::now());
+        let mut add = |seconds: u64| keys.add(start + Duration::from_secs(seconds));
+        assert_eq!([add(0), add(1), add(59), add(60), add(61)], [Some(1), None, None, Some(3), None]);
+        assert_eq!(add(200), Some(2));
     }
 }
