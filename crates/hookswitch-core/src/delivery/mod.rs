@@ -193,21 +193,29 @@ impl Deliveries {
     pub fn add(&mut self, subscription: Subscription, host: &str, progress: Progress, now: Timestamp) {
         let id = subscription.id;
         let peers = Peers { host: host.into(), owner: Arc::new(subscription.owner.clone()) };
-        self.index.insert(id, &subscription.filters);
+        self.index.insert(id, subscription.active_filters());
         self.counters.matched += progress.open.len() as u64;
         let queue = Queue::new(subscription, peers, progress, self.feed, now, &self.policy);
         self.queues.insert(id, queue);
         self.settle(id, now);
     }
 
-    /// Takes over other filters and another lifetime of a subscription. They hold for events from now on.
+    /// Takes over other filters, another lifetime and other rights of a subscription. Filters hold for events from
+    /// now on; rights for all that is not sent yet: what waits is looked at again, and what may not be told any more
+    /// is dropped.
     pub fn update(&mut self, subscription: &Subscription, now: Timestamp) {
         let id = subscription.id;
         let Some(queue) = self.queues.get_mut(&id) else { return };
         queue.subscription.filters.clone_from(&subscription.filters);
         queue.subscription.lifetime = subscription.lifetime;
         queue.subscription.expires = subscription.expires;
-        self.index.insert(id, &subscription.filters);
+        let rights = (subscription.paused.is_some(), &subscription.hearing);
+        if (queue.subscription.paused.is_some(), &queue.subscription.hearing) != rights {
+            queue.subscription.paused = subscription.paused;
+            queue.subscription.hearing.clone_from(&subscription.hearing);
+            queue.empty(self.feed);
+        }
+        self.index.insert(id, queue.subscription.active_filters());
         self.settle(id, now);
     }
 

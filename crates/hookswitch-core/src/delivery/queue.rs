@@ -131,7 +131,7 @@ impl Queue {
     ) -> Self {
         // What is open comes first in its sessions, so nothing is taken live before it is read.
         let caught_up = progress.read >= feed && progress.open.is_empty();
-        let reading = if caught_up && !subscription.is_blacklisted() {
+        let reading = if caught_up && !subscription.is_stopped() {
             Reading::Live
         } else {
             Reading::Behind(progress.read.min(feed))
@@ -232,7 +232,7 @@ impl Queue {
 
     /// Takes a live event that it hears of, or falls behind when it has no room.
     pub(super) fn offer(&mut self, logged: &Logged, projection: Projection, counters: &mut Counters) {
-        if !self.is_live() {
+        if !self.is_live() || !self.subscription.may_hear(&logged.event) {
             return;
         }
         if self.has_room() {
@@ -271,7 +271,7 @@ impl Queue {
 
     /// What it wants to read, if it has room for it.
     pub(super) fn wanted(&self) -> Option<Wanted> {
-        if self.fetching || self.subscription.is_blacklisted() {
+        if self.fetching || self.subscription.is_stopped() {
             return None;
         }
         if !self.parked.is_empty() {
@@ -297,7 +297,7 @@ impl Queue {
         counters: &mut Counters,
     ) {
         self.fetching = false;
-        if self.subscription.is_blacklisted() {
+        if self.subscription.is_stopped() {
             return;
         }
         match wanted {
@@ -308,9 +308,15 @@ impl Queue {
                     }
                 }
                 for logged in read {
-                    if self.open.contains(&logged.position) {
+                    if !self.open.contains(&logged.position) {
+                        continue;
+                    }
+                    if self.subscription.may_hear(&logged.event) {
                         let projection = self.subscription.matching(&logged.event).unwrap_or_default();
                         self.enter(logged, projection);
+                    } else {
+                        self.open.remove(&logged.position);
+                        counters.dropped += 1;
                     }
                 }
                 // What the log has no longer cannot be told.
@@ -343,7 +349,7 @@ impl Queue {
     /// Whether something can be sent, with so many attempts at once.
     pub(super) fn can_send(&self, share: usize, now: Timestamp) -> bool {
         !self.ready.is_empty()
-            && !self.subscription.is_blacklisted()
+            && !self.subscription.is_stopped()
             && self.in_flight < self.window.min(share)
             && self.paused_until.is_none_or(|until| until <= now)
     }
@@ -370,9 +376,10 @@ impl Queue {
         let waiting = self.waiting.first().map(|&(until, _)| until);
         let paused = self.paused_until.filter(|&until| until > now && !self.ready.is_empty());
         let sending =
-            if self.subscription.is_blacklisted() { None } else { waiting.into_iter().chain(paused).min() };
+            if self.subscription.is_stopped() { None } else { waiting.into_iter().chain(paused).min() };
         let reminder = self.subscription.next_reminder(self.reminded);
-        let validation = self.next_validation.filter(|_| !self.validating);
+        let validates = !self.validating && !self.subscription.is_withheld();
+        let validation = self.next_validation.filter(|_| validates);
         [sending, reminder, validation, Some(self.subscription.expires)].into_iter().flatten().min()
     }
 
@@ -381,12 +388,14 @@ impl Queue {
         let due = self.subscription.next_reminder(self.reminded).filter(|&at| at <= now)?;
         // Of several that were missed one is sent.
         self.reminded = now;
-        (!self.subscription.is_blacklisted()).then_some(due)
+        (!self.subscription.is_stopped()).then_some(due)
     }
 
     /// Whether the address is to be validated; then the validation counts as begun.
     pub(super) fn take_validation(&mut self, now: Timestamp) -> bool {
-        let due = !self.validating && self.next_validation.is_some_and(|at| at <= now);
+        let due = !self.validating
+            && !self.subscription.is_withheld()
+            && self.next_validation.is_some_and(|at| at <= now);
         self.validating |= due;
         due
     }

@@ -12,7 +12,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::filter::{EventFilter, Own};
-use crate::subscription::{Owner, Transport};
+use crate::subscription::{Hearing, Owner, Suspension, Transport};
 
 const OWN: Own = Own { account: AccountId::new(1016), extension: ExtensionId::new(2016) };
 const HOST: &str = "receiver.example:443";
@@ -68,13 +68,20 @@ fn subscription(bits: u128, filters: &[&str], lifetime: u64) -> Subscription {
     let lifetime = secs(lifetime);
     Subscription {
         id: SubscriptionId::from_bits(bits),
-        owner: Owner { account: OWN.account, extension: OWN.extension, client_id: "app".into() },
+        owner: Owner {
+            account: OWN.account,
+            extension: OWN.extension,
+            client_id: "app".into(),
+            generation: Box::default(),
+        },
         transport: Transport::WebHook,
         filters: filters.iter().map(|text| EventFilter::parse(text, OWN).unwrap()).collect(),
         created: at(0),
         lifetime,
         expires: at(0) + lifetime,
         standing: Standing::Active,
+        paused: None,
+        hearing: Hearing::default(),
     }
 }
 
@@ -153,9 +160,17 @@ impl World {
     }
 
     fn emit(&mut self, session: u64, code: StatusCode) {
+        self.emit_of(session, code, OWN.extension);
+    }
+
+    /// The same of a party that is this extension.
+    fn emit_of(&mut self, session: u64, code: StatusCode, extension: ExtensionId) {
         let sequence = self.sequences.entry(session).or_insert(1);
         *sequence += 1;
-        let logged = logged(self.log.len() as u64 + 1, session, *sequence, code, self.now);
+        let mut logged = logged(self.log.len() as u64 + 1, session, *sequence, code, self.now);
+        let mut event = (*logged.event).clone();
+        event.party.extension = Some(extension);
+        logged.event = Arc::new(event);
         self.log.push(logged.clone());
         self.machine.handle_event(&logged, self.now);
         self.work();
@@ -691,6 +706,56 @@ fn a_renewed_subscription_lives_on_and_other_filters_hold_from_then_on() {
     assert_eq!(world.received.iter().map(|it| it.sequence).collect::<Vec<_>>(), [3]);
     world.run_for(secs(50));
     assert_eq!(world.changes.len(), 1);
+}
+
+#[test]
+fn a_subscription_without_the_right_is_sent_nothing_and_goes_on_where_it_was() {
+    let mut world = World::new(Policy::default(), at_once(200));
+    let mut one = subscription(1, &[SESSIONS], 3600);
+    world.subscribe(one.clone());
+    world.emit(1, StatusCode::Setup);
+    world.run_for(secs(1));
+    assert_eq!(world.received.len(), 1);
+    one.hearing.suspension = Some(Suspension { reason: "the user is disabled".into() });
+    world.machine.update(&one, world.now);
+    for sequence in 0..3 {
+        world.emit(2 + sequence, StatusCode::Setup);
+    }
+    world.run_for(secs(60));
+    assert_eq!(world.received.len(), 1, "nothing is sent meanwhile");
+    one.hearing.suspension = None;
+    one.paused = Some(world.now);
+    world.machine.update(&one, world.now);
+    world.emit(9, StatusCode::Setup);
+    world.run_for(secs(60));
+    assert_eq!(world.received.len(), 1, "nor while an operator has paused it");
+    one.paused = None;
+    world.machine.update(&one, world.now);
+    world.run_for(secs(1));
+    let sessions: Vec<u64> = world.received.iter().map(|received| received.session).collect();
+    assert_eq!(sessions, [1, 2, 3, 4, 9]);
+    world.check_balance();
+}
+
+#[test]
+fn a_right_that_is_narrowed_holds_for_what_waits_already() {
+    // The receiver is down, so that all waits.
+    let mut world = World::new(Policy::default(), at_once(503));
+    let mut one = subscription(1, &[SESSIONS], 3600);
+    one.hearing.whole_account = true;
+    world.subscribe(one.clone());
+    world.emit(1, StatusCode::Setup);
+    world.emit_of(2, StatusCode::Setup, ExtensionId::new(7));
+    world.run_for(secs(1));
+    one.hearing.whole_account = false;
+    world.machine.update(&one, world.now);
+    world.received.clear();
+    world.receiver = Box::new(at_once(200));
+    world.emit_of(3, StatusCode::Setup, ExtensionId::new(7));
+    world.run_for(secs(60));
+    let sessions: Vec<u64> = world.received.iter().map(|received| received.session).collect();
+    assert_eq!(sessions, [1], "the own extension's alone");
+    world.check_balance();
 }
 
 #[test]
