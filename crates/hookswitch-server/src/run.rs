@@ -450,14 +450,13 @@ impl Machine {
             account: account.as_u64(),
         };
         let number = self.number(sender, arrival);
-        match number {
-            Some(number) => drop(self.senders.insert(key, number)),
-            None => {
-                if self.full_hosts.len() >= FULL_HOSTS_MAX {
-                    self.full_hosts.clear();
-                }
-                self.full_hosts.insert(item.from, now);
+        if let Some(number) = number {
+            self.senders.insert(key, number);
+        } else {
+            if self.full_hosts.len() >= FULL_HOSTS_MAX {
+                self.full_hosts.clear();
             }
+            self.full_hosts.insert(item.from, now);
         }
         number
     }

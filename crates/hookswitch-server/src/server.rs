@@ -233,6 +233,7 @@ pub fn serve(
     let subscriptions =
         Subscriptions::load(store.clone(), key.clone(), config.webhooks.subscriptions_max, rights)?;
     let subscriptions = Arc::new(subscriptions);
+    let sealing = key.clone();
     let policy = deliver::policy(&config.webhooks);
     let mut websocket = config.websocket.clone();
     websocket.recovery_time.0 = websocket.recovery_time.0.min(config.store.events_kept.0);
@@ -246,7 +247,7 @@ pub fn serve(
         (&public_url, membership.clone()),
     );
     let rates = Arc::new(Rates::default());
-    let redeliveries = Redeliveries::new(store.clone(), subscriptions.clone(), webhooks.clone());
+    let redeliveries = Redeliveries::new(store.clone(), sealing, subscriptions.clone(), webhooks.clone());
     let parts = Parts {
         config: config.clone(),
         account,

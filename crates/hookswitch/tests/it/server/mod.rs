@@ -17,6 +17,7 @@ mod demo;
 mod disk;
 mod doctor;
 mod document;
+mod doors;
 mod explain;
 mod freeswitch;
 mod gateway;
