@@ -268,6 +268,8 @@ rules! {
     RingTimer = "no final response within the ring timer (inferred)",
     /// No sign of life for too long after an answer.
     LostLeg = "no sign of life from this leg for too long (inferred)",
+    /// A call goes on whose end was inferred.
+    WentOn = "messages came of a call whose end had been inferred from silence, so that it goes on as another session (inferred)",
     /// A table was full.
     TableFull = "a table of the session machine was full (inferred)",
     /// A called leg was offered because a transfer asked for it.

@@ -8,6 +8,7 @@ use foldhash::fast::RandomState;
 use hookswitch_model::{Event, Logged, StatusCode, TelephonySessionId, Timestamp};
 
 use super::attempt::{Due, InFlight, Next, Outcome, after};
+use super::places::{Answers, Peers};
 use super::{Backlog, Counters, Policy, Progress, Stage};
 use crate::filter::Projection;
 use crate::subscription::{Blacklisting, Standing, Subscription};
@@ -36,6 +37,8 @@ const DOWN_WAIT_MAX: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub(super) struct Queue {
     pub(super) subscription: Subscription,
+    pub(super) peers: Peers,
+    pub(super) answers: Answers,
     lanes: HashMap<TelephonySessionId, Lane, RandomState>,
     /// The sessions whose next notification can be sent.
     ready: VecDeque<TelephonySessionId>,
@@ -120,6 +123,7 @@ pub enum Wanted {
 impl Queue {
     pub(super) fn new(
         subscription: Subscription,
+        peers: Peers,
         progress: Progress,
         feed: u64,
         now: Timestamp,
@@ -134,6 +138,8 @@ impl Queue {
         };
         let mut queue = Self {
             subscription,
+            peers,
+            answers: Answers::default(),
             lanes: HashMap::default(),
             ready: VecDeque::new(),
             waiting: BTreeSet::new(),
@@ -394,10 +400,11 @@ impl Queue {
         due
     }
 
-    /// The next notification to be sent. Those that are too old to be of use are given up here.
+    /// The next notification to be sent, for which `begin` takes a place. Those that are too old to be of use are given up here.
     pub(super) fn next_due(
         &mut self,
         policy: &Policy,
+        begin: impl FnOnce(&Peers) -> u64,
         now: Timestamp,
         counters: &mut Counters,
     ) -> Option<Due> {
@@ -429,6 +436,7 @@ impl Queue {
                 attempt: lane.attempts,
                 session,
                 epoch: self.epoch,
+                number: begin(&self.peers),
             });
         }
         None

@@ -262,7 +262,7 @@ impl Engine {
     pub(super) fn insert(&mut self, clock: ClockId, session: Session) -> SessionKey {
         let key = self.next_key;
         self.next_key += 1;
-        let open = OpenSession { session, kept: IndexEntries::default(), clock, armed: None };
+        let open = OpenSession { session, kept: IndexEntries::default(), clock, armed: None, stood: None };
         self.sessions.insert(key, Box::new(open));
         self.counters.sessions += 1;
         key
@@ -295,7 +295,11 @@ fn session_facts(account: AccountId, leg: &LegCreated, at: Timestamp, origin: Or
 }
 
 fn facts(account: AccountId, hash: &IdHash, origin: Origin) -> SessionFacts {
-    let id = TelephonySessionId::new(hash.u128());
+    facts_of(account, TelephonySessionId::new(hash.u128()), origin)
+}
+
+/// Derives the other id of a session from its first.
+pub(super) fn facts_of(account: AccountId, id: TelephonySessionId, origin: Origin) -> SessionFacts {
     let hash = IdHash::new("sessionId").part(&id.as_u128().to_be_bytes()).u64() >> 24;
     SessionFacts { account, id, session_id: SessionId::new(hash * 5000 + account.suffix()), origin }
 }

@@ -89,7 +89,7 @@ enum Command {
     ///
     /// Asks a running server with an admin token.
     Subscriptions(subscriptions::Subscriptions),
-    /// Print, check or copy what a server has kept
+    /// Print, check, back up or copy what a server has kept
     Store(store::Store),
     /// Look at all that a server rests on, and say what to mend
     ///
