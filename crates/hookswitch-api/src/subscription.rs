@@ -112,6 +112,14 @@ impl SuspendedData {
     }
 }
 
+impl Api {
+    /// Why nothing is sent of a subscription at the moment, because of an operator or of a right.
+    pub(super) fn why_suspended(&self, id: SubscriptionId) -> Option<String> {
+        let found = self.subscriptions.get(id)?;
+        Some(suspended_data(&found.subscription)?.reason)
+    }
+}
+
 /// Why nothing is sent of a subscription, because of an operator or of a right.
 pub(super) fn suspended_data(subscription: &Subscription) -> Option<SuspendedData> {
     let lacks = subscription.hearing.suspension.as_ref();

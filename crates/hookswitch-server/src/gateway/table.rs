@@ -262,14 +262,8 @@ impl Table {
         let (cut, cut_receiver) = oneshot::channel();
         let behind = Arc::new(AtomicBool::new(false));
         let retold = Arc::new(AtomicBool::new(false));
-        let live = Live {
-            number,
-            token,
-            queue,
-            cut: Some(cut),
-            behind: behind.clone(),
-            retold: retold.clone(),
-        };
+        let live =
+            Live { number, token, queue, cut: Some(cut), behind: behind.clone(), retold: retold.clone() };
         self.by_token.insert(token, id);
         let session = self.sessions.get_mut(&id).expect("the session was found or made");
         session.generation = generation;

@@ -40,6 +40,7 @@ mod sdks;
 mod socket;
 mod start;
 mod switch;
+mod tenants;
 mod traffic;
 mod twice;
 mod unharmed;
