@@ -59,7 +59,7 @@ pub enum DerivationError {
 
 /// The version of saved states; a state of another version is not read. Raised with every change of
 /// what the machine or the trackers keep.
-pub const STATE_VERSION: u32 = 6;
+pub const STATE_VERSION: u32 = 7;
 
 /// The pipeline, with who its sources are and the settings that it goes by.
 #[derive(Serialize, Deserialize)]
@@ -135,9 +135,10 @@ impl Derivation {
             Input::Manager { source, at, message } => {
                 self.apply_told(position, arrival, *source, *at, message)
             }
-            Input::Link { source, at, is_up } => {
+            Input::Link { source, at, link } => {
                 self.note(position, *source, *at, arrival)?;
-                let known = self.pipeline.set_connected(*source, *is_up, *at);
+                let input = InputRef { source: *source, number: position };
+                let known = self.pipeline.handle_link(*source, *link, *at, input);
                 known.map_err(|unknown| unknown_at(position, unknown))
             }
             Input::Tick { clock, at } => {
@@ -272,6 +273,17 @@ impl Derivation {
     /// The next event, in the order in which they came about.
     pub fn poll_event(&mut self) -> Option<Event> {
         self.pipeline.poll_event()
+    }
+
+    /// The names of an agent and of a switch of whose calls one came twice, each pair once.
+    pub(crate) fn poll_double(&mut self) -> Option<(String, String)> {
+        let (agent, switch) = self.pipeline.sources_mut().poll_double()?;
+        let name = |number: u16| match &self.sources.get(&number)?.sender {
+            Sender::Hep { name, .. } | Sender::Switch { name, .. } | Sender::Ingest { name, .. } => {
+                Some(name.clone())
+            }
+        };
+        name(agent).zip(name(switch))
     }
 
     /// When a clock wants a tick at the latest.

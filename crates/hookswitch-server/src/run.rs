@@ -17,6 +17,7 @@ use hookswitch_signal::ingest::Posted;
 use hookswitch_signal::{sip, tracker};
 use hookswitch_store::{
     Batch, IngestId, Input, LoggedInput, Message, Sender as SourceSender, Settings, Source, Store, kind,
+    write_link,
 };
 use serde_json::value::RawValue;
 
@@ -397,11 +398,11 @@ impl Machine {
     fn take_told(&mut self, batch: &ToldBatch) {
         let arrival = clock::wall();
         let Some(source) = self.number((*batch.sender).clone(), arrival) else { return };
-        if let Some(is_up) = batch.link {
+        if let Some(link) = batch.link {
             self.metrics.notes.inc();
-            let position = self.batch.add_input(kind::LINK, source, arrival, arrival, &[is_up.into()]);
+            let position = self.batch.add_input(kind::LINK, source, arrival, arrival, &write_link(link));
             self.clocks.insert(source, Clock { shows: arrival, since: clock::now() });
-            let input = Input::Link { source, at: arrival, is_up };
+            let input = Input::Link { source, at: arrival, link };
             if let Err(error) = self.derivation.apply(position, arrival, &input) {
                 tracing::error!(%error, "a change of the connection to a switch was not applied");
             }
@@ -575,6 +576,14 @@ impl Machine {
                 "a party has changed"
             );
             self.batch.add_event(event, arrival);
+        }
+        while let Some((agent, switch)) = self.derivation.poll_double() {
+            tracing::warn!(
+                source = switch,
+                hep = agent,
+                "one call came from both, and is told twice: the agent sees the SIP of this switch; set its key hep to \
+                 the name of the agent's source"
+            );
         }
     }
 

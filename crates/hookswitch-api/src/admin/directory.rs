@@ -91,8 +91,23 @@ pub(crate) struct ExtensionEntry {
     device: Option<u64>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     mailbox: bool,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    // One text, such as `701-709`, or a list.
+    #[serde(default, deserialize_with = "one_or_several", skip_serializing_if = "Vec::is_empty")]
     slots: Vec<String>,
+}
+
+/// A list of texts, where one alone may stand for itself.
+fn one_or_several<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Texts {
+        One(String),
+        Several(Vec<String>),
+    }
+    Ok(match Texts::deserialize(deserializer)? {
+        Texts::One(text) => vec![text],
+        Texts::Several(texts) => texts,
+    })
 }
 
 /// What an extension is.

@@ -120,6 +120,32 @@ struct Sender {
     /// How many messages it may send at once.
     tokens: f64,
     filled: Instant,
+    wrong_keys: WrongKeys,
+}
+
+/// How often the log says that a sender has a wrong key.
+const WRONG_KEYS_EVERY: Duration = Duration::from_secs(60);
+
+/// Frames of one sender that had another key than they must, or none.
+#[derive(Default)]
+struct WrongKeys {
+    /// Those of which the log says nothing yet.
+    count: u64,
+    /// When it has last.
+    said: Option<Instant>,
+}
+
+impl WrongKeys {
+    /// Counts one more; gives how many there were when it is time to say so: of the first at once, of others once a
+    /// minute.
+    fn add(&mut self, now: Instant) -> Option<u64> {
+        self.count += 1;
+        let is_time = self.said.is_none_or(|said| now.saturating_duration_since(said) >= WRONG_KEYS_EVERY);
+        is_time.then(|| {
+            self.said = Some(now);
+            std::mem::take(&mut self.count)
+        })
+    }
 }
 
 impl Gate {
@@ -176,7 +202,9 @@ impl Gate {
             }
             let rate = access.sources[source].rule.messages_per_second;
             let per_second = f64::from(rate.unwrap_or(MESSAGES_PER_SECOND));
-            let sender = Sender { source, per_second, tokens: per_second * BURST_SECONDS, filled: now };
+            let tokens = per_second * BURST_SECONDS;
+            let wrong_keys = WrongKeys::default();
+            let sender = Sender { source, per_second, tokens, filled: now, wrong_keys };
             if self.senders.len() < SENDERS_MAX {
                 self.senders.insert(from, sender);
             } else {
@@ -202,6 +230,17 @@ impl Gate {
         {
             self.counters.key.inc();
             count.dropped(Drop::Key, 1, at);
+            if let Some(frames) = sender.wrong_keys.add(now) {
+                let (source, has_key) = (&*access.sources[index].rule.name, frame.key.is_some());
+                tracing::warn!(
+                    address = %from,
+                    source,
+                    frames,
+                    has_key,
+                    "HEP frames were dropped: they have not the key of the source; give the capture agent the key of \
+                     [[hep.source]]"
+                );
+            }
             return true;
         }
         let sip = match hep::sip(&frame, &mut self.unpacked) {
@@ -325,5 +364,13 @@ mod tests {
         gate.pass(&frame, address(0), now, Some(&mut frames));
         gate.pass(&frame, address(u32::from(u16::MAX) * 2), now, Some(&mut frames));
         assert_eq!(frames.iter().count(), 2, "a known one and a new one");
+    }
+
+    #[test]
+    fn a_wrong_key_is_said_at_once_and_then_once_a_minute_with_how_many_there_were() {
+        let (mut keys, start) = (WrongKeys::default(), clock::now());
+        let mut add = |seconds: u64| keys.add(start + Duration::from_secs(seconds));
+        assert_eq!([add(0), add(1), add(59), add(60), add(61)], [Some(1), None, None, Some(3), None]);
+        assert_eq!(add(200), Some(2));
     }
 }

@@ -170,7 +170,7 @@ impl EslTracker {
                 || channel.peer == Some(lost)
                 || channel.called_by == Some(Calling::Channel(lost));
             if is_part && channel.hung_up.is_none() {
-                self.end_unlisted(number, now, out);
+                self.end_unseen(number, Cause::Unlisted, now, out);
             }
         }
     }

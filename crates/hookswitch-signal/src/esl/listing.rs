@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hookswitch_model::{
-    Alias, Caller, Cause, Direction, LegCreated, LegId, Signal, SignalKind, SipData, Timestamp,
+    Alias, Caller, Cause, Direction, InputRef, LegCreated, LegId, Signal, SignalKind, SipData, Timestamp,
 };
 use serde::{Deserialize, Serialize};
 
@@ -300,7 +300,7 @@ impl EslTracker {
                 continue;
             }
             if self.knows_core {
-                self.end_unlisted(number, now, out);
+                self.end_unseen(number, Cause::Unlisted, now, out);
             } else {
                 // Whether it has ended or is lost says the next event.
                 self.is_missed(number, Cause::Unlisted, now);
@@ -322,11 +322,25 @@ impl EslTracker {
         }
     }
 
-    /// Ends a channel of which only that is known.
-    pub(super) fn end_unlisted(&mut self, number: Number, now: Moment, out: &mut Vec<Signal>) {
+    /// Ends all that goes on: the switch has not come back.
+    pub fn handle_lost(&mut self, at: Timestamp, input: InputRef, out: &mut Vec<Signal>) {
+        self.finish(out);
+        let mut numbers = self.in_order();
+        // Who still rings first, so that who calls has not given up.
+        numbers.sort_by_key(|number| {
+            let channel = self.channels.get(number);
+            !channel.is_some_and(|channel| channel.leg == Leg::Called && !channel.answered)
+        });
+        for number in numbers {
+            self.end_unseen(number, Cause::SwitchLost, Moment { at, input }, out);
+        }
+    }
+
+    /// Ends a channel, and what the switch did on it, whose end nobody saw.
+    pub(super) fn end_unseen(&mut self, number: Number, cause: Cause, now: Moment, out: &mut Vec<Signal>) {
         let Some(channel) = self.channels.get(&number) else { return };
         // Who has parked its call is known to have done so.
-        let cause = if channel.moved { Cause::HungUp } else { Cause::Unlisted };
+        let cause = if channel.moved { Cause::HungUp } else { cause };
         let own = channel.is_told().then(|| self.leg(number));
         let service = channel.service.map(|service| service.leg);
         let queue = channel.queue.map(|queue| queue.leg);
@@ -535,7 +549,7 @@ impl EslTracker {
         for number in self.in_order() {
             let missed = self.channels.get(&number).and_then(|channel| channel.missed);
             if let Some((moment, Cause::Unlisted)) = missed {
-                self.end_unlisted(number, moment, out);
+                self.end_unseen(number, Cause::Unlisted, moment, out);
             }
         }
     }
@@ -560,7 +574,7 @@ impl EslTracker {
     /// A channel that was missed has not come back.
     pub(super) fn stays_away(&mut self, number: Number, out: &mut Vec<Signal>) {
         match self.channels.get(&number).and_then(|channel| channel.missed) {
-            Some((moment, Cause::Unlisted)) => self.end_unlisted(number, moment, out),
+            Some((moment, Cause::Unlisted)) => self.end_unseen(number, Cause::Unlisted, moment, out),
             Some((moment, cause)) => self.ends_by(number, cause, moment, out),
             None => {}
         }

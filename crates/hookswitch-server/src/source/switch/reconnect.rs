@@ -45,6 +45,11 @@ pub(crate) async fn run_with_reconnect(
     let (mut backoff, mut quick) = (RECONNECT, RESTART);
     let mut quick_until = None;
     input.count.set_connected(false);
+    // Until it is made, what agents see of the switch goes its own way.
+    input.another().is_lost().await;
+    let lost_after = source.settings.lost_after.0;
+    // When its calls end as lost, until that is said.
+    let mut ends_at = Some(clock::now() + lost_after);
     loop {
         let (mut input, mut is_up) = (input.another(), false);
         let ended = tokio::select! {
@@ -67,8 +72,17 @@ pub(crate) async fn run_with_reconnect(
             backoff.succeeded();
             quick.succeeded();
             quick_until = Some(clock::now() + RESTART_MAX);
+            ends_at = Some(clock::now() + lost_after);
         }
         let now = clock::now();
+        if ends_at.take_if(|at| *at <= now).is_some() {
+            tracing::warn!(
+                source = endpoint.name,
+                lost_after = ?lost_after,
+                "there was no {} for so long that its calls have ended as lost",
+                words.connection
+            );
+        }
         let waits = if quick_until.is_some_and(|until| now < until) { &mut quick } else { &mut backoff };
         let again = waits.retry_at(now, fastrand::f64());
         let error = ended.err().map_or_else(String::new, |error| format!("{error:#}"));
