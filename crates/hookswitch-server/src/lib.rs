@@ -30,4 +30,4 @@ pub mod telemetry;
 pub mod webhook;
 
 pub use self::run::default_account;
-pub use self::server::{Http, Parts, Reloaded, Sockets, run, serve, settings};
+pub use self::server::{Http, Parts, Profile, Reloaded, Sockets, run, serve, settings};

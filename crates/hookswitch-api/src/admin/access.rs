@@ -9,15 +9,13 @@ use axum::extract::FromRequestParts;
 use axum::http::header;
 use axum::http::request::Parts;
 use hookswitch_model::AccountId;
+pub(crate) use hookswitch_server::auth::ADMIN_TOKEN;
 use hookswitch_server::auth::{CONSOLE, ConsoleRole, Principal, read};
 use hookswitch_server::secret::Digest;
 use serde::{Deserialize, Serialize};
 
 use super::kept;
 use crate::{Api, Problem};
-
-/// The kind of document; its id is the digest of the token.
-pub(crate) const ADMIN_TOKEN: &str = "admin_token";
 
 /// The longest token that is looked up, in bytes.
 const TOKEN_BYTES_MAX: usize = 512;

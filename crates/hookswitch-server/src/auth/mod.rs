@@ -35,6 +35,8 @@ pub use self::throttle::{Allowance, Throttle, WINDOW};
 use crate::secret::{self, Key};
 use crate::{clock, config};
 
+/// The kind of documents of admin tokens; their ids are the digests of the tokens.
+pub const ADMIN_TOKEN: &str = "admin_token";
 /// The kind of documents of applications.
 pub const APPLICATION: &str = "application";
 /// The kind of documents of users.
