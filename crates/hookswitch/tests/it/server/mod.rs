@@ -29,6 +29,7 @@ mod limits;
 mod logged;
 mod nats;
 mod oauth;
+mod operations;
 mod partitions;
 mod reading;
 mod readme;
