@@ -278,6 +278,38 @@ fn each_line_for_a_server_runs_and_a_capture_that_is_played_again_is_told_again(
 }
 
 #[test]
+fn the_readme_is_short_shows_what_is_printed_and_repeats_lines_that_other_tests_run() {
+    let readme = std::fs::read_to_string(root().join("README.md")).expect("it is there");
+    let words = readme.split_whitespace().count();
+    assert!(words <= 700, "{words} words");
+    let shown = blocks(&readme, "text");
+    let (command, table) = shown[0].split_once('\n').expect("a command and a table");
+    let command = command.strip_prefix("$ hookswitch ").expect("a command");
+    let printed = super::hookswitch(&command.split(' ').collect::<Vec<_>>());
+    assert_eq!(String::from_utf8_lossy(&printed.stdout), table);
+    for (title, page) in [("Install", "docs/operations.md"), ("As a local double", "docs/testing.md")] {
+        let page = std::fs::read_to_string(root().join(page)).expect("it is there");
+        let known = commands(&page);
+        let lines = commands(&section(title));
+        assert!(lines.len() > 2, "{title}: {lines:?}");
+        for line in lines {
+            assert!(known.contains(&line), "{title}: {line}");
+        }
+    }
+}
+
+#[test]
+fn the_index_of_the_documentation_names_every_page() {
+    let index = std::fs::read_to_string(root().join("docs/README.md")).expect("it is there");
+    for entry in root().join("docs").read_dir().expect("it can be read") {
+        let name = entry.expect("an entry").file_name().into_string().expect("UTF-8");
+        if name.ends_with(".md") && name != "README.md" {
+            assert!(index.contains(&format!("]({name})")), "{name} is not in docs/README.md");
+        }
+    }
+}
+
+#[test]
 fn each_table_of_the_readme_is_one_of_the_configuration() {
     let checkout = Checkout::new("tables");
     let tables = blocks(&section("As a server"), "toml");
