@@ -3,11 +3,20 @@
 TOOLS := $(CURDIR)/target/tools
 export PATH := $(TOOLS)/bin:$(PATH)
 
-.PHONY: demo test chaos setup lint advisories bench robustness fuzz captures scenarios live
+.PHONY: demo dist dist-test test chaos setup lint advisories bench robustness fuzz captures scenarios live
 
 demo:
 	cargo build --release --locked
 	target/release/hookswitch demo
+
+# The Debian package, the static archive, the image and the list of parts, in target/dist.
+dist:
+	scripts/make-dist
+
+# Tries them: the package in a Debian chroot, as root. PROGRAM=target/debug/hookswitch takes that in place of a release
+# build, which is not linked with its libraries; SUITE=trixie tries Debian 13.
+dist-test:
+	ci/test-packages $(PROGRAM)
 
 test: setup lint
 	cargo test --workspace --locked

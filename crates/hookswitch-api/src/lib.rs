@@ -44,7 +44,7 @@ use hookswitch_server::rights::Rights;
 use hookswitch_server::subscriptions::Subscriptions;
 use hookswitch_server::telemetry::Metrics;
 use hookswitch_server::webhook::Webhooks;
-use hookswitch_server::{Http, Parts, clock};
+use hookswitch_server::{Http, Parts, Profile, clock};
 use hookswitch_store::Store;
 use tower_http::catch_panic::CatchPanicLayer;
 use utoipa_axum::router::OpenApiRouter;
@@ -84,6 +84,8 @@ pub(crate) struct Api {
     pub(crate) started: Timestamp,
     /// By which clients reach the server, without a slash at its end.
     pub(crate) public_url: Arc<str>,
+    /// Whether the clock may be moved on.
+    pub(crate) clock_moves: bool,
 }
 
 /// What a server answers HTTP with. Begins to follow the log, so it is to be called where tasks can be spawned.
@@ -117,6 +119,7 @@ pub fn mount(parts: Parts) -> Http {
         cluster: parts.cluster,
         started: clock::steady(),
         public_url: parts.public_url.into(),
+        clock_moves: parts.profile == Profile::Ephemeral,
     });
     let reloaded = move |config: &Config, account: AccountId| {
         if let Ok(mut keys) = keys.write() {

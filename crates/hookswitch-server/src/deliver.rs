@@ -157,7 +157,9 @@ impl Deliverer {
         mut stop: watch::Receiver<bool>,
     ) {
         let mut events = self.store.follow_events();
+        let mut moves = clock::follow_moves();
         loop {
+            moves.borrow_and_update();
             self.go_on(*events.borrow_and_update());
             let wake = self.machine.poll_timeout().map(clock::instant_of);
             let save = self.machine.has_progress().then_some(self.next_save);
@@ -177,6 +179,7 @@ impl Deliverer {
                     }
                 }
                 changed = events.changed() => if changed.is_err() { break },
+                _ = moves.changed() => {}
                 () = wake => {}
             }
         }

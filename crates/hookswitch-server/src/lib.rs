@@ -33,4 +33,4 @@ pub mod webhook;
 
 pub use self::listener::ClientAddress;
 pub use self::run::default_account;
-pub use self::server::{Http, Parts, Reloaded, Sockets, run, serve, settings};
+pub use self::server::{Http, Parts, Profile, Reloaded, Sockets, run, serve, settings};

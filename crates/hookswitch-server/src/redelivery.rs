@@ -672,11 +672,18 @@ impl Run<'_> {
 
     /// Waits, unless it is ended meanwhile.
     async fn sleep_until(&mut self, at: Timestamp) -> Option<End> {
-        tokio::select! {
-            biased;
-            _ = self.stop.wait_for(|&stop| stop) => Some(End::Stopping),
-            _ = self.cancelled.wait_for(|&cancelled| cancelled) => Some(End::State(JobState::Cancelled)),
-            () = tokio::time::sleep_until(clock::instant_of(at).into()) => None,
+        let mut moves = clock::follow_moves();
+        loop {
+            moves.borrow_and_update();
+            tokio::select! {
+                biased;
+                _ = self.stop.wait_for(|&stop| stop) => return Some(End::Stopping),
+                _ = self.cancelled.wait_for(|&cancelled| cancelled) => {
+                    return Some(End::State(JobState::Cancelled));
+                }
+                _ = moves.changed() => {}
+                () = tokio::time::sleep_until(clock::instant_of(at).into()) => return None,
+            }
         }
     }
 

@@ -137,19 +137,19 @@ fn restored(store: &Store) -> anyhow::Result<(Derivation, u64, u64)> {
 struct Clock {
     /// The time of its last message.
     shows: Timestamp,
-    /// When that was.
-    since: Instant,
+    /// When that was, by the steady clock.
+    since: Timestamp,
 }
 
 impl Clock {
     /// What the clock shows, less the grace.
-    fn now(self, now: Instant) -> Timestamp {
-        self.shows + now.saturating_duration_since(self.since).saturating_sub(GRACE)
+    fn now(self, steady: Timestamp) -> Timestamp {
+        self.shows + steady.since(self.since).saturating_sub(GRACE)
     }
 
-    /// When the clock will show this time, with the grace.
-    fn when(self, at: Timestamp) -> Option<Instant> {
-        self.since.checked_add(at.since(self.shows))?.checked_add(GRACE)
+    /// When the clock will show this time, with the grace; by the steady clock.
+    fn when(self, at: Timestamp) -> Timestamp {
+        self.since + at.since(self.shows) + GRACE
     }
 }
 
@@ -174,12 +174,11 @@ impl Machine {
             milliseconds = started.elapsed().as_millis() as u64,
             "the state of open calls is restored"
         );
-        let (now, wall) = (clock::now(), clock::wall());
+        let (steady, wall) = (clock::steady(), clock::wall());
         let clock = |number| {
             let (shows, arrival) = derivation.newest(number)?;
             // While the server was down the clocks of others went on.
-            let since = now.checked_sub(wall.since(arrival)).unwrap_or(now);
-            Some((number, Clock { shows, since }))
+            Some((number, Clock { shows, since: steady - wall.since(arrival) }))
         };
         let clocks = derivation.sources().filter_map(|(number, _)| clock(number)).collect();
         let mut machine = Self {
@@ -201,7 +200,7 @@ impl Machine {
             logged: LoggedSequences::default(),
             repeats: Repeats::default(),
             snapshot_every,
-            snapshot_at: now,
+            snapshot_at: clock::now(),
             snapshot_position: from,
         };
         machine.take_settings(settings)?;
@@ -225,7 +224,7 @@ impl Machine {
                 }
             }
             let now = clock::now();
-            self.tick(now);
+            self.tick(clock::steady());
             self.repeats.warn(now, !stop);
             let due = now.saturating_duration_since(self.snapshot_at) >= self.snapshot_every;
             if due {
@@ -298,7 +297,7 @@ impl Machine {
             self.access = frames.access.clone();
             self.index_senders();
         }
-        let now = clock::now();
+        let now = clock::steady();
         for (item, correlation, payload) in frames.iter() {
             let Ok(sip) = sip::Message::parse(payload) else {
                 self.metrics.messages.malformed.inc();
@@ -386,7 +385,7 @@ impl Machine {
             self.batch.add_id(IngestId { source, id: id.clone(), position });
             self.recent_ids.insert((source, id.clone()), position);
             self.recent_order.push_back((position, source, id));
-            self.clocks.insert(source, Clock { shows: at.min(arrival), since: clock::now() });
+            self.clocks.insert(source, Clock { shows: at.min(arrival), since: clock::steady() });
             self.derivation.apply_posted(position, arrival, source, at, posted)?;
             self.take_events(arrival);
         }
@@ -401,7 +400,7 @@ impl Machine {
         if let Some(link) = batch.link {
             self.metrics.notes.inc();
             let position = self.batch.add_input(kind::LINK, source, arrival, arrival, &write_link(link));
-            self.clocks.insert(source, Clock { shows: arrival, since: clock::now() });
+            self.clocks.insert(source, Clock { shows: arrival, since: clock::steady() });
             let input = Input::Link { source, at: arrival, link };
             if let Err(error) = self.derivation.apply(position, arrival, &input) {
                 tracing::error!(%error, "a change of the connection to a switch was not applied");
@@ -413,7 +412,7 @@ impl Machine {
             let message = &batch.bytes[from..end];
             from = end;
             let position = self.batch.add_input(kind::MANAGER, source, at, arrival, message);
-            self.clocks.insert(source, Clock { shows: at, since: clock::now() });
+            self.clocks.insert(source, Clock { shows: at, since: clock::steady() });
             if let Err(error) = self.derivation.apply_told(position, arrival, source, at, message) {
                 tracing::error!(%error, "a message of a switch was not applied");
             }
@@ -601,7 +600,7 @@ impl Machine {
     }
 
     /// Fires the timers that are due by the clocks of their sources.
-    fn tick(&mut self, now: Instant) {
+    fn tick(&mut self, now: Timestamp) {
         let arrival = clock::wall();
         let mut due: Vec<(u16, Timestamp)> = Vec::new();
         for (&source, clock) in &self.clocks {
@@ -628,10 +627,11 @@ impl Machine {
 
     /// How long until a timer is due.
     fn wait(&self) -> Duration {
-        let when =
-            |(&source, clock): (&u16, &Clock)| clock.when(self.derivation.poll_timeout(ClockId(source))?);
+        let when = |(&source, clock): (&u16, &Clock)| {
+            Some(clock.when(self.derivation.poll_timeout(ClockId(source))?))
+        };
         let next = self.clocks.iter().filter_map(when).min();
-        next.map_or(WAIT_MAX, |next| next.saturating_duration_since(clock::now())).min(WAIT_MAX)
+        next.map_or(WAIT_MAX, |next| next.since(clock::steady())).min(WAIT_MAX)
     }
 
     /// Hands what was done to the store. False if the store has ended.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use anyhow::{Context as _, anyhow};
 use argon2::{Algorithm, Argon2, Params, PasswordHasher as _, PasswordVerifier as _, Version};
 use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use ring::rand::{SecureRandom as _, SystemRandom};
 use ring::{digest, hmac};
@@ -103,6 +103,11 @@ pub fn random<const N: usize>() -> anyhow::Result<[u8; N]> {
 /// A token of 256 random bits, fit for headers and URLs.
 pub fn token() -> anyhow::Result<String> {
     Ok(URL_SAFE_NO_PAD.encode(random::<32>()?))
+}
+
+/// A secret by which notifications are signed (Standard Webhooks), of 192 random bits.
+pub fn signing_secret() -> anyhow::Result<String> {
+    Ok(format!("whsec_{}", STANDARD.encode(random::<24>()?)))
 }
 
 /// Hashes a secret that people may choose, or that is kept for long, with argon2id.

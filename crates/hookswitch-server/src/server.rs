@@ -1,13 +1,14 @@
 //! The server as a process: starts the parts in their order, and stops them in the other.
 
 use std::collections::BTreeMap;
-use std::net::{TcpListener as StdTcpListener, UdpSocket};
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener as StdTcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, Weak};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use axum::Router;
@@ -22,7 +23,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 
-use crate::auth::{OAuth, People};
+use crate::auth::{ADMIN_TOKEN, APPLICATION, OAuth, People};
 use crate::cluster::{self, Identity, Lanes, Member, Membership, Switch, Work};
 use crate::config::{Config, Listen, MissedCalls};
 use crate::deliver::{self, Deliverer};
@@ -79,6 +80,19 @@ pub struct Parts {
     pub cluster: Option<Arc<Membership>>,
     /// By which clients reach the server, without a slash at its end.
     pub public_url: String,
+    /// For whom the server runs.
+    pub profile: Profile,
+}
+
+/// For whom a server runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Profile {
+    /// For others.
+    Production,
+    /// For development: webhooks may go to http addresses of this machine.
+    Development,
+    /// For tests: as for development, and its clock can be moved on.
+    Ephemeral,
 }
 
 /// Told when the settings were read again, with the account of calls that name none.
@@ -96,9 +110,9 @@ pub struct Http {
 ///
 /// # Errors
 /// A sentence that names what cannot be used, and the mend.
-pub fn run(path: &Path, dev: bool, http: impl FnOnce(Parts) -> Http) -> anyhow::Result<()> {
+pub fn run(path: &Path, profile: Profile, http: impl FnOnce(Parts) -> Http) -> anyhow::Result<()> {
     let (_never, told) = oneshot::channel();
-    serve(path, dev, Sockets::inherited(), told, http)
+    serve(path, profile, Sockets::inherited(), told, http)
 }
 
 /// The same on sockets that are open already, and also until `told` to stop.
@@ -107,7 +121,7 @@ pub fn run(path: &Path, dev: bool, http: impl FnOnce(Parts) -> Http) -> anyhow::
 /// As [`run`].
 pub fn serve(
     path: &Path,
-    dev: bool,
+    profile: Profile,
     mut sockets: Sockets,
     told: oneshot::Receiver<()>,
     answers: impl FnOnce(Parts) -> Http,
@@ -115,6 +129,7 @@ pub fn serve(
     let started = clock::now();
     let config = Config::load(path)?;
     telemetry::start_log(&config.log)?;
+    let dev = profile != Profile::Production;
     if dev {
         tracing::warn!("DEVELOPMENT PROFILE: webhooks may go to http addresses of this machine");
     }
@@ -145,6 +160,7 @@ pub fn serve(
         let machine = Machine::restore(&store, metrics.clone(), &settings, every)?;
         (Divided::Machine(Box::new(machine)), None)
     };
+    warn_of_no_credentials(&store, &config.store.directory, path)?;
     let account = default_account(&settings);
     let access = Arc::new(RwLock::new(Arc::new(Access::of(&config, account, &metrics.sources))));
     let people: People = Arc::new(RwLock::new(Arc::new(people(&settings)?)));
@@ -265,6 +281,7 @@ pub fn serve(
         rates: rates.clone(),
         cluster: membership.clone(),
         public_url: public_url.clone(),
+        profile,
     };
     let Http { router, reloaded } = {
         let _in_runtime = runtime.enter();
@@ -384,6 +401,26 @@ pub fn serve(
     closing.join().ok();
     tracing::info!("stopped");
     outcome
+}
+
+/// Says that nobody can log in, if the store has no admin token or no application: those that `init` has printed are
+/// good in its own store alone.
+fn warn_of_no_credentials(store: &Store, directory: &Path, config: &Path) -> anyhow::Result<()> {
+    let is_empty = |kind| store.read(|reader| Ok(reader.documents(kind)?.is_empty()));
+    let (directory, config) = (directory.display(), config.display());
+    let advice = |command: &str| {
+        format!(
+            "what `hookswitch init` has printed for another store is not good here; stop the server and make new ones \
+             with `hookswitch {command} --config {config}`"
+        )
+    };
+    if is_empty(ADMIN_TOKEN)? {
+        tracing::warn!("the store in {directory} has no admin token; {}", advice("token create"));
+    }
+    if is_empty(APPLICATION)? {
+        tracing::warn!("the store in {directory} has no application; {}", advice("user create 101 --admin"));
+    }
+    Ok(())
 }
 
 /// Joins the cluster that a configuration names.
@@ -537,6 +574,26 @@ impl Reread {
     }
 }
 
+/// How long it may take to find out who has a port.
+const ASKED_WITHIN: Duration = Duration::from_millis(500);
+
+/// Whether a Hookswitch answers HTTP at an address.
+fn is_hookswitch(address: SocketAddr) -> bool {
+    let asked = || -> std::io::Result<String> {
+        let mut stream = std::net::TcpStream::connect_timeout(&address, ASKED_WITHIN)?;
+        stream.set_read_timeout(Some(ASKED_WITHIN))?;
+        stream.set_write_timeout(Some(ASKED_WITHIN))?;
+        stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
+        let mut answer = Vec::new();
+        stream.take(ANSWER_BYTES_MAX).read_to_end(&mut answer)?;
+        Ok(String::from_utf8_lossy(&answer).into_owned())
+    };
+    asked().is_ok_and(|answer| answer.contains("{\"status\":\"alive\"}"))
+}
+
+/// The most that is read of such an answer, in bytes.
+const ANSWER_BYTES_MAX: u64 = 4096;
+
 /// Takes as many file descriptors as the process may have, each connection is one, and gives how many that are.
 fn raise_descriptors() -> usize {
     let raised = getrlimit(Resource::RLIMIT_NOFILE)
@@ -632,7 +689,12 @@ impl Sockets {
         let Some(address) = listen.0 else { return Ok(None) };
         let opened = self.tcp.next().map_or_else(|| StdTcpListener::bind(address), Ok);
         let opened = opened.with_context(|| {
-            format!("cannot listen for {what} on TCP {address}; free the port, or set {key}")
+            let who = if is_hookswitch(address) {
+                "; another Hookswitch listens there: stop it,"
+            } else {
+                "; free the port,"
+            };
+            format!("cannot listen for {what} on TCP {address}{who} or set {key}")
         })?;
         tracing::info!(address = %opened.local_addr()?, what, "listening");
         Ok(Some(opened))

@@ -569,14 +569,19 @@ pub async fn examine(settings: &StoreSettings) -> anyhow::Result<Examined> {
     Box::pin(Nats::examine(&settings.nats, &wanted, directory, &standing.unwrap_or_default())).await
 }
 
-/// Makes a store with some documents in a directory that has none.
+/// Changes documents of a store that no server has open, all or none. The store is made if there is none.
 ///
 /// # Errors
-/// If the directory cannot be used, or a document is there already.
-pub fn initialize(directory: &Path, changes: &[Change]) -> anyhow::Result<()> {
+/// If the directory cannot be used, a server has it, or a document is not as expected.
+pub fn amend(directory: &Path, changes: &[Change]) -> anyhow::Result<()> {
     let _lock = Lock::take(directory)?;
     let mut connection = sqlite::open(directory, Durability::Strict)?;
-    writer::initialize(&mut connection, changes)
+    writer::amend(&mut connection, changes)
+}
+
+/// Tells whether there is a store in a directory.
+pub fn is_there(directory: &Path) -> bool {
+    sqlite::is_there(directory)
 }
 
 /// The key under which the sessions table has a session.

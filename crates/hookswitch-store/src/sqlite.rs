@@ -59,6 +59,11 @@ pub(crate) fn private_file(path: &Path) -> std::io::Result<File> {
     OpenOptions::new().create(true).truncate(false).read(true).write(true).mode(0o600).open(path)
 }
 
+/// Tells whether a directory has a database.
+pub(crate) fn is_there(directory: &Path) -> bool {
+    directory.join(FILE).exists()
+}
+
 /// Opens the database of a directory for writing.
 pub(crate) fn open(directory: &Path, durability: Durability) -> anyhow::Result<Connection> {
     let path = directory.join(FILE);

@@ -565,8 +565,8 @@ pub(super) fn number(
     Ok(number)
 }
 
-/// Makes the first documents of a store.
-pub(super) fn initialize(connection: &mut Connection, changes: &[Change]) -> anyhow::Result<()> {
+/// Changes documents while nothing else writes.
+pub(super) fn amend(connection: &mut Connection, changes: &[Change]) -> anyhow::Result<()> {
     let transaction = connection.transaction()?;
     change(&transaction, changes)??;
     transaction.commit()?;

@@ -5,6 +5,7 @@
 
 pub(super) mod access;
 pub(super) mod applications;
+pub(super) mod clock;
 pub(super) mod cluster;
 pub(super) mod directory;
 pub(super) mod events;
@@ -153,6 +154,7 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(users::remove_jwt))
         .routes(routes!(sources::list_sources, sources::add))
         .routes(routes!(sources::read, sources::replace, sources::remove))
+        .routes(routes!(clock::read, clock::advance))
         .routes(routes!(status::me))
         .routes(routes!(status::status))
         .routes(routes!(cluster::read))

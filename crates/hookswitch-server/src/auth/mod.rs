@@ -38,12 +38,12 @@ use self::turns::Turns;
 use crate::secret::{self, Key};
 use crate::{clock, config, doors};
 
+/// The kind of documents of admin tokens; their ids are the digests of the tokens.
+pub const ADMIN_TOKEN: &str = "admin_token";
 /// The kind of documents of applications.
 pub const APPLICATION: &str = "application";
 /// The kind of documents of users.
 pub const USER: &str = "user";
-/// The kind of documents of admin tokens; their ids are the digests of the tokens.
-pub const ADMIN_TOKEN: &str = "admin_token";
 /// The kind of documents of JWT credentials.
 pub const CREDENTIAL: &str = "jwt";
 

@@ -230,6 +230,53 @@ pub struct Cluster {
     pub(crate) spool_bytes: u64,
 }
 
+impl Server {
+    fn check(&self) -> anyhow::Result<()> {
+        let url = &self.public_url;
+        let is_address = url::Url::parse(url).is_ok_and(|url| {
+            matches!(url.scheme(), "http" | "https")
+                && url.has_host()
+                && url.query().is_none()
+                && url.fragment().is_none()
+        });
+        ensure!(
+            url.is_empty() || is_address,
+            "server.public_url is {url:?}; write the address by which clients reach the server with its scheme, such as \
+             \"https://pbx.example\""
+        );
+        Ok(())
+    }
+}
+
+impl Log {
+    /// Names of levels; what has another name is a target, which has a level behind it.
+    const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+
+    fn check(&self) -> anyhow::Result<()> {
+        for part in self.level.split(',').map(str::trim) {
+            let level = part.rsplit_once('=').map_or(part, |(_, level)| level);
+            ensure!(
+                Self::LEVELS.iter().any(|known| known.eq_ignore_ascii_case(level)),
+                "log.level is {:?}, and {level:?} is no level; write error, warn, info, debug or trace, or filters as in \
+                 \"info,hookswitch_server::source=debug\"",
+                self.level
+            );
+        }
+        Ok(())
+    }
+}
+
+impl Webhooks {
+    /// The defaults, with every address allowed: for a program that posts on behalf of whoever runs it.
+    ///
+    /// # Errors
+    /// None but a mistake in the defaults.
+    pub fn to_anywhere() -> anyhow::Result<Self> {
+        let text = "[webhooks]\nallow = [\"0.0.0.0/0\", \"::/0\"]\n";
+        Ok(Config::parse(text, "the settings of the program", std::iter::empty())?.webhooks)
+    }
+}
+
 impl Nats {
     fn check(&self) -> anyhow::Result<()> {
         ensure!(!self.servers.is_empty(), "nats.servers is empty; give one at least, nats://HOST:4222");
@@ -327,8 +374,8 @@ pub struct Webhooks {
     pub(crate) ringing_kept: Span,
     pub(crate) subscriptions_max: usize,
     pub(crate) nameservers: Vec<SocketAddr>,
-    /// Networks of this site to which notifications may be posted.
-    pub dangerous_allow_addresses: Vec<AddressBlock>,
+    /// Networks of this site to which notifications may be posted, over http too.
+    pub allow: Vec<AddressBlock>,
 }
 
 /// Delivery over WebSockets.
@@ -380,7 +427,15 @@ impl Config {
         let text = std::fs::read_to_string(path).with_context(|| {
             format!("cannot read {name}; name a file that `hookswitch init` has written, or one like it")
         })?;
-        let mut config = Self::parse(&text, &name.to_string(), std::env::vars())?;
+        Self::read(&text, path)
+    }
+
+    /// The same for a text that is to be written to a file.
+    ///
+    /// # Errors
+    /// As [`Config::load`].
+    pub fn read(text: &str, path: &Path) -> anyhow::Result<Self> {
+        let mut config = Self::parse(text, &path.display().to_string(), std::env::vars())?;
         let beside = path.parent().unwrap_or(Path::new(""));
         for path in [
             &mut config.hep.tls_certificate,
@@ -437,14 +492,22 @@ impl Config {
         name: &str,
         variables: impl Iterator<Item = (String, String)>,
     ) -> anyhow::Result<Self> {
-        let mut merged = layers::merge(text, name, variables)?;
-        let read = Switches::take(&mut merged).and_then(|switches| {
+        let variables: Vec<(String, String)> = variables.collect();
+        let merged = layers::merge(text, name, variables.iter().cloned())?;
+        let typed = |mut merged: toml::Table| {
+            let switches = Switches::take(&mut merged)?;
             let config: Self = toml::Value::Table(merged).try_into()?;
-            Ok(Self { switches, ..config })
-        });
-        let config = read
-            .map_err(|error: toml::de::Error| anyhow::anyhow!("{name}: {}", error.message()))
-            .with_context(|| format!("a setting of {name} or of the environment cannot be used"))?;
+            Ok::<_, toml::de::Error>(Self { switches, ..config })
+        };
+        let config = match typed(merged.clone()) {
+            Ok(config) => config,
+            Err(error) => {
+                let usable =
+                    |table| typed(table).map(drop).map_err(|error| error.message().trim_end().to_owned());
+                let blamed = layers::blame(&merged, text, name, &variables, usable);
+                bail!(blamed.unwrap_or_else(|| format!("{name}: {}", error.message())))
+            }
+        };
         config.check()?;
         Ok(config)
     }
@@ -463,6 +526,8 @@ impl Config {
              admin token; give the key another"
         );
         self.switches.check()?;
+        self.server.check()?;
+        self.log.check()?;
         let tls = [&self.hep.tls_certificate, &self.hep.tls_key];
         ensure!(
             self.hep.tls_listen.0.is_none() || tls.iter().all(|path| !path.as_os_str().is_empty()),
@@ -757,6 +822,29 @@ mod tests {
                 "hookswitch@pbx.example.com",
             ),
             ("[store\n", "hookswitch.toml, line 1"),
+            (
+                "[server]\nlisten = \"8080\"",
+                "hookswitch.toml, line 2: server.listen is \"8080\", which cannot be used",
+            ),
+            ("[server]\nlisten = \"8080\"", "the default is listen = \"127.0.0.1:8080\""),
+            ("[hep]\n# many\nconnections_max = \"some\"", "line 3: hep.connections_max is \"some\""),
+            ("[policy]\nexplicit_reasons = 1", "line 2: policy.explicit_reasons is 1, which cannot be used"),
+            (
+                "[store]\n\n[[hep.source]]\nname = \"a\"\nkey = 7\n",
+                "hookswitch.toml, line 3: hep.source cannot be used",
+            ),
+            ("[server]\npublic_url = \"pbx.example\"", "\"https://pbx.example\""),
+            ("[server]\npublic_url = \"localhost:8080\"", "server.public_url is \"localhost:8080\""),
+            ("[log]\nlevel = \"loud\"", "\"loud\" is no level; write error, warn, info"),
+            ("[log]\nlevel = \"info,hookswitch=verbose\"", "\"verbose\" is no level"),
+            (
+                "[server]\nlisten = \"[::]:1\"\n[hep]\n[server]\npublic_url = \"\"",
+                "line 4: [server] is there already in line 1; put its keys below that one",
+            ),
+            (
+                "[hep]\nlisten = \"\"\n[store]\ndirectory = \"a\"\ndirectory = \"b\"",
+                "line 5: directory is there already in line 4; leave one of the two out",
+            ),
             ("store = 7", "store is no section"),
         ] {
             let error = refused(text, &[]);
@@ -765,8 +853,26 @@ mod tests {
     }
 
     #[test]
+    fn a_variable_that_cannot_be_used_is_named_and_those_of_commands_are_no_settings() {
+        let error = refused("", &[("HOOKSWITCH_SERVER__LISTEN", "8080")]);
+        assert!(
+            error.starts_with("the variable HOOKSWITCH_SERVER__LISTEN: server.listen is \"8080\", which"),
+            "{error}"
+        );
+        let of_commands = [
+            ("HOOKSWITCH_ADMIN_TOKEN", "a"),
+            ("HOOKSWITCH_HEP_KEY", "b"),
+            ("HOOKSWITCH_SIGNING_SECRET", "whsec_c"),
+        ];
+        assert!(config("", &of_commands).is_ok());
+        assert!(refused("", &[("HOOKSWITCH_ADMIN_TOKENS", "a")]).contains("write HOOKSWITCH_SECTION__KEY"));
+    }
+
+    #[test]
     fn secrets_are_not_shown() {
         let config = config("[[hep.source]]\nname = \"a\"\nkey = \"hunter2\"", &[]).expect("valid");
         assert!(!format!("{config:?}").contains("hunter2"));
+        let error = refused("[[hep.source]]\nname = 1\nkey = \"hunter2\"", &[]);
+        assert!(!error.contains("hunter2"), "{error}");
     }
 }

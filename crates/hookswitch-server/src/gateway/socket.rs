@@ -179,7 +179,9 @@ impl Served {
             self.position = self.gateway.recovery_start(&told, self.position.max(told.start)).await;
         }
         let mut events = Vec::with_capacity(0);
+        let mut moves = clock::follow_moves();
         loop {
+            moves.borrow_and_update();
             if let Err(end) = self.say().await {
                 return end;
             }
@@ -193,6 +195,7 @@ impl Served {
                 frame = self.socket.next() => Next::Frame(frame),
                 count = self.attached.queue.recv_many(&mut events, AT_ONCE), if may_notify => Next::Events(count),
                 () = std::future::ready(()), if may_notify && behind => Next::Read,
+                _ = moves.changed() => Next::Time,
                 () = tokio::time::sleep_until(wake.into()) => Next::Time,
             };
             let done = match next {

@@ -136,7 +136,7 @@ impl Guard {
         builder.options_mut().timeout = LOOKUP_TIMEOUT / 2;
         builder.options_mut().attempts = 1;
         let resolver = builder.build().context("make a DNS resolver")?;
-        Ok(Self { resolver, allowed: config.dangerous_allow_addresses.clone(), dev })
+        Ok(Self { resolver, allowed: config.allow.clone(), dev })
     }
 
     /// Reads an address.
@@ -158,7 +158,7 @@ impl Guard {
         let url = Url::parse(text).map_err(|_| AddressError::Invalid("it is no URL"))?;
         let https = match url.scheme() {
             "https" => true,
-            "http" if self.dev => false,
+            "http" if self.dev || !self.allowed.is_empty() => false,
             "http" => return Err(AddressError::NotHttps),
             _ => return Err(AddressError::Invalid("it does not begin with https://")),
         };
@@ -172,12 +172,22 @@ impl Guard {
         let uri = url.as_str().parse().map_err(|_| AddressError::Invalid("it is no URL"))?;
         let read = WebhookUrl { host, port, https, uri };
         let usable_port = matches!(port, 80 | 443) || (port > 1023 && !BLOCKED_PORTS.contains(&port));
-        match &read.host {
-            _ if !usable_port => Err(AddressError::Forbidden),
-            Host::Ipv4(address) if !self.permits((*address).into()) => Err(AddressError::Forbidden),
-            Host::Ipv6(address) if !self.permits((*address).into()) => Err(AddressError::Forbidden),
-            _ => Ok(read),
+        let address = match &read.host {
+            Host::Ipv4(address) => Some(IpAddr::from(*address)),
+            Host::Ipv6(address) => Some(IpAddr::from(*address)),
+            Host::Domain(_) => None,
+        };
+        if !usable_port {
+            tracing::info!(host = %read.host, port, "a webhook address was refused: the port is another protocol's");
+            return Err(AddressError::Forbidden);
         }
+        if address.is_some_and(|address| !https && !self.dev && !self.is_exempt(address)) {
+            return Err(AddressError::NotHttps);
+        }
+        if address.is_some_and(|address| !self.permits(address)) {
+            return Err(AddressError::Forbidden);
+        }
+        Ok(read)
     }
 
     /// Checks where an address leads to now; called before each attempt.
@@ -191,8 +201,16 @@ impl Guard {
             Host::Domain(name) => self.resolve(name).await?,
         };
         // Without TLS nothing leaves the machine and the networks that were named.
-        let plain = url.https || addresses.iter().all(|&address| self.is_exempt(address));
-        if plain && addresses.iter().all(|&address| self.permits(address)) {
+        let bare = addresses.iter().find(|&&address| !url.https && !self.is_exempt(address));
+        if let Some(address) = bare {
+            tracing::info!(
+                host = %url.host,
+                %address,
+                "a webhook address was refused: http is for the networks of webhooks.allow alone"
+            );
+            return Err(AddressError::Forbidden);
+        }
+        if addresses.iter().all(|&address| self.permits(address)) {
             Ok(())
         } else {
             Err(AddressError::Forbidden)
@@ -220,9 +238,15 @@ impl Guard {
         }
     }
 
-    /// Whether anything may be sent to an address.
+    /// Whether anything may be sent to an address. If not, the log says by which rule: who asked is not told.
     fn permits(&self, address: IpAddr) -> bool {
-        is_public(address) || self.is_exempt(address)
+        let Some(rule) = not_public(address).filter(|_| !self.is_exempt(address)) else { return true };
+        tracing::info!(
+            %address,
+            %rule,
+            "a webhook address was refused: it is not public; name its network in webhooks.allow if it is yours"
+        );
+        false
     }
 
     /// Whether an address is allowed though it is not public.
@@ -263,15 +287,16 @@ fn name_server(address: &SocketAddr) -> NameServerConfig {
     server
 }
 
-/// Whether an address is one of a host that everybody can reach.
-fn is_public(address: IpAddr) -> bool {
-    let within = |net: IpNet| net.contains(&address);
-    let v6 = |(address, prefix): ([u16; 8], u8)| Ipv6Net::new_assert(Ipv6Addr::from(address), prefix).into();
+/// The network by which an address is not one of a host that everybody can reach; none if it is.
+fn not_public(address: IpAddr) -> Option<IpNet> {
+    let v4 = |&(address, prefix): &([u8; 4], u8)| Ipv4Net::new_assert(Ipv4Addr::from(address), prefix).into();
+    let v6 =
+        |&(address, prefix): &([u16; 8], u8)| Ipv6Net::new_assert(Ipv6Addr::from(address), prefix).into();
+    let holds = |net: &IpNet| net.contains(&address);
     match address {
-        IpAddr::V4(_) => !NOT_PUBLIC_V4
-            .iter()
-            .any(|&(address, prefix)| within(Ipv4Net::new_assert(Ipv4Addr::from(address), prefix).into())),
-        IpAddr::V6(_) => within(v6(PUBLIC_V6)) && !NOT_PUBLIC_V6.iter().any(|&net| within(v6(net))),
+        IpAddr::V4(_) => NOT_PUBLIC_V4.iter().map(v4).find(holds),
+        IpAddr::V6(_) if !holds(&v6(&PUBLIC_V6)) => Some(Ipv6Net::default().into()),
+        IpAddr::V6(_) => NOT_PUBLIC_V6.iter().map(v6).find(holds),
     }
 }
 

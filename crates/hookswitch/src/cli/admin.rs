@@ -70,23 +70,35 @@ impl Asked {
 impl Admin {
     /// Reads a resource.
     pub(super) fn read(&self, path: &str) -> anyhow::Result<Value> {
-        self.call(Method::GET, path, String::new())
+        self.send(Method::GET, path, String::new())
     }
 
     /// Posts to a resource.
     pub(super) fn post(&self, path: &str, body: &Value) -> anyhow::Result<Value> {
-        self.call(Method::POST, path, body.to_string())
+        self.call(Method::POST, path, body)
     }
 
     /// Takes a resource away.
     pub(super) fn delete(&self, path: &str) -> anyhow::Result<()> {
-        self.call(Method::DELETE, path, String::new()).map(drop)
+        self.send(Method::DELETE, path, String::new()).map(drop)
     }
 
-    fn call(&self, method: Method, path: &str, body: String) -> anyhow::Result<Value> {
+    /// Sends a body to a resource.
+    pub(super) fn call(&self, method: Method, path: &str, body: &Value) -> anyhow::Result<Value> {
+        self.send(method, path, body.to_string())
+    }
+
+    /// The address of the server.
+    pub(super) fn server(&self) -> &str {
+        &self.client.login.server
+    }
+
+    fn send(&self, method: Method, path: &str, body: String) -> anyhow::Result<Value> {
         let answer = self.runtime.block_on(self.client.call(&self.token, method, path, body));
         answer.map_err(|failure| match failure {
-            Failure::Token => anyhow!("the server does not take this admin token; init has printed one"),
+            Failure::Token => {
+                anyhow!("the server does not take this admin token; make one with hookswitch token create")
+            }
             other => other.into_error().context(format!("cannot ask {}", self.client.login.server)),
         })
     }

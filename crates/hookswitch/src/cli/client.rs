@@ -1,5 +1,7 @@
 //! A client of a server: logs in, and makes requests.
 
+use std::path::Path;
+
 use anyhow::{Context as _, anyhow};
 use axum::body::Bytes;
 use axum::http::{Method, Request, header};
@@ -23,6 +25,25 @@ pub(super) struct Login {
     pub(super) client_id: String,
     pub(super) client_secret: String,
     pub(super) jwt: String,
+}
+
+impl Login {
+    /// Reads what `hookswitch init --json` has printed; `server` is another address of it, if there is one.
+    ///
+    /// # Errors
+    /// If the file is not that.
+    pub(super) fn read(path: &Path, server: Option<&str>) -> anyhow::Result<Self> {
+        let name = path.display();
+        let text = std::fs::read_to_string(path).with_context(|| {
+            format!("cannot read {name}; name the file that `hookswitch init --json` has printed")
+        })?;
+        let mut login: Self = serde_json::from_str(&text)
+            .with_context(|| format!("{name} is not what `hookswitch init --json` has printed"))?;
+        if let Some(server) = server {
+            server.clone_into(&mut login.server);
+        }
+        Ok(login)
+    }
 }
 
 /// Why a request did not succeed.
@@ -65,6 +86,11 @@ impl Client {
         Self { login, connections: Connections::builder(TokioExecutor::new()).build(connector) }
     }
 
+    /// Whether the server takes what comes in.
+    pub(super) async fn is_ready(&self) -> bool {
+        self.call("", Method::GET, "/readyz", String::new()).await.is_ok()
+    }
+
     /// Trades the JWT for an access token.
     pub(super) async fn log_in(&self) -> Result<String, Failure> {
         let basic = STANDARD.encode(format!("{}:{}", self.login.client_id, self.login.client_secret));
@@ -76,7 +102,7 @@ impl Client {
         let answer = self.send(Method::POST, "/restapi/oauth/token", &authorization, form_type, form).await;
         let answer = answer.map_err(|failure| match failure {
             Failure::Token => Failure::Refused(anyhow!(
-                "the server does not take this login; make another with hookswitch init"
+                "the server does not take this login; make another with hookswitch user create"
             )),
             other => other,
         })?;

@@ -4,33 +4,21 @@ use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::{Context as _, ensure};
 use hookswitch_core::directory::Directory;
-use hookswitch_model::ExtensionId;
 use hookswitch_model::number::Country;
-use hookswitch_server::config::{ACCOUNT, Config, DEFAULTS};
-use hookswitch_server::secret::{self, Digest, Key};
-use hookswitch_server::{auth as oauth, clock};
-use hookswitch_store::{self as store, Change, Expected};
+use hookswitch_model::{AccountId, ExtensionId};
+use hookswitch_server::config::{Config, DEFAULTS};
+use hookswitch_server::secret::{self, Key};
+use hookswitch_store as store;
 use serde::Serialize;
-use serde_json::json;
+
+use super::credentials::{self, Credentials, Holder};
 
 /// The extension of the first user.
 const EXTENSION: &str = "101";
-
-/// How long the first user's JWT is good for.
-const JWT_SECONDS: i64 = 10 * 365 * 86_400;
-
-/// What is granted to the first application.
-const SCOPES: [&str; 6] = [
-    "CallControl",
-    "ReadAccounts",
-    "ReadCallLog",
-    "ReadPresence",
-    "SubscriptionWebhook",
-    "WebSocketsSubscription",
-];
 
 /// The arguments of the command.
 #[derive(clap::Args)]
@@ -41,6 +29,9 @@ pub(super) struct Init {
     /// Country in which numbers are dialled, such as ES
     #[arg(long, value_name = "LETTERS", value_parser = country)]
     country: Option<Country>,
+    /// Where the store is to be, if not in data in the directory
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -49,22 +40,19 @@ pub(super) struct Init {
 /// What a first user needs to know. The secrets are stored as digests and cannot be shown again.
 #[derive(Serialize)]
 pub(super) struct Made {
-    server: String,
-    hep: String,
-    pub(super) client_id: String,
-    pub(super) client_secret: String,
-    pub(super) jwt: String,
-    account_id: String,
-    extension_id: String,
-    extension_number: String,
+    #[serde(flatten)]
+    pub(super) login: Credentials,
     pub(super) admin_token: String,
+    /// The directory of the store in which they are good.
+    #[serde(skip)]
+    data: PathBuf,
 }
 
 impl Init {
     /// Makes the directory and prints what it has made.
     pub(super) fn run(self, out: &mut impl Write) -> anyhow::Result<()> {
         let directory = &self.directory;
-        let made = make(directory, self.country)?;
+        let made = make(directory, &people(self.country), self.data.as_deref())?;
         if self.json {
             serde_json::to_writer(&mut *out, &made)?;
             writeln!(out)?;
@@ -75,110 +63,92 @@ impl Init {
     }
 }
 
-/// Makes a directory, or fills one in which nothing of the kind is.
+/// Makes a directory, or fills one in which nothing of the kind is; `people` is the directory file.
 ///
 /// # Errors
 /// If something is there already, or cannot be written.
-pub(super) fn make(directory: &Path, country: Option<Country>) -> anyhow::Result<Made> {
+pub(super) fn make(directory: &Path, people: &str, data: Option<&Path>) -> anyhow::Result<Made> {
     let name = directory.display();
+    ensure!(
+        !directory.join("hookswitch.toml").exists(),
+        "{name} has a hookswitch.toml already, which stays as it is; to make new credentials for it:\n  \
+         hookswitch token create --config {name}/hookswitch.toml\n  \
+         hookswitch user create {EXTENSION} --admin --config {name}/hookswitch.toml\n\
+         or name a new directory"
+    );
+    let data = data.map(std::path::absolute).transpose().context("--data names no directory")?;
+    let inside = data.is_none().then_some("data");
+    for file in ["directory.toml", "secret.key"].into_iter().chain(inside) {
+        let there = directory.join(file).exists();
+        ensure!(!there, "{name} has a {file} already; name a new directory, or use what is there");
+    }
+    let listed = Directory::parse(people).map_err(|error| anyhow::anyhow!("the directory, {error}"))?;
+    let (account, number, extension) = first_user(&listed)?;
+    let path = directory.join("hookswitch.toml");
+    let text = configuration(data.as_deref())?;
+    let config = Config::read(&text, &path)?;
+    // With another secret.key its users would have to log in again, and its subscribers to subscribe again.
+    ensure!(
+        !store::is_there(&config.store.directory),
+        "there is a store in {} already; make credentials for it with its own configuration, by `hookswitch token \
+         create` and `hookswitch user create`, or name another directory with --data",
+        config.store.directory.display()
+    );
     fs::DirBuilder::new()
         .recursive(true)
         .mode(0o700)
         .create(directory)
         .with_context(|| format!("cannot make the directory {name}"))?;
-    for file in ["hookswitch.toml", "directory.toml", "secret.key", "data"] {
-        let there = directory.join(file).exists();
-        ensure!(!there, "{name} has a {file} already; name a new directory, or use what is there");
-    }
-    let people = people(country);
     write_private(&directory.join("directory.toml"), people.as_bytes())?;
-    let people = Directory::parse(&people).map_err(|error| anyhow::anyhow!("directory.toml, {error}"))?;
-    let extension = extension(&people).context("directory.toml has no extension 101")?;
     let key: [u8; 32] = secret::random()?;
     write_private(&directory.join("secret.key"), &key)?;
-    let path = directory.join("hookswitch.toml");
-    write_private(&path, configuration().as_bytes())?;
-    let config = Config::load(&path)?;
-
-    let server = config.public_url(config.server.listen);
-    let (client_id, client_secret, admin_token) = (secret::token()?, secret::token()?, secret::token()?);
-    let now = clock::wall().as_micros() / 1_000_000;
-    let jwt_id = secret::token()?;
-    let jwt = oauth::issue_assertion(&Key::new(&key), extension, &jwt_id, now, now + JWT_SECONDS);
-    let change = |kind: &'static str, id: &str, content: serde_json::Value| Change {
-        kind: kind.into(),
-        id: id.to_owned(),
-        expected: Expected::Absent,
-        content: Some(content.to_string()),
-    };
-    let changes = [
-        change(
-            "application",
-            &client_id,
-            json!({
-                "name": "First application",
-                "account": ACCOUNT.to_string(),
-                "secret": secret::hash(&client_secret)?,
-                "grants": ["jwt-bearer", "authorization_code", "refresh_token"],
-                "redirect_uris": [],
-                "scopes": SCOPES,
-            }),
-        ),
-        change(
-            "user",
-            &extension.to_string(),
-            json!({
-                "account": ACCOUNT.to_string(),
-                "extension_number": EXTENSION,
-                "admin": true,
-            }),
-        ),
-        // A JWT is good as long as the document with its id is there.
-        change(
-            "jwt",
-            &jwt_id,
-            json!({"extension": extension.to_string(), "label": "made by init", "expires": now + JWT_SECONDS}),
-        ),
-        change(
-            "admin_token",
-            &Digest::of(admin_token.as_bytes()).to_string(),
-            json!({"label": "made by init"}),
-        ),
-    ];
-    store::initialize(&config.store.directory, &changes)?;
-    Ok(Made {
-        server,
-        hep: config.hep.listen.0.map(|address| address.to_string()).unwrap_or_default(),
-        client_id,
-        client_secret,
-        jwt,
-        account_id: ACCOUNT.to_string(),
-        extension_id: extension.to_string(),
-        extension_number: EXTENSION.to_owned(),
-        admin_token,
-    })
+    write_private(&path, text.as_bytes())?;
+    let holder = Holder { account, extension, number: &number };
+    let (login, mut changes) =
+        Credentials::make(&config, &Key::new(&key), &holder, "First application", "made by init")?;
+    let (admin_token, token) = credentials::admin_token("made by init", "full")?;
+    changes.extend([credentials::user(&holder, true), token]);
+    store::amend(&config.store.directory, &changes)?;
+    Ok(Made { login, admin_token, data: config.store.directory })
 }
 
-fn extension(people: &Directory) -> Option<ExtensionId> {
-    people.accounts().next()?.resolve(&EXTENSION.into(), None).extension
+/// Who logs in first: extension 101 of the first account, or its first extension.
+fn first_user(people: &Directory) -> anyhow::Result<(AccountId, Arc<str>, ExtensionId)> {
+    let account = people.accounts().next().context("the directory has no account; give it one")?;
+    let number = Arc::from(EXTENSION);
+    if let Some(extension) = account.resolve(&number, None).extension {
+        return Ok((account.id(), number, extension));
+    }
+    let first = account.extensions().iter().find_map(|listed| Some((listed.number.clone()?, listed.id)));
+    let (number, extension) =
+        first.context("the first account of the directory has no extension; give it one")?;
+    Ok((account.id(), Arc::from(&*number), extension))
 }
 
 /// The configuration of a new directory: every setting with its default, as a comment.
-fn configuration() -> String {
+fn configuration(data: Option<&Path>) -> anyhow::Result<String> {
     let head = "# Hookswitch. Every setting is below with its default; take the # away from what you change.\n\
                 # docs/server.md tells more. `kill -HUP` reads sources, directory and policy again.\n\n";
     let mut text = head.to_owned();
+    let data = data.map(|data| data.to_str().context("--data is no UTF-8; name another directory"));
+    let data = data.transpose()?.map(|data| format!("directory = {}", toml_text(data)));
     let body = DEFAULTS.split_once("\n[server]").map_or(DEFAULTS, |(_, body)| body);
     for line in format!("[server]{body}").lines() {
         let own = match line {
             "file = \"\"" => "file = \"directory.toml\"".to_owned(),
+            "directory = \"data\"" if data.is_some() => data.clone().unwrap_or_default(),
             setting if setting.is_empty() || setting.starts_with(['#', '[']) => setting.to_owned(),
             setting => format!("# {setting}"),
         };
         text.push_str(&own);
         text.push('\n');
     }
-    text
+    Ok(text)
+}
+
+/// A string as TOML writes it; it is one that JSON has too.
+fn toml_text(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
 }
 
 /// Reads a country from its two letters.
@@ -187,7 +157,7 @@ fn country(letters: &str) -> Result<Country, String> {
 }
 
 /// The directory of a new server, in a country if it is known.
-fn people(country: Option<Country>) -> String {
+pub(super) fn people(country: Option<Country>) -> String {
     let Some(country) = country else { return DIRECTORY.to_owned() };
     let setting = format!("country = \"{}\" ", country.letters());
     DIRECTORY.replacen("# country = \"US\" ", &setting, 1)
@@ -226,19 +196,16 @@ fn write_private(path: &Path, content: &[u8]) -> anyhow::Result<()> {
 
 fn write_text(made: &Made, directory: &Path, out: &mut impl Write) -> anyhow::Result<()> {
     let name = directory.display();
-    writeln!(out, "Made {name}: hookswitch.toml, directory.toml, secret.key and data.")?;
-    writeln!(out, "These are shown once; the server keeps digests.\n")?;
-    for (label, value) in [
-        ("server", &made.server),
-        ("hep", &made.hep),
-        ("client_id", &made.client_id),
-        ("client_secret", &made.client_secret),
-        ("jwt", &made.jwt),
-        ("account_id", &made.account_id),
-        ("extension_id", &made.extension_id),
-        ("extension_number", &made.extension_number),
-        ("admin_token", &made.admin_token),
-    ] {
+    writeln!(
+        out,
+        "Made {name}: hookswitch.toml, directory.toml and secret.key; the store is in {}.",
+        made.data.display()
+    )?;
+    writeln!(
+        out,
+        "These are shown once; the server keeps digests, and these are good in that store alone.\n"
+    )?;
+    for (label, value) in made.login.rows().into_iter().chain([("admin_token", &*made.admin_token)]) {
         writeln!(out, "{label:<17} {value}")?;
     }
     writeln!(

@@ -21,6 +21,7 @@ use tokio_tungstenite::{WebSocketStream, client_async};
 
 use super::ANSWER_WITHIN;
 use super::client::{Client, Failure, Login};
+use super::forward::{Forward, Forwarder};
 use super::rows::Rows;
 
 /// The waits before a lost connection is tried again; the last repeats.
@@ -47,6 +48,8 @@ pub(super) struct Listen {
     /// Stop after so many notifications
     #[arg(long, value_name = "N")]
     count: Option<u64>,
+    #[command(flatten)]
+    forward: Forward,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -60,22 +63,22 @@ enum Format {
 impl Listen {
     /// Prints notifications until it is stopped.
     pub(super) fn run(self, out: &mut impl Write) -> anyhow::Result<()> {
-        let name = self.login.display();
-        let text = std::fs::read_to_string(&self.login).with_context(|| {
-            format!("cannot read {name}; name the file that `hookswitch init --json` has printed")
-        })?;
-        let mut login: Login = serde_json::from_str(&text)
-            .with_context(|| format!("{name} is not what `hookswitch init --json` has printed"))?;
-        if let Some(server) = &self.server {
-            login.server.clone_from(server);
-        }
+        let login = Login::read(&self.login, self.server.as_deref())?;
+        let forwarder = self.forward.open()?;
         let tls = Arc::new(webhook::tls()?);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let client = Client::new(login, (*tls).clone());
+        let mut is_said = false;
+        let connected = move || {
+            if !std::mem::replace(&mut is_said, true) {
+                eprintln!("hookswitch: listening");
+            }
+        };
         let listener = Listener {
             format: self.format,
             left: self.count.unwrap_or(u64::MAX),
-            ..Listener::new(client, tls, &self.filters, out, || {})
+            forwarder,
+            ..Listener::new(client, tls, &self.filters, out, connected)
         };
         runtime.block_on(listener.listen())
     }
@@ -88,6 +91,8 @@ pub(super) struct Listener<'a, W, F> {
     format: Format,
     /// How many notifications are still to be printed.
     left: u64,
+    /// What posts them on, if they are to be.
+    forwarder: Option<Forwarder>,
     tls: Arc<tokio_rustls::rustls::ClientConfig>,
     rows: Rows,
     access: Option<String>,
@@ -113,6 +118,7 @@ impl<'a, W: Write, F: FnMut()> Listener<'a, W, F> {
             filters,
             format: Format::Json,
             left: u64::MAX,
+            forwarder: None,
             tls,
             rows: Rows::default(),
             access: None,
@@ -125,6 +131,9 @@ impl<'a, W: Write, F: FnMut()> Listener<'a, W, F> {
 
     /// Listens until it has what it wants, or the server refuses.
     pub(super) async fn listen(mut self) -> anyhow::Result<()> {
+        if let Some(forwarder) = &self.forwarder {
+            forwarder.ask().await;
+        }
         let mut failures = 0;
         loop {
             let failure = match self.follow(&mut failures).await {
@@ -186,6 +195,9 @@ impl<'a, W: Write, F: FnMut()> Listener<'a, W, F> {
             self.keep_handle(&frame, false);
             if frame[0]["type"] == "ServerNotification" {
                 self.print(&frame[1])?;
+                if let Some(forwarder) = &self.forwarder {
+                    forwarder.post(&frame[1]).await;
+                }
             }
         }
         // All was printed; the server need not keep what would come.

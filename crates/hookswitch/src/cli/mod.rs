@@ -1,15 +1,19 @@
 //! The commands and what they have in common.
 
+mod access;
 mod admin;
 mod capture;
 mod causes;
 mod client;
 mod cluster;
 mod copy;
+mod credentials;
 mod decode;
 mod demo;
 mod doctor;
+mod ephemeral;
 mod explain;
+mod forward;
 mod init;
 mod listen;
 mod manual;
@@ -19,8 +23,13 @@ mod replay;
 mod rows;
 mod serve;
 mod store;
+mod subscribe;
 mod subscriptions;
 mod table;
+mod temporary;
+mod token;
+mod trigger;
+mod user;
 
 use std::io::{self, BufWriter, IsTerminal as _, Write};
 use std::path::PathBuf;
@@ -73,6 +82,12 @@ enum Command {
     ///
     /// When the connection or the server is gone, it comes back and goes on where it was.
     Listen(listen::Listen),
+    /// Subscribe to a running server by webhook
+    Subscribe(subscribe::Subscribe),
+    /// Make a scripted call on a running server, and print what is told of it
+    ///
+    /// The call is posted as a switch would post it, so its events are those of a real one.
+    Trigger(trigger::Trigger),
     /// Tell why an event came about, and why each subscriber was or was not told
     ///
     /// Asks a running server, or reads the store beside it or without it.
@@ -89,6 +104,14 @@ enum Command {
     ///
     /// Asks a running server with an admin token.
     Subscriptions(subscriptions::Subscriptions),
+    /// Make, list and revoke admin tokens
+    ///
+    /// Of a running server, or of the store of one that does not run.
+    Token(token::Token),
+    /// Make, list and remove users, with what they log in with
+    ///
+    /// Of a running server, or of the store of one that does not run.
+    User(user::User),
     /// Print, check, back up or copy what a server has kept
     Store(store::Store),
     /// Look at all that a server rests on, and say what to mend
@@ -124,13 +147,17 @@ pub(crate) fn run() -> ExitCode {
         Command::Demo(demo) => demo.run(&mut out),
         Command::Decode(decode) => decode.run(&mut out),
         Command::Init(init) => init.run(&mut out),
-        Command::Serve(serve) => serve.run(),
+        Command::Serve(serve) => serve.run(&mut out),
         Command::Play(play) => play.run(),
         Command::Listen(listen) => listen.run(&mut out),
+        Command::Subscribe(subscribe) => subscribe.run(&mut out),
+        Command::Trigger(trigger) => trigger.run(&mut out),
         Command::Capture(capture) => capture.run(&mut out),
         Command::Explain(explain) => explain.run(&mut out),
         Command::Cluster(cluster) => cluster.run(&mut out),
         Command::Subscriptions(subscriptions) => subscriptions.run(&mut out),
+        Command::Token(token) => token.run(&mut out),
+        Command::User(user) => user.run(&mut out),
         Command::Store(store) => store.run(&mut out),
         Command::Doctor(doctor) => doctor.run(&mut out).map(|status| ended = status),
         Command::Completions(completions) => completions.run(&mut out),

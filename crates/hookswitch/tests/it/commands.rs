@@ -95,10 +95,10 @@ fn a_summary_counts_what_went_through() {
 }
 
 #[test]
-fn the_readme_shows_a_notification_that_is_printed() {
-    let readme = std::fs::read_to_string(root().join("README.md")).expect("README.md");
+fn the_page_of_formats_shows_a_notification_that_is_printed() {
+    let page = std::fs::read_to_string(root().join("docs/formats.md")).expect("docs/formats.md");
     let block =
-        readme.split("```json\n").nth(1).and_then(|rest| rest.split("```").next()).expect("a JSON block");
+        page.split("```json\n").nth(1).and_then(|rest| rest.split("```").next()).expect("a JSON block");
     let shown: Value = serde_json::from_str(block).expect("the block is JSON");
     assert!(lines(&printed(&["replay", "captures/answered-call.pcap"])).contains(&shown));
 }
@@ -337,6 +337,15 @@ fn the_help_texts() {
         "init",
         "serve",
         "play",
+        "listen",
+        "subscribe",
+        "trigger",
+        "token create",
+        "token list",
+        "token revoke",
+        "user create",
+        "user list",
+        "user remove",
         "cluster status",
         "cluster move",
         "cluster drain",

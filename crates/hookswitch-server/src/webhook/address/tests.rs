@@ -225,7 +225,7 @@ async fn hostile_addresses_are_not_connected_to_even_if_they_were_taken_before()
     listener.set_nonblocking(true).expect("it can be asked");
     let port = listener.local_addr().expect("an address").port();
     // Taken by a configuration that allowed everything, and sent by one that does not.
-    let open = guard("dangerous_allow_addresses = [\"0.0.0.0/0\", \"::/0\"]", true);
+    let open = guard("allow = [\"0.0.0.0/0\", \"::/0\"]", true);
     let strict = crate::config::webhooks_of("timeout = \"500ms\"");
     let webhooks = crate::webhook::Webhooks::new(&strict, false).expect("a client");
     let mut taken = 0;
@@ -252,8 +252,7 @@ async fn hostile_addresses_are_not_connected_to_even_if_they_were_taken_before()
     println!("{taken} hostile addresses, 0 connections");
     // The listener would have seen one.
     let own = open.read(&format!("https://127.0.0.1:{port}/")).expect("an address");
-    let lenient =
-        crate::config::webhooks_of("dangerous_allow_addresses = [\"127.0.0.1\"]\ntimeout = \"500ms\"");
+    let lenient = crate::config::webhooks_of("allow = [\"127.0.0.1\"]\ntimeout = \"500ms\"");
     let lenient = crate::webhook::Webhooks::new(&lenient, false).expect("a client");
     let endpoint = crate::webhook::Endpoint {
         url: own,
@@ -278,21 +277,52 @@ async fn names_of_this_machine_are_refused_when_they_are_resolved() {
 
 #[test]
 fn a_network_is_allowed_when_it_is_named_and_this_machine_for_development() {
-    let named = guard("dangerous_allow_addresses = [\"10.1.0.0/16\", \"fd00::/8\"]", false);
+    let named = guard("allow = [\"10.1.0.0/16\", \"fd00::/8\"]", false);
     for (url, allowed) in [
         ("https://10.1.2.3/", true),
         ("https://[fd00::1]/", true),
         ("https://10.2.0.1/", false),
         ("https://127.0.0.1/", false),
-        ("http://10.1.2.3/", false),
+        ("http://10.1.2.3/", true),
+        ("http://[fd00::1]:8000/", true),
+        ("http://10.2.0.1/", false),
+        ("http://8.8.8.8/", false),
     ] {
         assert_eq!(named.read(url).is_ok(), allowed, "{url}");
     }
+    assert_eq!(named.read("http://8.8.8.8/").err(), Some(AddressError::NotHttps));
+    assert_eq!(guard("", false).read("http://10.1.2.3/").err(), Some(AddressError::NotHttps));
     let dev = guard("", true);
     for (url, allowed) in
         [("http://127.0.0.1:9000/", true), ("http://[::1]/", true), ("http://10.1.2.3/", false)]
     {
         assert_eq!(dev.read(url).is_ok(), allowed, "{url}");
+    }
+}
+
+#[tokio::test]
+async fn a_name_gets_plain_http_only_where_all_its_addresses_are_in_a_named_network() {
+    // The resolver knows what localhost is without asking.
+    let url = "http://localhost:9000/";
+    let named = guard("allow = [\"127.0.0.0/8\", \"::1\"]", false);
+    assert_eq!(named.check(&named.read(url).expect("it may be")).await, Ok(()));
+    let other = guard("allow = [\"10.0.0.0/8\"]", false);
+    assert_eq!(other.check(&other.read(url).expect("it may be")).await, Err(AddressError::Forbidden));
+    assert_eq!(guard("", false).read(url).err(), Some(AddressError::NotHttps));
+}
+
+#[test]
+fn the_rule_by_which_an_address_is_not_public_is_known() {
+    for (address, rule) in [
+        ("10.1.2.3", Some("10.0.0.0/8")),
+        ("169.254.169.254", Some("169.254.0.0/16")),
+        ("8.8.8.8", None),
+        ("fd00::1", Some("::/0")),
+        ("2001:db8::1", Some("2001:db8::/32")),
+        ("2606:4700::1", None),
+    ] {
+        let found = not_public(address.parse().expect("an address"));
+        assert_eq!(found.map(|rule| rule.to_string()).as_deref(), rule, "{address}");
     }
 }
 

@@ -14,17 +14,16 @@ use std::cell::Cell;
 use std::future::IntoFuture as _;
 use std::io::{self, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
-use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::thread;
 use std::time::Duration;
-use std::{fs, thread};
 
 use anyhow::{Context as _, anyhow, bail, ensure};
 use axum::http::Method;
 use clap::ValueEnum;
 use hookswitch_server::config::FILTER;
-use hookswitch_server::{clock, secret, webhook};
+use hookswitch_server::{Profile, clock, webhook};
 use serde_json::json;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
@@ -36,6 +35,7 @@ use super::client::{Client, Failure, Login};
 use super::init::{self, Made};
 use super::listen::Listener;
 use super::play;
+use super::temporary::TemporaryDirectory;
 
 /// How long the server may take to start, and a notification to come when nothing else happens.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -84,8 +84,8 @@ impl Demo {
             let _within = runtime.enter();
             Interrupted::new()?
         };
-        let home = TemporaryDirectory::new()?;
-        let made = init::make(&home.0, None)?;
+        let home = TemporaryDirectory::new("demo")?;
+        let made = init::make(home.path(), &init::people(None), None)?;
         let loopback = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let http = TcpListener::bind(loopback).context("cannot open a port of 127.0.0.1 for HTTP")?;
         let hep = UdpSocket::bind(loopback).context("cannot open a port of 127.0.0.1 for HEP")?;
@@ -99,7 +99,7 @@ impl Demo {
             let _running = running; // dropped at the end, also by a panic
             hookswitch_server::serve(
                 &config,
-                true,
+                Profile::Development,
                 hookswitch_server::Sockets::new(http, hep),
                 told,
                 hookswitch_api::mount,
@@ -143,9 +143,9 @@ impl Demo {
 
         let login = Login {
             server: format!("http://{api}"),
-            client_id: made.client_id.clone(),
-            client_secret: made.client_secret.clone(),
-            jwt: made.jwt.clone(),
+            client_id: made.login.client_id.clone(),
+            client_secret: made.login.client_secret.clone(),
+            jwt: made.login.jwt.clone(),
         };
         let tls = Arc::new(webhook::tls()?);
         let client = Client::new(login.clone(), (*tls).clone());
@@ -173,8 +173,10 @@ impl Demo {
              Server        http://{api}, with its data in a temporary directory (development profile)\n\
              Webhook       http://{hook}/ gets {FILTER}, and fails now and then\n\
              WebSocket     a second subscriber gets the same\n\
-             Phones        of a firm of ten send SIP in HEP to {agent} (UDP)\n",
-            made.admin_token
+             Phones        of a firm of ten send SIP in HEP to {agent} (UDP)\n\
+             Your own app  client_id      {}\n              client_secret  {}\n              jwt            {}\n\
+             Admin token   {}\n",
+            made.admin_token, made.login.client_id, made.login.client_secret, made.login.jwt, made.admin_token
         ))?;
         if !self.once {
             screen.say("It goes on until you press Ctrl-C, and leaves nothing behind.\n")?;
@@ -234,7 +236,7 @@ fn configuration(api: SocketAddr) -> String {
 
 async fn wait_until_ready(client: &Client) -> anyhow::Result<()> {
     let deadline = clock::now() + PATIENCE;
-    while client.call("", Method::GET, "/readyz", String::new()).await.is_err() {
+    while !client.is_ready().await {
         ensure!(clock::now() < deadline, "the server was not ready after {} s", PATIENCE.as_secs());
         tokio::time::sleep(PAUSE).await;
     }
@@ -270,35 +272,6 @@ impl Interrupted {
         tokio::select! {
             _ = self.interrupt.recv() => {}
             _ = self.terminate.recv() => {}
-        }
-    }
-}
-
-/// A new directory that is removed with all that is in it.
-struct TemporaryDirectory(PathBuf);
-
-impl TemporaryDirectory {
-    /// Its name is random, so that nobody can have made it before.
-    fn new() -> anyhow::Result<Self> {
-        let name = format!("hookswitch-demo-{}", secret::token()?);
-        Ok(Self(std::env::temp_dir().join(name)))
-    }
-
-    /// Writes a file in it, and gives its path.
-    fn write(&self, name: &str, text: &str) -> anyhow::Result<PathBuf> {
-        let path = self.0.join(name);
-        fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
-        Ok(path)
-    }
-}
-
-impl Drop for TemporaryDirectory {
-    fn drop(&mut self) {
-        let path: &Path = &self.0;
-        if let Err(error) = fs::remove_dir_all(path)
-            && error.kind() != std::io::ErrorKind::NotFound
-        {
-            eprintln!("hookswitch: warning: cannot remove {} ({error}); please do", path.display());
         }
     }
 }

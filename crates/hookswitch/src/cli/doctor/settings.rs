@@ -35,9 +35,8 @@ pub(super) fn check(path: &Path, config: &Config, findings: &mut Findings) {
     let unencrypted = !config.server.listen.ip().is_loopback() && url.starts_with("http://");
     for (holds, found, mend) in [
         (
-            !config.webhooks.dangerous_allow_addresses.is_empty(),
-            "webhooks.dangerous_allow_addresses lets whoever may subscribe make this server post into those networks"
-                .to_owned(),
+            !config.webhooks.allow.is_empty(),
+            "webhooks.allow lets whoever may subscribe make this server post into those networks".to_owned(),
             "leave it empty, or name single addresses",
         ),
         (
@@ -50,11 +49,7 @@ pub(super) fn check(path: &Path, config: &Config, findings: &mut Findings) {
             "HEP is taken from everybody who can reach the port".to_owned(),
             "name who may send it, as [[hep.source]]",
         ),
-        (
-            is_exposed,
-            exposed,
-            hide,
-        ),
+        (is_exposed, exposed, hide),
         (
             unencrypted,
             format!("clients reach the server as {url}, where tokens can be read on the way"),

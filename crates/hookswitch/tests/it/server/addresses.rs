@@ -41,7 +41,7 @@ impl Earnest {
         let certificate = authority.certificate();
         let mut variables = vec![
             ("HOOKSWITCH_WEBHOOKS__NAMESERVERS", &*servers),
-            ("HOOKSWITCH_WEBHOOKS__DANGEROUS_ALLOW_ADDRESSES", &*allowed),
+            ("HOOKSWITCH_WEBHOOKS__ALLOW", &*allowed),
             ("SSL_CERT_FILE", path(&certificate)),
         ];
         variables.extend(more);
@@ -74,14 +74,34 @@ fn an_address_must_show_a_certificate_of_a_known_authority_for_its_name() {
     assert_eq!(taken.status, 200, "{taken:?}");
     assert_eq!(earnest.subscribe(&of(&unsigned, "hook.test")).error(), (400, "", "SUB-524"));
     assert_eq!(earnest.subscribe(&of(&good, "other.test")).error(), (400, "", "SUB-524"));
-    let plain = of(&good, "hook.test").replace("https", "http");
-    assert_eq!(earnest.subscribe(&plain).error(), (400, "", "SUB-523"));
+    assert_eq!(earnest.subscribe("http://8.8.8.8/").error(), (400, "", "SUB-523"));
     // What was subscribed is told, over the connection of the handshake.
     let mut agent = Agent::new(earnest.server.hep(), 1);
     for (way, message) in call("certified") {
         agent.send(way, &message);
     }
     wait_for(|| (good.count() == EVENTS_OF_CALL).then_some(()), || "a call to be told".into());
+}
+
+#[test]
+fn a_receiver_in_a_named_network_is_told_over_http_and_others_are_refused_by_a_rule_that_the_log_names() {
+    let home = Home::new("address-lan");
+    let allowed = format!("[\"{PUBLIC}/32\"]");
+    let server = Server::start_with(&home, &[("HOOKSWITCH_WEBHOOKS__ALLOW", &allowed)]);
+    let token = server.log_in(&home).text("access_token");
+    let earnest = Earnest { server, token };
+    let receiver = Receiver::listen(IpAddr::V4(PUBLIC), None, Reply::good);
+    let taken = earnest.subscribe(&receiver.url());
+    assert_eq!(taken.status, 200, "{taken:?}");
+    let mut agent = Agent::new(earnest.server.hep(), 1);
+    for (way, message) in call("plain") {
+        agent.send(way, &message);
+    }
+    wait_for(|| (receiver.count() == EVENTS_OF_CALL).then_some(()), || "a call to be told".into());
+    assert_eq!(earnest.subscribe("http://127.0.0.9:9000/").error(), (400, "", "SUB-523"));
+    assert_eq!(earnest.subscribe("https://10.1.2.3/").error(), (400, "", "SUB-521"));
+    let line = earnest.server.logged("a webhook address was refused: it is not public");
+    assert_eq!((&line["address"], &line["rule"]), (&json!("10.1.2.3"), &json!("10.0.0.0/8")));
 }
 
 #[test]

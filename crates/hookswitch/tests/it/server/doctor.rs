@@ -147,7 +147,7 @@ fn settings_that_cannot_be_used_fail_and_dangerous_ones_are_named() {
     let found = doctor(
         &home,
         &[
-            ("HOOKSWITCH_WEBHOOKS__DANGEROUS_ALLOW_ADDRESSES", "[\"10.0.0.0/8\"]"),
+            ("HOOKSWITCH_WEBHOOKS__ALLOW", "[\"10.0.0.0/8\"]"),
             ("HOOKSWITCH_OAUTH__PASSWORD_GRANT", "true"),
             ("HOOKSWITCH_STORE__DURABILITY", "relaxed"),
             ("HOOKSWITCH_HEP__LISTEN", &hep),
@@ -155,7 +155,7 @@ fn settings_that_cannot_be_used_fail_and_dangerous_ones_are_named() {
         ],
     );
     for words in [
-        "webhooks.dangerous_allow_addresses",
+        "webhooks.allow",
         "oauth.password_grant",
         "store.durability is relaxed",
         "HEP is taken from everybody",

@@ -13,6 +13,7 @@ mod cluster;
 mod console;
 mod copying;
 mod crash;
+mod credentials;
 mod demo;
 mod disk;
 mod doctor;
@@ -29,6 +30,7 @@ mod limits;
 mod logged;
 mod nats;
 mod oauth;
+mod operations;
 mod partitions;
 mod reading;
 mod readme;
@@ -41,6 +43,7 @@ mod socket;
 mod start;
 mod switch;
 mod tenants;
+mod testing;
 mod traffic;
 mod twice;
 mod unharmed;
@@ -141,6 +144,8 @@ struct Server {
     restored: Value,
     /// What was written before the log.
     said: Vec<Value>,
+    /// What it has warned of until it was ready.
+    warnings: Vec<String>,
     log: Mutex<Receiver<Value>>,
 }
 
@@ -188,7 +193,8 @@ impl Server {
             }
         });
         let (addresses, said, log) = (BTreeMap::new(), Vec::new(), Mutex::new(log));
-        let mut server = Self { process, addresses, restored: Value::Null, said, log };
+        let warnings = Vec::new();
+        let mut server = Self { process, addresses, restored: Value::Null, said, warnings, log };
         loop {
             let line = server.next_line().expect("the server says that it is ready");
             if let (Some(what), Some(address)) = (line["what"].as_str(), line["address"].as_str()) {
@@ -196,6 +202,9 @@ impl Server {
             }
             if line["message"] == "the state of open calls is restored" {
                 server.restored = line.clone();
+            }
+            if line["level"] == "WARN" {
+                server.warnings.extend(line["message"].as_str().map(str::to_owned));
             }
             if !line.is_object() {
                 server.said.push(line.clone());

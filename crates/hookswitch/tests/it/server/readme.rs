@@ -27,7 +27,7 @@ fn blocks(section: &str, language: &str) -> Vec<String> {
 
 /// The commands of a section, in its order: each line of its blocks for a shell with the indented lines that belong
 /// to it, and what the text names of the program.
-fn commands(section: &str) -> Vec<String> {
+pub(super) fn commands(section: &str) -> Vec<String> {
     let mut commands = Vec::new();
     for (number, part) in section.split("```").enumerate() {
         if number % 2 == 0 {
@@ -47,10 +47,10 @@ fn commands(section: &str) -> Vec<String> {
 
 /// A directory in which the lines find what they find in the repository, and the program of the test as the one
 /// that was built.
-struct Checkout(PathBuf);
+pub(super) struct Checkout(PathBuf);
 
 impl Checkout {
-    fn new(name: &str) -> Self {
+    pub(super) fn new(name: &str) -> Self {
         let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("readme").join(name);
         if directory.exists() {
             std::fs::remove_dir_all(&directory).expect("an old directory goes away");
@@ -66,8 +66,13 @@ impl Checkout {
         Self(directory)
     }
 
+    /// Where it is.
+    pub(super) fn path(&self) -> &Path {
+        &self.0
+    }
+
     /// A shell that runs some lines there.
-    fn shell(&self, lines: &str) -> Command {
+    pub(super) fn shell(&self, lines: &str) -> Command {
         let mut command = shell(lines);
         let others = std::env::var("PATH").unwrap_or_default();
         command.current_dir(&self.0).env("PATH", format!("{}:{others}", path(&self.0.join("bin"))));
@@ -76,7 +81,7 @@ impl Checkout {
 
     /// What lines print, which end well.
     #[track_caller]
-    fn run(&self, lines: &str) -> String {
+    pub(super) fn run(&self, lines: &str) -> String {
         let done = self.shell(lines).output().expect("bash runs");
         let printed = String::from_utf8_lossy(&done.stdout).into_owned();
         assert!(done.status.success(), "{lines}{printed}{}", String::from_utf8_lossy(&done.stderr));
@@ -85,7 +90,7 @@ impl Checkout {
 }
 
 /// A shell that runs some lines in the repository, ended with the test.
-struct Shell(Child);
+pub(super) struct Shell(Child);
 
 impl Drop for Shell {
     fn drop(&mut self) {
@@ -102,7 +107,7 @@ fn shell(lines: &str) -> Command {
 
 impl Shell {
     /// Starts a command whose output is read line by line.
-    fn start(command: &mut Command) -> (Self, Receiver<String>) {
+    pub(super) fn start(command: &mut Command) -> (Self, Receiver<String>) {
         let mut shell = Self(command.stdout(Stdio::piped()).spawn().expect("bash runs"));
         let printed = BufReader::new(shell.0.stdout.take().expect("a pipe")).lines();
         let (sender, lines) = channel();
@@ -112,7 +117,7 @@ impl Shell {
 
     /// Presses Ctrl-C, and waits until the command has ended well.
     #[track_caller]
-    fn interrupt(mut self) {
+    pub(super) fn interrupt(mut self) {
         let pid = self.0.id().to_string();
         assert!(Command::new("kill").args(["-INT", &pid]).status().expect("kill runs").success());
         let ended = wait_for(|| self.0.try_wait().expect("it can be waited for"), || "the end".to_owned());
@@ -122,7 +127,7 @@ impl Shell {
 
 /// The next lines of a receiver.
 #[track_caller]
-fn take(lines: &Receiver<String>, count: usize) -> String {
+pub(super) fn take(lines: &Receiver<String>, count: usize) -> String {
     let next = |_| lines.recv_timeout(PATIENCE).expect("another line") + "\n";
     (0..count).map(next).collect()
 }
@@ -270,6 +275,38 @@ fn each_line_for_a_server_runs_and_a_capture_that_is_played_again_is_told_again(
     assert_eq!(server.count("hookswitch_events_total"), 30);
     server.stop();
     assert!(checkout.run("hookswitch store check --config pbx/hookswitch.toml").contains("30 events"));
+}
+
+#[test]
+fn the_readme_is_short_shows_what_is_printed_and_repeats_lines_that_other_tests_run() {
+    let readme = std::fs::read_to_string(root().join("README.md")).expect("it is there");
+    let words = readme.split_whitespace().count();
+    assert!(words <= 700, "{words} words");
+    let shown = blocks(&readme, "text");
+    let (command, table) = shown[0].split_once('\n').expect("a command and a table");
+    let command = command.strip_prefix("$ hookswitch ").expect("a command");
+    let printed = super::hookswitch(&command.split(' ').collect::<Vec<_>>());
+    assert_eq!(String::from_utf8_lossy(&printed.stdout), table);
+    for (title, page) in [("Install", "docs/operations.md"), ("As a local double", "docs/testing.md")] {
+        let page = std::fs::read_to_string(root().join(page)).expect("it is there");
+        let known = commands(&page);
+        let lines = commands(&section(title));
+        assert!(lines.len() > 2, "{title}: {lines:?}");
+        for line in lines {
+            assert!(known.contains(&line), "{title}: {line}");
+        }
+    }
+}
+
+#[test]
+fn the_index_of_the_documentation_names_every_page() {
+    let index = std::fs::read_to_string(root().join("docs/README.md")).expect("it is there");
+    for entry in root().join("docs").read_dir().expect("it can be read") {
+        let name = entry.expect("an entry").file_name().into_string().expect("UTF-8");
+        if name.strip_suffix(".md").is_some_and(|page| page != "README") {
+            assert!(index.contains(&format!("]({name})")), "{name} is not in docs/README.md");
+        }
+    }
 }
 
 #[test]

@@ -204,3 +204,21 @@ fn the_server_answers_whether_it_lives_and_is_ready() {
     assert_eq!(server.request("GET", "/healthz", &many, b"").0, 431);
     assert_eq!(server.get("/healthz").0, 200);
 }
+
+#[test]
+fn a_port_that_another_hookswitch_has_is_said_to_be_its() {
+    let (home, other) = (Home::new("port"), Home::new("port-other"));
+    let server = Server::start(&home);
+    let start = |address: &str| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_hookswitch"));
+        command.args(["serve", "--config", path(&other.config())]).env("HOOKSWITCH_SERVER__LISTEN", address);
+        let (status, _, said) = super::ended(super::without_test_sizes(&mut command));
+        assert_eq!(status, Some(2), "{said}");
+        said
+    };
+    let said = start(&server.addresses["HTTP"].to_string());
+    assert!(said.contains("another Hookswitch listens there: stop it, or set server.listen"), "{said}");
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let said = start(&taken.local_addr().expect("an address").to_string());
+    assert!(said.contains("free the port, or set server.listen"), "{said}");
+}
