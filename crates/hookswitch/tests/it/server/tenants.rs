@@ -7,7 +7,7 @@ use std::sync::mpsc::{Receiver as Lines, channel};
 use std::thread;
 use std::time::Duration;
 
-use ring::digest;
+use hookswitch_server::secret::Digest;
 use serde_json::{Value, json};
 
 use super::access::PASSWORD;
@@ -45,14 +45,6 @@ const TENANTS: [Tenant; 2] = [
     },
 ];
 
-fn sha256(text: &str) -> String {
-    digest::digest(&digest::SHA256, text.as_bytes())
-        .as_ref()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
-}
-
 /// The lines of a stream of server-sent events, as they come.
 fn follow(to: std::net::SocketAddr, path: &str, token: &str) -> Lines<String> {
     let mut stream = TcpStream::connect(to).expect("it connects");
@@ -76,12 +68,13 @@ fn two_tenants_hear_nothing_of_each_other_by_any_way() {
     let mut lines = String::new();
     for tenant in &TENANTS {
         let [a, b, c, d] = tenant.host;
-        lines += &format!(
+        let account = format!(
             "[[hep.source]]\nname = \"hep-{0}\"\naddresses = [\"{a}.{b}.{c}.{d}\"]\naccount = {0}\n\
              [[ingest.key]]\nname = \"key-{0}\"\nsha256 = \"{1}\"\naccount = {0}\n",
             tenant.account,
-            sha256(tenant.key)
+            Digest::of(tenant.key.as_bytes())
         );
+        lines.push_str(&account);
     }
     home.configure(&lines);
     let dev = Dev::start(&home);
