@@ -7,6 +7,7 @@ use super::input::Input;
 use super::jsonl::JsonLines;
 use super::pcap::{self, Pcap};
 use super::pcapng::{self, PcapNg};
+use super::text_log::TextLog;
 use crate::switch::Switch;
 
 /// Why a file cannot be read at all.
@@ -14,8 +15,8 @@ use crate::switch::Switch;
 pub enum CaptureError {
     /// The file is something else.
     #[error(
-        "not a capture but {found}; pcap, pcapng, HEPv3 frames, JSON lines of datagrams or of posted signals, and transcripts of \
-         {} are understood",
+        "not a capture but {found}; pcap, pcapng, HEPv3 frames, JSON lines of datagrams or of posted signals, text logs with SIP \
+         (pjsip set logger on, sofia global siptrace on), and transcripts of {} are understood",
         transcripts()
     )]
     NotACapture {
@@ -34,6 +35,7 @@ pub(super) enum Format {
     Hep,
     JsonLines(JsonLines),
     Transcript(Switch),
+    TextLog(TextLog),
 }
 
 impl Format {
@@ -48,6 +50,9 @@ impl Format {
         }
         if let Some(switch) = Switch::of_transcript(start) {
             return Ok(Self::Transcript(switch));
+        }
+        if TextLog::begins(start) {
+            return Ok(Self::TextLog(TextLog::default()));
         }
         if start.trim_ascii_start().starts_with(b"{") {
             return Ok(Self::JsonLines(JsonLines::default()));
