@@ -3,7 +3,7 @@
 TOOLS := $(CURDIR)/target/tools
 export PATH := $(TOOLS)/bin:$(PATH)
 
-.PHONY: demo test chaos setup lint advisories bench robustness fuzz captures scenarios
+.PHONY: demo test live chaos setup lint advisories bench robustness fuzz captures scenarios
 
 demo:
 	cargo build --release --locked
@@ -11,6 +11,11 @@ demo:
 
 test: setup lint
 	cargo test --workspace --locked
+
+# Calls through real switches, compared with what the phones did; needs root, and the network at the first run.
+live:
+	cargo build --locked --package hookswitch
+	live/asterisk
 
 # The long forms of the tests that kill the server; about an hour on two cores.
 chaos: setup
