@@ -4,6 +4,7 @@
 //! the log alone gives the same events again.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
@@ -324,6 +325,26 @@ impl Derivation {
             (silent && self.poll_timeout(ClockId(number)).is_none()).then_some(number)
         };
         self.sources.iter().filter_map(is_silent).collect()
+    }
+
+    /// Agents without a call, those that were silent longest first: of a host, or else of the host that has most of
+    /// them; so many at most.
+    pub(crate) fn idle_agents(&self, host: Option<IpAddr>, count_max: usize) -> Vec<u16> {
+        let mut idle: BTreeMap<IpAddr, Vec<(Option<Timestamp>, u16)>> = BTreeMap::new();
+        for (&number, source) in &self.sources {
+            let Sender::Hep { address, .. } = &source.sender else { continue };
+            let calls = self.pipeline.sources().sip_calls(number);
+            if host.is_none_or(|host| host == *address)
+                && calls == 0
+                && self.poll_timeout(ClockId(number)).is_none()
+            {
+                let heard = source.newest.map(|(_, arrival)| arrival);
+                idle.entry(*address).or_default().push((heard, number));
+            }
+        }
+        let mut most = idle.into_values().max_by_key(Vec::len).unwrap_or_default();
+        most.sort_unstable();
+        most.into_iter().take(count_max).map(|(_, number)| number).collect()
     }
 
     /// What became of the messages of a source.

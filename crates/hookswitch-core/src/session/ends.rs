@@ -9,7 +9,7 @@ use super::party::{Destination, PartyCertainty, PartyIntent, PartyState};
 use super::phase::{PendingEnd, Step};
 use super::reason::{self, Role};
 use super::timer::Timer;
-use super::{CALLER, CAUSE_WAIT, Context, LegRole, PartyIndex, RETRY_MAX, Session};
+use super::{CALLER, CAUSE_WAIT, Context, LegRole, PartyIndex, RETRY_MAX, Session, Standing};
 use crate::directory::Kind;
 use crate::policy::Policy;
 
@@ -417,8 +417,10 @@ impl Session {
         self.draft(index, Rule::MailboxOfDirectory, ctx);
     }
 
-    /// Carries out what timers ask for that have run out, in the order in which they did.
-    pub(crate) fn handle_time(&mut self, now: Timestamp, policy: Policy) {
+    /// Carries out what timers ask for that have run out, in the order in which they did. Gives the parties as they
+    /// stood before they were ended for silence, if they were.
+    pub(crate) fn handle_time(&mut self, now: Timestamp, policy: Policy) -> Option<Box<Standing>> {
+        let mut stood = None;
         loop {
             let (at, timer) = self.next_timer();
             if at > now || self.is_over() {
@@ -439,17 +441,24 @@ impl Session {
                     // It is told at the time of the success.
                     self.mover_stays(party, &Context { at: at - CAUSE_WAIT, ..ctx });
                 }
+                // It is told at the time of the hold.
+                Timer::SwitchHold(holder) => {
+                    self.switch_has_held(holder, &Context { at: at - CAUSE_WAIT, ..ctx });
+                }
                 Timer::Ring | Timer::Silence => {
                     let (cause, rule) = match timer {
                         Timer::Ring => (Cause::NoAnswer, Rule::RingTimer),
                         _ => (Cause::Lost, Rule::LostLeg),
                     };
+                    let standing = self.standing();
                     self.end_all(cause, rule, &Context { at, ..ctx });
+                    stood = Some(Box::new(standing));
                     break; // nobody is left
                 }
             }
         }
         self.flush_discarded();
+        stood
     }
 
     /// Takes a far end for a party, as nothing has shown in time that it is a server, or that a code took

@@ -1,18 +1,13 @@
-//! SIP in the text logs of switches: what `pjsip set logger on` writes into the log of an Asterisk, and
-//! `sofia global siptrace on` into that of a FreeSWITCH.
+//! SIP messages in the log of an Asterisk, as `pjsip set logger on` writes them among its other lines:
 //!
 //! ```text
 //! [2026-11-30 23:37:48.113] VERBOSE[28762] res_pjsip_logger.c: <--- Received SIP request (354 bytes) from UDP:192.0.2.11:5060 --->
 //! ACK sip:102@192.0.2.1 SIP/2.0
-//! …
-//! recv 354 bytes from udp/[192.0.2.11]:5060 at 23:37:48.113000:
-//!    ------------------------------------------------------------------------
-//!    ACK sip:102@192.0.2.1 SIP/2.0
-//!    …
-//!    ------------------------------------------------------------------------
+//! ...
 //! ```
 //!
 //! The clock is that of the log. A log names the peer alone, so that its own side has one address for all messages.
+//! The log of a FreeSWITCH is read by `siptrace`.
 
 use std::io::{self, Read};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -56,10 +51,6 @@ struct Head {
     transport: Transport,
     is_received: bool,
     length: usize,
-    /// Its lines are indented, between two lines of dashes.
-    is_indented: bool,
-    /// The time of day, where the head says it.
-    time: Option<Time>,
 }
 
 /// The lines of a log, with the message of the last step.
@@ -108,9 +99,6 @@ impl TextLog {
             }
         };
         self.read_message(&head, input)?;
-        if let (Some(now), Some(time)) = (self.time, head.time) {
-            self.time = Some(now.date().to_datetime(time));
-        }
         let time = self.time.map_or_else(Timestamp::default, micros);
         let (src, dst) = if head.is_received { (head.peer, OWN) } else { (OWN, head.peer) };
         Ok(Entry::Message { time, src, dst, transport: head.transport })
@@ -127,18 +115,9 @@ impl TextLog {
     /// Collects the lines of a message, with the line ends that it had.
     fn read_message<R: Read>(&mut self, head: &Head, input: &mut Input<R>) -> io::Result<()> {
         self.message.clear();
-        let mut is_open = !head.is_indented;
         while self.message.len() < head.length.min(RECORD_BYTES_MAX) {
             let Some(Line::Text(text)) = line(input)? else { break };
             let shown = plain(&text);
-            let is_rule =
-                head.is_indented && shown.trim().len() >= 16 && shown.trim().bytes().all(|b| b == b'-');
-            if is_rule {
-                if std::mem::replace(&mut is_open, true) && !self.message.is_empty() {
-                    break;
-                }
-                continue;
-            }
             // A line of the log within or behind a message ends it.
             match self.head_of(&shown) {
                 Ok(None) => {}
@@ -154,11 +133,7 @@ impl TextLog {
             if Stamp::before(&shown).is_some() {
                 break;
             }
-            if !is_open {
-                continue;
-            }
             let bytes = text.strip_suffix(b"\r").unwrap_or(&text);
-            let bytes = if head.is_indented { bytes.strip_prefix(b"   ").unwrap_or(bytes) } else { bytes };
             if bytes.is_empty() && self.message.is_empty() {
                 continue;
             }
@@ -215,11 +190,11 @@ fn plain(line: impl AsRef<[u8]>) -> String {
 
 /// Whether a line is the head of a message.
 fn is_head(line: &str) -> bool {
-    head_of_pjsip(line).is_some() || head_of_sofia(line).is_some()
+    parts(line).is_some()
 }
 
 /// `Received SIP request (354 bytes) from UDP:192.0.2.11:5060`, and whether it was received.
-fn head_of_pjsip(line: &str) -> Option<(bool, &str)> {
+fn parts(line: &str) -> Option<(bool, &str)> {
     let (_, head) = line.split_once("<--- ")?;
     let head = head.trim_end().strip_suffix(" --->")?;
     if let Some(rest) = head.strip_prefix("Received SIP ") {
@@ -228,45 +203,19 @@ fn head_of_pjsip(line: &str) -> Option<(bool, &str)> {
     head.strip_prefix("Transmitting SIP ").map(|rest| (false, rest))
 }
 
-/// `354 bytes from udp/[192.0.2.11]:5060 at 23:37:48.113000:`, and whether it was received.
-fn head_of_sofia(line: &str) -> Option<(bool, &str)> {
-    let line = line.trim_end().strip_suffix(':')?;
-    let place = |word: &str| {
-        line.match_indices(word).map(|(at, _)| at).find(|&at| at == 0 || line[..at].ends_with(' '))
-    };
-    let (is_received, at) =
-        place("recv ").map(|at| (true, at)).or_else(|| place("send ").map(|at| (false, at)))?;
-    let rest = &line[at + 5..];
-    let is_head = rest.contains(" bytes from ") || rest.contains(" bytes to ");
-    (is_head && rest.contains("/[")).then_some((is_received, rest))
-}
-
 impl Head {
     fn read(line: &str) -> Option<Self> {
-        if let Some((is_received, rest)) = head_of_pjsip(line) {
-            // `request (354 bytes) from UDP:192.0.2.11:5060`
-            let (_, rest) = rest.split_once('(')?;
-            let (length, rest) = rest.split_once(" bytes)")?;
-            let (_, place) = rest.trim_start().split_once(' ')?;
-            let (protocol, peer) = place.split_once(':')?;
-            let peer = peer.parse().ok()?;
-            let (transport, length) = (transport(protocol), length.trim().parse().ok()?);
-            return Some(Self { peer, transport, is_received, length, is_indented: false, time: None });
-        }
-        let (is_received, rest) = head_of_sofia(line)?;
-        let (length, rest) = rest.split_once(" bytes ")?;
-        let (_, place) = rest.split_once(' ')?;
-        let (place, time) = place.split_once(" at ").unwrap_or((place, ""));
-        let (protocol, peer) = place.split_once("/[")?;
-        let (ip, port) = peer.split_once("]:")?;
-        let peer = SocketAddr::new(ip.parse().ok()?, port.trim().parse().ok()?);
+        // `request (354 bytes) from UDP:192.0.2.11:5060`
+        let (is_received, rest) = parts(line)?;
+        let (_, rest) = rest.split_once('(')?;
+        let (length, rest) = rest.split_once(" bytes)")?;
+        let (_, place) = rest.trim_start().split_once(' ')?;
+        let (protocol, peer) = place.split_once(':')?;
         Some(Self {
-            peer,
+            peer: peer.parse().ok()?,
             transport: transport(protocol),
             is_received,
             length: length.trim().parse().ok()?,
-            is_indented: true,
-            time: time.trim().parse().ok(),
         })
     }
 }
@@ -279,20 +228,10 @@ fn transport(protocol: &str) -> Transport {
 struct Stamp(DateTime);
 
 impl Stamp {
-    /// `[2026-11-30 23:37:48.113]`, `[Nov 30 23:37:48]`, or `2026-11-30 23:37:48.113000`, the last behind the id of a
-    /// call.
+    /// `[2026-11-30 23:37:48.113]`, or `[Nov 30 23:37:48]`.
     fn before(line: &str) -> Option<Self> {
-        let line = line.trim_start();
-        if let Some(rest) = line.strip_prefix('[') {
-            let (date, _) = rest.split_once(']')?;
-            return date_time(date.trim()).map(Self);
-        }
-        let mut words = line.split_ascii_whitespace();
-        let first = words.next()?;
-        let (date, time) =
-            if first.len() == 36 { (words.next()?, words.next()?) } else { (first, words.next()?) };
-        date.parse::<Date>().ok()?;
-        date_time(&format!("{date} {time}")).map(Self)
+        let (date, _) = line.trim_start().strip_prefix('[')?.split_once(']')?;
+        date_time(date.trim()).map(Self)
     }
 }
 
@@ -394,19 +333,6 @@ mod tests {
         let answer = Entry::Message { time, src: OWN, dst, transport: Transport::Tcp };
         let first = (received("2026-11-30T23:37:48.113"), BYE.to_owned());
         assert_eq!(entries(&log), [first, (answer, sent.to_owned())]);
-    }
-
-    #[test]
-    fn messages_of_a_freeswitch_are_read_between_their_lines() {
-        let lines = format!("   {}\n", BYE.replace('\r', "").trim_end_matches('\n').replace('\n', "\n   "));
-        let rule = "-".repeat(72);
-        let log = format!(
-            "2026-11-30 23:37:47.000000 [NOTICE] switch_channel.c:1118 New Channel\n\
-             recv {} bytes from udp/[192.0.2.11]:5060 at 23:37:48.113000:\n   {rule}\n{lines}   {rule}\n",
-            BYE.len()
-        );
-        assert!(TextLog::begins(log.as_bytes()));
-        assert_eq!(entries(&log), [(received("2026-11-30T23:37:48.113"), BYE.to_owned())]);
     }
 
     #[test]
