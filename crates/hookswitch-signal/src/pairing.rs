@@ -471,7 +471,7 @@ impl Pairing {
             at,
             sip: None,
             named: None,
-            has_dialog: false,
+            has_dialog: created.sip.is_some(),
             answered: false,
             ended: None,
         };
