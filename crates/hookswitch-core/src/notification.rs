@@ -248,7 +248,10 @@ impl Json<'_> {
         if let Some(to_tag) = &sip.to_tag {
             self.raw(r#""toTag":"#).text(to_tag).raw(",");
         }
-        self.raw(r#""fromTag":"#).text(&sip.from_tag).raw(r#","callId":"#).text(&sip.call_id).raw("}");
+        if !sip.from_tag.is_empty() {
+            self.raw(r#""fromTag":"#).text(&sip.from_tag).raw(",");
+        }
+        self.raw(r#""callId":"#).text(&sip.call_id).raw("}");
     }
 }
 

@@ -263,7 +263,7 @@ pub struct Recording {
 pub struct SipData {
     /// The Call-ID.
     pub call_id: Arc<str>,
-    /// The From tag of the request that created the dialog.
+    /// The From tag of the request that created the dialog; empty where a switch names the Call-ID alone.
     pub from_tag: Arc<str>,
     /// The To tag, once a response has set it.
     pub to_tag: Option<Arc<str>>,

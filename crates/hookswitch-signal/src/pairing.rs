@@ -155,6 +155,8 @@ struct Channel {
     sip: Option<LegId>,
     /// Its Call-ID, as the switch has named it.
     named: Option<Arc<str>>,
+    /// The switch has told its dialog.
+    has_dialog: bool,
     answered: bool,
     ended: Option<Timestamp>,
 }
@@ -428,10 +430,20 @@ impl Pairing {
                 {
                     let id: Arc<str> = id.into();
                     channel.named = Some(id.clone());
+                    // Of the dialog that is all that is known, as long as no agent has seen it.
+                    if !channel.has_dialog {
+                        let sip = SipData { call_id: id.clone(), from_tag: Arc::from(""), to_tag: None };
+                        tell(leg, SignalKind::Dialog(Arc::new(sip)), &signal, out);
+                    }
                     self.named.insert(id, leg);
                     self.unmatched.retain(|other| *other != leg);
                 }
                 return;
+            }
+            SignalKind::Dialog(_) => {
+                if let Some(channel) = self.channels.get_mut(&leg) {
+                    channel.has_dialog = true;
+                }
             }
             SignalKind::Answered { .. } => {
                 if let Some(channel) = self.channels.get_mut(&leg) {
@@ -459,6 +471,7 @@ impl Pairing {
             at,
             sip: None,
             named: None,
+            has_dialog: created.sip.is_some(),
             answered: false,
             ended: None,
         };

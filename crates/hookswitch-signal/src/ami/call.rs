@@ -85,6 +85,7 @@ impl AmiTracker {
             asked_to_hang_up: false,
             left: None,
             moved: false,
+            recalls: Vec::new(),
             called: None,
             targets: Vec::new(),
             offered_for: None,
@@ -95,7 +96,7 @@ impl AmiTracker {
             plays: None,
             recording: None,
             recordings: 0,
-            call_id_told: false,
+            call_id: None,
             last_seen: now.at,
             found: false,
             is_called: false,
@@ -135,6 +136,7 @@ impl AmiTracker {
         self.waits.forget(|waiting| *waiting == Waiting::Call(number));
         let leg = self.leg(number);
         out.push(self.signal(leg, SignalKind::Created(Box::new(created)), begun));
+        self.tell_call_id(number, begun, out);
         if let Some(moment) = answered {
             out.push(self.signal(leg, SignalKind::Answered { to_tag: None }, moment));
         }

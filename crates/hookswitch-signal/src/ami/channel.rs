@@ -45,6 +45,8 @@ pub(super) struct Channel {
     pub(super) left: Option<u64>,
     /// It was transferred, parked or picked up: what its end means is known.
     pub(super) moved: bool,
+    /// Who may be called for it again: who has transferred it by a code and left, and to whom.
+    pub(super) recalls: Vec<Arc<str>>,
     /// Whom it has called: who has answered, else the first.
     pub(super) called: Option<Number>,
     /// The targets that were told of as called for it.
@@ -62,8 +64,8 @@ pub(super) struct Channel {
     /// The recording that runs on it, and on whom it is told.
     pub(super) recording: Option<(RecordingId, Number)>,
     pub(super) recordings: u32,
-    /// Its SIP Call-ID was told.
-    pub(super) call_id_told: bool,
+    /// Its SIP Call-ID, as the switch has named it.
+    pub(super) call_id: Option<Box<[u8]>>,
     pub(super) last_seen: Timestamp,
     /// It went on when it was first heard of.
     pub(super) found: bool,

@@ -17,7 +17,8 @@ impl AmiTracker {
         let Some(target) = known.or_else(|| self.add_target(event, now)) else { return false };
         let uniqueid = event.get(Key::Uniqueid);
         let caller = if uniqueid.is_empty() {
-            self.originator(target).map_or(Calling::Switch(None), Calling::Channel)
+            let caller = self.originator(target).or_else(|| self.recalled_for(target));
+            caller.map_or(Calling::Switch(None), Calling::Channel)
         } else {
             // Its beginning may not have been seen.
             let caller = self.number(uniqueid).or_else(|| self.add(event, Side::Own, now));
@@ -142,6 +143,7 @@ impl AmiTracker {
         };
         let leg = self.leg(target);
         out.push(self.signal(leg, SignalKind::Created(Box::new(created)), now));
+        self.tell_call_id(target, now, out);
         if matches!(state, State::Rings | State::Up) {
             out.push(self.signal(leg, SignalKind::Ringing { to_tag: None }, now));
         }

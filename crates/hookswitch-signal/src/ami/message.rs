@@ -29,7 +29,8 @@ words! {
         DestChannelState, DestExten, DestLinkedid, DestUniqueid, DialStatus, DialString, Digit, Exten,
         Extension, Forward, IsExternal, Linkedid, Muted, Operation, OrigTransfererUniqueid, ParkeeUniqueid,
         ParkerDialString, Parkinglot, ParkingSpace, Queue, Result, RetrieverUniqueid, SecondTransfererUniqueid,
-        SpyeeUniqueid, SpyerUniqueid, State, SwapUniqueid, TargetUniqueid, TechCause, TransfererUniqueid,
+        SpyeeUniqueid, SpyerUniqueid, State, SwapUniqueid, TargetUniqueid, TechCause, TransfereeUniqueid,
+        TransfererUniqueid, TransferTargetUniqueid,
         Uniqueid, Value, Variable,
     }
 }

@@ -183,6 +183,9 @@ impl AmiTracker {
             consulted: is_two.then(|| self.leg(second)),
             by_code: !is_two,
         };
+        if !is_two {
+            self.may_be_recalled(first, event);
+        }
         self.told(first, SignalKind::TransferAsked(Box::new(transfer)), now, out);
         if is_two {
             self.told(first, SignalKind::TransferDone { succeeded: true }, now, out);
@@ -194,6 +197,40 @@ impl AmiTracker {
             }
         }
         true
+    }
+
+    /// Notes whom Asterisk may call again for a channel that was transferred by a code while the target still rang:
+    /// who has transferred it, and then the target.
+    fn may_be_recalled(&mut self, mover: Number, event: &Event<'_>) {
+        let target = self.number(event.get(Key::TransferTargetUniqueid));
+        let target = target.and_then(|target| self.in_front(target));
+        let endpoints: Vec<Arc<str>> = [Some(mover), target]
+            .into_iter()
+            .flatten()
+            .filter_map(|number| self.channels.get(&number)?.endpoint().cloned())
+            .collect();
+        if let Some(transferee) = self.number(event.get(Key::TransfereeUniqueid))
+            && let Some(transferee) = self.channels.get_mut(&transferee)
+        {
+            transferee.recalls = endpoints;
+        }
+    }
+
+    /// For whom Asterisk calls somebody again after a transfer: who waits alone in a bridge for that. Who is called
+    /// again comes with a call of its own (`Linkedid`), and nothing says before the answer where it leads.
+    pub(super) fn recalled_for(&self, target: Number) -> Option<Number> {
+        let endpoint = self.channels.get(&target)?.endpoint()?;
+        let waits = |number: &Number| {
+            self.channels.get(number).is_some_and(|channel| {
+                channel.recalls.contains(endpoint) && channel.is_answered() && channel.hung_up.is_none()
+            })
+        };
+        #[expect(clippy::disallowed_methods, reason = "the least is the same in any order")]
+        let mut alone = self.bridges.values().filter_map(|members| match members[..] {
+            [number] => Some(number),
+            _ => None,
+        });
+        alone.by_ref().filter(waits).min()
     }
 
     pub(super) fn parked(&mut self, event: &Event<'_>, now: Moment, out: &mut Vec<Signal>) -> bool {

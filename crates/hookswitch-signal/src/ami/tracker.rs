@@ -342,13 +342,27 @@ impl AmiTracker {
             _ => None,
         };
         let Some(whose) = whose.filter(|_| !value.is_empty() && value.len() <= ID_BYTES_MAX) else { return };
+        // Who is called inherits the variables of who calls.
+        let oldest = self.channels.get(&whose).and_then(|channel| self.number(&channel.linkedid));
+        let is_inherited = oldest.filter(|&oldest| oldest != whose).is_some_and(|oldest| {
+            self.channels.get(&oldest).is_some_and(|oldest| oldest.call_id.as_deref() == Some(value))
+        });
         if let Some(channel) = self.channels.get_mut(&whose)
-            && channel.is_told()
             && channel.endpoint().is_some()
-            && !std::mem::replace(&mut channel.call_id_told, true)
+            && channel.call_id.is_none()
+            && !is_inherited
         {
-            let kind = SignalKind::Named(Alias::CallId(value.into()));
-            out.push(self.signal(self.leg(whose), kind, now));
+            channel.call_id = Some(value.into());
+            if channel.is_told() {
+                self.tell_call_id(whose, now, out);
+            }
+        }
+    }
+
+    /// Tells the SIP Call-ID of a channel, if it is known.
+    pub(super) fn tell_call_id(&mut self, number: Number, now: Moment, out: &mut Vec<Signal>) {
+        if let Some(id) = self.channels.get(&number).and_then(|channel| channel.call_id.clone()) {
+            out.push(self.signal(self.leg(number), SignalKind::Named(Alias::CallId(id)), now));
         }
     }
 

@@ -6,13 +6,14 @@
 /// ([`Counters::balance`] names the one that does not):
 ///
 /// - `packets` = `udp` + `tcp` + `hep_bare` + `other_protocols` + `fragments` + `not_ip` +
-///   `unsupported_links` + `exported` + `manager` + `posted` + `damaged`
+///   `unsupported_links` + `exported` + `logged` + `manager` + `posted` + `damaged`
 /// - `udp` = `udp_sip` + `udp_hep` + `udp_other`
 /// - `udp_hep` + `tcp_hep` + `hep_bare` = `hep_sip` + `hep_not_sip` + `hep_damaged`
 /// - `exported` = `exported_sip` + `exported_other`
 /// - `tcp_bytes` = `tcp_message_bytes` + `tcp_framing_bytes` + `tcp_keep_alive_bytes` + `tcp_skipped_bytes` +
 ///   `tcp_retransmitted_bytes`
-/// - `messages` = `udp_sip` + `tcp_sip` + `hep_sip` + `exported_sip` + `following` + `manager` + `posted`
+/// - `messages` = `udp_sip` + `tcp_sip` + `hep_sip` + `exported_sip` + `logged` + `following` +
+///   `manager` + `posted`
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
     /// Packets of a pcap or pcapng, frames of a HEP stream, or lines that are not blank.
@@ -36,6 +37,8 @@ pub struct Counters {
     pub unsupported_links: u64,
     /// Messages in the log of a switch, and PDUs that Wireshark has exported; those that are packets or frames count as what these are.
     pub exported: u64,
+    /// SIP messages of a text log.
+    pub logged: u64,
     /// Messages of a manager connection.
     pub manager: u64,
     /// Signals that were posted.
@@ -117,6 +120,7 @@ impl Counters {
             + self.not_ip
             + self.unsupported_links
             + self.exported
+            + self.logged
             + self.manager
             + self.posted
             + self.damaged;
@@ -125,6 +129,7 @@ impl Counters {
             + self.tcp_sip
             + self.hep_sip
             + self.exported_sip
+            + self.logged
             + self.following
             + self.manager
             + self.posted;

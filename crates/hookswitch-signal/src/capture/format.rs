@@ -8,6 +8,7 @@ use super::jsonl::JsonLines;
 use super::pcap::{self, Pcap};
 use super::pcapng::{self, PcapNg};
 use super::siptrace::SipTrace;
+use super::text_log::TextLog;
 use crate::switch::Switch;
 
 /// Why a file cannot be read at all.
@@ -15,8 +16,8 @@ use crate::switch::Switch;
 pub enum CaptureError {
     /// The file is something else.
     #[error(
-        "not a capture but {found}; pcap, pcapng, HEPv3 frames, JSON lines of datagrams or of posted signals, logs of a \
-         FreeSWITCH with its SIP, and transcripts of {} are understood",
+        "not a capture but {found}; pcap, pcapng, HEPv3 frames, JSON lines of datagrams or of posted signals, logs of an \
+         Asterisk or a FreeSWITCH with their SIP, and transcripts of {} are understood",
         transcripts()
     )]
     NotACapture {
@@ -35,6 +36,7 @@ pub(super) enum Format {
     Hep,
     JsonLines(JsonLines),
     Transcript(Switch),
+    TextLog(TextLog),
     SipTrace(SipTrace),
 }
 
@@ -50,6 +52,9 @@ impl Format {
         }
         if let Some(switch) = Switch::of_transcript(start) {
             return Ok(Self::Transcript(switch));
+        }
+        if TextLog::begins(start) {
+            return Ok(Self::TextLog(TextLog::default()));
         }
         if start.trim_ascii_start().starts_with(b"{") {
             return Ok(Self::JsonLines(JsonLines::default()));

@@ -3,7 +3,7 @@
 //! Start at [`Reader`]. A file is told by its content ; `pcap` and `pcapng` give its
 //! packets, `link`, `tunnel`, `fragment` and `packet` what they carry, `exported` what Wireshark has taken out of them,
 //! `tcp`, `framing` and `websocket` the messages of a stream,
-//! [`hep`] and `jsonl` what a capture agent has sent, `transcript` what a switch has said of itself. `sniff` tells SIP from the rest.
+//! [`hep`] and `jsonl` what a capture agent has sent, `transcript` what a switch has said of itself, `text_log` the SIP in the text log of a switch. `sniff` tells SIP from the rest.
 
 mod counters;
 mod exported;
@@ -25,6 +25,7 @@ mod sniff;
 mod tcp;
 #[cfg(test)]
 mod tests;
+mod text_log;
 mod transcript;
 mod tunnel;
 mod unread;

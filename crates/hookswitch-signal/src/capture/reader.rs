@@ -19,6 +19,7 @@ use super::pcap::{Record, Step};
 use super::siptrace::Traced;
 use super::sniff::{self, Sniff};
 use super::tcp::{self, Found, Seen, Streams};
+use super::text_log;
 use super::transcript::{self, Entry};
 use super::tunnel::{self, TUNNELS_MAX};
 use super::unread::{Unread, UnreadCounts};
@@ -206,6 +207,7 @@ impl<R: Read> Reader<R> {
             Format::Hep => return self.step_frame(),
             Format::JsonLines(_) => return self.step_line(),
             Format::Transcript(_) => return self.step_entry(),
+            Format::TextLog(_) => return self.step_log(),
             Format::SipTrace(_) => return self.step_trace(),
         };
         let kind = match step {
@@ -516,6 +518,37 @@ impl<R: Read> Reader<R> {
         }
     }
 
+    /// Reads one message of a text log.
+    fn step_log(&mut self) -> io::Result<bool> {
+        let Format::TextLog(log) = &mut self.format else { return Ok(false) };
+        match log.next(&mut self.input)? {
+            text_log::Entry::Message { time, src, dst, transport } => {
+                let payload = 0..log.message().len();
+                self.counters.packets += 1;
+                self.counters.logged += 1;
+                self.seen = Seen { packet: self.seen.packet + 1, time };
+                Ok(self.found(Current {
+                    time,
+                    transport,
+                    src,
+                    dst,
+                    packet: self.seen.packet,
+                    source: Source::Line,
+                    payload,
+                    correlation: None,
+                }))
+            }
+            text_log::Entry::Damaged => {
+                self.damaged(WarningKind::LogLine);
+                Ok(false)
+            }
+            text_log::Entry::End => {
+                self.end();
+                Ok(false)
+            }
+        }
+    }
+
     fn found_in_stream(&mut self, found: Found) -> bool {
         let mut seen = found.seen;
         if found.released {
@@ -609,6 +642,7 @@ impl<R: Read> Reader<R> {
             Source::Input => self.input.window(),
             Source::Line => match &self.format {
                 Format::JsonLines(lines) => lines.datagram(),
+                Format::TextLog(log) => log.message(),
                 Format::SipTrace(trace) => trace.message(),
                 _ => &[],
             },

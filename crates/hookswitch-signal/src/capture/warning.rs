@@ -61,6 +61,8 @@ pub enum WarningKind {
     LongLine,
     /// A message of a manager connection has no time, or is longer than any.
     Transcript,
+    /// A line of a text log promises a SIP message, and does not say from or to whom, or a line is too long.
+    LogLine,
     /// The datagram of a line is not a HEP frame, so that nobody knows who sent it to whom.
     LineWithoutHep,
 }
@@ -102,6 +104,9 @@ impl fmt::Display for Warning {
             WarningKind::Transcript => {
                 f.write_str("a message of the switch has no line with its time before it, or no end")
             }
+            WarningKind::LogLine => f.write_str(
+                "a line of the log promises a SIP message, and its length or address cannot be read, or it is too long",
+            ),
             WarningKind::LineWithoutHep => f.write_str(
                 "the datagram of the line is not a HEP frame, so its sender and receiver are unknown",
             ),

@@ -383,3 +383,55 @@ fn a_call_of_which_a_lost_switch_could_not_tell_is_told_as_sip_shows_it() {
     assert_eq!(dave.len(), 3, "{dave:?}");
     assert!(dave[2].contains("Disconnected/Cancelled missed"), "{dave:?}");
 }
+
+/// The Call-IDs of both parties, as each of their events has them.
+fn call_ids(events: &[Event], direction: &str) -> Vec<Option<String>> {
+    let own = events.iter().filter(|event| event.party.direction.as_str() == direction);
+    own.map(|event| event.party.sip.as_ref().map(|sip| sip.call_id.to_string())).collect()
+}
+
+#[test]
+fn a_call_id_that_the_dialplan_names_is_told_from_the_beginning_without_sip() {
+    // What is set with an underscore is inherited by who is called, and is not theirs.
+    for (variable, inherited) in
+        [("SIPCALLID", ""), ("_SIPCALLID", "SIPCALLID"), ("__SIPCALLID", "__SIPCALLID")]
+    {
+        let inherits = match inherited {
+            "" => String::new(),
+            name => format!("0.0042 VarSet b Variable={name} Value=id-of-a\n"),
+        };
+        let named = format!(
+            "
+            0.000 Newchannel a PJSIP/101 Exten=102
+            0.001 Newexten a Set({variable}=id-of-a)
+            0.001 VarSet a Variable={variable} Value=id-of-a
+            0.004 Newchannel b PJSIP/102 of=a
+            {inherits}
+            0.0045 VarSet b Variable=SIPCALLID Value=id-of-b
+            "
+        );
+        let rings = RINGS.replace("0.000 Newchannel a PJSIP/101 Exten=102", &named);
+        let rings = rings.replacen("    0.004 Newchannel b PJSIP/102 of=a\n    0.005", "    0.005", 1);
+        let events = asterisk(&[&*rings, ANSWERED, HANGS_UP].concat()).events();
+        assert_told(&events, &[RINGS_TOLD, ANSWERED_TOLD, HANGS_UP_TOLD].concat());
+        for (direction, id) in [("Outbound", "id-of-a"), ("Inbound", "id-of-b")] {
+            let ids = call_ids(&events, direction);
+            assert!(
+                ids.iter().skip(1).all(|it| it.as_deref() == Some(id)),
+                "{variable} {direction}: {ids:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_call_id_that_the_switch_names_for_a_bridge_is_told_without_sip() {
+    let named = "
+        1.005 VarSet b Variable=BRIDGEPVTCALLID Value=id-of-a
+        1.006 VarSet a Variable=BRIDGEPVTCALLID Value=id-of-b
+    ";
+    let events = asterisk(&[RINGS, ANSWERED, named, HANGS_UP].concat()).events();
+    assert_told(&events, &[RINGS_TOLD, ANSWERED_TOLD, HANGS_UP_TOLD].concat());
+    assert_eq!(call_ids(&events, "Outbound").last(), Some(&Some("id-of-a".to_owned())));
+    assert_eq!(call_ids(&events, "Inbound").last(), Some(&Some("id-of-b".to_owned())));
+}
