@@ -104,11 +104,28 @@ class Recorder:
 
     @staticmethod
     def write(blocks, path):
+        """Writes a transcript in which each message of the switch is a block."""
+        rest = b""
         with open(path, "wb") as file:
-            for at, way, data in blocks:
+
+            def block(at, way, data):
                 whole = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(at))
                 head = f"=== {at:.6f} {whole}.{int(at % 1 * 1e6):06d}Z {way} {len(data)}\n"
                 file.write(head.encode() + data + b"\n")
+
+            for at, way, data in blocks:
+                if way == "out":
+                    block(at, way, data)
+                    continue
+                # A connection that was cut leaves a message behind that is not whole.
+                rest = data if data.startswith(b"Content-Type: auth/request") else rest + data
+                while (head := re.match(rb"\n*(?:[^\n]+\n)+\n", rest)) is not None:
+                    length = re.search(rb"^Content-Length: (\d+)", head.group(0), re.M)
+                    end = head.end() + int(length.group(1) if length else 0)
+                    if len(rest) < end:
+                        break
+                    block(at, way, rest[:end])
+                    rest = rest[end:]
 
 
 class Hookswitch:
@@ -227,3 +244,25 @@ def compare(told, wanted):
             return f"  wanted\n{show([session])}\n  told\n{show(left)}"
         left.remove(match)
     return "" if not left else "  told too much\n" + "\n\n".join("\n".join(f"    {line}" for line in one) for one in left)
+
+
+def meta(name, what, pbx):
+    """What is right of a scenario, as recordings/README.md describes it."""
+    def status(word):
+        may_be_missing, words = word.startswith("("), word.strip("()").split("|")
+        code, _, reason = words[0].split(" ")[0].partition("/")
+        others = [other.split(" ")[0].partition("/")[2] or None for other in words[1:]]
+        one = {"code": code, "reason": reason or None}
+        return one | ({"reasonAlsoOk": others} if others else {}) | ({"mayBeMissing": True} if may_be_missing else {})
+
+    def party(line):
+        own, _, statuses = line.partition(": ")
+        way, number = own.split(" ")
+        one = {"party": number, "direction": {"out": "Outbound", "inb": "Inbound"}[way]}
+        one |= {"statuses": [status(word) for word in statuses.split(", ")], "missedCall": statuses.endswith(" missed")}
+        return one | ({"external": True} if number.startswith("+") and way == "inb" else {})
+
+    return {
+        "scenario": name, "title": name.replace("-", " "), "whatWasDone": f"live/freeswitch, {name}", "pbx": pbx,
+        "expected": {"sessions": [{"parties": [party(line) for line in session]} for session in expected(what)]},
+    }

@@ -398,7 +398,9 @@ impl EslTracker {
             sip: sip.map(Arc::new),
             first_dialled: text(row.dest.0.as_bytes()).unwrap_or_else(|| Arc::from("")),
             answered: matches!(&*row.callstate.0, "ACTIVE" | "HELD" | "UNHELD"),
-            early: &row.callstate.0 == "EARLY",
+            // A caller's channel is RINGING from its beginning on.
+            early: &row.callstate.0 == "EARLY"
+                || (&row.callstate.0 == "RINGING" && row.direction.0 == "outbound"),
             holds: &row.callstate.0 == "HELD",
             found: true,
             found_of: (*row.call_uuid.0 != *row.uuid.0).then(|| row.call_uuid.0.as_ref().into()),

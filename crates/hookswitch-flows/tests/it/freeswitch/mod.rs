@@ -3,6 +3,7 @@
 mod beside_sip;
 mod calls;
 mod confirmation;
+mod live;
 mod moves;
 mod numbers;
 mod originated;
