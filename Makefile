@@ -73,7 +73,7 @@ captures:
 scenarios:
 	WRITE_SCENARIOS=1 cargo test --locked --package hookswitch-flows --test it catalogue
 
-# Calls through real switches that stand on this machine, each compared with what is told of it.
+# Calls through real switches, where those can be had: each script says what it needs.
 live:
-	cargo build --release --locked
-	set -e; for switch in live/*; do [ ! -f $$switch ] || $$switch; done
+	cargo build -p hookswitch
+	@for switch in asterisk freeswitch kamailio; do [ ! -x live/$$switch ] || live/$$switch || exit 1; done

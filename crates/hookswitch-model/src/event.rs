@@ -338,6 +338,8 @@ rules! {
     RecordingSession = "a recording session names this party or its call (SIPREC, RFC 7866)",
     /// The source reported the change itself.
     Reported = "the source reported this change",
+    /// The switch of a call did not come back.
+    SwitchLost = "the connection to the switch was lost, and was not made again within lost_after (inferred)",
 }
 
 impl fmt::Display for Rule {

@@ -55,6 +55,8 @@ impl Engine {
         };
         self.counters.applied += 1;
         self.legs.insert(leg.id, key);
+        // A caller who claims the domain of another account has the switch repeat that claim on its own legs.
+        let claimed = if ctx.account.is_some() { None } else { self.directory.claimed(&leg) };
         if let Some(open) = self.sessions.get_mut(&key) {
             let OpenSession { session, kept, .. } = &mut **open;
             let account = session.facts.account;
@@ -68,8 +70,15 @@ impl Engine {
             if let Some(switch) = switch {
                 self.joiner.add_target(account, switch.ip(), &leg.callee, key, kept);
             }
+            let claimed = claimed.filter(|&claimed| claimed != account);
+            if let Some(claimed) = claimed {
+                self.joiner.add_aliases(claimed, &leg.aliases, key, kept);
+            }
             if let Some(host) = session.switch_address(reached) {
                 self.joiner.add_host(account, host.ip(), session, key, kept);
+                if let Some(claimed) = claimed {
+                    self.joiner.add_host(claimed, host.ip(), session, key, kept);
+                }
             }
         }
         Some(key)

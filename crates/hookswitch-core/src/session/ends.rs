@@ -35,14 +35,20 @@ impl Session {
     pub(super) fn leg_ended(&mut self, leg: usize, cause: Cause, ctx: &Context) {
         self.legs[leg].ended = true;
         let LegRole::Party(party) = self.legs[leg].role else { return };
-        if cause == Cause::Unlisted {
-            // How it ended nobody saw; that it did is inferred.
-            let known = self.queue.len();
-            self.party_leg_ended(party, Cause::HungUp, ctx);
-            self.queue.iter_mut().skip(known).for_each(|draft| draft.rule = Rule::NotListed);
-        } else {
+        // How it ended nobody saw; that it did is inferred.
+        let inferred = match cause {
+            Cause::Unlisted => Some((Cause::HungUp, Rule::NotListed)),
+            Cause::SwitchLost if self.parties[party].was_answered() => Some((Cause::Lost, Rule::SwitchLost)),
+            Cause::SwitchLost => Some((Cause::NoAnswer, Rule::SwitchLost)),
+            _ => None,
+        };
+        let Some((cause, rule)) = inferred else {
             self.party_leg_ended(party, cause, ctx);
-        }
+            return;
+        };
+        let known = self.queue.len();
+        self.party_leg_ended(party, cause, ctx);
+        self.queue.iter_mut().skip(known).for_each(|draft| draft.rule = rule);
     }
 
     /// A leg of a party ended.

@@ -8,7 +8,6 @@ use std::time::Duration;
 use axum::body::Bytes;
 use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket, WebSocketUpgrade};
 use futures_util::{FutureExt as _, SinkExt as _, StreamExt as _};
-use hookswitch_core::filter::Projection;
 use hookswitch_core::gateway::{Connection, Output, Request, Response, Ticket};
 use hookswitch_model::Timestamp;
 use hookswitch_store::Span;
@@ -342,9 +341,14 @@ impl Served {
     }
 
     async fn notify_one(&mut self, queued: &Queued, now: Timestamp) -> Result<(), End> {
+        self.look_up();
         let Some(told) = self.attached.told.clone() else { return Ok(()) };
         // What was read from the log, or is for a subscription that was replaced, may still be queued.
         if queued.position <= self.position || queued.subscription != told.id {
+            return Ok(());
+        }
+        // The right is that of this moment, and not of when it was queued.
+        if !told.subscription.may_hear(&queued.event) {
             return Ok(());
         }
         let subscriber = &told.subscriber;
@@ -370,6 +374,13 @@ impl Served {
         Ok(())
     }
 
+    /// Looks up what the session hears of, if that has changed.
+    fn look_up(&mut self) {
+        if self.attached.retold.swap(false, Ordering::AcqRel) {
+            self.attached.told = self.gateway.told(self.attached.session);
+        }
+    }
+
     /// Sends what is next in the log.
     async fn read(&mut self) -> Result<(), End> {
         // What is in the queue comes before what found no room in it.
@@ -390,7 +401,7 @@ impl Served {
             return Err(End::Close(1011, "the event log cannot be read"));
         };
         for logged in &read {
-            if let Some(projection) = Projection::of(&told.filters, &logged.event) {
+            if let Some(projection) = told.subscription.matching(&logged.event) {
                 let (position, event) = (logged.position, logged.event.clone());
                 self.notify_one(&Queued { subscription: told.id, position, projection, event }, now).await?;
             }
@@ -412,6 +423,14 @@ impl Served {
                     "The login has ended; log in again",
                     4401,
                     "the login has ended",
+                );
+            }
+            Cut::Denied => {
+                self.connection.end(
+                    "WSG-401",
+                    "The right to hear of calls was taken back; ask an administrator of this server",
+                    4401,
+                    "the right was taken back",
                 );
             }
             Cut::Stopping => self.connection.close(1001, "the server stops"),
