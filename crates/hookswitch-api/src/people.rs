@@ -6,7 +6,8 @@ use axum::Json;
 use axum::extract::State;
 use hookswitch_core::directory::{Account, Directory, Extension, Kind};
 use hookswitch_model::{AccountId, ExtensionId};
-use hookswitch_server::auth::{self, Principal, Scope, User};
+use hookswitch_server::auth::{self, Principal, User};
+use hookswitch_server::rights::Action;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -167,8 +168,7 @@ pub(super) async fn account(
     principal: Principal,
     Segments([account]): Segments<1>,
 ) -> Result<Json<AccountBody>, Problem> {
-    principal.require(Scope::ReadAccounts)?;
-    let id = principal.account(&account)?;
+    let id = api.account(&principal, Action::ReadAccount, &account)?;
     let directory = api.directory();
     let name = directory.accounts().find(|account| account.id() == id).and_then(Account::name);
     Ok(Json(AccountBody {
@@ -190,9 +190,10 @@ pub(super) async fn extension(
     principal: Principal,
     Segments([account, extension]): Segments<2>,
 ) -> Result<Json<ExtensionBody>, Problem> {
-    principal.require(Scope::ReadAccounts)?;
-    let account = principal.account(&account)?;
-    let person = api.person(account, principal.extension(&extension)?).await?;
+    let account = api.account(&principal, Action::ReadExtension, &account)?;
+    let id = principal.extension(&extension)?;
+    api.check(&principal, Action::ReadExtension, account, Some(id))?;
+    let person = api.person(account, id).await?;
     Ok(Json(person.body()))
 }
 
@@ -207,12 +208,9 @@ pub(super) async fn devices(
     principal: Principal,
     Segments([account, extension]): Segments<2>,
 ) -> Result<Json<Devices>, Problem> {
-    principal.require(Scope::ReadAccounts)?;
-    let account = principal.account(&account)?;
+    let account = api.account(&principal, Action::ReadDevices, &account)?;
     let id = principal.extension(&extension)?;
-    if id != principal.extension && !principal.is_admin() {
-        return Err(Problem::other_extension());
-    }
+    api.check(&principal, Action::ReadDevices, account, Some(id))?;
     let person = api.person(account, id).await?;
     let device = Device {
         uri: format!("/restapi/v1.0/account/{account}/device/{}", person.device),

@@ -3,7 +3,8 @@
 use axum::Json;
 use axum::extract::{RawQuery, State};
 use hookswitch_model::{Direction, Iso, Party, StatusCode, Timestamp};
-use hookswitch_server::auth::{Principal, Scope};
+use hookswitch_server::auth::Principal;
+use hookswitch_server::rights::Action;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -200,12 +201,9 @@ pub(super) async fn extension(
     RawQuery(query): RawQuery,
     Segments([account, extension]): Segments<2>,
 ) -> Result<Json<Presence>, Problem> {
-    principal.require(Scope::ReadPresence)?;
-    let account = principal.account(&account)?;
+    let account = api.account(&principal, Action::ReadPresence, &account)?;
     let id = principal.extension(&extension)?;
-    if id != principal.extension && !principal.is_admin() {
-        return Err(Problem::other_extension());
-    }
+    api.check(&principal, Action::ReadPresence, account, Some(id))?;
     let query = Query::read(query.as_deref())?;
     let person = api.person(account, id).await?;
     let calls = api.calls.of(account, Some(id))?;
@@ -230,11 +228,8 @@ pub(super) async fn account(
     RawQuery(query): RawQuery,
     Segments([account]): Segments<1>,
 ) -> Result<Json<AccountPresence>, Problem> {
-    principal.require(Scope::ReadPresence)?;
-    let account = principal.account(&account)?;
-    if !principal.is_admin() {
-        return Err(Problem::admin_only());
-    }
+    let account = api.account(&principal, Action::ReadPresence, &account)?;
+    api.check(&principal, Action::ReadPresence, account, None)?;
     let Query { sip_data, page, per_page } = Query::read(query.as_deref())?;
     let calls = api.calls.of(account, None)?;
     let directory = api.directory();

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, RawPathParams, Request};
 use axum::http::request::Parts;
+use hookswitch_model::{AccountId, ExtensionId};
 use hookswitch_server::auth::{Principal, Problem};
+use hookswitch_server::rights::Action;
 
 use super::{Api, body};
 
@@ -35,6 +37,37 @@ impl<S: Send + Sync> FromRequest<S> for Content {
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
         let (parts, incoming) = request.into_parts();
         body::read(&parts.headers, incoming, CONTENT_BYTES_MAX).await.map(Self)
+    }
+}
+
+impl Api {
+    /// The account that a path names, for an action in it that the one who asks may do to their own extension's.
+    ///
+    /// # Errors
+    /// 403 with what is missing; 404 for any other account, whether it exists or not.
+    pub(super) fn account(
+        &self,
+        principal: &Principal,
+        action: Action,
+        path: &str,
+    ) -> Result<AccountId, Problem> {
+        self.check(principal, action, principal.account, Some(principal.extension))?;
+        principal.account(path)
+    }
+
+    /// Asks the table of rights whether the one who asks may do something to an extension's; to the whole account's,
+    /// if none is given.
+    ///
+    /// # Errors
+    /// 403 with what is missing.
+    pub(super) fn check(
+        &self,
+        principal: &Principal,
+        action: Action,
+        account: AccountId,
+        extension: Option<ExtensionId>,
+    ) -> Result<(), Problem> {
+        Ok(self.rights.may(&principal.identity(), action, account, extension)?)
     }
 }
 

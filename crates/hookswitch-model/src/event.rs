@@ -268,6 +268,8 @@ rules! {
     RingTimer = "no final response within the ring timer (inferred)",
     /// No sign of life for too long after an answer.
     LostLeg = "no sign of life from this leg for too long (inferred)",
+    /// A call goes on whose end was inferred.
+    WentOn = "messages came of a call whose end had been inferred from silence, so that it goes on as another session (inferred)",
     /// A table was full.
     TableFull = "a table of the session machine was full (inferred)",
     /// A called leg was offered because a transfer asked for it.
@@ -328,6 +330,8 @@ rules! {
     RecordingSession = "a recording session names this party or its call (SIPREC, RFC 7866)",
     /// The source reported the change itself.
     Reported = "the source reported this change",
+    /// The switch of a call did not come back.
+    SwitchLost = "the connection to the switch was lost, and was not made again within lost_after (inferred)",
 }
 
 impl fmt::Display for Rule {

@@ -166,7 +166,14 @@ impl Job {
     /// What a subscription, or somebody without one, would be sent.
     fn hears(&self, kept: Option<&Kept>) -> Result<Vec<EventFilter>, String> {
         if let Some(kept) = kept {
-            return Ok(kept.subscription.filters.clone());
+            let subscription = &kept.subscription;
+            if let Some(suspension) = &subscription.hearing.suspension {
+                return Err(format!("the subscription is suspended: {}", suspension.reason));
+            }
+            if subscription.paused.is_some() {
+                return Err("an operator has paused the subscription".to_owned());
+            }
+            return Ok(subscription.active_filters().cloned().collect());
         }
         let account = AccountId::new(self.account);
         let own = Own { account, extension: ExtensionId::new(self.account) };
@@ -443,7 +450,7 @@ impl Redeliveries {
     async fn run(&self, id: &str, job: Job, cancelled: watch::Receiver<bool>, stop: watch::Receiver<bool>) {
         let mut run = Run { all: self, id, job, journal: Vec::new(), saved: clock::now(), cancelled, stop };
         let end = match run.target() {
-            Ok(target) => run.send_all(&target).await,
+            Ok(target) => run.send_all(target).await,
             Err(error) => {
                 run.job.last_error = Some(error);
                 End::State(JobState::Failed)
@@ -540,7 +547,7 @@ impl Run<'_> {
         })
     }
 
-    async fn send_all(&mut self, target: &Target) -> End {
+    async fn send_all(&mut self, mut target: Target) -> End {
         let spacing = if self.job.original_spacing { Spacing::Original } else { Spacing::None };
         let behind = self.last_taken().await;
         let mut replay = Replay::new(spacing, behind, clock::steady());
@@ -563,8 +570,21 @@ impl Run<'_> {
                 continue;
             };
             position = logged.position;
+            // What its owner may hear of, now.
+            match self.all.kept(&self.job).map(|kept| kept.map(|kept| self.job.hears(Some(&kept)))) {
+                Ok(None) => {}
+                Ok(Some(Ok(filters))) => target.filters = filters,
+                Ok(Some(Err(said))) | Err(PreviewError::Said(said)) => {
+                    self.job.last_error = Some(said);
+                    return End::State(JobState::Failed);
+                }
+                Err(PreviewError::Store(error)) => {
+                    self.job.last_error = Some(error.to_string());
+                    return End::State(JobState::Failed);
+                }
+            }
             if self.job.is_meant(&logged, &target.filters)
-                && let Some(end) = self.send(target, &mut replay, &logged).await
+                && let Some(end) = self.send(&target, &mut replay, &logged).await
             {
                 return end;
             }

@@ -27,10 +27,12 @@ use crate::auth::{ADMIN_TOKEN, APPLICATION, OAuth, People};
 use crate::cluster::{self, Identity, Lanes, Member, Membership, Switch, Work};
 use crate::config::{Config, Listen, MissedCalls};
 use crate::deliver::{self, Deliverer};
+use crate::doors::Doors;
 use crate::gateway::Gateway;
 use crate::intake::{Access, Gate, INTAKE_AHEAD, Intake};
 use crate::rates::Rates;
 use crate::redelivery::Redeliveries;
+use crate::rights::Rights;
 use crate::run::{Machine, default_account};
 use crate::secret::Key;
 use crate::source::hep::{stream, udp};
@@ -131,7 +133,7 @@ pub fn serve(
     if dev {
         tracing::warn!("DEVELOPMENT PROFILE: webhooks may go to http addresses of this machine");
     }
-    raise_descriptors();
+    let descriptors = raise_descriptors();
     let settings = settings(&config)?;
     let metrics = Metrics::new();
     let options = Options {
@@ -220,7 +222,10 @@ pub fn serve(
     };
     let stop = watch::Sender::new(false);
     let gate = Gate::new(access.clone(), metrics.frames.clone());
-    let streams = stream::Listener::new(gate, intake.clone(), metrics.clone(), config.hep.connections_max);
+    let (http_max, per_host_max, hep_max) = shares(descriptors);
+    let doors = Doors::new("HTTP", http_max, per_host_max);
+    let hep_max = config.hep.connections_max.min(hep_max);
+    let streams = stream::Listener::new(gate, intake.clone(), metrics.clone(), hep_max);
     let callers = Callers::of(&config.switches, &metrics);
     let switches = Switches::new(runtime.handle().clone(), intake.clone(), metrics.clone(), callers.clone());
     let reread = Arc::new_cyclic(|itself| Reread {
@@ -240,7 +245,9 @@ pub fn serve(
         Box::new(move || reread.run())
     };
     let webhooks = Webhooks::new(&config.webhooks, dev)?;
-    let subscriptions = Subscriptions::load(store.clone(), key.clone(), config.webhooks.subscriptions_max)?;
+    let rights = Rights::of(&config.rights);
+    let subscriptions =
+        Subscriptions::load(store.clone(), key.clone(), config.webhooks.subscriptions_max, rights)?;
     let subscriptions = Arc::new(subscriptions);
     let policy = deliver::policy(&config.webhooks);
     let mut websocket = config.websocket.clone();
@@ -285,6 +292,7 @@ pub fn serve(
     let grace = config.server.shutdown_grace.0;
     let outcome = runtime.block_on(async {
         tokio::spawn(rates.follow(metrics.clone(), stop.subscribe()));
+        tokio::spawn(subscriptions.clone().follow_rights(oauth.follow_rights(), stop.subscribe()));
         let delivering = if let (Some((lanes, settings)), Some(membership), Some(nats)) =
             (&lanes, &membership, store.nats())
         {
@@ -329,7 +337,13 @@ pub fn serve(
             Delivering::Alone(tokio::spawn(deliverer.run(commands, reports, stop.subscribe())))
         };
         let following = tokio::spawn(gateway.clone().follow(stop.subscribe()));
-        let serving = tokio::spawn(listener::serve(tokio_listener(http)?, router, stop.subscribe(), grace));
+        let serving = tokio::spawn(listener::serve(
+            tokio_listener(http)?,
+            router,
+            (doors, metrics.http_refused.clone()),
+            stop.subscribe(),
+            grace,
+        ));
         for (switch, listener) in switch_listeners {
             if let Some(callers) = callers.get(&switch) {
                 tokio::spawn(callers.clone().serve(tokio_listener(listener)?, stop.subscribe()));
@@ -580,13 +594,25 @@ fn is_hookswitch(address: SocketAddr) -> bool {
 /// The most that is read of such an answer, in bytes.
 const ANSWER_BYTES_MAX: u64 = 4096;
 
-/// Takes as many file descriptors as the process may have: each connection is one.
-fn raise_descriptors() {
+/// Takes as many file descriptors as the process may have, each connection is one, and gives how many that are.
+fn raise_descriptors() -> usize {
     let raised = getrlimit(Resource::RLIMIT_NOFILE)
         .and_then(|(_, hard)| setrlimit(Resource::RLIMIT_NOFILE, hard, hard));
     if let Err(error) = raised {
         tracing::warn!(%error, "the limit of open files stays as it is");
     }
+    let limit = getrlimit(Resource::RLIMIT_NOFILE).map_or(DESCRIPTORS, |(soft, _)| soft);
+    usize::try_from(limit).unwrap_or(usize::MAX)
+}
+
+/// The descriptors of a process whose limit cannot be read.
+const DESCRIPTORS: u64 = 1024;
+
+/// How many of the descriptors connections of HTTP may take, in all and of one host, and how many those of HEP: the
+/// rest is for what the server opens itself, webhooks and the store.
+fn shares(descriptors: usize) -> (usize, usize, usize) {
+    let http = descriptors / 2;
+    (http, (http / 2).max(1), (descriptors / 4).max(1))
 }
 
 /// The settings of the machine, as the files have them.

@@ -248,6 +248,10 @@ impl Delivery {
             }
         }
         if open {
+            if subscription.paused.is_some() {
+                self.set(State::Waiting, "an operator has paused the subscription");
+                return Ok(());
+            }
             match &subscription.standing {
                 Standing::Blacklisted(Blacklisting { since, reason, .. }) => {
                     let said = format!("the receiver is blacklisted since {since}: {reason}");

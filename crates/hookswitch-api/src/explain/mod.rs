@@ -363,8 +363,8 @@ fn sees(account: Option<AccountId>, events: &[Logged]) -> bool {
     events.first().is_some_and(|logged| account.is_none_or(|own| own == logged.event.session.account))
 }
 
-/// The sessions with which one has parties or media in common: those that it names, and those that name it
-/// while it goes on.
+/// The sessions with which one has parties or media in common: those that it names, those that name it
+/// while it goes on, and those in which its call went on before and after an end that was inferred.
 ///
 /// # Errors
 /// If the store cannot be read.
@@ -384,6 +384,13 @@ pub(crate) fn linked(
             after = last.position;
             let naming = read.iter().filter(|logged| names(&logged.event).any(|named| named == id));
             found.extend(naming.map(|logged| logged.event.session.id));
+        }
+    }
+    let account = events.first().map(|logged| logged.event.session.account);
+    for other in [id.resumed_from(), id.resumed()] {
+        let theirs = reader.events_of(other)?;
+        if theirs.first().is_some_and(|logged| Some(logged.event.session.account) == account) {
+            found.insert(other);
         }
     }
     found.remove(&id);

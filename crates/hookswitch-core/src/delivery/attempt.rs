@@ -24,6 +24,8 @@ pub struct Due {
     pub attempt: u32,
     pub(super) session: TelephonySessionId,
     pub(super) epoch: u32,
+    /// The number of its place.
+    pub(super) number: u64,
 }
 
 /// A notification that is on its way. Only what was sent can have an [`Outcome`].
@@ -35,6 +37,7 @@ pub struct InFlight {
     pub(super) position: u64,
     pub(super) attempt: u32,
     pub(super) epoch: u32,
+    pub(super) number: u64,
 }
 
 impl InFlight {
@@ -47,8 +50,8 @@ impl InFlight {
 impl Due {
     /// The notification leaves.
     pub fn sent(self) -> InFlight {
-        let Self { subscription, session, position, attempt, epoch, .. } = self;
-        InFlight { subscription, session, position, attempt, epoch }
+        let Self { subscription, session, position, attempt, epoch, number, .. } = self;
+        InFlight { subscription, session, position, attempt, epoch, number }
     }
 }
 

@@ -17,8 +17,8 @@ impl Projection {
 
     /// The projection that a subscriber with these filters receives of an event: what any of the filters that match
     /// asks for. `None` if none matches.
-    pub fn of(filters: &[EventFilter], event: &Event) -> Option<Self> {
-        let matching = filters.iter().filter(|filter| filter.matches(event));
+    pub fn of<'a>(filters: impl IntoIterator<Item = &'a EventFilter>, event: &Event) -> Option<Self> {
+        let matching = filters.into_iter().filter(|filter| filter.matches(event));
         matching.map(EventFilter::projection).reduce(Self::union)
     }
 

@@ -22,6 +22,7 @@ mod people;
 mod phase;
 mod progress;
 mod reason;
+mod resumption;
 mod timer;
 
 use std::collections::VecDeque;
@@ -44,6 +45,7 @@ pub(crate) use self::parties::{CALLER, PartyIndex};
 pub(crate) use self::party::{Destination, PartyRef};
 use self::party::{PartyCertainty, PartyIntent, PartyState};
 use self::phase::Step;
+pub(crate) use self::resumption::Standing;
 use self::timer::{Timer, TimerTable};
 use crate::directory::{Account, Kind, Resolved};
 use crate::number::NumberKey;

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::form::Form;
 use super::{OAuth, Refusal};
 use crate::auth::Scopes;
+use crate::secret::Digest;
 
 /// The id of the console, an application that is built in: public, for the users of all accounts, and without a
 /// document. Its tokens open the admin API, as far as their user may, and nothing else; those of no other do.
@@ -117,12 +118,21 @@ pub struct User {
     /// What they may do in the console, where it was said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub console: Option<ConsoleRole>,
+    /// Tells the users apart that have the extension one after the other; what was given to one is good for none of
+    /// the others. Empty for those of an earlier version.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub generation: String,
 }
 
 impl User {
     /// What they may do in the console: everything as an administrator and nothing else, unless it was said.
     pub fn console_role(&self) -> ConsoleRole {
         self.console.unwrap_or(if self.admin { ConsoleRole::Full } else { ConsoleRole::None })
+    }
+
+    /// The mark of the password: another whenever it was set anew.
+    pub fn password_mark(&self) -> Option<String> {
+        self.password.as_deref().map(|hash| Digest::of(hash.as_bytes()).to_string())
     }
 }
 
@@ -143,6 +153,9 @@ pub struct Credential {
     /// The only application that may use it; any without.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client_id: Option<String>,
+    /// The generation of the user that it was made for.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub generation: String,
 }
 
 /// Reads a document of a type.

@@ -11,7 +11,7 @@ use hookswitch_store::{Change, Expected, Reader, StoreError};
 use serde::{Deserialize, Serialize};
 
 use super::application::{Application, Credential, User, read};
-use super::{APPLICATION, CREDENTIAL, OAuth, Refusal, USER};
+use super::{ADMIN_TOKEN, APPLICATION, CREDENTIAL, OAuth, Refusal, USER};
 use crate::auth::{Principal, Problem, Scopes};
 use crate::clock;
 use crate::secret::{self, Digest};
@@ -40,7 +40,7 @@ const GRANTS_OF: &str = "grants_of";
 
 /// Whether a grant may have ended by a change of such a document, or by its removal.
 pub(super) fn may_end_by(kind: &str, gone: bool) -> bool {
-    matches!(kind, APPLICATION | USER | CREDENTIAL) || kind == GRANT && gone
+    matches!(kind, APPLICATION | USER | CREDENTIAL | ADMIN_TOKEN) || kind == GRANT && gone
 }
 
 /// A grant as it is stored; the id of its document is the `session_id` of token answers.
@@ -54,6 +54,12 @@ struct Grant {
     /// The JWT credential that it rests on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     credential: Option<String>,
+    /// The generation of the user whose it is.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    generation: String,
+    /// The mark of the password that it rests on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    password: Option<String>,
     /// When it ends, however often it is refreshed; all times are seconds since 1970.
     ends: i64,
     /// The digests of its refresh tokens that have not expired, the oldest first.
@@ -104,6 +110,8 @@ pub struct Subject {
     pub user: User,
     /// The JWT credential that it rests on, if it rests on one.
     pub credential: Option<String>,
+    /// The mark of the password that it rests on, if it rests on one.
+    pub password: Option<String>,
 }
 
 /// What a client may say about the tokens it wants.
@@ -248,6 +256,8 @@ impl OAuth {
         let scopes = wishes.scopes.map_or(application.scopes, |wished| wished.and(application.scopes));
         let grant = Grant {
             account: subject.user.account,
+            generation: subject.user.generation,
+            password: subject.password,
             extension: subject.extension,
             client_id: client_id.to_owned(),
             scopes,
@@ -404,9 +414,7 @@ impl OAuth {
     async fn check_subject(&self, grant: &Grant) -> Result<(), Refusal> {
         let grant = grant.clone();
         let good = self.store.read_async(move |reader| {
-            let user =
-                read::<User>(reader, super::USER, &grant.extension)?.is_some_and(|user| !user.disabled);
-            Ok(user && credential_is_good(reader, &grant)?)
+            Ok(user_of(reader, &grant)?.is_some() && credential_is_good(reader, &grant)?)
         });
         if good.await? {
             return Ok(());
@@ -518,6 +526,15 @@ fn end(reader: &Reader, id: &str) -> Result<Vec<Change>, StoreError> {
     Ok(changes)
 }
 
+/// The user of a grant, if it is still the one who was given it, and with the same password where it rests on that.
+fn user_of(reader: &Reader, grant: &Grant) -> Result<Option<User>, StoreError> {
+    let user = read::<User>(reader, super::USER, &grant.extension)?;
+    Ok(user.filter(|user| {
+        let same = user.generation == grant.generation && user.account == grant.account;
+        same && !user.disabled && (grant.password.is_none() || grant.password == user.password_mark())
+    }))
+}
+
 fn credential_is_good(reader: &Reader, grant: &Grant) -> Result<bool, StoreError> {
     let Some(id) = &grant.credential else { return Ok(true) };
     Ok(read::<Credential>(reader, super::CREDENTIAL, id)?.is_some())
@@ -544,9 +561,10 @@ fn holder(reader: &Reader, key: &str, now: i64) -> Result<Option<Holder>, StoreE
 fn principal(reader: &Reader, id: &str) -> Result<Result<Principal, Problem>, StoreError> {
     let unknown = || Ok(Err(unknown_token()));
     let Some(grant) = read::<Grant>(reader, GRANT, id)? else { return unknown() };
-    let user = read::<User>(reader, super::USER, &grant.extension)?.filter(|user| !user.disabled);
+    let user = user_of(reader, &grant)?;
     let application = Application::find(reader, &grant.client_id)?;
-    let application = application.filter(|application| !application.disabled);
+    let application =
+        application.filter(|application| !application.disabled && application.serves(&grant.account));
     let (Some(user), Some(application), true) = (user, application, credential_is_good(reader, &grant)?)
     else {
         return Ok(Err(Problem::token(
@@ -569,6 +587,7 @@ fn principal(reader: &Reader, id: &str) -> Result<Result<Principal, Problem>, St
         admin: user.admin,
         console: user.console_role(),
         extension_number: user.extension_number.into(),
+        generation: user.generation.into(),
     };
     Ok(Ok(principal))
 }

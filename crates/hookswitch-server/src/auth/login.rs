@@ -39,7 +39,7 @@ impl OAuth {
                 let description = "The name or the password is wrong";
                 return Err(Refusal::invalid_grant("OAU-140", description));
             };
-            Ok(Subject { extension, user, credential: None })
+            Ok(Subject { extension, password: user.password_mark(), user, credential: None })
         };
         self.guarded(&whose, attempt).await
     }

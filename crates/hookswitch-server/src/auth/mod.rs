@@ -76,6 +76,8 @@ pub struct OAuth {
     console: String,
     /// Counts what may have ended a grant.
     ended: watch::Sender<u64>,
+    /// Counts what may have changed the rights of users and applications.
+    rights_changed: watch::Sender<u64>,
 }
 
 impl OAuth {
@@ -105,6 +107,7 @@ impl OAuth {
             failures: Throttle::new(FAILURES_MAX),
             console: format!("{public_url}/console/"),
             ended: watch::Sender::new(0),
+            rights_changed: watch::Sender::new(0),
         }))
     }
 
@@ -113,9 +116,22 @@ impl OAuth {
         assertion::issue(&self.key, extension, id, now, expires)
     }
 
-    /// Told whenever grants may have ended.
-    pub(crate) fn follow_ends(&self) -> watch::Receiver<u64> {
+    /// Told whenever grants may have ended, or other rights hold.
+    pub fn follow_ends(&self) -> watch::Receiver<u64> {
         self.ended.subscribe()
+    }
+
+    /// Told whenever other rights may hold, of users or of applications.
+    pub(crate) fn follow_rights(&self) -> watch::Receiver<u64> {
+        self.rights_changed.subscribe()
+    }
+
+    /// Tells that a document of a kind was changed here: rights and grants may have rested on it.
+    pub fn tell_changed(&self, kind: &str) {
+        if matches!(kind, APPLICATION | USER) {
+            self.rights_changed.send_modify(|count| *count += 1);
+        }
+        self.tell_ended();
     }
 
     /// Tells those who hold something open for a grant to look whether it still is.
@@ -127,12 +143,12 @@ impl OAuth {
     pub async fn follow(self: Arc<Self>, mut stop: watch::Receiver<bool>) {
         let mut changed = self.store.follow_documents();
         while let Some(told) = changed.next_until(&mut stop).await {
-            let may_end = match told {
-                Told::One(Changed { kind, gone, .. }) => grant::may_end_by(&kind, gone),
-                Told::Any => true,
-            };
-            if may_end {
-                self.tell_ended();
+            match told {
+                Told::One(Changed { kind, gone, .. }) if grant::may_end_by(&kind, gone) => {
+                    self.tell_changed(&kind);
+                }
+                Told::One(_) => {}
+                Told::Any => self.tell_changed(USER),
             }
         }
     }

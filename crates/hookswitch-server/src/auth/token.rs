@@ -100,8 +100,11 @@ impl OAuth {
             client && credential.extension == extension && credential.expires > now
         });
         let user = user.filter(|user| !user.disabled && application.serves(&user.account));
-        let (Some(_), Some(user)) = (credential, user) else { return Err(taken_back()) };
-        Ok(Subject { extension, user, credential: Some(assertion.id) })
+        let (Some(credential), Some(user)) = (credential, user) else { return Err(taken_back()) };
+        if credential.generation != user.generation {
+            return Err(taken_back());
+        }
+        Ok(Subject { extension, user, credential: Some(assertion.id), password: None })
     }
 
     async fn by_password(&self, form: &Form, application: &Application) -> Result<Subject, Refusal> {

@@ -17,7 +17,6 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::ws::WebSocket;
 use axum::http::{HeaderName, HeaderValue, Method, Request as HttpRequest, StatusCode, Uri, header};
-use hookswitch_core::filter::Projection;
 use hookswitch_core::gateway::{Connection, Limits, Recovery, Request, Wsc};
 use hookswitch_core::subscription::Subscription;
 use hookswitch_model::{Logged, SubscriptionId};
@@ -49,7 +48,7 @@ const WRITE_SPANS_EVERY: Duration = Duration::from_secs(5);
 /// How long a client waits that comes from another node, until this one's copy of the log is as far.
 const FETCH_WITHIN: Duration = Duration::from_secs(5);
 
-/// How often lost and slow connections are looked for.
+/// How often lost connections are looked for.
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
 
 /// Since when the sequences of new sessions are counted: 2025-01-01, in seconds. One SDK reads them into 32 bits.
@@ -437,6 +436,7 @@ impl Gateway {
     pub async fn follow(self: Arc<Self>, mut stop: watch::Receiver<bool>) {
         let mut events = self.store.follow_events();
         let mut ends = self.oauth.follow_ends();
+        let mut judged = self.subscriptions.follow_judgements();
         let mut sweep = tokio::time::interval(SWEEP_EVERY);
         sweep.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut write = tokio::time::interval(WRITE_SPANS_EVERY);
@@ -450,6 +450,7 @@ impl Gateway {
                 _ = stopped => break,
                 changed = events.changed() => if changed.is_err() { break },
                 _ = ends.changed() => self.end_grants().await,
+                _ = judged.changed() => self.take_over_rights().await,
                 _ = sweep.tick() => self.sweep().await,
                 _ = write.tick() => self.write_spans().await,
             }
@@ -468,10 +469,10 @@ impl Gateway {
             match self.store.events_after(feed, READ_EVENTS).await {
                 Ok(read) if read.is_empty() => return,
                 Ok(read) => {
-                    let (now, mut heard) = (clock::now(), 0);
+                    let mut heard = 0;
                     let mut table = self.table();
                     for logged in &read {
-                        heard += table.offer(logged, now);
+                        heard += table.offer(logged);
                     }
                     drop(table);
                     self.metrics.socket_notifications.matched.inc_by(heard as u64);
@@ -496,6 +497,22 @@ impl Gateway {
         }
     }
 
+    /// Takes over what the owners of subscriptions may hear of; who may hear of nothing is told so.
+    async fn take_over_rights(&self) {
+        let mut ended = Vec::new();
+        {
+            let mut table = self.table();
+            for one in self.subscriptions.of_sockets() {
+                if one.subscription.hearing.suspension.is_some() {
+                    ended.extend(table.deny(one.subscription.id));
+                } else {
+                    table.update(&one.subscription);
+                }
+            }
+        }
+        self.delete(ended).await;
+    }
+
     /// Writes down what connections were sent.
     pub async fn write_spans(&self) {
         let spans = self.spans.take();
@@ -511,12 +528,7 @@ impl Gateway {
 
     async fn sweep(&self) {
         let now = clock::now();
-        let (slow, ended) = {
-            let mut table = self.table();
-            let slow = table.cut_slow(now, self.settings.slow_after.0);
-            (slow, table.sweep(now, self.settings.recovery_time.0, first_sequence()))
-        };
-        self.metrics.sockets.slow.inc_by(slow as u64);
+        let ended = self.table().sweep(now, self.settings.recovery_time.0, first_sequence());
         self.delete(ended).await;
         self.delete(self.orphans(now)).await;
         self.count();
@@ -638,8 +650,7 @@ impl Gateway {
             let Some(read) = self.read(after, READ_EVENTS).await else { break };
             let Some(last) = read.last() else { break };
             after = last.position;
-            for logged in read.iter().filter(|logged| Projection::of(&told.filters, &logged.event).is_some())
-            {
+            for logged in read.iter().filter(|logged| told.subscription.matching(&logged.event).is_some()) {
                 newest.push_back(logged.position);
                 if newest.len() > self.settings.recovery_messages
                     && let Some(oldest) = newest.pop_front()

@@ -8,7 +8,6 @@ use std::time::Duration;
 use axum::body::Bytes;
 use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket, WebSocketUpgrade};
 use futures_util::{FutureExt as _, SinkExt as _, StreamExt as _};
-use hookswitch_core::filter::Projection;
 use hookswitch_core::gateway::{Connection, Output, Request, Response, Ticket};
 use hookswitch_model::Timestamp;
 use hookswitch_store::Span;
@@ -209,7 +208,10 @@ impl Served {
                 Next::Frame(None) | Next::Events(0) => Err(End::Gone),
                 Next::Events(_) => self.notify(&mut events).await,
                 Next::Read => self.read().await,
-                Next::Cut(why) => self.cut(why),
+                Next::Cut(why) => {
+                    self.cut(why);
+                    Ok(())
+                }
                 Next::Time => {
                     self.connection.handle_time(clock::steady());
                     Ok(())
@@ -269,7 +271,8 @@ impl Served {
         if said { self.flush().await } else { Ok(()) }
     }
 
-    /// Writes, unless the client does not read for too long, or the connection is to be closed.
+    /// Writes, unless the socket takes nothing for too long, or the connection is to be closed. How far it is
+    /// behind does not count: what is too much for its queue it reads from the log.
     async fn feed(&mut self, message: Message) -> Result<(), End> {
         let ready = poll_fn(|context| self.socket.poll_ready_unpin(context)).now_or_never();
         if let Some(ready) = ready {
@@ -341,9 +344,14 @@ impl Served {
     }
 
     async fn notify_one(&mut self, queued: &Queued, now: Timestamp) -> Result<(), End> {
+        self.look_up();
         let Some(told) = self.attached.told.clone() else { return Ok(()) };
         // What was read from the log, or is for a subscription that was replaced, may still be queued.
         if queued.position <= self.position || queued.subscription != told.id {
+            return Ok(());
+        }
+        // The right is that of this moment, and not of when it was queued.
+        if !told.subscription.may_hear(&queued.event) {
             return Ok(());
         }
         let subscriber = &told.subscriber;
@@ -369,6 +377,13 @@ impl Served {
         Ok(())
     }
 
+    /// Looks up what the session hears of, if that has changed.
+    fn look_up(&mut self) {
+        if self.attached.retold.swap(false, Ordering::AcqRel) {
+            self.attached.told = self.gateway.told(self.attached.session);
+        }
+    }
+
     /// Sends what is next in the log.
     async fn read(&mut self) -> Result<(), End> {
         // What is in the queue comes before what found no room in it.
@@ -389,7 +404,7 @@ impl Served {
             return Err(End::Close(1011, "the event log cannot be read"));
         };
         for logged in &read {
-            if let Some(projection) = Projection::of(&told.filters, &logged.event) {
+            if let Some(projection) = told.subscription.matching(&logged.event) {
                 let (position, event) = (logged.position, logged.event.clone());
                 self.notify_one(&Queued { subscription: told.id, position, projection, event }, now).await?;
             }
@@ -402,10 +417,9 @@ impl Served {
         Ok(())
     }
 
-    fn cut(&mut self, why: Cut) -> Result<(), End> {
+    fn cut(&mut self, why: Cut) {
         match why {
             Cut::Replaced => self.connection.close(1000, "another connection has taken over"),
-            Cut::Slow => return Err(End::Gone),
             Cut::Revoked => {
                 self.connection.end(
                     "WSG-401",
@@ -414,8 +428,15 @@ impl Served {
                     "the login has ended",
                 );
             }
+            Cut::Denied => {
+                self.connection.end(
+                    "WSG-401",
+                    "The right to hear of calls was taken back; ask an administrator of this server",
+                    4401,
+                    "the right was taken back",
+                );
+            }
             Cut::Stopping => self.connection.close(1001, "the server stops"),
         }
-        Ok(())
     }
 }

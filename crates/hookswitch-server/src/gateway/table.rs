@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use foldhash::fast::RandomState;
 use futures_util::FutureExt as _;
 use futures_util::future::Fuse;
-use hookswitch_core::filter::{EventFilter, FilterIndex, Match, Projection};
+use hookswitch_core::filter::{FilterIndex, Match, Projection};
 use hookswitch_core::notification::{SERVER_ID, Subscriber};
 use hookswitch_core::subscription::Subscription;
 use hookswitch_model::{Event, Logged, SubscriptionId};
@@ -25,7 +25,7 @@ pub(super) struct Told {
     pub(super) id: SubscriptionId,
     /// It hears of events behind this position of the log.
     pub(super) start: u64,
-    pub(super) filters: Vec<EventFilter>,
+    pub(super) subscription: Subscription,
     pub(super) subscriber: Subscriber,
 }
 
@@ -43,10 +43,10 @@ pub(super) struct Queued {
 pub(super) enum Cut {
     /// Another connection has the session, or the token, now.
     Replaced,
-    /// It did not read for too long.
-    Slow,
     /// The login has ended.
     Revoked,
+    /// The user, or the application, may hear of nothing any more.
+    Denied,
     /// The server stops.
     Stopping,
 }
@@ -60,8 +60,8 @@ struct Live {
     cut: Option<oneshot::Sender<Cut>>,
     /// Whether it reads from the log, and not from its queue.
     behind: Arc<AtomicBool>,
-    /// Since when it has not taken what was offered.
-    slow_since: Option<Instant>,
+    /// Whether the session hears of something else than the connection knows.
+    retold: Arc<AtomicBool>,
 }
 
 struct Session {
@@ -76,6 +76,15 @@ struct Session {
     confirmed: u32,
 }
 
+impl Session {
+    /// Lets its connection look up again what it hears of.
+    fn retell(&self) {
+        if let Some(live) = &self.live {
+            live.retold.store(true, Ordering::Release);
+        }
+    }
+}
+
 /// What a connection holds of its session.
 pub(super) struct Attached {
     pub(super) session: u64,
@@ -88,6 +97,8 @@ pub(super) struct Attached {
     /// The sequence of its last handle: the next has a higher one.
     pub(super) sequence: u32,
     pub(super) told: Option<Arc<Told>>,
+    /// Set when what it is told has changed: `told` is to be looked up again.
+    pub(super) retold: Arc<AtomicBool>,
 }
 
 /// The handle of a session, as its token says it.
@@ -250,7 +261,9 @@ impl Table {
         let (queue, receiver) = mpsc::channel(QUEUE_EVENTS_MAX);
         let (cut, cut_receiver) = oneshot::channel();
         let behind = Arc::new(AtomicBool::new(false));
-        let live = Live { number, token, queue, cut: Some(cut), behind: behind.clone(), slow_since: None };
+        let retold = Arc::new(AtomicBool::new(false));
+        let live =
+            Live { number, token, queue, cut: Some(cut), behind: behind.clone(), retold: retold.clone() };
         self.by_token.insert(token, id);
         let session = self.sessions.get_mut(&id).expect("the session was found or made");
         session.generation = generation;
@@ -269,6 +282,7 @@ impl Table {
             grant: session.grant.clone(),
             sequence: login.sequence.max(sequence),
             told: session.told.clone(),
+            retold,
         }
     }
 
@@ -355,21 +369,33 @@ impl Table {
         let Some(session) = self.sessions.get_mut(&id) else { return };
         let owner = subscription.owner.extension;
         let subscriber = Subscriber::new(subscription.id, owner, SERVER_ID);
-        let filters = subscription.filters.clone();
-        let told = Told { id: subscription.id, start, filters, subscriber };
+        let told = Told { id: subscription.id, start, subscription: subscription.clone(), subscriber };
         if let Some(old) = session.told.replace(Arc::new(told)) {
             self.index.remove(old.id);
             self.by_subscription.remove(&old.id);
         }
-        self.index.insert(subscription.id, &subscription.filters);
+        session.retell();
+        self.index.insert(subscription.id, subscription.active_filters());
         self.by_subscription.insert(subscription.id, id);
     }
 
-    /// Takes over other filters.
+    /// Takes over other filters and other rights.
     pub(super) fn update(&mut self, subscription: &Subscription) {
         let Some(&id) = self.by_subscription.get(&subscription.id) else { return };
-        let start = self.sessions.get(&id).and_then(|session| session.told.as_ref()).map(|told| told.start);
+        let told = self.sessions.get(&id).and_then(|session| session.told.as_ref());
+        if told.is_some_and(|told| told.subscription == *subscription) {
+            return;
+        }
+        let start = told.map(|told| told.start);
         self.tell(id, subscription, start.unwrap_or(self.feed));
+    }
+
+    /// Closes the connection of a subscription whose owner may hear of nothing any more, and gives the subscription
+    /// if it ends with that.
+    pub(super) fn deny(&mut self, subscription: SubscriptionId) -> Option<SubscriptionId> {
+        let id = *self.by_subscription.get(&subscription)?;
+        self.cut(id, Cut::Denied);
+        self.forget(id)
     }
 
     /// The subscriptions of which sessions are told.
@@ -383,6 +409,7 @@ impl Table {
         self.index.remove(subscription);
         let Some(session) = self.sessions.get_mut(&id) else { return };
         session.told.take_if(|told| told.id == subscription);
+        session.retell();
         if session.live.is_none() {
             self.sessions.remove(&id);
         }
@@ -392,6 +419,7 @@ impl Table {
     fn forget(&mut self, id: u64) -> Option<SubscriptionId> {
         let session = self.sessions.get_mut(&id)?;
         let told = session.told.take();
+        session.retell();
         if session.live.is_none() {
             self.sessions.remove(&id);
         }
@@ -402,7 +430,7 @@ impl Table {
     }
 
     /// Takes the next event of the log, and gives how many sessions hear of it.
-    pub(super) fn offer(&mut self, logged: &Logged, now: Instant) -> usize {
+    pub(super) fn offer(&mut self, logged: &Logged) -> usize {
         self.feed = logged.position;
         let mut matches = std::mem::take(&mut self.matches);
         self.index.matches(&logged.event, &mut matches);
@@ -421,7 +449,6 @@ impl Table {
             };
             if live.queue.try_send(queued).is_err() {
                 live.behind.store(true, Ordering::Release);
-                live.slow_since = Some(now);
             }
         }
         let heard = matches.len();
@@ -437,22 +464,7 @@ impl Table {
             return false;
         }
         live.behind.store(false, Ordering::Release);
-        live.slow_since = None;
         true
-    }
-
-    /// Closes connections that do not read, and gives how many.
-    pub(super) fn cut_slow(&mut self, now: Instant, after: Duration) -> usize {
-        let slow = |session: &Session| {
-            let since = session.live.as_ref().and_then(|live| live.slow_since.filter(|_| live.cut.is_some()));
-            since.is_some_and(|since| now.saturating_duration_since(since) >= after)
-        };
-        let ids: Vec<u64> =
-            self.sessions.iter().filter(|(_, session)| slow(session)).map(|(&id, _)| id).collect();
-        for &id in &ids {
-            self.cut(id, Cut::Slow);
-        }
-        ids.len()
     }
 
     /// Removes the sessions whose connections were lost so long ago that they cannot be gone on with, and gives

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use hookswitch_core::delivery::Progress;
 use hookswitch_core::filter::{EventFilter, Own};
-use hookswitch_core::subscription::{Blacklisting, Owner, Standing, Subscription, Transport};
+use hookswitch_core::subscription::{Blacklisting, Hearing, Owner, Standing, Subscription, Transport};
 use hookswitch_model::{AccountId, ExtensionId, SubscriptionId, Timestamp};
 use hookswitch_store::{Change, Document, PROGRESS, Partition, ProgressRecord, Reader, StoreError, feed_id};
 use serde::{Deserialize, Serialize};
@@ -110,6 +110,8 @@ pub(super) struct Record {
     account: u64,
     extension: u64,
     client_id: String,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    generation: String,
     transport: String,
     filters: Vec<String>,
     created: i64,
@@ -124,6 +126,11 @@ pub(super) struct Record {
     start: u64,
     #[serde(default)]
     filters_from: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    paused: Option<i64>,
+    /// By which rules its filters were checked: 0 before calls of the account took a role, then 1.
+    #[serde(default)]
+    rules: u8,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) ended: Option<i64>,
 }
@@ -198,6 +205,7 @@ impl Record {
             account: owner.account.as_u64(),
             extension: owner.extension.as_u64(),
             client_id: owner.client_id.to_string(),
+            generation: owner.generation.to_string(),
             transport: transport.as_str().to_owned(),
             filters: filters.iter().map(EventFilter::to_string).collect(),
             created: created.as_micros(),
@@ -213,6 +221,8 @@ impl Record {
             expired: one.expired,
             start: one.start,
             filters_from: one.filters_from,
+            paused: one.subscription.paused.map(Timestamp::as_micros),
+            rules: u8::from(!one.is_earlier),
             ended: None,
         }
     }
@@ -228,6 +238,7 @@ impl Record {
             account: AccountId::new(self.account),
             extension: ExtensionId::new(self.extension),
             client_id: self.client_id.into(),
+            generation: self.generation.into(),
         };
         let own = Own { account: owner.account, extension: owner.extension };
         let filters = self.filters.iter().map(|text| EventFilter::parse(text, own));
@@ -247,6 +258,8 @@ impl Record {
                     Standing::Blacklisted(Blacklisting { since: Timestamp::from_micros(since), reason, gone })
                 }
             },
+            paused: self.paused.map(Timestamp::from_micros),
+            hearing: Hearing::default(),
         };
         Ok(Kept {
             subscription,
@@ -254,6 +267,8 @@ impl Record {
             expired: self.expired,
             start: self.start,
             filters_from: self.filters_from,
+            is_earlier: self.rules == 0,
+            keeps_earlier: false,
         })
     }
 }
@@ -280,7 +295,12 @@ mod tests {
         let one = Kept {
             subscription: Subscription {
                 id: SubscriptionId::from_bits(7),
-                owner: Owner { account: own.account, extension: own.extension, client_id: "app".into() },
+                owner: Owner {
+                    account: own.account,
+                    extension: own.extension,
+                    client_id: "app".into(),
+                    generation: "g".into(),
+                },
                 transport: Transport::WebHook,
                 filters: texts.iter().map(|text| EventFilter::parse(text, own).unwrap()).collect(),
                 created: Timestamp::from_micros(1),
@@ -291,6 +311,8 @@ mod tests {
                     reason: "because".into(),
                     gone: true,
                 }),
+                paused: Some(Timestamp::from_micros(8)),
+                hearing: Hearing::default(),
             },
             delivery: Delivery::WebHook(WebHook {
                 address: "https://hook.example/".into(),
@@ -300,6 +322,8 @@ mod tests {
             expired: true,
             start: 3,
             filters_from: 4,
+            is_earlier: false,
+            keeps_earlier: false,
         };
         let key = Key::new(&[7; 32]);
         let stored = Record::of(&one).text(&key).unwrap();
@@ -308,7 +332,11 @@ mod tests {
         let read = Record::parse(&stored, &key).unwrap().read(&one.subscription.id.to_string()).unwrap();
         assert_eq!(read.subscription, one.subscription);
         assert_eq!((read.delivery, read.expired), (one.delivery.clone(), true));
-        assert_eq!((read.start, read.filters_from), (3, 4));
+        assert_eq!((read.start, read.filters_from, read.is_earlier), (3, 4, false));
+        // What an earlier version has stored does not say by which rules.
+        let earlier = stored.replace(",\"rules\":1", "");
+        let earlier = Record::parse(&earlier, &key).unwrap().read(&one.subscription.id.to_string()).unwrap();
+        assert!(earlier.is_earlier);
         let shown = Record { ended: Some(5), ..Record::of(&one) }.text_shown();
         assert!(!shown.contains("secret\"]") && !shown.contains("hush"), "{shown}");
         assert_eq!(Record::parse_shown(&shown).and_then(|record| record.ended), Some(5));

@@ -94,6 +94,11 @@ impl WebhookUrl {
     pub fn uri(&self) -> &Uri {
         &self.uri
     }
+
+    /// Its host and port, `host:port`: what all receivers there have in common.
+    pub fn authority(&self) -> String {
+        format!("{}:{}", self.host, self.port)
+    }
 }
 
 /// Decides which addresses webhooks may go to.

@@ -24,6 +24,7 @@ mod rows;
 mod serve;
 mod store;
 mod subscribe;
+mod subscriptions;
 mod table;
 mod temporary;
 mod token;
@@ -107,7 +108,11 @@ enum Command {
     ///
     /// Of a running server, or of the store of one that does not run.
     User(user::User),
-    /// Print, check or copy what a server has kept
+    /// List subscriptions, hold one back, let it go on, or delete it
+    ///
+    /// Asks a running server with an admin token.
+    Subscriptions(subscriptions::Subscriptions),
+    /// Print, check, back up or copy what a server has kept
     Store(store::Store),
     /// Look at all that a server rests on, and say what to mend
     ///
@@ -152,6 +157,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Cluster(cluster) => cluster.run(&mut out),
         Command::Token(token) => token.run(&mut out),
         Command::User(user) => user.run(&mut out),
+        Command::Subscriptions(subscriptions) => subscriptions.run(&mut out),
         Command::Store(store) => store.run(&mut out),
         Command::Doctor(doctor) => doctor.run(&mut out).map(|status| ended = status),
         Command::Completions(completions) => completions.run(&mut out),

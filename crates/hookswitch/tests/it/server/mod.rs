@@ -36,6 +36,7 @@ mod readme;
 mod receiver;
 mod redelivery;
 mod resolver;
+mod rights;
 mod sdks;
 mod socket;
 mod start;
