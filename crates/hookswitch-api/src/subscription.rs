@@ -112,6 +112,14 @@ impl SuspendedData {
     }
 }
 
+impl Api {
+    /// Why nothing is sent of a subscription at the moment, because of an operator or of a right.
+    pub(super) fn why_suspended(&self, id: SubscriptionId) -> Option<String> {
+        let found = self.subscriptions.get(id)?;
+        Some(suspended_data(&found.subscription)?.reason)
+    }
+}
+
 /// Why nothing is sent of a subscription, because of an operator or of a right.
 pub(super) fn suspended_data(subscription: &Subscription) -> Option<SuspendedData> {
     let lacks = subscription.hearing.suspension.as_ref();
@@ -275,7 +283,7 @@ pub(super) async fn create(
         let node = api.gateway.node().to_owned();
         Delivery::WebSocket(Socket { session, grant: principal.grant.clone(), start, node })
     } else {
-        let (webhook, endpoint) = read_delivery(&api, delivery)?;
+        let (webhook, endpoint) = read_delivery(&api, delivery).await?;
         if !api.subscriptions.has_room(&owner) {
             return Err(limit(&api));
         }
@@ -579,7 +587,7 @@ fn refused_filters(code: &'static str, mut message: String) -> Problem {
     Problem::coded(status, code, message)
 }
 
-fn read_delivery(api: &Api, asked: DeliveryModeRequest) -> Result<(WebHook, Endpoint), Problem> {
+async fn read_delivery(api: &Api, asked: DeliveryModeRequest) -> Result<(WebHook, Endpoint), Problem> {
     const ADDRESS: &str = "deliveryMode.address";
     let Some(address) = asked.address else {
         return Err(Problem::field(
@@ -617,9 +625,9 @@ fn read_delivery(api: &Api, asked: DeliveryModeRequest) -> Result<(WebHook, Endp
             let message = format!("deliveryMode.address cannot be used: {why}; give an https URL to post to");
             Err(Problem::field(ADDRESS, message))
         }
-        // Said in the words of an address where nobody answers.
+        // Said in the words of an address where nobody answers, and as late.
         Err(DeliveryError::Address(AddressError::Forbidden | AddressError::Unresolved)) => {
-            Err(refused_address(&api.webhooks.unreachable()))
+            Err(refused_address(&api.webhooks.refuse().await))
         }
         Err(DeliveryError::Token) => Err(bad_token()),
         Err(DeliveryError::Secret) => Err(Problem::field(
@@ -635,7 +643,7 @@ fn read_delivery(api: &Api, asked: DeliveryModeRequest) -> Result<(WebHook, Endp
 /// As creating a subscription with it.
 pub(super) async fn check_address(api: &Api, address: &str) -> Result<(), Problem> {
     let asked = DeliveryModeRequest { address: Some(address.to_owned()), ..DeliveryModeRequest::default() };
-    let (_, endpoint) = read_delivery(api, asked)?;
+    let (_, endpoint) = read_delivery(api, asked).await?;
     api.webhooks.validate(&endpoint.url).await.map_err(|error| refused_address(&error))
 }
 

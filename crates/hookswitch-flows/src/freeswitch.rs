@@ -126,14 +126,14 @@ pub fn answer(seconds: f64, question: &str, body: &str) -> Told {
 }
 
 /// The list of channels, of which each is a letter, whether it calls or is called, its user, the number that was
-/// dialled, and its state: `a inbound 101 102 ACTIVE`.
+/// dialled, its state, and if need be the channel that its call began with and who calls: `a inbound 101 102 ACTIVE`.
 pub fn channels(seconds: f64, lines: &str) -> Told {
     let row = |line: &str| {
         let mut words = line.split_whitespace();
         let [channel, direction, user, dest, state] = std::array::from_fn(|_| words.next().expect("a word"));
-        let of = words.next().unwrap_or(channel);
+        let (of, caller) = (words.next().unwrap_or(channel), words.next().unwrap_or("101"));
         format!(
-            r#"{{"uuid":"@{channel}","direction":"{direction}","name":"sofia/internal/{user}@pbx.example.com","cid_num":"101","dest":"{dest}","presence_id":"{user}@pbx.example.com","callstate":"{state}","call_uuid":"@{of}"}}"#
+            r#"{{"uuid":"@{channel}","direction":"{direction}","name":"sofia/internal/{user}@pbx.example.com","cid_num":"{caller}","dest":"{dest}","presence_id":"{user}@pbx.example.com","callstate":"{state}","call_uuid":"@{of}"}}"#
         )
     };
     let rows: Vec<String> = self::lines(lines).map(row).collect();

@@ -55,6 +55,8 @@ pub enum Note {
     FinalResponseTimer,
     /// The timer for any response to an INVITE ran out.
     ResponseTimer,
+    /// The timer for the offer of a party that a hold by the switch follows from ran out.
+    SwitchHoldTimer,
 }
 
 impl Note {
@@ -72,6 +74,7 @@ impl Note {
         Self::LeaveTimer,
         Self::FinalResponseTimer,
         Self::ResponseTimer,
+        Self::SwitchHoldTimer,
     ];
 
     /// The first note that names a timer; so many bits of [`Notes`] are for those of sources.
@@ -112,6 +115,9 @@ impl Note {
             }
             Self::ResponseTimer => {
                 "response timer: for 32 s nothing answered the INVITE (RFC 3261 §17.1.1.2) (inferred)"
+            }
+            Self::SwitchHoldTimer => {
+                "switch-hold timer: for 500 ms nobody was seen to ask the switch for this hold"
             }
         }
     }
@@ -248,6 +254,8 @@ rules! {
     HoldOffered = "the party's offer stopped its reception of media (sendonly, inactive or 0.0.0.0) and was accepted, or the switch says that it holds",
     /// A party took the call off hold.
     HoldEnded = "the party's offer started its reception of media again and was accepted, or the switch says so",
+    /// The switch holds a call by itself.
+    HeldBySwitch = "the switch stopped the media of who this party talks with, or started it again, by an offer that nobody had asked it for by SIP",
     /// A party hung up, or was hung up on.
     LegEnded = "this leg ended",
     /// The caller left before this target answered.

@@ -222,9 +222,8 @@ pub fn serve(
     };
     let stop = watch::Sender::new(false);
     let gate = Gate::new(access.clone(), metrics.frames.clone());
-    let (http_max, per_host_max, hep_max) = shares(descriptors);
+    let (http_max, per_host_max, hep_max) = shares(descriptors, config.hep.connections_max);
     let doors = Doors::new("HTTP", http_max, per_host_max);
-    let hep_max = config.hep.connections_max.min(hep_max);
     let streams = stream::Listener::new(gate, intake.clone(), metrics.clone(), hep_max);
     let callers = Callers::of(&config.switches, &metrics);
     let switches = Switches::new(runtime.handle().clone(), intake.clone(), metrics.clone(), callers.clone());
@@ -249,6 +248,7 @@ pub fn serve(
     let subscriptions =
         Subscriptions::load(store.clone(), key.clone(), config.webhooks.subscriptions_max, rights)?;
     let subscriptions = Arc::new(subscriptions);
+    let sealing = key.clone();
     let policy = deliver::policy(&config.webhooks);
     let mut websocket = config.websocket.clone();
     websocket.recovery_time.0 = websocket.recovery_time.0.min(config.store.events_kept.0);
@@ -262,7 +262,7 @@ pub fn serve(
         (&public_url, membership.clone()),
     );
     let rates = Arc::new(Rates::default());
-    let redeliveries = Redeliveries::new(store.clone(), subscriptions.clone(), webhooks.clone());
+    let redeliveries = Redeliveries::new(store.clone(), sealing, subscriptions.clone(), webhooks.clone());
     let parts = Parts {
         config: config.clone(),
         account,
@@ -608,11 +608,13 @@ fn raise_descriptors() -> usize {
 /// The descriptors of a process whose limit cannot be read.
 const DESCRIPTORS: u64 = 1024;
 
-/// How many of the descriptors connections of HTTP may take, in all and of one host, and how many those of HEP: the
-/// rest is for what the server opens itself, webhooks and the store.
-fn shares(descriptors: usize) -> (usize, usize, usize) {
-    let http = descriptors / 2;
-    (http, (http / 2).max(1), (descriptors / 4).max(1))
+/// How many of the descriptors connections of HTTP may take, in all and of one host, and how many those of HEP, which
+/// wants so many at most. The rest is for what the server opens itself: webhooks and the store.
+fn shares(descriptors: usize, hep_wanted: usize) -> (usize, usize, usize) {
+    let own = (descriptors / 8).clamp(128, 4096);
+    let hep = hep_wanted.min(descriptors / 4).max(1);
+    let http = descriptors.saturating_sub(own + hep).max(1);
+    (http, (http / 4 * 3).max(1), hep)
 }
 
 /// The settings of the machine, as the files have them.
@@ -702,4 +704,20 @@ impl Sockets {
 fn tokio_listener(listener: StdTcpListener) -> std::io::Result<TcpListener> {
     listener.set_nonblocking(true)?;
     TcpListener::from_std(listener)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connections_leave_descriptors_to_the_server_itself() {
+        for descriptors in [256, 1024, 20_000, 1_048_576] {
+            let (http, per_host, hep) = shares(descriptors, 1000);
+            assert!(http + hep <= descriptors - descriptors.min(128) / 2, "{descriptors}: {http} {hep}");
+            assert!(per_host < http && hep <= 1000, "{descriptors}");
+        }
+        assert_eq!(shares(1024, 1000), (640, 480, 256));
+        assert_eq!(shares(20_000, 1000), (16_500, 12_375, 1000));
+    }
 }

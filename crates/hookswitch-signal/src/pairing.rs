@@ -399,6 +399,15 @@ impl Pairing {
         match &mut signal.kind {
             SignalKind::Created(created) if !created.sent_by_server && created.endpoint.is_some() => {
                 self.open_channel(leg, created, signal.at, signal.account);
+                if let Some(named) = created.sip.clone().filter(|_| created.found_running) {
+                    // The dialog of a channel that goes on is known: no other will do.
+                    if let Some(call) = self.told_by_id(&named) {
+                        self.stands_aside(leg, call);
+                    } else {
+                        out.push(signal);
+                    }
+                    return;
+                }
                 if let Some((call, by_id)) = self.find_call(leg) {
                     created.sip = self.calls.get(&call).map(|call| call.sip.clone());
                     out.push(signal.clone());
@@ -496,6 +505,13 @@ impl Pairing {
         best.map(|(_, call)| call)
     }
 
+    /// The SIP call of a dialog that was told of as SIP shows it, before the switch was heard.
+    fn told_by_id(&self, sip: &SipData) -> Option<LegId> {
+        let call = *self.by_call_id.get(&sip.call_id)?;
+        let goes_on = self.calls.get(&call).is_some_and(|known| known.ended.is_none());
+        (goes_on && self.alone.contains(&call)).then_some(call)
+    }
+
     /// A channel stands aside: its call is told as SIP shows it.
     fn stands_aside(&mut self, leg: LegId, call: LegId) {
         self.aside.insert(leg);
@@ -519,7 +535,10 @@ impl Pairing {
         let (Some(of), Some(_)) = (self.channels.get(&of), created.endpoint.as_ref()) else { return };
         let account = of.account;
         self.open_channel(leg, created, at, account);
-        if let Some((call, _)) = self.find_call(leg) {
+        let named = created.sip.as_ref().filter(|_| created.found_running);
+        if let Some(call) = named.and_then(|sip| self.told_by_id(sip)) {
+            self.stands_aside(leg, call);
+        } else if let Some((call, _)) = self.find_call(leg) {
             self.unmatched.retain(|other| *other != leg);
             self.release_as(call, Fate::Before(leg), out);
         } else if let Some(call) = self.find_told_call(leg, true) {

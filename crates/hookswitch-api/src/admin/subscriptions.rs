@@ -8,7 +8,7 @@ use hookswitch_core::subscription::Standing;
 use hookswitch_model::{NotificationId, Timestamp};
 use hookswitch_server::health::Health;
 use hookswitch_server::subscriptions::{Delivery, Kept, parse_id};
-use hookswitch_server::webhook::attempt_outcome;
+use hookswitch_server::webhook::{attempt_outcome, masked};
 use hookswitch_server::{clock, secret};
 use hookswitch_store::AttemptOutcome;
 use serde::Serialize;
@@ -31,7 +31,7 @@ pub(crate) struct SubscriptionBody {
     id: String,
     owner: OwnerBody,
     transport: &'static str,
-    /// Of a webhook.
+    /// Of a webhook; what may be a secret in it is masked.
     #[serde(skip_serializing_if = "Option::is_none")]
     address: Option<String>,
     event_filters: Vec<String>,
@@ -140,7 +140,7 @@ impl SubscriptionBody {
         let subscription = &kept.subscription;
         let id = subscription.id.to_string();
         let address = match &kept.delivery {
-            Delivery::WebHook(webhook) => Some(webhook.address.clone()),
+            Delivery::WebHook(webhook) => Some(masked(&webhook.address)),
             Delivery::WebSocket(_) => None,
         };
         Self {
@@ -357,7 +357,7 @@ pub(crate) async fn test(
     };
     let error = (outcome != AttemptOutcome::Delivered).then(|| sent.outcome.reason());
     let answer = (!sent.answer.is_empty()).then(|| String::from_utf8_lossy(&sent.answer).into_owned());
-    let address = webhook.address.clone();
+    let address = masked(&webhook.address);
     Ok(Json(TestBody {
         time: time.to_string(),
         duration_ms,

@@ -167,7 +167,7 @@ pub(crate) async fn replace(
     };
     let password = match entry.password {
         None => same.and_then(|user| user.password),
-        Some(password) => Some(hash(password).await?),
+        Some(password) => Some(hash(password, same.and_then(|user| user.password)).await?),
     };
     let user = User {
         account: entry.account_id,
@@ -183,11 +183,17 @@ pub(crate) async fn replace(
     Ok(Json(UserBody::of(id, user)))
 }
 
-async fn hash(password: String) -> Result<String, Problem> {
+/// The hash of a password: the one there is, if it is the same password, so that no login ends.
+async fn hash(password: String, known: Option<String>) -> Result<String, Problem> {
     if !PASSWORD_CHARS.contains(&password.chars().count()) {
         return Err(Problem::field("password", "password must have 8 to 256 characters"));
     }
-    let hashed = tokio::task::spawn_blocking(move || secret::hash(&password)).await;
+    let hashed =
+        tokio::task::spawn_blocking(move || match known.filter(|known| secret::verify(&password, known)) {
+            Some(known) => Ok(known),
+            None => secret::hash(&password),
+        });
+    let hashed = hashed.await;
     hashed.ok().and_then(Result::ok).ok_or_else(Problem::internal)
 }
 

@@ -347,6 +347,11 @@ impl Delivery {
         asked.then_some((self.key.0, self.key.1, self.position))
     }
 
+    /// Takes over that the subscription is suspended at the moment, for a reason.
+    pub(super) fn withhold(&mut self, reason: &str) {
+        self.set(State::Waiting, format!("the subscription is suspended: {reason}"));
+    }
+
     /// Takes over how far it has come in a running server.
     pub(super) fn refine(&mut self, stage: Stage) {
         match stage {

@@ -441,6 +441,10 @@ impl Session {
                     // It is told at the time of the success.
                     self.mover_stays(party, &Context { at: at - CAUSE_WAIT, ..ctx });
                 }
+                // It is told at the time of the hold.
+                Timer::SwitchHold(holder) => {
+                    self.switch_has_held(holder, &Context { at: at - CAUSE_WAIT, ..ctx });
+                }
                 Timer::Ring | Timer::Silence => {
                     let (cause, rule) = match timer {
                         Timer::Ring => (Cause::NoAnswer, Rule::RingTimer),

@@ -1,5 +1,7 @@
 //! Applications and users as they are stored, and how an application proves that it is one.
 
+use std::net::IpAddr;
+
 use axum::http::{HeaderMap, header};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -224,7 +226,7 @@ impl Claimed {
     ///
     /// # Errors
     /// One answer, and after the same time, whatever is wrong.
-    pub async fn prove(self, oauth: &OAuth) -> Result<(String, Application), Refusal> {
+    pub async fn prove(self, oauth: &OAuth, from: IpAddr) -> Result<(String, Application), Refusal> {
         let refused = Refusal::invalid_client(self.by_header);
         let id = self.client_id.clone();
         let application = oauth.store.read_async(move |reader| Application::find(reader, &id)).await?;
@@ -232,7 +234,7 @@ impl Claimed {
         let is_public = application.as_ref().is_some_and(|application| application.secret.is_none());
         let proved = match self.secret {
             None => is_public,
-            Some(secret) => oauth.verify(&["client", &self.client_id], &secret, hash).await?,
+            Some(secret) => oauth.verify(&["client", &self.client_id], from, &secret, hash).await?,
         };
         let application = application.filter(|_| proved).ok_or(refused)?;
         if application.disabled {

@@ -28,6 +28,13 @@ const REPEAT_SECONDS_USED: i64 = 10;
 /// How long a refresh token may be repeated while its successor is not used, in seconds.
 const REPEAT_SECONDS_UNUSED: i64 = 3600;
 
+/// The most refresh tokens of a grant that are stored. Those before them are known as of the grant by what stands in
+/// them, and end it as every token that comes a second time.
+const TOKENS_MAX: usize = 8;
+
+/// What the sealed texts of refresh tokens are for.
+const FAMILY: &str = "refresh token";
+
 /// The most grants of a user and an application; one more ends the oldest.
 const GRANTS_MAX: usize = 5;
 
@@ -245,14 +252,14 @@ impl OAuth {
         let now = now();
         let (access_seconds, refresh_seconds) = self.lifetimes(&wishes);
         let ends = now + self.grant_seconds;
+        let id = Digest::of(&secret::random::<32>()?).to_string()[..32].to_owned();
         let pair = Pair {
             access: secret::token()?,
-            refresh: secret::token()?,
+            refresh: self.refresh_token(&id, &secret::token()?),
             access_seconds,
             access_expires: (now + access_seconds).min(ends),
             refresh_expires: (now + refresh_seconds).min(ends),
         };
-        let id = Digest::of(&secret::random::<32>()?).to_string()[..32].to_owned();
         let scopes = wishes.scopes.map_or(application.scopes, |wished| wished.and(application.scopes));
         let grant = Grant {
             account: subject.user.account,
@@ -331,7 +338,10 @@ impl OAuth {
                 Ok(grant.filter(|grant| grant.client_id == *client).map(|grant| (refresh, grant, next)))
             }
         });
-        let (refresh, mut grant, next) = found.await?.ok_or_else(unknown)?;
+        let Some((refresh, mut grant, next)) = found.await? else {
+            self.end_family(client_id, token).await?;
+            return Err(unknown());
+        };
         let id = refresh.grant.clone();
         if refresh.expires <= now {
             return Err(Refusal::invalid_grant("OAU-213", "The refresh token has expired; log in again"));
@@ -356,7 +366,7 @@ impl OAuth {
             };
             let pair = Pair {
                 access: self.key.token_after("access", token),
-                refresh: self.key.token_after("refresh", token),
+                refresh: self.refresh_token(&id, &self.key.token_after("refresh", token)),
                 access_seconds: next.access_seconds,
                 access_expires: (replaced.at + next.access_seconds).min(grant.ends),
                 refresh_expires: next.expires,
@@ -367,7 +377,7 @@ impl OAuth {
         let (access_seconds, refresh_seconds) = self.lifetimes(wishes);
         let pair = Pair {
             access: self.key.token_after("access", token),
-            refresh: self.key.token_after("refresh", token),
+            refresh: self.refresh_token(&id, &self.key.token_after("refresh", token)),
             access_seconds,
             access_expires: (now + access_seconds).min(grant.ends),
             refresh_expires: (now + refresh_seconds).min(grant.ends),
@@ -385,6 +395,27 @@ impl OAuth {
         Ok(pair.answer(&grant, id, now))
     }
 
+    /// A refresh token of a grant: nobody without the key can make one, and the grant can be read from it.
+    fn refresh_token(&self, grant: &str, seed: &str) -> String {
+        let random = Digest::of(seed.as_bytes()).prefix();
+        self.key.seal(FAMILY, &[&random, grant.as_bytes()].concat())
+    }
+
+    /// Ends the grant of a refresh token that is not stored any more: it was used long ago, and two may hold it.
+    async fn end_family(&self, client_id: &str, token: &str) -> Result<(), Refusal> {
+        let content = self.key.unseal(FAMILY, token);
+        let id = content.and_then(|content| String::from_utf8(content.get(16..)?.to_vec()).ok());
+        let Some(id) = id else { return Ok(()) };
+        let (key, client) = (id.clone(), client_id.to_owned());
+        let grant = self.store.read_async(move |reader| read::<Grant>(reader, GRANT, &key)).await?;
+        if let Some(grant) = grant.filter(|grant| grant.client_id == client) {
+            let extension = grant.extension;
+            tracing::warn!(client_id, extension, "an old refresh token was used again; its grant ends");
+            self.end_grant(id).await?;
+        }
+        Ok(())
+    }
+
     /// Drops the refresh tokens of a grant that nobody needs to be told from unknown ones any more.
     async fn forget_expired(
         &self,
@@ -394,8 +425,9 @@ impl OAuth {
     ) -> Result<(), StoreError> {
         let tokens = grant.tokens.clone();
         let expired = self.store.read_async(move |reader| {
-            let mut expired = Vec::new();
-            for token in tokens {
+            let old = tokens.len().saturating_sub(TOKENS_MAX - 1);
+            let mut expired: Vec<String> = tokens.iter().take(old).cloned().collect();
+            for token in tokens.into_iter().skip(old) {
                 match read::<Refresh>(reader, REFRESH, &token)? {
                     Some(refresh) if refresh.expires > now => break,
                     _ => expired.push(token),

@@ -27,7 +27,7 @@ use crate::clock;
 use crate::health::Health;
 use crate::rights::Rights;
 use crate::secret::Key;
-use crate::webhook::{AddressError, Endpoint, Guard, SigningKey};
+use crate::webhook::{AddressError, Endpoint, Guard, SigningKey, masked};
 
 /// How long it is known of a subscription that it has expired, or was deleted.
 const EXPIRED_KEPT: Duration = Duration::from_secs(7 * 86_400);
@@ -86,7 +86,8 @@ pub struct Socket {
 /// What the subscriber has said about delivery, as it was said.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WebHook {
-    /// The address that is posted to.
+    /// The address that is posted to. What is in its path or query may be a secret: it is stored encrypted, and
+    /// [`masked`] gives what others than its owner are shown.
     pub address: String,
     /// The header that repeats the subscriber's token, and the token.
     pub token: Option<(String, String)>,
@@ -123,7 +124,7 @@ impl WebHook {
         let signing_key = self.signing_secret.as_deref().map(SigningKey::parse).transpose();
         Ok(Endpoint {
             url: guard.read(&self.address).map_err(DeliveryError::Address)?,
-            address: Arc::from(&*self.address),
+            address: masked(&self.address).into(),
             token,
             signing_key: signing_key.map_err(|_| DeliveryError::Secret)?,
             redelivery: None,

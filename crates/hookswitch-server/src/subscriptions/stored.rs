@@ -14,6 +14,7 @@ use serde_json::Value;
 
 use super::{Delivery, Kept};
 use crate::secret::Key;
+use crate::webhook::masked;
 
 /// The kinds of documents.
 pub(super) const SUBSCRIPTION: &str = "subscription";
@@ -148,7 +149,7 @@ fn change_secrets<E>(value: &mut Value, change: &impl Fn(&str) -> Result<String,
         Value::Object(members) => {
             for (name, value) in members {
                 let secret = match &**name {
-                    "signing_secret" => Some(value),
+                    "signing_secret" | "address" => Some(value),
                     // The name of the header, and the token.
                     "token" => value.get_mut(1),
                     _ => {
@@ -171,6 +172,7 @@ impl Record {
     pub(super) fn text(&self, key: &Key) -> anyhow::Result<String> {
         let mut value = serde_json::to_value(self)?;
         change_secrets(&mut value["delivery"], &|secret| key.encrypt(secret))?;
+        value["shown_address"] = self.masked_address().into();
         Ok(value.to_string())
     }
 
@@ -178,6 +180,9 @@ impl Record {
     fn parse(text: &str, key: &Key) -> Result<Self, String> {
         let mut value: Value = serde_json::from_str(text).map_err(|error| error.to_string())?;
         let decrypt = |text: &str| {
+            if text.contains("://") {
+                return Ok(text.to_owned()); // the address as earlier versions have stored it
+            }
             key.decrypt(text).ok_or("its secrets were encrypted by another secret.key; restore that of then")
         };
         change_secrets(&mut value["delivery"], &decrypt)?;
@@ -188,14 +193,29 @@ impl Record {
     pub(super) fn text_shown(&self) -> String {
         let mut value = serde_json::to_value(self).unwrap_or_default();
         let Ok(()) = change_secrets(&mut value["delivery"], &|_| Ok::<_, Infallible>(String::new()));
+        value["shown_address"] = self.masked_address().into();
         value.to_string()
     }
 
     /// Reads what was stored, without what is secret.
     pub(super) fn parse_shown(text: &str) -> Option<Self> {
         let mut value: Value = serde_json::from_str(text).ok()?;
-        let Ok(()) = change_secrets(&mut value["delivery"], &|_| Ok::<_, Infallible>(String::new()));
-        serde_json::from_value(value).ok()
+        let plain = |text: &str| if text.contains("://") { masked(text) } else { String::new() };
+        let Ok(()) = change_secrets(&mut value["delivery"], &|text| Ok::<_, Infallible>(plain(text)));
+        let shown = value["shown_address"].as_str().map(str::to_owned);
+        let mut record: Self = serde_json::from_value(value).ok()?;
+        if let (Delivery::WebHook(webhook), Some(shown)) = (&mut record.delivery, shown) {
+            webhook.address = shown;
+        }
+        Some(record)
+    }
+
+    /// The address as others than its owner are shown it.
+    fn masked_address(&self) -> Option<String> {
+        match &self.delivery {
+            Delivery::WebHook(webhook) => Some(masked(&webhook.address)),
+            Delivery::WebSocket(_) => None,
+        }
     }
 
     pub(super) fn of(one: &Kept) -> Self {
@@ -315,7 +335,7 @@ mod tests {
                 hearing: Hearing::default(),
             },
             delivery: Delivery::WebHook(WebHook {
-                address: "https://hook.example/".into(),
+                address: "https://hook.example/in/k3y-0f-mine?code=hunter2".into(),
                 token: Some(("verification-token".into(), "secret".into())),
                 signing_secret: Some("whsec_hush".into()),
             }),
@@ -327,7 +347,10 @@ mod tests {
         };
         let key = Key::new(&[7; 32]);
         let stored = Record::of(&one).text(&key).unwrap();
-        assert!(!stored.contains("secret\"]") && !stored.contains("hush"), "{stored}");
+        let hides = |text: &str| {
+            ["secret\"]", "hush", "k3y-0f-mine", "hunter2"].iter().all(|one| !text.contains(one))
+        };
+        assert!(hides(&stored) && stored.contains("https://hook.example/in/…?…"), "{stored}");
         assert!(Record::parse(&stored, &Key::new(&[8; 32])).is_err());
         let read = Record::parse(&stored, &key).unwrap().read(&one.subscription.id.to_string()).unwrap();
         assert_eq!(read.subscription, one.subscription);
@@ -338,10 +361,23 @@ mod tests {
         let earlier = Record::parse(&earlier, &key).unwrap().read(&one.subscription.id.to_string()).unwrap();
         assert!(earlier.is_earlier);
         let shown = Record { ended: Some(5), ..Record::of(&one) }.text_shown();
-        assert!(!shown.contains("secret\"]") && !shown.contains("hush"), "{shown}");
+        assert!(hides(&shown), "{shown}");
         assert_eq!(Record::parse_shown(&shown).and_then(|record| record.ended), Some(5));
         let shown = Record::parse_shown(&stored).unwrap().read(&one.subscription.id.to_string()).unwrap();
         assert_eq!(shown.subscription, one.subscription);
+        let Delivery::WebHook(webhook) = &shown.delivery else { panic!("a webhook") };
+        assert!(webhook.address.starts_with("https://hook.example/in/…?… ("), "{}", webhook.address);
+        // What an earlier version has stored as it was is read, and shown masked.
+        let mut earlier: Value = serde_json::from_str(&stored).unwrap();
+        earlier["delivery"]["WebHook"]["address"] = "https://hook.example/in/k3y-0f-mine".into();
+        earlier.as_object_mut().unwrap().remove("shown_address");
+        let earlier = earlier.to_string();
+        assert!(Record::parse(&earlier, &key).is_ok());
+        let Some(Delivery::WebHook(webhook)) = Record::parse_shown(&earlier).map(|record| record.delivery)
+        else {
+            panic!("a webhook")
+        };
+        assert!(webhook.address.starts_with("https://hook.example/in/… ("), "{}", webhook.address);
     }
 
     #[test]

@@ -7,6 +7,7 @@ use super::input::Input;
 use super::jsonl::JsonLines;
 use super::pcap::{self, Pcap};
 use super::pcapng::{self, PcapNg};
+use super::siptrace::SipTrace;
 use crate::switch::Switch;
 
 /// Why a file cannot be read at all.
@@ -14,8 +15,8 @@ use crate::switch::Switch;
 pub enum CaptureError {
     /// The file is something else.
     #[error(
-        "not a capture but {found}; pcap, pcapng, HEPv3 frames, JSON lines of datagrams or of posted signals, and transcripts of \
-         {} are understood",
+        "not a capture but {found}; pcap, pcapng, HEPv3 frames, JSON lines of datagrams or of posted signals, logs of a \
+         FreeSWITCH with its SIP, and transcripts of {} are understood",
         transcripts()
     )]
     NotACapture {
@@ -34,6 +35,7 @@ pub(super) enum Format {
     Hep,
     JsonLines(JsonLines),
     Transcript(Switch),
+    SipTrace(SipTrace),
 }
 
 impl Format {
@@ -55,6 +57,9 @@ impl Format {
         if let Some(pcap) = Pcap::new(start) {
             input.take(pcap::HEADER_BYTES);
             return Ok(Self::Pcap(pcap));
+        }
+        if SipTrace::begins(start) {
+            return Ok(Self::SipTrace(SipTrace::default()));
         }
         Err(CaptureError::NotACapture { found: name(start) })
     }

@@ -25,7 +25,8 @@ const FALLBACK_WAIT: Duration = Duration::from_millis(500);
 /// The longest pause that it waits for on top of that, when the dialplan says that it pauses.
 const PAUSE_MAX: Duration = Duration::from_secs(1);
 
-/// How long who has sent a call to be parked waits for the slot: an announcement may come first.
+/// How long who has sent a call elsewhere waits for what comes of it there, and then for a slot: an announcement may
+/// come first.
 const SLOT_WAIT: Duration = Duration::from_millis(500);
 
 /// How long one side of an attended transfer waits for the other.
@@ -691,7 +692,9 @@ impl EslTracker {
             if peer.peer != Some(number) || told.is_lost() {
                 return None;
             }
-            return peer.to_be_parked.map(|since| since.at + SLOT_WAIT);
+            // Where it has sent its peer shows when the dialplan goes on: it may be to a slot.
+            let moves = channel.transfers.as_ref().map(|_| moment.at + SLOT_WAIT);
+            return moves.max(peer.to_be_parked.map(|since| since.at + SLOT_WAIT));
         }
         if told.unanswered == Cause::AnsweredElsewhere && !channel.moved {
             // Who accepts the call in its place, or has picked it up, is known when they are connected.

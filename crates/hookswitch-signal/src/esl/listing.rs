@@ -344,7 +344,8 @@ impl EslTracker {
         let own = channel.is_told().then(|| self.leg(number));
         let service = channel.service.map(|service| service.leg);
         let queue = channel.queue.map(|queue| queue.leg);
-        for leg in own.into_iter().chain(service).chain(queue) {
+        let standby = channel.standby.map(|standby| standby.leg);
+        for leg in own.into_iter().chain(service).chain(queue).chain(standby) {
             out.push(self.signal(leg, SignalKind::Ended(cause), now));
         }
         self.forget_waiting_of(number);

@@ -717,3 +717,40 @@ fn who_takes_the_call_to_another_device_of_the_same_person_flips_it() {
         ],
     );
 }
+
+#[test]
+fn who_parks_a_call_by_a_transfer_has_done_so_however_long_the_switch_takes_to_park_it() {
+    // As in `parked-and-fetched`, on a machine that is busy: the transferrer is gone before its peer is parked.
+    for (executes, holds) in [("2.110", "2.130"), ("2.300", "2.450"), ("2.030", "2.400")] {
+        story(
+            &[&format!(
+                "
+                0.000 create a 101>102
+                0.004 create b to=102 of=a
+                0.020 progress b
+                1.000 answer b
+                1.002 answer a
+                1.004 bridge a b
+                2.000 hangup b NORMAL_CLEARING endpoint_disposition=BLIND_TRANSFER transfer_to=blind:@a transfer_destination=blind:6003
+                2.010 complete b NORMAL_CLEARING disposition=send_bye endpoint_disposition=BLIND_TRANSFER transfer_to=blind:@a transfer_destination=blind:6003
+                2.015 destroy b
+                {executes} execute a valet_park(lot_6003)
+                {holds} valet a Action=hold Valet-Extension=6003
+                4.000 ends a NORMAL_CLEARING
+                "
+            )],
+            &[&format!(
+                "
+                0.000 out 101 Setup
+                0.004 inb 102 Setup
+                0.020 inb 102 Proceeding
+                1.000 inb 102 Answered
+                1.002 out 101 Answered
+                {holds} inb 102 Parked in 6003
+                4.000 out 101 Disconnected
+                4.000 inb 102 Disconnected
+                "
+            )],
+        );
+    }
+}

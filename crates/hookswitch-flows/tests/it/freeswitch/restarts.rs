@@ -1,10 +1,13 @@
 //! A FreeSWITCH whose connection was lost or that was started again, and the lists that it answers with then.
 
+use std::time::Duration;
+
 use hookswitch_core::directory::Directory;
 use hookswitch_flows::freeswitch::{answer, channels, connects, freeswitch, run};
-use hookswitch_flows::ladder::ACCOUNT;
-use hookswitch_flows::told::{Told, assert_told};
-use hookswitch_model::Event;
+use hookswitch_flows::ladder::{ACCOUNT, Ladder, ladder, written};
+use hookswitch_flows::told::{SIP, Told, assert_told, with_outages};
+use hookswitch_model::{Event, SwitchLink};
+use hookswitch_pipeline::Switch;
 
 /// 101 calls 102 by the first core, and they talk.
 const TALKS: &str = "
@@ -209,4 +212,79 @@ fn a_call_that_is_found_has_the_dialogs_that_were_asked_for() {
         assert_eq!((&*b.call_id, &*b.from_tag, b.to_tag.as_deref()), ("call-b", "from-b", None));
         assert_eq!(events[0].party.sip.is_some(), is_before, "known before it is told");
     }
+}
+
+const LOST: SwitchLink = SwitchLink::Lost { lost_after: Some(Duration::from_secs(900)) };
+
+#[test]
+fn calls_of_a_freeswitch_that_does_not_come_back_end_as_lost_and_go_on_as_found_when_it_does() {
+    let answers = [connects(2000.0), answer(2000.1, CORE, "one"), channels(2000.2, BOTH)];
+    let ends = "
+        2005.000 ends a NORMAL_CLEARING Core-UUID=one
+        2005.000 ends b NORMAL_CLEARING Core-UUID=one
+    ";
+    let mut told = freeswitch(&[TALKS, ends].concat()).told;
+    told.extend(answers);
+    let links = [(-1.0, SwitchLink::Up), (10.0, LOST), (2000.0, SwitchLink::Up)];
+    let (events, _) = with_outages(Switch::Esl, &told, &ladder(""), &links);
+    let lost = "910.000 out 101 Disconnected/CallDropped\n910.000 inb 102 Disconnected/CallDropped\n";
+    let found = "
+        #2 2000.200 out 101 Setup
+        #2 2000.200 out 101 Answered
+        #2 2000.200 inb 102 Setup
+        #2 2000.200 inb 102 Proceeding
+        #2 2000.200 inb 102 Answered
+        #2 2005.000 out 101 Disconnected
+        #2 2005.000 inb 102 Disconnected
+    ";
+    assert_told(&events, &[TALKS_TOLD, lost, found].concat());
+    // It comes back in time.
+    let links = [(-1.0, SwitchLink::Up), (1500.0, LOST), (2000.0, SwitchLink::Up)];
+    let (events, _) = with_outages(Switch::Esl, &told, &ladder(""), &links);
+    assert_told(
+        &events,
+        &[TALKS_TOLD, "2005.000 out 101 Disconnected\n2005.000 inb 102 Disconnected"].concat(),
+    );
+}
+
+/// [`SIP`] so many seconds later.
+fn later(seconds: f64) -> Ladder {
+    let line = |line: &str| {
+        let (at, rest) = line.trim().split_once(' ')?;
+        Some(format!("{:.3} {rest}\n", at.parse::<f64>().ok()? + seconds))
+    };
+    ladder(&SIP.lines().filter_map(line).collect::<String>())
+}
+
+#[test]
+fn a_call_that_began_in_an_outage_is_told_once_by_the_dialogs_that_were_asked_for() {
+    // The phones are known to the switch by other names and numbers than to SIP: the Call-IDs alone agree.
+    let sip = later(10.0);
+    let alone = with_outages(Switch::Esl, &[], &sip, &[(5.0, LOST)]).0;
+    let call_id = |direction: &str| {
+        let of = alone.iter().rev().find(|event| event.party.direction.as_str() == direction);
+        of.and_then(|event| event.party.sip.clone()).expect("a dialog").call_id.to_string()
+    };
+    let (of_a, of_b) = (call_id("Outbound"), call_id("Inbound"));
+    let dialogs = |at: f64| {
+        [("a", &of_a), ("b", &of_b)].map(|(channel, call_id)| {
+            [
+                answer(at, &format!("uuid_getvar @{channel} sip_call_id"), call_id),
+                answer(at, &format!("uuid_getvar @{channel} sip_from_tag"), "from"),
+            ]
+        })
+    };
+    let listed = channels(12.4, "a inbound desk-a 7001 ACTIVE a 55\nb outbound desk-b 7002 ACTIVE a 55");
+    let mut told = freeswitch(
+        "
+        15.000 ends a NORMAL_CLEARING Core-UUID=one Unique-ID=@a
+        15.001 ends b NORMAL_CLEARING Core-UUID=one Unique-ID=@b
+        ",
+    )
+    .told;
+    told.extend(dialogs(12.3).into_iter().flatten());
+    told.push(listed);
+    let links = [(-1.0, SwitchLink::Up), (5.0, LOST), (12.0, SwitchLink::Up)];
+    let (events, _) = with_outages(Switch::Esl, &told, &sip, &links);
+    assert_eq!(written(&events), written(&alone));
 }

@@ -416,6 +416,10 @@ fn operators_pause_resume_and_delete_by_api_and_command_within_their_account() {
     world.call();
     std::thread::sleep(Duration::from_millis(400));
     assert_eq!(receiver.count(), 0, "nothing is sent");
+    let last = world.admin("GET", "/sessions?limit=1", &Value::Null, 200);
+    let session = last["records"][0]["telephonySessionId"].as_str().expect("an id");
+    let story = world.admin("GET", &format!("/sessions/{session}"), &Value::Null, 200).to_string();
+    assert!(story.contains("the subscription is suspended: An operator has paused it"), "{story}");
     let token = world.home.made("admin_token");
     let listed = hookswitch(&["subscriptions", "list", "--server", &url, "--token", token]);
     let listed = String::from_utf8_lossy(&listed.stdout).into_owned();
