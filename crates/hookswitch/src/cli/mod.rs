@@ -100,10 +100,6 @@ enum Command {
     ///
     /// Asks any node; all follow.
     Cluster(cluster::Cluster),
-    /// List subscriptions, hold one back, let it go on, or delete it
-    ///
-    /// Asks a running server with an admin token.
-    Subscriptions(subscriptions::Subscriptions),
     /// Make, list and revoke admin tokens
     ///
     /// Of a running server, or of the store of one that does not run.
@@ -112,6 +108,10 @@ enum Command {
     ///
     /// Of a running server, or of the store of one that does not run.
     User(user::User),
+    /// List subscriptions, hold one back, let it go on, or delete it
+    ///
+    /// Asks a running server with an admin token.
+    Subscriptions(subscriptions::Subscriptions),
     /// Print, check, back up or copy what a server has kept
     Store(store::Store),
     /// Look at all that a server rests on, and say what to mend
@@ -155,9 +155,9 @@ pub(crate) fn run() -> ExitCode {
         Command::Capture(capture) => capture.run(&mut out),
         Command::Explain(explain) => explain.run(&mut out),
         Command::Cluster(cluster) => cluster.run(&mut out),
-        Command::Subscriptions(subscriptions) => subscriptions.run(&mut out),
         Command::Token(token) => token.run(&mut out),
         Command::User(user) => user.run(&mut out),
+        Command::Subscriptions(subscriptions) => subscriptions.run(&mut out),
         Command::Store(store) => store.run(&mut out),
         Command::Doctor(doctor) => doctor.run(&mut out).map(|status| ended = status),
         Command::Completions(completions) => completions.run(&mut out),
