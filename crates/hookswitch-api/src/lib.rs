@@ -14,6 +14,7 @@ mod gateway;
 mod health;
 mod html;
 mod ingest;
+mod list;
 mod meter;
 mod oauth;
 mod openapi;
@@ -156,7 +157,10 @@ fn operation() -> OpenApiRouter<Api> {
 /// The resources that SDKs and widgets use.
 fn platform() -> OpenApiRouter<Api> {
     OpenApiRouter::new()
+        .routes(routes!(platform::versions))
         .routes(routes!(platform::version))
+        .routes(routes!(platform::initial_entry_points))
+        .routes(routes!(platform::external_entry_points))
         .routes(routes!(platform::status))
         .routes(routes!(platform::client_info))
         .routes(routes!(people::account))

@@ -3,14 +3,15 @@
 use std::sync::{Arc, PoisonError};
 
 use axum::Json;
-use axum::extract::State;
+use axum::extract::{RawQuery, State};
 use hookswitch_core::directory::{Account, Directory, Extension, Kind};
 use hookswitch_model::{AccountId, ExtensionId};
 use hookswitch_server::auth::{self, Principal, Scope, User};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::request::Segments;
+use super::list::{List, PageQuery};
+use super::request::{Base, Segments};
 use super::{Api, Problem, openapi};
 
 /// An account.
@@ -46,15 +47,9 @@ struct AccountRef {
     id: String,
 }
 
-/// The devices of an extension.
-#[derive(Serialize, ToSchema)]
-pub(super) struct Devices {
-    records: Vec<Device>,
-}
-
 /// A phone.
 #[derive(Serialize, ToSchema)]
-struct Device {
+pub(super) struct Device {
     id: String,
     uri: String,
     #[serde(rename = "type")]
@@ -131,14 +126,14 @@ impl Person {
         }
     }
 
-    pub(super) fn uri(&self) -> String {
-        format!("/restapi/v1.0/account/{}/extension/{}", self.account, self.id)
+    pub(super) fn uri(&self, base: &str) -> String {
+        format!("{base}/restapi/v1.0/account/{}/extension/{}", self.account, self.id)
     }
 
-    fn body(self) -> ExtensionBody {
+    fn body(self, base: &str) -> ExtensionBody {
         ExtensionBody {
             id: self.id.as_u64(),
-            uri: self.uri(),
+            uri: self.uri(base),
             extension_number: self.number,
             name: self.name,
             // The words of RingCentral's API for what comes nearest.
@@ -165,6 +160,7 @@ impl Person {
 pub(super) async fn account(
     State(api): State<Api>,
     principal: Principal,
+    Base(base): Base,
     Segments([account]): Segments<1>,
 ) -> Result<Json<AccountBody>, Problem> {
     principal.require(Scope::ReadAccounts)?;
@@ -173,7 +169,7 @@ pub(super) async fn account(
     let name = directory.accounts().find(|account| account.id() == id).and_then(Account::name);
     Ok(Json(AccountBody {
         id: id.as_u64(),
-        uri: format!("/restapi/v1.0/account/{id}"),
+        uri: format!("{base}/restapi/v1.0/account/{id}"),
         name: name.map(str::to_owned),
         status: "Confirmed",
     }))
@@ -188,39 +184,49 @@ pub(super) async fn account(
 pub(super) async fn extension(
     State(api): State<Api>,
     principal: Principal,
+    Base(base): Base,
     Segments([account, extension]): Segments<2>,
 ) -> Result<Json<ExtensionBody>, Problem> {
     principal.require(Scope::ReadAccounts)?;
     let account = principal.account(&account)?;
     let person = api.person(account, principal.extension(&extension)?).await?;
-    Ok(Json(person.body()))
+    Ok(Json(person.body(&base)))
 }
 
 /// Reads the devices of an extension.
 #[utoipa::path(
     get, path = "/restapi/v1.0/account/{accountId}/extension/{extensionId}/device", tag = "Account",
-    params(("accountId" = String, Path, description = "`~` or the id"), ("extensionId" = String, Path, description = "`~` or the id")),
-    responses((status = 200, body = Devices), openapi::Refusals)
+    params(
+        ("accountId" = String, Path, description = "`~` or the id"),
+        ("extensionId" = String, Path, description = "`~` or the id"),
+        ("page" = Option<u32>, Query, minimum = 1, description = "From 1"),
+        ("perPage" = Option<String>, Query, description = "From 1 to 1000, or `MAX`; 100 unless asked for"),
+    ),
+    responses((status = 200, body = List<Device>), openapi::Refusals)
 )]
 pub(super) async fn devices(
     State(api): State<Api>,
     principal: Principal,
+    Base(base): Base,
+    RawQuery(query): RawQuery,
     Segments([account, extension]): Segments<2>,
-) -> Result<Json<Devices>, Problem> {
+) -> Result<Json<List<Device>>, Problem> {
     principal.require(Scope::ReadAccounts)?;
     let account = principal.account(&account)?;
     let id = principal.extension(&extension)?;
     if id != principal.extension && !principal.is_admin() {
         return Err(Problem::other_extension());
     }
+    let query = PageQuery::read(query.as_deref())?;
     let person = api.person(account, id).await?;
+    let list = format!("{}/device", person.uri(&base));
     let device = Device {
-        uri: format!("/restapi/v1.0/account/{account}/device/{}", person.device),
+        uri: format!("{base}/restapi/v1.0/account/{account}/device/{}", person.device),
         kind: "OtherPhone",
         name: format!("Phone of {}", person.name),
         status: "Online",
         extension: DeviceExtension { id: id.as_u64(), extension_number: person.number },
         id: person.device,
     };
-    Ok(Json(Devices { records: vec![device] }))
+    Ok(Json(query.page_of(&list, vec![device])))
 }

@@ -2,11 +2,13 @@
 
 mod error;
 mod explanation;
+mod family;
 mod index;
 mod projection;
 mod query;
 
 use std::fmt;
+use std::sync::Arc;
 
 use hookswitch_model::number::{E164, Form};
 use hookswitch_model::{AccountId, Direction, Event, ExtensionId, StatusCode};
@@ -113,16 +115,8 @@ impl EventFilter {
         if path == "subscription/~" {
             return query::reminder(text, query);
         }
-        if is_other_kind(path) {
+        if family::is_of_no_account(path) {
             return Ok(Self::Other(text.to_owned()));
-        }
-        let rest = path.strip_prefix("account/").and_then(|path| path.strip_suffix("/telephony/sessions"));
-        let (account, extension) = match rest.ok_or_else(bad)?.split_once('/') {
-            None => (rest.unwrap_or_default(), None),
-            Some((account, rest)) => (account, Some(rest.strip_prefix("extension/").ok_or_else(bad)?)),
-        };
-        if extension.is_some_and(|extension| extension.contains('/')) {
-            return Err(bad());
         }
         let id = |id: &str, own: u64| match id {
             "~" => Ok(own),
@@ -131,14 +125,31 @@ impl EventFilter {
             }
             other => Err(FilterError::Id { filter: text.to_owned(), id: other.to_owned() }),
         };
+        let rest = path.strip_prefix("account/").ok_or_else(bad)?;
+        let (account, rest) = rest.split_once('/').unwrap_or((rest, ""));
         let account = AccountId::new(id(account, own.account.as_u64())?);
         if account != own.account {
             return Err(FilterError::OtherAccount { filter: text.to_owned(), account: own.account });
         }
-        let extension = extension.map(|extension| id(extension, own.extension.as_u64())).transpose()?;
+        let (extension, family) = match rest.strip_prefix("extension/") {
+            None => (None, rest),
+            Some(rest) => {
+                let (extension, family) = rest.split_once('/').unwrap_or((rest, ""));
+                (Some(ExtensionId::new(id(extension, own.extension.as_u64())?)), family)
+            }
+        };
+        if family != family::SESSIONS {
+            if !family::is_path(family) {
+                return Err(bad());
+            }
+            if let Some(meant) = family::meant_by(family) {
+                return Err(FilterError::NearMiss { filter: text.to_owned(), meant });
+            }
+            return Ok(Self::Other(family::resolved(account, extension, family, query)));
+        }
         let mut filter = TelephonyFilter {
             account,
-            extension: extension.map(ExtensionId::new),
+            extension,
             direction: None,
             status: None,
             phone_number: None,
@@ -167,6 +178,26 @@ impl EventFilter {
             filter.phone_number = Some(without_plus(number.as_str()).into());
         }
         Self::TelephonySessions(filter)
+    }
+
+    /// Checks that a filter for an extension names one by its id, as far as the account can tell.
+    ///
+    /// # Errors
+    /// Names the id, if the filter has an extension's number in its place.
+    pub fn check_extension(&self, directory: &Directory) -> Result<(), FilterError> {
+        let Self::TelephonySessions(TelephonyFilter { account, extension: Some(id), .. }) = self else {
+            return Ok(());
+        };
+        let account = directory.accounts().find(|known| known.id() == *account);
+        let Some(account) = account else { return Ok(()) };
+        if account.extensions().iter().any(|listed| listed.id == *id) {
+            return Ok(());
+        }
+        let number = Arc::from(id.to_string());
+        match account.resolve(&number, None).extension {
+            None => Ok(()),
+            Some(meant) => Err(FilterError::ExtensionNumber { filter: self.to_string(), id: meant }),
+        }
     }
 
     /// Whether a subscription with this filter hears of an event (contract events §1.2).
@@ -265,44 +296,6 @@ fn local_path(path: &str) -> Option<&str> {
     };
     let path = path.strip_prefix("restapi/v1.0/").unwrap_or(path);
     Some(path.strip_suffix('/').unwrap_or(path))
-}
-
-/// Whether a path names events of the API that are no telephony sessions. Clients ask for them beside
-/// telephony sessions, and a subscription must not fail for it.
-fn is_other_kind(path: &str) -> bool {
-    const OF_EXTENSION: &[&str] = &[
-        "",
-        "/presence",
-        "/presence/line",
-        "/message-store",
-        "/message-store/instant",
-        "/voicemail",
-        "/favorite",
-        "/grant",
-        "/incoming-call-pickup",
-        "/missed-calls",
-        "/fax",
-        "/call-log",
-        "/call-log-sync",
-    ];
-    const OF_ACCOUNT: &[&str] =
-        &["", "/presence", "/extension", "/directory/entries", "/device", "/call-log", "/message-store"];
-    if ["glip/", "team-messaging/", "ai/", "webinar/", "rcvideo/"].iter().any(|kind| path.starts_with(kind)) {
-        return true;
-    }
-    let is_id = |id: &str| id == "~" || (!id.is_empty() && id.bytes().all(|byte| byte.is_ascii_digit()));
-    let id_end = |rest: &str| rest.find('/').unwrap_or(rest.len());
-    let Some(rest) = path.strip_prefix("account/") else { return false };
-    let (account, rest) = rest.split_at(id_end(rest));
-    if !is_id(account) {
-        return false;
-    }
-    if OF_ACCOUNT.contains(&rest) {
-        return true;
-    }
-    let Some(rest) = rest.strip_prefix("/extension/") else { return false };
-    let (extension, rest) = rest.split_at(id_end(rest));
-    is_id(extension) && OF_EXTENSION.contains(&rest)
 }
 
 #[cfg(test)]

@@ -98,8 +98,15 @@ fn own_ids_stand_in_for_the_tilde_and_the_query_is_kept() {
         ),
         (
             "/restapi/v1.0/account/~/extension/~/presence?detailedTelephonyState=true",
-            "/restapi/v1.0/account/~/extension/~/presence?detailedTelephonyState=true",
+            "/restapi/v1.0/account/310001016/extension/310002016/presence?detailedTelephonyState=true",
         ),
+        (
+            "/restapi/v1.0/account/~/extension/~/message-store",
+            "/restapi/v1.0/account/310001016/extension/310002016/message-store",
+        ),
+        ("/restapi/v1.0/account/~/directory/contacts", "/restapi/v1.0/account/310001016/directory/contacts"),
+        ("account/~/extension/", "/restapi/v1.0/account/310001016/extension"),
+        ("/restapi/v1.0/account/~", "/restapi/v1.0/account/310001016"),
     ] {
         assert_eq!(parse(text).expect(text).to_string(), shown);
     }
@@ -117,6 +124,12 @@ fn a_bad_filter_is_named_in_its_error_with_its_code() {
         ("/restapi/v1.0/account/~/extension/1/2/telephony/sessions", "SUB-508"),
         ("/restapi/v1.0/account/~/queue/1/telephony/sessions", "SUB-508"),
         ("/restapi/v1.0/account/~/extension/!7/telephony/sessions", "SUB-508"),
+        ("/restapi/v1.0/account/~/telephony/session", "SUB-508"),
+        ("/restapi/v1.0/account/~/extension/~/Telephony/sessions?statusCode=Setup", "SUB-508"),
+        ("/restapi/v1.0/account/~/extension/~/presense", "SUB-508"),
+        ("/restapi/v1.0/account/~/extension/~/a b", "SUB-508"),
+        ("/restapi/v1.0/account/5/extension/~/presence", "SUB-406"),
+        ("/restapi/v1.0/account/5", "SUB-406"),
         ("/restapi/v1.0/account/5/telephony/sessions", "SUB-406"),
         ("/restapi/v1.0/account/99999999999999999999/telephony/sessions", "SUB-508"),
         ("/restapi/v1.0/account/~/telephony/sessions?statusCode", "SUB-508"),
@@ -142,6 +155,25 @@ fn a_bad_filter_is_named_in_its_error_with_its_code() {
         assert!(error.to_string().contains(&format!("{text:?}")), "{error}");
         assert_eq!(error.code(), code, "{text}");
     }
+}
+
+#[test]
+fn an_extension_is_named_by_its_id_and_its_number_is_answered_with_that() {
+    let text = "[[account]]\nid = 310001016\n[[account.extension]]\nnumber = \"102\"\nid = 310002016\n";
+    let listed = Directory::parse(text).expect("a directory");
+    let built_in = Directory::built_in(OWN.account);
+    let check = |extension: &str, directory: &Directory| {
+        let path = format!("/restapi/v1.0/account/~/extension/{extension}/telephony/sessions");
+        parse(&path).expect("a filter").check_extension(directory).map_err(|error| error.to_string())
+    };
+    for (extension, directory) in [("310002016", &listed), ("~", &listed), ("103", &listed), ("~", &built_in)]
+    {
+        assert_eq!(check(extension, directory), Ok(()), "{extension}");
+    }
+    assert!(check("102", &listed).is_err_and(|error| error.ends_with("write 310002016")));
+    let derived = built_in.accounts().find_map(|one| one.resolve(&Arc::from("102"), None).extension);
+    let derived = derived.expect("a short number").to_string();
+    assert!(check("102", &built_in).is_err_and(|error| error.ends_with(&derived)));
 }
 
 #[test]

@@ -233,14 +233,35 @@ fn people_are_read_as_the_directory_has_them() {
     );
     let all = get("/restapi/v1.0/account/~/presence?page=2&perPage=2");
     assert_eq!(all["records"].as_array().map(Vec::len), Some(1));
-    assert_eq!(all["paging"], json!({"page": 2, "perPage": 2, "totalPages": 2, "totalElements": 3}));
+    let paging =
+        json!({"page": 2, "perPage": 2, "pageStart": 2, "pageEnd": 2, "totalPages": 2, "totalElements": 3});
+    assert_eq!(all["paging"], paging);
+    // Addresses are whole, and lead where they say.
+    for list in [&all, &devices] {
+        for key in ["uri", "records", "navigation", "paging"] {
+            assert!(list.get(key).is_some(), "{key}: {list}");
+        }
+    }
+    for uri in
+        [&own["uri"], &all["navigation"]["firstPage"]["uri"], &all["records"][0]["uri"], &devices["uri"]]
+    {
+        let uri = uri.as_str().expect("a uri");
+        let path = uri.find("/restapi").map(|at| &uri[at..]).expect("a path");
+        assert!(uri.starts_with("http://"), "{uri}");
+        assert_eq!(server.call(&ann, "GET", path, None).status, 200, "{path}");
+    }
     let wrong = server.call(&ann, "GET", "/restapi/v1.0/account/~/presence?page=0", None);
     assert_eq!((wrong.error(), &wrong.body["parameterName"]), ((400, "", "CMN-101"), &json!("page")));
-    for path in ["/restapi/v1.0", "/restapi/v1.0/status", "/restapi/v1.0/client-info"] {
+    for path in ["/restapi", "/restapi/v1.0", "/restapi/v1.0/status", "/restapi/v1.0/client-info"] {
         assert_eq!(exchange(server.http(), "GET", path, &[], b"").status, 200, "{path}");
     }
-    let nowhere = exchange(server.http(), "GET", "/.well-known/entry-points/initial?clientId=x", &[], b"");
-    assert_eq!(nowhere.error(), (404, "", "CMN-120"));
+    let initial = exchange(server.http(), "GET", "/.well-known/entry-points/initial?clientId=x", &[], b"");
+    let external = initial.body["discoveryApi"]["defaultExternalUri"].as_str().expect("an address");
+    let external = &external[external.find("/.well").expect("a path")..];
+    let external = exchange(server.http(), "GET", external, &[], b"");
+    assert_eq!(external.body["coreApi"], initial.body["coreApi"]);
+    let token = external.body["authApi"]["tokenUri"].as_str().expect("an address");
+    assert!(token.ends_with("/restapi/oauth/token"), "{token}");
     // What changes in the file comes into use.
     let changed = server.admin(
         &home,
