@@ -8,6 +8,7 @@
 //! `sqlite` is the engine of a server alone and of each node's copy, `nats` the log of a cluster; `record`
 //! has the stored shapes. No type of either engine leaves this crate. Start at [`Store`].
 
+mod backup;
 mod batch;
 mod changed;
 pub mod clock;
@@ -19,6 +20,7 @@ mod partition;
 mod progress;
 pub mod random;
 mod record;
+mod retention;
 mod rows;
 mod schema;
 mod settings;
@@ -43,6 +45,7 @@ use anyhow::Context as _;
 use hookswitch_model::{Logged, TelephonySessionId};
 use tokio::sync::{mpsc, oneshot, watch};
 
+pub use self::backup::{Backup, backup};
 pub use self::batch::{Acknowledge, Batch, IngestId};
 pub use self::changed::{Changed, FollowDocuments, Told};
 pub use self::copy::{CopySource, CopyTarget, State, check_apart};

@@ -15,11 +15,12 @@ use super::nats::{Fence, STREAM_DOCUMENTS, STREAM_LOG, SavedDocuments, Standing}
 use super::partition::Partition;
 use super::record::{self, Columns, Input, Sender};
 use super::rows::Rows;
+use super::schema::OF_NOTE;
 use super::settings::Durability;
 use super::{Document, LogEnds, StoreError, schema, session_key};
 
 /// The database in the data directory.
-const FILE: &str = "hookswitch.db";
+pub(crate) const FILE: &str = "hookswitch.db";
 
 /// The file that is locked while a server has the directory.
 const LOCK: &str = "lock";
@@ -54,7 +55,7 @@ impl Lock {
 }
 
 /// Opens a file that only its owner can read, and makes it if it is not there.
-fn private_file(path: &Path) -> std::io::Result<File> {
+pub(crate) fn private_file(path: &Path) -> std::io::Result<File> {
     OpenOptions::new().create(true).truncate(false).read(true).write(true).mode(0o600).open(path)
 }
 
@@ -251,8 +252,10 @@ impl Reader {
     ) -> anyhow::Result<()> {
         let positions = partition.positions();
         self.each_input(
-            "position BETWEEN ?1 AND ?2 AND (kind IN (4, 5, 6) \
-             OR position > coalesce((SELECT position FROM swept WHERE log = ?3), 0))",
+            &format!(
+                "position BETWEEN ?1 AND ?2 AND ({OF_NOTE} \
+                 OR position > coalesce((SELECT position FROM swept WHERE log = ?3), 0))"
+            ),
             params![positions.start().cast_signed(), positions.end().cast_signed(), swept_signals(partition)],
             each,
         )
@@ -435,7 +438,7 @@ impl Reader {
         last: u64,
         each: impl FnMut(LoggedInput<'_>) -> anyhow::Result<()>,
     ) -> anyhow::Result<()> {
-        self.each_input("kind IN (4, 5, 6) AND position <= ?", [last.cast_signed()], each)
+        self.each_input(&format!("{OF_NOTE} AND position <= ?"), [last.cast_signed()], each)
     }
 
     /// The attempts to tell of an event, in the order in which they were made.

@@ -4,8 +4,9 @@
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
 
-/// How many events are kept; about 4 MiB.
-const EVENTS_MAX: usize = 4096;
+/// How many events are kept; about 32 MiB after a burst. A commit that waits for the disk has thousands under load,
+/// and who follows the log would read them from the database, each for itself.
+const EVENTS_MAX: usize = 32 * 1024;
 
 /// The last events of the log.
 pub(super) struct Tail<T>(Mutex<Events<T>>);

@@ -15,9 +15,10 @@ use super::journal::{self, Journal};
 use super::metrics::Metrics;
 use super::nats::{Entry, Fence, STREAM_LOG, SavedDocuments};
 use super::partition::Partition;
+use super::retention::Retention;
 use super::rows::{DocumentRow, KINDS_OF_LOG, insert_documents};
 use super::settings::Durability;
-use super::{Change, Changed, Ends, Expected, LogEnds, Shared, StoreError, record, session_key, sqlite};
+use super::{Change, Changed, Ends, Expected, LogEnds, Shared, StoreError, session_key, sqlite};
 use crate::clock;
 
 /// How long a disk that refuses is left alone before it is tried again.
@@ -94,6 +95,7 @@ pub(super) struct Writer {
     fence: Fence,
     /// Rows written since the last sweep.
     unswept: u64,
+    retention: Retention,
 }
 
 impl Writer {
@@ -106,8 +108,8 @@ impl Writer {
         metrics: Metrics,
     ) -> Self {
         let connection = Some(connection);
-        let (sessions, fence) = (HashMap::new(), Fence::default());
-        Self { directory, connection, ends, options, shared, metrics, sessions, fence, unswept: 0 }
+        let (sessions, fence, retention) = (HashMap::new(), Fence::default(), Retention::default());
+        Self { directory, connection, ends, options, shared, metrics, sessions, fence, unswept: 0, retention }
     }
 
     /// Writes until nobody can ask any more, or the store is to stop.
@@ -340,7 +342,7 @@ impl Writer {
         let rows = (2 * std::mem::take(&mut self.unswept)).max(SWEEP_ROWS_MIN);
         let options = self.options;
         let Some(connection) = &mut self.connection else { return };
-        match sweep(connection, options, rows) {
+        match self.retention.sweep(connection, options, rows) {
             Ok(true) => self.sessions.clear(),
             Ok(false) => {}
             // What is too old stays a little longer; a disk that refuses shows when it is written to.
@@ -604,105 +606,4 @@ fn change(
         };
     }
     Ok(Ok(revisions))
-}
-
-/// Removes up to `rows` of each log that are older than it is kept; true if sessions were removed.
-fn sweep(connection: &mut Connection, options: Options, rows: u64) -> rusqlite::Result<bool> {
-    let now = clock::wall();
-    let before = |kept: Duration| now.as_micros().saturating_sub(kept.as_micros() as i64);
-    let swept = |connection: &Connection, log: &str| {
-        let found = connection
-            .query_row("SELECT position FROM swept WHERE log = ?", [log], |row| row.get::<_, i64>(0))
-            .optional();
-        Ok::<_, rusqlite::Error>(found?.unwrap_or(0))
-    };
-    let limit = i64::try_from(rows).unwrap_or(i64::MAX);
-    // The last of the oldest rows behind `from`, up to `last`, that is too old.
-    let until = |connection: &Connection, table: &str, from: i64, last: i64, before: i64| {
-        connection.query_row(
-            &format!(
-                "SELECT max(position) FROM (SELECT position, arrival FROM {table} \
-                 WHERE position > ? AND position <= ? ORDER BY position LIMIT ?) WHERE arrival < ?"
-            ),
-            params![from, last, limit, before],
-            |row| row.get::<_, Option<i64>>(0),
-        )
-    };
-    let events_from = swept(connection, "events")?;
-    let events_until = until(connection, "events", events_from, i64::MAX, before(options.events_kept))?;
-    let events_until = events_until.unwrap_or(0);
-    // Of each partition, from where until where its inputs are swept.
-    let mut signals = Vec::new();
-    // A store that was copied from a cluster has inputs of partitions that go on no longer.
-    for partition in Partition::all(Partition::COUNT_MAX) {
-        // Those of a copy rest on the states that are saved beside the log.
-        let goes_on = partition.index() < usize::from(options.partitions) && !options.is_copy;
-        let positions = partition.positions();
-        let (start, last) = (partition.start().cast_signed(), positions.end().cast_signed());
-        let from = swept(connection, &sqlite::swept_signals(partition))?.max(start);
-        // Inputs are needed until a snapshot holds what they did.
-        let snapshot: Option<i64> = connection.query_row(
-            "SELECT max(position) FROM snapshots WHERE position BETWEEN ? AND ?",
-            [start, last],
-            |row| row.get(0),
-        )?;
-        let until = until(connection, "signals", from, last, before(options.signals_kept))?.unwrap_or(start);
-        let needed_from = if goes_on { snapshot.unwrap_or(start) } else { last };
-        signals.push((partition, from, until.min(needed_from)));
-    }
-    if signals.iter().all(|(_, from, until)| until <= from) && events_until <= events_from {
-        return Ok(false);
-    }
-    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let set = |log: &str, position: i64| {
-        transaction.execute("INSERT OR REPLACE INTO swept VALUES (?, ?)", params![log, position])
-    };
-    for &(partition, from, until) in signals.iter().filter(|(_, from, until)| until > from) {
-        transaction.execute(
-            "DELETE FROM signals WHERE position > ? AND position <= ? AND kind NOT IN (4, 5, 6) \
-             AND (event IS NULL OR event <= ?)",
-            [from, until, events_from],
-        )?;
-        let start = partition.start().cast_signed();
-        transaction.execute("DELETE FROM ingest_ids WHERE position > ? AND position <= ?", [start, until])?;
-        set(&sqlite::swept_signals(partition), until)?;
-    }
-    if events_until > events_from {
-        let range = [events_from, events_until];
-        let is_swept = |signal: u64| {
-            let signal = signal.cast_signed();
-            signals.iter().any(|&(partition, from, until)| {
-                partition.start().cast_signed() < signal && signal <= from.max(until)
-            })
-        };
-        let mut causes = Vec::new();
-        {
-            let mut bodies =
-                transaction.prepare_cached("SELECT body FROM events WHERE position > ? AND position <= ?")?;
-            let mut rows = bodies.query(range)?;
-            while let Some(row) = rows.next()? {
-                // What cannot be read names no causes; they stay.
-                if let Ok(event) = record::read_event(row.get_ref(0)?.as_blob()?) {
-                    causes.extend(event.causes.iter().map(|input| input.number).filter(|&n| is_swept(n)));
-                }
-            }
-            let mut delete = transaction.prepare_cached(
-                "DELETE FROM signals WHERE position = ? AND event <= ? AND kind NOT IN (4, 5, 6)",
-            )?;
-            for signal in causes {
-                delete.execute([signal.cast_signed(), events_until])?;
-            }
-        }
-        transaction.execute(
-            "DELETE FROM sessions WHERE number IN \
-             (SELECT session FROM events WHERE position > ?1 AND position <= ?2) \
-             AND NOT EXISTS (SELECT 1 FROM events WHERE session = number AND position > ?2)",
-            range,
-        )?;
-        transaction.execute("DELETE FROM events WHERE position > ? AND position <= ?", range)?;
-        journal::sweep(&transaction, events_until)?;
-        set("events", events_until)?;
-    }
-    transaction.commit()?;
-    Ok(events_until > events_from)
 }

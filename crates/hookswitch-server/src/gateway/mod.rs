@@ -49,7 +49,7 @@ const WRITE_SPANS_EVERY: Duration = Duration::from_secs(5);
 /// How long a client waits that comes from another node, until this one's copy of the log is as far.
 const FETCH_WITHIN: Duration = Duration::from_secs(5);
 
-/// How often lost and slow connections are looked for.
+/// How often lost connections are looked for.
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
 
 /// Since when the sequences of new sessions are counted: 2025-01-01, in seconds. One SDK reads them into 32 bits.
@@ -468,10 +468,10 @@ impl Gateway {
             match self.store.events_after(feed, READ_EVENTS).await {
                 Ok(read) if read.is_empty() => return,
                 Ok(read) => {
-                    let (now, mut heard) = (clock::now(), 0);
+                    let mut heard = 0;
                     let mut table = self.table();
                     for logged in &read {
-                        heard += table.offer(logged, now);
+                        heard += table.offer(logged);
                     }
                     drop(table);
                     self.metrics.socket_notifications.matched.inc_by(heard as u64);
@@ -511,12 +511,7 @@ impl Gateway {
 
     async fn sweep(&self) {
         let now = clock::now();
-        let (slow, ended) = {
-            let mut table = self.table();
-            let slow = table.cut_slow(now, self.settings.slow_after.0);
-            (slow, table.sweep(now, self.settings.recovery_time.0, first_sequence()))
-        };
-        self.metrics.sockets.slow.inc_by(slow as u64);
+        let ended = self.table().sweep(now, self.settings.recovery_time.0, first_sequence());
         self.delete(ended).await;
         self.delete(self.orphans(now)).await;
         self.count();

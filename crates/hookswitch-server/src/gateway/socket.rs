@@ -206,7 +206,10 @@ impl Served {
                 Next::Frame(None) | Next::Events(0) => Err(End::Gone),
                 Next::Events(_) => self.notify(&mut events).await,
                 Next::Read => self.read().await,
-                Next::Cut(why) => self.cut(why),
+                Next::Cut(why) => {
+                    self.cut(why);
+                    Ok(())
+                }
                 Next::Time => {
                     self.connection.handle_time(clock::steady());
                     Ok(())
@@ -266,7 +269,8 @@ impl Served {
         if said { self.flush().await } else { Ok(()) }
     }
 
-    /// Writes, unless the client does not read for too long, or the connection is to be closed.
+    /// Writes, unless the socket takes nothing for too long, or the connection is to be closed. How far it is
+    /// behind does not count: what is too much for its queue it reads from the log.
     async fn feed(&mut self, message: Message) -> Result<(), End> {
         let ready = poll_fn(|context| self.socket.poll_ready_unpin(context)).now_or_never();
         if let Some(ready) = ready {
@@ -399,10 +403,9 @@ impl Served {
         Ok(())
     }
 
-    fn cut(&mut self, why: Cut) -> Result<(), End> {
+    fn cut(&mut self, why: Cut) {
         match why {
             Cut::Replaced => self.connection.close(1000, "another connection has taken over"),
-            Cut::Slow => return Err(End::Gone),
             Cut::Revoked => {
                 self.connection.end(
                     "WSG-401",
@@ -413,6 +416,5 @@ impl Served {
             }
             Cut::Stopping => self.connection.close(1001, "the server stops"),
         }
-        Ok(())
     }
 }

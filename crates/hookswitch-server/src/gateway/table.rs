@@ -43,8 +43,6 @@ pub(super) struct Queued {
 pub(super) enum Cut {
     /// Another connection has the session, or the token, now.
     Replaced,
-    /// It did not read for too long.
-    Slow,
     /// The login has ended.
     Revoked,
     /// The server stops.
@@ -60,8 +58,6 @@ struct Live {
     cut: Option<oneshot::Sender<Cut>>,
     /// Whether it reads from the log, and not from its queue.
     behind: Arc<AtomicBool>,
-    /// Since when it has not taken what was offered.
-    slow_since: Option<Instant>,
 }
 
 struct Session {
@@ -250,7 +246,7 @@ impl Table {
         let (queue, receiver) = mpsc::channel(QUEUE_EVENTS_MAX);
         let (cut, cut_receiver) = oneshot::channel();
         let behind = Arc::new(AtomicBool::new(false));
-        let live = Live { number, token, queue, cut: Some(cut), behind: behind.clone(), slow_since: None };
+        let live = Live { number, token, queue, cut: Some(cut), behind: behind.clone() };
         self.by_token.insert(token, id);
         let session = self.sessions.get_mut(&id).expect("the session was found or made");
         session.generation = generation;
@@ -402,7 +398,7 @@ impl Table {
     }
 
     /// Takes the next event of the log, and gives how many sessions hear of it.
-    pub(super) fn offer(&mut self, logged: &Logged, now: Instant) -> usize {
+    pub(super) fn offer(&mut self, logged: &Logged) -> usize {
         self.feed = logged.position;
         let mut matches = std::mem::take(&mut self.matches);
         self.index.matches(&logged.event, &mut matches);
@@ -421,7 +417,6 @@ impl Table {
             };
             if live.queue.try_send(queued).is_err() {
                 live.behind.store(true, Ordering::Release);
-                live.slow_since = Some(now);
             }
         }
         let heard = matches.len();
@@ -437,22 +432,7 @@ impl Table {
             return false;
         }
         live.behind.store(false, Ordering::Release);
-        live.slow_since = None;
         true
-    }
-
-    /// Closes connections that do not read, and gives how many.
-    pub(super) fn cut_slow(&mut self, now: Instant, after: Duration) -> usize {
-        let slow = |session: &Session| {
-            let since = session.live.as_ref().and_then(|live| live.slow_since.filter(|_| live.cut.is_some()));
-            since.is_some_and(|since| now.saturating_duration_since(since) >= after)
-        };
-        let ids: Vec<u64> =
-            self.sessions.iter().filter(|(_, session)| slow(session)).map(|(&id, _)| id).collect();
-        for &id in &ids {
-            self.cut(id, Cut::Slow);
-        }
-        ids.len()
     }
 
     /// Removes the sessions whose connections were lost so long ago that they cannot be gone on with, and gives

@@ -84,7 +84,7 @@ enum Command {
     ///
     /// Asks any node; all follow.
     Cluster(cluster::Cluster),
-    /// Print, check or copy what a server has kept
+    /// Print, check, back up or copy what a server has kept
     Store(store::Store),
     /// Look at all that a server rests on, and say what to mend
     ///

@@ -4,14 +4,14 @@ use std::io::Write;
 use std::iter::Peekable;
 use std::path::PathBuf;
 
-use anyhow::{anyhow, bail, ensure};
+use anyhow::{Context as _, anyhow, bail, ensure};
 use clap::Subcommand;
 use hookswitch_core::filter::{EventFilter, Own, Projection};
 use hookswitch_core::notification::Subscriber;
 use hookswitch_model::{Event, ExtensionId};
 use hookswitch_server::config::{Config, FILTER};
 use hookswitch_server::derivation::Derivation;
-use hookswitch_store::{Input, Partition, Reader};
+use hookswitch_store::{Backup as Made, Input, Partition, Reader};
 
 use super::copy::Copy;
 
@@ -31,6 +31,11 @@ enum Command {
     Events(Events),
     /// Derive the events of the log again from the inputs, and compare
     Check(Check),
+    /// Copy the database as it is now into a directory, beside a server that runs
+    ///
+    /// With it go the key and the two TOML files that the configuration names: all that a server needs to go on
+    /// elsewhere, secrets included. The copy is checked.
+    Backup(Backup),
     /// Copy the store of one configuration to the engine of another, and compare both
     ///
     /// Between SQLite and NATS, either way. No server may run on either side. A copy that was interrupted goes on where
@@ -53,6 +58,15 @@ struct Events {
 }
 
 #[derive(clap::Args)]
+struct Backup {
+    /// The configuration of the server
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+    /// Where the backup goes; made if it is not there
+    directory: PathBuf,
+}
+
+#[derive(clap::Args)]
 struct Check {
     /// The configuration of the server
     #[arg(long, value_name = "FILE")]
@@ -65,6 +79,7 @@ impl Store {
         match self.command {
             Command::Events(events) => events.run(out),
             Command::Check(check) => check.run(out),
+            Command::Backup(backup) => backup.run(out),
             Command::Copy(copy) => copy.run(out),
         }
     }
@@ -101,6 +116,24 @@ impl Events {
                 super::write_line(out, &mut line)?;
             }
         }
+    }
+}
+
+impl Backup {
+    fn run(self, out: &mut impl Write) -> anyhow::Result<()> {
+        let config = Config::load(&self.config)?;
+        let into = &self.directory;
+        let made = hookswitch_store::backup(&config.store.directory, into, config.partitions())?;
+        let files = [&self.config, &config.oauth.key_file, &config.directory.file];
+        for file in files.into_iter().filter(|file| !file.as_os_str().is_empty()) {
+            let name = file.file_name().ok_or_else(|| anyhow!("{} names no file", file.display()))?;
+            // Modes are copied, so that the key stays its owner's.
+            std::fs::copy(file, into.join(name))
+                .with_context(|| format!("cannot copy {} into {}", file.display(), into.display()))?;
+        }
+        let Made { bytes, last_event } = made;
+        writeln!(out, "{}: {bytes} bytes, events up to {last_event}; whole", into.display())?;
+        Ok(())
     }
 }
 

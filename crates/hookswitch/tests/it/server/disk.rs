@@ -4,7 +4,7 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-use super::{Home, Server, wait_for};
+use super::{Home, Server, path, wait_for};
 
 /// How large a file may get while the disk is "full", in KiB. The log of the database reaches it
 /// after some dozen commits.
@@ -112,4 +112,43 @@ fn what_is_older_than_it_is_kept_goes_away_and_causes_stay_with_their_events() {
     server.play("captures/busy-call.pcap");
     home.events(4);
     assert!(rows("SELECT min(position) FROM events") > 10);
+}
+
+#[test]
+fn a_backup_that_a_running_server_gave_is_a_store_of_its_own() {
+    let home = Home::new("backed-up");
+    let server = Server::start(&home);
+    server.play("captures/answered-call.pcap");
+    home.events(10);
+    let into = home.directory.join("backup");
+    let config = home.config();
+    let backup = || super::hookswitch(&["store", "backup", "--config", path(&config), path(&into)]);
+    let made = backup();
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    let said = String::from_utf8_lossy(&made.stdout);
+    assert!(said.trim_end().ends_with("bytes, events up to 10; whole"), "{said}");
+    let told = home.store("events");
+    server.play("captures/busy-call.pcap");
+    home.events_at_least(11);
+    let again = backup();
+    assert!(!again.status.success() && String::from_utf8_lossy(&again.stderr).contains("is there already"));
+    server.stop();
+
+    // Restored as docs/server.md says.
+    let data = home.directory.join("data");
+    for file in std::fs::read_dir(&data).expect("the data directory") {
+        std::fs::remove_file(file.expect("a file").path()).expect("the store is lost");
+    }
+    for name in ["secret.key", "hookswitch.toml", "directory.toml"] {
+        let text = |directory: &std::path::Path| std::fs::read(directory.join(name)).expect(name);
+        assert_eq!(text(&into), text(&home.directory));
+        std::fs::copy(into.join(name), home.directory.join(name)).expect("it is put back");
+    }
+    std::fs::copy(into.join("hookswitch.db"), data.join("hookswitch.db")).expect("the copy is put in place");
+    assert_eq!(home.store("events"), told);
+    let server = Server::start(&home);
+    home.store("check");
+    assert_eq!(server.get("/readyz").0, 200);
+    let token = format!("Bearer {}", home.made("admin_token"));
+    assert_eq!(server.request("GET", "/admin/v1/status", &[("Authorization", &token)], b"").0, 200);
 }

@@ -2,6 +2,7 @@
 
 use std::io::Write as _;
 use std::net::TcpStream;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -460,6 +461,41 @@ fn pages_of_foreign_origins_get_no_socket() {
     ] {
         assert_eq!(upgrade(origin), "403", "{origin:?}");
     }
+}
+
+#[test]
+fn a_client_that_reads_is_not_cut_however_long_it_is_behind() {
+    const CALLS: usize = 1500;
+    let home = Home::new("socket-behind");
+    let running = Running::start_with(&home, &[("HOOKSWITCH_WEBSOCKET__SLOW_AFTER", "3s")]);
+    let mut behind = running.connect();
+    behind.hold_little();
+    behind.subscribe();
+    behind.settle();
+    let mut good = running.connect();
+    good.subscribe();
+    let mut agent = Agent::new(running.server.hep(), 1);
+    let all = AtomicUsize::new(usize::MAX);
+    let mut told = Vec::new();
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            // A third as fast as calls are placed, so that its queue and what the kernel holds for it are full for
+            // seconds.
+            while told.len() < all.load(Ordering::Acquire) {
+                told.extend(behind.take(4));
+                let pause = if all.load(Ordering::Acquire) == usize::MAX { 20 } else { 0 };
+                std::thread::sleep(Duration::from_millis(pause));
+            }
+        });
+        let mut heard = 0;
+        for number in 0..CALLS {
+            place(&mut agent, &format!("behind-{number}"));
+            heard += good.take(EVENTS_OF_CALL).len();
+        }
+        all.store(heard, Ordering::Release);
+    });
+    assert_eq!(check_complete(&told), CALLS);
+    assert_eq!(running.count("connections_total{event=\"slow\"}"), 0);
 }
 
 #[test]

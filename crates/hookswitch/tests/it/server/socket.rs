@@ -52,6 +52,13 @@ impl Socket {
         Self { inner, wsc: None, notifications: Vec::new(), requests: 0 }
     }
 
+    /// Lets the kernel hold little for it, and tell of each read: with a large buffer it takes nothing new until
+    /// a part of the buffer is free, which takes a slow reader seconds.
+    pub(super) fn hold_little(&self) {
+        let stream = socket2::SockRef::from(self.inner.get_ref());
+        stream.set_recv_buffer_size(64 * 1024).expect("it can be set");
+    }
+
     /// The next frame; none when the connection is closed.
     pub(super) fn next(&mut self) -> Option<Value> {
         loop {
