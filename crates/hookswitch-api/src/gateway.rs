@@ -16,7 +16,7 @@ use futures_util::stream;
 use hookswitch_core::filter::{EventFilter, Projection};
 use hookswitch_core::notification::{SERVER_ID, Subscriber};
 use hookswitch_model::SubscriptionId;
-use hookswitch_server::auth::{Principal, Scope};
+use hookswitch_server::auth::Principal;
 use hookswitch_server::clock;
 use hookswitch_server::gateway::{self, ConnectionToken};
 use hookswitch_server::secret::Digest;
@@ -158,9 +158,7 @@ pub(super) async fn stream(
         let id = SubscriptionId::from_bits(u128::from_be_bytes(Digest::of(said.as_bytes()).prefix()));
         (id, subscription::read_filters(&api, &principal, &texts, id)?)
     };
-    if filters.iter().any(|filter| matches!(filter, EventFilter::TelephonySessions(_))) {
-        principal.require(Scope::CallControl)?;
-    }
+    subscription::check_filters(&principal, &filters)?;
     let (sender, receiver) = mpsc::channel(READ_EVENTS);
     tokio::spawn(write_events(api, principal, id, filters, position, sender));
     let events = stream::unfold(receiver, async |mut receiver| {
@@ -186,19 +184,29 @@ async fn write_events(
     if sender.send(Event::default().comment(format!("subscription {id}"))).await.is_err() {
         return;
     }
+    let wants_changes = filters.iter().any(|filter| matches!(filter, EventFilter::Calls(_)));
     let mut notification = Vec::new();
     loop {
-        let Ok(read) = api.store.events_after(position, READ_EVENTS).await else { return };
+        let Ok(mut read) = api.store.events_after(position, READ_EVENTS).await else { return };
+        if wants_changes && api.changes.attach(&mut read).await.is_err() {
+            return;
+        }
         for logged in &read {
-            position = logged.position;
-            let Some(projection) = Projection::of(&filters, &logged.event) else { continue };
-            notification.clear();
-            subscriber.write(&logged.event, projection, clock::wall(), &mut notification);
-            let event = Event::default().id(position.to_string());
-            let event = event.data(String::from_utf8_lossy(&notification));
-            if sender.send(event).await.is_err() {
-                return;
+            let about = (&*logged.event, logged.change.as_deref());
+            let projections = Projection::all(&filters, about.0, about.1);
+            for (index, &projection) in projections.iter().enumerate() {
+                notification.clear();
+                subscriber.write_any(about, projection, clock::wall(), &mut notification);
+                // Until the last of an event was sent, the id leads before it.
+                let is_last = index + 1 == projections.len();
+                let behind = if is_last { logged.position } else { position };
+                let event = Event::default().id(behind.to_string());
+                let event = event.data(String::from_utf8_lossy(&notification));
+                if sender.send(event).await.is_err() {
+                    return;
+                }
             }
+            position = logged.position;
         }
         if read.len() == READ_EVENTS {
             continue;

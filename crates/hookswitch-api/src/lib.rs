@@ -35,6 +35,7 @@ use axum::response::Response;
 use axum::routing::any;
 use hookswitch_model::{AccountId, Timestamp};
 use hookswitch_server::auth::{OAuth, People, Problem, Throttle};
+use hookswitch_server::call_changes::CallChanges;
 use hookswitch_server::cluster::Membership;
 use hookswitch_server::config::Config;
 use hookswitch_server::gateway::Gateway;
@@ -72,6 +73,7 @@ pub(crate) struct Api {
     pub(crate) calls: Arc<Calls>,
     pub(crate) files: admin::SharedFiles,
     pub(crate) subscriptions: Arc<Subscriptions>,
+    pub(crate) changes: Arc<CallChanges>,
     pub(crate) webhooks: Webhooks,
     pub(crate) redeliveries: Arc<Redeliveries>,
     pub(crate) gateway: Arc<Gateway>,
@@ -107,6 +109,7 @@ pub fn mount(parts: Parts) -> Http {
         calls,
         files: Arc::new(Files::new(path, reload)),
         subscriptions: parts.subscriptions,
+        changes: parts.changes,
         webhooks: parts.webhooks,
         redeliveries: parts.redeliveries,
         gateway: parts.gateway,

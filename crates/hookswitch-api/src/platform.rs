@@ -36,6 +36,7 @@ pub(super) struct Version {
 /// The versions of the API.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[expect(clippy::struct_field_names, reason = "the names are those of the wire")]
 pub(super) struct Versions {
     uri: String,
     api_versions: Vec<Version>,

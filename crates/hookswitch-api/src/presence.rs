@@ -2,7 +2,9 @@
 
 use axum::Json;
 use axum::extract::{RawQuery, State};
-use hookswitch_model::{Iso, Party, StatusCode, Timestamp};
+use hookswitch_core::notification::connected_call_id;
+use hookswitch_core::presence::{statuses_of, telephony_status};
+use hookswitch_model::{Iso, Party, Timestamp};
 use hookswitch_server::auth::{Principal, Scope};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -69,31 +71,17 @@ struct ActiveSip {
     call_id: String,
 }
 
-/// What a status is called in presence: it rings for both sides until the answer.
-const fn telephony_status(code: StatusCode) -> &'static str {
-    match code {
-        StatusCode::Setup | StatusCode::Proceeding => "Ringing",
-        StatusCode::Hold => "OnHold",
-        StatusCode::Parked => "ParkedCall",
-        StatusCode::Disconnected | StatusCode::Gone => "NoCall",
-        _ => "CallConnected",
-    }
-}
-
 impl ActiveCall {
     fn of(call: &Call, since: Timestamp, party: &Party, sip: bool) -> Self {
         let text = |text: &Option<std::sync::Arc<str>>| text.as_deref().map(str::to_owned);
-        let status = telephony_status(party.status.code);
-        // SIP applications find their call by the Call-ID, once it is connected.
-        let call_id = party.sip.as_ref().filter(|_| status != "Ringing").map(|sip| (*sip.call_id).to_owned());
         Self {
-            id: call_id.unwrap_or_else(|| party.id.to_string()),
+            id: connected_call_id(party).map_or_else(|| party.id.to_string(), str::to_owned),
             direction: party.direction.to_string(),
             from: text(&party.from.phone_number).unwrap_or_default(),
             to: text(&party.to.phone_number).unwrap_or_default(),
             from_name: text(&party.from.name),
             to_name: text(&party.to.name),
-            telephony_status: status,
+            telephony_status: telephony_status(party.status.code),
             sip_data: party.sip.as_ref().filter(|_| sip).map(|sip| ActiveSip {
                 to_tag: sip.to_tag.as_deref().unwrap_or_default().to_owned(),
                 from_tag: (*sip.from_tag).to_owned(),
@@ -110,16 +98,16 @@ impl ActiveCall {
 impl Presence {
     /// The presence of somebody, who takes part in some of these calls.
     fn of(base: &str, person: &Person, calls: &[Call], sip: bool) -> Self {
-        let mut active_calls = Vec::new();
+        let (mut active_calls, mut codes) = (Vec::new(), Vec::new());
         for call in calls {
             let own = call.parties.iter().filter(|(_, party)| party.extension == Some(person.id));
             let live = own.filter(|(_, party)| !party.status.code.is_terminal());
-            active_calls.extend(live.map(|(since, party)| ActiveCall::of(call, *since, party, sip)));
+            for (since, party) in live {
+                active_calls.push(ActiveCall::of(call, *since, party, sip));
+                codes.push(party.status.code);
+            }
         }
-        let status = ["CallConnected", "OnHold", "ParkedCall", "Ringing"];
-        let is = |status: &str| active_calls.iter().any(|call| call.telephony_status == status);
-        let telephony_status = status.into_iter().find(|status| is(status)).unwrap_or("NoCall");
-        let talks = active_calls.iter().any(|call| call.telephony_status != "Ringing");
+        let (telephony_status, presence_status) = statuses_of(codes.into_iter());
         Self {
             uri: format!("{}/presence", person.uri(base)),
             extension: PresenceExtension {
@@ -127,7 +115,7 @@ impl Presence {
                 uri: person.uri(base),
                 extension_number: person.number.clone(),
             },
-            presence_status: if talks { "Busy" } else { "Available" },
+            presence_status,
             telephony_status,
             user_status: "Available",
             dnd_status: "TakeAllCalls",
@@ -204,25 +192,4 @@ pub(super) async fn account(
     let records = shown.map(presence).collect();
     let list = format!("{base}/restapi/v1.0/account/{account}/presence");
     Ok(Json(query.list(&list, records, listed.len())))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn it_rings_for_both_sides_until_the_answer() {
-        for (code, status) in [
-            (StatusCode::Setup, "Ringing"),
-            (StatusCode::Proceeding, "Ringing"),
-            (StatusCode::Answered, "CallConnected"),
-            (StatusCode::Hold, "OnHold"),
-            (StatusCode::Parked, "ParkedCall"),
-            (StatusCode::VoiceMail, "CallConnected"),
-            (StatusCode::Gone, "NoCall"),
-            (StatusCode::Disconnected, "NoCall"),
-        ] {
-            assert_eq!(telephony_status(code), status, "{code}");
-        }
-    }
 }

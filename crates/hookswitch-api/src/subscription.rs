@@ -472,10 +472,30 @@ pub(super) fn read_filters(
 ) -> Result<Vec<EventFilter>, Problem> {
     let own = Own { account: principal.account, extension: principal.extension };
     let filters = parse_filters(api, own, texts, id)?;
-    if filters.iter().any(|filter| matches!(filter, EventFilter::TelephonySessions(_))) {
-        principal.require(Scope::CallControl)?;
-    }
+    check_filters(principal, &filters)?;
     Ok(filters)
+}
+
+/// Checks that the one who asks may hear of what filters are for: presence shows what reading it shows.
+pub(super) fn check_filters(principal: &Principal, filters: &[EventFilter]) -> Result<(), Problem> {
+    for filter in filters {
+        match filter {
+            EventFilter::TelephonySessions(_) => principal.require(Scope::CallControl)?,
+            EventFilter::Calls(filter) => {
+                principal.require(Scope::ReadPresence)?;
+                if filter.extension() != Some(principal.extension) && !principal.is_admin() {
+                    let message = format!(
+                        "Event filter {filter} is for another extension than your own, and only an administrator of \
+                         the account may hear of it"
+                    );
+                    let problem = Problem::coded(StatusCode::FORBIDDEN, "SUB-412", message);
+                    return Err(problem.about("eventFilters", &filter.to_string()));
+                }
+            }
+            EventFilter::Reminder { .. } | EventFilter::Other(_) => {}
+        }
+    }
+    Ok(())
 }
 
 /// The same, whatever the one who asks may do.

@@ -14,6 +14,7 @@ pub mod filter;
 pub mod gateway;
 pub mod notification;
 mod policy;
+pub mod presence;
 mod session;
 pub mod subscription;
 

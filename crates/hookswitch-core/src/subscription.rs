@@ -3,9 +3,9 @@
 
 use std::time::Duration;
 
-use hookswitch_model::{AccountId, Event, ExtensionId, SubscriptionId, Timestamp};
+use hookswitch_model::{AccountId, ExtensionId, Logged, SubscriptionId, Timestamp};
 
-use crate::filter::{EventFilter, FilterError, Projection, REMINDER_SECS_MIN};
+use crate::filter::{EventFilter, FilterError, Projection, Projections, REMINDER_SECS_MIN};
 
 /// The most subscriptions that a user may have with one application (contract subscriptions §3, SUB-505).
 pub const PER_OWNER_MAX: usize = 30;
@@ -98,9 +98,14 @@ impl Subscription {
         self.expires = now + self.lifetime;
     }
 
-    /// The projection that it receives of an event; `None` if none of its filters matches.
-    pub fn matching(&self, event: &Event) -> Option<Projection> {
-        Projection::of(&self.filters, event)
+    /// The notifications that it receives of an event; none if none of its filters matches.
+    pub fn matching(&self, logged: &Logged) -> Projections {
+        Projection::all(&self.filters, &logged.event, logged.change.as_deref())
+    }
+
+    /// Whether it hears of changes of the calls of extensions.
+    pub fn wants_changes(&self) -> bool {
+        self.filters.iter().any(|filter| matches!(filter, EventFilter::Calls(_)))
     }
 
     /// Whether its lifetime is over.

@@ -1,5 +1,6 @@
 //! Event filters: which party events a subscription hears of (contract subscriptions §1).
 
+mod calls;
 mod error;
 mod explanation;
 mod family;
@@ -11,14 +12,15 @@ use std::fmt;
 use std::sync::Arc;
 
 use hookswitch_model::number::{E164, Form};
-use hookswitch_model::{AccountId, Direction, Event, ExtensionId, StatusCode};
+use hookswitch_model::{AccountId, CallChange, Direction, Event, ExtensionId, StatusCode};
 
 use crate::directory::Directory;
 
+pub use calls::CallsFilter;
 pub use error::FilterError;
 pub use explanation::{Explanation, Finding};
 pub use index::{FilterIndex, Match};
-pub use projection::Projection;
+pub use projection::{Projection, Projections};
 
 /// The shortest threshold and interval of a renewal reminder, in seconds: how often the server looks.
 pub const REMINDER_SECS_MIN: u64 = 10;
@@ -28,6 +30,8 @@ pub const REMINDER_SECS_MIN: u64 = 10;
 pub enum EventFilter {
     /// The telephony sessions of an account or an extension.
     TelephonySessions(TelephonyFilter),
+    /// The calls of an extension, or of those of an account: presence, rings and missed calls.
+    Calls(CallsFilter),
     /// Reminders that the subscription is about to expire.
     Reminder {
         /// How long before the end the reminders begin, in seconds.
@@ -35,7 +39,7 @@ pub enum EventFilter {
         /// The time between two of them, in seconds.
         interval_secs: u64,
     },
-    /// Events of another kind (presence, messages and so on), which never come.
+    /// Events of another kind (messages and so on), which never come.
     Other(String),
 }
 
@@ -83,6 +87,8 @@ pub enum Clause {
     MissedCall,
     /// `withRecordings`
     WithRecordings,
+    /// What the filter is for has not happened to the calls of the extension.
+    Change,
 }
 
 impl fmt::Display for Clause {
@@ -96,6 +102,7 @@ impl fmt::Display for Clause {
             Self::PhoneNumber => "neither side has this number",
             Self::MissedCall => "the call is not missed",
             Self::WithRecordings => "the party has no recordings",
+            Self::Change => "the event is no such change of the extension's calls",
         })
     }
 }
@@ -145,7 +152,9 @@ impl EventFilter {
             if let Some(meant) = family::meant_by(family) {
                 return Err(FilterError::NearMiss { filter: text.to_owned(), meant });
             }
-            return Ok(Self::Other(family::resolved(account, extension, family, query)));
+            let calls = CallsFilter::read(text, (account, extension), family, query)?;
+            let other = || Self::Other(family::resolved(account, extension, family, query));
+            return Ok(calls.map_or_else(other, Self::Calls));
         }
         let mut filter = TelephonyFilter {
             account,
@@ -185,7 +194,9 @@ impl EventFilter {
     /// # Errors
     /// Names the id, if the filter has an extension's number in its place.
     pub fn check_extension(&self, directory: &Directory) -> Result<(), FilterError> {
-        let Self::TelephonySessions(TelephonyFilter { account, extension: Some(id), .. }) = self else {
+        let (Self::TelephonySessions(TelephonyFilter { account, extension: Some(id), .. })
+        | Self::Calls(CallsFilter { account, extension: Some(id), .. })) = self
+        else {
             return Ok(());
         };
         let account = directory.accounts().find(|known| known.id() == *account);
@@ -200,7 +211,7 @@ impl EventFilter {
         }
     }
 
-    /// Whether a subscription with this filter hears of an event (contract events §1.2).
+    /// Whether a subscription with this filter is told of the party of an event (contract events §1.2).
     pub fn matches(&self, event: &Event) -> bool {
         self.failed(event).is_none()
     }
@@ -209,14 +220,24 @@ impl EventFilter {
     pub fn failed(&self, event: &Event) -> Option<Clause> {
         match self {
             Self::TelephonySessions(filter) => filter.failed(event),
-            Self::Reminder { .. } | Self::Other(_) => Some(Clause::Kind),
+            Self::Calls(_) | Self::Reminder { .. } | Self::Other(_) => Some(Clause::Kind),
         }
+    }
+
+    /// The notification that it asks for of an event that made this change; none if it does not hear of it.
+    pub fn projection_of(&self, event: &Event, change: Option<&CallChange>) -> Option<Projection> {
+        let failed = match self {
+            Self::Calls(filter) => filter.failed(event, change),
+            _ => self.failed(event),
+        };
+        failed.is_none().then(|| self.projection())
     }
 
     /// The projection that it asks for of the events that match it.
     pub fn projection(&self) -> Projection {
         match self {
             Self::TelephonySessions(filter) => filter.projection(),
+            Self::Calls(filter) => filter.projection(),
             Self::Reminder { .. } | Self::Other(_) => Projection::default(),
         }
     }
@@ -224,7 +245,7 @@ impl EventFilter {
 
 impl TelephonyFilter {
     fn projection(&self) -> Projection {
-        Projection { sip_data: self.sip_data }
+        Projection::Session { sip_data: self.sip_data }
     }
 
     fn failed(&self, event: &Event) -> Option<Clause> {
@@ -264,6 +285,7 @@ impl fmt::Display for EventFilter {
             Self::Reminder { threshold_secs, interval_secs } => {
                 write!(f, "/restapi/v1.0/subscription/~?threshold={threshold_secs}&interval={interval_secs}")
             }
+            Self::Calls(filter) => filter.fmt(f),
             Self::Other(text) => f.write_str(text),
         }
     }

@@ -8,7 +8,6 @@ use std::time::Duration;
 use axum::body::Bytes;
 use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket, WebSocketUpgrade};
 use futures_util::{FutureExt as _, SinkExt as _, StreamExt as _};
-use hookswitch_core::filter::Projection;
 use hookswitch_core::gateway::{Connection, Output, Request, Response, Ticket};
 use hookswitch_model::Timestamp;
 use hookswitch_store::Span;
@@ -348,13 +347,23 @@ impl Served {
             return Ok(());
         }
         let subscriber = &told.subscriber;
+        let about = (&*queued.event, queued.change.as_deref());
+        let mut count = 0;
+        for (index, &projection) in queued.projections.iter().enumerate() {
+            // Until the last of an event was sent, a handle leads before it: a recovery sends all of them.
+            let is_last = index + 1 == queued.projections.len();
+            self.position = self.position.max(queued.position - u64::from(!is_last));
+            let wsc = self.gateway.wsc(&mut self.attached, self.position);
+            let write = |out: &mut Vec<u8>| subscriber.write_any(about, projection, now, out);
+            let frame = Connection::notification(subscriber.id_of(&queued.event, projection), &wsc, write);
+            let Some(frame) = frame else { continue };
+            self.feed(Message::text(frame)).await?;
+            count += 1;
+        }
         self.position = queued.position;
-        let wsc = self.gateway.wsc(&mut self.attached, queued.position);
-        let id = subscriber.notification_id(&queued.event);
-        let write = |out: &mut Vec<u8>| subscriber.write(&queued.event, queued.projection, now, out);
-        let frame = Connection::notification(id, &wsc, write);
-        let Some(frame) = frame else { return Ok(()) };
-        self.feed(Message::text(frame)).await?;
+        if count == 0 {
+            return Ok(());
+        }
         let (connection, position) = (self.attached.number, queued.position);
         let sent = self.sent.get_or_insert(Span {
             subscription: told.id,
@@ -366,7 +375,7 @@ impl Served {
             count: 0,
         });
         sent.last = position;
-        sent.count += 1;
+        sent.count += count;
         Ok(())
     }
 
@@ -386,13 +395,13 @@ impl Served {
             self.gateway.catch_up(session, number, u64::MAX);
             return Ok(());
         };
-        let Some(read) = self.gateway.read(self.position, AT_ONCE).await else {
+        let Some(read) = self.gateway.read(&told, self.position, AT_ONCE).await else {
             return Err(End::Close(1011, "the event log cannot be read"));
         };
         for logged in &read {
-            if let Some(projection) = Projection::of(&told.filters, &logged.event) {
-                let (position, event) = (logged.position, logged.event.clone());
-                self.notify_one(&Queued { subscription: told.id, position, projection, event }, now).await?;
+            let projections = told.matching(logged);
+            if !projections.is_empty() {
+                self.notify_one(&Queued::new(told.id, logged, projections), now).await?;
             }
             self.position = self.position.max(logged.position);
         }

@@ -29,6 +29,7 @@ mod logged;
 mod nats;
 mod oauth;
 mod partitions;
+mod presence;
 mod reading;
 mod readme;
 mod receiver;
