@@ -16,11 +16,13 @@ mod html;
 mod ingest;
 mod list;
 mod meter;
+mod numbers;
 mod oauth;
 mod openapi;
 mod people;
 mod platform;
 mod presence;
+mod profile;
 mod request;
 mod subscription;
 mod telephony;
@@ -168,7 +170,19 @@ fn platform() -> OpenApiRouter<Api> {
         .routes(routes!(platform::client_info))
         .routes(routes!(people::account))
         .routes(routes!(people::extension))
+        .routes(routes!(people::extensions))
         .routes(routes!(people::devices))
+        .routes(routes!(numbers::of_extension))
+        .routes(routes!(numbers::of_account))
+        .routes(routes!(numbers::of_account_v2))
+        .routes(routes!(numbers::entries))
+        .routes(routes!(numbers::call_queues))
+        .routes(routes!(profile::service_info))
+        .routes(routes!(profile::dialing_plan))
+        .routes(routes!(profile::features))
+        .routes(routes!(profile::authz_profile))
+        .routes(routes!(profile::caller_id))
+        .routes(routes!(profile::forwarding_numbers))
         .routes(routes!(presence::account))
         .routes(routes!(presence::extension))
         .merge(telephony::routes())

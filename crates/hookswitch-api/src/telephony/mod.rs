@@ -1,5 +1,6 @@
 //! Telephony sessions: read from the calls that go on; what would act on them is refused.
 
+mod active;
 pub(crate) mod calls;
 mod party;
 pub(super) mod session;
@@ -13,6 +14,9 @@ use super::Api;
 /// The resources.
 pub(super) fn routes() -> OpenApiRouter<Api> {
     OpenApiRouter::new()
+        .routes(routes!(active::of_extension))
+        .routes(routes!(active::of_account))
+        .routes(routes!(active::sessions))
         .routes(routes!(session::call_out))
         .routes(routes!(session::conference))
         .routes(routes!(session::read, session::drop_session))
