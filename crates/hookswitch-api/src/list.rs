@@ -46,7 +46,9 @@ struct Navigation {
     next_page: Option<PageRef>,
     #[serde(skip_serializing_if = "Option::is_none")]
     previous_page: Option<PageRef>,
-    last_page: PageRef,
+    /// Where it is known how many there are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_page: Option<PageRef>,
 }
 
 /// The address of a page.
@@ -68,9 +70,11 @@ struct Paging {
     /// The last.
     #[serde(skip_serializing_if = "Option::is_none")]
     page_end: Option<usize>,
-    /// At least 1.
-    total_pages: usize,
-    total_elements: usize,
+    /// At least 1; absent where it is not known how many there are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    total_pages: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    total_elements: Option<usize>,
 }
 
 impl PageQuery {
@@ -126,6 +130,16 @@ impl PageQuery {
     /// The page with these records, of so many in all.
     pub(super) fn list<T>(&self, of: &str, records: Vec<T>, total_elements: usize) -> List<T> {
         let total_pages = total_elements.div_ceil(self.per_page).max(1);
+        self.build(of, records, self.page < total_pages, Some((total_pages, total_elements)))
+    }
+
+    /// The page with these records, of a list of which it is known alone whether there are more.
+    pub(super) fn list_so_far<T>(&self, of: &str, records: Vec<T>, has_more: bool) -> List<T> {
+        self.build(of, records, has_more, None)
+    }
+
+    fn build<T>(&self, of: &str, records: Vec<T>, has_more: bool, total: Option<(usize, usize)>) -> List<T> {
+        let total_pages = total.map(|(pages, _)| pages);
         let uri = |page: usize| {
             let mut uri = format!("{of}?page={page}&perPage={}", self.per_page);
             let mut others = form_urlencoded::Serializer::new(String::new());
@@ -141,9 +155,10 @@ impl PageQuery {
             uri: uri(self.page),
             navigation: Navigation {
                 first_page: reference(1),
-                next_page: (self.page < total_pages).then(|| reference(self.page + 1)),
-                previous_page: (self.page > 1).then(|| reference((self.page - 1).min(total_pages))),
-                last_page: reference(total_pages),
+                next_page: has_more.then(|| reference(self.page + 1)),
+                previous_page: (self.page > 1)
+                    .then(|| reference((self.page - 1).min(total_pages.unwrap_or(PAGE_MAX)))),
+                last_page: total_pages.map(reference),
             },
             paging: Paging {
                 page: self.page,
@@ -151,7 +166,7 @@ impl PageQuery {
                 page_start: last.map(|_| self.skipped()),
                 page_end: last,
                 total_pages,
-                total_elements,
+                total_elements: total.map(|(_, elements)| elements),
             },
             records,
         }

@@ -63,7 +63,6 @@ pub(super) struct PhoneNumberV2 {
 struct NumberExtensionV2 {
     id: String,
     extension_number: String,
-    name: String,
 }
 
 /// Somebody in the directory of an account.
@@ -234,11 +233,7 @@ pub(super) async fn of_account_v2(
         kind: number_type(person),
         usage_type: USAGE,
         status: "Normal",
-        extension: NumberExtensionV2 {
-            id: person.id.to_string(),
-            extension_number: person.number.clone(),
-            name: person.name.clone(),
-        },
+        extension: NumberExtensionV2 { id: person.id.to_string(), extension_number: person.number.clone() },
     };
     let list = format!("{base}/restapi/v2/accounts/{account}/phone-numbers");
     Ok(Json(query.page_of(&list, numbers_of(&people).map(number).collect())))

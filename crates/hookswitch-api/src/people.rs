@@ -42,7 +42,9 @@ pub(super) struct ExtensionBody {
     #[serde(rename = "type")]
     kind: &'static str,
     status: &'static str,
-    account: AccountRef,
+    /// Not in lists.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    account: Option<AccountRef>,
     contact: Contact,
     /// Of the one who asks.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -201,7 +203,7 @@ impl Person {
             uri: self.uri(base),
             kind: self.type_name(),
             status: ENABLED,
-            account: AccountRef { id: self.account.to_string() },
+            account: None,
             contact: Contact {
                 first_name,
                 last_name,
@@ -280,6 +282,7 @@ pub(super) async fn extension(
     let directory = api.directory();
     let of = directory.accounts().find(|known| known.id() == account);
     let mut body = person.body(&base, of.and_then(Account::name));
+    body.account = Some(AccountRef { id: account.to_string() });
     body.permissions = is_own.then(|| Permissions { admin: Enabled { enabled: principal.is_admin() } });
     body.service_features = Some(service_features());
     let country = of.and_then(Account::country);

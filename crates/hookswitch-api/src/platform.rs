@@ -30,7 +30,7 @@ const RETRY_CYCLE_SECS: u32 = 900;
 pub(super) struct Version {
     uri: String,
     version_string: &'static str,
-    server_version: &'static str,
+    uri_string: &'static str,
 }
 
 /// The versions of the API.
@@ -116,7 +116,7 @@ struct CoreApi {
 impl Version {
     fn at(base: &str) -> Self {
         let uri = format!("{base}/restapi/v1.0");
-        Self { uri, version_string: "1.0", server_version: env!("CARGO_PKG_VERSION") }
+        Self { uri, version_string: "1.0", uri_string: "v1.0" }
     }
 }
 

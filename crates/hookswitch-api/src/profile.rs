@@ -47,7 +47,7 @@ const FEATURES: [(&str, Option<Scope>); 18] = [
     ("ReadExtensionDevices", Some(Scope::ReadAccounts)),
     ("ReadCompanyInfo", Some(Scope::ReadAccounts)),
     ("ReadPresenceStatus", Some(Scope::ReadPresence)),
-    ("ReadExtensionCallLog", None),
+    ("ReadExtensionCallLog", Some(Scope::ReadCallLog)),
     ("RingOut", None),
     ("WebPhone", None),
     ("SMSSending", None),
@@ -62,13 +62,14 @@ const FEATURES: [(&str, Option<Scope>); 18] = [
 ];
 
 /// The permissions of users in the words of the vendor, with those of this server that they follow from.
-const PERMISSIONS: [(&str, Scope); 6] = [
+const PERMISSIONS: [(&str, Scope); 7] = [
     ("ReadCompanyInfo", Scope::ReadAccounts),
     ("ReadExtensions", Scope::ReadAccounts),
     ("ReadUserInfo", Scope::ReadAccounts),
     ("ReadUserDevices", Scope::ReadAccounts),
     ("ReadUserPhoneNumbers", Scope::ReadAccounts),
     ("ReadPresenceStatus", Scope::ReadPresence),
+    ("ReadCallLog", Scope::ReadCallLog),
 ];
 
 /// A service of an account.
@@ -208,7 +209,11 @@ pub(super) async fn service_info(
     let account = principal.account(&account)?;
     Ok(Json(ServiceInfo {
         uri: format!("{base}/restapi/v1.0/account/{account}/service-info"),
-        service_features: service_features(),
+        // Reasons are those of extensions.
+        service_features: service_features()
+            .into_iter()
+            .map(|one| ServiceFeature { reason: None, ..one })
+            .collect(),
         contracted_country: api.country_of(account).map(HomeCountry::of),
     }))
 }

@@ -40,7 +40,7 @@ pub(crate) struct ActiveCallRecord {
 /// One side of a call.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-struct Side {
+pub(super) struct Side {
     #[serde(skip_serializing_if = "Option::is_none")]
     phone_number: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -53,14 +53,22 @@ struct Side {
 
 /// The extension whose call it is.
 #[derive(Serialize, ToSchema)]
-struct CallExtension {
+pub(super) struct CallExtension {
     id: u64,
     uri: String,
 }
 
+impl CallExtension {
+    pub(super) fn of(base: &str, party: &Party) -> Option<Self> {
+        let (account, id) = (party.account, party.extension?);
+        let uri = format!("{base}/restapi/v1.0/account/{account}/extension/{id}");
+        Some(Self { id: id.as_u64(), uri })
+    }
+}
+
 impl Side {
     /// A number within the account is that of an extension.
-    fn of(side: &Endpoint) -> Self {
+    pub(super) fn of(side: &Endpoint) -> Self {
         let number = side.phone_number.as_deref().map(str::to_owned);
         let is_short =
             side.extension.is_some() && !number.as_deref().is_some_and(|number| number.starts_with('+'));
@@ -76,7 +84,6 @@ impl Side {
 
 impl ActiveCallRecord {
     fn of(base: &str, call: &Call, since: Timestamp, party: &Party, now: Timestamp) -> Self {
-        let account = call.facts.account;
         Self {
             id: party.id.to_string(),
             session_id: call.facts.session_id.to_string(),
@@ -89,10 +96,7 @@ impl ActiveCallRecord {
             result: "In Progress",
             from: Side::of(&party.from),
             to: Side::of(&party.to),
-            extension: party.extension.map(|id| CallExtension {
-                id: id.as_u64(),
-                uri: format!("{base}/restapi/v1.0/account/{account}/extension/{id}"),
-            }),
+            extension: CallExtension::of(base, party),
         }
     }
 }

@@ -5,6 +5,7 @@ mod addresses;
 mod admin;
 mod ari;
 mod asterisk;
+mod call_log;
 mod canaries;
 mod capture;
 mod client;

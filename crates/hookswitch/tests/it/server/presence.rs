@@ -62,15 +62,15 @@ fn statuses(notifications: &[Value]) -> Vec<(String, String)> {
     bodies.iter().map(|body| (text(&body["telephonyStatus"]), text(&body["presenceStatus"]))).collect()
 }
 
-fn end(account: u64) -> Value {
+pub(super) fn end(account: u64) -> Value {
     json!([
-        {"id": "e1", "account": account, "leg": format!("{account}-b"), "kind": "ended"},
-        {"id": "e2", "account": account, "leg": format!("{account}-a"), "kind": "ended"},
+        {"id": format!("{account}-e1"), "account": account, "leg": format!("{account}-b"), "kind": "ended"},
+        {"id": format!("{account}-e2"), "account": account, "leg": format!("{account}-a"), "kind": "ended"},
     ])
 }
 
 /// The same call as [`call`] in another session, of which the callee hears no more than the ring.
-fn missed(account: u64) -> Value {
+pub(super) fn missed(account: u64) -> Value {
     let mut signals = call(account);
     let signals = signals.as_array_mut().expect("signals");
     signals.truncate(3);

@@ -338,7 +338,9 @@ fn an_application_finds_what_it_asks_for_at_its_start() {
         get(&format!("{ACCOUNT}/dialing-plan"))["records"],
         json!([{"isoCode": "US", "callingCode": "1"}])
     );
-    assert_eq!(get(&format!("{ACCOUNT}/service-info"))["serviceFeatures"], own["serviceFeatures"]);
+    let of_account = get(&format!("{ACCOUNT}/service-info"));
+    assert_eq!(of_account["serviceFeatures"].as_array().map(Vec::len), Some(services.len()));
+    assert_eq!(of_account["contractedCountry"]["isoCode"], "US");
     assert_eq!(get(&format!("{OWN}/caller-id"))["byFeature"], json!([]));
     assert_eq!(get(&format!("{OWN}/forwarding-number"))["records"], json!([]));
     let feature = |token: &str, id: &str| {
@@ -501,7 +503,9 @@ fn two_thousand_pairs_of_token_and_resource_are_allowed_and_denied_as_the_policy
         let party = sessions[&account].replacen('s', "p", 1) + "-1";
         add("GET", of.clone(), "ReadAccounts", account, Whose::All);
         add("GET", format!("{of}/presence"), "ReadPresence", account, Whose::Admin);
-        add("GET", format!("{of}/active-calls"), "ReadCallLog", account, Whose::Admin);
+        for end in ["active-calls", "call-log", "call-log-sync"] {
+            add("GET", format!("{of}/{end}"), "ReadCallLog", account, Whose::Admin);
+        }
         add("GET", format!("{of}/phone-number"), "ReadAccounts", account, Whose::Admin);
         add(
             "GET",
@@ -518,7 +522,9 @@ fn two_thousand_pairs_of_token_and_resource_are_allowed_and_denied_as_the_policy
             add("GET", path.clone(), "ReadAccounts", account, Whose::All);
             add("GET", format!("{path}/device"), "ReadAccounts", account, Whose::Extension(extension));
             add("GET", format!("{path}/presence"), "ReadPresence", account, Whose::Extension(extension));
-            add("GET", format!("{path}/active-calls"), "ReadCallLog", account, Whose::Extension(extension));
+            for end in ["active-calls", "call-log", "call-log-sync"] {
+                add("GET", format!("{path}/{end}"), "ReadCallLog", account, Whose::Extension(extension));
+            }
             for end in ["phone-number", "features", "caller-id", "forwarding-number"] {
                 add("GET", format!("{path}/{end}"), "ReadAccounts", account, Whose::Extension(extension));
             }
