@@ -3,7 +3,7 @@
 TOOLS := $(CURDIR)/target/tools
 export PATH := $(TOOLS)/bin:$(PATH)
 
-.PHONY: demo test chaos setup lint advisories bench robustness fuzz captures scenarios
+.PHONY: demo test chaos setup lint advisories bench robustness fuzz captures scenarios live
 
 demo:
 	cargo build --release --locked
@@ -72,3 +72,8 @@ captures:
 # Writes docs/scenarios.md anew from the tests.
 scenarios:
 	WRITE_SCENARIOS=1 cargo test --locked --package hookswitch-flows --test it catalogue
+
+# Calls through real switches, where those can be had: each script says what it needs.
+live:
+	cargo build -p hookswitch
+	@for switch in asterisk freeswitch; do [ ! -x live/$$switch ] || live/$$switch || exit 1; done

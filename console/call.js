@@ -17,6 +17,9 @@ export async function callView(place, { id, query, canChange }) {
   let all = true;
   let raw = new Map();
   let loads = 0;
+  // The sequence behind which the page of events begins: a call may have tens of thousands.
+  let after = 0;
+  const before = [];
   let drawn;
   let detailed;
   const head = el("div", {});
@@ -30,7 +33,7 @@ export async function callView(place, { id, query, canChange }) {
   async function load() {
     const mine = ++loads;
     const subscriptions = get("/admin/v1/subscriptions").catch(() => ({ records: [] }));
-    const read = await get(path(id, `?all=${all}`));
+    const read = await get(path(id, `?all=${all}&after=${after}`));
     const { records } = await subscriptions;
     const text = JSON.stringify([read, records.map(({ id, address, eventFilters }) => [id, address, eventFilters])]);
     if (mine !== loads || text === drawn) return;
@@ -54,7 +57,7 @@ export async function callView(place, { id, query, canChange }) {
       facts([
         ["Started", el("time", { datetime: call.startTime }, shownTime(call.startTime))],
         [call.isOpen ? "Lasts" : "Lasted", call.isOpen && (ms < 0 || ms > 86_400_000) ? undefined : span(ms)],
-        ["Events", String(call.events.length)],
+        ["Events", call.next || after ? `${call.events.length} of a long call` : String(call.events.length)],
         ["Messages", String((call.inputs ?? []).length)],
         ["Origin", call.origin],
         ["Session", el("code", { class: "id" }, call.telephonySessionId)],
@@ -73,6 +76,8 @@ export async function callView(place, { id, query, canChange }) {
         { class: "bar" },
         el("div", { class: "choice", role: "group", "aria-label": "Show as" }, choice("Ladder", false), choice("List", true)),
         el("button", { type: "button", class: "quiet", "aria-pressed": String(all), title: "Also those that caused no event", onclick: showAll }, "All messages"),
+        before.length > 0 && el("button", { type: "button", class: "quiet", onclick: () => { after = before.pop(); load().catch((error) => replace(said, failure(error))); } }, "Earlier events"),
+        call.next && el("button", { type: "button", class: "quiet", onclick: () => { before.push(after); after = call.next; load().catch((error) => replace(said, failure(error))); } }, "Later events"),
         el("span", { class: "spring" }),
         el("button", { type: "button", class: "quiet", onclick: () => download(path(id, "/capture?anonymise=true"), `${id}.json`).catch((error) => replace(said, failure(error))) }, "Capture, anonymised"),
         canChange && el("button", { type: "button", onclick: () => redeliveryDialog({ telephonySessionId: id, subscriptions: [...call.subscriptions.values()] }) }, "Redeliver this call"),

@@ -10,6 +10,7 @@ const STATES = {
   failing: "Failing",
   behind: "Behind",
   away: "Away",
+  suspended: "Suspended",
   blacklisted: "Blacklisted",
   expired: "Expired",
 };
@@ -20,6 +21,7 @@ const SAID = {
   failing: "The last attempt failed; it is tried again.",
   behind: "More is due than is held in memory; the rest follows from the log.",
   away: "The WebSocket is not connected.",
+  suspended: "Nothing is sent; it goes on where it was.",
   blacklisted: "It has failed for too long and is left alone; renew it when the receiver is back.",
   expired: "Its lifetime is over; its owner has to create another.",
 };
@@ -63,8 +65,21 @@ function actions(one, said, then) {
   }, "Renew");
   const again = el("button", { type: "button", onclick: () => redeliveryDialog({ subscriptionId: one.id, subscriptions: [one], then }) }, "Redeliver");
   const name = visible(cut(target(one), 60));
-  for (const button of [test, renew, again]) button.setAttribute("aria-label", `${button.textContent} ${name}`);
-  return el("div", { class: "actions" }, one.transport === "WebHook" && test, renew, one.transport === "WebHook" && again);
+  const path = `/admin/v1/subscriptions/${one.id}`;
+  const pause = el("button", {
+    type: "button",
+    onclick: () => run(pause, async () => el("p", { class: "done" }, ((await post(`${path}/pause`)), "Paused; what is due waits in the log."))),
+  }, "Pause");
+  const resume = el("button", {
+    type: "button",
+    onclick: () => run(resume, async () => el("p", { class: "done" }, `Resumed; it is ${(await post(`${path}/resume`)).status}.`)),
+  }, "Resume");
+  const end = el("button", {
+    type: "button",
+    onclick: () => confirm(`Delete the subscription of ${name}? What is due to it is dropped.`) && run(end, async () => el("p", { class: "done" }, ((await remove(path)), "Deleted."))),
+  }, "Delete");
+  for (const button of [test, renew, pause, resume, end, again]) button.setAttribute("aria-label", `${button.textContent} ${name}`);
+  return el("div", { class: "actions" }, one.transport === "WebHook" && test, renew, pause, resume, one.transport === "WebHook" && again, end);
 }
 
 function tested(attempt) {
@@ -84,7 +99,7 @@ export async function subscriptionsView(place, { canChange }) {
 
   async function draw() {
     const { records } = await get("/admin/v1/subscriptions");
-    const bad = records.filter((one) => ["failing", "blacklisted", "behind"].includes(one.health.state)).length;
+    const bad = records.filter((one) => ["failing", "blacklisted", "suspended", "behind"].includes(one.health.state)).length;
     replace(summary, records.length ? `${plural(records.length, "subscription")}${bad ? `, ${count(bad)} not well` : ", all well"}` : "");
     table.hidden = !records.length;
     replace(nothing, records.length ? undefined : empty("Nobody has subscribed", "An application subscribes with ", el("code", {}, "POST /restapi/v1.0/subscription"), "; the document of the API is at ", el("a", { href: "/docs" }, "/docs"), "."));
@@ -145,7 +160,8 @@ export async function subscriptionView(place, { id, canChange }) {
         ["Last success", time(health.lastSuccessTime)],
         ["Last failure", lastFailure(health.lastFailure)],
         ["Last hour", `${count(health.succeededLastHour)} taken, ${count(health.failedLastHour)} failed`],
-        ["Status", one.status],
+        ["Status", one.suspendedData ? `${one.status}: ${visible(one.suspendedData.reason)}` : one.status],
+        ["Rights", one.keepsEarlierRights ? "from before calls of the account took a role; its user has none" : (one.disabledFilters?.length ? `${plural(one.disabledFilters.length, "filter")} without effect: ${visible(one.disabledFilters[0].message)}` : "all filters have effect")],
         ["Transport", one.transport],
         ["Created", time(one.creationTime)],
         ["Expires", time(one.expirationTime)],

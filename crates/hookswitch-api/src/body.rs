@@ -6,6 +6,7 @@ use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, header};
 use hookswitch_server::clock;
 use http_body_util::BodyExt as _;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 
 use super::Problem;
@@ -15,6 +16,15 @@ const PAUSE_MAX: Duration = Duration::from_secs(10);
 
 /// How much has to come in a second, after a first [`PAUSE_MAX`].
 const BYTES_PER_SECOND_MIN: u64 = 1024;
+
+/// How long a body may take in all.
+const BODY_WITHIN: Duration = Duration::from_secs(60);
+
+/// The most that bodies which are being read may have in all, in KiB.
+const READING_KIB_MAX: usize = 128 * 1024;
+
+/// Places for the bodies that are being read, a KiB each.
+static READING: Semaphore = Semaphore::const_new(READING_KIB_MAX);
 
 /// Reads a body of at most so many bytes.
 ///
@@ -27,6 +37,7 @@ pub(super) async fn read(headers: &HeaderMap, mut body: Body, bytes_max: usize) 
     }
     let started = clock::now();
     let mut bytes = Vec::new();
+    let mut places: Option<SemaphorePermit<'_>> = None;
     loop {
         let frame = timeout(PAUSE_MAX, body.frame()).await.map_err(|_| Problem::cut_off())?;
         let Some(frame) = frame else { return Ok(bytes.into()) };
@@ -36,8 +47,19 @@ pub(super) async fn read(headers: &HeaderMap, mut body: Body, bytes_max: usize) 
             return Err(Problem::too_large(bytes_max));
         }
         bytes.extend_from_slice(&data);
+        let held = places.as_ref().map_or(0, SemaphorePermit::num_permits);
+        let missing = bytes.len().div_ceil(1024).saturating_sub(held);
+        if let Some(missing) = u32::try_from(missing).ok().filter(|&missing| missing > 0) {
+            let more = READING.try_acquire_many(missing);
+            let more =
+                more.map_err(|_| Problem::unavailable("The server reads as much as it can; send it again"))?;
+            match &mut places {
+                Some(places) => places.merge(more),
+                None => places = Some(more),
+            }
+        }
         let paced = started.elapsed().saturating_sub(PAUSE_MAX).as_secs() * BYTES_PER_SECOND_MIN;
-        if (bytes.len() as u64) < paced {
+        if (bytes.len() as u64) < paced || started.elapsed() > BODY_WITHIN {
             return Err(Problem::cut_off());
         }
     }

@@ -2,6 +2,7 @@
 //! server-sent events (contract websocket).
 
 use std::convert::Infallible;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Json;
@@ -13,8 +14,8 @@ use axum::response::sse::{Event, Sse};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use futures_util::stream;
-use hookswitch_core::filter::{EventFilter, Projection};
 use hookswitch_core::notification::{SERVER_ID, Subscriber};
+use hookswitch_core::subscription::{Hearing, Standing, Subscription, Transport};
 use hookswitch_model::SubscriptionId;
 use hookswitch_server::auth::Principal;
 use hookswitch_server::clock;
@@ -31,6 +32,9 @@ const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
 /// How often something is written when there are no events, so that a lost connection is noticed.
 const QUIET_MAX: Duration = Duration::from_secs(15);
+
+/// How long the last word of a stream may wait for its reader.
+const CLOSE_WITHIN: Duration = Duration::from_secs(2);
 
 /// How many events are read from the log at once.
 const READ_EVENTS: usize = 100;
@@ -158,9 +162,28 @@ pub(super) async fn stream(
         let id = SubscriptionId::from_bits(u128::from_be_bytes(Digest::of(said.as_bytes()).prefix()));
         (id, subscription::read_filters(&api, &principal, &texts, id)?)
     };
-    subscription::check_filters(&principal, &filters)?;
+    let now = clock::steady();
+    let transport = Transport::WebSocket;
+    let lifetime = transport.lifetime(None);
+    let mut subscription = Subscription {
+        id,
+        owner: subscription::owner(&principal),
+        transport,
+        filters,
+        created: now,
+        lifetime,
+        expires: now + lifetime,
+        standing: Standing::Active,
+        paused: None,
+        hearing: Hearing::default(),
+    };
+    if let Some(problem) = judge(&api, &principal, query.subscription.is_some(), &mut subscription) {
+        return Err(problem);
+    }
     let (sender, receiver) = mpsc::channel(READ_EVENTS);
-    tokio::spawn(write_events(api, principal, id, filters, position, sender));
+    let is_own = query.subscription.is_some();
+    let stream = Stream { api, grant: principal.grant, is_own, subscription, position, sender };
+    tokio::spawn(stream.run());
     let events = stream::unfold(receiver, async |mut receiver| {
         receiver.recv().await.map(|event| (Ok::<_, Infallible>(event), receiver))
     });
@@ -168,65 +191,124 @@ pub(super) async fn stream(
     Ok((headers, Sse::new(events)).into_response())
 }
 
-/// Writes events as they come, no faster than they are read.
-async fn write_events(
-    api: Api,
-    principal: Principal,
-    id: SubscriptionId,
-    filters: Vec<EventFilter>,
-    mut position: u64,
-    sender: mpsc::Sender<Event>,
-) {
-    let subscriber = Subscriber::new(id, principal.extension, SERVER_ID);
-    let mut events = api.store.follow_events();
-    let mut stop = api.gateway.follow_stop();
-    // So that the client knows that it hears.
-    if sender.send(Event::default().comment(format!("subscription {id}"))).await.is_err() {
-        return;
+/// Looks what a stream may tell at this moment; gives why it may tell nothing. `is_own` says that it follows a
+/// subscription, which has to be there.
+fn judge(api: &Api, principal: &Principal, is_own: bool, subscription: &mut Subscription) -> Option<Problem> {
+    if is_own {
+        let found = api.subscriptions.find(subscription.id, &subscription.owner);
+        let Some(found) = found.filter(|kept| !kept.expired) else {
+            return Some(Problem::unknown("subscriptionId", &subscription.id.to_string()));
+        };
+        if let Some(why) = subscription::suspended_data(&found.subscription) {
+            return Some(why.problem());
+        }
+        subscription.filters = found.subscription.filters;
     }
-    let wants_changes = filters.iter().any(|filter| matches!(filter, EventFilter::Calls(_)));
-    let mut notification = Vec::new();
-    loop {
-        let Ok(mut read) = api.store.events_after(position, READ_EVENTS).await else { return };
-        if wants_changes && api.changes.attach(&mut read).await.is_err() {
+    subscription.hearing = api.rights.filtered(&principal.identity(), &subscription.filters, false).0;
+    subscription::suspended_data(subscription).map(|why| why.problem())
+}
+
+/// One stream of events, and how far it has come.
+struct Stream {
+    api: Api,
+    grant: Arc<str>,
+    /// Whether it follows a subscription of the user's own.
+    is_own: bool,
+    subscription: Subscription,
+    position: u64,
+    sender: mpsc::Sender<Event>,
+}
+
+impl Stream {
+    /// Writes events as they come, no faster than they are read, for as long as the right lasts.
+    async fn run(mut self) {
+        let subscriber = Subscriber::new(self.subscription.id, self.subscription.owner.extension, SERVER_ID);
+        let mut events = self.api.store.follow_events();
+        let mut ends = self.api.oauth.follow_ends();
+        let mut judged = self.api.subscriptions.follow_judgements();
+        let mut stop = self.api.gateway.follow_stop();
+        // So that the client knows that it hears.
+        let hello = Event::default().comment(format!("subscription {}", self.subscription.id));
+        if self.sender.send(hello).await.is_err() {
             return;
         }
-        for logged in &read {
-            let about = (&*logged.event, logged.change.as_deref());
-            let projections = Projection::all(&filters, about.0, about.1);
-            for (index, &projection) in projections.iter().enumerate() {
-                notification.clear();
-                subscriber.write_any(about, projection, clock::wall(), &mut notification);
-                // Until the last of an event was sent, the id leads before it.
-                let is_last = index + 1 == projections.len();
-                let behind = if is_last { logged.position } else { position };
-                let event = Event::default().id(behind.to_string());
-                let event = event.data(String::from_utf8_lossy(&notification));
-                if sender.send(event).await.is_err() {
-                    return;
+        // What was taken back since the request was let in.
+        ends.mark_changed();
+        let mut notification = Vec::new();
+        loop {
+            let changed = ends.has_changed().unwrap_or_default() || judged.has_changed().unwrap_or_default();
+            if changed {
+                ends.borrow_and_update();
+                judged.borrow_and_update();
+                if let Some(problem) = self.judge_again().await {
+                    return self.close(&problem).await;
                 }
             }
-            position = logged.position;
-        }
-        if read.len() == READ_EVENTS {
-            continue;
-        }
-        let more = async { events.wait_for(|&end| end > position).await.is_ok() };
-        let stopped = async { stop.wait_for(|&stop| stop).await.is_ok() };
-        tokio::select! {
-            waited = tokio::time::timeout(QUIET_MAX, more) => {
-                if waited.is_err() {
-                    // A login that has ended hears no more.
-                    if api.oauth.of_grant(principal.grant.clone()).await.is_err() {
-                        return;
-                    }
-                    if sender.send(Event::default().comment("still here")).await.is_err() {
+            let Ok(mut read) = self.api.store.events_after(self.position, READ_EVENTS).await else { return };
+            if self.subscription.wants_changes() && self.api.changes.attach(&mut read).await.is_err() {
+                return;
+            }
+            for logged in &read {
+                if ends.has_changed().unwrap_or_default() || judged.has_changed().unwrap_or_default() {
+                    break;
+                }
+                let about = (&*logged.event, logged.change.as_deref());
+                let projections = self.subscription.matching(logged);
+                for (index, &projection) in projections.iter().enumerate() {
+                    notification.clear();
+                    subscriber.write_any(about, projection, clock::wall(), &mut notification);
+                    // Until the last of an event was sent, the id leads before it.
+                    let is_last = index + 1 == projections.len();
+                    let behind = if is_last { logged.position } else { self.position };
+                    let event = Event::default().id(behind.to_string());
+                    let event = event.data(String::from_utf8_lossy(&notification));
+                    if self.sender.send(event).await.is_err() {
                         return;
                     }
                 }
+                self.position = logged.position;
             }
-            () = sender.closed() => return,
-            _ = stopped => return,
+            if read.last().is_some_and(|last| last.position > self.position) || read.len() == READ_EVENTS {
+                continue;
+            }
+            let position = self.position;
+            let more = async { events.wait_for(|&end| end > position).await.is_ok() };
+            let stopped = async { stop.wait_for(|&stop| stop).await.is_ok() };
+            tokio::select! {
+                waited = tokio::time::timeout(QUIET_MAX, more) => {
+                    if waited.is_err() && self.sender.send(Event::default().comment("still here")).await.is_err() {
+                        return;
+                    }
+                }
+                changed = ends.changed() => {
+                    if changed.is_err() {
+                        return;
+                    }
+                    ends.mark_changed();
+                }
+                changed = judged.changed() => {
+                    if changed.is_err() {
+                        return;
+                    }
+                    judged.mark_changed();
+                }
+                () = self.sender.closed() => return,
+                _ = stopped => return,
+            }
         }
+    }
+
+    /// Looks again what it may tell; gives why it may tell nothing any more.
+    async fn judge_again(&mut self) -> Option<Problem> {
+        match self.api.oauth.of_grant(self.grant.clone()).await {
+            Ok(principal) => judge(&self.api, &principal, self.is_own, &mut self.subscription),
+            Err(problem) => Some(problem),
+        }
+    }
+
+    /// Says why there is no more, as the last event.
+    async fn close(&self, problem: &Problem) {
+        let event = Event::default().event("error").data(problem.body());
+        tokio::time::timeout(CLOSE_WITHIN, self.sender.send(event)).await.ok(); // who does not read misses it
     }
 }

@@ -19,7 +19,7 @@ use serde::Deserialize;
 use serde_json::value::{RawValue, to_raw_value};
 use tokio::sync::oneshot;
 
-use super::admin::access::{ADMIN_TOKEN, AdminToken, Role};
+use super::admin::access::{AdminToken, Role};
 use super::{Api, Problem, body};
 
 /// The longest body of this resource.
@@ -148,7 +148,7 @@ async fn authorize(api: &Api, access: &IngestAccess, headers: &HeaderMap) -> Res
     }
     let admin = api
         .store
-        .find(move |reader| auth::read::<AdminToken>(reader, ADMIN_TOKEN, &digest.to_string()))
+        .find(move |reader| auth::read::<AdminToken>(reader, auth::ADMIN_TOKEN, &digest.to_string()))
         .await;
     match admin {
         Ok(Some(token)) if token.role != Role::Full => Err(Problem::read_only()),

@@ -44,6 +44,7 @@ use hookswitch_server::gateway::Gateway;
 use hookswitch_server::intake::Intake;
 use hookswitch_server::rates::Rates;
 use hookswitch_server::redelivery::Redeliveries;
+use hookswitch_server::rights::Rights;
 use hookswitch_server::subscriptions::Subscriptions;
 use hookswitch_server::telemetry::Metrics;
 use hookswitch_server::webhook::Webhooks;
@@ -69,6 +70,8 @@ pub(crate) struct Api {
     /// The ingest keys that hold; replaced as a whole when the configuration is read again.
     pub(crate) keys: Arc<RwLock<Arc<IngestAccess>>>,
     pub(crate) oauth: Arc<OAuth>,
+    /// The table that all resources ask.
+    pub(crate) rights: Rights,
     /// Counts the requests of an application for a user.
     pub(crate) requests: Arc<Throttle>,
     pub(crate) people: People,
@@ -106,6 +109,7 @@ pub fn mount(parts: Parts) -> Http {
         intake: parts.intake,
         keys: keys.clone(),
         oauth: parts.oauth,
+        rights: Rights::of(&config.rights),
         requests: Arc::new(Throttle::new(config.limits.requests_per_minute)),
         people: parts.people,
         calls,

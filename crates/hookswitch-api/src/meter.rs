@@ -15,6 +15,7 @@ use hookswitch_server::gateway::Caller;
 use hookswitch_server::{clock, secret};
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
+use super::request::client_address;
 use super::{Api, Problem};
 
 const GROUP: HeaderName = HeaderName::from_static("x-rate-limit-group");
@@ -62,7 +63,9 @@ pub(super) async fn meter(State(api): State<Api>, mut request: Request, next: Ne
     // A token for a WebSocket is asked for at every reconnect of every client, and is not counted.
     let exempt = request.uri().path() == "/restapi/oauth/wstoken";
     let allowance = if group == Group::Auth && !exempt {
-        count(&api, group, &client(request.headers()), "")
+        // By the address as well: whoever asks much, asks for nobody else.
+        let from = client_address(request.extensions()).to_string();
+        count(&api, group, &client(request.headers()), &from)
     } else {
         // Of a request over a WebSocket it is known who makes it.
         let principal = match request.extensions().get::<Caller>() {

@@ -6,13 +6,14 @@ use axum::Json;
 use axum::extract::{RawQuery, State};
 use hookswitch_core::directory::{Account, Kind};
 use hookswitch_model::AccountId;
-use hookswitch_server::auth::{Principal, Scope};
+use hookswitch_server::auth::Principal;
+use hookswitch_server::rights::Action;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::list::{List, PageQuery};
 use super::people::Person;
-use super::profile::own_extension;
+use super::profile::{own_extension, whole_account};
 use super::request::{Base, Segments};
 use super::{Api, Problem, openapi};
 
@@ -147,12 +148,6 @@ impl Api {
     }
 }
 
-/// Refuses what concerns the whole account to those who are no administrators of it.
-fn administered(principal: &Principal, account: &str) -> Result<AccountId, Problem> {
-    let account = principal.account(account)?;
-    if principal.is_admin() { Ok(account) } else { Err(Problem::admin_only()) }
-}
-
 /// Lists the phone numbers of an extension.
 #[utoipa::path(
     get, path = "/restapi/v1.0/account/{accountId}/extension/{extensionId}/phone-number", tag = "Account",
@@ -171,8 +166,7 @@ pub(super) async fn of_extension(
     RawQuery(query): RawQuery,
     Segments([account, extension]): Segments<2>,
 ) -> Result<Json<List<PhoneNumber>>, Problem> {
-    principal.require(Scope::ReadAccounts)?;
-    let (account, id) = own_extension(&api, &principal, (&account, &extension)).await?;
+    let (account, id) = own_extension(&api, &principal, Action::ReadDevices, (&account, &extension)).await?;
     let query = PageQuery::read(query.as_deref())?;
     let people = [api.person(account, id).await?];
     let list = format!("{}/phone-number", people[0].uri(&base));
@@ -197,8 +191,7 @@ pub(super) async fn of_account(
     RawQuery(query): RawQuery,
     Segments([account]): Segments<1>,
 ) -> Result<Json<List<PhoneNumber>>, Problem> {
-    principal.require(Scope::ReadAccounts)?;
-    let account = administered(&principal, &account)?;
+    let account = whole_account(&api, &principal, Action::ReadDevices, &account)?;
     let query = PageQuery::read(query.as_deref())?;
     let people = api.people_of(&principal, account).await?;
     let list = format!("{base}/restapi/v1.0/account/{account}/phone-number");
@@ -223,8 +216,7 @@ pub(super) async fn of_account_v2(
     RawQuery(query): RawQuery,
     Segments([account]): Segments<1>,
 ) -> Result<Json<List<PhoneNumberV2>>, Problem> {
-    principal.require(Scope::ReadAccounts)?;
-    let account = administered(&principal, &account)?;
+    let account = whole_account(&api, &principal, Action::ReadDevices, &account)?;
     let query = PageQuery::read(query.as_deref())?;
     let people = api.people_of(&principal, account).await?;
     let number = |(person, number): (&Person, &Arc<str>)| PhoneNumberV2 {
@@ -257,8 +249,7 @@ pub(super) async fn entries(
     RawQuery(query): RawQuery,
     Segments([account]): Segments<1>,
 ) -> Result<Json<List<DirectoryEntry>>, Problem> {
-    principal.require(Scope::ReadAccounts)?;
-    let account = principal.account(&account)?;
+    let account = api.account(&principal, Action::ReadExtension, &account)?;
     let query = PageQuery::read(query.as_deref())?;
     let people = api.people_of(&principal, account).await?;
     let entry = |person: Person| {
@@ -306,8 +297,7 @@ pub(super) async fn call_queues(
     RawQuery(query): RawQuery,
     Segments([account]): Segments<1>,
 ) -> Result<Json<List<CallQueue>>, Problem> {
-    principal.require(Scope::ReadAccounts)?;
-    let account = principal.account(&account)?;
+    let account = api.account(&principal, Action::ReadExtension, &account)?;
     let query = PageQuery::read(query.as_deref())?;
     let people = api.people_of(&principal, account).await?;
     let queues = people.into_iter().filter(|person| person.kind == Kind::Queue);

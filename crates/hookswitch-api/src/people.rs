@@ -6,7 +6,8 @@ use axum::Json;
 use axum::extract::{RawQuery, State};
 use hookswitch_core::directory::{Account, Directory, Extension, Kind};
 use hookswitch_model::{AccountId, ExtensionId};
-use hookswitch_server::auth::{self, Principal, Scope, User};
+use hookswitch_server::auth::{self, Principal, User};
+use hookswitch_server::rights::Action;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -251,8 +252,7 @@ pub(super) async fn account(
     Base(base): Base,
     Segments([account]): Segments<1>,
 ) -> Result<Json<AccountBody>, Problem> {
-    principal.require(Scope::ReadAccounts)?;
-    let id = principal.account(&account)?;
+    let id = api.account(&principal, Action::ReadAccount, &account)?;
     let directory = api.directory();
     let name = directory.accounts().find(|account| account.id() == id).and_then(Account::name);
     Ok(Json(AccountBody {
@@ -275,15 +275,16 @@ pub(super) async fn extension(
     Base(base): Base,
     Segments([account, extension]): Segments<2>,
 ) -> Result<Json<ExtensionBody>, Problem> {
-    principal.require(Scope::ReadAccounts)?;
-    let account = principal.account(&account)?;
-    let person = api.person(account, principal.extension(&extension)?).await?;
+    let account = api.account(&principal, Action::ReadExtension, &account)?;
+    let id = principal.extension(&extension)?;
+    api.check(&principal, Action::ReadExtension, account, Some(id))?;
+    let person = api.person(account, id).await?;
     let is_own = person.id == principal.extension;
     let directory = api.directory();
     let of = directory.accounts().find(|known| known.id() == account);
     let mut body = person.body(&base, of.and_then(Account::name));
     body.account = Some(AccountRef { id: account.to_string() });
-    body.permissions = is_own.then(|| Permissions { admin: Enabled { enabled: principal.is_admin() } });
+    body.permissions = is_own.then_some(Permissions { admin: Enabled { enabled: principal.admin } });
     body.service_features = Some(service_features());
     let country = of.and_then(Account::country);
     body.regional_settings =
@@ -311,8 +312,7 @@ pub(super) async fn extensions(
     RawQuery(query): RawQuery,
     Segments([account]): Segments<1>,
 ) -> Result<Json<List<ExtensionBody>>, Problem> {
-    principal.require(Scope::ReadAccounts)?;
-    let account = principal.account(&account)?;
+    let account = api.account(&principal, Action::ReadExtension, &account)?;
     let query = PageQuery::read(query.as_deref())?;
     let people = api.people_of(&principal, account).await?;
     let among = |name: &str, value: &str| {
@@ -351,12 +351,9 @@ pub(super) async fn devices(
     RawQuery(query): RawQuery,
     Segments([account, extension]): Segments<2>,
 ) -> Result<Json<List<Device>>, Problem> {
-    principal.require(Scope::ReadAccounts)?;
-    let account = principal.account(&account)?;
+    let account = api.account(&principal, Action::ReadDevices, &account)?;
     let id = principal.extension(&extension)?;
-    if id != principal.extension && !principal.is_admin() {
-        return Err(Problem::other_extension());
-    }
+    api.check(&principal, Action::ReadDevices, account, Some(id))?;
     let query = PageQuery::read(query.as_deref())?;
     let person = api.person(account, id).await?;
     let list = format!("{}/device", person.uri(&base));

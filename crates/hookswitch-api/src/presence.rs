@@ -5,7 +5,8 @@ use axum::extract::{RawQuery, State};
 use hookswitch_core::notification::connected_call_id;
 use hookswitch_core::presence::{statuses_of, telephony_status};
 use hookswitch_model::{Iso, Party, Timestamp};
-use hookswitch_server::auth::{Principal, Scope};
+use hookswitch_server::auth::Principal;
+use hookswitch_server::rights::Action;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -145,12 +146,9 @@ pub(super) async fn extension(
     RawQuery(query): RawQuery,
     Segments([account, extension]): Segments<2>,
 ) -> Result<Json<Presence>, Problem> {
-    principal.require(Scope::ReadPresence)?;
-    let account = principal.account(&account)?;
+    let account = api.account(&principal, Action::ReadPresence, &account)?;
     let id = principal.extension(&extension)?;
-    if id != principal.extension && !principal.is_admin() {
-        return Err(Problem::other_extension());
-    }
+    api.check(&principal, Action::ReadPresence, account, Some(id))?;
     let query = PageQuery::read(query.as_deref())?;
     let person = api.person(account, id).await?;
     let calls = api.calls.of(account, Some(id))?;
@@ -176,11 +174,8 @@ pub(super) async fn account(
     RawQuery(query): RawQuery,
     Segments([account]): Segments<1>,
 ) -> Result<Json<List<Presence>>, Problem> {
-    principal.require(Scope::ReadPresence)?;
-    let account = principal.account(&account)?;
-    if !principal.is_admin() {
-        return Err(Problem::admin_only());
-    }
+    let account = api.account(&principal, Action::ReadPresence, &account)?;
+    api.check(&principal, Action::ReadPresence, account, None)?;
     let query = PageQuery::read(query.as_deref())?;
     let sip_data = query.flag("sipData");
     let calls = api.calls.of(account, None)?;

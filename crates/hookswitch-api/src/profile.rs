@@ -9,6 +9,7 @@ use hookswitch_core::directory::Account;
 use hookswitch_model::number::Country;
 use hookswitch_model::{AccountId, ExtensionId};
 use hookswitch_server::auth::{Principal, Scope};
+use hookswitch_server::rights::Action;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -177,20 +178,31 @@ impl Api {
     }
 }
 
-/// The extension that a path names, if the one who asks may see what is its own: the extension itself and
-/// administrators. An extension that is none is not found.
+/// The extension that a path names, if the one who asks may do this to what is its own. An extension that is none is
+/// not found.
 pub(super) async fn own_extension(
     api: &Api,
     principal: &Principal,
+    action: Action,
     (account, extension): (&str, &str),
 ) -> Result<(AccountId, ExtensionId), Problem> {
-    let account = principal.account(account)?;
+    let account = api.account(principal, action, account)?;
     let id = principal.extension(extension)?;
-    if id != principal.extension && !principal.is_admin() {
-        return Err(Problem::other_extension());
-    }
+    api.check(principal, action, account, Some(id))?;
     api.person(account, id).await?;
     Ok((account, id))
+}
+
+/// The account that a path names, if the one who asks may do this to what is all of the account's.
+pub(super) fn whole_account(
+    api: &Api,
+    principal: &Principal,
+    action: Action,
+    account: &str,
+) -> Result<AccountId, Problem> {
+    let account = api.account(principal, action, account)?;
+    api.check(principal, action, account, None)?;
+    Ok(account)
 }
 
 /// Tells the services of an account.
@@ -205,8 +217,7 @@ pub(super) async fn service_info(
     Base(base): Base,
     Segments([account]): Segments<1>,
 ) -> Result<Json<ServiceInfo>, Problem> {
-    principal.require(Scope::ReadAccounts)?;
-    let account = principal.account(&account)?;
+    let account = api.account(&principal, Action::ReadExtension, &account)?;
     Ok(Json(ServiceInfo {
         uri: format!("{base}/restapi/v1.0/account/{account}/service-info"),
         // Reasons are those of extensions.
@@ -235,8 +246,7 @@ pub(super) async fn dialing_plan(
     RawQuery(query): RawQuery,
     Segments([account]): Segments<1>,
 ) -> Result<Json<List<HomeCountry>>, Problem> {
-    principal.require(Scope::ReadAccounts)?;
-    let account = principal.account(&account)?;
+    let account = api.account(&principal, Action::ReadExtension, &account)?;
     let query = PageQuery::read(query.as_deref())?;
     let list = format!("{base}/restapi/v1.0/account/{account}/dialing-plan");
     Ok(Json(query.page_of(&list, api.country_of(account).map(HomeCountry::of).into_iter().collect())))
@@ -259,8 +269,7 @@ pub(super) async fn features(
     RawQuery(query): RawQuery,
     Segments([account, extension]): Segments<2>,
 ) -> Result<Json<Features>, Problem> {
-    principal.require(Scope::ReadAccounts)?;
-    own_extension(&api, &principal, (&account, &extension)).await?;
+    own_extension(&api, &principal, Action::ReadDevices, (&account, &extension)).await?;
     let query = PageQuery::read(query.as_deref())?;
     let may = |scope| principal.scopes.has(scope) && principal.permissions.has(scope);
     let feature = |(id, scope): (&'static str, Option<Scope>)| {
@@ -295,17 +304,17 @@ pub(super) async fn features(
     responses((status = 200, body = AuthzProfile), openapi::Refusals)
 )]
 pub(super) async fn authz_profile(
+    State(api): State<Api>,
     principal: Principal,
     Base(base): Base,
     Segments([account, extension]): Segments<2>,
 ) -> Result<Json<AuthzProfile>, Problem> {
-    principal.require(Scope::ReadAccounts)?;
-    let account = principal.account(&account)?;
+    let account = api.account(&principal, Action::ReadExtension, &account)?;
     let id = principal.extension(&extension)?;
     if id != principal.extension {
         return Err(Problem::other_extension());
     }
-    let scopes = if principal.is_admin() { vec!["Self", "AllExtensions"] } else { vec!["Self"] };
+    let scopes = if principal.admin { vec!["Self", "AllExtensions"] } else { vec!["Self"] };
     let held = PERMISSIONS.into_iter().filter(|&(_, scope)| principal.permissions.has(scope));
     let permissions =
         held.map(|(id, _)| ActivePermission { permission: PermissionRef { id }, scopes: scopes.clone() });
@@ -327,8 +336,7 @@ pub(super) async fn caller_id(
     Base(base): Base,
     Segments([account, extension]): Segments<2>,
 ) -> Result<Json<CallerIds>, Problem> {
-    principal.require(Scope::ReadAccounts)?;
-    let (account, id) = own_extension(&api, &principal, (&account, &extension)).await?;
+    let (account, id) = own_extension(&api, &principal, Action::ReadDevices, (&account, &extension)).await?;
     let uri = format!("{base}/restapi/v1.0/account/{account}/extension/{id}/caller-id");
     Ok(Json(CallerIds { uri, by_device: Vec::new(), by_feature: Vec::new() }))
 }
@@ -351,8 +359,7 @@ pub(super) async fn forwarding_numbers(
     RawQuery(query): RawQuery,
     Segments([account, extension]): Segments<2>,
 ) -> Result<Json<List<openapi::Empty>>, Problem> {
-    principal.require(Scope::ReadAccounts)?;
-    let (account, id) = own_extension(&api, &principal, (&account, &extension)).await?;
+    let (account, id) = own_extension(&api, &principal, Action::ReadDevices, (&account, &extension)).await?;
     let query = PageQuery::read(query.as_deref())?;
     let list = format!("{base}/restapi/v1.0/account/{account}/extension/{id}/forwarding-number");
     Ok(Json(query.page_of(&list, Vec::new())))

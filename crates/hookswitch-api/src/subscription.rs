@@ -8,10 +8,11 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use hookswitch_core::filter::{EventFilter, FilterError, Own};
-use hookswitch_core::subscription::{Owner, Standing, Subscription, Transport, check_reminders};
+use hookswitch_core::subscription::{Hearing, Owner, Standing, Subscription, Transport, check_reminders};
 use hookswitch_model::{SubscriptionId, Timestamp};
-use hookswitch_server::auth::{Principal, Scope};
+use hookswitch_server::auth::{Principal, Problem};
 use hookswitch_server::gateway::Caller;
+use hookswitch_server::rights::{Action, Denied};
 use hookswitch_server::subscriptions::{
     CreateError, Delivery, DeliveryError, Kept, Socket, WebHook, parse_id,
 };
@@ -25,7 +26,7 @@ use utoipa_axum::routes;
 
 use super::list::{List, PageQuery};
 use super::request::{Base, Segments};
-use super::{Api, Problem, body, openapi};
+use super::{Api, body, openapi};
 
 /// The most filters of a subscription.
 const FILTERS_MAX: usize = 1000;
@@ -75,11 +76,76 @@ pub(super) struct SubscriptionInfo {
     creation_time: String,
     status: &'static str,
     event_filters: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    disabled_filters: Vec<DisabledFilterInfo>,
     expiration_time: String,
     expires_in: u64,
     delivery_mode: DeliveryMode,
     #[serde(skip_serializing_if = "Option::is_none")]
     blacklisted_data: Option<BlacklistedData>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    suspended_data: Option<SuspendedData>,
+}
+
+/// A filter without effect, and why.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = DisabledFilter)]
+pub(super) struct DisabledFilterInfo {
+    filter: String,
+    /// An error code, such as `SUB-412`.
+    reason: &'static str,
+    message: String,
+}
+
+/// Why nothing is sent, though the receiver works; it goes on where it was when the reason is gone.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct SuspendedData {
+    /// Missing when a right is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    suspended_at: Option<String>,
+    reason: String,
+}
+
+impl SuspendedData {
+    /// The answer to who asks for what is suspended.
+    pub(super) fn problem(&self) -> Problem {
+        Problem::coded(StatusCode::FORBIDDEN, "SUB-412", self.reason.clone())
+    }
+}
+
+impl Api {
+    /// Why nothing is sent of a subscription at the moment, because of an operator or of a right.
+    pub(super) fn why_suspended(&self, id: SubscriptionId) -> Option<String> {
+        let found = self.subscriptions.get(id)?;
+        Some(suspended_data(&found.subscription)?.reason)
+    }
+}
+
+/// Why nothing is sent of a subscription, because of an operator or of a right.
+pub(super) fn suspended_data(subscription: &Subscription) -> Option<SuspendedData> {
+    let lacks = subscription.hearing.suspension.as_ref();
+    let lacks = lacks.map(|lacks| SuspendedData { suspended_at: None, reason: lacks.reason.to_string() });
+    let paused = subscription.paused.map(|at| SuspendedData {
+        suspended_at: Some(at.to_string()),
+        reason: "An operator has paused it".to_owned(),
+    });
+    lacks.or(paused)
+}
+
+/// The filters of a subscription without effect.
+pub(super) fn disabled_filters(subscription: &Subscription) -> Vec<DisabledFilterInfo> {
+    let id = subscription.id.to_string();
+    let disabled = subscription.hearing.disabled.iter();
+    let info = |one: &hookswitch_core::subscription::DisabledFilter| {
+        let filter = subscription.filters.get(one.index)?;
+        Some(DisabledFilterInfo {
+            filter: shown_filter(filter, &id),
+            reason: one.code,
+            message: one.message.to_string(),
+        })
+    };
+    disabled.filter_map(info).collect()
 }
 
 #[derive(Debug, Serialize, ToSchema)]
@@ -108,6 +174,8 @@ impl SubscriptionInfo {
                 ("Blacklisted", Some(BlacklistedData { blacklisted_at, reason: why.reason.clone() }))
             }
         };
+        let suspended_data = suspended_data(subscription);
+        let status = if suspended_data.is_some() { "Suspended" } else { status };
         let id = subscription.id.to_string();
         // Over a WebSocket the address is relative, and the lifetime begins anew all the time.
         let (base, address, expires) = match &kept.delivery {
@@ -122,6 +190,7 @@ impl SubscriptionInfo {
             creation_time: subscription.created.to_string(),
             status,
             event_filters: subscription.filters.iter().map(|filter| shown_filter(filter, &id)).collect(),
+            disabled_filters: disabled_filters(subscription),
             expiration_time: expires.to_string(),
             expires_in: if address.is_some() { left } else { left.saturating_sub(1) },
             delivery_mode: DeliveryMode {
@@ -130,6 +199,7 @@ impl SubscriptionInfo {
                 address,
             },
             blacklisted_data,
+            suspended_data,
             id,
         }
     }
@@ -191,10 +261,11 @@ pub(super) async fn create(
     let asked = read_body(&body::read(&headers, body, BODY_BYTES_MAX).await?)?;
     let delivery = asked.delivery_mode.unwrap_or_default();
     let transport = transport(delivery.transport_type.as_deref(), caller.is_some())?;
-    principal.require(match transport {
-        Transport::WebHook => Scope::SubscriptionWebhook,
-        Transport::WebSocket => Scope::WebSocketsSubscription,
-    })?;
+    let action = match transport {
+        Transport::WebHook => Action::UseWebHook,
+        Transport::WebSocket => Action::UseWebSocket,
+    };
+    api.check(&principal, action, principal.account, Some(principal.extension))?;
     let texts = asked.event_filters.unwrap_or_default();
     let id = secret::random().map(|bits| SubscriptionId::from_bits(u128::from_ne_bytes(bits)));
     let id = id.map_err(|_| Problem::internal())?;
@@ -213,7 +284,7 @@ pub(super) async fn create(
         let node = api.gateway.node().to_owned();
         Delivery::WebSocket(Socket { session, grant: principal.grant.clone(), start, node })
     } else {
-        let (webhook, endpoint) = read_delivery(&api, delivery)?;
+        let (webhook, endpoint) = read_delivery(&api, delivery).await?;
         if !api.subscriptions.has_room(&owner) {
             return Err(limit(&api));
         }
@@ -230,14 +301,24 @@ pub(super) async fn create(
         lifetime,
         expires: created + lifetime,
         standing: Standing::Active,
+        paused: None,
+        hearing: Hearing::default(),
     };
-    let kept = Kept { subscription, delivery, expired: false, start: 0, filters_from: 0 };
-    match api.subscriptions.create(kept.clone()).await {
-        Ok(()) if session.is_some_and(|session| !api.gateway.subscribe(session, &kept.subscription)) => {
+    let kept = Kept {
+        subscription,
+        delivery,
+        expired: false,
+        start: 0,
+        filters_from: 0,
+        is_earlier: false,
+        keeps_earlier: false,
+    };
+    match api.subscriptions.create(kept).await {
+        Ok(kept) if session.is_some_and(|session| !api.gateway.subscribe(session, &kept.subscription)) => {
             drop_subscription(&api, id).await?;
             Err(Problem::token("OAU-213", "The login has ended; log in again"))
         }
-        Ok(()) => Ok(Shown(SubscriptionInfo::of(&kept, &api, clock::steady()))),
+        Ok(kept) => Ok(Shown(SubscriptionInfo::of(&kept, &api, clock::steady()))),
         Err(CreateError::Limit) => Err(limit(&api)),
         Err(CreateError::Store(error)) => Err(Problem::unavailable(error.to_string())),
     }
@@ -356,7 +437,7 @@ pub(super) async fn delete(
 }
 
 /// Deletes a subscription, whoever is told of it.
-async fn drop_subscription(api: &Api, id: SubscriptionId) -> Result<(), Problem> {
+pub(super) async fn drop_subscription(api: &Api, id: SubscriptionId) -> Result<(), Problem> {
     api.gateway.unsubscribe(id);
     api.subscriptions.delete(id).await.map_err(|error| Problem::unavailable(error.to_string()))
 }
@@ -377,6 +458,7 @@ pub(super) fn owner(principal: &Principal) -> Owner {
         account: principal.account,
         extension: principal.extension,
         client_id: (*principal.client_id).into(),
+        generation: (*principal.generation).into(),
     }
 }
 
@@ -472,30 +554,31 @@ pub(super) fn read_filters(
 ) -> Result<Vec<EventFilter>, Problem> {
     let own = Own { account: principal.account, extension: principal.extension };
     let filters = parse_filters(api, own, texts, id)?;
-    check_filters(principal, &filters)?;
+    check_filters(api, principal, &filters)?;
     Ok(filters)
 }
 
-/// Checks that the one who asks may hear of what filters are for: presence shows what reading it shows.
-pub(super) fn check_filters(principal: &Principal, filters: &[EventFilter]) -> Result<(), Problem> {
-    for filter in filters {
-        match filter {
-            EventFilter::TelephonySessions(_) => principal.require(Scope::CallControl)?,
-            EventFilter::Calls(filter) => {
-                principal.require(Scope::ReadPresence)?;
-                if filter.extension() != Some(principal.extension) && !principal.is_admin() {
-                    let message = format!(
-                        "Event filter {filter} is for another extension than your own, and only an administrator of \
-                         the account may hear of it"
-                    );
-                    let problem = Problem::coded(StatusCode::FORBIDDEN, "SUB-412", message);
-                    return Err(problem.about("eventFilters", &filter.to_string()));
-                }
-            }
-            EventFilter::Reminder { .. } | EventFilter::Other(_) => {}
-        }
+/// Checks that a permission is missing for no filter, and that a role is not for all of them: those for which one is
+/// are disabled while others remain.
+fn check_filters(api: &Api, principal: &Principal, filters: &[EventFilter]) -> Result<(), Problem> {
+    let who = principal.identity();
+    let denied: Vec<Denied> =
+        filters.iter().filter_map(|filter| api.rights.may_filter(&who, filter).err()).collect();
+    if let Some(&permission) = denied.iter().find(|denied| !denied.is_reach()) {
+        return Err(permission.into());
     }
-    Ok(())
+    let reminders = filters.iter().filter(|filter| matches!(filter, EventFilter::Reminder { .. })).count();
+    match denied.first() {
+        Some(first) if denied.len() + reminders == filters.len() => {
+            let message = format!(
+                "{}; ask for /restapi/v1.0/account/~/extension/~/telephony/sessions, or let an operator of this \
+                 server make the user an administrator",
+                first.sentence()
+            );
+            Err(Problem::coded(StatusCode::FORBIDDEN, first.filter_code(), message))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The same, whatever the one who asks may do.
@@ -548,7 +631,7 @@ fn refused_filters(code: &'static str, mut message: String) -> Problem {
     Problem::coded(status, code, message).about("eventFilters", "")
 }
 
-fn read_delivery(api: &Api, asked: DeliveryModeRequest) -> Result<(WebHook, Endpoint), Problem> {
+async fn read_delivery(api: &Api, asked: DeliveryModeRequest) -> Result<(WebHook, Endpoint), Problem> {
     const ADDRESS: &str = "deliveryMode.address";
     let Some(address) = asked.address else {
         return Err(Problem::field(
@@ -587,9 +670,9 @@ fn read_delivery(api: &Api, asked: DeliveryModeRequest) -> Result<(WebHook, Endp
             let message = format!("deliveryMode.address cannot be used: {why}; give an https URL to post to");
             Err(Problem::field(ADDRESS, message))
         }
-        // Said in the words of an address where nobody answers.
+        // Said in the words of an address where nobody answers, and as late.
         Err(DeliveryError::Address(AddressError::Forbidden | AddressError::Unresolved)) => {
-            Err(refused_address(&api.webhooks.unreachable()))
+            Err(refused_address(&api.webhooks.refuse().await))
         }
         Err(DeliveryError::Token) => Err(bad_token()),
         Err(DeliveryError::Secret) => Err(Problem::field(
@@ -605,7 +688,7 @@ fn read_delivery(api: &Api, asked: DeliveryModeRequest) -> Result<(WebHook, Endp
 /// As creating a subscription with it.
 pub(super) async fn check_address(api: &Api, address: &str) -> Result<(), Problem> {
     let asked = DeliveryModeRequest { address: Some(address.to_owned()), ..DeliveryModeRequest::default() };
-    let (_, endpoint) = read_delivery(api, asked)?;
+    let (_, endpoint) = read_delivery(api, asked).await?;
     api.webhooks.validate(&endpoint.url).await.map_err(|error| refused_address(&error))
 }
 

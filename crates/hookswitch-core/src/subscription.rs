@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use hookswitch_model::{AccountId, ExtensionId, Logged, SubscriptionId, Timestamp};
+use hookswitch_model::{AccountId, Event, ExtensionId, Logged, SubscriptionId, Timestamp};
 
 use crate::filter::{EventFilter, FilterError, Projection, Projections, REMINDER_SECS_MIN};
 
@@ -19,6 +19,8 @@ pub struct Owner {
     pub extension: ExtensionId,
     /// The application by which the user subscribed.
     pub client_id: Box<str>,
+    /// Which of the users that had the extension one after the other.
+    pub generation: Box<str>,
 }
 
 /// What carries the notifications.
@@ -71,6 +73,36 @@ pub struct Blacklisting {
     pub gone: bool,
 }
 
+/// Why nothing is sent to an owner who lacks the right to hear of anything.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Suspension {
+    /// The right that is missing, as a sentence.
+    pub reason: Box<str>,
+}
+
+/// A filter without effect, because its owner lacks the right (contract subscriptions §2.2).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DisabledFilter {
+    /// Its place among the filters of the subscription.
+    pub index: usize,
+    /// An error code of the API.
+    pub code: &'static str,
+    /// The right that is missing, as a sentence.
+    pub message: Box<str>,
+}
+
+/// What the owner of a subscription has the right to hear of at this moment. The default is the own extension's
+/// calls, by every filter.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Hearing {
+    /// Set when nothing may be sent. What is due waits in the log.
+    pub suspension: Option<Suspension>,
+    /// The filters without effect, in their order.
+    pub disabled: Vec<DisabledFilter>,
+    /// Whether calls of the whole account may be told, and not those of the own extension alone.
+    pub whole_account: bool,
+}
+
 /// A subscription: whose, for what, and for how long.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Subscription {
@@ -90,6 +122,10 @@ pub struct Subscription {
     pub expires: Timestamp,
     /// Whether notifications are sent.
     pub standing: Standing,
+    /// Since when an operator has paused it. What is due waits in the log.
+    pub paused: Option<Timestamp>,
+    /// What its owner has the right to hear of.
+    pub hearing: Hearing,
 }
 
 impl Subscription {
@@ -98,14 +134,43 @@ impl Subscription {
         self.expires = now + self.lifetime;
     }
 
-    /// The notifications that it receives of an event; none if none of its filters matches.
+    /// The notifications that it receives of an event; none if none of its filters matches, or its owner may not hear
+    /// of it.
     pub fn matching(&self, logged: &Logged) -> Projections {
-        Projection::all(&self.filters, &logged.event, logged.change.as_deref())
+        let mut all = Projection::all(self.active_filters(), &logged.event, logged.change.as_deref());
+        if !self.may_hear(&logged.event) {
+            all.clear();
+        }
+        all
     }
 
     /// Whether it hears of changes of the calls of extensions.
     pub fn wants_changes(&self) -> bool {
         self.filters.iter().any(|filter| matches!(filter, EventFilter::Calls(_)))
+    }
+
+    /// The filters that have effect: none while nothing may be sent.
+    pub fn active_filters(&self) -> impl Iterator<Item = &EventFilter> {
+        let disabled = |index| self.hearing.disabled.iter().any(|one| one.index == index);
+        let sends = !self.is_withheld();
+        self.filters.iter().enumerate().filter(move |&(index, _)| sends && !disabled(index)).map(|(_, it)| it)
+    }
+
+    /// Whether the owner has the right to hear of an event, whatever the filters.
+    pub fn may_hear(&self, event: &Event) -> bool {
+        let own = event.session.account == self.owner.account;
+        let reach = self.hearing.whole_account || event.party.extension == Some(self.owner.extension);
+        own && reach && !self.is_withheld()
+    }
+
+    /// Whether an operator, or the lack of a right, withholds all notifications.
+    pub const fn is_withheld(&self) -> bool {
+        self.paused.is_some() || self.hearing.suspension.is_some()
+    }
+
+    /// Whether nothing is sent at the moment, for whatever reason.
+    pub fn is_stopped(&self) -> bool {
+        self.is_withheld() || self.is_blacklisted()
     }
 
     /// Whether its lifetime is over.
@@ -173,13 +238,20 @@ mod tests {
         let lifetime = Transport::WebHook.lifetime(Some(lifetime));
         Subscription {
             id: SubscriptionId::from_bits(1),
-            owner: Owner { account: own.account, extension: own.extension, client_id: "app".into() },
+            owner: Owner {
+                account: own.account,
+                extension: own.extension,
+                client_id: "app".into(),
+                generation: Box::default(),
+            },
             transport: Transport::WebHook,
             filters: filters.iter().map(|text| EventFilter::parse(text, own).unwrap()).collect(),
             created: secs(0),
             lifetime,
             expires: secs(0) + lifetime,
             standing: Standing::Active,
+            paused: None,
+            hearing: Hearing::default(),
         }
     }
 

@@ -203,3 +203,78 @@ fn who_names_an_account_reaches_no_call_of_another() {
         }
     }
 }
+
+#[test]
+fn what_a_caller_claims_decides_nothing_against_the_trunk_it_comes_from() {
+    let trunk = Some("192.0.2.2:5060".parse().expect("an address"));
+    let north = || Some(Arc::from("north.example"));
+    let claims =
+        |number: &str| Caller { number: Some(Arc::from(number)), host: north(), ..Caller::default() };
+    for created in [
+        // From names the north; the trunk is one of the south.
+        LegCreated { src: trunk, caller: claims("101"), ..leg("102") },
+        LegCreated { src: trunk, caller: claims("+14155550101"), ..leg("+14155550201") },
+        LegCreated {
+            src: trunk,
+            callee_host: Some(Arc::from("south.example")),
+            caller: claims("101"),
+            ..leg("102")
+        },
+    ] {
+        let mut scenario = Scenario::new();
+        let kind = SignalKind::Created(Box::new(created.clone()));
+        let told = scenario.send(NORTH, false, LegId::new(1, 1), kind);
+        let accounts: Vec<_> = told.iter().map(|event| event.session.account).collect();
+        assert_eq!(accounts, [SOUTH], "{created:?}");
+    }
+    // Where no trunk tells, the domain does, and a call that goes out by a trunk is its caller's.
+    for created in [
+        LegCreated { caller: claims("101"), ..leg("102") },
+        LegCreated { dst: trunk, caller: claims("101"), ..leg("102") },
+    ] {
+        let mut scenario = Scenario::new();
+        let kind = SignalKind::Created(Box::new(created.clone()));
+        let told = scenario.send(SOUTH, false, LegId::new(1, 1), kind);
+        assert!(told.iter().all(|event| event.session.account == NORTH), "{told:?}");
+    }
+}
+
+#[test]
+fn the_leg_on_which_the_switch_repeats_a_claim_belongs_to_the_call_that_came_over_the_trunk() {
+    let address = |text: &str| Some(text.parse().expect("an address"));
+    let (trunk, switch, phone) =
+        (address("192.0.2.2:5060"), address("192.0.2.9:5060"), address("192.0.2.77:5060"));
+    let caller = || Caller {
+        number: Some(Arc::from("+14155550999")),
+        host: Some(Arc::from("north.example")),
+        ..Caller::default()
+    };
+    let mut scenario = Scenario::new();
+    let [calls, far, again, bo] = [1, 2, 3, 4].map(|number| LegId::new(1, number));
+    let created = |leg| SignalKind::Created(Box::new(leg));
+    let first = LegCreated { src: trunk, dst: switch, caller: caller(), ..leg("+14155550201") };
+    let reached = LegCreated { direction: Direction::Inbound, of: Some(calls), sip: None, ..first.clone() };
+    let sip = Some(Arc::new(SipData { call_id: Arc::from("c2"), from_tag: Arc::from("sw"), to_tag: None }));
+    let second = LegCreated { src: switch, dst: phone, caller: caller(), sip, ..leg("101") };
+    let second_far =
+        LegCreated { direction: Direction::Inbound, of: Some(again), sip: None, ..second.clone() };
+    let mut told = Vec::new();
+    for (leg, kind) in [
+        (calls, created(first)),
+        (far, created(reached)),
+        (again, created(second)),
+        (bo, created(second_far)),
+        (bo, SignalKind::Ringing { to_tag: None }),
+        (far, SignalKind::Ringing { to_tag: None }),
+        (bo, SignalKind::Answered { to_tag: None }),
+        (far, SignalKind::Answered { to_tag: None }),
+        (bo, SignalKind::Ended(Cause::HungUp)),
+        (calls, SignalKind::Ended(Cause::HungUp)),
+    ] {
+        told.extend(scenario.send(NORTH, false, leg, kind));
+    }
+    let accounts: Vec<_> = told.iter().map(|event| event.session.account).collect();
+    assert!(!accounts.is_empty() && accounts.iter().all(|&account| account == SOUTH), "{told:#?}");
+    let sessions: std::collections::BTreeSet<_> = told.iter().map(|event| event.session.id).collect();
+    assert_eq!(sessions.len(), 1, "{told:#?}");
+}

@@ -14,6 +14,8 @@
 //! 2.000 BlindTransfer Transferer:b Transferee:a Extension=103
 //! ```
 //!
+//! `Unseen` is a new channel of which nothing is told, and `List` the answer that a list of channels follows.
+//!
 //! `a`, `>b` and `Prefix:c` put in all fields that such an event has of a channel; `Key=Value` puts in one,
 //! with `_` for a space. Of a new channel, `name` and `number` are what it shows; `exten=` and `number=` of
 //! another event are what its channel has from there on.
@@ -60,7 +62,7 @@ impl Story {
     pub fn in_world(text: &str, world: u8) -> Self {
         let text = in_world(text, world);
         let mut channels = HashMap::new();
-        let told = lines(&text).map(|line| event(line, world, &mut channels)).collect();
+        let told = lines(&text).filter_map(|line| event(line, world, &mut channels)).collect();
         Self { told, directory: None }
     }
 
@@ -121,15 +123,25 @@ pub fn run(directory: &Directory, told: &[Told], save: bool) -> Vec<Event> {
     told::run(directory, Switch::Ami, told, save)
 }
 
-/// Writes the event of a line.
-fn event(line: &str, world: u8, channels: &mut HashMap<String, Channel>) -> Told {
+/// Writes the event of a line, if it is one.
+fn event(line: &str, world: u8, channels: &mut HashMap<String, Channel>) -> Option<Told> {
     let mut words = line.split_whitespace();
     let seconds: f64 = words.next().and_then(|word| word.parse().ok()).expect("seconds");
     let name = words.next().expect("the name of an event");
     let rest: Vec<&str> = words.collect();
+    let at_micros = START_MICROS + (seconds * 1e6).round() as i64;
     let mut fields = Vec::new();
-    if name == "Newchannel" {
-        new_channel(&rest, world, channels);
+    match name {
+        "Newchannel" => new_channel(&rest, world, channels),
+        "Unseen" => {
+            new_channel(&rest, world, channels);
+            return None;
+        }
+        "List" => {
+            let message = "Response: Success\r\nEventList: start\r\nMessage: Channels will follow\r\n";
+            return Some(Told { at_micros, message: message.into() });
+        }
+        _ => {}
     }
     let own = rest.first().map(|first| first.split('>').next().unwrap_or(first));
     if let Some(number) = rest.iter().find_map(|word| word.strip_prefix("number="))
@@ -195,7 +207,7 @@ fn event(line: &str, world: u8, channels: &mut HashMap<String, Channel>) -> Told
     for (key, value) in fields {
         let _ = write!(message, "{key}: {value}\r\n");
     }
-    Told { at_micros: START_MICROS + (seconds * 1e6).round() as i64, message: message.into_bytes() }
+    Some(Told { at_micros, message: message.into_bytes() })
 }
 
 fn new_channel(words: &[&str], world: u8, channels: &mut HashMap<String, Channel>) {

@@ -22,7 +22,7 @@ use std::fmt::Write as _;
 use hookswitch_core::directory::Directory;
 use hookswitch_model::Event;
 use hookswitch_pipeline::Switch;
-use hookswitch_signal::esl::Frames;
+use hookswitch_signal::esl::{Frames, Message, listing};
 
 use crate::ladder::{ACCOUNT, START_MICROS, by_time, lines, side_by_side, written};
 use crate::told::{self, Told, in_world};
@@ -98,6 +98,54 @@ fn in_pieces(told: &[Told], length: usize) -> Vec<Told> {
 /// Sends messages through the product, and checks what must hold whatever they are.
 pub fn run(directory: &Directory, told: &[Told], save: bool) -> Vec<Event> {
     told::run(directory, Switch::Esl, told, save)
+}
+
+/// The beginning of a connection.
+pub fn connects(seconds: f64) -> Told {
+    Told { at_micros: at_micros(seconds), message: b"Content-Type: auth/request\n\n".to_vec() }
+}
+
+/// What the switch answers to a question, in which `@a` is the id of channel a.
+pub fn answer(seconds: f64, question: &str, body: &str) -> Told {
+    let with_ids = |text: &str| {
+        let mut parts = text.split('@');
+        let mut out = parts.next().unwrap_or_default().to_owned();
+        for part in parts {
+            let is_id = part.chars().nth(1).is_none_or(|next| !next.is_ascii_alphanumeric());
+            let (letter, rest) = part.split_at(if is_id { part.len().min(1) } else { 0 });
+            out.push_str(&if is_id { uuid(letter, 0) } else { "@".to_owned() });
+            out.push_str(rest);
+        }
+        out
+    };
+    let body = with_ids(body);
+    let came = format!("Content-Type: api/response\nContent-Length: {}\n\n{body}", body.len());
+    let mut message = Vec::new();
+    listing::named(&with_ids(question), &Message::new(came.as_bytes()), &mut message);
+    Told { at_micros: at_micros(seconds), message }
+}
+
+/// The list of channels, of which each is a letter, whether it calls or is called, its user, the number that was
+/// dialled, its state, and if need be the channel that its call began with and who calls: `a inbound 101 102 ACTIVE`.
+pub fn channels(seconds: f64, lines: &str) -> Told {
+    let row = |line: &str| {
+        let mut words = line.split_whitespace();
+        let [channel, direction, user, dest, state] = std::array::from_fn(|_| words.next().expect("a word"));
+        let (of, caller) = (words.next().unwrap_or(channel), words.next().unwrap_or("101"));
+        format!(
+            r#"{{"uuid":"@{channel}","direction":"{direction}","name":"sofia/internal/{user}@pbx.example.com","cid_num":"{caller}","dest":"{dest}","presence_id":"{user}@pbx.example.com","callstate":"{state}","call_uuid":"@{of}"}}"#
+        )
+    };
+    let rows: Vec<String> = self::lines(lines).map(row).collect();
+    answer(
+        seconds,
+        listing::CHANNELS,
+        &format!(r#"{{"row_count":{},"rows":[{}]}}"#, rows.len(), rows.join(",")),
+    )
+}
+
+fn at_micros(seconds: f64) -> i64 {
+    START_MICROS + (seconds * 1e6).round() as i64
 }
 
 fn uuid(letter: &str, world: u8) -> String {
@@ -204,7 +252,7 @@ fn event(line: &str, world: u8, channels: &mut HashMap<String, Channel>) -> (i64
             }
         }
     }
-    (START_MICROS + (seconds * 1e6).round() as i64, fields)
+    (at_micros(seconds), fields)
 }
 
 fn create(letter: &str, words: &[&str], world: u8) -> Channel {

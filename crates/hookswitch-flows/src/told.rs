@@ -7,7 +7,7 @@ use hookswitch_core::directory::Directory;
 use hookswitch_core::engine::Policy;
 use hookswitch_core::filter::Projection;
 use hookswitch_core::notification::Subscriber;
-use hookswitch_model::{ClockId, Event, ExtensionId, InputRef, Timestamp};
+use hookswitch_model::{ClockId, Event, ExtensionId, InputRef, SwitchLink, Timestamp};
 use hookswitch_pipeline::{Pipeline, Switch, SwitchSource};
 use hookswitch_signal::capture::Reader;
 use hookswitch_signal::pairing::Counters;
@@ -121,21 +121,43 @@ fn tell(pipeline: &mut Pipeline, told: &Told, number: u64) {
 
 /// Sends both through the product, in the order of time.
 pub fn both(switch: Switch, told: &[Told], sip: &Ladder) -> (Vec<Event>, Counters) {
+    with_outages(switch, told, sip, &[])
+}
+
+/// The same, with a connection that is made and lost at some seconds. Time goes on for an hour after the last.
+pub fn with_outages(
+    switch: Switch,
+    told: &[Told],
+    sip: &Ladder,
+    links: &[(f64, SwitchLink)],
+) -> (Vec<Event>, Counters) {
     enum Input<'a> {
+        Link(SwitchLink),
         Told(&'a Told),
         Sip(&'a Packet),
     }
+    let micros = |seconds: f64| START_MICROS + (seconds * 1e6).round() as i64;
     let mut inputs: Vec<(i64, Input<'_>)> =
         told.iter().map(|told| (told.at_micros, Input::Told(told))).collect();
     inputs.extend(sip.packets.iter().map(|packet| (packet.at_micros, Input::Sip(packet))));
+    inputs.extend(links.iter().map(|&(at, link)| (micros(at), Input::Link(link))));
     inputs.sort_by_key(|(at, _)| *at);
     let mut pipeline = pipeline(Directory::built_in(ACCOUNT), switch);
     let mut events = Vec::new();
-    for (number, (_, input)) in (1..).zip(&inputs) {
+    for (number, (at, input)) in (1..).zip(&inputs) {
         match input {
+            Input::Link(link) => {
+                let (at, input) = (Timestamp::from_micros(*at), InputRef { source: SWITCH, number });
+                pipeline.handle_time(ClockId::default(), at);
+                pipeline.handle_link(SWITCH, *link, at, input).expect("it was added");
+            }
             Input::Told(told) => tell(&mut pipeline, told, number),
             Input::Sip(packet) => send(&mut pipeline, packet, number),
         }
+        events.extend(ready(&mut pipeline));
+    }
+    if let Some((last, _)) = inputs.last().filter(|_| !links.is_empty()) {
+        pipeline.handle_time(ClockId::default(), Timestamp::from_micros(last + 3_600_000_000));
         events.extend(ready(&mut pipeline));
     }
     pipeline.finish();

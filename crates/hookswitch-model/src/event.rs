@@ -56,6 +56,8 @@ pub enum Note {
     FinalResponseTimer,
     /// The timer for any response to an INVITE ran out.
     ResponseTimer,
+    /// The timer for the offer of a party that a hold by the switch follows from ran out.
+    SwitchHoldTimer,
 }
 
 impl Note {
@@ -73,6 +75,7 @@ impl Note {
         Self::LeaveTimer,
         Self::FinalResponseTimer,
         Self::ResponseTimer,
+        Self::SwitchHoldTimer,
     ];
 
     /// The first note that names a timer; so many bits of [`Notes`] are for those of sources.
@@ -113,6 +116,9 @@ impl Note {
             }
             Self::ResponseTimer => {
                 "response timer: for 32 s nothing answered the INVITE (RFC 3261 §17.1.1.2) (inferred)"
+            }
+            Self::SwitchHoldTimer => {
+                "switch-hold timer: for 500 ms nobody was seen to ask the switch for this hold"
             }
         }
     }
@@ -249,6 +255,8 @@ rules! {
     HoldOffered = "the party's offer stopped its reception of media (sendonly, inactive or 0.0.0.0) and was accepted, or the switch says that it holds",
     /// A party took the call off hold.
     HoldEnded = "the party's offer started its reception of media again and was accepted, or the switch says so",
+    /// The switch holds a call by itself.
+    HeldBySwitch = "the switch stopped the media of who this party talks with, or started it again, by an offer that nobody had asked it for by SIP",
     /// A party hung up, or was hung up on.
     LegEnded = "this leg ended",
     /// The caller left before this target answered.
@@ -269,6 +277,8 @@ rules! {
     RingTimer = "no final response within the ring timer (inferred)",
     /// No sign of life for too long after an answer.
     LostLeg = "no sign of life from this leg for too long (inferred)",
+    /// A call goes on whose end was inferred.
+    WentOn = "messages came of a call whose end had been inferred from silence, so that it goes on as another session (inferred)",
     /// A table was full.
     TableFull = "a table of the session machine was full (inferred)",
     /// A called leg was offered because a transfer asked for it.
@@ -329,6 +339,8 @@ rules! {
     RecordingSession = "a recording session names this party or its call (SIPREC, RFC 7866)",
     /// The source reported the change itself.
     Reported = "the source reported this change",
+    /// The switch of a call did not come back.
+    SwitchLost = "the connection to the switch was lost, and was not made again within lost_after (inferred)",
 }
 
 impl fmt::Display for Rule {

@@ -82,6 +82,10 @@ impl AccountId {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct TelephonySessionId(u128);
 
+/// Distance between the ids of a session and of the one in which its call goes on: any odd number will do, and
+/// 2^128 divided by the golden ratio spreads them best.
+const RESUMPTION: u128 = 0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835;
+
 impl TelephonySessionId {
     /// Reads the text form, `s-` and 32 hexadecimal digits in lower case; none if it is not that.
     pub fn parse(text: &str) -> Option<Self> {
@@ -104,6 +108,18 @@ impl TelephonySessionId {
     /// The 32 digits.
     pub fn digits(self) -> HexDigits {
         HexDigits::new(self.0)
+    }
+
+    /// The id of the session in which a call goes on whose session was ended for silence.
+    #[must_use]
+    pub const fn resumed(self) -> Self {
+        Self(self.0.wrapping_add(RESUMPTION))
+    }
+
+    /// The id of the session that this one goes on from, if it is one that goes on.
+    #[must_use]
+    pub const fn resumed_from(self) -> Self {
+        Self(self.0.wrapping_sub(RESUMPTION))
     }
 
     /// The id of the party with this number; the caller is number 1.

@@ -9,6 +9,7 @@
 pub mod event;
 pub mod hash;
 pub mod id;
+pub mod link;
 pub mod number;
 pub mod party;
 pub mod presence;
@@ -20,6 +21,7 @@ pub use id::{
     AccountId, DeviceId, ExtensionId, HexDigits, InputRef, LegId, NotificationId, PartyId, RecordingId,
     SessionId, SubscriptionId, TelephonySessionId,
 };
+pub use link::SwitchLink;
 pub use party::{
     ConferenceRole, Direction, Endpoint, Origin, Party, Peer, Reason, Recording, RingOutRole, SipData,
     Status, StatusCode,

@@ -332,6 +332,8 @@ pub enum Cause {
     Lost,
     /// The switch, asked what goes on, did not name the leg any more.
     Unlisted,
+    /// The connection to the switch was lost, and was not made again within the time that its calls have.
+    SwitchLost,
     /// The source names the reason itself.
     Named(Reason),
 }

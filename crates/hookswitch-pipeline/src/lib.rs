@@ -10,6 +10,7 @@
 
 #![warn(clippy::iter_over_hash_type, reason = "the order of a hash map differs from run to run")]
 
+mod doubles;
 mod pipeline;
 mod sources;
 

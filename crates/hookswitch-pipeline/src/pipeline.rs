@@ -2,7 +2,7 @@
 
 use hookswitch_core::directory::Directory;
 use hookswitch_core::engine::{Counters, Engine, Policy};
-use hookswitch_model::{ClockId, Event, InputRef, Signal, Timestamp};
+use hookswitch_model::{ClockId, Event, InputRef, Signal, SwitchLink, Timestamp};
 use hookswitch_signal::capture::Captured;
 use hookswitch_signal::ingest::Posted;
 use hookswitch_signal::sip;
@@ -114,8 +114,14 @@ impl Pipeline {
     ///
     /// # Errors
     /// If the source is no switch.
-    pub fn set_connected(&mut self, number: u16, is_up: bool, at: Timestamp) -> Result<(), UnknownSource> {
-        self.sources.set_connected(number, is_up, &mut self.signals)?;
+    pub fn handle_link(
+        &mut self,
+        number: u16,
+        link: SwitchLink,
+        at: Timestamp,
+        input: InputRef,
+    ) -> Result<(), UnknownSource> {
+        self.sources.handle_link(number, link, at, input, &mut self.signals)?;
         self.apply(self.sources.clock(number), at);
         Ok(())
     }

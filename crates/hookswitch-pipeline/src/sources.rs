@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
-use hookswitch_model::{AccountId, ClockId, InputRef, Signal, Timestamp};
+use hookswitch_model::{AccountId, ClockId, InputRef, Signal, SwitchLink, Timestamp};
 use hookswitch_signal::capture::Captured;
 use hookswitch_signal::ingest::{Ingest, Posted};
 use hookswitch_signal::pairing::{self, Pairing};
@@ -12,6 +12,8 @@ use hookswitch_signal::sip;
 use hookswitch_signal::switch::{self, AnyTracker, Switch, SwitchTracker};
 use hookswitch_signal::tracker::{self, Tracker};
 use serde::{Deserialize, Serialize};
+
+use crate::doubles::Doubles;
 
 /// An input of a source that was not added, or of another kind than it was added as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,13 +66,24 @@ pub struct Sources {
     late_wait: Option<Duration>,
     #[serde(skip)]
     raw: Vec<Signal>,
+    #[serde(skip)]
+    doubles: Doubles,
 }
 
 #[derive(Serialize, Deserialize)]
 enum Source {
     Agent { name: Box<str>, tracker: Box<Tracker> },
-    Switch { tracker: Box<AnyTracker>, pairs_as: u16 },
+    Switch { tracker: Box<AnyTracker>, pairs_as: u16, has_agents: bool, outage: Option<Outage> },
     Posted(Box<Ingest>),
+}
+
+/// The time without a connection to a switch.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+struct Outage {
+    /// When its calls end; none when they have ended, or go on for as long as it takes.
+    until: Option<Timestamp>,
+    /// What told of it.
+    input: InputRef,
 }
 
 impl Source {
@@ -87,8 +100,13 @@ impl Source {
                 tracker.handle_time(now, raw);
                 pass_on(pairings, beside, name, now, raw, out);
             }
-            Self::Switch { tracker, pairs_as } => {
+            Self::Switch { tracker, pairs_as, outage, .. } => {
                 tracker.handle_time(now, raw);
+                if let Some(Outage { until, input }) = outage
+                    && let Some(at) = until.take_if(|until| *until <= now)
+                {
+                    tracker.handle_lost(at, *input, raw);
+                }
                 if let Some(pairing) = pairings.get_mut(pairs_as) {
                     pairing.handle_switch(raw.drain(..), out);
                     pairing.handle_time(now, out);
@@ -162,7 +180,8 @@ impl Sources {
         }
         self.pairings.entry(pairs_as).or_default();
         let tracker = Box::new(switch.tracker(account, number));
-        self.by_number.insert(number, Source::Switch { tracker, pairs_as });
+        let has_agents = agents.is_some();
+        self.by_number.insert(number, Source::Switch { tracker, pairs_as, has_agents, outage: None });
     }
 
     /// Adds somebody who posts signals.
@@ -206,7 +225,11 @@ impl Sources {
         // Most have no switch beside them, and their signals go straight on.
         let beside = if self.beside.is_empty() { None } else { self.beside.get(&**name).copied() };
         let Some(pairs_as) = beside else {
+            let known = out.len();
             tracker.handle(message, captured, input, out);
+            if !self.pairings.is_empty() {
+                self.doubles.note(number, false, &out[known..], arrival);
+            }
             return Ok(false);
         };
         if self.clocks == Clocks::One {
@@ -232,7 +255,7 @@ impl Sources {
 
     fn handle_time_of_switches(&mut self, pairs: u16, now: Timestamp, out: &mut Vec<Signal>) {
         for source in self.by_number.values_mut() {
-            if let Source::Switch { tracker, pairs_as } = source
+            if let Source::Switch { tracker, pairs_as, .. } = source
                 && *pairs_as == pairs
             {
                 tracker.handle_time(now, &mut self.raw);
@@ -260,9 +283,20 @@ impl Sources {
         }
         let (tracker, pairing, raw) = self.switch(number)?;
         tracker.handle(message, at, input, raw);
+        pairing.note_switch(at);
+        let known = out.len();
         pairing.handle_switch(raw.drain(..), out);
         pairing.handle_time(at, out);
+        if matches!(self.by_number.get(&number), Some(Source::Switch { has_agents: false, .. })) {
+            self.doubles.note(number, true, &out[known..], at);
+        }
         Ok(())
+    }
+
+    /// Takes an agent and a switch of whose calls one came twice, because the switch does not name the agent; each pair
+    /// once.
+    pub fn poll_double(&mut self) -> Option<(u16, u16)> {
+        self.doubles.take()
     }
 
     /// Takes a signal that was posted.
@@ -286,17 +320,29 @@ impl Sources {
     ///
     /// # Errors
     /// If the source is no switch.
-    pub fn set_connected(
+    pub fn handle_link(
         &mut self,
         number: u16,
-        is_up: bool,
+        link: SwitchLink,
+        at: Timestamp,
+        input: InputRef,
         out: &mut Vec<Signal>,
     ) -> Result<(), UnknownSource> {
-        let (tracker, pairing, _) = self.switch(number)?;
-        if is_up {
-            tracker.connected();
+        let Some(Source::Switch { tracker, pairs_as, outage, .. }) = self.by_number.get_mut(&number) else {
+            return Err(UnknownSource(number));
+        };
+        match link {
+            SwitchLink::Up => {
+                *outage = None;
+                tracker.connected();
+            }
+            // An outage during which the server was started again goes on.
+            SwitchLink::Lost { lost_after } => {
+                outage.get_or_insert(Outage { until: lost_after.map(|after| at + after), input });
+            }
         }
-        pairing.set_connected(is_up, out);
+        let pairing = self.pairings.get_mut(pairs_as).ok_or(UnknownSource(number))?;
+        pairing.set_connected(link.is_up(), out);
         Ok(())
     }
 
@@ -326,7 +372,7 @@ impl Sources {
                     let now = tracker.newest();
                     pass_on(&mut self.pairings, &self.beside, name, now, &mut self.raw, out);
                 }
-                Source::Switch { tracker, pairs_as } => {
+                Source::Switch { tracker, pairs_as, .. } => {
                     tracker.finish(&mut self.raw);
                     if let Some(pairing) = self.pairings.get_mut(pairs_as) {
                         pairing.handle_switch(self.raw.drain(..), out);
@@ -351,9 +397,10 @@ impl Sources {
     fn timeout(&self, source: &Source) -> Option<Timestamp> {
         match source {
             Source::Agent { tracker, .. } => tracker.poll_timeout(),
-            Source::Switch { tracker, pairs_as } => {
+            Source::Switch { tracker, pairs_as, outage, .. } => {
                 let pairing = self.pairings.get(pairs_as).and_then(Pairing::poll_timeout);
-                tracker.poll_timeout().into_iter().chain(pairing).min()
+                let lost = outage.and_then(|outage| outage.until);
+                tracker.poll_timeout().into_iter().chain(pairing).chain(lost).min()
             }
             Source::Posted(_) => None,
         }
@@ -396,7 +443,7 @@ impl Sources {
         &mut self,
         number: u16,
     ) -> Result<(&mut dyn SwitchTracker, &mut Pairing, &mut Vec<Signal>), UnknownSource> {
-        let Some(Source::Switch { tracker, pairs_as }) = self.by_number.get_mut(&number) else {
+        let Some(Source::Switch { tracker, pairs_as, .. }) = self.by_number.get_mut(&number) else {
             return Err(UnknownSource(number));
         };
         let pairing = self.pairings.get_mut(pairs_as).ok_or(UnknownSource(number))?;

@@ -254,9 +254,10 @@ impl Deliverer {
         let owner = kept.subscription.owner.extension;
         let subscriber = Arc::new(Subscriber::new(id, owner, SERVER_ID));
         let subscription = kept.subscription.clone();
+        let host = endpoint.url.authority();
         let receiver = Receiver { endpoint, subscriber, subscription };
         self.endpoints.insert(id, receiver);
-        self.machine.add(kept.subscription, progress, now);
+        self.machine.add(kept.subscription, &host, progress, now);
     }
 
     fn report(&mut self, report: Report) {

@@ -4,6 +4,7 @@
 //! the log alone gives the same events again.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
@@ -58,7 +59,7 @@ pub enum DerivationError {
 
 /// The version of saved states; a state of another version is not read. Raised with every change of
 /// what the machine or the trackers keep.
-pub const STATE_VERSION: u32 = 6;
+pub const STATE_VERSION: u32 = 7;
 
 /// The pipeline, with who its sources are and the settings that it goes by.
 #[derive(Serialize, Deserialize)]
@@ -134,9 +135,10 @@ impl Derivation {
             Input::Manager { source, at, message } => {
                 self.apply_told(position, arrival, *source, *at, message)
             }
-            Input::Link { source, at, is_up } => {
+            Input::Link { source, at, link } => {
                 self.note(position, *source, *at, arrival)?;
-                let known = self.pipeline.set_connected(*source, *is_up, *at);
+                let input = InputRef { source: *source, number: position };
+                let known = self.pipeline.handle_link(*source, *link, *at, input);
                 known.map_err(|unknown| unknown_at(position, unknown))
             }
             Input::Tick { clock, at } => {
@@ -273,6 +275,17 @@ impl Derivation {
         self.pipeline.poll_event()
     }
 
+    /// The names of an agent and of a switch of whose calls one came twice, each pair once.
+    pub(crate) fn poll_double(&mut self) -> Option<(String, String)> {
+        let (agent, switch) = self.pipeline.sources_mut().poll_double()?;
+        let name = |number: u16| match &self.sources.get(&number)?.sender {
+            Sender::Hep { name, .. } | Sender::Switch { name, .. } | Sender::Ingest { name, .. } => {
+                Some(name.clone())
+            }
+        };
+        name(agent).zip(name(switch))
+    }
+
     /// When a clock wants a tick at the latest.
     pub(crate) fn poll_timeout(&self, clock: ClockId) -> Option<Timestamp> {
         self.pipeline.poll_timeout(clock)
@@ -312,6 +325,26 @@ impl Derivation {
             (silent && self.poll_timeout(ClockId(number)).is_none()).then_some(number)
         };
         self.sources.iter().filter_map(is_silent).collect()
+    }
+
+    /// Agents without a call, those that were silent longest first: of a host, or else of the host that has most of
+    /// them; so many at most.
+    pub(crate) fn idle_agents(&self, host: Option<IpAddr>, count_max: usize) -> Vec<u16> {
+        let mut idle: BTreeMap<IpAddr, Vec<(Option<Timestamp>, u16)>> = BTreeMap::new();
+        for (&number, source) in &self.sources {
+            let Sender::Hep { address, .. } = &source.sender else { continue };
+            let calls = self.pipeline.sources().sip_calls(number);
+            if host.is_none_or(|host| host == *address)
+                && calls == 0
+                && self.poll_timeout(ClockId(number)).is_none()
+            {
+                let heard = source.newest.map(|(_, arrival)| arrival);
+                idle.entry(*address).or_default().push((heard, number));
+            }
+        }
+        let mut most = idle.into_values().max_by_key(Vec::len).unwrap_or_default();
+        most.sort_unstable();
+        most.into_iter().take(count_max).map(|(_, number)| number).collect()
     }
 
     /// What became of the messages of a source.

@@ -1,18 +1,43 @@
 //! Accepts connections for the resources, within limits that a hostile client cannot exceed.
 
-use std::time::Duration;
+use std::convert::Infallible;
+use std::future::Future as _;
+use std::io;
+use std::net::IpAddr;
+use std::pin::{Pin, pin};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
 
 use axum::Router;
+use axum::body::{Body, Bytes, HttpBody};
+use axum::http::{Request, Response};
+use hyper::body::{Frame, Incoming, SizeHint};
+use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::GracefulShutdown;
-use hyper_util::service::TowerToHyperService;
-use socket2::SockRef;
-use tokio::net::TcpListener;
+use prometheus_client::metrics::counter::Counter;
+use socket2::{SockRef, TcpKeepalive};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
+use tokio::time::Sleep;
+use tower_service::Service as _;
 
-/// How long a client may take for the headers of a request.
+use crate::clock;
+use crate::doors::{Doors, Place};
+
+/// How long a client may take for its first bytes, and for the headers of a request.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long a connection may be open before its first request, and between two.
+const FIRST_REQUEST_WITHIN: Duration = Duration::from_secs(20);
+const IDLE_MAX: Duration = Duration::from_secs(120);
+
+/// How often it is looked whether a connection is idle.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
 
 /// The most that the start line and the headers of a request may have, in bytes.
 const HEADER_BYTES_MAX: usize = 16 * 1024;
@@ -34,10 +59,39 @@ const SEND_BUFFER_BYTES: usize = 256 * 1024;
 /// How long to wait when no connection can be accepted: no file descriptors are left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
+/// How often it is said that none can be accepted.
+const SAY_EVERY: Duration = Duration::from_secs(60);
+
+/// How long, and for how many bytes, what a refused client still sends is read and thrown away, so that the answer
+/// reaches it (RFC 9112 §9.6).
+const LINGER: Duration = Duration::from_secs(2);
+const LINGER_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// How a connection of HTTP/2 begins (RFC 9113 §3.4).
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// How often it is looked whether more of a beginning has come.
+const PEEK_EVERY: Duration = Duration::from_millis(50);
+
+/// When a connection of a silent peer is probed, and how often; one that has vanished is noticed so.
+const KEEPALIVE: (Duration, Duration) = (Duration::from_secs(60), Duration::from_secs(15));
+
+/// The address from which a request came.
+#[derive(Clone, Copy, Debug)]
+pub struct ClientAddress(pub IpAddr);
+
+/// Lets the kernel look whether a silent peer is still there.
+pub(crate) fn keep_alive(stream: &TcpStream) {
+    let (time, interval) = KEEPALIVE;
+    let keepalive = TcpKeepalive::new().with_time(time).with_interval(interval).with_retries(4);
+    SockRef::from(stream).set_tcp_keepalive(&keepalive).ok(); // it is noticed later without
+}
+
 /// Serves until told to stop; then open requests may finish for so long.
 pub(crate) async fn serve(
     listener: TcpListener,
     router: Router,
+    (doors, refused): (Doors, Counter),
     mut stop: watch::Receiver<bool>,
     grace: Duration,
 ) {
@@ -57,26 +111,55 @@ pub(crate) async fn serve(
         .keep_alive_interval(Duration::from_secs(30))
         .keep_alive_timeout(Duration::from_secs(20));
     let graceful = GracefulShutdown::new();
+    let mut said: Option<Instant> = None;
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             _ = stop.wait_for(|&stop| stop) => break,
         };
-        let (stream, _) = match accepted {
+        let (stream, peer) = match accepted {
             Ok(accepted) => accepted,
             Err(error) => {
-                tracing::warn!(%error, "cannot accept a connection");
+                let now = clock::now();
+                if said.is_none_or(|said| now.saturating_duration_since(said) >= SAY_EVERY) {
+                    said = Some(now);
+                    tracing::warn!(%error, "cannot accept connections");
+                }
                 tokio::time::sleep(ACCEPT_PAUSE).await;
                 continue;
             }
         };
+        let Some(place) = doors.enter(peer.ip()) else {
+            refused.inc();
+            continue;
+        };
         stream.set_nodelay(true).ok(); // slower without, and no worse
         SockRef::from(&stream).set_send_buffer_size(SEND_BUFFER_BYTES).ok(); // larger without
-        let service = TowerToHyperService::new(router.clone());
-        let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
-        let connection = graceful.watch(connection.into_owned());
+        keep_alive(&stream);
+        let (builder, router, watcher) = (builder.clone(), router.clone(), graceful.watcher());
+        let mut stopped = stop.clone();
         tokio::spawn(async move {
-            if let Err(error) = connection.await {
+            let begun = tokio::select! {
+                begun = tokio::time::timeout(HEADER_TIMEOUT, begins(&stream)) => begun,
+                _ = stopped.wait_for(|&stop| stop) => return,
+            };
+            if !matches!(begun, Ok(Ok(()))) {
+                return; // it has said nothing
+            }
+            let activity = Arc::new(Activity::new());
+            let io = Io { stream, activity: activity.clone(), lingering: None, _place: place };
+            let client = ClientAddress(peer.ip().to_canonical());
+            let service = {
+                let activity = activity.clone();
+                service_fn(move |request| answer(router.clone(), request, client, activity.clone()))
+            };
+            let connection = builder.serve_connection_with_upgrades(TokioIo::new(io), service);
+            let mut connection = pin!(watcher.watch(connection.into_owned()));
+            let ended = tokio::select! {
+                ended = &mut connection => ended,
+                () = activity.idle() => return,
+            };
+            if let Err(error) = ended {
                 tracing::debug!(%error, "a connection ended with an error");
             }
         });
@@ -84,5 +167,184 @@ pub(crate) async fn serve(
     drop(listener);
     if tokio::time::timeout(grace, graceful.shutdown()).await.is_err() {
         tracing::warn!("some requests did not finish in time and are cut off");
+    }
+}
+
+/// Waits until a connection has begun with something that is no part of the preface of HTTP/2, or all of it.
+async fn begins(stream: &TcpStream) -> io::Result<()> {
+    let mut bytes = [0; PREFACE.len()];
+    loop {
+        let count = stream.peek(&mut bytes).await?;
+        if count == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        if count == PREFACE.len() || !PREFACE.starts_with(&bytes[..count]) {
+            return Ok(());
+        }
+        tokio::time::sleep(PEEK_EVERY).await;
+    }
+}
+
+/// Answers a request, which counts as open until its answer is written.
+async fn answer(
+    mut router: Router,
+    mut request: Request<Incoming>,
+    client: ClientAddress,
+    activity: Arc<Activity>,
+) -> Result<Response<Body>, Infallible> {
+    let open = Open::begin(activity.clone());
+    request.extensions_mut().insert(client);
+    let has_body = !request.body().is_end_stream();
+    let response = router.call(request.map(Body::new)).await?;
+    if has_body && response.status().as_u16() >= 400 {
+        activity.lingers.store(true, Ordering::Relaxed);
+    }
+    Ok(response.map(|body| Body::new(Held { body, _open: open })))
+}
+
+/// What happens on a connection.
+struct Activity {
+    open: AtomicUsize,
+    /// When a request was begun or ended last, and how many there were.
+    last: Mutex<(Instant, u64)>,
+    /// Whether a client may still send what nobody will read.
+    lingers: AtomicBool,
+}
+
+impl Activity {
+    fn new() -> Self {
+        Self {
+            open: AtomicUsize::new(0),
+            last: Mutex::new((clock::now(), 0)),
+            lingers: AtomicBool::new(false),
+        }
+    }
+
+    fn touch(&self, more: u64) {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        *last = (clock::now(), last.1 + more);
+    }
+
+    /// Waits until nothing was asked for too long.
+    async fn idle(&self) {
+        loop {
+            tokio::time::sleep(LOOK_EVERY).await;
+            let (since, requests) = *self.last.lock().unwrap_or_else(PoisonError::into_inner);
+            let idle_max = if requests == 0 { FIRST_REQUEST_WITHIN } else { IDLE_MAX };
+            if self.open.load(Ordering::Relaxed) == 0 && since.elapsed() >= idle_max {
+                return;
+            }
+        }
+    }
+}
+
+/// A request that is being answered.
+struct Open(Arc<Activity>);
+
+impl Open {
+    fn begin(activity: Arc<Activity>) -> Self {
+        activity.open.fetch_add(1, Ordering::Relaxed);
+        activity.touch(1);
+        Self(activity)
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.open.fetch_sub(1, Ordering::Relaxed);
+        self.0.touch(0);
+    }
+}
+
+/// The body of an answer, with the request that is open as long as it is written.
+struct Held {
+    body: Body,
+    _open: Open,
+}
+
+impl HttpBody for Held {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// A connection, which holds its place as long as it is open, whoever has it.
+struct Io {
+    stream: TcpStream,
+    activity: Arc<Activity>,
+    /// Set while what still comes is thrown away: until when, and how much it was.
+    lingering: Option<(Pin<Box<Sleep>>, usize)>,
+    _place: Place,
+}
+
+impl AsyncRead for Io {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(context, buffer)
+    }
+}
+
+impl AsyncWrite for Io {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(context, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(context, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = &mut *self;
+        if this.lingering.is_none() {
+            ready!(Pin::new(&mut this.stream).poll_shutdown(context))?;
+            if !this.activity.lingers.load(Ordering::Relaxed) {
+                return Poll::Ready(Ok(()));
+            }
+        }
+        let (until, thrown) = this.lingering.get_or_insert_with(|| (Box::pin(tokio::time::sleep(LINGER)), 0));
+        let mut bytes = [0; 8 * 1024];
+        loop {
+            if until.as_mut().poll(context).is_ready() || *thrown > LINGER_BYTES_MAX {
+                return Poll::Ready(Ok(()));
+            }
+            let mut buffer = ReadBuf::new(&mut bytes);
+            match ready!(Pin::new(&mut this.stream).poll_read(context, &mut buffer)) {
+                Ok(()) if !buffer.filled().is_empty() => *thrown += buffer.filled().len(),
+                _ => return Poll::Ready(Ok(())),
+            }
+        }
     }
 }

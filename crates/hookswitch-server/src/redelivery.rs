@@ -24,9 +24,9 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 use crate::clock;
-use crate::secret::{self, Digest};
+use crate::secret::{self, Digest, Key};
 use crate::subscriptions::{Delivery, Kept, Subscriptions, WebHook, parse_id};
-use crate::webhook::{Endpoint, Sent, Webhooks};
+use crate::webhook::{Endpoint, Sent, Webhooks, masked};
 
 /// The most that run at once.
 const RUNNING_MAX: usize = 16;
@@ -80,8 +80,12 @@ pub struct Job {
     pub account: u64,
     /// Whose notifications are sent.
     pub subscription: Option<String>,
-    /// Where they go, if it is not where the subscription wants them.
+    /// Where they go, if it is not where the subscription wants them: encrypted by [`Redeliveries::seal`], or as earlier
+    /// versions have stored it.
     pub address: Option<String>,
+    /// The same for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shown_address: Option<String>,
     /// What is sent, without a subscription.
     pub filters: Vec<String>,
     /// Which events are sent.
@@ -145,6 +149,8 @@ pub enum JobError {
 /// All redeliveries.
 pub struct Redeliveries {
     store: Store,
+    /// Encrypts addresses.
+    key: Key,
     subscriptions: Arc<Subscriptions>,
     webhooks: Webhooks,
     /// What ends each that is under way; closed when it has ended.
@@ -166,7 +172,14 @@ impl Job {
     /// What a subscription, or somebody without one, would be sent.
     fn hears(&self, kept: Option<&Kept>) -> Result<Vec<EventFilter>, String> {
         if let Some(kept) = kept {
-            return Ok(kept.subscription.filters.clone());
+            let subscription = &kept.subscription;
+            if let Some(suspension) = &subscription.hearing.suspension {
+                return Err(format!("the subscription is suspended: {}", suspension.reason));
+            }
+            if subscription.paused.is_some() {
+                return Err("an operator has paused the subscription".to_owned());
+            }
+            return Ok(subscription.active_filters().cloned().collect());
         }
         let account = AccountId::new(self.account);
         let own = Own { account, extension: ExtensionId::new(self.account) };
@@ -243,9 +256,23 @@ impl Job {
 
 impl Redeliveries {
     /// The redeliveries of a store; those that were under way go on with [`Redeliveries::start`].
-    pub fn new(store: Store, subscriptions: Arc<Subscriptions>, webhooks: Webhooks) -> Arc<Self> {
+    pub fn new(store: Store, key: Key, subscriptions: Arc<Subscriptions>, webhooks: Webhooks) -> Arc<Self> {
         let (running, served) = (Mutex::default(), Mutex::default());
-        Arc::new(Self { store, subscriptions, webhooks, running, served })
+        Arc::new(Self { store, key, subscriptions, webhooks, running, served })
+    }
+
+    /// An address as jobs have it: encrypted, because what stands in its path or query may be a secret.
+    ///
+    /// # Errors
+    /// If the operating system has no random bytes.
+    pub fn seal(&self, address: &str) -> anyhow::Result<String> {
+        self.key.encrypt(address)
+    }
+
+    /// The address of a job, if it has one of its own that can be read.
+    pub fn address_of(&self, job: &Job) -> Option<String> {
+        let stored = job.address.as_deref()?;
+        if stored.contains("://") { Some(stored.to_owned()) } else { self.key.decrypt(stored) }
     }
 
     fn served(&self) -> std::sync::MutexGuard<'_, HashMap<Partition, watch::Sender<bool>>> {
@@ -443,7 +470,7 @@ impl Redeliveries {
     async fn run(&self, id: &str, job: Job, cancelled: watch::Receiver<bool>, stop: watch::Receiver<bool>) {
         let mut run = Run { all: self, id, job, journal: Vec::new(), saved: clock::now(), cancelled, stop };
         let end = match run.target() {
-            Ok(target) => run.send_all(&target).await,
+            Ok(target) => run.send_all(target).await,
             Err(error) => {
                 run.job.last_error = Some(error);
                 End::State(JobState::Failed)
@@ -519,14 +546,20 @@ impl Run<'_> {
         };
         let kept = self.all.kept(&self.job).map_err(said)?;
         let own = SubscriptionId::from_bits(u128::from_be_bytes(Digest::of(self.id.as_bytes()).prefix()));
-        let webhook = match (&self.job.address, kept.as_ref().map(|kept| &kept.delivery)) {
+        let address = match &self.job.address {
+            Some(_) => Some(
+                self.all.address_of(&self.job).ok_or("its address was encrypted by another secret.key")?,
+            ),
+            None => None,
+        };
+        let webhook = match (&address, kept.as_ref().map(|kept| &kept.delivery)) {
             (Some(address), _) => WebHook { address: address.clone(), token: None, signing_secret: None },
             (None, Some(Delivery::WebHook(webhook))) => webhook.clone(),
             (None, _) => return Err("the subscription is for a WebSocket, which has no address".to_owned()),
         };
-        let endpoint = webhook
-            .endpoint(guard)
-            .map_err(|_| format!("the address {} cannot be used by this configuration", webhook.address))?;
+        let endpoint = webhook.endpoint(guard).map_err(|_| {
+            format!("the address {} cannot be used by this configuration", masked(&webhook.address))
+        })?;
         let owner = kept
             .as_ref()
             .map_or(ExtensionId::new(self.job.account), |kept| kept.subscription.owner.extension);
@@ -540,7 +573,7 @@ impl Run<'_> {
         })
     }
 
-    async fn send_all(&mut self, target: &Target) -> End {
+    async fn send_all(&mut self, mut target: Target) -> End {
         let spacing = if self.job.original_spacing { Spacing::Original } else { Spacing::None };
         let behind = self.last_taken().await;
         let mut replay = Replay::new(spacing, behind, clock::steady());
@@ -563,8 +596,21 @@ impl Run<'_> {
                 continue;
             };
             position = logged.position;
+            // What its owner may hear of, now.
+            match self.all.kept(&self.job).map(|kept| kept.map(|kept| self.job.hears(Some(&kept)))) {
+                Ok(None) => {}
+                Ok(Some(Ok(filters))) => target.filters = filters,
+                Ok(Some(Err(said))) | Err(PreviewError::Said(said)) => {
+                    self.job.last_error = Some(said);
+                    return End::State(JobState::Failed);
+                }
+                Err(PreviewError::Store(error)) => {
+                    self.job.last_error = Some(error.to_string());
+                    return End::State(JobState::Failed);
+                }
+            }
             if self.job.is_meant(&logged, &target.filters)
-                && let Some(end) = self.send(target, &mut replay, &logged).await
+                && let Some(end) = self.send(&target, &mut replay, &logged).await
             {
                 return end;
             }

@@ -4,6 +4,7 @@
 //! while the last is synced. Nobody is answered and nothing is told before the sync.
 
 use std::collections::{HashMap, HashSet, VecDeque};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
@@ -16,11 +17,12 @@ use hookswitch_signal::ingest::Posted;
 use hookswitch_signal::{sip, tracker};
 use hookswitch_store::{
     Batch, IngestId, Input, LoggedInput, Message, Sender as SourceSender, Settings, Source, Store, kind,
+    write_link,
 };
 use serde_json::value::RawValue;
 
 use crate::clock;
-use crate::derivation::{Derivation, STATE_VERSION};
+use crate::derivation::{Derivation, SOURCES_MAX, STATE_VERSION};
 use crate::intake::{Accepted, Access, Carried, Frames, Intake, Item, PostedBatch, ToldBatch};
 use crate::repeated::{LoggedSequences, Repeats};
 use crate::telemetry::{Metrics, Redacted};
@@ -28,6 +30,27 @@ use crate::telemetry::{Metrics, Redacted};
 /// How far the time of a source is taken to go on before it is known that no message of an earlier
 /// time is on its way.
 const GRACE: Duration = Duration::from_millis(250);
+
+/// How far a time stamp may lie ahead of the clock of this machine; beyond it the message is of now.
+const AHEAD_MAX: Duration = Duration::from_secs(60);
+
+/// The most agents of one host that are told apart.
+const AGENTS_PER_HOST_MAX: usize = 64;
+
+/// How many of the sources capture agents may take, so that others find room.
+const AGENTS_MAX: usize = SOURCES_MAX / 4 * 3;
+
+/// How many agents without a call make room at once.
+const IDLE_AT_ONCE: usize = 256;
+
+/// The most hosts of which it is remembered that they found no room.
+const FULL_HOSTS_MAX: usize = 4096;
+
+/// How often senders that tell no call are looked for while there is no room.
+const ROOM_EVERY: Duration = Duration::from_secs(1);
+
+/// How often it is said that senders are refused.
+const REFUSED_EVERY: Duration = Duration::from_secs(60);
 
 /// The most that is worked on before it is handed to the store.
 const BATCH_BYTES_MAX: usize = 4 * 1024 * 1024;
@@ -50,7 +73,15 @@ pub(crate) struct Machine {
     batch: Batch,
     clocks: HashMap<u16, Clock>,
     /// The numbers of senders, by the access under which they came.
-    senders: HashMap<(u16, std::net::IpAddr, u32), Option<u16>, foldhash::fast::RandomState>,
+    senders: HashMap<(u16, IpAddr, u32), u16, foldhash::fast::RandomState>,
+    /// The hosts whose new agents found no room, and when.
+    full_hosts: HashMap<IpAddr, Instant, foldhash::fast::RandomState>,
+    /// The sources whose stamps were ahead of the clock, as was said of each once.
+    ahead: HashSet<u16>,
+    /// Senders that were refused since that was said, and when it may be said again.
+    refused: (u64, Option<Instant>),
+    /// When it was last looked for senders that tell no call.
+    room_looked: Option<Instant>,
     access: Arc<Access>,
     counted: engine::Counters,
     /// How many sessions were open when they were counted.
@@ -158,6 +189,10 @@ impl Machine {
             metrics,
             clocks,
             senders: HashMap::default(),
+            full_hosts: HashMap::default(),
+            ahead: HashSet::new(),
+            refused: (0, None),
+            room_looked: None,
             access: Arc::default(),
             counted,
             open: 0,
@@ -261,7 +296,7 @@ impl Machine {
     fn take_frames(&mut self, frames: &Frames) {
         if !Arc::ptr_eq(&frames.access, &self.access) {
             self.access = frames.access.clone();
-            self.senders.clear();
+            self.index_senders();
         }
         let now = clock::now();
         for (item, correlation, payload) in frames.iter() {
@@ -273,12 +308,14 @@ impl Machine {
                 self.metrics.messages.senders_full.inc();
                 continue;
             };
-            let at = hep::time(item.time, frames.arrival, self.derivation.newest(source).map(|(at, _)| at));
+            let stamp = item.time.filter(|&stamp| !self.is_ahead(source, stamp, frames.arrival));
+            let at = hep::time(stamp, frames.arrival, self.derivation.newest(source).map(|(at, _)| at));
             let Item { transport, src, dst, .. } = *item;
             let tcp = transport == Transport::Tcp;
             let message = Message { source, at, tcp, src, dst, correlation, payload };
             let position = self.batch.add_message(&message, frames.arrival);
-            self.clocks.insert(source, Clock { shows: at, since: now });
+            // Silence is measured by the clock of this machine, whatever the agent's shows.
+            self.clocks.insert(source, Clock { shows: at.min(frames.arrival), since: now });
             let before = self.derivation.tracker_counters(source);
             if let Err(error) = self.derivation.apply_message(position, frames.arrival, &message, &sip) {
                 // A source is logged before its first message, and settings before all.
@@ -287,6 +324,25 @@ impl Machine {
             self.count_message(before, self.derivation.tracker_counters(source));
             self.take_events(frames.arrival);
         }
+    }
+
+    /// Whether a stamp lies so far ahead of this machine's clock that it cannot be; counted, and said once of a source.
+    fn is_ahead(&mut self, source: u16, stamp: Timestamp, arrival: Timestamp) -> bool {
+        let by = stamp.since(arrival);
+        if by <= AHEAD_MAX {
+            return false;
+        }
+        self.metrics.stamps_ahead.inc();
+        if self.ahead.insert(source) {
+            let sender = self.derivation.sources().find(|(number, _)| *number == source);
+            tracing::warn!(
+                source,
+                sender = ?sender.map(|(_, sender)| sender),
+                ahead_by = ?by,
+                "the time stamps of a sender are ahead of this machine's clock; they are taken as now, set its clock"
+            );
+        }
+        true
     }
 
     /// Applies signals that were posted, all or none; those whose ids are known are passed over.
@@ -323,14 +379,14 @@ impl Machine {
         }
         outcome.accepted = new.len();
         for (posted, json) in new {
-            let at = posted.at.unwrap_or(arrival);
+            let at = posted.at.filter(|&at| !self.is_ahead(source, at, arrival)).unwrap_or(arrival);
             let id = posted.id.clone();
             let json = json.get().as_bytes();
             let position = self.batch.add_input(kind::SIGNAL, source, at, arrival, json);
             self.batch.add_id(IngestId { source, id: id.clone(), position });
             self.recent_ids.insert((source, id.clone()), position);
             self.recent_order.push_back((position, source, id));
-            self.clocks.insert(source, Clock { shows: at, since: clock::now() });
+            self.clocks.insert(source, Clock { shows: at.min(arrival), since: clock::now() });
             self.derivation.apply_posted(position, arrival, source, at, posted)?;
             self.take_events(arrival);
         }
@@ -342,11 +398,11 @@ impl Machine {
     fn take_told(&mut self, batch: &ToldBatch) {
         let arrival = clock::wall();
         let Some(source) = self.number((*batch.sender).clone(), arrival) else { return };
-        if let Some(is_up) = batch.link {
+        if let Some(link) = batch.link {
             self.metrics.notes.inc();
-            let position = self.batch.add_input(kind::LINK, source, arrival, arrival, &[is_up.into()]);
+            let position = self.batch.add_input(kind::LINK, source, arrival, arrival, &write_link(link));
             self.clocks.insert(source, Clock { shows: arrival, since: clock::now() });
-            let input = Input::Link { source, at: arrival, is_up };
+            let input = Input::Link { source, at: arrival, link };
             if let Err(error) = self.derivation.apply(position, arrival, &input) {
                 tracing::error!(%error, "a change of the connection to a switch was not applied");
             }
@@ -379,7 +435,13 @@ impl Machine {
     fn source(&mut self, item: &Item, arrival: Timestamp) -> Option<u16> {
         let key = (item.source, item.from, item.agent);
         if let Some(&known) = self.senders.get(&key) {
-            return known;
+            return Some(known);
+        }
+        let now = clock::now();
+        let full = self.full_hosts.get(&item.from);
+        if full.is_some_and(|&since| now.saturating_duration_since(since) < ROOM_EVERY) {
+            self.refused.0 += 1;
+            return None;
         }
         let (name, account) = self.access.source(item.source)?;
         let sender = SourceSender::Hep {
@@ -389,8 +451,73 @@ impl Machine {
             account: account.as_u64(),
         };
         let number = self.number(sender, arrival);
-        self.senders.insert(key, number);
+        if let Some(number) = number {
+            self.senders.insert(key, number);
+        } else {
+            if self.full_hosts.len() >= FULL_HOSTS_MAX {
+                self.full_hosts.clear();
+            }
+            self.full_hosts.insert(item.from, now);
+        }
         number
+    }
+
+    /// Finds the senders of the access that holds, so that one that is not found is new.
+    fn index_senders(&mut self) {
+        self.senders.clear();
+        let sources: Vec<(String, u64)> =
+            self.access.sources().map(|(name, account)| (name.to_owned(), account.as_u64())).collect();
+        for (number, sender) in self.derivation.sources() {
+            let SourceSender::Hep { name, address, agent, account } = sender else { continue };
+            let index = sources.iter().position(|(known, of)| known == name && of == account);
+            if let Some(index) = index.and_then(|index| u16::try_from(index).ok()) {
+                self.senders.insert((index, *address, *agent), number);
+            }
+        }
+    }
+
+    /// Whether one more agent finds room: as one of its host, and among all.
+    fn has_room(&mut self, sender: &SourceSender, arrival: Timestamp) -> bool {
+        let SourceSender::Hep { address, .. } = sender else { return true };
+        let count = |of: &Self| {
+            let agents = of.derivation.sources().filter_map(|(_, known)| match known {
+                SourceSender::Hep { address, .. } => Some(address),
+                _ => None,
+            });
+            agents.fold((0, 0), |(host, all), of| (host + usize::from(of == address), all + 1))
+        };
+        let fits = |(host, all): (usize, usize)| host < AGENTS_PER_HOST_MAX && all < AGENTS_MAX;
+        let counted = count(self);
+        if fits(counted) {
+            return true;
+        }
+        let now = clock::now();
+        if self.room_looked.is_some_and(|looked| now.saturating_duration_since(looked) < ROOM_EVERY) {
+            return false;
+        }
+        self.room_looked = Some(now);
+        // Of one's own host if that has too many; else of the host that has most.
+        let of_host = (counted.0 >= AGENTS_PER_HOST_MAX).then_some(*address);
+        let count_max = if of_host.is_some() { AGENTS_PER_HOST_MAX / 4 } else { IDLE_AT_ONCE };
+        for source in self.derivation.idle_agents(of_host, count_max) {
+            self.forget_source(source, arrival, "a sender that tells no call makes room for others");
+        }
+        fits(count(self))
+    }
+
+    /// Says, once in a while, that senders are refused.
+    fn refuse(&mut self, sender: &SourceSender) {
+        let now = clock::now();
+        self.refused.0 += 1;
+        if self.refused.1.is_none_or(|since| now.saturating_duration_since(since) >= REFUSED_EVERY) {
+            let messages = std::mem::take(&mut self.refused.0);
+            self.refused.1 = Some(now);
+            tracing::warn!(
+                ?sender,
+                messages,
+                "there are too many senders; the messages of the newest are dropped"
+            );
+        }
     }
 
     fn number(&mut self, sender: SourceSender, arrival: Timestamp) -> Option<u16> {
@@ -398,8 +525,9 @@ impl Machine {
         if let Some((number, _)) = known {
             return Some(number);
         }
-        let Some(number) = self.derivation.free_source(self.store.sources()) else {
-            tracing::warn!(sender = ?sender, "there are too many senders; its messages are dropped");
+        let room = self.has_room(&sender, arrival);
+        let Some(number) = self.derivation.free_source(self.store.sources()).filter(|_| room) else {
+            self.refuse(&sender);
             return None;
         };
         tracing::info!(source = number, sender = ?sender, "a new sender");
@@ -417,14 +545,19 @@ impl Machine {
         let before =
             Timestamp::from_micros(arrival.as_micros().saturating_sub(SILENT_MAX.as_micros() as i64));
         for source in self.derivation.silent_since(before) {
-            self.metrics.notes.inc();
-            let position = self.batch.add_input(kind::FORGOTTEN, source, arrival, arrival, &[]);
-            if self.derivation.apply(position, arrival, &Input::Forgotten { source }).is_ok() {
-                self.clocks.remove(&source);
-                tracing::info!(source, "a sender was silent for too long and is forgotten");
-            }
+            self.forget_source(source, arrival, "a sender was silent for too long and is forgotten");
         }
-        self.senders.clear();
+    }
+
+    fn forget_source(&mut self, source: u16, arrival: Timestamp, why: &str) {
+        self.metrics.notes.inc();
+        let position = self.batch.add_input(kind::FORGOTTEN, source, arrival, arrival, &[]);
+        if self.derivation.apply(position, arrival, &Input::Forgotten { source }).is_ok() {
+            self.clocks.remove(&source);
+            self.ahead.remove(&source);
+            self.senders.retain(|_, number| *number != source);
+            tracing::debug!(source, "{why}");
+        }
     }
 
     fn take_events(&mut self, arrival: Timestamp) {
@@ -443,6 +576,14 @@ impl Machine {
                 "a party has changed"
             );
             self.batch.add_event(event, arrival);
+        }
+        while let Some((agent, switch)) = self.derivation.poll_double() {
+            tracing::warn!(
+                source = switch,
+                hep = agent,
+                "one call came from both, and is told twice: the agent sees the SIP of this switch; set its key hep to \
+                 the name of the agent's source"
+            );
         }
     }
 

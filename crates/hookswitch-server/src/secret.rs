@@ -114,7 +114,7 @@ pub fn hash(secret: &str) -> anyhow::Result<String> {
 }
 
 /// Whether a secret is the one that was hashed.
-pub(crate) fn verify(secret: &str, hash: &str) -> bool {
+pub fn verify(secret: &str, hash: &str) -> bool {
     argon2().verify_password(secret.as_bytes(), hash).is_ok()
 }
 

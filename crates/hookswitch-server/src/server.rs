@@ -27,10 +27,12 @@ use crate::call_changes::CallChanges;
 use crate::cluster::{self, Identity, Lanes, Member, Membership, Switch, Work};
 use crate::config::{Config, Listen, MissedCalls};
 use crate::deliver::{self, Deliverer};
+use crate::doors::Doors;
 use crate::gateway::Gateway;
 use crate::intake::{Access, Gate, INTAKE_AHEAD, Intake};
 use crate::rates::Rates;
 use crate::redelivery::Redeliveries;
+use crate::rights::Rights;
 use crate::run::{Machine, default_account};
 use crate::secret::Key;
 use crate::source::hep::{stream, udp};
@@ -119,7 +121,7 @@ pub fn serve(
     if dev {
         tracing::warn!("DEVELOPMENT PROFILE: webhooks may go to http addresses of this machine");
     }
-    raise_descriptors();
+    let descriptors = raise_descriptors();
     let settings = settings(&config)?;
     let metrics = Metrics::new();
     let options = Options {
@@ -207,7 +209,9 @@ pub fn serve(
     };
     let stop = watch::Sender::new(false);
     let gate = Gate::new(access.clone(), metrics.frames.clone());
-    let streams = stream::Listener::new(gate, intake.clone(), metrics.clone(), config.hep.connections_max);
+    let (http_max, per_host_max, hep_max) = shares(descriptors, config.hep.connections_max);
+    let doors = Doors::new("HTTP", http_max, per_host_max);
+    let streams = stream::Listener::new(gate, intake.clone(), metrics.clone(), hep_max);
     let callers = Callers::of(&config.switches, &metrics);
     let switches = Switches::new(runtime.handle().clone(), intake.clone(), metrics.clone(), callers.clone());
     let reread = Arc::new_cyclic(|itself| Reread {
@@ -227,8 +231,11 @@ pub fn serve(
         Box::new(move || reread.run())
     };
     let webhooks = Webhooks::new(&config.webhooks, dev)?;
-    let subscriptions = Subscriptions::load(store.clone(), key.clone(), config.webhooks.subscriptions_max)?;
+    let rights = Rights::of(&config.rights);
+    let subscriptions =
+        Subscriptions::load(store.clone(), key.clone(), config.webhooks.subscriptions_max, rights)?;
     let subscriptions = Arc::new(subscriptions);
+    let sealing = key.clone();
     let policy = deliver::policy(&config.webhooks);
     let mut websocket = config.websocket.clone();
     websocket.recovery_time.0 = websocket.recovery_time.0.min(config.store.events_kept.0);
@@ -243,7 +250,7 @@ pub fn serve(
         (&public_url, membership.clone()),
     );
     let rates = Arc::new(Rates::default());
-    let redeliveries = Redeliveries::new(store.clone(), subscriptions.clone(), webhooks.clone());
+    let redeliveries = Redeliveries::new(store.clone(), sealing, subscriptions.clone(), webhooks.clone());
     let parts = Parts {
         config: config.clone(),
         account,
@@ -273,6 +280,7 @@ pub fn serve(
     let grace = config.server.shutdown_grace.0;
     let outcome = runtime.block_on(async {
         tokio::spawn(rates.follow(metrics.clone(), stop.subscribe()));
+        tokio::spawn(subscriptions.clone().follow_rights(oauth.follow_rights(), stop.subscribe()));
         let delivering = if let (Some((lanes, settings)), Some(membership), Some(nats)) =
             (&lanes, &membership, store.nats())
         {
@@ -318,7 +326,13 @@ pub fn serve(
             Delivering::Alone(tokio::spawn(deliverer.run(commands, reports, stop.subscribe())))
         };
         let following = tokio::spawn(gateway.clone().follow(stop.subscribe()));
-        let serving = tokio::spawn(listener::serve(tokio_listener(http)?, router, stop.subscribe(), grace));
+        let serving = tokio::spawn(listener::serve(
+            tokio_listener(http)?,
+            router,
+            (doors, metrics.http_refused.clone()),
+            stop.subscribe(),
+            grace,
+        ));
         for (switch, listener) in switch_listeners {
             if let Some(callers) = callers.get(&switch) {
                 tokio::spawn(callers.clone().serve(tokio_listener(listener)?, stop.subscribe()));
@@ -529,13 +543,27 @@ impl Reread {
     }
 }
 
-/// Takes as many file descriptors as the process may have: each connection is one.
-fn raise_descriptors() {
+/// Takes as many file descriptors as the process may have, each connection is one, and gives how many that are.
+fn raise_descriptors() -> usize {
     let raised = getrlimit(Resource::RLIMIT_NOFILE)
         .and_then(|(_, hard)| setrlimit(Resource::RLIMIT_NOFILE, hard, hard));
     if let Err(error) = raised {
         tracing::warn!(%error, "the limit of open files stays as it is");
     }
+    let limit = getrlimit(Resource::RLIMIT_NOFILE).map_or(DESCRIPTORS, |(soft, _)| soft);
+    usize::try_from(limit).unwrap_or(usize::MAX)
+}
+
+/// The descriptors of a process whose limit cannot be read.
+const DESCRIPTORS: u64 = 1024;
+
+/// How many of the descriptors connections of HTTP may take, in all and of one host, and how many those of HEP, which
+/// wants so many at most. The rest is for what the server opens itself: webhooks and the store.
+fn shares(descriptors: usize, hep_wanted: usize) -> (usize, usize, usize) {
+    let own = (descriptors / 8).clamp(128, 4096);
+    let hep = hep_wanted.min(descriptors / 4).max(1);
+    let http = descriptors.saturating_sub(own + hep).max(1);
+    (http, (http / 4 * 3).max(1), hep)
 }
 
 /// The settings of the machine, as the files have them.
@@ -620,4 +648,20 @@ impl Sockets {
 fn tokio_listener(listener: StdTcpListener) -> std::io::Result<TcpListener> {
     listener.set_nonblocking(true)?;
     TcpListener::from_std(listener)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connections_leave_descriptors_to_the_server_itself() {
+        for descriptors in [256, 1024, 20_000, 1_048_576] {
+            let (http, per_host, hep) = shares(descriptors, 1000);
+            assert!(http + hep <= descriptors - descriptors.min(128) / 2, "{descriptors}: {http} {hep}");
+            assert!(per_host < http && hep <= 1000, "{descriptors}");
+        }
+        assert_eq!(shares(1024, 1000), (640, 480, 256));
+        assert_eq!(shares(20_000, 1000), (16_500, 12_375, 1000));
+    }
 }

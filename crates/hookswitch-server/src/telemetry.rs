@@ -300,6 +300,10 @@ pub struct Metrics {
     pub events: Counter,
     /// Those of them that the log had already.
     pub events_repeated: Counter,
+    /// HTTP connections that were refused.
+    pub http_refused: Counter,
+    /// Messages and signals whose stamps were ahead of the clock.
+    pub stamps_ahead: Counter,
     /// Notifications by what became of them.
     pub notifications: Notifications,
     /// Notifications that are due and not done with.
@@ -361,6 +365,8 @@ impl Metrics {
             notes: Counter::default(),
             events: Counter::default(),
             events_repeated: Counter::default(),
+            stamps_ahead: Counter::default(),
+            http_refused: Counter::default(),
             notifications: Notifications::register(
                 r,
                 "webhook_notifications",
@@ -408,6 +414,16 @@ impl Metrics {
             "events_repeated",
             "Events that the log had already, because what came in had come in before",
             metrics.events_repeated.clone(),
+        );
+        r.register(
+            "stamps_ahead",
+            "Messages and signals whose time stamps were more than a minute ahead of the clock, and were taken as now",
+            metrics.stamps_ahead.clone(),
+        );
+        r.register(
+            "http_connections_refused",
+            "HTTP connections refused: too many in all, or of one host",
+            metrics.http_refused.clone(),
         );
         r.register(
             "webhook_notifications_pending",

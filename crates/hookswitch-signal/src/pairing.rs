@@ -4,8 +4,11 @@
 //! calls that the switch says nothing of: it refused them before there was a channel, or they went past
 //! it. A SIP call and a channel belong together by the Call-ID where the switch names it, and else by their
 //! numbers and the moment.
+//!
+//! Without a connection to the switch SIP decides alone, also how a call ends that the switch has told of. What
+//! was told as SIP shows it stays so when the switch is heard again: its channel stands aside.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +16,8 @@ use std::time::Duration;
 use foldhash::fast::RandomState;
 use hookswitch_model::number::NumberKey;
 use hookswitch_model::{
-    AccountId, Alias, Cause, Direction, LegCreated, LegId, Note, Signal, SignalKind, SipData, Timestamp,
+    AccountId, Alias, Cause, Direction, InputRef, LegCreated, LegId, Note, Signal, SignalKind, SipData,
+    Timestamp,
 };
 use serde::{Deserialize, Serialize};
 
@@ -25,6 +29,10 @@ const REFUSED_WAIT: Duration = Duration::from_millis(300);
 
 /// How long one side may go on when the other says that the call has ended.
 const END_WAIT: Duration = Duration::from_secs(2);
+
+/// How long a switch may say nothing while a call goes through it, before the call is told as SIP shows it. A
+/// connection that does not answer is given up before.
+const SWITCH_SILENT_MAX: Duration = Duration::from_secs(70);
 
 /// The most SIP calls that are known at once; further ones are passed on as they are.
 const CALLS_MAX: usize = 1_000_000;
@@ -71,6 +79,10 @@ pub struct Pairing {
     /// The channels whose Call-ID the switch has named before its SIP was seen.
     named: HashMap<Arc<str>, LegId, RandomState>,
     channels: HashMap<LegId, Channel, RandomState>,
+    /// Legs of the switch whose calls are told as SIP shows them.
+    aside: HashSet<LegId, RandomState>,
+    /// SIP calls that are told as SIP shows them, and whose channels were not heard of.
+    alone: BTreeSet<LegId>,
     /// SIP calls that may still find their channel, and channels that may find their SIP call.
     held: VecDeque<LegId>,
     unmatched: VecDeque<LegId>,
@@ -81,6 +93,8 @@ pub struct Pairing {
     addresses: Vec<SocketAddr>,
     /// The connection to the switch is lost.
     is_lost: bool,
+    /// When the switch said something last.
+    heard: Option<Timestamp>,
     counters: Counters,
 }
 
@@ -104,12 +118,15 @@ struct SipCall {
     dst: Option<SocketAddr>,
     /// The far end of the caller asked for credentials, so it is the switch.
     challenged: bool,
+    begun: Timestamp,
     last: Timestamp,
     held: Vec<Signal>,
     fate: Fate,
     /// How its callee's end refused it, or that it is over.
     ended: Option<(Timestamp, Cause)>,
     answered: bool,
+    /// The last message of it.
+    input: InputRef,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -120,6 +137,8 @@ enum Fate {
     Of(LegId),
     /// No channel was told of, and it is told of as SIP shows it.
     Alone,
+    /// The same, and its channel, which was heard of later, stands aside.
+    Before(LegId),
     /// No channel was found for it, though there must be one.
     Unmatched,
 }
@@ -145,8 +164,13 @@ impl Pairing {
     pub fn set_connected(&mut self, connected: bool, out: &mut Vec<Signal>) {
         self.is_lost = !connected;
         if !connected {
-            self.finish(out);
+            self.release_all(out);
         }
+    }
+
+    /// Notes that the switch has said something, whether it is about calls that are followed or not.
+    pub fn note_switch(&mut self, at: Timestamp) {
+        self.heard = self.heard.max(Some(at));
     }
 
     /// Takes what the SIP tracker tells of one message, which came at `now` by the clock of the switch;
@@ -205,9 +229,27 @@ impl Pairing {
 
     /// Passes on all that waits: nothing more will be heard.
     pub fn finish(&mut self, out: &mut Vec<Signal>) {
-        while let Some(&call) = self.held.front() {
-            self.release(call, out);
+        self.release_all(out);
+        let due: Vec<(Timestamp, Due)> = self.due.iter().copied().collect();
+        for (at, due) in due {
+            if let Due::Ended(call) = due {
+                self.end_unheard(call, at, out);
+            }
         }
+    }
+
+    fn release_all(&mut self, out: &mut Vec<Signal>) {
+        let all: Vec<LegId> = self.held.iter().copied().collect();
+        self.release_together(&all, out);
+    }
+
+    fn release_together(&mut self, calls: &[LegId], out: &mut Vec<Signal>) {
+        let mut released = Vec::new();
+        for &call in calls {
+            self.release(call, &mut released);
+        }
+        released.sort_by_key(|signal| signal.at);
+        out.append(&mut released);
     }
 
     /// What became of the SIP calls.
@@ -241,6 +283,7 @@ impl Pairing {
         };
         let Some(call) = self.calls.get_mut(&key) else { return };
         call.last = call.last.max(now);
+        call.input = signal.input;
         let at = now;
         let is_callers = signal.leg == key;
         match &signal.kind {
@@ -270,7 +313,8 @@ impl Pairing {
         let begins = matches!(&signal.kind, SignalKind::Created(leg) if leg.direction == Direction::Outbound);
         let Some(call) = self.calls.get_mut(&key) else { return };
         match call.fate {
-            Fate::Alone => out.push(signal),
+            Fate::Alone | Fate::Before(_) => out.push(signal),
+            Fate::Of(channel) if self.is_lost => self.stand_in(channel, key, &signal, out),
             Fate::Of(_) | Fate::Unmatched => {}
             Fate::Held => {
                 call.held.push(signal);
@@ -283,9 +327,28 @@ impl Pairing {
         }
     }
 
+    /// Without the switch, SIP says how a call goes on that the switch has told of.
+    fn stand_in(&mut self, leg: LegId, key: LegId, signal: &Signal, out: &mut Vec<Signal>) {
+        let (Some(call), Some(channel)) = (self.calls.get(&key), self.channels.get_mut(&leg)) else { return };
+        let is_own = (signal.leg == key) == channel.calls;
+        match &signal.kind {
+            SignalKind::Ringing { .. } => tell(leg, SignalKind::Ringing { to_tag: None }, signal, out),
+            SignalKind::Answered { .. } if !std::mem::replace(&mut channel.answered, true) => {
+                tell(leg, SignalKind::Answered { to_tag: None }, signal, out);
+            }
+            SignalKind::Held | SignalKind::Resumed if is_own => tell(leg, signal.kind.clone(), signal, out),
+            SignalKind::Ended(cause) if signal.leg == key && channel.ended.is_none() => {
+                channel.ended = Some(signal.at);
+                let cause = call.ended.filter(|_| !channel.calls).map_or(*cause, |(_, cause)| cause);
+                tell(leg, SignalKind::Ended(cause), signal, out);
+            }
+            _ => {}
+        }
+    }
+
     /// A SIP call begins; false if there is no room to hold it.
     fn open(&mut self, leg: LegId, created: &LegCreated, at: Timestamp) -> bool {
-        let Some(sip) = created.sip.clone().filter(|_| !self.is_lost && self.calls.len() < CALLS_MAX) else {
+        let Some(sip) = created.sip.clone().filter(|_| self.calls.len() < CALLS_MAX) else {
             return false;
         };
         self.counters.sip_calls += 1;
@@ -299,28 +362,60 @@ impl Pairing {
             src: created.src,
             dst: created.dst,
             challenged: false,
+            begun: at,
             last: at,
             held: Vec::new(),
-            fate: Fate::Held,
+            fate: if self.is_lost { Fate::Alone } else { Fate::Held },
             ended: None,
             answered: false,
+            input: InputRef::default(),
         };
         self.calls.insert(leg, call);
-        self.held.push_back(leg);
-        self.wait(at + MATCH_WINDOW, Due::Decide(leg));
+        if self.is_lost {
+            self.counters.alone += 1;
+            self.alone.insert(leg);
+        } else {
+            self.held.push_back(leg);
+            self.wait(at + MATCH_WINDOW, Due::Decide(leg));
+        }
         self.silent.push_back((at + SILENT_MAX, leg));
         true
     }
 
     fn switch(&mut self, mut signal: Signal, out: &mut Vec<Signal>) {
         let leg = signal.leg;
+        if let SignalKind::Created(created) = &signal.kind
+            && let Some(of) = created.of.filter(|of| self.aside.contains(of))
+        {
+            self.stands_aside_with(leg, of, created, signal.at, out);
+        }
+        if self.aside.contains(&leg) {
+            if matches!(signal.kind, SignalKind::Ended(_)) {
+                self.aside.remove(&leg);
+                self.wait(signal.at, Due::Forget(leg));
+            }
+            return;
+        }
         match &mut signal.kind {
             SignalKind::Created(created) if !created.sent_by_server && created.endpoint.is_some() => {
                 self.open_channel(leg, created, signal.at, signal.account);
+                if let Some(named) = created.sip.clone().filter(|_| created.found_running) {
+                    // The dialog of a channel that goes on is known: no other will do.
+                    if let Some(call) = self.told_by_id(&named) {
+                        self.stands_aside(leg, call);
+                    } else {
+                        out.push(signal);
+                    }
+                    return;
+                }
                 if let Some((call, by_id)) = self.find_call(leg) {
                     created.sip = self.calls.get(&call).map(|call| call.sip.clone());
                     out.push(signal.clone());
                     self.pair(call, leg, by_id, &signal, out);
+                    return;
+                }
+                if let Some(call) = self.find_told_call(leg, created.found_running) {
+                    self.stands_aside(leg, call);
                     return;
                 }
             }
@@ -389,6 +484,68 @@ impl Pairing {
         best.map(|(_, call)| (call, false))
     }
 
+    /// The SIP call of a channel that was told of as SIP shows it, before the switch was heard.
+    fn find_told_call(&self, leg: LegId, found_running: bool) -> Option<LegId> {
+        let channel = self.channels.get(&leg)?;
+        let latest = if found_running { usize::MAX } else { CANDIDATES_MAX };
+        let mut best: Option<(u8, LegId)> = None;
+        for &key in self.alone.iter().rev().take(latest) {
+            let Some(call) = self.calls.get(&key).filter(|call| call.ended.is_none()) else { continue };
+            let apart = channel.at.since(call.begun).max(call.begun.since(channel.at));
+            if !(found_running || apart <= MATCH_WINDOW) {
+                continue;
+            }
+            // Of those that fit alike the first.
+            if let Some(fit) = fit_of_numbers(channel, call, found_running)
+                && best.is_none_or(|(other, _)| fit >= other)
+            {
+                best = Some((fit, key));
+            }
+        }
+        best.map(|(_, call)| call)
+    }
+
+    /// The SIP call of a dialog that was told of as SIP shows it, before the switch was heard.
+    fn told_by_id(&self, sip: &SipData) -> Option<LegId> {
+        let call = *self.by_call_id.get(&sip.call_id)?;
+        let goes_on = self.calls.get(&call).is_some_and(|known| known.ended.is_none());
+        (goes_on && self.alone.contains(&call)).then_some(call)
+    }
+
+    /// A channel stands aside: its call is told as SIP shows it.
+    fn stands_aside(&mut self, leg: LegId, call: LegId) {
+        self.aside.insert(leg);
+        self.unmatched.retain(|other| *other != leg);
+        self.alone.remove(&call);
+        if let Some(call) = self.calls.get_mut(&call) {
+            call.fate = Fate::Before(leg);
+        }
+    }
+
+    /// The same of whom such a channel calls, and of what the switch does for it.
+    fn stands_aside_with(
+        &mut self,
+        leg: LegId,
+        of: LegId,
+        created: &LegCreated,
+        at: Timestamp,
+        out: &mut Vec<Signal>,
+    ) {
+        self.aside.insert(leg);
+        let (Some(of), Some(_)) = (self.channels.get(&of), created.endpoint.as_ref()) else { return };
+        let account = of.account;
+        self.open_channel(leg, created, at, account);
+        let named = created.sip.as_ref().filter(|_| created.found_running);
+        if let Some(call) = named.and_then(|sip| self.told_by_id(sip)) {
+            self.stands_aside(leg, call);
+        } else if let Some((call, _)) = self.find_call(leg) {
+            self.unmatched.retain(|other| *other != leg);
+            self.release_as(call, Fate::Before(leg), out);
+        } else if let Some(call) = self.find_told_call(leg, true) {
+            self.stands_aside(leg, call);
+        }
+    }
+
     /// The channel of a SIP call that was just seen.
     fn find_channel(&mut self, call: LegId, out: &mut Vec<Signal>) {
         let Some(known) = self.calls.get(&call) else { return };
@@ -406,6 +563,11 @@ impl Pairing {
             {
                 best = Some((fit, leg));
             }
+        }
+        if let Some((_, leg)) = best.filter(|(_, leg)| self.aside.contains(leg)) {
+            self.unmatched.retain(|other| *other != leg);
+            self.release_as(call, Fate::Before(leg), out);
+            return;
         }
         if let (Some((_, leg)), Some(signal)) = (best, known.held.first().cloned()) {
             self.pair(call, leg, false, &signal, out);
@@ -426,7 +588,7 @@ impl Pairing {
                 return;
             }
             Fate::Of(before) => Some(before),
-            Fate::Alone => return, // it was told of by itself
+            Fate::Alone | Fate::Before(_) => return, // it was told of by itself
             Fate::Held | Fate::Unmatched => None,
         };
         let Some(channel) = self.channels.get(&leg) else { return };
@@ -487,6 +649,10 @@ impl Pairing {
 
     /// A SIP call has ended some time ago; its channel must have too.
     fn compare_end(&mut self, key: LegId, now: Timestamp, out: &mut Vec<Signal>) {
+        if self.end_unheard(key, now, out) {
+            self.forget(key);
+            return;
+        }
         let Some(call) = self.calls.get(&key) else { return };
         if let Fate::Of(leg) = call.fate
             && let Some(channel) = self.channels.get(&leg)
@@ -494,48 +660,104 @@ impl Pairing {
         {
             self.counters.disagreements += 1;
             let account = channel.account;
-            let input = hookswitch_model::InputRef::default();
+            let input = InputRef::default();
             let kind = SignalKind::Note(Note::SourcesDisagree);
             out.push(Signal { at: now, account, account_given: false, leg, input, kind });
         }
         self.forget(key);
     }
 
+    /// A SIP call has ended, and the switch has said nothing since: it is not heard any more, and SIP says how the
+    /// call has ended.
+    fn end_unheard(&mut self, key: LegId, now: Timestamp, out: &mut Vec<Signal>) -> bool {
+        let Some(call) = self.calls.get(&key) else { return false };
+        let Some((at, cause)) = call.ended.filter(|(at, _)| self.heard.is_none_or(|heard| heard < *at))
+        else {
+            return false;
+        };
+        let Fate::Of(leg) = call.fate else { return false };
+        let Some(channel) = self.channels.get_mut(&leg).filter(|channel| channel.ended.is_none()) else {
+            return false;
+        };
+        channel.ended = Some(now);
+        let (account, input) = (channel.account, call.input);
+        let kind = SignalKind::Ended(cause);
+        out.push(Signal { at, account, account_given: false, leg, input, kind });
+        true
+    }
+
     /// A SIP call has waited for its channel.
     fn decide(&mut self, key: LegId, now: Timestamp, out: &mut Vec<Signal>) {
         let Some(call) = self.calls.get(&key).filter(|call| call.fate == Fate::Held) else { return };
         let wait = if call.ended.is_some() { REFUSED_WAIT } else { MATCH_WINDOW };
-        if now.since(call.last) >= wait {
-            self.release(key, out);
+        if self.may_come_late(call, now) {
+            self.wait(now + MATCH_WINDOW, Due::Decide(key));
+        } else if now.since(call.last) >= wait {
+            // Legs of one call go their way together, in the order of time.
+            let last = call.last;
+            let goes_too = |held: &&LegId| {
+                self.calls.get(held).is_some_and(|other| {
+                    let has_waited = other.begun <= last && now.since(other.begun) >= MATCH_WINDOW;
+                    **held == key || (has_waited && !self.may_come_late(other, now))
+                })
+            };
+            let together: Vec<LegId> = self.held.iter().filter(goes_too).copied().collect();
+            self.release_together(&together, out);
         } else {
             let until = call.last + wait;
             self.wait(until, Due::Decide(key));
         }
     }
 
+    /// Whether a SIP call goes through the switch and is not refused, so that it has a channel.
+    fn is_through_switch(&self, call: &SipCall) -> bool {
+        let mut ends = [call.src, call.dst].into_iter().flatten();
+        ends.any(|address| self.addresses.contains(&address)) && (call.answered || call.ended.is_none())
+    }
+
+    /// Whether the channel of a SIP call may yet be told of: the switch says nothing at all.
+    fn may_come_late(&self, call: &SipCall, now: Timestamp) -> bool {
+        let is_silent = self.is_through_switch(call) && !self.was_heard_since(call);
+        is_silent && now.since(call.begun) < SWITCH_SILENT_MAX
+    }
+
+    fn was_heard_since(&self, call: &SipCall) -> bool {
+        self.heard.is_some_and(|heard| heard >= call.begun)
+    }
+
     /// A SIP call goes its own way.
     fn release(&mut self, key: LegId, out: &mut Vec<Signal>) {
+        let Some(call) = self.calls.get(&key) else {
+            self.held.retain(|held| *held != key);
+            return;
+        };
+        // What goes through the switch has a channel, though none was found; but not one that the switch could not
+        // tell of.
+        let has_channel = self.is_through_switch(call) && self.was_heard_since(call);
+        self.release_as(key, if has_channel { Fate::Unmatched } else { Fate::Alone }, out);
+    }
+
+    fn release_as(&mut self, key: LegId, fate: Fate, out: &mut Vec<Signal>) {
         self.held.retain(|held| *held != key);
         let Some(call) = self.calls.get_mut(&key).filter(|call| call.fate == Fate::Held) else { return };
-        let over = call.ended;
-        // What goes through the switch and is not refused has a channel, though none was found.
-        let mut ends = [call.src, call.dst].into_iter().flatten();
-        let through_switch = ends.any(|address| self.addresses.contains(&address));
-        if through_switch && (call.answered || over.is_none()) {
-            call.fate = Fate::Unmatched;
+        call.fate = fate;
+        if fate == Fate::Unmatched {
             call.held.clear();
             self.counters.unmatched += 1;
         } else {
-            call.fate = Fate::Alone;
             out.append(&mut call.held);
             self.counters.alone += 1;
         }
-        if let Some((at, _)) = over {
+        if fate == Fate::Alone {
+            self.alone.insert(key);
+        }
+        if let Some((at, _)) = call.ended {
             self.wait(at + END_WAIT, Due::Ended(key));
         }
     }
 
     fn forget(&mut self, key: LegId) {
+        self.alone.remove(&key);
         let Some(call) = self.calls.remove(&key) else { return };
         for leg in &call.legs {
             self.by_leg.remove(leg);
@@ -562,6 +784,12 @@ fn fit(channel: &Channel, call: &SipCall) -> Option<u8> {
     if apart > MATCH_WINDOW || call.fate != Fate::Held {
         return None;
     }
+    fit_of_numbers(channel, call, false)
+}
+
+/// The same by the numbers alone. Of a channel that was found, the switch shows where the dialplan has come to, which
+/// need not be the number that was dialled.
+fn fit_of_numbers(channel: &Channel, call: &SipCall, found_running: bool) -> Option<u8> {
     let same = |one: Option<&Arc<str>>, other: Option<&Arc<str>>| {
         one.zip(other).is_some_and(|(one, other)| NumberKey::of(one) == NumberKey::of(other))
     };
@@ -572,6 +800,7 @@ fn fit(channel: &Channel, call: &SipCall) -> Option<u8> {
         let caller = caller || same(call.caller.as_ref(), endpoint);
         return match (caller, callee) {
             (true, true) => Some(3),
+            (true, false) if found_running => Some(1),
             (false, true) if call.caller.is_none() => Some(1),
             _ => None,
         };

@@ -57,7 +57,7 @@ pub use self::nats::{
 };
 pub use self::partition::Partition;
 pub use self::progress::{PROGRESS, ProgressRecord, REDELIVERY, feed_change, feed_id};
-pub use self::record::{Columns, Input, Message, RecordError, Sender, Settings, Source, kind};
+pub use self::record::{Columns, Input, Message, RecordError, Sender, Settings, Source, kind, write_link};
 pub use self::settings::{Durability, Engine, NatsSettings, StoreSettings};
 use self::shared::Shared;
 use self::sqlite::{Lock, Readers};

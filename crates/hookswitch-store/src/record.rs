@@ -6,11 +6,12 @@
 use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use hookswitch_model::{
     AccountId, Causes, ClockId, DeviceId, Endpoint, Event, ExtensionId, InputRef, Notes, Party, PartyId,
-    Peer, Recording, RecordingId, Rule, SessionFacts, SessionId, SipData, Status, TelephonySessionId,
-    Timestamp,
+    Peer, Recording, RecordingId, Rule, SessionFacts, SessionId, SipData, Status, SwitchLink,
+    TelephonySessionId, Timestamp,
 };
 use serde::{Deserialize, Serialize};
 
@@ -70,8 +71,8 @@ pub enum Input<'a> {
         source: u16,
         /// When it was made or lost.
         at: Timestamp,
-        /// Whether it was made.
-        is_up: bool,
+        /// Which of both.
+        link: SwitchLink,
     },
     /// A clock has come so far, and a timer was due.
     Tick {
@@ -338,9 +339,33 @@ impl<'a> Input<'a> {
             kind::SOURCE => Self::Source(serde_json::from_slice(body)?),
             kind::FORGOTTEN => Self::Forgotten { source },
             kind::MANAGER => Self::Manager { source, at, message: body },
-            kind::LINK => Self::Link { source, at, is_up: body == [1] },
+            kind::LINK => Self::Link { source, at, link: read_link(body) },
             version => return Err(RecordError::Version { what: "input", version }),
         })
+    }
+}
+
+/// Writes the state of a connection as the body of an input.
+pub fn write_link(link: SwitchLink) -> Vec<u8> {
+    match link {
+        SwitchLink::Up => vec![1],
+        SwitchLink::Lost { lost_after: None } => vec![0],
+        SwitchLink::Lost { lost_after: Some(after) } => {
+            let millis = u64::try_from(after.as_millis()).unwrap_or(u64::MAX);
+            [&[0][..], &millis.to_le_bytes()].concat()
+        }
+    }
+}
+
+/// Reads it; a body that says nothing of the time that calls have is one of an earlier version.
+fn read_link(body: &[u8]) -> SwitchLink {
+    match body {
+        [1] => SwitchLink::Up,
+        [0, millis @ ..] => {
+            let millis = millis.try_into().ok().map(u64::from_le_bytes);
+            SwitchLink::Lost { lost_after: millis.map(Duration::from_millis) }
+        }
+        _ => SwitchLink::Lost { lost_after: None },
     }
 }
 

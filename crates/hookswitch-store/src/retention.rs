@@ -385,7 +385,10 @@ mod tests {
     fn what_is_older_than_it_is_kept_goes() {
         let mut stored = Stored::new();
         assert_eq!(stored.sweep(10 * SECOND, Duration::ZERO), all());
-        assert_eq!(stored.sweep(7 * DAY + 5 * SECOND, 7 * DAY - 5 * SECOND), [5, 6, 7, 8, 9, 10]);
+        assert_eq!(
+            stored.sweep(7 * DAY + 5 * SECOND, Duration::from_secs(7 * 86_400 - 5)),
+            [5, 6, 7, 8, 9, 10]
+        );
         assert_eq!(stored.sweep(8 * DAY, 8 * DAY), [] as [i64; 0]);
     }
 

@@ -312,6 +312,21 @@ impl Reader {
         )
     }
 
+    /// Some events of a session behind a sequence, in the order of their sequence; so many at most.
+    pub fn events_of_after(
+        &self,
+        session: TelephonySessionId,
+        after: u32,
+        limit: usize,
+    ) -> Result<Vec<Logged>, StoreError> {
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        self.events(
+            "SELECT position, body, arrival FROM events WHERE session = (SELECT number FROM sessions WHERE id = ?1) \
+             AND sequence > ?2 ORDER BY sequence LIMIT ?3",
+            rusqlite::params![session_key(session), after, limit],
+        )
+    }
+
     /// The sequence of the last event of a session that is kept; 0 if none is.
     pub fn last_sequence(&self, session: TelephonySessionId) -> Result<u32, StoreError> {
         let mut statement = self.0.prepare_cached(

@@ -9,15 +9,13 @@ use axum::extract::FromRequestParts;
 use axum::http::header;
 use axum::http::request::Parts;
 use hookswitch_model::AccountId;
-use hookswitch_server::auth::{CONSOLE, ConsoleRole, Principal, read};
+use hookswitch_server::auth::{ADMIN_TOKEN, CONSOLE, Principal, read};
+use hookswitch_server::rights::Action;
 use hookswitch_server::secret::Digest;
 use serde::{Deserialize, Serialize};
 
 use super::kept;
 use crate::{Api, Problem};
-
-/// The kind of document; its id is the digest of the token.
-pub(crate) const ADMIN_TOKEN: &str = "admin_token";
 
 /// The longest token that is looked up, in bytes.
 const TOKEN_BYTES_MAX: usize = 512;
@@ -81,7 +79,7 @@ impl Access {
         let digest = Digest::of(token.as_bytes()).to_string();
         match Self::of_admin_token(api, digest).await? {
             Some(access) => Ok(access),
-            None => Self::of_user(api.oauth.holder(token).await.map_err(|_| Problem::unauthorized())?),
+            None => Self::of_user(api, api.oauth.holder(token).await.map_err(|_| Problem::unauthorized())?),
         }
     }
 
@@ -96,15 +94,13 @@ impl Access {
         }))
     }
 
-    fn of_user(principal: Principal) -> Result<Self, Problem> {
+    fn of_user(api: &Api, principal: Principal) -> Result<Self, Problem> {
         if &*principal.client_id != CONSOLE {
             return Err(Problem::unauthorized());
         }
-        let role = match principal.console() {
-            ConsoleRole::Full => Role::Full,
-            ConsoleRole::ReadOnly => Role::ReadOnly,
-            ConsoleRole::None => return Err(Problem::no_console()),
-        };
+        api.check(&principal, Action::SeeConsole, principal.account, None)?;
+        let operates = api.check(&principal, Action::OperateConsole, principal.account, None).is_ok();
+        let role = if operates { Role::Full } else { Role::ReadOnly };
         Ok(Self {
             role,
             account: Some(principal.account),
@@ -122,7 +118,7 @@ impl Access {
             Held::Token(digest) => {
                 Self::of_admin_token(api, digest.clone()).await?.ok_or_else(Problem::unauthorized)
             }
-            Held::Grant(grant) => Self::of_user(api.oauth.of_grant(grant.clone()).await?),
+            Held::Grant(grant) => Self::of_user(api, api.oauth.of_grant(grant.clone()).await?),
         }
     }
 }

@@ -1,13 +1,19 @@
 //! Accounts and their extensions, as the directory file has them.
 
+use std::collections::BTreeSet;
+
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
+use hookswitch_core::directory::Account;
+use hookswitch_model::{AccountId, ExtensionId};
+use hookswitch_server::auth::{USER, User};
 use serde::{Deserialize, Serialize};
 use toml_edit::{DocumentMut, Table};
 use utoipa::ToSchema;
 
 use super::file::{entry, list, tables, write};
+use super::users::remove_user;
 use super::{Admin, Records, json};
 use crate::request::{Content, Segments};
 use crate::{Api, Problem, openapi};
@@ -85,8 +91,23 @@ pub(crate) struct ExtensionEntry {
     device: Option<u64>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     mailbox: bool,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    // One text, such as `701-709`, or a list.
+    #[serde(default, deserialize_with = "one_or_several", skip_serializing_if = "Vec::is_empty")]
     slots: Vec<String>,
+}
+
+/// A list of texts, where one alone may stand for itself.
+fn one_or_several<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Texts {
+        One(String),
+        Several(Vec<String>),
+    }
+    Ok(match Texts::deserialize(deserializer)? {
+        Texts::One(text) => vec![text],
+        Texts::Several(texts) => texts,
+    })
 }
 
 /// What an extension is.
@@ -192,7 +213,9 @@ pub(crate) async fn replace_account(
 ) -> Result<Json<AccountEntry>, Problem> {
     let account: AccountEntry = json(&content)?;
     let change = |document: &mut DocumentMut| write(table(document, &id)?, &account, &OWN);
+    let before = extensions_of(&api);
     api.files.change_directory(change).await?;
+    remove_users_of_gone(&api, before).await?;
     Ok(Json(account))
 }
 
@@ -210,8 +233,33 @@ pub(crate) async fn remove_account(
         list(document.as_table_mut(), "account")?.remove(place);
         Ok(())
     };
+    let before = extensions_of(&api);
     api.files.change_directory(change).await?;
+    remove_users_of_gone(&api, before).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// The extensions of all accounts.
+fn extensions_of(api: &Api) -> BTreeSet<(AccountId, ExtensionId)> {
+    let directory = api.directory();
+    let of = |account: &Account| {
+        let id = account.id();
+        account.extensions().iter().map(|listed| (id, listed.id)).collect::<Vec<_>>()
+    };
+    directory.accounts().flat_map(of).collect()
+}
+
+/// Takes the users of extensions away that are there no longer: who is given such an extension later is somebody else.
+async fn remove_users_of_gone(api: &Api, before: BTreeSet<(AccountId, ExtensionId)>) -> Result<(), Problem> {
+    let now = extensions_of(api);
+    for (account, extension) in before.into_iter().filter(|known| !now.contains(known)) {
+        let id = extension.to_string();
+        let user = api.document::<User>(USER, &id).await?.map(|(_, user)| user);
+        if user.is_some_and(|user| user.account == account.to_string()) {
+            remove_user(api, &id).await?;
+        }
+    }
+    Ok(())
 }
 
 /// Reads an extension, with the ids that the server has derived where the file names none.
@@ -297,7 +345,9 @@ pub(crate) async fn replace_extension(
         let old = list(account, "extension")?.get_mut(place);
         write(old.ok_or_else(|| Problem::unknown("extensionNumber", &number))?, &extension, &[])
     };
+    let before = extensions_of(&api);
     api.files.change_directory(change).await?;
+    remove_users_of_gone(&api, before).await?;
     Ok(Json(extension))
 }
 
@@ -317,6 +367,8 @@ pub(crate) async fn remove_extension(
         list(account, "extension")?.remove(place);
         Ok(())
     };
+    let before = extensions_of(&api);
     api.files.change_directory(change).await?;
+    remove_users_of_gone(&api, before).await?;
     Ok(StatusCode::NO_CONTENT)
 }

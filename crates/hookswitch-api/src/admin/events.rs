@@ -5,7 +5,7 @@ use axum::extract::{RawQuery, State};
 
 use super::sessions::wanted;
 use super::{Reader, kept};
-use crate::explain::{EventStory, Explainer, Named, refine, unfinished};
+use crate::explain::{EventStory, Explainer, Named, refine, unfinished, withhold};
 use crate::request::Segments;
 use crate::{Api, Problem, openapi};
 
@@ -33,5 +33,6 @@ pub(crate) async fn read(
     let mut story = story.map_err(kept)?.ok_or_else(unknown)?;
     let stages = api.subscriptions.stages(unfinished(&story.deliveries)).await;
     refine(&mut story.deliveries, &stages);
+    withhold(&mut story.deliveries, |id| api.why_suspended(id));
     Ok(Json(story))
 }

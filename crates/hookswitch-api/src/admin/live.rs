@@ -91,6 +91,7 @@ impl Feed {
         let mut end = self.api.calls.position();
         let mut newest = self.api.rates.newest();
         let mut stop = self.api.gateway.follow_stop();
+        let mut ends = self.api.oauth.follow_ends();
         let mut check = tokio::time::interval(CHECK_EVERY);
         check.reset();
         // At once, so that the reader knows where it is.
@@ -98,11 +99,22 @@ impl Feed {
         if !self.write_pulse(&mut text) || !self.send(text).await {
             return;
         }
+        ends.mark_changed();
         loop {
+            if ends.has_changed().unwrap_or_default() {
+                ends.borrow_and_update();
+                check.reset_immediately();
+            }
             let position = self.position;
             let more = async { end.wait_for(|&end| end > position).await.map(|end| *end) };
             let stopped = async { stop.wait_for(|&stop| stop).await.is_ok() };
             let text = tokio::select! {
+                biased;
+                changed = ends.changed() => match changed {
+                    Ok(()) => self.renew().await,
+                    Err(_) => return,
+                },
+                _ = check.tick() => self.renew().await,
                 more = more => match more {
                     Ok(end) => self.changed_calls(end).await,
                     Err(_) => return,
@@ -111,13 +123,6 @@ impl Feed {
                     let mut text = "event: status\n".to_owned();
                     self.write_pulse(&mut text).then_some(text)
                 }
-                _ = check.tick() => match self.access.renewed(&self.api).await {
-                    Ok(access) => {
-                        self.access = access;
-                        Some(String::new())
-                    }
-                    Err(_) => return,
-                },
                 () = self.sender.closed() => return,
                 _ = stopped => return,
             };
@@ -130,6 +135,12 @@ impl Feed {
             }
             tokio::time::sleep(TELL_EVERY).await;
         }
+    }
+
+    /// Looks whether the access still holds; nothing more is told without.
+    async fn renew(&mut self) -> Option<String> {
+        self.access = self.access.renewed(&self.api).await.ok()?;
+        Some(String::new())
     }
 
     /// Writes how the calls stand that have changed up to a position of the log, or up to where it was read at once.

@@ -124,8 +124,7 @@ impl Api {
         let content = serde_json::to_string(content).map_err(|_| Problem::internal())?;
         let change = Change { kind: kind.into(), id: id.to_owned(), expected, content: Some(content) };
         self.store.change(vec![change]).await.map_err(kept)?;
-        // A grant may have rested on it.
-        self.oauth.tell_ended();
+        self.oauth.tell_changed(kind);
         Ok(())
     }
 
@@ -133,8 +132,7 @@ impl Api {
     async fn remove(&self, kind: &'static str, id: &str) -> Result<(), Problem> {
         let change = Change { kind: kind.into(), id: id.to_owned(), expected: Expected::Any, content: None };
         self.store.change(vec![change]).await.map_err(kept)?;
-        // A grant may have rested on it.
-        self.oauth.tell_ended();
+        self.oauth.tell_changed(kind);
         Ok(())
     }
 }
@@ -162,7 +160,9 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(cluster::drain_node))
         .routes(routes!(live::live))
         .routes(routes!(subscriptions::list))
-        .routes(routes!(subscriptions::read))
+        .routes(routes!(subscriptions::read, subscriptions::remove))
+        .routes(routes!(subscriptions::pause))
+        .routes(routes!(subscriptions::resume))
         .routes(routes!(subscriptions::test))
         .routes(routes!(subscriptions::renew))
         .routes(routes!(tokens::list, tokens::add))

@@ -8,6 +8,7 @@ use hookswitch_model::{AccountId, ExtensionId, SubscriptionId, Timestamp};
 use hookswitch_server::clock;
 use hookswitch_server::redelivery::{Found, Job, JobError, JobState, PreviewError, SCANNED_MAX, Selection};
 use hookswitch_server::subscriptions::{Delivery, parse_id};
+use hookswitch_server::webhook::masked;
 use hookswitch_store::{Log, REDELIVERY};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -117,7 +118,7 @@ impl Redelivery {
             id,
             account_id: job.account.to_string(),
             subscription_id: job.subscription,
-            address: job.address,
+            address: job.shown_address.or_else(|| job.address.as_deref().map(masked)),
             spacing: if job.original_spacing { SpacingBody::Original } else { SpacingBody::None },
             state,
             count,
@@ -238,10 +239,13 @@ async fn read_job(api: &Api, access: &Access, asked: &RedeliveryRequest) -> Resu
         let filters = parse_filters(api, own, &texts, SubscriptionId::from_bits(0))?;
         filters.iter().map(ToString::to_string).collect()
     };
+    let sealed = asked.address.as_deref().map(|address| api.redeliveries.seal(address));
+    let sealed = sealed.transpose().map_err(|_| Problem::internal())?;
     Ok(Job {
         account: account.as_u64(),
         subscription: asked.subscription_id.clone(),
-        address: asked.address.clone(),
+        address: sealed,
+        shown_address: asked.address.as_deref().map(masked),
         filters,
         selection,
         original_spacing: asked.spacing == SpacingBody::Original,
@@ -294,7 +298,7 @@ pub(crate) async fn add(
             "There is no such event that the filters let pass; a preview says so too",
         ));
     }
-    if let Some(address) = &job.address {
+    if let Some(address) = &asked.address {
         check_address(&api, address).await?;
     }
     let id = api.redeliveries.begin(job.clone()).await.map_err(refused)?;
@@ -360,8 +364,8 @@ pub(crate) async fn resume(
     Segments([id]): Segments<1>,
 ) -> Result<Json<Redelivery>, Problem> {
     let job = find(&api, &access, &id).await?;
-    if let Some(address) = &job.address {
-        check_address(&api, address).await?;
+    if let Some(address) = api.redeliveries.address_of(&job) {
+        check_address(&api, &address).await?;
     }
     api.redeliveries.resume(&id, job).await.map_err(refused)?;
     let job = find(&api, &access, &id).await?;

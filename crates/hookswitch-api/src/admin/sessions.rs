@@ -7,7 +7,9 @@ use utoipa::ToSchema;
 
 use super::{Reader, kept};
 use crate::capture::{self, Capture};
-use crate::explain::{Explainer, SessionSummary, Story, Wanted, refine, session_id, unfinished};
+use crate::explain::{
+    EVENTS_PAGE, Events, Explainer, SessionSummary, Story, Wanted, refine, session_id, unfinished, withhold,
+};
 use crate::request::Segments;
 use crate::{Api, Problem, openapi};
 
@@ -73,6 +75,26 @@ pub(super) fn wanted(query: Option<&str>) -> Wanted {
     Wanted { raw: is_true(query, "raw"), all: is_true(query, "all") }
 }
 
+/// Which events of a session a query asks for.
+fn events_page(query: Option<&str>) -> Result<Events, Problem> {
+    let mut page = Events::default();
+    for (name, value) in form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
+        match &*name {
+            "after" if !value.is_empty() => {
+                let wrong = || Problem::field("after", "after is no cursor; give the `next` of a page");
+                page.after = value.parse().map_err(|_| wrong())?;
+            }
+            "limit" => {
+                let limit = value.parse().ok().filter(|limit| (1..=EVENTS_PAGE).contains(limit));
+                let wrong = || Problem::field("limit", format!("limit must be 1 to {EVENTS_PAGE}"));
+                page.limit = limit.ok_or_else(wrong)?;
+            }
+            _ => {}
+        }
+    }
+    Ok(page)
+}
+
 /// Lists sessions, the newest first, open ones and such as have ended.
 #[utoipa::path(get, path = "/admin/v1/sessions", tag = "Admin", security(("admin" = [])),
     params(("limit" = Option<u16>, Query, description = "How many at most: 1 to 200, 50 without it"),
@@ -97,7 +119,9 @@ pub(crate) async fn list(
 #[utoipa::path(get, path = "/admin/v1/sessions/{telephonySessionId}", tag = "Admin", security(("admin" = [])),
     params(("telephonySessionId" = String, Path, description = "Its id"),
         ("raw" = Option<bool>, Query, description = "Whether inputs come with their bytes"),
-        ("all" = Option<bool>, Query, description = "Whether the inputs of the call come that caused no event, too")),
+        ("all" = Option<bool>, Query, description = "Whether the inputs of the call come that caused no event, too"),
+        ("after" = Option<u32>, Query, description = "The `next` of the page before"),
+        ("limit" = Option<u16>, Query, description = "How many events at most: 1 to 500, 500 without it")),
     responses((status = 200, body = Story), openapi::Refusals))]
 pub(crate) async fn read(
     State(api): State<Api>,
@@ -107,16 +131,17 @@ pub(crate) async fn read(
 ) -> Result<Json<Story>, Problem> {
     let unknown = || Problem::unknown("telephonySessionId", &id);
     let session = session_id(&id).ok_or_else(unknown)?;
-    let wanted = wanted(query.as_deref());
+    let (wanted, page) = (wanted(query.as_deref()), events_page(query.as_deref())?);
     // What was sent just now is to be known.
     api.gateway.write_spans().await;
     let story = api
         .store
-        .read_async(move |reader| Explainer::new(reader, access.account)?.session(session, wanted))
+        .read_async(move |reader| Explainer::new(reader, access.account)?.session(session, wanted, page))
         .await;
     let mut story = story.map_err(kept)?.ok_or_else(unknown)?;
     let stages = api.subscriptions.stages(unfinished(&story.deliveries)).await;
     refine(&mut story.deliveries, &stages);
+    withhold(&mut story.deliveries, |id| api.why_suspended(id));
     Ok(Json(story))
 }
 

@@ -2,21 +2,25 @@
 
 use axum::Json;
 use axum::extract::State;
+use axum::http::StatusCode;
 use hookswitch_core::delivery::Outcome;
 use hookswitch_core::subscription::Standing;
 use hookswitch_model::{NotificationId, Timestamp};
 use hookswitch_server::health::Health;
 use hookswitch_server::subscriptions::{Delivery, Kept, parse_id};
-use hookswitch_server::webhook::attempt_outcome;
+use hookswitch_server::webhook::{attempt_outcome, masked};
 use hookswitch_server::{clock, secret};
 use hookswitch_store::AttemptOutcome;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::Records;
 use super::access::{Access, Operator, Reader};
+use super::{Records, kept};
 use crate::request::Segments;
-use crate::subscription::{expired, renew_kept, shown_filter};
+use crate::subscription::{
+    DisabledFilterInfo, SuspendedData, disabled_filters, drop_subscription, expired, renew_kept,
+    shown_filter, suspended_data,
+};
 use crate::{Api, Problem, openapi};
 
 /// A subscription, as far as an operator needs to know: nothing of what its owner said in confidence.
@@ -27,12 +31,20 @@ pub(crate) struct SubscriptionBody {
     id: String,
     owner: OwnerBody,
     transport: &'static str,
-    /// Of a webhook.
+    /// Of a webhook; what may be a secret in it is masked.
     #[serde(skip_serializing_if = "Option::is_none")]
     address: Option<String>,
     event_filters: Vec<String>,
-    /// `Active`, `Blacklisted` or `Expired`.
+    /// Those of them without effect, because the owner lacks the right.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    disabled_filters: Vec<DisabledFilterInfo>,
+    /// `Active`, `Suspended`, `Blacklisted` or `Expired`.
     status: &'static str,
+    /// Why it is suspended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    suspended_data: Option<SuspendedData>,
+    /// Whether it hears of what its owner's role would not open to a new one; `rights.earlier_subscriptions` decides.
+    keeps_earlier_rights: bool,
     creation_time: String,
     expiration_time: String,
     health: HealthBody,
@@ -97,6 +109,8 @@ enum Condition {
     Behind,
     /// The WebSocket is not connected.
     Away,
+    /// An operator has paused it, or its owner lacks the right.
+    Suspended,
     /// It has failed for too long, and is left alone.
     Blacklisted,
     /// Its lifetime is over.
@@ -126,7 +140,7 @@ impl SubscriptionBody {
         let subscription = &kept.subscription;
         let id = subscription.id.to_string();
         let address = match &kept.delivery {
-            Delivery::WebHook(webhook) => Some(webhook.address.clone()),
+            Delivery::WebHook(webhook) => Some(masked(&webhook.address)),
             Delivery::WebSocket(_) => None,
         };
         Self {
@@ -138,8 +152,12 @@ impl SubscriptionBody {
             transport: subscription.transport.as_str(),
             address,
             event_filters: subscription.filters.iter().map(|filter| shown_filter(filter, &id)).collect(),
+            disabled_filters: disabled_filters(subscription),
+            suspended_data: suspended_data(subscription),
+            keeps_earlier_rights: kept.keeps_earlier,
             status: match subscription.standing {
                 _ if kept.expired => "Expired",
+                _ if subscription.is_withheld() => "Suspended",
                 Standing::Active => "Active",
                 Standing::Blacklisted(_) => "Blacklisted",
             },
@@ -171,6 +189,7 @@ impl HealthBody {
         Self {
             state: match &kept.delivery {
                 _ if kept.expired => Condition::Expired,
+                _ if kept.subscription.is_withheld() => Condition::Suspended,
                 Delivery::WebSocket(socket) if api.gateway.is_connected(socket.session) => Condition::Good,
                 Delivery::WebSocket(_) => Condition::Away,
                 Delivery::WebHook(_) if blacklisting.is_some() => Condition::Blacklisted,
@@ -241,6 +260,64 @@ pub(crate) async fn renew(
     Ok(Json(SubscriptionBody::of(&api, &renewed, health.get(&renewed.subscription.id))))
 }
 
+/// Pauses a subscription: nothing is sent, and what is due waits in the log, for as long as it lives.
+#[utoipa::path(post, path = "/admin/v1/subscriptions/{subscriptionId}/pause", tag = "Console", security(("admin" = [])),
+    params(("subscriptionId" = String, Path, description = "Its id")),
+    responses((status = 200, body = SubscriptionBody), openapi::Refusals))]
+pub(crate) async fn pause(
+    State(api): State<Api>,
+    Operator(access): Operator,
+    Segments([id]): Segments<1>,
+) -> Result<Json<SubscriptionBody>, Problem> {
+    set_paused(&api, &access, &id, true).await
+}
+
+/// Lets a subscription go on where it was paused.
+#[utoipa::path(post, path = "/admin/v1/subscriptions/{subscriptionId}/resume", tag = "Console", security(("admin" = [])),
+    params(("subscriptionId" = String, Path, description = "Its id")),
+    responses((status = 200, body = SubscriptionBody), openapi::Refusals))]
+pub(crate) async fn resume(
+    State(api): State<Api>,
+    Operator(access): Operator,
+    Segments([id]): Segments<1>,
+) -> Result<Json<SubscriptionBody>, Problem> {
+    set_paused(&api, &access, &id, false).await
+}
+
+async fn set_paused(
+    api: &Api,
+    access: &Access,
+    id: &str,
+    paused: bool,
+) -> Result<Json<SubscriptionBody>, Problem> {
+    let found = find(api, access, id)?;
+    let now = api.subscriptions.set_paused(found.subscription.id, paused).await.map_err(kept)?;
+    let now = now.ok_or_else(expired)?;
+    tracing::info!(
+        subscription.id = id,
+        paused,
+        by = access.name,
+        "an operator has paused or resumed a subscription"
+    );
+    let health = api.subscriptions.health().await;
+    Ok(Json(SubscriptionBody::of(api, &now, health.get(&now.subscription.id))))
+}
+
+/// Deletes a subscription, whoever's it is; what was due to it is dropped.
+#[utoipa::path(delete, path = "/admin/v1/subscriptions/{subscriptionId}", tag = "Console", security(("admin" = [])),
+    params(("subscriptionId" = String, Path, description = "Its id")),
+    responses((status = 204, description = "Gone"), openapi::Refusals))]
+pub(crate) async fn remove(
+    State(api): State<Api>,
+    Operator(access): Operator,
+    Segments([id]): Segments<1>,
+) -> Result<StatusCode, Problem> {
+    let found = find(&api, &access, &id)?;
+    drop_subscription(&api, found.subscription.id).await?;
+    tracing::info!(subscription.id = id, by = access.name, "an operator has deleted a subscription");
+    Ok(StatusCode::NO_CONTENT)
+}
+
 /// Sends a notification that tells of no call, as others are sent, and says how that went.
 #[utoipa::path(post, path = "/admin/v1/subscriptions/{subscriptionId}/test", tag = "Console", security(("admin" = [])),
     params(("subscriptionId" = String, Path, description = "Its id")),
@@ -280,7 +357,7 @@ pub(crate) async fn test(
     };
     let error = (outcome != AttemptOutcome::Delivered).then(|| sent.outcome.reason());
     let answer = (!sent.answer.is_empty()).then(|| String::from_utf8_lossy(&sent.answer).into_owned());
-    let address = webhook.address.clone();
+    let address = masked(&webhook.address);
     Ok(Json(TestBody {
         time: time.to_string(),
         duration_ms,

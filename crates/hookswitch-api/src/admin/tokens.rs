@@ -3,12 +3,13 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
+use hookswitch_server::auth::ADMIN_TOKEN;
 use hookswitch_server::secret::{self, Digest};
 use hookswitch_store::Expected;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::access::{ADMIN_TOKEN, AdminToken, Role};
+use super::access::{AdminToken, Role};
 use super::{Admin, Records, check_name, json};
 use crate::request::{Content, Segments};
 use crate::{Api, Problem, openapi};

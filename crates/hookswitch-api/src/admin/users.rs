@@ -159,9 +159,15 @@ pub(crate) async fn replace(
     let listed = listed.ok_or_else(|| Problem::unknown("extensionId", &id))?;
     let old = api.document::<User>(USER, &id).await?;
     let expected = old.as_ref().map_or(Expected::Absent, |(revision, _)| Expected::Revision(*revision));
+    // What was given to somebody of another account is not theirs.
+    let same = old.map(|(_, user)| user).filter(|user| user.account == entry.account_id);
+    let generation = match &same {
+        Some(user) => user.generation.clone(),
+        None => secret::token().map_err(|_| Problem::internal())?,
+    };
     let password = match entry.password {
-        None => old.and_then(|(_, user)| user.password),
-        Some(password) => Some(hash(password).await?),
+        None => same.and_then(|user| user.password),
+        Some(password) => Some(hash(password, same.and_then(|user| user.password)).await?),
     };
     let user = User {
         account: entry.account_id,
@@ -171,16 +177,23 @@ pub(crate) async fn replace(
         password,
         disabled: entry.disabled,
         console: entry.console,
+        generation,
     };
     api.put(USER, &id, expected, &user).await?;
     Ok(Json(UserBody::of(id, user)))
 }
 
-async fn hash(password: String) -> Result<String, Problem> {
+/// The hash of a password: the one there is, if it is the same password, so that no login ends.
+async fn hash(password: String, known: Option<String>) -> Result<String, Problem> {
     if !PASSWORD_CHARS.contains(&password.chars().count()) {
         return Err(Problem::field("password", "password must have 8 to 256 characters"));
     }
-    let hashed = tokio::task::spawn_blocking(move || secret::hash(&password)).await;
+    let hashed =
+        tokio::task::spawn_blocking(move || match known.filter(|known| secret::verify(&password, known)) {
+            Some(known) => Ok(known),
+            None => secret::hash(&password),
+        });
+    let hashed = hashed.await;
     hashed.ok().and_then(Result::ok).ok_or_else(Problem::internal)
 }
 
@@ -194,11 +207,16 @@ pub(crate) async fn remove(
     Segments([id]): Segments<1>,
 ) -> Result<StatusCode, Problem> {
     find(&api, &id).await?;
-    for (jwt, _) in of_user(&api, &id).await? {
+    remove_user(&api, &id).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Takes the user of an extension away, if there is one, with the JWT credentials.
+pub(super) async fn remove_user(api: &Api, id: &str) -> Result<(), Problem> {
+    for (jwt, _) in of_user(api, id).await? {
         api.remove(CREDENTIAL, &jwt).await?;
     }
-    api.remove(USER, &id).await?;
-    Ok(StatusCode::NO_CONTENT)
+    api.remove(USER, id).await
 }
 
 async fn of_user(api: &Api, id: &str) -> Result<Vec<(String, Credential)>, Problem> {
@@ -234,7 +252,7 @@ pub(crate) async fn add_jwt(
     content: Content,
 ) -> Result<(StatusCode, Json<JwtBody>), Problem> {
     let entry: JwtEntry = json(&content)?;
-    find(&api, &id).await?;
+    let (_, user) = find(&api, &id).await?;
     check_name("label", &entry.label)?;
     let days = entry.days.unwrap_or(JWT_DAYS_MAX);
     if !(1..=JWT_DAYS_MAX).contains(&days) {
@@ -249,7 +267,13 @@ pub(crate) async fn add_jwt(
     let now = clock::wall().as_micros() / 1_000_000;
     let expires = now + i64::from(days) * 86_400;
     let jwt_id = secret::token().map_err(|_| Problem::internal())?;
-    let credential = Credential { extension: id, label: entry.label, expires, client_id: entry.client_id };
+    let credential = Credential {
+        extension: id,
+        label: entry.label,
+        expires,
+        client_id: entry.client_id,
+        generation: user.generation,
+    };
     api.put(CREDENTIAL, &jwt_id, Expected::Absent, &credential).await?;
     let jwt = api.oauth.assertion(extension, &jwt_id, now, expires);
     Ok((StatusCode::CREATED, Json(JwtBody::of(jwt_id, credential, Some(jwt)))))

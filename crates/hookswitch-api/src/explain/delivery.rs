@@ -248,6 +248,10 @@ impl Delivery {
             }
         }
         if open {
+            if subscription.paused.is_some() {
+                self.set(State::Waiting, "an operator has paused the subscription");
+                return Ok(());
+            }
             match &subscription.standing {
                 Standing::Blacklisted(Blacklisting { since, reason, .. }) => {
                     let said = format!("the receiver is blacklisted since {since}: {reason}");
@@ -341,6 +345,11 @@ impl Delivery {
         let unfinished = matches!(self.state, State::Queued | State::Waiting);
         let asked = unfinished && self.transport == Some(Transport::WebHook.as_str());
         asked.then_some((self.key.0, self.key.1, self.position))
+    }
+
+    /// Takes over that the subscription is suspended at the moment, for a reason.
+    pub(super) fn withhold(&mut self, reason: &str) {
+        self.set(State::Waiting, format!("the subscription is suspended: {reason}"));
     }
 
     /// Takes over how far it has come in a running server.

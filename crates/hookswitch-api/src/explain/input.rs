@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use hookswitch_model::AccountId;
+use hookswitch_model::{AccountId, SwitchLink};
 use hookswitch_signal::sip;
 use hookswitch_signal::switch::Switch;
 use hookswitch_store::{self as store, LoggedInput, Reader, Sender, StoreError};
@@ -141,7 +141,9 @@ impl Input {
             store::Input::Manager { message, .. } => {
                 (switch.map(|switch| switch.adapter().title(message)).unwrap_or_default(), *message)
             }
-            store::Input::Link { is_up: true, .. } => ("the connection was made".to_owned(), &[][..]),
+            store::Input::Link { link: SwitchLink::Up, .. } => {
+                ("the connection was made".to_owned(), &[][..])
+            }
             store::Input::Link { .. } => ("the connection was lost".to_owned(), &[][..]),
             store::Input::Tick { .. } => ("a timer was due, and nothing had come".to_owned(), &[][..]),
             store::Input::Settings(_) => ("the directory or the policy was changed".to_owned(), &[][..]),

@@ -130,7 +130,30 @@ pub struct Story {
     pub(crate) deliveries_left_out: usize,
     /// Sessions with which it has parties or media in common.
     pub(crate) linked: Vec<String>,
+    /// What `after` gives the events that follow with; missing when there are no more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next: Option<u32>,
 }
+
+/// Which events of a session are told of: those behind a sequence, so many at most. Inputs, deliveries and links are
+/// those of these events.
+#[derive(Clone, Copy, Debug)]
+pub struct Events {
+    /// The sequence.
+    pub after: u32,
+    /// How many.
+    pub limit: usize,
+}
+
+impl Default for Events {
+    /// As many as a page has, from the first on.
+    fn default() -> Self {
+        Self { after: 0, limit: EVENTS_PAGE }
+    }
+}
+
+/// The most events of a session on a page: of one call there may be tens of thousands.
+pub const EVENTS_PAGE: usize = 500;
 
 /// One event: what it was told by, and who was told.
 #[derive(Debug, Serialize, ToSchema)]
@@ -209,9 +232,9 @@ impl<'a> Explainer<'a> {
             for &(number, id) in &batch {
                 before = Some(number);
                 looked_at += 1;
-                let events = reader.events_of(id)?;
-                let Some(summary) = SessionSummary::of(&events) else { continue };
-                if !sees(account, &events) || text.as_deref().is_some_and(|text| !summary.has(text)) {
+                let Some(summary) = SessionSummary::read(reader, id)? else { continue };
+                let first = reader.events_of_after(id, 0, 1)?;
+                if !sees(account, &first) || text.as_deref().is_some_and(|text| !summary.has(text)) {
                     continue;
                 }
                 page.records.push(summary);
@@ -232,11 +255,21 @@ impl<'a> Explainer<'a> {
     ///
     /// # Errors
     /// If the store cannot be read.
-    pub fn session(&self, id: TelephonySessionId, wanted: Wanted) -> Result<Option<Story>, StoreError> {
-        let events = self.reader.events_of(id)?;
-        let Some(summary) = SessionSummary::of(&events).filter(|_| sees(self.account, &events)) else {
+    pub fn session(
+        &self,
+        id: TelephonySessionId,
+        wanted: Wanted,
+        page: Events,
+    ) -> Result<Option<Story>, StoreError> {
+        let first = self.reader.events_of_after(id, 0, 1)?;
+        let Some(summary) = SessionSummary::read(self.reader, id)?.filter(|_| sees(self.account, &first))
+        else {
             return Ok(None);
         };
+        let mut events = self.reader.events_of_after(id, page.after, page.limit.saturating_add(1))?;
+        let has_more = events.len() > page.limit;
+        events.truncate(page.limit);
+        let next = events.last().filter(|_| has_more).map(|last| last.event.sequence);
         let mut positions = causes(&events);
         let mut inputs_left_out = None;
         if wanted.all {
@@ -255,6 +288,7 @@ impl<'a> Explainer<'a> {
             deliveries,
             deliveries_left_out,
             linked: linked(self.reader, id, &events)?.iter().map(ToString::to_string).collect(),
+            next,
         }))
     }
 
@@ -266,7 +300,7 @@ impl<'a> Explainer<'a> {
         let events = match named {
             Named::Session(_) => Vec::new(),
             Named::Event(session, sequence) => {
-                let mut events = self.reader.events_of(session)?;
+                let mut events = self.reader.events_of_after(session, sequence.saturating_sub(1), 1)?;
                 events.retain(|logged| logged.event.sequence == sequence);
                 events
             }
@@ -363,8 +397,8 @@ fn sees(account: Option<AccountId>, events: &[Logged]) -> bool {
     events.first().is_some_and(|logged| account.is_none_or(|own| own == logged.event.session.account))
 }
 
-/// The sessions with which one has parties or media in common: those that it names, and those that name it
-/// while it goes on.
+/// The sessions with which one has parties or media in common: those that it names, those that name it
+/// while it goes on, and those in which its call went on before and after an end that was inferred.
 ///
 /// # Errors
 /// If the store cannot be read.
@@ -384,6 +418,13 @@ pub(crate) fn linked(
             after = last.position;
             let naming = read.iter().filter(|logged| names(&logged.event).any(|named| named == id));
             found.extend(naming.map(|logged| logged.event.session.id));
+        }
+    }
+    let account = events.first().map(|logged| logged.event.session.account);
+    for other in [id.resumed_from(), id.resumed()] {
+        let theirs = reader.events_of(other)?;
+        if theirs.first().is_some_and(|logged| Some(logged.event.session.account) == account) {
+            found.insert(other);
         }
     }
     found.remove(&id);
@@ -459,6 +500,17 @@ pub fn notification(event: &Event) -> Box<RawValue> {
 /// What a running server knows of deliveries that are not done.
 pub(crate) fn unfinished(deliveries: &[Delivery]) -> Vec<(SubscriptionId, TelephonySessionId, u64)> {
     deliveries.iter().filter_map(Delivery::unfinished).collect()
+}
+
+/// Takes over of deliveries that are not done that their subscription is suspended, which `why` tells.
+pub(crate) fn withhold(deliveries: &mut [Delivery], why: impl Fn(SubscriptionId) -> Option<String>) {
+    for delivery in deliveries {
+        if let Some((id, ..)) = delivery.unfinished()
+            && let Some(reason) = why(id)
+        {
+            delivery.withhold(&reason);
+        }
+    }
 }
 
 /// Takes over what a running server knows of those.
@@ -579,7 +631,7 @@ mod tests {
                     let id = TelephonySessionId::new(session);
                     let wanted = Wanted::default();
                     let by = [
-                        explainer.session(id, wanted)?.is_some(),
+                        explainer.session(id, wanted, Events::default())?.is_some(),
                         explainer.event(Named::Event(id, 2), wanted)?.is_some(),
                         explainer.event(Named::Number(position), wanted)?.is_some(),
                     ];
@@ -608,7 +660,7 @@ mod tests {
             let wanted = Wanted { raw: true, all: false };
             let read = store.read(|reader| {
                 let explainer = Explainer::new(reader, account.map(AccountId::new))?;
-                explainer.session(TelephonySessionId::new(11), wanted)
+                explainer.session(TelephonySessionId::new(11), wanted, Events::default())
             });
             read.expect("it is read").expect("it is seen").inputs[0].raw.is_some()
         };
@@ -623,6 +675,49 @@ mod tests {
         let own = Own { account: AccountId::new(1), extension: ExtensionId::new(1) };
         let filter = EventFilter::parse(hookswitch_server::config::FILTER, own).expect("a filter");
         assert!(filter.explain(&event(2, 22, 1)).failed().is_some());
+        writer.close(store);
+        std::fs::remove_dir_all(directory).expect("it goes away");
+    }
+
+    #[test]
+    fn a_call_of_many_events_is_read_by_pages_and_none_is_left_out() {
+        let directory = std::env::temp_dir().join(format!("hookswitch-pages-{}", std::process::id()));
+        let kept = Duration::from_secs(3600);
+        let options = Options {
+            durability: Durability::Relaxed,
+            partitions: 1,
+            is_copy: false,
+            signals_kept: kept,
+            events_kept: kept,
+        };
+        let (store, writer) =
+            Store::open(&directory, options, hookswitch_store::Metrics::default()).expect("a store");
+        let (done, written) = std::sync::mpsc::channel();
+        let mut batch = Batch::after(store.partition(), store.ends());
+        let arrival = hookswitch_server::clock::wall();
+        let count = 2 * u32::try_from(EVENTS_PAGE).expect("it fits") + 7;
+        for sequence in 2..count + 2 {
+            batch.add_event(Event { sequence, ..event(1, 11, 1) }, arrival);
+        }
+        batch.add_waiting(Box::new(move || done.send(()).expect("the test waits")));
+        store.append(batch).expect("it is written");
+        written.recv().expect("it is written");
+        let (mut page, mut pages, mut sequences) = (Events::default(), 0, Vec::new());
+        loop {
+            let read = store.read(|reader| {
+                let id = TelephonySessionId::new(11);
+                Explainer::new(reader, None)?.session(id, Wanted::default(), page)
+            });
+            let story = read.expect("it is read").expect("it is there");
+            assert!(story.events.len() <= EVENTS_PAGE);
+            let summary = serde_json::to_value(&story.session).expect("JSON");
+            assert_eq!(summary["events"], count, "the summary is of the whole call");
+            sequences.extend(story.events.iter().map(|event| event.sequence));
+            pages += 1;
+            let Some(next) = story.next else { break };
+            page.after = next;
+        }
+        assert_eq!((pages, sequences), (3, (2..count + 2).collect::<Vec<_>>()));
         writer.close(store);
         std::fs::remove_dir_all(directory).expect("it goes away");
     }

@@ -1,10 +1,54 @@
 //! A session in short: who takes part, and how it stands.
 
-use hookswitch_model::{Endpoint, Logged, Party, SessionFacts, Timestamp};
+use std::sync::Arc;
+
+use hookswitch_model::{Endpoint, Logged, Party, SessionFacts, TelephonySessionId, Timestamp};
+use hookswitch_store::{Reader, StoreError};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::EVENTS_PAGE;
 use crate::telephony::Call;
+
+/// What is gathered of the events of a session.
+#[derive(Default)]
+struct Fold {
+    facts: Option<Arc<SessionFacts>>,
+    parties: Vec<Party>,
+    start: Timestamp,
+    last: Timestamp,
+    count: usize,
+    position: u64,
+    /// The last sequence.
+    after: u32,
+}
+
+impl Fold {
+    fn add(&mut self, events: &[Logged]) {
+        for logged in events {
+            let event = &logged.event;
+            if self.facts.is_none() {
+                self.facts = Some(event.session.clone());
+                self.start = event.at;
+            }
+            match self.parties.iter_mut().find(|known| known.id == event.party.id) {
+                Some(known) => *known = event.party.clone(),
+                None => self.parties.push(event.party.clone()),
+            }
+            self.last = event.at;
+            self.count += 1;
+            self.position = self.position.max(logged.position);
+            self.after = event.sequence;
+        }
+    }
+
+    fn summary(&self) -> Option<SessionSummary> {
+        let parties: Vec<&Party> = self.parties.iter().collect();
+        let times = (self.start, self.last);
+        let facts = self.facts.as_ref()?;
+        Some(SessionSummary::assemble(facts, &parties, times, self.count, self.position))
+    }
+}
 
 /// A session in short.
 #[derive(Debug, Serialize, ToSchema)]
@@ -66,20 +110,16 @@ impl Side {
 }
 
 impl SessionSummary {
-    /// How a session stands after its events; none without any.
-    pub(crate) fn of(events: &[Logged]) -> Option<Self> {
-        let (first, last) = (events.first()?, events.last()?);
-        let mut parties: Vec<&Party> = Vec::new();
-        for logged in events {
-            let party = &logged.event.party;
-            match parties.iter_mut().find(|known| known.id == party.id) {
-                Some(known) => *known = party,
-                None => parties.push(party),
+    /// How a session stands after all its events, which are read in parts; none without any.
+    pub(crate) fn read(reader: &Reader, id: TelephonySessionId) -> Result<Option<Self>, StoreError> {
+        let mut fold = Fold::default();
+        loop {
+            let events = reader.events_of_after(id, fold.after, EVENTS_PAGE)?;
+            fold.add(&events);
+            if events.len() < EVENTS_PAGE {
+                return Ok(fold.summary());
             }
         }
-        let position = events.iter().map(|logged| logged.position).max().unwrap_or_default();
-        let (start, end) = (first.event.at, last.event.at);
-        Some(Self::assemble(&first.event.session, &parties, (start, end), events.len(), position))
     }
 
     /// A call as it stands.

@@ -12,7 +12,7 @@ use hookswitch_server::auth::{Asked, Form, Refusal, Refused};
 
 use crate::Api;
 use crate::html::Escaped;
-use crate::request::Content;
+use crate::request::{Client, FormBody};
 
 /// Shows the page to log in.
 #[utoipa::path(
@@ -46,7 +46,12 @@ pub(crate) async fn show(State(api): State<Api>, RawQuery(query): RawQuery) -> R
         (status = "4XX", description = "Refused", content_type = "text/html", body = String),
     )
 )]
-pub(crate) async fn submit(State(api): State<Api>, headers: HeaderMap, Content(body): Content) -> Response {
+pub(crate) async fn submit(
+    State(api): State<Api>,
+    Client(from): Client,
+    headers: HeaderMap,
+    FormBody(body): FormBody,
+) -> Response {
     let oauth = &api.oauth;
     let form = match Form::body(&headers, &body) {
         Ok(form) => form,
@@ -57,7 +62,7 @@ pub(crate) async fn submit(State(api): State<Api>, headers: HeaderMap, Content(b
         Err(why) => return refused(why),
     };
     let (name, password) = (form.text("user").unwrap_or_default(), form.text("pass").unwrap_or_default());
-    let subject = match oauth.log_in(name, None, password, &asked.application).await {
+    let subject = match oauth.log_in(name, None, password, &asked.application, from).await {
         Ok(subject) => subject,
         Err(refusal) => return page(&asked, &form, Some(&refusal)),
     };

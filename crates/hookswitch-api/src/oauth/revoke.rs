@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Response};
 use hookswitch_server::auth::{Claimed, Form, Refusal};
 
 use crate::Api;
-use crate::request::Content;
+use crate::request::{Client, FormBody};
 
 /// Ends a grant; a token that is not known is as good as ended.
 #[utoipa::path(
@@ -23,8 +23,9 @@ use crate::request::Content;
 pub(crate) async fn post(
     State(api): State<Api>,
     RawQuery(query): RawQuery,
+    Client(from): Client,
     headers: HeaderMap,
-    Content(body): Content,
+    FormBody(body): FormBody,
 ) -> Result<Response, Refusal> {
     let query = Form::query(query.as_deref())?;
     if query.text("client_secret").is_some() {
@@ -39,9 +40,9 @@ pub(crate) async fn post(
     let client_id = claimed.client_id.clone();
     let oauth = &api.oauth;
     let revoke = async {
-        let (client_id, _) = claimed.prove(oauth).await?;
+        let (client_id, _) = claimed.prove(oauth, from).await?;
         oauth.revoke(&client_id, &token).await
     };
-    oauth.guarded(&["client", &client_id], revoke).await?;
+    oauth.guarded(&["client", &client_id], from, revoke).await?;
     Ok(([(header::CACHE_CONTROL, "no-store")], Json(serde_json::json!({}))).into_response())
 }

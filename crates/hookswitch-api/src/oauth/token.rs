@@ -6,7 +6,7 @@ use axum::response::{IntoResponse, Response};
 use hookswitch_server::auth::{Claimed, Form, Issued, Refusal};
 
 use crate::Api;
-use crate::request::Content;
+use crate::request::{Client, FormBody};
 
 /// What must not be in a URL, where logs and proxies see it.
 const SECRET: [&str; 9] = [
@@ -35,8 +35,9 @@ const SECRET: [&str; 9] = [
 pub(crate) async fn post(
     State(api): State<Api>,
     RawQuery(query): RawQuery,
+    Client(from): Client,
     headers: HeaderMap,
-    Content(body): Content,
+    FormBody(body): FormBody,
 ) -> Result<Response, Refusal> {
     let oauth = &api.oauth;
     let form = Form::body(&headers, &body)?;
@@ -46,5 +47,7 @@ pub(crate) async fn post(
     }
     let claimed = Claimed::read(&headers, &form)?;
     let client_id = claimed.client_id.clone();
-    oauth.guarded(&["client", &client_id], oauth.grant(claimed, &form)).await.map(IntoResponse::into_response)
+    let whose = ["client", &*client_id];
+    let granted = oauth.guarded(&whose, from, oauth.grant(claimed, &form, from));
+    granted.await.map(IntoResponse::into_response)
 }

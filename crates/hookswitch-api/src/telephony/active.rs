@@ -3,15 +3,16 @@
 use axum::Json;
 use axum::extract::{RawQuery, State};
 use hookswitch_model::{Direction, Endpoint, ExtensionId, Iso, Party, StatusCode, Timestamp};
-use hookswitch_server::auth::{Principal, Scope};
+use hookswitch_server::auth::Principal;
 use hookswitch_server::clock;
+use hookswitch_server::rights::Action;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::calls::Call;
 use super::party::Session;
 use crate::list::{List, PageQuery};
-use crate::profile::own_extension;
+use crate::profile::{own_extension, whole_account};
 use crate::request::{Base, Segments};
 use crate::{Api, Problem, openapi};
 
@@ -162,8 +163,7 @@ pub(crate) async fn of_extension(
     RawQuery(query): RawQuery,
     Segments([account, extension]): Segments<2>,
 ) -> Result<Json<List<ActiveCallRecord>>, Problem> {
-    principal.require(Scope::ReadCallLog)?;
-    let (account, id) = own_extension(&api, &principal, (&account, &extension)).await?;
+    let (account, id) = own_extension(&api, &principal, Action::ReadCallLog, (&account, &extension)).await?;
     let query = PageQuery::read(query.as_deref())?;
     let found = records((&base, &query), &api.calls.of(account, Some(id))?, Some(id));
     let list = format!("{base}/restapi/v1.0/account/{account}/extension/{id}/active-calls");
@@ -189,11 +189,7 @@ pub(crate) async fn of_account(
     RawQuery(query): RawQuery,
     Segments([account]): Segments<1>,
 ) -> Result<Json<List<ActiveCallRecord>>, Problem> {
-    principal.require(Scope::ReadCallLog)?;
-    let account = principal.account(&account)?;
-    if !principal.is_admin() {
-        return Err(Problem::admin_only());
-    }
+    let account = whole_account(&api, &principal, Action::ReadCallLog, &account)?;
     let query = PageQuery::read(query.as_deref())?;
     let found = records((&base, &query), &api.calls.of(account, None)?, None);
     Ok(Json(query.page_of(&format!("{base}/restapi/v1.0/account/{account}/active-calls"), found)))
@@ -216,10 +212,10 @@ pub(crate) async fn sessions(
     RawQuery(query): RawQuery,
     Segments([account]): Segments<1>,
 ) -> Result<Json<List<Session>>, Problem> {
-    principal.require(Scope::CallControl)?;
-    let account = principal.account(&account)?;
+    let account = api.account(&principal, Action::ReadCalls, &account)?;
     let query = PageQuery::read(query.as_deref())?;
-    let of = (!principal.is_admin()).then_some(principal.extension);
+    let sees_all = api.check(&principal, Action::ReadCalls, account, None).is_ok();
+    let of = (!sees_all).then_some(principal.extension);
     let calls = api.calls.of(account, of)?;
     let sessions = calls.iter().map(Session::of).collect();
     let list = format!("{base}/restapi/v1.0/account/{account}/telephony/sessions");

@@ -7,15 +7,16 @@ use axum::Json;
 use axum::extract::{RawQuery, State};
 use hookswitch_core::call_log::{CallLeg, CallRecord};
 use hookswitch_model::{AccountId, ExtensionId, Iso, Logged, TelephonySessionId, Timestamp};
-use hookswitch_server::auth::{Principal, Scope};
+use hookswitch_server::auth::Principal;
 use hookswitch_server::clock;
+use hookswitch_server::rights::Action;
 use hookswitch_store::{Reader, StoreError};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::active::{CallExtension, Side};
 use crate::list::{List, PageQuery};
-use crate::profile::own_extension;
+use crate::profile::{own_extension, whole_account};
 use crate::request::{Base, Segments};
 use crate::{Api, Problem, openapi};
 
@@ -302,12 +303,6 @@ fn unreadable(error: &StoreError) -> Problem {
     Problem::internal()
 }
 
-/// The account of a path, for administrators of it.
-fn administered(principal: &Principal, account: &str) -> Result<AccountId, Problem> {
-    let account = principal.account(account)?;
-    if principal.is_admin() { Ok(account) } else { Err(Problem::admin_only()) }
-}
-
 async fn list(
     api: &Api,
     base: &str,
@@ -378,8 +373,7 @@ pub(crate) async fn of_account(
     RawQuery(query): RawQuery,
     Segments([account]): Segments<1>,
 ) -> Result<Json<List<CallLogRecord>>, Problem> {
-    principal.require(Scope::ReadCallLog)?;
-    let account = administered(&principal, &account)?;
+    let account = whole_account(&api, &principal, Action::ReadCallLog, &account)?;
     list(&api, &base, query.as_deref(), (account, None)).await
 }
 
@@ -410,8 +404,7 @@ pub(crate) async fn of_extension(
     RawQuery(query): RawQuery,
     Segments([account, extension]): Segments<2>,
 ) -> Result<Json<List<CallLogRecord>>, Problem> {
-    principal.require(Scope::ReadCallLog)?;
-    let (account, id) = own_extension(&api, &principal, (&account, &extension)).await?;
+    let (account, id) = own_extension(&api, &principal, Action::ReadCallLog, (&account, &extension)).await?;
     list(&api, &base, query.as_deref(), (account, Some(id))).await
 }
 
@@ -427,8 +420,7 @@ pub(crate) async fn one_of_account(
     Base(base): Base,
     Segments([account, id]): Segments<2>,
 ) -> Result<Json<CallLogRecord>, Problem> {
-    principal.require(Scope::ReadCallLog)?;
-    let account = administered(&principal, &account)?;
+    let account = whole_account(&api, &principal, Action::ReadCallLog, &account)?;
     one(&api, &base, (account, None), &id).await
 }
 
@@ -448,8 +440,7 @@ pub(crate) async fn one_of_extension(
     Base(base): Base,
     Segments([account, extension, id]): Segments<3>,
 ) -> Result<Json<CallLogRecord>, Problem> {
-    principal.require(Scope::ReadCallLog)?;
-    let (account, own) = own_extension(&api, &principal, (&account, &extension)).await?;
+    let (account, own) = own_extension(&api, &principal, Action::ReadCallLog, (&account, &extension)).await?;
     one(&api, &base, (account, Some(own)), &id).await
 }
 
@@ -473,8 +464,7 @@ pub(crate) async fn sync_of_account(
     RawQuery(query): RawQuery,
     Segments([account]): Segments<1>,
 ) -> Result<Json<CallLogSync>, Problem> {
-    principal.require(Scope::ReadCallLog)?;
-    let account = administered(&principal, &account)?;
+    let account = whole_account(&api, &principal, Action::ReadCallLog, &account)?;
     sync(&api, &base, query.as_deref(), (account, None)).await
 }
 
@@ -499,8 +489,7 @@ pub(crate) async fn sync_of_extension(
     RawQuery(query): RawQuery,
     Segments([account, extension]): Segments<2>,
 ) -> Result<Json<CallLogSync>, Problem> {
-    principal.require(Scope::ReadCallLog)?;
-    let (account, id) = own_extension(&api, &principal, (&account, &extension)).await?;
+    let (account, id) = own_extension(&api, &principal, Action::ReadCallLog, (&account, &extension)).await?;
     sync(&api, &base, query.as_deref(), (account, Some(id))).await
 }
 

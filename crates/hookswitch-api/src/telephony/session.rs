@@ -3,7 +3,8 @@
 use axum::Json;
 use axum::extract::State;
 use hookswitch_model::{PartyId, TelephonySessionId};
-use hookswitch_server::auth::{Principal, Scope};
+use hookswitch_server::auth::Principal;
+use hookswitch_server::rights::Action;
 
 use super::calls::Call;
 use super::party::{PartyBody, Session};
@@ -30,11 +31,11 @@ fn digits(text: &str) -> Option<u128> {
 /// The session that a path names, if the user may see it: an administrator sees all of the account,
 /// others see those in which they take part.
 fn find(api: &Api, principal: &Principal, account: &str, session: &str) -> Result<Call, Problem> {
-    principal.require(Scope::CallControl)?;
-    let account = principal.account(account)?;
+    let account = api.account(principal, Action::ReadCalls, account)?;
     let unknown = || Problem::unknown("telephonySessionId", session);
     let call = api.calls.find(account, session_id(session).ok_or_else(unknown)?)?;
-    call.filter(|call| principal.is_admin() || call.has(principal.extension)).ok_or_else(unknown)
+    let may_see_all = api.check(principal, Action::ReadCalls, account, None).is_ok();
+    call.filter(|call| may_see_all || call.has(principal.extension)).ok_or_else(unknown)
 }
 
 /// Reads a session.
@@ -73,9 +74,8 @@ pub(crate) async fn read_party(
 }
 
 /// Refuses what would act on a call, to those who might do it.
-fn refuse(principal: &Principal, account: &str) -> Problem {
-    let allowed = principal.require(Scope::CallControl).and_then(|()| principal.account(account));
-    allowed.err().unwrap_or_else(Problem::feature_off)
+fn refuse(api: &Api, principal: &Principal, account: &str) -> Problem {
+    api.account(principal, Action::ControlCalls, account).err().unwrap_or_else(Problem::feature_off)
 }
 
 /// Would place a call; refused.
@@ -84,8 +84,12 @@ fn refuse(principal: &Principal, account: &str) -> Problem {
     params(("accountId" = String, Path, description = "`~` or the id")),
     responses(openapi::Refusals)
 )]
-pub(crate) async fn call_out(principal: Principal, Segments([account]): Segments<1>) -> Problem {
-    refuse(&principal, &account)
+pub(crate) async fn call_out(
+    State(api): State<Api>,
+    principal: Principal,
+    Segments([account]): Segments<1>,
+) -> Problem {
+    refuse(&api, &principal, &account)
 }
 
 /// Would open a conference; refused.
@@ -94,8 +98,12 @@ pub(crate) async fn call_out(principal: Principal, Segments([account]): Segments
     params(("accountId" = String, Path, description = "`~` or the id")),
     responses(openapi::Refusals)
 )]
-pub(crate) async fn conference(principal: Principal, Segments([account]): Segments<1>) -> Problem {
-    refuse(&principal, &account)
+pub(crate) async fn conference(
+    State(api): State<Api>,
+    principal: Principal,
+    Segments([account]): Segments<1>,
+) -> Problem {
+    refuse(&api, &principal, &account)
 }
 
 /// Would end a session; refused.
@@ -104,8 +112,12 @@ pub(crate) async fn conference(principal: Principal, Segments([account]): Segmen
     params(("accountId" = String, Path, description = "`~` or the id"), ("telephonySessionId" = String, Path, description = "Its id")),
     responses(openapi::Refusals)
 )]
-pub(crate) async fn drop_session(principal: Principal, Segments([account, _]): Segments<2>) -> Problem {
-    refuse(&principal, &account)
+pub(crate) async fn drop_session(
+    State(api): State<Api>,
+    principal: Principal,
+    Segments([account, _]): Segments<2>,
+) -> Problem {
+    refuse(&api, &principal, &account)
 }
 
 /// Would supervise a session; refused.
@@ -115,8 +127,12 @@ pub(crate) async fn drop_session(principal: Principal, Segments([account, _]): S
     params(("accountId" = String, Path, description = "`~` or the id"), ("telephonySessionId" = String, Path, description = "Its id")),
     responses(openapi::Refusals)
 )]
-pub(crate) async fn supervise(principal: Principal, Segments([account, _]): Segments<2>) -> Problem {
-    refuse(&principal, &account)
+pub(crate) async fn supervise(
+    State(api): State<Api>,
+    principal: Principal,
+    Segments([account, _]): Segments<2>,
+) -> Problem {
+    refuse(&api, &principal, &account)
 }
 
 /// Would bring a party into a conference; refused.
@@ -126,8 +142,12 @@ pub(crate) async fn supervise(principal: Principal, Segments([account, _]): Segm
     params(("accountId" = String, Path, description = "`~` or the id"), ("telephonySessionId" = String, Path, description = "Its id")),
     responses(openapi::Refusals)
 )]
-pub(crate) async fn bring_in(principal: Principal, Segments([account, _]): Segments<2>) -> Problem {
-    refuse(&principal, &account)
+pub(crate) async fn bring_in(
+    State(api): State<Api>,
+    principal: Principal,
+    Segments([account, _]): Segments<2>,
+) -> Problem {
+    refuse(&api, &principal, &account)
 }
 
 /// Would change a party; refused.
@@ -141,8 +161,12 @@ pub(crate) async fn bring_in(principal: Principal, Segments([account, _]): Segme
     ),
     responses(openapi::Refusals)
 )]
-pub(crate) async fn update_party(principal: Principal, Segments([account, ..]): Segments<3>) -> Problem {
-    refuse(&principal, &account)
+pub(crate) async fn update_party(
+    State(api): State<Api>,
+    principal: Principal,
+    Segments([account, ..]): Segments<3>,
+) -> Problem {
+    refuse(&api, &principal, &account)
 }
 
 /// Would remove a party; refused.
@@ -156,8 +180,12 @@ pub(crate) async fn update_party(principal: Principal, Segments([account, ..]): 
     ),
     responses(openapi::Refusals)
 )]
-pub(crate) async fn delete_party(principal: Principal, Segments([account, ..]): Segments<3>) -> Problem {
-    refuse(&principal, &account)
+pub(crate) async fn delete_party(
+    State(api): State<Api>,
+    principal: Principal,
+    Segments([account, ..]): Segments<3>,
+) -> Problem {
+    refuse(&api, &principal, &account)
 }
 
 /// What can be asked of a party.
@@ -192,8 +220,12 @@ const OPERATIONS: [&str; 14] = [
     ),
     responses(openapi::Refusals)
 )]
-pub(crate) async fn act(principal: Principal, Segments([account, _, _, operation]): Segments<4>) -> Problem {
-    if OPERATIONS.contains(&&*operation) { refuse(&principal, &account) } else { Problem::not_found() }
+pub(crate) async fn act(
+    State(api): State<Api>,
+    principal: Principal,
+    Segments([account, _, _, operation]): Segments<4>,
+) -> Problem {
+    if OPERATIONS.contains(&&*operation) { refuse(&api, &principal, &account) } else { Problem::not_found() }
 }
 
 /// Would pause or resume a recording; refused.
@@ -209,8 +241,12 @@ pub(crate) async fn act(principal: Principal, Segments([account, _, _, operation
     ),
     responses(openapi::Refusals)
 )]
-pub(crate) async fn update_recording(principal: Principal, Segments([account, ..]): Segments<4>) -> Problem {
-    refuse(&principal, &account)
+pub(crate) async fn update_recording(
+    State(api): State<Api>,
+    principal: Principal,
+    Segments([account, ..]): Segments<4>,
+) -> Problem {
+    refuse(&api, &principal, &account)
 }
 
 #[cfg(test)]

@@ -46,6 +46,8 @@ pub struct Due {
     pub attempt: u32,
     pub(super) lane: LaneKey,
     pub(super) epoch: u32,
+    /// The number of its place.
+    pub(super) number: u64,
 }
 
 /// A notification that is on its way. Only what was sent can have an [`Outcome`].
@@ -57,6 +59,7 @@ pub struct InFlight {
     pub(super) position: u64,
     pub(super) attempt: u32,
     pub(super) epoch: u32,
+    pub(super) number: u64,
 }
 
 impl InFlight {
@@ -69,8 +72,8 @@ impl InFlight {
 impl Due {
     /// The notification leaves.
     pub fn sent(self) -> InFlight {
-        let Self { subscription, lane, position, attempt, epoch, .. } = self;
-        InFlight { subscription, lane, position, attempt, epoch }
+        let Self { subscription, lane, position, attempt, epoch, number, .. } = self;
+        InFlight { subscription, lane, position, attempt, epoch, number }
     }
 }
 

@@ -10,10 +10,12 @@
 //! the `poll_*`, then come back no later than [`Deliveries::poll_timeout`].
 
 mod attempt;
+mod places;
 mod queue;
 pub mod replay;
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
 pub use attempt::{Due, InFlight, LaneKey, Next, Outcome, after};
@@ -21,6 +23,7 @@ use foldhash::fast::RandomState;
 use hookswitch_model::{Logged, SubscriptionId, TelephonySessionId, Timestamp};
 pub use queue::{QUEUE_ENTRIES_MAX, QUEUE_EVENTS_MAX, Wanted};
 
+use self::places::{Admission, Peers, Places};
 use self::queue::Queue;
 use crate::filter::{FilterIndex, Match, Projections};
 use crate::subscription::{Standing, Subscription};
@@ -38,7 +41,9 @@ pub struct Policy {
     pub revalidate_every: Duration,
     /// The most attempts at once for one subscription.
     pub parallel_max: usize,
-    /// The most attempts at once for all. When half of them are in use, each subscription may have one.
+    /// The most attempts at once for all that have waited for less than a quarter of a second; of others there may
+    /// be seven times as many, and few at a host that does not answer. When half of them are in use, each subscription
+    /// may have one and each host an eighth.
     pub in_flight_max: usize,
     /// How long it is of use that a call is being set up or rings; always, if none.
     pub ringing_kept: Option<Duration>,
@@ -159,7 +164,7 @@ pub struct Deliveries {
     work: VecDeque<Work>,
     changes: VecDeque<Change>,
     dirty: BTreeSet<SubscriptionId>,
-    in_flight: usize,
+    places: Places,
     counters: Counters,
     matches: Vec<Match<SubscriptionId>>,
 }
@@ -168,6 +173,7 @@ impl Deliveries {
     /// Deliveries without subscriptions; events are handed in from behind `feed` on.
     pub fn new(policy: Policy, feed: u64) -> Self {
         Self {
+            places: Places::new(policy.in_flight_max),
             policy,
             queues: HashMap::default(),
             index: FilterIndex::new(),
@@ -177,30 +183,39 @@ impl Deliveries {
             work: VecDeque::new(),
             changes: VecDeque::new(),
             dirty: BTreeSet::new(),
-            in_flight: 0,
             counters: Counters::default(),
             matches: Vec::new(),
         }
     }
 
-    /// Adds a subscription, which goes on from where it was.
-    pub fn add(&mut self, subscription: Subscription, progress: Progress, now: Timestamp) {
+    /// Adds a subscription, which goes on from where it was. `host` is where its notifications go, as a name and a
+    /// port: what all that go there have in common.
+    pub fn add(&mut self, subscription: Subscription, host: &str, progress: Progress, now: Timestamp) {
         let id = subscription.id;
-        self.index.insert(id, &subscription.filters);
+        let peers = Peers { host: host.into(), owner: Arc::new(subscription.owner.clone()) };
+        self.index.insert(id, subscription.active_filters());
         self.counters.matched += progress.open.len() as u64;
-        let queue = Queue::new(subscription, progress, self.feed, now, &self.policy);
+        let queue = Queue::new(subscription, peers, progress, self.feed, now, &self.policy);
         self.queues.insert(id, queue);
         self.settle(id, now);
     }
 
-    /// Takes over other filters and another lifetime of a subscription. They hold for events from now on.
+    /// Takes over other filters, another lifetime and other rights of a subscription. Filters hold for events from
+    /// now on; rights for all that is not sent yet: what waits is looked at again, and what may not be told any more
+    /// is dropped.
     pub fn update(&mut self, subscription: &Subscription, now: Timestamp) {
         let id = subscription.id;
         let Some(queue) = self.queues.get_mut(&id) else { return };
         queue.subscription.filters.clone_from(&subscription.filters);
         queue.subscription.lifetime = subscription.lifetime;
         queue.subscription.expires = subscription.expires;
-        self.index.insert(id, &subscription.filters);
+        let rights = (subscription.paused.is_some(), &subscription.hearing);
+        if (queue.subscription.paused.is_some(), &queue.subscription.hearing) != rights {
+            queue.subscription.paused = subscription.paused;
+            queue.subscription.hearing.clone_from(&subscription.hearing);
+            queue.empty(self.feed);
+        }
+        self.index.insert(id, queue.subscription.active_filters());
         self.settle(id, now);
     }
 
@@ -208,6 +223,7 @@ impl Deliveries {
     pub fn remove(&mut self, id: SubscriptionId) {
         let Some(queue) = self.queues.remove(&id) else { return };
         self.index.remove(id);
+        self.places.forget(&queue.peers.host);
         self.counters.dropped += queue.pending() as u64;
         self.dirty.remove(&id);
         if let Some(armed) = queue.armed {
@@ -270,12 +286,13 @@ impl Deliveries {
     /// Takes how an attempt went. `random` spreads the retries.
     #[expect(clippy::needless_pass_by_value, reason = "an attempt has one outcome")]
     pub fn handle_outcome(&mut self, attempt: InFlight, outcome: &Outcome, random: u32, now: Timestamp) {
-        self.in_flight -= 1;
+        self.places.end(attempt.number, outcome, |id| self.ready.push_back(id));
         let id = attempt.subscription;
         let Some(queue) = self.queues.get_mut(&id) else {
             self.counters.failed += u64::from(!matches!(outcome, Outcome::Response { status: 200..300, .. }));
             return;
         };
+        queue.answers.handle_outcome(outcome);
         let (policy, counters) = (&self.policy, &mut self.counters);
         if queue.handle_outcome(&attempt, outcome, policy, random, now, counters) {
             queue.empty(self.feed);
@@ -296,6 +313,7 @@ impl Deliveries {
 
     /// Does what is due by time.
     pub fn handle_time(&mut self, now: Timestamp) {
+        self.find_slow(now);
         while let Some(&(at, id)) = self.timers.first()
             && at <= now
         {
@@ -323,18 +341,31 @@ impl Deliveries {
         if let Some(work) = self.work.pop_front() {
             return Some(work);
         }
-        while self.in_flight < self.policy.in_flight_max {
-            let id = self.ready.pop_front()?;
-            // With many receivers that do not answer, the others still get their turn.
-            let busy = self.in_flight >= self.policy.in_flight_max / 2;
-            let share = if busy { 1 } else { usize::MAX };
-            let Some(queue) = self.queues.get_mut(&id) else { continue };
-            queue.listed = false;
+        self.find_slow(now);
+        while let Some(&id) = self.ready.front() {
+            let Some(queue) = self.queues.get_mut(&id) else {
+                self.ready.pop_front();
+                continue;
+            };
+            let admission = self.places.admission(&queue.peers, queue.answers);
+            if admission == Admission::Full {
+                return None;
+            }
+            self.ready.pop_front();
+            let share = if let Admission::Quick { share } = admission { share } else { usize::MAX };
             if !queue.can_send(share, now) {
+                queue.listed = false;
                 continue;
             }
-            let due = queue.next_due(&self.policy, now, &mut self.counters);
-            self.in_flight += usize::from(due.is_some());
+            let slow = admission == Admission::Slow;
+            if !slow && !matches!(admission, Admission::Quick { .. }) {
+                self.places.hold(admission, &queue.peers, queue.answers, id);
+                continue;
+            }
+            queue.listed = false;
+            let places = &mut self.places;
+            let begin = |peers: &Peers| places.begin(id, peers, slow, now);
+            let due = queue.next_due(&self.policy, begin, now, &mut self.counters);
             self.settle(id, now);
             if let Some(due) = due {
                 return Some(Work::Notify(due));
@@ -353,7 +384,10 @@ impl Deliveries {
 
     /// When [`Deliveries::handle_time`] wants to be called at the latest.
     pub fn poll_timeout(&self) -> Option<Timestamp> {
-        self.timers.first().map(|&(at, _)| at)
+        let timer = self.timers.first().map(|&(at, _)| at);
+        // Who is ready waits for a place.
+        let place = self.places.poll_timeout().filter(|_| !self.ready.is_empty());
+        timer.into_iter().chain(place).min()
     }
 
     /// Whether any subscription has come further since the last [`Deliveries::take_progress`].
@@ -407,7 +441,17 @@ impl Deliveries {
 
     /// How many attempts are under way.
     pub fn in_flight(&self) -> usize {
-        self.in_flight
+        self.places.in_flight()
+    }
+
+    /// Finds the attempts that have waited for long.
+    fn find_slow(&mut self, now: Timestamp) {
+        let became_slow = |id| {
+            if let Some(queue) = self.queues.get_mut(&id) {
+                queue.answers.handle_slow();
+            }
+        };
+        self.places.handle_time(now, became_slow, |id| self.ready.push_back(id));
     }
 
     /// Brings a queue's place among the ready, its timer and its reads up to date.

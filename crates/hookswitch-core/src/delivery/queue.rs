@@ -9,6 +9,7 @@ use hookswitch_model::{CallChange, Event, Logged, StatusCode, TelephonySessionId
 use smallvec::SmallVec;
 
 use super::attempt::{Due, InFlight, LaneKey, Next, Outcome, after};
+use super::places::{Answers, Peers};
 use super::{Backlog, Counters, Policy, Progress, Stage};
 use crate::filter::Projection;
 use crate::subscription::{Blacklisting, Standing, Subscription};
@@ -37,6 +38,8 @@ const DOWN_WAIT_MAX: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub(super) struct Queue {
     pub(super) subscription: Subscription,
+    pub(super) peers: Peers,
+    pub(super) answers: Answers,
     lanes: HashMap<LaneKey, Lane, RandomState>,
     /// The sessions whose next notification can be sent.
     ready: VecDeque<LaneKey>,
@@ -125,6 +128,7 @@ pub enum Wanted {
 impl Queue {
     pub(super) fn new(
         subscription: Subscription,
+        peers: Peers,
         progress: Progress,
         feed: u64,
         now: Timestamp,
@@ -132,13 +136,15 @@ impl Queue {
     ) -> Self {
         // What is open comes first in its sessions, so nothing is taken live before it is read.
         let caught_up = progress.read >= feed && progress.open.is_empty();
-        let reading = if caught_up && !subscription.is_blacklisted() {
+        let reading = if caught_up && !subscription.is_stopped() {
             Reading::Live
         } else {
             Reading::Behind(progress.read.min(feed))
         };
         let mut queue = Self {
             subscription,
+            peers,
+            answers: Answers::default(),
             lanes: HashMap::default(),
             ready: VecDeque::new(),
             waiting: BTreeSet::new(),
@@ -233,7 +239,7 @@ impl Queue {
     /// Takes a live event that it hears of, with the notifications that it receives, or falls behind when it has no
     /// room.
     pub(super) fn offer(&mut self, logged: &Logged, projections: &[Projection], counters: &mut Counters) {
-        if !self.is_live() {
+        if !self.is_live() || !self.subscription.may_hear(&logged.event) {
             return;
         }
         if self.has_room() {
@@ -288,7 +294,7 @@ impl Queue {
 
     /// What it wants to read, if it has room for it.
     pub(super) fn wanted(&self) -> Option<Wanted> {
-        if self.fetching || self.subscription.is_blacklisted() {
+        if self.fetching || self.subscription.is_stopped() {
             return None;
         }
         if !self.parked.is_empty() {
@@ -314,7 +320,7 @@ impl Queue {
         counters: &mut Counters,
     ) {
         self.fetching = false;
-        if self.subscription.is_blacklisted() {
+        if self.subscription.is_stopped() {
             return;
         }
         match wanted {
@@ -329,6 +335,11 @@ impl Queue {
                     let found = read.binary_search_by_key(position, |logged| logged.position);
                     let Some(count) = self.open.remove(position) else { continue };
                     self.pending -= usize::from(count);
+                    let is_denied = found.is_ok_and(|index| !self.subscription.may_hear(&read[index].event));
+                    if is_denied {
+                        counters.dropped += u64::from(count);
+                        continue;
+                    }
                     let projections = found.ok().map(|index| self.subscription.matching(&read[index]));
                     // Filters that were changed meanwhile hold for later events; what was due is still told.
                     let as_before = !self.subscription.wants_changes();
@@ -373,7 +384,7 @@ impl Queue {
     /// Whether something can be sent, with so many attempts at once.
     pub(super) fn can_send(&self, share: usize, now: Timestamp) -> bool {
         !self.ready.is_empty()
-            && !self.subscription.is_blacklisted()
+            && !self.subscription.is_stopped()
             && self.in_flight < self.window.min(share)
             && self.paused_until.is_none_or(|until| until <= now)
     }
@@ -400,9 +411,10 @@ impl Queue {
         let waiting = self.waiting.first().map(|&(until, _)| until);
         let paused = self.paused_until.filter(|&until| until > now && !self.ready.is_empty());
         let sending =
-            if self.subscription.is_blacklisted() { None } else { waiting.into_iter().chain(paused).min() };
+            if self.subscription.is_stopped() { None } else { waiting.into_iter().chain(paused).min() };
         let reminder = self.subscription.next_reminder(self.reminded);
-        let validation = self.next_validation.filter(|_| !self.validating);
+        let validates = !self.validating && !self.subscription.is_withheld();
+        let validation = self.next_validation.filter(|_| validates);
         [sending, reminder, validation, Some(self.subscription.expires)].into_iter().flatten().min()
     }
 
@@ -411,25 +423,28 @@ impl Queue {
         let due = self.subscription.next_reminder(self.reminded).filter(|&at| at <= now)?;
         // Of several that were missed one is sent.
         self.reminded = now;
-        (!self.subscription.is_blacklisted()).then_some(due)
+        (!self.subscription.is_stopped()).then_some(due)
     }
 
     /// Whether the address is to be validated; then the validation counts as begun.
     pub(super) fn take_validation(&mut self, now: Timestamp) -> bool {
-        let due = !self.validating && self.next_validation.is_some_and(|at| at <= now);
+        let due = !self.validating
+            && !self.subscription.is_withheld()
+            && self.next_validation.is_some_and(|at| at <= now);
         self.validating |= due;
         due
     }
 
-    /// The next notification to be sent. Those that are too old to be of use are given up here.
+    /// The next notification to be sent, for which `begin` takes a place. Those that are too old to be of use are given up here.
     pub(super) fn next_due(
         &mut self,
         policy: &Policy,
+        begin: impl FnOnce(&Peers) -> u64,
         now: Timestamp,
         counters: &mut Counters,
     ) -> Option<Due> {
         let mut settled = SmallVec::<[u64; 4]>::new();
-        let due = self.take_due(policy, now, counters, &mut settled);
+        let due = self.take_due(policy, now, (counters, begin), &mut settled);
         for position in settled {
             self.settle(position);
         }
@@ -441,7 +456,7 @@ impl Queue {
         &mut self,
         policy: &Policy,
         now: Timestamp,
-        counters: &mut Counters,
+        (counters, begin): (&mut Counters, impl FnOnce(&Peers) -> u64),
         settled: &mut SmallVec<[u64; 4]>,
     ) -> Option<Due> {
         while let Some(session) = self.ready.pop_front() {
@@ -472,6 +487,7 @@ impl Queue {
                 attempt: lane.attempts,
                 lane: session,
                 epoch: self.epoch,
+                number: begin(&self.peers),
             });
         }
         None

@@ -13,9 +13,10 @@ use proptest::prelude::*;
 use super::*;
 use crate::filter::{EventFilter, Own, Projection};
 use crate::presence::ActiveCalls;
-use crate::subscription::{Owner, Transport};
+use crate::subscription::{Hearing, Owner, Suspension, Transport};
 
 const OWN: Own = Own { account: AccountId::new(1016), extension: ExtensionId::new(2016) };
+const HOST: &str = "receiver.example:443";
 const SESSIONS: &str = "/restapi/v1.0/account/~/telephony/sessions";
 
 fn at(millis: u64) -> Timestamp {
@@ -68,13 +69,20 @@ fn subscription(bits: u128, filters: &[&str], lifetime: u64) -> Subscription {
     let lifetime = secs(lifetime);
     Subscription {
         id: SubscriptionId::from_bits(bits),
-        owner: Owner { account: OWN.account, extension: OWN.extension, client_id: "app".into() },
+        owner: Owner {
+            account: OWN.account,
+            extension: OWN.extension,
+            client_id: "app".into(),
+            generation: Box::default(),
+        },
         transport: Transport::WebHook,
         filters: filters.iter().map(|text| EventFilter::parse(text, OWN).unwrap()).collect(),
         created: at(0),
         lifetime,
         expires: at(0) + lifetime,
         standing: Standing::Active,
+        paused: None,
+        hearing: Hearing::default(),
     }
 }
 
@@ -109,6 +117,8 @@ struct World {
     started: u64,
     random: u32,
     receiver: Behaviour,
+    /// Where the notifications of a subscription go.
+    host: Box<dyn Fn(SubscriptionId) -> String>,
     received: Vec<Received>,
     reminders: Vec<Timestamp>,
     validations: Vec<Timestamp>,
@@ -131,6 +141,7 @@ impl World {
             started: 0,
             random: 20,
             receiver: Box::new(receiver),
+            host: Box::new(|_| HOST.to_owned()),
             received: Vec::new(),
             reminders: Vec::new(),
             validations: Vec::new(),
@@ -144,15 +155,23 @@ impl World {
         let id = subscription.id;
         let progress = Progress { read: self.machine.feed(), live: true, open: Vec::new() };
         self.stored.insert(id, (subscription.clone(), progress.clone()));
-        self.machine.add(subscription, progress, self.now);
+        self.machine.add(subscription, &(self.host)(id), progress, self.now);
         self.work();
         id
     }
 
     fn emit(&mut self, session: u64, code: StatusCode) {
+        self.emit_of(session, code, OWN.extension);
+    }
+
+    /// The same of a party that is this extension.
+    fn emit_of(&mut self, session: u64, code: StatusCode, extension: ExtensionId) {
         let sequence = self.sequences.entry(session).or_insert(1);
         *sequence += 1;
-        let logged = logged(self.log.len() as u64 + 1, session, *sequence, code, self.now);
+        let mut logged = logged(self.log.len() as u64 + 1, session, *sequence, code, self.now);
+        let mut event = (*logged.event).clone();
+        event.party.extension = Some(extension);
+        logged.event = Arc::new(event);
         self.log.push(logged.clone());
         self.machine.handle_event(&logged, self.now);
         self.work();
@@ -264,7 +283,7 @@ impl World {
         let feed = self.log.len() as u64;
         self.machine = Deliveries::new(self.policy.clone(), feed);
         for (subscription, progress) in self.stored.values() {
-            self.machine.add(subscription.clone(), progress.clone(), self.now);
+            self.machine.add(subscription.clone(), &(self.host)(subscription.id), progress.clone(), self.now);
         }
         self.work();
     }
@@ -372,7 +391,12 @@ fn failing_sessions_do_not_slow_the_others_down() {
 fn it_can_be_asked_how_far_a_notification_has_come() {
     let id = SubscriptionId::from_bits(1);
     let mut machine = Deliveries::new(Policy::default(), 0);
-    machine.add(subscription(1, &[SESSIONS], 1000), Progress { live: true, ..Progress::default() }, at(0));
+    machine.add(
+        subscription(1, &[SESSIONS], 1000),
+        HOST,
+        Progress { live: true, ..Progress::default() },
+        at(0),
+    );
     for (position, sequence) in [(1, 2), (2, 3)] {
         machine.handle_event(&logged(position, 1, sequence, StatusCode::Answered, at(0)), at(0));
     }
@@ -553,27 +577,102 @@ fn a_dead_receiver_holds_a_bounded_part_of_the_log_and_gets_the_rest_when_it_is_
     world.check_balance();
 }
 
-#[test]
-fn receivers_that_never_answer_take_no_turns_from_the_others() {
-    // 200 black holes would take all 512 places if each had as many as a healthy one.
+/// How long the notifications of one healthy receiver take at most beside so many that never answer, with 25 calls a
+/// second: once the others have shown themselves, and from the first.
+fn slowest_beside(black_holes: u128, host: impl Fn(SubscriptionId) -> String + 'static) -> [Duration; 2] {
     let good = SubscriptionId::from_bits(1);
     let mut world = World::new(Policy::default(), move |it| {
         let answers = it.subscription == good;
         if answers { (status(200), Duration::from_millis(1)) } else { (Outcome::TimedOut, secs(3)) }
     });
-    for bits in 1..=201 {
+    world.host = Box::new(host);
+    for bits in 1..=black_holes + 1 {
         world.subscribe(subscription(bits, &[SESSIONS], 3600));
     }
-    let mut slowest = Duration::ZERO;
-    for session in 0..500 {
+    let mut slowest = [Duration::ZERO; 2];
+    let mut emitted = Vec::new();
+    for session in 0..250 {
         world.emit(session, StatusCode::Answered);
-        let emitted = world.now;
-        world.run_for(Duration::from_millis(20));
-        let arrived = world.received.iter().rev().find(|it| it.subscription == good && it.session == session);
-        slowest = slowest.max(arrived.expect("it arrives before the next").at.since(emitted));
+        emitted.push(world.now);
+        world.run_for(Duration::from_millis(40));
     }
-    assert!(slowest <= Duration::from_millis(2), "{slowest:?}");
-    assert!(world.in_flight_most <= 512);
+    world.run_for(secs(5));
+    for (session, emitted) in (0..).zip(emitted) {
+        let arrived = world.received.iter().find(|it| it.subscription == good && it.session == session);
+        let took = arrived.expect("it arrives").at.since(emitted);
+        slowest[1] = slowest[1].max(took);
+        if emitted >= at(5_000) {
+            slowest[0] = slowest[0].max(took);
+        }
+    }
+    assert!(world.in_flight_most <= 8 * 512);
+    world.check_balance();
+    slowest
+}
+
+#[test]
+fn receivers_that_never_answer_take_no_turns_from_the_others() {
+    let good = SubscriptionId::from_bits(1);
+    let one_host = move |id| if id == good { "good:80".to_owned() } else { "dead:80".to_owned() };
+    let own_hosts = |id: SubscriptionId| format!("{id}:80");
+    let all_of_one = |_| HOST.to_owned();
+    let millis = Duration::from_millis;
+    for (black_holes, later, first) in [(200, millis(0), millis(0)), (5000, millis(0), millis(0))] {
+        let [rest, all] = slowest_beside(black_holes, one_host);
+        assert!(rest <= later && all <= first, "{black_holes} on one host: {rest:?}, at first {all:?}");
+    }
+    for (black_holes, later, first) in [(200, millis(0), millis(0)), (1000, millis(0), millis(250))] {
+        let [rest, all] = slowest_beside(black_holes, own_hosts);
+        assert!(
+            rest <= later && all <= first,
+            "{black_holes} on hosts of their own: {rest:?}, at first {all:?}"
+        );
+    }
+    let [rest, _] = slowest_beside(200, all_of_one);
+    assert!(rest <= millis(0), "beside it on its own host: {rest:?}");
+}
+
+#[test]
+fn a_host_that_answers_slowly_is_sent_as_much_as_it_answers() {
+    let mut world = World::new(Policy::default(), |_| (status(200), Duration::from_millis(600)));
+    for bits in 1..=300 {
+        world.subscribe(subscription(bits, &[SESSIONS], 3600));
+    }
+    for session in 0..10 {
+        world.emit(session, StatusCode::Answered);
+        world.run_for(secs(1));
+    }
+    let late = world.received.iter().filter(|it| it.at > at(1000 * it.session + 600)).count();
+    assert_eq!((world.received.len(), late), (3000, 0), "all begin before the first of them was answered");
+    world.check_balance();
+}
+
+#[test]
+fn all_is_sent_to_a_host_that_answers_again() {
+    let mut world = World::new(Policy::default(), move |it| {
+        if it.at < at(60_000) {
+            (Outcome::TimedOut, secs(3))
+        } else {
+            (status(200), Duration::from_millis(5))
+        }
+    });
+    for bits in 1..=2000 {
+        world.subscribe(subscription(bits, &[SESSIONS], 3600));
+    }
+    world.emit(1, StatusCode::Setup);
+    world.emit(1, StatusCode::Answered);
+    world.run_until(at(60_000));
+    let silent = world.received.len();
+    assert!(silent < 2500, "{silent} attempts at a host that does not answer");
+    world.run_until(at(200_000));
+    let taken: BTreeSet<_> = world
+        .received
+        .iter()
+        .filter(|it| it.at >= at(60_000))
+        .map(|it| (it.subscription, it.sequence))
+        .collect();
+    assert_eq!(taken.len(), 4000);
+    assert_eq!(world.machine.pending(), 0);
     world.check_balance();
 }
 
@@ -611,11 +710,61 @@ fn a_renewed_subscription_lives_on_and_other_filters_hold_from_then_on() {
 }
 
 #[test]
+fn a_subscription_without_the_right_is_sent_nothing_and_goes_on_where_it_was() {
+    let mut world = World::new(Policy::default(), at_once(200));
+    let mut one = subscription(1, &[SESSIONS], 3600);
+    world.subscribe(one.clone());
+    world.emit(1, StatusCode::Setup);
+    world.run_for(secs(1));
+    assert_eq!(world.received.len(), 1);
+    one.hearing.suspension = Some(Suspension { reason: "the user is disabled".into() });
+    world.machine.update(&one, world.now);
+    for sequence in 0..3 {
+        world.emit(2 + sequence, StatusCode::Setup);
+    }
+    world.run_for(secs(60));
+    assert_eq!(world.received.len(), 1, "nothing is sent meanwhile");
+    one.hearing.suspension = None;
+    one.paused = Some(world.now);
+    world.machine.update(&one, world.now);
+    world.emit(9, StatusCode::Setup);
+    world.run_for(secs(60));
+    assert_eq!(world.received.len(), 1, "nor while an operator has paused it");
+    one.paused = None;
+    world.machine.update(&one, world.now);
+    world.run_for(secs(1));
+    let sessions: Vec<u64> = world.received.iter().map(|received| received.session).collect();
+    assert_eq!(sessions, [1, 2, 3, 4, 9]);
+    world.check_balance();
+}
+
+#[test]
+fn a_right_that_is_narrowed_holds_for_what_waits_already() {
+    // The receiver is down, so that all waits.
+    let mut world = World::new(Policy::default(), at_once(503));
+    let mut one = subscription(1, &[SESSIONS], 3600);
+    one.hearing.whole_account = true;
+    world.subscribe(one.clone());
+    world.emit(1, StatusCode::Setup);
+    world.emit_of(2, StatusCode::Setup, ExtensionId::new(7));
+    world.run_for(secs(1));
+    one.hearing.whole_account = false;
+    world.machine.update(&one, world.now);
+    world.received.clear();
+    world.receiver = Box::new(at_once(200));
+    world.emit_of(3, StatusCode::Setup, ExtensionId::new(7));
+    world.run_for(secs(60));
+    let sessions: Vec<u64> = world.received.iter().map(|received| received.session).collect();
+    assert_eq!(sessions, [1], "the own extension's alone");
+    world.check_balance();
+}
+
+#[test]
 fn what_the_log_has_no_longer_is_counted_and_holds_nobody_back() {
     let mut machine = Deliveries::new(Policy::default(), 10);
     let one = subscription(1, &[SESSIONS], 3600);
     let id = one.id;
-    machine.add(one, Progress { read: 10, live: true, open: vec![3, 7] }, at(0));
+    machine.add(one, HOST, Progress { read: 10, live: true, open: vec![3, 7] }, at(0));
     let Some(Work::Read { wanted, .. }) = machine.poll_work(at(0)) else { panic!("a read") };
     assert_eq!(wanted, Wanted::At(vec![3, 7]));
     machine.handle_read(id, &wanted, &[logged(7, 1, 2, StatusCode::Setup, at(0))], 10, at(0));
@@ -646,7 +795,7 @@ fn the_calls_of_an_extension_are_told_in_order_across_its_sessions() {
     let mut machine = Deliveries::new(Policy::default(), 0);
     let one = subscription(1, &[SESSIONS, presence], 3600);
     let id = one.id;
-    machine.add(one, Progress { read: 0, live: true, open: Vec::new() }, at(0));
+    machine.add(one, "hook.example", Progress { read: 0, live: true, open: Vec::new() }, at(0));
     assert!(machine.wants_changes() && machine.wants_changes_for(id));
     let mut calls = ActiveCalls::default();
     let mut log = Vec::new();
@@ -678,6 +827,7 @@ fn the_calls_of_an_extension_are_told_in_order_across_its_sessions() {
     let mut again = Deliveries::new(Policy::default(), 2);
     again.add(
         subscription(1, &[SESSIONS, presence], 3600),
+        "hook.example",
         Progress { read: 2, live: true, open: vec![2] },
         at(2),
     );
@@ -695,7 +845,7 @@ fn a_change_of_calls_that_nobody_can_make_again_is_given_up_and_counted() {
     let mut machine = Deliveries::new(Policy::default(), 5);
     let one = subscription(1, &["/restapi/v1.0/account/~/extension/~/presence"], 3600);
     let id = one.id;
-    machine.add(one, Progress { read: 5, live: true, open: vec![4] }, at(0));
+    machine.add(one, "hook.example", Progress { read: 5, live: true, open: vec![4] }, at(0));
     let Some(Work::Read { wanted, .. }) = machine.poll_work(at(0)) else { panic!("a read") };
     machine.handle_read(id, &wanted, &[logged(4, 1, 2, StatusCode::Setup, at(0))], 5, at(0));
     let counters = machine.counters();

@@ -82,8 +82,24 @@ struct ExtensionTable {
     device: Option<Spanned<u64>>,
     #[serde(default)]
     mailbox: bool,
-    #[serde(default)]
-    slots: Vec<Spanned<String>>,
+    slots: Option<Spanned<Slots>>,
+}
+
+/// Slots of a place to park: one text, or a list.
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "slots are a text, such as \"701-709\", or a list of them")]
+enum Slots {
+    One(String),
+    Several(Vec<String>),
+}
+
+impl Slots {
+    fn as_slice(&self) -> &[String] {
+        match self {
+            Self::One(slot) => std::slice::from_ref(slot),
+            Self::Several(slots) => slots,
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -316,8 +332,10 @@ fn extension(
     }
     names.extend(numbers.iter().cloned());
     names.extend(table.users.iter().map(|user| Arc::from(user.get_ref().to_lowercase())));
-    for slot in &table.slots {
-        names.extend(slots(slot, table.kind, source)?);
+    let listed = table.slots.as_ref().map_or(&[][..], |slots| slots.get_ref().as_slice());
+    for slot in listed {
+        let error = |message| source.error(table.slots.as_ref().map_or(0..0, Spanned::span), message);
+        names.extend(slots(slot, table.kind).map_err(error)?);
     }
     names.dedup();
     let id = match &table.id {
@@ -341,7 +359,7 @@ fn extension(
         kind: table.kind,
         numbers,
         mailbox: table.mailbox,
-        has_slots: !table.slots.is_empty(),
+        has_slots: !listed.is_empty(),
     };
     match account.add(extension, &names) {
         None => Ok(()),
@@ -354,28 +372,26 @@ fn extension(
 }
 
 /// The numbers of slots in which calls are parked: one, or a range such as `701-709`.
-fn slots(slot: &Spanned<String>, kind: Kind, source: &Source<'_>) -> Result<Vec<Arc<str>>, DirectoryError> {
-    let text = slot.get_ref();
+///
+/// # Errors
+/// If they are none; a sentence that says what to write instead.
+fn slots(text: &str, kind: Kind) -> Result<Vec<Arc<str>>, String> {
     if kind != Kind::Park {
-        let message = format!(
+        return Err(format!(
             "slots {text:?} belong to an extension of kind \"park\"; set its kind, or leave them out"
-        );
-        return Err(source.error(slot.span(), message));
+        ));
     }
     let Some((first, last)) = text.split_once('-') else {
         return if is_dialled(text) {
-            Ok(vec![Arc::from(text.as_str())])
+            Ok(vec![Arc::from(text)])
         } else {
-            let message =
-                format!("slot {text:?} cannot be dialled; write \"701\", or \"701-709\" for several");
-            Err(source.error(slot.span(), message))
+            Err(format!("slot {text:?} cannot be dialled; write \"701\", or \"701-709\" for several"))
         };
     };
     let range = first.parse::<u64>().ok().zip(last.parse::<u64>().ok());
     let range = range.filter(|&(first, last)| first <= last && last - first < SLOTS_MAX);
     let (from, to) = range.ok_or_else(|| {
-        let message = format!("slots {text:?} are no range; write the lower number first, as \"701-709\", and {SLOTS_MAX} at most");
-        source.error(slot.span(), message)
+        format!("slots {text:?} are no range; write the lower number first, as \"701-709\", and {SLOTS_MAX} at most")
     })?;
     let width = first.len();
     Ok((from..=to).map(|slot| Arc::from(format!("{slot:0width$}"))).collect())
@@ -560,5 +576,28 @@ name = "Zoe Quill"
             assert_eq!(error.line, line, "{to}: {error}");
         }
         assert!(Directory::parse("").expect_err("nothing").message.contains("[[account]]"));
+    }
+
+    #[test]
+    fn slots_are_one_text_or_a_list_of_them() {
+        let file = |slots: &str| {
+            format!(
+                "[[account]]\nid = 7\n[[account.extension]]\nnumber = \"700\"\nkind = \"park\"\nslots = {slots}\n"
+            )
+        };
+        for slots in ["\"701-703\"", "[\"701-703\"]", "[\"701\", \"702-703\"]"] {
+            let directory = Directory::parse(&file(slots)).expect(slots);
+            let account = directory.accounts().next().expect("an account");
+            let found: Vec<u32> = (700..=704).filter(|number| account.is_slot(&number.to_string())).collect();
+            assert_eq!(found, [701, 702, 703], "{slots}");
+        }
+        for (slots, said) in [
+            ("\"709-701\"", "line 6: slots \"709-701\" are no range"),
+            ("[\"701\", \"x\"]", "line 6: slot \"x\" cannot be dialled"),
+            ("701", "slots are a text, such as \"701-709\", or a list of them"),
+        ] {
+            let error = Directory::parse(&file(slots)).expect_err(slots).to_string();
+            assert!(error.contains(said), "{error}");
+        }
     }
 }

@@ -79,23 +79,28 @@ impl Directory {
     }
 
     /// Which account a new call belongs to, when the directory can tell: by the tenant that the switch
-    /// names, by the domains in it, by the trunk it came from or goes to, or by a number that one account
-    /// has.
+    /// names, by the domain that is called, which is where the request is led, by the trunk that it came from, by the
+    /// domain that the caller claims, by the trunk that it goes to, or by a number that one account has.
+    ///
+    /// Whoever sends a request writes what stands in it, so what it claims of itself counts only where no trunk tells.
     pub(crate) fn owner(&self, leg: &LegCreated) -> Option<AccountId> {
         if let Some(account) = leg.endpoint_domain.as_ref().and_then(|domain| self.by_domain.owner(domain)) {
             return Some(account);
         }
-        let hosts = [&leg.callee_host, &leg.caller.host];
-        let mut domains = hosts.into_iter().flatten();
-        if let Some(account) = domains.find_map(|host| self.by_domain.owner(host)) {
+        if let Some(account) = leg.callee_host.as_ref().and_then(|host| self.by_domain.owner(host)) {
             return Some(account);
         }
-        let mut addresses = [leg.src, leg.dst].into_iter().flatten();
-        if let Some(account) = addresses.find_map(|address| self.trunk(address)) {
+        if let Some(account) = leg.src.and_then(|address| self.trunk(address)) {
             return Some(account);
         }
         let endpoint = leg.endpoint.as_ref().and_then(|endpoint| self.by_trunk_endpoint.get(&**endpoint));
         if let Some(&Some(account)) = endpoint {
+            return Some(account);
+        }
+        if let Some(account) = self.claimed(leg) {
+            return Some(account);
+        }
+        if let Some(account) = leg.dst.and_then(|address| self.trunk(address)) {
             return Some(account);
         }
         if self.by_number.is_empty() {
@@ -103,6 +108,11 @@ impl Directory {
         }
         let numbers = [Some(&leg.callee), leg.caller.number.as_ref()];
         numbers.into_iter().flatten().find_map(|number| self.owner_of_number(number))
+    }
+
+    /// The account whose domain the caller claims to call from.
+    pub(crate) fn claimed(&self, leg: &LegCreated) -> Option<AccountId> {
+        leg.caller.host.as_ref().and_then(|host| self.by_domain.owner(host))
     }
 
     /// The account that has a number, however it is dialled in any of them; none if two could be meant.

@@ -26,6 +26,9 @@ use crate::session::{CalleeFit, Fit, Session, SessionKey};
 /// The most sessions that are looked at for one leg; more means that the number says nothing.
 const CANDIDATES_MAX: usize = 64;
 
+/// Open calls that show one number, from which on it is taken for that of a company: it names nobody.
+const COMPANY_CALLS: usize = 3;
+
 /// In place of the number of callers who withhold it.
 const WITHHELD: &str = "anonymous";
 
@@ -360,6 +363,13 @@ fn decide(candidates: &[Candidate<'_>]) -> Joined {
         if other.key < first.key {
             first = other; // a switch serves calls in their order
         }
+    }
+    let by_caller_alone = |other: &&Candidate<'_>| other.fit.is_by_caller_alone();
+    if fit.is_by_caller_alone()
+        && first.session.has_answered()
+        && candidates.iter().filter(by_caller_alone).count() >= COMPANY_CALLS
+    {
+        return Joined::Unclear; // who waits in a queue may wait for long: the number tells one only from few others
     }
     let mut others = candidates.iter().filter(|other| other.key != first.key);
     if fit.is_without_number() {

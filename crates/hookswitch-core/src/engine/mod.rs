@@ -4,6 +4,7 @@ mod crossing;
 mod join;
 mod opening;
 mod recording;
+mod resumption;
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 
@@ -14,9 +15,10 @@ use hookswitch_model::{
 use serde::{Deserialize, Serialize};
 
 use self::join::{IndexEntries, Joiner};
+use self::resumption::PresumedOver;
 use crate::directory::Directory;
 pub use crate::policy::{MissedCallPolicy, Policy, SESSIONS_MAX};
-use crate::session::{Context, NewLeg, Session, SessionKey};
+use crate::session::{Context, NewLeg, Session, SessionKey, Standing};
 
 /// How many unanswered sessions are found at one look over all of them, to be ended one by one.
 const SHED_AHEAD: usize = 1024;
@@ -56,6 +58,8 @@ pub(crate) struct OpenSession {
     clock: ClockId,
     /// When its timer fires.
     armed: Option<Timestamp>,
+    /// Its parties as they stood before they were ended for silence.
+    stood: Option<Box<Standing>>,
 }
 
 /// All sessions of all accounts, as one machine.
@@ -80,6 +84,8 @@ pub struct Engine {
     takers: Vec<(Timestamp, SessionKey)>,
     /// The sessions in which an offer was withdrawn and it is not clear who took the call.
     taken: Vec<SessionKey>,
+    /// The sessions whose ends were inferred and that may go on.
+    presumed_over: PresumedOver,
     /// When each session wants to be woken, by its clock; an entry may be early, never late.
     timers: BTreeSet<(ClockId, Timestamp, SessionKey)>,
     next_key: SessionKey,
@@ -105,6 +111,7 @@ impl Engine {
             parked: Vec::new(),
             takers: Vec::new(),
             taken: Vec::new(),
+            presumed_over: PresumedOver::default(),
             timers: BTreeSet::new(),
             next_key: 0,
             to_shed: VecDeque::new(),
@@ -128,12 +135,16 @@ impl Engine {
             let account = self.directory.account(open.session.facts.account);
             open.session.relink(account);
         }
+        self.presumed_over.relink(&mut self.directory);
     }
 
     /// Applies one signal, timed by `clock`. Timers of that clock that were due before it fire first.
     pub fn handle_signal(&mut self, clock: ClockId, signal: &Signal) {
         self.handle_time(clock, signal.at);
         self.counters.signals += 1;
+        if !self.presumed_over.is_empty() {
+            self.resume(signal);
+        }
         let key = match &signal.kind {
             SignalKind::Created(leg) if !self.legs.contains_key(&signal.leg) => {
                 let ctx = Context::of(signal, self.policy);
@@ -157,9 +168,11 @@ impl Engine {
             if let Some(open) = self.sessions.get_mut(&key) {
                 open.armed = None;
                 if open.session.next_deadline() <= now {
-                    open.session.handle_time(now, self.policy);
+                    open.stood = open.session.handle_time(now, self.policy);
                 }
                 self.settle(key);
+            } else {
+                self.forget_presumed(key);
             }
         }
     }
@@ -303,8 +316,10 @@ impl Engine {
             }
             return;
         }
-        for leg in &session.legs {
-            self.legs.remove(&leg.id);
+        if open.stood.is_none() {
+            for leg in &open.session.legs {
+                self.legs.remove(&leg.id);
+            }
         }
         if let Some(closed) = self.sessions.remove(&key) {
             if closed.session.facts.origin == Origin::Conference {
@@ -315,6 +330,9 @@ impl Engine {
             self.joiner.remove(key, closed.kept);
             if let Some(at) = closed.armed {
                 self.timers.remove(&(clock, at, key));
+            }
+            if let Some(stood) = closed.stood {
+                self.presume_over(key, closed.session, clock, stood);
             }
         }
         self.counters.closed += 1;

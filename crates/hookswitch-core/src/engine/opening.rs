@@ -55,6 +55,8 @@ impl Engine {
         };
         self.counters.applied += 1;
         self.legs.insert(leg.id, key);
+        // A caller who claims the domain of another account has the switch repeat that claim on its own legs.
+        let claimed = if ctx.account.is_some() { None } else { self.directory.claimed(&leg) };
         if let Some(open) = self.sessions.get_mut(&key) {
             let OpenSession { session, kept, .. } = &mut **open;
             let account = session.facts.account;
@@ -68,8 +70,15 @@ impl Engine {
             if let Some(switch) = switch {
                 self.joiner.add_target(account, switch.ip(), &leg.callee, key, kept);
             }
+            let claimed = claimed.filter(|&claimed| claimed != account);
+            if let Some(claimed) = claimed {
+                self.joiner.add_aliases(claimed, &leg.aliases, key, kept);
+            }
             if let Some(host) = session.switch_address(reached) {
                 self.joiner.add_host(account, host.ip(), session, key, kept);
+                if let Some(claimed) = claimed {
+                    self.joiner.add_host(claimed, host.ip(), session, key, kept);
+                }
             }
         }
         Some(key)
@@ -253,7 +262,7 @@ impl Engine {
     pub(super) fn insert(&mut self, clock: ClockId, session: Session) -> SessionKey {
         let key = self.next_key;
         self.next_key += 1;
-        let open = OpenSession { session, kept: IndexEntries::default(), clock, armed: None };
+        let open = OpenSession { session, kept: IndexEntries::default(), clock, armed: None, stood: None };
         self.sessions.insert(key, Box::new(open));
         self.counters.sessions += 1;
         key
@@ -286,7 +295,11 @@ fn session_facts(account: AccountId, leg: &LegCreated, at: Timestamp, origin: Or
 }
 
 fn facts(account: AccountId, hash: &IdHash, origin: Origin) -> SessionFacts {
-    let id = TelephonySessionId::new(hash.u128());
+    facts_of(account, TelephonySessionId::new(hash.u128()), origin)
+}
+
+/// Derives the other id of a session from its first.
+pub(super) fn facts_of(account: AccountId, id: TelephonySessionId, origin: Origin) -> SessionFacts {
     let hash = IdHash::new("sessionId").part(&id.as_u128().to_be_bytes()).u64() >> 24;
     SessionFacts { account, id, session_id: SessionId::new(hash * 5000 + account.suffix()), origin }
 }

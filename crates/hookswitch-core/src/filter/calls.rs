@@ -43,6 +43,11 @@ impl CallsFilter {
         Ok(Some(Self { account, extension, family, detailed, sip_data, query: query.into() }))
     }
 
+    /// The account that it is for.
+    pub fn account(&self) -> AccountId {
+        self.account
+    }
+
     /// The extension that it is for; none if it is for all of the account.
     pub fn extension(&self) -> Option<ExtensionId> {
         self.extension

@@ -80,7 +80,7 @@ impl<Id: Copy + Ord + std::hash::Hash> FilterIndex<Id> {
     }
 
     /// Adds the filters of a subscription, in place of those it had.
-    pub fn insert(&mut self, subscription: Id, filters: &[EventFilter]) {
+    pub fn insert<'a>(&mut self, subscription: Id, filters: impl IntoIterator<Item = &'a EventFilter>) {
         self.remove(subscription);
         let mut keys = SmallVec::new();
         for filter in filters {

@@ -244,6 +244,16 @@ impl EventFilter {
 }
 
 impl TelephonyFilter {
+    /// The account whose sessions it asks for.
+    pub const fn account(&self) -> AccountId {
+        self.account
+    }
+
+    /// The extension whose parties it asks for; none for the whole account.
+    pub const fn extension(&self) -> Option<ExtensionId> {
+        self.extension
+    }
+
     fn projection(&self) -> Projection {
         Projection::Session { sip_data: self.sip_data }
     }

@@ -42,15 +42,19 @@ impl Projection {
 
     /// The notification of the party that a subscriber with these filters receives of an event: what any of the
     /// filters that match asks for. `None` if none matches.
-    pub fn of(filters: &[EventFilter], event: &Event) -> Option<Self> {
-        let matching = filters.iter().filter(|filter| filter.matches(event));
+    pub fn of<'a>(filters: impl IntoIterator<Item = &'a EventFilter>, event: &Event) -> Option<Self> {
+        let matching = filters.into_iter().filter(|filter| filter.matches(event));
         matching.map(EventFilter::projection).reduce(Self::union)
     }
 
     /// All notifications that a subscriber with these filters receives of an event that made this change.
-    pub fn all(filters: &[EventFilter], event: &Event, change: Option<&CallChange>) -> Projections {
+    pub fn all<'a>(
+        filters: impl IntoIterator<Item = &'a EventFilter>,
+        event: &Event,
+        change: Option<&CallChange>,
+    ) -> Projections {
         let mut all: Projections =
-            filters.iter().filter_map(|filter| filter.projection_of(event, change)).collect();
+            filters.into_iter().filter_map(|filter| filter.projection_of(event, change)).collect();
         all.sort_unstable();
         all.dedup_by(|later, earlier| {
             let is_same = later.is_like(*earlier);

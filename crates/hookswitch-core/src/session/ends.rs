@@ -9,7 +9,7 @@ use super::party::{Destination, PartyCertainty, PartyIntent, PartyState};
 use super::phase::{PendingEnd, Step};
 use super::reason::{self, Role};
 use super::timer::Timer;
-use super::{CALLER, CAUSE_WAIT, Context, LegRole, PartyIndex, RETRY_MAX, Session};
+use super::{CALLER, CAUSE_WAIT, Context, LegRole, PartyIndex, RETRY_MAX, Session, Standing};
 use crate::directory::Kind;
 use crate::policy::Policy;
 
@@ -35,14 +35,20 @@ impl Session {
     pub(super) fn leg_ended(&mut self, leg: usize, cause: Cause, ctx: &Context) {
         self.legs[leg].ended = true;
         let LegRole::Party(party) = self.legs[leg].role else { return };
-        if cause == Cause::Unlisted {
-            // How it ended nobody saw; that it did is inferred.
-            let known = self.queue.len();
-            self.party_leg_ended(party, Cause::HungUp, ctx);
-            self.queue.iter_mut().skip(known).for_each(|draft| draft.rule = Rule::NotListed);
-        } else {
+        // How it ended nobody saw; that it did is inferred.
+        let inferred = match cause {
+            Cause::Unlisted => Some((Cause::HungUp, Rule::NotListed)),
+            Cause::SwitchLost if self.parties[party].was_answered() => Some((Cause::Lost, Rule::SwitchLost)),
+            Cause::SwitchLost => Some((Cause::NoAnswer, Rule::SwitchLost)),
+            _ => None,
+        };
+        let Some((cause, rule)) = inferred else {
             self.party_leg_ended(party, cause, ctx);
-        }
+            return;
+        };
+        let known = self.queue.len();
+        self.party_leg_ended(party, cause, ctx);
+        self.queue.iter_mut().skip(known).for_each(|draft| draft.rule = rule);
     }
 
     /// A leg of a party ended.
@@ -411,8 +417,10 @@ impl Session {
         self.draft(index, Rule::MailboxOfDirectory, ctx);
     }
 
-    /// Carries out what timers ask for that have run out, in the order in which they did.
-    pub(crate) fn handle_time(&mut self, now: Timestamp, policy: Policy) {
+    /// Carries out what timers ask for that have run out, in the order in which they did. Gives the parties as they
+    /// stood before they were ended for silence, if they were.
+    pub(crate) fn handle_time(&mut self, now: Timestamp, policy: Policy) -> Option<Box<Standing>> {
+        let mut stood = None;
         loop {
             let (at, timer) = self.next_timer();
             if at > now || self.is_over() {
@@ -433,17 +441,24 @@ impl Session {
                     // It is told at the time of the success.
                     self.mover_stays(party, &Context { at: at - CAUSE_WAIT, ..ctx });
                 }
+                // It is told at the time of the hold.
+                Timer::SwitchHold(holder) => {
+                    self.switch_has_held(holder, &Context { at: at - CAUSE_WAIT, ..ctx });
+                }
                 Timer::Ring | Timer::Silence => {
                     let (cause, rule) = match timer {
                         Timer::Ring => (Cause::NoAnswer, Rule::RingTimer),
                         _ => (Cause::Lost, Rule::LostLeg),
                     };
+                    let standing = self.standing();
                     self.end_all(cause, rule, &Context { at, ..ctx });
+                    stood = Some(Box::new(standing));
                     break; // nobody is left
                 }
             }
         }
         self.flush_discarded();
+        stood
     }
 
     /// Takes a far end for a party, as nothing has shown in time that it is a server, or that a code took

@@ -4,12 +4,12 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hookswitch_model::{Direction, LegCreated, Timestamp};
+use hookswitch_model::{Direction, FarEnd, LegCreated, Timestamp};
 
 use super::party::{PartyCertainty, PartyState};
 use super::timer::Timer;
 use super::{CALLER, CAUSE_WAIT, Leg, LegRole, Session};
-use crate::number::{NumberKey, agree, ends_with};
+use crate::number::{NumberKey, agree, ends_with, is_dialled, is_short};
 
 /// How long after the caller's INVITE a leg may be joined when only the called number agrees.
 const CALLEE_ONLY_WINDOW: Duration = Duration::from_secs(10);
@@ -82,7 +82,7 @@ impl Fit {
             (CallerFit::Withheld, _) => true,
             _ => false,
         };
-        if !fits || session.waits_for_retry() {
+        if !fits || session.waits_for_retry() || (callee == CalleeFit::Differs && session.is_call_in(leg)) {
             return None;
         }
         let rings_since = session.rings_since(leg);
@@ -92,6 +92,11 @@ impl Fit {
         let host = session.goes_on_from(&session.sender(leg))?;
         let name = session.caller().name.is_some() && session.caller().name == leg.caller.name;
         Some(Self { caller, is_new_target: rings_since.is_none(), is_expected, callee, name, host })
+    }
+
+    /// Whether nothing but the caller's number agrees.
+    pub(crate) fn is_by_caller_alone(self) -> bool {
+        self.caller == CallerFit::Same && self.callee == CalleeFit::Differs
     }
 
     /// Whether no number of the call agrees, because it is withheld.
@@ -149,6 +154,13 @@ impl Session {
         };
         let senders = [&leg.diverted_by, &leg.called_first];
         senders.into_iter().flatten().map(of).max().unwrap_or(CalleeFit::Differs)
+    }
+
+    /// Tests whether a new call from outside enters a phone system, for another subscriber than this call was for:
+    /// who placed this one called a carrier, and the carrier calls somebody else.
+    fn is_call_in(&self, leg: &LegCreated) -> bool {
+        let is_subscriber = |number: &str| is_dialled(number) && !is_short(number);
+        leg.far_end == FarEnd::Switch && is_subscriber(&leg.callee) && is_subscriber(&self.dialled.number)
     }
 
     /// Whether the last leg leads to a target in a call that the switch has placed, under another number than the

@@ -22,6 +22,7 @@ mod people;
 mod phase;
 mod progress;
 mod reason;
+mod resumption;
 mod timer;
 
 use std::collections::VecDeque;
@@ -44,6 +45,7 @@ pub(crate) use self::parties::{CALLER, PartyIndex};
 pub(crate) use self::party::{Destination, PartyRef};
 use self::party::{PartyCertainty, PartyIntent, PartyState};
 use self::phase::Step;
+pub(crate) use self::resumption::Standing;
 use self::timer::{Timer, TimerTable};
 use crate::directory::{Account, Kind, Resolved};
 use crate::number::NumberKey;
@@ -135,6 +137,9 @@ pub(crate) struct Leg {
     offer: Option<u64>,
     /// How long it may be silent, where a session timer runs on it.
     silent_max: Option<Duration>,
+    /// It is the switch's, which has stopped the media of who is at its far end, and nobody was seen to ask for
+    /// that by SIP.
+    holds: bool,
     ended: bool,
 }
 
@@ -331,6 +336,7 @@ impl Session {
             purpose: Purpose::Talk,
             offer: leg.offer,
             silent_max: None,
+            holds: false,
             ended: false,
         });
         let last = self.legs.len() - 1;
@@ -398,6 +404,9 @@ impl Session {
                 }
             }
             SignalKind::TransferAsked(transfer) => self.transfer_asked(index, transfer, ctx),
+            SignalKind::Held | SignalKind::Resumed if self.is_switchs(role) => {
+                self.switch_holds(index, *kind == SignalKind::Held, ctx);
+            }
             _ => {
                 if let LegRole::Party(party) = role {
                     match kind {
@@ -422,6 +431,11 @@ impl Session {
         } else if let LegRole::Party(party) = role {
             self.move_asked(party, transfer, ctx);
         }
+    }
+
+    /// Tests whether at the end of a leg there is no party.
+    fn is_switchs(&self, role: LegRole) -> bool {
+        role.party().is_none_or(|party| self.parties[party].certainty == PartyCertainty::Discarded)
     }
 
     /// Notes a sign of life.

@@ -12,7 +12,7 @@ use super::moves::CrossSessionEffect;
 use super::party::{PartyCertainty, PartyState};
 use super::phase::Step;
 use super::timer::Timer;
-use super::{CALLER, CAUSE_WAIT, Context, PartyIndex, Purpose, Session};
+use super::{CALLER, CAUSE_WAIT, Context, LegRole, PartyIndex, Purpose, Session};
 use crate::directory::Kind;
 use crate::number::agree;
 
@@ -150,6 +150,9 @@ impl Session {
     /// Changes that the source reports as such.
     pub(super) fn report(&mut self, index: PartyIndex, kind: &SignalKind, ctx: &Context) {
         use StatusCode as S;
+        if matches!(kind, SignalKind::Held | SignalKind::Resumed) {
+            self.holds_itself(index);
+        }
         let state = &mut self.parties[index];
         if !state.is_live() {
             return;
@@ -194,6 +197,67 @@ impl Session {
             _ => return, // not possible in this status, or nothing new
         };
         self.draft(index, rule, ctx);
+    }
+
+    /// The switch stopped the media at the far end of one of its own legs, or started it again. Mostly that follows
+    /// from an offer of the other party, which is told by that; else it is a hold on that one's behalf (an API, an
+    /// operator).
+    pub(super) fn switch_holds(&mut self, leg: usize, held: bool, ctx: &Context) {
+        let Some(holder) = self.other_than_at(leg).filter(|_| !self.reported) else { return };
+        let timer = Timer::SwitchHold(holder);
+        let is_answered = self.parties[holder].party.status.code == StatusCode::Answered;
+        if held && is_answered {
+            self.legs[leg].holds = true;
+            self.timers.start(timer, ctx.at + CAUSE_WAIT);
+        } else if !held && std::mem::take(&mut self.legs[leg].holds) {
+            let state = &mut self.parties[holder];
+            if !self.timers.stop(timer) && state.party.status.code == StatusCode::Hold {
+                state.enter(StatusCode::Answered, None);
+                self.draft(holder, Rule::HeldBySwitch, ctx);
+            }
+        }
+    }
+
+    /// Tells of a hold by the switch that nobody was seen to ask for.
+    pub(super) fn switch_has_held(&mut self, holder: PartyIndex, ctx: &Context) {
+        let is_held = self.legs.iter().any(|leg| leg.holds);
+        let state = &mut self.parties[holder];
+        let may_hold = state.is_answered() && state.moving.is_none();
+        if is_held && may_hold && state.party.status.code == StatusCode::Answered {
+            state.enter(StatusCode::Hold, None);
+            self.draft(holder, Rule::HeldBySwitch, ctx);
+        }
+    }
+
+    /// A party holds or resumes by an offer of its own: that the switch has passed on.
+    fn holds_itself(&mut self, index: PartyIndex) {
+        for leg in 0..self.legs.len() {
+            if self.legs[leg].holds && self.other_than_at(leg) == Some(index) {
+                self.legs[leg].holds = false;
+            }
+        }
+    }
+
+    /// Of the only two parties who talk, the one that is not at the far end of this leg of the switch.
+    fn other_than_at(&self, leg: usize) -> Option<PartyIndex> {
+        let own = &self.legs[leg];
+        let at_far_end = if own.called {
+            LegRole::Party(CALLER)
+        } else {
+            self.legs[leg + 1..].iter().find(|other| other.called && !other.of_party)?.role
+        };
+        let at_far_end = at_far_end.party()?;
+        let mut talking = self
+            .parties
+            .enumerate()
+            .filter(|(_, state)| state.is_answered() && state.certainty == PartyCertainty::Confirmed)
+            .map(|(index, _)| index);
+        let (one, other, None) = (talking.next()?, talking.next()?, talking.next()) else { return None };
+        match (one == at_far_end, other == at_far_end) {
+            (true, false) => Some(other),
+            (false, true) => Some(one),
+            _ => None,
+        }
     }
 
     /// A recording of a party runs, or does not any more.

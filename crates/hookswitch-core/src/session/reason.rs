@@ -38,6 +38,7 @@ const REASONS: &[(Cause, [Option<Reason>; 3])] = {
         (Cause::Failed, [Some(R::InternalError); 3]),
         (Cause::Lost, [Some(R::CallDropped); 3]),
         (Cause::Unlisted, [None, None, None]),
+        (Cause::SwitchLost, [Some(R::CallDropped); 3]),
     ]
 };
 
@@ -111,6 +112,7 @@ mod tests {
             Cause::Failed,
             Cause::Lost,
             Cause::Unlisted,
+            Cause::SwitchLost,
         ] {
             assert_eq!(REASONS.iter().filter(|(row, _)| *row == cause).count(), 1, "{cause:?}");
         }

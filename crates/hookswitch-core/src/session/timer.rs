@@ -22,6 +22,8 @@ pub(super) enum Timer {
     Transfer(PartyIndex),
     /// BYE of a party whose transfer has succeeded: [`super::CAUSE_WAIT`] from the success.
     Leave(PartyIndex),
+    /// Offer of a party that a hold by the switch follows from: [`super::CAUSE_WAIT`] from the hold.
+    SwitchHold(PartyIndex),
     /// Sign of life of a call that nobody has answered: [`super::RING_MAX`], longer than Timer C of
     /// RFC 3261 §16.6.
     Ring,
@@ -39,6 +41,7 @@ impl Timer {
             Self::Retry => Note::RetryTimer,
             Self::Transfer(_) => Note::TransferTimer,
             Self::Leave(_) => Note::LeaveTimer,
+            Self::SwitchHold(_) => Note::SwitchHoldTimer,
             Self::Ring => Note::RingTimer,
             Self::Silence => Note::SilenceTimer,
         }

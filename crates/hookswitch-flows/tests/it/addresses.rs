@@ -353,3 +353,41 @@ number = "103"
 name = "border controller"
 addresses = ["10.0.200.50", "10.0.200.51", "127.0.0.1:10060", "127.0.0.1:10160"]
 "#;
+
+#[test]
+fn a_carrier_that_was_called_and_calls_somebody_else_for_the_same_company_begins_a_call() {
+    // The caller's own leg is not in view; the phone system is known for one, as it asked Alice for credentials.
+    ladder(
+        "
+        0.000 alice > pbx INVITE 104 call=3
+        0.010 pbx > alice 407 call=3
+        0.020 alice > pbx ACK call=3
+        1.000 sbc > trunk INVITE +14155559103 from=+14155550100 name=Acme
+        1.500 trunk > sbc 180
+        3.000 trunk > sbc 200
+        3.010 sbc > trunk ACK
+        5.000 trunk > pbx INVITE +14155559102 call=2 from=+14155550100 name=Acme
+        5.500 pbx > trunk 180 call=2
+        8.000 pbx > trunk 200 call=2
+        8.010 trunk > pbx ACK call=2
+        20.000 trunk > pbx BYE call=2
+        30.000 sbc > trunk BYE
+        ",
+    )
+    .tells(
+        "
+        0.000 out 101 Setup
+        #2 1.000 out +14155550100 Setup
+        #2 1.000 inb +14155559103 Proceeding
+        #2 1.500 out +14155550100 Proceeding
+        #2 3.000 inb +14155559103 Answered
+        #2 3.000 out +14155550100 Answered
+        #3 5.000 out +14155550100 Setup
+        #3 5.500 out +14155550100 Proceeding
+        #3 8.000 out +14155550100 Answered
+        #3 20.000 out +14155550100 Disconnected
+        #2 30.000 out +14155550100 Disconnected
+        #2 30.000 inb +14155559103 Disconnected
+        ",
+    );
+}

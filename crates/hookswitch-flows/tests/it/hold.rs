@@ -268,3 +268,157 @@ fn of_two_offers_the_refused_one_changes_nothing() {
     );
     assert_eq!(told, ["5.200 out 101 Hold"]);
 }
+
+#[test]
+fn a_switch_that_holds_a_call_by_itself_is_told_at_who_does_not_hear_the_music() {
+    // An API asked for it, on Alice's behalf: Bob gets the music.
+    ladder(
+        "
+        0.000 alice > pbx INVITE 102
+        0.010 pbx > bob INVITE 102@bob call=2 from=101
+        0.500 bob > pbx 180 call=2
+        0.510 pbx > alice 180
+        3.000 bob > pbx 200 call=2
+        3.010 pbx > bob ACK call=2
+        3.020 pbx > alice 200
+        3.030 alice > pbx ACK
+        10.000 pbx > bob INVITE in=dialog call=2 sdp=sendonly
+        10.020 bob > pbx 200 for=INVITE call=2 sdp=recvonly
+        10.030 pbx > bob ACK call=2
+        20.000 pbx > bob INVITE in=dialog call=2 sdp=sendrecv
+        20.020 bob > pbx 200 for=INVITE call=2
+        20.030 pbx > bob ACK call=2
+        30.000 alice > pbx BYE
+        30.010 pbx > bob BYE call=2
+        ",
+    )
+    .tells(
+        "
+        0.000 out 101 Setup
+        0.010 inb 102 Setup
+        0.500 inb 102 Proceeding
+        0.510 out 101 Proceeding
+        3.000 inb 102 Answered
+        3.020 out 101 Answered
+        10.020 out 101 Hold
+        20.020 out 101 Answered
+        30.000 out 101 Disconnected
+        30.010 inb 102 Disconnected
+        ",
+    );
+}
+
+#[test]
+fn a_switch_that_holds_the_caller_by_itself_holds_for_who_was_called() {
+    ladder(
+        "
+        0.000 alice > pbx INVITE 102
+        0.010 pbx > bob INVITE 102@bob call=2 from=101
+        0.500 bob > pbx 180 call=2
+        0.510 pbx > alice 180
+        3.000 bob > pbx 200 call=2
+        3.010 pbx > bob ACK call=2
+        3.020 pbx > alice 200
+        3.030 alice > pbx ACK
+        10.000 pbx > alice INVITE in=dialog sdp=inactive
+        10.020 alice > pbx 200 for=INVITE sdp=inactive
+        10.030 pbx > alice ACK
+        20.000 pbx > alice INVITE in=dialog sdp=sendrecv
+        20.020 alice > pbx 200 for=INVITE
+        20.030 pbx > alice ACK
+        30.000 alice > pbx BYE
+        30.010 pbx > bob BYE call=2
+        ",
+    )
+    .tells(
+        "
+        0.000 out 101 Setup
+        0.010 inb 102 Setup
+        0.500 inb 102 Proceeding
+        0.510 out 101 Proceeding
+        3.000 inb 102 Answered
+        3.020 out 101 Answered
+        10.020 inb 102 Hold
+        20.020 inb 102 Answered
+        30.000 out 101 Disconnected
+        30.010 inb 102 Disconnected
+        ",
+    );
+}
+
+#[test]
+fn a_hold_that_the_switch_passes_on_before_it_answers_is_that_of_who_asked() {
+    // Bob's side has accepted before Alice's has; music follows on Bob's side while she holds.
+    ladder(
+        "
+        0.000 alice > pbx INVITE 102
+        0.010 pbx > bob INVITE 102@bob call=2 from=101
+        0.500 bob > pbx 180 call=2
+        0.510 pbx > alice 180
+        3.000 bob > pbx 200 call=2
+        3.010 pbx > bob ACK call=2
+        3.020 pbx > alice 200
+        3.030 alice > pbx ACK
+        10.000 alice > pbx INVITE in=dialog sdp=sendonly
+        10.010 pbx > bob INVITE in=dialog call=2 sdp=sendonly
+        10.020 bob > pbx 200 for=INVITE call=2 sdp=recvonly
+        10.030 pbx > bob ACK call=2
+        10.040 pbx > alice 200 for=INVITE sdp=recvonly
+        10.050 alice > pbx ACK
+        11.000 pbx > bob INVITE in=dialog call=2 sdp=sendrecv
+        11.020 bob > pbx 200 for=INVITE call=2
+        11.030 pbx > bob ACK call=2
+        20.000 alice > pbx INVITE in=dialog sdp=sendrecv
+        20.040 pbx > alice 200 for=INVITE
+        20.050 alice > pbx ACK
+        30.000 alice > pbx BYE
+        30.010 pbx > bob BYE call=2
+        ",
+    )
+    .tells(
+        "
+        0.000 out 101 Setup
+        0.010 inb 102 Setup
+        0.500 inb 102 Proceeding
+        0.510 out 101 Proceeding
+        3.000 inb 102 Answered
+        3.020 out 101 Answered
+        10.040 out 101 Hold
+        20.040 out 101 Answered
+        30.000 out 101 Disconnected
+        30.010 inb 102 Disconnected
+        ",
+    );
+}
+
+#[test]
+fn a_switch_that_stops_the_media_for_a_moment_holds_nothing() {
+    ladder(
+        "
+        0.000 alice > pbx INVITE 102
+        0.010 pbx > bob INVITE 102@bob call=2 from=101
+        3.000 bob > pbx 200 call=2
+        3.010 pbx > bob ACK call=2
+        3.020 pbx > alice 200
+        3.030 alice > pbx ACK
+        10.000 pbx > bob INVITE in=dialog call=2 sdp=inactive
+        10.020 bob > pbx 200 for=INVITE call=2 sdp=inactive
+        10.030 pbx > bob ACK call=2
+        10.200 pbx > bob INVITE in=dialog call=2 sdp=sendrecv
+        10.220 bob > pbx 200 for=INVITE call=2
+        10.230 pbx > bob ACK call=2
+        30.000 alice > pbx BYE
+        30.010 pbx > bob BYE call=2
+        ",
+    )
+    .tells(
+        "
+        0.000 out 101 Setup
+        0.010 inb 102 Setup
+        3.000 inb 102 Answered
+        3.020 out 101 Answered
+        30.000 out 101 Disconnected
+        30.010 inb 102 Disconnected
+        ",
+    );
+}

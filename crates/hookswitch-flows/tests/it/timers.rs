@@ -308,3 +308,160 @@ fn a_leg_without_a_timer_ends_no_call_whose_other_leg_is_refreshed() {
         ",
     );
 }
+
+#[test]
+fn a_call_that_goes_on_after_it_was_ended_for_silence_is_a_call_found_in_progress() {
+    // The refreshes went by another way for a while.
+    ladder(
+        "
+        0.000 alice > bob INVITE 102
+        0.500 bob > alice 180
+        3.000 bob > alice 200 | Session-Expires: 90;refresher=uac
+        3.010 alice > bob ACK
+        400.000 alice > bob UPDATE | Session-Expires: 90;refresher=uac
+        400.010 bob > alice 200 for=UPDATE sdp=none | Session-Expires: 90;refresher=uac
+        450.000 bob > alice INVITE in=dialog sdp=sendonly
+        450.010 alice > bob 200 for=INVITE sdp=recvonly
+        450.020 bob > alice ACK
+        480.000 bob > alice BYE
+        480.010 alice > bob 200
+        ",
+    )
+    .tells(
+        "
+        0.000 out 101 Setup
+        0.000 inb 102 Setup
+        0.500 inb 102 Proceeding
+        0.500 out 101 Proceeding
+        3.000 inb 102 Answered
+        3.000 out 101 Answered
+        125.000 inb 102 Disconnected/CallDropped
+        125.000 out 101 Disconnected/CallDropped
+        #2 400.000 out 101 Setup
+        #2 400.000 out 101 Answered
+        #2 400.000 inb 102 Setup
+        #2 400.000 inb 102 Answered
+        #2 450.010 inb 102 Hold
+        #2 480.000 inb 102 Disconnected
+        #2 480.000 out 101 Disconnected
+        ",
+    );
+}
+
+#[test]
+fn the_end_of_a_call_that_was_ended_for_silence_is_told_once() {
+    ladder(
+        "
+        0.000 alice > bob INVITE 102
+        0.500 bob > alice 180
+        3.000 bob > alice 200 | Session-Expires: 90;refresher=uac
+        3.010 alice > bob ACK
+        400.000 bob > alice BYE
+        400.010 alice > bob 200
+        ",
+    )
+    .tells(
+        "
+        0.000 out 101 Setup
+        0.000 inb 102 Setup
+        0.500 inb 102 Proceeding
+        0.500 out 101 Proceeding
+        3.000 inb 102 Answered
+        3.000 out 101 Answered
+        125.000 inb 102 Disconnected/CallDropped
+        125.000 out 101 Disconnected/CallDropped
+        ",
+    );
+}
+
+#[test]
+fn a_call_that_stood_on_hold_goes_on_as_it_stood_and_may_be_lost_again() {
+    ladder(
+        "
+        0.000 alice > pbx INVITE +14155559102
+        0.010 pbx > trunk INVITE +14155559102 call=2 from=101
+        1.000 trunk > pbx 180 call=2
+        1.010 pbx > alice 180
+        3.000 trunk > pbx 200 call=2 | Session-Expires: 90;refresher=uas
+        3.010 pbx > trunk ACK call=2
+        3.020 pbx > alice 200
+        3.030 alice > pbx ACK
+        9.000 alice > pbx INVITE in=dialog sdp=sendonly
+        9.010 pbx > alice 200 for=INVITE sdp=recvonly
+        9.020 alice > pbx ACK
+        300.000 trunk > pbx UPDATE call=2 | Session-Expires: 90;refresher=uas
+        300.010 pbx > trunk 200 for=UPDATE sdp=none call=2 | Session-Expires: 90;refresher=uas
+        900.000 carol > dave OPTIONS 104 call=3
+        ",
+    )
+    .tells(
+        "
+        0.000 out 101 Setup
+        0.010 inb +14155559102 Proceeding
+        1.010 out 101 Proceeding
+        3.000 inb +14155559102 Answered
+        3.020 out 101 Answered
+        9.010 out 101 Hold
+        131.010 inb +14155559102 Disconnected/CallDropped
+        131.010 out 101 Disconnected/CallDropped
+        #2 300.000 out 101 Setup
+        #2 300.000 out 101 Hold
+        #2 300.000 inb +14155559102 Proceeding
+        #2 300.000 inb +14155559102 Answered
+        #2 422.010 inb +14155559102 Disconnected/CallDropped
+        #2 422.010 out 101 Disconnected/CallDropped
+        ",
+    );
+}
+
+#[test]
+fn a_phone_that_rings_for_long_without_a_word_and_is_answered_is_a_call_found_in_progress() {
+    // RFC 3261 §13.3.1.1 asks for a provisional response each minute; not every server sends them.
+    ladder(
+        "
+        0.000 alice > bob INVITE 102
+        0.500 bob > alice 180
+        270.000 bob > alice 200
+        270.010 alice > bob ACK
+        300.000 alice > bob BYE
+        300.010 bob > alice 200
+        ",
+    )
+    .tells(
+        "
+        0.000 out 101 Setup
+        0.000 inb 102 Setup
+        0.500 inb 102 Proceeding
+        0.500 out 101 Proceeding
+        240.500 inb 102 Disconnected/NoAnswer missed
+        240.500 out 101 Disconnected/NoAnswer
+        #2 270.000 out 101 Setup
+        #2 270.000 out 101 Proceeding
+        #2 270.000 inb 102 Setup
+        #2 270.000 inb 102 Proceeding
+        #2 270.000 inb 102 Answered
+        #2 270.000 out 101 Answered
+        #2 300.000 out 101 Disconnected
+        #2 300.000 inb 102 Disconnected
+        ",
+    );
+}
+
+#[test]
+fn the_ids_of_both_sessions_of_a_call_that_went_on_lead_to_each_other() {
+    let events = ladder(
+        "
+        0.000 alice > bob INVITE 102
+        3.000 bob > alice 200 | Session-Expires: 90;refresher=uac
+        3.010 alice > bob ACK
+        400.000 alice > bob UPDATE | Session-Expires: 90;refresher=uac
+        800.000 alice > bob UPDATE | Session-Expires: 90;refresher=uac
+        ",
+    )
+    .events();
+    let mut sessions: Vec<_> = events.iter().map(|event| event.session.id).collect();
+    sessions.dedup();
+    let [first, second, third] = sessions[..] else { panic!("{} sessions", sessions.len()) };
+    assert_eq!([first.resumed(), second.resumed()], [second, third]);
+    assert_eq!([second.resumed_from(), third.resumed_from()], [first, second]);
+}

@@ -1,6 +1,6 @@
 //! INVITEs that get no response, or no final one: what is told, and when.
 
-use hookswitch_flows::ladder::ladder;
+use hookswitch_flows::ladder::{ladder, run, written};
 
 #[test]
 fn a_cancel_that_no_487_follows_ends_the_call_in_its_time() {
@@ -360,4 +360,84 @@ fn who_cancels_and_says_completed_elsewhere_is_believed_where_the_caller_is_not_
         3.010 out 101 Disconnected
         ",
     );
+}
+
+#[test]
+fn a_call_of_which_only_one_direction_was_captured_is_answered_by_its_ack() {
+    // Neither 180 nor 200 is in the capture; the ACK of a 2xx has a branch of its own.
+    let direct = ladder(
+        "
+        0.000 alice > bob INVITE 102
+        0.500 bob > alice 180
+        3.000 bob > alice 200
+        3.010 alice > bob ACK
+        20.000 alice > bob BYE
+        20.010 bob > alice 200
+        ",
+    );
+    let through_a_proxy = ladder(
+        "
+        0.000 alice > proxy INVITE 102
+        0.000 proxy > bob INVITE 102@bob
+        0.500 bob > proxy 180
+        0.510 proxy > alice 180
+        3.000 bob > proxy 200
+        3.005 proxy > alice 200
+        3.010 alice > proxy ACK
+        3.010 proxy > bob ACK
+        20.000 alice > proxy BYE
+        20.005 proxy > bob BYE
+        20.010 bob > proxy 200
+        ",
+    );
+    for flow in [direct, through_a_proxy] {
+        let mut packets = flow.packets;
+        packets.retain(|packet| !packet.payload.starts_with(b"SIP/2.0"));
+        let expected = [
+            "0.000 out 101 Setup",
+            "0.000 inb 102 Setup",
+            "3.010 inb 102 Answered",
+            "3.010 out 101 Answered",
+            "20.000 out 101 Disconnected",
+            "20.000 inb 102 Disconnected",
+        ];
+        assert_eq!(written(&run(&packets)), expected);
+    }
+}
+
+#[test]
+fn the_ack_of_a_refusal_that_was_not_captured_answers_nothing() {
+    let mut packets = ladder(
+        "
+        0.000 alice > bob INVITE 102
+        0.500 bob > alice 180
+        3.000 bob > alice 486
+        3.010 alice > bob ACK
+        40.000 carol > dave OPTIONS 104 call=2
+        ",
+    )
+    .packets;
+    packets.retain(|packet| !packet.payload.starts_with(b"SIP/2.0"));
+    let told = written(&run(&packets));
+    assert!(!told.iter().any(|event| event.ends_with("Answered")), "{told:?}");
+}
+
+#[test]
+fn an_answer_that_was_not_captured_is_nobodys_where_two_phones_may_have_given_it() {
+    let mut packets = ladder(
+        "
+        0.000 alice > proxy INVITE 102
+        0.010 proxy > bob INVITE 102@bob
+        0.011 proxy > carol INVITE 103@carol
+        0.500 carol > proxy 180
+        3.000 carol > proxy 200
+        3.005 proxy > alice 200
+        3.010 alice > proxy ACK
+        3.015 proxy > carol ACK
+        ",
+    )
+    .packets;
+    packets.retain(|packet| !packet.payload.starts_with(b"SIP/2.0"));
+    let told = written(&run(&packets));
+    assert!(!told.iter().any(|event| event.ends_with("Answered")), "{told:?}");
 }

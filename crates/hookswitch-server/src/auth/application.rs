@@ -1,5 +1,7 @@
 //! Applications and users as they are stored, and how an application proves that it is one.
 
+use std::net::IpAddr;
+
 use axum::http::{HeaderMap, header};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -9,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::form::Form;
 use super::{OAuth, Refusal};
 use crate::auth::Scopes;
+use crate::secret::Digest;
 
 /// The id of the console, an application that is built in: public, for the users of all accounts, and without a
 /// document. Its tokens open the admin API, as far as their user may, and nothing else; those of no other do.
@@ -117,12 +120,21 @@ pub struct User {
     /// What they may do in the console, where it was said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub console: Option<ConsoleRole>,
+    /// Tells the users apart that have the extension one after the other; what was given to one is good for none of
+    /// the others. Empty for those of an earlier version.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub generation: String,
 }
 
 impl User {
     /// What they may do in the console: everything as an administrator and nothing else, unless it was said.
     pub fn console_role(&self) -> ConsoleRole {
         self.console.unwrap_or(if self.admin { ConsoleRole::Full } else { ConsoleRole::None })
+    }
+
+    /// The mark of the password: another whenever it was set anew.
+    pub fn password_mark(&self) -> Option<String> {
+        self.password.as_deref().map(|hash| Digest::of(hash.as_bytes()).to_string())
     }
 }
 
@@ -143,6 +155,9 @@ pub struct Credential {
     /// The only application that may use it; any without.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client_id: Option<String>,
+    /// The generation of the user that it was made for.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub generation: String,
 }
 
 /// Reads a document of a type.
@@ -211,7 +226,7 @@ impl Claimed {
     ///
     /// # Errors
     /// One answer, and after the same time, whatever is wrong.
-    pub async fn prove(self, oauth: &OAuth) -> Result<(String, Application), Refusal> {
+    pub async fn prove(self, oauth: &OAuth, from: IpAddr) -> Result<(String, Application), Refusal> {
         let refused = Refusal::invalid_client(self.by_header);
         let id = self.client_id.clone();
         let application = oauth.store.read_async(move |reader| Application::find(reader, &id)).await?;
@@ -219,7 +234,7 @@ impl Claimed {
         let is_public = application.as_ref().is_some_and(|application| application.secret.is_none());
         let proved = match self.secret {
             None => is_public,
-            Some(secret) => oauth.verify(&["client", &self.client_id], &secret, hash).await?,
+            Some(secret) => oauth.verify(&["client", &self.client_id], from, &secret, hash).await?,
         };
         let application = application.filter(|_| proved).ok_or(refused)?;
         if application.disabled {

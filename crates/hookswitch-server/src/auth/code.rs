@@ -31,6 +31,10 @@ struct Code {
     /// Who has logged in.
     extension: String,
     credential: Option<String>,
+    #[serde(default)]
+    generation: String,
+    #[serde(default)]
+    password: Option<String>,
     /// Seconds since 1970.
     expires: i64,
     used: bool,
@@ -182,6 +186,8 @@ impl OAuth {
             challenge: asked.challenge.clone(),
             extension: subject.extension.clone(),
             credential: subject.credential.clone(),
+            generation: subject.user.generation.clone(),
+            password: subject.password.clone(),
             expires: now + CODE_SECONDS,
             used: false,
             grant: None,
@@ -236,11 +242,15 @@ impl OAuth {
         if !fits {
             return Err(refused("OAU-108", "code_verifier does not fit the code_challenge of the login"));
         }
-        let (extension, credential) = (taken.extension, taken.credential);
+        let (extension, credential, password) = (taken.extension, taken.credential, taken.password);
         let whose = extension.clone();
         let user = self.store.read_async(move |reader| read::<User>(reader, USER, &whose)).await;
-        let user = user.map_err(failed)?.ok_or_else(unknown)?;
-        Ok(Subject { extension, user, credential })
+        let user = user.map_err(failed)?.filter(|user| {
+            let same = user.generation == taken.generation && !user.disabled;
+            same && (password.is_none() || password == user.password_mark())
+        });
+        let user = user.ok_or_else(unknown)?;
+        Ok(Subject { extension, user, credential, password })
     }
 
     /// Notes which grant a code has given.

@@ -11,7 +11,7 @@ use hookswitch_store::{Change, Expected, Reader, StoreError};
 use serde::{Deserialize, Serialize};
 
 use super::application::{Application, Credential, User, read};
-use super::{APPLICATION, CREDENTIAL, OAuth, Refusal, USER};
+use super::{ADMIN_TOKEN, APPLICATION, CREDENTIAL, OAuth, Refusal, USER};
 use crate::auth::{Principal, Problem, Scopes};
 use crate::clock;
 use crate::secret::{self, Digest};
@@ -28,6 +28,13 @@ const REPEAT_SECONDS_USED: i64 = 10;
 /// How long a refresh token may be repeated while its successor is not used, in seconds.
 const REPEAT_SECONDS_UNUSED: i64 = 3600;
 
+/// The most refresh tokens of a grant that are stored. Those before them are known as of the grant by what stands in
+/// them, and end it as every token that comes a second time.
+const TOKENS_MAX: usize = 8;
+
+/// What the sealed texts of refresh tokens are for.
+const FAMILY: &str = "refresh token";
+
 /// The most grants of a user and an application; one more ends the oldest.
 const GRANTS_MAX: usize = 5;
 
@@ -40,7 +47,7 @@ const GRANTS_OF: &str = "grants_of";
 
 /// Whether a grant may have ended by a change of such a document, or by its removal.
 pub(super) fn may_end_by(kind: &str, gone: bool) -> bool {
-    matches!(kind, APPLICATION | USER | CREDENTIAL) || kind == GRANT && gone
+    matches!(kind, APPLICATION | USER | CREDENTIAL | ADMIN_TOKEN) || kind == GRANT && gone
 }
 
 /// A grant as it is stored; the id of its document is the `session_id` of token answers.
@@ -54,6 +61,12 @@ struct Grant {
     /// The JWT credential that it rests on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     credential: Option<String>,
+    /// The generation of the user whose it is.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    generation: String,
+    /// The mark of the password that it rests on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    password: Option<String>,
     /// When it ends, however often it is refreshed; all times are seconds since 1970.
     ends: i64,
     /// The digests of its refresh tokens that have not expired, the oldest first.
@@ -104,6 +117,8 @@ pub struct Subject {
     pub user: User,
     /// The JWT credential that it rests on, if it rests on one.
     pub credential: Option<String>,
+    /// The mark of the password that it rests on, if it rests on one.
+    pub password: Option<String>,
 }
 
 /// What a client may say about the tokens it wants.
@@ -237,17 +252,19 @@ impl OAuth {
         let now = now();
         let (access_seconds, refresh_seconds) = self.lifetimes(&wishes);
         let ends = now + self.grant_seconds;
+        let id = Digest::of(&secret::random::<32>()?).to_string()[..32].to_owned();
         let pair = Pair {
             access: secret::token()?,
-            refresh: secret::token()?,
+            refresh: self.refresh_token(&id, &secret::token()?),
             access_seconds,
             access_expires: (now + access_seconds).min(ends),
             refresh_expires: (now + refresh_seconds).min(ends),
         };
-        let id = Digest::of(&secret::random::<32>()?).to_string()[..32].to_owned();
         let scopes = wishes.scopes.map_or(application.scopes, |wished| wished.and(application.scopes));
         let grant = Grant {
             account: subject.user.account,
+            generation: subject.user.generation,
+            password: subject.password,
             extension: subject.extension,
             client_id: client_id.to_owned(),
             scopes,
@@ -321,7 +338,10 @@ impl OAuth {
                 Ok(grant.filter(|grant| grant.client_id == *client).map(|grant| (refresh, grant, next)))
             }
         });
-        let (refresh, mut grant, next) = found.await?.ok_or_else(unknown)?;
+        let Some((refresh, mut grant, next)) = found.await? else {
+            self.end_family(client_id, token).await?;
+            return Err(unknown());
+        };
         let id = refresh.grant.clone();
         if refresh.expires <= now {
             return Err(Refusal::invalid_grant("OAU-213", "The refresh token has expired; log in again"));
@@ -346,7 +366,7 @@ impl OAuth {
             };
             let pair = Pair {
                 access: self.key.token_after("access", token),
-                refresh: self.key.token_after("refresh", token),
+                refresh: self.refresh_token(&id, &self.key.token_after("refresh", token)),
                 access_seconds: next.access_seconds,
                 access_expires: (replaced.at + next.access_seconds).min(grant.ends),
                 refresh_expires: next.expires,
@@ -357,7 +377,7 @@ impl OAuth {
         let (access_seconds, refresh_seconds) = self.lifetimes(wishes);
         let pair = Pair {
             access: self.key.token_after("access", token),
-            refresh: self.key.token_after("refresh", token),
+            refresh: self.refresh_token(&id, &self.key.token_after("refresh", token)),
             access_seconds,
             access_expires: (now + access_seconds).min(grant.ends),
             refresh_expires: (now + refresh_seconds).min(grant.ends),
@@ -375,6 +395,27 @@ impl OAuth {
         Ok(pair.answer(&grant, id, now))
     }
 
+    /// A refresh token of a grant: nobody without the key can make one, and the grant can be read from it.
+    fn refresh_token(&self, grant: &str, seed: &str) -> String {
+        let random = Digest::of(seed.as_bytes()).prefix();
+        self.key.seal(FAMILY, &[&random, grant.as_bytes()].concat())
+    }
+
+    /// Ends the grant of a refresh token that is not stored any more: it was used long ago, and two may hold it.
+    async fn end_family(&self, client_id: &str, token: &str) -> Result<(), Refusal> {
+        let content = self.key.unseal(FAMILY, token);
+        let id = content.and_then(|content| String::from_utf8(content.get(16..)?.to_vec()).ok());
+        let Some(id) = id else { return Ok(()) };
+        let (key, client) = (id.clone(), client_id.to_owned());
+        let grant = self.store.read_async(move |reader| read::<Grant>(reader, GRANT, &key)).await?;
+        if let Some(grant) = grant.filter(|grant| grant.client_id == client) {
+            let extension = grant.extension;
+            tracing::warn!(client_id, extension, "an old refresh token was used again; its grant ends");
+            self.end_grant(id).await?;
+        }
+        Ok(())
+    }
+
     /// Drops the refresh tokens of a grant that nobody needs to be told from unknown ones any more.
     async fn forget_expired(
         &self,
@@ -384,8 +425,9 @@ impl OAuth {
     ) -> Result<(), StoreError> {
         let tokens = grant.tokens.clone();
         let expired = self.store.read_async(move |reader| {
-            let mut expired = Vec::new();
-            for token in tokens {
+            let old = tokens.len().saturating_sub(TOKENS_MAX - 1);
+            let mut expired: Vec<String> = tokens.iter().take(old).cloned().collect();
+            for token in tokens.into_iter().skip(old) {
                 match read::<Refresh>(reader, REFRESH, &token)? {
                     Some(refresh) if refresh.expires > now => break,
                     _ => expired.push(token),
@@ -404,9 +446,7 @@ impl OAuth {
     async fn check_subject(&self, grant: &Grant) -> Result<(), Refusal> {
         let grant = grant.clone();
         let good = self.store.read_async(move |reader| {
-            let user =
-                read::<User>(reader, super::USER, &grant.extension)?.is_some_and(|user| !user.disabled);
-            Ok(user && credential_is_good(reader, &grant)?)
+            Ok(user_of(reader, &grant)?.is_some() && credential_is_good(reader, &grant)?)
         });
         if good.await? {
             return Ok(());
@@ -518,6 +558,15 @@ fn end(reader: &Reader, id: &str) -> Result<Vec<Change>, StoreError> {
     Ok(changes)
 }
 
+/// The user of a grant, if it is still the one who was given it, and with the same password where it rests on that.
+fn user_of(reader: &Reader, grant: &Grant) -> Result<Option<User>, StoreError> {
+    let user = read::<User>(reader, super::USER, &grant.extension)?;
+    Ok(user.filter(|user| {
+        let same = user.generation == grant.generation && user.account == grant.account;
+        same && !user.disabled && (grant.password.is_none() || grant.password == user.password_mark())
+    }))
+}
+
 fn credential_is_good(reader: &Reader, grant: &Grant) -> Result<bool, StoreError> {
     let Some(id) = &grant.credential else { return Ok(true) };
     Ok(read::<Credential>(reader, super::CREDENTIAL, id)?.is_some())
@@ -544,9 +593,10 @@ fn holder(reader: &Reader, key: &str, now: i64) -> Result<Option<Holder>, StoreE
 fn principal(reader: &Reader, id: &str) -> Result<Result<Principal, Problem>, StoreError> {
     let unknown = || Ok(Err(unknown_token()));
     let Some(grant) = read::<Grant>(reader, GRANT, id)? else { return unknown() };
-    let user = read::<User>(reader, super::USER, &grant.extension)?.filter(|user| !user.disabled);
+    let user = user_of(reader, &grant)?;
     let application = Application::find(reader, &grant.client_id)?;
-    let application = application.filter(|application| !application.disabled);
+    let application =
+        application.filter(|application| !application.disabled && application.serves(&grant.account));
     let (Some(user), Some(application), true) = (user, application, credential_is_good(reader, &grant)?)
     else {
         return Ok(Err(Problem::token(
@@ -569,6 +619,7 @@ fn principal(reader: &Reader, id: &str) -> Result<Result<Principal, Problem>, St
         admin: user.admin,
         console: user.console_role(),
         extension_number: user.extension_number.into(),
+        generation: user.generation.into(),
     };
     Ok(Ok(principal))
 }

@@ -1,5 +1,6 @@
 //! Who a user is that gives a name and a password.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use hookswitch_core::directory::Account;
@@ -21,6 +22,7 @@ impl OAuth {
         extension: Option<&str>,
         password: &str,
         application: &Application,
+        from: IpAddr,
     ) -> Result<Subject, Refusal> {
         let named = self.named(username, extension, application);
         let who = named.clone().unwrap_or_else(|| format!("{username} {}", extension.unwrap_or_default()));
@@ -34,14 +36,14 @@ impl OAuth {
             };
             let user = user.filter(|user| !user.disabled && application.serves(&user.account));
             let hash = user.as_ref().and_then(|user| user.password.clone());
-            let fits = self.verify(&whose, password, hash).await?;
+            let fits = self.verify(&whose, from, password, hash).await?;
             let (Some(extension), Some(user), true) = (named, user, fits) else {
                 let description = "The name or the password is wrong";
                 return Err(Refusal::invalid_grant("OAU-140", description));
             };
-            Ok(Subject { extension, user, credential: None })
+            Ok(Subject { extension, password: user.password_mark(), user, credential: None })
         };
-        self.guarded(&whose, attempt).await
+        self.guarded(&whose, from, attempt).await
     }
 
     /// The id of the extension that a name stands for; none if it stands for several, in different accounts.

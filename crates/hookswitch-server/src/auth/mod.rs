@@ -13,14 +13,16 @@ mod refusal;
 mod scope;
 mod throttle;
 mod token;
+mod turns;
 
+use std::net::IpAddr;
 use std::sync::{Arc, RwLock};
 
 use axum::http::{HeaderMap, header};
 use hookswitch_core::directory::Directory;
 use hookswitch_model::ExtensionId;
 use hookswitch_store::{Changed, Store, Told};
-use tokio::sync::{Mutex, Semaphore, watch};
+use tokio::sync::{Mutex, watch};
 
 pub use self::application::{Application, CONSOLE, Claimed, ConsoleRole, Credential, GrantType, User, read};
 pub use self::assertion::issue as issue_assertion;
@@ -32,21 +34,24 @@ pub use self::problem::Problem;
 pub use self::refusal::Refusal;
 pub use self::scope::{Scope, Scopes, UnknownScope};
 pub use self::throttle::{Allowance, Throttle, WINDOW};
+use self::turns::Turns;
 use crate::secret::{self, Key};
-use crate::{clock, config};
+use crate::{clock, config, doors};
 
 /// The kind of documents of applications.
 pub const APPLICATION: &str = "application";
 /// The kind of documents of users.
 pub const USER: &str = "user";
+/// The kind of documents of admin tokens; their ids are the digests of the tokens.
+pub const ADMIN_TOKEN: &str = "admin_token";
 /// The kind of documents of JWT credentials.
 pub const CREDENTIAL: &str = "jwt";
 
-/// The most failures of a client, or of a user who logs in, in a minute.
+/// The most failures of a client, or of a user who logs in, from one address in a minute.
 const FAILURES_MAX: u32 = 10;
 
-/// The most secrets that are checked at once: each takes 19 MiB.
-const CHECKS_MAX: usize = 4;
+/// The most failures from one address in a minute, whoever it says that it is.
+const FAILURES_OF_HOST_MAX: u32 = 100;
 
 /// The longest access token that is looked up, in bytes.
 const TOKEN_BYTES_MAX: usize = 512;
@@ -65,15 +70,18 @@ pub struct OAuth {
     password_grant: bool,
     /// Tokens change one after the other, so that what one reads no other changes meanwhile.
     turn: Mutex<()>,
-    checks: Semaphore,
+    checks: Turns,
     /// Of a secret that nobody knows: what is checked when there is no client or no user, so that
     /// the answer takes as long.
     nobody: String,
     failures: Throttle,
+    failures_of_hosts: Throttle,
     /// Where the console is, to which its codes go.
     console: String,
     /// Counts what may have ended a grant.
     ended: watch::Sender<u64>,
+    /// Counts what may have changed the rights of users and applications.
+    rights_changed: watch::Sender<u64>,
 }
 
 impl OAuth {
@@ -98,11 +106,14 @@ impl OAuth {
             grant_seconds: seconds(config.login_life),
             password_grant: config.password_grant,
             turn: Mutex::default(),
-            checks: Semaphore::new(CHECKS_MAX),
+            // Half of the processors, so that guesses leave the others alone.
+            checks: Turns::new(std::thread::available_parallelism().map_or(1, |all| (all.get() / 2).max(1))),
             nobody: secret::hash(&secret::token()?)?,
             failures: Throttle::new(FAILURES_MAX),
+            failures_of_hosts: Throttle::new(FAILURES_OF_HOST_MAX),
             console: format!("{public_url}/console/"),
             ended: watch::Sender::new(0),
+            rights_changed: watch::Sender::new(0),
         }))
     }
 
@@ -111,9 +122,22 @@ impl OAuth {
         assertion::issue(&self.key, extension, id, now, expires)
     }
 
-    /// Told whenever grants may have ended.
-    pub(crate) fn follow_ends(&self) -> watch::Receiver<u64> {
+    /// Told whenever grants may have ended, or other rights hold.
+    pub fn follow_ends(&self) -> watch::Receiver<u64> {
         self.ended.subscribe()
+    }
+
+    /// Told whenever other rights may hold, of users or of applications.
+    pub(crate) fn follow_rights(&self) -> watch::Receiver<u64> {
+        self.rights_changed.subscribe()
+    }
+
+    /// Tells that a document of a kind was changed here: rights and grants may have rested on it.
+    pub fn tell_changed(&self, kind: &str) {
+        if matches!(kind, APPLICATION | USER) {
+            self.rights_changed.send_modify(|count| *count += 1);
+        }
+        self.tell_ended();
     }
 
     /// Tells those who hold something open for a grant to look whether it still is.
@@ -125,12 +149,12 @@ impl OAuth {
     pub async fn follow(self: Arc<Self>, mut stop: watch::Receiver<bool>) {
         let mut changed = self.store.follow_documents();
         while let Some(told) = changed.next_until(&mut stop).await {
-            let may_end = match told {
-                Told::One(Changed { kind, gone, .. }) => grant::may_end_by(&kind, gone),
-                Told::Any => true,
-            };
-            if may_end {
-                self.tell_ended();
+            match told {
+                Told::One(Changed { kind, gone, .. }) if grant::may_end_by(&kind, gone) => {
+                    self.tell_changed(&kind);
+                }
+                Told::One(_) => {}
+                Told::Any => self.tell_changed(USER),
             }
         }
     }
@@ -164,17 +188,48 @@ impl OAuth {
     /// Whether a secret is the one that was hashed; takes as long when there is none.
     ///
     /// # Errors
-    /// 429 when there were too many wrong ones meanwhile.
-    async fn verify(&self, whose: &[&str], secret: &str, hash: Option<String>) -> Result<bool, Refusal> {
-        let _permit = self.checks.acquire().await.map_err(|_| Refusal::unavailable())?;
+    /// 429 when there were too many wrong ones meanwhile, or too many wait.
+    async fn verify(
+        &self,
+        whose: &[&str],
+        from: IpAddr,
+        secret: &str,
+        hash: Option<String>,
+    ) -> Result<bool, Refusal> {
+        let host = doors::host(from);
+        let has_guessed =
+            self.failures_of_hosts.look(&[&host.to_string()], clock::now()).remaining < FAILURES_OF_HOST_MAX;
+        let turn = self.checks.take(host, has_guessed).await;
+        let turn = turn.ok_or_else(|| Refusal::too_many("OAU-147", 1))?;
         // Who sends many guesses at once has them all here before the first is wrong.
-        if let Some(wait) = self.failures.look(whose, clock::now()).wait {
-            return Err(Refusal::too_many("OAU-147", wait.as_secs()));
-        }
+        self.check_failures(whose, from)?;
         let there = hash.is_some();
         let hash = hash.unwrap_or_else(|| self.nobody.clone());
         let secret = secret.to_owned();
-        let verified = tokio::task::spawn_blocking(move || secret::verify(&secret, &hash)).await;
-        Ok(verified.unwrap_or(false) && there)
+        let verified = tokio::task::spawn_blocking(move || {
+            let _turn = turn; // also when nobody waits for the answer any more
+            secret::verify(&secret, &hash)
+        });
+        Ok(verified.await.unwrap_or(false) && there)
+    }
+
+    /// Checks that there were not too many failures of somebody from an address, or from it in all. What comes from
+    /// another address is not affected.
+    fn check_failures(&self, whose: &[&str], from: IpAddr) -> Result<(), Refusal> {
+        let (host, now) = (doors::host(from).to_string(), clock::now());
+        let whose: Vec<&str> = whose.iter().copied().chain([&*host]).collect();
+        let of_one = self.failures.look(&whose, now).wait;
+        match of_one.or_else(|| self.failures_of_hosts.look(&[&host], now).wait) {
+            Some(wait) => Err(Refusal::too_many("OAU-147", wait.as_secs())),
+            None => Ok(()),
+        }
+    }
+
+    /// Counts a failure; gives how long to wait if it was one too many.
+    fn note_failure(&self, whose: &[&str], from: IpAddr) -> Option<std::time::Duration> {
+        let (host, now) = (doors::host(from).to_string(), clock::now());
+        let whose: Vec<&str> = whose.iter().copied().chain([&*host]).collect();
+        self.failures_of_hosts.take(&[&host], now);
+        self.failures.take(&whose, now).wait
     }
 }

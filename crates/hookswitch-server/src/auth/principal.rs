@@ -7,6 +7,7 @@ use hookswitch_model::{AccountId, ExtensionId};
 use super::application::ConsoleRole;
 use super::problem::Problem;
 use super::scope::{Scope, Scopes};
+use crate::rights::Identity;
 
 /// A user and the application that acts for them.
 #[derive(Clone, Debug)]
@@ -29,6 +30,8 @@ pub struct Principal {
     pub console: ConsoleRole,
     /// The number of the extension.
     pub extension_number: Arc<str>,
+    /// Which of the users that had the extension one after the other.
+    pub generation: Arc<str>,
 }
 
 impl Principal {
@@ -46,6 +49,18 @@ impl Principal {
         Ok(())
     }
 
+    /// As the table of rights knows them.
+    pub const fn identity(&self) -> Identity {
+        Identity {
+            account: self.account,
+            extension: self.extension,
+            scopes: self.scopes,
+            permissions: self.permissions,
+            admin: self.admin,
+            console: self.console,
+        }
+    }
+
     /// What the user may do in the console.
     pub const fn console(&self) -> ConsoleRole {
         self.console
@@ -54,11 +69,6 @@ impl Principal {
     /// The number of the extension.
     pub fn extension_number(&self) -> &str {
         &self.extension_number
-    }
-
-    /// Whether the user may see what is not theirs, within the account.
-    pub const fn is_admin(&self) -> bool {
-        self.admin
     }
 
     /// The account that a path names: `~` or the id of the user's own.

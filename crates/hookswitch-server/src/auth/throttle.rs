@@ -11,8 +11,15 @@ use crate::secret::Digest;
 /// How long is counted, and how long who has had too much waits at most.
 pub const WINDOW: Duration = Duration::from_secs(60);
 
-/// The most who are counted at once; beyond it those are forgotten whose window is over, else all.
+/// The most who are counted at once. Beyond it those are forgotten whose window is over, and then those who may have
+/// more; whoever has had too much stays, and who finds no room then has a share of one count in common.
 const COUNTED_MAX: usize = 100_000;
+
+/// How many counts those share for whom there is no room.
+const SHARED: u8 = 64;
+
+/// How often it is looked who may be forgotten, while there is no room.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// What was counted of one in a window.
 #[derive(Clone, Copy)]
@@ -35,7 +42,30 @@ pub struct Allowance {
 /// Counts in windows, by the digest of who it is.
 pub struct Throttle {
     limit: u32,
-    counts: Mutex<HashMap<[u8; 16], Count, RandomState>>,
+    counts: Mutex<Counts>,
+}
+
+#[derive(Default)]
+struct Counts {
+    of: HashMap<[u8; 16], Count, RandomState>,
+    looked: Option<Instant>,
+}
+
+impl Counts {
+    /// Makes room, if there is none, and gives the key under which one is counted.
+    fn key(&mut self, key: [u8; 16], limit: u32, now: Instant) -> [u8; 16] {
+        if self.of.len() < COUNTED_MAX || self.of.contains_key(&key) {
+            return key;
+        }
+        if self.looked.is_none_or(|looked| now.saturating_duration_since(looked) >= LOOK_EVERY) {
+            self.looked = Some(now);
+            self.of.retain(|_, count| now.saturating_duration_since(count.since) < WINDOW);
+            if self.of.len() >= COUNTED_MAX {
+                self.of.retain(|_, count| count.count >= limit);
+            }
+        }
+        if self.of.len() < COUNTED_MAX { key } else { [key[0] % SHARED; 16] }
+    }
 }
 
 impl Throttle {
@@ -56,14 +86,9 @@ impl Throttle {
 
     fn count(&self, whose: &[&str], now: Instant, more: u32) -> Allowance {
         let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
-        if counts.len() >= COUNTED_MAX {
-            counts.retain(|_, count| now.saturating_duration_since(count.since) < WINDOW);
-            if counts.len() >= COUNTED_MAX {
-                counts.clear();
-            }
-        }
+        let key = counts.key(key(whose), self.limit, now);
+        let counts = &mut counts.of;
         let fresh = Count { since: now, count: 0 };
-        let key = key(whose);
         let mut count = counts.get(&key).copied().unwrap_or(fresh);
         let age = now.saturating_duration_since(count.since);
         if age >= WINDOW {
@@ -109,6 +134,21 @@ mod tests {
         for name in 0..COUNTED_MAX + 10 {
             throttle.take(&[&name.to_string()], start);
         }
-        assert!(throttle.counts.lock().unwrap().len() <= COUNTED_MAX);
+        assert!(throttle.counts.lock().unwrap().of.len() <= COUNTED_MAX + usize::from(SHARED));
+    }
+
+    #[test]
+    fn a_flood_of_names_pushes_out_no_penalty() {
+        let throttle = Throttle::new(2);
+        let start = clock::now();
+        for _ in 0..2 {
+            throttle.take(&["guesser"], start);
+        }
+        for name in 0..2 * COUNTED_MAX + 10 {
+            let later = start + Duration::from_micros(name as u64 * 100);
+            throttle.take(&[&name.to_string()], later);
+        }
+        assert!(throttle.look(&["guesser"], start + WINDOW / 2).wait.is_some());
+        assert_eq!(throttle.look(&["somebody new"], start + WINDOW / 2).wait, None);
     }
 }

@@ -1,5 +1,7 @@
 //! A grant of one kind or another becomes a pair of tokens.
 
+use std::net::IpAddr;
+
 use axum::Json;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
@@ -18,31 +20,29 @@ impl IntoResponse for Issued {
 }
 
 impl OAuth {
-    /// Does what may be a guess, unless there were too many wrong ones.
+    /// Does what may be a guess, unless there were too many wrong ones from this address.
     pub async fn guarded<T>(
         &self,
         whose: &[&str],
+        from: IpAddr,
         attempt: impl Future<Output = Result<T, Refusal>>,
     ) -> Result<T, Refusal> {
-        if let Some(wait) = self.failures.look(whose, clock::now()).wait {
-            return Err(Refusal::too_many("OAU-147", wait.as_secs()));
-        }
+        self.check_failures(whose, from)?;
         let outcome = attempt.await;
-        if outcome.as_ref().is_err_and(Refusal::is_guess) {
-            let allowance = self.failures.take(whose, clock::now());
-            if let Some(wait) = allowance.wait {
-                return Err(Refusal::too_many("OAU-147", wait.as_secs()));
-            }
+        if outcome.as_ref().is_err_and(Refusal::is_guess)
+            && let Some(wait) = self.note_failure(whose, from)
+        {
+            return Err(Refusal::too_many("OAU-147", wait.as_secs()));
         }
         outcome
     }
 
-    /// Gives the tokens that a form asks for, to a client that says who it is.
+    /// Gives the tokens that a form asks for, to a client that says who it is, from an address.
     ///
     /// # Errors
     /// What is wrong with it.
-    pub async fn grant(&self, claimed: Claimed, form: &Form) -> Result<Issued, Refusal> {
-        let (client_id, application) = claimed.prove(self).await?;
+    pub async fn grant(&self, claimed: Claimed, form: &Form, from: IpAddr) -> Result<Issued, Refusal> {
+        let (client_id, application) = claimed.prove(self, from).await?;
         let kind = match form.required("grant_type")? {
             "urn:ietf:params:oauth:grant-type:jwt-bearer" => GrantType::JwtBearer,
             "authorization_code" => GrantType::AuthorizationCode,
@@ -69,7 +69,7 @@ impl OAuth {
                 self.refresh(&client_id, form.required("refresh_token")?, &wishes).await
             }
             GrantType::Password => {
-                let subject = self.by_password(form, &application).await?;
+                let subject = self.by_password(form, &application, from).await?;
                 self.issue(&client_id, &application, subject, wishes).await
             }
         }
@@ -100,17 +100,25 @@ impl OAuth {
             client && credential.extension == extension && credential.expires > now
         });
         let user = user.filter(|user| !user.disabled && application.serves(&user.account));
-        let (Some(_), Some(user)) = (credential, user) else { return Err(taken_back()) };
-        Ok(Subject { extension, user, credential: Some(assertion.id) })
+        let (Some(credential), Some(user)) = (credential, user) else { return Err(taken_back()) };
+        if credential.generation != user.generation {
+            return Err(taken_back());
+        }
+        Ok(Subject { extension, user, credential: Some(assertion.id), password: None })
     }
 
-    async fn by_password(&self, form: &Form, application: &Application) -> Result<Subject, Refusal> {
+    async fn by_password(
+        &self,
+        form: &Form,
+        application: &Application,
+        from: IpAddr,
+    ) -> Result<Subject, Refusal> {
         if !self.password_grant {
             let description = "The password grant is off here; use jwt-bearer or authorization_code";
             return Err(Refusal::unauthorized_client("OAU-112", description));
         }
         let (username, password) = (form.required("username")?, form.required("password")?);
-        self.log_in(username, form.text("extension"), password, application).await
+        self.log_in(username, form.text("extension"), password, application, from).await
     }
 }
 

@@ -65,6 +65,32 @@ pub struct Config {
     pub oauth: OAuth,
     /// How much clients may ask for.
     pub limits: Limits,
+    /// Who may hear of and read what.
+    pub rights: Rights,
+}
+
+/// Who may hear of and read what.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rights {
+    pub(crate) account_calls: AccountCalls,
+    pub(crate) earlier_subscriptions: EarlierSubscriptions,
+}
+
+/// To whom the calls of a whole account are open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum AccountCalls {
+    Administrators,
+    Everyone,
+}
+
+/// What becomes of subscriptions that were created before calls of the account took a role.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum EarlierSubscriptions {
+    Keep,
+    Close,
 }
 
 /// How applications get tokens, and how long those are good.
@@ -610,6 +636,14 @@ impl<'de> Deserialize<'de> for Span {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
         Self::parse(&text).map_err(serde::de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+impl Config {
+    /// The settings that a text gives.
+    pub(crate) fn of_text(text: &str) -> Self {
+        Self::parse(text, "hookswitch.toml", std::iter::empty()).expect("valid")
     }
 }
 

@@ -1,13 +1,14 @@
 //! The switches that report their own calls: a section for each adapter, all of one form.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::ensure;
 use hookswitch_signal::switch::{Options, SourceSettings, Switch};
 use serde::Deserialize;
 use toml::{Table, Value};
 
-use super::{Account, AddressBlock, Listen};
+use super::{Account, AddressBlock, Listen, Span};
 
 /// All sections, in the order of the list of adapters.
 #[derive(Clone, Debug, Default)]
@@ -44,9 +45,17 @@ pub struct SwitchSource {
     pub hep: Option<String>,
     /// The account of its calls.
     pub account: Option<Account>,
+    /// How long its calls go on when the connection is lost and none is made; then they end as lost.
+    #[serde(default = "lost_after")]
+    pub lost_after: Span,
     /// What its adapter has beside these.
     #[serde(flatten, deserialize_with = "options")]
     options: Options,
+}
+
+/// The default of [`SwitchSource::lost_after`] (contract events §11).
+const fn lost_after() -> Span {
+    Span(Duration::from_secs(15 * 60))
 }
 
 fn options<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Options, D::Error> {

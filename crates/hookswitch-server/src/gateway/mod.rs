@@ -439,6 +439,7 @@ impl Gateway {
     pub async fn follow(self: Arc<Self>, mut stop: watch::Receiver<bool>) {
         let mut events = self.store.follow_events();
         let mut ends = self.oauth.follow_ends();
+        let mut judged = self.subscriptions.follow_judgements();
         let mut sweep = tokio::time::interval(SWEEP_EVERY);
         sweep.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut write = tokio::time::interval(WRITE_SPANS_EVERY);
@@ -452,6 +453,7 @@ impl Gateway {
                 _ = stopped => break,
                 changed = events.changed() => if changed.is_err() { break },
                 _ = ends.changed() => self.end_grants().await,
+                _ = judged.changed() => self.take_over_rights().await,
                 _ = sweep.tick() => self.sweep().await,
                 _ = write.tick() => self.write_spans().await,
             }
@@ -500,6 +502,22 @@ impl Gateway {
                 self.delete(ended).await;
             }
         }
+    }
+
+    /// Takes over what the owners of subscriptions may hear of; who may hear of nothing is told so.
+    async fn take_over_rights(&self) {
+        let mut ended = Vec::new();
+        {
+            let mut table = self.table();
+            for one in self.subscriptions.of_sockets() {
+                if one.subscription.hearing.suspension.is_some() {
+                    ended.extend(table.deny(one.subscription.id));
+                } else {
+                    table.update(&one.subscription);
+                }
+            }
+        }
+        self.delete(ended).await;
     }
 
     /// Writes down what connections were sent.
@@ -630,7 +648,7 @@ impl Gateway {
     }
 
     async fn read(&self, told: &Told, after: u64, limit: usize) -> Option<Vec<Logged>> {
-        let read = self.read_with(after, limit, told.wants_changes()).await;
+        let read = self.read_with(after, limit, told.subscription.wants_changes()).await;
         read.inspect_err(|error| tracing::warn!(%error, "the event log cannot be read")).ok()
     }
 
@@ -648,7 +666,7 @@ impl Gateway {
             let Some(read) = self.read(told, after, READ_EVENTS).await else { break };
             let Some(last) = read.last() else { break };
             after = last.position;
-            for logged in read.iter().filter(|logged| !told.matching(logged).is_empty()) {
+            for logged in read.iter().filter(|logged| !told.subscription.matching(logged).is_empty()) {
                 newest.push_back(logged.position);
                 if newest.len() > self.settings.recovery_messages
                     && let Some(oldest) = newest.pop_front()

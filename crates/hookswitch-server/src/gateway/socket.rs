@@ -341,9 +341,14 @@ impl Served {
     }
 
     async fn notify_one(&mut self, queued: &Queued, now: Timestamp) -> Result<(), End> {
+        self.look_up();
         let Some(told) = self.attached.told.clone() else { return Ok(()) };
         // What was read from the log, or is for a subscription that was replaced, may still be queued.
         if queued.position <= self.position || queued.subscription != told.id {
+            return Ok(());
+        }
+        // The right is that of this moment, and not of when it was queued.
+        if !told.subscription.may_hear(&queued.event) {
             return Ok(());
         }
         let subscriber = &told.subscriber;
@@ -379,6 +384,13 @@ impl Served {
         Ok(())
     }
 
+    /// Looks up what the session hears of, if that has changed.
+    fn look_up(&mut self) {
+        if self.attached.retold.swap(false, Ordering::AcqRel) {
+            self.attached.told = self.gateway.told(self.attached.session);
+        }
+    }
+
     /// Sends what is next in the log.
     async fn read(&mut self) -> Result<(), End> {
         // What is in the queue comes before what found no room in it.
@@ -399,7 +411,7 @@ impl Served {
             return Err(End::Close(1011, "the event log cannot be read"));
         };
         for logged in &read {
-            let projections = told.matching(logged);
+            let projections = told.subscription.matching(logged);
             if !projections.is_empty() {
                 self.notify_one(&Queued::new(told.id, logged, projections), now).await?;
             }
@@ -421,6 +433,14 @@ impl Served {
                     "The login has ended; log in again",
                     4401,
                     "the login has ended",
+                );
+            }
+            Cut::Denied => {
+                self.connection.end(
+                    "WSG-401",
+                    "The right to hear of calls was taken back; ask an administrator of this server",
+                    4401,
+                    "the right was taken back",
                 );
             }
             Cut::Stopping => self.connection.close(1001, "the server stops"),

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use foldhash::fast::RandomState;
 use futures_util::FutureExt as _;
 use futures_util::future::Fuse;
-use hookswitch_core::filter::{EventFilter, FilterIndex, Match, Projection, Projections};
+use hookswitch_core::filter::{FilterIndex, Match, Projections};
 use hookswitch_core::notification::{SERVER_ID, Subscriber};
 use hookswitch_core::subscription::Subscription;
 use hookswitch_model::{CallChange, Event, Logged, SubscriptionId};
@@ -25,20 +25,8 @@ pub(super) struct Told {
     pub(super) id: SubscriptionId,
     /// It hears of events behind this position of the log.
     pub(super) start: u64,
-    pub(super) filters: Vec<EventFilter>,
+    pub(super) subscription: Subscription,
     pub(super) subscriber: Subscriber,
-}
-
-impl Told {
-    /// Whether it hears of changes of the calls of extensions.
-    pub(super) fn wants_changes(&self) -> bool {
-        self.filters.iter().any(|filter| matches!(filter, EventFilter::Calls(_)))
-    }
-
-    /// The notifications that it receives of an event.
-    pub(super) fn matching(&self, logged: &Logged) -> Projections {
-        Projection::all(&self.filters, &logged.event, logged.change.as_deref())
-    }
 }
 
 /// An event that is due to a connection.
@@ -67,6 +55,8 @@ pub(super) enum Cut {
     Replaced,
     /// The login has ended.
     Revoked,
+    /// The user, or the application, may hear of nothing any more.
+    Denied,
     /// The server stops.
     Stopping,
 }
@@ -80,6 +70,8 @@ struct Live {
     cut: Option<oneshot::Sender<Cut>>,
     /// Whether it reads from the log, and not from its queue.
     behind: Arc<AtomicBool>,
+    /// Whether the session hears of something else than the connection knows.
+    retold: Arc<AtomicBool>,
 }
 
 struct Session {
@@ -94,6 +86,15 @@ struct Session {
     confirmed: u32,
 }
 
+impl Session {
+    /// Lets its connection look up again what it hears of.
+    fn retell(&self) {
+        if let Some(live) = &self.live {
+            live.retold.store(true, Ordering::Release);
+        }
+    }
+}
+
 /// What a connection holds of its session.
 pub(super) struct Attached {
     pub(super) session: u64,
@@ -106,6 +107,8 @@ pub(super) struct Attached {
     /// The sequence of its last handle: the next has a higher one.
     pub(super) sequence: u32,
     pub(super) told: Option<Arc<Told>>,
+    /// Set when what it is told has changed: `told` is to be looked up again.
+    pub(super) retold: Arc<AtomicBool>,
 }
 
 /// The handle of a session, as its token says it.
@@ -273,7 +276,9 @@ impl Table {
         let (queue, receiver) = mpsc::channel(QUEUE_EVENTS_MAX);
         let (cut, cut_receiver) = oneshot::channel();
         let behind = Arc::new(AtomicBool::new(false));
-        let live = Live { number, token, queue, cut: Some(cut), behind: behind.clone() };
+        let retold = Arc::new(AtomicBool::new(false));
+        let live =
+            Live { number, token, queue, cut: Some(cut), behind: behind.clone(), retold: retold.clone() };
         self.by_token.insert(token, id);
         let session = self.sessions.get_mut(&id).expect("the session was found or made");
         session.generation = generation;
@@ -292,6 +297,7 @@ impl Table {
             grant: session.grant.clone(),
             sequence: login.sequence.max(sequence),
             told: session.told.clone(),
+            retold,
         }
     }
 
@@ -378,21 +384,33 @@ impl Table {
         let Some(session) = self.sessions.get_mut(&id) else { return };
         let owner = subscription.owner.extension;
         let subscriber = Subscriber::new(subscription.id, owner, SERVER_ID);
-        let filters = subscription.filters.clone();
-        let told = Told { id: subscription.id, start, filters, subscriber };
+        let told = Told { id: subscription.id, start, subscription: subscription.clone(), subscriber };
         if let Some(old) = session.told.replace(Arc::new(told)) {
             self.index.remove(old.id);
             self.by_subscription.remove(&old.id);
         }
-        self.index.insert(subscription.id, &subscription.filters);
+        session.retell();
+        self.index.insert(subscription.id, subscription.active_filters());
         self.by_subscription.insert(subscription.id, id);
     }
 
-    /// Takes over other filters.
+    /// Takes over other filters and other rights.
     pub(super) fn update(&mut self, subscription: &Subscription) {
         let Some(&id) = self.by_subscription.get(&subscription.id) else { return };
-        let start = self.sessions.get(&id).and_then(|session| session.told.as_ref()).map(|told| told.start);
+        let told = self.sessions.get(&id).and_then(|session| session.told.as_ref());
+        if told.is_some_and(|told| told.subscription == *subscription) {
+            return;
+        }
+        let start = told.map(|told| told.start);
         self.tell(id, subscription, start.unwrap_or(self.feed));
+    }
+
+    /// Closes the connection of a subscription whose owner may hear of nothing any more, and gives the subscription
+    /// if it ends with that.
+    pub(super) fn deny(&mut self, subscription: SubscriptionId) -> Option<SubscriptionId> {
+        let id = *self.by_subscription.get(&subscription)?;
+        self.cut(id, Cut::Denied);
+        self.forget(id)
     }
 
     /// The subscriptions of which sessions are told.
@@ -406,6 +424,7 @@ impl Table {
         self.index.remove(subscription);
         let Some(session) = self.sessions.get_mut(&id) else { return };
         session.told.take_if(|told| told.id == subscription);
+        session.retell();
         if session.live.is_none() {
             self.sessions.remove(&id);
         }
@@ -415,6 +434,7 @@ impl Table {
     fn forget(&mut self, id: u64) -> Option<SubscriptionId> {
         let session = self.sessions.get_mut(&id)?;
         let told = session.told.take();
+        session.retell();
         if session.live.is_none() {
             self.sessions.remove(&id);
         }

@@ -3,8 +3,9 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
-use hookswitch_model::{AccountId, Timestamp};
+use hookswitch_model::{AccountId, SwitchLink, Timestamp};
 use hookswitch_signal::capture::Transport;
 use hookswitch_signal::ingest::{IngestError, Posted};
 use hookswitch_store::Sender;
@@ -19,6 +20,8 @@ const VERSION: u8 = 1;
 const FRAMES: u8 = 1;
 const TOLD: u8 = 2;
 const POSTED: u8 = 3;
+/// As [`TOLD`], with the time that calls have when the connection was lost.
+const TOLD_OF_LINK: u8 = 4;
 
 /// What came in together for one partition.
 pub enum Carried {
@@ -105,9 +108,18 @@ impl Carried {
             Self::Frames(frames) => write_frames(frames),
             Self::Told(batch) => {
                 let ends = batch.messages.iter().map(|&(at, end)| (at.as_micros(), end as u32));
-                let head =
-                    ToldHead { sender: (*batch.sender).clone(), link: batch.link, messages: ends.collect() };
-                let mut out = written(TOLD, &head);
+                let head = ToldHead {
+                    sender: (*batch.sender).clone(),
+                    link: batch.link.map(SwitchLink::is_up),
+                    messages: ends.collect(),
+                };
+                let mut out = match batch.link {
+                    Some(SwitchLink::Lost { lost_after }) => {
+                        let millis = lost_after.map(|after| after.as_millis() as u64);
+                        written(TOLD_OF_LINK, &(millis, head))
+                    }
+                    _ => written(TOLD, &head),
+                };
                 out.extend_from_slice(&batch.bytes);
                 out
             }
@@ -131,8 +143,15 @@ impl Carried {
         }
         match *kind {
             FRAMES => read_frames(body),
-            TOLD => {
+            TOLD | TOLD_OF_LINK => {
+                let (lost_after, body) = if *kind == TOLD_OF_LINK {
+                    postcard::take_from_bytes::<Option<u64>>(body)?
+                } else {
+                    (None, body)
+                };
                 let (ToldHead { sender, link, messages }, bytes) = postcard::take_from_bytes(body)?;
+                let lost = SwitchLink::Lost { lost_after: lost_after.map(Duration::from_millis) };
+                let link = link.map(|is_up| if is_up { SwitchLink::Up } else { lost });
                 let mut before = 0;
                 let message = |(at, end): (i64, u32)| {
                     let end = end as usize;
@@ -262,16 +281,21 @@ mod tests {
     fn what_a_switch_told_is_read_as_it_was_written() {
         let sender = Sender::Switch { adapter: "ami".into(), name: "pbx".into(), account: 1, hep: None };
         let messages = vec![(Timestamp::from_micros(1), 3), (Timestamp::from_micros(2), 5)];
-        let told = ToldBatch {
+        let mut read = ToldBatch {
             sender: Arc::new(sender.clone()),
-            link: Some(true),
+            link: None,
             bytes: b"abcde".to_vec(),
-            messages,
+            messages: messages.clone(),
         };
-        let written = Carried::Told(told).write();
-        let Ok(Carried::Told(read)) = Carried::read(&written) else { panic!("it was told") };
-        assert_eq!((&*read.sender, read.link, &*read.bytes), (&sender, Some(true), &b"abcde"[..]));
-        assert_eq!(read.messages, [(Timestamp::from_micros(1), 3), (Timestamp::from_micros(2), 5)]);
+        let lost = |lost_after| SwitchLink::Lost { lost_after };
+        for link in [None, Some(lost(None)), Some(lost(Some(Duration::from_secs(900)))), Some(SwitchLink::Up)]
+        {
+            let written = Carried::Told(ToldBatch { link, ..read }).write();
+            let Ok(Carried::Told(again)) = Carried::read(&written) else { panic!("it was told") };
+            assert_eq!((&*again.sender, again.link, &*again.bytes), (&sender, link, &b"abcde"[..]));
+            assert_eq!(again.messages, messages);
+            read = again;
+        }
         let damaged = ToldBatch { messages: vec![(Timestamp::from_micros(1), 9)], ..read };
         assert!(Carried::read(&Carried::Told(damaged).write()).is_err(), "it says more than there is");
         assert!(matches!(Carried::read(&[9, 1]), Err(CarriedError::Form(9))));

@@ -7,7 +7,7 @@ mod frames;
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
 
-use hookswitch_model::Timestamp;
+use hookswitch_model::{SwitchLink, Timestamp};
 use hookswitch_signal::ingest::Posted;
 use hookswitch_store::{Acknowledge, Sender as SourceSender, Settings};
 use serde::Serialize;
@@ -63,7 +63,7 @@ pub struct ToldBatch {
     /// Who.
     pub sender: Arc<SourceSender>,
     /// Whether the connection was made, or was lost, before the messages.
-    pub link: Option<bool>,
+    pub link: Option<SwitchLink>,
     /// The messages, one after the other.
     pub bytes: Vec<u8>,
     /// When each message came, and where it ends among the bytes.

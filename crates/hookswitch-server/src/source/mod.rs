@@ -8,3 +8,5 @@ pub(crate) mod inventory;
 pub mod replay;
 pub(crate) mod switch;
 pub(crate) mod switches;
+
+pub use self::switch::try_connection;

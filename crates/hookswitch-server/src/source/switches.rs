@@ -134,7 +134,8 @@ impl Switches {
         let counters = self.metrics.switch(source.switch);
         let kind = source.switch.adapter().name();
         let count = self.metrics.sources.of(kind, source.name(), source.account);
-        InputBuffer::new(&Arc::new(source.sender()), self.intake.clone(), counters.clone(), count)
+        let lost_after = source.settings.lost_after.0;
+        InputBuffer::new(&Arc::new(source.sender()), self.intake.clone(), counters.clone(), count, lost_after)
     }
 
     /// Ends all connections: the server stops.

@@ -3,6 +3,7 @@
 //! A change is on disk before anybody hears of it, and the deliveries hear of it in the order in which
 //! it was made.
 
+mod owners;
 mod stored;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -18,16 +19,21 @@ use hyper::header::{HeaderName, HeaderValue};
 use serde::{Deserialize, Serialize};
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
+use self::owners::Owners;
 pub(crate) use self::stored::progress_change;
 use self::stored::{ENDED, KeptProgress, Record, SUBSCRIPTION, progress_from, progress_of, read_kept};
 pub use self::stored::{Stored, parse_id, stored};
 use crate::clock;
 use crate::health::Health;
+use crate::rights::Rights;
 use crate::secret::Key;
-use crate::webhook::{AddressError, Endpoint, Guard, SigningKey};
+use crate::webhook::{AddressError, Endpoint, Guard, SigningKey, masked};
 
 /// How long it is known of a subscription that it has expired, or was deleted.
 const EXPIRED_KEPT: Duration = Duration::from_secs(7 * 86_400);
+
+/// How long to wait after the rights of subscribers could not be read.
+const JUDGE_AGAIN: Duration = Duration::from_millis(200);
 
 /// How many changes of WebSockets by other nodes may wait to be looked at.
 const SOCKETS_MAX: usize = 1024;
@@ -48,6 +54,10 @@ pub struct Kept {
     pub start: u64,
     /// Behind this one its filters are those it has.
     pub filters_from: u64,
+    /// Whether its filters are from before calls of the account took a role.
+    pub is_earlier: bool,
+    /// Whether it therefore hears of what it would not, if it were created now.
+    pub keeps_earlier: bool,
 }
 
 /// How notifications reach the subscriber.
@@ -76,7 +86,8 @@ pub struct Socket {
 /// What the subscriber has said about delivery, as it was said.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WebHook {
-    /// The address that is posted to.
+    /// The address that is posted to. What is in its path or query may be a secret: it is stored encrypted, and
+    /// [`masked`] gives what others than its owner are shown.
     pub address: String,
     /// The header that repeats the subscriber's token, and the token.
     pub token: Option<(String, String)>,
@@ -113,7 +124,7 @@ impl WebHook {
         let signing_key = self.signing_secret.as_deref().map(SigningKey::parse).transpose();
         Ok(Endpoint {
             url: guard.read(&self.address).map_err(DeliveryError::Address)?,
-            address: Arc::from(&*self.address),
+            address: masked(&self.address).into(),
             token,
             signing_key: signing_key.map_err(|_| DeliveryError::Secret)?,
             redelivery: None,
@@ -126,7 +137,7 @@ impl WebHook {
 pub enum Command {
     /// There is a subscription that goes on from there.
     Add(Box<Kept>, Progress),
-    /// It has other filters or another lifetime.
+    /// It has other filters, another lifetime or other rights, or was paused or resumed.
     Update(Subscription),
     /// It is gone; told back once nothing more is written about it.
     Remove(SubscriptionId, oneshot::Sender<()>),
@@ -168,6 +179,9 @@ pub struct Subscriptions {
     /// What other nodes do with subscriptions of WebSockets: as they are then, or none.
     sockets: broadcast::Sender<(SubscriptionId, Option<Kept>)>,
     per_owner_max: usize,
+    rights: Rights,
+    /// Counts how often it was looked what subscriptions may hear of, or one was paused or resumed.
+    judged: watch::Sender<u64>,
 }
 
 impl Subscriptions {
@@ -175,12 +189,27 @@ impl Subscriptions {
     ///
     /// # Errors
     /// If the store cannot be read.
-    pub fn load(store: Store, key: Key, per_owner_max: usize) -> Result<Self, StoreError> {
-        let mut kept = HashMap::new();
-        for document in store.read(|reader| reader.documents(SUBSCRIPTION))? {
-            if let Some(one) = read_kept(&document, &key) {
+    pub fn load(store: Store, key: Key, per_owner_max: usize, rights: Rights) -> Result<Self, StoreError> {
+        let kept = store.read(|reader| {
+            let mut owners = Owners::of(reader, rights);
+            let mut kept = HashMap::new();
+            for document in reader.documents(SUBSCRIPTION)? {
+                let Some(mut one) = read_kept(&document, &key) else { continue };
+                one.judge(&mut owners)?;
                 kept.insert(one.subscription.id, one);
             }
+            Ok(kept)
+        })?;
+        for one in kept.values().filter(|one| one.keeps_earlier && !one.expired) {
+            let owner = &one.subscription.owner;
+            tracing::warn!(
+                subscription.id = %one.subscription.id,
+                account.id = %owner.account,
+                extension.id = %owner.extension,
+                client_id = %owner.client_id,
+                "a subscription from before calls of the account took a role hears of them, though its user has none; \
+                 it is kept: give the user the role, delete it, or set rights.earlier_subscriptions to \"close\""
+            );
         }
         let ended = store.read(|reader| reader.documents(ENDED))?.into_iter().map(|document| {
             let at = Record::parse_shown(&document.content).and_then(|record| record.ended).unwrap_or(0);
@@ -191,7 +220,8 @@ impl Subscriptions {
         let (kept, ended) = (Mutex::new(kept), Mutex::new(ended.into()));
         let changing = tokio::sync::Mutex::new(());
         let (deliveries, sockets) = (Mutex::default(), broadcast::Sender::new(SOCKETS_MAX));
-        Ok(Self { store, key, kept, ended, changing, deliveries, sockets, per_owner_max })
+        let judged = watch::Sender::new(0);
+        Ok(Self { store, key, kept, ended, changing, deliveries, sockets, per_owner_max, rights, judged })
     }
 
     /// Begins to deliver for a partition: gives what its deliveries listen to, which tells of all of its
@@ -253,6 +283,101 @@ impl Subscriptions {
         }
     }
 
+    /// Keeps what all hear of in step with the rights of their owners, until told to stop. `changed` tells when those
+    /// may be others.
+    pub async fn follow_rights(
+        self: Arc<Self>,
+        mut changed: watch::Receiver<u64>,
+        mut stop: watch::Receiver<bool>,
+    ) {
+        loop {
+            changed.borrow_and_update();
+            let judged = self.judge_all().await;
+            if let Err(error) = &judged {
+                tracing::error!(%error, "the rights of subscribers cannot be read; it is tried again");
+            }
+            let again = async {
+                if judged.is_ok() {
+                    return changed.changed().await.is_ok();
+                }
+                tokio::time::sleep(JUDGE_AGAIN).await;
+                true
+            };
+            tokio::select! {
+                there = again => if !there { return },
+                _ = stop.wait_for(|&stop| stop) => return,
+            }
+        }
+    }
+
+    /// Looks what each may hear of at this moment, and tells the deliveries where that has changed.
+    async fn judge_all(&self) -> Result<(), StoreError> {
+        let _changing = self.changing.lock().await;
+        let asked: Vec<Kept> = self.lock().values().filter(|one| !one.expired).cloned().collect();
+        let rights = self.rights;
+        let judged = self.store.read_async(move |reader| {
+            let mut owners = Owners::of(reader, rights);
+            let mut changed = Vec::new();
+            for mut one in asked {
+                let before = (one.subscription.hearing.clone(), one.keeps_earlier);
+                one.judge(&mut owners)?;
+                if before != (one.subscription.hearing.clone(), one.keeps_earlier) {
+                    changed.push(one);
+                }
+            }
+            Ok(changed)
+        });
+        for one in judged.await? {
+            let subscription = one.subscription.clone();
+            let (id, reason) = (subscription.id, subscription.hearing.suspension.as_ref());
+            let reason = reason.map(|suspension| &*suspension.reason);
+            tracing::info!(subscription.id = %id, reason, "the rights of the owner of a subscription have changed");
+            self.lock().insert(id, one);
+            if subscription.transport == Transport::WebHook {
+                self.tell(self.partition(&subscription), Command::Update(subscription));
+            }
+        }
+        self.judged.send_modify(|count| *count += 1);
+        Ok(())
+    }
+
+    /// Looks what one may hear of at this moment.
+    async fn judge(&self, mut one: Kept) -> Result<Kept, StoreError> {
+        let rights = self.rights;
+        let judged = self.store.read_async(move |reader| {
+            one.judge(&mut Owners::of(reader, rights))?;
+            Ok(one)
+        });
+        judged.await
+    }
+
+    /// Told when it was looked what subscriptions may hear of, or one was paused or resumed.
+    pub fn follow_judgements(&self) -> watch::Receiver<u64> {
+        self.judged.subscribe()
+    }
+
+    /// Pauses a subscription, or lets it go on from where it was; gives it as it is then, and none if it is there no
+    /// longer.
+    ///
+    /// # Errors
+    /// If the store refuses.
+    pub async fn set_paused(&self, id: SubscriptionId, paused: bool) -> Result<Option<Kept>, StoreError> {
+        let _changing = self.changing.lock().await;
+        let found = self.lock().get(&id).filter(|one| !one.expired).cloned();
+        let Some(mut one) = found else { return Ok(None) };
+        if one.subscription.paused.is_some() == paused {
+            return Ok(Some(one));
+        }
+        one.subscription.paused = paused.then(clock::wall);
+        self.store.change(vec![self.change(&one)?]).await?;
+        self.lock().insert(id, one.clone());
+        if one.subscription.transport == Transport::WebHook {
+            self.tell(self.partition(&one.subscription), Command::Update(one.subscription.clone()));
+        }
+        self.judged.send_modify(|count| *count += 1);
+        Ok(Some(one))
+    }
+
     /// Told of what other nodes do with subscriptions of WebSockets.
     pub(crate) fn follow_sockets(&self) -> broadcast::Receiver<(SubscriptionId, Option<Kept>)> {
         self.sockets.subscribe()
@@ -291,7 +416,11 @@ impl Subscriptions {
             .await?;
         let Some(parsed) = parse_id(id) else { return Ok(()) };
         let before = self.lock().get(&parsed).cloned();
-        let Some(now) = document.and_then(|document| read_kept(&document, &self.key)) else {
+        let now = match document.and_then(|document| read_kept(&document, &self.key)) {
+            Some(now) => Some(self.judge(now).await?),
+            None => None,
+        };
+        let Some(now) = now else {
             if let Some(before) = before {
                 self.lock().remove(&parsed);
                 let (done, _) = oneshot::channel();
@@ -377,13 +506,16 @@ impl Subscriptions {
 
     /// Adds a subscription, which hears of all events from now on.
     ///
+    /// Gives it as it is then: with what its owner may hear of.
+    ///
     /// # Errors
     /// If the owner has too many, or the store refuses.
-    pub async fn create(&self, mut one: Kept) -> Result<(), CreateError> {
+    pub async fn create(&self, one: Kept) -> Result<Kept, CreateError> {
         let _changing = self.changing.lock().await;
         if !self.has_room(&one.subscription.owner) {
             return Err(CreateError::Limit);
         }
+        let mut one = self.judge(one).await?;
         let id = one.subscription.id;
         one.start = match &one.delivery {
             Delivery::WebSocket(socket) => socket.start,
@@ -392,15 +524,15 @@ impl Subscriptions {
         one.filters_from = one.start;
         if one.subscription.transport == Transport::WebSocket {
             self.store.change(vec![self.change(&one)?]).await?;
-            self.lock().insert(id, one);
-            return Ok(());
+            self.lock().insert(id, one.clone());
+            return Ok(one);
         }
         let progress = progress_from(one.start);
         let changes = vec![self.change(&one)?, progress_change(id, &progress)];
         self.store.change(changes).await?;
         self.lock().insert(id, one.clone());
-        self.tell(self.partition(&one.subscription), Command::Add(Box::new(one), progress));
-        Ok(())
+        self.tell(self.partition(&one.subscription), Command::Add(Box::new(one.clone()), progress));
+        Ok(one)
     }
 
     /// The subscriptions that are told over WebSockets.
@@ -426,6 +558,8 @@ impl Subscriptions {
         if let Some(filters) = filters.filter(|filters| *filters != one.subscription.filters) {
             one.subscription.filters = filters;
             one.filters_from = self.store.ends().events;
+            one.is_earlier = false;
+            one = self.judge(one).await?;
         }
         if let Some(lifetime) = lifetime {
             one.subscription.lifetime = lifetime;
@@ -584,6 +718,15 @@ impl Subscriptions {
         for id in forgotten {
             kept.remove(&id);
         }
+        Ok(())
+    }
+}
+
+impl Kept {
+    /// Takes over what its owner may hear of.
+    fn judge(&mut self, owners: &mut Owners<'_>) -> Result<(), StoreError> {
+        (self.subscription.hearing, self.keeps_earlier) =
+            owners.hearing(&self.subscription, self.is_earlier)?;
         Ok(())
     }
 }

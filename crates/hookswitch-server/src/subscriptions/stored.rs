@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use hookswitch_core::delivery::Progress;
 use hookswitch_core::filter::{EventFilter, Own};
-use hookswitch_core::subscription::{Blacklisting, Owner, Standing, Subscription, Transport};
+use hookswitch_core::subscription::{Blacklisting, Hearing, Owner, Standing, Subscription, Transport};
 use hookswitch_model::{AccountId, ExtensionId, SubscriptionId, Timestamp};
 use hookswitch_store::{Change, Document, PROGRESS, Partition, ProgressRecord, Reader, StoreError, feed_id};
 use serde::{Deserialize, Serialize};
@@ -14,6 +14,7 @@ use serde_json::Value;
 
 use super::{Delivery, Kept};
 use crate::secret::Key;
+use crate::webhook::masked;
 
 /// The kinds of documents.
 pub(super) const SUBSCRIPTION: &str = "subscription";
@@ -110,6 +111,8 @@ pub(super) struct Record {
     account: u64,
     extension: u64,
     client_id: String,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    generation: String,
     transport: String,
     filters: Vec<String>,
     created: i64,
@@ -124,6 +127,11 @@ pub(super) struct Record {
     start: u64,
     #[serde(default)]
     filters_from: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    paused: Option<i64>,
+    /// By which rules its filters were checked: 0 before calls of the account took a role, then 1.
+    #[serde(default)]
+    rules: u8,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) ended: Option<i64>,
 }
@@ -141,7 +149,7 @@ fn change_secrets<E>(value: &mut Value, change: &impl Fn(&str) -> Result<String,
         Value::Object(members) => {
             for (name, value) in members {
                 let secret = match &**name {
-                    "signing_secret" => Some(value),
+                    "signing_secret" | "address" => Some(value),
                     // The name of the header, and the token.
                     "token" => value.get_mut(1),
                     _ => {
@@ -164,6 +172,7 @@ impl Record {
     pub(super) fn text(&self, key: &Key) -> anyhow::Result<String> {
         let mut value = serde_json::to_value(self)?;
         change_secrets(&mut value["delivery"], &|secret| key.encrypt(secret))?;
+        value["shown_address"] = self.masked_address().into();
         Ok(value.to_string())
     }
 
@@ -171,6 +180,9 @@ impl Record {
     fn parse(text: &str, key: &Key) -> Result<Self, String> {
         let mut value: Value = serde_json::from_str(text).map_err(|error| error.to_string())?;
         let decrypt = |text: &str| {
+            if text.contains("://") {
+                return Ok(text.to_owned()); // the address as earlier versions have stored it
+            }
             key.decrypt(text).ok_or("its secrets were encrypted by another secret.key; restore that of then")
         };
         change_secrets(&mut value["delivery"], &decrypt)?;
@@ -181,14 +193,29 @@ impl Record {
     pub(super) fn text_shown(&self) -> String {
         let mut value = serde_json::to_value(self).unwrap_or_default();
         let Ok(()) = change_secrets(&mut value["delivery"], &|_| Ok::<_, Infallible>(String::new()));
+        value["shown_address"] = self.masked_address().into();
         value.to_string()
     }
 
     /// Reads what was stored, without what is secret.
     pub(super) fn parse_shown(text: &str) -> Option<Self> {
         let mut value: Value = serde_json::from_str(text).ok()?;
-        let Ok(()) = change_secrets(&mut value["delivery"], &|_| Ok::<_, Infallible>(String::new()));
-        serde_json::from_value(value).ok()
+        let plain = |text: &str| if text.contains("://") { masked(text) } else { String::new() };
+        let Ok(()) = change_secrets(&mut value["delivery"], &|text| Ok::<_, Infallible>(plain(text)));
+        let shown = value["shown_address"].as_str().map(str::to_owned);
+        let mut record: Self = serde_json::from_value(value).ok()?;
+        if let (Delivery::WebHook(webhook), Some(shown)) = (&mut record.delivery, shown) {
+            webhook.address = shown;
+        }
+        Some(record)
+    }
+
+    /// The address as others than its owner are shown it.
+    fn masked_address(&self) -> Option<String> {
+        match &self.delivery {
+            Delivery::WebHook(webhook) => Some(masked(&webhook.address)),
+            Delivery::WebSocket(_) => None,
+        }
     }
 
     pub(super) fn of(one: &Kept) -> Self {
@@ -198,6 +225,7 @@ impl Record {
             account: owner.account.as_u64(),
             extension: owner.extension.as_u64(),
             client_id: owner.client_id.to_string(),
+            generation: owner.generation.to_string(),
             transport: transport.as_str().to_owned(),
             filters: filters.iter().map(EventFilter::to_string).collect(),
             created: created.as_micros(),
@@ -213,6 +241,8 @@ impl Record {
             expired: one.expired,
             start: one.start,
             filters_from: one.filters_from,
+            paused: one.subscription.paused.map(Timestamp::as_micros),
+            rules: u8::from(!one.is_earlier),
             ended: None,
         }
     }
@@ -228,6 +258,7 @@ impl Record {
             account: AccountId::new(self.account),
             extension: ExtensionId::new(self.extension),
             client_id: self.client_id.into(),
+            generation: self.generation.into(),
         };
         let own = Own { account: owner.account, extension: owner.extension };
         let filters = self.filters.iter().map(|text| EventFilter::parse(text, own));
@@ -247,6 +278,8 @@ impl Record {
                     Standing::Blacklisted(Blacklisting { since: Timestamp::from_micros(since), reason, gone })
                 }
             },
+            paused: self.paused.map(Timestamp::from_micros),
+            hearing: Hearing::default(),
         };
         Ok(Kept {
             subscription,
@@ -254,6 +287,8 @@ impl Record {
             expired: self.expired,
             start: self.start,
             filters_from: self.filters_from,
+            is_earlier: self.rules == 0,
+            keeps_earlier: false,
         })
     }
 }
@@ -280,7 +315,12 @@ mod tests {
         let one = Kept {
             subscription: Subscription {
                 id: SubscriptionId::from_bits(7),
-                owner: Owner { account: own.account, extension: own.extension, client_id: "app".into() },
+                owner: Owner {
+                    account: own.account,
+                    extension: own.extension,
+                    client_id: "app".into(),
+                    generation: "g".into(),
+                },
                 transport: Transport::WebHook,
                 filters: texts.iter().map(|text| EventFilter::parse(text, own).unwrap()).collect(),
                 created: Timestamp::from_micros(1),
@@ -291,29 +331,53 @@ mod tests {
                     reason: "because".into(),
                     gone: true,
                 }),
+                paused: Some(Timestamp::from_micros(8)),
+                hearing: Hearing::default(),
             },
             delivery: Delivery::WebHook(WebHook {
-                address: "https://hook.example/".into(),
+                address: "https://hook.example/in/k3y-0f-mine?code=hunter2".into(),
                 token: Some(("verification-token".into(), "secret".into())),
                 signing_secret: Some("whsec_hush".into()),
             }),
             expired: true,
             start: 3,
             filters_from: 4,
+            is_earlier: false,
+            keeps_earlier: false,
         };
         let key = Key::new(&[7; 32]);
         let stored = Record::of(&one).text(&key).unwrap();
-        assert!(!stored.contains("secret\"]") && !stored.contains("hush"), "{stored}");
+        let hides = |text: &str| {
+            ["secret\"]", "hush", "k3y-0f-mine", "hunter2"].iter().all(|one| !text.contains(one))
+        };
+        assert!(hides(&stored) && stored.contains("https://hook.example/in/…?…"), "{stored}");
         assert!(Record::parse(&stored, &Key::new(&[8; 32])).is_err());
         let read = Record::parse(&stored, &key).unwrap().read(&one.subscription.id.to_string()).unwrap();
         assert_eq!(read.subscription, one.subscription);
         assert_eq!((read.delivery, read.expired), (one.delivery.clone(), true));
-        assert_eq!((read.start, read.filters_from), (3, 4));
+        assert_eq!((read.start, read.filters_from, read.is_earlier), (3, 4, false));
+        // What an earlier version has stored does not say by which rules.
+        let earlier = stored.replace(",\"rules\":1", "");
+        let earlier = Record::parse(&earlier, &key).unwrap().read(&one.subscription.id.to_string()).unwrap();
+        assert!(earlier.is_earlier);
         let shown = Record { ended: Some(5), ..Record::of(&one) }.text_shown();
-        assert!(!shown.contains("secret\"]") && !shown.contains("hush"), "{shown}");
+        assert!(hides(&shown), "{shown}");
         assert_eq!(Record::parse_shown(&shown).and_then(|record| record.ended), Some(5));
         let shown = Record::parse_shown(&stored).unwrap().read(&one.subscription.id.to_string()).unwrap();
         assert_eq!(shown.subscription, one.subscription);
+        let Delivery::WebHook(webhook) = &shown.delivery else { panic!("a webhook") };
+        assert!(webhook.address.starts_with("https://hook.example/in/…?… ("), "{}", webhook.address);
+        // What an earlier version has stored as it was is read, and shown masked.
+        let mut earlier: Value = serde_json::from_str(&stored).unwrap();
+        earlier["delivery"]["WebHook"]["address"] = "https://hook.example/in/k3y-0f-mine".into();
+        earlier.as_object_mut().unwrap().remove("shown_address");
+        let earlier = earlier.to_string();
+        assert!(Record::parse(&earlier, &key).is_ok());
+        let Some(Delivery::WebHook(webhook)) = Record::parse_shown(&earlier).map(|record| record.delivery)
+        else {
+            panic!("a webhook")
+        };
+        assert!(webhook.address.starts_with("https://hook.example/in/… ("), "{}", webhook.address);
     }
 
     #[test]

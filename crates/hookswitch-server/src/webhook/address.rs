@@ -16,6 +16,7 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use url::{Host, Url};
 
 use crate::config::{AddressBlock, Webhooks};
+use crate::secret::Digest;
 
 /// The longest address that is taken, in bytes.
 const URL_BYTES_MAX: usize = 2048;
@@ -93,6 +94,11 @@ impl WebhookUrl {
     /// For requests.
     pub fn uri(&self) -> &Uri {
         &self.uri
+    }
+
+    /// Its host and port, `host:port`: what all receivers there have in common.
+    pub fn authority(&self) -> String {
+        format!("{}:{}", self.host, self.port)
     }
 }
 
@@ -223,6 +229,30 @@ impl Guard {
     fn is_exempt(&self, address: IpAddr) -> bool {
         self.allowed.iter().any(|block| block.contains(address)) || (self.dev && address.is_loopback())
     }
+}
+
+/// The longest word of a path that is shown: what is longer may be a key.
+const WORD_CHARS_MAX: usize = 8;
+
+/// An address for people: words of the path that could be a key, and the values of the query, are masked, and a few
+/// digits of a digest tell one address from another.
+pub fn masked(address: &str) -> String {
+    let Some((scheme, rest)) = address.split_once("://") else { return "(an address)".to_owned() };
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    let (authority, rest) = rest.split_at(end);
+    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+    let path = rest.split(['?', '#']).next().unwrap_or_default();
+    let is_word = |word: &str| {
+        word.len() <= WORD_CHARS_MAX && word.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-')
+    };
+    let shown: Vec<&str> = path.split('/').map(|word| if is_word(word) { word } else { "…" }).collect();
+    let path = shown.join("/");
+    if path == rest {
+        return format!("{scheme}://{host}{path}");
+    }
+    let digest = Digest::of(address.as_bytes()).to_string();
+    let query = if rest.contains('?') { "?…" } else { "" };
+    format!("{scheme}://{host}{path}{query} ({})", &digest[..6])
 }
 
 fn name_server(address: &SocketAddr) -> NameServerConfig {

@@ -28,7 +28,7 @@ use hyper_util::client::legacy::connect::dns::Name;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
-pub use self::address::{AddressError, Guard, WebhookUrl};
+pub use self::address::{AddressError, Guard, WebhookUrl, masked};
 pub use self::handshake::HandshakeError;
 pub(crate) use self::signature::SigningKey;
 use crate::clock;
@@ -52,7 +52,7 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(50);
 pub struct Endpoint {
     /// The address, read and allowed.
     pub url: WebhookUrl,
-    /// The same as it was said.
+    /// The same for people: what may be a secret in it is masked.
     pub address: Arc<str>,
     /// The header that mirrors what the subscriber has sent.
     pub token: Option<(HeaderName, HeaderValue)>,
@@ -159,6 +159,15 @@ impl Webhooks {
     /// What is said of an address that cannot be reached, for whatever reason.
     pub const fn unreachable(&self) -> HandshakeError {
         HandshakeError::Unreachable(self.timeout.as_millis())
+    }
+
+    /// What is said of an address to which nothing is ever sent, after the time that silence takes: how long it takes
+    /// must not tell why.
+    pub async fn refuse(&self) -> HandshakeError {
+        if !self.dev {
+            tokio::time::sleep(self.timeout).await;
+        }
+        self.unreachable()
     }
 
     /// Sends a notification. What counts is the status, once it has come in time: of the body as much is

@@ -129,6 +129,10 @@ impl SwitchTracker for AmiTracker {
 
     // Its list of channels has a beginning of its own, so that a connection says nothing more.
 
+    fn handle_lost(&mut self, at: Timestamp, input: InputRef, out: &mut Vec<Signal>) {
+        self.handle_lost(at, input, out);
+    }
+
     fn poll_timeout(&self) -> Option<Timestamp> {
         self.poll_timeout()
     }

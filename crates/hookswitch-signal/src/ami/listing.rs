@@ -58,18 +58,9 @@ impl AmiTracker {
     pub(super) fn listing_ends(&mut self, now: Moment, out: &mut Vec<Signal>) -> bool {
         let numbers = self.in_order();
         for &number in &numbers {
-            let Some(channel) = self.channels.get(&number).filter(|channel| !channel.listed) else {
-                continue;
-            };
-            let (service, queue) = (channel.service, channel.queue);
-            if channel.is_told() {
-                out.push(self.signal(self.leg(number), SignalKind::Ended(Cause::Unlisted), now));
+            if self.channels.get(&number).is_some_and(|channel| !channel.listed) {
+                self.end_unseen(number, Cause::Unlisted, now, out);
             }
-            let legs = service.map(|service| service.leg).into_iter().chain(queue.map(|queue| queue.leg));
-            for leg in legs {
-                out.push(self.signal(leg, SignalKind::Ended(Cause::Unlisted), now));
-            }
-            self.forget(number);
         }
         let mut pairs = BTreeMap::new();
         #[expect(
@@ -101,6 +92,18 @@ impl AmiTracker {
             }
         }
         true
+    }
+
+    /// Ends a channel, and what the switch did on it, whose end nobody saw.
+    pub(super) fn end_unseen(&mut self, number: Number, cause: Cause, now: Moment, out: &mut Vec<Signal>) {
+        let Some(channel) = self.channels.get(&number) else { return };
+        let own = channel.is_told().then(|| self.leg(number));
+        let service = channel.service.map(|service| service.leg);
+        let queue = channel.queue.map(|queue| queue.leg);
+        for leg in own.into_iter().chain(service).chain(queue) {
+            out.push(self.signal(leg, SignalKind::Ended(cause), now));
+        }
+        self.forget(number);
     }
 
     /// A called leg goes on whose call was not seen to begin. Who calls it is the oldest channel of its call.

@@ -51,20 +51,64 @@ pub(super) struct AmiProtocol {
     frames: Frames,
     phase: Phase,
     transmit: VecDeque<Vec<u8>>,
-    /// What the switch says of itself, while it is asked.
-    inventory: Option<Inventory>,
+    questions: Questions,
+}
+
+/// Questions of what goes on and of what the switch has, and how far the answers are.
+#[derive(Default)]
+struct Questions {
+    /// How often they were asked.
+    rounds: u32,
+    /// An answer has come, so that the switch was asked before what it says from here on.
+    answered: bool,
+    /// It has more to say than when it was asked.
+    ask_again: bool,
+    /// All its modules are loaded.
+    is_booted: bool,
+    /// It does not know a question: it has no such module, or has not loaded it yet.
+    is_partial: bool,
+    /// What it has said so far.
+    inventory: Inventory,
+    /// It has answered all, and that is not told yet.
+    is_complete: bool,
+    /// It is told.
+    is_told: bool,
+    /// How many signs of life were asked for since.
+    probes: u32,
+}
+
+/// How long an answer is held that may be one of a switch that still boots, in signs of life that are asked for: one
+/// that was booted says so at once, if its user may read the class `system`. After the second the rest is taken to be
+/// all that there is.
+const PROBES_MAX: u32 = 2;
+
+impl Questions {
+    /// Id of the action behind the questions of this round.
+    fn id(&self) -> String {
+        format!("{INVENTORY_ID}-{}", self.rounds)
+    }
+
+    /// Gives what the switch has, once; while it may still boot, that waits.
+    fn take(&mut self) -> Option<Box<Inventory>> {
+        let is_all = self.is_booted || self.probes >= if self.is_partial { PROBES_MAX } else { 1 };
+        if !(self.is_complete && is_all) {
+            return None;
+        }
+        self.is_complete = false;
+        self.is_told = true;
+        Some(Box::new(std::mem::take(&mut self.inventory)))
+    }
 }
 
 impl AmiProtocol {
     pub(super) fn new(address: &str, options: Options) -> Self {
-        let inventory = options.fill_directory.then(Inventory::default);
         Self {
             address: address.to_owned(),
             options,
             frames: Frames::default(),
             phase: Phase::Greeting,
             transmit: VecDeque::new(),
-            inventory,
+            questions: Questions::default(),
         }
     }
 
@@ -138,12 +182,14 @@ impl AmiProtocol {
         for name in LISTINGS {
             text.push_str(&action(name, &[])?);
         }
-        if self.inventory.is_some() {
+        let Questions { rounds, is_booted, probes, .. } = self.questions;
+        self.questions = Questions { rounds: rounds + 1, is_booted, probes, ..Questions::default() };
+        if self.options.fill_directory {
             for name in inventory::QUESTIONS {
                 text.push_str(&action(name, &[])?);
             }
             // Answers come in the order of the questions: when this has come, all have.
-            text.push_str(&action_with_id("Ping", INVENTORY_ID, &[])?);
+            text.push_str(&action_with_id("Ping", &self.questions.id(), &[])?);
         }
         self.send(text);
         Ok(())
@@ -151,29 +197,43 @@ impl AmiProtocol {
 }
 
 /// Takes a message after the log-in.
-fn handle_message(inventory: &mut Option<Inventory>, bytes: &[u8], out: &mut Vec<u8>) -> ProtocolEvent {
+fn handle_message(questions: &mut Questions, bytes: &[u8], out: &mut Vec<u8>) -> ProtocolEvent {
     let message = Message::new(bytes);
+    if message.event() == Some(b"FullyBooted") {
+        questions.is_booted = true;
+        questions.ask_again |= questions.answered;
+        return ProtocolEvent::PassedOver;
+    }
+    questions.answered |= message.response().is_some();
+    questions.is_partial |= is_unknown(&message);
     if message.counts() {
         out.extend_from_slice(bytes);
         return ProtocolEvent::Message;
     }
-    if message.value("ActionID") == Some(INVENTORY_ID.as_bytes())
-        && let Some(inventory) = inventory.take()
-    {
-        return ProtocolEvent::Inventory(Box::new(inventory));
-    }
-    if let Some(inventory) = inventory {
-        inventory::take(inventory, &message);
+    inventory::take(&mut questions.inventory, &message);
+    if message.value("ActionID") == Some(questions.id().as_bytes()) {
+        questions.is_complete = !questions.is_told;
+        return questions.take().map_or(ProtocolEvent::PassedOver, ProtocolEvent::Inventory);
     }
     if message.response() == Some(b"Error") {
+        let is_forbidden = message.value("Message") == Some(b"Permission denied");
         return ProtocolEvent::Refused(Refusal {
             question: String::new(),
             text: said(&message),
-            hint: "the manager refuses an action; its user needs write = reporting to be asked what goes on, and \
-                   write = reporting,system,call to be asked for its phones",
+            hint: if is_forbidden { MAY_NOT_ASK } else { "" },
         });
     }
     ProtocolEvent::PassedOver
+}
+
+/// What to do about an action that the user may not send.
+const MAY_NOT_ASK: &str = "the manager refuses an action; its user needs write = reporting to be asked what goes on, \
+                           and write = reporting,system,call to be asked for its phones, or fill_directory = false";
+
+/// Whether an action is not known: its module is not loaded, or not yet.
+fn is_unknown(message: &Message<'_>) -> bool {
+    message.response() == Some(b"Error")
+        && message.value("Message").is_some_and(|text| text.starts_with(b"Invalid/unknown command"))
 }
 
 /// What the manager says of an action, without what it quotes and without long numbers.
@@ -193,8 +253,15 @@ impl SwitchProtocol for AmiProtocol {
                 return Ok(Some(ProtocolEvent::LoggedIn));
             }
         }
+        if let Some(inventory) = self.questions.take() {
+            return Ok(Some(ProtocolEvent::Inventory(inventory)));
+        }
         let message = self.frames.next_message();
-        Ok(message.map(|message| handle_message(&mut self.inventory, message, out)))
+        let event = message.map(|message| handle_message(&mut self.questions, message, out));
+        if self.questions.ask_again {
+            self.ask()?;
+        }
+        Ok(event)
     }
 
     fn poll_transmit(&mut self) -> Option<Transmit> {
@@ -203,5 +270,121 @@ impl SwitchProtocol for AmiProtocol {
 
     fn probe(&mut self) {
         self.transmit.extend(action("Ping", &[]).ok().map(String::into_bytes)); // it has no values
+        self.questions.probes += 1;
+        // It may have loaded more by now, and its user may not be told of that.
+        if self.questions.is_complete && self.questions.is_partial && self.questions.probes < PROBES_MAX {
+            self.questions.ask_again = true;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ENDPOINT: &str = "Event: EndpointList\r\nObjectName: 101\r\n\r\n";
+    const BOOTED: &str = "Event: FullyBooted\r\nStatus: Fully Booted\r\n\r\n";
+    const UNKNOWN: &str = "Response: Error\r\nActionID: hookswitch\r\nMessage: Invalid/unknown command: \
+                           PJSIPShowEndpoints. Use Action: ListCommands to show available commands.\r\n\r\n";
+
+    fn logged_in() -> AmiProtocol {
+        let options = Options {
+            user: "me".to_owned(),
+            secret: Secret::default(),
+            plain_login: true,
+            events: None,
+            fill_directory: true,
+        };
+        let mut protocol = AmiProtocol::new("192.0.2.1:5038", options);
+        let login =
+            "Asterisk Call Manager/11.0.0\r\nResponse: Success\r\nMessage: Authentication accepted\r\n\r\n";
+        assert_eq!(says(&mut protocol, login), [ProtocolEvent::LoggedIn]);
+        asked(&mut protocol);
+        protocol
+    }
+
+    /// What comes of what the manager says.
+    fn says(protocol: &mut AmiProtocol, text: &str) -> Vec<ProtocolEvent> {
+        protocol.handle_input(text.as_bytes());
+        let mut events = Vec::new();
+        while let Some(event) = protocol.poll_event(&mut Vec::new()).expect("a manager") {
+            if event != ProtocolEvent::PassedOver {
+                events.push(event);
+            }
+        }
+        events
+    }
+
+    /// Names of the actions that are sent.
+    fn asked(protocol: &mut AmiProtocol) -> String {
+        let mut text = Vec::new();
+        while let Some(Transmit::Bytes(bytes)) = protocol.poll_transmit() {
+            text.extend(bytes);
+        }
+        String::from_utf8(text).expect("text")
+    }
+
+    fn pong(round: u32) -> String {
+        format!("Response: Success\r\nActionID: hookswitch-inventory-{round}\r\nPing: Pong\r\n\r\n")
+    }
+
+    fn has_endpoint(events: &[ProtocolEvent]) -> Vec<bool> {
+        let inventory = |event: &ProtocolEvent| match event {
+            ProtocolEvent::Inventory(inventory) => Some(inventory.endpoints.contains("101")),
+            _ => None,
+        };
+        events.iter().filter_map(inventory).collect()
+    }
+
+    #[test]
+    fn a_switch_that_was_booted_is_asked_once() {
+        let mut protocol = logged_in();
+        let events = says(&mut protocol, &[BOOTED, ENDPOINT, &pong(1)].concat());
+        assert_eq!(has_endpoint(&events), [true]);
+        assert_eq!(asked(&mut protocol), "");
+        protocol.probe();
+        assert!(has_endpoint(&says(&mut protocol, &pong(1))).is_empty(), "it is told once");
+    }
+
+    #[test]
+    fn a_switch_that_boots_is_asked_again_when_it_has_and_tells_nothing_before() {
+        let mut protocol = logged_in();
+        let events = says(&mut protocol, &[UNKNOWN, &pong(1)].concat());
+        assert!(
+            matches!(&events[..], [ProtocolEvent::Refused(refusal)] if refusal.hint.is_empty()),
+            "{events:?}"
+        );
+        assert!(says(&mut protocol, BOOTED).is_empty());
+        let again = asked(&mut protocol);
+        for name in ["CoreShowChannels", "QueueStatus", "PJSIPShowEndpoints", "hookswitch-inventory-2"] {
+            assert!(again.contains(name), "{again}");
+        }
+        assert!(says(&mut protocol, &pong(1)).is_empty(), "the answer of the first round");
+        assert_eq!(has_endpoint(&says(&mut protocol, &[ENDPOINT, &pong(2)].concat())), [true]);
+    }
+
+    #[test]
+    fn who_may_not_hear_that_a_switch_has_booted_asks_again_for_some_time() {
+        let mut protocol = logged_in();
+        says(&mut protocol, &[UNKNOWN, &pong(1)].concat());
+        protocol.probe();
+        says(&mut protocol, "");
+        assert!(asked(&mut protocol).contains("PJSIPShowEndpoints"));
+        assert!(has_endpoint(&says(&mut protocol, &[ENDPOINT, UNKNOWN, &pong(2)].concat())).is_empty());
+        protocol.probe();
+        assert_eq!(has_endpoint(&says(&mut protocol, "")), [true], "the rest is not there");
+        // Where all questions are known, the first sign of life is enough.
+        let mut protocol = logged_in();
+        assert!(says(&mut protocol, &[ENDPOINT, &pong(1)].concat()).is_empty());
+        protocol.probe();
+        assert_eq!(has_endpoint(&says(&mut protocol, "")), [true]);
+    }
+
+    #[test]
+    fn an_action_that_is_forbidden_is_said_with_what_to_do() {
+        let mut protocol = logged_in();
+        let denied = "Response: Error\r\nMessage: Permission denied\r\n\r\n";
+        let events = says(&mut protocol, denied);
+        assert!(matches!(&events[..], [ProtocolEvent::Refused(refusal)] if refusal.hint == MAY_NOT_ASK));
     }
 }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use foldhash::fast::RandomState;
-use hookswitch_model::{AccountId, Alias, InputRef, LegId, Signal, SignalKind, Timestamp};
+use hookswitch_model::{AccountId, Alias, Cause, InputRef, LegId, Signal, SignalKind, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::channel::{Calling, Channel, ChannelKind, Leg, Moment, Number};
@@ -104,6 +104,20 @@ impl AmiTracker {
             } else {
                 self.waits.check(number, now);
             }
+        }
+    }
+
+    /// Ends all that goes on: the switch has not come back.
+    pub fn handle_lost(&mut self, at: Timestamp, input: InputRef, out: &mut Vec<Signal>) {
+        self.finish(out);
+        let mut numbers = self.in_order();
+        // Who still rings first, so that who calls has not given up.
+        numbers.sort_by_key(|number| {
+            let channel = self.channels.get(number);
+            !channel.is_some_and(|channel| channel.leg == Leg::Called && !channel.is_answered())
+        });
+        for number in numbers {
+            self.end_unseen(number, Cause::SwitchLost, Moment { at, input }, out);
         }
     }
 

@@ -404,6 +404,11 @@ impl SwitchTracker for AriTracker {
         }
     }
 
+    fn handle_lost(&mut self, at: Timestamp, input: InputRef, out: &mut Vec<Signal>) {
+        self.rules.handle_lost(at, input, out);
+        self.channels.clear();
+    }
+
     fn poll_timeout(&self) -> Option<Timestamp> {
         self.rules.poll_timeout()
     }

@@ -34,7 +34,7 @@ pub struct Counters {
     pub not_ip: u64,
     /// Packets of a link type that is not understood.
     pub unsupported_links: u64,
-    /// PDUs that Wireshark has exported; those that are packets or frames count as what these are.
+    /// Messages in the log of a switch, and PDUs that Wireshark has exported; those that are packets or frames count as what these are.
     pub exported: u64,
     /// Messages of a manager connection.
     pub manager: u64,

@@ -7,6 +7,7 @@ use super::input::Input;
 use super::jsonl::JsonLines;
 use super::pcap::{self, Pcap};
 use super::pcapng::{self, PcapNg};
+use super::siptrace::SipTrace;
 use crate::switch::Switch;
 
 /// Why a file cannot be read at all.
@@ -14,8 +15,8 @@ use crate::switch::Switch;
 pub enum CaptureError {
     /// The file is something else.
     #[error(
-        "not a capture but {found}; pcap, pcapng, HEPv3 frames, JSON lines of datagrams or of posted signals, and transcripts of \
-         {} are understood",
+        "not a capture but {found}; pcap, pcapng, HEPv3 frames, JSON lines of datagrams or of posted signals, logs of a \
+         FreeSWITCH with its SIP, and transcripts of {} are understood",
         transcripts()
     )]
     NotACapture {
@@ -34,6 +35,7 @@ pub(super) enum Format {
     Hep,
     JsonLines(JsonLines),
     Transcript(Switch),
+    SipTrace(SipTrace),
 }
 
 impl Format {
@@ -56,6 +58,9 @@ impl Format {
             input.take(pcap::HEADER_BYTES);
             return Ok(Self::Pcap(pcap));
         }
+        if SipTrace::begins(start) {
+            return Ok(Self::SipTrace(SipTrace::default()));
+        }
         Err(CaptureError::NotACapture { found: name(start) })
     }
 }
@@ -74,7 +79,7 @@ const LOOKED_AT_BYTES: usize = 512;
 
 /// What a file that is not a capture seems to be.
 fn name(start: &[u8]) -> &'static str {
-    const KNOWN: [(&[u8], &str); 15] = [
+    const KNOWN: [(&[u8], &str); 14] = [
         (b"\x1f\x8b", "a gzip file, which has to be decompressed first"),
         (b"\x28\xb5\x2f\xfd", "a Zstandard file, which has to be decompressed first"),
         (b"\xfd7zXZ\0", "an xz file, which has to be decompressed first"),
@@ -89,7 +94,6 @@ fn name(start: &[u8]) -> &'static str {
         (b"\x4d\x3c\xb2\xa1", "a pcap file cut inside its header"),
         (b"GMBU", "a Microsoft Network Monitor file"),
         (b"snoop\0", "a snoop file"),
-        (b"[", "JSON that is not one object a line"),
     ];
     if start.is_empty() {
         return "an empty file";
@@ -98,15 +102,61 @@ fn name(start: &[u8]) -> &'static str {
     match known {
         Some((_, name)) => name,
         None if start.iter().all(|&byte| byte.is_ascii_graphic() || byte.is_ascii_whitespace()) => {
-            "text of another kind"
+            text(start)
         }
         None => "a file of another kind",
+    }
+}
+
+/// What a text that is not understood seems to be.
+fn text(start: &[u8]) -> &'static str {
+    let has = |needle: &[u8]| start.windows(needle.len()).any(|window| window == needle);
+    let levels: [&[u8]; 5] = [b"VERBOSE[", b"NOTICE[", b"WARNING[", b"ERROR[", b"DEBUG["];
+    let freeswitch: [&[u8]; 5] = [b" [DEBUG] ", b" [INFO] ", b" [NOTICE] ", b" [WARNING] ", b" [ERR] "];
+    let months: [&[u8]; 12] =
+        [b"Jan", b"Feb", b"Mar", b"Apr", b"May", b"Jun", b"Jul", b"Aug", b"Sep", b"Oct", b"Nov", b"Dec"];
+    let is_sip = [&b"<--- "[..], b"---> "].iter().any(|mark| has(mark)) && has(b"SIP");
+    if is_sip {
+        "the text of an Asterisk's SIP debugging; capture the packets instead, with tcpdump -w"
+    } else if start.starts_with(b"[") && levels.iter().any(|level| has(level)) {
+        "the log of an Asterisk; its manager (AMI) tells of calls"
+    } else if freeswitch.iter().any(|level| has(level)) {
+        "the log of a FreeSWITCH; its event socket (ESL) tells of calls"
+    } else if has(b" IP ") && has(b" > ") {
+        "what tcpdump has printed; write packets to a file, with tcpdump -w"
+    } else if months.iter().any(|month| start.starts_with(month)) {
+        "a system log"
+    } else if start.starts_with(b"[") {
+        "JSON that is not one object a line"
+    } else {
+        "text of another kind"
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_log_in_place_of_a_capture_is_named() {
+        for (text, found) in [
+            (
+                "[Nov 30 22:00:00] VERBOSE[123][C-0001] pbx.c: Executing [102@phones:1] Dial\n",
+                "the log of an Asterisk",
+            ),
+            ("[2026-11-30 22:00:00] NOTICE[7]: chan_pjsip.c: hello\n", "the log of an Asterisk"),
+            (
+                "<--- Received SIP request (1012 bytes) from UDP:10.0.0.7:5060 --->\n",
+                "Asterisk's SIP debugging",
+            ),
+            ("2026-11-30 22:00:00.1 [NOTICE] switch_channel.c:1123 New Channel\n", "the log of a FreeSWITCH"),
+            ("22:00:00.1 IP 10.0.0.7.5060 > 10.0.0.1.5060: SIP: INVITE sip:102@pbx SIP/2.0\n", "tcpdump -w"),
+            ("Nov 30 22:00:00 pbx kamailio[9]: INFO: started\n", "a system log"),
+            ("# A heading\n", "text of another kind"),
+        ] {
+            assert!(name(text.as_bytes()).contains(found), "{text}: {}", name(text.as_bytes()));
+        }
+    }
 
     #[test]
     fn what_is_not_a_capture_is_named() {

@@ -20,6 +20,7 @@ mod packet;
 mod pcap;
 mod pcapng;
 mod reader;
+mod siptrace;
 mod sniff;
 mod tcp;
 #[cfg(test)]

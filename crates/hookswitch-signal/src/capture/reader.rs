@@ -16,6 +16,7 @@ use super::jsonl::Line;
 use super::link::{self, Ip};
 use super::packet::{self, Packet};
 use super::pcap::{Record, Step};
+use super::siptrace::Traced;
 use super::sniff::{self, Sniff};
 use super::tcp::{self, Found, Seen, Streams};
 use super::transcript::{self, Entry};
@@ -90,7 +91,8 @@ enum Source {
 
 impl<R: Read> Reader<R> {
     /// Opens a capture: pcap or pcapng, HEPv3 frames one after another as on a HEP connection over
-    /// TCP, JSON lines of datagrams, or a transcript of the connection to a switch. The format is told by the content.
+    /// TCP, JSON lines of datagrams, a transcript of the connection to a switch, or the log of a FreeSWITCH with its SIP.
+    /// The format is told by the content.
     ///
     /// `input` is read in large pieces, so it needs no buffer of its own.
     ///
@@ -204,6 +206,7 @@ impl<R: Read> Reader<R> {
             Format::Hep => return self.step_frame(),
             Format::JsonLines(_) => return self.step_line(),
             Format::Transcript(_) => return self.step_entry(),
+            Format::SipTrace(_) => return self.step_trace(),
         };
         let kind = match step {
             Step::Packet(record) => {
@@ -461,6 +464,22 @@ impl<R: Read> Reader<R> {
         Ok(false)
     }
 
+    /// Reads one message of a log.
+    fn step_trace(&mut self) -> io::Result<bool> {
+        let Format::SipTrace(trace) = &mut self.format else { return Ok(false) };
+        let Some(Traced { time, transport, src, dst }) = trace.next(&mut self.input)? else {
+            self.end();
+            return Ok(false);
+        };
+        let payload = 0..trace.message().len();
+        self.counters.packets += 1;
+        self.counters.exported += 1;
+        self.counters.exported_sip += 1;
+        self.seen = Seen { packet: self.seen.packet + 1, time };
+        let (packet, source) = (self.seen.packet, Source::Line);
+        Ok(self.found(Current { time, transport, src, dst, packet, source, payload, correlation: None }))
+    }
+
     /// Reads one message of a transcript.
     fn step_entry(&mut self) -> io::Result<bool> {
         let Format::Transcript(switch) = self.format else { return Ok(false) };
@@ -590,6 +609,7 @@ impl<R: Read> Reader<R> {
             Source::Input => self.input.window(),
             Source::Line => match &self.format {
                 Format::JsonLines(lines) => lines.datagram(),
+                Format::SipTrace(trace) => trace.message(),
                 _ => &[],
             },
             Source::Stream(found) => self.streams.bytes(found),

@@ -185,6 +185,10 @@ impl SwitchTracker for EslTracker {
         self.connected();
     }
 
+    fn handle_lost(&mut self, at: Timestamp, input: InputRef, out: &mut Vec<Signal>) {
+        self.handle_lost(at, input, out);
+    }
+
     fn poll_timeout(&self) -> Option<Timestamp> {
         self.poll_timeout()
     }

@@ -10,9 +10,11 @@ use hookswitch_model::{
 };
 
 use super::cause::HangupCause;
-use super::channel::{Calling, Channel, Confirmation, Leg, Moment, Number, ServiceKind, is_plumbing};
+use super::channel::{
+    Calling, Channel, Confirmation, Leg, Moment, Number, ServiceKind, is_plumbing, is_same_domain,
+};
 use super::message::{Event, Key};
-use super::tracker::{EslTracker, Waiting, dialog};
+use super::tracker::{EslTracker, Waiting, dialog, own_name};
 use crate::sip::percent_decode;
 use crate::switch::{EXPLANATION_WAIT, ID_BYTES_MAX, created, is_dialled, is_short, text};
 
@@ -23,7 +25,8 @@ const FALLBACK_WAIT: Duration = Duration::from_millis(500);
 /// The longest pause that it waits for on top of that, when the dialplan says that it pauses.
 const PAUSE_MAX: Duration = Duration::from_secs(1);
 
-/// How long who has sent a call to be parked waits for the slot: an announcement may come first.
+/// How long who has sent a call elsewhere waits for what comes of it there, and then for a slot: an announcement may
+/// come first.
 const SLOT_WAIT: Duration = Duration::from_millis(500);
 
 /// How long one side of an attended transfer waits for the other.
@@ -40,6 +43,18 @@ fn first_dialled(event: &Event<'_>, is_trunk: bool) -> Arc<str> {
         false => &*dialled,
     };
     text(number.as_bytes()).unwrap_or_else(|| Arc::from(""))
+}
+
+/// Domain of the switch's directory whose call it is: what was set on the channel, or the context that bears its
+/// name. Of a phone the host of From is its domain as well.
+pub(super) fn domain_of_caller<'a>(event: &'a Event<'_>, is_users: bool) -> &'a str {
+    let named = event.get(Key::DomainName);
+    if !named.is_empty() {
+        return named;
+    }
+    let contexts = [event.get(Key::UserContext), event.get(Key::CallerContext)];
+    let context = contexts.into_iter().find(|context| context.contains('.'));
+    context.unwrap_or_else(|| if is_users { event.get(Key::SipFromHost) } else { "" })
 }
 
 /// User and host of a contact: `<sip:102@192.0.2.9:5060>`.
@@ -69,21 +84,44 @@ fn unescaped(number: &str) -> Cow<'_, str> {
     }
 }
 
+/// Whether a cause says why a target did not take a call.
+const fn says_why(cause: Cause) -> bool {
+    matches!(
+        cause,
+        Cause::NoAnswer
+            | Cause::Busy
+            | Cause::Rejected
+            | Cause::Failed
+            | Cause::UnknownNumber
+            | Cause::Blocked
+    )
+}
+
 /// What stands in place of a number that is not known.
 const NO_NUMBERS: [&str; 4] = ["0000000000", "anonymous", "unknown", "restricted"];
 
 impl EslTracker {
     pub(super) fn created(&mut self, event: &Event<'_>, now: Moment, out: &mut Vec<Signal>) -> bool {
-        if self.number(event.get(Key::UniqueId)).is_some() {
+        if let Some(number) = self.number(event.get(Key::UniqueId)) {
+            self.is_back(number); // recovered, its id is the same
             return true;
         }
         let Some(number) = self.add(event, now) else { return false };
+        if event.get(Key::Recovered) == "true" {
+            self.is_recovered(number, now, out);
+            self.note(number, event, now, out);
+            return true;
+        }
+        if self.channels[&number].calls {
+            self.learns_name(number, event);
+        }
         let channel = &self.channels[&number];
         if channel.calls {
             let is_code = channel.first_dialled.starts_with(['*', '#']);
             if channel.is_plumbing {
-            } else if is_code || is_inline(event.get(Key::DestinationNumber)) {
-                // It may take the place of somebody, which is said at once.
+            } else if is_code || is_inline(event.get(Key::DestinationNumber)) || channel.domain.is_none() {
+                // It may take the place of somebody, or be the call of a tenant whom the dialplan names; either is
+                // said at once.
                 self.wait(Waiting::Call(number), now);
             } else {
                 self.ensure_told(number, out);
@@ -93,6 +131,17 @@ impl EslTracker {
         }
         self.note(number, event, now, out);
         true
+    }
+
+    /// The switch has recovered a call that is not known: it goes on, and no CHANNEL_ANSWER follows. Whom its caller
+    /// talks with is said when they are connected again.
+    fn is_recovered(&mut self, number: Number, now: Moment, out: &mut Vec<Signal>) {
+        let Some(channel) = self.channels.get_mut(&number) else { return };
+        channel.found = true;
+        channel.answered = true;
+        if channel.calls {
+            self.found_caller(number, now, out);
+        }
     }
 
     /// A channel begins to tell of itself, on a connection of its own.
@@ -122,7 +171,7 @@ impl EslTracker {
                 || channel.peer == Some(lost)
                 || channel.called_by == Some(Calling::Channel(lost));
             if is_part && channel.hung_up.is_none() {
-                self.end_unlisted(number, now, out);
+                self.end_unseen(number, Cause::Unlisted, now, out);
             }
         }
     }
@@ -134,16 +183,21 @@ impl EslTracker {
         let presence = event.get(Key::PresenceId);
         let (user, domain) = match presence.split_once('@') {
             Some(presence) => presence,
-            None if calls => (event.first([Key::UserName, Key::SipAuthUsername]), event.get(Key::DomainName)),
+            None if calls => {
+                let user = event.first([Key::UserName, Key::SipAuthUsername]);
+                (user, domain_of_caller(event, !user.is_empty()))
+            }
             None => (event.get(Key::DialedUser), event.get(Key::DialedDomain)),
         };
         let place = event.first([Key::GatewayName, Key::ProfileName]);
         let number = &*unescaped(event.get(Key::CallerIdNumber));
         let says_nothing = NO_NUMBERS.iter().any(|word| number.eq_ignore_ascii_case(word));
         let hides = event.get(Key::HideNumber) == "true" || (says_nothing && number != NO_NUMBERS[0]);
+        let own_name = own_name(event, Some(user)).filter(|_| calls);
+        let shown_name = own_name.or_else(|| text(event.get(Key::CallerIdName).as_bytes()));
         let caller = Caller {
             number: text(number.as_bytes()).filter(|_| !says_nothing),
-            name: text(event.get(Key::CallerIdName).as_bytes()).filter(|_| !hides && !says_nothing),
+            name: shown_name.filter(|_| !hides && !says_nothing),
             host: None,
             withheld: hides && calls,
         };
@@ -177,6 +231,7 @@ impl EslTracker {
         }
         channel.leg = Leg::Calling;
         let (begun, answered) = (channel.begun, channel.untold_answer.take());
+        let channel = &self.channels[&number];
         let user = channel.endpoint.clone().filter(|_| channel.is_users);
         let created = LegCreated {
             // A phone is known by its user; the number that it shows may be the company's.
@@ -185,6 +240,7 @@ impl EslTracker {
                 ..channel.caller.clone()
             },
             callee: channel.first_dialled.clone(),
+            callee_name: self.name_of(&channel.first_dialled, channel.domain.as_deref()),
             endpoint: channel.endpoint.clone().or_else(|| Some(Arc::from(""))),
             endpoint_domain: channel.domain.clone(),
             aliases: vec![Alias::Channel(channel.uuid.as_bytes().into())],
@@ -230,6 +286,7 @@ impl EslTracker {
             Calling::Channel(caller) => {
                 self.goes_on(caller, now, out);
                 self.end_failed_targets_of(caller, None, out);
+                self.belongs_to(caller, domain.as_deref().unwrap_or_default(), out);
                 self.ensure_told(caller, out);
                 let Some(caller_channel) = self.channels.get(&caller).filter(|caller| caller.is_told())
                 else {
@@ -255,9 +312,11 @@ impl EslTracker {
         if let Some(channel) = self.channels.get_mut(&number) {
             channel.leg = Leg::Called;
         }
+        let user = endpoint.as_deref().filter(|_| self.channels[&number].is_users);
         let created = LegCreated {
             of: Some(of),
             caller,
+            callee_name: user.and_then(|user| self.name_of(user, domain.as_deref())),
             callee,
             endpoint: endpoint.or_else(|| Some(Arc::from(""))),
             endpoint_domain: domain,
@@ -282,6 +341,9 @@ impl EslTracker {
             let Some(data) = caller.enterprise.as_deref().filter(|_| caller.hung_up.is_none()) else {
                 return false;
             };
+            if !is_same_domain(caller.domain.as_deref(), target.domain.as_deref()) {
+                return false;
+            }
             let user = target.endpoint.as_deref().filter(|_| target.is_users);
             [user, Some(&*target.first_dialled)]
                 .into_iter()
@@ -531,7 +593,13 @@ impl EslTracker {
         self.begins_to_leave(number);
         self.ensure_told(number, out);
         self.tell_answer(number, out);
+        if complete {
+            self.learns_name(number, event);
+        }
         let mut told = HangupCause::read(event, complete);
+        if told.unanswered != Cause::Redirected {
+            self.goes_elsewhere(number, event, now, out);
+        }
         let Some(channel) = self.channels.get_mut(&number) else { return };
         if channel.confirmation == Confirmation::Awaited && told.by_phone {
             told.unanswered = Cause::NoAnswer; // it was picked up, and the call not accepted
@@ -557,6 +625,7 @@ impl EslTracker {
                 && let Some(caller) = self.channels.get_mut(&caller)
             {
                 caller.taken_from = group;
+                self.group_was_picked_up(now, out);
             }
             if complete {
                 self.forget(number);
@@ -592,6 +661,9 @@ impl EslTracker {
         let Some(channel) = self.channels.get(&number) else { return true };
         let Some((told, _)) = channel.hung_up else { return false };
         if !told.complete {
+            if channel.moved && !channel.answered {
+                return true; // its call was picked up
+            }
             // Who has talked with nobody but the switch has moved nothing.
             return channel.answered && channel.peer.is_none() && channel.transfers.is_none();
         }
@@ -620,7 +692,9 @@ impl EslTracker {
             if peer.peer != Some(number) || told.is_lost() {
                 return None;
             }
-            return peer.to_be_parked.map(|since| since.at + SLOT_WAIT);
+            // Where it has sent its peer shows when the dialplan goes on: it may be to a slot.
+            let moves = channel.transfers.as_ref().map(|_| moment.at + SLOT_WAIT);
+            return moves.max(peer.to_be_parked.map(|since| since.at + SLOT_WAIT));
         }
         if told.unanswered == Cause::AnsweredElsewhere && !channel.moved {
             // Who accepts the call in its place, or has picked it up, is known when they are connected.
@@ -694,12 +768,21 @@ impl EslTracker {
         let transfers = channel.transfers.take().filter(|_| channel.is_told() && !channel.moved);
         let (service, queue, is_told) = (channel.service.take(), channel.queue.take(), channel.is_told());
         let (peer, standby, joins) = (channel.peer, channel.standby.take(), channel.joins);
+        let called_by = channel.called_by.filter(|_| !channel.calls && !channel.answered);
+        let refused = channel.refused.filter(|_| channel.calls && told.unanswered == Cause::Withdrawn);
         let cause = match (channel.leg, channel.answered) {
             (_, true) if told.is_lost() => Cause::Lost,
             (_, true) if self.was_sent_by_command(number) => Cause::Named(Reason::RccTransfer),
             (_, true) => Cause::HungUp,
-            _ => told.unanswered,
+            // Of a group of `:_:` the caller's channel says that it failed, and not why.
+            _ => refused.filter(|_| !told.by_phone).unwrap_or(told.unanswered),
         };
+        if let Some(Calling::Channel(caller)) = called_by
+            && says_why(cause)
+            && let Some(caller) = self.real(caller).and_then(|caller| self.channels.get_mut(&caller))
+        {
+            caller.refused = Some(cause);
+        }
         if let Some(to) = transfers {
             self.ask_to_move(number, to, false, moment, out);
         }
@@ -760,31 +843,19 @@ impl EslTracker {
 
     /// The switch goes down, and all calls with it.
     pub(super) fn end_all(&mut self, cause: Cause, now: Moment, out: &mut Vec<Signal>) -> bool {
-        self.end_those(|_| true, cause, now, out);
+        for number in self.in_order() {
+            self.ends_by(number, cause, now, out);
+        }
         true
     }
 
-    /// The switch was started again: the channels of its core before are gone.
-    pub(super) fn end_all_of_core(&mut self, cause: Cause, now: Moment, out: &mut Vec<Signal>) {
-        self.end_those(|channel| channel.is_of_core, cause, now, out);
-    }
-
-    fn end_those(
-        &mut self,
-        are_gone: impl Fn(&Channel) -> bool,
-        cause: Cause,
-        now: Moment,
-        out: &mut Vec<Signal>,
-    ) {
+    /// A channel ends with all that it had, by a cause that is not its own.
+    pub(super) fn ends_by(&mut self, number: Number, cause: Cause, now: Moment, out: &mut Vec<Signal>) {
         let told = HangupCause { unanswered: cause, by_phone: false, complete: true };
-        for number in self.in_order() {
-            let Some(channel) = self.channels.get_mut(&number).filter(|channel| are_gone(channel)) else {
-                continue;
-            };
-            channel.hung_up.get_or_insert((told, now));
-            self.end(number, out);
-            self.forget_waiting_of(number);
-            self.forget(number); // and the place in which it was parked
-        }
+        let Some(channel) = self.channels.get_mut(&number) else { return };
+        channel.hung_up.get_or_insert((told, now));
+        self.end(number, out);
+        self.forget_waiting_of(number);
+        self.forget(number); // and the place in which it was parked
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use hookswitch_model::{Caller, LegId, RecordingId, SipData, Timestamp};
+use hookswitch_model::{Caller, Cause, LegId, RecordingId, SipData, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::cause::HangupCause;
@@ -92,10 +92,16 @@ pub(super) struct Channel {
     pub(super) listed: bool,
     /// It is known to be of the core that was heard of last, and not named by a list since.
     pub(super) is_of_core: bool,
+    /// Since when it is missed, and the cause by which it ends if it does not come back.
+    pub(super) missed: Option<(Moment, Cause)>,
     /// Its call was cancelled by plumbing that another target has won against.
     pub(super) lost_race: bool,
     /// Group (`pickup/…`) from whose place its call was taken, by whom is not known yet.
     pub(super) taken_from: Option<Box<str>>,
+    /// Group whose call its holder takes, where that call is not known yet.
+    pub(super) picks: Option<Box<str>>,
+    /// Why the last target that it called did not take the call.
+    pub(super) refused: Option<Cause>,
     /// It is in a conference.
     pub(super) in_room: bool,
     /// The switch has muted its holder.
@@ -190,8 +196,11 @@ impl Channel {
             early: false,
             listed: true,
             is_of_core: false,
+            missed: None,
             lost_race: false,
             taken_from: None,
+            picks: None,
+            refused: None,
             in_room: false,
             muted: false,
         }
@@ -211,4 +220,9 @@ impl Channel {
 /// Whether a channel leads into the switch, by its name.
 pub(super) fn is_plumbing(name: &str) -> bool {
     name.split_once('/').is_none_or(|(technology, _)| PLUMBING.contains(&technology))
+}
+
+/// Whether two may be of one domain; what has none may be of any.
+pub(super) fn is_same_domain(one: Option<&str>, other: Option<&str>) -> bool {
+    one.zip(other).is_none_or(|(one, other)| one.eq_ignore_ascii_case(other))
 }

@@ -30,8 +30,10 @@ pub(super) fn events(format: &str) -> Result<String, ProtocolError> {
 #[cfg(test)]
 mod tests {
 
+    use std::collections::BTreeSet;
+
     use super::*;
-    use crate::esl::{listing, protocol::LIFE};
+    use crate::esl::{Message, listing, protocol::LIFE};
 
     #[test]
     fn no_word_begins_another_command() {
@@ -90,7 +92,12 @@ mod tests {
     #[test]
     fn the_documented_user_may_ask_all_that_is_asked() {
         let api = documented("esl-allowed-api");
-        let asked = listing::QUESTIONS.into_iter().chain(listing::AGAIN).chain([listing::MEMBERS, LIFE]);
+        let channels = br#"{"rows":[{"uuid":"u","name":"sofia/a/b"}]}"#;
+        let answer = [b"Content-Type: api/response\nContent-Length: 43\n\n", &channels[..]].concat();
+        let of_channels = listing::questions_of_channels(&Message::new(&answer), &mut BTreeSet::new());
+        assert_eq!(of_channels.len(), 3);
+        let asked = listing::QUESTIONS.into_iter().chain(listing::FURTHER).chain(listing::AGAIN);
+        let asked = asked.chain([listing::MEMBERS, LIFE]).chain(of_channels.iter().map(String::as_str));
         for question in asked {
             let command = question.split(' ').next().expect("a word");
             assert!(api.split(' ').any(|word| word == command), "{question}");

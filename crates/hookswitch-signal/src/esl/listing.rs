@@ -4,26 +4,38 @@
 //! An answer does not say what it answers, so the connection writes the question into it, by [`named`].
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hookswitch_model::{Alias, Caller, Cause, Direction, LegCreated, LegId, Signal, SignalKind, Timestamp};
-use serde::Deserialize;
+use hookswitch_model::{
+    Alias, Caller, Cause, Direction, InputRef, LegCreated, LegId, Signal, SignalKind, SipData, Timestamp,
+};
+use serde::{Deserialize, Serialize};
 
 use super::channel::{Calling, Channel, Leg, Moment, Number, is_plumbing};
 use super::message::{Message, Text};
-use super::tracker::EslTracker;
-use crate::switch::{created, text};
+use super::tracker::{EslTracker, Waiting};
+use crate::switch::{ID_BYTES_MAX, created, text};
 
-/// What is asked, in this order: where calls are parked before who has gone, for that tells who has parked
-/// them, and again for those that were not known before.
-pub const QUESTIONS: [&str; 7] =
-    [PARKED, CHANNELS, CALLS, PARKED, CONFERENCES, FIFOS, "callcenter_config queue list"];
+/// What is asked up to the list of channels, in this order: whether it is the core that was known, before what
+/// has gone with another; and where calls are parked before who has gone, for that tells who has parked them.
+pub const QUESTIONS: [&str; 3] = [CORE, PARKED, CHANNELS];
 
-/// What is asked again some time later: FreeSWITCH answers from a table that may be behind its calls.
-pub const AGAIN: [&str; 2] = [CHANNELS, CALLS];
+/// What is asked behind the list of channels: of where calls are parked once more, for those that were not known
+/// before.
+pub const FURTHER: [&str; 5] = [CALLS, PARKED, CONFERENCES, FIFOS, QUEUES];
 
-const CHANNELS: &str = "show channels as json";
+/// What is asked behind a list of channels that is asked for again.
+pub const AGAIN: [&str; 1] = [CALLS];
+
+/// Asks for the channels that go on. FreeSWITCH answers from a table that may be up to a second behind its calls.
+pub const CHANNELS: &str = "show channels as json";
+
+/// Asks for the queues.
+pub const QUEUES: &str = "callcenter_config queue list";
+
+const CORE: &str = "global_getvar core_uuid";
 const CALLS: &str = "show calls as json";
 const PARKED: &str = "valet_info";
 const CONFERENCES: &str = "conference json_list";
@@ -31,6 +43,12 @@ const FIFOS: &str = "fifo list";
 
 /// Asks for the callers of a queue, whose name follows.
 pub const MEMBERS: &str = "callcenter_config queue list members ";
+
+/// Asks for a variable of a channel: the id of the channel follows, and the name of the variable.
+const VARIABLE: &str = "uuid_getvar ";
+
+/// Variables that name the SIP dialog of a channel.
+const DIALOG: [&str; 3] = ["sip_call_id", "sip_from_tag", "sip_to_tag"];
 
 /// The header that names the question in an answer.
 const QUESTION: &str = "Answer-To";
@@ -40,6 +58,16 @@ const ENDED_FOR: Duration = Duration::from_secs(10);
 
 /// The most of them.
 const ENDED_MAX: usize = 10_000;
+
+/// How far the table of channels may be behind: what has begun since then need not be in it.
+const LIST_LAG: Duration = Duration::from_secs(2);
+
+/// How long the calls of a core that is gone may come back in the one that has taken its place
+/// (`sofia recover`), before they are told to be lost.
+const RECOVERY_WAIT: Duration = Duration::from_secs(10);
+
+/// The most channels whose dialogs are asked for on a connection, and the most dialogs that wait for their channel.
+const DIALOGS_MAX: usize = 2_000;
 
 /// The most queues whose callers are asked for.
 const QUEUES_MAX: usize = 1_000;
@@ -53,7 +81,28 @@ pub fn named(question: &str, answer: &Message<'_>, out: &mut Vec<u8>) {
     out.extend_from_slice(body);
 }
 
-/// What is asked about each queue that the answer to the last of [`QUESTIONS`] lists.
+/// What is asked about the SIP dialog of each channel that a list names, but of those that were asked about: what
+/// is known of a call by its SIP alone is this call.
+pub fn questions_of_channels(answer: &Message<'_>, asked: &mut BTreeSet<Box<str>>) -> Vec<String> {
+    let text = String::from_utf8_lossy(answer.body());
+    let Ok(list) = serde_json::from_str::<Rows<'_>>(&text) else { return Vec::new() };
+    let mut questions = Vec::new();
+    for Row { uuid, name, .. } in &list.rows {
+        let uuid = &*uuid.0;
+        let is_word = !uuid.is_empty() && uuid.len() <= ID_BYTES_MAX && !uuid.contains(char::is_whitespace);
+        if is_word && name.0.starts_with("sofia/") && asked.len() < DIALOGS_MAX && asked.insert(uuid.into()) {
+            questions.extend(DIALOG.map(|variable| format!("{VARIABLE}{uuid} {variable}")));
+        }
+    }
+    questions
+}
+
+/// Whether a question is one of those that [`questions_of_channels`] gives.
+pub fn is_of_channel(question: &str) -> bool {
+    question.starts_with(VARIABLE)
+}
+
+/// What is asked about each queue that the answer to [`QUEUES`] lists.
 pub fn questions_of_queues(answer: &Message<'_>) -> Vec<String> {
     let text = String::from_utf8_lossy(answer.body());
     let names = Table::new(&text).rows().filter_map(|row| Some(*row.first()?));
@@ -103,6 +152,8 @@ struct Row<'a> {
     /// Of a call: who is talked with.
     #[serde(borrow)]
     b_uuid: Text<'a>,
+    #[serde(borrow)]
+    b_callstate: Text<'a>,
 }
 
 #[derive(Deserialize)]
@@ -134,9 +185,25 @@ impl Default for Flags {
     }
 }
 
+/// SIP dialog of a channel that may not be known yet, as far as it was said.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(super) struct AskedDialog {
+    call_id: Option<Arc<str>>,
+    from_tag: Option<Arc<str>>,
+    to_tag: Option<Arc<str>>,
+}
+
+impl AskedDialog {
+    fn read(&self) -> Option<SipData> {
+        let (call_id, from_tag) = self.call_id.clone().zip(self.from_tag.clone())?;
+        Some(SipData { call_id, from_tag, to_tag: self.to_tag.clone() })
+    }
+}
+
 impl EslTracker {
     /// A connection was made: what was known before is known to go on once it is heard of again.
     pub fn connected(&mut self) {
+        self.knows_core = false;
         #[expect(clippy::disallowed_methods, clippy::iter_over_hash_type, reason = "all become the same")]
         for channel in self.channels.values_mut() {
             channel.listed = false;
@@ -165,8 +232,45 @@ impl EslTracker {
             }
             PARKED => self.parked_listed(&text, now, out),
             FIFOS => self.fifos_listed(&text, now, out),
+            CORE => self.restarts(text.trim(), now, out),
             _ if question.starts_with(MEMBERS) => self.members_listed(&text, now, out),
-            _ => {}
+            _ => {
+                if let Some((uuid, variable)) =
+                    question.strip_prefix(VARIABLE).and_then(|asked| asked.split_once(' '))
+                {
+                    self.dialog_answered(uuid, variable, text.trim(), now, out);
+                }
+            }
+        }
+    }
+
+    /// The SIP dialog of a channel, which may be named by the list that comes next.
+    fn dialog_answered(
+        &mut self,
+        uuid: &str,
+        variable: &str,
+        value: &str,
+        now: Moment,
+        out: &mut Vec<Signal>,
+    ) {
+        let Some(value) = text(value.as_bytes())
+            .filter(|value| !value.starts_with('-') && **value != *"_undef_" && value.len() <= ID_BYTES_MAX)
+        else {
+            return;
+        };
+        let is_known = self.dialogs.contains_key(uuid);
+        if uuid.len() > ID_BYTES_MAX || (!is_known && self.dialogs.len() >= DIALOGS_MAX) {
+            return;
+        }
+        let dialog = self.dialogs.entry(uuid.into()).or_default();
+        match variable {
+            "sip_call_id" => dialog.call_id = Some(value),
+            "sip_from_tag" => dialog.from_tag = Some(value),
+            "sip_to_tag" => dialog.to_tag = Some(value),
+            _ => return,
+        }
+        if let (Some(sip), Some(number)) = (dialog.read(), self.number(uuid)) {
+            self.has_dialog(number, sip, now, out);
         }
     }
 
@@ -178,12 +282,12 @@ impl EslTracker {
         let mut found = Vec::new();
         for row in live {
             if let Some(number) = self.number(&row.uuid.0) {
-                if let Some(channel) = self.channels.get_mut(&number) {
-                    channel.listed = true;
-                    channel.is_of_core = false;
-                    channel.last_seen = now.at;
-                }
-                self.compare(number, row, now, out);
+                self.is_back(number);
+                let Some(channel) = self.channels.get_mut(&number) else { continue };
+                let was_heard = std::mem::replace(&mut channel.listed, true);
+                channel.is_of_core = false;
+                channel.last_seen = now.at;
+                self.compare(number, row, was_heard, now, out);
             } else if let Some(number) = self.find(row, now) {
                 found.push(number);
             }
@@ -191,8 +295,15 @@ impl EslTracker {
         for number in self.in_order() {
             let Some(channel) = self.channels.get(&number) else { continue };
             // What was hung up waits for its explanation, and ends by itself.
-            if !channel.listed && channel.hung_up.is_none() {
-                self.end_unlisted(number, now, out);
+            let waits = channel.hung_up.is_some() || channel.missed.is_some();
+            if channel.listed || waits || now.at.since(channel.begun.at) < LIST_LAG {
+                continue;
+            }
+            if self.knows_core {
+                self.end_unseen(number, Cause::Unlisted, now, out);
+            } else {
+                // Whether it has ended or is lost says the next event.
+                self.is_missed(number, Cause::Unlisted, now);
             }
         }
         for &number in &found {
@@ -203,6 +314,7 @@ impl EslTracker {
         for &number in &found {
             self.found_called(number, now, out);
         }
+        self.dialogs.clear();
         // Until the next list each must be heard of again.
         #[expect(clippy::disallowed_methods, clippy::iter_over_hash_type, reason = "all become the same")]
         for channel in self.channels.values_mut() {
@@ -210,28 +322,52 @@ impl EslTracker {
         }
     }
 
-    /// Ends a channel of which only that is known.
-    pub(super) fn end_unlisted(&mut self, number: Number, now: Moment, out: &mut Vec<Signal>) {
+    /// Ends all that goes on: the switch has not come back.
+    pub fn handle_lost(&mut self, at: Timestamp, input: InputRef, out: &mut Vec<Signal>) {
+        self.finish(out);
+        let mut numbers = self.in_order();
+        // Who still rings first, so that who calls has not given up.
+        numbers.sort_by_key(|number| {
+            let channel = self.channels.get(number);
+            !channel.is_some_and(|channel| channel.leg == Leg::Called && !channel.answered)
+        });
+        for number in numbers {
+            self.end_unseen(number, Cause::SwitchLost, Moment { at, input }, out);
+        }
+    }
+
+    /// Ends a channel, and what the switch did on it, whose end nobody saw.
+    pub(super) fn end_unseen(&mut self, number: Number, cause: Cause, now: Moment, out: &mut Vec<Signal>) {
         let Some(channel) = self.channels.get(&number) else { return };
         // Who has parked its call is known to have done so.
-        let cause = if channel.moved { Cause::HungUp } else { Cause::Unlisted };
+        let cause = if channel.moved { Cause::HungUp } else { cause };
         let own = channel.is_told().then(|| self.leg(number));
         let service = channel.service.map(|service| service.leg);
         let queue = channel.queue.map(|queue| queue.leg);
-        for leg in own.into_iter().chain(service).chain(queue) {
+        let standby = channel.standby.map(|standby| standby.leg);
+        for leg in own.into_iter().chain(service).chain(queue).chain(standby) {
             out.push(self.signal(leg, SignalKind::Ended(cause), now));
         }
         self.forget_waiting_of(number);
         self.forget(number);
     }
 
-    /// What the list says of a channel that is known, where something was missed.
-    fn compare(&mut self, number: Number, row: &Row<'_>, now: Moment, out: &mut Vec<Signal>) {
+    /// What the list says of a channel that is known, where something was missed. An event may be newer than the
+    /// list.
+    fn compare(
+        &mut self,
+        number: Number,
+        row: &Row<'_>,
+        was_heard: bool,
+        now: Moment,
+        out: &mut Vec<Signal>,
+    ) {
         let state = &*row.callstate.0;
         if matches!(state, "ACTIVE" | "HELD") {
             self.answers(number, now, out);
         }
         match state {
+            _ if was_heard => {}
             "HELD" => self.holds(number, now, out),
             "ACTIVE" => self.resumes(number, now, out),
             _ => {}
@@ -252,12 +388,14 @@ impl EslTracker {
             name: text(row.cid_name.0.as_bytes()),
             ..Caller::default()
         };
+        let sip = self.dialogs.get(&*row.uuid.0).and_then(AskedDialog::read);
         let channel = Channel {
             endpoint: text(if user.is_empty() { place } else { user }.as_bytes())
                 .filter(|_| !is_plumbing(name)),
             is_users: !user.is_empty(),
             domain: text(domain.as_bytes()),
             caller,
+            sip: sip.map(Arc::new),
             first_dialled: text(row.dest.0.as_bytes()).unwrap_or_else(|| Arc::from("")),
             answered: matches!(&*row.callstate.0, "ACTIVE" | "HELD" | "UNHELD"),
             early: &row.callstate.0 == "EARLY",
@@ -269,11 +407,13 @@ impl EslTracker {
         self.insert(Channel { dialled: channel.first_dialled.clone(), ..channel })
     }
 
-    fn found_caller(&mut self, number: Number, now: Moment, out: &mut Vec<Signal>) {
+    /// A caller's leg goes on whose call was not seen to begin.
+    pub(super) fn found_caller(&mut self, number: Number, now: Moment, out: &mut Vec<Signal>) {
         let Some(channel) = self.channels.get_mut(&number) else { return };
         let (early, holds) = (channel.early, channel.holds);
         channel.untold_answer = channel.answered.then_some(now);
         self.ensure_told(number, out);
+        self.tell_found_call_id(number, now, out);
         if early {
             self.rings(number, now, out);
         }
@@ -283,7 +423,7 @@ impl EslTracker {
     }
 
     /// A called leg goes on whose call was not seen to begin; nothing if it is not known yet who calls it.
-    fn found_called(&mut self, number: Number, now: Moment, out: &mut Vec<Signal>) {
+    pub(super) fn found_called(&mut self, number: Number, now: Moment, out: &mut Vec<Signal>) {
         let Some(channel) = self.channels.get(&number) else { return };
         if !channel.found || channel.calls || channel.is_plumbing || channel.leg != Leg::Untold {
             return;
@@ -304,6 +444,7 @@ impl EslTracker {
             endpoint: channel.endpoint.clone().or_else(|| Some(Arc::from(""))),
             endpoint_domain: channel.domain.clone(),
             aliases: vec![Alias::Channel(channel.uuid.as_bytes().into())],
+            sip: channel.sip.clone(),
             found_running: true,
             ..created(Direction::Inbound)
         };
@@ -313,6 +454,7 @@ impl EslTracker {
         }
         let leg: LegId = self.leg(number);
         out.push(self.signal(leg, SignalKind::Created(Box::new(created)), now));
+        self.tell_found_call_id(number, now, out);
         if answered || early {
             out.push(self.signal(leg, SignalKind::Ringing { to_tag: None }, now));
         }
@@ -328,9 +470,11 @@ impl EslTracker {
     fn calls_listed(&mut self, rows: &[Row<'_>], now: Moment, out: &mut Vec<Signal>) {
         for row in rows {
             let Some((a, b)) = self.number(&row.uuid.0).zip(self.number(&row.b_uuid.0)) else { continue };
-            for (own, peer) in [(a, b), (b, a)] {
+            for (own, peer, state) in [(a, b, &row.callstate), (b, a, &row.b_callstate)] {
                 if let Some(channel) = self.channels.get_mut(&own) {
                     channel.peer = Some(peer);
+                    // What of a call that was recovered is in no state talks all the same.
+                    channel.answered |= channel.found && channel.leg == Leg::Untold && state.0 == "DOWN";
                 }
             }
             self.found_called(a, now, out);
@@ -383,6 +527,57 @@ impl EslTracker {
             {
                 self.enters_queue(number, value(queue), true, now, out);
             }
+        }
+    }
+
+    /// Another core answers than the one that had these channels. They may come back with `sofia recover`, by the
+    /// same ids; what does not is lost.
+    pub(super) fn core_is_gone(&mut self, now: Moment, out: &mut Vec<Signal>) {
+        for number in self.in_order() {
+            let Some(channel) = self.channels.get(&number).filter(|channel| channel.is_of_core) else {
+                continue;
+            };
+            if channel.hung_up.is_some() {
+                self.ends_by(number, Cause::Lost, now, out);
+            } else {
+                self.is_missed(number, Cause::Lost, now);
+            }
+        }
+    }
+
+    /// The core that had these channels still answers: what its list did not name has ended.
+    pub(super) fn core_is_same(&mut self, out: &mut Vec<Signal>) {
+        for number in self.in_order() {
+            let missed = self.channels.get(&number).and_then(|channel| channel.missed);
+            if let Some((moment, Cause::Unlisted)) = missed {
+                self.end_unseen(number, Cause::Unlisted, moment, out);
+            }
+        }
+    }
+
+    /// Nothing is heard of a channel, which ends by this cause unless it comes back.
+    fn is_missed(&mut self, number: Number, cause: Cause, now: Moment) {
+        let Some(channel) = self.channels.get_mut(&number) else { return };
+        let since = channel.missed.map_or(now, |(since, _)| since);
+        if channel.missed.replace((since, cause)).is_none() {
+            self.waits.wait_until(now.at + RECOVERY_WAIT, Waiting::Recovery(number));
+        }
+    }
+
+    /// A channel that was missed goes on.
+    pub(super) fn is_back(&mut self, number: Number) {
+        let Some(channel) = self.channels.get_mut(&number) else { return };
+        if channel.missed.take().is_some() {
+            self.waits.forget(|waiting| *waiting == Waiting::Recovery(number));
+        }
+    }
+
+    /// A channel that was missed has not come back.
+    pub(super) fn stays_away(&mut self, number: Number, out: &mut Vec<Signal>) {
+        match self.channels.get(&number).and_then(|channel| channel.missed) {
+            Some((moment, Cause::Unlisted)) => self.end_unseen(number, Cause::Unlisted, moment, out),
+            Some((moment, cause)) => self.ends_by(number, cause, moment, out),
+            None => {}
         }
     }
 

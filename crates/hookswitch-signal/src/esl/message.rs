@@ -49,7 +49,7 @@ words! {
         Action = "Action", Application = "Application", ApplicationData = "Application-Data",
         AttXferResult = "variable_att_xfer_result", BridgeA = "Bridge-A-Unique-ID",
         BridgeB = "Bridge-B-Unique-ID", BridgeTo = "Bridge-To-UUID", CallDirection = "Call-Direction",
-        CallState = "Channel-Call-State", CallerIdName = "Caller-Caller-ID-Name",
+        CallState = "Channel-Call-State", CallerContext = "Caller-Context", CallerIdName = "Caller-Caller-ID-Name",
         CallerIdNumber = "Caller-Caller-ID-Number", CcAction = "CC-Action",
         CcCancelReason = "CC-Cancel-Reason", CcCause = "CC-Cause",
         CcMember = "CC-Member-Session-UUID", CcMemberVariable = "variable_cc_member_session_uuid",
@@ -57,7 +57,8 @@ words! {
         CoreUuid = "Core-UUID", DestinationNumber = "Caller-Destination-Number",
         DialedDomain = "variable_dialed_domain", DialedUser = "variable_dialed_user",
         DomainName = "variable_domain_name", EndpointDisposition = "variable_endpoint_disposition",
-        EventSequence = "Event-Sequence", FifoAction = "FIFO-Action",
+        EffectiveName = "variable_effective_caller_id_name",
+        EffectiveNumber = "variable_effective_caller_id_number", EventSequence = "Event-Sequence", FifoAction = "FIFO-Action",
         FifoBridge = "variable_fifo_bridge_uuid", FifoName = "FIFO-Name",
         ConfirmBy = "variable_group_confirm_key",
         GatewayName = "variable_sip_gateway_name", HangupCause = "Hangup-Cause",
@@ -68,14 +69,15 @@ words! {
         OtherLeg = "Other-Leg-Unique-ID", OtherLoopback = "variable_other_loopback_leg_uuid",
         PresenceId = "Channel-Presence-ID", ProfileName = "variable_sofia_profile_name",
         Q850 = "variable_hangup_cause_q850", RecordPath = "Record-File-Path",
-        RedirectedTo = "variable_sip_redirected_to",
+        Recovered = "variable_recovered", RedirectedTo = "variable_sip_redirected_to",
         SipAuthUsername = "variable_sip_auth_username", SipCallId = "variable_sip_call_id",
-        SipFromTag = "variable_sip_from_tag",
+        SipFromHost = "variable_sip_from_host", SipFromTag = "variable_sip_from_tag",
         SipToTag = "variable_sip_to_tag", SipToUser = "variable_sip_to_user",
         TermStatus = "variable_sip_term_status", TransferDestination = "variable_transfer_destination",
         TransferDisposition = "variable_transfer_disposition",
         TransferHistory = "variable_transfer_history", TransferTo = "variable_transfer_to",
-        UniqueId = "Unique-ID", UserName = "variable_user_name", ValetExtension = "Valet-Extension",
+        UniqueId = "Unique-ID", UserContext = "variable_user_context", UserName = "variable_user_name",
+         ValetExtension = "Valet-Extension",
         VoicemailAction = "variable_voicemail_action", VoicemailId = "variable_voicemail_id",
         CcAgentUuid = "CC-Agent-UUID", Speak = "Speak",
     }
@@ -173,6 +175,13 @@ impl<'a> Message<'a> {
             b"command/reply" if self.head.starts_with(b"Event-Name: CHANNEL_DATA") => Some(self.head),
             _ => None,
         }
+    }
+
+    /// Whether it is said at the beginning of a connection, as it stands in a transcript.
+    pub(super) fn begins_connection(&self) -> bool {
+        let listens = |reply: &[u8]| reply.starts_with(b"+OK event listener enabled");
+        self.content_type == b"auth/request"
+            || self.content_type == b"command/reply" && self.header("Reply-Text").is_some_and(listens)
     }
 
     /// The channel whose own connection was lost, if it is what [`lost_channel`] has written.

@@ -6,10 +6,10 @@ use std::time::Duration;
 use hookswitch_model::{Cause, LegId, Place, Signal, SignalKind, Transfer};
 use serde::{Deserialize, Serialize};
 
-use super::channel::{Calling, Channel, Consultation, Joins, Leg, Moment, Number};
+use super::channel::{Calling, Channel, Consultation, Joins, Leg, Moment, Number, is_same_domain};
 use super::message::{Event, Key};
 use super::tracker::{EslTracker, Waiting};
-use crate::switch::text;
+use crate::switch::{ID_BYTES_MAX, text};
 
 /// How long a channel must stay parked to count as such: commands and transfers park for an instant too.
 const PARK_WAIT: Duration = Duration::from_millis(200);
@@ -47,9 +47,13 @@ impl EslTracker {
                 channel.to_be_parked = None;
                 channel.enterprise = None;
                 channel.taken_from = None;
+                channel.picks = None;
                 channel.left = channel.left.filter(|_| channel.hung_up.is_some());
             }
             self.tell_answer(own, out);
+        }
+        for own in [a, b] {
+            self.found_called(own, now, out);
         }
         true
     }
@@ -285,25 +289,47 @@ impl EslTracker {
     }
 
     /// The holder of a channel takes the call of a group, which its own channel waits for.
-    pub(super) fn picks_up(&mut self, taker: Number, group: &str, now: Moment, out: &mut Vec<Signal>) {
-        let plain = |name: &str| name.split('@').next().unwrap_or_default().to_owned();
-        let group = plain(group);
+    pub(super) fn picks_up(&mut self, taker: Number, data: &str, now: Moment, out: &mut Vec<Signal>) {
+        let group = data.trim();
+        // A group belongs to a domain, which need not be said.
+        let (group, domain) = group.split_once('@').map_or((group, None), |(name, of)| (name, Some(of)));
+        let domain = domain.or_else(|| self.channels.get(&taker)?.domain.as_deref()).map(str::to_owned);
+        let is_groups = |number: &Number, of: &str| {
+            let (name, of) = of.split_once('@').map_or((of, None), |(name, of)| (name, Some(of)));
+            let caller = self.real(*number).and_then(|caller| self.channels.get(&caller));
+            let of =
+                of.or_else(|| caller?.domain.as_deref().filter(|_| caller.is_some_and(|it| it.is_users)));
+            name == group && is_same_domain(of, domain.as_deref())
+        };
         let waits = |number: &Number| {
-            self.channels[number].name.strip_prefix("pickup/").is_some_and(|of| plain(of) == group)
+            self.channels[number].name.strip_prefix("pickup/").is_some_and(|of| is_groups(number, of))
         };
         let was_taken = |number: &Number| {
-            self.channels[number].taken_from.as_deref().is_some_and(|of| plain(of) == group)
+            self.channels[number].taken_from.as_deref().is_some_and(|of| is_groups(number, of))
         };
         let place = self.in_order().into_iter().find(waits);
         let caller = place.and_then(|place| self.real(place));
         // The place is left as its call is taken, which may be told first.
         let caller = caller.or_else(|| self.in_order().into_iter().rfind(was_taken));
+        if let Some(channel) = self.channels.get_mut(&taker) {
+            let is_open = caller.is_none() && data.len() <= ID_BYTES_MAX;
+            channel.picks = is_open.then(|| data.trim().into());
+        }
         let Some(caller) = caller else { return };
         if let Some(channel) = self.channels.get_mut(&caller) {
             channel.taken_from = None;
         }
         if let Some(target) = self.target_of(caller, taker) {
             self.takes(taker, target, now, out);
+        }
+    }
+
+    /// The call of a group was taken: by whom has said before that it takes one, if somebody has.
+    pub(super) fn group_was_picked_up(&mut self, now: Moment, out: &mut Vec<Signal>) {
+        for taker in self.in_order() {
+            if let Some(group) = self.channels.get(&taker).and_then(|channel| channel.picks.clone()) {
+                self.picks_up(taker, &group, now, out);
+            }
         }
     }
 
@@ -352,7 +378,7 @@ impl EslTracker {
         }
         let Some(channel) = self.channels.get_mut(&target) else { return };
         channel.moved = true;
-        if channel.hung_up.is_some_and(|(told, _)| told.complete) {
+        if channel.hung_up.is_some_and(|(told, _)| told.complete || !channel.answered) {
             self.end(target, out);
         }
     }
@@ -451,7 +477,13 @@ impl EslTracker {
     pub(super) fn dials_slot(&self, number: Number) -> bool {
         let Some(channel) = self.channels.get(&number).filter(|channel| channel.calls) else { return false };
         let dials = |slot: &str| *channel.dialled == *slot || channel.dialled.strip_prefix('*') == Some(slot);
-        self.parked.iter().any(|parked| !parked.taken && parked.slot.as_deref().is_some_and(dials))
+        let is_of_domain = |parkee: Number| {
+            let of = self.channels.get(&parkee).filter(|parkee| parkee.is_users);
+            is_same_domain(of.and_then(|of| of.domain.as_deref()), channel.domain.as_deref())
+        };
+        self.parked.iter().any(|parked| {
+            !parked.taken && parked.slot.as_deref().is_some_and(dials) && is_of_domain(parked.parkee)
+        })
     }
 
     /// A channel leaves its slot: it was fetched, gives up, or has waited too long.

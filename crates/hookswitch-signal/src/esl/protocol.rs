@@ -1,6 +1,7 @@
 //! The conversation on a connection to an event socket: log-in, questions of what goes on, and what comes.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
+use std::time::Duration;
 
 use serde::Deserialize;
 
@@ -43,6 +44,12 @@ impl EventFormat {
     }
 }
 
+/// How long after the log-in the calls are listed again: the first list may lack those that have just begun.
+const LIST_AGAIN_AFTER: Duration = Duration::from_secs(2);
+
+/// How often they are listed again.
+const LISTS_AGAIN: u8 = 2;
+
 /// How far the log-in is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
@@ -62,8 +69,16 @@ pub(super) struct EslProtocol {
     transmit: VecDeque<Vec<u8>>,
     /// What was asked and is not answered yet, in this order.
     asked: VecDeque<String>,
-    /// What goes on is asked for once more.
-    again: bool,
+    /// The list of channels, until what was asked about each of them is answered.
+    list: Vec<u8>,
+    /// Channels that were asked about.
+    known: BTreeSet<Box<str>>,
+    /// How often the list is still to be asked for.
+    lists_again: u8,
+    /// It was answered once.
+    was_listed: bool,
+    /// The user may not ask about channels.
+    may_not_ask: bool,
 }
 
 impl EslProtocol {
@@ -76,7 +91,11 @@ impl EslProtocol {
             phase: Phase::Greeting,
             transmit: VecDeque::new(),
             asked: VecDeque::new(),
-            again: true,
+            list: Vec::new(),
+            known: BTreeSet::new(),
+            lists_again: LISTS_AGAIN,
+            was_listed: false,
+            may_not_ask: false,
         }
     }
 
@@ -96,6 +115,18 @@ impl EslProtocol {
         if !text.is_empty() {
             self.send(text);
         }
+    }
+
+    /// Asks what is asked behind the list of channels.
+    fn ask_further(&mut self) {
+        let is_again = std::mem::replace(&mut self.was_listed, true);
+        let questions: &[&str] = if is_again { &listing::AGAIN } else { &listing::FURTHER };
+        self.ask(questions.iter().map(|&question| question.to_owned()));
+    }
+
+    /// The list of channels, once all that was asked about them is answered.
+    fn is_listed(&self) -> bool {
+        !self.list.is_empty() && !self.asked.front().is_some_and(|question| listing::is_of_channel(question))
     }
 
     /// Takes a message during the log-in; true when it is done.
@@ -164,12 +195,16 @@ impl EslProtocol {
             b"command/reply" => {
                 // Nothing but questions is sent after the login. What the switch says of one may name who calls.
                 let question = self.asked.pop_front().unwrap_or_default();
-                return Ok(ProtocolEvent::Refused(Refusal {
-                    question,
-                    text: String::new(),
-                    hint: "the event socket refuses a question; esl-allowed-api of the user needs show, valet_info, \
-                           conference, fifo, callcenter_config and uptime to be asked what goes on",
-                }));
+                let hint = "the event socket refuses a question; esl-allowed-api of the user needs global_getvar, \
+                            show, uuid_getvar, valet_info, conference, fifo, callcenter_config and uptime to be \
+                            asked what goes on";
+                let was_said =
+                    listing::is_of_channel(&question) && std::mem::replace(&mut self.may_not_ask, true);
+                if question == listing::CHANNELS {
+                    self.ask_further();
+                }
+                let hint = if was_said { "" } else { hint };
+                return Ok(ProtocolEvent::Refused(Refusal { question, text: String::new(), hint }));
             }
             b"text/disconnect-notice" => {
                 let text = String::from_utf8_lossy(message.body());
@@ -189,13 +224,27 @@ impl EslProtocol {
     fn handle_answer(&mut self, message: &Message<'_>, out: &mut Vec<u8>) -> ProtocolEvent {
         let Some(question) = self.asked.pop_front() else { return ProtocolEvent::PassedOver };
         if message.body().starts_with(b"-") {
+            if question == listing::CHANNELS {
+                self.ask_further();
+            }
             let text = without_quotations(String::from_utf8_lossy(message.body()).trim_end());
             return ProtocolEvent::Refused(Refusal { question, text, hint: "" });
         }
         if question == LIFE {
             return ProtocolEvent::PassedOver;
         }
-        if Some(&*question) == listing::QUESTIONS.last().copied() {
+        if question == listing::CHANNELS {
+            // Whoever is in the list is told of by what is known of the dialog as well.
+            self.list.clear();
+            listing::named(&question, message, &mut self.list);
+            if !self.may_not_ask {
+                let questions = listing::questions_of_channels(message, &mut self.known);
+                self.ask(questions);
+            }
+            self.ask_further();
+            return ProtocolEvent::PassedOver;
+        }
+        if question == listing::QUEUES {
             self.ask(listing::questions_of_queues(message));
             return ProtocolEvent::PassedOver;
         }
@@ -218,6 +267,10 @@ impl SwitchProtocol for EslProtocol {
     }
 
     fn poll_event(&mut self, out: &mut Vec<u8>) -> Result<Option<ProtocolEvent>, ProtocolError> {
+        if self.is_listed() {
+            out.append(&mut self.list);
+            return Ok(Some(ProtocolEvent::Message));
+        }
         loop {
             let message = match self.phase {
                 // What the user is allowed may be cut: see `next_login_answer`.
@@ -239,10 +292,139 @@ impl SwitchProtocol for EslProtocol {
     }
 
     fn probe(&mut self) {
-        if std::mem::take(&mut self.again) {
-            self.ask(listing::AGAIN.map(str::to_owned));
+        if self.lists_again > 0 {
+            self.lists_again -= 1;
+            self.ask([listing::CHANNELS.to_owned()]);
         } else {
             self.ask([LIFE.to_owned()]);
         }
+    }
+
+    fn is_answered(&self) -> bool {
+        self.asked.is_empty() && self.list.is_empty()
+    }
+
+    fn probe_after(&self) -> Option<Duration> {
+        (self.lists_again == LISTS_AGAIN).then_some(LIST_AGAIN_AFTER)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn connected() -> EslProtocol {
+        let options = Options { user: None, password: None, format: EventFormat::Json };
+        let mut protocol = EslProtocol::new("pbx", "192.0.2.1:8021", options);
+        protocol.handle_input(b"Content-Type: auth/request\n\n");
+        for _ in 0..2 {
+            assert_eq!(protocol.poll_event(&mut Vec::new()), Ok(None));
+            protocol.handle_input(b"Content-Type: command/reply\nReply-Text: +OK\n\n");
+        }
+        assert_eq!(protocol.poll_event(&mut Vec::new()), Ok(Some(ProtocolEvent::LoggedIn)));
+        protocol
+    }
+
+    /// All that was sent, a question a line.
+    fn sent(protocol: &mut EslProtocol) -> Vec<String> {
+        let mut lines = Vec::new();
+        while let Some(Transmit::Bytes(bytes)) = protocol.poll_transmit() {
+            let text = String::from_utf8(bytes).expect("it is text");
+            lines.extend(text.split("\n\n").filter(|line| !line.is_empty()).map(str::to_owned));
+        }
+        lines
+    }
+
+    fn answer(protocol: &mut EslProtocol, body: &str) {
+        let answer = format!("Content-Type: api/response\nContent-Length: {}\n\n{body}", body.len());
+        protocol.handle_input(answer.as_bytes());
+    }
+
+    /// The questions whose answers were given to the tracker.
+    fn answered(protocol: &mut EslProtocol) -> Vec<String> {
+        let mut questions = Vec::new();
+        loop {
+            let mut out = Vec::new();
+            match protocol.poll_event(&mut out).expect("it goes on") {
+                Some(ProtocolEvent::Message) => {
+                    questions.extend(Message::new(&out).question().map(std::borrow::Cow::into_owned));
+                }
+                Some(_) => {}
+                None => return questions,
+            }
+        }
+    }
+
+    const LIST: &str = r#"{"rows":[{"uuid":"u-1","name":"sofia/internal/101@pbx.example.com"},{"uuid":"u-2","name":"loopback/102-a"}]}"#;
+
+    #[test]
+    fn a_list_is_told_when_the_dialogs_of_its_channels_are_known() {
+        let mut protocol = connected();
+        let asked = sent(&mut protocol);
+        let asked: Vec<&str> = asked.iter().filter_map(|line| line.strip_prefix("api ")).collect();
+        assert_eq!(asked, listing::QUESTIONS);
+        for body in ["1f0a3d52", "<lots></lots>", LIST] {
+            answer(&mut protocol, body);
+        }
+        assert_eq!(answered(&mut protocol), listing::QUESTIONS[..2]);
+        let asked = sent(&mut protocol);
+        let variables =
+            ["sip_call_id", "sip_from_tag", "sip_to_tag"].map(|name| format!("uuid_getvar u-1 {name}"));
+        assert_eq!(asked[..3], variables.clone().map(|asked| format!("api {asked}")));
+        assert_eq!(asked[3..], listing::FURTHER.map(|asked| format!("api {asked}")));
+        for body in ["call", "from", "-ERR No such channel!"] {
+            answer(&mut protocol, body);
+        }
+        answer(&mut protocol, "{}");
+        let told = answered(&mut protocol);
+        assert_eq!(told[..2], variables[..2]);
+        assert_eq!(told[2..], [listing::CHANNELS, listing::FURTHER[0]]);
+    }
+
+    #[test]
+    fn the_list_is_asked_for_twice_again_and_no_channel_is_asked_about_twice() {
+        let mut protocol = connected();
+        let mut waits = Vec::new();
+        for round in 0..4 {
+            sent(&mut protocol);
+            let of_channel = if round == 0 { 3 } else { 0 };
+            let answers = if round == 0 { 2 } else { 0 };
+            for body in std::iter::repeat_n("{}", answers).chain([LIST]) {
+                answer(&mut protocol, body);
+            }
+            answered(&mut protocol);
+            let asked = sent(&mut protocol);
+            if round < 3 {
+                let further = if round == 0 { listing::FURTHER.len() } else { listing::AGAIN.len() };
+                assert_eq!(asked.len(), of_channel + further, "{asked:?}");
+            }
+            (0..asked.len()).for_each(|_| answer(&mut protocol, "{}"));
+            answered(&mut protocol);
+            waits.push(protocol.probe_after());
+            protocol.probe();
+        }
+        assert_eq!(waits, [Some(LIST_AGAIN_AFTER), None, None, None]);
+        assert_eq!(sent(&mut protocol), [format!("api {LIFE}")]);
+    }
+
+    #[test]
+    fn a_user_who_may_not_ask_is_told_of_all_the_same_and_warned_of_once() {
+        let mut protocol = connected();
+        sent(&mut protocol);
+        for body in ["1f0a3d52", "<lots></lots>", LIST] {
+            answer(&mut protocol, body);
+        }
+        answered(&mut protocol);
+        for _ in 0..3 {
+            protocol.handle_input(b"Content-Type: command/reply\nReply-Text: -ERR permission denied\n\n");
+        }
+        let mut warnings = 0;
+        let mut out = Vec::new();
+        while let Some(event) = protocol.poll_event(&mut out).expect("it goes on") {
+            warnings +=
+                usize::from(matches!(event, ProtocolEvent::Refused(refusal) if !refusal.hint.is_empty()));
+        }
+        assert_eq!(warnings, 1);
+        assert_eq!(Message::new(&out).question().as_deref(), Some(listing::CHANNELS));
     }
 }

@@ -114,6 +114,7 @@ impl EslTracker {
         now: Moment,
         out: &mut Vec<Signal>,
     ) {
+        self.belongs_to(number, domain, out);
         if !self.is_told(number, out) || self.has_service(number, ServiceKind::Mailbox) {
             return;
         }
@@ -166,6 +167,8 @@ impl EslTracker {
         now: Moment,
         out: &mut Vec<Signal>,
     ) {
+        let domain = name.split_once('@').map_or("", |(_, domain)| domain);
+        self.belongs_to(number, if domain.contains('.') { domain } else { "" }, out);
         if !self.is_told(number, out) || self.channels[&number].queue.is_some() {
             return;
         }

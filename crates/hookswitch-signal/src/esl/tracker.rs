@@ -1,13 +1,15 @@
 //! What is known of the channels of one FreeSWITCH, and how it changes.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
 use foldhash::fast::RandomState;
 use hookswitch_model::{AccountId, Alias, Cause, InputRef, LegId, Signal, SignalKind, SipData, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::channel::{Calling, Channel, Moment, Number};
+use super::call::domain_of_caller;
+use super::channel::{Calling, Channel, Leg, Moment, Number};
+use super::listing::AskedDialog;
 use super::message::{Event, Key, Kind, Message};
 use super::moves::Parked;
 use crate::switch::{CHANNELS_MAX, Counters, EXPLANATION_WAIT, ID_BYTES_MAX, PIPES_MAX, SILENT_MAX, text};
@@ -16,6 +18,9 @@ use crate::waits::Waits;
 /// How many events are remembered by their numbers, so that none is applied twice: several connections of one
 /// switch may tell of the same.
 const REMEMBERED: usize = 128;
+
+/// The most users whose names are remembered.
+const NAMES_MAX: usize = 10_000;
 
 /// Follows the channels of one FreeSWITCH, and tells in signals what happens to them.
 ///
@@ -32,7 +37,13 @@ pub struct EslTracker {
     next_number: Number,
     pub(super) leavings: u64,
     core: Box<str>,
+    /// That core was heard of on the present connection.
+    pub(super) knows_core: bool,
     sequences: VecDeque<u64>,
+    /// Names of users, by domain and user, as the switch has told them last.
+    names: BTreeMap<(Box<str>, Box<str>), Arc<str>>,
+    /// SIP dialogs of channels that were asked for.
+    pub(super) dialogs: BTreeMap<Box<str>, AskedDialog>,
     /// Channels that have ended lately.
     pub(super) ended: VecDeque<(Timestamp, Box<str>)>,
     pub(super) counters: Counters,
@@ -51,6 +62,8 @@ pub(super) enum Waiting {
     Resume(Number),
     /// To tell that a channel was answered: it may fetch a parked call.
     Answer(Number),
+    /// To tell that a channel is lost, or has ended unseen: it may come back.
+    Recovery(Number),
 }
 
 impl EslTracker {
@@ -66,7 +79,10 @@ impl EslTracker {
             next_number: 1,
             leavings: 0,
             core: Box::from(""),
+            knows_core: false,
             sequences: VecDeque::new(),
+            names: BTreeMap::new(),
+            dialogs: BTreeMap::new(),
             ended: VecDeque::new(),
             counters: Counters::default(),
         }
@@ -99,6 +115,9 @@ impl EslTracker {
             return;
         }
         let Some(event) = message.read() else {
+            if message.begins_connection() {
+                self.connected();
+            }
             self.counters.passed_over += 1;
             return;
         };
@@ -121,14 +140,21 @@ impl EslTracker {
         }
     }
 
-    /// Another core than before: the switch was started again, and what it had is gone. A list of channels may
-    /// come before the first event of the new one: what it names goes on, as in `found-after-restart`.
-    fn restarts(&mut self, core: &str, now: Moment, out: &mut Vec<Signal>) {
-        if core.is_empty() || core.len() > ID_BYTES_MAX || *core == *self.core {
+    /// Another core than before: the switch was started again, and what it had is gone, unless it is recovered. A
+    /// list of channels may come before the first event of the new one: what it names goes on, as in
+    /// `found-after-restart`.
+    pub(super) fn restarts(&mut self, core: &str, now: Moment, out: &mut Vec<Signal>) {
+        let is_same = *core == *self.core;
+        if core.is_empty() || core.len() > ID_BYTES_MAX || (is_same && self.knows_core) {
+            return;
+        }
+        self.knows_core = true;
+        if is_same {
+            self.core_is_same(out);
             return;
         }
         if !self.core.is_empty() {
-            self.end_all_of_core(Cause::Lost, now, out);
+            self.core_is_gone(now, out);
             self.sequences.clear();
         }
         self.core = core.into();
@@ -187,7 +213,13 @@ impl EslTracker {
             Kind::Bridge => return self.bridged(event, now, out),
             _ => {}
         }
-        let Some(number) = self.number(event.get(Key::UniqueId)) else { return false };
+        if self.is_place_to_pick_up(event) {
+            self.created(event, now, out);
+        }
+        let Some(number) = self.number(event.get(Key::UniqueId)) else {
+            self.ends_unknown(event, now);
+            return false;
+        };
         self.note(number, event, now, out);
         match event.kind {
             Kind::Progress | Kind::ProgressMedia => {
@@ -217,6 +249,23 @@ impl EslTracker {
             _ => {}
         }
         true
+    }
+
+    /// Whether an event is of a channel that stands for a group which may pick up a call. FreeSWITCH tells of it when
+    /// that is done, and of no CHANNEL_CREATE, as in `picked-up-by-group`.
+    fn is_place_to_pick_up(&self, event: &Event<'_>) -> bool {
+        matches!(event.kind, Kind::Answer | Kind::HangUp)
+            && event.get(Key::ChannelName).starts_with("pickup/")
+            && self.number(event.get(Key::UniqueId)).is_none()
+    }
+
+    /// A channel that is not known has ended: a list that comes behind may still name it.
+    fn ends_unknown(&mut self, event: &Event<'_>, now: Moment) {
+        let uuid = event.get(Key::UniqueId);
+        let ends = matches!(event.kind, Kind::HangUp | Kind::HangUpComplete | Kind::Destroy);
+        if ends && !uuid.is_empty() && uuid.len() <= ID_BYTES_MAX {
+            self.remember_ended(uuid.into(), now.at);
+        }
     }
 
     /// The channel with a `Unique-ID`.
@@ -282,7 +331,8 @@ impl EslTracker {
             | Waiting::End(other)
             | Waiting::Park(other)
             | Waiting::Resume(other)
-            | Waiting::Answer(other) => other == number,
+            | Waiting::Answer(other)
+            | Waiting::Recovery(other) => other == number,
         });
     }
 
@@ -355,6 +405,9 @@ impl EslTracker {
 
     /// Notes what every event says of its channel.
     pub(super) fn note(&mut self, number: Number, event: &Event<'_>, now: Moment, out: &mut Vec<Signal>) {
+        if self.channels.get(&number).is_some_and(|channel| channel.missed.is_some()) {
+            self.is_back(number);
+        }
         let Some(channel) = self.channels.get_mut(&number) else { return };
         channel.last_seen = now.at;
         channel.listed = true;
@@ -376,9 +429,62 @@ impl EslTracker {
             channel.dialled = dialled;
             channel.sent = Some(now.at);
         }
-        self.note_dialog(number, event, now, out);
+        if !event.get(Key::SipCallId).is_empty()
+            && !self.knows_dialog(number)
+            && let Some(sip) = dialog(event)
+        {
+            self.has_dialog(number, sip, now, out);
+        }
+        self.tell_call_id(number, event.get(Key::SipCallId), now, out);
+        self.finds_domain(number, event, out);
+    }
+
+    /// The dialplan names the tenant to whom the call of a trunk belongs, which was not told yet.
+    fn finds_domain(&mut self, number: Number, event: &Event<'_>, out: &mut Vec<Signal>) {
+        let Some(channel) = self.channels.get(&number).filter(|channel| channel.leg == Leg::Untold) else {
+            return;
+        };
+        if channel.domain.is_none() {
+            self.belongs_to(number, domain_of_caller(event, channel.is_users), out);
+        }
+    }
+
+    /// Tells a call that waits for the domain to which it belongs.
+    pub(super) fn belongs_to(&mut self, number: Number, domain: &str, out: &mut Vec<Signal>) {
         let Some(channel) = self.channels.get_mut(&number) else { return };
-        let call_id = event.get(Key::SipCallId);
+        let is_open = channel.leg == Leg::Untold && channel.calls && !channel.is_plumbing;
+        if is_open && channel.domain.is_none() && !domain.is_empty() && domain.len() <= ID_BYTES_MAX {
+            channel.domain = text(domain.as_bytes());
+            self.ensure_told(number, out);
+        }
+    }
+
+    /// Whether the SIP dialog of a channel is known in whole.
+    fn knows_dialog(&self, number: Number) -> bool {
+        let sip = self.channels.get(&number).and_then(|channel| channel.sip.as_ref());
+        sip.is_some_and(|sip| sip.to_tag.is_some())
+    }
+
+    /// Notes the SIP dialog of a channel, whose To tag comes with its first answer.
+    pub(super) fn has_dialog(&mut self, number: Number, sip: SipData, now: Moment, out: &mut Vec<Signal>) {
+        if self.knows_dialog(number) {
+            return;
+        }
+        let Some(channel) = self.channels.get_mut(&number) else { return };
+        if channel.sip.as_deref() == Some(&sip) {
+            return;
+        }
+        let sip = Arc::new(sip);
+        channel.sip = Some(sip.clone());
+        if channel.is_told() {
+            out.push(self.signal(self.leg(number), SignalKind::Dialog(sip.clone()), now));
+        }
+        self.tell_call_id(number, &sip.call_id, now, out);
+    }
+
+    /// Names the SIP call of a channel that was told, once.
+    pub(super) fn tell_call_id(&mut self, number: Number, call_id: &str, now: Moment, out: &mut Vec<Signal>) {
+        let Some(channel) = self.channels.get_mut(&number) else { return };
         if !call_id.is_empty() && call_id.len() <= ID_BYTES_MAX && channel.is_told() && !channel.call_id_told
         {
             channel.call_id_told = true;
@@ -387,20 +493,38 @@ impl EslTracker {
         }
     }
 
-    /// Notes the SIP dialog of a channel, whose To tag comes with its first answer.
-    fn note_dialog(&mut self, number: Number, event: &Event<'_>, now: Moment, out: &mut Vec<Signal>) {
-        let Some(channel) = self.channels.get_mut(&number) else { return };
-        let is_whole = |sip: &Arc<SipData>| sip.to_tag.is_some();
-        if event.get(Key::SipCallId).is_empty() || channel.sip.as_ref().is_some_and(is_whole) {
-            return;
+    /// The same of a channel that was found with its dialog.
+    pub(super) fn tell_found_call_id(&mut self, number: Number, now: Moment, out: &mut Vec<Signal>) {
+        if let Some(sip) = self.channels.get(&number).and_then(|channel| channel.sip.clone()) {
+            self.tell_call_id(number, &sip.call_id, now, out);
         }
-        let Some(sip) = dialog(event).filter(|sip| channel.sip.as_deref() != Some(sip)).map(Arc::new) else {
+    }
+
+    /// Remembers the name of the user of a channel: what others are shown when that user calls.
+    pub(super) fn learns_name(&mut self, number: Number, event: &Event<'_>) {
+        let Some(channel) = self.channels.get(&number).filter(|channel| channel.is_users) else { return };
+        let (Some(user), Some(name)) = (&channel.endpoint, own_name(event, channel.endpoint.as_deref()))
+        else {
             return;
         };
-        channel.sip = Some(sip.clone());
-        if channel.is_told() {
-            out.push(self.signal(self.leg(number), SignalKind::Dialog(sip), now));
+        let domain = channel.domain.as_deref().unwrap_or_default().to_ascii_lowercase();
+        let key = (Box::from(domain), Box::from(&**user));
+        if let Some(known) = self.names.get_mut(&key) {
+            if *known != name {
+                *known = name;
+            }
+        } else if self.names.len() < NAMES_MAX {
+            self.names.insert(key, name);
         }
+    }
+
+    /// The name of a user of a domain, if the switch has told it.
+    pub(super) fn name_of(&self, user: &str, domain: Option<&str>) -> Option<Arc<str>> {
+        if self.names.is_empty() {
+            return None;
+        }
+        let domain = domain.unwrap_or_default().to_ascii_lowercase();
+        self.names.get(&(Box::from(domain), Box::from(user))).cloned()
     }
 
     /// Lets something wait for its explanation.
@@ -418,6 +542,7 @@ impl EslTracker {
             Waiting::Park(number) => self.stays_parked(number, out),
             Waiting::Resume(number) => self.stays_unheld(number, out),
             Waiting::Answer(number) => self.tell_answer(number, out),
+            Waiting::Recovery(number) => self.stays_away(number, out),
         }
     }
 
@@ -439,6 +564,14 @@ impl EslTracker {
     pub(super) fn endpoint(&self, number: Number) -> Option<&Arc<str>> {
         self.channels.get(&number)?.endpoint.as_ref()
     }
+}
+
+/// Name that the directory of the switch gives to the user of a channel. A dialplan that shows another number shows
+/// another name with it.
+pub(super) fn own_name(event: &Event<'_>, user: Option<&str>) -> Option<Arc<str>> {
+    let name = event.get(Key::EffectiveName);
+    let is_own = user.is_some_and(|user| event.get(Key::EffectiveNumber) == user && name != user);
+    text(name.as_bytes()).filter(|name| is_own && name.len() <= ID_BYTES_MAX)
 }
 
 /// SIP dialog of a channel, as an event says it.

@@ -112,7 +112,7 @@ pub struct Words {
 }
 
 /// Keys that the settings of a source may have, whatever the switch.
-pub const COMMON_KEYS: [&str; 5] = ["name", "address", "tls_ca", "hep", "account"];
+pub const COMMON_KEYS: [&str; 6] = ["name", "address", "tls_ca", "hep", "account", "lost_after"];
 
 /// Settings of a source, as an adapter reads them.
 #[derive(Clone, Copy, Debug)]
@@ -287,6 +287,9 @@ pub trait SwitchTracker {
 
     /// Notes that a connection was made: what the switch names when it is asked goes on.
     fn connected(&mut self) {}
+
+    /// Ends all that goes on: the switch has not come back in the time that its calls have.
+    fn handle_lost(&mut self, at: Timestamp, input: InputRef, out: &mut Vec<Signal>);
 
     /// When [`SwitchTracker::handle_time`] wants to be called at the latest.
     fn poll_timeout(&self) -> Option<Timestamp>;

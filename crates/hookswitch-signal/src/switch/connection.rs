@@ -41,6 +41,16 @@ pub trait SwitchProtocol: Send {
     /// Asks for a sign of life: nothing need have been heard for some time.
     fn probe(&mut self);
 
+    /// How soon after the last the next [`SwitchProtocol::probe`] is wanted; none: after the usual time.
+    fn probe_after(&self) -> Option<Duration> {
+        None
+    }
+
+    /// Whether all that was asked so far is answered.
+    fn is_answered(&self) -> bool {
+        true
+    }
+
     /// Takes the answer to a request, or why there is none.
     fn handle_answer(&mut self, _request: &HttpRequest, _answer: Result<&[u8], &str>) {}
 
@@ -140,6 +150,11 @@ impl SwitchConnection {
         self.is_up
     }
 
+    /// Whether all that was asked so far is answered.
+    pub fn is_answered(&self) -> bool {
+        self.protocol.is_answered()
+    }
+
     /// Request by which the connection is made a WebSocket; see [`SwitchProtocol::upgrade`].
     pub fn upgrade(&self) -> Option<HttpRequest> {
         self.protocol.upgrade()
@@ -174,7 +189,7 @@ impl SwitchConnection {
         let event = self.protocol.poll_event(out)?;
         if event == Some(ProtocolEvent::LoggedIn) {
             self.is_up = true;
-            self.due = now + PROBE_EVERY;
+            self.due = now + self.probe_after();
         }
         Ok(event)
     }
@@ -197,14 +212,21 @@ impl SwitchConnection {
             return Ok(());
         }
         if !self.is_up {
-            return Err(ProtocolError("the switch does not answer".to_owned()));
+            let what = if self.heard.is_zero() { "does not answer" } else { "does not answer the log-in" };
+            return Err(ProtocolError(format!(
+                "the switch {what}: nothing was heard for {ANSWER_TIMEOUT:?}; it may be starting"
+            )));
         }
         if now.saturating_sub(self.heard) >= SILENT_MAX {
             return Err(ProtocolError(format!("nothing was heard for {SILENT_MAX:?}")));
         }
         self.protocol.probe();
-        self.due = now + PROBE_EVERY;
+        self.due = now + self.probe_after();
         Ok(())
+    }
+
+    fn probe_after(&self) -> Duration {
+        self.protocol.probe_after().unwrap_or(PROBE_EVERY).min(PROBE_EVERY)
     }
 
     /// When [`SwitchConnection::handle_timeout`] wants to be called at the latest.
@@ -263,7 +285,14 @@ mod tests {
         assert_eq!(connection.poll_timeout(), 19 * SECOND, "each answer has its time");
         assert_eq!(connection.handle_timeout(18 * SECOND), Ok(()));
         let error = connection.handle_timeout(19 * SECOND).expect_err("it was silent");
-        assert_eq!(error.to_string(), "the switch does not answer");
+        assert_eq!(
+            error.to_string(),
+            "the switch does not answer: nothing was heard for 10s; it may be starting"
+        );
+        let mut connection = SwitchConnection::new(Box::<Echo>::default());
+        connection.handle_input(b"wait", SECOND);
+        let error = connection.handle_timeout(10 * SECOND).expect_err("it does not go on");
+        assert!(error.to_string().starts_with("the switch does not answer the log-in: "), "{error}");
     }
 
     #[test]

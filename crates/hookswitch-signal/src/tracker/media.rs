@@ -119,7 +119,8 @@ impl Tracker {
 
     /// An ACK: it may carry the answer to an offer in the response.
     pub(super) fn ack(&mut self, seen: &Seen<'_, '_>, out: &mut Vec<Signal>) {
-        let Some((index, at, side)) = self.find_dialog(seen) else {
+        let found = self.find_dialog(seen).or_else(|| self.find_unseen_dialog(seen));
+        let Some((index, at, side)) = found else {
             // The ACK of a refusal has a tag that makes no dialog.
             self.in_dialog(seen, out);
             return;
@@ -150,19 +151,42 @@ impl Tracker {
 }
 
 impl Call {
+    /// Whether a request is the ACK of a 2xx to the caller's INVITE that created this dialog.
+    fn is_acknowledged_by(&self, seen: &Seen<'_, '_>, at: usize) -> bool {
+        !self.dialogs[at].ended && self.has_ack_of_answer(seen)
+    }
+
     /// Whether a request is the ACK of a 2xx to the caller's INVITE, which has a branch of its own, while that
     /// of a refusal has the INVITE's (RFC 3261 §13.2.2.4, §17.1.1.3).
-    fn is_acknowledged_by(&self, seen: &Seen<'_, '_>, at: usize) -> bool {
+    fn has_ack_of_answer(&self, seen: &Seen<'_, '_>) -> bool {
         let cseq = seen.message.cseq().number;
         let Some(branch) = seen.message.top_via().unique_branch() else { return false };
         let mut hops = self.hops.iter().filter(|hop| hop.cseq == cseq && !hop.branch.is_empty());
-        !self.dialogs[at].ended
-            && hops.clone().all(|hop| *hop.branch != *branch && hop.state < HopState::Answered)
+        hops.clone().all(|hop| *hop.branch != *branch && hop.state < HopState::Answered)
             && hops.any(|hop| hop.first && hop.src.ip() == seen.captured.src.ip())
     }
 }
 
 impl Tracker {
+    /// The dialog of the ACK of a 2xx that has a tag of which no response was seen, as in a capture of one direction:
+    /// that of the only target that may have answered.
+    fn find_unseen_dialog(&mut self, seen: &Seen<'_, '_>) -> Option<(usize, usize, Side)> {
+        let from_tag = seen.message.from_tag().unwrap_or_default();
+        let to_tag = seen.message.to_tag().filter(|tag| !tag.is_empty())?;
+        let index = self.find(seen, |call| {
+            let is_open = !call.over && !call.dialogs.iter().any(|dialog| dialog.answered);
+            is_open && *call.caller_tag == *from_tag && call.has_ack_of_answer(seen)
+        })?;
+        let call = &mut self.calls[index];
+        let cseq = seen.message.cseq().number;
+        let mut pending =
+            (0..).zip(&call.hops).filter(|(_, hop)| hop.cseq == cseq && hop.is_pending() && !hop.relayed);
+        let (hop, None) = (pending.next()?.0, pending.next()) else { return None };
+        call.learn_dialog(to_tag, hop, cseq, true);
+        let at = call.dialogs.iter().position(|dialog| *dialog.tag == *to_tag)?;
+        Some((index, at, Side::Caller))
+    }
+
     /// An ACK shows that a call was answered whose 2xx was not reported, or is reported later.
     fn answered_by_ack(&mut self, seen: &Seen<'_, '_>, index: usize, at: usize, out: &mut Vec<Signal>) {
         let call = &mut self.calls[index];

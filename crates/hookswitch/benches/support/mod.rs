@@ -50,7 +50,7 @@ impl Agent {
     pub(crate) fn new(address: &str, to: SocketAddr) -> Self {
         let socket = UdpSocket::bind((address, 0)).expect("a free port");
         socket.connect(to).expect("an address");
-        Self { socket, time: 1_800_000_000_000_000, frame: Vec::new() }
+        Self { socket, time: 1_700_000_000_000_000, frame: Vec::new() }
     }
 
     /// Sends a message as HEP, a millisecond after the one before by its clock.

@@ -78,6 +78,11 @@ impl Admin {
         self.call(Method::POST, path, body.to_string())
     }
 
+    /// Takes a resource away.
+    pub(super) fn delete(&self, path: &str) -> anyhow::Result<()> {
+        self.call(Method::DELETE, path, String::new()).map(drop)
+    }
+
     fn call(&self, method: Method, path: &str, body: String) -> anyhow::Result<Value> {
         let answer = self.runtime.block_on(self.client.call(&self.token, method, path, body));
         answer.map_err(|failure| match failure {

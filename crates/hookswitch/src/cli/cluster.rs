@@ -224,7 +224,7 @@ impl Said {
 }
 
 /// Writes rows under a heading, each column as wide as its widest cell.
-fn write_table<const N: usize>(
+pub(super) fn write_table<const N: usize>(
     out: &mut impl Write,
     heading: [&str; N],
     rows: Vec<[String; N]>,

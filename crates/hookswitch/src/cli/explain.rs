@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use anyhow::{anyhow, bail};
 use clap::ValueEnum;
-use hookswitch_api::explain::{Explainer, Named, Wanted, is_unsafe, write_text};
+use hookswitch_api::explain::{Events, Explainer, Named, Wanted, is_unsafe, write_text};
 use hookswitch_server::config::Config;
 use hookswitch_store::Reader;
 use serde_json::Value;
@@ -87,17 +87,22 @@ impl Explain {
         let story = match self.from.open()? {
             Kept::Server(admin) => {
                 let query = format!("?raw={}&all={}", self.raw, self.all);
-                let path = match named {
-                    Named::Session(session) => format!("/admin/v1/sessions/{session}{query}"),
-                    Named::Event(..) | Named::Number(_) => format!("/admin/v1/events/{id}{query}"),
-                };
-                admin.read(&path)?
+                match named {
+                    Named::Session(session) => {
+                        read_pages(&admin, &format!("/admin/v1/sessions/{session}{query}"))?
+                    }
+                    Named::Event(..) | Named::Number(_) => {
+                        admin.read(&format!("/admin/v1/events/{id}{query}"))?
+                    }
+                }
             }
             Kept::Store(reader) => {
                 let explainer = Explainer::new(&reader, None)?;
                 let wanted = Wanted { raw: self.raw, all: self.all };
                 let story = match named {
-                    Named::Session(session) => explainer.session(session, wanted)?.map(serde_json::to_value),
+                    Named::Session(session) => explainer
+                        .session(session, wanted, Events { after: 0, limit: usize::MAX })?
+                        .map(serde_json::to_value),
                     Named::Event(..) | Named::Number(_) => {
                         explainer.event(named, wanted)?.map(serde_json::to_value)
                     }
@@ -113,6 +118,29 @@ impl Explain {
         }
         Ok(())
     }
+}
+
+/// Reads a session page by page, and puts the pages together.
+fn read_pages(admin: &Admin, path: &str) -> anyhow::Result<Value> {
+    let mut whole = admin.read(path)?;
+    while let Some(after) = whole.as_object_mut().and_then(|whole| whole.remove("next")) {
+        let mut page = admin.read(&format!("{path}&after={after}"))?;
+        for key in ["events", "inputs", "deliveries", "linked"] {
+            let more = page[key].as_array_mut().map(std::mem::take).unwrap_or_default();
+            let Some(known) = whole[key].as_array_mut() else { continue };
+            for one in more {
+                // An input may have caused events of two pages, and a link stands on each.
+                let is_known = matches!(key, "inputs" | "linked") && known.contains(&one);
+                if !is_known {
+                    known.push(one);
+                }
+            }
+        }
+        if let Some(next) = page.get("next") {
+            whole["next"] = next.clone();
+        }
+    }
+    Ok(whole)
 }
 
 /// JSON in which nothing does anything to a terminal.

@@ -19,6 +19,7 @@ mod replay;
 mod rows;
 mod serve;
 mod store;
+mod subscriptions;
 mod table;
 
 use std::io::{self, BufWriter, IsTerminal as _, Write};
@@ -84,6 +85,10 @@ enum Command {
     ///
     /// Asks any node; all follow.
     Cluster(cluster::Cluster),
+    /// List subscriptions, hold one back, let it go on, or delete it
+    ///
+    /// Asks a running server with an admin token.
+    Subscriptions(subscriptions::Subscriptions),
     /// Print, check, back up or copy what a server has kept
     Store(store::Store),
     /// Look at all that a server rests on, and say what to mend
@@ -125,6 +130,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Capture(capture) => capture.run(&mut out),
         Command::Explain(explain) => explain.run(&mut out),
         Command::Cluster(cluster) => cluster.run(&mut out),
+        Command::Subscriptions(subscriptions) => subscriptions.run(&mut out),
         Command::Store(store) => store.run(&mut out),
         Command::Doctor(doctor) => doctor.run(&mut out).map(|status| ended = status),
         Command::Completions(completions) => completions.run(&mut out),

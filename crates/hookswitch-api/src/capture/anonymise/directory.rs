@@ -14,9 +14,14 @@ fn list<'a>(table: &'a Table, key: &str) -> impl Iterator<Item = &'a Table> + us
     table.get(key).and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_table)
 }
 
+/// The texts of a list, or the one.
 fn texts(table: &Table, key: &str) -> Vec<String> {
-    let values = table.get(key).and_then(Value::as_array).into_iter().flatten();
-    values.filter_map(|value| value.as_str().map(str::to_owned)).collect()
+    let values = match table.get(key) {
+        Some(Value::Array(values)) => &values[..],
+        Some(value) => std::slice::from_ref(value),
+        None => &[],
+    };
+    values.iter().filter_map(|value| value.as_str().map(str::to_owned)).collect()
 }
 
 /// What feature codes begin with.
@@ -129,8 +134,14 @@ fn rename(table: &mut Table, key: &str, make: impl FnOnce(&str) -> String) {
 }
 
 fn replace(table: &mut Table, key: &str, mut make: impl FnMut(&str) -> Vec<String>) {
-    if let Some(values) = table.get_mut(key).and_then(Value::as_array_mut) {
-        *values = values.iter().filter_map(Value::as_str).flat_map(&mut make).map(Value::String).collect();
+    if let Some(value) = table.get_mut(key) {
+        // One text may stand for a list of one.
+        let values = match &*value {
+            Value::Array(values) => &values[..],
+            one => std::slice::from_ref(one),
+        };
+        let made = values.iter().filter_map(Value::as_str).flat_map(&mut make).map(Value::String).collect();
+        *value = Value::Array(made);
     }
 }
 

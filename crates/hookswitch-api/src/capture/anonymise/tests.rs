@@ -207,3 +207,23 @@ fn what_a_real_event_socket_tells_gives_the_same_events_of_others() {
         }
     }
 }
+
+#[test]
+fn slots_of_a_directory_are_replaced_whether_they_are_one_text_or_a_list() {
+    let file = |slots: &str| {
+        format!(
+            "[[account]]\nid = 1\n[[account.extension]]\nnumber = \"700\"\nkind = \"park\"\nslots = {slots}\n"
+        )
+    };
+    let told = "INVITE sip:702@10.1.2.3 SIP/2.0\r\nVia: SIP/2.0/UDP 10.1.2.4;branch=z9hG4bK1\r\nFrom: <sip:103@10.1.2.3>;tag=a\r\n\
+                To: <sip:702@10.1.2.3>\r\nCall-ID: 1\r\nCSeq: 1 INVITE\r\nContent-Length: 0\r\n\r\n";
+    let slots_of = |slots: &str| {
+        let (_, _, directory) = anonymise(vec![sip(told)], Some(&file(slots)));
+        let table: toml::Table = toml::from_str(&directory.expect("a directory")).expect("TOML");
+        table["account"][0]["extension"][0]["slots"].clone()
+    };
+    let (one, list) = (slots_of("\"701-703\""), slots_of("[\"701-703\"]"));
+    assert_eq!(one, list);
+    assert_eq!(one.as_array().map(Vec::len), Some(3), "{one}");
+    assert!(!one.to_string().contains("702"), "{one}");
+}

@@ -687,3 +687,62 @@ fn a_phone_that_rang_may_send_the_call_to_somebody_who_does_not_answer() {
         ],
     );
 }
+
+#[test]
+fn a_caller_whose_group_nobody_has_answered_ends_with_the_reason_of_the_last_of_them() {
+    // As in `enterprise-group-that-nobody-answers`: of `:_:` the caller's channel says `failure`.
+    for (cause, reason) in
+        [("NO_ANSWER", "NoAnswer"), ("USER_BUSY", "TargetBusy"), ("CALL_REJECTED", "Rejected")]
+    {
+        story(
+            &[&format!(
+                "
+                0.000 create a 101>200
+                0.002 execute a bridge(user/102:_:user/103)
+                0.004 create b to=102 number=101
+                0.005 create c to=103 number=101
+                0.030 progress b
+                0.031 progress c
+                6.000 ends b NO_ANSWER disposition=send_cancel
+                6.001 ends c {cause}
+                6.020 hangup a NORMAL_CLEARING originate_disposition=failure
+                6.021 complete a NORMAL_CLEARING originate_disposition=failure disposition=send_refuse
+                "
+            )],
+            &[&format!(
+                "
+                0.000 out 101 Setup
+                0.004 inb 102 Setup
+                0.005 inb 103 Setup
+                0.030 inb 102 Proceeding
+                0.031 inb 103 Proceeding
+                6.000 inb 102 Disconnected/NoAnswer missed
+                6.001 inb 103 Disconnected/{reason} missed
+                6.020 out 101 Disconnected/{reason}
+                "
+            )],
+        );
+    }
+}
+
+#[test]
+fn a_phone_that_sends_the_call_to_somebody_who_refuses_it_has_forwarded_it() {
+    // All that is said of where it was sent comes with the end.
+    story(
+        &["
+        0.000 create a 101>102
+        0.004 create b to=102 of=a number=101
+        3.000 hangup b USER_BUSY sip_redirected_to=<sip:+13125550188@192.0.2.9:5060>
+        3.001 complete b USER_BUSY term_status=486 disposition=recv_refuse sip_redirected_to=<sip:+13125550188@192.0.2.9:5060>
+        3.100 ends a NORMAL_CLEARING originate_disposition=USER_BUSY disposition=send_refuse
+        "],
+        &["
+        0.000 out 101 Setup
+        0.004 inb 102 Setup
+        3.000 inb 102 Disconnected/CallRedirected
+        3.000 inb +13125550188 Proceeding
+        3.000 inb +13125550188 Disconnected/TargetBusy
+        3.100 out 101 Disconnected/TargetBusy
+        "],
+    );
+}

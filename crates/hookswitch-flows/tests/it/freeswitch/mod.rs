@@ -8,6 +8,7 @@ mod numbers;
 mod originated;
 mod properties;
 mod recorded;
+mod restarts;
 mod rooms;
 mod scripts;
 mod services;

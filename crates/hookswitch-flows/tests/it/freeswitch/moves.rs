@@ -613,6 +613,49 @@ fn a_call_of_a_group_is_picked_up() {
 }
 
 #[test]
+fn a_call_of_a_group_is_picked_up_though_its_place_is_told_of_only_then() {
+    // As in `picked-up-by-group`: no CHANNEL_CREATE of the place, and the taker asks for the call before.
+    let place =
+        "Unique-ID=@p Channel-Name=pickup/601@pbx.example.com Call-Direction=outbound Other-Leg-Unique-ID=@a";
+    for (first, second) in [("2.003", "2.004"), ("2.004", "2.003")] {
+        let story = format!(
+            "
+            0.000 create a 101>102
+            0.004 create b to=102 of=a
+            0.020 progress b
+            2.000 create c 103>*8
+            2.001 answer c
+            2.002 execute c pickup(601@pbx.example.com)
+            2.0025 answer p {place}
+            {first} hangup p PICKED_OFF {place}
+            {second} hangup b LOSE_RACE
+            2.005 complete p PICKED_OFF {place}
+            2.006 destroy p {place}
+            2.007 answer a
+            2.008 complete b LOSE_RACE disposition=send_cancel
+            2.020 bridge a c
+            5.000 ends a NORMAL_CLEARING disposition=recv_bye
+            5.500 ends c NORMAL_CLEARING disposition=send_bye
+            "
+        );
+        let told = format!(
+            "
+            0.000 out 101 Setup
+            0.004 inb 102 Setup
+            0.020 inb 102 Proceeding
+            2.000 inb 103 Setup
+            2.001 inb 103 Answered/Pickup
+            {second} inb 102 Disconnected/Pickup
+            2.007 out 101 Answered
+            5.000 out 101 Disconnected
+            5.500 inb 103 Disconnected
+            "
+        );
+        self::story(&[&story], &[&told]);
+    }
+}
+
+#[test]
 fn a_call_of_a_group_is_picked_up_though_its_place_has_gone_before() {
     story(
         &["
@@ -673,4 +716,41 @@ fn who_takes_the_call_to_another_device_of_the_same_person_flips_it() {
             ",
         ],
     );
+}
+
+#[test]
+fn who_parks_a_call_by_a_transfer_has_done_so_however_long_the_switch_takes_to_park_it() {
+    // As in `parked-and-fetched`, on a machine that is busy: the transferrer is gone before its peer is parked.
+    for (executes, holds) in [("2.110", "2.130"), ("2.300", "2.450"), ("2.030", "2.400")] {
+        story(
+            &[&format!(
+                "
+                0.000 create a 101>102
+                0.004 create b to=102 of=a
+                0.020 progress b
+                1.000 answer b
+                1.002 answer a
+                1.004 bridge a b
+                2.000 hangup b NORMAL_CLEARING endpoint_disposition=BLIND_TRANSFER transfer_to=blind:@a transfer_destination=blind:6003
+                2.010 complete b NORMAL_CLEARING disposition=send_bye endpoint_disposition=BLIND_TRANSFER transfer_to=blind:@a transfer_destination=blind:6003
+                2.015 destroy b
+                {executes} execute a valet_park(lot_6003)
+                {holds} valet a Action=hold Valet-Extension=6003
+                4.000 ends a NORMAL_CLEARING
+                "
+            )],
+            &[&format!(
+                "
+                0.000 out 101 Setup
+                0.004 inb 102 Setup
+                0.020 inb 102 Proceeding
+                1.000 inb 102 Answered
+                1.002 out 101 Answered
+                {holds} inb 102 Parked in 6003
+                4.000 out 101 Disconnected
+                4.000 inb 102 Disconnected
+                "
+            )],
+        );
+    }
 }

@@ -1,5 +1,7 @@
 //! Numbers as parties show them: what is no number is not shown as one.
 
+use std::sync::Arc;
+
 use hookswitch_core::directory::Directory;
 use hookswitch_flows::freeswitch::{freeswitch, run};
 use hookswitch_flows::ladder::ACCOUNT;
@@ -141,4 +143,62 @@ fn each_party_has_the_sip_dialog_that_the_switch_says() {
     let last = |direction| events.iter().rfind(|event| event.party.direction == direction).and_then(dialog);
     assert_eq!(last(Direction::Outbound), Some(["ann@x", "a1", "s1"].map(str::to_owned)));
     assert_eq!(last(Direction::Inbound), Some(["bo@x", "s2", "b2"].map(str::to_owned)));
+}
+
+#[test]
+fn a_user_has_the_name_by_which_the_switch_knows_it_once_that_was_told() {
+    // The phone of 101 shows its number as its name; others are shown the name that the directory has.
+    let events = told(
+        "
+        0.000 create a 101>102 Caller-Caller-ID-Name=101 effective_caller_id_name=Ines effective_caller_id_number=101
+        0.004 create b to=102 of=a number=101
+        0.020 progress b
+        0.100 ends a ORIGINATOR_CANCEL
+        0.101 ends b ORIGINATOR_CANCEL
+        1.000 create c 102>103 effective_caller_id_name=Jo_Klein effective_caller_id_number=102
+        1.100 ends c ORIGINATOR_CANCEL
+        2.000 create d 101>102
+        2.004 create e to=102 of=d number=101
+        2.020 progress e
+        2.100 ends d ORIGINATOR_CANCEL
+        2.101 ends e ORIGINATOR_CANCEL
+        ",
+    );
+    let name = |name: &Option<Arc<str>>| name.as_deref().unwrap_or("-").to_owned();
+    let mut shown: Vec<String> = Vec::new();
+    for event in &events {
+        let party = &event.party;
+        let line =
+            format!("{} {}>{}", party.direction.as_str(), name(&party.from.name), name(&party.to.name));
+        if shown.last() != Some(&line) {
+            shown.push(line);
+        }
+    }
+    assert_eq!(
+        shown,
+        [
+            "Outbound Ines>-",
+            "Inbound Ines>-",
+            "Outbound Ines>-",
+            "Outbound Jo Klein>-",
+            "Outbound ->Jo Klein",
+            "Inbound ->Jo Klein",
+            "Outbound ->Jo Klein",
+        ]
+    );
+}
+
+#[test]
+fn a_name_that_a_dialplan_shows_with_another_number_is_not_the_users() {
+    let shown = "effective_caller_id_name=Company effective_caller_id_number=+16505550100";
+    let events = told(&format!(
+        "
+        0.000 create a 102>101 {shown} Caller-Caller-ID-Name=Jo
+        0.100 ends a ORIGINATOR_CANCEL
+        1.000 create c 101>102
+        1.100 ends c ORIGINATOR_CANCEL
+        "
+    ));
+    assert!(events.iter().all(|event| event.party.to.name.is_none()));
+    assert_eq!(events[0].party.from.name.as_deref(), Some("Jo"));
 }

@@ -2,12 +2,12 @@
 //!
 //! A connection waits when the machine is busy, so the agent does; nothing is dropped for that.
 
+use std::collections::HashMap;
 use std::io;
 use std::net::IpAddr;
 use std::path::Path;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -22,15 +22,20 @@ use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::pki_types::pem::PemObject as _;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
-use crate::clock;
+use crate::doors::{self, Doors, Place};
 use crate::intake::{Frames, Gate, Intake, Pool};
 use crate::telemetry::Metrics;
+use crate::{clock, listener};
 
 /// How long a handshake may take.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long an agent may stop in the middle of a frame.
 const FRAME_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The connections of one host that may wait for their first frame for as long as they like; more have
+/// [`FRAME_TIMEOUT`] for it.
+const SILENT_MAX: usize = 4;
 
 /// Batches of one connection that may be with the machine at once.
 const BATCHES: usize = 2;
@@ -49,8 +54,9 @@ pub(crate) struct Listener {
     gate: Mutex<Gate>,
     intake: SyncSender<Intake>,
     metrics: Arc<Metrics>,
-    open: AtomicUsize,
-    connections_max: usize,
+    doors: Doors,
+    /// The connections of each host on which nothing has come yet.
+    silent: Mutex<HashMap<IpAddr, usize>>,
 }
 
 impl Listener {
@@ -61,7 +67,9 @@ impl Listener {
         metrics: Arc<Metrics>,
         connections_max: usize,
     ) -> Arc<Self> {
-        Arc::new(Self { gate: Mutex::new(gate), intake, metrics, open: AtomicUsize::new(0), connections_max })
+        // One host leaves three quarters to others.
+        let doors = Doors::new("HEP", connections_max, (connections_max / 4).max(1));
+        Arc::new(Self { gate: Mutex::new(gate), intake, metrics, doors, silent: Mutex::default() })
     }
 
     /// Accepts connections until told to stop.
@@ -86,13 +94,15 @@ impl Listener {
                 }
             };
             let from = peer.ip().to_canonical();
-            if !self.admits(from) {
+            let place = if self.admits(from) { self.doors.enter(from) } else { None };
+            let Some(place) = place else {
                 self.metrics.connections_refused.inc();
                 continue;
-            }
+            };
+            listener::keep_alive(&stream);
             let (shared, tls, mut stop) = (self.clone(), tls.clone(), stop.clone());
             tokio::spawn(async move {
-                let _open = Open::count(&shared);
+                let _open = Open::count(&shared, place);
                 let received = match tls {
                     None => &shared.metrics.frames_received.tcp,
                     Some(_) => &shared.metrics.frames_received.tls,
@@ -121,7 +131,7 @@ impl Listener {
     fn admits(&self, from: IpAddr) -> bool {
         let Ok(mut gate) = self.gate.lock() else { return false };
         gate.refresh();
-        gate.admits(from) && self.open.load(Ordering::Relaxed) < self.connections_max
+        gate.admits(from)
     }
 
     /// Takes the frames of a connection until it ends.
@@ -134,11 +144,18 @@ impl Listener {
         let mut pool = Pool::new(BATCHES);
         let mut buffer = vec![0; READ_BYTES];
         let mut held = 0;
+        let mut silent = Some(Silent::count(self, doors::host(from)));
         loop {
             let read = stream.read(&mut buffer[held..]);
-            // Between frames an agent may be silent for as long as it likes.
-            let read = match held {
-                0 => read.await?,
+            // Between frames an agent may be silent for as long as it likes; before the first on some connections.
+            let read = match (held, &silent) {
+                (0, None) => read.await?,
+                (0, Some(silent)) if silent.may_wait() => {
+                    tokio::select! {
+                        read = read => read?,
+                        () = silent.crowded() => return Err(io::ErrorKind::TimedOut.into()),
+                    }
+                }
                 _ => timeout(FRAME_TIMEOUT, read).await??,
             };
             if read == 0 {
@@ -149,6 +166,9 @@ impl Listener {
             }
             held += read;
             let taken = self.take(&buffer[..held], from, received, &mut pool).await?;
+            if taken > 0 {
+                silent = None;
+            }
             buffer.copy_within(taken..held, 0);
             held -= taken;
         }
@@ -234,20 +254,60 @@ fn frame_len(bytes: &[u8]) -> io::Result<Option<usize>> {
 }
 
 /// Counts a connection as long as it is open.
-struct Open<'a>(&'a Listener);
+struct Open<'a>(&'a Listener, #[expect(dead_code, reason = "it is held")] Place);
 
 impl<'a> Open<'a> {
-    fn count(listener: &'a Listener) -> Self {
-        listener.open.fetch_add(1, Ordering::Relaxed);
+    fn count(listener: &'a Listener, place: Place) -> Self {
         listener.metrics.connections.inc();
-        Self(listener)
+        Self(listener, place)
     }
 }
 
 impl Drop for Open<'_> {
     fn drop(&mut self) {
-        self.0.open.fetch_sub(1, Ordering::Relaxed);
         self.0.metrics.connections.dec();
+    }
+}
+
+/// Counts a connection as long as nothing has come on it.
+struct Silent<'a> {
+    listener: &'a Listener,
+    host: IpAddr,
+}
+
+impl<'a> Silent<'a> {
+    fn count(listener: &'a Listener, host: IpAddr) -> Self {
+        let one = Self { listener, host };
+        *one.counts().entry(host).or_default() += 1;
+        one
+    }
+
+    fn counts(&self) -> MutexGuard<'_, HashMap<IpAddr, usize>> {
+        self.listener.silent.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether its host has so few of them that they may wait: agents connect before there is a call.
+    fn may_wait(&self) -> bool {
+        self.counts().get(&self.host).is_none_or(|&count| count <= SILENT_MAX)
+    }
+
+    /// Waits until its host has too many of them.
+    async fn crowded(&self) {
+        while self.may_wait() {
+            sleep(FRAME_TIMEOUT).await;
+        }
+    }
+}
+
+impl Drop for Silent<'_> {
+    fn drop(&mut self) {
+        let mut counts = self.counts();
+        if let Some(count) = counts.get_mut(&self.host) {
+            *count -= 1;
+            if *count == 0 {
+                counts.remove(&self.host);
+            }
+        }
     }
 }
 

@@ -62,7 +62,7 @@ pub(super) async fn follow(
         }
         tokio::select! {
             read = carrier.read(&mut buffer) => {
-                let read = read?;
+                let read = read.map_err(|error| cut_log_in(error, connection))?;
                 connection.handle_input(&buffer[..read], since());
             }
             Some(answered) = requests.join_next() => {
@@ -76,6 +76,11 @@ pub(super) async fn follow(
             () = sleep_until((begun + connection.poll_timeout()).into()) => connection.handle_timeout(since())?,
         }
     }
+}
+
+/// Why a connection has ended; before the switch has let us in, its log-in was cut.
+pub(super) fn cut_log_in(error: anyhow::Error, connection: &SwitchConnection) -> anyhow::Error {
+    if connection.is_up() { error } else { error.context("the log-in was cut") }
 }
 
 /// Makes what carries a connection: a WebSocket, if the switch is to make it one.

@@ -5,7 +5,7 @@ use std::sync::mpsc::{SyncSender, TrySendError};
 use std::time::Duration;
 
 use anyhow::ensure;
-use hookswitch_model::Timestamp;
+use hookswitch_model::{SwitchLink, Timestamp};
 use hookswitch_store::Sender;
 use tokio::time::sleep;
 
@@ -29,29 +29,33 @@ pub(crate) struct InputBuffer {
     pub(super) counters: Arc<Connections>,
     /// What the source has told, for people.
     pub(super) count: Arc<SourceCount>,
+    /// How long calls go on without a connection.
+    lost_after: Duration,
     pending: ToldBatch,
 }
 
 impl InputBuffer {
-    /// Hands over what `sender` tells.
+    /// Hands over what `sender` tells; without a connection its calls go on for `lost_after`.
     pub(crate) fn new(
         sender: &Arc<Sender>,
         intake: SyncSender<Intake>,
         counters: Arc<Connections>,
         count: Arc<SourceCount>,
+        lost_after: Duration,
     ) -> Self {
         let pending = empty(sender);
-        Self { intake, counters, count, pending }
+        Self { intake, counters, count, lost_after, pending }
     }
 
     /// The same for another connection.
     pub(crate) fn another(&self) -> Self {
-        Self::new(&self.pending.sender, self.intake.clone(), self.counters.clone(), self.count.clone())
+        let (counters, count) = (self.counters.clone(), self.count.clone());
+        Self::new(&self.pending.sender, self.intake.clone(), counters, count, self.lost_after)
     }
 
     /// Tells the machine that the connection is up, before what it brings.
     pub(super) fn is_up(&mut self) {
-        self.pending.link = Some(true);
+        self.pending.link = Some(SwitchLink::Up);
     }
 
     /// The bytes that wait, to append a message to.
@@ -105,10 +109,10 @@ impl InputBuffer {
         }
     }
 
-    /// Tells the machine that the connection is lost, after all that it has brought.
+    /// Tells the machine that there is no connection, after all that one has brought.
     pub(super) async fn is_lost(&mut self) {
         self.flush().await;
-        self.pending.link = Some(false);
+        self.pending.link = Some(SwitchLink::Lost { lost_after: Some(self.lost_after) });
         self.flush().await;
     }
 }

@@ -18,6 +18,11 @@ use crate::config::SwitchSource;
 /// was restarted several times is not.
 const RECONNECT: Backoff = Backoff::new(Duration::from_millis(500), Duration::from_secs(25));
 
+/// The waits while a switch that was connected to may be starting again, and how long that is taken to last: calls
+/// begin as soon as it listens.
+const RESTART: Backoff = Backoff::new(Duration::from_millis(500), Duration::from_secs(1));
+const RESTART_MAX: Duration = Duration::from_secs(120);
+
 /// Told what a switch says it has, and of whose account that is.
 pub(crate) type Found = Arc<dyn Fn(&str, AccountId, Inventory) + Send + Sync>;
 
@@ -37,8 +42,14 @@ pub(crate) async fn run_with_reconnect(
     mut stop: watch::Receiver<bool>,
 ) {
     let (endpoint, words) = (&source.endpoint, source.switch.adapter().words());
-    let mut backoff = RECONNECT;
+    let (mut backoff, mut quick) = (RECONNECT, RESTART);
+    let mut quick_until = None;
     input.count.set_connected(false);
+    // Until it is made, what agents see of the switch goes its own way.
+    input.another().is_lost().await;
+    let lost_after = source.settings.lost_after.0;
+    // When its calls end as lost, until that is said.
+    let mut ends_at = Some(clock::now() + lost_after);
     loop {
         let (mut input, mut is_up) = (input.another(), false);
         let ended = tokio::select! {
@@ -59,9 +70,21 @@ pub(crate) async fn run_with_reconnect(
         if is_up {
             input.is_lost().await;
             backoff.succeeded();
+            quick.succeeded();
+            quick_until = Some(clock::now() + RESTART_MAX);
+            ends_at = Some(clock::now() + lost_after);
         }
         let now = clock::now();
-        let again = backoff.retry_at(now, fastrand::f64());
+        if ends_at.take_if(|at| *at <= now).is_some() {
+            tracing::warn!(
+                source = endpoint.name,
+                lost_after = ?lost_after,
+                "there was no {} for so long that its calls have ended as lost",
+                words.connection
+            );
+        }
+        let waits = if quick_until.is_some_and(|until| now < until) { &mut quick } else { &mut backoff };
+        let again = waits.retry_at(now, fastrand::f64());
         let error = ended.err().map_or_else(String::new, |error| format!("{error:#}"));
         tracing::warn!(
             source = endpoint.name,

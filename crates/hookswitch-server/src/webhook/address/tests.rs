@@ -302,3 +302,20 @@ async fn even_for_development_nothing_leaves_the_machine_without_tls() {
     let url = dev.read("http://8.8.8.8/").expect("it is an address");
     assert_eq!(dev.check(&url).await, Err(AddressError::Forbidden));
 }
+
+#[test]
+fn what_may_be_a_key_in_an_address_is_not_shown() {
+    for (address, shown) in [
+        ("https://hook.example/hook", "https://hook.example/hook"),
+        ("https://hook.example:8443/", "https://hook.example:8443/"),
+        ("https://hook.example", "https://hook.example"),
+        ("https://hook.example/in/T0k3n", "https://hook.example/in/… ("),
+        ("https://hook.example/in/averylongword/x", "https://hook.example/in/…/x ("),
+        ("https://hook.example/in?code=s", "https://hook.example/in?… ("),
+        ("https://me:word@hook.example/in", "https://hook.example/in"),
+    ] {
+        let masked = masked(address);
+        assert!(masked == shown || (shown.ends_with('(') && masked.starts_with(shown)), "{masked}");
+    }
+    assert_ne!(masked("https://hook.example/a1"), masked("https://hook.example/a2"), "they are told apart");
+}

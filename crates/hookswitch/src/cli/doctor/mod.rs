@@ -116,7 +116,7 @@ impl Doctor {
         machine::check_disk(config, findings);
         store::check(config, findings);
         nats::check(config, findings)?;
-        sources::check_switches(config, findings);
+        sources::check_switches(config, findings)?;
         if running {
             server::check_arrival(config, findings);
             if let Some(file) = &self.admin_token_file {

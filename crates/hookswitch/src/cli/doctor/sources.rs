@@ -1,60 +1,47 @@
 //! The switches that are connected to.
 
-use std::io::Read as _;
-use std::net::{TcpStream, ToSocketAddrs as _};
-use std::time::Duration;
-
-use anyhow::Context as _;
 use hookswitch_server::config::Config;
+use hookswitch_server::source::try_connection;
+use hookswitch_signal::switch::Refusal;
 
 use super::Findings;
 
-/// How long a switch may take to greet.
-const PATIENCE: Duration = Duration::from_secs(3);
-
-/// Whether each switch is there and says what it should say first. One that connects by itself is not looked for.
-pub(super) fn check_switches(config: &Config, findings: &mut Findings) {
+/// Whether each switch lets us in, and answers what the server asks. One that connects by itself is not looked for.
+///
+/// # Errors
+/// If no thread can be had.
+pub(super) fn check_switches(config: &Config, findings: &mut Findings) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     for (switch, source) in config.switches.sources().filter(|(_, source)| !source.connects()) {
-        // Behind TLS, the greeting would need a handshake with its certificates; the log tells of those.
-        let wanted = if source.tls_ca.is_some() { b"" } else { switch.adapter().greeting() };
-        let wanted = String::from_utf8_lossy(wanted);
-        check(switch.adapter().words().protocol, &source.name, &source.address, &wanted, findings);
-    }
-}
-
-fn check(check: &'static str, name: &str, address: &str, wanted: &str, findings: &mut Findings) {
-    match greeting(address, wanted.len()) {
-        Ok(said) if said.starts_with(wanted.as_bytes()) => {
-            let greets = if wanted.is_empty() { "" } else { " and greets" };
-            findings.ok(check, format!("{name} at {address} takes connections{greets}"));
-        }
-        Ok(said) => findings.failed(
-            check,
-            format!("{name} at {address} says {:?}, and not {wanted:?}", String::from_utf8_lossy(&said)),
-            "compare the address with the port that the switch listens on",
-        ),
-        Err(error) => findings.failed(
-            check,
-            format!("{name} at {address} cannot be reached: {error:#}"),
-            "look whether the switch listens there for this machine, and for packet filters on the way",
-        ),
-    }
-}
-
-/// Connects, and reads so many octets of what is said first, or what came in time.
-fn greeting(address: &str, wanted: usize) -> anyhow::Result<Vec<u8>> {
-    let mut found = address.to_socket_addrs().with_context(|| format!("{address} has no address"))?;
-    let address = found.next().context("the name has no address")?;
-    let mut stream = TcpStream::connect_timeout(&address, PATIENCE)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
-    let mut said = vec![0; wanted];
-    let mut length = 0;
-    while length < wanted {
-        match stream.read(&mut said[length..]) {
-            Ok(0) | Err(_) => break,
-            Ok(read) => length += read,
+        let check = switch.adapter().words().protocol;
+        let place = format!("{} at {}", source.name, source.address);
+        match runtime.block_on(try_connection(switch, source)) {
+            Ok(refusals) => report(check, &place, &refusals, findings),
+            Err(error) => findings.failed(
+                check,
+                format!("{place} cannot be followed: {error:#}"),
+                "look whether the switch listens there for this machine, and compare what the source has with what \
+                 it lets in",
+            ),
         }
     }
-    said.truncate(length);
-    Ok(said)
+    Ok(())
+}
+
+/// Tells that a switch has let us in, and what it has not answered.
+fn report(check: &'static str, place: &str, refusals: &[Refusal], findings: &mut Findings) {
+    let mut unknown: Vec<&str> = Vec::new();
+    for Refusal { question, text, hint } in refusals {
+        if !hint.is_empty() {
+            let said = if text.is_empty() { String::new() } else { format!(": {text}") };
+            findings.warning(check, format!("{place} does not answer {question:?}{said}"), *hint);
+            continue;
+        }
+        let command = question.split_whitespace().next().unwrap_or_default();
+        if !unknown.contains(&command) {
+            unknown.push(command);
+        }
+    }
+    let but = if unknown.is_empty() { String::new() } else { format!("; it has no {}", unknown.join(", ")) };
+    findings.ok(check, format!("{place} lets us in, and answers what it is asked{but}"));
 }

@@ -166,6 +166,10 @@ fn closed_silent_and_forbidden_addresses_cannot_be_told_apart() {
         format!("https://inside.test:{inside_port}/"),
         format!("https://mixed.test:{inside_port}/"),
         "https://nowhere.test/".to_owned(),
+        "https://10.0.0.1/".to_owned(),
+        "https://[::1]:8443/".to_owned(),
+        "https://0x7f.1/".to_owned(),
+        "https://silent.test:22/".to_owned(),
     ] {
         let started = now();
         let answer = earnest.subscribe(&address);

@@ -199,8 +199,8 @@ fn what_the_directory_leaves_out_is_read_from_the_switch() {
         manager.read_action(question);
         manager.send(answer);
     }
-    assert!(manager.read_action("Ping").contains("ActionID: hookswitch-inventory"));
-    manager.send("Response: Success\r\nActionID: hookswitch-inventory\r\nPing: Pong\r\n\r\n");
+    assert!(manager.read_action("Ping").contains("ActionID: hookswitch-inventory-1"));
+    manager.send("Response: Success\r\nActionID: hookswitch-inventory-1\r\nPing: Pong\r\n\r\n");
     server.logged("the directory and the policy are in use");
     manager.tell(&[ANSWERED, HUNG_UP].concat().replace("PJSIP/101", "PJSIP/desk-9"));
     let caller = &home.events(8)[0]["body"]["parties"][0];
@@ -359,6 +359,25 @@ fn sip_that_an_agent_sends_beside_the_manager_is_the_same_call() {
     home.events(EVENTS_OF_CALL);
     manager.tell(&[ANSWERED, HUNG_UP].concat());
     home.events(EVENTS_OF_CALL + 8);
+    server.stop();
+    home.store("check");
+}
+
+#[test]
+fn calls_that_come_twice_because_no_hep_is_set_are_noticed_and_said() {
+    let home = Home::new("manager-doubled");
+    let pbx = Asterisk::new();
+    home.configure(&pbx.configuration());
+    let server = Server::start(&home);
+    let mut manager = pbx.accept_login("");
+    server.logged("logged in to the manager");
+    let mut agent = Agent::new(server.hep(), 1);
+    for (way, message) in call("doubled") {
+        agent.send(way, &message);
+    }
+    manager.tell(&[ANSWERED, HUNG_UP].concat());
+    let line = server.logged("one call came from both");
+    assert_eq!((&line["source"], &line["hep"]), (&"manager".into(), &"hep".into()), "{line}");
     server.stop();
     home.store("check");
 }

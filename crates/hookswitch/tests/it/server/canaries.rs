@@ -19,7 +19,7 @@ use hookswitch_flows::freeswitch::freeswitch;
 const OF_EACH: usize = 125;
 
 /// The time of the first message.
-const START: i64 = 1_800_000_000_000_000;
+const START: i64 = 1_700_000_000_000_000;
 
 /// A number that nobody has: what is looked for are its last seven digits.
 fn number(n: usize) -> String {

@@ -9,6 +9,7 @@ use std::thread;
 
 use serde_json::{Value, json};
 
+use super::freeswitch::FreeSwitch;
 use super::nats::Nats;
 use super::receiver::{Receiver, Reply};
 use super::traffic::{Agent, EVENTS_OF_CALL, call};
@@ -348,7 +349,7 @@ fn switches_that_do_not_answer_or_are_something_else_fail() {
         address
     };
     let addresses = [
-        ("good", greets("Asterisk Call Manager/11.0.0\r\n")),
+        ("cut", greets("Asterisk Call Manager/11.0.0\r\n")),
         ("other", greets("SSH-2.0-OpenSSH_9.2\r\n")),
         ("closed", free_port()),
     ];
@@ -358,8 +359,11 @@ fn switches_that_do_not_answer_or_are_something_else_fail() {
         ));
     }
     for (name, address) in [
-        ("socket", greets("Content-Type: auth/request\n\n")),
-        ("strange", greets("Content-Type: text/rude-rejection\nContent-Length: 24\n\n")),
+        ("cut off", greets("Content-Type: auth/request\n\n")),
+        (
+            "strange",
+            greets("Content-Type: text/rude-rejection\nContent-Length: 24\n\nAccess Denied, go away.\n"),
+        ),
         ("away", free_port()),
     ] {
         home.configure(&format!(
@@ -369,13 +373,39 @@ fn switches_that_do_not_answer_or_are_something_else_fail() {
     // One that connects is not looked for.
     home.configure("\n[[esl.source]]\nname = \"caller\"\nconnects_from = [\"127.0.0.1\"]\n");
     let found = doctor(&home, &[("HOOKSWITCH_ESL__LISTEN", &free_port().to_string())]);
-    found.has("ESL", "ok", "socket at ");
-    found.has("ESL", "failed", "says \"Content-Type: text/rude-re");
-    found.has("ESL", "failed", "cannot be reached: Connection refused");
+    found.has("ESL", "failed", "cut off at ");
+    found.has("ESL", "failed", "the log-in was cut: ");
+    found.has("ESL", "failed", "does not let this machine in; see apply-inbound-acl");
+    found.has("ESL", "failed", "Connection refused");
     assert_eq!(found.of("ESL").len(), 3);
-    found.has("AMI", "ok", "good at ");
-    found.has("AMI", "failed", "says \"SSH-2.0-OpenSSH_9.2");
-    found.has("AMI", "failed", "cannot be reached: Connection refused");
+    found.has("AMI", "failed", "the log-in was cut: ");
+    found.has("AMI", "failed", "other at ");
+    found.has("AMI", "failed", "Connection refused");
+}
+
+#[test]
+fn a_freeswitch_is_logged_in_to_and_asked_what_the_server_asks() {
+    let home = Home::new("doctor-freeswitch");
+    let (good, wrong, strict) = (FreeSwitch::new(), FreeSwitch::new(), FreeSwitch::new());
+    for (name, pbx) in [("good", &good), ("wrong", &wrong), ("strict", &strict)] {
+        home.configure(&pbx.configuration().replace("\"pbx\"", &format!("{name:?}")));
+    }
+    let peers = [
+        thread::spawn(move || {
+            let no_module = "-ERR callcenter_config Command not found!\n";
+            good.accept_login(&[("callcenter_config queue list", no_module)]);
+        }),
+        thread::spawn(move || wrong.accept().reply("-ERR invalid")),
+        thread::spawn(move || strict.accept_and_refuse_questions()),
+    ];
+    let found = doctor(&home, &[]);
+    for peer in peers {
+        peer.join().expect("the doctor has said what was expected");
+    }
+    found.has("ESL", "ok", "answers what it is asked; it has no callcenter_config");
+    found.has("ESL", "failed", "refuses the password of \"wrong\": -ERR invalid");
+    found.has("ESL", "warning", "does not answer \"show channels as json\"");
+    assert!(found.of("ESL").iter().all(|(_, text)| !text.contains("not-to-be-logged")));
 }
 
 #[test]

@@ -57,6 +57,8 @@ fn only_those_who_are_listed_and_have_the_key_may_send() {
     wait_for(|| (server.sum("hookswitch_hep_frames_total") == 18).then_some(()), || "all frames".to_owned());
     balance(&server);
     assert_eq!(server.count("hookswitch_hep_frames_total{outcome=\"key\"}"), 12);
+    let line = server.logged("they have not the key of the source");
+    assert_eq!((&line["address"], &line["source"]), (&"127.0.0.1".into(), &"pbx".into()));
 
     let elsewhere = Home::new("address");
     elsewhere.configure("[[hep.source]]\nname = \"pbx\"\naddresses = [\"192.0.2.0/24\"]\n");

@@ -184,6 +184,40 @@ fn a_hundred_parallel_refreshes_give_one_pair_and_a_late_one_ends_the_grant() {
 }
 
 #[test]
+fn a_login_that_is_refreshed_for_ever_does_not_grow() {
+    let home = Home::new("oauth-forever");
+    let server = Server::start(&home);
+    let first = server.log_in(&home).text("refresh_token");
+    let ask = |server: &Server, token: &str| {
+        server.ask(&home, &[("grant_type", "refresh_token"), ("refresh_token", token)])
+    };
+    let (mut token, mut access) = (first.clone(), String::new());
+    for _ in 0..40 {
+        let answer = ask(&server, &token);
+        assert_eq!(answer.status, 200, "{answer:?}");
+        (token, access) = (answer.text("refresh_token"), answer.text("access_token"));
+    }
+    assert_eq!(server.call(&access, "GET", OWN, None).status, 200);
+    drop(server);
+    let database = rusqlite::Connection::open(home.directory.join("data/hookswitch.db")).expect("it opens");
+    let count = |kind: &str| -> (i64, i64) {
+        let sql = "SELECT count(*), max(length(content)) FROM documents WHERE kind = ?1";
+        database.query_row(sql, [kind], |row| Ok((row.get(0)?, row.get(1)?))).expect("it can be read")
+    };
+    assert!(count("refresh_token").0 <= 8, "{:?}", count("refresh_token"));
+    assert!(count("grant").1 < 2000, "{:?}", count("grant"));
+    drop(database);
+    // The first token is not stored any more, and is known all the same: two may hold it.
+    let server = Server::start(&home);
+    assert_eq!(ask(&server, &first).error(), (400, "invalid_grant", "OAU-213"));
+    assert_eq!(server.call(&access, "GET", OWN, None).status, 401, "the family is revoked");
+    // What nobody has made ends nothing.
+    let other = server.log_in(&home).text("access_token");
+    assert_eq!(ask(&server, &format!("{}A", &first[..first.len() - 1])).status, 400);
+    assert_eq!(server.call(&other, "GET", OWN, None).status, 200);
+}
+
+#[test]
 fn a_sixth_login_ends_the_first() {
     let home = Home::new("oauth-sixth");
     let server = Server::start(&home);

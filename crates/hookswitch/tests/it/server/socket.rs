@@ -104,6 +104,18 @@ impl Socket {
         }
     }
 
+    /// Reads to the end, and gives the code with which the server closes.
+    #[track_caller]
+    pub(super) fn closed(&mut self) -> Option<u16> {
+        loop {
+            match self.inner.read() {
+                Ok(Message::Close(close)) => return close.map(|close| close.code.into()),
+                Ok(_) => {}
+                Err(error) => panic!("it is not closed: {error}"),
+            }
+        }
+    }
+
     pub(super) fn send(&mut self, frame: &Value) {
         self.inner.send(Message::text(frame.to_string())).expect("it is sent");
     }

@@ -5,8 +5,8 @@ use std::net::{SocketAddr, UdpSocket};
 use hookswitch_model::Timestamp;
 use hookswitch_signal::capture::{Captured, Transport, hep};
 
-/// The time of the first message; any will do.
-const START: i64 = 1_800_000_000_000_000;
+/// The time of the first message; any will do that is not ahead of the clock.
+const START: i64 = 1_700_000_000_000_000;
 
 /// A capture agent.
 pub(super) struct Agent {
@@ -26,6 +26,17 @@ impl Agent {
 
     pub(super) fn with_key(self, key: &'static [u8]) -> Self {
         Self { key: Some(key), ..self }
+    }
+
+    /// Its clock shows this, in microseconds since 1970.
+    pub(super) fn at(self, now: i64) -> Self {
+        Self { now, ..self }
+    }
+
+    /// Sends a SIP message from the port of another.
+    pub(super) fn send_as(&mut self, other: &Self, way: Way, message: &str) {
+        let frame = self.frame(way, message);
+        other.send_raw(&frame);
     }
 
     /// Its clock is ahead by so many hours.

@@ -17,7 +17,7 @@ use hookswitch_flows::asterisk::asterisk;
 use hookswitch_flows::freeswitch::freeswitch;
 
 /// The time of the first message.
-const START: i64 = 1_800_000_000_000_000;
+const START: i64 = 1_700_000_000_000_000;
 
 /// What fits into a datagram beside the rest of a message.
 const FITS_BYTES: usize = 56_000;
@@ -336,13 +336,13 @@ fn hostile_strings_of_switches_do_nothing_on_a_terminal() {
     for (number, string) in (0_u64..).zip(&hostile::strings()) {
         for (step, message) in (0..).zip(manager_tells(number, string)) {
             let at = START.unsigned_abs() / 1_000_000 + number * 10 + step / 2;
-            manager.extend(format!(";; 2027-01-15T08:00:00Z {at}.000000\n").into_bytes());
+            manager.extend(format!(";; 2023-11-14T22:13:20Z {at}.000000\n").into_bytes());
             manager.extend(message);
             manager.extend(b"\r\n");
         }
         for (step, message) in (0..).zip(socket_tells(number, string)) {
             let at = START.unsigned_abs() / 1_000_000 + number * 10 + step / 2;
-            let line = format!("=== {at}.000000 2027-01-15T08:00:00Z in {}\n", message.len());
+            let line = format!("=== {at}.000000 2023-11-14T22:13:20Z in {}\n", message.len());
             socket.extend(line.into_bytes());
             socket.extend(message);
             socket.extend(b"\n");
