@@ -244,20 +244,29 @@ impl Stream {
                     return self.close(&problem).await;
                 }
             }
-            let Ok(read) = self.api.store.events_after(self.position, READ_EVENTS).await else { return };
+            let Ok(mut read) = self.api.store.events_after(self.position, READ_EVENTS).await else { return };
+            if self.subscription.wants_changes() && self.api.changes.attach(&mut read).await.is_err() {
+                return;
+            }
             for logged in &read {
                 if ends.has_changed().unwrap_or_default() || judged.has_changed().unwrap_or_default() {
                     break;
                 }
-                self.position = logged.position;
-                let Some(projection) = self.subscription.matching(&logged.event) else { continue };
-                notification.clear();
-                subscriber.write(&logged.event, projection, clock::wall(), &mut notification);
-                let event = Event::default().id(self.position.to_string());
-                let event = event.data(String::from_utf8_lossy(&notification));
-                if self.sender.send(event).await.is_err() {
-                    return;
+                let about = (&*logged.event, logged.change.as_deref());
+                let projections = self.subscription.matching(logged);
+                for (index, &projection) in projections.iter().enumerate() {
+                    notification.clear();
+                    subscriber.write_any(about, projection, clock::wall(), &mut notification);
+                    // Until the last of an event was sent, the id leads before it.
+                    let is_last = index + 1 == projections.len();
+                    let behind = if is_last { logged.position } else { self.position };
+                    let event = Event::default().id(behind.to_string());
+                    let event = event.data(String::from_utf8_lossy(&notification));
+                    if self.sender.send(event).await.is_err() {
+                        return;
+                    }
                 }
+                self.position = logged.position;
             }
             if read.last().is_some_and(|last| last.position > self.position) || read.len() == READ_EVENTS {
                 continue;

@@ -14,12 +14,15 @@ mod gateway;
 mod health;
 mod html;
 mod ingest;
+mod list;
 mod meter;
+mod numbers;
 mod oauth;
 mod openapi;
 mod people;
 mod platform;
 mod presence;
+mod profile;
 mod request;
 mod subscription;
 mod telephony;
@@ -34,6 +37,7 @@ use axum::response::Response;
 use axum::routing::any;
 use hookswitch_model::{AccountId, Timestamp};
 use hookswitch_server::auth::{OAuth, People, Problem, Throttle};
+use hookswitch_server::call_changes::CallChanges;
 use hookswitch_server::cluster::Membership;
 use hookswitch_server::config::Config;
 use hookswitch_server::gateway::Gateway;
@@ -74,6 +78,7 @@ pub(crate) struct Api {
     pub(crate) calls: Arc<Calls>,
     pub(crate) files: admin::SharedFiles,
     pub(crate) subscriptions: Arc<Subscriptions>,
+    pub(crate) changes: Arc<CallChanges>,
     pub(crate) webhooks: Webhooks,
     pub(crate) redeliveries: Arc<Redeliveries>,
     pub(crate) gateway: Arc<Gateway>,
@@ -112,6 +117,7 @@ pub fn mount(parts: Parts) -> Http {
         calls,
         files: Arc::new(Files::new(path, reload)),
         subscriptions: parts.subscriptions,
+        changes: parts.changes,
         webhooks: parts.webhooks,
         redeliveries: parts.redeliveries,
         gateway: parts.gateway,
@@ -163,12 +169,27 @@ fn operation() -> OpenApiRouter<Api> {
 /// The resources that SDKs and widgets use.
 fn platform() -> OpenApiRouter<Api> {
     OpenApiRouter::new()
+        .routes(routes!(platform::versions))
         .routes(routes!(platform::version))
+        .routes(routes!(platform::initial_entry_points))
+        .routes(routes!(platform::external_entry_points))
         .routes(routes!(platform::status))
         .routes(routes!(platform::client_info))
         .routes(routes!(people::account))
         .routes(routes!(people::extension))
+        .routes(routes!(people::extensions))
         .routes(routes!(people::devices))
+        .routes(routes!(numbers::of_extension))
+        .routes(routes!(numbers::of_account))
+        .routes(routes!(numbers::of_account_v2))
+        .routes(routes!(numbers::entries))
+        .routes(routes!(numbers::call_queues))
+        .routes(routes!(profile::service_info))
+        .routes(routes!(profile::dialing_plan))
+        .routes(routes!(profile::features))
+        .routes(routes!(profile::authz_profile))
+        .routes(routes!(profile::caller_id))
+        .routes(routes!(profile::forwarding_numbers))
         .routes(routes!(presence::account))
         .routes(routes!(presence::extension))
         .merge(telephony::routes())

@@ -3,7 +3,7 @@
 use std::sync::{Arc, PoisonError};
 
 use axum::Json;
-use axum::extract::State;
+use axum::extract::{RawQuery, State};
 use hookswitch_core::directory::{Account, Directory, Extension, Kind};
 use hookswitch_model::{AccountId, ExtensionId};
 use hookswitch_server::auth::{self, Principal, User};
@@ -11,8 +11,13 @@ use hookswitch_server::rights::Action;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::request::Segments;
+use super::list::{List, PageQuery};
+use super::profile::{HomeCountry, ServiceFeature, service_features};
+use super::request::{Base, Segments};
 use super::{Api, Problem, openapi};
+
+/// The status of every extension: the directory has those alone that are in use.
+const ENABLED: &str = "Enabled";
 
 /// An account.
 #[derive(Serialize, ToSchema)]
@@ -38,7 +43,49 @@ pub(super) struct ExtensionBody {
     #[serde(rename = "type")]
     kind: &'static str,
     status: &'static str,
-    account: AccountRef,
+    /// Not in lists.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    account: Option<AccountRef>,
+    contact: Contact,
+    /// Of the one who asks.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    permissions: Option<Permissions>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    service_features: Option<Vec<ServiceFeature>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    regional_settings: Option<RegionalSettings>,
+}
+
+/// The names of somebody, and the number that reaches them from outside.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct Contact {
+    first_name: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_name: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    company: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    business_phone: Option<String>,
+}
+
+/// What a user may do beyond the own extension.
+#[derive(Serialize, ToSchema)]
+struct Permissions {
+    admin: Enabled,
+}
+
+/// Whether somebody has a permission.
+#[derive(Serialize, ToSchema)]
+struct Enabled {
+    enabled: bool,
+}
+
+/// What an account goes by.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct RegionalSettings {
+    home_country: HomeCountry,
 }
 
 /// The account of something.
@@ -47,15 +94,9 @@ struct AccountRef {
     id: String,
 }
 
-/// The devices of an extension.
-#[derive(Serialize, ToSchema)]
-pub(super) struct Devices {
-    records: Vec<Device>,
-}
-
 /// A phone.
 #[derive(Serialize, ToSchema)]
-struct Device {
+pub(super) struct Device {
     id: String,
     uri: String,
     #[serde(rename = "type")]
@@ -79,8 +120,9 @@ pub(super) struct Person {
     pub(super) account: AccountId,
     pub(super) id: ExtensionId,
     pub(super) number: String,
-    name: String,
-    kind: Kind,
+    pub(super) name: String,
+    pub(super) kind: Kind,
+    pub(super) numbers: Vec<Arc<str>>,
     device: String,
 }
 
@@ -114,8 +156,26 @@ impl Api {
             name: format!("Extension {}", user.extension_number),
             number: user.extension_number,
             kind: Kind::User,
+            numbers: Vec::new(),
             device: device.to_string(),
         })
+    }
+}
+
+impl Api {
+    /// The extensions that the directory lists; without a list, the one who asks.
+    pub(super) async fn people_of(
+        &self,
+        principal: &Principal,
+        account: AccountId,
+    ) -> Result<Vec<Person>, Problem> {
+        let directory = self.directory();
+        let of = directory.accounts().find(|known| known.id() == account);
+        let listed = of.map(Account::extensions).unwrap_or_default();
+        if listed.is_empty() {
+            return Ok(vec![self.person(account, principal.extension).await?]);
+        }
+        Ok(listed.iter().map(|listed| Person::listed(account, listed)).collect())
     }
 }
 
@@ -128,31 +188,54 @@ impl Person {
             name: listed.name.as_deref().map_or_else(|| format!("Extension {number}"), str::to_owned),
             number,
             kind: listed.kind,
+            numbers: listed.numbers.clone(),
             device: listed.device.to_string(),
         }
     }
 
-    pub(super) fn uri(&self) -> String {
-        format!("/restapi/v1.0/account/{}/extension/{}", self.account, self.id)
+    pub(super) fn uri(&self, base: &str) -> String {
+        format!("{base}/restapi/v1.0/account/{}/extension/{}", self.account, self.id)
     }
 
-    fn body(self) -> ExtensionBody {
+    fn body(self, base: &str, company: Option<&str>) -> ExtensionBody {
+        let (first_name, last_name) = self.names();
         ExtensionBody {
             id: self.id.as_u64(),
-            uri: self.uri(),
+            uri: self.uri(base),
+            kind: self.type_name(),
+            status: ENABLED,
+            account: None,
+            contact: Contact {
+                first_name,
+                last_name,
+                company: company.map(str::to_owned),
+                business_phone: self.numbers.first().map(|number| (**number).to_owned()),
+            },
             extension_number: self.number,
             name: self.name,
-            // The words of RingCentral's API for what comes nearest.
-            kind: match self.kind {
-                Kind::User | Kind::Conference => "User",
-                Kind::Menu => "IvrMenu",
-                Kind::Queue | Kind::RingGroup => "Department",
-                Kind::Voicemail => "Voicemail",
-                Kind::Park => "ParkLocation",
-                Kind::Fax => "FaxUser",
-            },
-            status: "Enabled",
-            account: AccountRef { id: self.account.to_string() },
+            permissions: None,
+            service_features: None,
+            regional_settings: None,
+        }
+    }
+
+    /// The first of its names, and the others.
+    pub(super) fn names(&self) -> (String, Option<String>) {
+        match self.name.split_once(' ') {
+            Some((first, last)) => (first.to_owned(), Some(last.to_owned())),
+            None => (self.name.clone(), None),
+        }
+    }
+
+    /// The word of the API for what comes nearest.
+    pub(super) const fn type_name(&self) -> &'static str {
+        match self.kind {
+            Kind::User | Kind::Conference => "User",
+            Kind::Menu => "IvrMenu",
+            Kind::Queue | Kind::RingGroup => "Department",
+            Kind::Voicemail => "Voicemail",
+            Kind::Park => "ParkLocation",
+            Kind::Fax => "FaxUser",
         }
     }
 }
@@ -166,6 +249,7 @@ impl Person {
 pub(super) async fn account(
     State(api): State<Api>,
     principal: Principal,
+    Base(base): Base,
     Segments([account]): Segments<1>,
 ) -> Result<Json<AccountBody>, Problem> {
     let id = api.account(&principal, Action::ReadAccount, &account)?;
@@ -173,7 +257,7 @@ pub(super) async fn account(
     let name = directory.accounts().find(|account| account.id() == id).and_then(Account::name);
     Ok(Json(AccountBody {
         id: id.as_u64(),
-        uri: format!("/restapi/v1.0/account/{id}"),
+        uri: format!("{base}/restapi/v1.0/account/{id}"),
         name: name.map(str::to_owned),
         status: "Confirmed",
     }))
@@ -188,37 +272,98 @@ pub(super) async fn account(
 pub(super) async fn extension(
     State(api): State<Api>,
     principal: Principal,
+    Base(base): Base,
     Segments([account, extension]): Segments<2>,
 ) -> Result<Json<ExtensionBody>, Problem> {
     let account = api.account(&principal, Action::ReadExtension, &account)?;
     let id = principal.extension(&extension)?;
     api.check(&principal, Action::ReadExtension, account, Some(id))?;
     let person = api.person(account, id).await?;
-    Ok(Json(person.body()))
+    let is_own = person.id == principal.extension;
+    let directory = api.directory();
+    let of = directory.accounts().find(|known| known.id() == account);
+    let mut body = person.body(&base, of.and_then(Account::name));
+    body.account = Some(AccountRef { id: account.to_string() });
+    body.permissions = is_own.then_some(Permissions { admin: Enabled { enabled: principal.admin } });
+    body.service_features = Some(service_features());
+    let country = of.and_then(Account::country);
+    body.regional_settings =
+        country.map(|country| RegionalSettings { home_country: HomeCountry::of(country) });
+    Ok(Json(body))
+}
+
+/// Lists the extensions of an account.
+#[utoipa::path(
+    get, path = "/restapi/v1.0/account/{accountId}/extension", tag = "Account",
+    params(
+        ("accountId" = String, Path, description = "`~` or the id"),
+        ("type" = Option<Vec<String>>, Query, description = "Those of these types alone"),
+        ("status" = Option<Vec<String>>, Query, description = "Those of these statuses alone; all are `Enabled`"),
+        ("extensionNumber" = Option<String>, Query, description = "The one with this number alone"),
+        ("page" = Option<u32>, Query, minimum = 1, description = "From 1"),
+        ("perPage" = Option<String>, Query, description = "From 1 to 1000, or `MAX`; 100 unless asked for"),
+    ),
+    responses((status = 200, body = List<ExtensionBody>), openapi::Refusals)
+)]
+pub(super) async fn extensions(
+    State(api): State<Api>,
+    principal: Principal,
+    Base(base): Base,
+    RawQuery(query): RawQuery,
+    Segments([account]): Segments<1>,
+) -> Result<Json<List<ExtensionBody>>, Problem> {
+    let account = api.account(&principal, Action::ReadExtension, &account)?;
+    let query = PageQuery::read(query.as_deref())?;
+    let people = api.people_of(&principal, account).await?;
+    let among = |name: &str, value: &str| {
+        let mut wanted = query.values(name).peekable();
+        wanted.peek().is_none() || wanted.any(|wanted| wanted.eq_ignore_ascii_case(value))
+    };
+    let is_wanted = |person: &Person| {
+        among("type", person.type_name())
+            && among("status", ENABLED)
+            && among("extensionNumber", &person.number)
+    };
+    let wanted: Vec<Person> = people.into_iter().filter(is_wanted).collect();
+    let total = wanted.len();
+    let directory = api.directory();
+    let company = directory.accounts().find(|known| known.id() == account).and_then(Account::name);
+    let shown = wanted.into_iter().skip(query.skipped()).take(query.per_page());
+    let records = shown.map(|person| person.body(&base, company)).collect();
+    Ok(Json(query.list(&format!("{base}/restapi/v1.0/account/{account}/extension"), records, total)))
 }
 
 /// Reads the devices of an extension.
 #[utoipa::path(
     get, path = "/restapi/v1.0/account/{accountId}/extension/{extensionId}/device", tag = "Account",
-    params(("accountId" = String, Path, description = "`~` or the id"), ("extensionId" = String, Path, description = "`~` or the id")),
-    responses((status = 200, body = Devices), openapi::Refusals)
+    params(
+        ("accountId" = String, Path, description = "`~` or the id"),
+        ("extensionId" = String, Path, description = "`~` or the id"),
+        ("page" = Option<u32>, Query, minimum = 1, description = "From 1"),
+        ("perPage" = Option<String>, Query, description = "From 1 to 1000, or `MAX`; 100 unless asked for"),
+    ),
+    responses((status = 200, body = List<Device>), openapi::Refusals)
 )]
 pub(super) async fn devices(
     State(api): State<Api>,
     principal: Principal,
+    Base(base): Base,
+    RawQuery(query): RawQuery,
     Segments([account, extension]): Segments<2>,
-) -> Result<Json<Devices>, Problem> {
+) -> Result<Json<List<Device>>, Problem> {
     let account = api.account(&principal, Action::ReadDevices, &account)?;
     let id = principal.extension(&extension)?;
     api.check(&principal, Action::ReadDevices, account, Some(id))?;
+    let query = PageQuery::read(query.as_deref())?;
     let person = api.person(account, id).await?;
+    let list = format!("{}/device", person.uri(&base));
     let device = Device {
-        uri: format!("/restapi/v1.0/account/{account}/device/{}", person.device),
+        uri: format!("{base}/restapi/v1.0/account/{account}/device/{}", person.device),
         kind: "OtherPhone",
         name: format!("Phone of {}", person.name),
         status: "Online",
         extension: DeviceExtension { id: id.as_u64(), extension_number: person.number },
         id: person.device,
     };
-    Ok(Json(Devices { records: vec![device] }))
+    Ok(Json(query.page_of(&list, vec![device])))
 }

@@ -11,6 +11,7 @@ use axum::http::request::Parts;
 use hookswitch_model::{AccountId, ExtensionId};
 use hookswitch_server::ClientAddress;
 use hookswitch_server::auth::{Principal, Problem};
+use hookswitch_server::gateway::Caller;
 use hookswitch_server::rights::Action;
 
 use super::{Api, body};
@@ -32,6 +33,19 @@ impl<const N: usize, S: Send + Sync> FromRequestParts<S> for Segments<N> {
         let segments = segments.map_err(|_| Problem::invalid("The address is not UTF-8, percent-encoded"))?;
         let segments: Vec<String> = segments.iter().map(|(_, value)| value.to_owned()).collect();
         segments.try_into().map(Self).map_err(|_| Problem::not_found())
+    }
+}
+
+/// The text that the addresses in an answer begin with: where clients reach the server, and nothing over a
+/// WebSocket, whose answers have paths (contract subscriptions §2.2).
+pub(super) struct Base(pub(super) Arc<str>);
+
+impl FromRequestParts<Api> for Base {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Infallible> {
+        let over_socket = parts.extensions.get::<Caller>().is_some();
+        Ok(Self(if over_socket { Arc::from("") } else { api.public_url.clone() }))
     }
 }
 

@@ -3,11 +3,11 @@
 
 use axum::Json;
 use axum::body::Body;
-use axum::extract::{Extension, State};
+use axum::extract::{Extension, RawQuery, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use hookswitch_core::filter::{EventFilter, Own};
+use hookswitch_core::filter::{EventFilter, FilterError, Own};
 use hookswitch_core::subscription::{Hearing, Owner, Standing, Subscription, Transport, check_reminders};
 use hookswitch_model::{SubscriptionId, Timestamp};
 use hookswitch_server::auth::{Principal, Problem};
@@ -18,12 +18,14 @@ use hookswitch_server::subscriptions::{
 };
 use hookswitch_server::webhook::{AddressError, Endpoint, HandshakeError};
 use hookswitch_server::{clock, secret};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
+use serde_json::Value;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::request::Segments;
+use super::list::{List, PageQuery};
+use super::request::{Base, Segments};
 use super::{Api, body, openapi};
 
 /// The most filters of a subscription.
@@ -47,16 +49,16 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
 }
 
 /// The body of a request to create or update. What is not named here is ignored.
-#[derive(Debug, Default, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug, Default, ToSchema)]
+#[schema(rename_all = "camelCase")]
 pub(super) struct SubscriptionRequest {
     event_filters: Option<Vec<String>>,
     expires_in: Option<u64>,
     delivery_mode: Option<DeliveryModeRequest>,
 }
 
-#[derive(Debug, Default, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug, Default, ToSchema)]
+#[schema(rename_all = "camelCase")]
 pub(super) struct DeliveryModeRequest {
     transport_type: Option<String>,
     address: Option<String>,
@@ -162,12 +164,6 @@ pub(super) struct BlacklistedData {
     reason: String,
 }
 
-#[derive(Debug, Serialize, ToSchema)]
-pub(super) struct SubscriptionList {
-    uri: String,
-    records: Vec<SubscriptionInfo>,
-}
-
 impl SubscriptionInfo {
     fn of(kept: &Kept, api: &Api, now: Timestamp) -> Self {
         let subscription = &kept.subscription;
@@ -236,15 +232,20 @@ pub(super) fn shown_filter(filter: &EventFilter, id: &str) -> String {
 
 /// Lists the subscriptions of the user with the application.
 #[utoipa::path(get, path = "/restapi/v1.0/subscription", tag = "Subscriptions",
-    responses((status = 200, body = SubscriptionList), openapi::Refusals))]
-pub(super) async fn list(State(api): State<Api>, principal: Principal) -> Json<SubscriptionList> {
+    params(("page" = Option<u32>, Query, minimum = 1, description = "From 1"),
+        ("perPage" = Option<String>, Query, description = "From 1 to 1000, or `MAX`; 100 unless asked for")),
+    responses((status = 200, body = List<SubscriptionInfo>), openapi::Refusals))]
+pub(super) async fn list(
+    State(api): State<Api>,
+    principal: Principal,
+    Base(base): Base,
+    RawQuery(query): RawQuery,
+) -> Result<Json<List<SubscriptionInfo>>, Problem> {
+    let query = PageQuery::read(query.as_deref())?;
     let now = clock::steady();
     let found = api.subscriptions.of(&owner(&principal));
-    let records = found.iter().map(|kept| SubscriptionInfo::of(kept, &api, now));
-    Json(SubscriptionList {
-        uri: format!("{}/restapi/v1.0/subscription", api.public_url),
-        records: records.collect(),
-    })
+    let records = found.iter().map(|kept| SubscriptionInfo::of(kept, &api, now)).collect();
+    Ok(Json(query.page_of(&format!("{base}/restapi/v1.0/subscription"), records)))
 }
 
 /// Creates a subscription, after a handshake with its address.
@@ -428,11 +429,9 @@ pub(super) async fn renew_kept(
 pub(super) async fn delete(
     State(api): State<Api>,
     principal: Principal,
-    caller: Option<Extension<Caller>>,
     Segments([id]): Segments<1>,
 ) -> Result<StatusCode, Problem> {
     let kept = find(&api, &principal, &id)?;
-    check_caller(&kept, caller.as_deref())?;
     drop_subscription(&api, kept.subscription.id).await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -443,12 +442,12 @@ pub(super) async fn drop_subscription(api: &Api, id: SubscriptionId) -> Result<(
     api.subscriptions.delete(id).await.map_err(|error| Problem::unavailable(error.to_string()))
 }
 
-/// Checks that a subscription over a WebSocket is changed over that WebSocket (contract subscriptions §2).
+/// Checks that a subscription over a WebSocket is changed over that WebSocket: elsewhere it is as unknown as one
+/// that never was, since a client subscribes anew then, and on no other answer (contract subscriptions §2).
 fn check_caller(kept: &Kept, caller: Option<&Caller>) -> Result<(), Problem> {
     match &kept.delivery {
         Delivery::WebSocket(socket) if caller.is_none_or(|caller| caller.session != socket.session) => {
-            let message = "The subscription is that of a WebSocket; change it there";
-            Err(Problem::field("subscriptionId", message))
+            Err(Problem::unknown("subscriptionId", &kept.subscription.id.to_string()))
         }
         _ => Ok(()),
     }
@@ -470,14 +469,55 @@ fn find(api: &Api, principal: &Principal, id: &str) -> Result<Kept, Problem> {
     if kept.expired { Err(expired()) } else { Ok(kept) }
 }
 
+/// Reads the body of a request, field by field, so that a field of another type is named.
 fn read_body(body: &[u8]) -> Result<SubscriptionRequest, Problem> {
-    serde_json::from_slice(body).map_err(|error| {
-        if error.is_data() {
-            Problem::invalid(format!("The body is not what a subscription takes: {error}"))
-        } else {
-            Problem::no_json(format!("The body is no JSON: {error}"))
-        }
+    let body: Value = serde_json::from_slice(body)
+        .map_err(|error| Problem::no_json(format!("The body is no JSON: {error}")))?;
+    let Value::Object(body) = body else {
+        return Err(Problem::invalid("The body must be an object with eventFilters and deliveryMode"));
+    };
+    let get = |name| body.get(name).filter(|value| !value.is_null());
+    let event_filters = get("eventFilters").map(|value| {
+        let texts =
+            value.as_array().and_then(|all| all.iter().map(|one| Some(one.as_str()?.to_owned())).collect());
+        texts.ok_or_else(|| unfit("eventFilters", "an array of event filters, each a text", value))
+    });
+    let expires_in = get("expiresIn").map(|value| {
+        // Some clients send what they were told, as a text.
+        let secs = value.as_u64().or_else(|| value.as_str()?.parse().ok());
+        secs.ok_or_else(|| unfit("expiresIn", "a number of seconds from 1 on", value))
+    });
+    let delivery_mode = get("deliveryMode").map(read_delivery_mode);
+    Ok(SubscriptionRequest {
+        event_filters: event_filters.transpose()?,
+        expires_in: expires_in.transpose()?,
+        delivery_mode: delivery_mode.transpose()?,
     })
+}
+
+fn read_delivery_mode(value: &Value) -> Result<DeliveryModeRequest, Problem> {
+    let Value::Object(fields) = value else {
+        return Err(unfit("deliveryMode", "an object with transportType and address", value));
+    };
+    let text = |field: &'static str| {
+        let name = field.rsplit('.').next().unwrap_or_default();
+        let value = fields.get(name).filter(|value| !value.is_null());
+        let read =
+            |value: &Value| value.as_str().map(str::to_owned).ok_or_else(|| unfit(field, "a text", value));
+        value.map(read).transpose()
+    };
+    Ok(DeliveryModeRequest {
+        transport_type: text("deliveryMode.transportType")?,
+        address: text("deliveryMode.address")?,
+        verification_token: text("deliveryMode.verificationToken")?,
+        validation_token: text("deliveryMode.validationToken")?,
+        signing_secret: text("deliveryMode.signingSecret")?,
+    })
+}
+
+/// A field has a value of another type.
+fn unfit(field: &'static str, expected: &str, value: &Value) -> Problem {
+    Problem::field(field, format!("{field} must be {expected}")).about(field, &value.to_string())
 }
 
 fn transport(asked: Option<&str>, over_socket: bool) -> Result<Transport, Problem> {
@@ -564,13 +604,17 @@ pub(super) fn parse_filters(
     let mut filters = Vec::with_capacity(texts.len());
     let mut code = None;
     let mut complaints = Vec::new();
+    let mut complain = |error: FilterError| {
+        code.get_or_insert(error.code());
+        complaints.push(error.to_string());
+    };
     for text in texts {
         match EventFilter::parse(&text.replacen(&own_id, "/subscription/~?", 1), own) {
-            Ok(filter) => filters.push(filter.in_directory(&directory)),
-            Err(error) => {
-                code.get_or_insert(error.code());
-                complaints.push(error.to_string());
-            }
+            Ok(filter) => match filter.check_extension(&directory) {
+                Ok(()) => filters.push(filter.in_directory(&directory)),
+                Err(error) => complain(error),
+            },
+            Err(error) => complain(error),
         }
     }
     if let Some(code) = code {
@@ -584,7 +628,7 @@ fn refused_filters(code: &'static str, mut message: String) -> Problem {
         first.make_ascii_uppercase();
     }
     let status = if code == "SUB-406" { StatusCode::FORBIDDEN } else { StatusCode::BAD_REQUEST };
-    Problem::coded(status, code, message)
+    Problem::coded(status, code, message).about("eventFilters", "")
 }
 
 async fn read_delivery(api: &Api, asked: DeliveryModeRequest) -> Result<(WebHook, Endpoint), Problem> {
@@ -620,7 +664,8 @@ async fn read_delivery(api: &Api, asked: DeliveryModeRequest) -> Result<(WebHook
             StatusCode::BAD_REQUEST,
             "SUB-523",
             "The WebHook address must use HTTPS; give one that begins with https://",
-        )),
+        )
+        .about(ADDRESS, &delivery.address)),
         Err(DeliveryError::Address(AddressError::Invalid(why))) => {
             let message = format!("deliveryMode.address cannot be used: {why}; give an https URL to post to");
             Err(Problem::field(ADDRESS, message))
@@ -648,7 +693,7 @@ pub(super) async fn check_address(api: &Api, address: &str) -> Result<(), Proble
 }
 
 fn refused_address(error: &HandshakeError) -> Problem {
-    Problem::coded(StatusCode::BAD_REQUEST, error.code(), error.to_string())
+    Problem::coded(StatusCode::BAD_REQUEST, error.code(), error.to_string()).about("deliveryMode.address", "")
 }
 
 fn limit(api: &Api) -> Problem {

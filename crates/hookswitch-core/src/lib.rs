@@ -7,6 +7,7 @@
 
 #![warn(clippy::iter_over_hash_type, reason = "the order of a hash map differs from run to run")]
 
+pub mod call_log;
 pub mod delivery;
 pub mod directory;
 pub mod engine;
@@ -14,6 +15,7 @@ pub mod filter;
 pub mod gateway;
 pub mod notification;
 mod policy;
+pub mod presence;
 mod session;
 pub mod subscription;
 

@@ -1,15 +1,19 @@
 //! The published JSON: one event as a subscriber receives it (contract events §1 and §2).
 
 use hookswitch_model::{
-    DeviceId, Endpoint, Event, ExtensionId, Iso, NotificationId, Party, PartyId, Recording, SipData,
-    SubscriptionId, TelephonySessionId, Timestamp,
+    ActiveCall, CallChange, DeviceId, Endpoint, Event, ExtensionId, Iso, NotificationId, Party, PartyId,
+    Recording, SipData, StatusCode, SubscriptionId, TelephonySessionId, Timestamp,
 };
 
 use crate::filter::Projection;
 use crate::hash::IdHash;
+use crate::presence::{Family, statuses_of, telephony_status};
 
 /// The `serverId` of every event unless configured otherwise.
 pub const SERVER_ID: &str = "10.0.0.1.TAM";
+
+/// The key behind the server in notifications of parties.
+const EVENT_TIME: &str = r#","eventTime":""#;
 
 /// What the notifications of one subscription have in common.
 #[derive(Clone, Debug)]
@@ -33,7 +37,7 @@ impl Subscriber {
         Self {
             ids: IdHash::new("notification").part(&subscription.as_u128().to_be_bytes()),
             head: format!(r#"","subscriptionId":"{subscription}","ownerId":"{owner}","body":{{"sequence":"#),
-            server: format!(r#"","serverId":{server},"eventTime":""#),
+            server: format!(r#"","serverId":{server}{EVENT_TIME}"#),
             subscription,
             owner,
         }
@@ -51,6 +55,16 @@ impl Subscriber {
         self.notification_id_of(event.session.id, event.sequence)
     }
 
+    /// The `uuid` of any notification of an event: the same whenever it is sent, and another for each.
+    pub fn id_of(&self, event: &Event, projection: Projection) -> NotificationId {
+        let Projection::Calls { family, of_account, .. } = projection else {
+            return self.notification_id(event);
+        };
+        let hash = self.ids.clone().part(&event.session.id.as_u128().to_be_bytes());
+        let hash = hash.number(u64::from(event.sequence)).part(family.path().as_bytes());
+        NotificationId::new((hash.number(u64::from(of_account)).u64() >> 1).max(1))
+    }
+
     /// The same by what names the event.
     pub fn notification_id_of(&self, session: TelephonySessionId, sequence: u32) -> NotificationId {
         let hash = self.ids.clone();
@@ -58,7 +72,70 @@ impl Subscriber {
         NotificationId::new((hash.u64() >> 1).max(1))
     }
 
-    /// Appends the notification of an event as compact JSON, without a line end.
+    /// Appends a notification of an event, which made this change, as compact JSON, without a line end.
+    pub fn write_any(
+        &self,
+        (event, change): (&Event, Option<&CallChange>),
+        projection: Projection,
+        sent: Timestamp,
+        out: &mut Vec<u8>,
+    ) {
+        if let (Projection::Calls { .. }, Some(change)) = (projection, change) {
+            self.write_calls(event, change, projection, sent, out);
+        } else {
+            self.write(event, projection, sent, out);
+        }
+    }
+
+    /// Appends what an event has changed of its extension's calls.
+    fn write_calls(
+        &self,
+        event: &Event,
+        change: &CallChange,
+        projection: Projection,
+        sent: Timestamp,
+        out: &mut Vec<u8>,
+    ) {
+        let Projection::Calls { family, of_account, detailed, sip_data } = projection else { return };
+        let mut json = Json(out);
+        json.raw(r#"{"uuid":""#).number(self.id_of(event, projection).as_u64());
+        json.raw(r#"","event":"/restapi/v1.0/account/"#).number(event.session.account.as_u64());
+        if let Some(extension) = event.party.extension.filter(|_| !of_account) {
+            json.raw("/extension/").number(extension.as_u64());
+        }
+        json.raw("/").raw(family.path()).raw(match (family, detailed, sip_data) {
+            (Family::Presence, _, true) => "?detailedTelephonyState=true&sipData=true",
+            (Family::Presence, true, false) => "?detailedTelephonyState=true",
+            (Family::AnsweredElsewhere, ..) => "?action=call-answered-elsewhere",
+            _ => "",
+        });
+        json.raw(r#"","timestamp":""#).ascii(Iso::new(sent).as_bytes());
+        let Self { subscription, owner, .. } = self;
+        json.raw(&format!(r#"","subscriptionId":"{subscription}","ownerId":"{owner}","body":{{"#));
+        if let Some(extension) = event.party.extension {
+            json.raw(r#""extensionId":""#).number(extension.as_u64()).raw(r#"","#);
+        }
+        if family == Family::Presence {
+            json.presence(change, detailed, sip_data);
+        } else {
+            json.raw(r#""action":""#).raw(family.action()).raw("\"");
+            self.write_call(event, &mut json);
+        }
+        json.raw("}}");
+    }
+
+    /// Appends whose call it is that rings, or has ended (contract events §2 has the same things in other places).
+    fn write_call(&self, event: &Event, json: &mut Json<'_>) {
+        let (session, party) = (&event.session, &event.party);
+        json.raw(r#","sessionId":""#).number(session.session_id.as_u64());
+        json.raw(r#"","telephonySessionId":"s-"#).ascii(session.id.digits().as_bytes());
+        json.raw(&self.server[..self.server.len() - EVENT_TIME.len()]);
+        json.side([r#","from":"#, r#","fromName":"#], &party.from);
+        json.side([r#","to":"#, r#","toName":"#], &party.to);
+        json.raw(r#","sid":""#).number(pickup_number(party.id)).raw("\"");
+    }
+
+    /// Appends the notification of an event's party as compact JSON, without a line end.
     pub fn write(&self, event: &Event, projection: Projection, sent: Timestamp, out: &mut Vec<u8>) {
         let (session, party) = (&event.session, &event.party);
         let mut json = Json(out);
@@ -101,7 +178,8 @@ impl Subscriber {
             json.raw(r#","ringOutRole":""#).raw(role.as_str()).raw("\"");
         }
         json.recordings(&party.recordings);
-        if let Some(sip) = party.sip.as_ref().filter(|_| projection.sip_data) {
+        let with_sip = projection == Projection::WHOLE;
+        if let Some(sip) = party.sip.as_ref().filter(|_| with_sip) {
             json.sip_data(sip);
         }
         if party.queue_call {
@@ -243,6 +321,65 @@ impl Json<'_> {
         self.raw("}");
     }
 
+    /// Number and name of one side, as far as they are known, under these keys.
+    fn side(&mut self, [number_key, name_key]: [&str; 2], side: &Endpoint) {
+        for (key, text) in [(number_key, &side.phone_number), (name_key, &side.name)] {
+            if let Some(text) = text {
+                self.raw(key).text(text);
+            }
+        }
+    }
+
+    /// The presence of an extension behind a change of its calls.
+    fn presence(&mut self, change: &CallChange, detailed: bool, sip_data: bool) {
+        let codes = change.calls.iter().map(|call| call.event.party.status.code);
+        let (telephony, presence) = statuses_of(codes);
+        self.raw(r#""telephonyStatus":""#).raw(telephony).raw("\"");
+        if detailed {
+            self.raw(r#","activeCalls":["#);
+            for (index, call) in change.calls.iter().enumerate() {
+                self.raw(if index == 0 { "" } else { "," }).active_call(call, sip_data);
+            }
+            self.raw("]");
+        }
+        self.raw(r#","sequence":"#).number(change.sequence);
+        self.raw(r#","presenceStatus":""#).raw(presence);
+        self.raw(r#"","userStatus":"Available","dndStatus":"TakeAllCalls","allowSeeMyPresence":true"#);
+        self.raw(r#","ringOnMonitoredCall":false,"pickUpCallsOnHold":false"#);
+        if detailed {
+            let going_on = |call: &&ActiveCall| !call.event.party.status.code.is_terminal();
+            self.raw(r#","totalActiveCalls":"#).number(change.calls.iter().filter(going_on).count() as u64);
+        }
+    }
+
+    fn active_call(&mut self, call: &ActiveCall, sip_data: bool) {
+        let (session, party) = (&call.event.session, &call.event.party);
+        let status = telephony_status(party.status.code);
+        self.raw(r#"{"id":"#);
+        match connected_call_id(party) {
+            Some(id) => self.text(id),
+            None => self.raw("\"").party(party.id).raw("\""),
+        };
+        self.raw(r#","direction":""#).raw(party.direction.as_str()).raw("\"");
+        if party.queue_call {
+            self.raw(r#","queueCall":true"#);
+        }
+        self.side([r#","from":"#, r#","fromName":"#], &party.from);
+        self.side([r#","to":"#, r#","toName":"#], &party.to);
+        self.raw(r#","startTime":""#).ascii(Iso::new(call.since).as_bytes());
+        self.raw(r#"","telephonyStatus":""#).raw(status).raw("\"");
+        if let Some(sip) = party.sip.as_ref().filter(|_| sip_data) {
+            self.sip_data(sip);
+        }
+        self.raw(r#","sessionId":""#).number(session.session_id.as_u64());
+        self.raw(r#"","telephonySessionId":"s-"#).ascii(session.id.digits().as_bytes());
+        self.raw(r#"","partyId":""#).party(party.id).raw("\"");
+        if party.status.code.is_terminal() {
+            self.raw(r#","terminationType":"final""#);
+        }
+        self.raw("}");
+    }
+
     fn sip_data(&mut self, sip: &SipData) {
         self.raw(r#","sipData":{"#);
         if let Some(to_tag) = &sip.to_tag {
@@ -253,6 +390,13 @@ impl Json<'_> {
         }
         self.raw(r#""callId":"#).text(&sip.call_id).raw("}");
     }
+}
+
+/// The Call-ID of a party's leg, by which SIP applications find their call, once it is connected and if a source
+/// has shown it.
+pub fn connected_call_id(party: &Party) -> Option<&str> {
+    let is_connected = !matches!(party.status.code, StatusCode::Setup | StatusCode::Proceeding);
+    party.sip.as_ref().filter(|_| is_connected).map(|sip| &*sip.call_id)
 }
 
 /// The number by which a ringing call could be picked up: 14 digits, the same while it rings.

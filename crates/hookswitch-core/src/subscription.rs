@@ -3,9 +3,9 @@
 
 use std::time::Duration;
 
-use hookswitch_model::{AccountId, Event, ExtensionId, SubscriptionId, Timestamp};
+use hookswitch_model::{AccountId, Event, ExtensionId, Logged, SubscriptionId, Timestamp};
 
-use crate::filter::{EventFilter, FilterError, Projection, REMINDER_SECS_MIN};
+use crate::filter::{EventFilter, FilterError, Projection, Projections, REMINDER_SECS_MIN};
 
 /// The most subscriptions that a user may have with one application (contract subscriptions §3, SUB-505).
 pub const PER_OWNER_MAX: usize = 30;
@@ -134,9 +134,19 @@ impl Subscription {
         self.expires = now + self.lifetime;
     }
 
-    /// The projection that it receives of an event; `None` if none of its filters matches.
-    pub fn matching(&self, event: &Event) -> Option<Projection> {
-        Projection::of(self.active_filters(), event).filter(|_| self.may_hear(event))
+    /// The notifications that it receives of an event; none if none of its filters matches, or its owner may not hear
+    /// of it.
+    pub fn matching(&self, logged: &Logged) -> Projections {
+        let mut all = Projection::all(self.active_filters(), &logged.event, logged.change.as_deref());
+        if !self.may_hear(&logged.event) {
+            all.clear();
+        }
+        all
+    }
+
+    /// Whether it hears of changes of the calls of extensions.
+    pub fn wants_changes(&self) -> bool {
+        self.filters.iter().any(|filter| matches!(filter, EventFilter::Calls(_)))
     }
 
     /// The filters that have effect: none while nothing may be sent.

@@ -99,7 +99,7 @@ impl Scenario {
         let subscriber = Subscriber::of_replay(&[], ExtensionId::new(1));
         let event = self.told.last().expect("an event");
         let mut json = Vec::new();
-        subscriber.write(event, Projection { sip_data }, event.at, &mut json);
+        subscriber.write(event, Projection::Session { sip_data }, event.at, &mut json);
         serde_json::from_slice::<serde_json::Value>(&json).expect("JSON")["body"]["parties"][0].clone()
     }
 }

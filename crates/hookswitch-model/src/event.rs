@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::id::{AccountId, InputRef, SessionId, TelephonySessionId};
 use crate::party::{Origin, Party};
+use crate::presence::CallChange;
 use crate::time::Timestamp;
 
 /// One change of one party of a session: what a notification tells (contract events §4).
@@ -357,6 +358,8 @@ pub struct Logged {
     pub arrival: Timestamp,
     /// What happened.
     pub event: Arc<Event>,
+    /// The change of the extension's calls, if somebody has followed them up to here; the log itself has none.
+    pub change: Option<Arc<CallChange>>,
 }
 
 #[cfg(test)]

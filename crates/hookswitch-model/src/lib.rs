@@ -12,6 +12,7 @@ pub mod id;
 pub mod link;
 pub mod number;
 pub mod party;
+pub mod presence;
 pub mod signal;
 pub mod time;
 
@@ -25,6 +26,7 @@ pub use party::{
     ConferenceRole, Direction, Endpoint, Origin, Party, Peer, Reason, Recording, RingOutRole, SipData,
     Status, StatusCode,
 };
+pub use presence::{ActiveCall, CallChange};
 pub use signal::{
     Alias, Caller, Cause, FarEnd, LegCreated, Mailbox, Place, RecordingSession, Service, Signal, SignalKind,
     Transfer,

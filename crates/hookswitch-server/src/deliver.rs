@@ -11,13 +11,14 @@ use std::time::{Duration, Instant};
 use hookswitch_core::delivery::{
     Change, Counters, Deliveries, Due, InFlight, Outcome, Policy, Progress, Wanted, Work,
 };
-use hookswitch_core::filter::EventFilter;
+use hookswitch_core::filter::{EventFilter, Projection};
 use hookswitch_core::notification::{SERVER_ID, Subscriber};
 use hookswitch_core::subscription::Subscription;
-use hookswitch_model::{Logged, SubscriptionId, Timestamp};
+use hookswitch_model::{CallChange, Event, Logged, SubscriptionId, Timestamp};
 use hookswitch_store::{Attempt, Journal, Partition, Store, StoreError, feed_change};
 use tokio::sync::{mpsc, oneshot, watch};
 
+use crate::call_changes::CallChanges;
 use crate::config::Webhooks as Settings;
 use crate::health::{Health, Outcomes};
 use crate::subscriptions::{Command, Delivery, Kept, Subscriptions, progress_change};
@@ -63,6 +64,7 @@ pub(crate) type Lease = Arc<dyn Fn() -> bool + Send + Sync>;
 pub(crate) struct Deliverer {
     machine: Deliveries,
     store: Store,
+    changes: Arc<CallChanges>,
     /// Whose partition's subscriptions it serves, and whether it may.
     partition: Partition,
     lease: Lease,
@@ -105,9 +107,10 @@ struct Receiver {
 /// What a task tells that was begun.
 enum Report {
     Outcome(InFlight, Outcome, Option<Box<Attempt>>),
-    Read(SubscriptionId, Wanted, Result<(Vec<Logged>, u64), StoreError>),
-    /// The next events for all, and up to where there are no others.
-    Feed(Result<(Vec<Logged>, u64), StoreError>),
+    /// What was read for one, and whether with the changes of calls.
+    Read(SubscriptionId, Wanted, Result<(Vec<Logged>, u64), StoreError>, bool),
+    /// The next events for all, and up to where there are no others; likewise.
+    Feed(Result<(Vec<Logged>, u64), StoreError>, bool),
     Saved(Result<(), StoreError>, Vec<(SubscriptionId, Progress)>, Vec<Attempt>, u64),
     Validated(SubscriptionId, bool),
 }
@@ -115,7 +118,7 @@ enum Report {
 impl Deliverer {
     /// Deliveries from where the log ends.
     pub(crate) fn new(
-        store: Store,
+        (store, changes): (Store, Arc<CallChanges>),
         (partition, lease): (Partition, Lease),
         subscriptions: Arc<Subscriptions>,
         webhooks: Webhooks,
@@ -127,6 +130,7 @@ impl Deliverer {
         let deliverer = Self {
             machine: Deliveries::new(policy, feed),
             store,
+            changes,
             partition,
             lease,
             subscriptions,
@@ -274,14 +278,19 @@ impl Deliverer {
                 let random = if taken { 0 } else { secret::random().map_or(0, u32::from_ne_bytes) };
                 self.machine.handle_outcome(attempt, &outcome, random, now);
             }
-            Report::Read(id, wanted, Ok((read, end))) => {
+            // Somebody has asked for changes of calls meanwhile.
+            Report::Read(id, wanted, Ok(_), false) if self.machine.wants_changes_for(id) => {
+                self.read(id, wanted, Duration::ZERO);
+            }
+            Report::Feed(Ok(_), false) if self.machine.wants_changes() => self.reading = false,
+            Report::Read(id, wanted, Ok((read, end)), _) => {
                 self.machine.handle_read(id, &wanted, &read, end, now);
             }
-            Report::Read(id, wanted, Err(error)) => {
+            Report::Read(id, wanted, Err(error), _) => {
                 tracing::warn!(subscription.id = %id, %error, "the event log cannot be read");
                 self.read(id, wanted, PAUSE);
             }
-            Report::Feed(read) => {
+            Report::Feed(read, _) => {
                 self.reading = false;
                 match read {
                     Ok((read, end)) => {
@@ -332,6 +341,7 @@ impl Deliverer {
     /// Reads from the log for one subscription.
     fn read(&self, id: SubscriptionId, wanted: Wanted, after: Duration) {
         let (store, reports) = (self.store.clone(), self.reports.clone());
+        let changes = self.machine.wants_changes_for(id).then(|| self.changes.clone());
         tokio::spawn(async move {
             tokio::time::sleep(after).await;
             let end = store.ends().events;
@@ -346,7 +356,12 @@ impl Deliverer {
                     Ok((read, end))
                 }
             });
-            reports.send(Report::Read(id, wanted, read.await)).ok(); // the server stops
+            let with_changes = changes.is_some();
+            let read = match (read.await, changes) {
+                (Ok((mut read, end)), Some(changes)) => changes.attach(&mut read).await.map(|()| (read, end)),
+                (read, _) => read,
+            };
+            reports.send(Report::Read(id, wanted, read, with_changes)).ok(); // the server stops
         });
     }
 
@@ -354,15 +369,22 @@ impl Deliverer {
     fn read_feed(&mut self) {
         self.reading = true;
         let (store, reports, after) = (self.store.clone(), self.reports.clone(), self.machine.feed());
+        let changes = self.machine.wants_changes().then(|| self.changes.clone());
         tokio::spawn(async move {
             let end = store.ends().events;
-            let read = store.events_after(after, READ_EVENTS).await;
+            let mut read = store.events_after(after, READ_EVENTS).await;
+            let with_changes = changes.is_some();
+            if let (Ok(events), Some(changes)) = (&mut read, changes)
+                && let Err(error) = changes.attach(events).await
+            {
+                read = Err(error);
+            }
             if read.is_err() {
                 tokio::time::sleep(PAUSE).await;
             }
             // A full read ends where it ends.
             let read = read.map(|read| if read.len() < READ_EVENTS { (read, end) } else { (read, 0) });
-            reports.send(Report::Feed(read)).ok(); // the server stops
+            reports.send(Report::Feed(read, with_changes)).ok(); // the server stops
         });
     }
 
@@ -380,25 +402,27 @@ impl Deliverer {
             return;
         };
         let (endpoint, subscriber) = (receiver.endpoint.clone(), receiver.subscriber.clone());
-        let (webhooks, store) = (self.webhooks.clone(), self.store.clone());
+        let (webhooks, store, changes) = (self.webhooks.clone(), self.store.clone(), self.changes.clone());
         tokio::spawn(async move {
             let (id, number) = (due.subscription, due.attempt);
-            let (position, event, projection) = (due.position, due.event.clone(), due.projection);
+            let (position, projection) = (due.position, due.projection);
+            let held = due.event.clone().map(|event| (event, due.change.clone()));
             // Told even if the task should panic, or the session would wait for ever.
             let told = Told { reports, attempt: Some(due.sent()) };
-            let event = match event {
-                Some(event) => event,
-                None => match store.read_async(move |reader| reader.events_at(&[position])).await {
-                    Ok(read) => match read.into_iter().next() {
-                        Some(logged) => logged.event,
-                        None => return told.tell(Outcome::Missing, None),
-                    },
+            let found = match held {
+                Some(held) => Some(held),
+                None => match read_one(&store, &changes, position, projection).await {
+                    Ok(found) => found,
                     Err(error) => return told.tell(Outcome::Failed(error.to_string()), None),
                 },
             };
+            // A change that nobody can make again is told no more than an event that is gone.
+            let is_about_calls = matches!(projection, Projection::Calls { .. });
+            let found = found.filter(|(_, change)| change.is_some() || !is_about_calls);
+            let Some((event, change)) = found else { return told.tell(Outcome::Missing, None) };
             let mut body = Vec::with_capacity(NOTIFICATION_BYTES);
-            subscriber.write(&event, projection, clock::wall(), &mut body);
-            let sent = webhooks.send(&endpoint, subscriber.notification_id(&event), body).await;
+            subscriber.write_any((&event, change.as_deref()), projection, clock::wall(), &mut body);
+            let sent = webhooks.send(&endpoint, subscriber.id_of(&event, projection), body).await;
             let attempt = sent.attempt(position, id, number, &endpoint);
             told.tell(sent.outcome, Some(Box::new(attempt)));
         });
@@ -533,6 +557,20 @@ impl Deliverer {
         }
         self.shown = now;
     }
+}
+
+/// Reads an event from the log, with the change that it made if the notification is about that.
+async fn read_one(
+    store: &Store,
+    changes: &CallChanges,
+    position: u64,
+    projection: Projection,
+) -> Result<Option<(Arc<Event>, Option<Arc<CallChange>>)>, StoreError> {
+    let mut read = store.read_async(move |reader| reader.events_at(&[position])).await?;
+    if matches!(projection, Projection::Calls { .. }) {
+        changes.attach(&mut read).await?;
+    }
+    Ok(read.into_iter().next().map(|logged| (logged.event, logged.change)))
 }
 
 impl Drop for Deliverer {

@@ -7,6 +7,7 @@
 
 pub mod auth;
 mod backoff;
+pub mod call_changes;
 pub mod clock;
 pub mod cluster;
 pub mod config;

@@ -290,7 +290,8 @@ impl Rights {
         if let Some(first) = disabled.first().filter(|_| !others) {
             return (suspended(&first.message), false);
         }
-        let whole_account = lenient.may(who, Action::HearCalls, who.account, None).is_ok();
+        let hears_all = |action| lenient.may(who, action, who.account, None).is_ok();
+        let whole_account = hears_all(Action::HearCalls) || hears_all(Action::HearPresence);
         (Hearing { suspension: None, disabled, whole_account }, keeps)
     }
 }
@@ -306,6 +307,7 @@ pub fn asked_for(filter: &EventFilter) -> Option<(Action, AccountId, Option<Exte
         EventFilter::TelephonySessions(filter) => {
             Some((Action::HearCalls, filter.account(), filter.extension()))
         }
+        EventFilter::Calls(filter) => Some((Action::HearPresence, filter.account(), filter.extension())),
         EventFilter::Reminder { .. } | EventFilter::Other(_) => None,
     }
 }

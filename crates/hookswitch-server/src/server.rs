@@ -24,6 +24,7 @@ use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 
 use crate::auth::{ADMIN_TOKEN, APPLICATION, OAuth, People};
+use crate::call_changes::CallChanges;
 use crate::cluster::{self, Identity, Lanes, Member, Membership, Switch, Work};
 use crate::config::{Config, Listen, MissedCalls};
 use crate::deliver::{self, Deliverer};
@@ -68,6 +69,8 @@ pub struct Parts {
     pub people: People,
     /// The subscriptions.
     pub subscriptions: Arc<Subscriptions>,
+    /// The changes of the calls of extensions.
+    pub changes: Arc<CallChanges>,
     /// What delivers to receivers.
     pub webhooks: Webhooks,
     /// Events that are sent again on request.
@@ -252,8 +255,9 @@ pub fn serve(
     let policy = deliver::policy(&config.webhooks);
     let mut websocket = config.websocket.clone();
     websocket.recovery_time.0 = websocket.recovery_time.0.min(config.store.events_kept.0);
+    let changes = CallChanges::new(store.clone());
     let gateway = Gateway::new(
-        store.clone(),
+        (store.clone(), changes.clone()),
         oauth.clone(),
         subscriptions.clone(),
         metrics.clone(),
@@ -275,6 +279,7 @@ pub fn serve(
         oauth: oauth.clone(),
         people,
         subscriptions: subscriptions.clone(),
+        changes: changes.clone(),
         webhooks: webhooks.clone(),
         redeliveries: redeliveries.clone(),
         gateway: gateway.clone(),
@@ -310,6 +315,7 @@ pub fn serve(
                 settings: settings.clone(),
                 snapshot_every: config.store.snapshot_every.0,
                 subscriptions: subscriptions.clone(),
+                changes,
                 webhooks: webhooks.clone(),
                 policy,
                 redeliveries: redeliveries.clone(),
@@ -326,7 +332,7 @@ pub fn serve(
             let partition = Partition::default();
             let commands = subscriptions.begin(partition).await?;
             let (deliverer, reports) = Deliverer::new(
-                store.clone(),
+                (store.clone(), changes),
                 (partition, Arc::new(|| true)),
                 subscriptions.clone(),
                 webhooks.clone(),

@@ -281,7 +281,8 @@ impl Rows {
             ])?;
             if rows > 0 && row.position > ends.events {
                 let arrival = Timestamp::from_micros(row.arrival);
-                written.push(Logged { position: row.position, arrival, event: Arc::new(event) });
+                let event = Arc::new(event);
+                written.push(Logged { position: row.position, arrival, event, change: None });
                 ends.events = row.position;
             }
         }

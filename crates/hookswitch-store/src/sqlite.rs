@@ -367,6 +367,7 @@ impl Reader {
                 position,
                 arrival: Timestamp::from_micros(row.get(2)?),
                 event: Arc::new(record::read_event(body)?),
+                change: None,
             });
         }
         Ok(events)

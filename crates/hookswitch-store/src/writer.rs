@@ -522,7 +522,8 @@ fn insert(
                 &batch.bytes[row.body.clone()],
             ])?;
             if rows > 0 {
-                written.push(Logged { position, arrival: row.arrival, event: row.event.clone() });
+                let (arrival, event) = (row.arrival, row.event.clone());
+                written.push(Logged { position, arrival, event, change: None });
             } else {
                 passed_over += 1;
             }

@@ -210,7 +210,7 @@ fn filters(events: &[Event]) {
             events
                 .iter()
                 .map(|event| {
-                    index.matches(event, &mut found);
+                    index.matches(event, None, &mut found);
                     found.len()
                 })
                 .sum::<usize>()

@@ -1,5 +1,7 @@
 //! Telephony sessions: read from the calls that go on; what would act on them is refused.
 
+mod active;
+mod call_log;
 pub(crate) mod calls;
 mod party;
 pub(super) mod session;
@@ -13,6 +15,15 @@ use super::Api;
 /// The resources.
 pub(super) fn routes() -> OpenApiRouter<Api> {
     OpenApiRouter::new()
+        .routes(routes!(active::of_extension))
+        .routes(routes!(active::of_account))
+        .routes(routes!(active::sessions))
+        .routes(routes!(call_log::of_account))
+        .routes(routes!(call_log::of_extension))
+        .routes(routes!(call_log::one_of_account))
+        .routes(routes!(call_log::one_of_extension))
+        .routes(routes!(call_log::sync_of_account))
+        .routes(routes!(call_log::sync_of_extension))
         .routes(routes!(session::call_out))
         .routes(routes!(session::conference))
         .routes(routes!(session::read, session::drop_session))

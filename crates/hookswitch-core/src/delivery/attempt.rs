@@ -3,9 +3,28 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use hookswitch_model::{Event, SubscriptionId, TelephonySessionId, Timestamp};
+use hookswitch_model::{CallChange, Event, ExtensionId, SubscriptionId, TelephonySessionId, Timestamp};
 
 use crate::filter::Projection;
+
+/// The notifications among which one keeps its order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum LaneKey {
+    /// Those of the parties of a session.
+    Session(TelephonySessionId),
+    /// Those of the calls of an extension, whichever sessions they are of.
+    Extension(ExtensionId),
+}
+
+impl LaneKey {
+    /// The lane of a notification of an event.
+    pub(super) fn of(event: &Event, projection: Projection) -> Self {
+        match (projection, event.party.extension) {
+            (Projection::Calls { .. }, Some(extension)) => Self::Extension(extension),
+            _ => Self::Session(event.session.id),
+        }
+    }
+}
 
 /// A notification whose time has come. It is sent, or its session waits for ever: turn it into an
 /// [`InFlight`] when it leaves.
@@ -18,11 +37,14 @@ pub struct Due {
     pub position: u64,
     /// The event; none if it must be read from the log.
     pub event: Option<Arc<Event>>,
+    /// The change that the event made to its extension's calls, if the notification is about that and the event is
+    /// there.
+    pub change: Option<Arc<CallChange>>,
     /// What the subscriber receives of the event.
     pub projection: Projection,
     /// Counts from 1.
     pub attempt: u32,
-    pub(super) session: TelephonySessionId,
+    pub(super) lane: LaneKey,
     pub(super) epoch: u32,
     /// The number of its place.
     pub(super) number: u64,
@@ -33,7 +55,7 @@ pub struct Due {
 #[must_use]
 pub struct InFlight {
     pub(super) subscription: SubscriptionId,
-    pub(super) session: TelephonySessionId,
+    pub(super) lane: LaneKey,
     pub(super) position: u64,
     pub(super) attempt: u32,
     pub(super) epoch: u32,
@@ -50,8 +72,8 @@ impl InFlight {
 impl Due {
     /// The notification leaves.
     pub fn sent(self) -> InFlight {
-        let Self { subscription, session, position, attempt, epoch, number, .. } = self;
-        InFlight { subscription, session, position, attempt, epoch, number }
+        let Self { subscription, lane, position, attempt, epoch, number, .. } = self;
+        InFlight { subscription, lane, position, attempt, epoch, number }
     }
 }
 

@@ -18,14 +18,14 @@ use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use attempt::{Due, InFlight, Next, Outcome, after};
+pub use attempt::{Due, InFlight, LaneKey, Next, Outcome, after};
 use foldhash::fast::RandomState;
 use hookswitch_model::{Logged, SubscriptionId, TelephonySessionId, Timestamp};
 pub use queue::{QUEUE_ENTRIES_MAX, QUEUE_EVENTS_MAX, Wanted};
 
 use self::places::{Admission, Peers, Places};
 use self::queue::Queue;
-use crate::filter::{FilterIndex, Match};
+use crate::filter::{FilterIndex, Match, Projections};
 use crate::subscription::{Standing, Subscription};
 
 /// How deliveries are made.
@@ -236,16 +236,28 @@ impl Deliveries {
         self.feed
     }
 
+    /// Whether events are to be handed in with the changes of the calls of extensions: somebody hears of them.
+    pub fn wants_changes(&self) -> bool {
+        self.index.wants_changes()
+    }
+
+    /// Whether the same holds for a subscription.
+    pub fn wants_changes_for(&self, id: SubscriptionId) -> bool {
+        self.queues.get(&id).is_some_and(|queue| queue.subscription.wants_changes())
+    }
+
     /// Takes the next event of the log.
     pub fn handle_event(&mut self, logged: &Logged, now: Timestamp) {
         debug_assert!(logged.position > self.feed, "events come in the order of the log");
         self.feed = logged.position;
         let mut matches = std::mem::take(&mut self.matches);
-        self.index.matches(&logged.event, &mut matches);
-        for found in &matches {
-            if let Some(queue) = self.queues.get_mut(&found.subscription) {
-                queue.offer(logged, found.projection, &mut self.counters);
-                self.settle(found.subscription, now);
+        self.index.matches(&logged.event, logged.change.as_deref(), &mut matches);
+        for found in matches.chunk_by(|one, next| one.subscription == next.subscription) {
+            let id = found[0].subscription;
+            if let Some(queue) = self.queues.get_mut(&id) {
+                let projections: Projections = found.iter().map(|found| found.projection).collect();
+                queue.offer(logged, &projections, &mut self.counters);
+                self.settle(id, now);
             }
         }
         self.matches = matches;

@@ -1,13 +1,14 @@
 //! What is due to one subscription: ordered within a session, sessions beside each other.
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 use foldhash::fast::RandomState;
-use hookswitch_model::{Event, Logged, StatusCode, TelephonySessionId, Timestamp};
+use hookswitch_model::{CallChange, Event, Logged, StatusCode, TelephonySessionId, Timestamp};
+use smallvec::SmallVec;
 
-use super::attempt::{Due, InFlight, Next, Outcome, after};
+use super::attempt::{Due, InFlight, LaneKey, Next, Outcome, after};
 use super::places::{Answers, Peers};
 use super::{Backlog, Counters, Policy, Progress, Stage};
 use crate::filter::Projection;
@@ -39,13 +40,16 @@ pub(super) struct Queue {
     pub(super) subscription: Subscription,
     pub(super) peers: Peers,
     pub(super) answers: Answers,
-    lanes: HashMap<TelephonySessionId, Lane, RandomState>,
+    lanes: HashMap<LaneKey, Lane, RandomState>,
     /// The sessions whose next notification can be sent.
-    ready: VecDeque<TelephonySessionId>,
+    ready: VecDeque<LaneKey>,
     /// The sessions whose next notification waits, and until when.
-    waiting: BTreeSet<(Timestamp, TelephonySessionId)>,
-    /// The positions of all events that are neither delivered nor given up.
-    open: BTreeSet<u64>,
+    waiting: BTreeSet<(Timestamp, LaneKey)>,
+    /// The positions of all events of which something is neither delivered nor given up, each with how many
+    /// notifications.
+    open: BTreeMap<u64, u8>,
+    /// How many notifications that are.
+    pending: usize,
     /// Of those, the ones that must be read from the log before they can be queued.
     parked: VecDeque<u64>,
     /// How many events are held in memory.
@@ -109,6 +113,7 @@ struct Entry {
     ringing: bool,
     projection: Projection,
     event: Option<Arc<Event>>,
+    change: Option<Arc<CallChange>>,
 }
 
 /// What a queue wants to read from the log.
@@ -143,7 +148,8 @@ impl Queue {
             lanes: HashMap::default(),
             ready: VecDeque::new(),
             waiting: BTreeSet::new(),
-            open: progress.open.iter().copied().collect(),
+            open: progress.open.iter().map(|&position| (position, 1)).collect(),
+            pending: progress.open.len(),
             parked: progress.open.into_iter().collect(),
             events: 0,
             in_flight: 0,
@@ -171,18 +177,18 @@ impl Queue {
             Reading::Live => (feed, true),
             Reading::Behind(after) => (after, false),
         };
-        Progress { read, live, open: self.open.iter().copied().collect() }
+        Progress { read, live, open: self.open.keys().copied().collect() }
     }
 
     /// How far the notification of an event has come; none if nothing is to be done for it any more.
     pub(super) fn stage(&self, session: TelephonySessionId, position: u64, now: Timestamp) -> Option<Stage> {
-        if !self.open.contains(&position) {
+        if !self.open.contains_key(&position) {
             return match self.reading {
                 Reading::Behind(after) if position > after => Some(Stage::Queued),
                 _ => None,
             };
         }
-        let lane = self.lanes.get(&session);
+        let lane = self.lanes.get(&LaneKey::Session(session));
         let lane = lane.filter(|lane| lane.entries.front().is_some_and(|entry| entry.position == position));
         let Some(lane) = lane else { return Some(Stage::Queued) };
         let paused = self.paused_until.filter(|&until| until > now);
@@ -198,7 +204,7 @@ impl Queue {
 
     /// How many notifications are neither delivered nor given up.
     pub(super) fn pending(&self) -> usize {
-        self.open.len()
+        self.pending
     }
 
     /// What is due.
@@ -222,37 +228,53 @@ impl Queue {
 
     /// Whether it can take one more, with its event: one by one, events are dear to read again.
     fn has_room(&self) -> bool {
-        self.open.len() < QUEUE_ENTRIES_MAX && self.events < QUEUE_EVENTS_MAX
+        self.pending < QUEUE_ENTRIES_MAX && self.events < QUEUE_EVENTS_MAX
     }
 
     /// Whether it is half empty, so that a read brings some.
     fn is_half_empty(&self) -> bool {
-        self.open.len() <= QUEUE_ENTRIES_MAX / 2 && self.events <= QUEUE_EVENTS_MAX / 2
+        self.pending <= QUEUE_ENTRIES_MAX / 2 && self.events <= QUEUE_EVENTS_MAX / 2
     }
 
-    /// Takes a live event that it hears of, or falls behind when it has no room.
-    pub(super) fn offer(&mut self, logged: &Logged, projection: Projection, counters: &mut Counters) {
+    /// Takes a live event that it hears of, with the notifications that it receives, or falls behind when it has no
+    /// room.
+    pub(super) fn offer(&mut self, logged: &Logged, projections: &[Projection], counters: &mut Counters) {
         if !self.is_live() || !self.subscription.may_hear(&logged.event) {
             return;
         }
         if self.has_room() {
-            self.take(logged, projection, counters);
+            self.take(logged, projections, counters);
         } else {
             self.reading = Reading::Behind(logged.position - 1);
         }
         self.dirty = true;
     }
 
-    fn take(&mut self, logged: &Logged, projection: Projection, counters: &mut Counters) {
-        counters.matched += 1;
-        self.open.insert(logged.position);
-        self.enter(logged, projection);
+    fn take(&mut self, logged: &Logged, projections: &[Projection], counters: &mut Counters) {
+        counters.matched += projections.len() as u64;
+        self.pending += projections.len();
+        self.open.insert(logged.position, u8::try_from(projections.len()).unwrap_or(u8::MAX));
+        for &projection in projections {
+            self.enter(logged, projection);
+        }
     }
 
-    /// Puts an event behind the others of its session.
+    /// Notes that a notification of an event is delivered or given up.
+    fn settle(&mut self, position: u64) {
+        let Some(count) = self.open.get_mut(&position) else { return };
+        *count -= 1;
+        if *count == 0 {
+            self.open.remove(&position);
+        }
+        self.pending -= 1;
+        self.dirty = true;
+    }
+
+    /// Puts a notification of an event behind the others of its lane.
     fn enter(&mut self, logged: &Logged, projection: Projection) {
         let event = &logged.event;
-        let session = event.session.id;
+        let session = LaneKey::of(event, projection);
+        let change = logged.change.as_ref().filter(|_| matches!(projection, Projection::Calls { .. }));
         let lane = self.lanes.entry(session).or_insert_with(|| {
             self.ready.push_back(session);
             Lane { entries: VecDeque::with_capacity(1), attempts: 0, state: LaneState::Ready }
@@ -266,6 +288,7 @@ impl Queue {
             ringing: matches!(event.party.status.code, StatusCode::Setup | StatusCode::Proceeding),
             projection,
             event: held.then(|| event.clone()),
+            change: change.filter(|_| held).cloned(),
         });
     }
 
@@ -307,24 +330,33 @@ impl Queue {
                         self.parked.pop_front();
                     }
                 }
-                for logged in read {
-                    if !self.open.contains(&logged.position) {
-                        continue;
-                    }
-                    if self.subscription.may_hear(&logged.event) {
-                        let projection = self.subscription.matching(&logged.event).unwrap_or_default();
-                        self.enter(logged, projection);
-                    } else {
-                        self.open.remove(&logged.position);
-                        counters.dropped += 1;
-                    }
-                }
                 // What the log has no longer cannot be told.
                 for position in positions {
-                    let found = read.binary_search_by_key(position, |logged| logged.position).is_ok();
-                    if !found && self.open.remove(position) {
-                        counters.expired += 1;
+                    let found = read.binary_search_by_key(position, |logged| logged.position);
+                    let Some(count) = self.open.remove(position) else { continue };
+                    self.pending -= usize::from(count);
+                    let is_denied = found.is_ok_and(|index| !self.subscription.may_hear(&read[index].event));
+                    if is_denied {
+                        counters.dropped += u64::from(count);
+                        continue;
                     }
+                    let projections = found.ok().map(|index| self.subscription.matching(&read[index]));
+                    // Filters that were changed meanwhile hold for later events; what was due is still told.
+                    let as_before = !self.subscription.wants_changes();
+                    let projections = projections.map(|mut projections| {
+                        if projections.is_empty() && as_before {
+                            projections.push(Projection::default());
+                        }
+                        projections
+                    });
+                    let projections = projections.filter(|projections| !projections.is_empty());
+                    let Some(projections) = projections else {
+                        counters.expired += u64::from(count);
+                        continue;
+                    };
+                    // It is sent again as a whole: nobody knows which of its notifications were taken.
+                    counters.matched -= u64::from(count);
+                    self.take(&read[found.unwrap_or_default()], &projections, counters);
                 }
             }
             Wanted::After(after) => {
@@ -333,12 +365,15 @@ impl Queue {
                 }
                 let mut until = end.min(feed);
                 for logged in read.iter().filter(|logged| logged.position <= feed) {
-                    let Some(projection) = self.subscription.matching(&logged.event) else { continue };
+                    let projections = self.subscription.matching(logged);
+                    if projections.is_empty() {
+                        continue;
+                    }
                     if !self.has_room() {
                         until = logged.position - 1;
                         break;
                     }
-                    self.take(logged, projection, counters);
+                    self.take(logged, &projections, counters);
                 }
                 self.reading = if until >= feed { Reading::Live } else { Reading::Behind(until) };
             }
@@ -364,7 +399,7 @@ impl Queue {
         }
     }
 
-    fn make_ready(&mut self, session: TelephonySessionId) {
+    fn make_ready(&mut self, session: LaneKey) {
         if let Some(lane) = self.lanes.get_mut(&session) {
             lane.state = LaneState::Ready;
             self.ready.push_back(session);
@@ -408,15 +443,30 @@ impl Queue {
         now: Timestamp,
         counters: &mut Counters,
     ) -> Option<Due> {
+        let mut settled = SmallVec::<[u64; 4]>::new();
+        let due = self.take_due(policy, now, (counters, begin), &mut settled);
+        for position in settled {
+            self.settle(position);
+        }
+        due
+    }
+
+    /// The same, with the positions of those that were given up, of which nothing is noted yet.
+    fn take_due(
+        &mut self,
+        policy: &Policy,
+        now: Timestamp,
+        (counters, begin): (&mut Counters, impl FnOnce(&Peers) -> u64),
+        settled: &mut SmallVec<[u64; 4]>,
+    ) -> Option<Due> {
         while let Some(session) = self.ready.pop_front() {
             let Some(lane) = self.lanes.get_mut(&session) else { continue };
             while let Some(entry) = lane.entries.front()
                 && policy.ringing_kept.is_some_and(|kept| entry.ringing && entry.arrival + kept < now)
             {
                 counters.expired += 1;
-                self.open.remove(&entry.position);
                 self.events -= usize::from(entry.event.is_some());
-                self.dirty = true;
+                settled.push(entry.position);
                 lane.entries.pop_front();
                 lane.attempts = 0;
             }
@@ -432,9 +482,10 @@ impl Queue {
                 subscription: self.subscription.id,
                 position: entry.position,
                 event: entry.event.clone(),
+                change: entry.change.clone(),
                 projection: entry.projection,
                 attempt: lane.attempts,
-                session,
+                lane: session,
                 epoch: self.epoch,
                 number: begin(&self.peers),
             });
@@ -457,13 +508,14 @@ impl Queue {
             counters.failed += 1;
         }
         if attempt.epoch != self.epoch {
+            // Of several notifications of an event it is not known any more which is left.
             if next == Next::Done
+                && self.open.get(&attempt.position) == Some(&1)
                 && let Ok(index) = self.parked.binary_search(&attempt.position)
             {
                 counters.acknowledged += 1;
                 self.parked.remove(index);
-                self.open.remove(&attempt.position);
-                self.dirty = true;
+                self.settle(attempt.position);
             }
             return false;
         }
@@ -492,7 +544,7 @@ impl Queue {
                 self.slow_down(policy, now);
                 // The attempt that decides is made when the time is over, not after a long wait.
                 let at = if asked { at } else { at.min(end) };
-                self.retry(attempt.session, at, asked);
+                self.retry(attempt.lane, at, asked);
             }
         }
         false
@@ -500,17 +552,16 @@ impl Queue {
 
     /// The first of a session is settled; the next can be sent.
     fn advance(&mut self, attempt: &InFlight) {
-        self.open.remove(&attempt.position);
-        self.dirty = true;
-        let Some(lane) = self.lanes.get_mut(&attempt.session) else { return };
+        self.settle(attempt.position);
+        let Some(lane) = self.lanes.get_mut(&attempt.lane) else { return };
         if let Some(entry) = lane.entries.pop_front() {
             self.events -= usize::from(entry.event.is_some());
         }
         lane.attempts = 0;
         if lane.entries.is_empty() {
-            self.lanes.remove(&attempt.session);
+            self.lanes.remove(&attempt.lane);
         } else {
-            self.make_ready(attempt.session);
+            self.make_ready(attempt.lane);
         }
     }
 
@@ -544,12 +595,13 @@ impl Queue {
         }
     }
 
-    fn retry(&mut self, session: TelephonySessionId, at: Timestamp, asked: bool) {
+    fn retry(&mut self, session: LaneKey, at: Timestamp, asked: bool) {
         let Some(lane) = self.lanes.get_mut(&session) else { return };
         lane.state = LaneState::Waiting { until: at, asked };
         self.waiting.insert((at, session));
         for entry in &mut lane.entries {
             self.events -= usize::from(entry.event.take().is_some());
+            entry.change = None;
         }
     }
 
@@ -567,7 +619,7 @@ impl Queue {
         self.lanes = HashMap::default();
         self.ready = VecDeque::new();
         self.waiting.clear();
-        self.parked = self.open.iter().copied().collect();
+        self.parked = self.open.keys().copied().collect();
         self.events = 0;
         self.in_flight = 0;
         self.epoch += 1;
@@ -602,10 +654,10 @@ impl Queue {
     #[expect(clippy::disallowed_methods, reason = "a sum is the same in any order")]
     pub(super) fn bytes(&self, event_bytes: usize) -> usize {
         let entries: usize = self.lanes.values().map(|lane| lane.entries.capacity()).sum();
-        self.lanes.capacity() * (size_of::<(TelephonySessionId, Lane)>() + 1)
+        self.lanes.capacity() * (size_of::<(LaneKey, Lane)>() + 1)
             + entries * size_of::<Entry>()
-            + self.ready.capacity() * size_of::<TelephonySessionId>()
-            + self.waiting.len() * 2 * size_of::<(Timestamp, TelephonySessionId)>()
+            + self.ready.capacity() * size_of::<LaneKey>()
+            + self.waiting.len() * 2 * size_of::<(Timestamp, LaneKey)>()
             + (self.open.len() * 2 + self.parked.capacity()) * size_of::<u64>()
             + self.events * event_bytes
     }

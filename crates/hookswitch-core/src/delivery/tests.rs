@@ -11,7 +11,8 @@ use hookswitch_model::{
 use proptest::prelude::*;
 
 use super::*;
-use crate::filter::{EventFilter, Own};
+use crate::filter::{EventFilter, Own, Projection};
+use crate::presence::ActiveCalls;
 use crate::subscription::{Hearing, Owner, Suspension, Transport};
 
 const OWN: Own = Own { account: AccountId::new(1016), extension: ExtensionId::new(2016) };
@@ -61,7 +62,7 @@ fn logged(position: u64, session: u64, sequence: u32, code: StatusCode, now: Tim
         notes: hookswitch_model::Notes::default(),
         causes: Causes::one(InputRef::default()),
     };
-    Logged { position, arrival: now, event: Arc::new(event) }
+    Logged { position, arrival: now, event: Arc::new(event), change: None }
 }
 
 fn subscription(bits: u128, filters: &[&str], lifetime: u64) -> Subscription {
@@ -775,6 +776,80 @@ fn what_the_log_has_no_longer_is_counted_and_holds_nobody_back() {
     machine.handle_outcome(due.sent(), &Outcome::Missing, 0, at(1));
     assert_eq!(machine.backlog(id), Some(Backlog::default()));
     assert_eq!(machine.counters().expired, 2);
+}
+
+/// What is sent now, each answered at once: its position and whether it is of calls.
+fn sent(machine: &mut Deliveries, now: Timestamp) -> Vec<(u64, bool)> {
+    let mut sent = Vec::new();
+    while let Some(work) = machine.poll_work(now) {
+        let Work::Notify(due) = work else { panic!("{work:?}") };
+        sent.push((due.position, matches!(due.projection, Projection::Calls { .. })));
+        machine.handle_outcome(due.sent(), &status(200), 0, now);
+    }
+    sent
+}
+
+#[test]
+fn the_calls_of_an_extension_are_told_in_order_across_its_sessions() {
+    let presence = "/restapi/v1.0/account/~/extension/~/presence";
+    let mut machine = Deliveries::new(Policy::default(), 0);
+    let one = subscription(1, &[SESSIONS, presence], 3600);
+    let id = one.id;
+    machine.add(one, "hook.example", Progress { read: 0, live: true, open: Vec::new() }, at(0));
+    assert!(machine.wants_changes() && machine.wants_changes_for(id));
+    let mut calls = ActiveCalls::default();
+    let mut log = Vec::new();
+    for (position, session) in [(1, 1), (2, 2)] {
+        let mut logged = logged(position, session, 2, StatusCode::Setup, at(0));
+        logged.change = calls.apply(&logged.event, position).map(Arc::new);
+        machine.handle_event(&logged, at(0));
+        log.push(logged);
+    }
+    // Both sessions at once; of the calls the second waits for the first.
+    let mut under_way = Vec::new();
+    while let Some(Work::Notify(due)) = machine.poll_work(at(0)) {
+        under_way.push(due);
+    }
+    let of_calls = |due: &Due| matches!(due.projection, Projection::Calls { .. });
+    assert_eq!(
+        under_way.iter().map(|due| (due.position, of_calls(due))).collect::<Vec<_>>(),
+        [(1, false), (1, true), (2, false)]
+    );
+    assert_eq!(machine.counters().matched, 4);
+    for due in under_way {
+        machine.handle_outcome(due.sent(), &status(200), 0, at(1));
+    }
+    assert_eq!(sent(&mut machine, at(1)), [(2, true)]);
+    assert_eq!(machine.backlog(id), Some(Backlog::default()));
+    assert_eq!(machine.counters().acknowledged, 4);
+
+    // After a crash with an event of which one notification was taken, both are sent, from the log.
+    let mut again = Deliveries::new(Policy::default(), 2);
+    again.add(
+        subscription(1, &[SESSIONS, presence], 3600),
+        "hook.example",
+        Progress { read: 2, live: true, open: vec![2] },
+        at(2),
+    );
+    let Some(Work::Read { wanted, .. }) = again.poll_work(at(2)) else { panic!("a read") };
+    again.handle_read(id, &wanted, &log[1..], 2, at(2));
+    let Some(Work::Read { wanted, .. }) = again.poll_work(at(2)) else { panic!("a read") };
+    again.handle_read(id, &wanted, &[], 2, at(2));
+    assert_eq!(sent(&mut again, at(2)), [(2, false), (2, true)]);
+    let counters = again.counters();
+    assert_eq!((counters.matched, counters.acknowledged, again.pending()), (2, 2, 0));
+}
+
+#[test]
+fn a_change_of_calls_that_nobody_can_make_again_is_given_up_and_counted() {
+    let mut machine = Deliveries::new(Policy::default(), 5);
+    let one = subscription(1, &["/restapi/v1.0/account/~/extension/~/presence"], 3600);
+    let id = one.id;
+    machine.add(one, "hook.example", Progress { read: 5, live: true, open: vec![4] }, at(0));
+    let Some(Work::Read { wanted, .. }) = machine.poll_work(at(0)) else { panic!("a read") };
+    machine.handle_read(id, &wanted, &[logged(4, 1, 2, StatusCode::Setup, at(0))], 5, at(0));
+    let counters = machine.counters();
+    assert_eq!((counters.matched, counters.expired, machine.pending()), (1, 1, 0));
 }
 
 /// What happens in a random run.

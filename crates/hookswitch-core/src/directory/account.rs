@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use foldhash::fast::RandomState;
-use hookswitch_model::number::{self, DialPlan, E164, Form};
+use hookswitch_model::number::{self, Country, DialPlan, E164, Form};
 use hookswitch_model::{AccountId, DeviceId, Direction, ExtensionId, LegCreated, Service};
 use serde::{Deserialize, Serialize};
 
@@ -69,6 +69,8 @@ pub struct Account {
     id: AccountId,
     name: Option<Arc<str>>,
     plan: DialPlan,
+    /// The country whose numbers are dialled, if the file names it.
+    pub(super) country: Option<Country>,
     /// Whether the file lists the extensions; else they come into being as they are seen.
     listed: bool,
     extensions: Vec<Extension>,
@@ -100,6 +102,8 @@ pub struct Extension {
     pub name: Option<Arc<str>>,
     /// What it is.
     pub kind: Kind,
+    /// The numbers that reach it from outside, in E.164.
+    pub numbers: Vec<Arc<str>>,
     pub(super) mailbox: bool,
     /// Calls that are sent to its number are parked in one of several slots.
     pub(super) has_slots: bool,
@@ -114,6 +118,7 @@ impl Account {
             id,
             name: None,
             plan: DialPlan::default(),
+            country: None,
             listed: false,
             extensions: Vec::new(),
             by_name: HashMap::default(),
@@ -160,6 +165,16 @@ impl Account {
     /// The name, if the file gives one.
     pub fn name(&self) -> Option<&str> {
         self.name.as_deref()
+    }
+
+    /// The country whose numbers are dialled, if the file names it.
+    pub fn country(&self) -> Option<Country> {
+        self.country
+    }
+
+    /// The id of a number of the account, the same in every run.
+    pub fn number_id(&self, number: &str) -> u64 {
+        self.decimal("number", number.as_bytes())
     }
 
     /// The extensions that the file lists, in its order.

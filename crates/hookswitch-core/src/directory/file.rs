@@ -192,6 +192,7 @@ fn account(
         codes.push(code.get_ref().as_str().into());
     }
     let mut account = Account::listed(id, table.name.map(Arc::from), plan, codes);
+    account.country = table.country.as_ref().and_then(|letters| Country::find(letters.get_ref()));
     account.has_domains = !table.domains.is_empty();
     account.domains = directory.by_domain.clone();
     for table in table.extension {
@@ -314,6 +315,7 @@ fn extension(
         return Err(source.error(table.number.span(), message));
     }
     let mut names: Vec<Arc<str>> = vec![Arc::from(number.to_lowercase())];
+    let mut numbers: Vec<Arc<str>> = Vec::new();
     for direct in &table.numbers {
         let e164 = account.e164(direct.get_ref(), Form::Network).ok_or_else(|| {
             let message = format!(
@@ -326,8 +328,9 @@ fn extension(
             let message = format!("number {e164} is given twice; a number belongs to one extension");
             return Err(source.error(direct.span(), message));
         }
-        names.push(Arc::from(e164.as_str()));
+        numbers.push(Arc::from(e164.as_str()));
     }
+    names.extend(numbers.iter().cloned());
     names.extend(table.users.iter().map(|user| Arc::from(user.get_ref().to_lowercase())));
     let listed = table.slots.as_ref().map_or(&[][..], |slots| slots.get_ref().as_slice());
     for slot in listed {
@@ -354,6 +357,7 @@ fn extension(
         number: Some(Arc::from(number.as_str())),
         name: table.name.map(Arc::from),
         kind: table.kind,
+        numbers,
         mailbox: table.mailbox,
         has_slots: !listed.is_empty(),
     };

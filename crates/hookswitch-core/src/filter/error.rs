@@ -1,6 +1,6 @@
 //! Why a text is no event filter that can be used.
 
-use hookswitch_model::AccountId;
+use hookswitch_model::{AccountId, ExtensionId};
 use thiserror::Error;
 
 /// Why a text is not an event filter that can be used; each names the filter and the mend.
@@ -12,6 +12,22 @@ pub enum FilterError {
          /restapi/v1.0/account/~/extension/ID/telephony/sessions"
     )]
     Path(String),
+    /// The family is a misspelling of one that is served.
+    #[error("event filter {filter:?} is not understood; write {meant} behind the account or the extension")]
+    NearMiss {
+        /// The whole filter.
+        filter: String,
+        /// The family that was meant.
+        meant: &'static str,
+    },
+    /// The number of an extension stands where its id belongs.
+    #[error("event filter {filter:?} has the number of an extension where its id belongs; write {id}")]
+    ExtensionNumber {
+        /// The whole filter.
+        filter: String,
+        /// The id of the extension.
+        id: ExtensionId,
+    },
     /// An id is neither `~` nor decimal digits.
     #[error("event filter {filter:?} names {id:?} where an id belongs; write ~ or decimal digits")]
     Id {
@@ -74,6 +90,7 @@ impl FilterError {
     pub const fn code(&self) -> &'static str {
         match self {
             Self::OtherAccount { .. } => "SUB-406",
+            Self::ExtensionNumber { .. } => "SUB-408",
             Self::Reminder { .. } => "SUB-516",
             _ => "SUB-508",
         }

@@ -74,6 +74,9 @@ impl EventFilter {
         };
         match self {
             Self::TelephonySessions(filter) => filter.explain(event),
+            Self::Calls(_) => {
+                kind("the filter is for the calls of extensions, which have notifications of their own")
+            }
             Self::Reminder { .. } => kind("the filter is for reminders of the subscription's end"),
             Self::Other(_) => kind("the filter is for events of another kind, which are never sent"),
         }

@@ -4,10 +4,10 @@ use std::collections::HashMap;
 use std::hash::BuildHasher;
 
 use foldhash::fast::RandomState;
-use hookswitch_model::{AccountId, Event, ExtensionId, StatusCode};
+use hookswitch_model::{AccountId, CallChange, Event, ExtensionId, StatusCode};
 use smallvec::SmallVec;
 
-use super::{EventFilter, Projection, TelephonyFilter, numbers};
+use super::{CallsFilter, EventFilter, Projection, TelephonyFilter, numbers};
 
 /// Filters of many subscriptions, found by account, extension, phone number and status.
 ///
@@ -20,6 +20,8 @@ pub struct FilterIndex<Id> {
     keys: HashMap<Id, SmallVec<[Key; 1]>, RandomState>,
     /// How many filters ask for a phone number; without one the numbers of an event are not looked up.
     with_number: usize,
+    /// How many ask for changes of the calls of extensions.
+    with_change: usize,
     hasher: RandomState,
 }
 
@@ -36,7 +38,24 @@ enum Key {
 #[derive(Debug)]
 struct Entry<Id> {
     subscription: Id,
-    filter: Box<TelephonyFilter>,
+    filter: Indexed,
+}
+
+/// A filter that events may pass.
+#[derive(Debug)]
+enum Indexed {
+    Session(Box<TelephonyFilter>),
+    Calls(Box<CallsFilter>),
+}
+
+impl Indexed {
+    /// The notification that it asks for of an event; none if the event does not pass.
+    fn projection_of(&self, event: &Event, change: Option<&CallChange>) -> Option<Projection> {
+        match self {
+            Self::Session(filter) => filter.failed(event).is_none().then(|| filter.projection()),
+            Self::Calls(filter) => filter.failed(event, change).is_none().then(|| filter.projection()),
+        }
+    }
 }
 
 /// A subscription that hears of an event.
@@ -55,6 +74,7 @@ impl<Id: Copy + Ord + std::hash::Hash> FilterIndex<Id> {
             filters: HashMap::default(),
             keys: HashMap::default(),
             with_number: 0,
+            with_change: 0,
             hasher: RandomState::default(),
         }
     }
@@ -64,11 +84,17 @@ impl<Id: Copy + Ord + std::hash::Hash> FilterIndex<Id> {
         self.remove(subscription);
         let mut keys = SmallVec::new();
         for filter in filters {
-            let EventFilter::TelephonySessions(filter) = filter else { continue };
-            let key = self.key(filter);
+            let (key, filter) = match filter {
+                EventFilter::TelephonySessions(filter) => {
+                    (self.key(filter), Indexed::Session(Box::new(filter.clone())))
+                }
+                EventFilter::Calls(filter) => (calls_key(filter), Indexed::Calls(Box::new(filter.clone()))),
+                EventFilter::Reminder { .. } | EventFilter::Other(_) => continue,
+            };
+            self.with_change += usize::from(matches!(filter, Indexed::Calls(_)));
             let entries = self.filters.entry(key).or_default();
             let at = entries.partition_point(|entry| entry.subscription <= subscription);
-            entries.insert(at, Entry { subscription, filter: Box::new(filter.clone()) });
+            entries.insert(at, Entry { subscription, filter });
             self.with_number += usize::from(matches!(key, Key::Number(..)));
             if !keys.contains(&key) {
                 keys.push(key);
@@ -83,7 +109,8 @@ impl<Id: Copy + Ord + std::hash::Hash> FilterIndex<Id> {
             let Some(entries) = self.filters.get_mut(&key) else { continue };
             let first = entries.partition_point(|entry| entry.subscription < subscription);
             let last = entries.partition_point(|entry| entry.subscription <= subscription);
-            entries.drain(first..last);
+            let removed = entries.drain(first..last);
+            self.with_change -= removed.filter(|entry| matches!(entry.filter, Indexed::Calls(_))).count();
             self.with_number -= if matches!(key, Key::Number(..)) { last - first } else { 0 };
             if entries.is_empty() {
                 self.filters.remove(&key);
@@ -101,28 +128,34 @@ impl<Id: Copy + Ord + std::hash::Hash> FilterIndex<Id> {
         self.keys.is_empty()
     }
 
-    /// Appends the subscriptions that hear of an event to `found`, which is emptied first: each once,
-    /// in the order of their ids.
-    pub fn matches(&self, event: &Event, found: &mut Vec<Match<Id>>) {
+    /// Whether any filter asks for changes of the calls of extensions.
+    pub fn wants_changes(&self) -> bool {
+        self.with_change > 0
+    }
+
+    /// Appends the subscriptions that hear of an event, which made this change, to `found`, which is emptied first:
+    /// each once for each notification, in the order of their ids.
+    pub fn matches(&self, event: &Event, change: Option<&CallChange>, found: &mut Vec<Match<Id>>) {
         found.clear();
         let account = event.session.account;
-        self.look(Key::Account(account), event, found);
-        self.look(Key::Status(account, event.party.status.code), event, found);
+        self.look(Key::Account(account), event, change, found);
+        self.look(Key::Status(account, event.party.status.code), event, change, found);
         if let Some(extension) = event.party.extension {
-            self.look(Key::Extension(account, extension), event, found);
+            self.look(Key::Extension(account, extension), event, change, found);
         }
         if self.with_number > 0 {
             let mut seen = SmallVec::<[&str; 4]>::new();
             for number in numbers(event) {
                 if !seen.contains(&number) {
                     seen.push(number);
-                    self.look(Key::Number(account, self.hash(number)), event, found);
+                    self.look(Key::Number(account, self.hash(number)), event, change, found);
                 }
             }
         }
         found.sort_unstable();
         found.dedup_by(|later, earlier| {
-            let same = later.subscription == earlier.subscription;
+            let same =
+                later.subscription == earlier.subscription && later.projection.is_like(earlier.projection);
             if same {
                 earlier.projection = earlier.projection.union(later.projection);
             }
@@ -130,14 +163,12 @@ impl<Id: Copy + Ord + std::hash::Hash> FilterIndex<Id> {
         });
     }
 
-    fn look(&self, key: Key, event: &Event, found: &mut Vec<Match<Id>>) {
+    fn look(&self, key: Key, event: &Event, change: Option<&CallChange>, found: &mut Vec<Match<Id>>) {
         let entries = self.filters.get(&key).into_iter().flatten();
-        found.extend(
-            entries.filter(|entry| entry.filter.failed(event).is_none()).map(|entry| Match {
-                subscription: entry.subscription,
-                projection: entry.filter.projection(),
-            }),
-        );
+        found.extend(entries.filter_map(|entry| {
+            let projection = entry.filter.projection_of(event, change)?;
+            Some(Match { subscription: entry.subscription, projection })
+        }));
     }
 
     fn key(&self, filter: &TelephonyFilter) -> Key {
@@ -153,4 +184,9 @@ impl<Id: Copy + Ord + std::hash::Hash> FilterIndex<Id> {
     fn hash(&self, number: &str) -> u64 {
         self.hasher.hash_one(number)
     }
+}
+
+fn calls_key(filter: &CallsFilter) -> Key {
+    let account = filter.account;
+    filter.extension.map_or(Key::Account(account), |extension| Key::Extension(account, extension))
 }

@@ -1,22 +1,26 @@
 //! Event filters: which party events a subscription hears of (contract subscriptions §1).
 
+mod calls;
 mod error;
 mod explanation;
+mod family;
 mod index;
 mod projection;
 mod query;
 
 use std::fmt;
+use std::sync::Arc;
 
 use hookswitch_model::number::{E164, Form};
-use hookswitch_model::{AccountId, Direction, Event, ExtensionId, StatusCode};
+use hookswitch_model::{AccountId, CallChange, Direction, Event, ExtensionId, StatusCode};
 
 use crate::directory::Directory;
 
+pub use calls::CallsFilter;
 pub use error::FilterError;
 pub use explanation::{Explanation, Finding};
 pub use index::{FilterIndex, Match};
-pub use projection::Projection;
+pub use projection::{Projection, Projections};
 
 /// The shortest threshold and interval of a renewal reminder, in seconds: how often the server looks.
 pub const REMINDER_SECS_MIN: u64 = 10;
@@ -26,6 +30,8 @@ pub const REMINDER_SECS_MIN: u64 = 10;
 pub enum EventFilter {
     /// The telephony sessions of an account or an extension.
     TelephonySessions(TelephonyFilter),
+    /// The calls of an extension, or of those of an account: presence, rings and missed calls.
+    Calls(CallsFilter),
     /// Reminders that the subscription is about to expire.
     Reminder {
         /// How long before the end the reminders begin, in seconds.
@@ -33,7 +39,7 @@ pub enum EventFilter {
         /// The time between two of them, in seconds.
         interval_secs: u64,
     },
-    /// Events of another kind (presence, messages and so on), which never come.
+    /// Events of another kind (messages and so on), which never come.
     Other(String),
 }
 
@@ -81,6 +87,8 @@ pub enum Clause {
     MissedCall,
     /// `withRecordings`
     WithRecordings,
+    /// What the filter is for has not happened to the calls of the extension.
+    Change,
 }
 
 impl fmt::Display for Clause {
@@ -94,6 +102,7 @@ impl fmt::Display for Clause {
             Self::PhoneNumber => "neither side has this number",
             Self::MissedCall => "the call is not missed",
             Self::WithRecordings => "the party has no recordings",
+            Self::Change => "the event is no such change of the extension's calls",
         })
     }
 }
@@ -113,16 +122,8 @@ impl EventFilter {
         if path == "subscription/~" {
             return query::reminder(text, query);
         }
-        if is_other_kind(path) {
+        if family::is_of_no_account(path) {
             return Ok(Self::Other(text.to_owned()));
-        }
-        let rest = path.strip_prefix("account/").and_then(|path| path.strip_suffix("/telephony/sessions"));
-        let (account, extension) = match rest.ok_or_else(bad)?.split_once('/') {
-            None => (rest.unwrap_or_default(), None),
-            Some((account, rest)) => (account, Some(rest.strip_prefix("extension/").ok_or_else(bad)?)),
-        };
-        if extension.is_some_and(|extension| extension.contains('/')) {
-            return Err(bad());
         }
         let id = |id: &str, own: u64| match id {
             "~" => Ok(own),
@@ -131,14 +132,33 @@ impl EventFilter {
             }
             other => Err(FilterError::Id { filter: text.to_owned(), id: other.to_owned() }),
         };
+        let rest = path.strip_prefix("account/").ok_or_else(bad)?;
+        let (account, rest) = rest.split_once('/').unwrap_or((rest, ""));
         let account = AccountId::new(id(account, own.account.as_u64())?);
         if account != own.account {
             return Err(FilterError::OtherAccount { filter: text.to_owned(), account: own.account });
         }
-        let extension = extension.map(|extension| id(extension, own.extension.as_u64())).transpose()?;
+        let (extension, family) = match rest.strip_prefix("extension/") {
+            None => (None, rest),
+            Some(rest) => {
+                let (extension, family) = rest.split_once('/').unwrap_or((rest, ""));
+                (Some(ExtensionId::new(id(extension, own.extension.as_u64())?)), family)
+            }
+        };
+        if family != family::SESSIONS {
+            if !family::is_path(family) {
+                return Err(bad());
+            }
+            if let Some(meant) = family::meant_by(family) {
+                return Err(FilterError::NearMiss { filter: text.to_owned(), meant });
+            }
+            let calls = CallsFilter::read(text, (account, extension), family, query)?;
+            let other = || Self::Other(family::resolved(account, extension, family, query));
+            return Ok(calls.map_or_else(other, Self::Calls));
+        }
         let mut filter = TelephonyFilter {
             account,
-            extension: extension.map(ExtensionId::new),
+            extension,
             direction: None,
             status: None,
             phone_number: None,
@@ -169,7 +189,29 @@ impl EventFilter {
         Self::TelephonySessions(filter)
     }
 
-    /// Whether a subscription with this filter hears of an event (contract events §1.2).
+    /// Checks that a filter for an extension names one by its id, as far as the account can tell.
+    ///
+    /// # Errors
+    /// Names the id, if the filter has an extension's number in its place.
+    pub fn check_extension(&self, directory: &Directory) -> Result<(), FilterError> {
+        let (Self::TelephonySessions(TelephonyFilter { account, extension: Some(id), .. })
+        | Self::Calls(CallsFilter { account, extension: Some(id), .. })) = self
+        else {
+            return Ok(());
+        };
+        let account = directory.accounts().find(|known| known.id() == *account);
+        let Some(account) = account else { return Ok(()) };
+        if account.extensions().iter().any(|listed| listed.id == *id) {
+            return Ok(());
+        }
+        let number = Arc::from(id.to_string());
+        match account.resolve(&number, None).extension {
+            None => Ok(()),
+            Some(meant) => Err(FilterError::ExtensionNumber { filter: self.to_string(), id: meant }),
+        }
+    }
+
+    /// Whether a subscription with this filter is told of the party of an event (contract events §1.2).
     pub fn matches(&self, event: &Event) -> bool {
         self.failed(event).is_none()
     }
@@ -178,14 +220,24 @@ impl EventFilter {
     pub fn failed(&self, event: &Event) -> Option<Clause> {
         match self {
             Self::TelephonySessions(filter) => filter.failed(event),
-            Self::Reminder { .. } | Self::Other(_) => Some(Clause::Kind),
+            Self::Calls(_) | Self::Reminder { .. } | Self::Other(_) => Some(Clause::Kind),
         }
+    }
+
+    /// The notification that it asks for of an event that made this change; none if it does not hear of it.
+    pub fn projection_of(&self, event: &Event, change: Option<&CallChange>) -> Option<Projection> {
+        let failed = match self {
+            Self::Calls(filter) => filter.failed(event, change),
+            _ => self.failed(event),
+        };
+        failed.is_none().then(|| self.projection())
     }
 
     /// The projection that it asks for of the events that match it.
     pub fn projection(&self) -> Projection {
         match self {
             Self::TelephonySessions(filter) => filter.projection(),
+            Self::Calls(filter) => filter.projection(),
             Self::Reminder { .. } | Self::Other(_) => Projection::default(),
         }
     }
@@ -203,7 +255,7 @@ impl TelephonyFilter {
     }
 
     fn projection(&self) -> Projection {
-        Projection { sip_data: self.sip_data }
+        Projection::Session { sip_data: self.sip_data }
     }
 
     fn failed(&self, event: &Event) -> Option<Clause> {
@@ -243,6 +295,7 @@ impl fmt::Display for EventFilter {
             Self::Reminder { threshold_secs, interval_secs } => {
                 write!(f, "/restapi/v1.0/subscription/~?threshold={threshold_secs}&interval={interval_secs}")
             }
+            Self::Calls(filter) => filter.fmt(f),
             Self::Other(text) => f.write_str(text),
         }
     }
@@ -275,44 +328,6 @@ fn local_path(path: &str) -> Option<&str> {
     };
     let path = path.strip_prefix("restapi/v1.0/").unwrap_or(path);
     Some(path.strip_suffix('/').unwrap_or(path))
-}
-
-/// Whether a path names events of the API that are no telephony sessions. Clients ask for them beside
-/// telephony sessions, and a subscription must not fail for it.
-fn is_other_kind(path: &str) -> bool {
-    const OF_EXTENSION: &[&str] = &[
-        "",
-        "/presence",
-        "/presence/line",
-        "/message-store",
-        "/message-store/instant",
-        "/voicemail",
-        "/favorite",
-        "/grant",
-        "/incoming-call-pickup",
-        "/missed-calls",
-        "/fax",
-        "/call-log",
-        "/call-log-sync",
-    ];
-    const OF_ACCOUNT: &[&str] =
-        &["", "/presence", "/extension", "/directory/entries", "/device", "/call-log", "/message-store"];
-    if ["glip/", "team-messaging/", "ai/", "webinar/", "rcvideo/"].iter().any(|kind| path.starts_with(kind)) {
-        return true;
-    }
-    let is_id = |id: &str| id == "~" || (!id.is_empty() && id.bytes().all(|byte| byte.is_ascii_digit()));
-    let id_end = |rest: &str| rest.find('/').unwrap_or(rest.len());
-    let Some(rest) = path.strip_prefix("account/") else { return false };
-    let (account, rest) = rest.split_at(id_end(rest));
-    if !is_id(account) {
-        return false;
-    }
-    if OF_ACCOUNT.contains(&rest) {
-        return true;
-    }
-    let Some(rest) = rest.strip_prefix("/extension/") else { return false };
-    let (extension, rest) = rest.split_at(id_end(rest));
-    is_id(extension) && OF_EXTENSION.contains(&rest)
 }
 
 #[cfg(test)]

@@ -102,6 +102,27 @@ pub(super) fn with_number(query: &str, number: E164) -> String {
     query.split('&').map(part).collect::<Vec<_>>().join("&")
 }
 
+/// The value of a parameter, as it is written; none if the query does not have it.
+pub(super) fn value<'a>(query: &'a str, wanted: &str) -> Option<&'a str> {
+    let mut parts = query.split('&').filter_map(|part| part.split_once('='));
+    parts.find(|(name, _)| name.eq_ignore_ascii_case(wanted)).map(|(_, value)| value)
+}
+
+/// Reads a parameter that is true or false; false if the query does not have it.
+pub(super) fn flag(filter: &str, query: &str, name: &'static str) -> Result<bool, FilterError> {
+    match value(query, name) {
+        None => Ok(false),
+        Some(value) if value.eq_ignore_ascii_case("true") => Ok(true),
+        Some(value) if value.eq_ignore_ascii_case("false") => Ok(false),
+        Some(value) => Err(FilterError::Value {
+            filter: filter.to_owned(),
+            name,
+            value: value.to_owned(),
+            allowed: "true or false",
+        }),
+    }
+}
+
 /// Reads the filter of renewal reminders.
 pub(super) fn reminder(filter: &str, query: &str) -> Result<EventFilter, FilterError> {
     let bad = || FilterError::Reminder { filter: filter.to_owned(), min: REMINDER_SECS_MIN };

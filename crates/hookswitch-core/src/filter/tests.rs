@@ -10,6 +10,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::directory::Directory;
+use crate::presence::{ActiveCalls, Family};
 
 const OWN: Own = Own { account: AccountId::new(310_001_016), extension: ExtensionId::new(310_002_016) };
 const SESSIONS: &str = "/restapi/v1.0/account/~/telephony/sessions";
@@ -98,8 +99,15 @@ fn own_ids_stand_in_for_the_tilde_and_the_query_is_kept() {
         ),
         (
             "/restapi/v1.0/account/~/extension/~/presence?detailedTelephonyState=true",
-            "/restapi/v1.0/account/~/extension/~/presence?detailedTelephonyState=true",
+            "/restapi/v1.0/account/310001016/extension/310002016/presence?detailedTelephonyState=true",
         ),
+        (
+            "/restapi/v1.0/account/~/extension/~/message-store",
+            "/restapi/v1.0/account/310001016/extension/310002016/message-store",
+        ),
+        ("/restapi/v1.0/account/~/directory/contacts", "/restapi/v1.0/account/310001016/directory/contacts"),
+        ("account/~/extension/", "/restapi/v1.0/account/310001016/extension"),
+        ("/restapi/v1.0/account/~", "/restapi/v1.0/account/310001016"),
     ] {
         assert_eq!(parse(text).expect(text).to_string(), shown);
     }
@@ -117,6 +125,12 @@ fn a_bad_filter_is_named_in_its_error_with_its_code() {
         ("/restapi/v1.0/account/~/extension/1/2/telephony/sessions", "SUB-508"),
         ("/restapi/v1.0/account/~/queue/1/telephony/sessions", "SUB-508"),
         ("/restapi/v1.0/account/~/extension/!7/telephony/sessions", "SUB-508"),
+        ("/restapi/v1.0/account/~/telephony/session", "SUB-508"),
+        ("/restapi/v1.0/account/~/extension/~/Telephony/sessions?statusCode=Setup", "SUB-508"),
+        ("/restapi/v1.0/account/~/extension/~/presense", "SUB-508"),
+        ("/restapi/v1.0/account/~/extension/~/a b", "SUB-508"),
+        ("/restapi/v1.0/account/5/extension/~/presence", "SUB-406"),
+        ("/restapi/v1.0/account/5", "SUB-406"),
         ("/restapi/v1.0/account/5/telephony/sessions", "SUB-406"),
         ("/restapi/v1.0/account/99999999999999999999/telephony/sessions", "SUB-508"),
         ("/restapi/v1.0/account/~/telephony/sessions?statusCode", "SUB-508"),
@@ -142,6 +156,25 @@ fn a_bad_filter_is_named_in_its_error_with_its_code() {
         assert!(error.to_string().contains(&format!("{text:?}")), "{error}");
         assert_eq!(error.code(), code, "{text}");
     }
+}
+
+#[test]
+fn an_extension_is_named_by_its_id_and_its_number_is_answered_with_that() {
+    let text = "[[account]]\nid = 310001016\n[[account.extension]]\nnumber = \"102\"\nid = 310002016\n";
+    let listed = Directory::parse(text).expect("a directory");
+    let built_in = Directory::built_in(OWN.account);
+    let check = |extension: &str, directory: &Directory| {
+        let path = format!("/restapi/v1.0/account/~/extension/{extension}/telephony/sessions");
+        parse(&path).expect("a filter").check_extension(directory).map_err(|error| error.to_string())
+    };
+    for (extension, directory) in [("310002016", &listed), ("~", &listed), ("103", &listed), ("~", &built_in)]
+    {
+        assert_eq!(check(extension, directory), Ok(()), "{extension}");
+    }
+    assert!(check("102", &listed).is_err_and(|error| error.ends_with("write 310002016")));
+    let derived = built_in.accounts().find_map(|one| one.resolve(&Arc::from("102"), None).extension);
+    let derived = derived.expect("a short number").to_string();
+    assert!(check("102", &built_in).is_err_and(|error| error.ends_with(&derived)));
 }
 
 #[test]
@@ -200,8 +233,8 @@ fn each_parameter_passes_what_it_says() {
     ] {
         assert_eq!(filter(query).failed(&plain), failed, "{query}");
     }
-    assert!(filter("sipData=true").projection().sip_data);
-    assert!(!filter("sipData=false").projection().sip_data);
+    assert_eq!(filter("sipData=true").projection(), Projection::WHOLE);
+    assert_eq!(filter("sipData=false").projection(), Projection::default());
 
     let mut missed = event();
     missed.party.missed_call = true;
@@ -241,7 +274,7 @@ fn the_index_names_each_subscription_once_and_forgets_those_removed() {
         &[filter("statusCode=Hold"), parse("/restapi/v1.0/account/~/presence").expect("a filter")],
     );
     let mut found = Vec::new();
-    index.matches(&event(), &mut found);
+    index.matches(&event(), None, &mut found);
     assert_eq!(
         found,
         [
@@ -252,7 +285,7 @@ fn the_index_names_each_subscription_once_and_forgets_those_removed() {
     index.insert(2, &[filter("statusCode=Setup")]);
     index.remove(1);
     index.remove(9);
-    index.matches(&event(), &mut found);
+    index.matches(&event(), None, &mut found);
     assert_eq!(found, []);
     assert_eq!(index.len(), 2);
 }
@@ -271,6 +304,92 @@ fn an_explanation_names_the_clause_and_what_the_event_has_instead() {
     );
     let reminder = parse("/restapi/v1.0/subscription/~?threshold=120&interval=30").expect("a filter");
     assert!(reminder.explain(&event()).to_string().ends_with("reminders of the subscription's end"));
+}
+
+#[test]
+fn filters_of_calls_are_read_with_their_parameters_and_shown_as_they_were_written() {
+    const OF: &str = "/restapi/v1.0/account/~/extension/~";
+    let calls =
+        |family, of_account, detailed, sip_data| Projection::Calls { family, of_account, detailed, sip_data };
+    for (text, projection) in [
+        (format!("{OF}/presence"), calls(Family::Presence, false, false, false)),
+        (format!("{OF}/presence/?detailedTelephonyState=true"), calls(Family::Presence, false, true, false)),
+        (format!("{OF}/presence?sipData=true"), calls(Family::Presence, false, true, true)),
+        (format!("{OF}/presence?sipData=false&x=y"), calls(Family::Presence, false, false, false)),
+        (
+            "/restapi/v1.0/account/~/presence?detailedTelephonyState=TRUE&sipData=true".to_owned(),
+            calls(Family::Presence, true, true, true),
+        ),
+        (format!("{OF}/missed-calls"), calls(Family::MissedCalls, false, false, false)),
+        (format!("{OF}/start-ring"), calls(Family::StartRing, false, false, false)),
+        (format!("{OF}/stop-ring"), calls(Family::StopRing, false, false, false)),
+        (
+            format!("{OF}/telephony?action=call-answered-elsewhere"),
+            calls(Family::AnsweredElsewhere, false, false, false),
+        ),
+    ] {
+        let filter = parse(&text).expect(&text);
+        assert_eq!(filter.projection(), projection, "{text}");
+        let shown =
+            text.replace("account/~", "account/310001016").replace("extension/~", "extension/310002016");
+        assert_eq!(filter.to_string(), shown.replace("/?", "?"));
+    }
+    // What happens elsewhere, and families of extensions asked for a whole account, are of another kind.
+    for text in ["extension/~/telephony", "extension/~/telephony?action=other", "missed-calls", "start-ring"]
+    {
+        let text = format!("/restapi/v1.0/account/~/{text}");
+        assert!(matches!(parse(&text), Ok(EventFilter::Other(_))), "{text}");
+    }
+    let error = parse(&format!("{OF}/presence?sipData=yes")).expect_err("a wrong value");
+    assert!(error.to_string().ends_with("sipData takes true or false"), "{error}");
+    let number = parse("/restapi/v1.0/account/~/extension/102/presence").expect("a filter");
+    assert!(number.check_extension(&Directory::built_in(OWN.account)).is_err());
+}
+
+#[test]
+fn one_event_is_told_once_in_each_family_with_what_any_filter_asks_for() {
+    let mut calls = ActiveCalls::default();
+    let mut ringing = event();
+    ringing.party.status.code = StatusCode::Proceeding;
+    calls.apply(&Arc::new(ringing), 1);
+    let answered = Arc::new(event());
+    let change = calls.apply(&answered, 2).expect("an extension");
+    let filters: Vec<EventFilter> = [
+        "account/~/extension/~/presence",
+        "account/~/telephony/sessions",
+        "account/~/extension/~/presence?sipData=true",
+        "account/~/presence",
+        "account/~/extension/~/stop-ring",
+        "account/~/extension/~/start-ring",
+        "account/~/extension/7/presence",
+        "account/~/telephony/sessions?sipData=true",
+    ]
+    .into_iter()
+    .map(|text| parse(text).expect(text))
+    .collect();
+    let family =
+        |family, of_account, with| Projection::Calls { family, of_account, detailed: with, sip_data: with };
+    let expected = [
+        Projection::WHOLE,
+        family(Family::Presence, false, true),
+        family(Family::Presence, true, false),
+        family(Family::StopRing, false, false),
+    ];
+    assert_eq!(Projection::all(&filters, &answered, Some(&change))[..], expected);
+    assert_eq!(Projection::all(&filters, &answered, None)[..], expected[..1], "without the change");
+    let mut index = FilterIndex::new();
+    index.insert(7, &filters);
+    let mut found = Vec::new();
+    index.matches(&answered, Some(&change), &mut found);
+    assert_eq!(found.iter().map(|found| found.projection).collect::<Vec<_>>(), expected);
+    assert!(index.wants_changes());
+    index.remove(7);
+    assert!(!index.wants_changes());
+    assert!(
+        calls
+            .apply(&Arc::new(event()), 3)
+            .is_some_and(|change| { Projection::all(&filters[..1], &answered, Some(&change)).is_empty() })
+    );
 }
 
 /// Texts that are filters more often than not.
@@ -347,14 +466,14 @@ proptest! {
         }
         let mut found = Vec::new();
         for event in &events {
-            index.matches(event, &mut found);
+            index.matches(event, None, &mut found);
             let asked: Vec<_> = all
                 .iter()
                 .enumerate()
                 .filter_map(|(subscription, filters)| {
                     let passed: Vec<_> = filters.iter().flatten().filter(|filter| filter.matches(event)).collect();
-                    let sip_data = passed.iter().any(|filter| filter.projection().sip_data);
-                    (!passed.is_empty()).then_some(Match { subscription, projection: Projection { sip_data } })
+                    let sip_data = passed.iter().any(|filter| filter.projection() == Projection::WHOLE);
+                    (!passed.is_empty()).then_some(Match { subscription, projection: Projection::Session { sip_data } })
                 })
                 .collect();
             prop_assert_eq!(&found, &asked);

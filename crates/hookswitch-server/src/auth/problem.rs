@@ -150,6 +150,12 @@ impl Problem {
         Self { parameter: Some((field, Box::default())), ..problem }
     }
 
+    /// The same, about a field of the request and the value that it has.
+    #[must_use]
+    pub fn about(self, field: &'static str, value: &str) -> Self {
+        Self { parameter: Some((field, value.chars().take(100).collect())), ..self }
+    }
+
     /// An operation that this server does not do.
     pub fn feature_off() -> Self {
         let message = "This server observes calls and does not control them; act on the phone system itself";

@@ -16,6 +16,7 @@ use tokio::task::JoinHandle;
 use super::lane::Lane;
 use super::spool::Spool;
 use super::{Duty, Membership};
+use crate::call_changes::CallChanges;
 use crate::clock;
 use crate::deliver::Deliverer;
 use crate::intake::{Carried, INTAKE_AHEAD, Intake};
@@ -49,6 +50,7 @@ pub(crate) struct Work {
     pub settings: Arc<Mutex<Settings>>,
     pub(crate) snapshot_every: Duration,
     pub subscriptions: Arc<Subscriptions>,
+    pub changes: Arc<CallChanges>,
     pub webhooks: Webhooks,
     pub policy: hookswitch_core::delivery::Policy,
     pub redeliveries: Arc<Redeliveries>,
@@ -135,7 +137,7 @@ impl Work {
             Arc::new(move || membership.owns(partition))
         };
         let (deliverer, reports) = Deliverer::new(
-            self.store.clone(),
+            (self.store.clone(), self.changes.clone()),
             (partition, lease),
             self.subscriptions.clone(),
             self.webhooks.clone(),

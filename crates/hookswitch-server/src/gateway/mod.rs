@@ -20,7 +20,7 @@ use axum::http::{HeaderName, HeaderValue, Method, Request as HttpRequest, Status
 use hookswitch_core::gateway::{Connection, Limits, Recovery, Request, Wsc};
 use hookswitch_core::subscription::Subscription;
 use hookswitch_model::{Logged, SubscriptionId};
-use hookswitch_store::{Journal, Partition, Span, Store};
+use hookswitch_store::{Journal, Partition, Span, Store, StoreError};
 use http_body_util::BodyExt as _;
 use tokio::sync::{broadcast, watch};
 use tower_service::Service as _;
@@ -29,6 +29,7 @@ pub use self::socket::limit;
 use self::spans::Spans;
 use self::table::{Attached, Cut, Handle, Lost, Table, Told};
 use crate::auth::{OAuth, Principal, Problem, Scope};
+use crate::call_changes::CallChanges;
 use crate::clock;
 use crate::cluster::Membership;
 use crate::config::WebSocket as Settings;
@@ -105,6 +106,7 @@ enum Opened {
 /// All gateway sessions, and what they work with.
 pub struct Gateway {
     store: Store,
+    changes: Arc<CallChanges>,
     oauth: Arc<OAuth>,
     subscriptions: Arc<Subscriptions>,
     metrics: Arc<Metrics>,
@@ -126,7 +128,7 @@ pub struct Gateway {
 impl Gateway {
     /// A gateway with the sessions that were there when the server stopped.
     pub fn new(
-        store: Store,
+        (store, changes): (Store, Arc<CallChanges>),
         oauth: Arc<OAuth>,
         subscriptions: Arc<Subscriptions>,
         metrics: Arc<Metrics>,
@@ -148,6 +150,7 @@ impl Gateway {
         let uri = format!("ws{}/ws", public_url.strip_prefix("http").unwrap_or("://127.0.0.1"));
         Arc::new(Self {
             store,
+            changes,
             oauth,
             subscriptions,
             metrics,
@@ -466,11 +469,15 @@ impl Gateway {
             if feed >= end {
                 return;
             }
-            match self.store.events_after(feed, READ_EVENTS).await {
+            let wants_changes = self.table().wants_changes();
+            match self.read_with(feed, READ_EVENTS, wants_changes).await {
                 Ok(read) if read.is_empty() => return,
                 Ok(read) => {
                     let mut heard = 0;
                     let mut table = self.table();
+                    if table.wants_changes() && !wants_changes {
+                        continue; // somebody has subscribed to them meanwhile
+                    }
                     for logged in &read {
                         heard += table.offer(logged);
                     }
@@ -631,8 +638,17 @@ impl Gateway {
         self.spans.note(sent);
     }
 
-    async fn read(&self, after: u64, limit: usize) -> Option<Vec<Logged>> {
-        let read = self.store.events_after(after, limit).await;
+    /// Reads from the log, with the changes of calls if they are wanted.
+    async fn read_with(&self, after: u64, limit: usize, changes: bool) -> Result<Vec<Logged>, StoreError> {
+        let mut read = self.store.events_after(after, limit).await?;
+        if changes {
+            self.changes.attach(&mut read).await?;
+        }
+        Ok(read)
+    }
+
+    async fn read(&self, told: &Told, after: u64, limit: usize) -> Option<Vec<Logged>> {
+        let read = self.read_with(after, limit, told.subscription.wants_changes()).await;
         read.inspect_err(|error| tracing::warn!(%error, "the event log cannot be read")).ok()
     }
 
@@ -647,10 +663,10 @@ impl Gateway {
         let (mut after, mut overflowed) = (position, 0_u64);
         let mut start = position;
         while after < end {
-            let Some(read) = self.read(after, READ_EVENTS).await else { break };
+            let Some(read) = self.read(told, after, READ_EVENTS).await else { break };
             let Some(last) = read.last() else { break };
             after = last.position;
-            for logged in read.iter().filter(|logged| told.subscription.matching(&logged.event).is_some()) {
+            for logged in read.iter().filter(|logged| !told.subscription.matching(logged).is_empty()) {
                 newest.push_back(logged.position);
                 if newest.len() > self.settings.recovery_messages
                     && let Some(oldest) = newest.pop_front()

@@ -355,13 +355,23 @@ impl Served {
             return Ok(());
         }
         let subscriber = &told.subscriber;
+        let about = (&*queued.event, queued.change.as_deref());
+        let mut count = 0;
+        for (index, &projection) in queued.projections.iter().enumerate() {
+            // Until the last of an event was sent, a handle leads before it: a recovery sends all of them.
+            let is_last = index + 1 == queued.projections.len();
+            self.position = self.position.max(queued.position - u64::from(!is_last));
+            let wsc = self.gateway.wsc(&mut self.attached, self.position);
+            let write = |out: &mut Vec<u8>| subscriber.write_any(about, projection, now, out);
+            let frame = Connection::notification(subscriber.id_of(&queued.event, projection), &wsc, write);
+            let Some(frame) = frame else { continue };
+            self.feed(Message::text(frame)).await?;
+            count += 1;
+        }
         self.position = queued.position;
-        let wsc = self.gateway.wsc(&mut self.attached, queued.position);
-        let id = subscriber.notification_id(&queued.event);
-        let write = |out: &mut Vec<u8>| subscriber.write(&queued.event, queued.projection, now, out);
-        let frame = Connection::notification(id, &wsc, write);
-        let Some(frame) = frame else { return Ok(()) };
-        self.feed(Message::text(frame)).await?;
+        if count == 0 {
+            return Ok(());
+        }
         let (connection, position) = (self.attached.number, queued.position);
         let sent = self.sent.get_or_insert(Span {
             subscription: told.id,
@@ -373,7 +383,7 @@ impl Served {
             count: 0,
         });
         sent.last = position;
-        sent.count += 1;
+        sent.count += count;
         Ok(())
     }
 
@@ -400,13 +410,13 @@ impl Served {
             self.gateway.catch_up(session, number, u64::MAX);
             return Ok(());
         };
-        let Some(read) = self.gateway.read(self.position, AT_ONCE).await else {
+        let Some(read) = self.gateway.read(&told, self.position, AT_ONCE).await else {
             return Err(End::Close(1011, "the event log cannot be read"));
         };
         for logged in &read {
-            if let Some(projection) = told.subscription.matching(&logged.event) {
-                let (position, event) = (logged.position, logged.event.clone());
-                self.notify_one(&Queued { subscription: told.id, position, projection, event }, now).await?;
+            let projections = told.subscription.matching(logged);
+            if !projections.is_empty() {
+                self.notify_one(&Queued::new(told.id, logged, projections), now).await?;
             }
             self.position = self.position.max(logged.position);
         }

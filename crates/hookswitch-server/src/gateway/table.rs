@@ -11,10 +11,10 @@ use std::time::{Duration, Instant};
 use foldhash::fast::RandomState;
 use futures_util::FutureExt as _;
 use futures_util::future::Fuse;
-use hookswitch_core::filter::{FilterIndex, Match, Projection};
+use hookswitch_core::filter::{FilterIndex, Match, Projections};
 use hookswitch_core::notification::{SERVER_ID, Subscriber};
 use hookswitch_core::subscription::Subscription;
-use hookswitch_model::{Event, Logged, SubscriptionId};
+use hookswitch_model::{CallChange, Event, Logged, SubscriptionId};
 use tokio::sync::{mpsc, oneshot};
 
 /// The most events that wait for a connection in memory: half a MiB of usual ones, which are shared.
@@ -34,8 +34,18 @@ pub(super) struct Told {
 pub(super) struct Queued {
     pub(super) subscription: SubscriptionId,
     pub(super) position: u64,
-    pub(super) projection: Projection,
+    /// The notifications of it, in their order.
+    pub(super) projections: Projections,
     pub(super) event: Arc<Event>,
+    pub(super) change: Option<Arc<CallChange>>,
+}
+
+impl Queued {
+    /// An event with the notifications that a subscription receives of it.
+    pub(super) fn new(subscription: SubscriptionId, logged: &Logged, projections: Projections) -> Self {
+        let Logged { position, event, change, .. } = logged.clone();
+        Self { subscription, position, projections, event, change }
+    }
 }
 
 /// Why a connection is closed by others.
@@ -178,6 +188,11 @@ impl Table {
 
     pub(super) fn len(&self) -> usize {
         self.sessions.len()
+    }
+
+    /// Whether any session hears of changes of the calls of extensions.
+    pub(super) fn wants_changes(&self) -> bool {
+        self.index.wants_changes()
     }
 
     /// How many sessions hear of something.
@@ -433,20 +448,17 @@ impl Table {
     pub(super) fn offer(&mut self, logged: &Logged) -> usize {
         self.feed = logged.position;
         let mut matches = std::mem::take(&mut self.matches);
-        self.index.matches(&logged.event, &mut matches);
-        for found in &matches {
-            let id = self.by_subscription.get(&found.subscription);
+        self.index.matches(&logged.event, logged.change.as_deref(), &mut matches);
+        for found in matches.chunk_by(|one, next| one.subscription == next.subscription) {
+            let subscription = found[0].subscription;
+            let id = self.by_subscription.get(&subscription);
             let Some(session) = id.and_then(|id| self.sessions.get_mut(id)) else { continue };
             let Some(live) = &mut session.live else { continue };
             if live.behind.load(Ordering::Acquire) {
                 continue;
             }
-            let queued = Queued {
-                subscription: found.subscription,
-                position: logged.position,
-                projection: found.projection,
-                event: logged.event.clone(),
-            };
+            let projections = found.iter().map(|found| found.projection).collect();
+            let queued = Queued::new(subscription, logged, projections);
             if live.queue.try_send(queued).is_err() {
                 live.behind.store(true, Ordering::Release);
             }

@@ -69,6 +69,30 @@ fn the_javascript_sdk_logs_in_and_the_call_control_library_finds_the_call() {
 }
 
 #[test]
+fn answers_and_notifications_have_the_fields_that_the_types_of_the_sdk_have() {
+    let Some(modules) = tool("npm/node_modules") else { return };
+    if tool("npm/node_modules/typescript").is_none() {
+        return;
+    }
+    let home = Home::new("client-shapes");
+    let file = home.directory.join("directory.toml");
+    let text = std::fs::read_to_string(&file).expect("it is there");
+    let text = text.replace("# country = \"US\"", "country = \"US\"");
+    let text = text.replacen(
+        "number = \"101\"\n",
+        "number = \"101\"\nname = \"Ann Lee\"\nnumbers = [\"+14155550101\"]\n",
+        1,
+    );
+    std::fs::write(&file, text.replacen("number = \"104\"", "number = \"104\"\nkind = \"queue\"", 1))
+        .expect("it can be written");
+    let server = development(&home);
+    let script = root().join("crates/hookswitch/tests/clients/shapes.js");
+    let mut command = Command::new("node");
+    command.arg(script).env("NODE_PATH", modules).env("ADMIN", home.made("admin_token"));
+    assert_good(&run(&mut command, &home, &server));
+}
+
+#[test]
 fn the_python_sdk_logs_in_refreshes_and_revokes() {
     let Some(python) = tool("python/bin/python") else { return };
     let home = Home::new("client-python");

@@ -103,13 +103,13 @@ fn subscriptions_are_those_of_the_socket() {
     assert_eq!(shown[0]["headers"]["Content-Type"], "application/json");
     assert!(shown[0]["headers"]["RCRequestId"].is_string(), "{shown}");
 
-    // Over HTTP it is seen, and not changed.
+    // Over HTTP it is seen and deleted, and to change it there is answered so that a client subscribes anew.
     let over_http = |method: &str, end: &str| {
         running.server.call(&running.access, method, &format!("{SUBSCRIPTION}/{id}{end}"), Some(&json!({})))
     };
     assert_eq!(over_http("GET", "").status, 200);
-    for (method, end) in [("PUT", ""), ("DELETE", ""), ("POST", "/renew")] {
-        assert_eq!(over_http(method, end).error(), (400, "", "CMN-101"), "{method} {end}");
+    for (method, end) in [("PUT", ""), ("POST", "/renew")] {
+        assert_eq!(over_http(method, end).error(), (404, "", "CMN-102"), "{method} {end}");
     }
     let body = json!({"eventFilters": ["/restapi/v1.0/account/~/telephony/sessions"], "deliveryMode": {"transportType": "WebSocket"}});
     assert_eq!(running.server.call(&running.access, "POST", SUBSCRIPTION, Some(&body)).status, 400);

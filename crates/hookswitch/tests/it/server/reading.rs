@@ -14,9 +14,10 @@ const DIRECTORY: &str = r#"
 [[account]]
 id = 1001
 name = "One"
+country = "US"
 domains = ["one.example"]
 extension = [
-  {number = "101", id = 1101, device = 1901, name = "Ann"},
+  {number = "101", id = 1101, device = 1901, name = "Ann", numbers = ["+14155550101", "+14155550100"]},
   {number = "102", id = 1102, name = "Bo"},
   {number = "103", id = 1103, name = "Cy"},
 ]
@@ -99,7 +100,7 @@ pub(super) fn home(name: &str) -> Home {
     home
 }
 
-const EVERYTHING: [&str; 3] = ["CallControl", "ReadAccounts", "ReadPresence"];
+const EVERYTHING: [&str; 4] = ["CallControl", "ReadAccounts", "ReadCallLog", "ReadPresence"];
 
 #[test]
 fn a_call_is_read_while_it_goes_on_and_for_a_while_after() {
@@ -233,14 +234,35 @@ fn people_are_read_as_the_directory_has_them() {
     );
     let all = get("/restapi/v1.0/account/~/presence?page=2&perPage=2");
     assert_eq!(all["records"].as_array().map(Vec::len), Some(1));
-    assert_eq!(all["paging"], json!({"page": 2, "perPage": 2, "totalPages": 2, "totalElements": 3}));
+    let paging =
+        json!({"page": 2, "perPage": 2, "pageStart": 2, "pageEnd": 2, "totalPages": 2, "totalElements": 3});
+    assert_eq!(all["paging"], paging);
+    // Addresses are whole, and lead where they say.
+    for list in [&all, &devices] {
+        for key in ["uri", "records", "navigation", "paging"] {
+            assert!(list.get(key).is_some(), "{key}: {list}");
+        }
+    }
+    for uri in
+        [&own["uri"], &all["navigation"]["firstPage"]["uri"], &all["records"][0]["uri"], &devices["uri"]]
+    {
+        let uri = uri.as_str().expect("a uri");
+        let path = uri.find("/restapi").map(|at| &uri[at..]).expect("a path");
+        assert!(uri.starts_with("http://"), "{uri}");
+        assert_eq!(server.call(&ann, "GET", path, None).status, 200, "{path}");
+    }
     let wrong = server.call(&ann, "GET", "/restapi/v1.0/account/~/presence?page=0", None);
     assert_eq!((wrong.error(), &wrong.body["parameterName"]), ((400, "", "CMN-101"), &json!("page")));
-    for path in ["/restapi/v1.0", "/restapi/v1.0/status", "/restapi/v1.0/client-info"] {
+    for path in ["/restapi", "/restapi/v1.0", "/restapi/v1.0/status", "/restapi/v1.0/client-info"] {
         assert_eq!(exchange(server.http(), "GET", path, &[], b"").status, 200, "{path}");
     }
-    let nowhere = exchange(server.http(), "GET", "/.well-known/entry-points/initial?clientId=x", &[], b"");
-    assert_eq!(nowhere.error(), (404, "", "CMN-120"));
+    let initial = exchange(server.http(), "GET", "/.well-known/entry-points/initial?clientId=x", &[], b"");
+    let external = initial.body["discoveryApi"]["defaultExternalUri"].as_str().expect("an address");
+    let external = &external[external.find("/.well").expect("a path")..];
+    let external = exchange(server.http(), "GET", external, &[], b"");
+    assert_eq!(external.body["coreApi"], initial.body["coreApi"]);
+    let token = external.body["authApi"]["tokenUri"].as_str().expect("an address");
+    assert!(token.ends_with("/restapi/oauth/token"), "{token}");
     // What changes in the file comes into use.
     let changed = server.admin(
         &home,
@@ -250,6 +272,119 @@ fn people_are_read_as_the_directory_has_them() {
     );
     assert_eq!(changed.status, 200, "{changed:?}");
     assert_eq!(get("/restapi/v1.0/account/~/extension/~")["name"], "Anna");
+}
+
+#[test]
+fn an_application_finds_what_it_asks_for_at_its_start() {
+    let home = home("reading-start");
+    let text = std::fs::read_to_string(home.directory.join("directory.toml")).expect("it is there");
+    let text = text.replace(
+        r#"{number = "103", id = 1103, name = "Cy"},"#,
+        r#"{number = "103", id = 1103, name = "Cy"}, {number = "620", id = 1620, name = "Support Desk", kind = "queue"},"#,
+    );
+    std::fs::write(home.directory.join("directory.toml"), text).expect("it can be written");
+    let server = Server::start(&home);
+    let ann = server.token(&home, (1001, 1101, json!({"admin": true})), &EVERYTHING);
+    let bo = server.token(&home, (1001, 1102, json!({})), &["ReadAccounts"]);
+    let get = |path: &str| {
+        let answer = server.call(&ann, "GET", path, None);
+        assert_eq!(answer.status, 200, "{path}: {answer:?}");
+        answer.body
+    };
+    const ACCOUNT: &str = "/restapi/v1.0/account/~";
+    const OWN: &str = "/restapi/v1.0/account/~/extension/~";
+    let own = get(OWN);
+    assert_eq!(
+        own["contact"],
+        json!({"firstName": "Ann", "company": "One", "businessPhone": "+14155550101"})
+    );
+    assert_eq!(own["permissions"], json!({"admin": {"enabled": true}}));
+    assert_eq!(own["regionalSettings"], json!({"homeCountry": {"isoCode": "US", "callingCode": "1"}}));
+    let services = own["serviceFeatures"].as_array().expect("services");
+    assert!(services.contains(&json!({"featureName": "Presence", "enabled": true})), "{own}");
+    assert_eq!(get(&format!("{ACCOUNT}/extension/1102")).get("permissions"), None, "of another, nobody says");
+
+    let names = |list: &Value| -> Vec<String> {
+        let records = list["records"].as_array().expect("records");
+        records.iter().map(|one| one["name"].as_str().expect("a name").to_owned()).collect()
+    };
+    let extensions = get(&format!("{ACCOUNT}/extension?perPage=MAX"));
+    assert_eq!(names(&extensions), ["Ann", "Bo", "Cy", "Support Desk"]);
+    for (query, found) in [
+        ("type=Department", &["Support Desk"][..]),
+        ("type=User&type=Department&page=2&perPage=3", &["Support Desk"]),
+        ("status=Disabled", &[]),
+        ("status=Enabled&extensionNumber=102", &["Bo"]),
+    ] {
+        assert_eq!(names(&get(&format!("{ACCOUNT}/extension?{query}"))), found, "{query}");
+    }
+    assert_eq!(names(&get(&format!("{ACCOUNT}/call-queues"))), ["Support Desk"]);
+    let entries = get(&format!("{ACCOUNT}/directory/entries?type=User"));
+    assert_eq!(names(&entries), ["Ann", "Bo", "Cy"]);
+    assert_eq!(entries["records"][0]["phoneNumbers"][1]["phoneNumber"], "+14155550100");
+    let numbers = get(&format!("{OWN}/phone-number"));
+    let number = &numbers["records"][0];
+    assert_eq!(
+        (&number["phoneNumber"], &number["usageType"], &number["extension"]["id"]),
+        (&json!("+14155550101"), &json!("DirectNumber"), &json!(1101))
+    );
+    assert_eq!(get(&format!("{ACCOUNT}/phone-number"))["records"], numbers["records"]);
+    let second = &get("/restapi/v2/accounts/~/phone-numbers?perPage=1&page=2");
+    assert_eq!(second["paging"]["totalElements"], 2);
+    assert_eq!(second["records"][0]["id"], numbers["records"][1]["id"].to_string());
+    assert_eq!(get(&format!("{ACCOUNT}/extension/1102/phone-number"))["records"], json!([]));
+
+    assert_eq!(
+        get(&format!("{ACCOUNT}/dialing-plan"))["records"],
+        json!([{"isoCode": "US", "callingCode": "1"}])
+    );
+    let of_account = get(&format!("{ACCOUNT}/service-info"));
+    assert_eq!(of_account["serviceFeatures"].as_array().map(Vec::len), Some(services.len()));
+    assert_eq!(of_account["contractedCountry"]["isoCode"], "US");
+    assert_eq!(get(&format!("{OWN}/caller-id"))["byFeature"], json!([]));
+    assert_eq!(get(&format!("{OWN}/forwarding-number"))["records"], json!([]));
+    let feature = |token: &str, id: &str| {
+        let path = format!("{OWN}/features?featureId={id}");
+        server.call(token, "GET", &path, None).body["records"][0]["available"].clone()
+    };
+    assert_eq!(feature(&ann, "ReadExtensionInfo"), true, "a widget logs the user out without it");
+    assert_eq!(feature(&ann, "RingOut"), false);
+    assert_eq!(
+        (feature(&ann, "ReadPresenceStatus"), feature(&bo, "ReadPresenceStatus")),
+        (json!(true), json!(false))
+    );
+    let all = get(&format!("{OWN}/features"));
+    let available = get(&format!("{OWN}/features?availableOnly=true"));
+    let count = |list: &Value| list["records"].as_array().map_or(0, Vec::len);
+    assert!(count(&all) > count(&available) && count(&available) > 0, "{available}");
+    let profile = get(&format!("{OWN}/authz-profile"));
+    let permission = json!({"permission": {"id": "ReadPresenceStatus"}, "scopes": ["Self", "AllExtensions"]});
+    assert!(profile["permissions"].as_array().is_some_and(|all| all.contains(&permission)), "{profile}");
+
+    let active = |path: &str| get(&format!("{path}/active-calls"))["records"].clone();
+    assert_eq!((active(OWN), active(ACCOUNT)), (json!([]), json!([])));
+    server.signals(&home, &call(1001));
+    server.signals(&home, &call(2001));
+    let found = wait_for(
+        || Some(active(ACCOUNT)).filter(|records| records != &json!([])),
+        || "the call among those that go on".to_owned(),
+    );
+    assert_eq!(found.as_array().map(Vec::len), Some(1), "the other account's is not there");
+    let record = &found[0];
+    assert_eq!(
+        (&record["direction"], &record["result"], &record["type"], &record["to"]["extensionNumber"]),
+        (&json!("Outbound"), &json!("In Progress"), &json!("Voice"), &json!("102"))
+    );
+    let called = get(&format!("{ACCOUNT}/extension/1102/active-calls"));
+    assert_eq!(called["records"][0]["direction"], "Inbound");
+    assert_eq!(called["records"][0]["telephonySessionId"], record["telephonySessionId"]);
+    assert_eq!(
+        get(&format!("{ACCOUNT}/extension/1102/active-calls?direction=Outbound"))["records"],
+        json!([])
+    );
+    assert_eq!(active(&format!("{ACCOUNT}/extension/1103")), json!([]));
+    let sessions = get(&format!("{ACCOUNT}/telephony/sessions"));
+    assert_eq!(sessions["records"][0]["id"], record["telephonySessionId"]);
 }
 
 /// Who asks, in the table of what is allowed.
@@ -368,11 +503,31 @@ fn two_thousand_pairs_of_token_and_resource_are_allowed_and_denied_as_the_policy
         let party = sessions[&account].replacen('s', "p", 1) + "-1";
         add("GET", of.clone(), "ReadAccounts", account, Whose::All);
         add("GET", format!("{of}/presence"), "ReadPresence", account, Whose::Admin);
+        for end in ["active-calls", "call-log", "call-log-sync"] {
+            add("GET", format!("{of}/{end}"), "ReadCallLog", account, Whose::Admin);
+        }
+        add("GET", format!("{of}/phone-number"), "ReadAccounts", account, Whose::Admin);
+        add(
+            "GET",
+            format!("/restapi/v2/accounts/{account}/phone-numbers"),
+            "ReadAccounts",
+            account,
+            Whose::Admin,
+        );
+        for end in ["extension", "directory/entries", "call-queues", "service-info", "dialing-plan"] {
+            add("GET", format!("{of}/{end}"), "ReadAccounts", account, Whose::All);
+        }
         for extension in [first, first + 1, first + 2] {
             let path = format!("{of}/extension/{extension}");
             add("GET", path.clone(), "ReadAccounts", account, Whose::All);
             add("GET", format!("{path}/device"), "ReadAccounts", account, Whose::Extension(extension));
             add("GET", format!("{path}/presence"), "ReadPresence", account, Whose::Extension(extension));
+            for end in ["active-calls", "call-log", "call-log-sync"] {
+                add("GET", format!("{path}/{end}"), "ReadCallLog", account, Whose::Extension(extension));
+            }
+            for end in ["phone-number", "features", "caller-id", "forwarding-number"] {
+                add("GET", format!("{path}/{end}"), "ReadAccounts", account, Whose::Extension(extension));
+            }
         }
         // The extension of the other account, and one that nobody has.
         let foreign = if account == 1001 { 2101 } else { 1101 };

@@ -230,7 +230,7 @@ fn a_subscription_is_created_read_renewed_and_deleted_by_its_owner() {
     let body = json!({
         "eventFilters": [
             format!("{SESSIONS}?statusCode=Answered"),
-            "/restapi/v1.0/account/~/extension/~/presence",
+            "/restapi/v1.0/account/~/extension/~/message-store",
             "/restapi/v1.0/subscription/~?threshold=60&interval=15",
         ],
         "deliveryMode": {"transportType": "webhook", "address": receiver.url(), "encryption": "true",
@@ -246,6 +246,7 @@ fn a_subscription_is_created_read_renewed_and_deleted_by_its_owner() {
     assert_eq!(one["deliveryMode"]["encryption"], false);
     assert_eq!(one["eventFilters"].as_array().map(Vec::len), Some(3));
     assert!(!one["eventFilters"][0].as_str().unwrap().contains('~'), "{one}");
+    assert!(!one["eventFilters"][1].as_str().unwrap().contains('~'), "{one}");
     assert!(one["eventFilters"][2].as_str().unwrap().contains(&id), "{one}");
     assert!(one["uri"].as_str().unwrap().ends_with(&format!("{SUBSCRIPTION}/{id}")));
     let at = format!("{SUBSCRIPTION}/{id}");
@@ -267,7 +268,8 @@ fn a_subscription_is_created_read_renewed_and_deleted_by_its_owner() {
     for method in ["GET", "PUT", "DELETE"] {
         assert_eq!(dev.call(method, &at, None).error(), (404, "", "CMN-102"), "{method}");
     }
-    assert_eq!(dev.call("GET", SUBSCRIPTION, None).body["records"], json!([]));
+    let none = dev.call("GET", &format!("{SUBSCRIPTION}?perPage=MAX"), None);
+    assert_eq!((&none.body["records"], &none.body["paging"]["totalPages"]), (&json!([]), &json!(1)));
 }
 
 #[test]
@@ -280,7 +282,10 @@ fn bad_requests_get_the_documented_errors() {
     let reminder = "/restapi/v1.0/subscription/~?threshold=10&interval=9";
     for (delivery, filters, status, code) in [
         (&hook, vec![], 400, "CMN-101"),
-        (&hook, vec!["/restapi/v1.0/account/~/nonsense"], 400, "SUB-508"),
+        (&hook, vec!["/restapi/v1.0/nonsense"], 400, "SUB-508"),
+        (&hook, vec![SESSIONS, "/restapi/v1.0/account/~/telephony/session"], 400, "SUB-508"),
+        (&hook, vec!["/restapi/v1.0/account/~/extension/101/telephony/sessions"], 400, "SUB-408"),
+        (&hook, vec!["/restapi/v1.0/account/1/extension/~/presence"], 403, "SUB-406"),
         (&hook, vec!["/restapi/v1.0/account/~/telephony/sessions?statusCode=Ringing"], 400, "SUB-508"),
         (&hook, vec!["/restapi/v1.0/account/1/telephony/sessions"], 403, "SUB-406"),
         (&hook, vec![reminder], 400, "SUB-516"),
@@ -302,6 +307,25 @@ fn bad_requests_get_the_documented_errors() {
         let answer = dev.ask(delivery, &filters);
         assert_eq!(answer.error(), (status, "", code), "{delivery} {filters:?}: {answer:?}");
         assert!(!answer.text("message").is_empty());
+        let field = if code == "SUB-521" { "deliveryMode.address" } else { "eventFilters" };
+        if code.starts_with("SUB") {
+            assert_eq!(answer.body["parameterName"], field, "{answer:?}");
+        }
+    }
+    for (body, field) in [
+        (json!({"eventFilters": "x"}), "eventFilters"),
+        (json!({"eventFilters": [1]}), "eventFilters"),
+        (json!({"eventFilters": [SESSIONS], "expiresIn": "soon"}), "expiresIn"),
+        (json!({"eventFilters": [SESSIONS], "deliveryMode": "WebHook"}), "deliveryMode"),
+        (
+            json!({"eventFilters": [SESSIONS], "deliveryMode": {"transportType": 1}}),
+            "deliveryMode.transportType",
+        ),
+    ] {
+        let answer = dev.call("POST", SUBSCRIPTION, Some(&body));
+        assert_eq!(answer.error(), (400, "", "CMN-101"), "{body}");
+        assert_eq!(answer.body["parameterName"], field, "{answer:?}");
+        assert!(answer.text("message").contains("must be"), "{answer:?}");
     }
     let bearer = format!("Bearer {}", dev.token);
     for (body, code) in
