@@ -199,7 +199,10 @@ fn what_a_live_freeswitch_has_told_and_answered_is_told_as_the_phones_did_it() {
     for recording in recordings {
         let told = score::sessions(&played(&recording.read("esl.log")));
         if let Err(difference) = told.and_then(|told| score::recording::compare(&recording.meta(), &told)) {
-            wrong.push_str(&format!("{}\n{difference}\n", recording.name));
+            wrong += &recording.name;
+            wrong += "\n";
+            wrong += &difference;
+            wrong += "\n";
         }
     }
     assert!(wrong.is_empty(), "\n{wrong}");
