@@ -347,7 +347,7 @@ mod tests {
             let mut out = Vec::new();
             match protocol.poll_event(&mut out).expect("it goes on") {
                 Some(ProtocolEvent::Message) => {
-                    questions.extend(Message::new(&out).question().map(|question| question.into_owned()));
+                    questions.extend(Message::new(&out).question().map(std::borrow::Cow::into_owned));
                 }
                 Some(_) => {}
                 None => return questions,

@@ -429,10 +429,11 @@ impl EslTracker {
             channel.dialled = dialled;
             channel.sent = Some(now.at);
         }
-        if !event.get(Key::SipCallId).is_empty() && !self.knows_dialog(number) {
-            if let Some(sip) = dialog(event) {
-                self.has_dialog(number, sip, now, out);
-            }
+        if !event.get(Key::SipCallId).is_empty()
+            && !self.knows_dialog(number)
+            && let Some(sip) = dialog(event)
+        {
+            self.has_dialog(number, sip, now, out);
         }
         self.tell_call_id(number, event.get(Key::SipCallId), now, out);
         self.finds_domain(number, event, out);
