@@ -2,6 +2,7 @@
 //! told at its times, and answers what is asked as the switch has answered it.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use hookswitch_flows::ladder::{START_MICROS, ladder};
@@ -199,10 +200,7 @@ fn what_a_live_freeswitch_has_told_and_answered_is_told_as_the_phones_did_it() {
     for recording in recordings {
         let told = score::sessions(&played(&recording.read("esl.log")));
         if let Err(difference) = told.and_then(|told| score::recording::compare(&recording.meta(), &told)) {
-            wrong += &recording.name;
-            wrong += "\n";
-            wrong += &difference;
-            wrong += "\n";
+            writeln!(wrong, "{}\n{difference}", recording.name).expect("a text grows");
         }
     }
     assert!(wrong.is_empty(), "\n{wrong}");

@@ -105,7 +105,7 @@ fn a_recovered_call_that_was_told_to_have_ended_is_one_that_was_found() {
     let lost = "5.100 out 101 Disconnected/CallDropped\n5.100 inb 102 Disconnected/CallDropped\n";
     let answers = [connects(5.0), answer(5.1, CORE, "two"), channels(5.2, "")];
     let lines = found.lines().map(str::trim).filter(|line| !line.is_empty());
-    let found_again = lines.map(|line| format!("#2 {line}\n")).collect::<Vec<_>>().concat();
+    let found_again = lines.map(|line| format!("#2 {line}")).collect::<Vec<_>>().join("\n");
     assert_told(&told(&[TALKS, recovers].concat(), &answers), &[TALKS_TOLD, lost, &found_again].concat());
     assert_told(&told(recovers, &[]), found);
 }
@@ -253,7 +253,7 @@ fn later(seconds: f64) -> Ladder {
         let (at, rest) = line.trim().split_once(' ')?;
         Some(format!("{:.3} {rest}\n", at.parse::<f64>().ok()? + seconds))
     };
-    ladder(&SIP.lines().filter_map(line).collect::<String>())
+    ladder(&SIP.lines().filter_map(line).collect::<Vec<_>>().concat())
 }
 
 #[test]
