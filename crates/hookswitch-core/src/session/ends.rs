@@ -1,5 +1,7 @@
 //! How parties end, and the ends that wait for their cause.
 
+use std::time::Duration;
+
 use hookswitch_model::{Cause, Direction, Reason, Rule, StatusCode, Timestamp};
 use smallvec::SmallVec;
 
@@ -316,6 +318,17 @@ impl Session {
         self.parties[index].step(Step::AwaitCause(PendingEnd { cause, at: ctx.at }));
         self.timers.start(Timer::EndCause(index), ctx.at + CAUSE_WAIT);
         self.draft(index, rule, ctx);
+    }
+
+    /// The caller was refused, and it is decided after [`CAUSE_WAIT`] whether the call ends or goes to another target:
+    /// the ends of targets wait for that, as a caller who has given up is why they ended.
+    pub(super) fn wait_for_caller(&mut self, ctx: &Context) {
+        let until = ctx.at + CAUSE_WAIT + Duration::from_millis(1);
+        for index in self.parties.other_indices() {
+            if self.parties[index].pending_end().is_some() {
+                self.timers.start(Timer::EndCause(index), until);
+            }
+        }
     }
 
     /// Decides the ends that wait, by what came since.

@@ -393,6 +393,7 @@ impl Session {
             SignalKind::TriedAgain => {
                 if role == LegRole::Party(CALLER) {
                     self.timers.start(Timer::Retry, ctx.at + RETRY_MAX);
+                    self.wait_for_caller(ctx);
                 }
             }
             SignalKind::Ended(cause) => self.leg_ended(index, *cause, ctx),

@@ -353,3 +353,42 @@ fn a_phone_that_is_cancelled_says_that_it_is_not_available() {
         ",
     );
 }
+
+#[test]
+fn a_caller_who_gives_up_behind_a_proxy_has_given_up_whatever_other_calls_do() {
+    // The INVITE has passed a proxy before, so another branch could follow the 487 for half a second; a message of
+    // another call within the last moments of that must not decide why the phone stopped.
+    ladder(
+        "
+        0.000 alice > proxy INVITE 102 | Via: SIP/2.0/UDP 10.9.9.9;branch=z9hG4bK-up
+        0.001 proxy > alice 100
+        0.002 proxy > bob INVITE 102@bob
+        0.010 bob > proxy 180
+        0.011 proxy > alice 180
+        2.000 alice > proxy CANCEL
+        2.001 proxy > alice 200 for=CANCEL
+        2.002 proxy > bob CANCEL
+        2.003 bob > proxy 200 for=CANCEL
+        2.004 bob > proxy 487 for=INVITE
+        2.005 proxy > bob ACK
+        2.020 proxy > alice 487 for=INVITE
+        2.021 alice > proxy ACK
+        2.510 carol > dave INVITE 104@dave call=9 from=103
+        2.515 dave > carol 486 call=9
+        ",
+    )
+    .tells(
+        "
+        0.000 out 101 Setup
+        0.002 inb 102 Setup
+        0.010 inb 102 Proceeding
+        0.011 out 101 Proceeding
+        2.004 inb 102 Disconnected/Cancelled missed
+        2.020 out 101 Disconnected
+        #2 2.510 out 103 Setup
+        #2 2.510 inb 104 Setup
+        #2 2.515 inb 104 Disconnected/TargetBusy missed
+        #2 2.515 out 103 Disconnected/TargetBusy
+        ",
+    );
+}
