@@ -85,7 +85,7 @@ impl Takes {
         let first = path.trim_start_matches("/admin/v1/").split('/').next().unwrap_or_default();
         match first {
             "accounts" | "applications" | "users" | "sources" | "tokens" => Self::Admin,
-            "cluster" if method != "GET" => Self::Admin,
+            "cluster" | "clock" if method != "GET" => Self::Admin,
             _ if method == "GET" || first == "filter-trials" => Self::Reader,
             _ => Self::Operator,
         }
