@@ -195,7 +195,7 @@ mod tests {
 
     const LOG: &str = "\
 2026-11-30 23:59:58.019145 90.00% [CONSOLE] mod_voicemail.c:4068 Event Thread Started
-recv 98 bytes from udp/[192.0.2.101]:5060 at 23:59:59.734053:
+recv 96 bytes from udp/[192.0.2.101]:5060 at 23:59:59.734053:
 ------------------------------------------------------------------------
 OPTIONS sip:pbx.example.com SIP/2.0
 Via: SIP/2.0/UDP 192.0.2.101:5060
