@@ -115,6 +115,23 @@ impl PageQuery {
         self.values(name).last()
     }
 
+    /// Checks that another parameter has these values alone, in whatever case: with one that nothing can have, a list
+    /// would be empty, as if there were nothing.
+    ///
+    /// # Errors
+    /// Names the parameter and what it may be.
+    pub(super) fn check_values(&self, field: &'static str, known: [&str; 2]) -> Result<(), Problem> {
+        let is_known = |value: &str| known.iter().any(|one| one.eq_ignore_ascii_case(value));
+        match self.values(field).find(|value| !is_known(value)) {
+            None => Ok(()),
+            Some(value) => {
+                let [one, other] = known;
+                let message = format!("{field} must be {one} or {other}; it may come several times");
+                Err(Problem::field(field, message).about(field, value))
+            }
+        }
+    }
+
     /// Whether a parameter says `true`.
     pub(super) fn flag(&self, name: &str) -> bool {
         self.value(name).is_some_and(|value| value.eq_ignore_ascii_case("true"))
@@ -217,6 +234,26 @@ mod tests {
         let behind = page("page=9&perPage=2", 3);
         assert_eq!((&behind["records"], &behind["paging"]["totalPages"]), (&json!([]), &json!(2)));
         assert_eq!(behind["navigation"]["previousPage"]["uri"], "/list?page=2&perPage=2");
+    }
+
+    #[test]
+    fn a_value_that_nothing_can_have_is_refused_by_name_and_not_answered_with_an_empty_list() {
+        let check = |query| {
+            PageQuery::read(Some(query)).expect(query).check_values("direction", ["Inbound", "Outbound"])
+        };
+        for query in ["", "type=x", "direction=Inbound", "direction=inbound&direction=OUTBOUND"] {
+            assert!(check(query).is_ok(), "{query}");
+        }
+        for (query, value) in
+            [("direction=In", "In"), ("direction=Inbound&direction=all", "all"), ("direction=", "")]
+        {
+            let problem = check(query).expect_err(query);
+            let body: Value = serde_json::from_str(&problem.body()).expect("JSON");
+            let error = &body["errors"][0];
+            assert_eq!((&body["errorCode"], problem.status()), (&json!("CMN-101"), 400), "{query}");
+            assert_eq!(error["parameterName"], "direction", "{query}");
+            assert_eq!(error["parameterValue"].as_str().unwrap_or_default(), value, "{query}");
+        }
     }
 
     #[test]

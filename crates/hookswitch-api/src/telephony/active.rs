@@ -120,6 +120,15 @@ fn standing_for(call: &Call, extension: Option<ExtensionId>) -> Vec<&(Timestamp,
     caller.or_else(called).or_else(|| call.parties.first()).into_iter().collect()
 }
 
+/// Checks the values by which calls are chosen.
+///
+/// # Errors
+/// Names the parameter, and what it may be.
+pub(super) fn check_choice(query: &PageQuery) -> Result<(), Problem> {
+    query.check_values("direction", ["Inbound", "Outbound"])?;
+    query.check_values("type", ["Voice", "Fax"])
+}
+
 /// The records of some calls that a query asks for, the newest first.
 fn records(
     (base, query): (&str, &PageQuery),
@@ -165,6 +174,7 @@ pub(crate) async fn of_extension(
 ) -> Result<Json<List<ActiveCallRecord>>, Problem> {
     let (account, id) = own_extension(&api, &principal, Action::ReadCallLog, (&account, &extension)).await?;
     let query = PageQuery::read(query.as_deref())?;
+    check_choice(&query)?;
     let found = records((&base, &query), &api.calls.of(account, Some(id))?, Some(id));
     let list = format!("{base}/restapi/v1.0/account/{account}/extension/{id}/active-calls");
     Ok(Json(query.page_of(&list, found)))
@@ -191,6 +201,7 @@ pub(crate) async fn of_account(
 ) -> Result<Json<List<ActiveCallRecord>>, Problem> {
     let account = whole_account(&api, &principal, Action::ReadCallLog, &account)?;
     let query = PageQuery::read(query.as_deref())?;
+    check_choice(&query)?;
     let found = records((&base, &query), &api.calls.of(account, None)?, None);
     Ok(Json(query.page_of(&format!("{base}/restapi/v1.0/account/{account}/active-calls"), found)))
 }

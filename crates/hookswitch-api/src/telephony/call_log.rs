@@ -14,7 +14,7 @@ use hookswitch_store::{Reader, StoreError};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::active::{CallExtension, Side};
+use super::active::{CallExtension, Side, check_choice};
 use crate::list::{List, PageQuery};
 use crate::profile::{own_extension, whole_account};
 use crate::request::{Base, Segments};
@@ -182,6 +182,8 @@ struct Wanted {
 
 impl Wanted {
     fn read(account: AccountId, extension: Option<ExtensionId>, query: &PageQuery) -> Result<Self, Problem> {
+        check_choice(query)?;
+        query.check_values("view", ["Simple", "Detailed"])?;
         let to = read_time(query, "dateTo")?.unwrap_or(Timestamp::from_micros(i64::MAX));
         let session = query.value("sessionId").map(str::to_owned);
         let telephony_session = match query.value("telephonySessionId") {
@@ -292,7 +294,9 @@ fn read_time(query: &PageQuery, field: &'static str) -> Result<Option<Timestamp>
     let Some(text) = query.value(field) else { return Ok(None) };
     let read = text.parse::<jiff::Timestamp>().map(|at| Timestamp::from_micros(at.as_microsecond()));
     let wrong = |_| {
-        let message = format!("{field} must be a time in ISO 8601, such as 2026-01-31T12:00:00.000Z");
+        let message = format!(
+            "{field} must be a time in ISO 8601 with its offset from UTC, such as 2026-01-31T12:00:00.000Z"
+        );
         Problem::field(field, message).about(field, text)
     };
     read.map(Some).map_err(wrong)

@@ -73,6 +73,23 @@ fn calls_that_are_over_are_in_the_log_as_their_events_told_them() {
     let foreign = format!("{ACCOUNT}/call-log/{}", "0".repeat(32) + "-1");
     assert_eq!(server.call(&ann, "GET", &foreign, None).error(), (404, "", "CMN-102"));
 
+    // What no call can have is refused, since an empty list would say that there are none.
+    for (list, query, field) in [
+        ("call-log", "direction=In", "direction"),
+        ("call-log", "type=Sms", "type"),
+        ("call-log", "view=Full", "view"),
+        ("call-log", "dateFrom=2026-01-31", "dateFrom"),
+        ("call-log-sync", "syncType=FSync&direction=In", "direction"),
+        ("active-calls", "direction=Inbound&direction=all", "direction"),
+        ("active-calls", "type=", "type"),
+    ] {
+        for (token, of) in [(&ann, ACCOUNT), (&bo, "/restapi/v1.0/account/~/extension/~")] {
+            let answer = server.call(token, "GET", &format!("{of}/{list}?{query}"), None);
+            let told = (answer.error(), &answer.body["parameterName"]);
+            assert_eq!(told, ((400, "", "CMN-101"), &json!(field)), "{list}?{query}");
+        }
+    }
+
     // What is asked for is what comes.
     let id = |key: &str| record[key].as_str().expect("a text").to_owned();
     for (query, count) in [
