@@ -312,7 +312,7 @@ pub(super) async fn authz_profile(
     let account = api.account(&principal, Action::ReadExtension, &account)?;
     let id = principal.extension(&extension)?;
     if id != principal.extension {
-        return Err(Problem::other_extension());
+        return Err(Problem::own_extension_only());
     }
     let scopes = if principal.admin { vec!["Self", "AllExtensions"] } else { vec!["Self"] };
     let held = PERMISSIONS.into_iter().filter(|&(_, scope)| principal.permissions.has(scope));

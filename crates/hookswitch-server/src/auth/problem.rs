@@ -127,6 +127,13 @@ impl Problem {
         Self { outer_code: Some("InsufficientPermissions"), ..problem }
     }
 
+    /// It belongs to another extension, and even an administrator may not see it.
+    pub fn own_extension_only() -> Self {
+        let message = "This is for the extension itself alone, whatever the role; ask for ~";
+        let problem = Self::new(StatusCode::FORBIDDEN, "CMN-404", message);
+        Self { outer_code: Some("InsufficientPermissions"), ..problem }
+    }
+
     /// An ingest key that is for one account posts a signal of another.
     pub fn other_account(index: usize, account: AccountId, only: AccountId) -> Self {
         let message = format!(

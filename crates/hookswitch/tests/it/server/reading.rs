@@ -361,6 +361,11 @@ fn an_application_finds_what_it_asks_for_at_its_start() {
     let permission = json!({"permission": {"id": "ReadPresenceStatus"}, "scopes": ["Self", "AllExtensions"]});
     assert!(profile["permissions"].as_array().is_some_and(|all| all.contains(&permission)), "{profile}");
 
+    // What nobody else may see is not said to be for administrators, to one of them.
+    let others = server.call(&ann, "GET", &format!("{ACCOUNT}/extension/1102/authz-profile"), None);
+    assert_eq!(others.error(), (403, "", "CMN-404"), "{others:?}");
+    assert!(!others.body["message"].as_str().expect("a text").contains("administrator"), "{others:?}");
+
     let active = |path: &str| get(&format!("{path}/active-calls"))["records"].clone();
     assert_eq!((active(OWN), active(ACCOUNT)), (json!([]), json!([])));
     server.signals(&home, &call(1001));
