@@ -8,6 +8,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use hookswitch_core::filter::{EventFilter, FilterError, Own};
+use hookswitch_core::presence::Family;
 use hookswitch_core::subscription::{Hearing, Owner, Standing, Subscription, Transport, check_reminders};
 use hookswitch_model::{SubscriptionId, Timestamp};
 use hookswitch_server::auth::{Principal, Problem};
@@ -562,23 +563,37 @@ pub(super) fn read_filters(
 /// are disabled while others remain.
 fn check_filters(api: &Api, principal: &Principal, filters: &[EventFilter]) -> Result<(), Problem> {
     let who = principal.identity();
-    let denied: Vec<Denied> =
-        filters.iter().filter_map(|filter| api.rights.may_filter(&who, filter).err()).collect();
-    if let Some(&permission) = denied.iter().find(|denied| !denied.is_reach()) {
+    let denied = |filter| Some((filter, api.rights.may_filter(&who, filter).err()?));
+    let denied: Vec<(&EventFilter, Denied)> = filters.iter().filter_map(denied).collect();
+    if let Some(&(_, permission)) = denied.iter().find(|(_, denied)| !denied.is_reach()) {
         return Err(permission.into());
     }
     let reminders = filters.iter().filter(|filter| matches!(filter, EventFilter::Reminder { .. })).count();
     match denied.first() {
-        Some(first) if denied.len() + reminders == filters.len() => {
+        Some((filter, first)) if denied.len() + reminders == filters.len() => {
             let message = format!(
-                "{}; ask for /restapi/v1.0/account/~/extension/~/telephony/sessions, or let an operator of this \
-                 server make the user an administrator",
-                first.sentence()
+                "{}; ask for {}, or let an operator of this server make the user an administrator",
+                first.sentence(),
+                of_own_extension(filter)
             );
             Err(Problem::coded(StatusCode::FORBIDDEN, first.filter_code(), message))
         }
         _ => Ok(()),
     }
+}
+
+/// The filter for the same kind of events of one's own extension.
+fn of_own_extension(filter: &EventFilter) -> String {
+    let family = match filter {
+        EventFilter::Calls(filter) => match filter.family() {
+            family @ Family::AnsweredElsewhere => format!("{}?action={}", family.path(), family.action()),
+            family => family.path().to_owned(),
+        },
+        EventFilter::TelephonySessions(_) | EventFilter::Reminder { .. } | EventFilter::Other(_) => {
+            "telephony/sessions".to_owned()
+        }
+    };
+    format!("/restapi/v1.0/account/~/extension/~/{family}")
 }
 
 /// The same, whatever the one who asks may do.
@@ -706,4 +721,36 @@ fn limit(api: &Api) -> Problem {
 pub(super) fn expired() -> Problem {
     let message = "The subscription has expired; create another";
     Problem::coded(StatusCode::NOT_FOUND, "SUB-507", message)
+}
+
+#[cfg(test)]
+mod tests {
+    use hookswitch_model::{AccountId, ExtensionId};
+
+    use super::*;
+
+    #[test]
+    fn who_may_not_hear_of_others_is_told_the_filter_for_the_same_of_the_own_extension() {
+        let own = Own { account: AccountId::new(1001), extension: ExtensionId::new(1102) };
+        let account = "/restapi/v1.0/account/~";
+        for (asked, family) in [
+            ("telephony/sessions?statusCode=Answered", "telephony/sessions"),
+            ("presence?detailedTelephonyState=true", "presence"),
+            ("extension/1101/telephony/sessions", "telephony/sessions"),
+            ("extension/1101/presence", "presence"),
+            ("extension/1101/missed-calls", "missed-calls"),
+            ("extension/1101/start-ring", "start-ring"),
+            ("extension/1101/stop-ring", "stop-ring"),
+            (
+                "extension/1101/telephony?action=call-answered-elsewhere",
+                "telephony?action=call-answered-elsewhere",
+            ),
+        ] {
+            let filter = EventFilter::parse(&format!("{account}/{asked}"), own).expect(asked);
+            let advice = of_own_extension(&filter);
+            assert_eq!(advice, format!("{account}/extension/~/{family}"), "{asked}");
+            let taken = EventFilter::parse(&advice, own).expect("a filter that can be asked for");
+            assert!(!matches!(taken, EventFilter::Other(_)), "{advice} is told of nothing");
+        }
+    }
 }
