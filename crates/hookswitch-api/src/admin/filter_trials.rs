@@ -10,7 +10,7 @@ use hookswitch_core::filter::{EventFilter, Own, Projection};
 use hookswitch_core::notification::{SERVER_ID, Subscriber};
 use hookswitch_model::{AccountId, ExtensionId, Logged, SubscriptionId, TelephonySessionId, Timestamp};
 use hookswitch_server::clock;
-use hookswitch_store::{Log, StoreError};
+use hookswitch_store::Log;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
@@ -57,7 +57,7 @@ pub(crate) struct FilterTrial {
 pub(crate) struct FilterTrialOutcome {
     /// How many events of the account were looked at.
     scanned: u64,
-    /// How many of them a subscription with all the filters would have been told.
+    /// Of how many of them a subscription with all the filters would have been told.
     matched: u64,
     /// In how many sessions.
     sessions: usize,
@@ -98,7 +98,7 @@ impl Trial {
         self.scanned += 1;
         let mut matched = false;
         for (filter, count) in self.filters.iter().zip(&mut self.by_filter) {
-            if filter.matches(&logged.event) {
+            if filter.projection_of(&logged.event, logged.change.as_deref()).is_some() {
                 *count += 1;
                 matched = true;
             }
@@ -119,12 +119,18 @@ impl Trial {
         let subscriber = Subscriber::new(id, self.own.extension, SERVER_ID);
         let newest = self.newest.iter().rev();
         newest
-            .filter_map(|logged| {
-                let projection = Projection::of(&self.filters, &logged.event)?;
-                let mut json = Vec::new();
-                subscriber.write(&logged.event, projection, logged.event.at, &mut json);
-                RawValue::from_string(String::from_utf8(json).ok()?).ok()
+            .flat_map(|logged| {
+                let about = (&*logged.event, logged.change.as_deref());
+                let projections = Projection::all(&self.filters, about.0, about.1);
+                let written = projections.iter().rev().map(|&projection| {
+                    let mut json = Vec::new();
+                    subscriber.write_any(about, projection, logged.event.at, &mut json);
+                    json
+                });
+                written.collect::<Vec<_>>()
             })
+            .filter_map(|json| RawValue::from_string(String::from_utf8(json).ok()?).ok())
+            .take(self.sample)
             .collect()
     }
 }
@@ -185,19 +191,22 @@ pub(crate) async fn run(
         sessions: HashSet::default(),
         newest: VecDeque::new(),
     };
-    let read = api.store.read_async(move |reader| {
-        let first = reader.position_since(Log::Events, from)?;
-        let cut = first.max((end + 1).saturating_sub(SCANNED_MAX));
-        let mut after = cut.saturating_sub(1);
-        while after < end {
-            let events = reader.events_after(after, EVENTS_AT_ONCE)?;
-            let Some(last) = events.last() else { break };
-            after = last.position;
-            events.iter().filter(|logged| logged.position <= end).for_each(|logged| trial.take(logged));
+    let first = api.store.read_async(move |reader| reader.position_since(Log::Events, from));
+    let first = first.await.map_err(kept)?;
+    let cut = first.max((end + 1).saturating_sub(SCANNED_MAX));
+    let wants_changes = trial.filters.iter().any(|filter| matches!(filter, EventFilter::Calls(_)));
+    let mut after = cut.saturating_sub(1);
+    while after < end {
+        let read = api.store.read_async(move |reader| reader.events_after(after, EVENTS_AT_ONCE));
+        let mut events = read.await.map_err(kept)?;
+        let Some(last) = events.last() else { break };
+        after = last.position;
+        if wants_changes {
+            api.changes.attach(&mut events).await.map_err(kept)?;
         }
-        Ok::<_, StoreError>((trial, cut > first))
-    });
-    let (trial, is_cut) = read.await.map_err(kept)?;
+        events.iter().filter(|logged| logged.position <= end).for_each(|logged| trial.take(logged));
+    }
+    let is_cut = cut > first;
     let counts = trial.filters.iter().zip(&trial.by_filter);
     Ok(Json(FilterTrialOutcome {
         scanned: trial.scanned,

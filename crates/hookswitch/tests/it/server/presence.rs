@@ -166,6 +166,16 @@ fn an_extension_is_told_of_its_presence_rings_and_missed_calls_by_webhook() {
     assert_eq!((of("1101"), of("1102"), all.len()), (5, 5, 10));
     assert!(all.iter().all(|one| one["event"] == "/restapi/v1.0/account/1001/presence"));
     assert_eq!(others.count(), 0);
+
+    // A trial of the same filters counts what was told.
+    let tried = json!({"eventFilters": ["/restapi/v1.0/account/~/presence",
+        "/restapi/v1.0/account/~/extension/1102/presence", "/restapi/v1.0/account/~/extension/1102/missed-calls",
+        "/restapi/v1.0/account/~/extension/1102/start-ring"], "accountId": "1001"});
+    let trial = server.call(home.made("admin_token"), "POST", "/admin/v1/filter-trials", Some(&tried)).body;
+    let counts: Vec<&Value> =
+        trial["byFilter"].as_array().expect("counts").iter().map(|one| &one["matched"]).collect();
+    assert_eq!(counts, [10, 5, 1, 2], "{trial}");
+    assert_eq!(trial["sample"].as_array().map(Vec::len), Some(10), "{trial}");
 }
 
 #[test]
