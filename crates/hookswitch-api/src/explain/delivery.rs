@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hookswitch_core::delivery::Stage;
+use hookswitch_core::filter::EventFilter;
 use hookswitch_core::subscription::{Blacklisting, Standing, Transport};
 use hookswitch_model::{Logged, SubscriptionId, TelephonySessionId};
 use hookswitch_server::subscriptions::Stored;
@@ -138,6 +139,19 @@ impl AttemptBody {
     }
 }
 
+impl Verdict {
+    /// What a filter for the calls of extensions says to an event and the change that it made.
+    fn of_change(filter: &EventFilter, logged: &Logged) -> Self {
+        let matched = filter.projection_of(&logged.event, logged.change.as_deref()).is_some();
+        let found = if matched {
+            "the event is such a change of the extension's calls"
+        } else {
+            "the event is no such change of the extension's calls, or of another's"
+        };
+        Self { filter: filter.to_string(), matched, clause: format!("{filter}: {found}") }
+    }
+}
+
 impl Delivery {
     /// What a subscription was told of an event. Behind `journal_from` attempts are written down.
     pub(super) fn of(
@@ -152,6 +166,9 @@ impl Delivery {
             .filters
             .iter()
             .map(|filter| {
+                if matches!(filter, EventFilter::Calls(_)) {
+                    return Verdict::of_change(filter, logged);
+                }
                 let explanation = filter.explain(&logged.event);
                 let (matched, clause) = (explanation.matched(), explanation.to_string());
                 Verdict { filter: filter.to_string(), matched, clause }

@@ -11,10 +11,12 @@ mod session;
 mod text;
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use hookswitch_core::delivery::Stage;
 use hookswitch_core::filter::Projection;
 use hookswitch_core::notification::{SERVER_ID, Subscriber};
+use hookswitch_core::presence::ActiveCalls;
 use hookswitch_model::{AccountId, Event, ExtensionId, Logged, Note, SubscriptionId, TelephonySessionId};
 use hookswitch_server::subscriptions::{Stored, stored};
 use hookswitch_store::{Reader, StoreError};
@@ -358,10 +360,32 @@ impl<'a> Explainer<'a> {
         Ok(inputs)
     }
 
+    /// Some events of a session with the changes of extensions' calls that they made, if a subscription hears of such.
+    fn with_changes(&self, events: &[Logged]) -> Result<Vec<Logged>, StoreError> {
+        let mut changed = events.to_vec();
+        let wants = self.subscriptions.iter().any(|one| one.kept.subscription.wants_changes());
+        let Some(last) = events.last().filter(|_| wants) else { return Ok(changed) };
+        // Whether a filter is told follows from what the party was before, and so from the session alone.
+        let (id, mut calls, mut after) = (last.event.session.id, ActiveCalls::default(), 0);
+        loop {
+            let read = self.reader.events_of_after(id, after, EVENTS_PAGE)?;
+            for logged in &read {
+                let change = calls.apply(&logged.event, logged.position).map(Arc::new);
+                if let Some(wanted) = changed.iter_mut().find(|one| one.position == logged.position) {
+                    wanted.change = change;
+                }
+            }
+            match read.last() {
+                Some(newest) if newest.position < last.position => after = newest.event.sequence,
+                _ => return Ok(changed),
+            }
+        }
+    }
+
     /// What each subscription was told of some events, and how many are left out that were not told.
     fn deliveries(&self, events: &[Logged]) -> Result<(Vec<Delivery>, usize), StoreError> {
         let (mut deliveries, mut left_out) = (Vec::new(), 0);
-        for logged in events {
+        for logged in &self.with_changes(events)? {
             let mut attempts = self.reader.attempts_of(logged.position)?;
             let mut unmatched = 0;
             for one in &self.subscriptions {

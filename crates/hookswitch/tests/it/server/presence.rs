@@ -11,7 +11,7 @@ use super::reading::{call, home};
 use super::receiver::{Receiver, Reply};
 use super::socket::Socket;
 use super::webhooks::{Dev, SUBSCRIPTION, wait_for_count};
-use super::{Home, Server};
+use super::{Home, Server, wait_for};
 
 const OWN: &str = "/restapi/v1.0/account/~/extension/~";
 const EVERYTHING: [&str; 5] =
@@ -166,6 +166,27 @@ fn an_extension_is_told_of_its_presence_rings_and_missed_calls_by_webhook() {
     assert_eq!((of("1101"), of("1102"), all.len()), (5, 5, 10));
     assert!(all.iter().all(|one| one["event"] == "/restapi/v1.0/account/1001/presence"));
     assert_eq!(others.count(), 0);
+
+    // An explanation says which filter has let them pass, and that the others have not.
+    let admin = home.made("admin_token");
+    let sessions = server.call(admin, "GET", "/admin/v1/sessions?limit=1", None).body;
+    let id = sessions["records"][0]["telephonySessionId"].as_str().expect("an id").to_owned();
+    let path = format!("/admin/v1/sessions/{id}");
+    let of_presence = |one: &Value| one["why"][0]["filter"] == "/restapi/v1.0/account/1001/presence";
+    let verdicts = || -> Vec<(bool, String)> {
+        let story = server.call(admin, "GET", &path, None).body;
+        let all = story["deliveries"].as_array().cloned().unwrap_or_default();
+        let text = |one: &Value| one["state"].as_str().unwrap_or_default().to_owned();
+        all.iter().filter(|one| of_presence(one)).map(|one| (one["matched"] == true, text(one))).collect()
+    };
+    let explained = wait_for(
+        || Some(verdicts()).filter(|all| all.iter().all(|(_, state)| state != "queued")),
+        || "all that was sent is written down".to_owned(),
+    );
+    assert!(explained.iter().any(|(matched, _)| *matched), "{explained:?}");
+    for (matched, state) in &explained {
+        assert_eq!(state, if *matched { "delivered" } else { "notMatched" }, "{explained:?}");
+    }
 
     // A trial of the same filters counts what was told.
     let tried = json!({"eventFilters": ["/restapi/v1.0/account/~/presence",
