@@ -337,6 +337,7 @@ mod tests {
                     "/restapi/oauth/wstoken",
                     "/restapi/v1.0/account",
                     "/restapi/v1.0/subscription",
+                    "/restapi/v2/accounts",
                 ];
                 let own = own.iter().any(|begin| path.starts_with(begin));
                 assert_eq!(security.is_null(), own, "{method} {path} {security}");
