@@ -204,7 +204,7 @@ Content-Length: 3
 abc
 
 7a58fbff-7fd6-4d36-9eda-0cb010053d85 2026-11-30 23:59:59.900000 86.67% [NOTICE] switch_channel.c:1143 New Channel
-send 58 bytes to tcp/[2001:db8::1]:40000 at 00:00:00.000001:
+send 54 bytes to tcp/[2001:db8::1]:40000 at 00:00:00.000001:
    ------------------------------------------------------------------------
    SIP/2.0 200 OK
    Via: SIP/2.0/TCP 192.0.2.101

@@ -283,8 +283,8 @@ fn a_store_that_is_damaged_newer_or_foreign_fails() {
     }
     home.events_at_least(100 * EVENTS_OF_CALL);
     server.stop();
-    // The clock of that agent is far ahead.
-    doctor(&home, &[]).has("clock", "warning", "s ahead of the clock here");
+    // The clock of that agent is years behind.
+    doctor(&home, &[]).has("clock", "warning", "s behind the clock here");
     let version: i64 = database(&home)
         .pragma_query_value(None, "user_version", |row| row.get(0))
         .expect("it says how new it is");
