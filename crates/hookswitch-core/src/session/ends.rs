@@ -36,7 +36,7 @@ impl Session {
     /// A leg ended.
     pub(super) fn leg_ended(&mut self, leg: usize, cause: Cause, ctx: &Context) {
         self.legs[leg].ended = true;
-        let decides = matches!(cause, Cause::Rejected | Cause::Redirected);
+        let decides = matches!(cause, Cause::Rejected | Cause::Busy | Cause::Redirected);
         self.legs[leg].decided = decides.then_some((ctx.at, cause));
         let LegRole::Party(party) = self.legs[leg].role else { return };
         // How it ended nobody saw; that it did is inferred.
@@ -275,7 +275,7 @@ impl Session {
             } else if gave_up {
                 (Cause::Cancelled, Rule::CallerGaveUp)
             } else {
-                (Cause::NoAnswer, Rule::CallFailed)
+                (self.decided_by(index, ctx.at).unwrap_or(Cause::NoAnswer), Rule::CallFailed)
             };
             if state.certainty == PartyCertainty::Unconfirmed {
                 if !self.is_callee(index, cause) {

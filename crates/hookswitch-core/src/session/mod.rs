@@ -141,7 +141,7 @@ pub(crate) struct Leg {
     /// that by SIP.
     holds: bool,
     ended: bool,
-    /// When who was called by it declined or sent the call elsewhere.
+    /// When who was called by it declined, was busy or sent the call elsewhere, and which.
     decided: Option<(Timestamp, Cause)>,
 }
 

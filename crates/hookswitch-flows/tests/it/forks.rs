@@ -168,6 +168,66 @@ fn who_sends_the_call_elsewhere_from_one_phone_has_not_missed_it_on_the_other() 
 }
 
 #[test]
+fn who_is_busy_everywhere_by_one_phone_is_busy() {
+    for (status, reason) in [("600", "TargetBusy"), ("486", "TargetBusy"), ("607", "Rejected")] {
+        ladder(&format!(
+            "
+            0.000 alice > proxy INVITE 102
+            0.010 proxy > bob INVITE 102@bob
+            0.011 proxy > bob:5070 INVITE 102@bob:5070
+            0.500 bob > proxy 180
+            0.510 proxy > alice 180
+            0.600 bob:5070 > proxy 180
+            3.000 bob > proxy {status}
+            3.005 proxy > bob ACK
+            3.010 proxy > bob:5070 CANCEL
+            3.015 bob:5070 > proxy 487 for=INVITE
+            3.020 proxy > alice {status}
+            "
+        ))
+        .tells(&format!(
+            "
+            0.000 out 101 Setup
+            0.010 inb 102 Setup
+            0.500 inb 102 Proceeding
+            0.510 out 101 Proceeding
+            3.015 inb 102 Disconnected/{reason} missed
+            3.020 out 101 Disconnected/{reason}
+            "
+        ));
+    }
+}
+
+#[test]
+fn a_refusal_that_the_caller_hears_of_before_the_other_phone_is_cancelled_is_that_of_the_callee() {
+    ladder(
+        "
+        0.000 alice > proxy INVITE 102
+        0.010 proxy > bob INVITE 102@bob
+        0.011 proxy > bob:5070 INVITE 102@bob:5070
+        0.500 bob > proxy 180
+        0.510 proxy > alice 180
+        0.600 bob:5070 > proxy 180
+        3.000 bob > proxy 603
+        3.001 proxy > alice 603
+        3.005 proxy > bob ACK
+        3.010 proxy > bob:5070 CANCEL
+        3.015 bob:5070 > proxy 487 for=INVITE
+        ",
+    )
+    .tells(
+        "
+        0.000 out 101 Setup
+        0.010 inb 102 Setup
+        0.500 inb 102 Proceeding
+        0.510 out 101 Proceeding
+        3.001 inb 102 Disconnected/Rejected missed
+        3.001 out 101 Disconnected/Rejected
+        ",
+    );
+}
+
+#[test]
 fn who_declines_on_one_phone_and_lets_the_other_ring_has_not_answered() {
     ladder(
         "
