@@ -59,7 +59,7 @@ pub enum DerivationError {
 
 /// The version of saved states; a state of another version is not read. Raised with every change of
 /// what the machine or the trackers keep.
-pub const STATE_VERSION: u32 = 8;
+pub const STATE_VERSION: u32 = 9;
 
 /// The pipeline, with who its sources are and the settings that it goes by.
 #[derive(Serialize, Deserialize)]

@@ -36,6 +36,8 @@ impl Session {
     /// A leg ended.
     pub(super) fn leg_ended(&mut self, leg: usize, cause: Cause, ctx: &Context) {
         self.legs[leg].ended = true;
+        let decides = matches!(cause, Cause::Rejected | Cause::Busy | Cause::Redirected);
+        self.legs[leg].decided = decides.then_some((ctx.at, cause));
         let LegRole::Party(party) = self.legs[leg].role else { return };
         // How it ended nobody saw; that it did is inferred.
         let inferred = match cause {
@@ -207,6 +209,15 @@ impl Session {
         }
     }
 
+    /// What a party has decided on one of its phones so shortly before this that the switch has taken the offer back
+    /// from the others for that: a 6xx cancels what is pending (RFC 3261 §16.7, item 5), and so may a redirection.
+    fn decided_by(&self, party: PartyIndex, at: Timestamp) -> Option<Cause> {
+        let legs = self.legs.iter().filter(|leg| leg.role == LegRole::Party(party));
+        let decided = legs.filter_map(|leg| leg.decided);
+        let in_time = |&(decided, _): &(Timestamp, Cause)| decided <= at && at <= decided + CAUSE_WAIT;
+        decided.filter(in_time).max_by_key(|&(decided, _)| decided).map(|(_, cause)| cause)
+    }
+
     /// The offer to a target is being withdrawn, though its end has not come.
     pub(super) fn recall(&mut self, leg: usize) {
         if let LegRole::Party(party) = self.legs[leg].role
@@ -264,7 +275,7 @@ impl Session {
             } else if gave_up {
                 (Cause::Cancelled, Rule::CallerGaveUp)
             } else {
-                (Cause::NoAnswer, Rule::CallFailed)
+                (self.decided_by(index, ctx.at).unwrap_or(Cause::NoAnswer), Rule::CallFailed)
             };
             if state.certainty == PartyCertainty::Unconfirmed {
                 if !self.is_callee(index, cause) {
@@ -355,7 +366,10 @@ impl Session {
                     (Cause::AnsweredElsewhere, Some(Rule::AnsweredElsewhere))
                 }
                 Settled::CallerLeft { .. } if withdrawn => (Cause::Cancelled, Some(Rule::CallerGaveUp)),
-                _ if withdrawn => (Cause::NoAnswer, None),
+                _ if withdrawn => match self.decided_by(index, waiting.at) {
+                    Some(cause) => (cause, Some(Rule::TargetRefused)),
+                    None => (Cause::NoAnswer, None),
+                },
                 // A further target that is offered the call after the refusal is the next, however soon.
                 _ => (waiting.cause, None),
             };

@@ -31,7 +31,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hookswitch_model::{
-    Causes, Direction, Event, InputRef, LegCreated, LegId, Origin, RingOutRole, Rule, SessionFacts,
+    Cause, Causes, Direction, Event, InputRef, LegCreated, LegId, Origin, RingOutRole, Rule, SessionFacts,
     SignalKind, Timestamp, Transfer,
 };
 use serde::{Deserialize, Serialize};
@@ -141,6 +141,8 @@ pub(crate) struct Leg {
     /// that by SIP.
     holds: bool,
     ended: bool,
+    /// When who was called by it declined, was busy or sent the call elsewhere, and which.
+    decided: Option<(Timestamp, Cause)>,
 }
 
 /// Who places a call, as far as its messages show.
@@ -338,6 +340,7 @@ impl Session {
             silent_max: None,
             holds: false,
             ended: false,
+            decided: None,
         });
         let last = self.legs.len() - 1;
         &mut self.legs[last]

@@ -63,6 +63,233 @@ fn one_busy_device_does_not_end_the_call_to_its_owner() {
 }
 
 #[test]
+fn who_declines_on_one_phone_has_declined_though_the_offer_is_taken_back_from_the_other() {
+    // RFC 3261 §16.7, item 5: a proxy cancels what is pending when a 6xx comes.
+    ladder(
+        "
+        0.000 alice > proxy INVITE 102
+        0.010 proxy > bob INVITE 102@bob
+        0.011 proxy > bob:5070 INVITE 102@bob:5070
+        0.500 bob > proxy 180
+        0.510 proxy > alice 180
+        0.600 bob:5070 > proxy 180
+        2.000 bob > proxy 603
+        2.005 proxy > bob ACK
+        2.010 proxy > bob:5070 CANCEL
+        2.015 bob:5070 > proxy 200 for=CANCEL
+        2.020 bob:5070 > proxy 487 for=INVITE
+        2.030 proxy > alice 603
+        2.040 alice > proxy ACK
+        ",
+    )
+    .tells(
+        "
+        0.000 out 101 Setup
+        0.010 inb 102 Setup
+        0.500 inb 102 Proceeding
+        0.510 out 101 Proceeding
+        2.020 inb 102 Disconnected/Rejected missed
+        2.030 out 101 Disconnected/Rejected
+        ",
+    );
+}
+
+#[test]
+fn who_declines_on_one_phone_behind_a_switch_has_declined_and_a_mailbox_may_answer() {
+    ladder(
+        "
+        0.000 alice > pbx INVITE 102
+        0.010 pbx > bob INVITE 102@bob call=2 from=101 name=Alice
+        0.011 pbx > bob:5070 INVITE 102@bob:5070 call=3 from=101 name=Alice
+        0.500 bob > pbx 180 call=2
+        0.510 pbx > alice 180
+        0.600 bob:5070 > pbx 180 call=3
+        2.000 bob:5070 > pbx 603 call=3
+        2.005 pbx > bob:5070 ACK call=3
+        2.010 pbx > bob CANCEL call=2
+        2.015 bob > pbx 200 call=2 for=CANCEL
+        2.020 bob > pbx 487 call=2 for=INVITE
+        2.200 pbx > alice 200
+        2.210 alice > pbx ACK
+        9.000 alice > pbx BYE
+        ",
+    )
+    .tells(
+        "
+        0.000 out 101 Setup
+        0.010 inb 102 Setup
+        0.500 inb 102 Proceeding
+        0.510 out 101 Proceeding
+        2.020 inb 102 Disconnected/Rejected missed
+        2.200 out 101 Answered
+        9.000 out 101 Disconnected
+        ",
+    );
+}
+
+#[test]
+fn who_sends_the_call_elsewhere_from_one_phone_has_not_missed_it_on_the_other() {
+    ladder(
+        "
+        0.000 alice > pbx INVITE 102
+        0.010 pbx > bob INVITE 102@bob call=2 from=101 name=Alice
+        0.011 pbx > bob:5070 INVITE 102@bob:5070 call=3 from=101 name=Alice
+        0.500 bob > pbx 180 call=2
+        0.600 bob:5070 > pbx 180 call=3
+        0.610 pbx > alice 180
+        3.000 bob > pbx 302 call=2 | Contact: <sip:103@example.com>
+        3.005 pbx > bob ACK call=2
+        3.010 pbx > bob:5070 CANCEL call=3
+        3.015 bob:5070 > pbx 487 call=3 for=INVITE
+        3.050 pbx > carol INVITE 103@carol call=4 from=101 name=Alice
+        3.500 carol > pbx 180 call=4
+        5.000 carol > pbx 200 call=4
+        5.010 pbx > alice 200
+        5.020 alice > pbx ACK
+        9.000 alice > pbx BYE
+        9.020 pbx > carol BYE call=4
+        ",
+    )
+    .tells(
+        "
+        0.000 out 101 Setup
+        0.010 inb 102 Setup
+        0.500 inb 102 Proceeding
+        0.610 out 101 Proceeding
+        3.015 inb 102 Disconnected/CallRedirected
+        3.050 inb 103 Setup
+        3.500 inb 103 Proceeding
+        5.000 inb 103 Answered
+        5.010 out 101 Answered
+        9.000 out 101 Disconnected
+        9.020 inb 103 Disconnected
+        ",
+    );
+}
+
+#[test]
+fn who_is_busy_everywhere_by_one_phone_is_busy() {
+    for (status, reason) in [("600", "TargetBusy"), ("486", "TargetBusy"), ("607", "Rejected")] {
+        ladder(&format!(
+            "
+            0.000 alice > proxy INVITE 102
+            0.010 proxy > bob INVITE 102@bob
+            0.011 proxy > bob:5070 INVITE 102@bob:5070
+            0.500 bob > proxy 180
+            0.510 proxy > alice 180
+            0.600 bob:5070 > proxy 180
+            3.000 bob > proxy {status}
+            3.005 proxy > bob ACK
+            3.010 proxy > bob:5070 CANCEL
+            3.015 bob:5070 > proxy 487 for=INVITE
+            3.020 proxy > alice {status}
+            "
+        ))
+        .tells(&format!(
+            "
+            0.000 out 101 Setup
+            0.010 inb 102 Setup
+            0.500 inb 102 Proceeding
+            0.510 out 101 Proceeding
+            3.015 inb 102 Disconnected/{reason} missed
+            3.020 out 101 Disconnected/{reason}
+            "
+        ));
+    }
+}
+
+#[test]
+fn a_refusal_that_the_caller_hears_of_before_the_other_phone_is_cancelled_is_that_of_the_callee() {
+    ladder(
+        "
+        0.000 alice > proxy INVITE 102
+        0.010 proxy > bob INVITE 102@bob
+        0.011 proxy > bob:5070 INVITE 102@bob:5070
+        0.500 bob > proxy 180
+        0.510 proxy > alice 180
+        0.600 bob:5070 > proxy 180
+        3.000 bob > proxy 603
+        3.001 proxy > alice 603
+        3.005 proxy > bob ACK
+        3.010 proxy > bob:5070 CANCEL
+        3.015 bob:5070 > proxy 487 for=INVITE
+        ",
+    )
+    .tells(
+        "
+        0.000 out 101 Setup
+        0.010 inb 102 Setup
+        0.500 inb 102 Proceeding
+        0.510 out 101 Proceeding
+        3.001 inb 102 Disconnected/Rejected missed
+        3.001 out 101 Disconnected/Rejected
+        ",
+    );
+}
+
+#[test]
+fn who_declines_on_one_phone_and_lets_the_other_ring_has_not_answered() {
+    ladder(
+        "
+        0.000 alice > pbx INVITE 102
+        0.010 pbx > bob INVITE 102@bob call=2 from=101 name=Alice
+        0.011 pbx > bob:5070 INVITE 102@bob:5070 call=3 from=101 name=Alice
+        0.500 bob > pbx 180 call=2
+        0.510 pbx > alice 180
+        0.600 bob:5070 > pbx 180 call=3
+        2.000 bob > pbx 603 call=2
+        2.005 pbx > bob ACK call=2
+        20.000 pbx > bob:5070 CANCEL call=3
+        20.010 bob:5070 > pbx 487 call=3 for=INVITE
+        20.020 pbx > alice 480
+        ",
+    )
+    .tells(
+        "
+        0.000 out 101 Setup
+        0.010 inb 102 Setup
+        0.500 inb 102 Proceeding
+        0.510 out 101 Proceeding
+        20.010 inb 102 Disconnected/NoAnswer missed
+        20.020 out 101 Disconnected/NoAnswer
+        ",
+    );
+}
+
+#[test]
+fn a_caller_who_gives_up_as_one_phone_declines_has_given_up() {
+    ladder(
+        "
+        0.000 alice > proxy INVITE 102
+        0.010 proxy > bob INVITE 102@bob
+        0.011 proxy > bob:5070 INVITE 102@bob:5070
+        0.500 bob > proxy 180
+        0.510 proxy > alice 180
+        0.600 bob:5070 > proxy 180
+        1.900 bob > proxy 603
+        1.905 proxy > bob ACK
+        2.000 alice > proxy CANCEL
+        2.005 proxy > alice 200 for=CANCEL
+        2.010 proxy > bob:5070 CANCEL
+        2.015 bob:5070 > proxy 200 for=CANCEL
+        2.020 bob:5070 > proxy 487 for=INVITE
+        2.030 proxy > alice 487 for=INVITE
+        2.040 alice > proxy ACK
+        ",
+    )
+    .tells(
+        "
+        0.000 out 101 Setup
+        0.010 inb 102 Setup
+        0.500 inb 102 Proceeding
+        0.510 out 101 Proceeding
+        2.020 inb 102 Disconnected/Cancelled missed
+        2.030 out 101 Disconnected
+        ",
+    );
+}
+
+#[test]
 fn a_call_that_one_of_several_answers_is_not_missed_by_the_others() {
     for why in ["", "| Reason: SIP;cause=200;text=\"Call completed elsewhere\""] {
         ladder(&format!(
