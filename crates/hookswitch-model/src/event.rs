@@ -7,7 +7,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::id::{AccountId, InputRef, SessionId, TelephonySessionId};
 use crate::party::{Origin, Party};
-use crate::presence::CallChange;
 use crate::time::Timestamp;
 
 /// One change of one party of a session: what a notification tells (contract events §4).
@@ -347,19 +346,6 @@ impl fmt::Display for Rule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
     }
-}
-
-/// An event as the log has it.
-#[derive(Clone, Debug)]
-pub struct Logged {
-    /// Its position in the log.
-    pub position: u64,
-    /// When it came about, by the clock of the server.
-    pub arrival: Timestamp,
-    /// What happened.
-    pub event: Arc<Event>,
-    /// The change of the extension's calls, if somebody has followed them up to here; the log itself has none.
-    pub change: Option<Arc<CallChange>>,
 }
 
 #[cfg(test)]

@@ -10,18 +10,20 @@ pub mod event;
 pub mod hash;
 pub mod id;
 pub mod link;
+pub mod logged;
 pub mod number;
 pub mod party;
 pub mod presence;
 pub mod signal;
 pub mod time;
 
-pub use event::{Causes, Event, Logged, Note, Notes, Rule, SessionFacts};
+pub use event::{Causes, Event, Note, Notes, Rule, SessionFacts};
 pub use id::{
     AccountId, DeviceId, ExtensionId, HexDigits, InputRef, LegId, NotificationId, PartyId, RecordingId,
     SessionId, SubscriptionId, TelephonySessionId,
 };
 pub use link::SwitchLink;
+pub use logged::Logged;
 pub use party::{
     ConferenceRole, Direction, Endpoint, Origin, Party, Peer, Reason, Recording, RingOutRole, SipData,
     Status, StatusCode,

@@ -7,25 +7,8 @@ use hookswitch_core::filter::EventFilter;
 use hookswitch_core::subscription::{DisabledFilter, Hearing, Subscription, Suspension, Transport};
 use hookswitch_model::{AccountId, ExtensionId};
 
-use crate::auth::{ConsoleRole, Problem, Scope, Scopes};
+use crate::auth::{ConsoleRole, Identity, Problem, Scope};
 use crate::config;
-
-/// A user and the application that acts for them, as both are at this moment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Identity {
-    /// The account of the user.
-    pub account: AccountId,
-    /// The extension of the user.
-    pub extension: ExtensionId,
-    /// The application permissions that are granted.
-    pub scopes: Scopes,
-    /// The user permissions.
-    pub permissions: Scopes,
-    /// Whether the user has the role of an administrator of the account.
-    pub admin: bool,
-    /// The role of the user in the console.
-    pub console: ConsoleRole,
-}
 
 /// An action on what belongs to an extension, or to the account as a whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -321,6 +304,7 @@ mod tests {
     use hookswitch_model::{SubscriptionId, Timestamp};
 
     use super::*;
+    use crate::auth::Scopes;
 
     const OWN: AccountId = AccountId::new(1);
     const OTHER: AccountId = AccountId::new(2);

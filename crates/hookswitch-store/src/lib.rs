@@ -16,6 +16,7 @@ mod copy;
 mod journal;
 mod metrics;
 mod nats;
+mod options;
 mod partition;
 mod progress;
 pub mod random;
@@ -55,6 +56,7 @@ use self::nats::{Awaited, Follower, Publish, Publisher, STREAM_DOCUMENTS, STREAM
 pub use self::nats::{
     Brought, Examined, IntakeReader, LeaseTable, Nats, Node, Owner, Refused, Wanted, Weakness,
 };
+pub use self::options::Options;
 pub use self::partition::Partition;
 pub use self::progress::{PROGRESS, ProgressRecord, REDELIVERY, feed_change, feed_id};
 pub use self::record::{Columns, Input, Message, RecordError, Sender, Settings, Source, kind, write_link};
@@ -63,7 +65,6 @@ use self::shared::Shared;
 use self::sqlite::{Lock, Readers};
 pub use self::sqlite::{Log, LoggedInput, Reader};
 pub use self::summary::Summary;
-pub use self::writer::Options;
 use self::writer::{Write, Writer};
 
 /// How long a copy may take to come to where the documents end, before what it has is taken for all.

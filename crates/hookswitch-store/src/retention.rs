@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 use hookswitch_model::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _, Transaction, TransactionBehavior, params};
 
+use super::options::Options;
 use super::partition::Partition;
 use super::progress::{PROGRESS, ProgressRecord};
 use super::schema::OF_NOTE;
-use super::writer::Options;
 use super::{journal, record, sqlite};
 use crate::clock;
 

@@ -14,10 +14,10 @@ use super::batch::Batch;
 use super::journal::{self, Journal};
 use super::metrics::Metrics;
 use super::nats::{Entry, Fence, STREAM_LOG, SavedDocuments};
+use super::options::Options;
 use super::partition::Partition;
 use super::retention::Retention;
 use super::rows::{DocumentRow, KINDS_OF_LOG, insert_documents};
-use super::settings::Durability;
 use super::{Change, Changed, Ends, Expected, LogEnds, Shared, StoreError, session_key, sqlite};
 use crate::clock;
 
@@ -32,21 +32,6 @@ const SWEEP_ROWS_MIN: u64 = 2_000;
 
 /// The most sessions whose numbers are remembered.
 const SESSIONS_MAX: usize = 200_000;
-
-/// What the store is told about its data.
-#[derive(Clone, Copy, Debug)]
-pub struct Options {
-    /// What is on disk before a batch is acknowledged.
-    pub durability: Durability,
-    /// How many machines there are; alone, one.
-    pub partitions: u8,
-    /// Whether it is the copy of a log that is elsewhere, and the saved states are.
-    pub is_copy: bool,
-    /// How long inputs are kept.
-    pub signals_kept: Duration,
-    /// How long events are kept.
-    pub events_kept: Duration,
-}
 
 /// What the writer is asked for.
 pub(super) enum Write {

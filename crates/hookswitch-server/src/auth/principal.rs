@@ -5,9 +5,9 @@ use std::sync::Arc;
 use hookswitch_model::{AccountId, ExtensionId};
 
 use super::application::ConsoleRole;
+use super::identity::Identity;
 use super::problem::Problem;
 use super::scope::{Scope, Scopes};
-use crate::rights::Identity;
 
 /// A user and the application that acts for them.
 #[derive(Clone, Debug)]

@@ -6,8 +6,9 @@ use hookswitch_core::subscription::{Hearing, Owner, Subscription};
 use hookswitch_model::ExtensionId;
 use hookswitch_store::{Reader, StoreError};
 
+use crate::auth::Identity;
 use crate::auth::{self, Application, User};
-use crate::rights::{Identity, Rights};
+use crate::rights::Rights;
 
 /// The users and applications of a store, each looked up once.
 pub(super) struct Owners<'a> {
