@@ -59,7 +59,7 @@ impl LogTime {
         if is_ahead && self.ahead.is_none() {
             tracing::warn!(
                 ahead_secs = wall.since(passed).as_secs(),
-                "the clock is far ahead of what is stored; nothing is removed by it until it has been so for an hour"
+                "the clock is far ahead of what was stored last, by a leap or after a long stop; nothing is removed by it for an hour"
             );
         }
         self.ahead = ahead.filter(|_| !is_believed);
