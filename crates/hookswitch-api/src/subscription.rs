@@ -12,12 +12,12 @@ use hookswitch_core::presence::Family;
 use hookswitch_core::subscription::{Hearing, Owner, Standing, Subscription, Transport, check_reminders};
 use hookswitch_model::{SubscriptionId, Timestamp};
 use hookswitch_server::auth::{Principal, Problem};
-use hookswitch_server::gateway::Caller;
 use hookswitch_server::rights::{Action, Denied};
 use hookswitch_server::subscriptions::{
     CreateError, Delivery, DeliveryError, Kept, Socket, WebHook, parse_id,
 };
 use hookswitch_server::webhook::{AddressError, Endpoint, HandshakeError};
+use hookswitch_server::websocket::Caller;
 use hookswitch_server::{clock, secret};
 use serde::Serialize;
 use serde_json::Value;

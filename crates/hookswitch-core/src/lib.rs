@@ -12,11 +12,11 @@ pub mod delivery;
 pub mod directory;
 pub mod engine;
 pub mod filter;
-pub mod gateway;
 pub mod notification;
 mod policy;
 pub mod presence;
 mod session;
 pub mod subscription;
+pub mod websocket;
 
 use hookswitch_model::{hash, number};

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use foldhash::fast::RandomState;
 use hookswitch_core::delivery::Outcome;
-use hookswitch_core::delivery::replay::{Replay, Spacing, Step};
+use hookswitch_core::delivery::redelivery::{Schedule, Spacing, Step};
 use hookswitch_core::filter::{EventFilter, Own, Projection};
 use hookswitch_core::notification::{SERVER_ID, Subscriber};
 use hookswitch_model::{
@@ -576,7 +576,7 @@ impl Run<'_> {
     async fn send_all(&mut self, mut target: Target) -> End {
         let spacing = if self.job.original_spacing { Spacing::Original } else { Spacing::None };
         let behind = self.last_taken().await;
-        let mut replay = Replay::new(spacing, behind, clock::steady());
+        let mut schedule = Schedule::new(spacing, behind, clock::steady());
         let mut position = self.job.position;
         let mut ahead: VecDeque<Logged> = VecDeque::new();
         loop {
@@ -610,7 +610,7 @@ impl Run<'_> {
                 }
             }
             if self.job.is_meant(&logged, &target.filters)
-                && let Some(end) = self.send(&target, &mut replay, &logged).await
+                && let Some(end) = self.send(&target, &mut schedule, &logged).await
             {
                 return end;
             }
@@ -627,18 +627,18 @@ impl Run<'_> {
     }
 
     /// Sends one until it is taken; gives why that will not be.
-    async fn send(&mut self, target: &Target, replay: &mut Replay, logged: &Logged) -> Option<End> {
+    async fn send(&mut self, target: &Target, schedule: &mut Schedule, logged: &Logged) -> Option<End> {
         let at = logged.event.at;
-        let mut due = replay.due(at, clock::steady());
+        let mut due = schedule.due(at, clock::steady());
         loop {
             if let Some(end) = self.sleep_until(due).await {
                 return Some(end);
             }
-            let number = replay.begin(at, clock::steady());
+            let number = schedule.begin(at, clock::steady());
             let sent = self.post(target, logged, number).await;
             let random = secret::random().map_or(0, u32::from_ne_bytes);
             self.job.sent += 1;
-            let step = replay.handle_outcome(&sent.outcome, random, clock::steady());
+            let step = schedule.handle_outcome(&sent.outcome, random, clock::steady());
             if step == Step::Taken {
                 self.job.delivered += 1;
                 return None;

@@ -29,7 +29,6 @@ use crate::cluster::{self, Identity, Lanes, Member, Membership, Switch, Work};
 use crate::config::{Config, Listen, MissedCalls};
 use crate::deliver::{self, Deliverer};
 use crate::doors::Doors;
-use crate::gateway::Gateway;
 use crate::intake::{Access, Gate, INTAKE_AHEAD, Intake};
 use crate::rates::Rates;
 use crate::redelivery::Redeliveries;
@@ -43,6 +42,7 @@ use crate::source::switches::Switches;
 use crate::subscriptions::Subscriptions;
 use crate::telemetry::{self, Metrics};
 use crate::webhook::Webhooks;
+use crate::websocket::Gateway;
 use crate::{clock, listener};
 
 /// What a server hands to what answers HTTP.

@@ -12,7 +12,7 @@
 mod attempt;
 mod places;
 mod queue;
-pub mod replay;
+pub mod redelivery;
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use axum::body::Bytes;
 use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket, WebSocketUpgrade};
 use futures_util::{FutureExt as _, SinkExt as _, StreamExt as _};
-use hookswitch_core::gateway::{Connection, Output, Request, Response, Ticket};
+use hookswitch_core::websocket::{Connection, Output, Request, Response, Ticket};
 use hookswitch_model::Timestamp;
 use hookswitch_store::Span;
 use tokio::sync::mpsc;

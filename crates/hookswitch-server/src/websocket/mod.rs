@@ -1,5 +1,5 @@
 //! The WebSocket gateway: who may connect, what they hear of, and how a lost connection goes on
-//! (contract websocket). What is said on one connection is decided in [`hookswitch_core::gateway`].
+//! (contract websocket). What is said on one connection is decided in [`hookswitch_core::websocket`].
 //!
 //! A client is given, with every frame, a handle that says how far it has come. So what it has missed is read
 //! from the event log and not from a buffer, after a crash of the server as well.
@@ -17,8 +17,8 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::ws::WebSocket;
 use axum::http::{HeaderName, HeaderValue, Method, Request as HttpRequest, StatusCode, Uri, header};
-use hookswitch_core::gateway::{Connection, Limits, Recovery, Request, Wsc};
 use hookswitch_core::subscription::Subscription;
+use hookswitch_core::websocket::{Connection, Limits, Recovery, Request, Wsc};
 use hookswitch_model::{Logged, SubscriptionId};
 use hookswitch_store::{Journal, Partition, Span, Store, StoreError};
 use http_body_util::BodyExt as _;
@@ -27,7 +27,7 @@ use tower_service::Service as _;
 
 pub use self::socket::limit;
 use self::spans::Spans;
-use self::table::{Attached, Cut, Handle, Lost, Table, Told};
+use self::table::{ActiveSubscription, Attached, Cut, Handle, Lost, Table};
 use crate::auth::{OAuth, Principal, Problem, Scope};
 use crate::call_changes::CallChanges;
 use crate::clock;
@@ -562,7 +562,7 @@ impl Gateway {
         &self.node
     }
 
-    /// Told when the server stops.
+    /// ActiveSubscription when the server stops.
     pub fn follow_stop(&self) -> watch::Receiver<bool> {
         self.stopping.subscribe()
     }
@@ -606,7 +606,7 @@ impl Gateway {
         self.count();
     }
 
-    fn told(&self, session: u64) -> Option<Arc<Told>> {
+    fn told(&self, session: u64) -> Option<Arc<ActiveSubscription>> {
         self.table().told(session)
     }
 
@@ -647,14 +647,14 @@ impl Gateway {
         Ok(read)
     }
 
-    async fn read(&self, told: &Told, after: u64, limit: usize) -> Option<Vec<Logged>> {
+    async fn read(&self, told: &ActiveSubscription, after: u64, limit: usize) -> Option<Vec<Logged>> {
         let read = self.read_with(after, limit, told.subscription.wants_changes()).await;
         read.inspect_err(|error| tracing::warn!(%error, "the event log cannot be read")).ok()
     }
 
     /// From where a session goes on that has missed what follows a position: as many notifications are sent
     /// again as are kept for a recovery, the newest.
-    async fn recovery_start(&self, told: &Told, position: u64) -> u64 {
+    async fn recovery_start(&self, told: &ActiveSubscription, position: u64) -> u64 {
         let end = self.store.ends().events;
         if !rule::holds(rule::RECOVERY) {
             return end;

@@ -21,7 +21,7 @@ use tokio::sync::{mpsc, oneshot};
 pub(super) const QUEUE_EVENTS_MAX: usize = 512;
 
 /// What a session hears of.
-pub(super) struct Told {
+pub(super) struct ActiveSubscription {
     pub(super) id: SubscriptionId,
     /// It hears of events behind this position of the log.
     pub(super) start: u64,
@@ -76,7 +76,7 @@ struct Live {
 
 struct Session {
     grant: Arc<str>,
-    told: Option<Arc<Told>>,
+    told: Option<Arc<ActiveSubscription>>,
     live: Option<Live>,
     /// When its connection was lost.
     left: Instant,
@@ -106,7 +106,7 @@ pub(super) struct Attached {
     pub(super) grant: Arc<str>,
     /// The sequence of its last handle: the next has a higher one.
     pub(super) sequence: u32,
-    pub(super) told: Option<Arc<Told>>,
+    pub(super) told: Option<Arc<ActiveSubscription>>,
     /// Set when what it is told has changed: `told` is to be looked up again.
     pub(super) retold: Arc<AtomicBool>,
 }
@@ -366,7 +366,7 @@ impl Table {
         self.sessions.get(&id).is_some_and(|session| session.live.is_some())
     }
 
-    pub(super) fn told(&self, id: u64) -> Option<Arc<Told>> {
+    pub(super) fn told(&self, id: u64) -> Option<Arc<ActiveSubscription>> {
         self.sessions.get(&id)?.told.clone()
     }
 
@@ -384,7 +384,8 @@ impl Table {
         let Some(session) = self.sessions.get_mut(&id) else { return };
         let owner = subscription.owner.extension;
         let subscriber = Subscriber::new(subscription.id, owner, SERVER_ID);
-        let told = Told { id: subscription.id, start, subscription: subscription.clone(), subscriber };
+        let told =
+            ActiveSubscription { id: subscription.id, start, subscription: subscription.clone(), subscriber };
         if let Some(old) = session.told.replace(Arc::new(told)) {
             self.index.remove(old.id);
             self.by_subscription.remove(&old.id);

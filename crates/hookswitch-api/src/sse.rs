@@ -1,25 +1,19 @@
-//! `/ws`, `/events` and the token to connect with: notifications as they come, over a WebSocket or as
-//! server-sent events (contract websocket).
+//! `/events`: notifications as they come, as server-sent events.
 
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Json;
-use axum::extract::ws::WebSocketUpgrade;
-use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::{RawQuery, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::response::sse::{Event, Sse};
 use axum::response::{IntoResponse, Response};
-use axum::routing::post;
 use futures_util::stream;
 use hookswitch_core::notification::{SERVER_ID, Subscriber};
 use hookswitch_core::subscription::{Hearing, Standing, Subscription, Transport};
 use hookswitch_model::SubscriptionId;
 use hookswitch_server::auth::Principal;
 use hookswitch_server::clock;
-use hookswitch_server::gateway::{self, ConnectionToken};
 use hookswitch_server::secret::Digest;
 use hookswitch_server::subscriptions::parse_id;
 use tokio::sync::mpsc;
@@ -39,31 +33,15 @@ const CLOSE_WITHIN: Duration = Duration::from_secs(2);
 /// How many events are read from the log at once.
 const READ_EVENTS: usize = 100;
 
-/// The resources beside those of the platform.
+/// The resource of the stream.
 pub(super) fn routes() -> OpenApiRouter<Api> {
-    OpenApiRouter::new().routes(routes!(connect)).routes(routes!(stream))
+    OpenApiRouter::new().routes(routes!(stream))
 }
 
-/// The resource of the token.
-pub(super) fn token_routes() -> OpenApiRouter<Api> {
-    OpenApiRouter::new().routes(routes!(token)).route("/restapi/oauth/wstoken/", post(token))
-}
-
-/// Gives a token to open WebSockets with.
-#[utoipa::path(post, path = "/restapi/oauth/wstoken", tag = "OAuth",
-    responses((status = 200, body = ConnectionToken), openapi::Refusals))]
-pub(super) async fn token(
-    State(api): State<Api>,
-    principal: Principal,
-) -> Result<impl IntoResponse, Problem> {
-    Ok(([(header::CACHE_CONTROL, "no-store")], Json(api.gateway.token(&principal)?)))
-}
-
-/// What an address of `/ws` or `/events` says.
+/// What an address of `/events` says.
 #[derive(Default)]
 struct Query {
     access_token: Option<String>,
-    wsc: Option<String>,
     filters: Vec<String>,
     subscription: Option<String>,
     last_event: Option<String>,
@@ -76,7 +54,6 @@ impl Query {
             let value = value.into_owned();
             match &*name {
                 "access_token" => read.access_token = Some(value),
-                "wsc" => read.wsc = Some(value),
                 "eventFilters" | "eventFilter" => read.filters.push(value),
                 "subscriptionId" => read.subscription = Some(value),
                 "lastEventId" => read.last_event = Some(value),
@@ -85,37 +62,6 @@ impl Query {
         }
         read
     }
-}
-
-/// Opens a WebSocket. What is wrong with the token is said in the first frame, since clients understand nothing
-/// else; pages of foreign origins get no WebSocket.
-#[utoipa::path(get, path = "/ws", tag = "WebSocket", security(()),
-    params(("access_token" = String, Query, description = "From /restapi/oauth/wstoken"),
-        ("wsc" = Option<String>, Query, description = "The handle of the session to go on with")),
-    responses((status = 101, description = "A WebSocket"), openapi::Refusals))]
-pub(super) async fn connect(
-    State(api): State<Api>,
-    RawQuery(query): RawQuery,
-    headers: HeaderMap,
-    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
-) -> Response {
-    if let Some(origin) = headers.get(header::ORIGIN) {
-        let admitted = headers.get_all(header::ORIGIN).iter().count() == 1
-            && origin.to_str().is_ok_and(|origin| api.gateway.admits(origin));
-        if !admitted {
-            let message = "Pages of this origin may not connect; add it to websocket.origins";
-            return Problem::coded(StatusCode::FORBIDDEN, "CMN-401", message).into_response();
-        }
-    }
-    let Ok(upgrade) = upgrade else {
-        let message = "This is a WebSocket; connect with a WebSocket client of version 13, over HTTP/1.1";
-        let refused = Problem::coded(StatusCode::UPGRADE_REQUIRED, "CMN-101", message).into_response();
-        let upgrade = [(header::UPGRADE, "websocket"), (header::SEC_WEBSOCKET_VERSION, "13")];
-        return (upgrade, refused).into_response();
-    };
-    let query = Query::read(query.as_deref());
-    let gateway = api.gateway.clone();
-    gateway::limit(upgrade).on_upgrade(|socket| gateway.connect(socket, query.access_token, query.wsc))
 }
 
 /// Streams notifications as server-sent events. `Last-Event-ID` goes on behind an event, as long as the log keeps
