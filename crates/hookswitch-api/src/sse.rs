@@ -199,7 +199,7 @@ impl Stream {
                     break;
                 }
                 let about = (&*logged.event, logged.change.as_deref());
-                let projections = self.subscription.matching(logged);
+                let projections = self.subscription.matching(logged).unwrap_or_default();
                 for (index, &projection) in projections.iter().enumerate() {
                     notification.clear();
                     subscriber.write_any(about, projection, clock::wall(), &mut notification);

@@ -7,6 +7,7 @@
 
 #![warn(clippy::iter_over_hash_type, reason = "the order of a hash map differs from run to run")]
 
+pub mod audience;
 pub mod call_log;
 pub mod delivery;
 pub mod directory;

@@ -266,7 +266,8 @@ pub fn serve(
         (&public_url, membership.clone()),
     );
     let rates = Arc::new(Rates::default());
-    let redeliveries = Redeliveries::new(store.clone(), sealing, subscriptions.clone(), webhooks.clone());
+    let redeliveries =
+        Redeliveries::new((store.clone(), changes.clone()), sealing, subscriptions.clone(), webhooks.clone());
     let parts = Parts {
         config: config.clone(),
         account,

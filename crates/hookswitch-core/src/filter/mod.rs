@@ -331,4 +331,4 @@ fn local_path(path: &str) -> Option<&str> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

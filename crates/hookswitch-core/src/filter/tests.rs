@@ -12,7 +12,8 @@ use super::*;
 use crate::directory::Directory;
 use crate::presence::{ActiveCalls, Family};
 
-const OWN: Own = Own { account: AccountId::new(310_001_016), extension: ExtensionId::new(310_002_016) };
+pub(crate) const OWN: Own =
+    Own { account: AccountId::new(310_001_016), extension: ExtensionId::new(310_002_016) };
 const SESSIONS: &str = "/restapi/v1.0/account/~/telephony/sessions";
 
 fn parse(text: &str) -> Result<EventFilter, FilterError> {
@@ -24,7 +25,7 @@ fn filter(query: &str) -> EventFilter {
 }
 
 /// An answered call from +14155550101 to extension 310002016, told for the callee.
-fn event() -> Event {
+pub(crate) fn event() -> Event {
     let side = |number: &str, sent: Option<&str>| {
         Arc::new(Endpoint {
             phone_number: Some(Arc::from(number)),

@@ -666,7 +666,7 @@ impl Gateway {
             let Some(read) = self.read(told, after, READ_EVENTS).await else { break };
             let Some(last) = read.last() else { break };
             after = last.position;
-            for logged in read.iter().filter(|logged| !told.subscription.matching(logged).is_empty()) {
+            for logged in read.iter().filter(|logged| told.subscription.matching(logged).is_some()) {
                 newest.push_back(logged.position);
                 if newest.len() > self.settings.recovery_messages
                     && let Some(oldest) = newest.pop_front()

@@ -414,8 +414,7 @@ impl Served {
             return Err(End::Close(1011, "the event log cannot be read"));
         };
         for logged in &read {
-            let projections = told.subscription.matching(logged);
-            if !projections.is_empty() {
+            if let Some(projections) = told.subscription.matching(logged) {
                 self.notify_one(&Queued::new(told.id, logged, projections), now).await?;
             }
             self.position = self.position.max(logged.position);

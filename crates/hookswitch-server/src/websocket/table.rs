@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 use foldhash::fast::RandomState;
 use futures_util::FutureExt as _;
 use futures_util::future::Fuse;
-use hookswitch_core::filter::{FilterIndex, Match, Projections};
+use hookswitch_core::audience::{Audience, Listener};
+use hookswitch_core::filter::Projections;
 use hookswitch_core::notification::{SERVER_ID, Subscriber};
 use hookswitch_core::subscription::Subscription;
 use hookswitch_model::{CallChange, Event, Logged, SubscriptionId};
@@ -152,14 +153,14 @@ pub(super) struct Table {
     sessions: HashMap<u64, Session, RandomState>,
     by_subscription: HashMap<SubscriptionId, u64, RandomState>,
     by_token: HashMap<[u8; 16], u64, RandomState>,
-    index: FilterIndex<SubscriptionId>,
+    audience: Audience,
     /// Events up to this position were offered.
     feed: u64,
     connections: u64,
     /// How many connections are open.
     live: usize,
     logins: HashMap<Arc<str>, Login, RandomState>,
-    matches: Vec<Match<SubscriptionId>>,
+    listeners: Vec<Listener>,
 }
 
 impl Table {
@@ -169,12 +170,12 @@ impl Table {
             sessions: HashMap::default(),
             by_subscription: HashMap::default(),
             by_token: HashMap::default(),
-            index: FilterIndex::new(),
+            audience: Audience::default(),
             feed,
             connections: 0,
             live: 0,
             logins: HashMap::default(),
-            matches: Vec::new(),
+            listeners: Vec::new(),
         }
     }
 
@@ -192,7 +193,7 @@ impl Table {
 
     /// Whether any session hears of changes of the calls of extensions.
     pub(super) fn wants_changes(&self) -> bool {
-        self.index.wants_changes()
+        self.audience.wants_changes()
     }
 
     /// How many sessions hear of something.
@@ -387,11 +388,11 @@ impl Table {
         let told =
             ActiveSubscription { id: subscription.id, start, subscription: subscription.clone(), subscriber };
         if let Some(old) = session.told.replace(Arc::new(told)) {
-            self.index.remove(old.id);
+            self.audience.remove(old.id);
             self.by_subscription.remove(&old.id);
         }
         session.retell();
-        self.index.insert(subscription.id, subscription.active_filters());
+        self.audience.insert(subscription);
         self.by_subscription.insert(subscription.id, id);
     }
 
@@ -422,7 +423,7 @@ impl Table {
     /// Lets the session of a subscription hear of nothing any more.
     pub(super) fn unsubscribe(&mut self, subscription: SubscriptionId) {
         let Some(id) = self.by_subscription.remove(&subscription) else { return };
-        self.index.remove(subscription);
+        self.audience.remove(subscription);
         let Some(session) = self.sessions.get_mut(&id) else { return };
         session.told.take_if(|told| told.id == subscription);
         session.retell();
@@ -440,7 +441,7 @@ impl Table {
             self.sessions.remove(&id);
         }
         let told = told?.id;
-        self.index.remove(told);
+        self.audience.remove(told);
         self.by_subscription.remove(&told);
         Some(told)
     }
@@ -448,24 +449,23 @@ impl Table {
     /// Takes the next event of the log, and gives how many sessions hear of it.
     pub(super) fn offer(&mut self, logged: &Logged) -> usize {
         self.feed = logged.position;
-        let mut matches = std::mem::take(&mut self.matches);
-        self.index.matches(&logged.event, logged.change.as_deref(), &mut matches);
-        for found in matches.chunk_by(|one, next| one.subscription == next.subscription) {
-            let subscription = found[0].subscription;
+        let mut listeners = std::mem::take(&mut self.listeners);
+        self.audience.find(logged, &mut listeners);
+        let mut heard = 0;
+        for Listener { subscription, projections } in listeners.drain(..) {
+            heard += projections.len();
             let id = self.by_subscription.get(&subscription);
             let Some(session) = id.and_then(|id| self.sessions.get_mut(id)) else { continue };
             let Some(live) = &mut session.live else { continue };
             if live.behind.load(Ordering::Acquire) {
                 continue;
             }
-            let projections = found.iter().map(|found| found.projection).collect();
             let queued = Queued::new(subscription, logged, projections);
             if live.queue.try_send(queued).is_err() {
                 live.behind.store(true, Ordering::Release);
             }
         }
-        let heard = matches.len();
-        self.matches = matches;
+        self.listeners = listeners;
         heard
     }
 
