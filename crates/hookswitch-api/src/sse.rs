@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Extension;
 use axum::extract::{RawQuery, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::response::sse::{Event, Sse};
@@ -12,10 +13,12 @@ use futures_util::stream;
 use hookswitch_core::notification::{SERVER_ID, Subscriber};
 use hookswitch_core::subscription::{Hearing, Standing, Subscription, Transport};
 use hookswitch_model::SubscriptionId;
+use hookswitch_server::Traffic;
 use hookswitch_server::auth::Principal;
 use hookswitch_server::clock;
 use hookswitch_server::secret::Digest;
 use hookswitch_server::subscriptions::parse_id;
+use hookswitch_server::websocket::StreamPlace;
 use tokio::sync::mpsc;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -29,6 +32,10 @@ const QUIET_MAX: Duration = Duration::from_secs(15);
 
 /// How long the last word of a stream may wait for its reader.
 const CLOSE_WITHIN: Duration = Duration::from_secs(2);
+
+/// How long an event may wait for its reader. A connection whose reader takes nothing ends before; one of HTTP/2 may
+/// carry other streams that are read.
+const TAKEN_WITHIN: Duration = Duration::from_secs(60);
 
 /// How many events are read from the log at once.
 const READ_EVENTS: usize = 100;
@@ -76,6 +83,7 @@ pub(super) async fn stream(
     State(api): State<Api>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
+    traffic: Option<Extension<Traffic>>,
 ) -> Result<Response, Problem> {
     let query = Query::read(query.as_deref());
     let principal = match &query.access_token {
@@ -126,9 +134,11 @@ pub(super) async fn stream(
     if let Some(problem) = judge(&api, &principal, query.subscription.is_some(), &mut subscription) {
         return Err(problem);
     }
+    let place = api.gateway.admit_stream(principal.grant.clone(), traffic.as_deref())?;
     let (sender, receiver) = mpsc::channel(READ_EVENTS);
     let is_own = query.subscription.is_some();
-    let stream = Stream { api, grant: principal.grant, is_own, subscription, position, sender };
+    let stream =
+        Stream { api, grant: principal.grant, is_own, subscription, position, sender, _place: place };
     tokio::spawn(stream.run());
     let events = stream::unfold(receiver, async |mut receiver| {
         receiver.recv().await.map(|event| (Ok::<_, Infallible>(event), receiver))
@@ -163,6 +173,7 @@ struct Stream {
     subscription: Subscription,
     position: u64,
     sender: mpsc::Sender<Event>,
+    _place: StreamPlace,
 }
 
 impl Stream {
@@ -175,7 +186,7 @@ impl Stream {
         let mut stop = self.api.gateway.follow_stop();
         // So that the client knows that it hears.
         let hello = Event::default().comment(format!("subscription {}", self.subscription.id));
-        if self.sender.send(hello).await.is_err() {
+        if !self.send(hello).await {
             return;
         }
         // What was taken back since the request was let in.
@@ -208,7 +219,7 @@ impl Stream {
                     let behind = if is_last { logged.position } else { self.position };
                     let event = Event::default().id(behind.to_string());
                     let event = event.data(String::from_utf8_lossy(&notification));
-                    if self.sender.send(event).await.is_err() {
+                    if !self.send(event).await {
                         return;
                     }
                 }
@@ -222,7 +233,7 @@ impl Stream {
             let stopped = async { stop.wait_for(|&stop| stop).await.is_ok() };
             tokio::select! {
                 waited = tokio::time::timeout(QUIET_MAX, more) => {
-                    if waited.is_err() && self.sender.send(Event::default().comment("still here")).await.is_err() {
+                    if waited.is_err() && !self.send(Event::default().comment("still here")).await {
                         return;
                     }
                 }
@@ -242,6 +253,12 @@ impl Stream {
                 _ = stopped => return,
             }
         }
+    }
+
+    /// Hands an event to the connection; gives whether there is somebody who takes it.
+    async fn send(&self, event: Event) -> bool {
+        let sent = tokio::time::timeout(TAKEN_WITHIN, self.sender.send(event)).await;
+        sent.is_ok_and(|sent| sent.is_ok())
     }
 
     /// Looks again what it may tell; gives why it may tell nothing any more.

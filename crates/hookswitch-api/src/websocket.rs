@@ -1,12 +1,13 @@
 //! `/ws` and the token to connect with: notifications as they come, over a WebSocket (contract websocket).
 
-use axum::Json;
 use axum::extract::ws::WebSocketUpgrade;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::{RawQuery, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
+use axum::{Extension, Json};
+use hookswitch_server::Traffic;
 use hookswitch_server::auth::Principal;
 use hookswitch_server::websocket::{self, ConnectionToken};
 use utoipa_axum::router::OpenApiRouter;
@@ -65,6 +66,7 @@ pub(super) async fn connect(
     State(api): State<Api>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
+    traffic: Option<Extension<Traffic>>,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Response {
     if let Some(origin) = headers.get(header::ORIGIN) {
@@ -83,5 +85,8 @@ pub(super) async fn connect(
     };
     let query = Query::read(query.as_deref());
     let gateway = api.gateway.clone();
-    websocket::limit(upgrade).on_upgrade(|socket| gateway.connect(socket, query.access_token, query.wsc))
+    websocket::limit(upgrade).on_upgrade(|socket| {
+        let traffic = traffic.map(|Extension(traffic)| traffic);
+        gateway.connect((socket, traffic), query.access_token, query.wsc)
+    })
 }

@@ -32,6 +32,6 @@ pub mod telemetry;
 pub mod webhook;
 pub mod websocket;
 
-pub use self::listener::ClientAddress;
+pub use self::listener::{ClientAddress, Traffic};
 pub use self::run::default_account;
 pub use self::server::{Http, Parts, Profile, Reloaded, Sockets, run, serve, settings};

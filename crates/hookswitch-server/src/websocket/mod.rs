@@ -28,6 +28,7 @@ use tower_service::Service as _;
 pub use self::socket::limit;
 use self::spans::Spans;
 use self::table::{ActiveSubscription, Attached, Cut, Handle, Lost, Table};
+use crate::Traffic;
 use crate::auth::{OAuth, Principal, Problem, Scope};
 use crate::call_changes::CallChanges;
 use crate::clock;
@@ -101,6 +102,18 @@ enum Opened {
         /// All events up to this position were sent, in this connection or before it.
         position: u64,
     },
+}
+
+/// A place among the connections of a login, which a stream of server-sent events holds.
+pub struct StreamPlace {
+    gateway: Arc<Gateway>,
+    grant: Arc<str>,
+}
+
+impl Drop for StreamPlace {
+    fn drop(&mut self) {
+        self.gateway.table().end_stream(&self.grant);
+    }
 }
 
 /// All gateway sessions, and what they work with.
@@ -236,9 +249,47 @@ impl Gateway {
     }
 
     /// Serves a connection that was upgraded, with what its address says.
-    pub async fn connect(self: Arc<Self>, socket: WebSocket, token: Option<String>, wsc: Option<String>) {
+    pub async fn connect(
+        self: Arc<Self>,
+        (socket, traffic): (WebSocket, Option<Traffic>),
+        token: Option<String>,
+        wsc: Option<String>,
+    ) {
         let opened = self.open(token, wsc).await;
-        socket::serve(self, socket, opened).await;
+        if let Some(traffic) = &traffic {
+            // It is looked at here too, and counted.
+            traffic.give_up_after(self.slow_after() * 2);
+        }
+        socket::serve(self, (socket, traffic), opened).await;
+    }
+
+    /// Lets a login read a stream of server-sent events, if it has not as many connections as it may, and lets the
+    /// connection end when its client takes nothing for too long.
+    ///
+    /// # Errors
+    /// 429 if the login has too many connections, 503 if the server has.
+    pub fn admit_stream(
+        self: &Arc<Self>,
+        grant: Arc<str>,
+        traffic: Option<&Traffic>,
+    ) -> Result<StreamPlace, Problem> {
+        let mut table = self.table();
+        if table.open_count() >= self.settings.connections_max {
+            self.metrics.sockets.refused.inc();
+            return Err(Problem::unavailable(
+                "The server has as many connections as it can; connect again later",
+            ));
+        }
+        if table.live_of(&grant) >= self.settings.connections_per_login_max {
+            self.metrics.sockets.refused.inc();
+            let message = "The login has as many connections as one may; close one";
+            return Err(Problem::coded(StatusCode::TOO_MANY_REQUESTS, "CMN-301", message));
+        }
+        table.begin_stream(grant.clone());
+        if let Some(traffic) = traffic {
+            traffic.give_up_after(self.slow_after());
+        }
+        Ok(StreamPlace { gateway: self.clone(), grant })
     }
 
     async fn open(&self, token: Option<String>, wsc: Option<String>) -> Opened {
@@ -273,7 +324,7 @@ impl Gateway {
         }
         let (attached, recovery) = {
             let mut table = self.table();
-            if table.live() >= self.settings.connections_max {
+            if table.open_count() >= self.settings.connections_max {
                 return refuse(
                     "CMN-201",
                     "The server has as many connections as it can; connect again later",

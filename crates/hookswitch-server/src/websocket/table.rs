@@ -142,7 +142,7 @@ impl Lost {
 /// What the sessions of a login have in common.
 #[derive(Default)]
 struct Login {
-    /// How many connections it has.
+    /// How many connections it has, streams of server-sent events among them.
     live: usize,
     /// The highest sequence of a handle that it was given.
     sequence: u32,
@@ -159,6 +159,8 @@ pub(super) struct Table {
     connections: u64,
     /// How many connections are open.
     live: usize,
+    /// How many streams of server-sent events are.
+    streams: usize,
     logins: HashMap<Arc<str>, Login, RandomState>,
     listeners: Vec<Listener>,
 }
@@ -174,6 +176,7 @@ impl Table {
             feed,
             connections: 0,
             live: 0,
+            streams: 0,
             logins: HashMap::default(),
             listeners: Vec::new(),
         }
@@ -185,6 +188,25 @@ impl Table {
 
     pub(super) const fn live(&self) -> usize {
         self.live
+    }
+
+    /// How many connections are open, streams of server-sent events among them.
+    pub(super) const fn open_count(&self) -> usize {
+        self.live + self.streams
+    }
+
+    /// Counts a stream of server-sent events of a login.
+    pub(super) fn begin_stream(&mut self, grant: Arc<str>) {
+        self.streams += 1;
+        self.logins.entry(grant).or_default().live += 1;
+    }
+
+    /// Notes that such a stream has ended.
+    pub(super) fn end_stream(&mut self, grant: &str) {
+        self.streams -= 1;
+        if let Some(login) = self.logins.get_mut(grant) {
+            login.live -= 1;
+        }
     }
 
     pub(super) fn len(&self) -> usize {
