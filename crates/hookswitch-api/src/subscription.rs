@@ -1,6 +1,8 @@
 //! Subscriptions: created with a handshake, listed, read, renewed and deleted by their owner (contract
 //! subscriptions §2 and §3).
 
+use std::collections::HashSet;
+
 use axum::Json;
 use axum::body::Body;
 use axum::extract::{Extension, RawQuery, State};
@@ -286,7 +288,8 @@ pub(super) async fn create(
         Delivery::WebSocket(Socket { session, grant: principal.grant.clone(), start, node })
     } else {
         let (webhook, endpoint) = read_delivery(&api, delivery).await?;
-        if !api.subscriptions.has_room(&owner) {
+        let lost = lost_of(&api, &owner).await?;
+        if !api.subscriptions.has_room(&owner, &lost) {
             return Err(limit(&api));
         }
         api.webhooks.validate(&endpoint.url).await.map_err(|error| refused_address(&error))?;
@@ -314,7 +317,8 @@ pub(super) async fn create(
         is_earlier: false,
         keeps_earlier: false,
     };
-    match api.subscriptions.create(kept).await {
+    let lost = lost_of(&api, &kept.subscription.owner).await?;
+    match api.subscriptions.create(kept, &lost).await {
         Ok(kept) if session.is_some_and(|session| !api.gateway.subscribe(session, &kept.subscription)) => {
             drop_subscription(&api, id).await?;
             Err(Problem::token("OAU-213", "The login has ended; log in again"))
@@ -438,6 +442,10 @@ pub(super) async fn delete(
 }
 
 /// Deletes a subscription, whoever is told of it.
+async fn lost_of(api: &Api, owner: &Owner) -> Result<HashSet<SubscriptionId>, Problem> {
+    api.gateway.lost_of(owner).await.map_err(|error| Problem::unavailable(error.to_string()))
+}
+
 pub(super) async fn drop_subscription(api: &Api, id: SubscriptionId) -> Result<(), Problem> {
     api.gateway.unsubscribe(id);
     api.subscriptions.delete(id).await.map_err(|error| Problem::unavailable(error.to_string()))

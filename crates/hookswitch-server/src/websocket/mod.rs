@@ -17,7 +17,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::ws::WebSocket;
 use axum::http::{HeaderName, HeaderValue, Method, Request as HttpRequest, StatusCode, Uri, header};
-use hookswitch_core::subscription::Subscription;
+use hookswitch_core::subscription::{Owner, Subscription};
 use hookswitch_core::websocket::{Connection, Limits, Recovery, Request, Wsc};
 use hookswitch_model::{Logged, SubscriptionId};
 use hookswitch_store::{Journal, Partition, Span, Store, StoreError};
@@ -634,6 +634,33 @@ impl Gateway {
         let subscribed = self.table().subscribe(session, subscription).is_some();
         self.count();
         subscribed
+    }
+
+    /// The subscriptions of an owner whose connections are lost, and may come back. They do not count among those that
+    /// one may have, so that a page that is loaded again and again can subscribe; of more than one may have, those that
+    /// were lost first are given up.
+    ///
+    /// # Errors
+    /// If the store refuses.
+    pub async fn lost_of(&self, owner: &Owner) -> Result<HashSet<SubscriptionId>, StoreError> {
+        let of_owner = self.subscriptions.of(owner);
+        let mut lost: Vec<(Instant, SubscriptionId)> = {
+            let table = self.table();
+            let lost = |kept: Kept| match kept.delivery {
+                Delivery::WebSocket(socket) if socket.node == self.node => {
+                    Some((table.lost_since(socket.session)?, kept.subscription.id))
+                }
+                Delivery::WebSocket(_) | Delivery::WebHook(_) => None,
+            };
+            of_owner.into_iter().filter_map(lost).collect()
+        };
+        lost.sort_unstable();
+        let too_many = lost.len().saturating_sub(self.subscriptions.per_owner_max());
+        for (_, id) in lost.drain(..too_many) {
+            self.unsubscribe(id);
+            self.subscriptions.delete(id).await?;
+        }
+        Ok(lost.into_iter().map(|(_, id)| id).collect())
     }
 
     /// Whether a session has a connection.

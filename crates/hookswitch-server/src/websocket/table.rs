@@ -389,6 +389,11 @@ impl Table {
         self.sessions.get(&id).is_some_and(|session| session.live.is_some())
     }
 
+    /// When a session lost its connection; none while it has one.
+    pub(super) fn lost_since(&self, id: u64) -> Option<Instant> {
+        self.sessions.get(&id).filter(|session| session.live.is_none()).map(|session| session.left)
+    }
+
     pub(super) fn told(&self, id: u64) -> Option<Arc<ActiveSubscription>> {
         self.sessions.get(&id)?.told.clone()
     }

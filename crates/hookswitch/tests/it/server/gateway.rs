@@ -595,6 +595,41 @@ fn a_server_that_stops_says_so_to_its_clients() {
     running.server.stop();
 }
 
+#[test]
+fn a_page_that_is_loaded_again_and_again_can_subscribe() {
+    const SUBSCRIPTIONS_MAX: usize = 30;
+    let home = Home::new("socket-reloaded");
+    let running = Running::start(&home);
+    let load = || {
+        let mut socket = running.connect();
+        socket.subscribe();
+        socket
+    };
+    let mut handles = Vec::new();
+    for _ in 0..50 {
+        let loaded = load();
+        handles.push(loaded.cut().expect("a handle").0);
+    }
+    // As many as one may have can still come back, the latest.
+    wait_for(|| (running.count("connections_open") == 0).then_some(()), || "the connections to be known as lost".into());
+    let back = |handle: &str| {
+        let mut socket = Socket::open(running.server.http(), &running.token(), Some(handle));
+        let details = socket.expect("ConnectionDetails");
+        (socket, details[1]["recoveryState"] == "Successful")
+    };
+    assert!(!back(&handles[0]).1, "of the first nothing is left");
+    let (last, went_on) = back(&handles[49]);
+    assert!(went_on, "the last goes on");
+    // Those that are there count.
+    let _open: Vec<_> = (1..SUBSCRIPTIONS_MAX).map(|_| load()).collect();
+    let mut one_more = running.connect();
+    let body = json!({"eventFilters": ["/restapi/v1.0/account/~/telephony/sessions"],
+        "deliveryMode": {"transportType": "WebSocket"}});
+    let refused = one_more.request("POST", SUBSCRIPTION, Some(body));
+    assert_eq!(refused[1]["errorCode"], "SUB-505", "{refused}");
+    drop(last);
+}
+
 /// A stream of server-sent events, and whether it was let in.
 #[track_caller]
 fn events(running: &Running, query: &str) -> (TcpStream, String) {
