@@ -45,6 +45,7 @@ use hookswitch_server::intake::Intake;
 use hookswitch_server::rates::Rates;
 use hookswitch_server::redelivery::Redeliveries;
 use hookswitch_server::rights::Rights;
+use hookswitch_server::scans::Scans;
 use hookswitch_server::subscriptions::Subscriptions;
 use hookswitch_server::telemetry::Metrics;
 use hookswitch_server::webhook::Webhooks;
@@ -82,6 +83,8 @@ pub(crate) struct Api {
     pub(crate) changes: Arc<CallChanges>,
     pub(crate) webhooks: Webhooks,
     pub(crate) redeliveries: Arc<Redeliveries>,
+    /// Turns of requests that read much of the log.
+    pub(crate) scans: Scans,
     pub(crate) gateway: Arc<Gateway>,
     pub(crate) rates: Arc<Rates>,
     /// The nodes that share the work; none of a server that is alone.
@@ -121,6 +124,7 @@ pub fn mount(parts: Parts) -> Http {
         changes: parts.changes,
         webhooks: parts.webhooks,
         redeliveries: parts.redeliveries,
+        scans: parts.scans,
         gateway: parts.gateway,
         rates: parts.rates,
         cluster: parts.cluster,

@@ -22,6 +22,7 @@ pub mod redelivery;
 mod repeated;
 pub mod rights;
 mod run;
+pub mod scans;
 pub mod secret;
 mod server;
 pub mod shown;

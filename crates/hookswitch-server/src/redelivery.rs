@@ -26,6 +26,7 @@ use tokio::sync::watch;
 
 use crate::call_changes::CallChanges;
 use crate::clock;
+use crate::scans::Scans;
 use crate::secret::{self, Digest, Key};
 use crate::subscriptions::{Delivery, Kept, Subscriptions, WebHook, parse_id};
 use crate::webhook::{Endpoint, Sent, Webhooks, masked};
@@ -152,6 +153,7 @@ pub enum JobError {
 pub struct Redeliveries {
     store: Store,
     changes: Arc<CallChanges>,
+    scans: Scans,
     /// Encrypts addresses.
     key: Key,
     subscriptions: Arc<Subscriptions>,
@@ -248,13 +250,13 @@ impl Job {
 impl Redeliveries {
     /// The redeliveries of a store; those that were under way go on with [`Redeliveries::start`].
     pub fn new(
-        (store, changes): (Store, Arc<CallChanges>),
+        (store, changes, scans): (Store, Arc<CallChanges>, Scans),
         key: Key,
         subscriptions: Arc<Subscriptions>,
         webhooks: Webhooks,
     ) -> Arc<Self> {
         let (running, served) = (Mutex::default(), Mutex::default());
-        Arc::new(Self { store, changes, key, subscriptions, webhooks, running, served })
+        Arc::new(Self { store, changes, scans, key, subscriptions, webhooks, running, served })
     }
 
     /// An address as jobs have it: encrypted, because what stands in its path or query may be a secret.
@@ -353,6 +355,7 @@ impl Redeliveries {
         let mut sessions: HashSet<TelephonySessionId, RandomState> = HashSet::default();
         let mut position = 0;
         loop {
+            let _turn = self.scans.turn().await;
             let events = self.read(job, &subscription, position).await?;
             let Some(last) = events.last() else { break };
             position = last.position;

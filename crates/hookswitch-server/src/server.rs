@@ -34,6 +34,7 @@ use crate::rates::Rates;
 use crate::redelivery::Redeliveries;
 use crate::rights::Rights;
 use crate::run::{Machine, default_account};
+use crate::scans::Scans;
 use crate::secret::Key;
 use crate::source::hep::{stream, udp};
 use crate::source::inventory;
@@ -75,6 +76,8 @@ pub struct Parts {
     pub webhooks: Webhooks,
     /// Events that are sent again on request.
     pub redeliveries: Arc<Redeliveries>,
+    /// Turns of requests that read much of the log.
+    pub scans: Scans,
     /// WebSockets and streams.
     pub gateway: Arc<Gateway>,
     /// Figures of the last minutes.
@@ -266,8 +269,13 @@ pub fn serve(
         (&public_url, membership.clone()),
     );
     let rates = Arc::new(Rates::default());
-    let redeliveries =
-        Redeliveries::new((store.clone(), changes.clone()), sealing, subscriptions.clone(), webhooks.clone());
+    let scans = Scans::new();
+    let redeliveries = Redeliveries::new(
+        (store.clone(), changes.clone(), scans.clone()),
+        sealing,
+        subscriptions.clone(),
+        webhooks.clone(),
+    );
     let parts = Parts {
         config: config.clone(),
         account,
@@ -283,6 +291,7 @@ pub fn serve(
         changes: changes.clone(),
         webhooks: webhooks.clone(),
         redeliveries: redeliveries.clone(),
+        scans,
         gateway: gateway.clone(),
         rates: rates.clone(),
         cluster: membership.clone(),
