@@ -155,13 +155,13 @@ fn judge(api: &Api, principal: &Principal, is_own: bool, subscription: &mut Subs
         let Some(found) = found.filter(|kept| !kept.expired) else {
             return Some(Problem::unknown("subscriptionId", &subscription.id.to_string()));
         };
-        if let Some(why) = subscription::suspended_data(&found.subscription) {
-            return Some(why.problem());
+        if let Some(problem) = subscription::why_withheld(api, principal, &found.subscription) {
+            return Some(problem);
         }
         subscription.filters = found.subscription.filters;
     }
     subscription.hearing = api.rights.filtered(&principal.identity(), &subscription.filters, false).0;
-    subscription::suspended_data(subscription).map(|why| why.problem())
+    subscription::why_withheld(api, principal, subscription)
 }
 
 /// One stream of events, and how far it has come.

@@ -108,6 +108,8 @@ fn an_extension_is_told_of_its_presence_rings_and_missed_calls_by_webhook() {
         (&bo, "/restapi/v1.0/account/~/extension/1101/missed-calls", 403, "SUB-412"),
         (&ann, "/restapi/v1.0/account/2001/presence", 403, "SUB-406"),
         (&ann, "/restapi/v1.0/account/~/extension/102/presence", 400, "SUB-408"),
+        (&ann, "/restapi/v1.0/account/~/extension/2101/presence", 403, "SUB-408"),
+        (&ann, "/restapi/v1.0/account/~/extension/9999/telephony/sessions", 403, "SUB-408"),
         (&ann, "/restapi/v1.0/account/~/extension/~/presence?sipData=1", 400, "SUB-508"),
     ] {
         let body = json!({"eventFilters": [filter],
