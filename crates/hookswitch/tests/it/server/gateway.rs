@@ -611,7 +611,10 @@ fn a_page_that_is_loaded_again_and_again_can_subscribe() {
         handles.push(loaded.cut().expect("a handle").0);
     }
     // As many as one may have can still come back, the latest.
-    wait_for(|| (running.count("connections_open") == 0).then_some(()), || "the connections to be known as lost".into());
+    wait_for(
+        || (running.count("connections_open") == 0).then_some(()),
+        || "the connections to be known as lost".into(),
+    );
     let back = |handle: &str| {
         let mut socket = Socket::open(running.server.http(), &running.token(), Some(handle));
         let details = socket.expect("ConnectionDetails");
