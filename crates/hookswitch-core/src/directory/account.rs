@@ -177,6 +177,11 @@ impl Account {
         self.decimal(const { IdHash::new("number") }, number.as_bytes())
     }
 
+    /// Whether a file lists the extensions: others are none then.
+    pub const fn is_listed(&self) -> bool {
+        self.listed
+    }
+
     /// The extensions that the file lists, in its order.
     pub fn extensions(&self) -> &[Extension] {
         &self.extensions
