@@ -303,7 +303,12 @@ impl Session {
         let last = self.parties.others().filter_map(PartyState::failure);
         let last = last.max_by_key(|failure| failure.at).map(|failure| failure.reason);
         let role = if self.dialled.internal { Role::CallerInside } else { Role::CallerOutside };
-        let reason = last.or_else(|| reason::reason(cause, role));
+        let own = reason::reason(cause, role);
+        // Who declines for all ends the call (RFC 3261 §16.7, item 5): the others have not failed by themselves.
+        let decided = self.parties.others().filter_map(PartyState::failure).any(|failure| {
+            Some(failure.reason) == own && failure.at <= ctx.at && ctx.at <= failure.at + CAUSE_WAIT
+        });
+        let reason = own.filter(|_| decided).or(last).or(own);
         self.parties[CALLER].leave(StatusCode::Disconnected, reason, None);
         self.draft(CALLER, Rule::CallFailed, ctx);
     }
@@ -477,7 +482,7 @@ impl Session {
                         Timer::Ring => (Cause::NoAnswer, Rule::RingTimer),
                         _ => (Cause::Lost, Rule::LostLeg),
                     };
-                    let standing = self.standing();
+                    let standing = self.standing(self.last_sign);
                     self.end_all(cause, rule, &Context { at, ..ctx });
                     stood = Some(Box::new(standing));
                     break; // nobody is left

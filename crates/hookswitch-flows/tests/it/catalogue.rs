@@ -24,6 +24,7 @@ const CHAPTERS: &[(&str, &str)] = &[
     ("Forks seen from the callees' side", include_str!("branches.rs")),
     ("Refusals and next tries", include_str!("tries.rs")),
     ("Calls that nothing answers", include_str!("unanswered.rs")),
+    ("Calls that seem lost", include_str!("lost.rs")),
     ("Reports out of order", include_str!("late.rs")),
     ("Session timers", include_str!("timers.rs")),
     ("Hold", include_str!("hold.rs")),

@@ -15,6 +15,7 @@ mod freeswitch;
 mod hold;
 mod joining;
 mod late;
+mod lost;
 mod numbers;
 mod parking;
 mod pickups;

@@ -38,6 +38,8 @@ pub(super) struct Call {
     pub(super) dialogs: Vec<Dialog>,
     /// The caller's leg has ended.
     pub(super) over: bool,
+    /// It was told that the caller's leg has ended, as nothing came in time; if something comes later, it goes on.
+    pub(super) is_presumed_over: bool,
     pub(super) answered: bool,
     /// The refusal after which the caller may try again.
     pub(super) refusal: Option<Box<Refusal>>,
@@ -115,6 +117,19 @@ pub(super) struct Dialog {
     timer: Option<Duration>,
     /// The transfer that was asked for in it, until it is known how it went.
     pub(super) referral: Option<Box<Referral>>,
+    /// What puts in doubt that the other end is still there.
+    pub(super) doubt: Option<Box<Doubt>>,
+}
+
+/// Answer that one end of a dialog does not know it any more, or is not there (RFC 3261 §12.2.1.2).
+#[derive(Serialize, Deserialize)]
+pub(super) struct Doubt {
+    /// When it came.
+    pub(super) since: Timestamp,
+    /// The side that has asked.
+    pub(super) side: Side,
+    /// It was told that the dialog is lost.
+    pub(super) is_told: bool,
 }
 
 /// Which end of a dialog sent a request.
@@ -285,6 +300,7 @@ impl Call {
             changes: Vec::new(),
             timer: None,
             referral: None,
+            doubt: None,
         });
     }
 

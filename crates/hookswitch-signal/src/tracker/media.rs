@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use hookswitch_model::{AccountId, Cause, LegId, Signal, SignalKind};
+use hookswitch_model::{AccountId, Cause, InputRef, LegId, Note, Signal, SignalKind, Timestamp};
 
-use super::call::{Call, Change, Dialog, HopState, MediaState, Offer, Side};
+use super::call::{Call, Change, Dialog, Doubt, HopState, MediaState, Offer, Side};
+use super::deadline::{Awaited, NEXT_TRY_MAX, RESPONSE_MAX};
 use super::{Seen, Tracker, finish, signal};
 use crate::sip::{MediaDirection, Method, Sdp, SessionExpires, StartLine, lossy};
 
@@ -51,7 +52,10 @@ impl Tracker {
             None => Offer::Nothing,
         };
         dialog.add_change(Change::new(side, cseq, branch, offer));
-        self.alive(seen, index, at, out);
+        if seen.message.cseq().method == Method::Invite && !dialog.answered {
+            self.answered_unseen(seen, index, at, out);
+        }
+        self.alive(seen, (index, at, side), out);
     }
 
     /// A response to a re-INVITE or UPDATE.
@@ -72,7 +76,7 @@ impl Tracker {
             let offer = std::mem::replace(&mut change.offer, Offer::Nothing);
             let first = !std::mem::replace(&mut change.accepted, status < 300);
             if matches!(status, 408 | 481) {
-                self.lose_dialog(seen, index, at, out);
+                self.doubt_dialog(seen, index, at, side);
                 return;
             }
             if status < 300 && !dialog.ended {
@@ -95,22 +99,34 @@ impl Tracker {
                 }
             }
         }
-        self.alive(seen, index, at, out);
+        self.alive(seen, (index, at, side), out);
     }
 
     /// A message inside a dialog shows that its call goes on; whoever waits for signs of life is told.
-    pub(super) fn alive(&mut self, seen: &Seen<'_, '_>, index: usize, at: usize, out: &mut Vec<Signal>) {
+    pub(super) fn alive(
+        &mut self,
+        seen: &Seen<'_, '_>,
+        (index, at, side): (usize, usize, Side),
+        out: &mut Vec<Signal>,
+    ) {
         if matches!(seen.message.start(), StartLine::Response { status: 408 | 481, .. }) {
             return; // the dialog is not known at the other end, or nobody is there (RFC 3261 §12.2.1.2)
         }
         let now = seen.captured.time;
         let call = &mut self.calls[index];
+        let dialog = &mut call.dialogs[at];
+        if let Some(doubt) = dialog.doubt.take_if(|doubt| doubt.is_dispelled_by(seen, side)) {
+            call.is_presumed_over |= doubt.is_told;
+        } else if dialog.doubt.is_some() {
+            return;
+        }
         let silent = now.since(call.last_seen);
         call.last_seen = now;
         let dialog = &call.dialogs[at];
         if dialog.answered && !dialog.ended {
             let within = call.timer();
-            if within.is_some() || call.timer_told.is_some() || silent >= ALIVE_EVERY {
+            let goes_on = std::mem::take(&mut call.is_presumed_over);
+            if goes_on || within.is_some() || call.timer_told.is_some() || silent >= ALIVE_EVERY {
                 call.timer_told = within;
                 out.push(signal(self.account, seen, call.caller, SignalKind::Alive { within }));
             }
@@ -207,24 +223,92 @@ impl Tracker {
         }
     }
 
-    /// Ends a dialog that one of its ends does not know any more (RFC 3261 §12.2.1.2).
-    fn lose_dialog(&mut self, seen: &Seen<'_, '_>, index: usize, at: usize, out: &mut Vec<Signal>) {
+    /// A request of the caller or callee shows that a call was answered whose 2xx was not reported: a BYE of the
+    /// callee, or a re-INVITE, which nobody sends before (RFC 3261 §14.1, §15).
+    pub(super) fn answered_unseen(
+        &mut self,
+        seen: &Seen<'_, '_>,
+        index: usize,
+        at: usize,
+        out: &mut Vec<Signal>,
+    ) {
+        let call = &mut self.calls[index];
+        call.answered = true;
+        let dialog = &mut call.dialogs[at];
+        (dialog.answered, dialog.confirmed) = (true, true);
+        let (target, tag) = (dialog.target, Arc::from(&*lossy(&dialog.tag)));
+        let mut is_news = false;
+        for hop in call.hops.iter_mut().filter(|hop| hop.first || hop.target == target) {
+            if hop.is_pending() {
+                hop.state = HopState::Answered;
+                is_news = true;
+            }
+        }
+        for leg in [target, call.caller].into_iter().filter(|_| is_news) {
+            let kind = SignalKind::Answered { to_tag: Some(Arc::clone(&tag)) };
+            out.push(signal(self.account, seen, leg, kind));
+        }
+    }
+
+    /// One end of a dialog was said not to know it any more, or not to be there (RFC 3261 §12.2.1.2): it is lost
+    /// unless a sign of life comes.
+    pub(super) fn doubt_dialog(&mut self, seen: &Seen<'_, '_>, index: usize, at: usize, side: Side) {
+        let since = seen.captured.time;
+        let call = &mut self.calls[index];
+        let number = call.number;
+        let dialog = &mut call.dialogs[at];
+        if dialog.confirmed && !dialog.ended && dialog.doubt.is_none() {
+            dialog.doubt = Some(Box::new(Doubt { since, side, is_told: false }));
+            let awaited = Awaited::SignOfLife(at);
+            self.deadlines.add(since + RESPONSE_MAX, (index, number), awaited, seen.input);
+        }
+    }
+
+    /// Tests whether a BYE follows from the answer that a dialog is not known any more.
+    pub(super) fn is_given_up_after_doubt(&self, seen: &Seen<'_, '_>, index: usize, at: usize) -> bool {
+        let doubt = self.calls[index].dialogs[at].doubt.as_ref().filter(|doubt| !doubt.is_told);
+        doubt.is_some_and(|doubt| seen.captured.time <= doubt.since + NEXT_TRY_MAX)
+    }
+
+    /// Tells that a dialog is lost, at the time when that was said first; with a note it may go on all the same.
+    pub(super) fn lose_dialog(
+        &mut self,
+        now: Timestamp,
+        input: InputRef,
+        (index, at): (usize, usize),
+        note: Option<Note>,
+        out: &mut Vec<Signal>,
+    ) {
         let call = &mut self.calls[index];
         let dialog = &mut call.dialogs[at];
-        if !dialog.confirmed || dialog.ended {
-            return;
-        }
-        dialog.ended = true;
+        let Some(doubt) = &mut dialog.doubt else { return };
+        doubt.is_told = true;
+        let since = doubt.since;
+        dialog.ended |= note.is_none();
         if call.talks_in_another_dialog(at) {
             return;
         }
         let last = !call.talks_elsewhere(at);
         let legs = [Some(call.dialogs[at].target), last.then_some(call.caller)];
         for leg in legs.into_iter().flatten() {
-            out.push(signal(self.account, seen, leg, SignalKind::Ended(Cause::Lost)));
+            for kind in note.map(SignalKind::Note).into_iter().chain([SignalKind::Ended(Cause::Lost)]) {
+                out.push(Signal { at: since, account: self.account, account_given: false, leg, input, kind });
+            }
         }
-        if last {
-            finish(&mut self.finished, index, call, seen.captured.time);
+        if last && note.is_none() {
+            finish(&mut self.finished, index, call, now);
+        }
+    }
+}
+
+impl Doubt {
+    /// Tests whether a message shows that the other end is there: it sends a request, or it has answered one.
+    fn is_dispelled_by(&self, seen: &Seen<'_, '_>, side: Side) -> bool {
+        match seen.message.start() {
+            StartLine::Request { .. } => side != self.side,
+            StartLine::Response { status, .. } => {
+                side == self.side && matches!(status, 101..=299 | 488 | 491)
+            }
         }
     }
 }

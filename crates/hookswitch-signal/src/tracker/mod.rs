@@ -177,7 +177,7 @@ impl Tracker {
     /// Decides what waits for further messages: the input has ended. Open calls stay open.
     pub fn finish(&mut self, out: &mut Vec<Signal>) {
         self.release_all(out);
-        self.end_all_refused(self.newest, out);
+        self.end_all_awaited(self.newest, out);
     }
 
     /// The time of the newest message.
@@ -337,7 +337,7 @@ impl Tracker {
             return;
         }
         let parent = call.parent_of(seen);
-        if parent.is_none() && (call.over || call.has_lapsed(seen.captured.time)) {
+        if parent.is_none() && (call.over || call.is_presumed_over || call.has_lapsed(seen.captured.time)) {
             if call.hops.iter().any(|hop| hop.cseq >= cseq) && !call.is_forked_by(seen) {
                 self.counters.stray += 1;
                 return;
@@ -429,6 +429,7 @@ impl Tracker {
             hops: vec![hop(seen, uri, target, None)],
             dialogs: Vec::new(),
             over: false,
+            is_presumed_over: false,
             answered: false,
             refusal: None,
             timer_told: None,
@@ -538,8 +539,10 @@ impl Tracker {
         let call = &mut self.calls[index];
         call.last_seen = seen.captured.time;
         let Some(at) = call.hop(branch, cseq, src, dst) else { return true };
+        let goes_on = std::mem::take(&mut call.is_presumed_over);
         let hop = &mut call.hops[at];
         hop.is_heard = true;
+        hop.given_up &= !goes_on;
         let (target, first, leaf) = (hop.target, hop.first, !hop.relayed);
         let caller = call.caller;
         let mut tell = |leg: LegId, kind: SignalKind| out.push(signal(account, seen, leg, kind));
@@ -700,6 +703,15 @@ impl Tracker {
         if dialog.ended {
             return;
         }
+        if side == Side::Callee && !dialog.answered {
+            self.answered_unseen(seen, index, at, out);
+        }
+        if self.is_given_up_after_doubt(seen, index, at) {
+            self.lose_dialog(seen.captured.time, seen.input, (index, at), None, out);
+            return;
+        }
+        let call = &mut self.calls[index];
+        let dialog = &mut call.dialogs[at];
         dialog.ended = true;
         let (target, confirmed) = (dialog.target, dialog.confirmed);
         call.last_seen = seen.captured.time;
@@ -742,8 +754,12 @@ impl Tracker {
     fn in_dialog(&mut self, seen: &Seen<'_, '_>, out: &mut Vec<Signal>) {
         if seen.newest.is_some() {
             self.counters.in_call += 1;
-            if let Some((index, at, _)) = self.find_dialog(seen) {
-                self.alive(seen, index, at, out);
+            if let Some((index, at, side)) = self.find_dialog(seen) {
+                let refused = matches!(seen.message.start(), StartLine::Response { status: 408 | 481, .. });
+                if refused && matches!(seen.message.cseq().method, Method::Info | Method::Options) {
+                    self.doubt_dialog(seen, index, at, side);
+                }
+                self.alive(seen, (index, at, side), out);
             }
         } else if matches!(
             seen.message.cseq().method,
