@@ -336,4 +336,6 @@ pub enum Cause {
     SwitchLost,
     /// The source names the reason itself.
     Named(Reason),
+    /// The switch hung up on whoever is at the end of the leg.
+    Cleared,
 }

@@ -108,6 +108,8 @@ pub(super) struct Dialog {
     pub(super) answered: bool,
     /// It was the first of its transaction, or the caller has acknowledged it.
     pub(super) confirmed: bool,
+    /// When its 2xx came, until the ACK does.
+    pub(super) unacknowledged: Option<Timestamp>,
     pub(super) ended: bool,
     /// By [`Side`].
     pub(super) sides: [SideState; 2],
@@ -121,13 +123,15 @@ pub(super) struct Dialog {
     pub(super) doubt: Option<Box<Doubt>>,
 }
 
-/// Answer that one end of a dialog does not know it any more, or is not there (RFC 3261 §12.2.1.2).
+/// Reason to believe that one end of a dialog does not know it any more, or is not there (RFC 3261 §12.2.1.2).
 #[derive(Serialize, Deserialize)]
 pub(super) struct Doubt {
-    /// When it came.
+    /// When the dialog is lost, if it is.
     pub(super) since: Timestamp,
-    /// The side that has asked.
+    /// The side of the other end.
     pub(super) side: Side,
+    /// A 408 or 481 says so, and no ACK that is missing.
+    pub(super) is_answer: bool,
     /// It was told that the dialog is lost.
     pub(super) is_told: bool,
 }
@@ -200,6 +204,16 @@ pub(super) enum Offer {
 impl Change {
     pub(super) fn new(side: Side, cseq: u32, branch: &[u8], offer: Offer) -> Self {
         Self { side, cseq, branches: vec![branch.into()], offer, accepted: false }
+    }
+
+    /// Takes the offer that a final response answers; one that the response brought waits for the ACK.
+    pub(super) fn take_offer(&mut self) -> Offer {
+        match self.offer {
+            Offer::InResponse(_) => Offer::Nothing,
+            Offer::Nothing | Offer::Made(_) | Offer::Expected => {
+                std::mem::replace(&mut self.offer, Offer::Nothing)
+            }
+        }
     }
 
     /// Notes another hop of the request.
@@ -295,6 +309,7 @@ impl Call {
             target,
             answered: false,
             confirmed: false,
+            unacknowledged: None,
             ended: false,
             sides: [SideState { cseq: Some(cseq), ..SideState::default() }, SideState::default()],
             changes: Vec::new(),

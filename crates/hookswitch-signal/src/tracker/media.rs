@@ -8,7 +8,8 @@ use hookswitch_model::{AccountId, Cause, InputRef, LegId, Note, Signal, SignalKi
 use super::call::{Call, Change, Dialog, Doubt, HopState, MediaState, Offer, Side};
 use super::deadline::{Awaited, NEXT_TRY_MAX, RESPONSE_MAX};
 use super::{Seen, Tracker, finish, signal};
-use crate::sip::{MediaDirection, Method, Sdp, SessionExpires, StartLine, lossy};
+use crate::capture::Captured;
+use crate::sip::{MediaDirection, Message, Method, Sdp, SessionExpires, StartLine, lossy};
 
 /// The shortest session timer, in seconds (RFC 4028 §4); less is a mistake, and ends no call.
 const SESSION_EXPIRES_SECS_MIN: u32 = 90;
@@ -20,6 +21,10 @@ const SESSION_EXPIRES_SECS_MAX: u32 = 24 * 3600 - 32;
 /// How long after its session timer a call may be silent: the BYE of whoever gives it up is sent again for
 /// 64 times T1 (RFC 3261 §17.1.2.2, contract events §11).
 const EXPIRY_GRACE: Duration = Duration::from_secs(32);
+
+/// For how long a 2xx is sent again until its ACK is taken for lost: two or three of its copies may have crossed the
+/// ACK, and each comes 4 s after the one before (RFC 3261 §13.3.1.4).
+const UNACKNOWLEDGED_MIN: Duration = Duration::from_secs(16);
 
 /// How often a sign of life is passed on for a call without a session timer, which may be silent for a day.
 const ALIVE_EVERY: Duration = Duration::from_secs(60);
@@ -73,7 +78,7 @@ impl Tracker {
         let branch = seen.message.top_via().unique_branch().unwrap_or_default();
         let change = dialog.change(side, cseq).filter(|change| change.is_answered_by(branch));
         if let Some(change) = change.filter(|_| status >= 200) {
-            let offer = std::mem::replace(&mut change.offer, Offer::Nothing);
+            let offer = change.take_offer();
             let first = !std::mem::replace(&mut change.accepted, status < 300);
             if matches!(status, 408 | 481) {
                 self.doubt_dialog(seen, index, at, side);
@@ -153,6 +158,11 @@ impl Tracker {
         }
         let dialog = &mut call.dialogs[at];
         dialog.confirmed |= dialog.answered && side == Side::Caller;
+        dialog.unacknowledged = None;
+        if dialog.doubt.is_some() {
+            self.alive(seen, (index, at, side), out);
+        }
+        let dialog = &mut self.calls[index].dialogs[at];
         let Some(change) = dialog.change(side, cseq) else { return };
         let offer = std::mem::replace(&mut change.offer, Offer::Nothing);
         let answer = seen.message.sdp().as_ref().map(media_state);
@@ -254,19 +264,52 @@ impl Tracker {
     /// unless a sign of life comes.
     pub(super) fn doubt_dialog(&mut self, seen: &Seen<'_, '_>, index: usize, at: usize, side: Side) {
         let since = seen.captured.time;
+        let doubt = Doubt { since, side: side.peer(), is_answer: true, is_told: false };
+        self.doubt(index, at, doubt, since + RESPONSE_MAX, seen.input);
+    }
+
+    fn doubt(&mut self, index: usize, at: usize, doubt: Doubt, until: Timestamp, input: InputRef) {
         let call = &mut self.calls[index];
         let number = call.number;
         let dialog = &mut call.dialogs[at];
         if dialog.confirmed && !dialog.ended && dialog.doubt.is_none() {
-            dialog.doubt = Some(Box::new(Doubt { since, side, is_told: false }));
-            let awaited = Awaited::SignOfLife(at);
-            self.deadlines.add(since + RESPONSE_MAX, (index, number), awaited, seen.input);
+            dialog.doubt = Some(Box::new(doubt));
+            self.deadlines.add(until, (index, number), Awaited::SignOfLife(at), input);
+        }
+    }
+
+    /// A 2xx to an INVITE that is sent again for long: its ACK does not arrive, and the callee gives the call up when
+    /// none has come for 64 times T1 (RFC 3261 §13.3.1.4).
+    pub(super) fn repeated_answer(
+        &mut self,
+        newest: Option<usize>,
+        message: &Message<'_>,
+        captured: &Captured<'_>,
+        input: InputRef,
+    ) {
+        let is_answer = matches!(message.start(), StartLine::Response { status: 200..=299, .. });
+        if !is_answer || message.cseq().method != Method::Invite {
+            return;
+        }
+        let (Some(newest), Some(tag)) = (newest, message.to_tag()) else { return };
+        let from_tag = message.from_tag().unwrap_or_default();
+        let found = self.same_id(newest).find_map(|index| {
+            let (at, side) = self.calls[index].dialog(from_tag, tag)?;
+            Some((index, at, side))
+        });
+        let Some((index, at, Side::Caller)) = found else { return };
+        let Some(answered) = self.calls[index].dialogs[at].unacknowledged else { return };
+        if answered + UNACKNOWLEDGED_MIN <= captured.time {
+            let since = answered + RESPONSE_MAX;
+            let doubt = Doubt { since, side: Side::Caller, is_answer: false, is_told: false };
+            self.doubt(index, at, doubt, since + NEXT_TRY_MAX, input);
         }
     }
 
     /// Tests whether a BYE follows from the answer that a dialog is not known any more.
     pub(super) fn is_given_up_after_doubt(&self, seen: &Seen<'_, '_>, index: usize, at: usize) -> bool {
-        let doubt = self.calls[index].dialogs[at].doubt.as_ref().filter(|doubt| !doubt.is_told);
+        let doubt = self.calls[index].dialogs[at].doubt.as_ref();
+        let doubt = doubt.filter(|doubt| doubt.is_answer && !doubt.is_told);
         doubt.is_some_and(|doubt| seen.captured.time <= doubt.since + NEXT_TRY_MAX)
     }
 
@@ -305,9 +348,9 @@ impl Doubt {
     /// Tests whether a message shows that the other end is there: it sends a request, or it has answered one.
     fn is_dispelled_by(&self, seen: &Seen<'_, '_>, side: Side) -> bool {
         match seen.message.start() {
-            StartLine::Request { .. } => side != self.side,
+            StartLine::Request { .. } => side == self.side,
             StartLine::Response { status, .. } => {
-                side == self.side && matches!(status, 101..=299 | 488 | 491)
+                side != self.side && matches!(status, 101..=299 | 488 | 491)
             }
         }
     }

@@ -242,6 +242,7 @@ impl Tracker {
         let print = self.repeats.fingerprint(message, captured);
         if self.is_repeated(newest, print) {
             self.counters.retransmissions += 1;
+            self.repeated_answer(newest, message, captured, input);
             return true;
         }
         let calls_before = self.next_call;
@@ -265,7 +266,11 @@ impl Tracker {
         match message.start() {
             StartLine::Request { method, uri } => match method {
                 // A callee's request to a caller without a tag has none either.
-                Method::Invite if message.to_tag().is_none() && self.find_dialog(seen).is_none() => {
+                // A callee's request to a caller without a tag has none either.
+                Method::Invite
+                    if (message.to_tag().is_none() || self.is_retried_with_tag(seen))
+                        && self.find_dialog(seen).is_none() =>
+                {
                     self.invite(seen, &uri, out);
                 }
                 Method::Invite | Method::Update => self.change(seen, out),
@@ -584,6 +589,9 @@ impl Tracker {
                     to_tag.and_then(|tag| call.dialogs.iter_mut().find(|dialog| *dialog.tag == *tag))
                 {
                     let another = !std::mem::replace(&mut dialog.answered, true);
+                    if another {
+                        dialog.unacknowledged = Some(seen.captured.time);
+                    }
                     dialog.set_timer(message.session_expires().map(silence_max), another);
                     // A second answer is another fork's, or forged: the caller's ACK tells.
                     dialog.confirmed |= news;
@@ -737,7 +745,8 @@ impl Tracker {
         } else if side == Side::Callee {
             tell(target, Cause::HungUp);
             if last {
-                tell(caller, Cause::HungUp);
+                // Who is still called has not been given up by the caller.
+                tell(caller, Cause::Cleared);
             }
         } else {
             if last {
