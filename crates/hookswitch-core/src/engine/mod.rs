@@ -301,6 +301,13 @@ impl Engine {
             SignalKind::PickedUp { by } => self.picked_up(key, index, *by, ctx),
             SignalKind::Retrieved { by } => self.retrieved_by(key, index, *by, ctx),
             SignalKind::Supervises { whom } => self.supervises(key, index, *whom, ctx),
+            SignalKind::AlsoAt(address) => {
+                let OpenSession { session, kept, .. } = &mut **self.sessions.get_mut(&key)?;
+                if session.is_also_at(index, *address) {
+                    let account = session.facts.account;
+                    self.joiner.add_host(account, address.ip(), session, key, kept);
+                }
+            }
             SignalKind::Note(note) if note.is_of_inferred_end() => {
                 let open = self.sessions.get_mut(&key)?;
                 open.note_standing(signal.at);

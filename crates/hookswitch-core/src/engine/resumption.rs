@@ -99,7 +99,11 @@ impl Engine {
                 }
                 return;
             }
-            SignalKind::Note(_) | SignalKind::Dialog(_) | SignalKind::Named(_) | SignalKind::ServedBy(_) => {
+            SignalKind::Note(_)
+            | SignalKind::Dialog(_)
+            | SignalKind::Named(_)
+            | SignalKind::ServedBy(_)
+            | SignalKind::AlsoAt(_) => {
                 return;
             }
             _ => {}

@@ -20,6 +20,7 @@ const CHAPTERS: &[(&str, &str)] = &[
     ("Calls through proxies", include_str!("proxies.rs")),
     ("Calls through a switch", include_str!("switches.rs")),
     ("Switches with several addresses", include_str!("addresses.rs")),
+    ("Addresses that are translated", include_str!("translated.rs")),
     ("Calls to several phones", include_str!("forks.rs")),
     ("Forks seen from the callees' side", include_str!("branches.rs")),
     ("Refusals and next tries", include_str!("tries.rs")),

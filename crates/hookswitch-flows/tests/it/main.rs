@@ -30,5 +30,6 @@ mod switches;
 mod tenants;
 mod timers;
 mod transfers;
+mod translated;
 mod tries;
 mod unanswered;

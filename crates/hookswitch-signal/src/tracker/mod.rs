@@ -243,6 +243,7 @@ impl Tracker {
         if self.is_repeated(newest, print) {
             self.counters.retransmissions += 1;
             self.repeated_answer(newest, message, captured, input);
+            self.repeated_invite(newest, message, captured, input, out);
             return true;
         }
         let calls_before = self.next_call;
@@ -372,6 +373,29 @@ impl Tracker {
         self.await_response(seen, place, self.calls[index].hops.len() - 1);
         let created = self.created(seen, uri, Direction::Inbound, Some(caller), far_end);
         out.push(signal(self.account, seen, target, SignalKind::Created(Box::new(created))));
+    }
+
+    /// An INVITE that is seen again with another destination, as a capture on all interfaces of a host shows it that
+    /// translates addresses: both addresses are those of who is called there.
+    fn repeated_invite(
+        &self,
+        newest: Option<usize>,
+        message: &Message<'_>,
+        captured: &Captured<'_>,
+        input: InputRef,
+        out: &mut Vec<Signal>,
+    ) {
+        let is_invite = matches!(message.start(), StartLine::Request { method: Method::Invite, .. });
+        let Some(newest) = newest.filter(|_| is_invite && message.to_tag().is_none()) else { return };
+        let Some(branch) = message.top_via().unique_branch() else { return };
+        let hops = self.same_id(newest).flat_map(|index| &self.calls[index].hops);
+        let translated =
+            |hop: &&Hop| *hop.branch == *branch && hop.state == HopState::Trying && hop.dst != captured.dst;
+        for hop in hops.filter(translated) {
+            let (at, account, leg) = (captured.time, self.account, hop.target);
+            let kind = SignalKind::AlsoAt(captured.dst);
+            out.push(Signal { at, account, account_given: false, leg, input, kind });
+        }
     }
 
     /// Notes that the INVITE of a hop waits for a response.
