@@ -45,12 +45,11 @@ impl PcapFile {
     /// can hold is written as a stream too.
     pub fn add(&mut self, message: &Captured<'_>) {
         if message.transport == Transport::Udp && message.payload.len() <= DATAGRAM_BYTES_MAX {
-            let ports = [message.src.port(), message.dst.port()];
             let length = message.payload.len() + 8;
             let mut body = Vec::with_capacity(length);
-            ports.iter().for_each(|port| body.extend(port.to_be_bytes()));
-            body.extend((length as u16).to_be_bytes());
-            body.extend([0, 0]);
+            for field in [message.src.port(), message.dst.port(), length as u16, 0] {
+                body.extend(field.to_be_bytes());
+            }
             body.extend(message.payload);
             self.packet(message, UDP, body, 6);
             return;
