@@ -40,6 +40,7 @@ use hookswitch_server::auth::{OAuth, People, Problem, Throttle};
 use hookswitch_server::call_changes::CallChanges;
 use hookswitch_server::cluster::Membership;
 use hookswitch_server::config::Config;
+use hookswitch_server::control::Control;
 use hookswitch_server::gateway::Gateway;
 use hookswitch_server::intake::Intake;
 use hookswitch_server::rates::Rates;
@@ -81,6 +82,7 @@ pub(crate) struct Api {
     pub(crate) changes: Arc<CallChanges>,
     pub(crate) webhooks: Webhooks,
     pub(crate) redeliveries: Arc<Redeliveries>,
+    pub(crate) control: Arc<Control>,
     pub(crate) gateway: Arc<Gateway>,
     pub(crate) rates: Arc<Rates>,
     /// The nodes that share the work; none of a server that is alone.
@@ -104,8 +106,8 @@ pub fn mount(parts: Parts) -> Http {
     };
     let keys = Arc::new(RwLock::new(access_of(&config, account)));
     let calls = Arc::new(Calls::default());
-    tokio::spawn(calls.clone().follow(store.clone(), stop));
-    let router = router(Api {
+    tokio::spawn(calls.clone().follow(store.clone(), stop.clone()));
+    let api = Api {
         store,
         metrics,
         intake: parts.intake,
@@ -120,13 +122,16 @@ pub fn mount(parts: Parts) -> Http {
         changes: parts.changes,
         webhooks: parts.webhooks,
         redeliveries: parts.redeliveries,
+        control: parts.control,
         gateway: parts.gateway,
         rates: parts.rates,
         cluster: parts.cluster,
         started: clock::steady(),
         public_url: parts.public_url.into(),
         clock_moves: parts.profile == Profile::Ephemeral,
-    });
+    };
+    tokio::spawn(telephony::keep_actions(api.clone(), stop));
+    let router = router(api);
     let reloaded = move |config: &Config, account: AccountId| {
         if let Ok(mut keys) = keys.write() {
             *keys = access_of(config, account);
