@@ -41,6 +41,7 @@ use hookswitch_server::auth::{OAuth, People, Problem, Throttle};
 use hookswitch_server::call_changes::CallChanges;
 use hookswitch_server::cluster::Membership;
 use hookswitch_server::config::Config;
+use hookswitch_server::control::Control;
 use hookswitch_server::intake::Intake;
 use hookswitch_server::rates::Rates;
 use hookswitch_server::redelivery::Redeliveries;
@@ -85,6 +86,7 @@ pub(crate) struct Api {
     pub(crate) redeliveries: Arc<Redeliveries>,
     /// Turns of requests that read much of the log.
     pub(crate) scans: Scans,
+    pub(crate) control: Arc<Control>,
     pub(crate) gateway: Arc<Gateway>,
     pub(crate) rates: Arc<Rates>,
     /// The nodes that share the work; none of a server that is alone.
@@ -108,8 +110,8 @@ pub fn mount(parts: Parts) -> Http {
     };
     let keys = Arc::new(RwLock::new(access_of(&config, account)));
     let calls = Arc::new(Calls::default());
-    tokio::spawn(calls.clone().follow(store.clone(), stop));
-    let router = router(Api {
+    tokio::spawn(calls.clone().follow(store.clone(), stop.clone()));
+    let api = Api {
         store,
         metrics,
         intake: parts.intake,
@@ -125,13 +127,16 @@ pub fn mount(parts: Parts) -> Http {
         webhooks: parts.webhooks,
         redeliveries: parts.redeliveries,
         scans: parts.scans,
+        control: parts.control,
         gateway: parts.gateway,
         rates: parts.rates,
         cluster: parts.cluster,
         started: clock::steady(),
         public_url: parts.public_url.into(),
         clock_moves: parts.profile == Profile::Ephemeral,
-    });
+    };
+    tokio::spawn(telephony::keep_actions(api.clone(), stop));
+    let router = router(api);
     let reloaded = move |config: &Config, account: AccountId| {
         if let Ok(mut keys) = keys.write() {
             *keys = access_of(config, account);

@@ -11,6 +11,7 @@ pub mod call_changes;
 pub mod clock;
 pub mod cluster;
 pub mod config;
+pub mod control;
 mod deliver;
 pub mod derivation;
 mod doors;

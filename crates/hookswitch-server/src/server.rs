@@ -27,6 +27,7 @@ use crate::auth::{ADMIN_TOKEN, APPLICATION, OAuth, People};
 use crate::call_changes::CallChanges;
 use crate::cluster::{self, Identity, Lanes, Member, Membership, Switch, Work};
 use crate::config::{Config, Listen, MissedCalls};
+use crate::control::Control;
 use crate::deliver::{self, Deliverer};
 use crate::doors::Doors;
 use crate::intake::{Access, Gate, INTAKE_AHEAD, Intake};
@@ -78,6 +79,8 @@ pub struct Parts {
     pub redeliveries: Arc<Redeliveries>,
     /// Turns of requests that read much of the log.
     pub scans: Scans,
+    /// What acts on calls.
+    pub control: Arc<Control>,
     /// WebSockets and streams.
     pub gateway: Arc<Gateway>,
     /// Figures of the last minutes.
@@ -232,7 +235,9 @@ pub fn serve(
     let doors = Doors::new("HTTP", http_max, per_host_max);
     let streams = stream::Listener::new(gate, intake.clone(), metrics.clone(), hep_max);
     let callers = Callers::of(&config.switches, &metrics);
-    let switches = Switches::new(runtime.handle().clone(), intake.clone(), metrics.clone(), callers.clone());
+    let control = Arc::new(Control::new(store.clone(), intake.clone(), config.limits.actions_per_minute));
+    let runs_on = runtime.handle().clone();
+    let switches = Switches::new(runs_on, intake.clone(), metrics.clone(), callers.clone(), control.clone());
     let reread = Arc::new_cyclic(|itself| Reread {
         itself: itself.clone(),
         switches,
@@ -292,6 +297,7 @@ pub fn serve(
         webhooks: webhooks.clone(),
         redeliveries: redeliveries.clone(),
         scans,
+        control,
         gateway: gateway.clone(),
         rates: rates.clone(),
         cluster: membership.clone(),

@@ -20,6 +20,7 @@ use hookswitch_core::filter::Projection;
 use hookswitch_core::notification::{SERVER_ID, Subscriber};
 use hookswitch_core::presence::ActiveCalls;
 use hookswitch_model::{AccountId, Event, ExtensionId, Logged, Note, SubscriptionId, TelephonySessionId};
+use hookswitch_server::control::{ActionRecord, Operation, actions_of};
 use hookswitch_server::subscriptions::{Stored, stored};
 use hookswitch_store::{Reader, StoreError};
 use serde::Serialize;
@@ -112,6 +113,9 @@ pub struct Explained {
     pub(crate) inferred: bool,
     /// What is to be said of its sources.
     pub notes: Vec<&'static str>,
+    /// Who asked for it by the API, if somebody did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub asked: Option<Asked>,
     /// The positions of the inputs that caused it.
     pub causes: Vec<u64>,
     /// Those of them that are in the signal log no longer.
@@ -120,6 +124,37 @@ pub struct Explained {
     /// As it is published, for a subscription that is none.
     #[schema(value_type = Object)]
     pub notification: Box<RawValue>,
+}
+
+/// An action by which somebody asked for what an event tells.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Asked {
+    /// The id of the action.
+    pub action_id: String,
+    /// What was asked for.
+    pub operation: &'static str,
+    /// When, by the clock of the server.
+    pub time: String,
+    /// The extension of the user who asked.
+    pub extension_id: String,
+    /// The application.
+    pub client_id: String,
+}
+
+impl Asked {
+    /// The last of some actions that may have brought an event about.
+    fn of(logged: &Logged, actions: &[ActionRecord]) -> Option<Self> {
+        let party = logged.event.party.id;
+        let action = actions.iter().rfind(|action| action.may_have_caused(party, logged.arrival))?;
+        Some(Self {
+            action_id: action.id.to_string(),
+            operation: action.operation.as_ref().map_or("call out", Operation::name),
+            time: action.at.to_string(),
+            extension_id: action.by.extension.to_string(),
+            client_id: action.by.client.clone(),
+        })
+    }
 }
 
 /// A session: how it went, what it was told by, and who was told.
@@ -308,9 +343,10 @@ impl<'a> Explainer<'a> {
         let mut hosts = Hosts::default();
         let inputs = self.inputs(&positions, wanted, &mut hosts)?;
         let (deliveries, deliveries_left_out) = self.deliveries(&events)?;
+        let actions = actions_of(self.reader, id)?;
         Ok(Some(Story {
             session: summary,
-            events: events.iter().map(|logged| explained(logged, &inputs)).collect(),
+            events: events.iter().map(|logged| explained(logged, &inputs, &actions)).collect(),
             inputs,
             inputs_left_out,
             hosts: hosts.into_list(),
@@ -347,9 +383,10 @@ impl<'a> Explainer<'a> {
         let Some(logged) = events.first().filter(|_| sees(self.account, &events)) else { return Ok(None) };
         let inputs = self.inputs(&causes(&events), wanted, &mut Hosts::default())?;
         let (deliveries, deliveries_left_out) = self.deliveries(&events)?;
+        let actions = actions_of(self.reader, logged.event.session.id)?;
         Ok(Some(EventStory {
             telephony_session_id: logged.event.session.id.to_string(),
-            event: explained(logged, &inputs),
+            event: explained(logged, &inputs, &actions),
             inputs,
             deliveries,
             deliveries_left_out,
@@ -520,7 +557,7 @@ fn causes(events: &[Logged]) -> BTreeSet<u64> {
     events.iter().flat_map(|logged| logged.event.causes.iter()).map(|cause| cause.number).collect()
 }
 
-fn explained(logged: &Logged, inputs: &[Input]) -> Explained {
+fn explained(logged: &Logged, inputs: &[Input], actions: &[ActionRecord]) -> Explained {
     let event = &logged.event;
     let party = &event.party;
     let causes: Vec<u64> = event.causes.iter().map(|cause| cause.number).collect();
@@ -538,6 +575,7 @@ fn explained(logged: &Logged, inputs: &[Input]) -> Explained {
         rule: RuleBody { name: event.rule.name(), text: event.rule.as_str() },
         inferred: event.rule.is_inferred(),
         notes: event.notes.iter().map(Note::as_str).collect(),
+        asked: Asked::of(logged, actions),
         swept_causes: causes.iter().copied().filter(|cause| !is_kept(cause)).collect(),
         causes,
         notification: notification(event),

@@ -62,6 +62,11 @@ impl<'a> Message<'a> {
         (self.first.0 == b"Response").then_some(self.first.1)
     }
 
+    /// Whether it is something that the manager was asked for.
+    pub(super) fn is_action(&self) -> bool {
+        self.first.0 == b"Action"
+    }
+
     /// What it is, in a line: its event and the channel that it is about.
     pub fn title(&self) -> String {
         let (key, value) = self.first;
@@ -81,7 +86,7 @@ impl<'a> Message<'a> {
         match self.event() {
             Some(b"VarSet") => self.sets_variable(),
             Some(event) => Kind::read(event).is_some(),
-            None => super::listing::begins(self),
+            None => super::listing::begins(self) || super::action::counts(self),
         }
     }
 
