@@ -297,7 +297,8 @@ impl Session {
             state.party.queue_call = true;
             self.shows_queue(&mut state.party);
         }
-        let is_told = !state.party.queue_call;
+        // An agent outside is rung from the beginning, as anybody there.
+        let is_told = !state.party.queue_call || state.party.status.code != StatusCode::Setup;
         let party = self.parties.add(state);
         if !is_told {
             return party;

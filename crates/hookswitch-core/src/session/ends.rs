@@ -329,7 +329,9 @@ impl Session {
             other => other,
         };
         let in_group = self.others_ring(index);
-        let elsewhere = self.loses_to_another(index);
+        // Who has not taken the call has missed it, though a mailbox has it now.
+        let is_taken_back = matches!(cause, Cause::Withdrawn | Cause::AnsweredElsewhere | Cause::Named(_));
+        let elsewhere = self.loses_to_another(index) && (is_taken_back || self.somebody_talks(index));
         self.parties[index].finish(cause, in_group, elsewhere, ctx);
         self.timers.stop(Timer::Transfer(index));
         self.timers.stop(Timer::Leave(index));
@@ -573,16 +575,26 @@ impl Session {
     /// Whether somebody else has answered who was offered the call with a party: by the same caller, in the
     /// same round.
     fn answered_by_another(&self, index: PartyIndex) -> bool {
-        let (round, called_by) = (self.parties[index].round, self.parties[index].called_by);
         let in_mailbox = |state: &PartyState| {
             state.is_live()
                 && state.kind != Kind::Voicemail
                 && matches!(state.party.status.code, StatusCode::VoiceMail | StatusCode::VoiceMailScreening)
         };
+        self.is_beside(index, |state| state.talks() || in_mailbox(state))
+    }
+
+    /// Tests whether somebody else talks who was offered the call with a party: by the same caller, in the same round.
+    fn somebody_talks(&self, index: PartyIndex) -> bool {
+        self.is_beside(index, PartyState::talks)
+    }
+
+    /// Tests whether a party stands so that was offered the call with another: by the same caller, in the same round.
+    fn is_beside(&self, index: PartyIndex, stands: impl Fn(&PartyState) -> bool) -> bool {
+        let (round, called_by) = (self.parties[index].round, self.parties[index].called_by);
         self.parties.enumerate().any(|(other, state)| {
             other != CALLER
                 && other != index
-                && (state.talks() || in_mailbox(state))
+                && stands(state)
                 && state.round == round
                 && state.called_by == called_by
                 && state.party.direction == Direction::Inbound

@@ -26,7 +26,7 @@ words! {
     Key {
         Admin, AppData, Application, ApplicationData, BridgeId, BridgeType, BridgeUniqueid, CallerIDName,
         CallerIDNum, Cause, Channel, ChannelState, Conference, DestCallerIDName, DestCallerIDNum, DestChannel,
-        DestChannelState, DestExten, DestLinkedid, DestUniqueid, DialStatus, DialString, Digit, Exten,
+        DestChannelState, DestExten, DestLinkedid, DestType, DestUniqueid, DialStatus, DialString, Digit, Exten,
         Extension, Forward, IsExternal, Linkedid, Muted, Operation, OrigTransfererUniqueid, ParkeeUniqueid,
         ParkerDialString, Parkinglot, ParkingSpace, Queue, Result, RetrieverUniqueid, SecondTransfererUniqueid,
         SpyeeUniqueid, SpyerUniqueid, State, SwapUniqueid, TargetUniqueid, TechCause, TransfereeUniqueid,

@@ -36,6 +36,7 @@ impl AmiTracker {
         out: &mut Vec<Signal>,
     ) {
         self.accepts(number, now, out);
+        self.pipe_accepts(number, now, out);
         let bridge = event.get(Key::BridgeUniqueid);
         let swapped = self.number(event.get(Key::SwapUniqueid)).filter(|&swapped| swapped != number);
         if let Some(swapped) = swapped {
@@ -209,7 +210,8 @@ impl AmiTracker {
         let first = self.number(event.get(Key::OrigTransfererUniqueid));
         let second = self.number(event.get(Key::SecondTransfererUniqueid));
         let Some((first, second)) = first.zip(second) else { return false };
-        if event.get(Key::Result) != b"Success" {
+        // Who brings all three together stays in the call.
+        if event.get(Key::Result) != b"Success" || event.get(Key::DestType) == b"Threeway" {
             return true;
         }
         let is_two = first != second;

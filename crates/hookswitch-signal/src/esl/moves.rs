@@ -483,9 +483,12 @@ impl EslTracker {
             self.told(parkee, SignalKind::Resumed, now, out);
             return;
         }
+        // What the taker has come for goes before their answer.
+        let answer = self.channels.get_mut(&taker).and_then(|taker| taker.untold_answer.take());
         self.ensure_told(taker, out);
         if let Some(channel) = self.channels.get_mut(&taker) {
             channel.to_be_parked = None;
+            channel.untold_answer = answer;
         }
         let by = self.leg(taker);
         out.push(self.signal(parker, SignalKind::Retrieved { by }, now));
@@ -495,7 +498,13 @@ impl EslTracker {
     /// Whether somebody dials the slot of a call that waits there.
     pub(super) fn dials_slot(&self, number: Number) -> bool {
         let Some(channel) = self.channels.get(&number).filter(|channel| channel.calls) else { return false };
-        let dials = |slot: &str| *channel.dialled == *slot || channel.dialled.strip_prefix('*') == Some(slot);
+        // A prefix may stand before it: `*6003`, `park+*5901`.
+        let dials = |slot: &str| {
+            channel
+                .dialled
+                .strip_suffix(slot)
+                .is_some_and(|before| !before.ends_with(|c: char| c.is_ascii_digit()))
+        };
         let is_of_domain = |parkee: Number| {
             let of = self.channels.get(&parkee).filter(|parkee| parkee.is_users);
             is_same_domain(of.and_then(|of| of.domain.as_deref()), channel.domain.as_deref())

@@ -4,7 +4,8 @@
 use std::sync::Arc;
 
 use hookswitch_model::{
-    Cause, Direction, LegCreated, LegId, Mailbox, Reason, RecordingId, Service as Called, Signal, SignalKind,
+    Cause, Direction, FarEnd, LegCreated, LegId, Mailbox, Reason, RecordingId, Service as Called, Signal,
+    SignalKind,
 };
 
 use super::action;
@@ -38,6 +39,7 @@ impl EslTracker {
             "lua" => self.runs_script(real, event, now, out),
             "rxfax" => self.receives_fax(real, now, out),
             "ivr" => self.offers_menu(real, now, out),
+            "play_and_get_digits" | "read" => self.asks_for_digits(real, now, out),
             "bridge" => {
                 if data.contains(":_:")
                     && data.len() <= 16 * ID_BYTES_MAX
@@ -155,6 +157,18 @@ impl EslTracker {
             service: Some(Called::Menu),
             ..created(Direction::Inbound)
         };
+        let leg = self.call_service(number, ServiceKind::Menu, menu, now, out);
+        out.push(self.signal(leg, SignalKind::Answered { to_tag: None }, now));
+    }
+
+    /// The caller is to key digits: a menu if the directory says so, else what asks for a code.
+    fn asks_for_digits(&mut self, number: Number, now: Moment, out: &mut Vec<Signal>) {
+        let calls = |channel: &Channel| channel.calls && channel.answered && channel.service.is_none();
+        if !self.channels.get(&number).is_some_and(calls) || !self.is_told(number, out) {
+            return;
+        }
+        let callee = self.service_number(number);
+        let menu = LegCreated { callee, far_end: FarEnd::Switch, ..created(Direction::Inbound) };
         let leg = self.call_service(number, ServiceKind::Menu, menu, now, out);
         out.push(self.signal(leg, SignalKind::Answered { to_tag: None }, now));
     }
