@@ -9,7 +9,7 @@ use super::call::{Call, Change, Dialog, Doubt, HopState, MediaState, Offer, Side
 use super::deadline::{Awaited, NEXT_TRY_MAX, RESPONSE_MAX};
 use super::{Seen, Tracker, finish, signal};
 use crate::capture::Captured;
-use crate::sip::{MediaDirection, Message, Method, Sdp, SessionExpires, StartLine, lossy};
+use crate::sip::{Media, MediaDirection, MediaKind, Message, Method, Sdp, SessionExpires, StartLine, lossy};
 
 /// The shortest session timer, in seconds (RFC 4028 §4); less is a mistake, and ends no call.
 const SESSION_EXPIRES_SECS_MIN: u32 = 90;
@@ -367,8 +367,14 @@ pub(super) fn media_state(sdp: &Sdp<'_>) -> MediaState {
     let version = origin.map_or(0, |origin| {
         origin.version.iter().fold(0u64, |sum, &byte| sum.wrapping_mul(31).wrapping_add(u64::from(byte)))
     });
-    let is_silent = sdp.direction() == Some(MediaDirection::Inactive);
-    MediaState { version, stops: sdp.is_held_by_offerer(), is_silent, fax: sdp.is_t38() }
+    let (mut audio, mut fax) = (None, false);
+    for media in sdp.media().filter(Media::is_active) {
+        fax |= media.is_t38();
+        audio = audio.or(Some(media).filter(|media| media.kind() == MediaKind::Audio));
+    }
+    let is_silent = audio.is_some_and(|audio| audio.direction() == MediaDirection::Inactive);
+    let stops = audio.is_some_and(|audio| audio.is_held_by_offerer());
+    MediaState { version, stops, is_silent, fax }
 }
 
 /// Applies an offer that was accepted: its side may have put the call on hold, or taken it off.
