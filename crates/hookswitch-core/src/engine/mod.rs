@@ -179,6 +179,10 @@ impl Engine {
                 open.armed = None;
                 if open.session.next_deadline() <= now {
                     open.stood = open.session.handle_time(now, self.policy);
+                    if open.session.effect.is_some() {
+                        let ctx = open.session.context_at(open.session.last_sign(), self.policy);
+                        self.cross(key, &ctx);
+                    }
                 }
                 self.settle(key);
             } else {
