@@ -30,12 +30,12 @@ use crate::config::{Config, Listen, MissedCalls};
 use crate::control::Control;
 use crate::deliver::{self, Deliverer};
 use crate::doors::Doors;
-use crate::gateway::Gateway;
 use crate::intake::{Access, Gate, INTAKE_AHEAD, Intake};
 use crate::rates::Rates;
 use crate::redelivery::Redeliveries;
 use crate::rights::Rights;
 use crate::run::{Machine, default_account};
+use crate::scans::Scans;
 use crate::secret::Key;
 use crate::source::hep::{stream, udp};
 use crate::source::inventory;
@@ -44,6 +44,7 @@ use crate::source::switches::Switches;
 use crate::subscriptions::Subscriptions;
 use crate::telemetry::{self, Metrics};
 use crate::webhook::Webhooks;
+use crate::websocket::Gateway;
 use crate::{clock, listener};
 
 /// What a server hands to what answers HTTP.
@@ -78,6 +79,8 @@ pub struct Parts {
     pub redeliveries: Arc<Redeliveries>,
     /// What acts on calls.
     pub control: Arc<Control>,
+    /// Turns of requests that read much of the log.
+    pub scans: Scans,
     /// WebSockets and streams.
     pub gateway: Arc<Gateway>,
     /// Figures of the last minutes.
@@ -271,7 +274,13 @@ pub fn serve(
         (&public_url, membership.clone()),
     );
     let rates = Arc::new(Rates::default());
-    let redeliveries = Redeliveries::new(store.clone(), sealing, subscriptions.clone(), webhooks.clone());
+    let scans = Scans::new();
+    let redeliveries = Redeliveries::new(
+        (store.clone(), changes.clone(), scans.clone()),
+        sealing,
+        subscriptions.clone(),
+        webhooks.clone(),
+    );
     let parts = Parts {
         config: config.clone(),
         account,
@@ -288,6 +297,7 @@ pub fn serve(
         webhooks: webhooks.clone(),
         redeliveries: redeliveries.clone(),
         control,
+        scans,
         gateway: gateway.clone(),
         rates: rates.clone(),
         cluster: membership.clone(),

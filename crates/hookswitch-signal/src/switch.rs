@@ -1,4 +1,4 @@
-//! Switches that report their own calls: [`Adapter`] is what each of them is, [`Switch`] the list of all.
+//! Switches that report their own calls: [`Adapter`] is what each of them is; [`crate::adapters`] lists them.
 //!
 //! Here is also what the trackers of their channels have in common: how they number channels, what they have
 //! told of them, and how they read numbers and names.
@@ -6,7 +6,6 @@
 mod action;
 mod adapter;
 mod connection;
-mod list;
 mod quotation;
 
 use std::sync::Arc;
@@ -27,7 +26,6 @@ pub use self::connection::{
     ConnectionEnd, HttpRequest, ProtocolError, ProtocolEvent, Refusal, SwitchConnection, SwitchProtocol,
     Transmit,
 };
-pub use self::list::{AnyTracker, Switch};
 pub use self::quotation::without_quotations;
 
 /// The longest number or name that is kept, in bytes; what is longer is cut.

@@ -108,6 +108,8 @@ pub(crate) async fn list(
     RawQuery(query): RawQuery,
 ) -> Result<Json<Sessions>, Problem> {
     let Query { limit, before, text } = Query::read(query.as_deref())?;
+    // To look for a text is to read many sessions.
+    let _turn = if text.is_some() { Some(api.scans.turn().await) } else { None };
     let page = api.store.read_async(move |reader| {
         Explainer::sessions(reader, access.account, before, limit, text.as_deref())
     });

@@ -5,8 +5,8 @@ use std::io::Write as _;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use hookswitch_signal::adapters::Switch;
 use hookswitch_signal::capture::{Captured, hep};
-use hookswitch_signal::switch::Switch;
 
 use super::select::{Chosen, Kind};
 

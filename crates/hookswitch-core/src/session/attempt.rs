@@ -399,7 +399,10 @@ impl Session {
     /// Whether a called leg arrived where `sender` calls from, and how surely, 1 or 2.
     fn reached(&self, leg: &super::Leg, sender: &Sender) -> Option<u32> {
         let src = sender.src.filter(|_| leg.called)?;
-        let dst = leg.dst.filter(|dst| dst.ip() == src.ip())?;
+        let known = [leg.dst, leg.also_at.as_deref().copied()];
+        let mut known = known.into_iter().flatten().filter(|dst| dst.ip() == src.ip());
+        let first = known.next()?;
+        let dst = known.find(|dst| *dst == src).unwrap_or(first);
         if dst == src || sender.sent_by == Some(dst) {
             return Some(2);
         }

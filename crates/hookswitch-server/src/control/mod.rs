@@ -17,7 +17,8 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use hookswitch_model::{AccountId, ActionId, ExtensionId, PartyId, TelephonySessionId};
-use hookswitch_signal::switch::{Acted, Action, Switch, Then, is_word};
+use hookswitch_signal::adapters::Switch;
+use hookswitch_signal::switch::{Acted, Action, Then, is_word};
 use hookswitch_store::{Store, StoreError};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::timeout;

@@ -36,7 +36,7 @@ use std::net::SocketAddr;
 
 use hookswitch_model::Timestamp;
 
-use crate::switch::Switch;
+use crate::adapters::Switch;
 
 pub use counters::Counters;
 pub use format::CaptureError;
