@@ -84,9 +84,9 @@ pub(crate) struct Api {
     pub(crate) changes: Arc<CallChanges>,
     pub(crate) webhooks: Webhooks,
     pub(crate) redeliveries: Arc<Redeliveries>,
+    pub(crate) control: Arc<Control>,
     /// Turns of requests that read much of the log.
     pub(crate) scans: Scans,
-    pub(crate) control: Arc<Control>,
     pub(crate) gateway: Arc<Gateway>,
     pub(crate) rates: Arc<Rates>,
     /// The nodes that share the work; none of a server that is alone.
@@ -126,8 +126,8 @@ pub fn mount(parts: Parts) -> Http {
         changes: parts.changes,
         webhooks: parts.webhooks,
         redeliveries: parts.redeliveries,
-        scans: parts.scans,
         control: parts.control,
+        scans: parts.scans,
         gateway: parts.gateway,
         rates: parts.rates,
         cluster: parts.cluster,

@@ -77,10 +77,10 @@ pub struct Parts {
     pub webhooks: Webhooks,
     /// Events that are sent again on request.
     pub redeliveries: Arc<Redeliveries>,
-    /// Turns of requests that read much of the log.
-    pub scans: Scans,
     /// What acts on calls.
     pub control: Arc<Control>,
+    /// Turns of requests that read much of the log.
+    pub scans: Scans,
     /// WebSockets and streams.
     pub gateway: Arc<Gateway>,
     /// Figures of the last minutes.
@@ -179,7 +179,7 @@ pub fn serve(
     let http = sockets.listener(Listen(Some(config.server.listen)), "HTTP", "server.listen")?;
     let http = http.context("server.listen is empty; give an address")?;
     let public_url = config.public_url(http.local_addr()?);
-    let oauth = OAuth::new(store.clone(), key.clone(), people.clone(), &config.oauth)?;
+    let oauth = OAuth::new(store.clone(), key.clone(), people.clone(), &config.oauth, &public_url)?;
     let tcp = sockets.listener(config.hep.listen, "HEP over TCP", "hep.listen")?;
     let tls = sockets.listener(config.hep.tls_listen, "HEP over TLS", "hep.tls_listen")?;
     let tls = match tls {
@@ -296,8 +296,8 @@ pub fn serve(
         changes: changes.clone(),
         webhooks: webhooks.clone(),
         redeliveries: redeliveries.clone(),
-        scans,
         control,
+        scans,
         gateway: gateway.clone(),
         rates: rates.clone(),
         cluster: membership.clone(),
