@@ -215,7 +215,9 @@ impl Follower {
             let Self { connection, words, sources, followed, .. } = self;
             let transaction = connection.transaction()?;
             let gone: Vec<(i64, String, i64)> = transaction
-                .prepare_cached("SELECT number, id, last FROM calls WHERE number <= ? ORDER BY number LIMIT ?")?
+                .prepare_cached(
+                    "SELECT number, id, last FROM calls WHERE number <= ? ORDER BY number LIMIT ?",
+                )?
                 .query_map([swept.cast_signed(), REMOVED_AT_ONCE as i64], |row| {
                     Ok((row.get(0)?, row.get(1)?, row.get(2)?))
                 })?
