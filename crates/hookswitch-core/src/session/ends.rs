@@ -238,7 +238,9 @@ impl Session {
             return true; // it rang, and nobody took the call on from there
         }
         let state = &self.parties[index];
-        state.party.extension.is_some()
+        let is_called_by_switch =
+            self.legs.iter().any(|leg| leg.role == LegRole::Party(index) && leg.called && !leg.of_party);
+        (state.party.extension.is_some() || is_called_by_switch)
             && matches!(
                 cause,
                 Cause::Busy | Cause::Rejected | Cause::NoAnswer | Cause::Cancelled | Cause::Withdrawn

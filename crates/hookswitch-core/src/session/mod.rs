@@ -525,9 +525,10 @@ impl Session {
         .flatten()
     }
 
-    /// The caller's number and the one that was dialled; none when the caller withholds theirs.
+    /// The caller's number, be it withheld, and the one that was dialled; none when nobody tells the caller's.
     pub(crate) fn caller_and_dialled(&self) -> Option<(&str, &str)> {
-        Some((self.caller().phone_number.as_deref()?, &self.dialled.number))
+        let caller = self.caller().phone_number.as_deref().or(self.hidden_number.as_deref())?;
+        Some((caller, &self.dialled.number))
     }
 
     /// Whether every party has ended and every event is out.
