@@ -165,6 +165,11 @@ async function ladder(page) {
 
   // Hosts are named by what they say they are or whose they are, and fold with the keyboard.
   const hosts = page.locator(".ladder .host");
+  const [{ telephonySessionId }] = (await ask("/sessions?text=101")).records;
+  const named = (await ask(`/sessions/${telephonySessionId}?all=true`)).hosts;
+  const phones = [["192.0.2.1:5060", "101", "directory"], ["192.0.2.2:5060", "102", "directory"]];
+  assertEqual(named.map(({ address, name, namedBy }) => [address, name, namedBy]), phones, "the hosts");
+  assertEqual(await hosts.locator("text.lane").allTextContents(), ["101", "102"], "the heads of the hosts");
   const count = await hosts.count();
   assertEqual(await hosts.first().getAttribute("aria-expanded"), "true", "a host that is unfolded");
   const signals = await page.locator(".ladder .item.input").count();
