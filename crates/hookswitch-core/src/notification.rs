@@ -137,6 +137,13 @@ impl Subscriber {
 
     /// Appends the notification of an event's party as compact JSON, without a line end.
     pub fn write(&self, event: &Event, projection: Projection, sent: Timestamp, out: &mut Vec<u8>) {
+        self.write_beginning(event, sent, out);
+        self.write_rest(event, projection, out);
+    }
+
+    /// Appends the beginning of the notification of an event's party, up to the value of its `sequence`: all that is
+    /// this subscription's own.
+    pub fn write_beginning(&self, event: &Event, sent: Timestamp, out: &mut Vec<u8>) {
         let (session, party) = (&event.session, &event.party);
         let mut json = Json(out);
         json.raw(r#"{"uuid":""#).number(self.notification_id(event).as_u64());
@@ -147,7 +154,15 @@ impl Subscriber {
         let at = Iso::new(event.at);
         let sent = if sent == event.at { at } else { Iso::new(sent) };
         json.raw(r#"/telephony/sessions","timestamp":""#).ascii(sent.as_bytes());
-        json.raw(&self.head).number(event.sequence.into());
+        json.raw(&self.head);
+    }
+
+    /// Appends the rest of it, from the value of `sequence` on: the same for all subscribers of a server.
+    pub fn write_rest(&self, event: &Event, projection: Projection, out: &mut Vec<u8>) {
+        let (session, party) = (&event.session, &event.party);
+        let at = Iso::new(event.at);
+        let mut json = Json(out);
+        json.number(event.sequence.into());
         json.raw(r#","sessionId":""#).number(session.session_id.as_u64());
         json.raw(r#"","telephonySessionId":"s-"#).ascii(session.id.digits().as_bytes());
         json.raw(&self.server).ascii(at.as_bytes());
