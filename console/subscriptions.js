@@ -16,14 +16,14 @@ const STATES = {
 };
 
 const SAID = {
-  good: "The last attempt was taken.",
-  idle: "Nothing was sent since the server has started.",
-  failing: "The last attempt failed; it is tried again.",
-  behind: "More is due than is held in memory; the rest follows from the log.",
+  good: "The last attempt was delivered.",
+  idle: "Nothing has been sent since the server started.",
+  failing: "The last attempt failed; it will be tried again.",
+  behind: "More notifications are due than fit in memory; the rest follow from the log.",
   away: "The WebSocket is not connected.",
-  suspended: "Nothing is sent; it goes on where it was.",
-  blacklisted: "It has failed for too long and is left alone; renew it when the receiver is back.",
-  expired: "Its lifetime is over; its owner has to create another.",
+  suspended: "Nothing is sent now; it will continue where it stopped.",
+  blacklisted: "It has failed for too long and is no longer tried; renew it when the receiver is back.",
+  expired: "It has expired; its owner has to create a new one.",
 };
 
 const REFRESH_MS = 2000;
@@ -68,7 +68,7 @@ function actions(one, said, then) {
   const path = `/admin/v1/subscriptions/${one.id}`;
   const pause = el("button", {
     type: "button",
-    onclick: () => run(pause, async () => el("p", { class: "done" }, ((await post(`${path}/pause`)), "Paused; what is due waits in the log."))),
+    onclick: () => run(pause, async () => el("p", { class: "done" }, ((await post(`${path}/pause`)), "Paused; notifications wait in the log."))),
   }, "Pause");
   const resume = el("button", {
     type: "button",
@@ -100,9 +100,9 @@ export async function subscriptionsView(place, { canChange }) {
   async function draw() {
     const { records } = await get("/admin/v1/subscriptions");
     const bad = records.filter((one) => ["failing", "blacklisted", "suspended", "behind"].includes(one.health.state)).length;
-    replace(summary, records.length ? `${plural(records.length, "subscription")}${bad ? `, ${count(bad)} not well` : ", all well"}` : "");
+    replace(summary, records.length ? `${plural(records.length, "subscription")}${bad ? `, ${count(bad)} with problems` : ", all well"}` : "");
     table.hidden = !records.length;
-    replace(nothing, records.length ? undefined : empty("Nobody has subscribed", "An application subscribes with ", el("code", {}, "POST /restapi/v1.0/subscription"), "; the document of the API is at ", el("a", { href: "/docs" }, "/docs"), "."));
+    replace(nothing, records.length ? undefined : empty("No subscriptions yet", "An application subscribes with ", el("code", {}, "POST /restapi/v1.0/subscription"), "; the document of the API is at ", el("a", { href: "/docs" }, "/docs"), "."));
     const wanted = records.map((one) => {
       let row = rows.get(one.id);
       if (!row) {
@@ -147,7 +147,7 @@ export async function subscriptionView(place, { id, canChange }) {
         el("div", { class: "heading" }, name, drawn.state, el("span", { class: "spring" }), canChange && actions(one, said, () => draw().catch(() => {}))),
         drawn.sentence,
         drawn.facts,
-        el("h2", {}, "It hears of"),
+        el("h2", {}, "Event filters"),
         el("ul", { class: "plain" }, one.eventFilters.map((filter) => el("li", {}, el("code", { class: "filter" }, visible(filter))))),
       );
     }
@@ -178,7 +178,7 @@ export async function subscriptionView(place, { id, canChange }) {
     replace(content, empty("No such subscription", "It was deleted, or belongs to another account."));
     return undefined;
   }
-  replace(calls, el("h2", {}, "Calls"), el("p", {}, "Open a call to see what of it this subscriber was told, and why not: ", el("a", { href: "#/calls" }, "calls"), "."));
+  replace(calls, el("h2", {}, "Calls"), el("p", {}, "Open a call to see which notifications this subscriber was sent, and why not others: ", el("a", { href: "#/calls" }, "calls"), "."));
   await missing(calls, id);
   const timer = setInterval(() => document.hidden || draw().catch((error) => replace(said, failure(error))), REFRESH_MS);
   return () => clearInterval(timer);
@@ -204,7 +204,7 @@ async function missing(place, id) {
   if (!found.length) return;
   replace(
     place,
-    el("h2", {}, "Calls with attempts that failed"),
+    el("h2", {}, "Calls with failed attempts"),
     el(
       "ul",
       { class: "plain" },
@@ -255,7 +255,7 @@ export function redeliveryDialog({ eventId, telephonySessionId, subscriptionId, 
     try {
       const found = await request(true);
       if (!found.count) {
-        replace(said, el("p", { role: "status" }, "There is nothing to be told again: no event of this kind was for this subscriber."));
+        replace(said, el("p", { role: "status" }, "There is nothing to redeliver: no such event matched this subscriber."));
         return;
       }
       replace(said, el("p", { class: "preview", role: "status" }, `${plural(found.count, "notification")} of ${plural(found.sessions, "call")}.`));
@@ -285,7 +285,7 @@ export function redeliveryDialog({ eventId, telephonySessionId, subscriptionId, 
           said,
           el("p", { class: now.failed ? "failure" : running ? "" : "done", role: "status" }, visible(`${count(now.delivered)} of ${count(now.count)} delivered${now.failed ? `, ${count(now.failed)} failed` : ""}${running ? "…" : now.state === "cancelled" ? "; it was cancelled." : "."}${now.lastError ? ` ${now.lastError}` : ""}`)),
           el("progress", { max: Math.max(1, now.count), value: now.delivered, "aria-label": "Delivered" }),
-          now.state === "failed" && el("button", { type: "button", onclick: () => post(`/admin/v1/redeliveries/${encodeURIComponent(id)}/resume`).then(look, (error) => replace(said, failure(error))) }, "Go on"),
+          now.state === "failed" && el("button", { type: "button", onclick: () => post(`/admin/v1/redeliveries/${encodeURIComponent(id)}/resume`).then(look, (error) => replace(said, failure(error))) }, "Continue"),
           running && el("button", { type: "button", onclick: () => remove(`/admin/v1/redeliveries/${encodeURIComponent(id)}`).catch((error) => replace(said, failure(error))) }, "Cancel"),
         );
         if (running) polling = setTimeout(look, 500);
@@ -306,11 +306,11 @@ export function redeliveryDialog({ eventId, telephonySessionId, subscriptionId, 
     el(
       "form",
       { onsubmit: show, onchange: forget },
-      webhooks.length > 0 ? [el("label", { for: "redeliver-whom" }, "What was for"), whom] : el("p", { class: "hint" }, "There is no webhook; name an address."),
+      webhooks.length > 0 ? [el("label", { for: "redeliver-whom" }, "Notifications for"), whom] : el("p", { class: "hint" }, "There is no webhook subscription; enter an address."),
       el("label", { for: "redeliver-address" }, "To another address (optional)"),
       address,
       !eventId && !telephonySessionId && [el("label", { for: "redeliver-range" }, "Of"), minutes],
-      el("label", { class: "check" }, spacing, " With the pauses there were between them"),
+      el("label", { class: "check" }, spacing, " Keep the original pauses between them"),
       el("div", { class: "actions" }, preview, confirm, close),
     ),
     said,

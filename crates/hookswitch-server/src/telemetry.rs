@@ -6,7 +6,8 @@
 use std::fmt;
 use std::sync::Arc;
 
-use hookswitch_signal::switch::{Switch, without_quotations};
+use hookswitch_signal::adapters::Switch;
+use hookswitch_signal::switch::without_quotations;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;

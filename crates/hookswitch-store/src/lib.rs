@@ -6,10 +6,11 @@
 //! the commit: acknowledgements are sent by the store, and events are read back from its log.
 //!
 //! `sqlite` is the engine of a server alone and of each node's copy, `nats` the log of a cluster; `record`
-//! has the stored shapes. No type of either engine leaves this crate. Start at [`Store`].
+//! has the stored shapes, and `calls` what calls are searched by. No type of either engine leaves this crate. Start at [`Store`].
 
 mod backup;
 mod batch;
+mod calls;
 mod changed;
 pub mod clock;
 mod copy;
@@ -48,6 +49,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 pub use self::backup::{Backup, backup};
 pub use self::batch::{Acknowledge, Batch, IngestId};
+pub use self::calls::{CallCounts, CallCursor, CallIndex, CallQuery, FoundCall, PartyQuery, index_calls};
 pub use self::changed::{Changed, FollowDocuments, Told};
 pub use self::copy::{CopySource, CopyTarget, State, check_apart};
 pub use self::journal::{ANSWER_BYTES_MAX, Attempt, AttemptOutcome, Journal, Span};

@@ -13,7 +13,7 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension as _, params};
 use super::journal::{self, Attempt, Span};
 use super::nats::{Fence, STREAM_DOCUMENTS, STREAM_LOG, SavedDocuments, Standing};
 use super::partition::Partition;
-use super::record::{self, Columns, Input, Sender};
+use super::record::{self, Columns, Input, Sender, Source};
 use super::rows::Rows;
 use super::schema::OF_NOTE;
 use super::settings::Durability;
@@ -158,6 +158,11 @@ impl Readers {
         Self { path: directory.join(FILE), partitions, idle: Mutex::new(Vec::new()) }
     }
 
+    /// The data directory.
+    pub(super) fn directory(&self) -> &Path {
+        self.path.parent().unwrap_or(&self.path)
+    }
+
     pub(super) fn with<T>(
         &self,
         read: impl FnOnce(&Reader) -> Result<T, StoreError>,
@@ -264,6 +269,20 @@ impl Reader {
             params![positions.start().cast_signed(), positions.end().cast_signed(), swept_signals(partition)],
             each,
         )
+    }
+
+    /// All sources that the log names, each with the position of the input that names it.
+    pub(super) fn sources_of_log(&self) -> Result<Vec<(u64, Source)>, StoreError> {
+        let mut sources = Vec::new();
+        let kind = record::kind::SOURCE;
+        self.each_input(&format!("{OF_NOTE} AND kind = {kind}"), [], |logged| {
+            if let Input::Source(source) = Input::read(logged.columns)? {
+                sources.push((logged.position, source));
+            }
+            Ok(())
+        })
+        .map_err(StoreError::Log)?;
+        Ok(sources)
     }
 
     fn each_input(

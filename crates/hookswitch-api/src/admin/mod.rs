@@ -9,6 +9,7 @@ pub(super) mod clock;
 pub(super) mod cluster;
 pub(super) mod directory;
 pub(super) mod events;
+pub(super) mod extensions;
 mod file;
 pub(super) mod filter_trials;
 pub(super) mod live;
@@ -80,7 +81,7 @@ fn check_name(field: &'static str, text: &str) -> Result<(), Problem> {
 
 impl Api {
     /// The documents of a kind, each read as a type, with their ids.
-    async fn documents<T: DeserializeOwned + Send + 'static>(
+    pub(super) async fn documents<T: DeserializeOwned + Send + 'static>(
         &self,
         kind: &'static str,
     ) -> Result<Vec<(String, T)>, Problem> {
@@ -161,6 +162,7 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(cluster::move_partition))
         .routes(routes!(cluster::drain_node))
         .routes(routes!(live::live))
+        .routes(routes!(extensions::list))
         .routes(routes!(subscriptions::list))
         .routes(routes!(subscriptions::read, subscriptions::remove))
         .routes(routes!(subscriptions::pause))
