@@ -40,7 +40,7 @@ macro_rules! files {
 }
 
 /// All files.
-static FILES: [File; 18] = files![
+static FILES: [File; 17] = files![
     "index.html" is "text/html; charset=utf-8",
     "style.css" is "text/css; charset=utf-8",
     "icon.svg" is "image/svg+xml",
@@ -52,7 +52,6 @@ static FILES: [File; 18] = files![
     "calls.js" is "text/javascript; charset=utf-8",
     "call.js" is "text/javascript; charset=utf-8",
     "ladder.js" is "text/javascript; charset=utf-8",
-    "csv.js" is "text/javascript; charset=utf-8",
     "subscriptions.js" is "text/javascript; charset=utf-8",
     "trial.js" is "text/javascript; charset=utf-8",
     "sources.js" is "text/javascript; charset=utf-8",

@@ -9,6 +9,7 @@ mod admin;
 mod body;
 pub mod capture;
 mod console;
+mod csv;
 pub mod explain;
 mod gateway;
 mod health;
@@ -16,6 +17,7 @@ mod html;
 mod ingest;
 mod list;
 mod meter;
+mod metrics;
 mod numbers;
 mod oauth;
 mod openapi;
@@ -49,7 +51,7 @@ use hookswitch_server::subscriptions::Subscriptions;
 use hookswitch_server::telemetry::Metrics;
 use hookswitch_server::webhook::Webhooks;
 use hookswitch_server::{Http, Parts, Profile, clock};
-use hookswitch_store::Store;
+use hookswitch_store::{CallIndex, Store};
 use tower_http::catch_panic::CatchPanicLayer;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -76,6 +78,8 @@ pub(crate) struct Api {
     pub(crate) requests: Arc<Throttle>,
     pub(crate) people: People,
     pub(crate) calls: Arc<Calls>,
+    /// What calls are searched by.
+    pub(crate) index: CallIndex,
     pub(crate) files: admin::SharedFiles,
     pub(crate) subscriptions: Arc<Subscriptions>,
     pub(crate) changes: Arc<CallChanges>,
@@ -115,6 +119,7 @@ pub fn mount(parts: Parts) -> Http {
         requests: Arc::new(Throttle::new(config.limits.requests_per_minute)),
         people: parts.people,
         calls,
+        index: parts.index,
         files: Arc::new(Files::new(path, reload)),
         subscriptions: parts.subscriptions,
         changes: parts.changes,
@@ -158,7 +163,7 @@ fn operation() -> OpenApiRouter<Api> {
     OpenApiRouter::new()
         .routes(routes!(health::alive))
         .routes(routes!(health::ready))
-        .routes(routes!(health::metrics))
+        .routes(routes!(health::counters))
         .routes(routes!(ingest::post))
         .routes(routes!(openapi::document))
         .routes(routes!(openapi::page))
