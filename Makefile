@@ -46,9 +46,10 @@ advisories: setup
 # What a replay takes, stage by stage and beside other programs, and how well legs are joined;
 # docs/benchmarks.md has the figures.
 bench:
-	ci/setup $(TOOLS) sngrep
+	ci/setup $(TOOLS) sngrep valgrind
 	cargo build --release --locked
 	cargo bench --locked --package hookswitch --bench stages
+	scripts/count-instructions --functions 20
 	cargo bench --locked --package hookswitch --bench joining
 	cargo bench --locked --package hookswitch --bench ami
 	cargo bench --locked --package hookswitch --bench esl

@@ -3,7 +3,7 @@
 import { get } from "./api.js";
 import { follow } from "./stream.js";
 
-/** The most calls that are kept; the oldest that have ended go first. */
+/** The most calls that are kept; of those that have ended the oldest go first, and open ones stay. */
 const CALLS_MAX = 1000;
 const SAMPLES_MAX = 300;
 
@@ -27,8 +27,13 @@ function tell(change) {
 /** Begins to follow, for whoever has signed in. */
 export async function start() {
   end();
-  stop = follow("/admin/v1/live", {
+  stop = follow("/admin/v1/live?open=true", {
     call: put,
+    open: (open) => {
+      // What is no longer among them has ended while nobody listened, and is read with the list.
+      take({ records: open });
+      tell({ kind: "calls" });
+    },
     status: (pulse) => {
       Object.assign(state, { openCalls: pulse.openCalls, isWritable: pulse.isWritable });
       if (pulse.sample?.time && samples.at(-1)?.time !== pulse.sample.time) {
@@ -59,7 +64,7 @@ function put(call) {
   const before = calls.get(call.telephonySessionId);
   if (before && before.lastPosition > call.lastPosition) return;
   calls.set(call.telephonySessionId, { ...before, ...call });
-  if (calls.size > CALLS_MAX) {
+  if (calls.size > CALLS_MAX * 1.2) {
     const over = [...calls.values()].filter((known) => !known.isOpen).sort((a, b) => a.lastPosition - b.lastPosition);
     for (const old of over.slice(0, calls.size - CALLS_MAX)) calls.delete(old.telephonySessionId);
   }

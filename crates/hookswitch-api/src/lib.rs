@@ -11,7 +11,6 @@ pub mod capture;
 mod console;
 mod csv;
 pub mod explain;
-mod gateway;
 mod health;
 mod html;
 mod ingest;
@@ -26,8 +25,10 @@ mod platform;
 mod presence;
 mod profile;
 mod request;
+mod sse;
 mod subscription;
 mod telephony;
+mod websocket;
 
 use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, RwLock};
@@ -42,14 +43,15 @@ use hookswitch_server::auth::{OAuth, People, Problem, Throttle};
 use hookswitch_server::call_changes::CallChanges;
 use hookswitch_server::cluster::Membership;
 use hookswitch_server::config::Config;
-use hookswitch_server::gateway::Gateway;
 use hookswitch_server::intake::Intake;
 use hookswitch_server::rates::Rates;
 use hookswitch_server::redelivery::Redeliveries;
 use hookswitch_server::rights::Rights;
+use hookswitch_server::scans::Scans;
 use hookswitch_server::subscriptions::Subscriptions;
 use hookswitch_server::telemetry::Metrics;
 use hookswitch_server::webhook::Webhooks;
+use hookswitch_server::websocket::Gateway;
 use hookswitch_server::{Http, Parts, Profile, clock};
 use hookswitch_store::{CallIndex, Store};
 use tower_http::catch_panic::CatchPanicLayer;
@@ -85,6 +87,8 @@ pub(crate) struct Api {
     pub(crate) changes: Arc<CallChanges>,
     pub(crate) webhooks: Webhooks,
     pub(crate) redeliveries: Arc<Redeliveries>,
+    /// Turns of requests that read much of the log.
+    pub(crate) scans: Scans,
     pub(crate) gateway: Arc<Gateway>,
     pub(crate) rates: Arc<Rates>,
     /// The nodes that share the work; none of a server that is alone.
@@ -125,6 +129,7 @@ pub fn mount(parts: Parts) -> Http {
         changes: parts.changes,
         webhooks: parts.webhooks,
         redeliveries: parts.redeliveries,
+        scans: parts.scans,
         gateway: parts.gateway,
         rates: parts.rates,
         cluster: parts.cluster,
@@ -167,7 +172,8 @@ fn operation() -> OpenApiRouter<Api> {
         .routes(routes!(ingest::post))
         .routes(routes!(openapi::document))
         .routes(routes!(openapi::page))
-        .merge(gateway::routes())
+        .merge(websocket::routes())
+        .merge(sse::routes())
         .merge(admin::routes())
 }
 
@@ -200,7 +206,7 @@ fn platform() -> OpenApiRouter<Api> {
         .merge(telephony::routes())
         .merge(subscription::routes())
         .merge(oauth::routes())
-        .merge(gateway::token_routes())
+        .merge(websocket::token_routes())
 }
 
 /// Refuses addresses that are longer than any resource has.

@@ -11,7 +11,7 @@ use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hookswitch_server::auth::{Allowance, Principal, WINDOW};
-use hookswitch_server::gateway::Caller;
+use hookswitch_server::websocket::Caller;
 use hookswitch_server::{clock, secret};
 use tower_http::cors::{AllowOrigin, CorsLayer};
 

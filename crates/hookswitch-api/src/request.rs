@@ -11,8 +11,8 @@ use axum::http::request::Parts;
 use hookswitch_model::{AccountId, ExtensionId};
 use hookswitch_server::ClientAddress;
 use hookswitch_server::auth::{Principal, Problem};
-use hookswitch_server::gateway::Caller;
 use hookswitch_server::rights::Action;
+use hookswitch_server::websocket::Caller;
 
 use super::{Api, body};
 

@@ -1,6 +1,8 @@
 //! Subscriptions: created with a handshake, listed, read, renewed and deleted by their owner (contract
 //! subscriptions §2 and §3).
 
+use std::collections::HashSet;
+
 use axum::Json;
 use axum::body::Body;
 use axum::extract::{Extension, RawQuery, State};
@@ -12,12 +14,12 @@ use hookswitch_core::presence::Family;
 use hookswitch_core::subscription::{Hearing, Owner, Standing, Subscription, Transport, check_reminders};
 use hookswitch_model::{SubscriptionId, Timestamp};
 use hookswitch_server::auth::{Principal, Problem};
-use hookswitch_server::gateway::Caller;
 use hookswitch_server::rights::{Action, Denied};
 use hookswitch_server::subscriptions::{
     CreateError, Delivery, DeliveryError, Kept, Socket, WebHook, parse_id,
 };
 use hookswitch_server::webhook::{AddressError, Endpoint, HandshakeError};
+use hookswitch_server::websocket::Caller;
 use hookswitch_server::{clock, secret};
 use serde::Serialize;
 use serde_json::Value;
@@ -121,6 +123,20 @@ impl Api {
         let found = self.subscriptions.get(id)?;
         Some(suspended_data(&found.subscription)?.reason)
     }
+}
+
+/// Why nothing is sent to who reads a subscription, in the words in which it would be refused to them: a permission
+/// that is missing is named, and so is a role.
+pub(super) fn why_withheld(api: &Api, principal: &Principal, subscription: &Subscription) -> Option<Problem> {
+    let why = suspended_data(subscription)?;
+    if subscription.hearing.suspension.is_none() {
+        return Some(why.problem());
+    }
+    let (account, extension) = (principal.account, Some(principal.extension));
+    let action = Action::of(subscription.transport);
+    let denied = api.rights.may(&principal.identity(), action, account, extension).map_err(Problem::from);
+    let denied = denied.and_then(|()| check_filters(api, principal, &subscription.filters));
+    Some(denied.err().unwrap_or_else(|| why.problem()))
 }
 
 /// Why nothing is sent of a subscription, because of an operator or of a right.
@@ -262,17 +278,14 @@ pub(super) async fn create(
     let asked = read_body(&body::read(&headers, body, BODY_BYTES_MAX).await?)?;
     let delivery = asked.delivery_mode.unwrap_or_default();
     let transport = transport(delivery.transport_type.as_deref(), caller.is_some())?;
-    let action = match transport {
-        Transport::WebHook => Action::UseWebHook,
-        Transport::WebSocket => Action::UseWebSocket,
-    };
-    api.check(&principal, action, principal.account, Some(principal.extension))?;
+    api.check(&principal, Action::of(transport), principal.account, Some(principal.extension))?;
     let texts = asked.event_filters.unwrap_or_default();
     let id = secret::random().map(|bits| SubscriptionId::from_bits(u128::from_ne_bytes(bits)));
     let id = id.map_err(|_| Problem::internal())?;
     let filters = read_filters(&api, &principal, &texts, id)?;
     let lifetime = transport.lifetime(read_lifetime(asked.expires_in)?);
-    check_reminders(&filters, lifetime).map_err(|error| refused_filters(error.code(), error.to_string()))?;
+    check_reminders(&filters, lifetime)
+        .map_err(|error| refused_filters((error.status(), error.code()), error.to_string()))?;
     let owner = owner(&principal);
     let session =
         caller.filter(|_| transport == Transport::WebSocket).map(|Extension(caller)| caller.session);
@@ -286,7 +299,8 @@ pub(super) async fn create(
         Delivery::WebSocket(Socket { session, grant: principal.grant.clone(), start, node })
     } else {
         let (webhook, endpoint) = read_delivery(&api, delivery).await?;
-        if !api.subscriptions.has_room(&owner) {
+        let lost = lost_of(&api, &owner).await?;
+        if !api.subscriptions.has_room(&owner, &lost) {
             return Err(limit(&api));
         }
         api.webhooks.validate(&endpoint.url).await.map_err(|error| refused_address(&error))?;
@@ -314,7 +328,8 @@ pub(super) async fn create(
         is_earlier: false,
         keeps_earlier: false,
     };
-    match api.subscriptions.create(kept).await {
+    let lost = lost_of(&api, &kept.subscription.owner).await?;
+    match api.subscriptions.create(kept, &lost).await {
         Ok(kept) if session.is_some_and(|session| !api.gateway.subscribe(session, &kept.subscription)) => {
             drop_subscription(&api, id).await?;
             Err(Problem::token("OAU-213", "The login has ended; log in again"))
@@ -368,7 +383,7 @@ pub(super) async fn update(
         filters.as_deref().unwrap_or(&kept.subscription.filters),
         lifetime.unwrap_or(kept.subscription.lifetime),
     )
-    .map_err(|error| refused_filters(error.code(), error.to_string()))?;
+    .map_err(|error| refused_filters((error.status(), error.code()), error.to_string()))?;
     renewed(&api, &kept, filters, lifetime).await
 }
 
@@ -438,6 +453,10 @@ pub(super) async fn delete(
 }
 
 /// Deletes a subscription, whoever is told of it.
+async fn lost_of(api: &Api, owner: &Owner) -> Result<HashSet<SubscriptionId>, Problem> {
+    api.gateway.lost_of(owner).await.map_err(|error| Problem::unavailable(error.to_string()))
+}
+
 pub(super) async fn drop_subscription(api: &Api, id: SubscriptionId) -> Result<(), Problem> {
     api.gateway.unsubscribe(id);
     api.subscriptions.delete(id).await.map_err(|error| Problem::unavailable(error.to_string()))
@@ -620,12 +639,12 @@ pub(super) fn parse_filters(
     let mut code = None;
     let mut complaints = Vec::new();
     let mut complain = |error: FilterError| {
-        code.get_or_insert(error.code());
+        code.get_or_insert((error.status(), error.code()));
         complaints.push(error.to_string());
     };
     for text in texts {
         match EventFilter::parse(&text.replacen(&own_id, "/subscription/~?", 1), own) {
-            Ok(filter) => match filter.check_extension(&directory) {
+            Ok(filter) => match filter.check_extension(&directory, own.extension) {
                 Ok(()) => filters.push(filter.in_directory(&directory)),
                 Err(error) => complain(error),
             },
@@ -638,11 +657,11 @@ pub(super) fn parse_filters(
     Ok(filters)
 }
 
-fn refused_filters(code: &'static str, mut message: String) -> Problem {
+fn refused_filters((status, code): (u16, &'static str), mut message: String) -> Problem {
+    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_REQUEST);
     if let Some(first) = message.get_mut(..1) {
         first.make_ascii_uppercase();
     }
-    let status = if code == "SUB-406" { StatusCode::FORBIDDEN } else { StatusCode::BAD_REQUEST };
     Problem::coded(status, code, message).about("eventFilters", "")
 }
 

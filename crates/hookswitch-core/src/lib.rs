@@ -7,16 +7,17 @@
 
 #![warn(clippy::iter_over_hash_type, reason = "the order of a hash map differs from run to run")]
 
+pub mod audience;
 pub mod call_log;
 pub mod delivery;
 pub mod directory;
 pub mod engine;
 pub mod filter;
-pub mod gateway;
 pub mod notification;
 mod policy;
 pub mod presence;
 mod session;
 pub mod subscription;
+pub mod websocket;
 
 use hookswitch_model::{hash, number};

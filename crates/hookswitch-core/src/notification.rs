@@ -60,15 +60,14 @@ impl Subscriber {
         let Projection::Calls { family, of_account, .. } = projection else {
             return self.notification_id(event);
         };
-        let hash = self.ids.clone().part(&event.session.id.as_u128().to_be_bytes());
+        let hash = self.ids.part(&event.session.id.as_u128().to_be_bytes());
         let hash = hash.number(u64::from(event.sequence)).part(family.path().as_bytes());
         NotificationId::new((hash.number(u64::from(of_account)).u64() >> 1).max(1))
     }
 
     /// The same by what names the event.
     pub fn notification_id_of(&self, session: TelephonySessionId, sequence: u32) -> NotificationId {
-        let hash = self.ids.clone();
-        let hash = hash.part(&session.as_u128().to_be_bytes()).number(u64::from(sequence));
+        let hash = self.ids.part(&session.as_u128().to_be_bytes()).number(u64::from(sequence));
         NotificationId::new((hash.u64() >> 1).max(1))
     }
 
@@ -139,23 +138,38 @@ impl Subscriber {
     pub fn write(&self, event: &Event, projection: Projection, sent: Timestamp, out: &mut Vec<u8>) {
         let (session, party) = (&event.session, &event.party);
         let mut json = Json(out);
+        // What is written more than once is made once.
+        let (mut account, mut extension) = (itoa::Buffer::new(), itoa::Buffer::new());
+        let account = account.format(session.account.as_u64());
+        let extension = party.extension.map(|id| extension.format(id.as_u64()));
         json.raw(r#"{"uuid":""#).number(self.notification_id(event).as_u64());
-        json.raw(r#"","event":"/restapi/v1.0/account/"#).number(session.account.as_u64());
-        if let Some(extension) = party.extension {
-            json.raw("/extension/").number(extension.as_u64());
+        json.raw(r#"","event":"/restapi/v1.0/account/"#).raw(account);
+        if let Some(extension) = extension {
+            json.raw("/extension/").raw(extension);
         }
         let at = Iso::new(event.at);
         let sent = if sent == event.at { at } else { Iso::new(sent) };
         json.raw(r#"/telephony/sessions","timestamp":""#).ascii(sent.as_bytes());
         json.raw(&self.head).number(event.sequence.into());
         json.raw(r#","sessionId":""#).number(session.session_id.as_u64());
-        json.raw(r#"","telephonySessionId":"s-"#).ascii(session.id.digits().as_bytes());
+        let digits = session.id.digits();
+        json.raw(r#"","telephonySessionId":"s-"#).ascii(digits.as_bytes());
         json.raw(&self.server).ascii(at.as_bytes());
-        json.raw(r#"","parties":[{"accountId":""#).number(party.account.as_u64());
-        if let Some(extension) = party.extension {
-            json.raw(r#"","extensionId":""#).number(extension.as_u64());
+        json.raw(r#"","parties":[{"accountId":""#);
+        if party.account == session.account {
+            json.raw(account);
+        } else {
+            json.number(party.account.as_u64());
         }
-        json.raw(r#"","id":""#).party(party.id);
+        if let Some(extension) = extension {
+            json.raw(r#"","extensionId":""#).raw(extension);
+        }
+        json.raw(r#"","id":""#);
+        if party.id.session == session.id {
+            json.raw("p-").ascii(digits.as_bytes()).raw("-").number(party.id.number.into());
+        } else {
+            json.party(party.id);
+        }
         json.raw(r#"","direction":""#).raw(party.direction.as_str());
         json.raw(r#"","to":{"#).endpoint(&party.to);
         json.raw(r#"},"from":{"#).endpoint(&party.from);
@@ -401,6 +415,8 @@ pub fn connected_call_id(party: &Party) -> Option<&str> {
 
 /// The number by which a ringing call could be picked up: 14 digits, the same while it rings.
 fn pickup_number(party: PartyId) -> u64 {
-    let hash = IdHash::new("pickup").part(&party.session.as_u128().to_be_bytes()).number(party.number.into());
+    let hash = const { IdHash::new("pickup") }
+        .part(&party.session.as_u128().to_be_bytes())
+        .number(party.number.into());
     10_000_000_000_000 + hash.u64() % 90_000_000_000_000
 }

@@ -128,20 +128,36 @@ pub struct Subscription {
     pub hearing: Hearing,
 }
 
+/// The part of an account whose events may be told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reach {
+    account: AccountId,
+    /// None for the whole account.
+    extension: Option<ExtensionId>,
+}
+
+impl Reach {
+    /// Whether an event is of this part.
+    pub fn covers(self, event: &Event) -> bool {
+        let of_extension = self.extension.is_none_or(|own| event.party.extension == Some(own));
+        event.session.account == self.account && of_extension
+    }
+}
+
 impl Subscription {
     /// Starts its lifetime again, of the same length as before.
     pub fn renew(&mut self, now: Timestamp) {
         self.expires = now + self.lifetime;
     }
 
-    /// The notifications that it receives of an event; none if none of its filters matches, or its owner may not hear
-    /// of it.
-    pub fn matching(&self, logged: &Logged) -> Projections {
-        let mut all = Projection::all(self.active_filters(), &logged.event, logged.change.as_deref());
+    /// The notifications that it receives of an event, one at least; none if none of its filters matches, or its
+    /// owner may not hear of it.
+    pub fn matching(&self, logged: &Logged) -> Option<Projections> {
         if !self.may_hear(&logged.event) {
-            all.clear();
+            return None;
         }
-        all
+        let all = Projection::all(self.active_filters(), &logged.event, logged.change.as_deref());
+        Some(all).filter(|all| !all.is_empty())
     }
 
     /// Whether it hears of changes of the calls of extensions.
@@ -158,9 +174,13 @@ impl Subscription {
 
     /// Whether the owner has the right to hear of an event, whatever the filters.
     pub fn may_hear(&self, event: &Event) -> bool {
-        let own = event.session.account == self.owner.account;
-        let reach = self.hearing.whole_account || event.party.extension == Some(self.owner.extension);
-        own && reach && !self.is_withheld()
+        self.reach().is_some_and(|reach| reach.covers(event))
+    }
+
+    /// The part of the account of which the owner has the right to hear; none while nothing may be sent.
+    pub fn reach(&self) -> Option<Reach> {
+        let extension = (!self.hearing.whole_account).then_some(self.owner.extension);
+        (!self.is_withheld()).then_some(Reach { account: self.owner.account, extension })
     }
 
     /// Whether an operator, or the lack of a right, withholds all notifications.

@@ -10,7 +10,8 @@
 //! 1.000 bob > proxy   180             a response goes back the way of its request
 //! ```
 //!
-//! Options follow as `name=value`:
+//! `COPY` in the place of a method is the message before once more, as it is captured behind a translation of
+//! addresses. Options follow as `name=value`:
 //!
 //! * who and where: `call` (a further Call-ID; `1/-b2b_1` continues that of call 1), `from` and `name` (who the
 //!   From header shows), `to` (the To header's user), `tag` (the answering side's tag), `fresh` (another From

@@ -57,6 +57,8 @@ pub enum Note {
     ResponseTimer,
     /// The timer for the offer of a party that a hold by the switch follows from ran out.
     SwitchHoldTimer,
+    /// The timer for a sign of life of a dialog that one end did not know any more ran out.
+    DialogTimer,
 }
 
 impl Note {
@@ -75,6 +77,7 @@ impl Note {
         Self::FinalResponseTimer,
         Self::ResponseTimer,
         Self::SwitchHoldTimer,
+        Self::DialogTimer,
     ];
 
     /// The first note that names a timer; so many bits of [`Notes`] are for those of sources.
@@ -83,6 +86,11 @@ impl Note {
     /// The number of the timer that the note names, from 1; 0 if it names none.
     const fn timer(self) -> u8 {
         (self as u8 + 1).saturating_sub(Self::FIRST_TIMER)
+    }
+
+    /// Tests whether the end of a leg that it is about was inferred by whoever follows the signalling.
+    pub const fn is_of_inferred_end(self) -> bool {
+        matches!(self, Self::FinalResponseTimer | Self::ResponseTimer | Self::DialogTimer)
     }
 
     /// The note in the words of a telephony engineer.
@@ -118,6 +126,9 @@ impl Note {
             }
             Self::SwitchHoldTimer => {
                 "switch-hold timer: for 500 ms nobody was seen to ask the switch for this hold"
+            }
+            Self::DialogTimer => {
+                "dialog timer: for 32 s after a 408 or 481 nothing showed that the dialog goes on (RFC 3261 §12.2.1.2) (inferred)"
             }
         }
     }

@@ -134,6 +134,9 @@ pub enum SignalKind {
     Ended(Cause),
     /// A recording session tells that a call is recorded, or is not any more; the leg is its own, and of no call.
     RecordingSession(Box<RecordingSession>),
+    /// The far end of a called leg has another address as well: the same packet was seen with it, behind a
+    /// translation of addresses.
+    AlsoAt(SocketAddr),
 }
 
 /// What a recording session tells of the call that it records (SIPREC, RFC 7866).
@@ -336,4 +339,6 @@ pub enum Cause {
     SwitchLost,
     /// The source names the reason itself.
     Named(Reason),
+    /// The switch hung up on whoever is at the end of the leg.
+    Cleared,
 }

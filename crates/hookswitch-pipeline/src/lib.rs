@@ -14,6 +14,6 @@ mod doubles;
 mod pipeline;
 mod sources;
 
-pub use hookswitch_signal::switch::Switch;
+pub use hookswitch_signal::adapters::Switch;
 pub use pipeline::Pipeline;
 pub use sources::{Clocks, Sources, SwitchSource, UnknownSource};

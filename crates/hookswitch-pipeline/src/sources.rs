@@ -5,11 +5,12 @@ use std::fmt;
 use std::time::Duration;
 
 use hookswitch_model::{AccountId, ClockId, InputRef, Signal, SwitchLink, Timestamp};
+use hookswitch_signal::adapters::{AnyTracker, Switch};
 use hookswitch_signal::capture::Captured;
 use hookswitch_signal::ingest::{Ingest, Posted};
 use hookswitch_signal::pairing::{self, Pairing};
 use hookswitch_signal::sip;
-use hookswitch_signal::switch::{self, AnyTracker, Switch, SwitchTracker};
+use hookswitch_signal::switch::{self, SwitchTracker};
 use hookswitch_signal::tracker::{self, Tracker};
 use serde::{Deserialize, Serialize};
 

@@ -89,7 +89,7 @@ pub(crate) struct Deliverer {
     /// Attempts that are not written down yet, and when they are at the latest.
     journal: Vec<Attempt>,
     next_journal: Instant,
-    /// Told when no write is under way.
+    /// AttemptGuard when no write is under way.
     removed: Vec<oneshot::Sender<()>>,
     /// How far the log was handed out when that was last written.
     saved_feed: u64,
@@ -407,24 +407,24 @@ impl Deliverer {
             let (id, number) = (due.subscription, due.attempt);
             let (position, projection) = (due.position, due.projection);
             let held = due.event.clone().map(|event| (event, due.change.clone()));
-            // Told even if the task should panic, or the session would wait for ever.
-            let told = Told { reports, attempt: Some(due.sent()) };
+            // AttemptGuard even if the task should panic, or the session would wait for ever.
+            let guard = AttemptGuard { reports, attempt: Some(due.sent()) };
             let found = match held {
                 Some(held) => Some(held),
                 None => match read_one(&store, &changes, position, projection).await {
                     Ok(found) => found,
-                    Err(error) => return told.tell(Outcome::Failed(error.to_string()), None),
+                    Err(error) => return guard.tell(Outcome::Failed(error.to_string()), None),
                 },
             };
             // A change that nobody can make again is told no more than an event that is gone.
             let is_about_calls = matches!(projection, Projection::Calls { .. });
             let found = found.filter(|(_, change)| change.is_some() || !is_about_calls);
-            let Some((event, change)) = found else { return told.tell(Outcome::Missing, None) };
+            let Some((event, change)) = found else { return guard.tell(Outcome::Missing, None) };
             let mut body = Vec::with_capacity(NOTIFICATION_BYTES);
             subscriber.write_any((&event, change.as_deref()), projection, clock::wall(), &mut body);
             let sent = webhooks.send(&endpoint, subscriber.id_of(&event, projection), body).await;
             let attempt = sent.attempt(position, id, number, &endpoint);
-            told.tell(sent.outcome, Some(Box::new(attempt)));
+            guard.tell(sent.outcome, Some(Box::new(attempt)));
         });
     }
 
@@ -583,12 +583,12 @@ impl Drop for Deliverer {
 pub(crate) struct Reports(mpsc::UnboundedReceiver<Report>);
 
 /// An attempt whose outcome is told when it is known, and as a failure if it never will be.
-struct Told {
+struct AttemptGuard {
     reports: mpsc::UnboundedSender<Report>,
     attempt: Option<InFlight>,
 }
 
-impl Told {
+impl AttemptGuard {
     fn tell(mut self, outcome: Outcome, written: Option<Box<Attempt>>) {
         self.report(outcome, written);
     }
@@ -600,7 +600,7 @@ impl Told {
     }
 }
 
-impl Drop for Told {
+impl Drop for AttemptGuard {
     fn drop(&mut self) {
         self.report(Outcome::Failed("the request was not finished".to_owned()), None);
     }

@@ -2,7 +2,7 @@
 //!
 //! Start at [`run`], which starts the parts in their order. What comes in by a `source` goes through the `intake` to the
 //! machine (`run`), which derives events and hands both to the store; `deliver` reads the log and posts `webhook`s,
-//! `gateway` writes to WebSockets, `redelivery` sends again what is asked for. `subscriptions` and `auth` say who hears
+//! `websocket` writes to WebSockets, `redelivery` sends again what is asked for. `subscriptions` and `auth` say who hears
 //! and who may ask; a node among others is in `cluster`. What answers HTTP is given by the program, as [`Http`].
 
 pub mod auth;
@@ -14,7 +14,6 @@ pub mod config;
 mod deliver;
 pub mod derivation;
 mod doors;
-pub mod gateway;
 pub mod health;
 pub mod intake;
 mod listener;
@@ -24,6 +23,7 @@ pub mod redelivery;
 mod repeated;
 pub mod rights;
 mod run;
+pub mod scans;
 pub mod secret;
 mod server;
 pub mod shown;
@@ -32,7 +32,8 @@ pub mod source_counts;
 pub mod subscriptions;
 pub mod telemetry;
 pub mod webhook;
+pub mod websocket;
 
-pub use self::listener::ClientAddress;
+pub use self::listener::{ClientAddress, Traffic};
 pub use self::run::default_account;
 pub use self::server::{Http, Parts, Profile, Reloaded, Sockets, run, serve, settings};

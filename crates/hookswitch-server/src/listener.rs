@@ -5,7 +5,7 @@ use std::future::Future as _;
 use std::io;
 use std::net::IpAddr;
 use std::pin::{Pin, pin};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
@@ -20,8 +20,9 @@ use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::GracefulShutdown;
 use prometheus_client::metrics::counter::Counter;
 use socket2::{SockRef, TcpKeepalive};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::time::Sleep;
 use tower_service::Service as _;
@@ -35,6 +36,9 @@ const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a connection may be open before its first request, and between two.
 const FIRST_REQUEST_WITHIN: Duration = Duration::from_secs(20);
 const IDLE_MAX: Duration = Duration::from_secs(120);
+
+/// How long a client may take nothing of what is written to it.
+const STALL_MAX: Duration = Duration::from_secs(60);
 
 /// How often it is looked whether a connection is idle.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
@@ -79,6 +83,29 @@ const KEEPALIVE: (Duration, Duration) = (Duration::from_secs(60), Duration::from
 /// The address from which a request came.
 #[derive(Clone, Copy, Debug)]
 pub struct ClientAddress(pub IpAddr);
+
+/// The traffic of the connection on which a request came, for who keeps that open for long.
+#[derive(Clone)]
+pub struct Traffic(Arc<Activity>);
+
+impl Traffic {
+    /// How many bytes the client has sent.
+    pub(crate) fn received(&self) -> u64 {
+        self.0.received.load(Ordering::Relaxed)
+    }
+
+    /// Lets the connection end when the client takes nothing for so long of what is written to it.
+    pub fn give_up_after(&self, stall_max: Duration) {
+        let millis = u64::try_from(stall_max.as_millis()).unwrap_or(u64::MAX);
+        self.0.stall_max_ms.store(millis, Ordering::Relaxed);
+    }
+
+    /// Lets what the client still sends be read and thrown away for a while when the connection is closed, so that
+    /// what was written last reaches it.
+    pub(crate) fn linger(&self) {
+        self.0.lingers.store(true, Ordering::Relaxed);
+    }
+}
 
 /// Lets the kernel look whether a silent peer is still there.
 pub(crate) fn keep_alive(stream: &TcpStream) {
@@ -147,7 +174,8 @@ pub(crate) async fn serve(
                 return; // it has said nothing
             }
             let activity = Arc::new(Activity::new());
-            let io = Io { stream, activity: activity.clone(), lingering: None, _place: place };
+            let io =
+                Io { stream, activity: activity.clone(), stalled: None, lingering: None, place: Some(place) };
             let client = ClientAddress(peer.ip().to_canonical());
             let service = {
                 let activity = activity.clone();
@@ -194,6 +222,7 @@ async fn answer(
 ) -> Result<Response<Body>, Infallible> {
     let open = Open::begin(activity.clone());
     request.extensions_mut().insert(client);
+    request.extensions_mut().insert(Traffic(activity.clone()));
     let has_body = !request.body().is_end_stream();
     let response = router.call(request.map(Body::new)).await?;
     if has_body && response.status().as_u16() >= 400 {
@@ -209,6 +238,10 @@ struct Activity {
     last: Mutex<(Instant, u64)>,
     /// Whether a client may still send what nobody will read.
     lingers: AtomicBool,
+    /// How many bytes have come.
+    received: AtomicU64,
+    /// How long the client may take nothing, in milliseconds.
+    stall_max_ms: AtomicU64,
 }
 
 impl Activity {
@@ -217,6 +250,8 @@ impl Activity {
             open: AtomicUsize::new(0),
             last: Mutex::new((clock::now(), 0)),
             lingers: AtomicBool::new(false),
+            received: AtomicU64::new(0),
+            stall_max_ms: AtomicU64::new(STALL_MAX.as_millis() as u64),
         }
     }
 
@@ -286,9 +321,57 @@ impl HttpBody for Held {
 struct Io {
     stream: TcpStream,
     activity: Arc<Activity>,
+    /// Set while the client takes nothing: until when it may.
+    stalled: Option<Pin<Box<Sleep>>>,
     /// Set while what still comes is thrown away: until when, and how much it was.
     lingering: Option<(Pin<Box<Sleep>>, usize)>,
-    _place: Place,
+    /// Held until the connection is closed.
+    place: Option<Place>,
+}
+
+impl Io {
+    /// Ends a connection whose client takes nothing for too long.
+    fn watch<T>(&mut self, context: &mut Context<'_>, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        if written.is_ready() {
+            self.stalled = None;
+            return written;
+        }
+        let stall_max = Duration::from_millis(self.activity.stall_max_ms.load(Ordering::Relaxed));
+        let stalled = self.stalled.get_or_insert_with(|| Box::pin(tokio::time::sleep(stall_max)));
+        ready!(stalled.as_mut().poll(context));
+        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+    }
+}
+
+impl Drop for Io {
+    fn drop(&mut self) {
+        if self.lingering.is_some() || !self.activity.lingers.load(Ordering::Relaxed) {
+            return;
+        }
+        let (Ok(stream), Ok(runtime)) = (SockRef::from(&self.stream).try_clone(), Handle::try_current())
+        else {
+            return; // the client may miss what was written last
+        };
+        let place = self.place.take();
+        runtime.spawn(async move {
+            let _place = place;
+            tokio::time::timeout(LINGER, throw_away(stream.into())).await.ok();
+        });
+    }
+}
+
+/// Says that no more is written, and reads what still comes to its end.
+async fn throw_away(stream: std::net::TcpStream) -> io::Result<()> {
+    let mut stream = TcpStream::from_std(stream)?;
+    stream.shutdown().await?;
+    let (mut bytes, mut thrown) = ([0; 8 * 1024], 0);
+    while thrown <= LINGER_BYTES_MAX {
+        match stream.read(&mut bytes).await? {
+            0 => break,
+            count => thrown += count,
+        }
+    }
+    Ok(())
 }
 
 impl AsyncRead for Io {
@@ -297,7 +380,11 @@ impl AsyncRead for Io {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(context, buffer)
+        let before = buffer.filled().len();
+        let read = Pin::new(&mut self.stream).poll_read(context, buffer);
+        let count = buffer.filled().len() - before;
+        self.activity.received.fetch_add(count as u64, Ordering::Relaxed);
+        read
     }
 }
 
@@ -307,7 +394,8 @@ impl AsyncWrite for Io {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, bytes)
+        let written = Pin::new(&mut self.stream).poll_write(context, bytes);
+        self.watch(context, written)
     }
 
     fn poll_write_vectored(
@@ -315,7 +403,8 @@ impl AsyncWrite for Io {
         context: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(context, slices)
+        let written = Pin::new(&mut self.stream).poll_write_vectored(context, slices);
+        self.watch(context, written)
     }
 
     fn is_write_vectored(&self) -> bool {

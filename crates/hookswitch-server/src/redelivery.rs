@@ -10,9 +10,10 @@ use std::time::Duration;
 
 use foldhash::fast::RandomState;
 use hookswitch_core::delivery::Outcome;
-use hookswitch_core::delivery::replay::{Replay, Spacing, Step};
+use hookswitch_core::delivery::redelivery::{Schedule, Spacing, Step};
 use hookswitch_core::filter::{EventFilter, Own, Projection};
 use hookswitch_core::notification::{SERVER_ID, Subscriber};
+use hookswitch_core::subscription::{Hearing, Owner, Standing, Subscription, Transport};
 use hookswitch_model::{
     AccountId, Event, ExtensionId, Logged, SubscriptionId, TelephonySessionId, Timestamp,
 };
@@ -23,7 +24,9 @@ use hyper::header::HeaderValue;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
+use crate::call_changes::CallChanges;
 use crate::clock;
+use crate::scans::Scans;
 use crate::secret::{self, Digest, Key};
 use crate::subscriptions::{Delivery, Kept, Subscriptions, WebHook, parse_id};
 use crate::webhook::{Endpoint, Sent, Webhooks, masked};
@@ -117,7 +120,7 @@ pub struct Job {
 /// The events that a redelivery is about.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Found {
-    /// How many events there are.
+    /// How many notifications there are.
     pub count: u64,
     /// Of how many sessions they are.
     pub sessions: u64,
@@ -149,6 +152,8 @@ pub enum JobError {
 /// All redeliveries.
 pub struct Redeliveries {
     store: Store,
+    changes: Arc<CallChanges>,
+    scans: Scans,
     /// Encrypts addresses.
     key: Key,
     subscriptions: Arc<Subscriptions>,
@@ -165,12 +170,14 @@ struct Target {
     /// Under whom attempts are written down.
     journalled: SubscriptionId,
     subscriber: Subscriber,
-    filters: Vec<EventFilter>,
+    /// What is sent of each event.
+    subscription: Subscription,
 }
 
 impl Job {
-    /// What a subscription, or somebody without one, would be sent.
-    fn hears(&self, kept: Option<&Kept>) -> Result<Vec<EventFilter>, String> {
+    /// The subscription whose notifications are sent, as its owner may hear of events now; one for the whole account,
+    /// with the job's own filters, if it is for nobody's.
+    fn subscription(&self, kept: Option<&Kept>) -> Result<Subscription, String> {
         if let Some(kept) = kept {
             let subscription = &kept.subscription;
             if let Some(suspension) = &subscription.hearing.suspension {
@@ -179,39 +186,30 @@ impl Job {
             if subscription.paused.is_some() {
                 return Err("an operator has paused the subscription".to_owned());
             }
-            return Ok(subscription.active_filters().cloned().collect());
+            return Ok(subscription.clone());
         }
         let account = AccountId::new(self.account);
         let own = Own { account, extension: ExtensionId::new(self.account) };
         let filters = self.filters.iter().map(|text| EventFilter::parse(text, own));
-        filters.collect::<Result<_, _>>().map_err(|error| error.to_string())
-    }
-
-    /// Finds the events that it is about.
-    ///
-    /// # Errors
-    /// If the log cannot be read.
-    pub fn find(&self, filters: &[EventFilter], reader: &Reader) -> Result<Found, StoreError> {
-        let mut found = Found::default();
-        let mut sessions: HashSet<TelephonySessionId, RandomState> = HashSet::default();
-        let mut position = 0;
-        loop {
-            let events = self.read(position, reader)?;
-            let Some(last) = events.last() else { break };
-            position = last.position;
-            for logged in &events {
-                if !self.is_meant(logged, filters) {
-                    continue;
-                }
-                let named = (logged.position, event_id(&logged.event));
-                found.count += 1;
-                sessions.insert(logged.event.session.id);
-                found.first.get_or_insert_with(|| named.clone());
-                found.last = Some(named);
-            }
-        }
-        found.sessions = sessions.len() as u64;
-        Ok(found)
+        let filters = filters.collect::<Result<_, _>>().map_err(|error| error.to_string())?;
+        let created = Timestamp::from_micros(self.created);
+        Ok(Subscription {
+            id: SubscriptionId::from_bits(0),
+            owner: Owner {
+                account,
+                extension: own.extension,
+                client_id: Box::default(),
+                generation: Box::default(),
+            },
+            transport: Transport::WebHook,
+            filters,
+            created,
+            lifetime: Duration::MAX,
+            expires: created,
+            standing: Standing::Active,
+            paused: None,
+            hearing: Hearing { whole_account: true, ..Hearing::default() },
+        })
     }
 
     /// The next events behind a position, those that are meant and others.
@@ -238,11 +236,6 @@ impl Job {
         }
     }
 
-    fn is_meant(&self, logged: &Logged, filters: &[EventFilter]) -> bool {
-        logged.event.session.account.as_u64() == self.account
-            && Projection::of(filters, &logged.event).is_some()
-    }
-
     fn change(&self, id: &str) -> Change {
         let content = serde_json::to_string(self).expect("a job is JSON");
         Change { kind: REDELIVERY.into(), id: id.to_owned(), expected: Expected::Any, content: Some(content) }
@@ -256,9 +249,14 @@ impl Job {
 
 impl Redeliveries {
     /// The redeliveries of a store; those that were under way go on with [`Redeliveries::start`].
-    pub fn new(store: Store, key: Key, subscriptions: Arc<Subscriptions>, webhooks: Webhooks) -> Arc<Self> {
+    pub fn new(
+        (store, changes, scans): (Store, Arc<CallChanges>, Scans),
+        key: Key,
+        subscriptions: Arc<Subscriptions>,
+        webhooks: Webhooks,
+    ) -> Arc<Self> {
         let (running, served) = (Mutex::default(), Mutex::default());
-        Arc::new(Self { store, key, subscriptions, webhooks, running, served })
+        Arc::new(Self { store, changes, scans, key, subscriptions, webhooks, running, served })
     }
 
     /// An address as jobs have it: encrypted, because what stands in its path or query may be a secret.
@@ -352,9 +350,41 @@ impl Redeliveries {
     /// A sentence for who asks, or the store.
     pub async fn preview(&self, job: &Job) -> Result<Found, PreviewError> {
         let kept = self.kept(job)?;
-        let filters = job.hears(kept.as_ref()).map_err(PreviewError::Said)?;
+        let subscription = job.subscription(kept.as_ref()).map_err(PreviewError::Said)?;
+        let mut found = Found::default();
+        let mut sessions: HashSet<TelephonySessionId, RandomState> = HashSet::default();
+        let mut position = 0;
+        loop {
+            let _turn = self.scans.turn().await;
+            let events = self.read(job, &subscription, position).await?;
+            let Some(last) = events.last() else { break };
+            position = last.position;
+            for logged in &events {
+                let Some(projections) = subscription.matching(logged) else { continue };
+                let named = (logged.position, event_id(&logged.event));
+                found.count += projections.len() as u64;
+                sessions.insert(logged.event.session.id);
+                found.first.get_or_insert_with(|| named.clone());
+                found.last = Some(named);
+            }
+        }
+        found.sessions = sessions.len() as u64;
+        Ok(found)
+    }
+
+    /// Reads the next events of a job behind a position, with the changes of calls if its subscription hears of them.
+    async fn read(
+        &self,
+        job: &Job,
+        subscription: &Subscription,
+        position: u64,
+    ) -> Result<Vec<Logged>, StoreError> {
         let job = job.clone();
-        Ok(self.store.read_async(move |reader| job.find(&filters, reader)).await?)
+        let mut read = self.store.read_async(move |reader| job.read(position, reader)).await?;
+        if subscription.wants_changes() {
+            self.changes.attach(&mut read).await?;
+        }
+        Ok(read)
     }
 
     /// The subscription of a job.
@@ -563,27 +593,25 @@ impl Run<'_> {
         let owner = kept
             .as_ref()
             .map_or(ExtensionId::new(self.job.account), |kept| kept.subscription.owner.extension);
-        let subscription = kept.as_ref().map_or(own, |kept| kept.subscription.id);
+        let id = kept.as_ref().map_or(own, |kept| kept.subscription.id);
         Ok(Target {
             endpoint: Endpoint { redelivery: HeaderValue::from_str(self.id).ok(), ..endpoint },
             // To its own address it is the subscription's delivery; elsewhere it is not.
-            journalled: if self.job.address.is_some() { own } else { subscription },
-            subscriber: Subscriber::new(subscription, owner, SERVER_ID),
-            filters: self.job.hears(kept.as_ref())?,
+            journalled: if self.job.address.is_some() { own } else { id },
+            subscriber: Subscriber::new(id, owner, SERVER_ID),
+            subscription: self.job.subscription(kept.as_ref())?,
         })
     }
 
     async fn send_all(&mut self, mut target: Target) -> End {
         let spacing = if self.job.original_spacing { Spacing::Original } else { Spacing::None };
         let behind = self.last_taken().await;
-        let mut replay = Replay::new(spacing, behind, clock::steady());
+        let mut schedule = Schedule::new(spacing, behind, clock::steady());
         let mut position = self.job.position;
         let mut ahead: VecDeque<Logged> = VecDeque::new();
         loop {
             let Some(logged) = ahead.pop_front() else {
-                let job = self.job.clone();
-                let read = self.all.store.read_async(move |reader| job.read(position, reader)).await;
-                match read {
+                match self.all.read(&self.job, &target.subscription, position).await {
                     Ok(read) if read.is_empty() => return End::State(JobState::Done),
                     Ok(read) => ahead.extend(read),
                     Err(error) => {
@@ -597,9 +625,9 @@ impl Run<'_> {
             };
             position = logged.position;
             // What its owner may hear of, now.
-            match self.all.kept(&self.job).map(|kept| kept.map(|kept| self.job.hears(Some(&kept)))) {
+            match self.all.kept(&self.job).map(|kept| kept.map(|kept| self.job.subscription(Some(&kept)))) {
                 Ok(None) => {}
-                Ok(Some(Ok(filters))) => target.filters = filters,
+                Ok(Some(Ok(subscription))) => target.subscription = subscription,
                 Ok(Some(Err(said))) | Err(PreviewError::Said(said)) => {
                     self.job.last_error = Some(said);
                     return End::State(JobState::Failed);
@@ -609,10 +637,10 @@ impl Run<'_> {
                     return End::State(JobState::Failed);
                 }
             }
-            if self.job.is_meant(&logged, &target.filters)
-                && let Some(end) = self.send(&target, &mut replay, &logged).await
-            {
-                return end;
+            for projection in target.subscription.matching(&logged).unwrap_or_default() {
+                if let Some(end) = self.send(&target, &mut schedule, (&logged, projection)).await {
+                    return end;
+                }
             }
             self.job.position = position;
             self.save(false).await;
@@ -627,18 +655,23 @@ impl Run<'_> {
     }
 
     /// Sends one until it is taken; gives why that will not be.
-    async fn send(&mut self, target: &Target, replay: &mut Replay, logged: &Logged) -> Option<End> {
+    async fn send(
+        &mut self,
+        target: &Target,
+        schedule: &mut Schedule,
+        (logged, projection): (&Logged, Projection),
+    ) -> Option<End> {
         let at = logged.event.at;
-        let mut due = replay.due(at, clock::steady());
+        let mut due = schedule.due(at, clock::steady());
         loop {
             if let Some(end) = self.sleep_until(due).await {
                 return Some(end);
             }
-            let number = replay.begin(at, clock::steady());
-            let sent = self.post(target, logged, number).await;
+            let number = schedule.begin(at, clock::steady());
+            let sent = self.post(target, (logged, projection), number).await;
             let random = secret::random().map_or(0, u32::from_ne_bytes);
             self.job.sent += 1;
-            let step = replay.handle_outcome(&sent.outcome, random, clock::steady());
+            let step = schedule.handle_outcome(&sent.outcome, random, clock::steady());
             if step == Step::Taken {
                 self.job.delivered += 1;
                 return None;
@@ -656,12 +689,17 @@ impl Run<'_> {
         }
     }
 
-    async fn post(&mut self, target: &Target, logged: &Logged, number: u32) -> Sent {
-        let projection = Projection::of(&target.filters, &logged.event).unwrap_or_default();
+    async fn post(
+        &mut self,
+        target: &Target,
+        (logged, projection): (&Logged, Projection),
+        number: u32,
+    ) -> Sent {
         let subscriber = &target.subscriber;
         let mut body = Vec::new();
-        subscriber.write(&logged.event, projection, clock::wall(), &mut body);
-        let id = subscriber.notification_id(&logged.event);
+        let about = (&*logged.event, logged.change.as_deref());
+        subscriber.write_any(about, projection, clock::wall(), &mut body);
+        let id = subscriber.id_of(&logged.event, projection);
         let sent = self.all.webhooks.send(&target.endpoint, id, body).await;
         self.journal.push(Attempt {
             redelivery: Some(Arc::from(self.id)),

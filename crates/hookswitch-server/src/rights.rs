@@ -56,6 +56,14 @@ enum Reach {
 }
 
 impl Action {
+    /// What a subscription with this transport takes.
+    pub const fn of(transport: Transport) -> Self {
+        match transport {
+            Transport::WebHook => Self::UseWebHook,
+            Transport::WebSocket => Self::UseWebSocket,
+        }
+    }
+
     /// All actions, in the order of the table.
     pub const ALL: [Self; 13] = [
         Self::ReadAccount,
@@ -244,10 +252,7 @@ impl Rights {
             Ok(who) => who,
             Err(reason) => return (suspended(reason), false),
         };
-        let action = match subscription.transport {
-            Transport::WebHook => Action::UseWebHook,
-            Transport::WebSocket => Action::UseWebSocket,
-        };
+        let action = Action::of(subscription.transport);
         if let Err(denied) = self.may(who, action, subscription.owner.account, Some(who.extension)) {
             return (suspended(&denied.sentence()), false);
         }

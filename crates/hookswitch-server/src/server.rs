@@ -29,12 +29,12 @@ use crate::cluster::{self, Identity, Lanes, Member, Membership, Switch, Work};
 use crate::config::{Config, Listen, MissedCalls};
 use crate::deliver::{self, Deliverer};
 use crate::doors::Doors;
-use crate::gateway::Gateway;
 use crate::intake::{Access, Gate, INTAKE_AHEAD, Intake};
 use crate::rates::Rates;
 use crate::redelivery::Redeliveries;
 use crate::rights::Rights;
 use crate::run::{Machine, default_account};
+use crate::scans::Scans;
 use crate::secret::Key;
 use crate::source::hep::{stream, udp};
 use crate::source::inventory;
@@ -43,6 +43,7 @@ use crate::source::switches::Switches;
 use crate::subscriptions::Subscriptions;
 use crate::telemetry::{self, Metrics};
 use crate::webhook::Webhooks;
+use crate::websocket::Gateway;
 use crate::{clock, listener};
 
 /// What a server hands to what answers HTTP.
@@ -77,6 +78,8 @@ pub struct Parts {
     pub webhooks: Webhooks,
     /// Events that are sent again on request.
     pub redeliveries: Arc<Redeliveries>,
+    /// Turns of requests that read much of the log.
+    pub scans: Scans,
     /// WebSockets and streams.
     pub gateway: Arc<Gateway>,
     /// Figures of the last minutes.
@@ -176,7 +179,7 @@ pub fn serve(
     let http = sockets.listener(Listen(Some(config.server.listen)), "HTTP", "server.listen")?;
     let http = http.context("server.listen is empty; give an address")?;
     let public_url = config.public_url(http.local_addr()?);
-    let oauth = OAuth::new(store.clone(), key.clone(), people.clone(), &config.oauth, &public_url)?;
+    let oauth = OAuth::new(store.clone(), key.clone(), people.clone(), &config.oauth)?;
     let tcp = sockets.listener(config.hep.listen, "HEP over TCP", "hep.listen")?;
     let tls = sockets.listener(config.hep.tls_listen, "HEP over TLS", "hep.tls_listen")?;
     let tls = match tls {
@@ -269,7 +272,13 @@ pub fn serve(
         (&public_url, membership.clone()),
     );
     let rates = Arc::new(Rates::default());
-    let redeliveries = Redeliveries::new(store.clone(), sealing, subscriptions.clone(), webhooks.clone());
+    let scans = Scans::new();
+    let redeliveries = Redeliveries::new(
+        (store.clone(), changes.clone(), scans.clone()),
+        sealing,
+        subscriptions.clone(),
+        webhooks.clone(),
+    );
     let parts = Parts {
         config: config.clone(),
         account,
@@ -286,6 +295,7 @@ pub fn serve(
         changes: changes.clone(),
         webhooks: webhooks.clone(),
         redeliveries: redeliveries.clone(),
+        scans,
         gateway: gateway.clone(),
         rates: rates.clone(),
         cluster: membership.clone(),

@@ -7,14 +7,15 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
-use hookswitch_signal::switch::{Switch, without_quotations};
+use hookswitch_signal::adapters::Switch;
+use hookswitch_signal::switch::without_quotations;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
-use tracing_subscriber::filter::Targets;
+use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{Layer as _, fmt as lines, registry};
@@ -28,7 +29,7 @@ use crate::source_counts::SourceCounts;
 /// # Errors
 /// If the level cannot be understood.
 pub(crate) fn start_log(log: &Log) -> anyhow::Result<()> {
-    let filter: Targets = log.level.parse().map_err(|error| {
+    let filter = filter_of(&log.level).map_err(|error| {
         anyhow::anyhow!("log.level {:?} cannot be understood ({error}); write \"info\"", log.level)
     })?;
     let json = log.format == LogFormat::Json;
@@ -40,6 +41,22 @@ pub(crate) fn start_log(log: &Log) -> anyhow::Result<()> {
     std::panic::set_hook(Box::new(tell_panic));
     registry().with(layer.with_filter(filter)).init();
     Ok(())
+}
+
+/// The prefix of the targets of all records that are ours.
+const OWN_TARGETS: &str = "hookswitch";
+
+/// What is logged at a level. A level for everything beyond `info` is for our own records: those of libraries name
+/// hosts, addresses and headers of whom they talk to, and are logged when their target is named.
+fn filter_of(level: &str) -> Result<Targets, tracing_subscriber::filter::ParseError> {
+    let asked: Targets = level.parse()?;
+    match asked.default_level() {
+        Some(default) if default > LevelFilter::INFO => {
+            let ours = Targets::new().with_default(LevelFilter::INFO).with_target(OWN_TARGETS, default);
+            Ok(ours.with_targets(asked.iter().map(|(target, level)| (target.to_owned(), level))))
+        }
+        _ => Ok(asked),
+    }
 }
 
 /// Tells of a panic, without what its message may quote.
@@ -516,6 +533,25 @@ mod tests {
         assert_eq!(Redacted("0123").to_string(), "…");
         assert_eq!(Redacted("").to_string(), "……");
         assert_eq!(Redacted("12345\n78").to_string(), "…5\\n78");
+    }
+
+    #[test]
+    fn a_level_for_everything_beyond_info_is_for_our_own_records() {
+        let logged = |level: &str| {
+            let filter = filter_of(level).expect(level);
+            ["hookswitch_server::webhook", "hookswitch", "hyper_util::client", "rustls"].map(|target| {
+                let levels = [tracing::Level::INFO, tracing::Level::DEBUG, tracing::Level::TRACE];
+                levels.into_iter().filter(|level| filter.would_enable(target, level)).count()
+            })
+        };
+        assert_eq!(logged("info"), [1, 1, 1, 1]);
+        assert_eq!(logged("debug"), [2, 2, 1, 1]);
+        assert_eq!(logged("trace"), [3, 3, 1, 1]);
+        assert_eq!(logged("warn"), [0, 0, 0, 0]);
+        assert_eq!(logged("debug,hyper_util=trace"), [2, 2, 3, 1], "who names a library hears it");
+        assert_eq!(logged("info,hookswitch_server=debug"), [2, 1, 1, 1]);
+        assert_eq!(logged("debug,hookswitch_server=warn"), [0, 2, 1, 1]);
+        assert!(filter_of("hookswitch=loud").is_err());
     }
 
     #[test]

@@ -3,10 +3,11 @@
 //! Opens no socket, reads no clock and keeps no rules about sessions. A capture goes through
 //! [`capture`], each message through [`sip`], and the calls are followed by [`tracker`]. Signals that are
 //! posted go through [`ingest`], what an Asterisk says of itself through [`ami`], and a FreeSWITCH through [`esl`],
-//! which [`switch`] makes one; [`pairing`] brings together what a switch and its SIP tell of one call.
+//! which [`switch`] makes one and [`adapters`] lists; [`pairing`] brings together what a switch and its SIP tell of one call.
 
 #![warn(clippy::iter_over_hash_type, reason = "the order of a hash map differs from run to run")]
 
+pub mod adapters;
 pub mod ami;
 pub mod ari;
 pub mod capture;

@@ -1,11 +1,10 @@
-//! Switches that report their own calls: [`Adapter`] is what each of them is, [`Switch`] the list of all.
+//! Switches that report their own calls: [`Adapter`] is what each of them is; [`crate::adapters`] lists them.
 //!
 //! Here is also what the trackers of their channels have in common: how they number channels, what they have
 //! told of them, and how they read numbers and names.
 
 mod adapter;
 mod connection;
-mod list;
 mod quotation;
 
 use std::sync::Arc;
@@ -24,7 +23,6 @@ pub use self::connection::{
     ConnectionEnd, HttpRequest, ProtocolError, ProtocolEvent, Refusal, SwitchConnection, SwitchProtocol,
     Transmit,
 };
-pub use self::list::{AnyTracker, Switch};
 pub use self::quotation::without_quotations;
 
 /// The longest number or name that is kept, in bytes; what is longer is cut.

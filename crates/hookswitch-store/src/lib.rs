@@ -50,8 +50,8 @@ use tokio::sync::{mpsc, oneshot, watch};
 pub use self::backup::{Backup, backup};
 pub use self::batch::{Acknowledge, Batch, IngestId};
 pub use self::calls::{
-    AttemptCounts, AttemptCursor, AttemptQuery, CallCounts, CallCursor, CallIndex, CallQuery, FoundAttempt,
-    FoundCall, PartyQuery, index_calls,
+    AttemptCounts, AttemptCursor, AttemptQuery, CallCounts, CallCursor, CallIndex, CallQuery, FigureQuery,
+    Figures, FoundAttempt, FoundCall, PartyQuery, index_calls,
 };
 pub use self::changed::{Changed, FollowDocuments, Told};
 pub use self::copy::{CopySource, CopyTarget, State, check_apart};

@@ -197,6 +197,7 @@ pub(crate) async fn run(
     let wants_changes = trial.filters.iter().any(|filter| matches!(filter, EventFilter::Calls(_)));
     let mut after = cut.saturating_sub(1);
     while after < end {
+        let _turn = api.scans.turn().await;
         let read = api.store.read_async(move |reader| reader.events_after(after, EVENTS_AT_ONCE));
         let mut events = read.await.map_err(kept)?;
         let Some(last) = events.last() else { break };
@@ -204,7 +205,12 @@ pub(crate) async fn run(
         if wants_changes {
             api.changes.attach(&mut events).await.map_err(kept)?;
         }
-        events.iter().filter(|logged| logged.position <= end).for_each(|logged| trial.take(logged));
+        // There may be many filters: this takes long, and on a thread where nobody waits for it.
+        let counted = tokio::task::spawn_blocking(move || {
+            events.iter().filter(|logged| logged.position <= end).for_each(|logged| trial.take(logged));
+            trial
+        });
+        trial = counted.await.map_err(|_| Problem::internal())?;
     }
     let is_cut = cut > first;
     let counts = trial.filters.iter().zip(&trial.by_filter);

@@ -10,6 +10,8 @@ pub(super) mod clock;
 pub(super) mod cluster;
 pub(super) mod directory;
 pub(super) mod events;
+pub(super) mod extensions;
+pub(super) mod figures;
 mod file;
 pub(super) mod filter_trials;
 pub(super) mod live;
@@ -82,7 +84,7 @@ fn check_name(field: &'static str, text: &str) -> Result<(), Problem> {
 
 impl Api {
     /// The documents of a kind, each read as a type, with their ids.
-    async fn documents<T: DeserializeOwned + Send + 'static>(
+    pub(super) async fn documents<T: DeserializeOwned + Send + 'static>(
         &self,
         kind: &'static str,
     ) -> Result<Vec<(String, T)>, Problem> {
@@ -163,10 +165,12 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(cluster::move_partition))
         .routes(routes!(cluster::drain_node))
         .routes(routes!(live::live))
+        .routes(routes!(extensions::list))
         .routes(routes!(subscriptions::list))
         .routes(routes!(subscriptions::read, subscriptions::remove))
         .routes(routes!(subscriptions::pause))
         .routes(routes!(attempts::list))
+        .routes(routes!(figures::read))
         .routes(routes!(subscriptions::resume))
         .routes(routes!(subscriptions::test))
         .routes(routes!(subscriptions::renew))

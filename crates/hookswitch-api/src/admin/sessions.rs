@@ -163,7 +163,7 @@ fn summaries(
 }
 
 /// Whether a query says that something is true.
-fn is_true(query: Option<&str>, wanted: &str) -> bool {
+pub(super) fn is_true(query: Option<&str>, wanted: &str) -> bool {
     let mut parts = form_urlencoded::parse(query.unwrap_or_default().as_bytes());
     parts.any(|(name, value)| name == wanted && value == "true")
 }
@@ -340,21 +340,25 @@ pub(crate) async fn read(
     let stages = api.subscriptions.stages(unfinished(&story.deliveries)).await;
     refine(&mut story.deliveries, &stages);
     withhold(&mut story.deliveries, |id| api.why_suspended(id));
+    story.name_hosts(&api.directory());
     Ok(Json(story))
 }
 
 /// Gives the inputs of a session as files that `hookswitch replay` reads, with the directory and the events that
-/// come out.
+/// come out; or its SIP alone as a pcap file.
 #[utoipa::path(get, path = "/admin/v1/sessions/{telephonySessionId}/capture", tag = "Admin", security(("admin" = [])),
     params(("telephonySessionId" = String, Path, description = "Its id"),
-        ("anonymise" = Option<bool>, Query, description = "Whether names, numbers, hosts and addresses are replaced")),
-    responses((status = 200, body = Capture), openapi::Refusals))]
+        ("anonymise" = Option<bool>, Query, description = "Whether names, numbers, hosts and addresses are replaced"),
+        ("format" = Option<String>, Query, description = "`pcap` for a pcap file of the SIP of the session and those \
+            linked with it")),
+    responses((status = 200, description = "The files", content((Capture = "application/json"),
+        (Vec<u8> = "application/vnd.tcpdump.pcap"))), openapi::Refusals))]
 pub(crate) async fn capture(
     State(api): State<Api>,
     Reader(access): Reader,
     Segments([id]): Segments<1>,
     RawQuery(query): RawQuery,
-) -> Result<Json<Capture>, Problem> {
+) -> Result<Response, Problem> {
     let unknown = || Problem::unknown("telephonySessionId", &id);
     let session = session_id(&id).ok_or_else(unknown)?;
     let anonymise = is_true(query.as_deref(), "anonymise");
@@ -362,10 +366,21 @@ pub(crate) async fn capture(
         // The directory and what switches list name other accounts, too.
         return Err(Problem::admin_token_only());
     }
+    let none = |error: anyhow::Error| Problem::conflict(format!("There is no capture: {error:#}"));
+    let mut parts = form_urlencoded::parse(query.as_deref().unwrap_or_default().as_bytes());
+    match parts.find(|(name, _)| name == "format").as_ref().map(|(_, format)| &**format) {
+        None | Some("json") => {}
+        Some("pcap") => {
+            let made = api
+                .store
+                .read_async(move |reader| Ok(capture::pcap_of(reader, access.account, session, anonymise)));
+            let bytes = made.await.map_err(kept)?.map_err(none)?.ok_or_else(unknown)?;
+            return Ok(([(header::CONTENT_TYPE, "application/vnd.tcpdump.pcap")], bytes).into_response());
+        }
+        Some(_) => return Err(Problem::field("format", "format must be json or pcap")),
+    }
     let made =
         api.store.read_async(move |reader| Ok(capture::of(reader, access.account, session, anonymise)));
-    let made = made.await.map_err(kept)?;
-    made.map_err(|error| Problem::conflict(format!("There is no capture: {error:#}")))?
-        .map(Json)
-        .ok_or_else(unknown)
+    let made = made.await.map_err(kept)?.map_err(none)?;
+    made.map(|capture| Json(capture).into_response()).ok_or_else(unknown)
 }

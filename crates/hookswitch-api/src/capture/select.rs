@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 
 use anyhow::{Context as _, ensure};
 use hookswitch_model::{AccountId, Logged, Timestamp};
+use hookswitch_signal::adapters::Switch;
 use hookswitch_signal::capture::Transport;
-use hookswitch_signal::switch::Switch;
 use hookswitch_store::{Input, LoggedInput, Partition, Reader, Settings};
 
 use crate::explain::{Belonging, Sources, stretch};

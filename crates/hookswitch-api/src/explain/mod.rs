@@ -6,6 +6,7 @@
 
 mod belonging;
 mod delivery;
+mod hosts;
 mod input;
 mod session;
 mod text;
@@ -14,6 +15,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use hookswitch_core::delivery::Stage;
+use hookswitch_core::directory::Directory;
 use hookswitch_core::filter::Projection;
 use hookswitch_core::notification::{SERVER_ID, Subscriber};
 use hookswitch_core::presence::ActiveCalls;
@@ -27,6 +29,7 @@ use utoipa::ToSchema;
 use self::belonging::positions_of_calls;
 pub(crate) use self::belonging::{Belonging, stretch};
 pub(crate) use self::delivery::Delivery;
+use self::hosts::{Host, Hosts};
 pub use self::input::{Input, Sources};
 pub(crate) use self::session::{COLUMNS, SessionSummary};
 pub use self::text::{is_unsafe, write as write_text};
@@ -41,6 +44,9 @@ const UNMATCHED_MAX: usize = 50;
 /// name it.
 const LINKS_AROUND: u64 = 500;
 const LINKS_LOOKED_AT_MAX: u64 = 20_000;
+
+/// The most linked sessions that are told of in short.
+const LINKED_MAX: usize = 16;
 
 /// What an id names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -124,14 +130,27 @@ pub struct Story {
     /// Why there are not all, if all were asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) inputs_left_out: Option<String>,
+    /// The hosts between which the SIP among the inputs went.
+    pub(crate) hosts: Vec<Host>,
     pub(crate) deliveries: Vec<Delivery>,
     /// How many deliveries of events that were not told are left out.
     pub(crate) deliveries_left_out: usize,
     /// Sessions with which it has parties or media in common.
     pub(crate) linked: Vec<String>,
+    /// Those of them that are kept, in short; 16 at most.
+    pub(crate) linked_calls: Vec<SessionSummary>,
     /// What `after` gives the events that follow with; missing when there are no more.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next: Option<u32>,
+}
+
+impl Story {
+    /// Names the phones among the hosts by the directory, as it is now.
+    pub(crate) fn name_hosts(&mut self, directory: &Directory) {
+        let own = |id: &AccountId| id.to_string() == self.session.account_id;
+        let Some(account) = directory.accounts().find(|account| own(&account.id())) else { return };
+        self.hosts.iter_mut().for_each(|host| host.name_by(account));
+    }
 }
 
 /// Which events of a session are told of: those behind a sequence, so many at most. Inputs, deliveries and links are
@@ -229,16 +248,25 @@ impl<'a> Explainer<'a> {
                 Err(error) => inputs_left_out = Some(format!("{error:#}")),
             }
         }
-        let inputs = self.inputs(&positions, wanted)?;
+        let linked = linked(self.reader, id, &events)?;
+        let mut linked_calls = Vec::new();
+        for &other in linked.iter().take(LINKED_MAX) {
+            let theirs = SessionSummary::read(self.reader, other)?;
+            linked_calls.extend(theirs.filter(|theirs| theirs.account_id == summary.account_id));
+        }
+        let mut hosts = Hosts::default();
+        let inputs = self.inputs(&positions, wanted, &mut hosts)?;
         let (deliveries, deliveries_left_out) = self.deliveries(&events)?;
         Ok(Some(Story {
             session: summary,
             events: events.iter().map(|logged| explained(logged, &inputs)).collect(),
             inputs,
             inputs_left_out,
+            hosts: hosts.into_list(),
             deliveries,
             deliveries_left_out,
-            linked: linked(self.reader, id, &events)?.iter().map(ToString::to_string).collect(),
+            linked: linked.iter().map(ToString::to_string).collect(),
+            linked_calls,
             next,
         }))
     }
@@ -266,7 +294,7 @@ impl<'a> Explainer<'a> {
             }
         };
         let Some(logged) = events.first().filter(|_| sees(self.account, &events)) else { return Ok(None) };
-        let inputs = self.inputs(&causes(&events), wanted)?;
+        let inputs = self.inputs(&causes(&events), wanted, &mut Hosts::default())?;
         let (deliveries, deliveries_left_out) = self.deliveries(&events)?;
         Ok(Some(EventStory {
             telephony_session_id: logged.event.session.id.to_string(),
@@ -296,12 +324,18 @@ impl<'a> Explainer<'a> {
         })
     }
 
-    /// The inputs at some positions, as far as they are kept.
-    fn inputs(&self, positions: &BTreeSet<u64>, wanted: Wanted) -> Result<Vec<Input>, StoreError> {
+    /// The inputs at some positions, as far as they are kept, and what they say of hosts.
+    fn inputs(
+        &self,
+        positions: &BTreeSet<u64>,
+        wanted: Wanted,
+        hosts: &mut Hosts,
+    ) -> Result<Vec<Input>, StoreError> {
         let mut inputs = Vec::with_capacity(positions.len());
         for &position in positions {
             let read = self.reader.each_between(position, position, |logged| {
                 inputs.push(Input::of(&logged, &self.sources, wanted.raw, self.account)?);
+                hosts.note(&logged, &self.sources);
                 Ok(())
             });
             read.map_err(StoreError::Log)?;

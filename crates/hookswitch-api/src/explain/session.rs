@@ -58,7 +58,7 @@ impl Fold {
 pub(crate) struct SessionSummary {
     pub(crate) telephony_session_id: String,
     session_id: String,
-    account_id: String,
+    pub(crate) account_id: String,
     pub(crate) start_time: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     end_time: Option<String>,
@@ -86,6 +86,12 @@ struct SessionParty {
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
     missed_call: bool,
+    /// The extension whose it is, if it is one of the directory.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    extension_id: Option<String>,
+    /// Whether it got the call from a queue.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    queue_call: bool,
 }
 
 /// One side of a leg.
@@ -155,6 +161,8 @@ impl SessionSummary {
                     status_code: party.status.code.to_string(),
                     reason: party.status.reason.map(|reason| reason.to_string()),
                     missed_call: party.missed_call,
+                    extension_id: party.extension.map(|id| id.to_string()),
+                    queue_call: party.queue_call,
                 })
                 .collect(),
             events,

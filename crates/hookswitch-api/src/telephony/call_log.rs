@@ -12,7 +12,7 @@ use hookswitch_server::clock;
 use hookswitch_server::rights::Action;
 use hookswitch_store::{Reader, StoreError};
 use serde::Serialize;
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 use super::active::{CallExtension, Side, check_choice};
 use crate::list::{List, PageQuery};
@@ -351,22 +351,59 @@ async fn one(
     if shown.id == id { Ok(Json(shown)) } else { Err(unknown()) }
 }
 
+/// What a list is asked for.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query, rename_all = "camelCase")]
+#[expect(dead_code, reason = "it is described here, and read by `Wanted::read`")]
+struct CallLogQuery {
+    /// ISO 8601; a day before `dateTo` without it.
+    date_from: Option<String>,
+    /// ISO 8601; now without it.
+    date_to: Option<String>,
+    /// `Detailed` adds the legs.
+    view: Option<String>,
+    /// `Inbound` or `Outbound`; both without it.
+    direction: Option<Vec<String>>,
+    /// `Voice` or `Fax`; both without it.
+    r#type: Option<Vec<String>>,
+    /// A number on either side.
+    phone_number: Option<String>,
+    /// The call of this session.
+    session_id: Option<String>,
+    /// Likewise.
+    telephony_session_id: Option<String>,
+    /// Those alone that were recorded.
+    recording_type: Option<String>,
+    /// From 1.
+    #[param(minimum = 1)]
+    page: Option<u32>,
+    /// From 1 to 1000, or `MAX`; 100 unless asked for.
+    per_page: Option<String>,
+}
+
+/// What a sync is asked for.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query, rename_all = "camelCase")]
+#[expect(dead_code, reason = "it is described here, and read by `sync`")]
+struct CallLogSyncQuery {
+    /// `FSync`, all anew; or `ISync`, what has come since `syncToken`.
+    sync_type: Option<String>,
+    /// From the answer before.
+    sync_token: Option<String>,
+    /// Of an FSync: ISO 8601; a day back without it.
+    date_from: Option<String>,
+    /// The most records of an FSync, up to 250.
+    record_count: Option<String>,
+    /// `Detailed` adds the legs.
+    view: Option<String>,
+}
+
 /// Lists the calls of an account that are over, the newest first.
 #[utoipa::path(
     get, path = "/restapi/v1.0/account/{accountId}/call-log", tag = "Call log",
     params(
         ("accountId" = String, Path, description = "`~` or the id"),
-        ("dateFrom" = Option<String>, Query, description = "ISO 8601; a day before `dateTo` without it"),
-        ("dateTo" = Option<String>, Query, description = "ISO 8601; now without it"),
-        ("view" = Option<String>, Query, description = "`Detailed` adds the legs"),
-        ("direction" = Option<Vec<String>>, Query, description = "`Inbound` or `Outbound`; both without it"),
-        ("type" = Option<Vec<String>>, Query, description = "`Voice` or `Fax`; both without it"),
-        ("phoneNumber" = Option<String>, Query, description = "A number on either side"),
-        ("sessionId" = Option<String>, Query, description = "The call of this session"),
-        ("telephonySessionId" = Option<String>, Query, description = "Likewise"),
-        ("recordingType" = Option<String>, Query, description = "Those alone that were recorded"),
-        ("page" = Option<u32>, Query, minimum = 1, description = "From 1"),
-        ("perPage" = Option<String>, Query, description = "From 1 to 1000, or `MAX`; 100 unless asked for"),
+        CallLogQuery,
     ),
     responses((status = 200, body = List<CallLogRecord>), openapi::Refusals)
 )]
@@ -387,17 +424,7 @@ pub(crate) async fn of_account(
     params(
         ("accountId" = String, Path, description = "`~` or the id"),
         ("extensionId" = String, Path, description = "`~` or the id"),
-        ("dateFrom" = Option<String>, Query, description = "ISO 8601; a day before `dateTo` without it"),
-        ("dateTo" = Option<String>, Query, description = "ISO 8601; now without it"),
-        ("view" = Option<String>, Query, description = "`Detailed` adds the legs"),
-        ("direction" = Option<Vec<String>>, Query, description = "`Inbound` or `Outbound`; both without it"),
-        ("type" = Option<Vec<String>>, Query, description = "`Voice` or `Fax`; both without it"),
-        ("phoneNumber" = Option<String>, Query, description = "A number on either side"),
-        ("sessionId" = Option<String>, Query, description = "The call of this session"),
-        ("telephonySessionId" = Option<String>, Query, description = "Likewise"),
-        ("recordingType" = Option<String>, Query, description = "Those alone that were recorded"),
-        ("page" = Option<u32>, Query, minimum = 1, description = "From 1"),
-        ("perPage" = Option<String>, Query, description = "From 1 to 1000, or `MAX`; 100 unless asked for"),
+        CallLogQuery,
     ),
     responses((status = 200, body = List<CallLogRecord>), openapi::Refusals)
 )]
@@ -453,11 +480,7 @@ pub(crate) async fn one_of_extension(
     get, path = "/restapi/v1.0/account/{accountId}/call-log-sync", tag = "Call log",
     params(
         ("accountId" = String, Path, description = "`~` or the id"),
-        ("syncType" = Option<String>, Query, description = "`FSync`, all anew; or `ISync`, what has come since `syncToken`"),
-        ("syncToken" = Option<String>, Query, description = "From the answer before"),
-        ("dateFrom" = Option<String>, Query, description = "Of an FSync: ISO 8601; a day back without it"),
-        ("recordCount" = Option<String>, Query, description = "The most records of an FSync, up to 250"),
-        ("view" = Option<String>, Query, description = "`Detailed` adds the legs"),
+        CallLogSyncQuery,
     ),
     responses((status = 200, body = CallLogSync), openapi::Refusals)
 )]
@@ -478,11 +501,7 @@ pub(crate) async fn sync_of_account(
     params(
         ("accountId" = String, Path, description = "`~` or the id"),
         ("extensionId" = String, Path, description = "`~` or the id"),
-        ("syncType" = Option<String>, Query, description = "`FSync`, all anew; or `ISync`, what has come since `syncToken`"),
-        ("syncToken" = Option<String>, Query, description = "From the answer before"),
-        ("dateFrom" = Option<String>, Query, description = "Of an FSync: ISO 8601; a day back without it"),
-        ("recordCount" = Option<String>, Query, description = "The most records of an FSync, up to 250"),
-        ("view" = Option<String>, Query, description = "`Detailed` adds the legs"),
+        CallLogSyncQuery,
     ),
     responses((status = 200, body = CallLogSync), openapi::Refusals)
 )]

@@ -12,7 +12,7 @@
 mod attempt;
 mod places;
 mod queue;
-pub mod replay;
+pub mod redelivery;
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
@@ -25,7 +25,7 @@ pub use queue::{QUEUE_ENTRIES_MAX, QUEUE_EVENTS_MAX, Wanted};
 
 use self::places::{Admission, Peers, Places};
 use self::queue::Queue;
-use crate::filter::{FilterIndex, Match, Projections};
+use crate::audience::{Audience, Listener};
 use crate::subscription::{Standing, Subscription};
 
 /// How deliveries are made.
@@ -155,7 +155,7 @@ pub enum Change {
 pub struct Deliveries {
     policy: Policy,
     queues: HashMap<SubscriptionId, Queue, RandomState>,
-    index: FilterIndex<SubscriptionId>,
+    audience: Audience,
     /// The position of the last event that was handed in.
     feed: u64,
     /// The subscriptions that have something to send, in turn.
@@ -166,7 +166,7 @@ pub struct Deliveries {
     dirty: BTreeSet<SubscriptionId>,
     places: Places,
     counters: Counters,
-    matches: Vec<Match<SubscriptionId>>,
+    listeners: Vec<Listener>,
 }
 
 impl Deliveries {
@@ -176,7 +176,7 @@ impl Deliveries {
             places: Places::new(policy.in_flight_max),
             policy,
             queues: HashMap::default(),
-            index: FilterIndex::new(),
+            audience: Audience::default(),
             feed,
             ready: VecDeque::new(),
             timers: BTreeSet::new(),
@@ -184,7 +184,7 @@ impl Deliveries {
             changes: VecDeque::new(),
             dirty: BTreeSet::new(),
             counters: Counters::default(),
-            matches: Vec::new(),
+            listeners: Vec::new(),
         }
     }
 
@@ -193,7 +193,7 @@ impl Deliveries {
     pub fn add(&mut self, subscription: Subscription, host: &str, progress: Progress, now: Timestamp) {
         let id = subscription.id;
         let peers = Peers { host: host.into(), owner: Arc::new(subscription.owner.clone()) };
-        self.index.insert(id, subscription.active_filters());
+        self.audience.insert(&subscription);
         self.counters.matched += progress.open.len() as u64;
         let queue = Queue::new(subscription, peers, progress, self.feed, now, &self.policy);
         self.queues.insert(id, queue);
@@ -215,14 +215,14 @@ impl Deliveries {
             queue.subscription.hearing.clone_from(&subscription.hearing);
             queue.empty(self.feed);
         }
-        self.index.insert(id, queue.subscription.active_filters());
+        self.audience.insert(&queue.subscription);
         self.settle(id, now);
     }
 
     /// Removes a subscription; what was due to it is dropped.
     pub fn remove(&mut self, id: SubscriptionId) {
         let Some(queue) = self.queues.remove(&id) else { return };
-        self.index.remove(id);
+        self.audience.remove(id);
         self.places.forget(&queue.peers.host);
         self.counters.dropped += queue.pending() as u64;
         self.dirty.remove(&id);
@@ -238,7 +238,7 @@ impl Deliveries {
 
     /// Whether events are to be handed in with the changes of the calls of extensions: somebody hears of them.
     pub fn wants_changes(&self) -> bool {
-        self.index.wants_changes()
+        self.audience.wants_changes()
     }
 
     /// Whether the same holds for a subscription.
@@ -250,17 +250,15 @@ impl Deliveries {
     pub fn handle_event(&mut self, logged: &Logged, now: Timestamp) {
         debug_assert!(logged.position > self.feed, "events come in the order of the log");
         self.feed = logged.position;
-        let mut matches = std::mem::take(&mut self.matches);
-        self.index.matches(&logged.event, logged.change.as_deref(), &mut matches);
-        for found in matches.chunk_by(|one, next| one.subscription == next.subscription) {
-            let id = found[0].subscription;
+        let mut listeners = std::mem::take(&mut self.listeners);
+        self.audience.find(logged, &mut listeners);
+        for &Listener { subscription: id, ref projections } in &listeners {
             if let Some(queue) = self.queues.get_mut(&id) {
-                let projections: Projections = found.iter().map(|found| found.projection).collect();
-                queue.offer(logged, &projections, &mut self.counters);
+                queue.offer(logged, projections, &mut self.counters);
                 self.settle(id, now);
             }
         }
-        self.matches = matches;
+        self.listeners = listeners;
     }
 
     /// Takes that the log has no other events up to this position: some positions have none.

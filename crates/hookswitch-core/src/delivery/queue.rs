@@ -11,7 +11,7 @@ use smallvec::SmallVec;
 use super::attempt::{Due, InFlight, LaneKey, Next, Outcome, after};
 use super::places::{Answers, Peers};
 use super::{Backlog, Counters, Policy, Progress, Stage};
-use crate::filter::Projection;
+use crate::filter::{Projection, Projections};
 use crate::subscription::{Blacklisting, Standing, Subscription};
 
 /// The most notifications of which a queue knows; the rest stays in the log and is read again. With
@@ -239,7 +239,7 @@ impl Queue {
     /// Takes a live event that it hears of, with the notifications that it receives, or falls behind when it has no
     /// room.
     pub(super) fn offer(&mut self, logged: &Logged, projections: &[Projection], counters: &mut Counters) {
-        if !self.is_live() || !self.subscription.may_hear(&logged.event) {
+        if !self.is_live() {
             return;
         }
         if self.has_room() {
@@ -340,17 +340,14 @@ impl Queue {
                         counters.dropped += u64::from(count);
                         continue;
                     }
-                    let projections = found.ok().map(|index| self.subscription.matching(&read[index]));
                     // Filters that were changed meanwhile hold for later events; what was due is still told.
                     let as_before = !self.subscription.wants_changes();
-                    let projections = projections.map(|mut projections| {
-                        if projections.is_empty() && as_before {
-                            projections.push(Projection::default());
-                        }
-                        projections
-                    });
-                    let projections = projections.filter(|projections| !projections.is_empty());
-                    let Some(projections) = projections else {
+                    let due = |logged| {
+                        let matching = self.subscription.matching(logged);
+                        matching
+                            .or_else(|| as_before.then(|| Projections::from_elem(Projection::default(), 1)))
+                    };
+                    let Some(projections) = found.ok().and_then(|index| due(&read[index])) else {
                         counters.expired += u64::from(count);
                         continue;
                     };
@@ -365,10 +362,7 @@ impl Queue {
                 }
                 let mut until = end.min(feed);
                 for logged in read.iter().filter(|logged| logged.position <= feed) {
-                    let projections = self.subscription.matching(logged);
-                    if projections.is_empty() {
-                        continue;
-                    }
+                    let Some(projections) = self.subscription.matching(logged) else { continue };
                     if !self.has_room() {
                         until = logged.position - 1;
                         break;

@@ -174,7 +174,12 @@ impl Account {
 
     /// The id of a number of the account, the same in every run.
     pub fn number_id(&self, number: &str) -> u64 {
-        self.decimal("number", number.as_bytes())
+        self.decimal(const { IdHash::new("number") }, number.as_bytes())
+    }
+
+    /// Whether a file lists the extensions: others are none then.
+    pub const fn is_listed(&self) -> bool {
+        self.listed
     }
 
     /// The extensions that the file lists, in its order.
@@ -361,11 +366,11 @@ impl Account {
     }
 
     pub(super) fn derived_device(&self, extension: ExtensionId) -> DeviceId {
-        DeviceId::new(self.decimal("device", &extension.as_u64().to_be_bytes()))
+        DeviceId::new(self.decimal(const { IdHash::new("device") }, &extension.as_u64().to_be_bytes()))
     }
 
     pub(crate) fn derived_extension(&self, user: &str) -> ExtensionId {
-        ExtensionId::new(self.decimal("extension", user.to_lowercase().as_bytes()))
+        ExtensionId::new(self.decimal(const { IdHash::new("extension") }, user.to_lowercase().as_bytes()))
     }
 
     fn place(&self, name: &str) -> Option<usize> {
@@ -383,8 +388,8 @@ impl Account {
     }
 
     /// Twelve to thirteen digits that end with the suffix of the account.
-    fn decimal(&self, purpose: &str, bytes: &[u8]) -> u64 {
-        let hash = IdHash::new(purpose).number(self.id.as_u64()).part(bytes).u64();
+    fn decimal(&self, purpose: IdHash, bytes: &[u8]) -> u64 {
+        let hash = purpose.number(self.id.as_u64()).part(bytes).u64();
         (100_000_000 + hash % 9_900_000_000) * 1000 + self.id.suffix()
     }
 }

@@ -58,7 +58,7 @@ pub(crate) struct OpenSession {
     clock: ClockId,
     /// When its timer fires.
     armed: Option<Timestamp>,
-    /// Its parties as they stood before they were ended for silence.
+    /// Its parties as they stood before they were ended for want of a message.
     stood: Option<Box<Standing>>,
 }
 
@@ -96,6 +96,15 @@ pub struct Engine {
     #[serde(skip)]
     events: VecDeque<Event>,
     counters: Counters,
+}
+
+impl OpenSession {
+    /// Keeps how the parties stand before legs are ended for want of a message.
+    fn note_standing(&mut self, at: Timestamp) {
+        if self.stood.as_ref().is_none_or(|stood| stood.at() != at) {
+            self.stood = Some(Box::new(self.session.standing(at)));
+        }
+    }
 }
 
 impl Engine {
@@ -292,6 +301,18 @@ impl Engine {
             SignalKind::PickedUp { by } => self.picked_up(key, index, *by, ctx),
             SignalKind::Retrieved { by } => self.retrieved_by(key, index, *by, ctx),
             SignalKind::Supervises { whom } => self.supervises(key, index, *whom, ctx),
+            SignalKind::AlsoAt(address) => {
+                let OpenSession { session, kept, .. } = &mut **self.sessions.get_mut(&key)?;
+                if session.is_also_at(index, *address) {
+                    let account = session.facts.account;
+                    self.joiner.add_host(account, address.ip(), session, key, kept);
+                }
+            }
+            SignalKind::Note(note) if note.is_of_inferred_end() => {
+                let open = self.sessions.get_mut(&key)?;
+                open.note_standing(signal.at);
+                open.session.apply(index, &signal.kind, ctx);
+            }
             kind => self.session(key)?.apply(index, kind, ctx),
         }
         self.cross(key, ctx);
@@ -316,6 +337,9 @@ impl Engine {
             }
             return;
         }
+        // It may go on, if nothing has come since.
+        let last_sign = session.last_sign();
+        open.stood.take_if(|stood| stood.at() != last_sign);
         if open.stood.is_none() {
             for leg in &open.session.legs {
                 self.legs.remove(&leg.id);

@@ -51,14 +51,15 @@ impl PresumedOver {
 }
 
 impl Engine {
-    /// Remembers a session whose end was inferred from silence; its legs still lead to it.
+    /// Remembers a session whose end was inferred; its legs still lead to it.
     pub(super) fn presume_over(
         &mut self,
         key: SessionKey,
-        session: Session,
+        mut session: Session,
         clock: ClockId,
         standing: Box<Standing>,
     ) {
+        session.revive_legs(&standing);
         let until = session.last_sign() + RESUMED_WITHIN;
         self.timers.insert((clock, until, key));
         self.presumed_over.0.insert(key, Box::new(Presumed { session, standing, clock, until }));
@@ -98,7 +99,13 @@ impl Engine {
                 }
                 return;
             }
-            SignalKind::Note(_) | SignalKind::Dialog(_) | SignalKind::Named(_) => return,
+            SignalKind::Note(_)
+            | SignalKind::Dialog(_)
+            | SignalKind::Named(_)
+            | SignalKind::ServedBy(_)
+            | SignalKind::AlsoAt(_) => {
+                return;
+            }
             _ => {}
         }
         let Some(presumed) = self.presumed_over.0.remove(&key) else { return };

@@ -28,6 +28,14 @@ pub enum FilterError {
         /// The id of the extension.
         id: ExtensionId,
     },
+    /// No extension of the account has the id.
+    #[error(
+        "event filter {filter:?} is for an extension that the account does not have; write ~ or an id of GET …/extension"
+    )]
+    UnknownExtension {
+        /// The whole filter.
+        filter: String,
+    },
     /// An id is neither `~` nor decimal digits.
     #[error("event filter {filter:?} names {id:?} where an id belongs; write ~ or decimal digits")]
     Id {
@@ -90,9 +98,17 @@ impl FilterError {
     pub const fn code(&self) -> &'static str {
         match self {
             Self::OtherAccount { .. } => "SUB-406",
-            Self::ExtensionNumber { .. } => "SUB-408",
+            Self::ExtensionNumber { .. } | Self::UnknownExtension { .. } => "SUB-408",
             Self::Reminder { .. } => "SUB-516",
             _ => "SUB-508",
+        }
+    }
+
+    /// The status of HTTP that goes with the code.
+    pub const fn status(&self) -> u16 {
+        match self {
+            Self::OtherAccount { .. } | Self::UnknownExtension { .. } => 403,
+            _ => 400,
         }
     }
 }

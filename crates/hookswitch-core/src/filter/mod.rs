@@ -189,11 +189,11 @@ impl EventFilter {
         Self::TelephonySessions(filter)
     }
 
-    /// Checks that a filter for an extension names one by its id, as far as the account can tell.
+    /// Checks that a filter for another extension than one's own names one by its id, as far as the account can tell.
     ///
     /// # Errors
-    /// Names the id, if the filter has an extension's number in its place.
-    pub fn check_extension(&self, directory: &Directory) -> Result<(), FilterError> {
+    /// Names the id, if the filter has an extension's number in its place; or there is no such extension.
+    pub fn check_extension(&self, directory: &Directory, own: ExtensionId) -> Result<(), FilterError> {
         let (Self::TelephonySessions(TelephonyFilter { account, extension: Some(id), .. })
         | Self::Calls(CallsFilter { account, extension: Some(id), .. })) = self
         else {
@@ -201,11 +201,12 @@ impl EventFilter {
         };
         let account = directory.accounts().find(|known| known.id() == *account);
         let Some(account) = account else { return Ok(()) };
-        if account.extensions().iter().any(|listed| listed.id == *id) {
+        if *id == own || account.extensions().iter().any(|listed| listed.id == *id) {
             return Ok(());
         }
         let number = Arc::from(id.to_string());
         match account.resolve(&number, None).extension {
+            None if account.is_listed() => Err(FilterError::UnknownExtension { filter: self.to_string() }),
             None => Ok(()),
             Some(meant) => Err(FilterError::ExtensionNumber { filter: self.to_string(), id: meant }),
         }
@@ -331,4 +332,4 @@ fn local_path(path: &str) -> Option<&str> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -12,7 +12,8 @@ use super::*;
 use crate::directory::Directory;
 use crate::presence::{ActiveCalls, Family};
 
-const OWN: Own = Own { account: AccountId::new(310_001_016), extension: ExtensionId::new(310_002_016) };
+pub(crate) const OWN: Own =
+    Own { account: AccountId::new(310_001_016), extension: ExtensionId::new(310_002_016) };
 const SESSIONS: &str = "/restapi/v1.0/account/~/telephony/sessions";
 
 fn parse(text: &str) -> Result<EventFilter, FilterError> {
@@ -24,7 +25,7 @@ fn filter(query: &str) -> EventFilter {
 }
 
 /// An answered call from +14155550101 to extension 310002016, told for the callee.
-fn event() -> Event {
+pub(crate) fn event() -> Event {
     let side = |number: &str, sent: Option<&str>| {
         Arc::new(Endpoint {
             phone_number: Some(Arc::from(number)),
@@ -165,16 +166,23 @@ fn an_extension_is_named_by_its_id_and_its_number_is_answered_with_that() {
     let built_in = Directory::built_in(OWN.account);
     let check = |extension: &str, directory: &Directory| {
         let path = format!("/restapi/v1.0/account/~/extension/{extension}/telephony/sessions");
-        parse(&path).expect("a filter").check_extension(directory).map_err(|error| error.to_string())
+        parse(&path).expect("a filter").check_extension(directory, OWN.extension)
     };
-    for (extension, directory) in [("310002016", &listed), ("~", &listed), ("103", &listed), ("~", &built_in)]
+    let empty = Directory::parse("[[account]]\nid = 310001016\n").expect("a directory");
+    for (extension, directory) in
+        [("310002016", &listed), ("~", &listed), ("~", &empty), ("~", &built_in), ("310002017", &built_in)]
     {
         assert_eq!(check(extension, directory), Ok(()), "{extension}");
     }
-    assert!(check("102", &listed).is_err_and(|error| error.ends_with("write 310002016")));
+    assert!(check("102", &listed).is_err_and(|error| error.to_string().ends_with("write 310002016")));
     let derived = built_in.accounts().find_map(|one| one.resolve(&Arc::from("102"), None).extension);
     let derived = derived.expect("a short number").to_string();
-    assert!(check("102", &built_in).is_err_and(|error| error.ends_with(&derived)));
+    assert!(check("102", &built_in).is_err_and(|error| error.to_string().ends_with(&derived)));
+    // Nobody has it.
+    for (extension, directory) in [("310002017", &listed), ("103", &listed), ("310002017", &empty)] {
+        let error = check(extension, directory).expect_err(extension);
+        assert_eq!((error.code(), error.status()), ("SUB-408", 403), "{error}");
+    }
 }
 
 #[test]
@@ -343,7 +351,7 @@ fn filters_of_calls_are_read_with_their_parameters_and_shown_as_they_were_writte
     let error = parse(&format!("{OF}/presence?sipData=yes")).expect_err("a wrong value");
     assert!(error.to_string().ends_with("sipData takes true or false"), "{error}");
     let number = parse("/restapi/v1.0/account/~/extension/102/presence").expect("a filter");
-    assert!(number.check_extension(&Directory::built_in(OWN.account)).is_err());
+    assert!(number.check_extension(&Directory::built_in(OWN.account), OWN.extension).is_err());
 }
 
 #[test]

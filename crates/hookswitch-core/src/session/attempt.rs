@@ -36,10 +36,10 @@ impl Session {
     /// Adds the switch's own end of a call that belongs to this session.
     pub(crate) fn add_switch_leg(&mut self, leg: NewLeg<'_>, rule: Rule, ctx: &Context) {
         self.touch(ctx);
-        self.add_leg(LegRole::Switch(rule), leg);
         // The call goes on from where the caller's leg arrived: no callee is there.
         self.confirm_caller();
-        self.discard_servers();
+        self.discard_servers(leg.src);
+        self.add_leg(LegRole::Switch(rule), leg);
     }
 
     /// Adds a further leg of who is at the end of a leg already.
@@ -73,7 +73,7 @@ impl Session {
         };
         let certainty = if self.has_just_left(&person) { PartyCertainty::Confirmed } else { certainty };
         if matches!(of, LegRole::Switch(_)) {
-            self.discard_servers();
+            self.discard_servers(leg.src);
         }
         if certainty == PartyCertainty::Confirmed {
             self.revive(&person);
@@ -158,13 +158,33 @@ impl Session {
         })
     }
 
-    /// Forgets the far ends from which the call goes on: no callee is there.
-    fn discard_servers(&mut self) {
+    /// Forgets the far ends from which the call goes on: no callee is there. Whom a switch has called is one of them
+    /// if the next call leaves from there.
+    fn discard_servers(&mut self, src: Option<SocketAddr>) {
+        let src = self.switch_address(src).map(|src| src.ip());
         for party in self.parties.other_indices() {
-            if self.parties[party].certainty == PartyCertainty::Unconfirmed {
+            let may_be_elsewhere = |leg: &super::Leg| {
+                leg.role == LegRole::Party(party) && !leg.of_party && leg.dst.map(|dst| dst.ip()) != src
+            };
+            if self.parties[party].certainty == PartyCertainty::Unconfirmed
+                && !self.legs.iter().any(may_be_elsewhere)
+            {
                 self.discard_party(party);
             }
         }
+    }
+
+    /// Tests whether a switch passes a call on that comes from outside, to the number that was dialled: another switch
+    /// may be there.
+    fn is_passed_on(&self, leg: &LegCreated, person: &Resolved) -> bool {
+        let caller = &self.parties[CALLER].party;
+        !self.reported
+            && leg.far_end != FarEnd::Endpoint
+            && caller.extension.is_none()
+            && caller.direction == Direction::Outbound
+            && person.extension.is_none()
+            && !self.has_targets()
+            && agree(&self.dialled.number, &person.number)
     }
 
     /// Who is called. What a source knows goes before what the directory says, and before what it does not
@@ -200,6 +220,7 @@ impl Session {
             (Kind::Menu | Kind::Queue | Kind::Voicemail | Kind::Fax, ..) => PartyCertainty::Confirmed,
             _ if mailbox => PartyCertainty::Confirmed,
             (Kind::RingGroup | Kind::Park | Kind::Conference, ..) => return None,
+            (_, LegRole::Switch(_), _) if self.is_passed_on(leg, person) => PartyCertainty::Unconfirmed,
             (_, LegRole::Switch(_), _) | (_, _, FarEnd::Endpoint) => PartyCertainty::Confirmed,
             // A switch may answer the call itself; then there is no callee.
             (_, _, FarEnd::Switch) => return None,
@@ -399,7 +420,10 @@ impl Session {
     /// Whether a called leg arrived where `sender` calls from, and how surely, 1 or 2.
     fn reached(&self, leg: &super::Leg, sender: &Sender) -> Option<u32> {
         let src = sender.src.filter(|_| leg.called)?;
-        let dst = leg.dst.filter(|dst| dst.ip() == src.ip())?;
+        let known = [leg.dst, leg.also_at.as_deref().copied()];
+        let mut known = known.into_iter().flatten().filter(|dst| dst.ip() == src.ip());
+        let first = known.next()?;
+        let dst = known.find(|dst| *dst == src).unwrap_or(first);
         if dst == src || sender.sent_by == Some(dst) {
             return Some(2);
         }

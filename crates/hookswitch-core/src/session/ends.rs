@@ -91,7 +91,10 @@ impl Session {
 
     /// A call to the target of an attended transfer that is refused takes the transfer with it.
     fn forget_refused_consultation(&mut self, party: PartyIndex, cause: Cause) {
-        let gives_up = matches!(cause, Cause::Cancelled | Cause::HungUp | Cause::Withdrawn | Cause::Lost);
+        let gives_up = matches!(
+            cause,
+            Cause::Cancelled | Cause::HungUp | Cause::Cleared | Cause::Withdrawn | Cause::Lost
+        );
         if let Some((other, _)) = self.transfer_target(party)
             && !gives_up
             && !self.parties[party].was_answered()
@@ -204,7 +207,9 @@ impl Session {
             Cause::Busy | Cause::Rejected | Cause::NoAnswer | Cause::Failed => {
                 self.defer_end(index, cause, Rule::TargetRefused, ctx);
             }
-            Cause::HungUp => self.end_party(index, Cause::NoAnswer, Rule::LegEnded, ctx),
+            Cause::HungUp | Cause::Cleared => {
+                self.end_party(index, Cause::NoAnswer, Rule::LegEnded, ctx);
+            }
             _ => self.end_party(index, cause, Rule::TargetRefused, ctx),
         }
     }
@@ -233,7 +238,9 @@ impl Session {
             return true; // it rang, and nobody took the call on from there
         }
         let state = &self.parties[index];
-        state.party.extension.is_some()
+        let is_called_by_switch =
+            self.legs.iter().any(|leg| leg.role == LegRole::Party(index) && leg.called && !leg.of_party);
+        (state.party.extension.is_some() || is_called_by_switch)
             && matches!(
                 cause,
                 Cause::Busy | Cause::Rejected | Cause::NoAnswer | Cause::Cancelled | Cause::Withdrawn
@@ -246,7 +253,7 @@ impl Session {
         if initiator && !self.parties[CALLER].was_answered() {
             // Of a RingOut call the initiator is called first, and may not come to the phone.
             let cause = match cause {
-                Cause::Withdrawn | Cause::Cancelled | Cause::HungUp => Cause::NoAnswer,
+                Cause::Withdrawn | Cause::Cancelled | Cause::HungUp | Cause::Cleared => Cause::NoAnswer,
                 other => other,
             };
             self.end_party(CALLER, cause, Rule::TargetRefused, ctx);
@@ -295,7 +302,7 @@ impl Session {
             self.end_party(CALLER, Cause::Named(reason), Rule::PlaceTaken, ctx);
             return;
         }
-        if self.parties[CALLER].was_answered() || gave_up {
+        if self.parties[CALLER].was_answered() || gave_up || cause == Cause::Cleared {
             self.end_party(CALLER, after_answer(cause), Rule::LegEnded, ctx);
             return;
         }
@@ -303,7 +310,12 @@ impl Session {
         let last = self.parties.others().filter_map(PartyState::failure);
         let last = last.max_by_key(|failure| failure.at).map(|failure| failure.reason);
         let role = if self.dialled.internal { Role::CallerInside } else { Role::CallerOutside };
-        let reason = last.or_else(|| reason::reason(cause, role));
+        let own = reason::reason(cause, role);
+        // Who declines for all ends the call (RFC 3261 §16.7, item 5): the others have not failed by themselves.
+        let decided = self.parties.others().filter_map(PartyState::failure).any(|failure| {
+            Some(failure.reason) == own && failure.at <= ctx.at && ctx.at <= failure.at + CAUSE_WAIT
+        });
+        let reason = own.filter(|_| decided).or(last).or(own);
         self.parties[CALLER].leave(StatusCode::Disconnected, reason, None);
         self.draft(CALLER, Rule::CallFailed, ctx);
     }
@@ -477,7 +489,7 @@ impl Session {
                         Timer::Ring => (Cause::NoAnswer, Rule::RingTimer),
                         _ => (Cause::Lost, Rule::LostLeg),
                     };
-                    let standing = self.standing();
+                    let standing = self.standing(self.last_sign);
                     self.end_all(cause, rule, &Context { at, ..ctx });
                     stood = Some(Box::new(standing));
                     break; // nobody is left

@@ -171,11 +171,13 @@ impl Session {
             && NumberKey::of(&leg.callee) != NumberKey::of(&self.dialled.number)
     }
 
-    /// Whether caller and dialled number are those of a new call, and the call has just begun.
+    /// Whether caller and dialled number are those of a new call, and the call has just begun and does not ring at its
+    /// target yet.
     pub(crate) fn has_both_numbers(&self, leg: &LegCreated, at: Timestamp) -> bool {
         at.since(self.started) <= PLACE_MAX
             && self.caller_fit(leg) == CallerFit::Same
             && self.callee_fit(leg) == CalleeFit::Same
+            && self.rings_since(leg).is_none()
     }
 
     /// Whether a new call that has both numbers may go on from here though it leaves another address than the
@@ -194,7 +196,6 @@ impl Session {
             && !caller.was_answered()
             && self.expects_leg(at)
             && !self.waits_for_retry()
-            && self.rings_since(leg).is_none()
             && ![Some(src), leg.sent_by, leg.dst].into_iter().flatten().any(is_callers)
             // What leaves where the caller's leg arrived was judged by that.
             && if one_address { src != reached } else { src.ip() != reached.ip() }

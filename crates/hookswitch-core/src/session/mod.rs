@@ -128,6 +128,8 @@ pub(crate) struct Leg {
     pub(crate) role: LegRole,
     pub(crate) sender: Sender,
     dst: Option<SocketAddr>,
+    /// Another address of the far end, behind a translation of addresses.
+    also_at: Option<Box<SocketAddr>>,
     /// It leads to somebody who is called.
     called: bool,
     /// It leads to a target in the SIP call of a party itself, not in one that the switch placed.
@@ -333,6 +335,7 @@ impl Session {
             role,
             sender: self.sender(&leg),
             dst: self.switch_address(leg.dst),
+            also_at: None,
             called: leg.direction == Direction::Inbound,
             of_party: false,
             purpose: Purpose::Talk,
@@ -344,6 +347,16 @@ impl Session {
         });
         let last = self.legs.len() - 1;
         &mut self.legs[last]
+    }
+
+    /// Notes another address of the far end of a leg; says whether it is news, and the leg the caller's own.
+    pub(crate) fn is_also_at(&mut self, index: usize, address: SocketAddr) -> bool {
+        let leg = &mut self.legs[index];
+        let is_news = leg.called && leg.of_party && leg.also_at.is_none();
+        if is_news {
+            leg.also_at = Some(Box::new(address));
+        }
+        is_news
     }
 
     /// The place of a leg, by its id.
@@ -359,7 +372,10 @@ impl Session {
         let role = self.legs[index].role;
         match kind {
             // A second creation of a leg adds nothing, and what else it is called is for who brings sources together.
-            SignalKind::Created(_) | SignalKind::Named(_) | SignalKind::RecordingSession(_) => {}
+            SignalKind::Created(_)
+            | SignalKind::Named(_)
+            | SignalKind::RecordingSession(_)
+            | SignalKind::AlsoAt(_) => {}
             SignalKind::ServedBy(agent) => {
                 self.served_by.get_or_insert_with(|| agent.clone());
             }
@@ -509,9 +525,10 @@ impl Session {
         .flatten()
     }
 
-    /// The caller's number and the one that was dialled; none when the caller withholds theirs.
+    /// The caller's number, be it withheld, and the one that was dialled; none when nobody tells the caller's.
     pub(crate) fn caller_and_dialled(&self) -> Option<(&str, &str)> {
-        Some((self.caller().phone_number.as_deref()?, &self.dialled.number))
+        let caller = self.caller().phone_number.as_deref().or(self.hidden_number.as_deref())?;
+        Some((caller, &self.dialled.number))
     }
 
     /// Whether every party has ended and every event is out.

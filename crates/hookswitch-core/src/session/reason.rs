@@ -39,6 +39,7 @@ const REASONS: &[(Cause, [Option<Reason>; 3])] = {
         (Cause::Lost, [Some(R::CallDropped); 3]),
         (Cause::Unlisted, [None, None, None]),
         (Cause::SwitchLost, [Some(R::CallDropped); 3]),
+        (Cause::Cleared, [None, None, None]),
     ]
 };
 
@@ -98,6 +99,7 @@ mod tests {
     fn every_cause_has_its_row_and_named_reasons_pass() {
         for cause in [
             Cause::HungUp,
+            Cause::Cleared,
             Cause::Cancelled,
             Cause::Withdrawn,
             Cause::AnsweredElsewhere,

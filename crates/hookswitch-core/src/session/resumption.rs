@@ -11,15 +11,39 @@ use super::phase::PartyPhase;
 use super::timer::TimerTable;
 use super::{Context, PartyIndex, Session};
 
-/// The parties of a call as they stood before they were ended for silence.
+/// The parties of a call as they stood before they were ended for want of a message.
 #[derive(Serialize, Deserialize)]
-pub(crate) struct Standing(Vec<(PartyIndex, PartyPhase, Party)>);
+pub(crate) struct Standing {
+    /// When that was: the time of the last signal.
+    at: Timestamp,
+    parties: Vec<(PartyIndex, PartyPhase, Party)>,
+    /// The legs that had not ended.
+    legs: Vec<LegId>,
+}
+
+impl Standing {
+    /// When the parties stood so.
+    pub(crate) fn at(&self) -> Timestamp {
+        self.at
+    }
+}
 
 impl Session {
     /// The parties that have not left, as they stand.
-    pub(super) fn standing(&self) -> Standing {
+    pub(crate) fn standing(&self, at: Timestamp) -> Standing {
         let live = self.parties.enumerate().filter(|(_, state)| state.is_live());
-        Standing(live.map(|(index, state)| (index, state.phase, state.party.clone())).collect())
+        Standing {
+            at,
+            parties: live.map(|(index, state)| (index, state.phase, state.party.clone())).collect(),
+            legs: self.legs.iter().filter(|leg| !leg.ended).map(|leg| leg.id).collect(),
+        }
+    }
+
+    /// Takes the legs that were ended for want of a message for open again.
+    pub(crate) fn revive_legs(&mut self, standing: &Standing) {
+        for leg in &mut self.legs {
+            leg.ended &= !standing.legs.contains(&leg.id);
+        }
     }
 
     /// When the last signal of the call came.
@@ -47,7 +71,7 @@ impl Session {
         self.retrieves = None;
         self.awaits = None;
         self.effect = None;
-        let Standing(mut standing) = standing;
+        let Standing { parties: mut standing, .. } = standing;
         // Of a party that was not clear yet nothing has shown since that it is one.
         standing.retain(|&(index, ..)| self.parties[index].certainty == PartyCertainty::Confirmed);
         for (index, phase, party) in standing {

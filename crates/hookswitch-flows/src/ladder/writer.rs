@@ -82,6 +82,8 @@ pub(super) struct Writer {
     setting: Setting,
     calls: HashMap<String, Call>,
     branches: u32,
+    /// The message that was written last.
+    last: Vec<u8>,
 }
 
 struct Options<'a> {
@@ -113,7 +115,7 @@ struct Person {
 
 impl Writer {
     pub(super) fn new(setting: Setting) -> Self {
-        Self { setting, calls: HashMap::new(), branches: 0 }
+        Self { setting, calls: HashMap::new(), branches: 0, last: Vec::new() }
     }
 
     pub(super) fn line(&mut self, line: &str) -> Packet {
@@ -138,11 +140,14 @@ impl Writer {
         };
         let options = Options { named, headers, body };
         let seconds: f64 = at.parse().expect("seconds");
-        let payload = if what.bytes().all(|byte| byte.is_ascii_digit()) {
+        let payload = if *what == "COPY" {
+            self.last.clone()
+        } else if what.bytes().all(|byte| byte.is_ascii_digit()) {
             self.response(from, to, what, &options)
         } else {
             self.request(from, to, what, target.first().copied(), &options)
         };
+        self.last.clone_from(&payload);
         #[expect(clippy::cast_possible_truncation, reason = "a ladder lasts hours, not centuries")]
         let at_micros = START_MICROS + (seconds * 1e6).round() as i64;
         Packet {

@@ -527,3 +527,165 @@ fn of_two_answers_behind_one_hop_the_first_may_be_the_one_that_is_hung_up() {
         ",
     );
 }
+
+#[test]
+fn a_member_that_declines_for_all_is_why_the_call_failed() {
+    ladder(
+        "
+        0.000 alice > proxy INVITE 200
+        0.010 proxy > bob INVITE 102@bob
+        0.011 proxy > carol INVITE 103@carol
+        0.500 bob > proxy 180
+        0.510 proxy > alice 180
+        0.600 carol > proxy 180
+        2.000 bob > proxy 603
+        2.005 proxy > bob ACK
+        2.010 proxy > carol CANCEL
+        2.015 carol > proxy 200 for=CANCEL
+        2.020 carol > proxy 487 for=INVITE
+        2.030 proxy > alice 603
+        2.040 alice > proxy ACK
+        ",
+    )
+    .tells(
+        "
+        0.000 out 101 Setup
+        0.010 inb 102 Setup
+        0.011 inb 103 Setup
+        0.500 inb 102 Proceeding
+        0.510 out 101 Proceeding
+        0.600 inb 103 Proceeding
+        2.000 inb 102 Disconnected/Rejected
+        2.020 inb 103 Disconnected/NoAnswer missed
+        2.030 out 101 Disconnected/Rejected
+        ",
+    );
+}
+
+#[test]
+fn a_member_of_a_group_of_a_switch_that_declines_for_all_is_why_the_call_failed() {
+    ladder(
+        "
+        0.000 alice > pbx INVITE 200
+        0.010 pbx > bob INVITE 102@bob call=2 from=101 name=Alice
+        0.011 pbx > carol INVITE 103@carol call=3 from=101 name=Alice
+        0.500 bob > pbx 180 call=2
+        0.510 pbx > alice 180
+        0.600 carol > pbx 180 call=3
+        2.000 bob > pbx 603 call=2
+        2.005 pbx > bob ACK call=2
+        2.010 pbx > carol CANCEL call=3
+        2.015 carol > pbx 200 for=CANCEL call=3
+        2.020 carol > pbx 487 for=INVITE call=3
+        2.030 pbx > alice 603
+        2.040 alice > pbx ACK
+        ",
+    )
+    .tells(
+        "
+        0.000 out 101 Setup
+        0.010 inb 102 Setup
+        0.011 inb 103 Setup
+        0.500 inb 102 Proceeding
+        0.510 out 101 Proceeding
+        0.600 inb 103 Proceeding
+        2.000 inb 102 Disconnected/Rejected
+        2.020 inb 103 Disconnected/NoAnswer missed
+        2.030 out 101 Disconnected/Rejected
+        ",
+    );
+}
+
+#[test]
+fn a_member_that_is_busy_everywhere_is_why_the_call_failed() {
+    ladder(
+        "
+        0.000 alice > proxy INVITE 200
+        0.010 proxy > bob INVITE 102@bob
+        0.011 proxy > carol INVITE 103@carol
+        0.500 bob > proxy 180
+        0.510 proxy > alice 180
+        0.600 carol > proxy 180
+        2.000 bob > proxy 600
+        2.005 proxy > bob ACK
+        2.010 proxy > carol CANCEL
+        2.020 carol > proxy 487 for=INVITE
+        2.030 proxy > alice 600
+        ",
+    )
+    .tells(
+        "
+        0.000 out 101 Setup
+        0.010 inb 102 Setup
+        0.011 inb 103 Setup
+        0.500 inb 102 Proceeding
+        0.510 out 101 Proceeding
+        0.600 inb 103 Proceeding
+        2.000 inb 102 Disconnected/TargetBusy
+        2.020 inb 103 Disconnected/NoAnswer missed
+        2.030 out 101 Disconnected/TargetBusy
+        ",
+    );
+}
+
+#[test]
+fn a_member_that_was_busy_long_before_is_not_why_the_call_failed() {
+    ladder(
+        "
+        0.000 alice > proxy INVITE 200
+        0.010 proxy > bob INVITE 102@bob
+        0.011 proxy > carol INVITE 103@carol
+        0.100 bob > proxy 486
+        0.105 proxy > bob ACK
+        0.600 carol > proxy 180
+        0.610 proxy > alice 180
+        30.010 proxy > carol CANCEL
+        30.020 carol > proxy 487 for=INVITE
+        30.030 proxy > alice 486
+        ",
+    )
+    .tells(
+        "
+        0.000 out 101 Setup
+        0.010 inb 102 Setup
+        0.011 inb 103 Setup
+        0.100 inb 102 Disconnected/TargetBusy
+        0.600 inb 103 Proceeding
+        0.610 out 101 Proceeding
+        30.020 inb 103 Disconnected/NoAnswer missed
+        30.030 out 101 Disconnected/NoAnswer
+        ",
+    );
+}
+
+#[test]
+fn a_member_that_declines_for_all_is_why_the_call_failed_though_the_other_is_cancelled_later() {
+    ladder(
+        "
+        0.000 alice > proxy INVITE 200
+        0.010 proxy > bob INVITE 102@bob
+        0.011 proxy > carol INVITE 103@carol
+        0.500 bob > proxy 180
+        0.510 proxy > alice 180
+        0.600 carol > proxy 180
+        2.000 bob > proxy 603
+        2.005 proxy > bob ACK
+        2.010 proxy > alice 603
+        2.015 proxy > carol CANCEL
+        2.020 carol > proxy 487 for=INVITE
+        ",
+    )
+    .tells(
+        "
+        0.000 out 101 Setup
+        0.010 inb 102 Setup
+        0.011 inb 103 Setup
+        0.500 inb 102 Proceeding
+        0.510 out 101 Proceeding
+        0.600 inb 103 Proceeding
+        2.000 inb 102 Disconnected/Rejected
+        2.010 inb 103 Disconnected/NoAnswer missed
+        2.010 out 101 Disconnected/Rejected
+        ",
+    );
+}

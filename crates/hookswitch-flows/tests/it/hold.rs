@@ -422,3 +422,120 @@ fn a_switch_that_stops_the_media_for_a_moment_holds_nothing() {
         ",
     );
 }
+
+#[test]
+fn a_hold_by_update_and_a_late_offer_that_ends_it_through_a_proxy() {
+    ladder(
+        "
+        0.000 alice > proxy INVITE 102
+        0.010 proxy > bob INVITE 102@bob
+        0.500 bob > proxy 180
+        0.510 proxy > alice 180
+        3.000 bob > proxy 200
+        3.010 proxy > alice 200
+        3.020 alice > bob ACK
+        9.000 alice > proxy UPDATE sdp=sendonly
+        9.001 proxy > bob UPDATE sdp=same
+        9.010 bob > proxy 200 for=UPDATE sdp=recvonly
+        9.011 proxy > alice 200 for=UPDATE sdp=same
+        15.000 alice > proxy INVITE in=dialog sdp=late
+        15.001 proxy > bob INVITE in=dialog sdp=late
+        15.010 bob > proxy 200 for=INVITE sdp=sendrecv
+        15.011 proxy > alice 200 for=INVITE sdp=same
+        15.020 alice > proxy ACK sdp=sendrecv
+        15.021 proxy > bob ACK sdp=same
+        20.000 alice > proxy BYE
+        20.001 proxy > bob BYE
+        ",
+    )
+    .tells(
+        "
+        0.000 out 101 Setup
+        0.010 inb 102 Setup
+        0.500 inb 102 Proceeding
+        0.510 out 101 Proceeding
+        3.000 inb 102 Answered
+        3.010 out 101 Answered
+        9.010 out 101 Hold
+        15.020 out 101 Answered
+        20.000 out 101 Disconnected
+        20.000 inb 102 Disconnected
+        ",
+    );
+}
+
+#[test]
+fn a_hold_by_the_answer_to_a_late_offer_through_a_proxy() {
+    ladder(
+        "
+        0.000 alice > proxy INVITE 102
+        0.010 proxy > bob INVITE 102@bob
+        0.500 bob > proxy 180
+        0.510 proxy > alice 180
+        3.000 bob > proxy 200
+        3.010 proxy > alice 200
+        3.020 alice > bob ACK
+        15.000 alice > proxy INVITE in=dialog sdp=late
+        15.001 proxy > bob INVITE in=dialog sdp=late
+        15.010 bob > proxy 200 for=INVITE sdp=sendrecv
+        15.011 proxy > alice 200 for=INVITE sdp=same
+        15.020 alice > proxy ACK sdp=sendonly
+        15.021 proxy > bob ACK sdp=same
+        20.000 alice > proxy BYE
+        20.001 proxy > bob BYE
+        ",
+    )
+    .tells(
+        "
+        0.000 out 101 Setup
+        0.010 inb 102 Setup
+        0.500 inb 102 Proceeding
+        0.510 out 101 Proceeding
+        3.000 inb 102 Answered
+        3.010 out 101 Answered
+        15.020 out 101 Hold
+        20.000 out 101 Disconnected
+        20.000 inb 102 Disconnected
+        ",
+    );
+}
+
+#[test]
+fn who_is_held_and_then_holds_with_inactive() {
+    ladder(
+        "
+        0.000 alice > bob INVITE 102
+        0.500 bob > alice 180
+        3.000 bob > alice 200
+        3.020 alice > bob ACK
+        9.000 alice > bob INVITE in=dialog sdp=sendonly
+        9.010 bob > alice 200 for=INVITE sdp=recvonly
+        9.020 alice > bob ACK
+        12.000 bob > alice INVITE in=dialog sdp=inactive
+        12.010 alice > bob 200 for=INVITE sdp=inactive
+        12.020 bob > alice ACK
+        15.000 bob > alice INVITE in=dialog sdp=recvonly
+        15.010 alice > bob 200 for=INVITE sdp=sendonly
+        15.020 bob > alice ACK
+        18.000 alice > bob INVITE in=dialog sdp=sendrecv
+        18.010 bob > alice 200 for=INVITE sdp=sendrecv
+        20.000 alice > bob BYE
+        ",
+    )
+    .tells(
+        "
+        0.000 out 101 Setup
+        0.000 inb 102 Setup
+        0.500 inb 102 Proceeding
+        0.500 out 101 Proceeding
+        3.000 inb 102 Answered
+        3.000 out 101 Answered
+        9.010 out 101 Hold
+        12.010 inb 102 Hold
+        15.010 inb 102 Answered
+        18.010 out 101 Answered
+        20.000 out 101 Disconnected
+        20.000 inb 102 Disconnected
+        ",
+    );
+}

@@ -336,3 +336,135 @@ fn late_requests_and_lost_ringing_change_hardly_any_call() {
         &differences[..differences.len().min(6)]
     );
 }
+
+#[test]
+fn a_bye_of_the_callee_tells_of_an_answer_that_was_not_reported() {
+    ladder(
+        "
+        0.000 alice > bob INVITE 102
+        0.500 bob > alice 180
+        9.000 bob > alice BYE
+        9.010 alice > bob 200 for=BYE
+        ",
+    )
+    .tells(
+        "
+        0.000 out 101 Setup
+        0.000 inb 102 Setup
+        0.500 inb 102 Proceeding
+        0.500 out 101 Proceeding
+        9.000 inb 102 Answered
+        9.000 out 101 Answered
+        9.000 inb 102 Disconnected
+        9.000 out 101 Disconnected
+        ",
+    );
+}
+
+#[test]
+fn a_bye_of_the_callee_behind_a_switch_tells_of_an_answer_that_was_not_reported() {
+    ladder(
+        "
+        0.000 alice > pbx INVITE 102
+        0.050 pbx > bob INVITE 102@bob call=2 from=101 name=Alice
+        0.500 bob > pbx 180 call=2
+        0.510 pbx > alice 180
+        3.010 pbx > alice 200
+        3.020 alice > pbx ACK
+        9.000 bob > pbx BYE call=2
+        9.010 pbx > alice BYE
+        ",
+    )
+    .tells(
+        "
+        0.000 out 101 Setup
+        0.050 inb 102 Setup
+        0.500 inb 102 Proceeding
+        0.510 out 101 Proceeding
+        3.010 out 101 Answered
+        9.000 inb 102 Answered
+        9.000 inb 102 Disconnected
+        9.010 out 101 Disconnected
+        ",
+    );
+}
+
+#[test]
+fn a_bye_of_the_switch_tells_the_caller_of_an_answer_that_was_not_reported() {
+    ladder(
+        "
+        0.000 alice > pbx INVITE 102
+        0.050 pbx > bob INVITE 102@bob call=2 from=101 name=Alice
+        0.500 bob > pbx 180 call=2
+        0.510 pbx > alice 180
+        3.000 bob > pbx 200 call=2
+        3.030 pbx > bob ACK call=2
+        9.000 bob > pbx BYE call=2
+        9.010 pbx > alice BYE
+        ",
+    )
+    .tells(
+        "
+        0.000 out 101 Setup
+        0.050 inb 102 Setup
+        0.500 inb 102 Proceeding
+        0.510 out 101 Proceeding
+        3.000 inb 102 Answered
+        9.000 inb 102 Disconnected
+        9.010 out 101 Answered
+        9.010 out 101 Disconnected
+        ",
+    );
+}
+
+#[test]
+fn a_bye_of_the_callee_through_a_proxy_tells_of_an_answer_that_was_not_reported() {
+    ladder(
+        "
+        0.000 alice > proxy INVITE 102
+        0.010 proxy > bob INVITE 102@bob
+        0.500 bob > proxy 180
+        0.510 proxy > alice 180
+        9.000 bob > proxy BYE
+        9.010 proxy > alice BYE
+        ",
+    )
+    .tells(
+        "
+        0.000 out 101 Setup
+        0.010 inb 102 Setup
+        0.500 inb 102 Proceeding
+        0.510 out 101 Proceeding
+        9.000 inb 102 Answered
+        9.000 out 101 Answered
+        9.000 inb 102 Disconnected
+        9.000 out 101 Disconnected
+        ",
+    );
+}
+
+#[test]
+fn a_re_invite_tells_of_an_answer_that_was_not_reported() {
+    ladder(
+        "
+        0.000 alice > bob INVITE 102
+        0.500 bob > alice 180
+        9.000 alice > bob INVITE in=dialog sdp=sendonly
+        9.010 bob > alice 200 for=INVITE sdp=recvonly
+        20.000 alice > bob BYE
+        ",
+    )
+    .tells(
+        "
+        0.000 out 101 Setup
+        0.000 inb 102 Setup
+        0.500 inb 102 Proceeding
+        0.500 out 101 Proceeding
+        9.000 inb 102 Answered
+        9.000 out 101 Answered
+        9.010 out 101 Hold
+        20.000 out 101 Disconnected
+        20.000 inb 102 Disconnected
+        ",
+    );
+}

@@ -225,8 +225,8 @@ fn what_the_other_end_does_not_know_is_no_sign_of_life() {
         0.500 bob > alice 180
         3.000 bob > alice 200 | Session-Expires: 90;refresher=uac
         3.010 alice > bob ACK
-        90.000 alice > bob INFO
-        122.000 bob > alice 481 for=INFO
+        90.000 alice > bob NOTIFY | Event: refer | Subscription-State: active
+        122.000 bob > alice 481 for=NOTIFY
         900.000 carol > dave OPTIONS 104 call=2
         ",
     )

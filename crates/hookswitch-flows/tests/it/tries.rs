@@ -420,3 +420,36 @@ fn a_nonce_that_is_used_again_for_another_number_begins_another_call() {
         ",
     );
 }
+
+#[test]
+fn the_credentials_come_with_the_to_tag_of_the_challenge() {
+    ladder(
+        "
+        0.000 alice > pbx INVITE 102
+        0.010 pbx > alice 407
+        0.012 alice > pbx ACK
+        0.020 alice > pbx INVITE 102 tag=pbx-0 | Proxy-Authorization: Digest nonce=\"x\"
+        0.030 pbx > bob INVITE 102@bob call=2 from=101 name=Alice
+        0.500 bob > pbx 180 call=2
+        0.510 pbx > alice 180
+        3.000 bob > pbx 200 call=2
+        3.010 pbx > bob ACK call=2
+        3.020 pbx > alice 200
+        3.030 alice > pbx ACK
+        9.000 alice > pbx BYE
+        9.010 pbx > bob BYE call=2
+        ",
+    )
+    .tells(
+        "
+        0.000 out 101 Setup
+        0.030 inb 102 Setup
+        0.500 inb 102 Proceeding
+        0.510 out 101 Proceeding
+        3.000 inb 102 Answered
+        3.020 out 101 Answered
+        9.000 out 101 Disconnected
+        9.010 inb 102 Disconnected
+        ",
+    );
+}

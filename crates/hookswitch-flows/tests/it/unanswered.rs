@@ -441,3 +441,173 @@ fn an_answer_that_was_not_captured_is_nobodys_where_two_phones_may_have_given_it
     let told = written(&run(&packets));
     assert!(!told.iter().any(|event| event.ends_with("Answered")), "{told:?}");
 }
+
+#[test]
+fn a_switch_that_gives_up_a_phone_and_hangs_up_on_its_caller() {
+    ladder(
+        "
+        0.000 alice > pbx INVITE 102
+        0.010 pbx > alice 200
+        0.020 alice > pbx ACK
+        0.050 pbx > bob INVITE 102@bob call=2 from=101 name=Alice
+        0.500 bob > pbx 180 call=2
+        20.000 pbx > bob CANCEL call=2
+        20.010 bob > pbx 200 for=CANCEL call=2
+        20.020 bob > pbx 487 for=INVITE call=2
+        20.030 pbx > alice BYE | Reason: Q.850;cause=19;text=\"NO_ANSWER\"
+        20.040 alice > pbx 200 for=BYE
+        ",
+    )
+    .tells(
+        "
+        0.000 out 101 Setup
+        0.010 out 101 Answered
+        0.050 inb 102 Setup
+        0.500 inb 102 Proceeding
+        20.020 inb 102 Disconnected/NoAnswer missed
+        20.030 out 101 Disconnected
+        ",
+    );
+}
+
+#[test]
+fn a_switch_that_hangs_up_on_its_caller_before_it_gives_up_the_phone() {
+    ladder(
+        "
+        0.000 alice > pbx INVITE 102
+        0.010 pbx > alice 200
+        0.020 alice > pbx ACK
+        0.050 pbx > bob INVITE 102@bob call=2 from=101 name=Alice
+        0.500 bob > pbx 180 call=2
+        20.000 pbx > alice BYE | Reason: Q.850;cause=19;text=\"NO_ANSWER\"
+        20.005 alice > pbx 200 for=BYE
+        20.010 pbx > bob CANCEL call=2
+        20.015 bob > pbx 200 for=CANCEL call=2
+        20.020 bob > pbx 487 for=INVITE call=2
+        ",
+    )
+    .tells(
+        "
+        0.000 out 101 Setup
+        0.010 out 101 Answered
+        0.050 inb 102 Setup
+        0.500 inb 102 Proceeding
+        20.000 inb 102 Disconnected/NoAnswer missed
+        20.000 out 101 Disconnected
+        ",
+    );
+}
+
+#[test]
+fn a_switch_that_hangs_up_on_its_caller_without_a_reason() {
+    ladder(
+        "
+        0.000 alice > pbx INVITE 102
+        0.010 pbx > alice 200
+        0.020 alice > pbx ACK
+        0.050 pbx > bob INVITE 102@bob call=2 from=101 name=Alice
+        0.500 bob > pbx 180 call=2
+        20.000 pbx > bob CANCEL call=2
+        20.010 bob > pbx 200 for=CANCEL call=2
+        20.020 bob > pbx 487 for=INVITE call=2
+        20.030 pbx > alice BYE
+        20.040 alice > pbx 200 for=BYE
+        ",
+    )
+    .tells(
+        "
+        0.000 out 101 Setup
+        0.010 out 101 Answered
+        0.050 inb 102 Setup
+        0.500 inb 102 Proceeding
+        20.020 inb 102 Disconnected/NoAnswer missed
+        20.030 out 101 Disconnected
+        ",
+    );
+}
+
+#[test]
+fn a_caller_who_was_answered_by_the_switch_gives_up_the_phone() {
+    ladder(
+        "
+        0.000 alice > pbx INVITE 102
+        0.010 pbx > alice 200
+        0.020 alice > pbx ACK
+        0.050 pbx > bob INVITE 102@bob call=2 from=101 name=Alice
+        0.500 bob > pbx 180 call=2
+        20.000 alice > pbx BYE
+        20.005 pbx > alice 200 for=BYE
+        20.010 pbx > bob CANCEL call=2
+        20.020 bob > pbx 487 for=INVITE call=2
+        ",
+    )
+    .tells(
+        "
+        0.000 out 101 Setup
+        0.010 out 101 Answered
+        0.050 inb 102 Setup
+        0.500 inb 102 Proceeding
+        20.000 out 101 Disconnected
+        20.020 inb 102 Disconnected/Cancelled missed
+        ",
+    );
+}
+
+#[test]
+fn an_answer_that_is_never_acknowledged_is_lost() {
+    ladder(
+        "
+        0.000 alice > bob INVITE 102
+        0.500 bob > alice 180
+        3.000 bob > alice 200 sdp=same
+        3.500 bob > alice 200 again=1 sdp=same
+        4.500 bob > alice 200 again=1 sdp=same
+        6.500 bob > alice 200 again=1 sdp=same
+        10.500 bob > alice 200 again=1 sdp=same
+        14.500 bob > alice 200 again=1 sdp=same
+        18.500 bob > alice 200 again=1 sdp=same
+        22.500 bob > alice 200 again=1 sdp=same
+        26.500 bob > alice 200 again=1 sdp=same
+        30.500 bob > alice 200 again=1 sdp=same
+        34.500 bob > alice 200 again=1 sdp=same
+        900.000 carol > dave OPTIONS 104 call=9
+        ",
+    )
+    .tells(
+        "
+        0.000 out 101 Setup
+        0.000 inb 102 Setup
+        0.500 inb 102 Proceeding
+        0.500 out 101 Proceeding
+        3.000 inb 102 Answered
+        3.000 out 101 Answered
+        35.000 inb 102 Disconnected/CallDropped
+        35.000 out 101 Disconnected/CallDropped
+        ",
+    );
+}
+
+#[test]
+fn an_answer_that_is_never_acknowledged_and_hung_up_by_the_callee() {
+    ladder(
+        "
+        0.000 alice > bob INVITE 102
+        0.500 bob > alice 180
+        3.000 bob > alice 200 sdp=same
+        3.500 bob > alice 200 again=1 sdp=same
+        35.000 bob > alice BYE
+        ",
+    )
+    .tells(
+        "
+        0.000 out 101 Setup
+        0.000 inb 102 Setup
+        0.500 inb 102 Proceeding
+        0.500 out 101 Proceeding
+        3.000 inb 102 Answered
+        3.000 out 101 Answered
+        35.000 inb 102 Disconnected
+        35.000 out 101 Disconnected
+        ",
+    );
+}

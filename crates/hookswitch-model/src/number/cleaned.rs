@@ -24,12 +24,16 @@ impl Cleaned {
     pub(super) fn of(text: &str) -> Option<Self> {
         let text = SERVICE_CODES.iter().find_map(|code| text.strip_prefix(code)).unwrap_or(text);
         let mut cleaned = Self { digits: [0; DIGITS_MAX], length: 0, has_plus: false };
-        for (at, c) in text.char_indices() {
+        let mut at = 0;
+        while let Some(&byte) = text.as_bytes().get(at) {
+            if byte.is_ascii_digit() {
+                *cleaned.digits.get_mut(cleaned.length)? = byte;
+                cleaned.length += 1;
+                at += 1;
+                continue;
+            }
+            let c = text[at..].chars().next()?;
             match c {
-                '0'..='9' => {
-                    *cleaned.digits.get_mut(cleaned.length)? = c as u8;
-                    cleaned.length += 1;
-                }
                 '+' if cleaned.length == 0 && !cleaned.has_plus => cleaned.has_plus = true,
                 _ if is_separator(c) => {}
                 ';' if cleaned.length > 0 => break,
@@ -37,6 +41,7 @@ impl Cleaned {
                 'p' | 'w' | 'P' | 'W' | ',' if cleaned.length > 0 && is_sent_later(&text[at..]) => break,
                 _ => return None,
             }
+            at += c.len_utf8();
         }
         (cleaned.length > 0).then_some(cleaned)
     }

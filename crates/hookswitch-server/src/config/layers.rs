@@ -1,7 +1,7 @@
 //! One file over the defaults, the environment over both, and what is said about unknown names.
 
 use anyhow::{bail, ensure};
-use hookswitch_signal::switch::Switch;
+use hookswitch_signal::adapters::Switch;
 use toml::{Table, Value};
 
 use super::{DEFAULTS, switches};

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::ensure;
-use hookswitch_signal::switch::{Options, SourceSettings, Switch};
+use hookswitch_signal::adapters::Switch;
+use hookswitch_signal::switch::{Options, SourceSettings};
 use serde::Deserialize;
 use toml::{Table, Value};
 

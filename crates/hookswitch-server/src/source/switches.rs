@@ -5,7 +5,7 @@ use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use hookswitch_model::AccountId;
-use hookswitch_signal::switch::Switch;
+use hookswitch_signal::adapters::Switch;
 use hookswitch_store::{Partition, Sender};
 use tokio::runtime::Handle;
 use tokio::sync::watch;

@@ -6,7 +6,7 @@
 mod owners;
 mod stored;
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -478,13 +478,12 @@ impl Subscriptions {
         self.per_owner_max
     }
 
-    /// Whether the owner may have one more.
-    pub fn has_room(&self, owner: &Owner) -> bool {
-        self.count(owner) < self.per_owner_max
-    }
-
-    fn count(&self, owner: &Owner) -> usize {
-        self.lock().values().filter(|kept| !kept.expired && kept.subscription.owner == *owner).count()
+    /// Whether the owner may have one more. Those of connections that are lost do not count.
+    pub fn has_room(&self, owner: &Owner, lost: &HashSet<SubscriptionId>) -> bool {
+        let counts = |kept: &Kept| {
+            !kept.expired && kept.subscription.owner == *owner && !lost.contains(&kept.subscription.id)
+        };
+        self.lock().values().filter(|kept| counts(kept)).count() < self.per_owner_max
     }
 
     /// The subscriptions of an owner that live, in the order in which they were created.
@@ -504,15 +503,16 @@ impl Subscriptions {
         self.lock().get(&id).filter(|kept| kept.subscription.owner == *owner).cloned()
     }
 
-    /// Adds a subscription, which hears of all events from now on.
+    /// Adds a subscription, which hears of all events from now on. Those of the owner that are lost do not count
+    /// among those that one may have.
     ///
     /// Gives it as it is then: with what its owner may hear of.
     ///
     /// # Errors
     /// If the owner has too many, or the store refuses.
-    pub async fn create(&self, one: Kept) -> Result<Kept, CreateError> {
+    pub async fn create(&self, one: Kept, lost: &HashSet<SubscriptionId>) -> Result<Kept, CreateError> {
         let _changing = self.changing.lock().await;
-        if !self.has_room(&one.subscription.owner) {
+        if !self.has_room(&one.subscription.owner, lost) {
             return Err(CreateError::Limit);
         }
         let mut one = self.judge(one).await?;

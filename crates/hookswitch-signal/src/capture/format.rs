@@ -9,7 +9,7 @@ use super::pcap::{self, Pcap};
 use super::pcapng::{self, PcapNg};
 use super::siptrace::SipTrace;
 use super::text_log::TextLog;
-use crate::switch::Switch;
+use crate::adapters::Switch;
 
 /// Why a file cannot be read at all.
 #[derive(Debug, thiserror::Error)]

@@ -1,4 +1,5 @@
 use super::Params;
+use super::byte_set::ByteSet;
 use super::text::trim;
 
 /// What the body is (RFC 3261 §20.15).
@@ -12,10 +13,10 @@ pub struct ContentType<'a> {
 impl<'a> ContentType<'a> {
     /// Reads `type/subtype;parameters`; white space may stand around the slash.
     pub fn parse(value: &'a [u8]) -> Option<Self> {
-        let end = memchr::memchr(b';', value).unwrap_or(value.len());
-        let (name, params) = value.split_at(end);
-        let slash = memchr::memchr(b'/', name)?;
-        let (kind, subtype) = (trim(&name[..slash]), trim(&name[slash + 1..]));
+        let slash = NAME_STOP.find(value, 0);
+        let (kind, rest) = (value.get(..slash)?, value.get(slash..)?.strip_prefix(b"/")?);
+        let (subtype, params) = rest.split_at(PARAMS_START.find(rest, 0));
+        let (kind, subtype) = (trim(kind), trim(subtype));
         (!kind.is_empty() && !subtype.is_empty()).then_some(Self {
             kind,
             subtype,
@@ -44,6 +45,11 @@ impl<'a> ContentType<'a> {
         self.params.find(name)
     }
 }
+
+/// What ends the type, or the value before a subtype.
+const NAME_STOP: ByteSet<2> = ByteSet::of(b"/;");
+
+const PARAMS_START: ByteSet<1> = ByteSet::of(b";");
 
 #[cfg(test)]
 mod tests {

@@ -91,6 +91,8 @@ pub enum HeaderName {
     Require,
     /// RFC 7315 §4.6.
     PChargingVector,
+    /// The Call-ID of the leg that a call comes from, as some switches write it.
+    XCid,
 }
 
 impl HeaderName {
@@ -150,6 +152,7 @@ impl HeaderName {
             b"Call-Info" => Self::CallInfo,
             b"Require" => Self::Require,
             b"P-Charging-Vector" => Self::PChargingVector,
+            b"X-CID" => Self::XCid,
             _ => return None,
         })
     }
@@ -195,6 +198,7 @@ impl HeaderName {
             (4, b'f') => &[Self::From],
             (4, b'j') => &[Self::Join],
             (5, b'e') => &[Self::Event],
+            (5, b'x') => &[Self::XCid],
             (6, b'r') => &[Self::Reason],
             (6, b's') => &[Self::Server],
             (7, b'c') => &[Self::CallId, Self::Contact],
@@ -241,7 +245,7 @@ impl fmt::Display for HeaderName {
 }
 
 /// Every header and its name, in the order of the enum.
-const ALL: [(HeaderName, &str); 42] = [
+const ALL: [(HeaderName, &str); 43] = [
     (HeaderName::Via, "Via"),
     (HeaderName::From, "From"),
     (HeaderName::To, "To"),
@@ -284,6 +288,7 @@ const ALL: [(HeaderName, &str); 42] = [
     (HeaderName::CallInfo, "Call-Info"),
     (HeaderName::Require, "Require"),
     (HeaderName::PChargingVector, "P-Charging-Vector"),
+    (HeaderName::XCid, "X-CID"),
 ];
 
 #[cfg(test)]
@@ -299,7 +304,7 @@ mod tests {
             assert_eq!(HeaderName::recognise(name.to_ascii_lowercase().as_bytes()), Some(header));
         }
         assert_eq!(HeaderName::recognise(b""), None);
-        assert_eq!(HeaderName::recognise(b"X-CID"), None);
+        assert_eq!(HeaderName::recognise(b"X-Call"), None);
     }
 
     #[test]

@@ -10,13 +10,42 @@ use super::{HeaderName, Layout};
 pub(super) struct HeaderTable<'a> {
     /// The message up to the empty line that ends its headers; offsets count from its start.
     block: &'a [u8],
-    layout: Layout,
+    layout: Known<'a>,
+}
+
+/// The layout of a message: of its reader, or of the message itself.
+#[derive(Clone, Debug)]
+enum Known<'a> {
+    Lent(&'a Layout),
+    Own(Box<Layout>),
+}
+
+impl std::ops::Deref for Known<'_> {
+    type Target = Layout;
+
+    fn deref(&self) -> &Layout {
+        match self {
+            Self::Lent(layout) => layout,
+            Self::Own(layout) => layout,
+        }
+    }
 }
 
 impl<'a> HeaderTable<'a> {
     /// The headers of a message with this layout.
-    pub(super) fn new(message: &'a [u8], layout: &Layout) -> Self {
-        Self { block: message.get(..layout.body()).unwrap_or_default(), layout: layout.clone() }
+    pub(super) fn new(message: &'a [u8], layout: &'a Layout) -> Self {
+        Self { block: message.get(..layout.body()).unwrap_or_default(), layout: Known::Lent(layout) }
+    }
+
+    /// The same with a layout that nobody else keeps.
+    pub(super) fn with_own(message: &'a [u8], layout: Layout) -> Self {
+        let block = message.get(..layout.body()).unwrap_or_default();
+        Self { block, layout: Known::Own(Box::new(layout)) }
+    }
+
+    /// Gives the layout.
+    pub(super) fn layout(&self) -> &Layout {
+        &self.layout
     }
 
     /// Gives the first row of a header, without white space around it.
@@ -29,7 +58,7 @@ impl<'a> HeaderTable<'a> {
         self.layout.first(name).map_or(0, |row| skip_space(self.block, row.start).min(row.end))
     }
 
-    pub(super) const fn is_repeated(&self, name: HeaderName) -> bool {
+    pub(super) fn is_repeated(&self, name: HeaderName) -> bool {
         self.layout.is_repeated(name)
     }
 
@@ -37,7 +66,7 @@ impl<'a> HeaderTable<'a> {
     pub(super) fn rows(&self, name: HeaderName) -> Rows<'a> {
         let (block, at) = match self.layout.first(name) {
             Some(row) if self.is_repeated(name) => {
-                (self.block, row_end(self.block, row.end).unwrap_or(self.block.len()))
+                (self.block, row_end(self.block, row.end, line_end(self.block)).unwrap_or(self.block.len()))
             }
             _ => (&[][..], 0),
         };
@@ -99,7 +128,7 @@ impl<'a> Iterator for NamedRows<'a, '_> {
 /// Finds the next row with a name that is wanted, and moves behind it.
 fn scan<'a>(block: &'a [u8], at: &mut usize, wanted: impl Fn(&[u8]) -> bool) -> Option<&'a [u8]> {
     loop {
-        match Row::next(block, *at) {
+        match Row::next(block, *at, line_end(block)) {
             Step::Row(row) => {
                 *at = row.next;
                 if wanted(row.name) {
@@ -136,10 +165,10 @@ pub(super) enum Step<'a> {
 }
 
 impl<'a> Row<'a> {
-    /// Reads the row that starts at `at`.
+    /// Reads the row that starts at `at`; `line_end` finds where the line ends that reaches a place.
     #[expect(clippy::inline_always, reason = "each row passes here, in one place")]
     #[inline(always)]
-    pub(super) fn next(bytes: &'a [u8], at: usize) -> Step<'a> {
+    pub(super) fn next(bytes: &'a [u8], at: usize, mut line_end: impl FnMut(usize) -> usize) -> Step<'a> {
         match bytes.get(at..) {
             None | Some([]) => return Step::Cut,
             Some([b'\r', b'\n', ..]) => return Step::End { body: at + 2 },
@@ -158,12 +187,12 @@ impl<'a> Row<'a> {
             name = rest;
         }
         if name.first().is_none_or(|&first| is_space(first)) {
-            return match LINE_END.find(bytes, colon) {
+            return match line_end(colon) {
                 end if end < bytes.len() => Step::Damaged { next: end + 1 },
                 _ => Step::Cut,
             };
         }
-        let Some(next) = row_end(bytes, colon + 1) else {
+        let Some(next) = row_end(bytes, colon + 1, line_end) else {
             return Step::Cut;
         };
         Step::Row(Row { name, value: colon + 1..next - 1, next })
@@ -172,15 +201,20 @@ impl<'a> Row<'a> {
 
 /// Finds where the row that reaches `at` ends: behind the first line end that no blank follows.
 #[inline]
-fn row_end(bytes: &[u8], mut at: usize) -> Option<usize> {
+fn row_end(bytes: &[u8], mut at: usize, mut line_end: impl FnMut(usize) -> usize) -> Option<usize> {
     loop {
-        at = LINE_END.find(bytes, at) + 1;
+        at = line_end(at) + 1;
         match bytes.get(at) {
             Some(b' ' | b'\t') => {}
             None if at > bytes.len() => return None,
             _ => return Some(at),
         }
     }
+}
+
+/// Finds line ends one by one.
+pub(super) fn line_end(bytes: &[u8]) -> impl Fn(usize) -> usize {
+    |at| LINE_END.find(bytes, at)
 }
 
 /// What ends the name of a header, or the line that has none.

@@ -1,7 +1,7 @@
 use std::ops::Range;
 
-use super::byte_set::ByteSet;
 use super::header_table::{Row, Step};
+use super::line_ends::LineEnds;
 use super::{HeaderName, SipError};
 
 /// Where the parts of one message stand: what a single walk over its header block finds out, before
@@ -40,7 +40,8 @@ impl Layout {
         if start == datagram.len() {
             return Err(SipError::Empty);
         }
-        let line_end = LINE_END.find(datagram, start);
+        let mut line_ends = LineEnds::new(datagram, start);
+        let line_end = line_ends.find(start);
         let line = &datagram[start..line_end];
         let line = line.strip_suffix(b"\r").unwrap_or(line);
         let mut layout = Self {
@@ -51,14 +52,14 @@ impl Layout {
             repeated: 0,
             is_cut: false,
         };
-        layout.walk(datagram, line_end + 1);
+        layout.walk(datagram, line_end + 1, &mut line_ends);
         Ok(layout)
     }
 
     #[inline]
-    fn walk(&mut self, datagram: &[u8], mut at: usize) {
+    fn walk(&mut self, datagram: &[u8], mut at: usize, line_ends: &mut LineEnds<'_>) {
         loop {
-            match Row::next(datagram, at) {
+            match Row::next(datagram, at, |at| line_ends.find(at)) {
                 // A line at the very end may have been folded, and is cut then.
                 Step::Row(row) if row.next < datagram.len() => {
                     if let Some(name) = HeaderName::recognise(row.name) {
@@ -115,5 +116,3 @@ impl Layout {
         self.repeated >> name as u8 & 1 == 1
     }
 }
-
-const LINE_END: ByteSet<1> = ByteSet::of(b"\n");

@@ -45,7 +45,7 @@ impl<'a> Message<'a> {
     /// # Errors
     /// Says what keeps the message from being understood in one way.
     pub fn parse(datagram: &'a [u8]) -> Result<Self, SipError> {
-        Self::read(datagram, &Layout::of(datagram)?)
+        Self::read_parts(datagram, HeaderTable::with_own(datagram, Layout::of(datagram)?))
     }
 
     /// Reads a message of which the layout is known, as [`Message::parse`] does.
@@ -54,22 +54,19 @@ impl<'a> Message<'a> {
     ///
     /// # Errors
     /// Says what keeps the message from being understood in one way.
-    pub fn read(datagram: &'a [u8], layout: &Layout) -> Result<Self, SipError> {
-        Self::read_parts(datagram, layout).map_err(|error| match error {
-            SipError::MissingHeader { .. } if layout.is_cut() => SipError::UnterminatedHeaders,
-            error => error,
-        })
+    pub fn read(datagram: &'a [u8], layout: &'a Layout) -> Result<Self, SipError> {
+        Self::read_parts(datagram, HeaderTable::new(datagram, layout))
     }
 
-    fn read_parts(datagram: &'a [u8], layout: &Layout) -> Result<Self, SipError> {
-        let line = layout.start_line();
+    fn read_parts(datagram: &'a [u8], headers: HeaderTable<'a>) -> Result<Self, SipError> {
+        let layout = headers.layout();
+        let (line, is_open) = (layout.start_line(), layout.is_cut());
         let start_line = datagram.get(line.clone()).unwrap_or_default();
         let start = StartLine::parse(start_line, line.start)?;
-        if layout.is_cut() && matches!(start, StartLine::Request { .. }) {
+        if is_open && matches!(start, StartLine::Request { .. }) {
             return Err(SipError::UnterminatedHeaders);
         }
         let rest = datagram.get(layout.body()..).unwrap_or_default();
-        let headers = HeaderTable::new(datagram, layout);
         for name in [HeaderName::From, HeaderName::To, HeaderName::CallId, HeaderName::CSeq] {
             if headers.is_repeated(name) {
                 return Err(SipError::RepeatedHeader { name });
@@ -86,7 +83,7 @@ impl<'a> Message<'a> {
             return Err(SipError::MethodMismatch);
         }
         let contact = Contact::read(&headers);
-        let body = announced_body(&headers, rest).filter(|_| !layout.is_cut());
+        let body = announced_body(&headers, rest).filter(|_| !is_open);
         let (body, is_cut) = body.map_or((rest, true), |body| (body, false));
         Ok(Self { start_line, start, call_id, cseq, from, to, top_via, contact, headers, body, is_cut })
     }
@@ -423,8 +420,13 @@ fn mandatory<'a, T>(
     name: HeaderName,
     parse: impl FnOnce(&'a [u8]) -> Result<T, Malformed>,
 ) -> Result<T, SipError> {
-    let value = headers.first(name).ok_or(SipError::MissingHeader { name })?;
+    let value = headers.first(name).ok_or_else(|| missing(headers, name))?;
     parse(value).map_err(|error| malformed(headers, name, error.at))
+}
+
+/// What is wrong with a message that lacks a header: where its header block has no end, it may have been there.
+fn missing(headers: &HeaderTable<'_>, name: HeaderName) -> SipError {
+    if headers.layout().is_cut() { SipError::UnterminatedHeaders } else { SipError::MissingHeader { name } }
 }
 
 fn malformed(headers: &HeaderTable<'_>, name: HeaderName, at: usize) -> SipError {
@@ -434,8 +436,8 @@ fn malformed(headers: &HeaderTable<'_>, name: HeaderName, at: usize) -> SipError
 /// Reads the first value of the first Via row; the others are of earlier hops.
 fn check_vias<'a>(headers: &HeaderTable<'a>) -> Result<Via<'a>, SipError> {
     let name = HeaderName::Via;
-    let row = headers.first(name).ok_or(SipError::MissingHeader { name })?;
-    let (at, value) = Values::new(row).next_at().ok_or(SipError::MissingHeader { name })?;
+    let row = headers.first(name).ok_or_else(|| missing(headers, name))?;
+    let (at, value) = Values::new(row).next_at().ok_or_else(|| missing(headers, name))?;
     Via::parse(value).map_err(|error| malformed(headers, name, at + error.at))
 }
 

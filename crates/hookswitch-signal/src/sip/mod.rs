@@ -17,6 +17,7 @@ mod header_name;
 mod header_table;
 mod identity;
 mod layout;
+mod line_ends;
 mod message;
 mod method;
 mod multipart;

@@ -1,5 +1,5 @@
 use super::ContentType;
-use super::header_table::{Row, Step};
+use super::header_table::{Row, Step, line_end};
 use super::text::trim;
 
 /// The parts of a multipart body (RFC 2046 §5.1).
@@ -51,7 +51,7 @@ impl<'a> Part<'a> {
         let mut at = 0;
         let mut content_type = None;
         loop {
-            match Row::next(part, at) {
+            match Row::next(part, at, line_end(part)) {
                 Step::Row(row) => {
                     if row.name.eq_ignore_ascii_case(b"Content-Type") || row.name.eq_ignore_ascii_case(b"c") {
                         content_type = ContentType::parse(trim(&part[row.value]));

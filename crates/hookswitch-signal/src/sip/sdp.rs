@@ -1,14 +1,46 @@
+use super::byte_set::ByteSet;
 use super::text::{decimal, trim};
 
 /// A session description: which media its sender offers or accepts (RFC 8866).
 ///
-/// Reads its lines when asked; what is not understood is passed over.
+/// Reads its media when asked; what is not understood is passed over.
 #[derive(Clone, Copy, Debug)]
 pub struct Sdp<'a> {
-    /// The lines before the first `m=`.
-    session: &'a [u8],
+    /// What stands before the first `m=`.
+    session: Section<'a>,
     /// The rest.
     media: &'a [u8],
+}
+
+/// Lines up to the next `m=`, and what they say of direction and connection.
+#[derive(Clone, Copy, Debug, Default)]
+struct Section<'a> {
+    lines: &'a [u8],
+    direction: Option<MediaDirection>,
+    connection: Option<Connection<'a>>,
+}
+
+impl<'a> Section<'a> {
+    /// Walks the lines once up to the next `m=` behind the first line, and gives the rest.
+    fn read(bytes: &'a [u8]) -> (Self, &'a [u8]) {
+        let (mut direction, mut connection) = (None, None);
+        let mut at = 0;
+        while at < bytes.len() {
+            let end = LINE_END.find(bytes, at);
+            match trim(&bytes[at..end]) {
+                // A repeated direction replaces what came before, and of connections the first counts.
+                [b'a', b'=', name @ ..] => direction = MediaDirection::named(name).or(direction),
+                [b'c', b'=', value @ ..] => connection = connection.or(Some(value)),
+                _ => {}
+            }
+            at = end + 1;
+            if bytes.get(at..at + 2) == Some(b"m=") {
+                break;
+            }
+        }
+        let (lines, rest) = bytes.split_at(at.min(bytes.len()));
+        (Self { lines, direction, connection: connection.and_then(Connection::parse) }, rest)
+    }
 }
 
 /// Which way media flow, as the sender of the description sees it (RFC 8866 §6.7).
@@ -69,29 +101,19 @@ pub struct Origin<'a> {
 impl<'a> Sdp<'a> {
     /// Divides a description into session and media.
     pub fn new(body: &'a [u8]) -> Self {
-        let at = media_start(body, 0);
-        Self { session: &body[..at], media: &body[at..] }
+        let (session, media) =
+            if body.starts_with(b"m=") { (Section::default(), body) } else { Section::read(body) };
+        Self { session, media }
     }
 
     /// Gives the media, in order.
     pub fn media(&self) -> impl Iterator<Item = Media<'a>> + use<'a> {
-        // What holds for all media is read once, or many media would take quadratic time.
-        let direction = MediaDirection::find(self.session).unwrap_or_default();
-        self.media_with(direction, self.connection())
-    }
-
-    /// Gives the media, which have this direction and connection unless they say otherwise.
-    fn media_with(
-        &self,
-        direction: MediaDirection,
-        connection: Option<Connection<'a>>,
-    ) -> impl Iterator<Item = Media<'a>> + use<'a> {
-        let mut rest = self.media;
+        let (session, mut rest) = (self.session, self.media);
         std::iter::from_fn(move || {
             while !rest.is_empty() {
-                let (section, tail) = rest.split_at(media_start(rest, 1));
+                let (section, tail) = Section::read(rest);
                 rest = tail;
-                if let Some(media) = Media::parse(section, direction, connection) {
+                if let Some(media) = Media::parse(section, &session) {
                     return Some(media);
                 }
             }
@@ -117,34 +139,32 @@ impl<'a> Sdp<'a> {
 
     /// Tells whether a facsimile is offered or accepted: T.38 that is not refused.
     pub fn is_t38(&self) -> bool {
-        let mut media = self.media_with(MediaDirection::default(), None); // neither matters
-        media.any(|media| media.is_t38() && media.is_active())
+        self.media().any(|media| media.is_t38() && media.is_active())
     }
 
     /// Gives the `o=` line.
     pub fn origin(&self) -> Option<Origin<'a>> {
-        let mut fields = fields(line(self.session, b'o')?);
+        let mut fields = fields(line(self.session.lines, b'o')?);
         let (username, session_id, version) = (fields.next()?, fields.next()?, fields.next()?);
         let address = fields.nth(2)?;
         Some(Origin { username, session_id, version, address })
     }
 
     /// Gives the connection of the session, which holds for all media that have none of their own.
-    pub fn connection(&self) -> Option<Connection<'a>> {
-        line(self.session, b'c').and_then(Connection::parse)
+    pub const fn connection(&self) -> Option<Connection<'a>> {
+        self.session.connection
     }
 
     /// Finds an attribute of the session: `a=name` or `a=name:value`.
     pub fn attribute(&self, name: &str) -> Option<&'a [u8]> {
-        attribute(self.session, name)
+        attribute(self.session.lines, name)
     }
 }
 
 /// One media of a description: an `m=` line and what follows it.
 #[derive(Clone, Copy, Debug)]
 pub struct Media<'a> {
-    section: &'a [u8],
-    /// Those of the session.
+    lines: &'a [u8],
     direction: MediaDirection,
     connection: Option<Connection<'a>>,
     kind: MediaKind<'a>,
@@ -154,19 +174,19 @@ pub struct Media<'a> {
 }
 
 impl<'a> Media<'a> {
-    fn parse(
-        section: &'a [u8],
-        direction: MediaDirection,
-        connection: Option<Connection<'a>>,
-    ) -> Option<Self> {
-        let value = line(section, b'm')?;
+    /// Reads a section that begins with `m=`; what it does not say holds for the session.
+    fn parse(section: Section<'a>, session: &Section<'a>) -> Option<Self> {
+        let lines = section.lines;
+        let value = line(lines, b'm')?;
         let (kind, rest) = first_field(value)?;
         let (port, rest) = first_field(rest)?;
         let (proto, formats) = first_field(rest)?;
         let kind = MediaKind::from_bytes(kind);
         let digits = port.split(|&byte| byte == b'/').next().unwrap_or_default();
         let port = decimal(digits).and_then(|port| u16::try_from(port).ok())?;
-        Some(Self { section, direction, connection, kind, port, proto, formats })
+        let direction = section.direction.or(session.direction).unwrap_or_default();
+        let connection = section.connection.or(session.connection);
+        Some(Self { lines, direction, connection, kind, port, proto, formats })
     }
 
     /// Gives what is carried.
@@ -197,13 +217,13 @@ impl<'a> Media<'a> {
     }
 
     /// Gives the direction: that of the media, else that of the session, else both ways.
-    pub fn direction(&self) -> MediaDirection {
-        MediaDirection::find(self.section).unwrap_or(self.direction)
+    pub const fn direction(&self) -> MediaDirection {
+        self.direction
     }
 
     /// Gives the connection: that of the media, else that of the session.
-    pub fn connection(&self) -> Option<Connection<'a>> {
-        line(self.section, b'c').and_then(Connection::parse).or(self.connection)
+    pub const fn connection(&self) -> Option<Connection<'a>> {
+        self.connection
     }
 
     /// Tells whether the sender puts its peer on hold with this media; see [`Sdp::is_held_by_offerer`].
@@ -219,22 +239,19 @@ impl<'a> Media<'a> {
 
     /// Finds an attribute of the media: `a=name` or `a=name:value`.
     pub fn attribute(&self, name: &str) -> Option<&'a [u8]> {
-        attribute(self.section, name)
+        attribute(self.lines, name)
     }
 }
 
 impl MediaDirection {
-    /// Finds the last direction among the lines, for a repeated one replaces what came before.
-    fn find(section: &[u8]) -> Option<Self> {
-        lines(section)
-            .filter_map(|line| match line {
-                b"a=sendrecv" => Some(Self::SendRecv),
-                b"a=sendonly" => Some(Self::SendOnly),
-                b"a=recvonly" => Some(Self::RecvOnly),
-                b"a=inactive" => Some(Self::Inactive),
-                _ => None,
-            })
-            .last()
+    const fn named(attribute: &[u8]) -> Option<Self> {
+        match attribute {
+            b"sendrecv" => Some(Self::SendRecv),
+            b"sendonly" => Some(Self::SendOnly),
+            b"recvonly" => Some(Self::RecvOnly),
+            b"inactive" => Some(Self::Inactive),
+            _ => None,
+        }
     }
 }
 
@@ -267,14 +284,6 @@ impl<'a> Connection<'a> {
     }
 }
 
-/// Finds where the first `m=` line at or after `at` starts; the length if there is none.
-fn media_start(bytes: &[u8], at: usize) -> usize {
-    if at == 0 && bytes.starts_with(b"m=") {
-        return 0;
-    }
-    memchr::memmem::find(&bytes[at.min(bytes.len())..], b"\nm=").map_or(bytes.len(), |found| at + found + 1)
-}
-
 /// Gives the lines without their line ends.
 fn lines(section: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut rest = section;
@@ -282,11 +291,9 @@ fn lines(section: &[u8]) -> impl Iterator<Item = &[u8]> {
         if rest.is_empty() {
             return None;
         }
-        let (line, tail) = match memchr::memchr(b'\n', rest) {
-            Some(end) => (&rest[..end], &rest[end + 1..]),
-            None => (rest, &[][..]),
-        };
-        rest = tail;
+        let line;
+        (line, rest) = rest.split_at(LINE_END.find(rest, 0));
+        rest = rest.get(1..).unwrap_or_default();
         Some(trim(line))
     })
 }
@@ -318,8 +325,12 @@ fn fields(value: &[u8]) -> impl Iterator<Item = &[u8]> {
 fn first_field(value: &[u8]) -> Option<(&[u8], &[u8])> {
     let start = value.iter().position(|&byte| byte != b' ')?;
     let value = &value[start..];
-    Some(value.split_at(memchr::memchr(b' ', value).unwrap_or(value.len())))
+    Some(value.split_at(BLANK.find(value, 0)))
 }
+
+const LINE_END: ByteSet<1> = ByteSet::of(b"\n");
+
+const BLANK: ByteSet<1> = ByteSet::of(b" ");
 
 #[cfg(test)]
 mod tests {

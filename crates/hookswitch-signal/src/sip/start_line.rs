@@ -1,3 +1,4 @@
+use super::byte_set::ByteSet;
 use super::{Method, SipError, Uri};
 
 /// The first line of a message (RFC 3261 §7.1, §7.2).
@@ -38,15 +39,15 @@ impl<'a> StartLine<'a> {
     }
 
     fn parse_response(line: &'a [u8], offset: usize) -> Result<Self, SipError> {
-        let space =
-            memchr::memchr(b' ', line).ok_or(SipError::BadStartLine { offset: offset + line.len() })?;
+        let space = BLANK.find(line, 0);
+        if space == line.len() {
+            return Err(SipError::BadStartLine { offset: offset + space });
+        }
         check_version(&line[..space], offset)?;
         let start = space + 1;
-        let (status, reason) = match memchr::memchr(b' ', &line[start..]) {
-            Some(length) => (&line[start..start + length], &line[start + length + 1..]),
-            // The blank before an empty reason is easily lost on the way.
-            None => (&line[start..], &[][..]),
-        };
+        let end = BLANK.find(line, start);
+        // The blank before an empty reason is easily lost on the way.
+        let (status, reason) = (&line[start..end], line.get(end + 1..).unwrap_or_default());
         match *status {
             [a @ b'1'..=b'6', b @ b'0'..=b'9', c @ b'0'..=b'9'] => {
                 let digit = |digit: u8| u16::from(digit - b'0');
@@ -58,10 +59,16 @@ impl<'a> StartLine<'a> {
 
     fn parse_request(line: &'a [u8], offset: usize) -> Result<Self, SipError> {
         let bad = |at: usize| SipError::BadStartLine { offset: offset + at };
-        let first = memchr::memchr(b' ', line).ok_or_else(|| bad(line.len()))?;
+        let first = BLANK.find(line, 0);
+        if first == line.len() {
+            return Err(bad(first));
+        }
         let method = Method::parse(&line[..first]).ok_or_else(|| bad(0))?;
-        let last =
-            memchr::memrchr(b' ', line).filter(|&last| last > first + 1).ok_or_else(|| bad(first + 1))?;
+        let last = line
+            .iter()
+            .rposition(|&byte| byte == b' ')
+            .filter(|&last| last > first + 1)
+            .ok_or_else(|| bad(first + 1))?;
         if line[first + 1] == b' ' {
             return Err(bad(first + 1));
         }
@@ -78,6 +85,8 @@ impl<'a> StartLine<'a> {
         Ok(Self::Request { method, uri })
     }
 }
+
+const BLANK: ByteSet<1> = ByteSet::of(b" ");
 
 fn check_version(version: &[u8], offset: usize) -> Result<(), SipError> {
     if version.eq_ignore_ascii_case(b"SIP/2.0") { Ok(()) } else { Err(SipError::BadVersion { offset }) }

@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 
 use super::{Counters, SwitchProtocol};
 
-/// A switch that reports its own calls: a folder of this crate, and an entry of [`Switch`](super::Switch).
+/// A switch that reports its own calls: a folder of this crate, and an entry of `Switch`, the list of all.
 ///
 /// Nothing outside of the folder knows which switch it has before it; all that differs from switch to switch is
 /// asked here.

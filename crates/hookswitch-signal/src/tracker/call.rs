@@ -38,6 +38,8 @@ pub(super) struct Call {
     pub(super) dialogs: Vec<Dialog>,
     /// The caller's leg has ended.
     pub(super) over: bool,
+    /// It was told that the caller's leg has ended, as nothing came in time; if something comes later, it goes on.
+    pub(super) is_presumed_over: bool,
     pub(super) answered: bool,
     /// The refusal after which the caller may try again.
     pub(super) refusal: Option<Box<Refusal>>,
@@ -106,6 +108,8 @@ pub(super) struct Dialog {
     pub(super) answered: bool,
     /// It was the first of its transaction, or the caller has acknowledged it.
     pub(super) confirmed: bool,
+    /// When its 2xx came, until the ACK does.
+    pub(super) unacknowledged: Option<Timestamp>,
     pub(super) ended: bool,
     /// By [`Side`].
     pub(super) sides: [SideState; 2],
@@ -115,6 +119,21 @@ pub(super) struct Dialog {
     timer: Option<Duration>,
     /// The transfer that was asked for in it, until it is known how it went.
     pub(super) referral: Option<Box<Referral>>,
+    /// What puts in doubt that the other end is still there.
+    pub(super) doubt: Option<Box<Doubt>>,
+}
+
+/// Reason to believe that one end of a dialog does not know it any more, or is not there (RFC 3261 §12.2.1.2).
+#[derive(Serialize, Deserialize)]
+pub(super) struct Doubt {
+    /// When the dialog is lost, if it is.
+    pub(super) since: Timestamp,
+    /// The side of the other end.
+    pub(super) side: Side,
+    /// A 408 or 481 says so, and no ACK that is missing.
+    pub(super) is_answer: bool,
+    /// It was told that the dialog is lost.
+    pub(super) is_told: bool,
 }
 
 /// Which end of a dialog sent a request.
@@ -185,6 +204,16 @@ pub(super) enum Offer {
 impl Change {
     pub(super) fn new(side: Side, cseq: u32, branch: &[u8], offer: Offer) -> Self {
         Self { side, cseq, branches: vec![branch.into()], offer, accepted: false }
+    }
+
+    /// Takes the offer that a final response answers; one that the response brought waits for the ACK.
+    pub(super) fn take_offer(&mut self) -> Offer {
+        match self.offer {
+            Offer::InResponse(_) => Offer::Nothing,
+            Offer::Nothing | Offer::Made(_) | Offer::Expected => {
+                std::mem::replace(&mut self.offer, Offer::Nothing)
+            }
+        }
     }
 
     /// Notes another hop of the request.
@@ -280,11 +309,13 @@ impl Call {
             target,
             answered: false,
             confirmed: false,
+            unacknowledged: None,
             ended: false,
             sides: [SideState { cseq: Some(cseq), ..SideState::default() }, SideState::default()],
             changes: Vec::new(),
             timer: None,
             referral: None,
+            doubt: None,
         });
     }
 

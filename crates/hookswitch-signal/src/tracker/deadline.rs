@@ -7,8 +7,8 @@ use std::time::Duration;
 use hookswitch_model::{Cause, InputRef, LegId, Note, Signal, SignalKind, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use super::Tracker;
 use super::call::{Call, Hop, HopState};
-use super::{Tracker, finish};
 
 /// How long a caller who was refused may take to try again, and a proxy to try the next target, so that it is
 /// the same call: as long as an end may wait for its cause (contract events §10).
@@ -46,6 +46,8 @@ pub(super) enum Awaited {
     Response(usize),
     /// The final response to the cancelled INVITE of a hop.
     FinalResponse(usize),
+    /// A sign of life in a dialog of which one end was said not to be there, by its place in the call.
+    SignOfLife(usize),
 }
 
 impl Deadlines {
@@ -70,6 +72,9 @@ impl Call {
                 self.hops.get(hop).is_some_and(|hop| hop.is_pending() && !hop.is_heard && !hop.relayed)
             }
             Awaited::FinalResponse(hop) => self.hops.get(hop).is_some_and(Hop::is_pending),
+            Awaited::SignOfLife(dialog) => self.dialogs.get(dialog).is_some_and(|dialog| {
+                !dialog.ended && dialog.doubt.as_ref().is_some_and(|doubt| !doubt.is_told)
+            }),
         }
     }
 
@@ -114,34 +119,45 @@ impl Tracker {
                 let (ended, note) = (hop.sent + RESPONSE_MAX, Note::ResponseTimer);
                 hop.given_up = true;
                 end(ended, hop.target, note, hop.cancelled.unwrap_or(Cause::NoAnswer));
-                if !call.over && call.refusal.is_none() && call.is_without_hope() {
+                let may_be_over = !call.over && !call.is_presumed_over && call.refusal.is_none();
+                if may_be_over && call.is_without_hope() {
                     let was_cancelled = call.hops.iter().any(|hop| hop.first && hop.cancelled.is_some());
                     let cause = if was_cancelled { Cause::Cancelled } else { Cause::NoAnswer };
                     end(ended, caller, note, cause);
-                    finish(&mut self.finished, index, call, now);
+                    call.is_presumed_over = true;
                 }
             }
             Awaited::FinalResponse(at) => {
                 let hop = &mut call.hops[at];
-                hop.state = HopState::Failed;
+                hop.given_up = true;
                 let (first, note) = (hop.first, Note::FinalResponseTimer);
                 if !hop.relayed {
                     end(deadline.due, hop.target, note, hop.cancelled.unwrap_or(Cause::Withdrawn));
                 }
-                if first && !call.over && !call.goes_on_beside(at) {
+                if first && !call.over && !call.is_presumed_over && !call.goes_on_beside(at) {
                     end(deadline.due, caller, note, Cause::Cancelled);
-                    finish(&mut self.finished, index, call, now);
+                    call.is_presumed_over = true;
                 }
+            }
+            Awaited::SignOfLife(at) => {
+                let note = Some(Note::DialogTimer);
+                self.lose_dialog(now, deadline.input, (index, at), note, out);
             }
         }
     }
 
-    /// Ends the caller's leg of each call that waits for a next try: nothing more will come.
-    pub(super) fn end_all_refused(&mut self, now: Timestamp, out: &mut Vec<Signal>) {
+    /// Ends the caller's leg of each call that waits for a next try, and each dialog that waits for a sign of life:
+    /// nothing more will come.
+    pub(super) fn end_all_awaited(&mut self, now: Timestamp, out: &mut Vec<Signal>) {
         for deadline in std::mem::take(&mut self.deadlines.0) {
             let (index, number) = deadline.call;
-            if deadline.awaited == Awaited::NextTry && self.is_number(index, number) {
-                self.end_refused(index, now, out);
+            if !self.is_number(index, number) || !self.calls[index].awaits(deadline.awaited) {
+                continue;
+            }
+            match deadline.awaited {
+                Awaited::NextTry => self.end_refused(index, now, out),
+                Awaited::SignOfLife(at) => self.lose_dialog(now, deadline.input, (index, at), None, out),
+                Awaited::Response(_) | Awaited::FinalResponse(_) => {}
             }
         }
     }

@@ -177,7 +177,7 @@ impl Tracker {
     /// Decides what waits for further messages: the input has ended. Open calls stay open.
     pub fn finish(&mut self, out: &mut Vec<Signal>) {
         self.release_all(out);
-        self.end_all_refused(self.newest, out);
+        self.end_all_awaited(self.newest, out);
     }
 
     /// The time of the newest message.
@@ -242,6 +242,8 @@ impl Tracker {
         let print = self.repeats.fingerprint(message, captured);
         if self.is_repeated(newest, print) {
             self.counters.retransmissions += 1;
+            self.repeated_answer(newest, message, captured, input);
+            self.repeated_invite(newest, message, captured, input, out);
             return true;
         }
         let calls_before = self.next_call;
@@ -265,7 +267,11 @@ impl Tracker {
         match message.start() {
             StartLine::Request { method, uri } => match method {
                 // A callee's request to a caller without a tag has none either.
-                Method::Invite if message.to_tag().is_none() && self.find_dialog(seen).is_none() => {
+                // A callee's request to a caller without a tag has none either.
+                Method::Invite
+                    if (message.to_tag().is_none() || self.is_retried_with_tag(seen))
+                        && self.find_dialog(seen).is_none() =>
+                {
                     self.invite(seen, &uri, out);
                 }
                 Method::Invite | Method::Update => self.change(seen, out),
@@ -337,7 +343,7 @@ impl Tracker {
             return;
         }
         let parent = call.parent_of(seen);
-        if parent.is_none() && (call.over || call.has_lapsed(seen.captured.time)) {
+        if parent.is_none() && (call.over || call.is_presumed_over || call.has_lapsed(seen.captured.time)) {
             if call.hops.iter().any(|hop| hop.cseq >= cseq) && !call.is_forked_by(seen) {
                 self.counters.stray += 1;
                 return;
@@ -367,6 +373,29 @@ impl Tracker {
         self.await_response(seen, place, self.calls[index].hops.len() - 1);
         let created = self.created(seen, uri, Direction::Inbound, Some(caller), far_end);
         out.push(signal(self.account, seen, target, SignalKind::Created(Box::new(created))));
+    }
+
+    /// An INVITE that is seen again with another destination, as a capture on all interfaces of a host shows it that
+    /// translates addresses: both addresses are those of who is called there.
+    fn repeated_invite(
+        &self,
+        newest: Option<usize>,
+        message: &Message<'_>,
+        captured: &Captured<'_>,
+        input: InputRef,
+        out: &mut Vec<Signal>,
+    ) {
+        let is_invite = matches!(message.start(), StartLine::Request { method: Method::Invite, .. });
+        let Some(newest) = newest.filter(|_| is_invite && message.to_tag().is_none()) else { return };
+        let Some(branch) = message.top_via().unique_branch() else { return };
+        let hops = self.same_id(newest).flat_map(|index| &self.calls[index].hops);
+        let translated =
+            |hop: &&Hop| *hop.branch == *branch && hop.state == HopState::Trying && hop.dst != captured.dst;
+        for hop in hops.filter(translated) {
+            let (at, account, leg) = (captured.time, self.account, hop.target);
+            let kind = SignalKind::AlsoAt(captured.dst);
+            out.push(Signal { at, account, account_given: false, leg, input, kind });
+        }
     }
 
     /// Notes that the INVITE of a hop waits for a response.
@@ -429,6 +458,7 @@ impl Tracker {
             hops: vec![hop(seen, uri, target, None)],
             dialogs: Vec::new(),
             over: false,
+            is_presumed_over: false,
             answered: false,
             refusal: None,
             timer_told: None,
@@ -538,8 +568,10 @@ impl Tracker {
         let call = &mut self.calls[index];
         call.last_seen = seen.captured.time;
         let Some(at) = call.hop(branch, cseq, src, dst) else { return true };
+        let goes_on = std::mem::take(&mut call.is_presumed_over);
         let hop = &mut call.hops[at];
         hop.is_heard = true;
+        hop.given_up &= !goes_on;
         let (target, first, leaf) = (hop.target, hop.first, !hop.relayed);
         let caller = call.caller;
         let mut tell = |leg: LegId, kind: SignalKind| out.push(signal(account, seen, leg, kind));
@@ -581,6 +613,9 @@ impl Tracker {
                     to_tag.and_then(|tag| call.dialogs.iter_mut().find(|dialog| *dialog.tag == *tag))
                 {
                     let another = !std::mem::replace(&mut dialog.answered, true);
+                    if another {
+                        dialog.unacknowledged = Some(seen.captured.time);
+                    }
                     dialog.set_timer(message.session_expires().map(silence_max), another);
                     // A second answer is another fork's, or forged: the caller's ACK tells.
                     dialog.confirmed |= news;
@@ -700,6 +735,15 @@ impl Tracker {
         if dialog.ended {
             return;
         }
+        if side == Side::Callee && !dialog.answered {
+            self.answered_unseen(seen, index, at, out);
+        }
+        if self.is_given_up_after_doubt(seen, index, at) {
+            self.lose_dialog(seen.captured.time, seen.input, (index, at), None, out);
+            return;
+        }
+        let call = &mut self.calls[index];
+        let dialog = &mut call.dialogs[at];
         dialog.ended = true;
         let (target, confirmed) = (dialog.target, dialog.confirmed);
         call.last_seen = seen.captured.time;
@@ -725,7 +769,8 @@ impl Tracker {
         } else if side == Side::Callee {
             tell(target, Cause::HungUp);
             if last {
-                tell(caller, Cause::HungUp);
+                // Who is still called has not been given up by the caller.
+                tell(caller, Cause::Cleared);
             }
         } else {
             if last {
@@ -742,8 +787,12 @@ impl Tracker {
     fn in_dialog(&mut self, seen: &Seen<'_, '_>, out: &mut Vec<Signal>) {
         if seen.newest.is_some() {
             self.counters.in_call += 1;
-            if let Some((index, at, _)) = self.find_dialog(seen) {
-                self.alive(seen, index, at, out);
+            if let Some((index, at, side)) = self.find_dialog(seen) {
+                let refused = matches!(seen.message.start(), StartLine::Response { status: 408 | 481, .. });
+                if refused && matches!(seen.message.cseq().method, Method::Info | Method::Options) {
+                    self.doubt_dialog(seen, index, at, side);
+                }
+                self.alive(seen, (index, at, side), out);
             }
         } else if matches!(
             seen.message.cseq().method,

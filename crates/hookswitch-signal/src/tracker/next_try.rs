@@ -150,6 +150,19 @@ impl Tracker {
         finish(&mut self.finished, index, call, now);
     }
 
+    /// Tests whether an INVITE is the next try of a caller who leaves the To tag of the refusal in it.
+    pub(super) fn is_retried_with_tag(&self, seen: &Seen<'_, '_>) -> bool {
+        let cseq = seen.message.cseq().number;
+        let tag = seen.message.from_tag().unwrap_or_default();
+        let retries = |call: &Call| {
+            *call.caller_tag == *tag
+                && call.dialogs.is_empty()
+                && call.is_retried_by(seen)
+                && call.newest_try().is_some_and(|hop| hop.cseq < cseq)
+        };
+        seen.newest.is_some() && self.find(seen, retries).is_some()
+    }
+
     /// The call of an INVITE that tries again with another From tag, as some do with credentials; the call
     /// goes by the new tag from here on.
     pub(super) fn retried_with_another_tag(

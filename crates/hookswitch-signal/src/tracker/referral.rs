@@ -184,7 +184,7 @@ impl Tracker {
         };
         self.counters.in_call += 1;
         let asked = self.transfer(seen);
-        self.alive(seen, index, at, out);
+        self.alive(seen, (index, at, side), out);
         let call = &mut self.calls[index];
         let leg = if side == Side::Caller { call.caller } else { call.dialogs[at].target };
         let dialog = &mut call.dialogs[at];

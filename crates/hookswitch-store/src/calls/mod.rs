@@ -7,6 +7,7 @@
 
 mod attempts;
 mod entry;
+mod figures;
 mod follow;
 mod query;
 mod tables;
@@ -20,6 +21,7 @@ use rusqlite::{Connection, OpenFlags};
 use tokio::sync::watch;
 
 pub use self::attempts::{AttemptCounts, AttemptCursor, AttemptQuery, FoundAttempt};
+pub use self::figures::{FigureQuery, Figures};
 use self::follow::Follower;
 pub use self::query::{CallCounts, CallCursor, CallQuery, FoundCall, PartyQuery};
 use super::shared::Shared;
@@ -112,6 +114,14 @@ impl CallIndex {
     /// If the index cannot be read.
     pub fn count_attempts(&self, query: &AttemptQuery) -> Result<AttemptCounts, StoreError> {
         self.read(|connection| query.count(connection))
+    }
+
+    /// The counts of calls and deliveries in a number of spans.
+    ///
+    /// # Errors
+    /// If the index cannot be read.
+    pub fn figures(&self, query: &FigureQuery) -> Result<Vec<Figures>, StoreError> {
+        self.read(|connection| query.read(connection))
     }
 
     /// The last event that it has.

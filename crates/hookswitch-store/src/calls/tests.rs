@@ -497,6 +497,43 @@ fn attempts_are_found_by_how_and_when_they_went_and_counted() {
     std::fs::remove_dir_all(directory).expect("it goes away");
 }
 
+#[test]
+fn figures_count_calls_and_deliveries_in_the_span_in_which_they_began() {
+    let directory = directory("calls-figures");
+    let (store, writer) = open(&directory);
+    for session in [1, 2, 61] {
+        append(&store, &missed(session, OWN));
+    }
+    append(&store, &missed(3, OTHER));
+    let (index, mut follower) = followed(&directory, &store);
+    let minute = 60_000_000;
+    // 100 are taken in the first minute, the slowest 50 ms later than the rest; one fails in the second.
+    for number in 0..100 {
+        let at = 10_000_000 + number * 2;
+        let duration = Duration::from_millis(if number == 99 { 60 } else { 10 });
+        record(&store, Attempt { event: 99, duration, ..attempt(1, 99, at) });
+    }
+    record(&store, attempt(1, 99, minute + 1));
+    record(&store, attempt(2, 99, 10_000_000));
+    follow(&mut follower, &store);
+    let query = |account, subscriptions: &[u128]| FigureQuery {
+        account,
+        subscriptions: subscriptions.iter().map(|id| SubscriptionId::from_bits(*id)).collect(),
+        from: Timestamp::from_micros(0),
+        step: Duration::from_secs(60),
+        count: 2,
+    };
+    let figures = index.figures(&query(None, &[1])).expect("it is read");
+    let lag = Some([10, 10, 10].map(Duration::from_millis));
+    assert_eq!(figures[0], Figures { calls: 3, missed: 3, delivered: 100, failed: 0, lag });
+    assert_eq!(figures[1], Figures { calls: 1, missed: 1, delivered: 0, failed: 1, lag: None });
+    let of_own = index.figures(&query(Some(OWN), &[])).expect("it is read");
+    assert_eq!((of_own[0].calls, of_own[0].delivered), (2, 0), "what is of others is not counted");
+    drop(follower);
+    writer.close(store);
+    std::fs::remove_dir_all(directory).expect("it goes away");
+}
+
 #[tokio::test]
 async fn whoever_searches_finds_what_was_in_the_log_when_they_asked() {
     let directory = directory("calls-waits");

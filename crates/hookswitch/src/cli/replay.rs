@@ -19,7 +19,7 @@ use hookswitch_server::source::captures::CaptureFiles;
 use hookswitch_server::source::replay::{
     Reading, SIP, STEPS_AHEAD, STEPS_AT_ONCE, Step, pipeline, run_on, source_of,
 };
-use hookswitch_signal::switch::Switch;
+use hookswitch_signal::adapters::Switch;
 use serde::Serialize;
 
 use super::causes::Messages;

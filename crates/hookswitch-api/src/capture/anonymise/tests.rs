@@ -96,7 +96,7 @@ fn the_same_is_replaced_by_the_same_in_every_kind_of_input_and_the_directory() {
         [[account.extension]]\nnumber = \"199\"\nname = \"Not There\"\n\
         [[account.trunk]]\nname = \"carrier\"\naddresses = [\"192.0.2.0/24\", \"198.51.100.7:5060\"]\n";
     let manager = Message {
-        kind: Kind::Switch(hookswitch_signal::switch::Switch::Ami, 2),
+        kind: Kind::Switch(hookswitch_signal::adapters::Switch::Ami, 2),
         body: b"Event: Newchannel\r\nChannel: PJSIP/101-00000001\r\nCallerIDNum: 101\r\nCallerIDName: Ann Lee\r\n\
             Uniqueid: acme-1700000000.1\r\nAccountCode: acme\r\nAppData: PJSIP/101,20,tT(**101)\r\nExten: **101\r\n\r\n"
             .to_vec(),

@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
-use hookswitch_signal::switch::{ConnectionEnd, Switch, SwitchConnection};
+use hookswitch_signal::adapters::Switch;
+use hookswitch_signal::switch::{ConnectionEnd, SwitchConnection};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::time::sleep;

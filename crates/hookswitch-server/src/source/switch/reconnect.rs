@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hookswitch_model::AccountId;
-use hookswitch_signal::switch::{Inventory, ProtocolEvent, Switch, SwitchConnection};
+use hookswitch_signal::adapters::Switch;
+use hookswitch_signal::switch::{Inventory, ProtocolEvent, SwitchConnection};
 use tokio::sync::watch;
 use tokio::time::sleep_until;
 

@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use hookswitch_signal::switch::{ProtocolEvent, Refusal, Switch, SwitchConnection, Transmit};
+use hookswitch_signal::adapters::Switch;
+use hookswitch_signal::switch::{ProtocolEvent, Refusal, SwitchConnection, Transmit};
 use tokio::time::{sleep_until, timeout};
 
 use super::{SwitchEndpoint, carrier, carry, cut_log_in};

@@ -306,3 +306,28 @@ fn at_level_debug_of_a_number_the_last_four_digits_are_shown() {
     assert!(day.log.contains("a party has changed"), "{}", day.log);
     assert!(day.log.contains(&format!("…{}", &number(0)[8..])), "{}", day.log);
 }
+
+#[test]
+fn a_log_of_everything_names_no_receiver_through_a_library() {
+    let home = Home::new("canaries-hosts");
+    let server = Logged::start(&home, "trace", "text");
+    let http = server.address("HTTP");
+    let own = basic(home.made("client_id"), home.made("client_secret"));
+    let login = form(&[("grant_type", JWT_BEARER), ("assertion", home.made("jwt"))]);
+    let form_type = ("Content-Type", "application/x-www-form-urlencoded");
+    let headers = [("Authorization", &*own), form_type];
+    let access = exchange(http, "POST", "/restapi/oauth/token", &headers, login.as_bytes());
+    let access = format!("Bearer {}", access.text("access_token"));
+    let receiver = Receiver::good();
+    let body = json!({"eventFilters": ["/restapi/v1.0/account/~/telephony/sessions"],
+        "deliveryMode": {"transportType": "WebHook", "address": receiver.url()}});
+    let headers = [("Authorization", &*access), ("Content-Type", "application/json")];
+    let made = exchange(http, "POST", "/restapi/v1.0/subscription", &headers, body.to_string().as_bytes());
+    assert_eq!(made.status, 200, "{made:?}");
+    let log = String::from_utf8(server.stop()).expect("UTF-8");
+    assert!(log.contains(" INFO hookswitch"), "{log}");
+    let url = receiver.url();
+    let host = url.trim_start_matches("http://").trim_end_matches("/hook");
+    let named = log.lines().filter(|line| line.contains(host) && !line.contains(" hookswitch"));
+    assert_eq!(named.collect::<Vec<_>>(), [""; 0]);
+}

@@ -397,6 +397,28 @@ fn hostile_frames_end_their_connection_alone() {
     closes(upgraded(), &masked(0xc1, b"[]"), 1002); // a reserved bit
     closes(upgraded(), &masked(0x83, b"[]"), 1002); // an opcode that is none
     closes(upgraded(), &masked(0x82, b"[]"), 1003);
+    // One byte more than a message may have, as one frame and as two; what follows is not read any more.
+    let mut one_more = vec![0x81, 0x80 | 0x7f];
+    one_more.extend((64 * 1024 + 1_u64).to_be_bytes());
+    one_more.extend([0; 4]);
+    one_more.extend(vec![b' '; 1024 * 1024]);
+    closes(upgraded(), &one_more, 1009);
+    let mut two = masked(0x01, &[b' '; 32 * 1024]);
+    two.extend(masked(0x80, &[b' '; 32 * 1024 + 1]));
+    two.extend(vec![b' '; 1024 * 1024]);
+    closes(upgraded(), &two, 1009);
+    // Fragments without content, with and without pings among them.
+    let mut empty = vec![0x01, 0x80, 0, 0, 0, 0];
+    for _ in 0..50_000 {
+        empty.extend([0x00, 0x80, 0, 0, 0, 0]);
+    }
+    closes(upgraded(), &empty, 1008);
+    let mut among = vec![0x01, 0x80, 0, 0, 0, 0];
+    for _ in 0..400 {
+        among.extend([0x00, 0x80, 0, 0, 0, 0].repeat(125));
+        among.extend([0x89, 0x80, 0, 0, 0, 0]);
+    }
+    closes(upgraded(), &among, 1008);
     let mut pings = Vec::new();
     for _ in 0..3000 {
         pings.extend([0x89, 0x80, 0, 0, 0, 0]);
@@ -571,6 +593,107 @@ fn a_server_that_stops_says_so_to_its_clients() {
     assert_eq!(u16::from(close.code), 1001);
     drop(socket);
     running.server.stop();
+}
+
+#[test]
+fn a_page_that_is_loaded_again_and_again_can_subscribe() {
+    const SUBSCRIPTIONS_MAX: usize = 30;
+    let home = Home::new("socket-reloaded");
+    let running = Running::start(&home);
+    let load = || {
+        let mut socket = running.connect();
+        socket.subscribe();
+        socket
+    };
+    let mut handles = Vec::new();
+    for _ in 0..50 {
+        let loaded = load();
+        handles.push(loaded.cut().expect("a handle").0);
+    }
+    // As many as one may have can still come back, the latest.
+    wait_for(
+        || (running.count("connections_open") == 0).then_some(()),
+        || "the connections to be known as lost".into(),
+    );
+    let back = |handle: &str| {
+        let mut socket = Socket::open(running.server.http(), &running.token(), Some(handle));
+        let details = socket.expect("ConnectionDetails");
+        (socket, details[1]["recoveryState"] == "Successful")
+    };
+    assert!(!back(&handles[0]).1, "of the first nothing is left");
+    let (last, went_on) = back(&handles[49]);
+    assert!(went_on, "the last goes on");
+    // Those that are there count.
+    let _open: Vec<_> = (1..SUBSCRIPTIONS_MAX).map(|_| load()).collect();
+    let mut one_more = running.connect();
+    let body = json!({"eventFilters": ["/restapi/v1.0/account/~/telephony/sessions"],
+        "deliveryMode": {"transportType": "WebSocket"}});
+    let refused = one_more.request("POST", SUBSCRIPTION, Some(body));
+    assert_eq!(refused[1]["errorCode"], "SUB-505", "{refused}");
+    drop(last);
+}
+
+/// A stream of server-sent events, and whether it was let in.
+#[track_caller]
+fn events(running: &Running, query: &str) -> (TcpStream, String) {
+    use std::io::{BufRead as _, BufReader};
+    let stream = TcpStream::connect(running.server.http()).expect("it listens");
+    // Little, so that a reader that reads nothing is noticed soon.
+    socket2::SockRef::from(&stream).set_recv_buffer_size(16 * 1024).expect("it can be set");
+    stream.set_read_timeout(Some(super::PATIENCE)).expect("it can be set");
+    let token = &running.access;
+    let head = format!("GET /events{query} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n\r\n");
+    (&stream).write_all(head.as_bytes()).expect("it is sent");
+    let mut line = String::new();
+    // One byte at a time, so that the rest stays where it is.
+    BufReader::with_capacity(1, &stream).read_line(&mut line).expect("a status line");
+    (stream, line.split(' ').nth(1).unwrap_or_default().to_owned())
+}
+
+#[test]
+fn streams_of_events_count_among_the_connections_of_their_login() {
+    let home = Home::new("events-bounded");
+    let running = Running::start_with(&home, &[("HOOKSWITCH_WEBSOCKET__CONNECTIONS_PER_LOGIN_MAX", "3")]);
+    let mut socket = running.connect();
+    let streams: Vec<_> = (0..2).map(|_| events(&running, "")).collect();
+    assert!(streams.iter().all(|(_, status)| status == "200"));
+    for _ in 0..20 {
+        assert_eq!(events(&running, "").1, "429");
+    }
+    let mut refused = Socket::open(running.server.http(), &running.token(), None);
+    assert_eq!(refused.expect("Error")[1]["errorCode"], "CMN-301");
+    // Who is there is not disturbed, and another login has connections of its own.
+    socket.subscribe();
+    let other = Running { access: running.server.log_in(&home).text("access_token"), server: running.server };
+    assert_eq!(events(&other, "").1, "200");
+    drop(streams);
+    let running = Running { access: running.access, server: other.server };
+    wait_for(
+        || (events(&running, "").1 == "200").then_some(()),
+        || "the place of a stream that was closed is free".into(),
+    );
+}
+
+#[test]
+fn a_reader_of_events_that_reads_nothing_is_given_up() {
+    const CALLS: usize = 400;
+    let home = Home::new("events-slow");
+    let variables = [
+        ("HOOKSWITCH_WEBSOCKET__SLOW_AFTER", "1s"),
+        ("HOOKSWITCH_WEBSOCKET__CONNECTIONS_PER_LOGIN_MAX", "1"),
+    ];
+    let running = Running::start_with(&home, &variables);
+    let mut agent = Agent::new(running.server.hep(), 1);
+    (0..CALLS).for_each(|number| place(&mut agent, &format!("unread-{number}")));
+    home.events(CALLS * EVENTS_OF_CALL);
+    let (silent, status) = events(&running, "?lastEventId=0");
+    assert_eq!(status, "200");
+    assert_eq!(events(&running, "").1, "429");
+    wait_for(
+        || (events(&running, "").1 == "200").then_some(()),
+        || "who reads nothing holds no place".into(),
+    );
+    drop(silent);
 }
 
 #[test]

@@ -108,6 +108,8 @@ fn an_extension_is_told_of_its_presence_rings_and_missed_calls_by_webhook() {
         (&bo, "/restapi/v1.0/account/~/extension/1101/missed-calls", 403, "SUB-412"),
         (&ann, "/restapi/v1.0/account/2001/presence", 403, "SUB-406"),
         (&ann, "/restapi/v1.0/account/~/extension/102/presence", 400, "SUB-408"),
+        (&ann, "/restapi/v1.0/account/~/extension/2101/presence", 403, "SUB-408"),
+        (&ann, "/restapi/v1.0/account/~/extension/9999/telephony/sessions", 403, "SUB-408"),
         (&ann, "/restapi/v1.0/account/~/extension/~/presence?sipData=1", 400, "SUB-508"),
     ] {
         let body = json!({"eventFilters": [filter],
@@ -197,6 +199,39 @@ fn an_extension_is_told_of_its_presence_rings_and_missed_calls_by_webhook() {
         trial["byFilter"].as_array().expect("counts").iter().map(|one| &one["matched"]).collect();
     assert_eq!(counts, [10, 5, 1, 2], "{trial}");
     assert_eq!(trial["sample"].as_array().map(Vec::len), Some(10), "{trial}");
+}
+
+#[test]
+fn presence_and_rings_are_sent_again_on_request_as_they_were_told() {
+    let home = home("presence-redelivery");
+    let dev = Dev::start(&home);
+    let server = &dev.server;
+    let bo = server.token(&home, (1001, 1102, json!({})), &EVERYTHING);
+    let receiver = Receiver::good();
+    let id = subscribe(server, &bo, &receiver, &filters());
+    server.signals(&home, &call(1001));
+    server.signals(&home, &end(1001));
+    server.signals(&home, &missed(1001));
+    let count = 7 + 5 + 4 + 1;
+    wait_for_count(&receiver, count);
+    let admin = home.made("admin_token");
+    let call = |body: &Value| server.call(admin, "POST", "/admin/v1/redeliveries", Some(body));
+    let all = json!({"subscriptionId": id, "from": "2020-01-01T00:00:00Z", "preview": true});
+    assert_eq!(call(&all).body["count"], count);
+    let all = json!({"subscriptionId": id, "from": "2020-01-01T00:00:00Z"});
+    assert_eq!(call(&all).status, 201);
+    wait_for_count(&receiver, 2 * count);
+    let posted = receiver.notifications();
+    let told = |again: bool| {
+        let of = posted.iter().filter(|one| one.headers.contains_key("hookswitch-replay") == again);
+        let mut all: Vec<Value> = of.map(super::receiver::Posted::json).collect();
+        for one in &mut all {
+            one["timestamp"] = Value::Null; // when it was sent
+        }
+        all.sort_by_key(|one| one["uuid"].to_string());
+        all
+    };
+    assert_eq!(told(true), told(false));
 }
 
 #[test]

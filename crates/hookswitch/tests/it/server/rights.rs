@@ -244,6 +244,13 @@ fn what_is_taken_away_stops_within_a_second_and_goes_on_from_the_cursor() {
         if case != "the user loses the transports" {
             let rest = stream.rest();
             assert!(rest.contains("event: error"), "{case}: {rest}");
+            // What is missing is said as it would be to who asks anew.
+            let code = match case {
+                "the user loses CallControl" => "CMN-408",
+                "the application loses CallControl" => "CMN-401",
+                _ => "OAU-",
+            };
+            assert!(rest.contains(code), "{case}: {rest}");
         }
         assert_eq!(socket.closed(), Some(4401), "{case}");
         world.call();

@@ -1,5 +1,5 @@
 //! The WebSocket gateway: who may connect, what they hear of, and how a lost connection goes on
-//! (contract websocket). What is said on one connection is decided in [`hookswitch_core::gateway`].
+//! (contract websocket). What is said on one connection is decided in [`hookswitch_core::websocket`].
 //!
 //! A client is given, with every frame, a handle that says how far it has come. So what it has missed is read
 //! from the event log and not from a buffer, after a crash of the server as well.
@@ -17,8 +17,8 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::ws::WebSocket;
 use axum::http::{HeaderName, HeaderValue, Method, Request as HttpRequest, StatusCode, Uri, header};
-use hookswitch_core::gateway::{Connection, Limits, Recovery, Request, Wsc};
-use hookswitch_core::subscription::Subscription;
+use hookswitch_core::subscription::{Owner, Subscription};
+use hookswitch_core::websocket::{Connection, Limits, Recovery, Request, Wsc};
 use hookswitch_model::{Logged, SubscriptionId};
 use hookswitch_store::{Journal, Partition, Span, Store, StoreError};
 use http_body_util::BodyExt as _;
@@ -27,7 +27,8 @@ use tower_service::Service as _;
 
 pub use self::socket::limit;
 use self::spans::Spans;
-use self::table::{Attached, Cut, Handle, Lost, Table, Told};
+use self::table::{ActiveSubscription, Attached, Cut, Handle, Lost, Table};
+use crate::Traffic;
 use crate::auth::{OAuth, Principal, Problem, Scope};
 use crate::call_changes::CallChanges;
 use crate::clock;
@@ -101,6 +102,18 @@ enum Opened {
         /// All events up to this position were sent, in this connection or before it.
         position: u64,
     },
+}
+
+/// A place among the connections of a login, which a stream of server-sent events holds.
+pub struct StreamPlace {
+    gateway: Arc<Gateway>,
+    grant: Arc<str>,
+}
+
+impl Drop for StreamPlace {
+    fn drop(&mut self) {
+        self.gateway.table().end_stream(&self.grant);
+    }
 }
 
 /// All gateway sessions, and what they work with.
@@ -236,9 +249,47 @@ impl Gateway {
     }
 
     /// Serves a connection that was upgraded, with what its address says.
-    pub async fn connect(self: Arc<Self>, socket: WebSocket, token: Option<String>, wsc: Option<String>) {
+    pub async fn connect(
+        self: Arc<Self>,
+        (socket, traffic): (WebSocket, Option<Traffic>),
+        token: Option<String>,
+        wsc: Option<String>,
+    ) {
         let opened = self.open(token, wsc).await;
-        socket::serve(self, socket, opened).await;
+        if let Some(traffic) = &traffic {
+            // It is looked at here too, and counted.
+            traffic.give_up_after(self.slow_after() * 2);
+        }
+        socket::serve(self, (socket, traffic), opened).await;
+    }
+
+    /// Lets a login read a stream of server-sent events, if it has not as many connections as it may, and lets the
+    /// connection end when its client takes nothing for too long.
+    ///
+    /// # Errors
+    /// 429 if the login has too many connections, 503 if the server has.
+    pub fn admit_stream(
+        self: &Arc<Self>,
+        grant: Arc<str>,
+        traffic: Option<&Traffic>,
+    ) -> Result<StreamPlace, Problem> {
+        let mut table = self.table();
+        if table.open_count() >= self.settings.connections_max {
+            self.metrics.sockets.refused.inc();
+            return Err(Problem::unavailable(
+                "The server has as many connections as it can; connect again later",
+            ));
+        }
+        if table.live_of(&grant) >= self.settings.connections_per_login_max {
+            self.metrics.sockets.refused.inc();
+            let message = "The login has as many connections as one may; close one";
+            return Err(Problem::coded(StatusCode::TOO_MANY_REQUESTS, "CMN-301", message));
+        }
+        table.begin_stream(grant.clone());
+        if let Some(traffic) = traffic {
+            traffic.give_up_after(self.slow_after());
+        }
+        Ok(StreamPlace { gateway: self.clone(), grant })
     }
 
     async fn open(&self, token: Option<String>, wsc: Option<String>) -> Opened {
@@ -273,7 +324,7 @@ impl Gateway {
         }
         let (attached, recovery) = {
             let mut table = self.table();
-            if table.live() >= self.settings.connections_max {
+            if table.open_count() >= self.settings.connections_max {
                 return refuse(
                     "CMN-201",
                     "The server has as many connections as it can; connect again later",
@@ -562,7 +613,7 @@ impl Gateway {
         &self.node
     }
 
-    /// Told when the server stops.
+    /// ActiveSubscription when the server stops.
     pub fn follow_stop(&self) -> watch::Receiver<bool> {
         self.stopping.subscribe()
     }
@@ -583,6 +634,33 @@ impl Gateway {
         let subscribed = self.table().subscribe(session, subscription).is_some();
         self.count();
         subscribed
+    }
+
+    /// The subscriptions of an owner whose connections are lost, and may come back. They do not count among those that
+    /// one may have, so that a page that is loaded again and again can subscribe; of more than one may have, those that
+    /// were lost first are given up.
+    ///
+    /// # Errors
+    /// If the store refuses.
+    pub async fn lost_of(&self, owner: &Owner) -> Result<HashSet<SubscriptionId>, StoreError> {
+        let of_owner = self.subscriptions.of(owner);
+        let mut lost: Vec<(Instant, SubscriptionId)> = {
+            let table = self.table();
+            let lost = |kept: Kept| match kept.delivery {
+                Delivery::WebSocket(socket) if socket.node == self.node => {
+                    Some((table.lost_since(socket.session)?, kept.subscription.id))
+                }
+                Delivery::WebSocket(_) | Delivery::WebHook(_) => None,
+            };
+            of_owner.into_iter().filter_map(lost).collect()
+        };
+        lost.sort_unstable();
+        let too_many = lost.len().saturating_sub(self.subscriptions.per_owner_max());
+        for (_, id) in lost.drain(..too_many) {
+            self.unsubscribe(id);
+            self.subscriptions.delete(id).await?;
+        }
+        Ok(lost.into_iter().map(|(_, id)| id).collect())
     }
 
     /// Whether a session has a connection.
@@ -606,7 +684,7 @@ impl Gateway {
         self.count();
     }
 
-    fn told(&self, session: u64) -> Option<Arc<Told>> {
+    fn told(&self, session: u64) -> Option<Arc<ActiveSubscription>> {
         self.table().told(session)
     }
 
@@ -647,14 +725,14 @@ impl Gateway {
         Ok(read)
     }
 
-    async fn read(&self, told: &Told, after: u64, limit: usize) -> Option<Vec<Logged>> {
+    async fn read(&self, told: &ActiveSubscription, after: u64, limit: usize) -> Option<Vec<Logged>> {
         let read = self.read_with(after, limit, told.subscription.wants_changes()).await;
         read.inspect_err(|error| tracing::warn!(%error, "the event log cannot be read")).ok()
     }
 
     /// From where a session goes on that has missed what follows a position: as many notifications are sent
     /// again as are kept for a recovery, the newest.
-    async fn recovery_start(&self, told: &Told, position: u64) -> u64 {
+    async fn recovery_start(&self, told: &ActiveSubscription, position: u64) -> u64 {
         let end = self.store.ends().events;
         if !rule::holds(rule::RECOVERY) {
             return end;
@@ -666,7 +744,7 @@ impl Gateway {
             let Some(read) = self.read(told, after, READ_EVENTS).await else { break };
             let Some(last) = read.last() else { break };
             after = last.position;
-            for logged in read.iter().filter(|logged| !told.subscription.matching(logged).is_empty()) {
+            for logged in read.iter().filter(|logged| told.subscription.matching(logged).is_some()) {
                 newest.push_back(logged.position);
                 if newest.len() > self.settings.recovery_messages
                     && let Some(oldest) = newest.pop_front()

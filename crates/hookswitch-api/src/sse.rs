@@ -1,27 +1,24 @@
-//! `/ws`, `/events` and the token to connect with: notifications as they come, over a WebSocket or as
-//! server-sent events (contract websocket).
+//! `/events`: notifications as they come, as server-sent events.
 
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Json;
-use axum::extract::ws::WebSocketUpgrade;
-use axum::extract::ws::rejection::WebSocketUpgradeRejection;
+use axum::Extension;
 use axum::extract::{RawQuery, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::response::sse::{Event, Sse};
 use axum::response::{IntoResponse, Response};
-use axum::routing::post;
 use futures_util::stream;
 use hookswitch_core::notification::{SERVER_ID, Subscriber};
 use hookswitch_core::subscription::{Hearing, Standing, Subscription, Transport};
 use hookswitch_model::SubscriptionId;
+use hookswitch_server::Traffic;
 use hookswitch_server::auth::Principal;
 use hookswitch_server::clock;
-use hookswitch_server::gateway::{self, ConnectionToken};
 use hookswitch_server::secret::Digest;
 use hookswitch_server::subscriptions::parse_id;
+use hookswitch_server::websocket::StreamPlace;
 use tokio::sync::mpsc;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -36,34 +33,22 @@ const QUIET_MAX: Duration = Duration::from_secs(15);
 /// How long the last word of a stream may wait for its reader.
 const CLOSE_WITHIN: Duration = Duration::from_secs(2);
 
+/// How long an event may wait for its reader. A connection whose reader takes nothing ends before; one of HTTP/2 may
+/// carry other streams that are read.
+const TAKEN_WITHIN: Duration = Duration::from_secs(60);
+
 /// How many events are read from the log at once.
 const READ_EVENTS: usize = 100;
 
-/// The resources beside those of the platform.
+/// The resource of the stream.
 pub(super) fn routes() -> OpenApiRouter<Api> {
-    OpenApiRouter::new().routes(routes!(connect)).routes(routes!(stream))
+    OpenApiRouter::new().routes(routes!(stream))
 }
 
-/// The resource of the token.
-pub(super) fn token_routes() -> OpenApiRouter<Api> {
-    OpenApiRouter::new().routes(routes!(token)).route("/restapi/oauth/wstoken/", post(token))
-}
-
-/// Gives a token to open WebSockets with.
-#[utoipa::path(post, path = "/restapi/oauth/wstoken", tag = "OAuth",
-    responses((status = 200, body = ConnectionToken), openapi::Refusals))]
-pub(super) async fn token(
-    State(api): State<Api>,
-    principal: Principal,
-) -> Result<impl IntoResponse, Problem> {
-    Ok(([(header::CACHE_CONTROL, "no-store")], Json(api.gateway.token(&principal)?)))
-}
-
-/// What an address of `/ws` or `/events` says.
+/// What an address of `/events` says.
 #[derive(Default)]
 struct Query {
     access_token: Option<String>,
-    wsc: Option<String>,
     filters: Vec<String>,
     subscription: Option<String>,
     last_event: Option<String>,
@@ -76,7 +61,6 @@ impl Query {
             let value = value.into_owned();
             match &*name {
                 "access_token" => read.access_token = Some(value),
-                "wsc" => read.wsc = Some(value),
                 "eventFilters" | "eventFilter" => read.filters.push(value),
                 "subscriptionId" => read.subscription = Some(value),
                 "lastEventId" => read.last_event = Some(value),
@@ -85,37 +69,6 @@ impl Query {
         }
         read
     }
-}
-
-/// Opens a WebSocket. What is wrong with the token is said in the first frame, since clients understand nothing
-/// else; pages of foreign origins get no WebSocket.
-#[utoipa::path(get, path = "/ws", tag = "WebSocket", security(()),
-    params(("access_token" = String, Query, description = "From /restapi/oauth/wstoken"),
-        ("wsc" = Option<String>, Query, description = "The handle of the session to go on with")),
-    responses((status = 101, description = "A WebSocket"), openapi::Refusals))]
-pub(super) async fn connect(
-    State(api): State<Api>,
-    RawQuery(query): RawQuery,
-    headers: HeaderMap,
-    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
-) -> Response {
-    if let Some(origin) = headers.get(header::ORIGIN) {
-        let admitted = headers.get_all(header::ORIGIN).iter().count() == 1
-            && origin.to_str().is_ok_and(|origin| api.gateway.admits(origin));
-        if !admitted {
-            let message = "Pages of this origin may not connect; add it to websocket.origins";
-            return Problem::coded(StatusCode::FORBIDDEN, "CMN-401", message).into_response();
-        }
-    }
-    let Ok(upgrade) = upgrade else {
-        let message = "This is a WebSocket; connect with a WebSocket client of version 13, over HTTP/1.1";
-        let refused = Problem::coded(StatusCode::UPGRADE_REQUIRED, "CMN-101", message).into_response();
-        let upgrade = [(header::UPGRADE, "websocket"), (header::SEC_WEBSOCKET_VERSION, "13")];
-        return (upgrade, refused).into_response();
-    };
-    let query = Query::read(query.as_deref());
-    let gateway = api.gateway.clone();
-    gateway::limit(upgrade).on_upgrade(|socket| gateway.connect(socket, query.access_token, query.wsc))
 }
 
 /// Streams notifications as server-sent events. `Last-Event-ID` goes on behind an event, as long as the log keeps
@@ -130,6 +83,7 @@ pub(super) async fn stream(
     State(api): State<Api>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
+    traffic: Option<Extension<Traffic>>,
 ) -> Result<Response, Problem> {
     let query = Query::read(query.as_deref());
     let principal = match &query.access_token {
@@ -180,9 +134,11 @@ pub(super) async fn stream(
     if let Some(problem) = judge(&api, &principal, query.subscription.is_some(), &mut subscription) {
         return Err(problem);
     }
+    let place = api.gateway.admit_stream(principal.grant.clone(), traffic.as_deref())?;
     let (sender, receiver) = mpsc::channel(READ_EVENTS);
     let is_own = query.subscription.is_some();
-    let stream = Stream { api, grant: principal.grant, is_own, subscription, position, sender };
+    let stream =
+        Stream { api, grant: principal.grant, is_own, subscription, position, sender, _place: place };
     tokio::spawn(stream.run());
     let events = stream::unfold(receiver, async |mut receiver| {
         receiver.recv().await.map(|event| (Ok::<_, Infallible>(event), receiver))
@@ -199,13 +155,13 @@ fn judge(api: &Api, principal: &Principal, is_own: bool, subscription: &mut Subs
         let Some(found) = found.filter(|kept| !kept.expired) else {
             return Some(Problem::unknown("subscriptionId", &subscription.id.to_string()));
         };
-        if let Some(why) = subscription::suspended_data(&found.subscription) {
-            return Some(why.problem());
+        if let Some(problem) = subscription::why_withheld(api, principal, &found.subscription) {
+            return Some(problem);
         }
         subscription.filters = found.subscription.filters;
     }
     subscription.hearing = api.rights.filtered(&principal.identity(), &subscription.filters, false).0;
-    subscription::suspended_data(subscription).map(|why| why.problem())
+    subscription::why_withheld(api, principal, subscription)
 }
 
 /// One stream of events, and how far it has come.
@@ -217,6 +173,7 @@ struct Stream {
     subscription: Subscription,
     position: u64,
     sender: mpsc::Sender<Event>,
+    _place: StreamPlace,
 }
 
 impl Stream {
@@ -229,7 +186,7 @@ impl Stream {
         let mut stop = self.api.gateway.follow_stop();
         // So that the client knows that it hears.
         let hello = Event::default().comment(format!("subscription {}", self.subscription.id));
-        if self.sender.send(hello).await.is_err() {
+        if !self.send(hello).await {
             return;
         }
         // What was taken back since the request was let in.
@@ -253,7 +210,7 @@ impl Stream {
                     break;
                 }
                 let about = (&*logged.event, logged.change.as_deref());
-                let projections = self.subscription.matching(logged);
+                let projections = self.subscription.matching(logged).unwrap_or_default();
                 for (index, &projection) in projections.iter().enumerate() {
                     notification.clear();
                     subscriber.write_any(about, projection, clock::wall(), &mut notification);
@@ -262,7 +219,7 @@ impl Stream {
                     let behind = if is_last { logged.position } else { self.position };
                     let event = Event::default().id(behind.to_string());
                     let event = event.data(String::from_utf8_lossy(&notification));
-                    if self.sender.send(event).await.is_err() {
+                    if !self.send(event).await {
                         return;
                     }
                 }
@@ -276,7 +233,7 @@ impl Stream {
             let stopped = async { stop.wait_for(|&stop| stop).await.is_ok() };
             tokio::select! {
                 waited = tokio::time::timeout(QUIET_MAX, more) => {
-                    if waited.is_err() && self.sender.send(Event::default().comment("still here")).await.is_err() {
+                    if waited.is_err() && !self.send(Event::default().comment("still here")).await {
                         return;
                     }
                 }
@@ -296,6 +253,12 @@ impl Stream {
                 _ = stopped => return,
             }
         }
+    }
+
+    /// Hands an event to the connection; gives whether there is somebody who takes it.
+    async fn send(&self, event: Event) -> bool {
+        let sent = tokio::time::timeout(TAKEN_WITHIN, self.sender.send(event)).await;
+        sent.is_ok_and(|sent| sent.is_ok())
     }
 
     /// Looks again what it may tell; gives why it may tell nothing any more.

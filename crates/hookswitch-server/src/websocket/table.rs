@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 use foldhash::fast::RandomState;
 use futures_util::FutureExt as _;
 use futures_util::future::Fuse;
-use hookswitch_core::filter::{FilterIndex, Match, Projections};
+use hookswitch_core::audience::{Audience, Listener};
+use hookswitch_core::filter::Projections;
 use hookswitch_core::notification::{SERVER_ID, Subscriber};
 use hookswitch_core::subscription::Subscription;
 use hookswitch_model::{CallChange, Event, Logged, SubscriptionId};
@@ -21,7 +22,7 @@ use tokio::sync::{mpsc, oneshot};
 pub(super) const QUEUE_EVENTS_MAX: usize = 512;
 
 /// What a session hears of.
-pub(super) struct Told {
+pub(super) struct ActiveSubscription {
     pub(super) id: SubscriptionId,
     /// It hears of events behind this position of the log.
     pub(super) start: u64,
@@ -76,7 +77,7 @@ struct Live {
 
 struct Session {
     grant: Arc<str>,
-    told: Option<Arc<Told>>,
+    told: Option<Arc<ActiveSubscription>>,
     live: Option<Live>,
     /// When its connection was lost.
     left: Instant,
@@ -106,7 +107,7 @@ pub(super) struct Attached {
     pub(super) grant: Arc<str>,
     /// The sequence of its last handle: the next has a higher one.
     pub(super) sequence: u32,
-    pub(super) told: Option<Arc<Told>>,
+    pub(super) told: Option<Arc<ActiveSubscription>>,
     /// Set when what it is told has changed: `told` is to be looked up again.
     pub(super) retold: Arc<AtomicBool>,
 }
@@ -141,7 +142,7 @@ impl Lost {
 /// What the sessions of a login have in common.
 #[derive(Default)]
 struct Login {
-    /// How many connections it has.
+    /// How many connections it has, streams of server-sent events among them.
     live: usize,
     /// The highest sequence of a handle that it was given.
     sequence: u32,
@@ -152,14 +153,16 @@ pub(super) struct Table {
     sessions: HashMap<u64, Session, RandomState>,
     by_subscription: HashMap<SubscriptionId, u64, RandomState>,
     by_token: HashMap<[u8; 16], u64, RandomState>,
-    index: FilterIndex<SubscriptionId>,
+    audience: Audience,
     /// Events up to this position were offered.
     feed: u64,
     connections: u64,
     /// How many connections are open.
     live: usize,
+    /// How many streams of server-sent events are.
+    streams: usize,
     logins: HashMap<Arc<str>, Login, RandomState>,
-    matches: Vec<Match<SubscriptionId>>,
+    listeners: Vec<Listener>,
 }
 
 impl Table {
@@ -169,12 +172,13 @@ impl Table {
             sessions: HashMap::default(),
             by_subscription: HashMap::default(),
             by_token: HashMap::default(),
-            index: FilterIndex::new(),
+            audience: Audience::default(),
             feed,
             connections: 0,
             live: 0,
+            streams: 0,
             logins: HashMap::default(),
-            matches: Vec::new(),
+            listeners: Vec::new(),
         }
     }
 
@@ -186,13 +190,32 @@ impl Table {
         self.live
     }
 
+    /// How many connections are open, streams of server-sent events among them.
+    pub(super) const fn open_count(&self) -> usize {
+        self.live + self.streams
+    }
+
+    /// Counts a stream of server-sent events of a login.
+    pub(super) fn begin_stream(&mut self, grant: Arc<str>) {
+        self.streams += 1;
+        self.logins.entry(grant).or_default().live += 1;
+    }
+
+    /// Notes that such a stream has ended.
+    pub(super) fn end_stream(&mut self, grant: &str) {
+        self.streams -= 1;
+        if let Some(login) = self.logins.get_mut(grant) {
+            login.live -= 1;
+        }
+    }
+
     pub(super) fn len(&self) -> usize {
         self.sessions.len()
     }
 
     /// Whether any session hears of changes of the calls of extensions.
     pub(super) fn wants_changes(&self) -> bool {
-        self.index.wants_changes()
+        self.audience.wants_changes()
     }
 
     /// How many sessions hear of something.
@@ -366,7 +389,12 @@ impl Table {
         self.sessions.get(&id).is_some_and(|session| session.live.is_some())
     }
 
-    pub(super) fn told(&self, id: u64) -> Option<Arc<Told>> {
+    /// When a session lost its connection; none while it has one.
+    pub(super) fn lost_since(&self, id: u64) -> Option<Instant> {
+        self.sessions.get(&id).filter(|session| session.live.is_none()).map(|session| session.left)
+    }
+
+    pub(super) fn told(&self, id: u64) -> Option<Arc<ActiveSubscription>> {
         self.sessions.get(&id)?.told.clone()
     }
 
@@ -384,13 +412,14 @@ impl Table {
         let Some(session) = self.sessions.get_mut(&id) else { return };
         let owner = subscription.owner.extension;
         let subscriber = Subscriber::new(subscription.id, owner, SERVER_ID);
-        let told = Told { id: subscription.id, start, subscription: subscription.clone(), subscriber };
+        let told =
+            ActiveSubscription { id: subscription.id, start, subscription: subscription.clone(), subscriber };
         if let Some(old) = session.told.replace(Arc::new(told)) {
-            self.index.remove(old.id);
+            self.audience.remove(old.id);
             self.by_subscription.remove(&old.id);
         }
         session.retell();
-        self.index.insert(subscription.id, subscription.active_filters());
+        self.audience.insert(subscription);
         self.by_subscription.insert(subscription.id, id);
     }
 
@@ -421,7 +450,7 @@ impl Table {
     /// Lets the session of a subscription hear of nothing any more.
     pub(super) fn unsubscribe(&mut self, subscription: SubscriptionId) {
         let Some(id) = self.by_subscription.remove(&subscription) else { return };
-        self.index.remove(subscription);
+        self.audience.remove(subscription);
         let Some(session) = self.sessions.get_mut(&id) else { return };
         session.told.take_if(|told| told.id == subscription);
         session.retell();
@@ -439,7 +468,7 @@ impl Table {
             self.sessions.remove(&id);
         }
         let told = told?.id;
-        self.index.remove(told);
+        self.audience.remove(told);
         self.by_subscription.remove(&told);
         Some(told)
     }
@@ -447,24 +476,23 @@ impl Table {
     /// Takes the next event of the log, and gives how many sessions hear of it.
     pub(super) fn offer(&mut self, logged: &Logged) -> usize {
         self.feed = logged.position;
-        let mut matches = std::mem::take(&mut self.matches);
-        self.index.matches(&logged.event, logged.change.as_deref(), &mut matches);
-        for found in matches.chunk_by(|one, next| one.subscription == next.subscription) {
-            let subscription = found[0].subscription;
+        let mut listeners = std::mem::take(&mut self.listeners);
+        self.audience.find(logged, &mut listeners);
+        let mut heard = 0;
+        for Listener { subscription, projections } in listeners.drain(..) {
+            heard += projections.len();
             let id = self.by_subscription.get(&subscription);
             let Some(session) = id.and_then(|id| self.sessions.get_mut(id)) else { continue };
             let Some(live) = &mut session.live else { continue };
             if live.behind.load(Ordering::Acquire) {
                 continue;
             }
-            let projections = found.iter().map(|found| found.projection).collect();
             let queued = Queued::new(subscription, logged, projections);
             if live.queue.try_send(queued).is_err() {
                 live.behind.store(true, Ordering::Release);
             }
         }
-        let heard = matches.len();
-        self.matches = matches;
+        self.listeners = listeners;
         heard
     }
 

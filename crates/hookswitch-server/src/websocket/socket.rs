@@ -3,12 +3,13 @@
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::task::Poll;
 use std::time::Duration;
 
 use axum::body::Bytes;
 use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket, WebSocketUpgrade};
 use futures_util::{FutureExt as _, SinkExt as _, StreamExt as _};
-use hookswitch_core::gateway::{Connection, Output, Request, Response, Ticket};
+use hookswitch_core::websocket::{Connection, Output, Request, Response, Ticket};
 use hookswitch_model::Timestamp;
 use hookswitch_store::Span;
 use tokio::sync::mpsc;
@@ -16,10 +17,17 @@ use tokio_tungstenite::tungstenite::{Error as SocketError, error::CapacityError}
 
 use super::table::{Attached, Cut, Queued};
 use super::{Answer, Caller, Gateway, Opened};
+use crate::Traffic;
 use crate::clock;
 
 /// The longest message of a client, in bytes.
 const MESSAGE_BYTES_MAX: usize = 64 * 1024;
+
+/// The most that is read of a message with the headers of its fragments, in bytes.
+const UNFINISHED_BYTES_MAX: u64 = 2 * MESSAGE_BYTES_MAX as u64;
+
+/// The header of a frame of a client: two bytes and a mask.
+const HEADER_BYTES: u64 = 6;
 
 /// What a socket reads at once. There are many sockets, and most are idle.
 const READ_BYTES: usize = 4 * 1024;
@@ -68,12 +76,16 @@ pub fn limit(upgrade: WebSocketUpgrade) -> WebSocketUpgrade {
 }
 
 /// Serves a connection until it ends.
-pub(super) async fn serve(gateway: Arc<Gateway>, socket: WebSocket, opened: Opened) {
+pub(super) async fn serve(
+    gateway: Arc<Gateway>,
+    (socket, traffic): (WebSocket, Option<Traffic>),
+    opened: Opened,
+) {
     match opened {
         Opened::Refused(connection) => refuse(socket, connection).await,
         Opened::Session { connection, attached, position } => {
             let (session, number) = (attached.session, attached.number);
-            let served = Served::new(gateway.clone(), socket, connection, attached, position);
+            let served = Served::new(gateway.clone(), (socket, traffic), connection, attached, position);
             let sequence = served.run().await;
             gateway.detach(session, number, sequence);
         }
@@ -101,6 +113,49 @@ fn close_frame(code: u16, reason: &'static str) -> Message {
     Message::Close(Some(CloseFrame { code, reason: Utf8Bytes::from_static(reason) }))
 }
 
+/// The message that a client is sending: how much has come of it.
+struct Unfinished {
+    traffic: Option<Traffic>,
+    /// The bytes of what came before it.
+    accounted: u64,
+}
+
+impl Unfinished {
+    fn new(traffic: Option<Traffic>) -> Self {
+        let accounted = traffic.as_ref().map_or(0, Traffic::received);
+        Self { traffic, accounted }
+    }
+
+    /// Whether there is more of it than any message has. A message of empty fragments has no length, and no end
+    /// either.
+    fn is_too_long(&self) -> bool {
+        let received = self.traffic.as_ref().map_or(0, Traffic::received);
+        received.saturating_sub(self.accounted) > UNFINISHED_BYTES_MAX
+    }
+
+    /// Takes a message that was read. Control frames may come between the fragments of another.
+    fn note(&mut self, message: &Message) {
+        match message {
+            Message::Ping(content) | Message::Pong(content) => {
+                self.accounted += HEADER_BYTES + content.len() as u64;
+            }
+            Message::Text(_) | Message::Binary(_) | Message::Close(_) => {
+                self.accounted = self.traffic.as_ref().map_or(0, Traffic::received);
+            }
+        }
+    }
+}
+
+/// Waits for the next message of a client, as long as that does not go on for too long.
+async fn next_frame(socket: &mut WebSocket, unfinished: &Unfinished) -> Next {
+    poll_fn(|context| match socket.poll_next_unpin(context) {
+        Poll::Ready(message) => Poll::Ready(Next::Frame(message)),
+        Poll::Pending if unfinished.is_too_long() => Poll::Ready(Next::Unfinished),
+        Poll::Pending => Poll::Pending,
+    })
+    .await
+}
+
 /// A connection that is served.
 struct Served {
     gateway: Arc<Gateway>,
@@ -113,6 +168,7 @@ struct Served {
     answered: mpsc::UnboundedReceiver<(Ticket, Answer)>,
     /// The frames of this second of the client.
     frames: (Timestamp, u32),
+    unfinished: Unfinished,
     confirmed: bool,
     /// Notifications that were written and are not counted yet.
     sent: Option<Span>,
@@ -121,6 +177,8 @@ struct Served {
 /// What happens next to a connection.
 enum Next {
     Frame(Option<Result<Message, axum::Error>>),
+    /// A message goes on for too long.
+    Unfinished,
     Answer(Ticket, Answer),
     Events(usize),
     Read,
@@ -131,7 +189,7 @@ enum Next {
 impl Served {
     fn new(
         gateway: Arc<Gateway>,
-        socket: WebSocket,
+        (socket, traffic): (WebSocket, Option<Traffic>),
         connection: Box<Connection>,
         attached: Attached,
         position: u64,
@@ -147,6 +205,7 @@ impl Served {
             answers,
             answered,
             frames,
+            unfinished: Unfinished::new(traffic),
             confirmed: false,
             sent: None,
         }
@@ -157,6 +216,9 @@ impl Served {
         let end = self.converse().await;
         self.gateway.note_sent(self.sent.take());
         if let End::Close(code, reason) = end {
+            if let Some(traffic) = self.unfinished.traffic.as_ref().filter(|_| code != 1000) {
+                traffic.linger();
+            }
             let close = async {
                 self.socket.send(close_frame(code, reason)).await?;
                 while let Some(Ok(_)) = self.socket.next().await {}
@@ -192,7 +254,7 @@ impl Served {
                 biased;
                 cut = &mut self.attached.cut => Next::Cut(cut.unwrap_or(Cut::Stopping)),
                 Some((ticket, answer)) = self.answered.recv() => Next::Answer(ticket, answer),
-                frame = self.socket.next() => Next::Frame(frame),
+                next = next_frame(&mut self.socket, &self.unfinished) => next,
                 count = self.attached.queue.recv_many(&mut events, AT_ONCE), if may_notify => Next::Events(count),
                 () = std::future::ready(()), if may_notify && behind => Next::Read,
                 _ = moves.changed() => Next::Time,
@@ -200,6 +262,7 @@ impl Served {
             };
             let done = match next {
                 Next::Frame(Some(Ok(message))) => self.take(message),
+                Next::Unfinished => Err(End::Close(1008, "too many fragments")),
                 Next::Frame(Some(Err(error))) => Err(error.into()),
                 Next::Answer(ticket, answer) => {
                     self.answer(ticket, &answer);
@@ -225,6 +288,7 @@ impl Served {
 
     /// Takes a message of the client.
     fn take(&mut self, message: Message) -> Result<(), End> {
+        self.unfinished.note(&message);
         let now = clock::steady();
         let (since, count) = &mut self.frames;
         if now >= *since + Duration::from_secs(1) {
@@ -414,8 +478,7 @@ impl Served {
             return Err(End::Close(1011, "the event log cannot be read"));
         };
         for logged in &read {
-            let projections = told.subscription.matching(logged);
-            if !projections.is_empty() {
+            if let Some(projections) = told.subscription.matching(logged) {
                 self.notify_one(&Queued::new(told.id, logged, projections), now).await?;
             }
             self.position = self.position.max(logged.position);

@@ -8,7 +8,7 @@ use hookswitch_model::Timestamp;
 
 use super::attempt::{Next, Outcome, after};
 
-/// The waits before attempt 2, 3 and so on; after the last attempt the replay has failed.
+/// The waits before attempt 2, 3 and so on; after the last attempt the redelivery has failed.
 pub const WAITS: [Duration; 4] =
     [Duration::from_secs(1), Duration::from_secs(2), Duration::from_secs(5), Duration::from_secs(10)];
 
@@ -25,20 +25,20 @@ pub enum Spacing {
     Original,
 }
 
-/// What follows from an attempt of a replay.
+/// What follows from an attempt of a redelivery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
     /// The receiver has it; the next event is due.
     Taken,
     /// It is tried again then.
     RetryAt(Timestamp),
-    /// The replay has failed at this event.
+    /// The redelivery has failed at this event.
     Failed,
 }
 
 /// When notifications are sent again, and what follows when one fails. Reads no clock.
 #[derive(Clone, Debug)]
-pub struct Replay {
+pub struct Schedule {
     spacing: Spacing,
     /// When the last event was sent first, and when it had happened.
     last: Option<(Timestamp, Timestamp)>,
@@ -46,8 +46,8 @@ pub struct Replay {
     attempts: u32,
 }
 
-impl Replay {
-    /// A replay that has sent nothing, or goes on behind an event that happened then.
+impl Schedule {
+    /// A redelivery that has sent nothing, or goes on behind an event that happened then.
     pub fn new(spacing: Spacing, behind: Option<Timestamp>, now: Timestamp) -> Self {
         Self { spacing, last: behind.map(|at| (now, at)), attempts: 0 }
     }
@@ -101,13 +101,13 @@ mod tests {
     /// When each of some events is taken by a receiver that answers in a second, all going well.
     fn times(spacing: Spacing, events: &[i64]) -> Vec<i64> {
         let mut now = at(1000);
-        let mut replay = Replay::new(spacing, None, now);
+        let mut schedule = Schedule::new(spacing, None, now);
         let send = |&event: &i64| {
-            now = replay.due(at(event), now);
+            now = schedule.due(at(event), now);
             let sent = now;
-            assert_eq!(replay.begin(at(event), now), 1);
+            assert_eq!(schedule.begin(at(event), now), 1);
             now = now + Duration::from_secs(1);
-            assert_eq!(replay.handle_outcome(&status(200), 0, now), Step::Taken);
+            assert_eq!(schedule.handle_outcome(&status(200), 0, now), Step::Taken);
             sent.as_micros() / 1_000_000 - 1000
         };
         events.iter().map(send).collect()
@@ -127,19 +127,19 @@ mod tests {
     }
 
     #[test]
-    fn a_replay_that_goes_on_keeps_the_gap_to_the_last_that_was_taken() {
-        let replay = Replay::new(Spacing::Original, Some(at(5)), at(1000));
-        assert_eq!(replay.due(at(25), at(1000)), at(1020));
+    fn a_redelivery_that_goes_on_keeps_the_gap_to_the_last_that_was_taken() {
+        let schedule = Schedule::new(Spacing::Original, Some(at(5)), at(1000));
+        assert_eq!(schedule.due(at(25), at(1000)), at(1020));
     }
 
     #[test]
-    fn an_event_that_is_never_taken_ends_the_replay_after_some_attempts() {
+    fn an_event_that_is_never_taken_ends_the_redelivery_after_some_attempts() {
         let mut now = at(0);
-        let mut replay = Replay::new(Spacing::Original, None, now);
+        let mut schedule = Schedule::new(Spacing::Original, None, now);
         let mut waits = Vec::new();
         loop {
-            let number = replay.begin(at(7), now);
-            match replay.handle_outcome(&status(500), 20, now) {
+            let number = schedule.begin(at(7), now);
+            match schedule.handle_outcome(&status(500), 20, now) {
                 Step::RetryAt(next) => {
                     waits.push(next.since(now).as_secs());
                     now = next;
@@ -155,14 +155,14 @@ mod tests {
 
     #[test]
     fn who_is_gone_is_not_asked_again_and_who_asks_for_time_gets_it() {
-        let mut replay = Replay::new(Spacing::None, None, at(0));
-        replay.begin(at(7), at(0));
+        let mut schedule = Schedule::new(Spacing::None, None, at(0));
+        schedule.begin(at(7), at(0));
         let later = Outcome::Response { status: 503, retry_after: Some(Duration::from_secs(30)) };
-        assert_eq!(replay.handle_outcome(&later, 20, at(0)), Step::RetryAt(at(30)));
-        replay.begin(at(7), at(30));
-        assert_eq!(replay.handle_outcome(&status(410), 20, at(30)), Step::Failed);
-        let mut replay = Replay::new(Spacing::None, None, at(0));
-        replay.begin(at(7), at(0));
-        assert_eq!(replay.handle_outcome(&Outcome::Missing, 20, at(0)), Step::Taken);
+        assert_eq!(schedule.handle_outcome(&later, 20, at(0)), Step::RetryAt(at(30)));
+        schedule.begin(at(7), at(30));
+        assert_eq!(schedule.handle_outcome(&status(410), 20, at(30)), Step::Failed);
+        let mut schedule = Schedule::new(Spacing::None, None, at(0));
+        schedule.begin(at(7), at(0));
+        assert_eq!(schedule.handle_outcome(&Outcome::Missing, 20, at(0)), Step::Taken);
     }
 }

@@ -1,11 +1,11 @@
-//! The list of adapters.
+//! List of the switches that report their own calls: each [`Adapter`] with its tracker.
 
 use std::ops::{Deref, DerefMut};
 
 use hookswitch_model::AccountId;
 use serde::{Deserialize, Serialize};
 
-use super::{Adapter, SwitchTracker};
+use crate::switch::{Adapter, SwitchTracker};
 use crate::{ami, ari, esl};
 
 /// Declares the adapters: a name, the adapter itself, and its tracker.
