@@ -9,12 +9,14 @@ mod admin;
 mod body;
 pub mod capture;
 mod console;
+mod csv;
 pub mod explain;
 mod health;
 mod html;
 mod ingest;
 mod list;
 mod meter;
+mod metrics;
 mod numbers;
 mod oauth;
 mod openapi;
@@ -52,7 +54,7 @@ use hookswitch_server::telemetry::Metrics;
 use hookswitch_server::webhook::Webhooks;
 use hookswitch_server::websocket::Gateway;
 use hookswitch_server::{Http, Parts, Profile, clock};
-use hookswitch_store::Store;
+use hookswitch_store::{CallIndex, Store};
 use tower_http::catch_panic::CatchPanicLayer;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -79,6 +81,8 @@ pub(crate) struct Api {
     pub(crate) requests: Arc<Throttle>,
     pub(crate) people: People,
     pub(crate) calls: Arc<Calls>,
+    /// What calls are searched by.
+    pub(crate) index: CallIndex,
     pub(crate) files: admin::SharedFiles,
     pub(crate) subscriptions: Arc<Subscriptions>,
     pub(crate) changes: Arc<CallChanges>,
@@ -121,6 +125,7 @@ pub fn mount(parts: Parts) -> Http {
         requests: Arc::new(Throttle::new(config.limits.requests_per_minute)),
         people: parts.people,
         calls,
+        index: parts.index,
         files: Arc::new(Files::new(path, reload)),
         subscriptions: parts.subscriptions,
         changes: parts.changes,
@@ -168,7 +173,7 @@ fn operation() -> OpenApiRouter<Api> {
     OpenApiRouter::new()
         .routes(routes!(health::alive))
         .routes(routes!(health::ready))
-        .routes(routes!(health::metrics))
+        .routes(routes!(health::counters))
         .routes(routes!(ingest::post))
         .routes(routes!(openapi::document))
         .routes(routes!(openapi::page))

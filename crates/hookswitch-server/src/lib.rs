@@ -18,6 +18,7 @@ mod doors;
 pub mod health;
 pub mod intake;
 mod listener;
+pub mod process;
 pub mod rates;
 pub mod redelivery;
 mod repeated;

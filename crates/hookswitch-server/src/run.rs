@@ -215,6 +215,7 @@ impl Machine {
                 Err(RecvTimeoutError::Timeout) => None,
                 Err(RecvTimeoutError::Disconnected) => Some(Intake::Stop),
             };
+            let began = clock::now();
             let mut stop = false;
             while let Some(input) = next.take() {
                 stop |= matches!(input, Intake::Stop);
@@ -233,6 +234,7 @@ impl Machine {
             if !self.hand_over() || !self.save(due || stop, now) || stop {
                 return;
             }
+            self.metrics.engine_busy.inc_by(began.elapsed().as_secs_f64());
         }
     }
 

@@ -15,7 +15,7 @@ use axum::Router;
 use hookswitch_core::directory::{Account, Directory};
 use hookswitch_model::AccountId;
 use hookswitch_signal::switch::Inventory;
-use hookswitch_store::{Engine, Nats, Options, Partition, Settings, Store, Wanted, WriterThread};
+use hookswitch_store::{CallIndex, Engine, Nats, Options, Partition, Settings, Store, Wanted, WriterThread};
 use listenfd::ListenFd;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::net::TcpListener;
@@ -61,6 +61,8 @@ pub struct Parts {
     pub stop: watch::Receiver<bool>,
     /// The logs and documents.
     pub store: Store,
+    /// What calls are searched by.
+    pub index: CallIndex,
     /// All counters.
     pub metrics: Arc<Metrics>,
     /// Where posted signals go.
@@ -157,6 +159,7 @@ pub fn serve(
         Engine::Sqlite => Store::open(&config.store.directory, options, metrics.store.clone())?,
         Engine::Nats => runtime.block_on(join(&config, options, metrics.store.clone()))?,
     };
+    let (index, indexing) = store.index_calls()?;
     let (intake, inputs) = sync_channel(INTAKE_AHEAD);
     let (divided, membership) = if store.nats().is_some() {
         let spool = config.store.directory.join("spool");
@@ -288,6 +291,7 @@ pub fn serve(
         reload,
         stop: stop.subscribe(),
         store: store.clone(),
+        index,
         metrics: metrics.clone(),
         intake: intake.clone(),
         oauth: oauth.clone(),
@@ -421,6 +425,7 @@ pub fn serve(
         tracing::error!("the machine has panicked; what it held is not on disk");
     }
     closing.join().ok();
+    indexing.join().ok(); // a panic in it is told by its own hook
     tracing::info!("stopped");
     outcome
 }

@@ -32,11 +32,8 @@ pub(crate) use self::belonging::{Belonging, stretch};
 pub(crate) use self::delivery::Delivery;
 use self::hosts::{Host, Hosts};
 pub use self::input::{Input, Sources};
-pub(crate) use self::session::SessionSummary;
+pub(crate) use self::session::{COLUMNS, SessionSummary};
 pub use self::text::{is_unsafe, write as write_text};
-
-/// The most sessions that are looked at for one page of a list, whoever's they are.
-const LOOKED_AT_MAX: usize = 5_000;
 
 /// How long the stretch of the signal log may be in which all inputs of a call are looked for.
 const ALL_INPUTS_MAX: u64 = 20_000;
@@ -232,14 +229,6 @@ pub struct Wanted {
     pub all: bool,
 }
 
-/// A page of the list of sessions.
-#[derive(Debug, Default)]
-pub struct Page {
-    pub(crate) records: Vec<SessionSummary>,
-    /// Where the next page begins, if there may be one.
-    pub next: Option<i64>,
-}
-
 /// Reads why, for one account or for all.
 pub struct Explainer<'a> {
     reader: &'a Reader,
@@ -265,46 +254,6 @@ impl<'a> Explainer<'a> {
             sources: Sources::read(reader)?,
             journal_from: reader.swept("attempts")?,
         })
-    }
-
-    /// The sessions, the newest first, from before a place on, of those whose numbers, names or ids hold a
-    /// text.
-    ///
-    /// # Errors
-    /// If the store cannot be read.
-    pub fn sessions(
-        reader: &Reader,
-        account: Option<AccountId>,
-        before: Option<i64>,
-        limit: usize,
-        text: Option<&str>,
-    ) -> Result<Page, StoreError> {
-        let text = text.map(str::to_lowercase);
-        let mut page = Page::default();
-        let mut before = before;
-        let mut looked_at = 0;
-        while looked_at < LOOKED_AT_MAX {
-            let batch = reader.sessions_before(before, limit)?;
-            for &(number, id) in &batch {
-                before = Some(number);
-                looked_at += 1;
-                let Some(summary) = SessionSummary::read(reader, id)? else { continue };
-                let first = reader.events_of_after(id, 0, 1)?;
-                if !sees(account, &first) || text.as_deref().is_some_and(|text| !summary.has(text)) {
-                    continue;
-                }
-                page.records.push(summary);
-                if page.records.len() == limit {
-                    page.next = before;
-                    return Ok(page);
-                }
-            }
-            if batch.len() < limit {
-                return Ok(page);
-            }
-        }
-        page.next = before;
-        Ok(page)
     }
 
     /// A session, if it is kept and may be seen.
@@ -720,7 +669,6 @@ mod tests {
         let seen = |account: Option<u64>| {
             let account = account.map(AccountId::new);
             let read = store.read(|reader| {
-                let page = Explainer::sessions(reader, account, None, 10, None)?;
                 let explainer = Explainer::new(reader, account)?;
                 let mut found = Vec::new();
                 for (position, session) in [(1, 11), (2, 22), (3, 33)] {
@@ -734,23 +682,14 @@ mod tests {
                     assert!(by.iter().all(|one| *one == by[0]), "{session}: {by:?}");
                     found.push(by[0]);
                 }
-                Ok((page.records.len(), found))
+                Ok(found)
             });
             read.expect("it is read")
         };
-        assert_eq!(seen(None), (3, vec![true, true, true]));
-        assert_eq!(seen(Some(1)), (2, vec![true, false, true]));
-        assert_eq!(seen(Some(2)), (1, vec![false, true, false]));
-        assert_eq!(seen(Some(3)), (0, vec![false, false, false]));
-        // Pages go on where the last ended, also past sessions of others.
-        let page = |before| {
-            let account = Some(AccountId::new(1));
-            store.read(|reader| Explainer::sessions(reader, account, before, 1, None)).expect("it is read")
-        };
-        let first = page(None);
-        let second = page(first.next);
-        assert_eq!((first.records.len(), second.records.len(), page(second.next).records.len()), (1, 1, 0));
-        assert_ne!(first.records[0].telephony_session_id, second.records[0].telephony_session_id);
+        assert_eq!(seen(None), [true, true, true]);
+        assert_eq!(seen(Some(1)), [true, false, true]);
+        assert_eq!(seen(Some(2)), [false, true, false]);
+        assert_eq!(seen(Some(3)), [false, false, false]);
         // What lists the calls of all accounts is shown to who sees them all.
         let raw = |account: Option<u64>| {
             let wanted = Wanted { raw: true, all: false };

@@ -36,7 +36,7 @@ run(async (browser) => {
   const [download] = await Promise.all([page.waitForEvent("download"), page.click("#csv")]);
   const cells = parse(readFileSync(await download.path(), "utf8").replace(/^\ufeff/, ""));
   assertEqual(cells.length, given.calls + 1, "rows of the file");
-  assert(cells.every((row) => row.length === 11), "a row has another number of cells");
+  assert(cells.every((row) => row.length === 12), "a row has another number of cells");
   const formulas = cells.flat().filter((cell) => /^[\s]*[=+\-@\t\r]/.test(cell));
   assertEqual(formulas, [], "cells that are formulas");
   assert(cells.flat().some((cell) => cell.startsWith("'=")), "nothing would have been a formula");
