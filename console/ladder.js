@@ -113,7 +113,7 @@ function heads(call, { lanes, parties, subscribers, width }, fold) {
       svg("rect", { x: lane.x - lane.width / 2 + 2, y: 20, width: lane.width - 4, height: 42, rx: 6, class: "hit" }),
       // Its texts are its name: what it is, and what choosing it does.
       label(lane.x, 38, said, "lane", "middle"),
-      label(lane.x, 53, lane.isFolded ? "▸" : cut(address, Math.floor((lane.width - 8) / 5.8)), "sub", "middle"),
+      label(lane.x, 53, lane.isFolded ? "▸" : cut(address, Math.floor((lane.width - 12) / 6.2)), "sub", "middle"),
       svg("title", {}, visible(lane.isFolded ? `Unfold ${names.join(", ")}` : `Fold ${names[0]}${address && `, ${address}`}`)),
     );
     button.addEventListener("click", toggle);

@@ -9,7 +9,7 @@ const SAMPLES_MAX = 300;
 
 export const calls = new Map();
 export const samples = [];
-export const state = { connected: undefined, openCalls: undefined, isWritable: true, more: undefined, loaded: false };
+export const state = { connected: undefined, openCalls: undefined, isWritable: true, loaded: false };
 
 const listeners = new Set();
 let stop;
@@ -57,7 +57,7 @@ export function end() {
   stop = undefined;
   calls.clear();
   samples.length = 0;
-  Object.assign(state, { connected: undefined, openCalls: undefined, isWritable: true, more: undefined, loaded: false });
+  Object.assign(state, { connected: undefined, openCalls: undefined, isWritable: true, loaded: false });
 }
 
 function put(call) {
@@ -83,25 +83,9 @@ export async function load() {
   try {
     const page = await get("/admin/v1/sessions?limit=100");
     take(page);
-    Object.assign(state, { more: page.next, loaded: true, error: undefined });
+    Object.assign(state, { loaded: true, error: undefined });
   } catch (error) {
     Object.assign(state, { loaded: true, error });
   }
-  tell({ kind: "calls" });
-}
-
-/** Reads the calls before those that are known. */
-export async function loadMore() {
-  if (!state.more) return;
-  const page = await get(`/admin/v1/sessions?limit=100&before=${encodeURIComponent(state.more)}`);
-  take(page);
-  state.more = page.next;
-  tell({ kind: "calls" });
-}
-
-/** Reads the calls in which a text is found, also of those that are not known here. */
-export async function search(text) {
-  const page = await get(`/admin/v1/sessions?limit=100&text=${encodeURIComponent(text)}`);
-  take(page);
   tell({ kind: "calls" });
 }

@@ -55,7 +55,7 @@ export function placesOf(call, extensions) {
     const name = known?.name ?? side.name;
     const number = known?.number ?? side.phoneNumber;
     const other = party.direction === "Outbound" ? to : from;
-    add({ key: `${isQueue ? "q" : "x"}${id}`, isQueue, name: name || number || id, number: name ? number : undefined, other: outside(other), state: party.statusCode, fromQueue: party.queueCall });
+    add({ key: `${isQueue ? "q" : "x"}${id}`, isQueue, waits: known?.kind === "queue" ? "waiting" : "ringing", name: name || number || id, number: name ? number : undefined, other: outside(other), state: party.statusCode, fromQueue: party.queueCall });
   }
   if (!places.size && call.isOpen) {
     add({ key: `o${call.telephonySessionId}`, isOutside: true, name: outside(from), other: outside(to), state: call.parties.find((party) => !isOver(party.statusCode))?.statusCode ?? "Setup" });
@@ -143,7 +143,7 @@ export async function wallboardView(place) {
     write(tile.parts.other, cut(first.other, 60));
     if (first.isQueue) {
       const waiting = calls.filter((one) => one.state === "Proceeding" || one.state === "Setup").length;
-      write(tile.parts.state, waiting ? `${count(waiting)} ringing` : plural(calls.length, "call"));
+      write(tile.parts.state, waiting ? `${count(waiting)} ${first.waits}` : plural(calls.length, "call"));
       write(tile.parts.more, calls.length > waiting && waiting ? `${count(calls.length - waiting)} answered` : "");
     } else {
       write(tile.parts.state, WORDS.get(first.state) ?? first.state);

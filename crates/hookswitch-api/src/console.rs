@@ -65,7 +65,6 @@ static FILES: &[File] = &files![
     "calls.js" is "text/javascript; charset=utf-8",
     "call.js" is "text/javascript; charset=utf-8",
     "ladder.js" is "text/javascript; charset=utf-8",
-    "csv.js" is "text/javascript; charset=utf-8",
     "subscriptions.js" is "text/javascript; charset=utf-8",
     "trial.js" is "text/javascript; charset=utf-8",
     "sources.js" is "text/javascript; charset=utf-8",

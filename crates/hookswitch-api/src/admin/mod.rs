@@ -5,11 +5,13 @@
 
 pub(super) mod access;
 pub(super) mod applications;
+pub(super) mod attempts;
 pub(super) mod clock;
 pub(super) mod cluster;
 pub(super) mod directory;
 pub(super) mod events;
 pub(super) mod extensions;
+pub(super) mod figures;
 mod file;
 pub(super) mod filter_trials;
 pub(super) mod live;
@@ -31,6 +33,7 @@ use utoipa_axum::routes;
 
 use self::access::{Access, Admin, Operator, Reader};
 pub(crate) use self::file::Files;
+pub(crate) use self::subscriptions::SubscriptionStates;
 use super::request::Content;
 use super::{Api, Problem};
 
@@ -166,12 +169,15 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(subscriptions::list))
         .routes(routes!(subscriptions::read, subscriptions::remove))
         .routes(routes!(subscriptions::pause))
+        .routes(routes!(attempts::list))
+        .routes(routes!(figures::read))
         .routes(routes!(subscriptions::resume))
         .routes(routes!(subscriptions::test))
         .routes(routes!(subscriptions::renew))
         .routes(routes!(tokens::list, tokens::add))
         .routes(routes!(tokens::remove))
         .routes(routes!(sessions::list))
+        .routes(routes!(sessions::table))
         .routes(routes!(sessions::read))
         .routes(routes!(sessions::capture))
         .routes(routes!(events::read))

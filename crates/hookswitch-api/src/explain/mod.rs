@@ -20,6 +20,7 @@ use hookswitch_core::filter::Projection;
 use hookswitch_core::notification::{SERVER_ID, Subscriber};
 use hookswitch_core::presence::ActiveCalls;
 use hookswitch_model::{AccountId, Event, ExtensionId, Logged, Note, SubscriptionId, TelephonySessionId};
+use hookswitch_server::control::{ActionRecord, Operation, actions_of};
 use hookswitch_server::subscriptions::{Stored, stored};
 use hookswitch_store::{Reader, StoreError};
 use serde::Serialize;
@@ -31,11 +32,8 @@ pub(crate) use self::belonging::{Belonging, stretch};
 pub(crate) use self::delivery::Delivery;
 use self::hosts::{Host, Hosts};
 pub use self::input::{Input, Sources};
-pub(crate) use self::session::SessionSummary;
+pub(crate) use self::session::{COLUMNS, SessionSummary};
 pub use self::text::{is_unsafe, write as write_text};
-
-/// The most sessions that are looked at for one page of a list, whoever's they are.
-const LOOKED_AT_MAX: usize = 5_000;
 
 /// How long the stretch of the signal log may be in which all inputs of a call are looked for.
 const ALL_INPUTS_MAX: u64 = 20_000;
@@ -112,6 +110,9 @@ pub struct Explained {
     pub(crate) inferred: bool,
     /// What is to be said of its sources.
     pub notes: Vec<&'static str>,
+    /// Who asked for it by the API, if somebody did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub asked: Option<Asked>,
     /// The positions of the inputs that caused it.
     pub causes: Vec<u64>,
     /// Those of them that are in the signal log no longer.
@@ -120,6 +121,37 @@ pub struct Explained {
     /// As it is published, for a subscription that is none.
     #[schema(value_type = Object)]
     pub notification: Box<RawValue>,
+}
+
+/// An action by which somebody asked for what an event tells.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Asked {
+    /// The id of the action.
+    pub action_id: String,
+    /// What was asked for.
+    pub operation: &'static str,
+    /// When, by the clock of the server.
+    pub time: String,
+    /// The extension of the user who asked.
+    pub extension_id: String,
+    /// The application.
+    pub client_id: String,
+}
+
+impl Asked {
+    /// The last of some actions that may have brought an event about.
+    fn of(logged: &Logged, actions: &[ActionRecord]) -> Option<Self> {
+        let party = logged.event.party.id;
+        let action = actions.iter().rfind(|action| action.may_have_caused(party, logged.arrival))?;
+        Some(Self {
+            action_id: action.id.to_string(),
+            operation: action.operation.as_ref().map_or("call out", Operation::name),
+            time: action.at.to_string(),
+            extension_id: action.by.extension.to_string(),
+            client_id: action.by.client.clone(),
+        })
+    }
 }
 
 /// A session: how it went, what it was told by, and who was told.
@@ -197,14 +229,6 @@ pub struct Wanted {
     pub all: bool,
 }
 
-/// A page of the list of sessions.
-#[derive(Debug, Default)]
-pub struct Page {
-    pub(crate) records: Vec<SessionSummary>,
-    /// Where the next page begins, if there may be one.
-    pub next: Option<i64>,
-}
-
 /// Reads why, for one account or for all.
 pub struct Explainer<'a> {
     reader: &'a Reader,
@@ -230,46 +254,6 @@ impl<'a> Explainer<'a> {
             sources: Sources::read(reader)?,
             journal_from: reader.swept("attempts")?,
         })
-    }
-
-    /// The sessions, the newest first, from before a place on, of those whose numbers, names or ids hold a
-    /// text.
-    ///
-    /// # Errors
-    /// If the store cannot be read.
-    pub fn sessions(
-        reader: &Reader,
-        account: Option<AccountId>,
-        before: Option<i64>,
-        limit: usize,
-        text: Option<&str>,
-    ) -> Result<Page, StoreError> {
-        let text = text.map(str::to_lowercase);
-        let mut page = Page::default();
-        let mut before = before;
-        let mut looked_at = 0;
-        while looked_at < LOOKED_AT_MAX {
-            let batch = reader.sessions_before(before, limit)?;
-            for &(number, id) in &batch {
-                before = Some(number);
-                looked_at += 1;
-                let Some(summary) = SessionSummary::read(reader, id)? else { continue };
-                let first = reader.events_of_after(id, 0, 1)?;
-                if !sees(account, &first) || text.as_deref().is_some_and(|text| !summary.has(text)) {
-                    continue;
-                }
-                page.records.push(summary);
-                if page.records.len() == limit {
-                    page.next = before;
-                    return Ok(page);
-                }
-            }
-            if batch.len() < limit {
-                return Ok(page);
-            }
-        }
-        page.next = before;
-        Ok(page)
     }
 
     /// A session, if it is kept and may be seen.
@@ -308,9 +292,10 @@ impl<'a> Explainer<'a> {
         let mut hosts = Hosts::default();
         let inputs = self.inputs(&positions, wanted, &mut hosts)?;
         let (deliveries, deliveries_left_out) = self.deliveries(&events)?;
+        let actions = actions_of(self.reader, id)?;
         Ok(Some(Story {
             session: summary,
-            events: events.iter().map(|logged| explained(logged, &inputs)).collect(),
+            events: events.iter().map(|logged| explained(logged, &inputs, &actions)).collect(),
             inputs,
             inputs_left_out,
             hosts: hosts.into_list(),
@@ -347,9 +332,10 @@ impl<'a> Explainer<'a> {
         let Some(logged) = events.first().filter(|_| sees(self.account, &events)) else { return Ok(None) };
         let inputs = self.inputs(&causes(&events), wanted, &mut Hosts::default())?;
         let (deliveries, deliveries_left_out) = self.deliveries(&events)?;
+        let actions = actions_of(self.reader, logged.event.session.id)?;
         Ok(Some(EventStory {
             telephony_session_id: logged.event.session.id.to_string(),
-            event: explained(logged, &inputs),
+            event: explained(logged, &inputs, &actions),
             inputs,
             deliveries,
             deliveries_left_out,
@@ -520,7 +506,7 @@ fn causes(events: &[Logged]) -> BTreeSet<u64> {
     events.iter().flat_map(|logged| logged.event.causes.iter()).map(|cause| cause.number).collect()
 }
 
-fn explained(logged: &Logged, inputs: &[Input]) -> Explained {
+fn explained(logged: &Logged, inputs: &[Input], actions: &[ActionRecord]) -> Explained {
     let event = &logged.event;
     let party = &event.party;
     let causes: Vec<u64> = event.causes.iter().map(|cause| cause.number).collect();
@@ -538,6 +524,7 @@ fn explained(logged: &Logged, inputs: &[Input]) -> Explained {
         rule: RuleBody { name: event.rule.name(), text: event.rule.as_str() },
         inferred: event.rule.is_inferred(),
         notes: event.notes.iter().map(Note::as_str).collect(),
+        asked: Asked::of(logged, actions),
         swept_causes: causes.iter().copied().filter(|cause| !is_kept(cause)).collect(),
         causes,
         notification: notification(event),
@@ -682,7 +669,6 @@ mod tests {
         let seen = |account: Option<u64>| {
             let account = account.map(AccountId::new);
             let read = store.read(|reader| {
-                let page = Explainer::sessions(reader, account, None, 10, None)?;
                 let explainer = Explainer::new(reader, account)?;
                 let mut found = Vec::new();
                 for (position, session) in [(1, 11), (2, 22), (3, 33)] {
@@ -696,23 +682,14 @@ mod tests {
                     assert!(by.iter().all(|one| *one == by[0]), "{session}: {by:?}");
                     found.push(by[0]);
                 }
-                Ok((page.records.len(), found))
+                Ok(found)
             });
             read.expect("it is read")
         };
-        assert_eq!(seen(None), (3, vec![true, true, true]));
-        assert_eq!(seen(Some(1)), (2, vec![true, false, true]));
-        assert_eq!(seen(Some(2)), (1, vec![false, true, false]));
-        assert_eq!(seen(Some(3)), (0, vec![false, false, false]));
-        // Pages go on where the last ended, also past sessions of others.
-        let page = |before| {
-            let account = Some(AccountId::new(1));
-            store.read(|reader| Explainer::sessions(reader, account, before, 1, None)).expect("it is read")
-        };
-        let first = page(None);
-        let second = page(first.next);
-        assert_eq!((first.records.len(), second.records.len(), page(second.next).records.len()), (1, 1, 0));
-        assert_ne!(first.records[0].telephony_session_id, second.records[0].telephony_session_id);
+        assert_eq!(seen(None), [true, true, true]);
+        assert_eq!(seen(Some(1)), [true, false, true]);
+        assert_eq!(seen(Some(2)), [false, true, false]);
+        assert_eq!(seen(Some(3)), [false, false, false]);
         // What lists the calls of all accounts is shown to who sees them all.
         let raw = |account: Option<u64>| {
             let wanted = Wanted { raw: true, all: false };

@@ -480,7 +480,12 @@ impl Session {
                 }
                 Timer::Leave(party) => {
                     // It is told at the time of the success.
-                    self.mover_stays(party, &Context { at: at - CAUSE_WAIT, ..ctx });
+                    let ctx = Context { at: at - CAUSE_WAIT, ..ctx };
+                    if self.transfer_target(party).is_some() {
+                        self.complete_transfer(party);
+                    } else {
+                        self.mover_stays(party, &ctx);
+                    }
                 }
                 // It is told at the time of the hold.
                 Timer::SwitchHold(holder) => {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use hookswitch_model::{LegId, Place, Signal, SignalKind, Transfer};
+use hookswitch_model::{Cause, LegId, Place, Signal, SignalKind, Transfer};
 use serde::{Deserialize, Serialize};
 
 use super::channel::{Calling, Channel, Leg, Moment, Number, State};
@@ -143,6 +143,46 @@ impl AmiTracker {
         self.waits.forget(|waiting| matches!(waiting, Waiting::Resumed(of, _) if *of == number));
         if let Some(channel) = self.channels.get_mut(&number) {
             channel.moved = true;
+        }
+    }
+
+    /// The call that rings on a channel is sent to a number, because somebody has asked for that.
+    pub(super) fn is_sent_elsewhere(
+        &mut self,
+        number: Number,
+        to: Arc<str>,
+        now: Moment,
+        out: &mut Vec<Signal>,
+    ) {
+        let transfer = Transfer { to, to_host: None, consulted: None, by_code: false };
+        self.told(number, SignalKind::TransferAsked(Box::new(transfer)), now, out);
+        self.is_moved(number);
+    }
+
+    /// The call that rings on a channel was declined, because somebody has asked for that.
+    pub(super) fn is_rejected(&mut self, number: Number, now: Moment, out: &mut Vec<Signal>) {
+        let Some(channel) = self.channels.get(&number).filter(|channel| channel.leg == Leg::Called) else {
+            return;
+        };
+        if !channel.is_answered() {
+            self.told(number, SignalKind::Ended(Cause::Rejected), now, out);
+            if let Some(channel) = self.channels.get_mut(&number) {
+                channel.leg = Leg::Ended;
+            }
+        }
+    }
+
+    /// The far ends of the calls of two channels were joined, because somebody has asked for that.
+    pub(super) fn are_joined(&mut self, first: Number, second: Number, now: Moment, out: &mut Vec<Signal>) {
+        let transfer =
+            Transfer { to: Arc::from(""), to_host: None, consulted: Some(self.leg(second)), by_code: false };
+        self.told(first, SignalKind::TransferAsked(Box::new(transfer)), now, out);
+        self.told(first, SignalKind::TransferDone { succeeded: true }, now, out);
+        for mover in [first, second] {
+            self.is_moved(mover);
+            if self.channels.get(&mover).is_some_and(|mover| mover.hung_up.is_some()) {
+                self.end(mover, out);
+            }
         }
     }
 

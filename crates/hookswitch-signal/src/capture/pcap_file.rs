@@ -143,7 +143,8 @@ mod tests {
     fn read(bytes: &[u8]) -> Vec<(i64, Transport, String, String, Vec<u8>)> {
         let mut reader = Reader::new(bytes).unwrap();
         let mut read = Vec::new();
-        while let Some(message) = reader.next_message().unwrap() {
+        while reader.advance().unwrap() {
+            let message = reader.current().unwrap();
             let (src, dst) = (message.src.to_string(), message.dst.to_string());
             read.push((message.time.as_micros(), message.transport, src, dst, message.payload.to_vec()));
         }

@@ -217,6 +217,18 @@ impl EslTracker {
     /// The far end of a channel takes the place of another channel of the same holder.
     fn joins_calls(&mut self, first: Number, second: Number, now: Moment, out: &mut Vec<Signal>) {
         let dialled = self.channels[&second].first_dialled.clone();
+        self.are_joined(first, second, dialled, now, out);
+    }
+
+    /// The far ends of two calls of one holder were joined.
+    pub(super) fn are_joined(
+        &mut self,
+        first: Number,
+        second: Number,
+        dialled: Arc<str>,
+        now: Moment,
+        out: &mut Vec<Signal>,
+    ) {
         let transfer =
             Transfer { to: dialled, to_host: None, consulted: Some(self.leg(second)), by_code: false };
         self.ensure_told(second, out);
@@ -400,6 +412,13 @@ impl EslTracker {
             }
             "exit" => self.park_ends(number, now, out),
             _ => {}
+        }
+    }
+
+    /// A channel is to be parked by who it talks with, because somebody has asked for that.
+    pub(super) fn is_to_be_parked(&mut self, parker: Number, parkee: Number, now: Moment) {
+        if let Some(channel) = self.channels.get_mut(&parkee).filter(|channel| channel.peer == Some(parker)) {
+            channel.to_be_parked = Some(now);
         }
     }
 

@@ -8,6 +8,7 @@ use hookswitch_model::{
     SignalKind,
 };
 
+use super::action;
 use super::channel::{Calling, Channel, Leg, Moment, Number, Queue, Service, ServiceKind, Standby};
 use super::message::{Event, Key};
 use super::tracker::EslTracker;
@@ -403,6 +404,41 @@ impl EslTracker {
             let starts = event.kind == super::message::Kind::MediaBugStart;
             self.is_muted(number, starts, now, out);
         }
+    }
+
+    /// Takes what the event socket was asked for, or has taken, where no event tells of it; false if it is no action.
+    pub(super) fn is_acted_on(&mut self, command: &str, now: Moment, out: &mut Vec<Signal>) -> bool {
+        let words: Vec<&str> = command.split(' ').collect();
+        let number = |uuid: &str| self.number(uuid);
+        match words[..] {
+            [action::FORWARDS, own, to] => {
+                if let Some(own) = number(own) {
+                    self.ask_to_move(own, Arc::from(to), false, now, out);
+                }
+            }
+            [action::PARKS, own, peer] => {
+                if let Some((own, peer)) = number(own).zip(number(peer)) {
+                    self.is_to_be_parked(own, peer, now);
+                }
+            }
+            [action::JOINS, own, other] => {
+                if let Some((first, second)) = number(own).zip(number(other)) {
+                    self.are_joined(first, second, Arc::from(""), now, out);
+                }
+            }
+            [step @ (action::MUTES | action::UNMUTES), own] => {
+                if let Some(own) = number(own) {
+                    self.is_muted(own, step == action::MUTES, now, out);
+                }
+            }
+            [step @ (action::MASKS | action::UNMASKS), own, path] => {
+                if let Some(own) = number(own) {
+                    self.masks(own, path, step == action::MASKS, now, out);
+                }
+            }
+            _ => return false,
+        }
+        true
     }
 
     /// What is said is kept out of a recording for a while.

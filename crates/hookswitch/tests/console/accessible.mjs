@@ -64,7 +64,7 @@ run(async (browser) => {
   assertEqual(await focused(), "Skip to the content", "the first stop");
   await press("Enter", "Tab");
   assertEqual(await focused(), "search", "behind the skip link");
-  await press("Tab", "Tab");
+  await press("Tab", "Tab", "Tab");
   const first = await focused();
   await press("ArrowDown");
   const second = await focused();

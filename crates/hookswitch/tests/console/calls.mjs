@@ -1,5 +1,6 @@
 // A call as it comes, changes and ends; its ladder; a webhook that fails, from the miss to the cause, and told again.
 
+import { readFileSync } from "node:fs";
 import { ask, assert, assertEqual, found, given, noteViolations, open, run, shot, signIn, step, until } from "./support.mjs";
 
 run(async (browser) => {
@@ -31,6 +32,28 @@ run(async (browser) => {
   await page.fill("#search", "nobody at all");
   await page.getByText("No such call").waitFor();
   await page.fill("#search", "");
+
+  // What is searched stands in the address, is counted, and is found again by it.
+  const shown = (number) => until(async () => (await page.locator("tbody tr").count()) === number, `${number} calls`);
+  await shown(2);
+  await page.click("#filters");
+  await page.fill("#filter-number", "103");
+  await shown(1);
+  await page.getByText("0 open, 1 ended").waitFor();
+  await page.selectOption("#filter-state", "open");
+  await page.getByText("No such call").waitFor();
+  await page.selectOption("#filter-state", "ended");
+  await shown(1);
+  assert(page.url().endsWith("#/calls?number=103&state=ended"), page.url());
+  await page.reload();
+  await shown(1);
+  assertEqual([await page.locator("#filter-number").inputValue(), await page.locator("#filters").innerText()], ["103", "Filters (2)"], "the filters of the address");
+  const [table] = await Promise.all([page.waitForEvent("download"), page.click("#csv")]);
+  const lines = readFileSync(await table.path(), "utf8").trim().split("\r\n");
+  assertEqual([lines.length, lines[1].includes(",103,")], [2, true], "the table has what was searched");
+  await shot(page, "calls-searched");
+  await page.click("#clear-filters");
+  await shown(2);
 
   // One call: what the API says is drawn, all of it.
   await page.locator("tbody tr", { hasText: "101" }).locator("a").click();
@@ -85,7 +108,15 @@ run(async (browser) => {
   await page.goto(`${given.server}/console/#/calls`);
   await page.getByRole("link", { name: "Subscriptions" }).click();
   await page.locator(`tr[data-id="${given.failing}"] a`).click();
-  await page.locator("a", { hasText: "Call of" }).last().click();
+  await page.locator("table.attempts tbody tr").first().waitFor();
+  assert(/Last hour: 0 delivered, [1-9]\d* failed\. Last day: 0 delivered, [1-9]/.test(await page.locator("#attempt-totals").innerText()), await page.locator("#attempt-totals").innerText());
+  await page.fill("#attempt-status", "404");
+  await page.getByText("No attempt matches.").waitFor();
+  await page.fill("#attempt-status", "503");
+  await page.selectOption("#attempt-outcome", "isFailed=true");
+  await page.locator("table.attempts tbody tr").first().waitFor();
+  await shot(page, "attempts");
+  await page.locator("table.attempts a").last().click();
   await page.locator(".detail .attempts li").first().waitFor();
   const detail = await page.locator(".detail").innerText();
   for (const text of ["503", "<b>out of order</b>", "What caused the event", "INVITE 102"]) assert(detail.includes(text), `${text} is not in ${detail}`);
@@ -165,6 +196,11 @@ async function ladder(page) {
 
   // Hosts are named by what they say they are or whose they are, and fold with the keyboard.
   const hosts = page.locator(".ladder .host");
+  const [{ telephonySessionId }] = (await ask("/sessions?text=101")).records;
+  const named = (await ask(`/sessions/${telephonySessionId}?all=true`)).hosts;
+  const phones = [["192.0.2.1:5060", "101", "directory"], ["192.0.2.2:5060", "102", "directory"]];
+  assertEqual(named.map(({ address, name, namedBy }) => [address, name, namedBy]), phones, "the hosts");
+  assertEqual(await hosts.locator("text.lane").allTextContents(), ["101", "102"], "the heads of the hosts");
   const count = await hosts.count();
   assertEqual(await hosts.first().getAttribute("aria-expanded"), "true", "a host that is unfolded");
   const signals = await page.locator(".ladder .item.input").count();

@@ -13,7 +13,7 @@ run(async (browser) => {
   await until(async () => (await tiles()) === given.tiles, "a tile for each extension and queue");
   const queue = page.locator(".wall-queues .tile").first();
   assert(/Sales\s*600/.test(await queue.innerText()), await queue.innerText());
-  assert(/\d+ (ringing|calls)/.test(await queue.innerText()), await queue.innerText());
+  assert(/\d+ waiting/.test(await queue.innerText()), await queue.innerText());
   await shot(page, "wallboard");
 
   // A tile changes in place: the element is the same, and none other was touched.
