@@ -5,6 +5,12 @@
 //! count, as JSON. `make bench` runs it.
 
 #![expect(clippy::cast_precision_loss, reason = "figures for people")]
+#![expect(
+    clippy::disallowed_types,
+    clippy::disallowed_methods,
+    clippy::disallowed_macros,
+    reason = "a bench reads the clock and prints"
+)]
 
 mod told;
 

@@ -3,6 +3,8 @@
 //! `scripts/count-instructions` runs it under callgrind: each stage is a function of its own that is not inlined,
 //! so that what it takes stands by its name. Without an argument (`cargo bench`) it does nothing.
 
+#![expect(clippy::disallowed_methods, clippy::disallowed_macros, reason = "it reads a file and prints")]
+
 use std::hint::black_box;
 
 use hookswitch_core::directory::Directory;

@@ -72,8 +72,9 @@ mod tests {
     fn each_place_is_found_from_wherever_it_is_looked_for() {
         for length in [0, 1, 15, 63, 64, 65, 127, 128, 129, 200] {
             for gap in [1, 2, 7, 31, 64, 70] {
-                let mark =
-                    |at: usize| if at % gap == gap - 1 { if at % 2 == 0 { b'\n' } else { 0 } } else { b'a' };
+                let mark = |at: usize| {
+                    if at % gap == gap - 1 { if at.is_multiple_of(2) { b'\n' } else { 0 } } else { b'a' }
+                };
                 let bytes: Vec<u8> = (0..length).map(mark).collect();
                 for from in 0..=length {
                     for step in [1, 3, 65] {

@@ -48,7 +48,7 @@ proptest! {
         end in prop::sample::select(vec!["\r\n", "\n"]),
     ) {
         let body = body.join(end);
-        let head: String = head.iter().map(|line| format!("{line}{end}")).collect();
+        let head: String = head.iter().flat_map(|line| [line.as_str(), end]).collect();
         compare(
             format!(
                 "INVITE sip:b@b SIP/2.0{end}Via: SIP/2.0/UDP a;branch=z9hG4bK1{end}From: <sip:a@a>;tag=1{end}\
