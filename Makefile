@@ -86,4 +86,4 @@ scenarios:
 # Calls through real switches, where those can be had: each script says what it needs.
 live:
 	cargo build -p hookswitch
-	@for switch in asterisk freeswitch kamailio; do [ ! -x live/$$switch ] || live/$$switch || exit 1; done
+	@for switch in asterisk freeswitch kamailio control control-freeswitch; do [ ! -x live/$$switch ] || live/$$switch || exit 1; done

@@ -1,5 +1,6 @@
 //! The hosts between which the messages of a call went, and what they are called.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -142,7 +143,7 @@ impl Host {
 }
 
 fn user(side: NameAddr<'_>) -> Option<String> {
-    side.uri().user_decoded().map(|user| user.into_owned()).filter(|user| !user.is_empty())
+    side.uri().user_decoded().map(Cow::into_owned).filter(|user| !user.is_empty())
 }
 
 /// The product of a header, no longer than a line.

@@ -76,6 +76,9 @@ impl Session {
             self.discard_servers(leg.src);
         }
         if certainty == PartyCertainty::Confirmed {
+            if matches!(of, LegRole::Switch(_)) && !self.reported {
+                self.give_up_unheard(&person, ctx);
+            }
             self.revive(&person);
             self.settle_waiting(Settled::OfferedOn, ctx);
             self.leave_services(&person, ctx);
@@ -156,6 +159,25 @@ impl Session {
             let pending = state.pending_end().map(|end| end.cause);
             pending.is_some_and(|cause| cause != Cause::AnsweredElsewhere) && state.is_person(person)
         })
+    }
+
+    /// The switch turns to somebody else: it has given up whom it has called and who has not rung, whom it cannot cancel
+    /// (RFC 3261 §9.1).
+    fn give_up_unheard(&mut self, person: &Resolved, ctx: &Context) {
+        for party in self.parties.other_indices() {
+            let role = LegRole::Party(party);
+            let state = &self.parties[party];
+            if !state.is_unheard(ctx.at)
+                || state.is_person(person)
+                || state.round != self.round
+                || !self.legs.iter().any(|leg| leg.role == role && !leg.ended)
+                || self.legs.iter().any(|leg| leg.role == role && leg.of_party)
+            {
+                continue;
+            }
+            self.legs.iter_mut().filter(|leg| leg.role == role).for_each(|leg| leg.ended = true);
+            self.target_ended(party, Cause::NoAnswer, ctx);
+        }
     }
 
     /// Forgets the far ends from which the call goes on: no callee is there. Whom a switch has called is one of them

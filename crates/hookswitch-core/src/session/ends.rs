@@ -130,7 +130,7 @@ impl Session {
     }
 
     /// The leg of a target ended.
-    fn target_ended(&mut self, index: PartyIndex, cause: Cause, ctx: &Context) {
+    pub(super) fn target_ended(&mut self, index: PartyIndex, cause: Cause, ctx: &Context) {
         if self.parties[index].certainty == PartyCertainty::Unconfirmed {
             if self.is_callee(index, cause) {
                 self.confirm(index);

@@ -72,9 +72,9 @@ impl Fit {
         let is_expected = session.expects_leg(at);
         let fits = match (caller, callee) {
             (CallerFit::Same, CalleeFit::Same) => true,
-            (CallerFit::Same, _) => is_expected || !session.has_ringing_targets(),
+            (CallerFit::Same, _) => is_expected || !session.has_ringing_targets(at),
             // Who is called instead may be where the caller calls from, and is called when nobody answers.
-            (_, CalleeFit::Same) if is_diverted => is_expected || !session.has_ringing_targets(),
+            (_, CalleeFit::Same) if is_diverted => is_expected || !session.has_ringing_targets(at),
             (_, CalleeFit::Ending) if is_diverted => is_expected,
             // Who was called and calls back the switch begins a call.
             _ if session.comes_from(session.switch_address(leg.dst)) => false,
@@ -224,7 +224,8 @@ impl Session {
 
     /// Whether targets ring and neither the caller nor any of them was answered.
     pub(crate) fn rings_unanswered(&self) -> bool {
-        self.has_ringing_targets() && !self.parties.iter().any(PartyState::was_answered)
+        let last_sign = self.last_sign;
+        self.has_ringing_targets(last_sign) && !self.parties.iter().any(PartyState::was_answered)
     }
 
     /// Whether a target has just answered, and the caller waits for that to arrive.
@@ -242,8 +243,15 @@ impl Session {
             |leg: &Leg| if leg.called { leg.of_party } else { leg.role == LegRole::Party(CALLER) };
         let [(own, rest), (theirs, their_rest)]: [(Vec<Leg>, Vec<Leg>); 2] =
             [&mut *self, &mut *other].map(|session| session.legs.drain(..).partition(is_callers));
-        self.legs = theirs.into_iter().chain(rest).collect();
-        other.legs = own.into_iter().chain(their_rest).collect();
+        // Where a caller's own call arrived is a server: its targets are called by the switch.
+        let moved = |legs: Vec<Leg>| {
+            legs.into_iter().map(|leg| {
+                let role = if leg.called { LegRole::Server } else { leg.role };
+                Leg { role, ..leg }
+            })
+        };
+        self.legs = moved(theirs).chain(rest).collect();
+        other.legs = moved(own).chain(their_rest).collect();
         std::mem::swap(&mut self.parties[CALLER].party.sip, &mut other.parties[CALLER].party.sip);
     }
 
@@ -262,10 +270,13 @@ impl Session {
         self.timers.is_running(Timer::Retry) && !self.legs.iter().any(|leg| leg.called && !leg.ended)
     }
 
-    /// Whether the caller waits for the answer of targets that were offered the call.
-    fn has_ringing_targets(&self) -> bool {
+    /// Whether the caller waits for the answer of targets that were offered the call, and that have rung or may yet do.
+    fn has_ringing_targets(&self, at: Timestamp) -> bool {
         let rings = |state: &PartyState| {
-            state.certainty == PartyCertainty::Confirmed && state.is_live() && !state.was_answered()
+            state.certainty == PartyCertainty::Confirmed
+                && state.is_live()
+                && !state.was_answered()
+                && (self.reported || !state.is_unheard(at))
         };
         !self.parties[CALLER].was_answered() && self.parties.others().any(rings)
     }

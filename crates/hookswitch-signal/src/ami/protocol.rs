@@ -68,6 +68,42 @@ struct Acting {
     notes: VecDeque<String>,
     /// What was answered, and is not told yet.
     answered: VecDeque<(ActionId, Acted)>,
+    /// It was asked for the list of what we may ask for, and has not given it.
+    lists_rights: bool,
+}
+
+/// Id of the question of what we may ask for.
+const RIGHTS_ID: &str = "hookswitch-rights";
+
+/// The actions by which calls are acted on.
+const ACTIONS: [&str; 9] = [
+    "BlindTransfer",
+    "Bridge",
+    "Hangup",
+    "MixMonitor",
+    "MixMonitorMute",
+    "MuteAudio",
+    "Originate",
+    "Park",
+    "Redirect",
+];
+
+/// What to do about actions that a manager does not list as those that its user may ask for.
+const MAY_NOT_ACT: &str = "the source has control = true, and its user may not ask for all that acts on calls; give it \
+                           write = reporting,system,call,originate in manager.conf, and load the modules of the actions";
+
+/// What a list of the actions that we may ask for lacks.
+fn missing_rights(list: &Message<'_>) -> ProtocolEvent {
+    let missing: Vec<&str> = ACTIONS.into_iter().filter(|name| list.value(name).is_none()).collect();
+    if missing.is_empty() {
+        return ProtocolEvent::PassedOver;
+    }
+    let question = "ListCommands".to_owned();
+    ProtocolEvent::Refused(Refusal {
+        question,
+        text: format!("without {}", missing.join(", ")),
+        hint: MAY_NOT_ACT,
+    })
 }
 
 impl Acting {
@@ -299,7 +335,12 @@ impl SwitchProtocol for AmiProtocol {
         let acting = &mut self.acting;
         let message = self.frames.next_message();
         let event = message.map(|message| {
-            acting.take(&Message::new(message));
+            let read = Message::new(message);
+            acting.take(&read);
+            if acting.lists_rights && read.value("ActionID") == Some(RIGHTS_ID.as_bytes()) {
+                acting.lists_rights = false;
+                return missing_rights(&read);
+            }
             handle_message(&mut self.questions, message, out)
         });
         if self.questions.ask_again {
@@ -320,6 +361,15 @@ impl SwitchProtocol for AmiProtocol {
         self.acting.open.push((id, written.answers, None));
         self.send(written.text);
         Ok(())
+    }
+
+    fn check_rights(&mut self) {
+        self.acting.lists_rights = true;
+        self.transmit.extend(action_with_id("ListCommands", RIGHTS_ID, &[]).ok().map(String::into_bytes));
+    }
+
+    fn is_answered(&self) -> bool {
+        !self.acting.lists_rights
     }
 
     fn probe(&mut self) {
@@ -480,6 +530,26 @@ mod tests {
             0,
             "nothing is sent that cannot be done"
         );
+    }
+
+    #[test]
+    fn rights_that_are_missing_are_named() {
+        let mut protocol = logged_in();
+        protocol.check_rights();
+        assert!(!protocol.is_answered() && asked(&mut protocol).starts_with("Action: ListCommands\r\n"));
+        let list = |names: &[&str]| {
+            let lines: String =
+                names.iter().map(|name| format!("{name}: does it. (Priv: all)\r\n")).collect();
+            format!("Response: Success\r\nActionID: hookswitch-rights\r\n{lines}\r\n")
+        };
+        let events = says(&mut protocol, &list(&ACTIONS[2..]));
+        assert!(
+            matches!(&events[..], [ProtocolEvent::Refused(refusal)] if refusal.text == "without BlindTransfer, Bridge"),
+            "{events:?}"
+        );
+        protocol.check_rights();
+        assert_eq!(says(&mut protocol, &list(&ACTIONS)), []);
+        assert!(protocol.is_answered());
     }
 
     #[test]

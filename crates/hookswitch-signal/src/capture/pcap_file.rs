@@ -164,8 +164,7 @@ mod tests {
         ];
         let mut file = PcapFile::default();
         let mut expected = Vec::new();
-        for (number, (transport, src, dst, payload)) in cases.iter().enumerate() {
-            let micros = 1_700_000_000_123_456 + number as i64;
+        for (micros, (transport, src, dst, payload)) in (1_700_000_000_123_456..).zip(&cases) {
             file.add(&Captured {
                 time: Timestamp::from_micros(micros),
                 transport: *transport,

@@ -17,6 +17,10 @@ const RECORDINGS: &str = "/var/lib/freeswitch/recordings";
 const LOT: &str = "valet_lot";
 const SLOTS: (&str, &str) = ("6001", "6099");
 
+/// The commands by which calls are acted on.
+pub(super) const COMMANDS: [&str; 7] =
+    ["uuid_kill", "uuid_transfer", "uuid_bridge", "uuid_hold", "uuid_audio", "uuid_record", "originate"];
+
 /// First words of what the tracker is told of an action: the call of a channel is sent to a number, when that is asked
 /// for; and once it was taken, that the far ends of the calls of two channels are joined, that who is at the end of a
 /// channel is muted or not, or kept out of a recording or not.
@@ -262,6 +266,8 @@ mod tests {
             (call(Then::Listen(own())), originate(&format!("&eavesdrop({OWN})"))),
         ] {
             let written = write(id(), &action, &options).expect("an event socket can be asked");
+            let names = written.commands.iter().filter_map(|command| command.split(' ').nth(1));
+            assert!(names.into_iter().all(|name| COMMANDS.contains(&name)), "{action:?}");
             assert_eq!(written.commands, right, "{action:?}");
         }
     }

@@ -63,6 +63,10 @@ enum Phase {
     Up,
 }
 
+/// What to do about commands that a user may not send.
+const MAY_NOT_ACT: &str = "the source has control = true, and its user may not send all commands that act on calls; name \
+                           them in its esl-allowed-api, or give the password of the event socket itself";
+
 /// An action on a call that is under way.
 struct Acting {
     id: ActionId,
@@ -97,6 +101,10 @@ pub(super) struct EslProtocol {
     /// Actions on calls that are under way: the commands of each that are among [`EslProtocol::asked`], in its order,
     /// and the best answer so far.
     acting: VecDeque<Acting>,
+    /// The commands that our user may send, where the switch has said so.
+    allowed: Option<String>,
+    /// What of them is missing, until it is told.
+    missing: Option<String>,
     /// What was asked for, as the tracker is to know it.
     notes: VecDeque<String>,
     /// What was answered, and is not told yet.
@@ -119,6 +127,8 @@ impl EslProtocol {
             was_listed: false,
             may_not_ask: false,
             acting: VecDeque::new(),
+            allowed: None,
+            missing: None,
             notes: VecDeque::new(),
             answered: VecDeque::new(),
         }
@@ -213,7 +223,10 @@ impl EslProtocol {
                          event_socket.conf.xml, or with esl-password of the user"
                     )));
                 }
+                let allowed =
+                    message.header("Allowed-API").map(|list| String::from_utf8_lossy(list).into_owned());
                 let events = events(format.as_str())?;
+                self.allowed = allowed;
                 self.send(events);
                 self.phase = Phase::Events;
             }
@@ -319,6 +332,10 @@ impl SwitchProtocol for EslProtocol {
             out.append(&mut self.list);
             return Ok(Some(ProtocolEvent::Message));
         }
+        if let Some(text) = self.missing.take() {
+            let question = "esl-allowed-api".to_owned();
+            return Ok(Some(ProtocolEvent::Refused(Refusal { question, text, hint: MAY_NOT_ACT })));
+        }
         if let Some(note) = self.notes.pop_front() {
             listing::note(&note, out);
             return Ok(Some(ProtocolEvent::Message));
@@ -368,8 +385,15 @@ impl SwitchProtocol for EslProtocol {
         Ok(())
     }
 
+    fn check_rights(&mut self) {
+        let Some(allowed) = &self.allowed else { return };
+        let may = |command: &&str| allowed.split([' ', ',']).any(|word| word == *command || word == "ALL");
+        let missing: Vec<&str> = action::COMMANDS.into_iter().filter(|command| !may(command)).collect();
+        self.missing = (!missing.is_empty()).then(|| format!("without {}", missing.join(" ")));
+    }
+
     fn is_answered(&self) -> bool {
-        self.asked.is_empty() && self.list.is_empty()
+        self.missing.is_none() && self.asked.is_empty() && self.list.is_empty()
     }
 
     fn probe_after(&self) -> Option<Duration> {

@@ -64,6 +64,9 @@ pub trait SwitchProtocol: Send {
     /// Takes the answer to a request, or why there is none.
     fn handle_answer(&mut self, _request: &HttpRequest, _answer: Result<&[u8], &str>) {}
 
+    /// Asks whether we may ask for actions on calls; what we may not comes as [`ProtocolEvent::Refused`].
+    fn check_rights(&mut self) {}
+
     /// Notes that the connection has ended; appends what of that is for the tracker to `out`.
     fn handle_end(&mut self, _out: &mut Vec<u8>) -> ConnectionEnd {
         ConnectionEnd::Lost
@@ -176,6 +179,11 @@ impl SwitchConnection {
             return Err(CannotAct::new("The phone system has not let this server in yet"));
         }
         self.protocol.act(id, action)
+    }
+
+    /// Asks whether we may ask for actions on calls; see [`SwitchProtocol::check_rights`].
+    pub fn check_rights(&mut self) {
+        self.protocol.check_rights();
     }
 
     /// Request by which the connection is made a WebSocket; see [`SwitchProtocol::upgrade`].

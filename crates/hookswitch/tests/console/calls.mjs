@@ -165,7 +165,10 @@ run(async (browser) => {
   await page.goto(`${given.server}/console/#/figures`);
   await page.getByText("It balances.").first().waitFor();
   await until(async () => (await page.locator(".stage").count()) === (await page.locator(".stage .balanced").count()), "figures that balance");
-  assertEqual(await page.locator(".plot").count(), 6, "plots");
+  await until(async () => (await page.locator(".plot").count()) === 11, "plots");
+  assert((await page.locator(".history .plot-card").first().innerText()).startsWith("Calls"), "the history of calls");
+  await page.selectOption("#history-span", "week");
+  await page.getByText("A point for every 2:00:00").waitFor();
   await shot(page, "figures");
   await page.goto(`${given.server}/console/#/sources`);
   await page.locator(".badge", { hasText: "Heard" }).waitFor();
