@@ -51,8 +51,8 @@ bench:
 	cargo bench --locked --package hookswitch --bench stages
 	scripts/count-instructions --functions 20
 	cargo bench --locked --package hookswitch --bench joining
-	cargo bench --locked --package hookswitch --bench ami
-	cargo bench --locked --package hookswitch --bench esl
+	cargo bench --locked --package hookswitch-pipeline --bench ami
+	cargo bench --locked --package hookswitch-pipeline --bench esl
 	scripts/time-replay --runs 5
 	cargo bench --locked --package hookswitch --bench live
 	cargo bench --locked --package hookswitch --bench gateway
@@ -86,4 +86,4 @@ scenarios:
 # Calls through real switches, where those can be had: each script says what it needs.
 live:
 	cargo build -p hookswitch
-	@for switch in asterisk freeswitch kamailio; do [ ! -x live/$$switch ] || live/$$switch || exit 1; done
+	@for switch in asterisk freeswitch kamailio control control-freeswitch; do [ ! -x live/$$switch ] || live/$$switch || exit 1; done

@@ -65,62 +65,20 @@ export async function signOut() {
   if (refresh) await form("/restapi/oauth/revoke", { token: refresh, client_id: CLIENT }).catch(() => {});
 }
 
-// --- OAuth: authorization code with a proof key (RFC 7636) ---
+// --- Users: a name and a password become tokens, which are refreshed as long as somebody is here ---
 
-const base64url = (bytes) =>
-  btoa(String.fromCharCode(...new Uint8Array(bytes))).replace(/\+/g, "-").replace(/\//g, "_").replace(/=+$/, "");
-
-const PENDING = "hookswitch-login";
-
-/** Where the server is reached by others; where the console of an account must be opened. */
-export async function server() {
-  const answer = await fetch("server.json");
-  return answer.json();
+/** In which ways somebody can sign in here. */
+export async function signInWays() {
+  const answer = await fetch("server.json", { cache: "no-store" });
+  return (await answer.json()).signIn;
 }
 
-/** Leads to the page to log in. */
-export async function beginLogin() {
-  const { publicUrl } = await server();
-  if (new URL(publicUrl).origin !== location.origin) {
-    throw new Error(`To sign in with your account, open the console at ${publicUrl}/console/.`);
-  }
-  if (!crypto.subtle) throw new Error("Signing in with an account needs https, or this machine itself as the server.");
-  const random = () => base64url(crypto.getRandomValues(new Uint8Array(32)));
-  const [verifier, state] = [random(), random()];
-  sessionStorage.setItem(PENDING, JSON.stringify({ verifier, state, hash: location.hash }));
-  const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(verifier));
-  const query = new URLSearchParams({
-    response_type: "code",
-    client_id: CLIENT,
-    redirect_uri: `${publicUrl}/console/`,
-    state,
-    code_challenge: base64url(digest),
-    code_challenge_method: "S256",
-  });
-  location.assign(`/restapi/oauth/authorize?${query}`);
-}
-
-/** Takes the code with which the page to log in has led back. */
-export async function finishLogin() {
-  const query = new URLSearchParams(location.search);
-  if (!query.has("code") && !query.has("error")) return;
-  const pending = JSON.parse(sessionStorage.getItem(PENDING) ?? "null");
-  sessionStorage.removeItem(PENDING);
-  history.replaceState(null, "", `${location.pathname}${pending?.hash ?? ""}`);
-  if (query.has("error")) throw new Error(query.get("error_description") ?? "The server has refused to sign you in.");
-  if (!pending || pending.state !== query.get("state")) {
-    throw new Error("This answer belongs to no sign-in of this tab; sign in again.");
-  }
-  const { publicUrl } = await server();
-  take(
-    await form("/restapi/oauth/token", {
-      grant_type: "authorization_code",
-      code: query.get("code"),
-      redirect_uri: `${publicUrl}/console/`,
-      code_verifier: pending.verifier,
-      client_id: CLIENT,
-    }),
-  );
+/** Signs a user in. */
+export async function signInWithPassword(name, password) {
+  const answer = await fetch("sign-in", { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ name, password }) });
+  const body = await answer.json().catch(() => ({}));
+  if (!answer.ok) throw new ApiError(answer.status, body.error_description ?? "The server has refused to sign you in.", body.error);
+  take(body);
 }
 
 function take(tokens) {

@@ -2,6 +2,7 @@
 
 import * as api from "./api.js";
 import * as live from "./live.js";
+import { clock, offset, onClock, setClock, zone } from "./clock.js";
 import { count, el, failure, replace } from "./dom.js";
 import { callView } from "./call.js";
 import { callsView } from "./calls.js";
@@ -11,10 +12,12 @@ import { signInView } from "./sign-in.js";
 import { sourcesView } from "./sources.js";
 import { subscriptionView, subscriptionsView } from "./subscriptions.js";
 import { trialView } from "./trial.js";
+import { wallboardView } from "./wallboard.js";
 
 /** The views by the first part of the hash; with a second part, of one thing. */
 const VIEWS = [
   { path: "calls", name: "Calls", list: callsView, one: callView },
+  { path: "live", name: "Live", list: wallboardView },
   { path: "subscriptions", name: "Subscriptions", list: subscriptionsView, one: subscriptionView },
   { path: "trial", name: "Filter trial", list: trialView },
   { path: "sources", name: "Sources", list: sourcesView },
@@ -46,14 +49,26 @@ function applyTheme() {
 function themeSwitch() {
   const button = el("button", { type: "button", class: "quiet", id: "theme" });
   const label = () => {
-    button.textContent = { auto: "◐ Auto", light: "☼ Light", dark: "☾ Dark" }[theme()];
-    button.setAttribute("aria-label", `Colours: ${theme()}; change`);
+    const [sign, word] = { auto: ["◐", "Auto"], light: ["☼", "Light"], dark: ["☾", "Dark"] }[theme()];
+    replace(button, sign, el("span", { class: "word" }, ` ${word}`));
+    button.setAttribute("aria-label", `${sign} ${word} colours; change`);
   };
   button.addEventListener("click", () => {
     localStorage.setItem("hookswitch-theme", THEMES[(THEMES.indexOf(theme()) + 1) % THEMES.length]);
     applyTheme();
     label();
   });
+  label();
+  return button;
+}
+
+function clockSwitch() {
+  const button = el("button", { type: "button", class: "quiet", id: "clock", onclick: () => setClock(clock() === "utc" ? "local" : "utc") });
+  const label = () => {
+    button.textContent = offset();
+    button.title = clock() === "utc" ? "Times are in UTC" : `Times are those of ${zone()}`;
+    button.setAttribute("aria-label", `${offset()}: ${button.title}; change`);
+  };
   label();
   return button;
 }
@@ -68,9 +83,9 @@ function drawPulse() {
   replace(
     pulse,
     connected === false
-      ? "connecting again"
+      ? "reconnecting"
       : !isWritable
-        ? "the store cannot be written"
+        ? "store not writable"
         : openCalls === undefined
           ? "connecting"
           : `${count(openCalls)} open`,
@@ -94,6 +109,7 @@ function drawTop(route) {
     el("span", { class: "spring" }),
     pulse,
     who,
+    clockSwitch(),
     themeSwitch(),
     leaveButton,
   );
@@ -192,18 +208,17 @@ document.getElementById("skip").addEventListener("click", (event) => {
   main.focus();
 });
 live.onChange((change) => change.kind === "status" && drawPulse());
+onClock(() => {
+  if (!me) return;
+  // A call redraws itself, and keeps what is chosen in it.
+  if (route().id === undefined) show();
+  else drawTop(route());
+});
 
 let entered = false;
 api.takeTokenOfAddress();
-let refused;
-try {
-  await api.finishLogin();
-} catch (error) {
-  refused = error;
-}
 await enter();
 entered = true;
-if (refused) main.append(failure(refused));
 let signedIn = api.isSignedIn();
 api.onSignIn((login) => {
   // Another token of the same login is no other login.

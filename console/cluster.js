@@ -154,7 +154,7 @@ export async function clusterView(place, { me, canChange }) {
     cluster = await get("/admin/v1/cluster");
     const isAlone = cluster.engine === "sqlite";
     tables.hidden = isAlone;
-    replace(alone, isAlone && empty("There is one server", "It has all the work. With ", el("code", {}, "store.engine = \"nats\""), ", several share it, and one takes over when another is gone."));
+    replace(alone, isAlone && empty("A single server", "This server does all the work. With ", el("code", {}, "store.engine = \"nats\""), ", several share it, and one takes over when another is gone."));
     if (isAlone) return;
     const moving = cluster.partitions.filter((one) => !one.isSettled).length;
     replace(summary, `${plural(cluster.nodes.length, "node")}, ${plural(cluster.partitions.length, "partition")}${moving ? `, ${count(moving)} on the way` : ", all settled"}`);

@@ -1,5 +1,7 @@
 // Elements and texts. All that comes from outside becomes a text node here, and never markup.
 
+import { exactTime, shownTime, wholeTime } from "./clock.js";
+
 const SVG = "http://www.w3.org/2000/svg";
 
 function fill(node, properties, children) {
@@ -28,28 +30,11 @@ export function replace(node, ...children) {
   node.replaceChildren(...children.flat(Infinity).filter((child) => child !== undefined && child !== null && child !== false));
 }
 
-const clockFormat = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
-const dayFormat = new Intl.DateTimeFormat(undefined, { year: "numeric", month: "short", day: "numeric" });
-
-/** The time of day, and the day if it is another than today. */
-export function shownTime(text) {
-  if (!text) return "";
-  const at = new Date(text);
-  if (Number.isNaN(at.getTime())) return "";
-  const time = clockFormat.format(at);
-  return at.toDateString() === new Date().toDateString() ? time : `${dayFormat.format(at)}, ${time}`;
-}
-
-/** The time of day with milliseconds. */
-export function exactTime(text) {
-  const at = new Date(text);
-  if (Number.isNaN(at.getTime())) return "";
-  return `${clockFormat.format(at)}.${String(at.getMilliseconds()).padStart(3, "0")}`;
-}
+export { exactTime, shownTime };
 
 /** An element that tells a time. */
 export function time(text) {
-  return text ? el("time", { datetime: text, title: text }, shownTime(text)) : el("span", { class: "none" }, "never");
+  return text ? el("time", { datetime: text, title: wholeTime(text) }, shownTime(text)) : el("span", { class: "none" }, "never");
 }
 
 /** A span of milliseconds, as people say it. */
@@ -80,9 +65,10 @@ export function count(number) {
   return numberFormat.format(number ?? 0);
 }
 
-/** A noun with its number: `1 call`, `2 calls`. */
+/** A noun with its number: `1 call`, `2 calls`, `2 parties`. */
 export function plural(number, noun) {
-  return `${count(number)} ${noun}${number === 1 ? "" : "s"}`;
+  const more = /[^aeiou]y$/.test(noun) ? `${noun.slice(0, -1)}ies` : `${noun}s`;
+  return `${count(number)} ${number === 1 ? noun : more}`;
 }
 
 /** One end of a leg: the name and the number, as far as they are known. */
@@ -98,7 +84,7 @@ export function endElement(end) {
   return el(
     "span",
     { class: "end" },
-    end.name && el("bdi", { class: "name" }, cut(end.name, 120)),
+    end.name && [el("bdi", { class: "name" }, cut(end.name, 120)), " "],
     number && el("bdi", { class: "number" }, cut(number, 64)),
   );
 }

@@ -2,7 +2,7 @@
 
 import * as live from "./live.js";
 import { get } from "./api.js";
-import { count, el, empty, failure, replace, shownTime, span, svg } from "./dom.js";
+import { count, cut, el, empty, failure, replace, shownTime, span, svg, visible } from "./dom.js";
 
 const STAGES = {
   hepFrames: ["HEP frames", "received"],
@@ -51,12 +51,55 @@ const PLOTS = [
   { title: "Notifications due", unit: "", of: (sample) => sample.pending },
 ];
 
+/** What is drawn of calls and deliveries over a longer time. */
+const HISTORY = [
+  { title: "Calls", unit: "", of: (point) => point.calls, other: { title: "missed", of: (point) => point.missed } },
+  { title: "Webhooks delivered", unit: "", of: (point) => point.delivered, other: { title: "failed", of: (point) => point.failed } },
+  { title: "Lag, median", unit: " ms", isOf: (point) => point.lagMs, of: (point) => point.lagMs[0] },
+  { title: "Lag, 95 %", unit: " ms", isOf: (point) => point.lagMs, of: (point) => point.lagMs[1] },
+  { title: "Lag, 99 %", unit: " ms", isOf: (point) => point.lagMs, of: (point) => point.lagMs[2] },
+];
+
+/** Calls and deliveries of an hour, a day or a week, of all subscriptions or one; gives what reads them again. */
+function historyPart(place) {
+  const pick = el("select", { id: "history-span", onchange: () => read() }, [["hour", "hour"], ["day", "day"], ["week", "week"]].map(([value, text]) => el("option", { value }, `The last ${text}`)));
+  const whose = el("select", { id: "history-whose", onchange: () => read() }, el("option", { value: "" }, "all subscriptions"));
+  const plots = el("div", { class: "plots history" });
+  const said = el("div", { role: "status" });
+  replace(place, el("h2", {}, "Calls and deliveries"), el("div", { class: "filter-fields" }, el("div", {}, el("label", { for: "history-span" }, "Of"), pick), el("div", {}, el("label", { for: "history-whose" }, "Deliveries to"), whose)), said, plots);
+  let asked = 0;
+  async function read() {
+    const mine = (asked += 1);
+    const query = new URLSearchParams({ span: pick.value });
+    if (whose.value) query.set("subscriptionId", whose.value);
+    try {
+      const { records, stepSeconds, storeBytes } = await get(`/admin/v1/figures?${query}`);
+      if (mine !== asked) return;
+      replace(said, el("p", { class: "hint" }, `A point for every ${span(stepSeconds * 1000)}${storeBytes === undefined ? "" : `; the store has ${count(Math.round(storeBytes / 1_000_000))} MB`}.`));
+      // Where nothing was delivered there is no lag, and none of 0 either.
+      const drawn = HISTORY.map((plot) => [plot, plot.isOf ? records.filter(plot.isOf) : records]);
+      replace(plots, drawn.map(([plot, points]) => points.length > 0 && plotOf(plot, points)));
+    } catch (error) {
+      if (mine === asked) replace(said, failure(error));
+    }
+  }
+  async function begin() {
+    const { records } = await get("/admin/v1/subscriptions");
+    whose.append(...records.filter((one) => one.transport === "WebHook").map((one) => el("option", { value: one.id }, visible(cut(one.address ?? one.id, 80)))));
+    await read();
+  }
+  begin().catch((error) => replace(said, failure(error)));
+  return read;
+}
+
 export async function figuresView(place) {
   const said = el("div", {});
   const plots = el("div", { class: "plots" });
   const stages = el("div", { class: "stages" });
+  const history = el("div", {});
   const summary = el("p", { class: "summary" });
-  replace(place, el("div", { class: "heading" }, el("h1", {}, "Figures"), summary), said, el("h2", {}, "The last ten minutes"), plots, el("h2", {}, "The journey of a message"), stages);
+  replace(place, el("div", { class: "heading" }, el("h1", {}, "Figures"), summary), said, el("h2", {}, "The last ten minutes"), plots, history, el("h2", {}, "The journey of a message"), stages);
+  const readHistory = historyPart(history);
   let samples = [];
   let status;
 
@@ -90,9 +133,11 @@ export async function figuresView(place) {
     drawPlots();
   });
   const timer = setInterval(() => document.hidden || read().catch((error) => replace(said, failure(error))), 4000);
+  const seldom = setInterval(() => document.hidden || readHistory(), 60_000);
   return () => {
     unhear();
     clearInterval(timer);
+    clearInterval(seldom);
   };
 }
 

@@ -3,13 +3,13 @@
 import { get } from "./api.js";
 import { follow } from "./stream.js";
 
-/** The most calls that are kept; the oldest that have ended go first. */
+/** The most calls that are kept; of those that have ended the oldest go first, and open ones stay. */
 const CALLS_MAX = 1000;
 const SAMPLES_MAX = 300;
 
 export const calls = new Map();
 export const samples = [];
-export const state = { connected: undefined, openCalls: undefined, isWritable: true, more: undefined, loaded: false };
+export const state = { connected: undefined, openCalls: undefined, isWritable: true, loaded: false };
 
 const listeners = new Set();
 let stop;
@@ -27,8 +27,13 @@ function tell(change) {
 /** Begins to follow, for whoever has signed in. */
 export async function start() {
   end();
-  stop = follow("/admin/v1/live", {
+  stop = follow("/admin/v1/live?open=true", {
     call: put,
+    open: (open) => {
+      // What is no longer among them has ended while nobody listened, and is read with the list.
+      take({ records: open });
+      tell({ kind: "calls" });
+    },
     status: (pulse) => {
       Object.assign(state, { openCalls: pulse.openCalls, isWritable: pulse.isWritable });
       if (pulse.sample?.time && samples.at(-1)?.time !== pulse.sample.time) {
@@ -52,14 +57,14 @@ export function end() {
   stop = undefined;
   calls.clear();
   samples.length = 0;
-  Object.assign(state, { connected: undefined, openCalls: undefined, isWritable: true, more: undefined, loaded: false });
+  Object.assign(state, { connected: undefined, openCalls: undefined, isWritable: true, loaded: false });
 }
 
 function put(call) {
   const before = calls.get(call.telephonySessionId);
   if (before && before.lastPosition > call.lastPosition) return;
   calls.set(call.telephonySessionId, { ...before, ...call });
-  if (calls.size > CALLS_MAX) {
+  if (calls.size > CALLS_MAX * 1.2) {
     const over = [...calls.values()].filter((known) => !known.isOpen).sort((a, b) => a.lastPosition - b.lastPosition);
     for (const old of over.slice(0, calls.size - CALLS_MAX)) calls.delete(old.telephonySessionId);
   }
@@ -78,25 +83,9 @@ export async function load() {
   try {
     const page = await get("/admin/v1/sessions?limit=100");
     take(page);
-    Object.assign(state, { more: page.next, loaded: true, error: undefined });
+    Object.assign(state, { loaded: true, error: undefined });
   } catch (error) {
     Object.assign(state, { loaded: true, error });
   }
-  tell({ kind: "calls" });
-}
-
-/** Reads the calls before those that are known. */
-export async function loadMore() {
-  if (!state.more) return;
-  const page = await get(`/admin/v1/sessions?limit=100&before=${encodeURIComponent(state.more)}`);
-  take(page);
-  state.more = page.next;
-  tell({ kind: "calls" });
-}
-
-/** Reads the calls in which a text is found, also of those that are not known here. */
-export async function search(text) {
-  const page = await get(`/admin/v1/sessions?limit=100&text=${encodeURIComponent(text)}`);
-  take(page);
   tell({ kind: "calls" });
 }

@@ -16,14 +16,14 @@ const STATES = {
 };
 
 const SAID = {
-  good: "The last attempt was taken.",
-  idle: "Nothing was sent since the server has started.",
-  failing: "The last attempt failed; it is tried again.",
-  behind: "More is due than is held in memory; the rest follows from the log.",
+  good: "The last attempt was delivered.",
+  idle: "Nothing has been sent since the server started.",
+  failing: "The last attempt failed; it will be tried again.",
+  behind: "More notifications are due than fit in memory; the rest follow from the log.",
   away: "The WebSocket is not connected.",
-  suspended: "Nothing is sent; it goes on where it was.",
-  blacklisted: "It has failed for too long and is left alone; renew it when the receiver is back.",
-  expired: "Its lifetime is over; its owner has to create another.",
+  suspended: "Nothing is sent now; it will continue where it stopped.",
+  blacklisted: "It has failed for too long and is no longer tried; renew it when the receiver is back.",
+  expired: "It has expired; its owner has to create a new one.",
 };
 
 const REFRESH_MS = 2000;
@@ -68,7 +68,7 @@ function actions(one, said, then) {
   const path = `/admin/v1/subscriptions/${one.id}`;
   const pause = el("button", {
     type: "button",
-    onclick: () => run(pause, async () => el("p", { class: "done" }, ((await post(`${path}/pause`)), "Paused; what is due waits in the log."))),
+    onclick: () => run(pause, async () => el("p", { class: "done" }, ((await post(`${path}/pause`)), "Paused; notifications wait in the log."))),
   }, "Pause");
   const resume = el("button", {
     type: "button",
@@ -100,9 +100,9 @@ export async function subscriptionsView(place, { canChange }) {
   async function draw() {
     const { records } = await get("/admin/v1/subscriptions");
     const bad = records.filter((one) => ["failing", "blacklisted", "suspended", "behind"].includes(one.health.state)).length;
-    replace(summary, records.length ? `${plural(records.length, "subscription")}${bad ? `, ${count(bad)} not well` : ", all well"}` : "");
+    replace(summary, records.length ? `${plural(records.length, "subscription")}${bad ? `, ${count(bad)} with problems` : ", all well"}` : "");
     table.hidden = !records.length;
-    replace(nothing, records.length ? undefined : empty("Nobody has subscribed", "An application subscribes with ", el("code", {}, "POST /restapi/v1.0/subscription"), "; the document of the API is at ", el("a", { href: "/docs" }, "/docs"), "."));
+    replace(nothing, records.length ? undefined : empty("No subscriptions yet", "An application subscribes with ", el("code", {}, "POST /restapi/v1.0/subscription"), "; the document of the API is at ", el("a", { href: "/docs" }, "/docs"), "."));
     const wanted = records.map((one) => {
       let row = rows.get(one.id);
       if (!row) {
@@ -135,10 +135,12 @@ export async function subscriptionView(place, { id, canChange }) {
   const calls = el("div", {});
   replace(place, el("p", { class: "crumbs" }, el("a", { href: "#/subscriptions" }, "Subscriptions")), content, said, calls);
   let drawn;
+  let isWebhook = false;
 
   async function draw() {
     const one = await get(`/admin/v1/subscriptions/${encodeURIComponent(id)}`);
     const { health } = one;
+    isWebhook = one.transport === "WebHook";
     if (!drawn) {
       const name = el("h1", { class: "address" }, el("bdi", {}, cut(target(one), 200)));
       drawn = { state: el("span", {}), sentence: el("p", {}), facts: el("div", {}) };
@@ -147,7 +149,7 @@ export async function subscriptionView(place, { id, canChange }) {
         el("div", { class: "heading" }, name, drawn.state, el("span", { class: "spring" }), canChange && actions(one, said, () => draw().catch(() => {}))),
         drawn.sentence,
         drawn.facts,
-        el("h2", {}, "It hears of"),
+        el("h2", {}, "Event filters"),
         el("ul", { class: "plain" }, one.eventFilters.map((filter) => el("li", {}, el("code", { class: "filter" }, visible(filter))))),
       );
     }
@@ -178,41 +180,75 @@ export async function subscriptionView(place, { id, canChange }) {
     replace(content, empty("No such subscription", "It was deleted, or belongs to another account."));
     return undefined;
   }
-  replace(calls, el("h2", {}, "Calls"), el("p", {}, "Open a call to see what of it this subscriber was told, and why not: ", el("a", { href: "#/calls" }, "calls"), "."));
-  await missing(calls, id);
+  if (isWebhook) await attemptsPart(calls, id);
+  else replace(calls, el("h2", {}, "Calls"), el("p", {}, "Open a call to see which notifications this subscriber was sent, and why not others: ", el("a", { href: "#/calls" }, "calls"), "."));
   const timer = setInterval(() => document.hidden || draw().catch((error) => replace(said, failure(error))), REFRESH_MS);
   return () => clearInterval(timer);
 }
 
-/** The newest calls of which something did not arrive, so that the cause is one step away. */
-async function missing(place, id) {
-  let page;
-  try {
-    page = await get("/admin/v1/sessions?limit=12");
-  } catch {
-    return;
+/** How an attempt went, for people. */
+const OUTCOMES = { delivered: "Delivered", refused: "Refused", timedOut: "Timed out", failed: "Failed", gone: "Gone" };
+
+/** What was done to deliver, the newest first, with filters and the totals of the last hour and day. */
+function attemptsPart(place, id) {
+  const field = (name, label, input) => el("div", {}, el("label", { for: `attempt-${name}` }, label), input);
+  const choice = (name, options) => el("select", { id: `attempt-${name}`, onchange: () => read() }, options.map(([value, text]) => el("option", { value }, text)));
+  const outcome = choice("outcome", [["", "all"], ["isFailed=true", "not delivered"], ...Object.entries(OUTCOMES).map(([value, text]) => [`outcome=${value}`, text.toLowerCase()])]);
+  const late = choice("late", [["", "any"], ["1", "1 s or more"], ["10", "10 s or more"], ["60", "a minute or more"], ["600", "10 minutes or more"]]);
+  const since = choice("since", [["", "as long as they are kept"], ["1", "the last hour"], ["24", "the last day"]]);
+  const status = el("input", { id: "attempt-status", type: "text", inputmode: "numeric", autocomplete: "off", oninput: () => read() });
+  const totals = el("p", { class: "summary", id: "attempt-totals" });
+  const body = el("tbody", {});
+  const said = el("div", { role: "status" });
+  const columns = ["Time", "Outcome", "Answer", "Lag", "Attempt", "Call"];
+  const table = el("table", { class: "rows attempts" }, el("caption", { class: "visually-hidden" }, "Attempts, the newest first"), el("thead", {}, el("tr", {}, columns.map((name) => el("th", { scope: "col" }, name)))), body);
+  const more = el("button", { type: "button", id: "older-attempts", hidden: true, onclick: () => read(next) }, "Show older attempts");
+  let next;
+  let asked = 0;
+  const total = (name, { delivered, failed, longestLagMs }) => `${name}: ${count(delivered)} delivered, ${count(failed)} failed${delivered ? `, the slowest after ${span(longestLagMs)}` : ""}`;
+  const row = (one) =>
+    el(
+      "tr",
+      { "data-outcome": one.outcome },
+      el("td", { "data-label": "Time" }, time(one.time)),
+      el("td", { "data-label": "Outcome" }, el("span", { class: one.outcome === "delivered" ? "" : "bad" }, OUTCOMES[one.outcome] ?? one.outcome)),
+      el("td", { "data-label": "Answer" }, [one.status, one.error].filter(Boolean).map((text) => visible(cut(text, 160))).join(" "), one.answer && el("span", { class: "hint" }, ` ${cut(one.answer, 160)}`)),
+      el("td", { "data-label": "Lag", class: "number-cell" }, span(one.lagMs)),
+      el("td", { "data-label": "Attempt", class: "number-cell" }, count(one.attempt), one.redelivery && el("span", { class: "hint" }, " redelivery")),
+      el("td", { "data-label": "Call" }, one.telephonySessionId ? el("a", { href: `#/calls/${encodeURIComponent(one.telephonySessionId)}?delivery=${encodeURIComponent(`${id} ${one.telephonySessionId}:${one.sequence}`)}` }, one.telephonySessionId.slice(0, 14)) : el("span", { class: "none" }, "gone")),
+    );
+  async function read(before) {
+    const query = new URLSearchParams(outcome.value);
+    if (late.value) query.set("lateSeconds", late.value);
+    if (status.value.trim()) query.set("status", status.value.trim());
+    if (since.value) query.set("from", new Date(Date.now() - Number(since.value) * 3_600_000).toISOString());
+    if (before) query.set("before", before);
+    const mine = (asked += 1);
+    try {
+      const page = await get(`/admin/v1/subscriptions/${encodeURIComponent(id)}/attempts?${query}`);
+      if (mine !== asked) return;
+      const rows = page.records.map(row);
+      if (before) body.append(...rows);
+      else replace(body, rows);
+      next = page.next;
+      more.hidden = !next;
+      table.hidden = !body.children.length;
+      replace(totals, `${total("Last hour", page.lastHour)}. ${total("Last day", page.lastDay)}.`);
+      replace(said, body.children.length ? el("p", { class: "hint" }, `${count(body.children.length)} of ${plural(page.total, "attempt")} shown.`) : el("p", { class: "hint" }, "No attempt matches."));
+    } catch (error) {
+      if (mine === asked) replace(said, failure(error));
+    }
   }
-  const found = [];
-  for (const call of page.records) {
-    const read = await get(`/admin/v1/sessions/${encodeURIComponent(call.telephonySessionId)}`).catch(() => undefined);
-    const mine = (read?.deliveries ?? []).filter((delivery) => delivery.subscriptionId === id);
-    const failed = mine.filter((delivery) => delivery.matched && ["waiting", "expired", "dropped"].includes(delivery.state));
-    const errors = mine.flatMap((delivery) => delivery.attempts ?? []).filter((attempt) => attempt.outcome !== "delivered");
-    const worst = failed[0] ?? mine.find((delivery) => delivery.attempts?.some((attempt) => attempt.outcome !== "delivered"));
-    if (worst) found.push({ call, failed, errors, eventId: worst.eventId });
-  }
-  if (!found.length) return;
   replace(
     place,
-    el("h2", {}, "Calls with attempts that failed"),
-    el(
-      "ul",
-      { class: "plain" },
-      found.map(({ call, failed, errors, eventId }) =>
-        el("li", {}, el("a", { href: `#/calls/${encodeURIComponent(call.telephonySessionId)}?delivery=${encodeURIComponent(`${id} ${eventId}`)}` }, `Call of ${shownTime(call.startTime)}`), el("span", { class: "hint" }, ` ${plural(errors.length, "attempt")} failed, ${failed.length ? `${count(failed.length)} not delivered` : "all delivered since"}`)),
-      ),
-    ),
+    el("h2", {}, "Attempts"),
+    totals,
+    el("div", { class: "filter-fields" }, field("outcome", "Outcome", outcome), field("status", "Status", status), field("late", "Late by", late), field("since", "Of", since), el("button", { type: "button", class: "quiet", id: "read-attempts", onclick: () => read() }, "Refresh")),
+    said,
+    table,
+    more,
   );
+  return read();
 }
 
 // --- Redelivery ---
@@ -255,7 +291,7 @@ export function redeliveryDialog({ eventId, telephonySessionId, subscriptionId, 
     try {
       const found = await request(true);
       if (!found.count) {
-        replace(said, el("p", { role: "status" }, "There is nothing to be told again: no event of this kind was for this subscriber."));
+        replace(said, el("p", { role: "status" }, "There is nothing to redeliver: no such event matched this subscriber."));
         return;
       }
       replace(said, el("p", { class: "preview", role: "status" }, `${plural(found.count, "notification")} of ${plural(found.sessions, "call")}.`));
@@ -285,7 +321,7 @@ export function redeliveryDialog({ eventId, telephonySessionId, subscriptionId, 
           said,
           el("p", { class: now.failed ? "failure" : running ? "" : "done", role: "status" }, visible(`${count(now.delivered)} of ${count(now.count)} delivered${now.failed ? `, ${count(now.failed)} failed` : ""}${running ? "…" : now.state === "cancelled" ? "; it was cancelled." : "."}${now.lastError ? ` ${now.lastError}` : ""}`)),
           el("progress", { max: Math.max(1, now.count), value: now.delivered, "aria-label": "Delivered" }),
-          now.state === "failed" && el("button", { type: "button", onclick: () => post(`/admin/v1/redeliveries/${encodeURIComponent(id)}/resume`).then(look, (error) => replace(said, failure(error))) }, "Go on"),
+          now.state === "failed" && el("button", { type: "button", onclick: () => post(`/admin/v1/redeliveries/${encodeURIComponent(id)}/resume`).then(look, (error) => replace(said, failure(error))) }, "Continue"),
           running && el("button", { type: "button", onclick: () => remove(`/admin/v1/redeliveries/${encodeURIComponent(id)}`).catch((error) => replace(said, failure(error))) }, "Cancel"),
         );
         if (running) polling = setTimeout(look, 500);
@@ -306,11 +342,11 @@ export function redeliveryDialog({ eventId, telephonySessionId, subscriptionId, 
     el(
       "form",
       { onsubmit: show, onchange: forget },
-      webhooks.length > 0 ? [el("label", { for: "redeliver-whom" }, "What was for"), whom] : el("p", { class: "hint" }, "There is no webhook; name an address."),
+      webhooks.length > 0 ? [el("label", { for: "redeliver-whom" }, "Notifications for"), whom] : el("p", { class: "hint" }, "There is no webhook subscription; enter an address."),
       el("label", { for: "redeliver-address" }, "To another address (optional)"),
       address,
       !eventId && !telephonySessionId && [el("label", { for: "redeliver-range" }, "Of"), minutes],
-      el("label", { class: "check" }, spacing, " With the pauses there were between them"),
+      el("label", { class: "check" }, spacing, " Keep the original pauses between them"),
       el("div", { class: "actions" }, preview, confirm, close),
     ),
     said,

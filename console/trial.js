@@ -35,23 +35,23 @@ export async function trialView(place) {
           return el("details", {}, el("summary", {}, visible(said.filter(Boolean).join(" "))), json(notification));
         }),
       ],
-      trial.isCut && el("p", { class: "hint" }, "There are older events in this time that were not looked at."),
-      !trial.matched && el("p", { class: "hint" }, trial.scanned ? "Take the query away, or look further back." : "There were no events in this time."),
+      trial.isCut && el("p", { class: "hint" }, "Older events of this period were not examined."),
+      !trial.matched && el("p", { class: "hint" }, trial.scanned ? "Remove the query from the filter, or look further back." : "There were no events in this period."),
     );
   };
   replace(
     place,
     el("div", { class: "heading" }, el("h1", {}, "Filter trial")),
-    el("p", { class: "lead" }, "See what event filters would have matched among the events that are kept, before you subscribe."),
+    el("p", { class: "lead" }, "See which stored events your filters would have matched, before you subscribe."),
     el(
       "form",
       { class: "trial", onsubmit: run },
-      el("div", { class: "wide-field" }, el("label", { for: "filters" }, "Event filters, one a line"), filters),
-      el("div", {}, el("label", { for: "hours" }, "Of"), hours),
-      el("div", {}, el("label", { for: "extension" }, "Whose ~ is (extension id, optional)"), extension),
+      el("div", { class: "wide-field" }, el("label", { for: "filters" }, "Event filters, one per line"), filters),
+      el("div", {}, el("label", { for: "hours" }, "Period"), hours),
+      el("div", {}, el("label", { for: "extension" }, "Extension id that ~ stands for (optional)"), extension),
       el("div", { class: "actions" }, el("button", { type: "submit", class: "primary" }, "Try")),
     ),
     result,
   );
-  replace(result, empty("Not tried yet", "Such as ", el("code", {}, `${USUAL}?statusCode=Answered`), " for calls that are answered."));
+  replace(result, empty("Not tried yet", "For example ", el("code", {}, `${USUAL}?statusCode=Answered`), " for answered calls."));
 }

@@ -1,6 +1,9 @@
 //! What the fuzz targets have in common: a capture goes through the whole product, and what must hold
 //! for every input is checked.
 
+#[path = "../crates/hookswitch-signal/tests/hostile/reference.rs"]
+pub mod reference;
+
 use std::collections::HashMap;
 use std::time::Duration;
 

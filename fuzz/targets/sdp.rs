@@ -1,6 +1,6 @@
 #![no_main]
 
-use hookswitch_fuzz::ask;
+use hookswitch_fuzz::{ask, reference};
 use hookswitch_signal::sip::Message;
 use libfuzzer_sys::fuzz_target;
 
@@ -15,5 +15,6 @@ fuzz_target!(|data: &[u8]| {
         let message = Message::parse(&bytes).expect("only the body is odd");
         assert_eq!(message.body(), data);
         ask(&message);
+        reference::compare(&bytes);
     }
 });

@@ -1,10 +1,11 @@
 #![no_main]
 
-use hookswitch_fuzz::{ask, replay, udp_pcap};
+use hookswitch_fuzz::{ask, reference, replay, udp_pcap};
 use hookswitch_signal::sip::Message;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {
+    reference::compare(data);
     if let Ok(message) = Message::parse(data) {
         ask(&message);
         // What names the message is in it.

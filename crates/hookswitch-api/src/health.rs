@@ -2,12 +2,12 @@
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::IntoResponse;
 use hookswitch_store::Health;
 use serde::Serialize;
 
-use super::Api;
+use super::{Api, metrics};
 
 /// What `/readyz` answers.
 #[derive(Serialize, utoipa::ToSchema)]
@@ -36,10 +36,11 @@ pub(super) async fn ready(State(api): State<Api>) -> impl IntoResponse {
     }
 }
 
-/// The counters, in the text format of OpenMetrics.
+/// The counters: OpenMetrics, or the classic text form for those who accept `text/plain` alone.
 #[utoipa::path(get, path = "/metrics", tag = "Operation", security(()),
     responses((status = 200, content_type = "application/openmetrics-text", body = String)))]
-pub(super) async fn metrics(State(api): State<Api>) -> impl IntoResponse {
-    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    ([(header::CONTENT_TYPE, kind)], api.metrics.text())
+pub(super) async fn counters(State(api): State<Api>, headers: HeaderMap) -> impl IntoResponse {
+    let accept = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    let (kind, text) = metrics::text(&api, &accept.collect::<Vec<_>>().join(",")).await;
+    ([(header::CONTENT_TYPE, kind), (header::VARY, "accept")], text)
 }

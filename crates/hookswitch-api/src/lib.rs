@@ -9,12 +9,14 @@ mod admin;
 mod body;
 pub mod capture;
 mod console;
+mod csv;
 pub mod explain;
 mod health;
 mod html;
 mod ingest;
 mod list;
 mod meter;
+mod metrics;
 mod numbers;
 mod oauth;
 mod openapi;
@@ -41,6 +43,7 @@ use hookswitch_server::auth::{OAuth, People, Problem, Throttle};
 use hookswitch_server::call_changes::CallChanges;
 use hookswitch_server::cluster::Membership;
 use hookswitch_server::config::Config;
+use hookswitch_server::control::Control;
 use hookswitch_server::intake::Intake;
 use hookswitch_server::rates::Rates;
 use hookswitch_server::redelivery::Redeliveries;
@@ -51,7 +54,7 @@ use hookswitch_server::telemetry::Metrics;
 use hookswitch_server::webhook::Webhooks;
 use hookswitch_server::websocket::Gateway;
 use hookswitch_server::{Http, Parts, Profile, clock};
-use hookswitch_store::Store;
+use hookswitch_store::{CallIndex, Store};
 use tower_http::catch_panic::CatchPanicLayer;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -78,11 +81,14 @@ pub(crate) struct Api {
     pub(crate) requests: Arc<Throttle>,
     pub(crate) people: People,
     pub(crate) calls: Arc<Calls>,
+    /// What calls are searched by.
+    pub(crate) index: CallIndex,
     pub(crate) files: admin::SharedFiles,
     pub(crate) subscriptions: Arc<Subscriptions>,
     pub(crate) changes: Arc<CallChanges>,
     pub(crate) webhooks: Webhooks,
     pub(crate) redeliveries: Arc<Redeliveries>,
+    pub(crate) control: Arc<Control>,
     /// Turns of requests that read much of the log.
     pub(crate) scans: Scans,
     pub(crate) gateway: Arc<Gateway>,
@@ -108,8 +114,8 @@ pub fn mount(parts: Parts) -> Http {
     };
     let keys = Arc::new(RwLock::new(access_of(&config, account)));
     let calls = Arc::new(Calls::default());
-    tokio::spawn(calls.clone().follow(store.clone(), stop));
-    let router = router(Api {
+    tokio::spawn(calls.clone().follow(store.clone(), stop.clone()));
+    let api = Api {
         store,
         metrics,
         intake: parts.intake,
@@ -119,11 +125,13 @@ pub fn mount(parts: Parts) -> Http {
         requests: Arc::new(Throttle::new(config.limits.requests_per_minute)),
         people: parts.people,
         calls,
+        index: parts.index,
         files: Arc::new(Files::new(path, reload)),
         subscriptions: parts.subscriptions,
         changes: parts.changes,
         webhooks: parts.webhooks,
         redeliveries: parts.redeliveries,
+        control: parts.control,
         scans: parts.scans,
         gateway: parts.gateway,
         rates: parts.rates,
@@ -131,7 +139,9 @@ pub fn mount(parts: Parts) -> Http {
         started: clock::steady(),
         public_url: parts.public_url.into(),
         clock_moves: parts.profile == Profile::Ephemeral,
-    });
+    };
+    tokio::spawn(telephony::keep_actions(api.clone(), stop));
+    let router = router(api);
     let reloaded = move |config: &Config, account: AccountId| {
         if let Ok(mut keys) = keys.write() {
             *keys = access_of(config, account);
@@ -163,7 +173,7 @@ fn operation() -> OpenApiRouter<Api> {
     OpenApiRouter::new()
         .routes(routes!(health::alive))
         .routes(routes!(health::ready))
-        .routes(routes!(health::metrics))
+        .routes(routes!(health::counters))
         .routes(routes!(ingest::post))
         .routes(routes!(openapi::document))
         .routes(routes!(openapi::page))

@@ -147,7 +147,9 @@ mod tests {
         ];
         all_of_them[5].paused = Some(Timestamp::from_micros(1));
         let mut audience = Audience::default();
-        all_of_them.iter().for_each(|one| audience.insert(one));
+        for one in &all_of_them {
+            audience.insert(one);
+        }
         let check = |audience: &mut Audience, all_of_them: &[Subscription]| {
             let (mut found, mut heard) = (Vec::new(), 0);
             for logged in events() {
@@ -164,10 +166,14 @@ mod tests {
         // Filters and rights that change are taken over.
         all_of_them[5].paused = None;
         all_of_them[1].hearing = all;
-        all_of_them.iter().for_each(|one| audience.insert(one));
+        for one in &all_of_them {
+            audience.insert(one);
+        }
         assert!(check(&mut audience, &all_of_them) > before);
         assert!(audience.wants_changes());
-        all_of_them.drain(..).for_each(|one| audience.remove(one.id));
+        for one in all_of_them.drain(..) {
+            audience.remove(one.id);
+        }
         assert_eq!(check(&mut audience, &[]), 0);
         assert!(!audience.wants_changes());
     }

@@ -136,21 +136,41 @@ impl Subscriber {
 
     /// Appends the notification of an event's party as compact JSON, without a line end.
     pub fn write(&self, event: &Event, projection: Projection, sent: Timestamp, out: &mut Vec<u8>) {
-        let (session, party) = (&event.session, &event.party);
+        let mut buffers = <[itoa::Buffer; 2]>::default();
+        let values = Values::of(event, &mut buffers);
+        self.beginning(event, &values, sent, out);
+        self.rest(event, &values, projection, out);
+    }
+
+    /// Appends the beginning of the notification of an event's party, up to the value of its `sequence`: all that is
+    /// this subscription's own.
+    pub fn write_beginning(&self, event: &Event, sent: Timestamp, out: &mut Vec<u8>) {
+        self.beginning(event, &Values::of(event, &mut <[itoa::Buffer; 2]>::default()), sent, out);
+    }
+
+    /// Appends the rest of it, from the value of `sequence` on: the same for all subscribers of a server.
+    pub fn write_rest(&self, event: &Event, projection: Projection, out: &mut Vec<u8>) {
+        self.rest(event, &Values::of(event, &mut <[itoa::Buffer; 2]>::default()), projection, out);
+    }
+
+    fn beginning(&self, event: &Event, values: &Values<'_>, sent: Timestamp, out: &mut Vec<u8>) {
+        let &Values { account, extension, at } = values;
         let mut json = Json(out);
-        // What is written more than once is made once.
-        let (mut account, mut extension) = (itoa::Buffer::new(), itoa::Buffer::new());
-        let account = account.format(session.account.as_u64());
-        let extension = party.extension.map(|id| extension.format(id.as_u64()));
         json.raw(r#"{"uuid":""#).number(self.notification_id(event).as_u64());
         json.raw(r#"","event":"/restapi/v1.0/account/"#).raw(account);
         if let Some(extension) = extension {
             json.raw("/extension/").raw(extension);
         }
-        let at = Iso::new(event.at);
         let sent = if sent == event.at { at } else { Iso::new(sent) };
         json.raw(r#"/telephony/sessions","timestamp":""#).ascii(sent.as_bytes());
-        json.raw(&self.head).number(event.sequence.into());
+        json.raw(&self.head);
+    }
+
+    fn rest(&self, event: &Event, values: &Values<'_>, projection: Projection, out: &mut Vec<u8>) {
+        let (session, party) = (&event.session, &event.party);
+        let &Values { account, extension, at } = values;
+        let mut json = Json(out);
+        json.number(event.sequence.into());
         json.raw(r#","sessionId":""#).number(session.session_id.as_u64());
         let digits = session.id.digits();
         json.raw(r#"","telephonySessionId":"s-"#).ascii(digits.as_bytes());
@@ -228,6 +248,23 @@ impl Subscriber {
         ));
         json.number(expires_in_secs).raw("}}");
         id
+    }
+}
+
+/// What a notification has more than once, made once.
+struct Values<'a> {
+    account: &'a str,
+    extension: Option<&'a str>,
+    at: Iso,
+}
+
+impl<'a> Values<'a> {
+    fn of(event: &Event, [account, extension]: &'a mut [itoa::Buffer; 2]) -> Self {
+        Self {
+            account: account.format(event.session.account.as_u64()),
+            extension: event.party.extension.map(|id| extension.format(id.as_u64()) as &str),
+            at: Iso::new(event.at),
+        }
     }
 }
 

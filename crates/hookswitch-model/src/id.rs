@@ -209,16 +209,61 @@ impl SubscriptionId {
 
 impl fmt::Display for SubscriptionId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let bits = self.0;
-        write!(
-            f,
-            "{:08x}-{:04x}-{:04x}-{:04x}-{:012x}",
-            bits >> 96,
-            (bits >> 80) & 0xffff,
-            (bits >> 64) & 0xffff,
-            (bits >> 48) & 0xffff,
-            bits & 0xffff_ffff_ffff
-        )
+        write_uuid(self.0, f)
+    }
+}
+
+/// Writes 128 bits as a UUID (RFC 9562 §4).
+fn write_uuid(bits: u128, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    write!(
+        f,
+        "{:08x}-{:04x}-{:04x}-{:04x}-{:012x}",
+        bits >> 96,
+        (bits >> 80) & 0xffff,
+        (bits >> 64) & 0xffff,
+        (bits >> 48) & 0xffff,
+        bits & 0xffff_ffff_ffff
+    )
+}
+
+/// The id of an action on a call: a lower-case UUID of version 4, which also names the channel that it places.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
+pub struct ActionId(u128);
+
+impl ActionId {
+    /// Takes 128 bits, of which the six that name version and variant are overwritten.
+    pub const fn from_bits(bits: u128) -> Self {
+        Self(SubscriptionId::from_bits(bits).as_u128())
+    }
+
+    /// Reads the text form; none if it is not that.
+    pub fn parse(text: &str) -> Option<Self> {
+        let digits: String = text.chars().filter(|&letter| letter != '-').collect();
+        let plain = digits.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte));
+        let bits = u128::from_str_radix(&digits, 16).ok().filter(|_| plain && digits.len() == 32)?;
+        let read = Self::from_bits(bits);
+        (read.to_string() == text).then_some(read)
+    }
+}
+
+impl fmt::Display for ActionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_uuid(self.0, f)
+    }
+}
+
+impl From<ActionId> for String {
+    fn from(id: ActionId) -> Self {
+        id.to_string()
+    }
+}
+
+impl TryFrom<String> for ActionId {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        Self::parse(&text).ok_or("it is no id of an action")
     }
 }
 
@@ -239,6 +284,11 @@ impl LegId {
     /// The number of the source.
     pub const fn source(self) -> u16 {
         (self.0 >> 48) as u16
+    }
+
+    /// The number of the leg in its source.
+    pub const fn number(self) -> u64 {
+        self.0 & 0xffff_ffff_ffff
     }
 }
 
@@ -262,6 +312,12 @@ mod tests {
         assert_eq!(session.party(2).to_string(), "p-00112233445566778899aabbccddeeff-2");
         assert_eq!(SubscriptionId::from_bits(u128::MAX).to_string(), "ffffffff-ffff-4fff-bfff-ffffffffffff");
         assert_eq!(SubscriptionId::from_bits(0).to_string(), "00000000-0000-4000-8000-000000000000");
+        let action = ActionId::from_bits(0x1122_3344_5566_4788_99aa_bbcc_ddee_ff00);
+        assert_eq!(action.to_string(), "11223344-5566-4788-99aa-bbccddeeff00");
+        assert_eq!(ActionId::parse(&action.to_string()), Some(action));
+        for wrong in ["", "112233445566478899aabbccddeeff00", "11223344-5566-4788-99AA-bbccddeeff00"] {
+            assert_eq!(ActionId::parse(wrong), None, "{wrong}");
+        }
         assert_eq!("310001016".parse::<AccountId>().unwrap().suffix(), 16);
     }
 }

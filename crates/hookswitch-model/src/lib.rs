@@ -19,8 +19,8 @@ pub mod time;
 
 pub use event::{Causes, Event, Note, Notes, Rule, SessionFacts};
 pub use id::{
-    AccountId, DeviceId, ExtensionId, HexDigits, InputRef, LegId, NotificationId, PartyId, RecordingId,
-    SessionId, SubscriptionId, TelephonySessionId,
+    AccountId, ActionId, DeviceId, ExtensionId, HexDigits, InputRef, LegId, NotificationId, PartyId,
+    RecordingId, SessionId, SubscriptionId, TelephonySessionId,
 };
 pub use link::SwitchLink;
 pub use logged::Logged;

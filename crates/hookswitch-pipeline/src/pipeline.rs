@@ -1,8 +1,8 @@
 //! Sources and session machine behind one another.
 
 use hookswitch_core::directory::Directory;
-use hookswitch_core::engine::{Counters, Engine, Policy};
-use hookswitch_model::{ClockId, Event, InputRef, Signal, SwitchLink, Timestamp};
+use hookswitch_core::engine::{Counters, Engine, LiveParty, Policy};
+use hookswitch_model::{ClockId, Event, InputRef, Signal, SwitchLink, TelephonySessionId, Timestamp};
 use hookswitch_signal::capture::Captured;
 use hookswitch_signal::ingest::Posted;
 use hookswitch_signal::sip;
@@ -154,6 +154,16 @@ impl Pipeline {
     /// How many sessions are open.
     pub fn open_sessions(&self) -> usize {
         self.engine.open_sessions()
+    }
+
+    /// The parties of an open session that have not left; see [`Engine::live_parties`].
+    pub fn live_parties(&self, id: TelephonySessionId) -> Option<Vec<LiveParty>> {
+        self.engine.live_parties(id)
+    }
+
+    /// The session of the channel that a switch names so.
+    pub fn session_of_channel(&self, number: u16, id: &str) -> Option<TelephonySessionId> {
+        self.engine.session_of(self.sources.leg_of(number, id)?)
     }
 
     /// What went through the session machine.

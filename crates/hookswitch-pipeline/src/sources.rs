@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
-use hookswitch_model::{AccountId, ClockId, InputRef, Signal, SwitchLink, Timestamp};
+use hookswitch_model::{AccountId, ClockId, InputRef, LegId, Signal, SwitchLink, Timestamp};
 use hookswitch_signal::adapters::{AnyTracker, Switch};
 use hookswitch_signal::capture::Captured;
 use hookswitch_signal::ingest::{Ingest, Posted};
 use hookswitch_signal::pairing::{self, Pairing};
 use hookswitch_signal::sip;
-use hookswitch_signal::switch::{self, SwitchTracker};
+use hookswitch_signal::switch::{self, ChannelView, SwitchTracker};
 use hookswitch_signal::tracker::{self, Tracker};
 use serde::{Deserialize, Serialize};
 
@@ -188,6 +188,22 @@ impl Sources {
     /// Adds somebody who posts signals.
     pub fn add_posted(&mut self, number: u16, account: AccountId) {
         self.by_number.insert(number, Source::Posted(Box::new(Ingest::new(account, number))));
+    }
+
+    /// The channel of a leg that a switch has told of; none if SIP alone, or a client, told of it.
+    pub fn channel(&self, leg: LegId) -> Option<ChannelView> {
+        match self.by_number.get(&leg.source())? {
+            Source::Switch { tracker, .. } => tracker.channel(leg),
+            Source::Agent { .. } | Source::Posted(_) => None,
+        }
+    }
+
+    /// The leg of the channel that a switch names so.
+    pub fn leg_of(&self, number: u16, id: &str) -> Option<LegId> {
+        match self.by_number.get(&number)? {
+            Source::Switch { tracker, .. } => tracker.leg_of(id),
+            Source::Agent { .. } | Source::Posted(_) => None,
+        }
     }
 
     /// Forgets a source; its number may be given to another.

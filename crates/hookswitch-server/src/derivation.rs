@@ -6,18 +6,21 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use hookswitch_core::directory::Directory;
-use hookswitch_core::engine::{self, MissedCallPolicy, Policy};
-use hookswitch_model::{AccountId, ClockId, Event, InputRef, Timestamp};
+use hookswitch_core::engine::{self, LiveParty, MissedCallPolicy, Policy};
+use hookswitch_model::{AccountId, ClockId, Event, InputRef, LegId, TelephonySessionId, Timestamp};
 use hookswitch_pipeline::{Clocks, Pipeline, Switch, SwitchSource, UnknownSource};
 use hookswitch_signal::capture::{Captured, Transport};
 use hookswitch_signal::ingest::Posted;
 use hookswitch_signal::{sip, tracker};
 use hookswitch_store::{Input, Message, Sender, Settings, Source};
 use serde::{Deserialize, Serialize};
+
+use crate::control::{LocatedCall, LocatedChannel, LocatedParty};
 
 /// The most sources; a sender beyond them is refused.
 pub(crate) const SOURCES_MAX: usize = 8192;
@@ -289,6 +292,31 @@ impl Derivation {
     /// When a clock wants a tick at the latest.
     pub(crate) fn poll_timeout(&self, clock: ClockId) -> Option<Timestamp> {
         self.pipeline.poll_timeout(clock)
+    }
+
+    /// The parties of an open call that have not left, and their channels.
+    pub(crate) fn located(&self, session: TelephonySessionId) -> Option<LocatedCall> {
+        let name = |number: u16| match &self.sources.get(&number)?.sender {
+            Sender::Switch { name, .. } => Some(Arc::<str>::from(&**name)),
+            Sender::Hep { .. } | Sender::Ingest { .. } => None,
+        };
+        let channel = |leg: &LegId| {
+            let view = self.pipeline.sources().channel(*leg)?;
+            Some(LocatedChannel { source: name(leg.source())?, view })
+        };
+        let parties = self.pipeline.live_parties(session)?;
+        let locate = |LiveParty { party, legs }| LocatedParty {
+            party,
+            channels: legs.iter().filter_map(channel).collect(),
+        };
+        Some(LocatedCall { parties: parties.into_iter().map(locate).collect() })
+    }
+
+    /// The session of a channel of a source.
+    pub(crate) fn session_of_channel(&self, source: &str, channel: &str) -> Option<TelephonySessionId> {
+        let is_named = |sender: &Sender| matches!(sender, Sender::Switch { name, .. } if name == source);
+        let mut numbers = self.sources.iter().filter(|(_, open)| is_named(&open.sender));
+        numbers.find_map(|(&number, _)| self.pipeline.session_of_channel(number, channel))
     }
 
     /// The settings that hold, if any were told.

@@ -23,7 +23,7 @@ use serde_json::value::RawValue;
 
 use crate::clock;
 use crate::derivation::{Derivation, SOURCES_MAX, STATE_VERSION};
-use crate::intake::{Accepted, Access, Carried, Frames, Intake, Item, PostedBatch, ToldBatch};
+use crate::intake::{Accepted, Access, Carried, Frames, Intake, Item, PostedBatch, Question, ToldBatch};
 use crate::repeated::{LoggedSequences, Repeats};
 use crate::telemetry::{Metrics, Redacted};
 
@@ -215,6 +215,7 @@ impl Machine {
                 Err(RecvTimeoutError::Timeout) => None,
                 Err(RecvTimeoutError::Disconnected) => Some(Intake::Stop),
             };
+            let began = clock::now();
             let mut stop = false;
             while let Some(input) = next.take() {
                 stop |= matches!(input, Intake::Stop);
@@ -233,6 +234,7 @@ impl Machine {
             if !self.hand_over() || !self.save(due || stop, now) || stop {
                 return;
             }
+            self.metrics.engine_busy.inc_by(began.elapsed().as_secs_f64());
         }
     }
 
@@ -256,12 +258,25 @@ impl Machine {
                 self.take_carried(&carried);
                 self.batch.set_intake(taken, resume);
             }
+            Intake::Asked(question) => self.answer(question),
             Intake::Settings(settings) => {
                 if let Err(error) = self.take_settings(&settings) {
                     tracing::error!("the settings stay as they are: {error:#}");
                 }
             }
             Intake::Stop => {}
+        }
+    }
+
+    /// Answers a question; who has asked may have gone.
+    fn answer(&self, question: Question) {
+        match question {
+            Question::Call { session, answer } => {
+                answer.send(self.derivation.located(session)).ok();
+            }
+            Question::Channel { source, channel, answer } => {
+                answer.send(self.derivation.session_of_channel(&source, &channel)).ok();
+            }
         }
     }
 

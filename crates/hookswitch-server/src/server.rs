@@ -15,7 +15,7 @@ use axum::Router;
 use hookswitch_core::directory::{Account, Directory};
 use hookswitch_model::AccountId;
 use hookswitch_signal::switch::Inventory;
-use hookswitch_store::{Engine, Nats, Options, Partition, Settings, Store, Wanted, WriterThread};
+use hookswitch_store::{CallIndex, Engine, Nats, Options, Partition, Settings, Store, Wanted, WriterThread};
 use listenfd::ListenFd;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::net::TcpListener;
@@ -27,6 +27,7 @@ use crate::auth::{ADMIN_TOKEN, APPLICATION, OAuth, People};
 use crate::call_changes::CallChanges;
 use crate::cluster::{self, Identity, Lanes, Member, Membership, Switch, Work};
 use crate::config::{Config, Listen, MissedCalls};
+use crate::control::Control;
 use crate::deliver::{self, Deliverer};
 use crate::doors::Doors;
 use crate::intake::{Access, Gate, INTAKE_AHEAD, Intake};
@@ -60,6 +61,8 @@ pub struct Parts {
     pub stop: watch::Receiver<bool>,
     /// The logs and documents.
     pub store: Store,
+    /// What calls are searched by.
+    pub index: CallIndex,
     /// All counters.
     pub metrics: Arc<Metrics>,
     /// Where posted signals go.
@@ -76,6 +79,8 @@ pub struct Parts {
     pub webhooks: Webhooks,
     /// Events that are sent again on request.
     pub redeliveries: Arc<Redeliveries>,
+    /// What acts on calls.
+    pub control: Arc<Control>,
     /// Turns of requests that read much of the log.
     pub scans: Scans,
     /// WebSockets and streams.
@@ -154,6 +159,7 @@ pub fn serve(
         Engine::Sqlite => Store::open(&config.store.directory, options, metrics.store.clone())?,
         Engine::Nats => runtime.block_on(join(&config, options, metrics.store.clone()))?,
     };
+    let (index, indexing) = store.index_calls()?;
     let (intake, inputs) = sync_channel(INTAKE_AHEAD);
     let (divided, membership) = if store.nats().is_some() {
         let spool = config.store.directory.join("spool");
@@ -176,7 +182,7 @@ pub fn serve(
     let http = sockets.listener(Listen(Some(config.server.listen)), "HTTP", "server.listen")?;
     let http = http.context("server.listen is empty; give an address")?;
     let public_url = config.public_url(http.local_addr()?);
-    let oauth = OAuth::new(store.clone(), key.clone(), people.clone(), &config.oauth, &public_url)?;
+    let oauth = OAuth::new(store.clone(), key.clone(), people.clone(), &config.oauth)?;
     let tcp = sockets.listener(config.hep.listen, "HEP over TCP", "hep.listen")?;
     let tls = sockets.listener(config.hep.tls_listen, "HEP over TLS", "hep.tls_listen")?;
     let tls = match tls {
@@ -232,7 +238,9 @@ pub fn serve(
     let doors = Doors::new("HTTP", http_max, per_host_max);
     let streams = stream::Listener::new(gate, intake.clone(), metrics.clone(), hep_max);
     let callers = Callers::of(&config.switches, &metrics);
-    let switches = Switches::new(runtime.handle().clone(), intake.clone(), metrics.clone(), callers.clone());
+    let control = Arc::new(Control::new(store.clone(), intake.clone(), config.limits.actions_per_minute));
+    let runs_on = runtime.handle().clone();
+    let switches = Switches::new(runs_on, intake.clone(), metrics.clone(), callers.clone(), control.clone());
     let reread = Arc::new_cyclic(|itself| Reread {
         itself: itself.clone(),
         switches,
@@ -283,6 +291,7 @@ pub fn serve(
         reload,
         stop: stop.subscribe(),
         store: store.clone(),
+        index,
         metrics: metrics.clone(),
         intake: intake.clone(),
         oauth: oauth.clone(),
@@ -291,6 +300,7 @@ pub fn serve(
         changes: changes.clone(),
         webhooks: webhooks.clone(),
         redeliveries: redeliveries.clone(),
+        control,
         scans,
         gateway: gateway.clone(),
         rates: rates.clone(),
@@ -415,6 +425,7 @@ pub fn serve(
         tracing::error!("the machine has panicked; what it held is not on disk");
     }
     closing.join().ok();
+    indexing.join().ok(); // a panic in it is told by its own hook
     tracing::info!("stopped");
     outcome
 }

@@ -5,6 +5,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use hookswitch_signal::adapters::Switch;
 use hookswitch_signal::switch::without_quotations;
@@ -310,6 +311,8 @@ pub struct Metrics {
     /// Sessions by what happened to them.
     pub sessions: Sessions,
     pub(crate) sessions_open: Gauge,
+    /// Time for which the loop of the engine had work.
+    pub(crate) engine_busy: Counter<f64, AtomicU64>,
     pub(crate) ticks: Counter,
     /// Inputs that are neither messages, signals nor ticks: new senders, settings.
     pub notes: Counter,
@@ -378,6 +381,7 @@ impl Metrics {
             signals: Signals::register(r, "signals", "Signals by what the machine did with them"),
             sessions: Sessions::register(r, "sessions", "Sessions by what happened to them"),
             sessions_open: Gauge::default(),
+            engine_busy: Counter::default(),
             ticks: Counter::default(),
             notes: Counter::default(),
             events: Counter::default(),
@@ -424,6 +428,11 @@ impl Metrics {
             metrics.connections_refused.clone(),
         );
         r.register("sessions_open", "Open sessions", metrics.sessions_open.clone());
+        r.register(
+            "engine_busy_seconds",
+            "Time for which the loop of the engine had work; it is saturated at one second a second",
+            metrics.engine_busy.clone(),
+        );
         r.register("ticks", "Times at which a timer was due without a signal", metrics.ticks.clone());
         r.register("notes", "New senders and settings, which are inputs too", metrics.notes.clone());
         r.register("events", "Events that came out of the machine", metrics.events.clone());

@@ -10,10 +10,12 @@
 pub mod adapters;
 pub mod ami;
 pub mod ari;
+mod byte_set;
 pub mod capture;
 mod cause;
 pub mod esl;
 pub mod ingest;
+mod marks;
 pub mod pairing;
 pub mod sip;
 pub mod switch;

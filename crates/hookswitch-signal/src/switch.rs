@@ -3,6 +3,7 @@
 //! Here is also what the trackers of their channels have in common: how they number channels, what they have
 //! told of them, and how they read numbers and names.
 
+mod action;
 mod adapter;
 mod connection;
 mod quotation;
@@ -14,9 +15,11 @@ pub(crate) use hookswitch_model::number::is_short;
 use hookswitch_model::{Caller, Direction, FarEnd, InputRef, LegCreated, LegId, Timestamp};
 use serde::{Deserialize, Serialize};
 
+pub use self::action::{Acted, Action, CannotAct, End, RecordingStep, Target, Then, is_word};
+pub(crate) use self::action::{ActionOptions, check_actions, with_action_keys};
 pub use self::adapter::{
-    Adapter, COMMON_KEYS, CallNames, Inventory, Options, Replacements, SettingsError, SourceSettings,
-    SwitchTracker, Transcript, Words, sip_name,
+    Adapter, COMMON_KEYS, CallNames, ChannelView, Inventory, Options, Replacements, SettingsError,
+    SourceSettings, SwitchTracker, Transcript, Words, sip_name,
 };
 pub(crate) use self::adapter::{Secret, is_one_line};
 pub use self::connection::{

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hookswitch_model::{SubscriptionId, Timestamp};
-use rusqlite::{Connection, Transaction, params};
+use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
 use serde::{Deserialize, Serialize};
 
 /// The most of an answer that is kept, in bytes.
@@ -65,7 +65,8 @@ pub enum AttemptOutcome {
 }
 
 impl AttemptOutcome {
-    const ALL: [Self; 5] = [Self::Delivered, Self::Refused, Self::TimedOut, Self::Failed, Self::Gone];
+    /// All outcomes.
+    pub const ALL: [Self; 5] = [Self::Delivered, Self::Refused, Self::TimedOut, Self::Failed, Self::Gone];
 
     /// The word of the API, under which it is stored too.
     pub const fn as_str(self) -> &'static str {
@@ -178,6 +179,15 @@ pub(super) fn attempts_after(
     })?;
     let attempts = attempts.collect::<rusqlite::Result<_>>()?;
     Ok((attempts, last))
+}
+
+/// The attempt of a number, as [`attempts_after`] counts them.
+pub(super) fn attempt(connection: &Connection, number: u64) -> rusqlite::Result<Option<Attempt>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT subscription, number, at, duration, outcome, status, error, answer, address, redelivery, event \
+         FROM attempts WHERE rowid = ?",
+    )?;
+    statement.query_row([number.cast_signed()], read_attempt).optional()
 }
 
 fn read_attempt(row: &rusqlite::Row<'_>) -> rusqlite::Result<Attempt> {

@@ -52,7 +52,10 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 pub use self::backup::{Backup, backup};
 pub use self::batch::{Acknowledge, Batch, IngestId};
-pub use self::calls::{CallCounts, CallCursor, CallIndex, CallQuery, FoundCall, PartyQuery, index_calls};
+pub use self::calls::{
+    AttemptCounts, AttemptCursor, AttemptQuery, CallCounts, CallCursor, CallIndex, CallQuery, FigureQuery,
+    Figures, FoundAttempt, FoundCall, PartyQuery, index_calls,
+};
 pub use self::changed::{Changed, FollowDocuments, Told};
 pub use self::copy::{CopySource, CopyTarget, State, check_apart};
 pub use self::damage::{Damage, Harm};
@@ -505,6 +508,16 @@ impl Store {
             }
         }
         outcome.await.unwrap_or(Err(StoreError::Closed))
+    }
+
+    /// How large the files are, in bytes: the database of the logs, and the index of calls.
+    pub fn sizes(&self) -> [(&'static str, u64); 2] {
+        let directory = self.readers.directory();
+        let size = |file: &str| {
+            let files = [String::from(file), format!("{file}-wal")].into_iter();
+            files.filter_map(|name| std::fs::metadata(directory.join(name)).ok()).map(|file| file.len()).sum()
+        };
+        [("log", size(sqlite::FILE)), ("index", size(calls::FILE))]
     }
 
     /// Reads on a connection of its own, beside the writer. Blocks; call it where that is no harm.

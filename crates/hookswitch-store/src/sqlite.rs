@@ -532,6 +532,11 @@ impl Reader {
         Ok(journal::attempts_of(&self.0, event)?)
     }
 
+    /// The attempt of a number that the index of calls has found, if it is kept.
+    pub fn attempt(&self, number: u64) -> Result<Option<Attempt>, StoreError> {
+        Ok(journal::attempt(&self.0, number)?)
+    }
+
     /// The stretch in which a subscription was sent the event at this position, if one was written; else
     /// the next one behind it.
     pub fn span_at(&self, subscription: SubscriptionId, position: u64) -> Result<Option<Span>, StoreError> {

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
-use axum::extract::State;
+use axum::extract::{RawQuery, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
@@ -20,6 +20,7 @@ use serde::Serialize;
 use tokio::sync::mpsc;
 
 use super::access::{Access, Reader};
+use super::sessions::is_true;
 use super::status::sees_whole;
 use crate::explain::SessionSummary;
 use crate::{Api, Problem, openapi};
@@ -36,6 +37,12 @@ const CHECK_EVERY: Duration = Duration::from_secs(10);
 /// How long a reader may take nothing before it is given up.
 const STUCK_MAX: Duration = Duration::from_secs(60);
 
+/// How many open calls are told in one piece to a reader that asks for all.
+const OPEN_AT_ONCE: usize = 100;
+
+/// The most open calls that such a reader is told of at its begin, the newest.
+const OPEN_MAX: usize = 5_000;
+
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
 /// How the server is doing, in short.
@@ -49,15 +56,19 @@ struct Pulse<'a> {
 }
 
 /// Streams calls as they change (`call`), and how the server is doing (`status`). `Last-Event-ID` goes on from there;
-/// where that is too long ago, `reload` says that the list of calls has to be read again.
+/// where that is too long ago, `reload` says that the list of calls has to be read again. With `open=true` the calls
+/// that go on come first (`open`, arrays of them), the newest 5,000.
 #[utoipa::path(get, path = "/admin/v1/live", tag = "Console", security(("admin" = [])),
+    params(("open" = Option<bool>, Query, description = "Whether the calls that go on come first")),
     responses((status = 200, description = "Events; the data of each `call` is a SessionSummary",
         content_type = "text/event-stream"), openapi::Refusals))]
 pub(crate) async fn live(
     State(api): State<Api>,
     Reader(access): Reader,
+    RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
+    let wants_open = is_true(query.as_deref(), "open");
     let end = *api.calls.position().borrow();
     let position = match headers.get(LAST_EVENT_ID).map(HeaderValue::to_str) {
         None => end,
@@ -65,7 +76,7 @@ pub(crate) async fn live(
         Some(last) => last.ok().and_then(|last| last.parse().ok()).map_or(end, |last: u64| last.min(end)),
     };
     let (sender, receiver) = mpsc::channel(1);
-    tokio::spawn(Feed { api, access, position, sender }.run());
+    tokio::spawn(Feed { api, access, position, wants_open, sender }.run());
     let pieces = stream::unfold(receiver, async |mut receiver| {
         receiver.recv().await.map(|piece| (Ok::<Bytes, Infallible>(piece), receiver))
     });
@@ -82,6 +93,7 @@ struct Feed {
     api: Api,
     access: Access,
     position: u64,
+    wants_open: bool,
     sender: mpsc::Sender<Bytes>,
 }
 
@@ -97,6 +109,9 @@ impl Feed {
         // At once, so that the reader knows where it is.
         let mut text = format!("retry: 1000\n\nid: {}\nevent: status\n", self.position);
         if !self.write_pulse(&mut text) || !self.send(text).await {
+            return;
+        }
+        if self.wants_open && !self.send_open().await {
             return;
         }
         ends.mark_changed();
@@ -177,6 +192,19 @@ impl Feed {
         // An id alone dispatches nothing and is kept; it comes last, so that a cut in between repeats all.
         let _ = write!(text, "id: {}\n: \n\n", self.position); // to memory
         Some(text)
+    }
+
+    /// Tells of the calls that go on; whether the reader has taken them.
+    async fn send_open(&self) -> bool {
+        let Ok(open) = self.api.calls.open(self.access.account, OPEN_MAX) else { return true };
+        for calls in open.chunks(OPEN_AT_ONCE) {
+            let calls: Vec<_> = calls.iter().map(SessionSummary::of_call).collect();
+            let Ok(json) = serde_json::to_string(&calls) else { return false };
+            if !self.send(format!("event: open\ndata: {json}\n\n")).await {
+                return false;
+            }
+        }
+        true
     }
 
     fn write_pulse(&self, text: &mut String) -> bool {

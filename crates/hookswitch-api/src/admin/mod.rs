@@ -5,10 +5,13 @@
 
 pub(super) mod access;
 pub(super) mod applications;
+pub(super) mod attempts;
 pub(super) mod clock;
 pub(super) mod cluster;
 pub(super) mod directory;
 pub(super) mod events;
+pub(super) mod extensions;
+pub(super) mod figures;
 mod file;
 pub(super) mod filter_trials;
 pub(super) mod live;
@@ -30,6 +33,7 @@ use utoipa_axum::routes;
 
 use self::access::{Access, Admin, Operator, Reader};
 pub(crate) use self::file::Files;
+pub(crate) use self::subscriptions::SubscriptionStates;
 use super::request::Content;
 use super::{Api, Problem};
 
@@ -80,7 +84,7 @@ fn check_name(field: &'static str, text: &str) -> Result<(), Problem> {
 
 impl Api {
     /// The documents of a kind, each read as a type, with their ids.
-    async fn documents<T: DeserializeOwned + Send + 'static>(
+    pub(super) async fn documents<T: DeserializeOwned + Send + 'static>(
         &self,
         kind: &'static str,
     ) -> Result<Vec<(String, T)>, Problem> {
@@ -161,15 +165,19 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(cluster::move_partition))
         .routes(routes!(cluster::drain_node))
         .routes(routes!(live::live))
+        .routes(routes!(extensions::list))
         .routes(routes!(subscriptions::list))
         .routes(routes!(subscriptions::read, subscriptions::remove))
         .routes(routes!(subscriptions::pause))
+        .routes(routes!(attempts::list))
+        .routes(routes!(figures::read))
         .routes(routes!(subscriptions::resume))
         .routes(routes!(subscriptions::test))
         .routes(routes!(subscriptions::renew))
         .routes(routes!(tokens::list, tokens::add))
         .routes(routes!(tokens::remove))
         .routes(routes!(sessions::list))
+        .routes(routes!(sessions::table))
         .routes(routes!(sessions::read))
         .routes(routes!(sessions::capture))
         .routes(routes!(events::read))

@@ -209,8 +209,67 @@ impl HealthBody {
     }
 }
 
+impl Condition {
+    const ALL: [Self; 8] = [
+        Self::Good,
+        Self::Idle,
+        Self::Failing,
+        Self::Behind,
+        Self::Away,
+        Self::Suspended,
+        Self::Blacklisted,
+        Self::Expired,
+    ];
+
+    /// The word of the API.
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Good => "good",
+            Self::Idle => "idle",
+            Self::Failing => "failing",
+            Self::Behind => "behind",
+            Self::Away => "away",
+            Self::Suspended => "suspended",
+            Self::Blacklisted => "blacklisted",
+            Self::Expired => "expired",
+        }
+    }
+}
+
+/// How all subscriptions of this node are doing, for its metrics.
+pub(crate) struct SubscriptionStates {
+    /// How many are in each state.
+    pub(crate) states: Vec<(&'static str, usize)>,
+    /// How many notifications are due to each webhook that has some, the most first.
+    pub(crate) pending: Vec<(String, usize)>,
+    /// When the event came about that has waited longest.
+    pub(crate) oldest: Option<Timestamp>,
+}
+
+impl SubscriptionStates {
+    /// The states at this moment.
+    pub(crate) async fn read(api: &Api) -> Self {
+        let health = api.subscriptions.health().await;
+        let all = api.subscriptions.all();
+        let of = |kept: &Kept| HealthBody::of(api, kept, health.get(&kept.subscription.id)).state;
+        let conditions: Vec<Condition> = all.iter().map(of).collect();
+        let count = |state| conditions.iter().filter(|one| **one == state).count();
+        let due = |kept: &Kept| {
+            let backlog = &health.get(&kept.subscription.id)?.backlog;
+            (backlog.pending > 0).then(|| (kept.subscription.id.to_string(), backlog.pending))
+        };
+        let mut pending: Vec<(String, usize)> = all.iter().filter_map(due).collect();
+        pending.sort_unstable_by(|one, other| other.1.cmp(&one.1).then_with(|| one.0.cmp(&other.0)));
+        Self {
+            states: Condition::ALL.map(|state| (state.as_str(), count(state))).into(),
+            pending,
+            oldest: all.iter().filter_map(|kept| health.get(&kept.subscription.id)?.backlog.oldest).min(),
+        }
+    }
+}
+
 /// A subscription that an access sees.
-fn find(api: &Api, access: &Access, id: &str) -> Result<Kept, Problem> {
+pub(super) fn find(api: &Api, access: &Access, id: &str) -> Result<Kept, Problem> {
     let found = parse_id(id).and_then(|id| api.subscriptions.get(id));
     let seen = found.filter(|kept| access.sees(kept.subscription.owner.account));
     seen.ok_or_else(|| Problem::unknown("subscriptionId", id))

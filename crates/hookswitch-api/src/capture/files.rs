@@ -6,7 +6,7 @@ use std::io::Write as _;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hookswitch_signal::adapters::Switch;
-use hookswitch_signal::capture::{Captured, hep};
+use hookswitch_signal::capture::{Captured, PcapFile, hep};
 
 use super::select::{Chosen, Kind};
 
@@ -59,6 +59,25 @@ pub(super) fn write(chosen: &Chosen) -> anyhow::Result<Vec<(String, Vec<u8>)>> {
     files.push(("ingest.jsonl".to_owned(), posted));
     files.retain(|(_, bytes)| !bytes.is_empty());
     Ok(files)
+}
+
+/// The SIP among the inputs as a pcap file; none if there is none.
+pub(super) fn pcap(chosen: &Chosen) -> Option<Vec<u8>> {
+    let mut file = None;
+    for message in &chosen.0 {
+        if let Kind::Sip { transport, src, dst, .. } = &message.kind {
+            file.get_or_insert_with(PcapFile::default).add(&Captured {
+                time: message.at,
+                transport: *transport,
+                src: *src,
+                dst: *dst,
+                packet: 0,
+                correlation: None,
+                payload: &message.body,
+            });
+        }
+    }
+    file.map(PcapFile::into_bytes)
 }
 
 /// What the transcripts of a kind of switch are called, and how their names end.

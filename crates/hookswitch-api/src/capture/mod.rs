@@ -149,6 +149,31 @@ pub fn of(
     Ok(Some(Capture { files, replay, notes, is_exact }))
 }
 
+/// The SIP of a session and those linked with it as a pcap file; none if it is not kept, or belongs to an account that
+/// is not seen.
+///
+/// # Errors
+/// If the store cannot be read, the inputs are kept no longer, or there is no SIP among them.
+pub fn pcap_of(
+    reader: &Reader,
+    account: Option<AccountId>,
+    id: TelephonySessionId,
+    anonymise: bool,
+) -> anyhow::Result<Option<Vec<u8>>> {
+    let first = reader.events_of(id)?;
+    let Some(logged) = first.first() else { return Ok(None) };
+    if account.is_some_and(|account| account != logged.event.session.account) {
+        return Ok(None);
+    }
+    let expected = sessions(reader, account, &first, id)?;
+    let Selected { mut chosen, settings, .. } = select::of_calls(reader, &expected, account.is_some())?;
+    if anonymise {
+        let made = Anonymiser::for_inputs(&chosen, settings.directory.as_deref())?;
+        chosen = made.apply(&chosen, settings.directory.as_deref())?.0;
+    }
+    files::pcap(&chosen).context("no source has sent SIP of this call").map(Some)
+}
+
 /// The file of the directory.
 const DIRECTORY: &str = "directory.toml";
 

@@ -6,6 +6,7 @@
 
 mod belonging;
 mod delivery;
+mod hosts;
 mod input;
 mod session;
 mod text;
@@ -14,10 +15,12 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use hookswitch_core::delivery::Stage;
+use hookswitch_core::directory::Directory;
 use hookswitch_core::filter::Projection;
 use hookswitch_core::notification::{SERVER_ID, Subscriber};
 use hookswitch_core::presence::ActiveCalls;
 use hookswitch_model::{AccountId, Event, ExtensionId, Logged, Note, SubscriptionId, TelephonySessionId};
+use hookswitch_server::control::{ActionRecord, Operation, actions_of};
 use hookswitch_server::subscriptions::{Stored, stored};
 use hookswitch_store::{Reader, StoreError};
 use serde::Serialize;
@@ -27,12 +30,10 @@ use utoipa::ToSchema;
 use self::belonging::positions_of_calls;
 pub(crate) use self::belonging::{Belonging, stretch};
 pub(crate) use self::delivery::Delivery;
+use self::hosts::{Host, Hosts};
 pub use self::input::{Input, Sources};
-pub(crate) use self::session::SessionSummary;
+pub(crate) use self::session::{COLUMNS, SessionSummary};
 pub use self::text::{is_unsafe, write as write_text};
-
-/// The most sessions that are looked at for one page of a list, whoever's they are.
-const LOOKED_AT_MAX: usize = 5_000;
 
 /// How long the stretch of the signal log may be in which all inputs of a call are looked for.
 const ALL_INPUTS_MAX: u64 = 20_000;
@@ -44,6 +45,9 @@ const UNMATCHED_MAX: usize = 50;
 /// name it.
 const LINKS_AROUND: u64 = 500;
 const LINKS_LOOKED_AT_MAX: u64 = 20_000;
+
+/// The most linked sessions that are told of in short.
+const LINKED_MAX: usize = 16;
 
 /// What an id names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,6 +110,9 @@ pub struct Explained {
     pub(crate) inferred: bool,
     /// What is to be said of its sources.
     pub notes: Vec<&'static str>,
+    /// Who asked for it by the API, if somebody did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub asked: Option<Asked>,
     /// The positions of the inputs that caused it.
     pub causes: Vec<u64>,
     /// Those of them that are in the signal log no longer.
@@ -114,6 +121,37 @@ pub struct Explained {
     /// As it is published, for a subscription that is none.
     #[schema(value_type = Object)]
     pub notification: Box<RawValue>,
+}
+
+/// An action by which somebody asked for what an event tells.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Asked {
+    /// The id of the action.
+    pub action_id: String,
+    /// What was asked for.
+    pub operation: &'static str,
+    /// When, by the clock of the server.
+    pub time: String,
+    /// The extension of the user who asked.
+    pub extension_id: String,
+    /// The application.
+    pub client_id: String,
+}
+
+impl Asked {
+    /// The last of some actions that may have brought an event about.
+    fn of(logged: &Logged, actions: &[ActionRecord]) -> Option<Self> {
+        let party = logged.event.party.id;
+        let action = actions.iter().rfind(|action| action.may_have_caused(party, logged.arrival))?;
+        Some(Self {
+            action_id: action.id.to_string(),
+            operation: action.operation.as_ref().map_or("call out", Operation::name),
+            time: action.at.to_string(),
+            extension_id: action.by.extension.to_string(),
+            client_id: action.by.client.clone(),
+        })
+    }
 }
 
 /// A session: how it went, what it was told by, and who was told.
@@ -127,14 +165,27 @@ pub struct Story {
     /// Why there are not all, if all were asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) inputs_left_out: Option<String>,
+    /// The hosts between which the SIP among the inputs went.
+    pub(crate) hosts: Vec<Host>,
     pub(crate) deliveries: Vec<Delivery>,
     /// How many deliveries of events that were not told are left out.
     pub(crate) deliveries_left_out: usize,
     /// Sessions with which it has parties or media in common.
     pub(crate) linked: Vec<String>,
+    /// Those of them that are kept, in short; 16 at most.
+    pub(crate) linked_calls: Vec<SessionSummary>,
     /// What `after` gives the events that follow with; missing when there are no more.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next: Option<u32>,
+}
+
+impl Story {
+    /// Names the phones among the hosts by the directory, as it is now.
+    pub(crate) fn name_hosts(&mut self, directory: &Directory) {
+        let own = |id: &AccountId| id.to_string() == self.session.account_id;
+        let Some(account) = directory.accounts().find(|account| own(&account.id())) else { return };
+        self.hosts.iter_mut().for_each(|host| host.name_by(account));
+    }
 }
 
 /// Which events of a session are told of: those behind a sequence, so many at most. Inputs, deliveries and links are
@@ -178,14 +229,6 @@ pub struct Wanted {
     pub all: bool,
 }
 
-/// A page of the list of sessions.
-#[derive(Debug, Default)]
-pub struct Page {
-    pub(crate) records: Vec<SessionSummary>,
-    /// Where the next page begins, if there may be one.
-    pub next: Option<i64>,
-}
-
 /// Reads why, for one account or for all.
 pub struct Explainer<'a> {
     reader: &'a Reader,
@@ -211,46 +254,6 @@ impl<'a> Explainer<'a> {
             sources: Sources::read(reader)?,
             journal_from: reader.swept("attempts")?,
         })
-    }
-
-    /// The sessions, the newest first, from before a place on, of those whose numbers, names or ids hold a
-    /// text.
-    ///
-    /// # Errors
-    /// If the store cannot be read.
-    pub fn sessions(
-        reader: &Reader,
-        account: Option<AccountId>,
-        before: Option<i64>,
-        limit: usize,
-        text: Option<&str>,
-    ) -> Result<Page, StoreError> {
-        let text = text.map(str::to_lowercase);
-        let mut page = Page::default();
-        let mut before = before;
-        let mut looked_at = 0;
-        while looked_at < LOOKED_AT_MAX {
-            let batch = reader.sessions_before(before, limit)?;
-            for &(number, id) in &batch {
-                before = Some(number);
-                looked_at += 1;
-                let Some(summary) = SessionSummary::read(reader, id)? else { continue };
-                let first = reader.events_of_after(id, 0, 1)?;
-                if !sees(account, &first) || text.as_deref().is_some_and(|text| !summary.has(text)) {
-                    continue;
-                }
-                page.records.push(summary);
-                if page.records.len() == limit {
-                    page.next = before;
-                    return Ok(page);
-                }
-            }
-            if batch.len() < limit {
-                return Ok(page);
-            }
-        }
-        page.next = before;
-        Ok(page)
     }
 
     /// A session, if it is kept and may be seen.
@@ -280,16 +283,26 @@ impl<'a> Explainer<'a> {
                 Err(error) => inputs_left_out = Some(format!("{error:#}")),
             }
         }
-        let inputs = self.inputs(&positions, wanted)?;
+        let linked = linked(self.reader, id, &events)?;
+        let mut linked_calls = Vec::new();
+        for &other in linked.iter().take(LINKED_MAX) {
+            let theirs = SessionSummary::read(self.reader, other)?;
+            linked_calls.extend(theirs.filter(|theirs| theirs.account_id == summary.account_id));
+        }
+        let mut hosts = Hosts::default();
+        let inputs = self.inputs(&positions, wanted, &mut hosts)?;
         let (deliveries, deliveries_left_out) = self.deliveries(&events)?;
+        let actions = actions_of(self.reader, id)?;
         Ok(Some(Story {
             session: summary,
-            events: events.iter().map(|logged| explained(logged, &inputs)).collect(),
+            events: events.iter().map(|logged| explained(logged, &inputs, &actions)).collect(),
             inputs,
             inputs_left_out,
+            hosts: hosts.into_list(),
             deliveries,
             deliveries_left_out,
-            linked: linked(self.reader, id, &events)?.iter().map(ToString::to_string).collect(),
+            linked: linked.iter().map(ToString::to_string).collect(),
+            linked_calls,
             next,
         }))
     }
@@ -317,11 +330,12 @@ impl<'a> Explainer<'a> {
             }
         };
         let Some(logged) = events.first().filter(|_| sees(self.account, &events)) else { return Ok(None) };
-        let inputs = self.inputs(&causes(&events), wanted)?;
+        let inputs = self.inputs(&causes(&events), wanted, &mut Hosts::default())?;
         let (deliveries, deliveries_left_out) = self.deliveries(&events)?;
+        let actions = actions_of(self.reader, logged.event.session.id)?;
         Ok(Some(EventStory {
             telephony_session_id: logged.event.session.id.to_string(),
-            event: explained(logged, &inputs),
+            event: explained(logged, &inputs, &actions),
             inputs,
             deliveries,
             deliveries_left_out,
@@ -347,12 +361,18 @@ impl<'a> Explainer<'a> {
         })
     }
 
-    /// The inputs at some positions, as far as they are kept.
-    fn inputs(&self, positions: &BTreeSet<u64>, wanted: Wanted) -> Result<Vec<Input>, StoreError> {
+    /// The inputs at some positions, as far as they are kept, and what they say of hosts.
+    fn inputs(
+        &self,
+        positions: &BTreeSet<u64>,
+        wanted: Wanted,
+        hosts: &mut Hosts,
+    ) -> Result<Vec<Input>, StoreError> {
         let mut inputs = Vec::with_capacity(positions.len());
         for &position in positions {
             let read = self.reader.each_between(position, position, |logged| {
                 inputs.push(Input::of(&logged, &self.sources, wanted.raw, self.account)?);
+                hosts.note(&logged, &self.sources);
                 Ok(())
             });
             read.map_err(StoreError::Log)?;
@@ -486,7 +506,7 @@ fn causes(events: &[Logged]) -> BTreeSet<u64> {
     events.iter().flat_map(|logged| logged.event.causes.iter()).map(|cause| cause.number).collect()
 }
 
-fn explained(logged: &Logged, inputs: &[Input]) -> Explained {
+fn explained(logged: &Logged, inputs: &[Input], actions: &[ActionRecord]) -> Explained {
     let event = &logged.event;
     let party = &event.party;
     let causes: Vec<u64> = event.causes.iter().map(|cause| cause.number).collect();
@@ -504,6 +524,7 @@ fn explained(logged: &Logged, inputs: &[Input]) -> Explained {
         rule: RuleBody { name: event.rule.name(), text: event.rule.as_str() },
         inferred: event.rule.is_inferred(),
         notes: event.notes.iter().map(Note::as_str).collect(),
+        asked: Asked::of(logged, actions),
         swept_causes: causes.iter().copied().filter(|cause| !is_kept(cause)).collect(),
         causes,
         notification: notification(event),
@@ -648,7 +669,6 @@ mod tests {
         let seen = |account: Option<u64>| {
             let account = account.map(AccountId::new);
             let read = store.read(|reader| {
-                let page = Explainer::sessions(reader, account, None, 10, None)?;
                 let explainer = Explainer::new(reader, account)?;
                 let mut found = Vec::new();
                 for (position, session) in [(1, 11), (2, 22), (3, 33)] {
@@ -662,23 +682,14 @@ mod tests {
                     assert!(by.iter().all(|one| *one == by[0]), "{session}: {by:?}");
                     found.push(by[0]);
                 }
-                Ok((page.records.len(), found))
+                Ok(found)
             });
             read.expect("it is read")
         };
-        assert_eq!(seen(None), (3, vec![true, true, true]));
-        assert_eq!(seen(Some(1)), (2, vec![true, false, true]));
-        assert_eq!(seen(Some(2)), (1, vec![false, true, false]));
-        assert_eq!(seen(Some(3)), (0, vec![false, false, false]));
-        // Pages go on where the last ended, also past sessions of others.
-        let page = |before| {
-            let account = Some(AccountId::new(1));
-            store.read(|reader| Explainer::sessions(reader, account, before, 1, None)).expect("it is read")
-        };
-        let first = page(None);
-        let second = page(first.next);
-        assert_eq!((first.records.len(), second.records.len(), page(second.next).records.len()), (1, 1, 0));
-        assert_ne!(first.records[0].telephony_session_id, second.records[0].telephony_session_id);
+        assert_eq!(seen(None), [true, true, true]);
+        assert_eq!(seen(Some(1)), [true, false, true]);
+        assert_eq!(seen(Some(2)), [false, true, false]);
+        assert_eq!(seen(Some(3)), [false, false, false]);
         // What lists the calls of all accounts is shown to who sees them all.
         let raw = |account: Option<u64>| {
             let wanted = Wanted { raw: true, all: false };

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use hookswitch_model::{Endpoint, Logged, Party, SessionFacts, TelephonySessionId, Timestamp};
+use hookswitch_model::{
+    Direction, Endpoint, Logged, Party, SessionFacts, StatusCode, TelephonySessionId, Timestamp,
+};
 use hookswitch_store::{Reader, StoreError};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -56,7 +58,7 @@ impl Fold {
 pub(crate) struct SessionSummary {
     pub(crate) telephony_session_id: String,
     session_id: String,
-    account_id: String,
+    pub(crate) account_id: String,
     pub(crate) start_time: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     end_time: Option<String>,
@@ -67,6 +69,9 @@ pub(crate) struct SessionSummary {
     events: usize,
     /// Where the last one is in the event log.
     last_position: u64,
+    /// From its beginning to its end, rounded.
+    #[serde(skip)]
+    seconds: Option<u64>,
 }
 
 /// A party as it stands.
@@ -81,6 +86,12 @@ struct SessionParty {
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
     missed_call: bool,
+    /// The extension whose it is, if it is one of the directory.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    extension_id: Option<String>,
+    /// Whether it got the call from a queue.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    queue_call: bool,
 }
 
 /// One side of a leg.
@@ -102,10 +113,6 @@ impl Side {
             name: endpoint.name.as_deref().map(str::to_owned),
             extension_id: endpoint.extension.map(|id| id.to_string()),
         }
-    }
-
-    fn has(&self, text: &str) -> bool {
-        [&self.phone_number, &self.name].into_iter().flatten().any(|own| own.to_lowercase().contains(text))
     }
 }
 
@@ -154,17 +161,85 @@ impl SessionSummary {
                     status_code: party.status.code.to_string(),
                     reason: party.status.reason.map(|reason| reason.to_string()),
                     missed_call: party.missed_call,
+                    extension_id: party.extension.map(|id| id.to_string()),
+                    queue_call: party.queue_call,
                 })
                 .collect(),
             events,
             last_position,
+            seconds: (!is_open).then(|| (last.since(start).as_millis() as u64 + 500) / 1000),
         }
     }
 
-    /// Whether a number, a name or an id holds a text in lower case.
-    pub(super) fn has(&self, text: &str) -> bool {
-        self.telephony_session_id.contains(text)
-            || self.session_id.contains(text)
-            || self.parties.iter().any(|party| party.from.has(text) || party.to.has(text))
+    /// The session as a row of a table, whose columns are [`COLUMNS`].
+    pub(crate) fn row(&self) -> [String; COLUMNS.len()] {
+        let (from, to) = self.ends();
+        let number =
+            |side: Option<&Side>| side.and_then(|side| side.phone_number.clone()).unwrap_or_default();
+        let name = |side: Option<&Side>| side.and_then(|side| side.name.clone()).unwrap_or_default();
+        let missed = self.parties.iter().any(|party| party.missed_call);
+        let reason = self.parties.iter().rev().find_map(|party| party.reason.clone());
+        [
+            self.start_time.clone(),
+            self.end_time.clone().unwrap_or_default(),
+            self.seconds.map_or_else(String::new, |seconds| seconds.to_string()),
+            self.state().to_owned(),
+            number(from),
+            name(from),
+            number(to),
+            name(to),
+            if missed { "yes" } else { "no" }.to_owned(),
+            reason.unwrap_or_default(),
+            self.events.to_string(),
+            self.telephony_session_id.clone(),
+        ]
+    }
+
+    /// The state in a word: that of the party that has come furthest.
+    fn state(&self) -> &str {
+        let has = |code: &str| self.parties.iter().any(|party| party.status_code == code);
+        if !self.is_open {
+            let missed = self.parties.iter().any(|party| party.missed_call);
+            return if missed { "Missed" } else { "Disconnected" };
+        }
+        STATES.into_iter().map(StatusCode::as_str).find(|code| has(code)).unwrap_or("Setup")
+    }
+
+    /// Who calls whom.
+    fn ends(&self) -> (Option<&Side>, Option<&Side>) {
+        let is_outbound = |party: &&SessionParty| party.direction == Direction::Outbound.as_str();
+        let is_there = |party: &&SessionParty| party.status_code != StatusCode::Disconnected.as_str();
+        let caller = self.parties.iter().find(is_outbound).or(self.parties.first());
+        let called = || self.parties.iter().filter(|party| !is_outbound(party));
+        let called = called().find(is_there).or_else(|| called().last());
+        (caller.map(|party| &party.from), called.or(caller).map(|party| &party.to))
     }
 }
+
+/// The states of an open session, that of the party that has come furthest first.
+const STATES: [StatusCode; 8] = [
+    StatusCode::Hold,
+    StatusCode::Parked,
+    StatusCode::Answered,
+    StatusCode::VoiceMail,
+    StatusCode::VoiceMailScreening,
+    StatusCode::FaxReceive,
+    StatusCode::Proceeding,
+    StatusCode::Setup,
+];
+
+/// The columns of a table of sessions.
+pub(crate) const COLUMNS: [&str; 12] = [
+    "Start",
+    "End",
+    "Seconds",
+    "State",
+    "From number",
+    "From name",
+    "To number",
+    "To name",
+    "Missed",
+    "Reason",
+    "Events",
+    "Telephony session id",
+];

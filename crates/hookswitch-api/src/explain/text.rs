@@ -71,9 +71,16 @@ fn write_input(input: &Value, out: &mut impl Write) -> io::Result<()> {
 }
 
 fn write_event(event: &Value, out: &mut impl Write) -> io::Result<()> {
-    let (time, sequence) = (time(&event["time"]), &event["sequence"]);
-    line(out, &format!("{time}  {sequence:>2} {}  ({})", text(&event["text"]), text(&event["id"])))?;
+    let (at, sequence) = (time(&event["time"]), &event["sequence"]);
+    line(out, &format!("{at}  {sequence:>2} {}  ({})", text(&event["text"]), text(&event["id"])))?;
     line(out, &format!("{INDENT}because {}", text(&event["rule"]["text"])))?;
+    if let asked @ Value::Object(_) = &event["asked"] {
+        let (operation, extension) = (text(&asked["operation"]), text(&asked["extensionId"]));
+        let (client, at) = (text(&asked["clientId"]), time(&asked["time"]));
+        let id = text(&asked["actionId"]);
+        let who = format!("the user of extension {extension} by the application {client}");
+        line(out, &format!("{INDENT}asked for at {at}: {operation}, by {who} (action {id})"))?;
+    }
     for note in event["notes"].as_array().into_iter().flatten() {
         line(out, &format!("{INDENT}{}", text(note)))?;
     }

@@ -175,6 +175,20 @@ impl Calls {
         Ok(calls.filter(|call| account.is_none_or(|account| call.facts.account == account)).count())
     }
 
+    /// The sessions that go on, of an account if one is given: the newest, so many at most.
+    ///
+    /// # Errors
+    /// 503 while the log is not read to its end.
+    pub(crate) fn open(&self, account: Option<AccountId>, limit: usize) -> Result<Vec<Call>, Problem> {
+        let open = self.read()?;
+        let calls = open.sessions.values().filter(|call| !call.is_over());
+        let mut calls: Vec<&Call> =
+            calls.filter(|call| account.is_none_or(|account| call.facts.account == account)).collect();
+        calls.sort_unstable_by_key(|call| (std::cmp::Reverse(call.created), call.facts.id));
+        calls.truncate(limit);
+        Ok(calls.into_iter().cloned().collect())
+    }
+
     /// A session of an account.
     ///
     /// # Errors

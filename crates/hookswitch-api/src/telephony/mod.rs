@@ -1,8 +1,9 @@
-//! Telephony sessions: read from the calls that go on; what would act on them is refused.
+//! Telephony sessions: read from the calls that go on, and acted on where an operator lets users do that.
 
 mod active;
 mod call_log;
 pub(crate) mod calls;
+mod control;
 mod party;
 pub(super) mod session;
 
@@ -10,6 +11,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 pub(crate) use self::calls::{Call, Calls};
+pub(crate) use self::control::keep as keep_actions;
 use super::Api;
 
 /// The resources.

@@ -2,22 +2,25 @@
 
 use axum::Json;
 use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
 use hookswitch_model::{PartyId, TelephonySessionId};
 use hookswitch_server::auth::Principal;
 use hookswitch_server::rights::Action;
 
 use super::calls::Call;
+use super::control::{Key, Wanted};
 use super::party::{PartyBody, Session};
-use crate::request::Segments;
+use crate::request::{Content, Segments};
 use crate::{Api, Problem, openapi};
 
 /// Reads an id from a path: `s-` and 32 hexadecimal digits.
-fn session_id(text: &str) -> Option<TelephonySessionId> {
+pub(super) fn session_id(text: &str) -> Option<TelephonySessionId> {
     digits(text.strip_prefix("s-")?).map(TelephonySessionId::new)
 }
 
 /// Reads an id from a path: `p-`, the digits of the session, `-` and a number.
-fn party_id(text: &str) -> Option<PartyId> {
+pub(super) fn party_id(text: &str) -> Option<PartyId> {
     let (session, number) = text.strip_prefix("p-")?.split_once('-')?;
     Some(PartyId { session: TelephonySessionId::new(digits(session)?), number: number.parse().ok()? })
 }
@@ -30,7 +33,7 @@ fn digits(text: &str) -> Option<u128> {
 
 /// The session that a path names, if the user may see it: an administrator sees all of the account,
 /// others see those in which they take part.
-fn find(api: &Api, principal: &Principal, account: &str, session: &str) -> Result<Call, Problem> {
+pub(super) fn find(api: &Api, principal: &Principal, account: &str, session: &str) -> Result<Call, Problem> {
     let account = api.account(principal, Action::ReadCalls, account)?;
     let unknown = || Problem::unknown("telephonySessionId", session);
     let call = api.calls.find(account, session_id(session).ok_or_else(unknown)?)?;
@@ -73,26 +76,24 @@ pub(crate) async fn read_party(
     found.map(|party| Json(PartyBody::of(party))).ok_or_else(|| Problem::unknown("partyId", &party))
 }
 
-/// Refuses what would act on a call, to those who might do it.
-fn refuse(api: &Api, principal: &Principal, account: &str) -> Problem {
-    api.account(principal, Action::ControlCalls, account).err().unwrap_or_else(Problem::feature_off)
-}
-
-/// Would place a call; refused.
+/// Calls a phone of the one who asks, and then a number.
 #[utoipa::path(
     post, path = "/restapi/v1.0/account/{accountId}/telephony/call-out", tag = "Telephony",
     params(("accountId" = String, Path, description = "`~` or the id")),
-    responses(openapi::Refusals)
+    responses((status = 201), openapi::Refusals)
 )]
 pub(crate) async fn call_out(
     State(api): State<Api>,
     principal: Principal,
     Segments([account]): Segments<1>,
-) -> Problem {
-    refuse(&api, &principal, &account)
+    key: Key,
+    Content(bytes): Content,
+) -> Result<Response, Problem> {
+    let wanted = Wanted { api: &api, principal: &principal, account: &account, session: "", key };
+    wanted.call_out(&bytes).await
 }
 
-/// Would open a conference; refused.
+/// Would open a conference: refused, for a phone system has rooms, and calls them by numbers.
 #[utoipa::path(
     post, path = "/restapi/v1.0/account/{accountId}/telephony/conference", tag = "Telephony",
     params(("accountId" = String, Path, description = "`~` or the id")),
@@ -103,54 +104,70 @@ pub(crate) async fn conference(
     principal: Principal,
     Segments([account]): Segments<1>,
 ) -> Problem {
-    refuse(&api, &principal, &account)
+    let may = api.account(&principal, Action::ControlCalls, &account);
+    may.err().unwrap_or_else(|| {
+        if !api.control.is_on() {
+            return Problem::feature_off();
+        }
+        Problem::cannot(
+            "A conference is a room of the phone system: call the number of the room from a phone",
+        )
+    })
 }
 
-/// Would end a session; refused.
+/// Ends a session for all.
 #[utoipa::path(
     delete, path = "/restapi/v1.0/account/{accountId}/telephony/sessions/{telephonySessionId}", tag = "Telephony",
     params(("accountId" = String, Path, description = "`~` or the id"), ("telephonySessionId" = String, Path, description = "Its id")),
-    responses(openapi::Refusals)
+    responses((status = 204), openapi::Refusals)
 )]
 pub(crate) async fn drop_session(
     State(api): State<Api>,
     principal: Principal,
-    Segments([account, _]): Segments<2>,
-) -> Problem {
-    refuse(&api, &principal, &account)
+    Segments([account, session]): Segments<2>,
+    key: Key,
+) -> Result<StatusCode, Problem> {
+    let wanted = Wanted { api: &api, principal: &principal, account: &account, session: &session, key };
+    wanted.drop_session().await
 }
 
-/// Would supervise a session; refused.
+/// Listens to an agent who is in a session.
 #[utoipa::path(
     post, path = "/restapi/v1.0/account/{accountId}/telephony/sessions/{telephonySessionId}/supervise",
     tag = "Telephony",
     params(("accountId" = String, Path, description = "`~` or the id"), ("telephonySessionId" = String, Path, description = "Its id")),
-    responses(openapi::Refusals)
+    responses((status = 201, body = PartyBody), openapi::Refusals)
 )]
 pub(crate) async fn supervise(
     State(api): State<Api>,
     principal: Principal,
-    Segments([account, _]): Segments<2>,
-) -> Problem {
-    refuse(&api, &principal, &account)
+    Segments([account, session]): Segments<2>,
+    key: Key,
+    Content(bytes): Content,
+) -> Result<Response, Problem> {
+    let wanted = Wanted { api: &api, principal: &principal, account: &account, session: &session, key };
+    wanted.supervise(&bytes).await
 }
 
-/// Would bring a party into a conference; refused.
+/// Takes the far end of a party into a conference.
 #[utoipa::path(
     post, path = "/restapi/v1.0/account/{accountId}/telephony/sessions/{telephonySessionId}/parties/bring-in",
     tag = "Telephony",
     params(("accountId" = String, Path, description = "`~` or the id"), ("telephonySessionId" = String, Path, description = "Its id")),
-    responses(openapi::Refusals)
+    responses((status = 201, body = PartyBody), openapi::Refusals)
 )]
 pub(crate) async fn bring_in(
     State(api): State<Api>,
     principal: Principal,
-    Segments([account, _]): Segments<2>,
-) -> Problem {
-    refuse(&api, &principal, &account)
+    Segments([account, session]): Segments<2>,
+    key: Key,
+    Content(bytes): Content,
+) -> Result<Response, Problem> {
+    let wanted = Wanted { api: &api, principal: &principal, account: &account, session: &session, key };
+    wanted.bring_in(&bytes).await
 }
 
-/// Would change a party; refused.
+/// Mutes a party, or not any more.
 #[utoipa::path(
     patch, path = "/restapi/v1.0/account/{accountId}/telephony/sessions/{telephonySessionId}/parties/{partyId}",
     tag = "Telephony",
@@ -159,17 +176,20 @@ pub(crate) async fn bring_in(
         ("telephonySessionId" = String, Path, description = "The session"),
         ("partyId" = String, Path, description = "Its id"),
     ),
-    responses(openapi::Refusals)
+    responses((status = 200, body = PartyBody), openapi::Refusals)
 )]
 pub(crate) async fn update_party(
     State(api): State<Api>,
     principal: Principal,
-    Segments([account, ..]): Segments<3>,
-) -> Problem {
-    refuse(&api, &principal, &account)
+    Segments([account, session, party]): Segments<3>,
+    key: Key,
+    Content(bytes): Content,
+) -> Result<Response, Problem> {
+    let wanted = Wanted { api: &api, principal: &principal, account: &account, session: &session, key };
+    wanted.update_party(&party, &bytes).await
 }
 
-/// Would remove a party; refused.
+/// Takes a party out of its call.
 #[utoipa::path(
     delete, path = "/restapi/v1.0/account/{accountId}/telephony/sessions/{telephonySessionId}/parties/{partyId}",
     tag = "Telephony",
@@ -178,35 +198,19 @@ pub(crate) async fn update_party(
         ("telephonySessionId" = String, Path, description = "The session"),
         ("partyId" = String, Path, description = "Its id"),
     ),
-    responses(openapi::Refusals)
+    responses((status = 204), openapi::Refusals)
 )]
 pub(crate) async fn delete_party(
     State(api): State<Api>,
     principal: Principal,
-    Segments([account, ..]): Segments<3>,
-) -> Problem {
-    refuse(&api, &principal, &account)
+    Segments([account, session, party]): Segments<3>,
+    key: Key,
+) -> Result<StatusCode, Problem> {
+    let wanted = Wanted { api: &api, principal: &principal, account: &account, session: &session, key };
+    wanted.delete_party(&party).await
 }
 
-/// What can be asked of a party.
-const OPERATIONS: [&str; 14] = [
-    "answer",
-    "bridge",
-    "flip",
-    "forward",
-    "hold",
-    "ignore",
-    "park",
-    "pickup",
-    "recordings",
-    "reject",
-    "reply",
-    "supervise",
-    "transfer",
-    "unhold",
-];
-
-/// Would act on a party; refused.
+/// Acts on a party.
 #[utoipa::path(
     post,
     path = "/restapi/v1.0/account/{accountId}/telephony/sessions/{telephonySessionId}/parties/{partyId}/{operation}",
@@ -218,17 +222,20 @@ const OPERATIONS: [&str; 14] = [
         ("operation" = String, Path, description = "`answer`, `bridge`, `flip`, `forward`, `hold`, `ignore`, `park`, `pickup`, \
                                      `recordings`, `reject`, `reply`, `supervise`, `transfer` or `unhold`"),
     ),
-    responses(openapi::Refusals)
+    responses((status = 200, body = PartyBody), (status = 201), (status = 204), openapi::Refusals)
 )]
 pub(crate) async fn act(
     State(api): State<Api>,
     principal: Principal,
-    Segments([account, _, _, operation]): Segments<4>,
-) -> Problem {
-    if OPERATIONS.contains(&&*operation) { refuse(&api, &principal, &account) } else { Problem::not_found() }
+    Segments([account, session, party, operation]): Segments<4>,
+    key: Key,
+    Content(bytes): Content,
+) -> Result<Response, Problem> {
+    let wanted = Wanted { api: &api, principal: &principal, account: &account, session: &session, key };
+    wanted.operate(&party, &operation, &bytes).await
 }
 
-/// Would pause or resume a recording; refused.
+/// Pauses a recording, or goes on with it.
 #[utoipa::path(
     patch,
     path = "/restapi/v1.0/account/{accountId}/telephony/sessions/{telephonySessionId}/parties/{partyId}/recordings/{recordingId}",
@@ -239,14 +246,17 @@ pub(crate) async fn act(
         ("partyId" = String, Path, description = "The party"),
         ("recordingId" = String, Path, description = "The recording"),
     ),
-    responses(openapi::Refusals)
+    responses((status = 200), openapi::Refusals)
 )]
 pub(crate) async fn update_recording(
     State(api): State<Api>,
     principal: Principal,
-    Segments([account, ..]): Segments<4>,
-) -> Problem {
-    refuse(&api, &principal, &account)
+    Segments([account, session, party, recording]): Segments<4>,
+    key: Key,
+    Content(bytes): Content,
+) -> Result<Response, Problem> {
+    let wanted = Wanted { api: &api, principal: &principal, account: &account, session: &session, key };
+    wanted.update_recording(&party, &recording, &bytes).await
 }
 
 #[cfg(test)]

@@ -98,6 +98,8 @@ pub struct Extension {
     pub device: DeviceId,
     /// The number that is dialled within the account.
     pub number: Option<Arc<str>>,
+    /// The SIP user of its phone; none: its number.
+    pub phone: Option<Arc<str>>,
     /// Its name.
     pub name: Option<Arc<str>>,
     /// What it is.

@@ -355,6 +355,7 @@ fn extension(
         id,
         device,
         number: Some(Arc::from(number.as_str())),
+        phone: table.users.first().map(|user| Arc::from(user.get_ref().as_str())),
         name: table.name.map(Arc::from),
         kind: table.kind,
         numbers,

@@ -125,8 +125,10 @@ impl Engine {
         let mine = session.peer(mover);
         let (reason, rule) = (Reason::AttendedTransfer, Rule::TransferCompleted);
         session.go(mover, reason, peer, rule, ctx);
+        session.leave_behind(mover);
         if let Some(session) = self.session(other.session) {
             session.go(other.party, reason, mine, rule, ctx);
+            session.leave_behind(other.party);
             self.settle(other.session);
         }
     }

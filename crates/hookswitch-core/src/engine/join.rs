@@ -124,7 +124,7 @@ impl Joiner {
         at: Timestamp,
         sessions: &Sessions,
     ) -> Joined {
-        let caller = leg.caller.number.as_deref().filter(|_| !leg.caller.withheld);
+        let caller = leg.caller.number.as_deref();
         let keys = caller.and_then(|caller| self.by_place.get(&pair_key(account, caller, &leg.callee)));
         let Some(keys) = keys.filter(|keys| keys.len() <= CANDIDATES_MAX) else { return Joined::ToNone };
         let recent = |key: &&SessionKey| {

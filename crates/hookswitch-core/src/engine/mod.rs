@@ -10,7 +10,7 @@ use std::collections::{BTreeSet, HashMap, VecDeque};
 
 use foldhash::fast::RandomState;
 use hookswitch_model::{
-    AccountId, Cause, ClockId, Event, LegId, Origin, Rule, Signal, SignalKind, Timestamp,
+    AccountId, Cause, ClockId, Event, LegId, Origin, Rule, Signal, SignalKind, TelephonySessionId, Timestamp,
 };
 use serde::{Deserialize, Serialize};
 
@@ -18,6 +18,7 @@ use self::join::{IndexEntries, Joiner};
 use self::resumption::PresumedOver;
 use crate::directory::Directory;
 pub use crate::policy::{MissedCallPolicy, Policy, SESSIONS_MAX};
+pub use crate::session::LiveParty;
 use crate::session::{Context, NewLeg, Session, SessionKey, Standing};
 
 /// How many unanswered sessions are found at one look over all of them, to be ended one by one.
@@ -178,6 +179,10 @@ impl Engine {
                 open.armed = None;
                 if open.session.next_deadline() <= now {
                     open.stood = open.session.handle_time(now, self.policy);
+                    if open.session.effect.is_some() {
+                        let ctx = open.session.context_at(open.session.last_sign(), self.policy);
+                        self.cross(key, &ctx);
+                    }
                 }
                 self.settle(key);
             } else {
@@ -222,6 +227,19 @@ impl Engine {
     /// What went through.
     pub fn counters(&self) -> Counters {
         self.counters
+    }
+
+    /// The parties of an open session that have not left; none if there is no such session. All open sessions are
+    /// looked at: it is for what people ask for, and not for what is asked of every call.
+    pub fn live_parties(&self, id: TelephonySessionId) -> Option<Vec<LiveParty>> {
+        #[expect(clippy::disallowed_methods, reason = "there is one at most")]
+        let mut open = self.sessions.values().map(|open| &open.session);
+        open.find(|session| session.facts.id == id).map(Session::live_parties)
+    }
+
+    /// The session of a leg.
+    pub fn session_of(&self, leg: LegId) -> Option<TelephonySessionId> {
+        self.leg(leg).and_then(|(key, _)| Some(self.sessions.get(&key)?.session.facts.id))
     }
 
     /// The session and the place in it of a leg.

@@ -36,10 +36,10 @@ impl Session {
     /// Adds the switch's own end of a call that belongs to this session.
     pub(crate) fn add_switch_leg(&mut self, leg: NewLeg<'_>, rule: Rule, ctx: &Context) {
         self.touch(ctx);
-        self.add_leg(LegRole::Switch(rule), leg);
         // The call goes on from where the caller's leg arrived: no callee is there.
         self.confirm_caller();
-        self.discard_servers();
+        self.discard_servers(leg.src);
+        self.add_leg(LegRole::Switch(rule), leg);
     }
 
     /// Adds a further leg of who is at the end of a leg already.
@@ -73,9 +73,12 @@ impl Session {
         };
         let certainty = if self.has_just_left(&person) { PartyCertainty::Confirmed } else { certainty };
         if matches!(of, LegRole::Switch(_)) {
-            self.discard_servers();
+            self.discard_servers(leg.src);
         }
         if certainty == PartyCertainty::Confirmed {
+            if matches!(of, LegRole::Switch(_)) && !self.reported {
+                self.give_up_unheard(&person, ctx);
+            }
             self.revive(&person);
             self.settle_waiting(Settled::OfferedOn, ctx);
             self.leave_services(&person, ctx);
@@ -158,13 +161,52 @@ impl Session {
         })
     }
 
-    /// Forgets the far ends from which the call goes on: no callee is there.
-    fn discard_servers(&mut self) {
+    /// The switch turns to somebody else: it has given up whom it has called and who has not rung, whom it cannot cancel
+    /// (RFC 3261 §9.1).
+    fn give_up_unheard(&mut self, person: &Resolved, ctx: &Context) {
         for party in self.parties.other_indices() {
-            if self.parties[party].certainty == PartyCertainty::Unconfirmed {
+            let role = LegRole::Party(party);
+            let state = &self.parties[party];
+            if !state.is_unheard(ctx.at)
+                || state.is_person(person)
+                || state.round != self.round
+                || !self.legs.iter().any(|leg| leg.role == role && !leg.ended)
+                || self.legs.iter().any(|leg| leg.role == role && leg.of_party)
+            {
+                continue;
+            }
+            self.legs.iter_mut().filter(|leg| leg.role == role).for_each(|leg| leg.ended = true);
+            self.target_ended(party, Cause::NoAnswer, ctx);
+        }
+    }
+
+    /// Forgets the far ends from which the call goes on: no callee is there. Whom a switch has called is one of them
+    /// if the next call leaves from there.
+    fn discard_servers(&mut self, src: Option<SocketAddr>) {
+        let src = self.switch_address(src).map(|src| src.ip());
+        for party in self.parties.other_indices() {
+            let may_be_elsewhere = |leg: &super::Leg| {
+                leg.role == LegRole::Party(party) && !leg.of_party && leg.dst.map(|dst| dst.ip()) != src
+            };
+            if self.parties[party].certainty == PartyCertainty::Unconfirmed
+                && !self.legs.iter().any(may_be_elsewhere)
+            {
                 self.discard_party(party);
             }
         }
+    }
+
+    /// Tests whether a switch passes a call on that comes from outside, to the number that was dialled: another switch
+    /// may be there.
+    fn is_passed_on(&self, leg: &LegCreated, person: &Resolved) -> bool {
+        let caller = &self.parties[CALLER].party;
+        !self.reported
+            && leg.far_end != FarEnd::Endpoint
+            && caller.extension.is_none()
+            && caller.direction == Direction::Outbound
+            && person.extension.is_none()
+            && !self.has_targets()
+            && agree(&self.dialled.number, &person.number)
     }
 
     /// Who is called. What a source knows goes before what the directory says, and before what it does not
@@ -200,6 +242,7 @@ impl Session {
             (Kind::Menu | Kind::Queue | Kind::Voicemail | Kind::Fax, ..) => PartyCertainty::Confirmed,
             _ if mailbox => PartyCertainty::Confirmed,
             (Kind::RingGroup | Kind::Park | Kind::Conference, ..) => return None,
+            (_, LegRole::Switch(_), _) if self.is_passed_on(leg, person) => PartyCertainty::Unconfirmed,
             (_, LegRole::Switch(_), _) | (_, _, FarEnd::Endpoint) => PartyCertainty::Confirmed,
             // A switch may answer the call itself; then there is no callee.
             (_, _, FarEnd::Switch) => return None,
@@ -276,7 +319,8 @@ impl Session {
             state.party.queue_call = true;
             self.shows_queue(&mut state.party);
         }
-        let is_told = !state.party.queue_call;
+        // An agent outside is rung from the beginning, as anybody there.
+        let is_told = !state.party.queue_call || state.party.status.code != StatusCode::Setup;
         let party = self.parties.add(state);
         if !is_told {
             return party;

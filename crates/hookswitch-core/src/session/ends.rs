@@ -130,7 +130,7 @@ impl Session {
     }
 
     /// The leg of a target ended.
-    fn target_ended(&mut self, index: PartyIndex, cause: Cause, ctx: &Context) {
+    pub(super) fn target_ended(&mut self, index: PartyIndex, cause: Cause, ctx: &Context) {
         if self.parties[index].certainty == PartyCertainty::Unconfirmed {
             if self.is_callee(index, cause) {
                 self.confirm(index);
@@ -238,7 +238,9 @@ impl Session {
             return true; // it rang, and nobody took the call on from there
         }
         let state = &self.parties[index];
-        state.party.extension.is_some()
+        let is_called_by_switch =
+            self.legs.iter().any(|leg| leg.role == LegRole::Party(index) && leg.called && !leg.of_party);
+        (state.party.extension.is_some() || is_called_by_switch)
             && matches!(
                 cause,
                 Cause::Busy | Cause::Rejected | Cause::NoAnswer | Cause::Cancelled | Cause::Withdrawn
@@ -327,7 +329,9 @@ impl Session {
             other => other,
         };
         let in_group = self.others_ring(index);
-        let elsewhere = self.loses_to_another(index);
+        // Who has not taken the call has missed it, though a mailbox has it now.
+        let is_taken_back = matches!(cause, Cause::Withdrawn | Cause::AnsweredElsewhere | Cause::Named(_));
+        let elsewhere = self.loses_to_another(index) && (is_taken_back || self.somebody_talks(index));
         self.parties[index].finish(cause, in_group, elsewhere, ctx);
         self.timers.stop(Timer::Transfer(index));
         self.timers.stop(Timer::Leave(index));
@@ -476,7 +480,12 @@ impl Session {
                 }
                 Timer::Leave(party) => {
                     // It is told at the time of the success.
-                    self.mover_stays(party, &Context { at: at - CAUSE_WAIT, ..ctx });
+                    let ctx = Context { at: at - CAUSE_WAIT, ..ctx };
+                    if self.transfer_target(party).is_some() {
+                        self.complete_transfer(party);
+                    } else {
+                        self.mover_stays(party, &ctx);
+                    }
                 }
                 // It is told at the time of the hold.
                 Timer::SwitchHold(holder) => {
@@ -571,16 +580,26 @@ impl Session {
     /// Whether somebody else has answered who was offered the call with a party: by the same caller, in the
     /// same round.
     fn answered_by_another(&self, index: PartyIndex) -> bool {
-        let (round, called_by) = (self.parties[index].round, self.parties[index].called_by);
         let in_mailbox = |state: &PartyState| {
             state.is_live()
                 && state.kind != Kind::Voicemail
                 && matches!(state.party.status.code, StatusCode::VoiceMail | StatusCode::VoiceMailScreening)
         };
+        self.is_beside(index, |state| state.talks() || in_mailbox(state))
+    }
+
+    /// Tests whether somebody else talks who was offered the call with a party: by the same caller, in the same round.
+    fn somebody_talks(&self, index: PartyIndex) -> bool {
+        self.is_beside(index, PartyState::talks)
+    }
+
+    /// Tests whether a party stands so that was offered the call with another: by the same caller, in the same round.
+    fn is_beside(&self, index: PartyIndex, stands: impl Fn(&PartyState) -> bool) -> bool {
+        let (round, called_by) = (self.parties[index].round, self.parties[index].called_by);
         self.parties.enumerate().any(|(other, state)| {
             other != CALLER
                 && other != index
-                && (state.talks() || in_mailbox(state))
+                && stands(state)
                 && state.round == round
                 && state.called_by == called_by
                 && state.party.direction == Direction::Inbound

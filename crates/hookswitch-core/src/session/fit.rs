@@ -72,9 +72,9 @@ impl Fit {
         let is_expected = session.expects_leg(at);
         let fits = match (caller, callee) {
             (CallerFit::Same, CalleeFit::Same) => true,
-            (CallerFit::Same, _) => is_expected || !session.has_ringing_targets(),
+            (CallerFit::Same, _) => is_expected || !session.has_ringing_targets(at),
             // Who is called instead may be where the caller calls from, and is called when nobody answers.
-            (_, CalleeFit::Same) if is_diverted => is_expected || !session.has_ringing_targets(),
+            (_, CalleeFit::Same) if is_diverted => is_expected || !session.has_ringing_targets(at),
             (_, CalleeFit::Ending) if is_diverted => is_expected,
             // Who was called and calls back the switch begins a call.
             _ if session.comes_from(session.switch_address(leg.dst)) => false,
@@ -171,11 +171,13 @@ impl Session {
             && NumberKey::of(&leg.callee) != NumberKey::of(&self.dialled.number)
     }
 
-    /// Whether caller and dialled number are those of a new call, and the call has just begun.
+    /// Whether caller and dialled number are those of a new call, and the call has just begun and does not ring at its
+    /// target yet.
     pub(crate) fn has_both_numbers(&self, leg: &LegCreated, at: Timestamp) -> bool {
         at.since(self.started) <= PLACE_MAX
             && self.caller_fit(leg) == CallerFit::Same
             && self.callee_fit(leg) == CalleeFit::Same
+            && self.rings_since(leg).is_none()
     }
 
     /// Whether a new call that has both numbers may go on from here though it leaves another address than the
@@ -194,7 +196,6 @@ impl Session {
             && !caller.was_answered()
             && self.expects_leg(at)
             && !self.waits_for_retry()
-            && self.rings_since(leg).is_none()
             && ![Some(src), leg.sent_by, leg.dst].into_iter().flatten().any(is_callers)
             // What leaves where the caller's leg arrived was judged by that.
             && if one_address { src != reached } else { src.ip() != reached.ip() }
@@ -223,7 +224,8 @@ impl Session {
 
     /// Whether targets ring and neither the caller nor any of them was answered.
     pub(crate) fn rings_unanswered(&self) -> bool {
-        self.has_ringing_targets() && !self.parties.iter().any(PartyState::was_answered)
+        let last_sign = self.last_sign;
+        self.has_ringing_targets(last_sign) && !self.parties.iter().any(PartyState::was_answered)
     }
 
     /// Whether a target has just answered, and the caller waits for that to arrive.
@@ -241,8 +243,15 @@ impl Session {
             |leg: &Leg| if leg.called { leg.of_party } else { leg.role == LegRole::Party(CALLER) };
         let [(own, rest), (theirs, their_rest)]: [(Vec<Leg>, Vec<Leg>); 2] =
             [&mut *self, &mut *other].map(|session| session.legs.drain(..).partition(is_callers));
-        self.legs = theirs.into_iter().chain(rest).collect();
-        other.legs = own.into_iter().chain(their_rest).collect();
+        // Where a caller's own call arrived is a server: its targets are called by the switch.
+        let moved = |legs: Vec<Leg>| {
+            legs.into_iter().map(|leg| {
+                let role = if leg.called { LegRole::Server } else { leg.role };
+                Leg { role, ..leg }
+            })
+        };
+        self.legs = moved(theirs).chain(rest).collect();
+        other.legs = moved(own).chain(their_rest).collect();
         std::mem::swap(&mut self.parties[CALLER].party.sip, &mut other.parties[CALLER].party.sip);
     }
 
@@ -261,10 +270,13 @@ impl Session {
         self.timers.is_running(Timer::Retry) && !self.legs.iter().any(|leg| leg.called && !leg.ended)
     }
 
-    /// Whether the caller waits for the answer of targets that were offered the call.
-    fn has_ringing_targets(&self) -> bool {
+    /// Whether the caller waits for the answer of targets that were offered the call, and that have rung or may yet do.
+    fn has_ringing_targets(&self, at: Timestamp) -> bool {
         let rings = |state: &PartyState| {
-            state.certainty == PartyCertainty::Confirmed && state.is_live() && !state.was_answered()
+            state.certainty == PartyCertainty::Confirmed
+                && state.is_live()
+                && !state.was_answered()
+                && (self.reported || !state.is_unheard(at))
         };
         !self.parties[CALLER].was_answered() && self.parties.others().any(rings)
     }

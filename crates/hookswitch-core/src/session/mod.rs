@@ -67,6 +67,15 @@ pub(crate) const RETRY_MAX: Duration = Duration::from_secs(32);
 /// The most legs a session can have at once; further ones are refused and counted.
 pub(crate) const LEGS_PER_SESSION_MAX: usize = 256;
 
+/// A party of a session that has not left, and the legs that it has.
+#[derive(Clone, Debug)]
+pub struct LiveParty {
+    /// As it stands, which may not be told yet.
+    pub party: hookswitch_model::Party,
+    /// Its open legs, in the order in which they came.
+    pub legs: Vec<LegId>,
+}
+
 /// Key of a session among all that are open.
 pub(crate) type SessionKey = u64;
 
@@ -497,6 +506,18 @@ impl Session {
         (self.last_sign + longest.unwrap_or(ANSWERED_SILENT_MAX), Timer::Silence)
     }
 
+    /// The parties that were told of and have not left, each with its open legs.
+    pub(crate) fn live_parties(&self) -> Vec<LiveParty> {
+        let told = self.parties.enumerate().filter(|(_, state)| state.number > 0 && state.is_live());
+        told.map(|(index, state)| {
+            let legs = self.legs.iter().filter(|leg| leg.role == LegRole::Party(index) && !leg.ended);
+            let mut party = state.party.clone();
+            party.id = self.facts.id.party(state.number);
+            LiveParty { party, legs: legs.map(|leg| leg.id).collect() }
+        })
+        .collect()
+    }
+
     /// Whether anybody talks.
     pub(crate) fn has_answered(&self) -> bool {
         self.parties.iter().any(PartyState::is_answered)
@@ -525,9 +546,10 @@ impl Session {
         .flatten()
     }
 
-    /// The caller's number and the one that was dialled; none when the caller withholds theirs.
+    /// The caller's number, be it withheld, and the one that was dialled; none when nobody tells the caller's.
     pub(crate) fn caller_and_dialled(&self) -> Option<(&str, &str)> {
-        Some((self.caller().phone_number.as_deref()?, &self.dialled.number))
+        let caller = self.caller().phone_number.as_deref().or(self.hidden_number.as_deref())?;
+        Some((caller, &self.dialled.number))
     }
 
     /// Whether every party has ended and every event is out.

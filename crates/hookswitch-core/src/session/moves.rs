@@ -92,6 +92,31 @@ impl Session {
         }
     }
 
+    /// The phone of who is transferred was answered where it takes the place of who transfers, who is not needed any
+    /// more: an attended transfer is complete when that one hangs up, or soon.
+    pub(super) fn replacement_answered(&mut self, leg: usize, party: PartyIndex, ctx: &Context) {
+        let moves = |state: &PartyState| {
+            let to = state.moving.as_ref().map(|moving| &moving.to);
+            state.is_answered() && matches!(to, Some(Destination::Call(..)))
+        };
+        let is_further = self.legs[..leg].iter().any(|other| other.role == LegRole::Party(party));
+        if !is_further || self.legs[leg].called || self.transferee() != Some(party) {
+            return;
+        }
+        if let Some(mover) = self.parties.position(moves) {
+            self.mover_may_leave(mover, ctx);
+        }
+    }
+
+    /// Ends the legs that others had with a party that has gone, where they have newer ones instead.
+    pub(crate) fn leave_behind(&mut self, gone: PartyIndex) {
+        for party in self.parties.indices().filter(|&party| party != gone) {
+            let role = LegRole::Party(party);
+            let newest = self.legs.iter().rposition(|leg| leg.role == role && !leg.ended).unwrap_or(0);
+            self.legs[..newest].iter_mut().filter(|leg| leg.role == role).for_each(|leg| leg.ended = true);
+        }
+    }
+
     /// A party whose transfer has succeeded has not hung up: nobody is at the other end of its leg any more.
     pub(super) fn mover_stays(&mut self, mover: PartyIndex, ctx: &Context) {
         let state = &self.parties[mover];

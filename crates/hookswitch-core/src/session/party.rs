@@ -1,6 +1,7 @@
 //! A party as the machine keeps it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use hookswitch_model::{
     Cause, ConferenceRole, Direction, Endpoint, ExtensionId, InputRef, LegCreated, Notes, Origin, Party,
@@ -13,6 +14,10 @@ use super::reason::{self, MISSED_REASONS, Role, Unanswered};
 use super::{CALLER, Context, PartyIndex, SessionKey};
 use crate::directory::{Kind, Resolved};
 use crate::number::NumberKey;
+
+/// How long a phone may take to ring before a switch that turns to another has given it up: T1, after which its
+/// INVITE is sent again (RFC 3261 §17.1.1.2).
+const UNHEARD_MIN: Duration = Duration::from_millis(500);
 
 /// A party and what the API does not show of it.
 #[derive(Serialize, Deserialize)]
@@ -228,6 +233,18 @@ impl PartyState {
             PartyPhase::Ending(end) => Some(end),
             PartyPhase::Unanswered | PartyPhase::Answered | PartyPhase::Ended { .. } => None,
         }
+    }
+
+    /// Tests whether a phone has been offered the call for long, as far as its signalling shows, and has not rung.
+    pub(super) fn is_unheard(&self, at: Timestamp) -> bool {
+        self.is_live()
+            && !self.was_answered()
+            && self.certainty == PartyCertainty::Confirmed
+            && self.party.direction == Direction::Inbound
+            && self.party.status.code == StatusCode::Setup
+            && !self.is_service()
+            && self.pending_end().is_none()
+            && at.since(self.offered) >= UNHEARD_MIN
     }
 
     /// The refusal by which it left, if it did.

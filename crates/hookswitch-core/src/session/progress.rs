@@ -24,6 +24,9 @@ impl Session {
         if answered && self.answer_means(leg, index, ctx) {
             return;
         }
+        if answered {
+            self.replacement_answered(leg, index, ctx);
+        }
         let is_code = index == CALLER && self.dialled.is_code;
         let state = &mut self.parties[index];
         if !state.is_live() || self.legs[leg].purpose != Purpose::Talk {

@@ -8,6 +8,9 @@ use serde_json::value::RawValue;
 /// The usual length of a notification, so that its buffer need not grow.
 const NOTIFICATION_BYTES: usize = 1792;
 
+/// The usual length of what is a subscriber's own of it.
+const BEGINNING_BYTES: usize = 640;
+
 /// The longest message id that is sent back, in bytes.
 const MESSAGE_ID_BYTES_MAX: usize = 256;
 
@@ -32,7 +35,30 @@ pub(super) fn notification(
     wsc: &Wsc,
     envelope: impl FnOnce(&mut Vec<u8>),
 ) -> Option<String> {
-    let mut text = Vec::with_capacity(NOTIFICATION_BYTES);
+    let mut text = begin(id, wsc, NOTIFICATION_BYTES);
+    envelope(&mut text);
+    text.push(b']');
+    String::from_utf8(text).ok().map(escape_boundary)
+}
+
+/// The same, of which `beginning` writes as much of the envelope as stands before what is shared.
+pub(super) fn shared_notification(
+    id: NotificationId,
+    wsc: &Wsc,
+    beginning: impl FnOnce(&mut Vec<u8>),
+    SharedRest(rest): &SharedRest,
+) -> Option<String> {
+    let mut text = begin(id, wsc, BEGINNING_BYTES + rest.len());
+    beginning(&mut text);
+    let mut text = escape_boundary(String::from_utf8(text).ok()?);
+    text.push_str(rest);
+    text.push(']');
+    Some(text)
+}
+
+/// What stands before the envelope.
+fn begin(id: NotificationId, wsc: &Wsc, capacity: usize) -> Vec<u8> {
+    let mut text = Vec::with_capacity(capacity);
     let mut number = itoa::Buffer::new();
     let id = number.format(id.as_u64());
     let mut sequence = itoa::Buffer::new();
@@ -50,9 +76,21 @@ pub(super) fn notification(
     for part in parts {
         text.extend_from_slice(part.as_bytes());
     }
-    envelope(&mut text);
-    text.push(b']');
-    String::from_utf8(text).ok().map(escape_boundary)
+    text
+}
+
+/// The end of the notifications of an event that all subscribers have in common, as it stands in frames. It is made
+/// once for all of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SharedRest(Box<str>);
+
+impl SharedRest {
+    /// What `write` appends, as JSON; none if that is no text.
+    pub fn of(write: impl FnOnce(&mut Vec<u8>)) -> Option<Self> {
+        let mut text = Vec::with_capacity(NOTIFICATION_BYTES);
+        write(&mut text);
+        Some(Self(escape_boundary(String::from_utf8(text).ok()?).into_boxed_str()))
+    }
 }
 
 /// The handle of a gateway session, by which a client can have what it has missed (contract websocket §5).
@@ -262,6 +300,26 @@ mod tests {
             let (_, found) = ClientFrame::read(text).expect_err(text);
             assert_eq!(found.as_deref(), id, "{text}");
         }
+    }
+
+    #[test]
+    fn what_subscribers_share_makes_the_same_frame_as_what_is_written_for_one() {
+        let wsc = Wsc { token: "abc".to_owned(), sequence: 7 };
+        let id = NotificationId::new(42);
+        for (beginning, rest) in [
+            (r#"{"uuid":"42","body":{"sequence":"#, r#"3,"name":"Ann"}}"#),
+            (r#"{"uuid":"42","body":{"sequence":"#, r#"3,"name":"a,--Boundary b,--Boundary"}}"#),
+            (r#"{"uuid":"42,--Boundary","body":{"sequence":"#, r#"3,"name":"M\u00fcller"}}"#),
+        ] {
+            let whole = notification(id, &wsc, |out| {
+                out.extend_from_slice(beginning.as_bytes());
+                out.extend_from_slice(rest.as_bytes());
+            });
+            let shared = SharedRest::of(|out| out.extend_from_slice(rest.as_bytes())).expect("text");
+            let written = |out: &mut Vec<u8>| out.extend_from_slice(beginning.as_bytes());
+            assert_eq!(shared_notification(id, &wsc, written, &shared), whole);
+        }
+        assert_eq!(SharedRest::of(|out| out.push(0xff)), None, "no text");
     }
 
     #[test]

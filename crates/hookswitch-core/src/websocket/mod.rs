@@ -16,7 +16,7 @@ use hookswitch_model::{Iso, NotificationId, Timestamp};
 use serde::Serialize;
 
 use self::frame::{ClientFrame, FrameError, Headers, ServerMeta};
-pub use self::frame::{Request, Ticket, Wsc};
+pub use self::frame::{Request, SharedRest, Ticket, Wsc};
 
 /// What a connection is held to. The defaults are those of the contract.
 #[derive(Clone, Copy, Debug)]
@@ -213,6 +213,16 @@ impl Connection {
         envelope: impl FnOnce(&mut Vec<u8>),
     ) -> Option<String> {
         frame::notification(id, wsc, envelope)
+    }
+
+    /// The same frame, of which `beginning` writes as much of the envelope as stands before what is shared.
+    pub fn shared_notification(
+        id: NotificationId,
+        wsc: &Wsc,
+        beginning: impl FnOnce(&mut Vec<u8>),
+        rest: &SharedRest,
+    ) -> Option<String> {
+        frame::shared_notification(id, wsc, beginning, rest)
     }
 
     /// Takes a text frame of the client.

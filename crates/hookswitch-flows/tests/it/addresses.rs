@@ -391,3 +391,178 @@ fn a_carrier_that_was_called_and_calls_somebody_else_for_the_same_company_begins
         ",
     );
 }
+
+#[test]
+fn a_border_controller_before_a_switch_that_changes_the_number() {
+    ladder(
+        "
+        0.000 trunk > sbc INVITE +14155550100 from=+14155550142
+        0.030 inside > pbx INVITE 4155550100 call=2 from=4155550142
+        0.100 pbx > bob INVITE 102@bob call=3 from=4155550142
+        0.500 bob > pbx 180 call=3
+        0.505 pbx > inside 180 call=2
+        0.510 sbc > trunk 180
+        3.000 bob > pbx 200 call=3
+        3.005 pbx > inside 200 call=2
+        3.010 sbc > trunk 200
+        3.020 trunk > sbc ACK
+        3.021 inside > pbx ACK call=2
+        3.022 pbx > bob ACK call=3
+        9.000 trunk > sbc BYE
+        9.010 inside > pbx BYE call=2
+        9.020 pbx > bob BYE call=3
+        ",
+    )
+    .tells(
+        "
+        0.000 out +14155550142 Setup
+        0.100 inb 102 Setup
+        0.500 inb 102 Proceeding
+        0.510 out +14155550142 Proceeding
+        3.000 inb 102 Answered
+        3.010 out +14155550142 Answered
+        9.000 out +14155550142 Disconnected
+        9.020 inb 102 Disconnected
+        ",
+    );
+}
+
+#[test]
+fn a_withheld_caller_whom_the_network_asserts_to_a_border_controller() {
+    ladder(
+        "
+        0.000 trunk > sbc INVITE +14155550100 from=anonymous | P-Asserted-Identity: <sip:+14155550142@example.com> | Privacy: id
+        0.030 inside > pbx INVITE +14155550100 call=2 from=anonymous | P-Asserted-Identity: <sip:+14155550142@example.com> | Privacy: id
+        0.500 pbx > inside 180 call=2
+        0.510 sbc > trunk 180
+        3.000 pbx > inside 200 call=2
+        3.010 sbc > trunk 200
+        9.000 trunk > sbc BYE
+        9.010 inside > pbx BYE call=2
+        ",
+    )
+    .tells(
+        "
+        0.000 out Anonymous Setup
+        0.030 inb +14155550100 Proceeding
+        0.510 out Anonymous Proceeding
+        3.000 inb +14155550100 Answered
+        3.010 out Anonymous Answered
+        9.000 out Anonymous Disconnected
+        9.010 inb +14155550100 Disconnected
+        ",
+    );
+}
+
+#[test]
+fn a_caller_calls_again_through_a_border_controller_while_the_first_call_rings() {
+    ladder(
+        "
+        0.000 trunk > sbc INVITE +14155550100 from=+14155550142
+        0.030 inside > pbx INVITE +14155550100 call=2 from=+14155550142
+        0.500 pbx > inside 180 call=2
+        0.510 sbc > trunk 180
+        1.000 trunk > sbc INVITE +14155550100 from=+14155550142 call=5
+        1.030 inside > pbx INVITE +14155550100 call=6 from=+14155550142
+        1.500 pbx > inside 180 call=6
+        1.510 sbc > trunk 180 call=5
+        3.000 pbx > inside 200 call=2
+        3.010 sbc > trunk 200
+        4.000 pbx > inside 486 call=6
+        4.010 sbc > trunk 486 call=5
+        9.000 trunk > sbc BYE
+        9.010 inside > pbx BYE call=2
+        ",
+    )
+    .tells(
+        "
+        0.000 out +14155550142 Setup
+        0.030 inb +14155550100 Proceeding
+        0.510 out +14155550142 Proceeding
+        #2 1.000 out +14155550142 Setup
+        #2 1.030 inb +14155550100 Proceeding
+        #2 1.510 out +14155550142 Proceeding
+        3.000 inb +14155550100 Answered
+        3.010 out +14155550142 Answered
+        #2 4.000 inb +14155550100 Disconnected/TargetBusy
+        #2 4.010 out +14155550142 Disconnected/TargetBusy
+        9.000 out +14155550142 Disconnected
+        9.010 inb +14155550100 Disconnected
+        ",
+    );
+}
+
+#[test]
+fn a_call_that_is_passed_on_and_refused_at_once() {
+    ladder(
+        "
+        0.000 trunk > sbc INVITE +14155550100 from=+14155550142
+        0.030 inside > pbx INVITE +14155550100 call=2 from=+14155550142
+        0.200 pbx > inside 486 call=2
+        0.201 inside > pbx ACK call=2
+        0.210 sbc > trunk 486
+        0.220 trunk > sbc ACK
+        ",
+    )
+    .tells(
+        "
+        0.000 out +14155550142 Setup
+        0.030 inb +14155550100 Proceeding
+        0.200 inb +14155550100 Disconnected/TargetBusy
+        0.210 out +14155550142 Disconnected/TargetBusy
+        ",
+    );
+}
+
+#[test]
+fn a_call_that_is_passed_on_and_given_up() {
+    ladder(
+        "
+        0.000 trunk > sbc INVITE +14155550100 from=+14155550142
+        0.030 inside > pbx INVITE +14155550100 call=2 from=+14155550142
+        0.100 pbx > inside 100 call=2
+        5.000 trunk > sbc CANCEL
+        5.005 sbc > trunk 487 for=INVITE
+        5.010 inside > pbx CANCEL call=2
+        5.020 pbx > inside 487 for=INVITE call=2
+        ",
+    )
+    .tells(
+        "
+        0.000 out +14155550142 Setup
+        0.030 inb +14155550100 Proceeding
+        5.005 inb +14155550100 Disconnected/Cancelled
+        5.005 out +14155550142 Disconnected
+        ",
+    );
+}
+
+#[test]
+fn a_border_controller_that_turns_to_another_switch() {
+    ladder(
+        "
+        0.000 trunk > sbc INVITE +14155550100 from=+14155550142
+        0.030 inside > pbx INVITE +14155550100 call=2 from=+14155550142
+        0.040 pbx > inside 503 call=2
+        0.041 inside > pbx ACK call=2
+        0.050 inside > proxy INVITE +14155550100 call=3 from=+14155550142
+        0.500 proxy > inside 180 call=3
+        0.510 sbc > trunk 180
+        3.000 proxy > inside 200 call=3
+        3.010 sbc > trunk 200
+        9.000 trunk > sbc BYE
+        9.010 inside > proxy BYE call=3
+        ",
+    )
+    .tells(
+        "
+        0.000 out +14155550142 Setup
+        0.050 inb +14155550100 Proceeding
+        0.510 out +14155550142 Proceeding
+        3.000 inb +14155550100 Answered
+        3.010 out +14155550142 Answered
+        9.000 out +14155550142 Disconnected
+        9.010 inb +14155550100 Disconnected
+        ",
+    );
+}

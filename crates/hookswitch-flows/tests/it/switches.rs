@@ -919,3 +919,74 @@ fn two_withheld_calls_of_one_instant_are_put_right_by_their_answers() {
         ",
     );
 }
+
+#[test]
+fn a_group_behind_two_switches() {
+    ladder(
+        "
+        0.000 trunk > sbc INVITE +14155550100 from=+14155550142
+        0.030 sbc > pbx INVITE 14155550100 call=2 from=+14155550142
+        0.050 pbx > bob INVITE 102@bob call=3 from=+14155550142
+        0.051 pbx > carol INVITE 103@carol call=4 from=+14155550142
+        0.500 bob > pbx 180 call=3
+        0.505 pbx > sbc 180 call=2
+        0.510 sbc > trunk 180
+        0.600 carol > pbx 180 call=4
+        3.000 bob > pbx 200 call=3
+        3.005 pbx > carol CANCEL call=4
+        3.007 pbx > sbc 200 call=2
+        3.010 sbc > trunk 200
+        3.015 carol > pbx 487 for=INVITE call=4
+        9.000 bob > pbx BYE call=3
+        9.010 pbx > sbc BYE call=2
+        9.020 sbc > trunk BYE
+        ",
+    )
+    .tells(
+        "
+        0.000 out +14155550142 Setup
+        0.050 inb 102 Setup
+        0.051 inb 103 Setup
+        0.500 inb 102 Proceeding
+        0.510 out +14155550142 Proceeding
+        0.600 inb 103 Proceeding
+        3.000 inb 102 Answered
+        3.010 out +14155550142 Answered
+        3.015 inb 103 Disconnected
+        9.000 inb 102 Disconnected
+        9.020 out +14155550142 Disconnected
+        ",
+    );
+}
+
+#[test]
+fn a_queue_behind_a_border_controller() {
+    ladder(
+        "
+        0.000 trunk > sbc INVITE +14155550100 from=+14155550142
+        0.030 inside > pbx INVITE +14155550100 call=2 from=+14155550142
+        0.100 pbx > inside 200 call=2
+        0.110 sbc > trunk 200
+        5.000 pbx > bob INVITE 102@bob call=3 from=+14155550142
+        5.500 bob > pbx 180 call=3
+        8.000 bob > pbx 200 call=3
+        20.000 trunk > sbc BYE
+        20.005 inside > pbx BYE call=2
+        20.010 pbx > bob BYE call=3
+        ",
+    )
+    .tells(
+        "
+        0.000 out +14155550142 Setup
+        0.030 inb +14155550100 Proceeding
+        0.100 inb +14155550100 Answered
+        0.110 out +14155550142 Answered
+        5.000 inb +14155550100 Disconnected/CallerInputRedirect
+        5.000 inb 102 Setup
+        5.500 inb 102 Proceeding
+        8.000 inb 102 Answered
+        20.000 out +14155550142 Disconnected
+        20.010 inb 102 Disconnected
+        ",
+    );
+}

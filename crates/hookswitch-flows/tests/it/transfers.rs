@@ -1975,3 +1975,173 @@ fn a_call_of_somebody_who_talks_that_has_media_of_its_own_is_another_call() {
         ",
     );
 }
+
+#[test]
+fn an_attended_transfer_without_a_bye_leaves_no_leg_behind() {
+    ladder(
+        "
+        0.000 alice > bob INVITE 102
+        0.500 bob > alice 180
+        3.000 bob > alice 200
+        3.010 alice > bob ACK
+        10.000 bob > carol INVITE 103 call=2
+        10.500 carol > bob 180 call=2
+        12.000 carol > bob 200 call=2
+        12.010 bob > carol ACK call=2
+        15.000 bob > alice REFER | Refer-To: <sip:103@{carol}?Replaces={escaped=2@carol}>
+        15.010 alice > bob 202 for=REFER
+        15.050 alice > carol INVITE 103@carol call=3 | Replaces: {replaces=2@carol}
+        15.100 carol > alice 200 call=3
+        15.110 alice > carol ACK call=3
+        15.120 alice > bob NOTIFY frag=200
+        40.000 alice > carol BYE call=3
+        ",
+    )
+    .tells(
+        "
+        0.000 out 101 Setup
+        0.000 inb 102 Setup
+        0.500 inb 102 Proceeding
+        0.500 out 101 Proceeding
+        3.000 inb 102 Answered
+        3.000 out 101 Answered
+        #2 10.000 out 102 Setup
+        #2 10.000 inb 103 Setup
+        #2 10.500 inb 103 Proceeding
+        #2 10.500 out 102 Proceeding
+        #2 12.000 inb 103 Answered
+        #2 12.000 out 102 Answered
+        15.120 inb 102 Gone/AttendedTransfer to #2 out 102
+        #2 15.120 out 102 Gone/AttendedTransfer to #1 inb 102
+        40.000 out 101 Disconnected
+        #2 40.000 inb 103 Disconnected
+        ",
+    );
+}
+
+#[test]
+fn an_attended_transfer_after_which_only_the_target_hangs_up() {
+    ladder(
+        "
+        0.000 alice > bob INVITE 102
+        0.500 bob > alice 180
+        3.000 bob > alice 200
+        3.010 alice > bob ACK
+        10.000 bob > carol INVITE 103 call=2
+        10.500 carol > bob 180 call=2
+        12.000 carol > bob 200 call=2
+        12.010 bob > carol ACK call=2
+        15.000 bob > alice REFER | Refer-To: <sip:103@{carol}?Replaces={escaped=2@carol}>
+        15.010 alice > bob 202 for=REFER
+        15.050 alice > carol INVITE 103@carol call=3 | Replaces: {replaces=2@carol}
+        15.100 carol > alice 200 call=3
+        15.110 alice > carol ACK call=3
+        15.120 carol > bob BYE call=2
+        40.000 alice > carol BYE call=3
+        ",
+    )
+    .tells(
+        "
+        0.000 out 101 Setup
+        0.000 inb 102 Setup
+        0.500 inb 102 Proceeding
+        0.500 out 101 Proceeding
+        3.000 inb 102 Answered
+        3.000 out 101 Answered
+        #2 10.000 out 102 Setup
+        #2 10.000 inb 103 Setup
+        #2 10.500 inb 103 Proceeding
+        #2 10.500 out 102 Proceeding
+        #2 12.000 inb 103 Answered
+        #2 12.000 out 102 Answered
+        15.120 inb 102 Gone/AttendedTransfer to #2 out 102
+        #2 15.120 out 102 Gone/AttendedTransfer to #1 inb 102
+        40.000 out 101 Disconnected
+        #2 40.000 inb 103 Disconnected
+        ",
+    );
+}
+
+#[test]
+fn an_attended_transfer_is_complete_when_the_target_has_answered() {
+    ladder(
+        "
+        0.000 alice > bob INVITE 102
+        0.500 bob > alice 180
+        3.000 bob > alice 200
+        3.010 alice > bob ACK
+        10.000 bob > carol INVITE 103 call=2
+        10.500 carol > bob 180 call=2
+        12.000 carol > bob 200 call=2
+        12.010 bob > carol ACK call=2
+        15.000 bob > alice REFER | Refer-To: <sip:103@{carol}?Replaces={escaped=2@carol}>
+        15.010 alice > bob 202 for=REFER
+        15.050 alice > carol INVITE 103@carol call=3 | Replaces: {replaces=2@carol}
+        15.100 carol > alice 200 call=3
+        15.110 alice > carol ACK call=3
+        40.000 alice > carol BYE call=3
+        ",
+    )
+    .tells(
+        "
+        0.000 out 101 Setup
+        0.000 inb 102 Setup
+        0.500 inb 102 Proceeding
+        0.500 out 101 Proceeding
+        3.000 inb 102 Answered
+        3.000 out 101 Answered
+        #2 10.000 out 102 Setup
+        #2 10.000 inb 103 Setup
+        #2 10.500 inb 103 Proceeding
+        #2 10.500 out 102 Proceeding
+        #2 12.000 inb 103 Answered
+        #2 12.000 out 102 Answered
+        15.100 inb 102 Gone/AttendedTransfer to #2 out 102
+        #2 15.100 out 102 Gone/AttendedTransfer to #1 inb 102
+        40.000 out 101 Disconnected
+        #2 40.000 inb 103 Disconnected
+        ",
+    );
+}
+
+#[test]
+fn an_attended_transfer_through_a_switch_without_a_bye() {
+    ladder(
+        "
+        0.000 alice > pbx INVITE 102
+        0.050 pbx > bob INVITE 102@bob call=2 from=101 name=Alice
+        0.500 bob > pbx 180 call=2
+        3.000 bob > pbx 200 call=2
+        3.010 pbx > alice 200
+        3.030 pbx > bob ACK call=2
+        10.000 bob > pbx INVITE 103 call=3
+        10.050 pbx > carol INVITE 103@carol call=4 from=102 name=Bob
+        10.500 carol > pbx 180 call=4
+        12.000 carol > pbx 200 call=4
+        12.010 pbx > bob 200 call=3
+        15.000 bob > pbx REFER call=2 | Refer-To: <sip:103@{pbx}?Replaces={escaped=3@pbx}>
+        15.010 pbx > bob 202 for=REFER call=2
+        15.120 pbx > bob NOTIFY frag=200 call=2
+        40.000 alice > pbx BYE
+        40.010 pbx > carol BYE call=4
+        ",
+    )
+    .tells(
+        "
+        0.000 out 101 Setup
+        0.050 inb 102 Setup
+        0.500 inb 102 Proceeding
+        3.000 inb 102 Answered
+        3.010 out 101 Answered
+        #2 10.000 out 102 Setup
+        #2 10.050 inb 103 Setup
+        #2 10.500 inb 103 Proceeding
+        #2 12.000 inb 103 Answered
+        #2 12.010 out 102 Answered
+        15.120 inb 102 Gone/AttendedTransfer to #2 out 102
+        #2 15.120 out 102 Gone/AttendedTransfer to #1 inb 102
+        40.000 out 101 Disconnected
+        #2 40.010 inb 103 Disconnected
+        ",
+    );
+}

@@ -611,3 +611,120 @@ fn an_answer_that_is_never_acknowledged_and_hung_up_by_the_callee() {
         ",
     );
 }
+
+#[test]
+fn a_switch_turns_from_a_phone_that_says_nothing_to_another() {
+    ladder(
+        "
+        0.000 alice > pbx INVITE 102
+        0.005 pbx > alice 100
+        0.010 pbx > bob INVITE 102@bob call=2 from=101 name=Alice
+        10.010 pbx > carol INVITE 103@carol call=3 from=101 name=Alice
+        10.500 carol > pbx 180 call=3
+        12.000 carol > pbx 200 call=3
+        12.010 pbx > alice 200
+        20.000 alice > pbx BYE
+        20.010 pbx > carol BYE call=3
+        ",
+    )
+    .tells(
+        "
+        0.000 out 101 Setup
+        0.010 inb 102 Setup
+        10.010 inb 102 Disconnected/NoAnswer missed
+        10.010 inb 103 Setup
+        10.500 inb 103 Proceeding
+        12.000 inb 103 Answered
+        12.010 out 101 Answered
+        20.000 out 101 Disconnected
+        20.010 inb 103 Disconnected
+        ",
+    );
+}
+
+#[test]
+fn a_switch_turns_from_a_phone_that_says_nothing_to_a_mailbox() {
+    ladder(
+        "
+        0.000 alice > pbx INVITE 102
+        0.005 pbx > alice 100
+        0.010 pbx > bob INVITE 102@bob call=2 from=101 name=Alice
+        10.010 pbx > mailbox INVITE 500 call=3 from=101 name=Alice
+        10.100 mailbox > pbx 200 call=3
+        10.110 pbx > alice 200
+        20.000 alice > pbx BYE
+        20.010 pbx > mailbox BYE call=3
+        ",
+    )
+    .tells(
+        "
+        0.000 out 101 Setup
+        0.010 inb 102 Setup
+        10.010 inb 102 Disconnected/NoAnswer missed
+        10.010 inb 500 Setup
+        10.100 inb 500 Answered
+        10.110 out 101 Answered
+        20.000 out 101 Disconnected
+        20.010 inb 500 Disconnected
+        ",
+    );
+}
+
+#[test]
+fn a_switch_gives_up_a_group_of_which_one_phone_says_nothing() {
+    ladder(
+        "
+        0.000 trunk > pbx INVITE +14155550100 from=+14155550142
+        0.010 pbx > bob INVITE 102@bob call=2 from=+14155550142
+        0.011 pbx > carol INVITE 103@carol call=3 from=+14155550142
+        0.500 carol > pbx 180 call=3
+        0.510 pbx > trunk 180
+        10.000 pbx > carol CANCEL call=3
+        10.005 carol > pbx 487 for=INVITE call=3
+        10.050 pbx > dave INVITE 104@dave call=4 from=+14155550142
+        10.500 dave > pbx 180 call=4
+        12.000 dave > pbx 200 call=4
+        12.010 pbx > trunk 200
+        20.000 trunk > pbx BYE
+        20.010 pbx > dave BYE call=4
+        ",
+    )
+    .tells(
+        "
+        0.000 out +14155550142 Setup
+        0.010 inb 102 Setup
+        0.011 inb 103 Setup
+        0.500 inb 103 Proceeding
+        0.510 out +14155550142 Proceeding
+        10.005 inb 103 Disconnected/NoAnswer missed
+        10.050 inb 102 Disconnected/NoAnswer missed
+        10.050 inb 104 Setup
+        10.500 inb 104 Proceeding
+        12.000 inb 104 Answered
+        12.010 out +14155550142 Answered
+        20.000 out +14155550142 Disconnected
+        20.010 inb 104 Disconnected
+        ",
+    );
+}
+
+#[test]
+fn a_switch_refuses_the_caller_of_a_phone_that_says_nothing() {
+    ladder(
+        "
+        0.000 alice > pbx INVITE 102
+        0.005 pbx > alice 100
+        0.010 pbx > bob INVITE 102@bob call=2 from=101 name=Alice
+        10.000 pbx > alice 480
+        10.005 alice > pbx ACK
+        ",
+    )
+    .tells(
+        "
+        0.000 out 101 Setup
+        0.010 inb 102 Setup
+        10.000 inb 102 Disconnected/NoAnswer missed
+        10.000 out 101 Disconnected/NoAnswer
+        ",
+    );
+}

@@ -49,12 +49,12 @@ impl Application {
         if id == CONSOLE { Ok(Some(Self::console())) } else { read(reader, super::APPLICATION, id) }
     }
 
-    fn console() -> Self {
+    pub(super) fn console() -> Self {
         Self {
             name: "The Hookswitch console".to_owned(),
             account: String::new(),
             secret: None,
-            grants: vec![GrantType::AuthorizationCode, GrantType::RefreshToken],
+            grants: vec![GrantType::RefreshToken],
             redirect_uris: Vec::new(),
             scopes: Scopes::default(),
             disabled: false,

@@ -115,12 +115,10 @@ impl Asked {
         let application = application.filter(|application| !application.disabled);
         let application = application.ok_or_else(|| here("The application is not known here."))?;
         let redirect_uri = form.text("redirect_uri").unwrap_or_default().to_owned();
-        let registered = if application.is_console {
-            redirect_uri == oauth.console
-        } else {
-            application.redirect_uris.contains(&redirect_uri)
-        };
-        if !registered {
+        if application.is_console {
+            return Err(here("The console has a page of its own to sign in, at /console/."));
+        }
+        if !application.redirect_uris.contains(&redirect_uri) {
             return Err(here("The application asks for an answer at an address that it has not registered."));
         }
         let state = form.text("state").map(str::to_owned);
@@ -148,9 +146,6 @@ impl Asked {
                     "invalid_request",
                     "An application without a secret needs a code_challenge",
                 ));
-            }
-            Some(challenge) if application.is_console && !challenge.hashed => {
-                return Err(there("invalid_request", "The console must send a code_challenge of S256"));
             }
             Some(challenge) if !is_verifier(&challenge.text) => {
                 return Err(there(

@@ -10,7 +10,7 @@ use hookswitch_model::{AccountId, ExtensionId};
 use hookswitch_store::{Change, Expected, Reader, StoreError};
 use serde::{Deserialize, Serialize};
 
-use super::application::{Application, Credential, User, read};
+use super::application::{Application, CONSOLE, Credential, User, read};
 use super::{ADMIN_TOKEN, APPLICATION, CREDENTIAL, OAuth, Refusal, USER};
 use crate::auth::{Principal, Problem, Scopes};
 use crate::clock;
@@ -21,6 +21,9 @@ const ACCESS_SECONDS: (i64, i64) = (600, 3600);
 
 /// The shortest that a refresh token may be asked for, in seconds.
 const REFRESH_SECONDS_MIN: i64 = 600;
+
+/// How long a session of the console goes on in which nothing is asked, in seconds: a working day with its breaks.
+const CONSOLE_IDLE_SECONDS: i64 = 12 * 3600;
 
 /// How long a refresh token may be repeated after its successor was used, in seconds.
 const REPEAT_SECONDS_USED: i64 = 10;
@@ -231,8 +234,11 @@ impl Pair {
 
 impl OAuth {
     /// The lifetimes that a client gets: what it asks for, within what may be.
-    fn lifetimes(&self, wishes: &Wishes) -> (i64, i64) {
-        let (access_max, refresh_max) = (self.access_seconds, self.refresh_seconds);
+    fn lifetimes(&self, client_id: &str, wishes: &Wishes) -> (i64, i64) {
+        let (access_max, mut refresh_max) = (self.access_seconds, self.refresh_seconds);
+        if client_id == CONSOLE {
+            refresh_max = refresh_max.min(CONSOLE_IDLE_SECONDS);
+        }
         let within =
             |wish: Option<i64>, min: i64, max: i64| wish.map_or(max, |wish| wish.clamp(min.min(max), max));
         (
@@ -250,7 +256,7 @@ impl OAuth {
         wishes: Wishes,
     ) -> Result<Issued, Refusal> {
         let now = now();
-        let (access_seconds, refresh_seconds) = self.lifetimes(&wishes);
+        let (access_seconds, refresh_seconds) = self.lifetimes(client_id, &wishes);
         let ends = now + self.grant_seconds;
         let id = Digest::of(&secret::random::<32>()?).to_string()[..32].to_owned();
         let pair = Pair {
@@ -374,7 +380,7 @@ impl OAuth {
             return Ok(pair.answer(&grant, id, now));
         }
         self.check_subject(&grant).await?;
-        let (access_seconds, refresh_seconds) = self.lifetimes(wishes);
+        let (access_seconds, refresh_seconds) = self.lifetimes(client_id, wishes);
         let pair = Pair {
             access: self.key.token_after("access", token),
             refresh: self.refresh_token(&id, &self.key.token_after("refresh", token)),

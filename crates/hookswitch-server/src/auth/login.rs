@@ -5,11 +5,22 @@ use std::sync::Arc;
 
 use hookswitch_core::directory::Account;
 
-use super::application::{Application, User, read};
-use super::grant::Subject;
+use super::application::{Application, CONSOLE, User, read};
+use super::grant::{Issued, Subject, Wishes};
 use super::{OAuth, Refusal};
 
 impl OAuth {
+    /// Signs a user in to the console, whose page takes names and passwords itself; what the user may do there is asked
+    /// with each request.
+    ///
+    /// # Errors
+    /// One answer, and after the same time, whatever is wrong.
+    pub async fn sign_in(&self, name: &str, password: &str, from: IpAddr) -> Result<Issued, Refusal> {
+        let application = Application::console();
+        let subject = self.log_in(name, None, password, &application, from).await?;
+        self.issue(CONSOLE, &application, subject, Wishes::default()).await
+    }
+
     /// The user of a name and a password, if they fit and belong to the account of the application.
     ///
     /// The name is a phone number, an extension number, or both as `number*extension`.

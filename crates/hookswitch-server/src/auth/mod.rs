@@ -78,8 +78,6 @@ pub struct OAuth {
     nobody: String,
     failures: Throttle,
     failures_of_hosts: Throttle,
-    /// Where the console is, to which its codes go.
-    console: String,
     /// Counts what may have ended a grant.
     ended: watch::Sender<u64>,
     /// Counts what may have changed the rights of users and applications.
@@ -87,17 +85,11 @@ pub struct OAuth {
 }
 
 impl OAuth {
-    /// As the configuration has it; `public_url` is where clients reach the server.
+    /// As the configuration has it.
     ///
     /// # Errors
     /// If the operating system has no random bytes.
-    pub fn new(
-        store: Store,
-        key: Key,
-        people: People,
-        config: &config::OAuth,
-        public_url: &str,
-    ) -> anyhow::Result<Arc<Self>> {
+    pub fn new(store: Store, key: Key, people: People, config: &config::OAuth) -> anyhow::Result<Arc<Self>> {
         let seconds = |span: config::Span| i64::try_from(span.0.as_secs()).unwrap_or(i64::MAX);
         Ok(Arc::new(Self {
             store,
@@ -113,7 +105,6 @@ impl OAuth {
             nobody: secret::hash(&secret::token()?)?,
             failures: Throttle::new(FAILURES_MAX),
             failures_of_hosts: Throttle::new(FAILURES_OF_HOST_MAX),
-            console: format!("{public_url}/console/"),
             ended: watch::Sender::new(0),
             rights_changed: watch::Sender::new(0),
         }))

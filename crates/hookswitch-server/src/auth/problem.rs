@@ -165,8 +165,26 @@ impl Problem {
 
     /// An operation that this server does not do.
     pub fn feature_off() -> Self {
-        let message = "This server observes calls and does not control them; act on the phone system itself";
+        let message = "This server observes the calls of this phone system and does not control them; an operator can change that with \
+                       control = true";
         Self::new(StatusCode::FORBIDDEN, "CMN-109", message)
+    }
+
+    /// An operation that the phone system cannot do, or refuses; the reason is a sentence.
+    pub fn cannot(reason: impl Into<String>) -> Self {
+        Self::new(StatusCode::FORBIDDEN, "CMN-109", reason)
+    }
+
+    /// The call, or the party, does not stand so that this can be done (contract call-control §1).
+    pub fn incorrect_state() -> Self {
+        Self::new(StatusCode::CONFLICT, "TAS-102", "Incorrect State")
+    }
+
+    /// The phone system was asked, and has not shown in time that it was done.
+    pub fn not_shown() -> Self {
+        let message = "The phone system was asked for this and has not shown it in time; the events will tell whether \
+                       it was done, and it is not repeated";
+        Self::new(StatusCode::GATEWAY_TIMEOUT, "CMN-211", message)
     }
 
     /// Somebody else has changed the same thing meanwhile, or it is there already.

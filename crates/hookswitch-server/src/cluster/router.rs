@@ -10,11 +10,12 @@ use hookswitch_signal::ingest::Posted;
 use hookswitch_store::{Partition, Sender, Settings, Store};
 use serde_json::value::RawValue;
 use tokio::runtime::Handle;
+use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use super::lane::Lane;
 use crate::clock;
-use crate::intake::{Accepted, Carried, Frames, Intake, PostedBatch};
+use crate::intake::{Accepted, Carried, Frames, Intake, PostedBatch, Question};
 
 /// How long the owner of a partition may take to have what was handed over in the log: a lease that is not
 /// renewed has run out by then, and another owner has begun.
@@ -56,6 +57,8 @@ impl Router {
                     let account = batch.sender.account();
                     self.lane(account).push(Carried::Told(batch));
                 }
+                // The machine that has the call answers, if it is on this node.
+                Intake::Asked(question) => self.ask(question),
                 Intake::Settings(settings) => {
                     for machine in self.lanes.iter().filter_map(|lane| lane.local()) {
                         machine.send(Intake::Settings(settings.clone())).ok(); // it has ended
@@ -68,6 +71,43 @@ impl Router {
                 }
             }
         }
+    }
+
+    /// Asks all machines of this node in turn; each has other calls. Who asks hears of none of another node.
+    fn ask(&self, question: Question) {
+        let machines: Vec<_> = self.lanes.iter().filter_map(|lane| lane.local()).collect();
+        self.runtime.spawn(async move {
+            match question {
+                Question::Call { session, answer } => {
+                    for machine in machines {
+                        let (asks, asked) = oneshot::channel();
+                        let question = Question::Call { session, answer: asks };
+                        if machine.try_send(Intake::Asked(question)).is_ok()
+                            && let Ok(Some(call)) = asked.await
+                        {
+                            answer.send(Some(call)).ok(); // who has asked may have gone
+                            return;
+                        }
+                    }
+                }
+                Question::Channel { source, channel, answer } => {
+                    for machine in machines {
+                        let (asks, asked) = oneshot::channel();
+                        let question = Question::Channel {
+                            source: source.clone(),
+                            channel: channel.clone(),
+                            answer: asks,
+                        };
+                        if machine.try_send(Intake::Asked(question)).is_ok()
+                            && let Ok(Some(session)) = asked.await
+                        {
+                            answer.send(Some(session)).ok(); // likewise
+                            return;
+                        }
+                    }
+                }
+            }
+        });
     }
 
     fn partition(&self, account: u64) -> Partition {

@@ -112,6 +112,8 @@ pub struct OAuth {
 pub struct Limits {
     /// The requests of an application for a user that are answered in a minute.
     pub requests_per_minute: u32,
+    /// The actions on calls that a user may ask for in a minute.
+    pub actions_per_minute: u32,
 }
 
 /// HTTP, and how the server stops.
@@ -556,6 +558,7 @@ impl Config {
         );
         self.cluster.check()?;
         ensure!(self.limits.requests_per_minute > 0, "limits.requests_per_minute is 0; allow one at least");
+        ensure!(self.limits.actions_per_minute > 0, "limits.actions_per_minute is 0; allow one at least");
         let webhooks = &self.webhooks;
         ensure!(
             !webhooks.timeout.0.is_zero(),

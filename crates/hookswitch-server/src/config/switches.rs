@@ -49,6 +49,12 @@ pub struct SwitchSource {
     /// How long its calls go on when the connection is lost and none is made; then they end as lost.
     #[serde(default = "lost_after")]
     pub lost_after: Span,
+    /// Whether users may act on its calls.
+    #[serde(default)]
+    pub control: bool,
+    /// The most actions that its switch is asked for at once.
+    #[serde(default = "control_in_flight")]
+    pub control_in_flight: usize,
     /// What its adapter has beside these.
     #[serde(flatten, deserialize_with = "options")]
     options: Options,
@@ -57,6 +63,11 @@ pub struct SwitchSource {
 /// The default of [`SwitchSource::lost_after`] (contract events §11).
 const fn lost_after() -> Span {
     Span(Duration::from_secs(15 * 60))
+}
+
+/// The default of [`SwitchSource::control_in_flight`].
+const fn control_in_flight() -> usize {
+    16
 }
 
 fn options<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Options, D::Error> {
@@ -120,6 +131,19 @@ impl Switches {
     pub(super) fn check(&self) -> anyhow::Result<()> {
         for (switch, source) in self.sources() {
             switch.adapter().check(&source.settings())?;
+            let protocol = switch.adapter().words().protocol;
+            let acts = switch.adapter().acts() && !source.address.is_empty();
+            ensure!(
+                acts || !source.control,
+                "the {protocol} source {:?} has control = true, and calls are acted on by a connection that is made to \
+                 an Asterisk's manager or a FreeSWITCH's event socket alone; leave it out",
+                source.name
+            );
+            ensure!(
+                source.control_in_flight > 0,
+                "control_in_flight of the {protocol} source {:?} is 0; allow one at least",
+                source.name
+            );
         }
         for (switch, section) in self.sections() {
             let (name, protocol) = (switch.adapter().name(), switch.adapter().words().protocol);

@@ -7,12 +7,14 @@ mod frames;
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
 
-use hookswitch_model::{SwitchLink, Timestamp};
+use hookswitch_model::{SwitchLink, TelephonySessionId, Timestamp};
 use hookswitch_signal::ingest::Posted;
 use hookswitch_store::{Acknowledge, Sender as SourceSender, Settings};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use tokio::sync::oneshot;
+
+use crate::control::LocatedCall;
 
 pub(crate) use self::access::{Access, Gate};
 pub use self::carried::Carried;
@@ -42,10 +44,32 @@ pub enum Intake {
         /// The message behind which it is read again.
         resume: u64,
     },
+    /// A question about open calls, which changes nothing and is not logged.
+    Asked(Question),
     /// The directory or the policy was read again.
     Settings(Box<Settings>),
     /// No more will come: what is in hand is stored, and the loop ends.
     Stop,
+}
+
+/// A question about open calls. Its answer is dropped by a node that does not have them.
+pub enum Question {
+    /// What are the parties of a call, and their channels?
+    Call {
+        /// Which.
+        session: TelephonySessionId,
+        /// Told; nothing if the call is not open.
+        answer: oneshot::Sender<Option<LocatedCall>>,
+    },
+    /// Which call is a channel of?
+    Channel {
+        /// The name of its source.
+        source: String,
+        /// The channel, as its switch names it.
+        channel: String,
+        /// Told; nothing if it is of none yet.
+        answer: oneshot::Sender<Option<TelephonySessionId>>,
+    },
 }
 
 /// Signals that a client has posted together.

@@ -12,6 +12,7 @@ use tokio::sync::watch;
 
 use super::switch::{Allowed, Callers, Found, InputBuffer, KeptSource, SwitchEndpoint, run_with_reconnect};
 use crate::config::{Config, SwitchSource};
+use crate::control::{Control, ControlledSource};
 use crate::intake::Intake;
 use crate::telemetry::Metrics;
 
@@ -46,6 +47,7 @@ impl Source {
 /// A connection that is kept, and what ends it: dropped, its source is gone; true, the server stops.
 struct RunningSource {
     source: Source,
+    control: Option<Arc<ControlledSource>>,
     stop: watch::Sender<bool>,
 }
 
@@ -58,6 +60,7 @@ pub(crate) struct Switches {
     kept: Mutex<BTreeMap<String, RunningSource>>,
     /// The partitions whose switches are connected to, and how many there are; none: all.
     working: Mutex<Option<(Vec<Partition>, u8)>>,
+    control: Arc<Control>,
 }
 
 impl Switches {
@@ -67,8 +70,10 @@ impl Switches {
         intake: SyncSender<Intake>,
         metrics: Arc<Metrics>,
         callers: BTreeMap<Switch, Arc<Callers>>,
+        control: Arc<Control>,
     ) -> Self {
-        Self { runtime, intake, metrics, callers, kept: Mutex::default(), working: Mutex::default() }
+        let (kept, working) = (Mutex::default(), Mutex::default());
+        Self { runtime, intake, metrics, callers, kept, working, control }
     }
 
     /// Makes the connections that a configuration lists, and ends those that it does not; what has not changed
@@ -112,10 +117,16 @@ impl Switches {
             let (stop, stopped) = watch::channel(false);
             let input = self.input(&source);
             let Source { switch, settings, account } = source.clone();
-            let kept_source = KeptSource { switch, settings, account, endpoint: Arc::new(endpoint) };
+            let controlled = || Arc::new(ControlledSource::new(switch, settings.clone(), account));
+            let control = settings.control.then(controlled);
+            let line = control.as_ref().map(|controlled| controlled.line().clone());
+            let kept_source =
+                KeptSource { switch, settings, account, endpoint: Arc::new(endpoint), control: line };
             self.runtime.spawn(run_with_reconnect(kept_source, input, found.clone(), stopped));
-            kept.insert(source.name().to_owned(), RunningSource { source, stop });
+            kept.insert(source.name().to_owned(), RunningSource { source, control, stop });
         }
+        let controlled = kept.iter().filter_map(|(name, kept)| Some((name.clone(), kept.control.clone()?)));
+        self.control.set_sources(controlled.collect());
         for (switch, callers) in &self.callers {
             let of_kind = connect.iter().filter(|source| source.switch == *switch);
             let allow =

@@ -426,8 +426,15 @@ impl Served {
             let is_last = index + 1 == queued.projections.len();
             self.position = self.position.max(queued.position - u64::from(!is_last));
             let wsc = self.gateway.wsc(&mut self.attached, self.position);
-            let write = |out: &mut Vec<u8>| subscriber.write_any(about, projection, now, out);
-            let frame = Connection::notification(subscriber.id_of(&queued.event, projection), &wsc, write);
+            let (event, id) = (&*queued.event, subscriber.id_of(&queued.event, projection));
+            let rest = queued.rests.of(projection, |out| subscriber.write_rest(event, projection, out));
+            let frame = if let Some(rest) = rest {
+                let write = |out: &mut Vec<u8>| subscriber.write_beginning(event, now, out);
+                Connection::shared_notification(id, &wsc, write, rest)
+            } else {
+                let write = |out: &mut Vec<u8>| subscriber.write_any(about, projection, now, out);
+                Connection::notification(id, &wsc, write)
+            };
             let Some(frame) = frame else { continue };
             self.feed(Message::text(frame)).await?;
             count += 1;
@@ -479,7 +486,7 @@ impl Served {
         };
         for logged in &read {
             if let Some(projections) = told.subscription.matching(logged) {
-                self.notify_one(&Queued::new(told.id, logged, projections), now).await?;
+                self.notify_one(&Queued::new(told.id, logged, projections, Arc::default()), now).await?;
             }
             self.position = self.position.max(logged.position);
         }

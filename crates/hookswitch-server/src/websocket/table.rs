@@ -4,21 +4,23 @@
 //! and reads from the log what found no room, so that what it costs is bounded and nothing is lost.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use foldhash::fast::RandomState;
 use futures_util::FutureExt as _;
 use futures_util::future::Fuse;
 use hookswitch_core::audience::{Audience, Listener};
-use hookswitch_core::filter::Projections;
+use hookswitch_core::filter::{Projection, Projections};
 use hookswitch_core::notification::{SERVER_ID, Subscriber};
 use hookswitch_core::subscription::Subscription;
+use hookswitch_core::websocket::SharedRest;
 use hookswitch_model::{CallChange, Event, Logged, SubscriptionId};
 use tokio::sync::{mpsc, oneshot};
 
-/// The most events that wait for a connection in memory: half a MiB of usual ones, which are shared.
+/// The most events that wait for a connection in memory: half a MiB of usual ones, and as much again of what
+/// is written of them, both of which are shared.
 pub(super) const QUEUE_EVENTS_MAX: usize = 512;
 
 /// What a session hears of.
@@ -39,13 +41,32 @@ pub(super) struct Queued {
     pub(super) projections: Projections,
     pub(super) event: Arc<Event>,
     pub(super) change: Option<Arc<CallChange>>,
+    pub(super) rests: Arc<Rests>,
+}
+
+/// What the notifications of an event's party have in common for all subscribers, written when the first is sent:
+/// without and with `sipData`.
+#[derive(Default)]
+pub(super) struct Rests([OnceLock<Option<SharedRest>>; 2]);
+
+impl Rests {
+    /// The one that a projection wants, which `write` appends if nobody has yet; none for the calls of extensions.
+    pub(super) fn of(&self, projection: Projection, write: impl FnOnce(&mut Vec<u8>)) -> Option<&SharedRest> {
+        let Projection::Session { sip_data } = projection else { return None };
+        self.0[usize::from(sip_data)].get_or_init(|| SharedRest::of(write)).as_ref()
+    }
 }
 
 impl Queued {
-    /// An event with the notifications that a subscription receives of it.
-    pub(super) fn new(subscription: SubscriptionId, logged: &Logged, projections: Projections) -> Self {
+    /// An event with the notifications that a subscription receives of it, and what others receive like it.
+    pub(super) fn new(
+        subscription: SubscriptionId,
+        logged: &Logged,
+        projections: Projections,
+        rests: Arc<Rests>,
+    ) -> Self {
         let Logged { position, event, change, .. } = logged.clone();
-        Self { subscription, position, projections, event, change }
+        Self { subscription, position, projections, event, change, rests }
     }
 }
 
@@ -478,7 +499,7 @@ impl Table {
         self.feed = logged.position;
         let mut listeners = std::mem::take(&mut self.listeners);
         self.audience.find(logged, &mut listeners);
-        let mut heard = 0;
+        let (mut heard, rests) = (0, Arc::default());
         for Listener { subscription, projections } in listeners.drain(..) {
             heard += projections.len();
             let id = self.by_subscription.get(&subscription);
@@ -487,7 +508,7 @@ impl Table {
             if live.behind.load(Ordering::Acquire) {
                 continue;
             }
-            let queued = Queued::new(subscription, logged, projections);
+            let queued = Queued::new(subscription, logged, projections, Arc::clone(&rests));
             if live.queue.try_send(queued).is_err() {
                 live.behind.store(true, Ordering::Release);
             }

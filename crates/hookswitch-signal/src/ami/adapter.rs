@@ -2,13 +2,14 @@
 
 use std::io::Write as _;
 
-use hookswitch_model::{AccountId, InputRef, Signal, Timestamp};
+use hookswitch_model::{AccountId, ActionId, InputRef, LegId, Signal, Timestamp};
 
 use super::protocol::{AmiProtocol, GREETING, Options};
-use super::{AmiTracker, Message, anonymise, lines};
+use super::{AmiTracker, Message, action, anonymise, lines};
 use crate::switch::{
-    Adapter, CallNames, Counters, Replacements, SettingsError, SourceSettings, SwitchProtocol, SwitchTracker,
-    Transcript, Words, is_one_line, seconds, sip_name,
+    Action, Adapter, CallNames, CannotAct, ChannelView, Counters, Replacements, SettingsError,
+    SourceSettings, SwitchProtocol, SwitchTracker, Transcript, Words, check_actions, is_one_line, seconds,
+    sip_name, with_action_keys,
 };
 
 /// Asterisk, by its manager.
@@ -80,11 +81,14 @@ impl Adapter for Ami {
     }
 
     fn keys(&self) -> &'static [&'static str] {
-        &["user", "secret", "plain_login", "events", "fill_directory"]
+        const OWN: [&str; 5] = ["user", "secret", "plain_login", "events", "fill_directory"];
+        const ALL: [&str; 14] = with_action_keys(OWN);
+        &ALL
     }
 
     fn check(&self, settings: &SourceSettings<'_>) -> Result<(), SettingsError> {
-        let Options { user, secret, events, .. } = Self::options(settings)?;
+        let Options { user, secret, events, actions, .. } = Self::options(settings)?;
+        check_actions(settings.name, &actions)?;
         if ![&*user, secret.expose(), events.as_deref().unwrap_or_default()].into_iter().all(is_one_line) {
             return Err(SettingsError(format!(
                 "user, secret or events of the AMI source {:?} hold a line end; write each on one line",
@@ -103,6 +107,15 @@ impl Adapter for Ami {
     fn exposes_secret(&self, settings: &SourceSettings<'_>) -> Option<&'static str> {
         let is_plain = Self::options(settings).is_ok_and(|options| options.plain_login);
         (is_plain && !settings.over_tls).then_some("set plain_login = false, or tls_ca")
+    }
+
+    fn check_action(&self, settings: &SourceSettings<'_>, action: &Action) -> Result<(), CannotAct> {
+        let options = Self::options(settings).map_err(|error| CannotAct::new(error.to_string()))?;
+        action::write(ActionId::from_bits(0), action, &options.actions).map(drop)
+    }
+
+    fn acts(&self) -> bool {
+        true
     }
 
     fn greeting(&self) -> &'static [u8] {
@@ -147,5 +160,13 @@ impl SwitchTracker for AmiTracker {
 
     fn channels(&self) -> usize {
         self.channels()
+    }
+
+    fn channel(&self, leg: LegId) -> Option<ChannelView> {
+        self.channel(leg)
+    }
+
+    fn leg_of(&self, id: &str) -> Option<LegId> {
+        self.number(id.as_bytes()).map(|number| self.leg(number))
     }
 }

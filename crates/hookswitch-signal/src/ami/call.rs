@@ -5,12 +5,12 @@ use std::sync::Arc;
 use hookswitch_model::{Alias, Caller, Cause, Direction, LegCreated, Place as LegPlace, Signal, SignalKind};
 
 use super::cause::{DialEnd, HangupCause};
-use super::channel::{Calling, Channel, ChannelKind, Leg, Moment, Number, ServiceKind, State};
+use super::channel::{Asks, Calling, Channel, ChannelKind, Leg, Moment, Number, ServiceKind, State};
 use super::message::{Event, Key};
 use super::text::{self, Place};
 use super::tracker::{AmiTracker, Waiting};
-use crate::switch::EXPLANATION_WAIT;
 pub(super) use crate::switch::created;
+use crate::switch::{EXPLANATION_WAIT, PIPES_MAX};
 
 /// Which channel of an event is meant: some name two.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -89,7 +89,10 @@ impl AmiTracker {
             called: None,
             targets: Vec::new(),
             offered_for: None,
+            is_given_up: false,
             picked_up: None,
+            is_taken: false,
+            asks: Asks::No,
             hung_up: None,
             service: None,
             queue: None,
@@ -195,13 +198,22 @@ impl AmiTracker {
 
     /// Who has picked up takes the call: the attempt has ended so, or they are in a bridge.
     pub(super) fn accepts(&mut self, number: Number, now: Moment, out: &mut Vec<Signal>) {
+        if self.is_through_open_pipe(number) {
+            return;
+        }
         let Some(channel) = self.channels.get_mut(&number).filter(|channel| channel.leg == Leg::Called)
         else {
             return;
         };
-        let Some(moment) = channel.answered.take() else { return };
-        let called_by = channel.called_by;
+        let Some(moment) = channel.answered else { return };
         let is_at_once = now.at.since(moment.at) <= EXPLANATION_WAIT;
+        if !is_at_once && channel.asked_to_hang_up {
+            // Who hangs up when asked has not accepted, though Asterisk connects the two for an instant.
+            channel.dial_end.get_or_insert(DialEnd::NoAnswer);
+            return;
+        }
+        channel.answered = None;
+        let called_by = channel.called_by;
         let answered = SignalKind::Answered { to_tag: None };
         if is_at_once {
             out.push(self.signal(self.leg(number), answered.clone(), moment));
@@ -214,6 +226,50 @@ impl AmiTracker {
         }
         if !is_at_once {
             out.push(self.signal(self.leg(number), answered, now));
+        }
+    }
+
+    /// Whether a channel was called through a pipe into which somebody calls who asks whether the call is accepted, and
+    /// nobody has accepted it yet.
+    fn is_through_open_pipe(&self, mut number: Number) -> bool {
+        for _ in 0..PIPES_MAX {
+            let Some(Calling::Channel(by)) = self.channels.get(&number).and_then(|channel| channel.called_by)
+            else {
+                return false;
+            };
+            let is_second = |by: &Channel| matches!(by.kind, ChannelKind::Local { second: true, .. });
+            if !self.channels.get(&by).is_some_and(is_second) {
+                return false;
+            }
+            let Some(first) = self.other_end(by) else { return false };
+            let Some((first_end, Calling::Channel(caller))) =
+                self.channels.get(&first).and_then(|end| Some((end, end.called_by?)))
+            else {
+                return false;
+            };
+            let asks = self.channels.get(&caller).is_some_and(|caller| caller.asks != Asks::No);
+            if asks && !first_end.is_taken {
+                return true;
+            }
+            number = first;
+        }
+        false
+    }
+
+    /// The first end of a pipe has taken the call, and with it who was called through the pipe.
+    pub(super) fn pipe_accepts(&mut self, mut first: Number, now: Moment, out: &mut Vec<Signal>) {
+        for _ in 0..PIPES_MAX {
+            match self.channels.get_mut(&first) {
+                Some(channel) if channel.endpoint().is_none() => channel.is_taken = true,
+                _ => return,
+            }
+            let target = self.other_end(first).and_then(|second| self.channels.get(&second)?.called);
+            let Some(target) = target else { return };
+            if self.channels.get(&target).is_some_and(|target| target.endpoint().is_some()) {
+                self.accepts(target, now, out);
+                return;
+            }
+            first = target;
         }
     }
 
@@ -233,8 +289,14 @@ impl AmiTracker {
     /// The other end of a channel asks for its end, or has confirmed that it was refused.
     pub(super) fn asks_to_hang_up(&mut self, number: Number, event: &Event<'_>) {
         self.begins_to_leave(number);
-        if let Some(channel) = self.channels.get_mut(&number) {
-            channel.asked_to_hang_up |= matches!(event.number(Key::TechCause), 0 | 487);
+        let Some(channel) = self.channels.get_mut(&number) else { return };
+        channel.asked_to_hang_up |= matches!(event.number(Key::TechCause), 0 | 487);
+        if channel.asked_to_hang_up {
+            for target in channel.targets.clone() {
+                if let Some(target) = self.channels.get_mut(&target) {
+                    target.is_given_up = true;
+                }
+            }
         }
     }
 
@@ -322,6 +384,17 @@ impl AmiTracker {
         }
     }
 
+    /// Whether who has picked up was asked to accept the call and has not, and nobody else who was called has.
+    fn was_not_accepted(&self, number: Number) -> bool {
+        let is_asked = |channel: &&Channel| channel.answered.is_some() && !channel.is_given_up;
+        let Some(channel) = self.channels.get(&number).filter(is_asked) else { return false };
+        let Some(caller) = channel.offered_for.and_then(|caller| self.channels.get(&caller)) else {
+            return true; // the caller has left, and has not asked to
+        };
+        let mut others = caller.targets.iter().filter_map(|target| self.channels.get(target));
+        !others.any(|other| other.leg == Leg::Called && other.is_answered())
+    }
+
     /// Whether a target of a caller has neither answered nor ended.
     fn has_ringing_targets(&self, number: Number) -> bool {
         let rings = |target: &Number| {
@@ -371,6 +444,7 @@ impl AmiTracker {
                 let cancelled = channel.called_by.is_some_and(|by| self.has_cancelled(by));
                 match told.of_called(channel.dial_end).unwrap_or(Cause::Withdrawn) {
                     Cause::Withdrawn if cancelled => Cause::Cancelled,
+                    Cause::Withdrawn if self.was_not_accepted(number) => Cause::NoAnswer,
                     cause => cause,
                 }
             }

@@ -53,8 +53,14 @@ pub(super) struct Channel {
     pub(super) targets: Vec<Number>,
     /// For whom it was told of as called.
     pub(super) offered_for: Option<Number>,
+    /// Who calls it has asked for the end of the call.
+    pub(super) is_given_up: bool,
     /// Whom it has called, who has picked up and not accepted the call yet.
     pub(super) picked_up: Option<Number>,
+    /// Of the first end of a pipe: who was called through it has taken the call.
+    pub(super) is_taken: bool,
+    /// Whether the dialplan asks whom it calls now to accept the call.
+    pub(super) asks: Asks,
     /// What its Hangup says, while that waits.
     pub(super) hung_up: Option<(HangupCause, Moment)>,
     pub(super) service: Option<Service>,
@@ -82,6 +88,17 @@ pub(super) enum ChannelKind {
     Endpoint { technology: Box<str>, name: Arc<str> },
     /// The first or second end of a pipe.
     Local { pipe: Box<str>, second: bool },
+}
+
+/// Confirmation that an application asks those for whom it calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Asks {
+    /// None: who picks up has taken the call.
+    No,
+    /// Before the attempt ends: options `U`, `M`, `P` and `p` of `Dial`.
+    WithinDial,
+    /// After it: `FollowMe`.
+    AfterDial,
 }
 
 /// As Asterisk's `ChannelState`, where it counts.

@@ -6,10 +6,11 @@ use hookswitch_model::{Alias, Caller, Cause, Direction, LegCreated, LegId, RingO
 
 use super::call::{Side, created};
 use super::cause::DialEnd;
-use super::channel::{Calling, ChannelKind, Leg, Moment, Number, State};
+use super::channel::{Asks, Calling, ChannelKind, Leg, Moment, Number, State};
 use super::message::{Event, Key};
 use super::text;
 use super::tracker::{AmiTracker, Waiting};
+use crate::switch::PIPES_MAX;
 
 impl AmiTracker {
     pub(super) fn dial_begins(&mut self, event: &Event<'_>, now: Moment, out: &mut Vec<Signal>) -> bool {
@@ -104,11 +105,11 @@ impl AmiTracker {
         let (of, from_queue) = match caller {
             Some(Calling::Channel(caller)) => {
                 self.ensure_told(caller, out);
-                let channel = &self.channels[&caller];
-                if !channel.is_told() {
+                if !self.channels[&caller].is_told() {
                     return;
                 }
-                (self.leg(caller), channel.queue.is_some_and(|queue| !queue.connected))
+                let waits = |by| matches!(by, Some(Calling::Channel(by)) if self.waits_in_queue(by));
+                (self.leg(caller), waits(called_by))
             }
             Some(Calling::Switch(Some(leg))) => (leg, false),
             Some(Calling::Switch(None)) | None => {
@@ -151,6 +152,25 @@ impl AmiTracker {
             let moment = answered.unwrap_or(now);
             out.push(self.signal(leg, SignalKind::Answered { to_tag: None }, moment));
         }
+    }
+
+    /// Whether a channel waits in a queue, or whoever calls through the pipe that it belongs to.
+    fn waits_in_queue(&self, mut number: Number) -> bool {
+        for _ in 0..PIPES_MAX {
+            let Some(channel) = self.channels.get(&number) else { return false };
+            if channel.queue.is_some_and(|queue| !queue.connected) {
+                return true;
+            }
+            let ChannelKind::Local { second, .. } = channel.kind else { return false };
+            let Some(other) = self.other_end(number).and_then(|other| self.channels.get(&other)) else {
+                return false;
+            };
+            number = match (second, other.called_by, other.called) {
+                (true, Some(Calling::Channel(caller)), _) | (false, _, Some(caller)) => caller,
+                _ => return false,
+            };
+        }
+        false
     }
 
     /// Tells that the switch calls somebody on whose behalf it will call another.
@@ -243,7 +263,12 @@ impl AmiTracker {
                 caller.forwarder = who;
             }
         }
+        if self.channels[&target].endpoint().is_none() {
+            self.pipe_dial_ends(target, event, now, out);
+            return true;
+        }
         let leg = self.leg(target);
+        let end = self.dial_end_of(event);
         let Some(channel) = self.channels.get_mut(&target) else { return false };
         if channel.leg != Leg::Called {
             if status == b"ANSWER"
@@ -272,7 +297,7 @@ impl AmiTracker {
             }
             return true;
         }
-        if let Some(end) = DialEnd::read(status)
+        if let Some(end) = end
             && channel.dial_end.is_none_or(|before| before == DialEnd::Cancelled)
         {
             channel.dial_end = Some(end);
@@ -281,6 +306,34 @@ impl AmiTracker {
             }
         }
         true
+    }
+
+    /// The attempt has ended by which the first end of a pipe was called. Who is called through the pipe has taken the
+    /// call with it, unless they are to be asked (`FollowMe`), or has it taken back.
+    fn pipe_dial_ends(&mut self, first: Number, event: &Event<'_>, now: Moment, out: &mut Vec<Signal>) {
+        let caller = self.number(event.get(Key::Uniqueid));
+        if event.get(Key::DialStatus) == b"ANSWER" {
+            if let Some(caller) = caller.and_then(|caller| self.channels.get_mut(&caller)) {
+                caller.called = Some(first);
+                if caller.asks == Asks::AfterDial {
+                    return;
+                }
+            }
+            self.pipe_accepts(first, now, out);
+            return;
+        }
+        let end = self.dial_end_of(event);
+        if let Some(second) = self.other_end(first).and_then(|second| self.channels.get_mut(&second)) {
+            second.dial_end = second.dial_end.or(end);
+        }
+    }
+
+    /// How an attempt has ended. One within a pipe is taken back when that of the pipe has ended, which says more.
+    fn dial_end_of(&self, event: &Event<'_>) -> Option<DialEnd> {
+        let end = DialEnd::read(event.get(Key::DialStatus))?;
+        let caller = self.number(event.get(Key::Uniqueid)).and_then(|caller| self.channels.get(&caller));
+        let outer = caller.filter(|caller| caller.endpoint().is_none()).and_then(|pipe| pipe.dial_end);
+        Some(outer.filter(|_| end == DialEnd::Cancelled).unwrap_or(end))
     }
 
     /// Who was not called answers for a call: they have picked it up. A `Pickup` says so as well, but not of an INVITE

@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use crate::byte_set::ByteSet;
+
 /// The longest line that is read, in bytes; what is longer is left out of its message.
 pub const LINE_BYTES_MAX: usize = 64 * 1024;
 
@@ -57,14 +59,15 @@ impl Frames {
 
     fn find(&mut self) -> Option<Range<usize>> {
         loop {
-            let Some(found) = memchr::memchr(b'\n', &self.buffer[self.searched..]) else {
-                self.searched = self.buffer.len();
+            let found = LINE_END.find(&self.buffer, self.searched);
+            if found == self.buffer.len() {
+                self.searched = found;
                 if self.searched - self.line > LINE_BYTES_MAX {
                     self.cut_line(self.searched);
                 }
                 return None;
-            };
-            let end = self.searched + found + 1;
+            }
+            let end = found + 1;
             if self.is_long || end - self.line > LINE_BYTES_MAX {
                 self.cut_line(end);
                 self.is_long = false;
@@ -100,6 +103,8 @@ impl Frames {
         self.is_long = true;
     }
 }
+
+const LINE_END: ByteSet<1> = ByteSet::of(b"\n");
 
 #[cfg(test)]
 mod tests {

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::byte_set::ByteSet;
 use crate::words::words;
 
 /// The most lines of a message that are looked at.
@@ -26,7 +27,7 @@ words! {
     Key {
         Admin, AppData, Application, ApplicationData, BridgeId, BridgeType, BridgeUniqueid, CallerIDName,
         CallerIDNum, Cause, Channel, ChannelState, Conference, DestCallerIDName, DestCallerIDNum, DestChannel,
-        DestChannelState, DestExten, DestLinkedid, DestUniqueid, DialStatus, DialString, Digit, Exten,
+        DestChannelState, DestExten, DestLinkedid, DestType, DestUniqueid, DialStatus, DialString, Digit, Exten,
         Extension, Forward, IsExternal, Linkedid, Muted, Operation, OrigTransfererUniqueid, ParkeeUniqueid,
         ParkerDialString, Parkinglot, ParkingSpace, Queue, Result, RetrieverUniqueid, SecondTransfererUniqueid,
         SpyeeUniqueid, SpyerUniqueid, State, SwapUniqueid, TargetUniqueid, TechCause, TransfereeUniqueid,
@@ -62,6 +63,11 @@ impl<'a> Message<'a> {
         (self.first.0 == b"Response").then_some(self.first.1)
     }
 
+    /// Whether it is something that the manager was asked for.
+    pub(super) fn is_action(&self) -> bool {
+        self.first.0 == b"Action"
+    }
+
     /// What it is, in a line: its event and the channel that it is about.
     pub fn title(&self) -> String {
         let (key, value) = self.first;
@@ -81,7 +87,7 @@ impl<'a> Message<'a> {
         match self.event() {
             Some(b"VarSet") => self.sets_variable(),
             Some(event) => Kind::read(event).is_some(),
-            None => super::listing::begins(self),
+            None => super::listing::begins(self) || super::action::counts(self),
         }
     }
 
@@ -149,25 +155,25 @@ impl<'a> Iterator for Lines<'a> {
 
     fn next(&mut self) -> Option<Self::Item> {
         while !self.0.is_empty() {
-            let end = memchr::memchr(b'\n', self.0);
-            let (line, rest) = match end {
-                Some(end) => (&self.0[..end], &self.0[end + 1..]),
-                None => (self.0, &[][..]),
-            };
-            self.0 = rest;
+            let (line, rest) = self.0.split_at(LINE_END.find(self.0, 0));
+            self.0 = rest.get(1..).unwrap_or_default();
             let line = line.strip_suffix(b"\r").unwrap_or(line);
-            let Some(colon) = memchr::memchr(b':', line) else {
+            let (key, value) = line.split_at(COLON.find(line, 0));
+            let Some(value) = value.get(1..) else {
                 if line.is_empty() {
                     continue;
                 }
                 return Some((line, b""));
             };
-            let value = &line[colon + 1..];
-            return Some((&line[..colon], value.strip_prefix(b" ").unwrap_or(value)));
+            return Some((key, value.strip_prefix(b" ").unwrap_or(value)));
         }
         None
     }
 }
+
+const LINE_END: ByteSet<1> = ByteSet::of(b"\n");
+
+const COLON: ByteSet<1> = ByteSet::of(b":");
 
 #[cfg(test)]
 mod tests {

@@ -6,6 +6,7 @@
 //!
 //! Foreign words (`Uniqueid`, `Linkedid`, `Exten`) are Asterisk's own.
 
+mod action;
 mod adapter;
 mod anonymise;
 mod call;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use hookswitch_model::{LegId, Place, Signal, SignalKind, Transfer};
+use hookswitch_model::{Cause, LegId, Place, Signal, SignalKind, Transfer};
 use serde::{Deserialize, Serialize};
 
 use super::channel::{Calling, Channel, Leg, Moment, Number, State};
@@ -36,6 +36,7 @@ impl AmiTracker {
         out: &mut Vec<Signal>,
     ) {
         self.accepts(number, now, out);
+        self.pipe_accepts(number, now, out);
         let bridge = event.get(Key::BridgeUniqueid);
         let swapped = self.number(event.get(Key::SwapUniqueid)).filter(|&swapped| swapped != number);
         if let Some(swapped) = swapped {
@@ -145,6 +146,46 @@ impl AmiTracker {
         }
     }
 
+    /// The call that rings on a channel is sent to a number, because somebody has asked for that.
+    pub(super) fn is_sent_elsewhere(
+        &mut self,
+        number: Number,
+        to: Arc<str>,
+        now: Moment,
+        out: &mut Vec<Signal>,
+    ) {
+        let transfer = Transfer { to, to_host: None, consulted: None, by_code: false };
+        self.told(number, SignalKind::TransferAsked(Box::new(transfer)), now, out);
+        self.is_moved(number);
+    }
+
+    /// The call that rings on a channel was declined, because somebody has asked for that.
+    pub(super) fn is_rejected(&mut self, number: Number, now: Moment, out: &mut Vec<Signal>) {
+        let Some(channel) = self.channels.get(&number).filter(|channel| channel.leg == Leg::Called) else {
+            return;
+        };
+        if !channel.is_answered() {
+            self.told(number, SignalKind::Ended(Cause::Rejected), now, out);
+            if let Some(channel) = self.channels.get_mut(&number) {
+                channel.leg = Leg::Ended;
+            }
+        }
+    }
+
+    /// The far ends of the calls of two channels were joined, because somebody has asked for that.
+    pub(super) fn are_joined(&mut self, first: Number, second: Number, now: Moment, out: &mut Vec<Signal>) {
+        let transfer =
+            Transfer { to: Arc::from(""), to_host: None, consulted: Some(self.leg(second)), by_code: false };
+        self.told(first, SignalKind::TransferAsked(Box::new(transfer)), now, out);
+        self.told(first, SignalKind::TransferDone { succeeded: true }, now, out);
+        for mover in [first, second] {
+            self.is_moved(mover);
+            if self.channels.get(&mover).is_some_and(|mover| mover.hung_up.is_some()) {
+                self.end(mover, out);
+            }
+        }
+    }
+
     pub(super) fn blind_transfer(&mut self, event: &Event<'_>, now: Moment, out: &mut Vec<Signal>) -> bool {
         let Some(mover) = self.number(event.get(Key::TransfererUniqueid)) else { return false };
         let leg = self.leg(mover);
@@ -169,7 +210,8 @@ impl AmiTracker {
         let first = self.number(event.get(Key::OrigTransfererUniqueid));
         let second = self.number(event.get(Key::SecondTransfererUniqueid));
         let Some((first, second)) = first.zip(second) else { return false };
-        if event.get(Key::Result) != b"Success" {
+        // Who brings all three together stays in the call.
+        if event.get(Key::Result) != b"Success" || event.get(Key::DestType) == b"Threeway" {
             return true;
         }
         let is_two = first != second;

@@ -2,12 +2,14 @@
 
 use std::collections::VecDeque;
 
+use hookswitch_model::ActionId;
 use serde::Deserialize;
 
 use super::login::{INVENTORY_ID, action, action_with_id, answer};
-use super::{Frames, Message, inventory};
+use super::{Frames, Message, action as actions, inventory};
 use crate::switch::{
-    Inventory, ProtocolError, ProtocolEvent, Refusal, Secret, SwitchProtocol, Transmit, without_quotations,
+    Acted, Action, ActionOptions, CannotAct, Inventory, ProtocolError, ProtocolEvent, Refusal, Secret,
+    SwitchProtocol, Transmit, without_quotations,
 };
 
 /// What an Asterisk's manager says first.
@@ -29,6 +31,8 @@ pub(super) struct Options {
     pub(super) events: Option<String>,
     #[serde(default = "yes")]
     pub(super) fill_directory: bool,
+    #[serde(flatten)]
+    pub(super) actions: ActionOptions,
 }
 
 const fn yes() -> bool {
@@ -52,6 +56,69 @@ pub(super) struct AmiProtocol {
     phase: Phase,
     transmit: VecDeque<Vec<u8>>,
     questions: Questions,
+    acting: Acting,
+}
+
+/// Actions on calls that are under way.
+#[derive(Default)]
+struct Acting {
+    /// How many answers are due to each, and the best of those that have come.
+    open: Vec<(ActionId, usize, Option<Acted>)>,
+    /// What was asked for, as the tracker is to know it.
+    notes: VecDeque<String>,
+    /// What was answered, and is not told yet.
+    answered: VecDeque<(ActionId, Acted)>,
+    /// It was asked for the list of what we may ask for, and has not given it.
+    lists_rights: bool,
+}
+
+/// Id of the question of what we may ask for.
+const RIGHTS_ID: &str = "hookswitch-rights";
+
+/// The actions by which calls are acted on.
+const ACTIONS: [&str; 9] = [
+    "BlindTransfer",
+    "Bridge",
+    "Hangup",
+    "MixMonitor",
+    "MixMonitorMute",
+    "MuteAudio",
+    "Originate",
+    "Park",
+    "Redirect",
+];
+
+/// What to do about actions that a manager does not list as those that its user may ask for.
+const MAY_NOT_ACT: &str = "the source has control = true, and its user may not ask for all that acts on calls; give it \
+                           write = reporting,system,call,originate in manager.conf, and load the modules of the actions";
+
+/// What a list of the actions that we may ask for lacks.
+fn missing_rights(list: &Message<'_>) -> ProtocolEvent {
+    let missing: Vec<&str> = ACTIONS.into_iter().filter(|name| list.value(name).is_none()).collect();
+    if missing.is_empty() {
+        return ProtocolEvent::PassedOver;
+    }
+    let question = "ListCommands".to_owned();
+    ProtocolEvent::Refused(Refusal {
+        question,
+        text: format!("without {}", missing.join(", ")),
+        hint: MAY_NOT_ACT,
+    })
+}
+
+impl Acting {
+    /// Takes the answer to an action, which is told when all answers have come that are due to it.
+    fn take(&mut self, message: &Message<'_>) {
+        let Some((id, _)) = message.value("ActionID").and_then(actions::read_id) else { return };
+        let Some(at) = self.open.iter().position(|(open, ..)| *open == id) else { return };
+        let (_, due, best) = &mut self.open[at];
+        *due -= 1;
+        *best = Some(Acted::and(best.take(), actions::answer(message)));
+        if *due == 0 {
+            let (id, _, best) = self.open.swap_remove(at);
+            self.answered.push_back((id, best.unwrap_or(Acted::Taken)));
+        }
+    }
 }
 
 /// Questions of what goes on and of what the switch has, and how far the answers are.
@@ -109,6 +176,7 @@ impl AmiProtocol {
             phase: Phase::Greeting,
             transmit: VecDeque::new(),
             questions: Questions::default(),
+            acting: Acting::default(),
         }
     }
 
@@ -215,7 +283,8 @@ fn handle_message(questions: &mut Questions, bytes: &[u8], out: &mut Vec<u8>) ->
         questions.is_complete = !questions.is_told;
         return questions.take().map_or(ProtocolEvent::PassedOver, ProtocolEvent::Inventory);
     }
-    if message.response() == Some(b"Error") {
+    if message.response() == Some(b"Error") && message.value("ActionID").and_then(actions::read_id).is_none()
+    {
         let is_forbidden = message.value("Message") == Some(b"Permission denied");
         return ProtocolEvent::Refused(Refusal {
             question: String::new(),
@@ -256,8 +325,24 @@ impl SwitchProtocol for AmiProtocol {
         if let Some(inventory) = self.questions.take() {
             return Ok(Some(ProtocolEvent::Inventory(inventory)));
         }
+        if let Some(note) = self.acting.notes.pop_front() {
+            out.extend_from_slice(note.as_bytes());
+            return Ok(Some(ProtocolEvent::Message));
+        }
+        if let Some((id, acted)) = self.acting.answered.pop_front() {
+            return Ok(Some(ProtocolEvent::Acted(id, acted)));
+        }
+        let acting = &mut self.acting;
         let message = self.frames.next_message();
-        let event = message.map(|message| handle_message(&mut self.questions, message, out));
+        let event = message.map(|message| {
+            let read = Message::new(message);
+            acting.take(&read);
+            if acting.lists_rights && read.value("ActionID") == Some(RIGHTS_ID.as_bytes()) {
+                acting.lists_rights = false;
+                return missing_rights(&read);
+            }
+            handle_message(&mut self.questions, message, out)
+        });
         if self.questions.ask_again {
             self.ask()?;
         }
@@ -266,6 +351,25 @@ impl SwitchProtocol for AmiProtocol {
 
     fn poll_transmit(&mut self) -> Option<Transmit> {
         self.transmit.pop_front().map(Transmit::Bytes)
+    }
+
+    fn act(&mut self, id: ActionId, action: &Action) -> Result<(), CannotAct> {
+        let written = actions::write(id, action, &self.options.actions)?;
+        if actions::counts(&Message::new(written.text.as_bytes())) {
+            self.acting.notes.push_back(written.text.clone());
+        }
+        self.acting.open.push((id, written.answers, None));
+        self.send(written.text);
+        Ok(())
+    }
+
+    fn check_rights(&mut self) {
+        self.acting.lists_rights = true;
+        self.transmit.extend(action_with_id("ListCommands", RIGHTS_ID, &[]).ok().map(String::into_bytes));
+    }
+
+    fn is_answered(&self) -> bool {
+        !self.acting.lists_rights
     }
 
     fn probe(&mut self) {
@@ -294,6 +398,7 @@ mod tests {
             plain_login: true,
             events: None,
             fill_directory: true,
+            actions: ActionOptions::default(),
         };
         let mut protocol = AmiProtocol::new("192.0.2.1:5038", options);
         let login =
@@ -386,5 +491,74 @@ mod tests {
         let denied = "Response: Error\r\nMessage: Permission denied\r\n\r\n";
         let events = says(&mut protocol, denied);
         assert!(matches!(&events[..], [ProtocolEvent::Refused(refusal)] if refusal.hint == MAY_NOT_ASK));
+    }
+
+    fn id() -> ActionId {
+        ActionId::from_bits(1)
+    }
+
+    fn hang_up(channels: &[&str]) -> Action {
+        let channels = channels.iter().map(|&channel| channel.to_owned()).collect();
+        Action::HangUp { channels, end: crate::switch::End::Cleared }
+    }
+
+    fn response(kind: &str, message: &str) -> String {
+        format!("Response: {kind}\r\nActionID: hookswitch-act-{}\r\nMessage: {message}\r\n\r\n", id())
+    }
+
+    #[test]
+    fn an_action_is_answered_once_all_of_its_parts_are_and_was_taken_if_one_was() {
+        let mut protocol = logged_in();
+        assert_eq!(protocol.act(id(), &hang_up(&["1.1", "1.2"])), Ok(()));
+        assert_eq!(asked(&mut protocol).matches("Action: Hangup").count(), 2);
+        assert_eq!(says(&mut protocol, &response("Success", "Channel Hungup")), []);
+        // The other channel has gone with the first.
+        let events = says(&mut protocol, &response("Error", "No such channel"));
+        assert_eq!(events, [ProtocolEvent::Acted(id(), Acted::Taken)]);
+        assert_eq!(says(&mut protocol, &response("Success", "Channel Hungup")).len(), 0, "nothing is due");
+    }
+
+    #[test]
+    fn an_action_that_is_forbidden_is_the_concern_of_who_asked() {
+        let mut protocol = logged_in();
+        assert_eq!(protocol.act(id(), &hang_up(&["1.1"])), Ok(()));
+        let events = says(&mut protocol, &response("Error", "Permission denied"));
+        assert!(matches!(&events[..], [ProtocolEvent::Acted(_, Acted::Refused(_))]), "{events:?}");
+        assert!(protocol.act(id(), &Action::Answer { own: "1.1".to_owned() }).is_err());
+        assert_eq!(
+            asked(&mut protocol).matches("PJSIPNotify").count(),
+            0,
+            "nothing is sent that cannot be done"
+        );
+    }
+
+    #[test]
+    fn rights_that_are_missing_are_named() {
+        let mut protocol = logged_in();
+        protocol.check_rights();
+        assert!(!protocol.is_answered() && asked(&mut protocol).starts_with("Action: ListCommands\r\n"));
+        let list = |names: &[&str]| {
+            let lines: String =
+                names.iter().map(|name| format!("{name}: does it. (Priv: all)\r\n")).collect();
+            format!("Response: Success\r\nActionID: hookswitch-rights\r\n{lines}\r\n")
+        };
+        let events = says(&mut protocol, &list(&ACTIONS[2..]));
+        assert!(
+            matches!(&events[..], [ProtocolEvent::Refused(refusal)] if refusal.text == "without BlindTransfer, Bridge"),
+            "{events:?}"
+        );
+        protocol.check_rights();
+        assert_eq!(says(&mut protocol, &list(&ACTIONS)), []);
+        assert!(protocol.is_answered());
+    }
+
+    #[test]
+    fn what_no_event_tells_of_is_told_by_the_answer() {
+        let mut protocol = logged_in();
+        let mute = Action::Mute { own: "1.1".to_owned(), on: true };
+        assert_eq!(protocol.act(id(), &mute), Ok(()));
+        let answer = format!("Response: Success\r\nActionID: hookswitch-act-{}/mute/1.1\r\n\r\n", id());
+        let events = says(&mut protocol, &answer);
+        assert_eq!(events, [ProtocolEvent::Message, ProtocolEvent::Acted(id(), Acted::Taken)]);
     }
 }

@@ -4,11 +4,11 @@
 use std::sync::Arc;
 
 use hookswitch_model::{
-    Cause, Direction, LegCreated, Mailbox, Reason, RecordingId, Service as Called, Signal, SignalKind,
+    Cause, Direction, FarEnd, LegCreated, Mailbox, Reason, RecordingId, Service as Called, Signal, SignalKind,
 };
 
 use super::call::created;
-use super::channel::{Calling, Channel, Leg, Moment, Number, Queue, Service, ServiceKind};
+use super::channel::{Asks, Calling, Channel, Leg, Moment, Number, Queue, Service, ServiceKind};
 use super::message::{Event, Key};
 use super::text;
 use super::tracker::AmiTracker;
@@ -26,6 +26,7 @@ impl AmiTracker {
             channel.dialled = Some(exten);
         }
         let data = event.get(Key::AppData);
+        channel.asks = asks(application, data);
         if channel.endpoint().is_none() {
             if application == b"VoiceMail" {
                 self.goes_to_mailbox(number, data, now, out);
@@ -44,6 +45,7 @@ impl AmiTracker {
                 }
             }
             b"WaitExten" => self.offers_menu(number, now, out),
+            b"Read" => self.asks_for_digits(number, now, out),
             _ => {
                 let kind = self.channels.get(&number).and_then(|channel| channel.service);
                 // Menus go on through many applications, until somebody is called.
@@ -164,6 +166,18 @@ impl AmiTracker {
         out.push(self.signal(leg, SignalKind::Answered { to_tag: None }, since));
     }
 
+    /// The caller is to key digits: a menu if the directory says so, else what asks for a code.
+    fn asks_for_digits(&mut self, number: Number, now: Moment, out: &mut Vec<Signal>) {
+        let is_caller = |channel: &Channel| channel.leg == Leg::Calling && channel.service.is_none();
+        if !self.channels.get(&number).is_some_and(is_caller) {
+            return;
+        }
+        let callee = self.service_number(number);
+        let menu = LegCreated { callee, far_end: FarEnd::Switch, ..created(Direction::Inbound) };
+        let leg = self.call_service(number, ServiceKind::Menu, menu, now, out);
+        out.push(self.signal(leg, SignalKind::Answered { to_tag: None }, now));
+    }
+
     pub(super) fn dials_digit(&mut self, number: Number, now: Moment, out: &mut Vec<Signal>) {
         if let Some(channel) = self.channels.get_mut(&number) {
             channel.digit = Some(now.at);
@@ -181,12 +195,13 @@ impl AmiTracker {
         out: &mut Vec<Signal>,
     ) {
         self.ensure_told(number, out);
-        if !self.is_told(number) || self.channels.get(&number).is_some_and(|channel| channel.queue.is_some())
-        {
+        // Who was called first by the switch may wait behind the half of a pipe.
+        let Some(caller) = self.in_front(number).filter(|&caller| self.is_told(caller)) else { return };
+        if self.channels.get(&number).is_some_and(|channel| channel.queue.is_some()) {
             return;
         }
         self.leave_service(number, now, out);
-        let (of, leg) = (self.leg(number), self.next_leg());
+        let (of, leg) = (self.leg(caller), self.next_leg());
         // A queue that has no number within the switch is known by its name.
         let dialled = self.service_number(number);
         let name = text::text(event.get(Key::Queue));
@@ -228,6 +243,7 @@ impl AmiTracker {
         out: &mut Vec<Signal>,
     ) {
         self.accepts(number, now, out);
+        self.pipe_accepts(number, now, out);
         self.leave_service(number, now, out);
         let number = self.in_front(number).unwrap_or(number);
         let Some(room) = text::text(event.get(Key::Conference)) else { return };
@@ -286,10 +302,49 @@ impl AmiTracker {
     }
 }
 
+/// Whether an application asks those for whom it calls to accept the call. Options of `Dial` are the third argument,
+/// and what they take stands in parentheses: `PJSIP/102,20,tTU(accept^s^1)`.
+fn asks(application: &[u8], data: &[u8]) -> Asks {
+    if application == b"FollowMe" {
+        return Asks::AfterDial;
+    }
+    let options = data.split(|&byte| byte == b',').nth(2).filter(|_| application == b"Dial");
+    let mut depth = 0_u32;
+    for &byte in options.unwrap_or_default() {
+        match byte {
+            b'(' => depth += 1,
+            b')' => depth = depth.saturating_sub(1),
+            b'U' | b'M' | b'P' | b'p' if depth == 0 => return Asks::WithinDial,
+            _ => {}
+        }
+    }
+    Asks::No
+}
+
 /// The id of a recording: the digits of the channel's id, and which recording of it this is.
 fn recording_id(uniqueid: &[u8], count: u32) -> RecordingId {
     let digits = uniqueid.iter().filter(|byte| byte.is_ascii_digit());
     let number =
         digits.fold(1, |number: u64, &digit| number.wrapping_mul(10).wrapping_add(u64::from(digit - b'0')));
     RecordingId::new((number.wrapping_mul(10).wrapping_add(u64::from(count))) & (u64::MAX >> 11))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dial_asks_by_its_options_and_not_by_what_they_take() {
+        for (application, data, expected) in [
+            ("Dial", "PJSIP/102,20,tTU(accept^s^1)", Asks::WithinDial),
+            ("Dial", "PJSIP/102&Local/9@fm/n,20,M(confirm)", Asks::WithinDial),
+            ("Dial", "PJSIP/102,20,b(callid^s^1)tT", Asks::No),
+            ("Dial", "PJSIP/102,20,L(30000:1000)b(PUM^s^1)", Asks::No),
+            ("Dial", "PJSIP/MUP,20", Asks::No),
+            ("FollowMe", "102,ds", Asks::AfterDial),
+            ("Queue", "support,tT,U(x)", Asks::No),
+        ] {
+            assert_eq!(asks(application.as_bytes(), data.as_bytes()), expected, "{application}({data})");
+        }
+    }
 }

@@ -7,12 +7,15 @@ use foldhash::fast::RandomState;
 use hookswitch_model::{AccountId, Alias, Cause, InputRef, LegId, Signal, SignalKind, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use super::action::Mark;
 use super::channel::{Calling, Channel, ChannelKind, Leg, Moment, Number};
-use super::listing;
 use super::message::{Event, Key, Kind, Message};
 use super::moves::Parked;
 use super::text;
-use crate::switch::{CHANNELS_MAX, Counters, EXPLANATION_WAIT, ID_BYTES_MAX, PIPES_MAX, SILENT_MAX};
+use super::{action, listing};
+use crate::switch::{
+    CHANNELS_MAX, ChannelView, Counters, EXPLANATION_WAIT, ID_BYTES_MAX, PIPES_MAX, SILENT_MAX,
+};
 use crate::waits::Waits;
 
 /// Follows the channels of one Asterisk, and tells in signals what happens to them.
@@ -75,6 +78,8 @@ impl AmiTracker {
         let Some(event) = read.read() else {
             if listing::begins(&read) {
                 self.listing_begins();
+            } else if action::counts(&read) {
+                self.is_acted_on(&read, Moment { at, input }, out);
             }
             self.counters.passed_over += 1;
             return;
@@ -197,6 +202,56 @@ impl AmiTracker {
     /// The channel with a `Uniqueid`.
     pub(super) fn number(&self, uniqueid: &[u8]) -> Option<Number> {
         self.by_uniqueid.get(uniqueid).copied()
+    }
+
+    /// The channel of a leg, as who acts on it names it.
+    pub(super) fn channel(&self, leg: LegId) -> Option<ChannelView> {
+        let channel = self.channels.get(&leg.number())?;
+        if channel.hung_up.is_some() || channel.leg == Leg::Ended || channel.endpoint().is_none() {
+            return None;
+        }
+        let is_up = channel.is_answered();
+        let talks_with =
+            channel.peer.filter(|_| channel.bridge.is_some()).and_then(|peer| self.in_front(peer));
+        let called_by = match channel.called_by {
+            Some(Calling::Channel(caller)) => self.in_front(caller),
+            _ => None,
+        };
+        let called = channel.called.and_then(|called| self.in_front(called));
+        let peer = if is_up { talks_with } else { called_by.or(called) };
+        let peer = peer.filter(|&peer| peer != leg.number()).and_then(|peer| self.channels.get(&peer));
+        let name = |channel: &Channel| String::from_utf8_lossy(&channel.uniqueid).into_owned();
+        Some(ChannelView { id: name(channel), peer: peer.map(name), is_up })
+    }
+
+    /// Takes what the manager was asked for, or has taken, where no event tells of it.
+    fn is_acted_on(&mut self, message: &Message<'_>, now: Moment, out: &mut Vec<Signal>) {
+        let mark = message.value("ActionID").and_then(action::read_id).map(|(_, mark)| mark);
+        match mark {
+            Some(Mark::Forwards(own)) => {
+                if let Some(own) = self.number(own.as_bytes()) {
+                    let to = message.value("Exten").and_then(text::text).unwrap_or_else(|| Arc::from(""));
+                    self.is_sent_elsewhere(own, to, now, out);
+                }
+            }
+            Some(Mark::Mutes(own, muted)) => {
+                if let Some(own) = self.number(own.as_bytes()) {
+                    self.told(own, SignalKind::Muted(muted), now, out);
+                }
+            }
+            Some(Mark::Rejects(own)) => {
+                if let Some(own) = self.number(own.as_bytes()) {
+                    self.is_rejected(own, now, out);
+                }
+            }
+            Some(Mark::Joins(own, other)) => {
+                let both = self.number(own.as_bytes()).zip(self.number(other.as_bytes()));
+                if let Some((first, second)) = both {
+                    self.are_joined(first, second, now, out);
+                }
+            }
+            Some(Mark::Plain) | None => {}
+        }
     }
 
     /// The leg of a channel.

@@ -2,13 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use hookswitch_model::{AccountId, InputRef, Signal, Timestamp};
+use hookswitch_model::{AccountId, InputRef, LegId, Signal, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::event::{Channel, Event, LISTING, LISTING_BEGINS, RECORDING};
 use super::manager::Message;
 use crate::ami::AmiTracker;
-use crate::switch::{CHANNELS_MAX, CHECK_EVERY, Counters, ID_BYTES_MAX, SILENT_MAX, SwitchTracker};
+use crate::switch::{
+    CHANNELS_MAX, CHECK_EVERY, ChannelView, Counters, ID_BYTES_MAX, SILENT_MAX, SwitchTracker,
+};
 
 /// The most channels that are remembered to have ended while a list was asked for.
 const ENDED_MAX: usize = 10_000;
@@ -423,6 +425,14 @@ impl SwitchTracker for AriTracker {
 
     fn channels(&self) -> usize {
         self.rules.channels()
+    }
+
+    fn channel(&self, leg: LegId) -> Option<ChannelView> {
+        self.rules.channel(leg)
+    }
+
+    fn leg_of(&self, id: &str) -> Option<LegId> {
+        self.rules.leg_of(id)
     }
 }
 

@@ -18,6 +18,7 @@ mod jsonl;
 mod link;
 mod packet;
 mod pcap;
+mod pcap_file;
 mod pcapng;
 mod reader;
 mod siptrace;
@@ -40,6 +41,7 @@ use crate::adapters::Switch;
 
 pub use counters::Counters;
 pub use format::CaptureError;
+pub use pcap_file::PcapFile;
 pub use reader::Reader;
 pub use unread::Unread;
 pub use warning::{Warning, WarningKind};

@@ -3,14 +3,15 @@
 use std::borrow::Cow;
 use std::io::Write as _;
 
-use hookswitch_model::{AccountId, InputRef, Signal, Timestamp};
+use hookswitch_model::{AccountId, ActionId, InputRef, LegId, Signal, Timestamp};
 
 use super::call_protocol::CallProtocol;
 use super::protocol::{EslProtocol, GREETING, Options};
-use super::{EslTracker, Message, anonymise, names};
+use super::{EslTracker, Message, action, anonymise, names};
 use crate::switch::{
-    Adapter, CallNames, Counters, Replacements, Secret, SettingsError, SourceSettings, SwitchProtocol,
-    SwitchTracker, Transcript, Words, is_one_line, seconds,
+    Action, Adapter, CallNames, CannotAct, ChannelView, Counters, Replacements, Secret, SettingsError,
+    SourceSettings, SwitchProtocol, SwitchTracker, Transcript, Words, check_actions, is_one_line, seconds,
+    with_action_keys,
 };
 
 /// FreeSWITCH, by its event socket.
@@ -75,7 +76,8 @@ impl Adapter for Esl {
     }
 
     fn keys(&self) -> &'static [&'static str] {
-        &["user", "password", "format"]
+        const ALL: [&str; 12] = with_action_keys(["user", "password", "format"]);
+        &ALL
     }
 
     fn may_connect(&self) -> bool {
@@ -83,7 +85,8 @@ impl Adapter for Esl {
     }
 
     fn check(&self, settings: &SourceSettings<'_>) -> Result<(), SettingsError> {
-        let Options { user, password, .. } = Self::options(settings)?;
+        let Options { user, password, actions, .. } = Self::options(settings)?;
+        check_actions(settings.name, &actions)?;
         let name = settings.name;
         let refuse = |said: String| Err(SettingsError(said));
         if !user.as_deref().is_none_or(is_one_line)
@@ -132,6 +135,15 @@ impl Adapter for Esl {
 
     fn has_secret(&self, settings: &SourceSettings<'_>) -> bool {
         Self::options(settings).is_ok_and(|options| options.password.as_ref().map(Secret::expose).is_some())
+    }
+
+    fn check_action(&self, settings: &SourceSettings<'_>, action: &Action) -> Result<(), CannotAct> {
+        let options = Self::options(settings).map_err(|error| CannotAct::new(error.to_string()))?;
+        action::write(ActionId::from_bits(0), action, &options.actions).map(drop)
+    }
+
+    fn acts(&self) -> bool {
+        true
     }
 
     fn greeting(&self) -> &'static [u8] {
@@ -203,5 +215,13 @@ impl SwitchTracker for EslTracker {
 
     fn channels(&self) -> usize {
         self.channels()
+    }
+
+    fn channel(&self, leg: LegId) -> Option<ChannelView> {
+        self.channel(leg)
+    }
+
+    fn leg_of(&self, id: &str) -> Option<LegId> {
+        self.number(id).map(|number| self.leg(number))
     }
 }

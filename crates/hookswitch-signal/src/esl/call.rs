@@ -311,6 +311,10 @@ impl EslTracker {
         };
         if let Some(channel) = self.channels.get_mut(&number) {
             channel.leg = Leg::Called;
+            channel.offered_for = match behind {
+                Calling::Channel(caller) => Some(caller),
+                Calling::Switch(_) => None,
+            };
         }
         let user = endpoint.as_deref().filter(|_| self.channels[&number].is_users);
         let created = LegCreated {
@@ -752,7 +756,8 @@ impl EslTracker {
             let mut failed: Vec<Number> = Vec::new();
             #[expect(clippy::iter_over_hash_type, reason = "they are sorted")]
             for (&other, target) in &self.channels {
-                if target.called_by == Some(Calling::Channel(number))
+                let is_own = target.called_by == Some(Calling::Channel(number));
+                if (is_own || target.offered_for == Some(number))
                     && target.hung_up.is_some_and(|(told, _)| told.complete)
                     && !target.answered
                 {
@@ -769,6 +774,7 @@ impl EslTracker {
         let (service, queue, is_told) = (channel.service.take(), channel.queue.take(), channel.is_told());
         let (peer, standby, joins) = (channel.peer, channel.standby.take(), channel.joins);
         let called_by = channel.called_by.filter(|_| !channel.calls && !channel.answered);
+        let offered_for = channel.offered_for;
         let refused = channel.refused.filter(|_| channel.calls && told.unanswered == Cause::Withdrawn);
         let cause = match (channel.leg, channel.answered) {
             (_, true) if told.is_lost() => Cause::Lost,
@@ -779,7 +785,8 @@ impl EslTracker {
         };
         if let Some(Calling::Channel(caller)) = called_by
             && says_why(cause)
-            && let Some(caller) = self.real(caller).and_then(|caller| self.channels.get_mut(&caller))
+            && let Some(caller) = self.real(caller).or(offered_for)
+            && let Some(caller) = self.channels.get_mut(&caller)
         {
             caller.refused = Some(cause);
         }

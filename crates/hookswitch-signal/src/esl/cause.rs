@@ -71,6 +71,8 @@ impl HangupCause {
                 cause(event.get(Key::OriginateDisposition)).unwrap_or(Cause::Withdrawn)
             }
             Some(cause) => cause,
+            // The switch has taken the call back, for a reason of its own.
+            None if disposition == "send_cancel" => Cause::Withdrawn,
             None => {
                 let number = u16::try_from(event.number(Key::Q850)).unwrap_or(0);
                 of_q850(number).unwrap_or(Cause::Failed)

@@ -41,6 +41,8 @@ pub(super) struct Channel {
     pub(super) confirmation: Confirmation,
     /// Who calls it.
     pub(super) called_by: Option<Calling>,
+    /// For whom it was told of as called.
+    pub(super) offered_for: Option<Number>,
     /// The other end of a loopback.
     pub(super) other_end: Option<Box<str>>,
     /// Who it talks with, or has talked with last.
@@ -167,6 +169,7 @@ impl Channel {
             untold_answer: None,
             confirmation: Confirmation::None,
             called_by: None,
+            offered_for: None,
             other_end: None,
             peer: None,
             holds: false,

@@ -81,6 +81,12 @@ pub fn named(question: &str, answer: &Message<'_>, out: &mut Vec<u8>) {
     out.extend_from_slice(body);
 }
 
+/// What was asked for, as a [`EslTracker`] takes it: an answer without a text.
+pub(super) fn note(question: &str, out: &mut Vec<u8>) {
+    let head = format!("{QUESTION}: {question}\nContent-Type: api/response\nContent-Length: 0\n\n");
+    out.extend_from_slice(head.as_bytes());
+}
+
 /// What is asked about the SIP dialog of each channel that a list names, but of those that were asked about: what
 /// is known of a call by its SIP alone is this call.
 pub fn questions_of_channels(answer: &Message<'_>, asked: &mut BTreeSet<Box<str>>) -> Vec<String> {
@@ -234,6 +240,7 @@ impl EslTracker {
             FIFOS => self.fifos_listed(&text, now, out),
             CORE => self.restarts(text.trim(), now, out),
             _ if question.starts_with(MEMBERS) => self.members_listed(&text, now, out),
+            _ if self.is_acted_on(question, now, out) => {}
             _ => {
                 if let Some((uuid, variable)) =
                     question.strip_prefix(VARIABLE).and_then(|asked| asked.split_once(' '))

@@ -218,8 +218,7 @@ impl<'a> Message<'a> {
 
     fn values(&self) -> Option<Values<'a>> {
         if self.is_json() {
-            let usual = std::str::from_utf8(self.body).map(read_members);
-            if let Ok(Ok(read)) = usual {
+            if let Ok(read) = read_members(self.body) {
                 return Some(read);
             }
             if let Ok(read) = read_json(self.body) {
@@ -281,17 +280,17 @@ impl Event<'_> {
 type Values<'a> = [Cow<'a, str>; KEYS];
 
 /// Reads what FreeSWITCH writes, and looks closer only at what counts.
-fn read_members(body: &str) -> Result<Values<'_>, Unusual> {
+fn read_members(body: &[u8]) -> Result<Values<'_>, Unusual> {
     let mut values = [const { Cow::Borrowed("") }; KEYS];
     let mut seen = [false; KEYS];
     let mut members = Members::of(body).ok_or(Unusual)?;
     while let Some((name, value)) = members.next()? {
-        if let Some(key) = Key::read(name.as_bytes())
+        if let Some(key) = Key::read(name)
             && !std::mem::replace(&mut seen[key as usize], true)
         {
             values[key as usize] = match value {
-                Value::Plain(text) => Cow::Borrowed(text),
-                Value::Json(json) => serde_json::from_str::<Text<'_>>(json).map_err(|_| Unusual)?.0,
+                Value::Plain(text) => Cow::Borrowed(std::str::from_utf8(text).map_err(|_| Unusual)?),
+                Value::Json(json) => serde_json::from_slice::<Text<'_>>(json).map_err(|_| Unusual)?.0,
             };
         }
     }

@@ -6,6 +6,7 @@
 //!
 //! Foreign words (`Unique-ID`, `Hangup-Cause`, `transfer_to`) are FreeSWITCH's own.
 
+mod action;
 mod adapter;
 mod anonymise;
 mod call;

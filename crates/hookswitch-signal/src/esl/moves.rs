@@ -217,6 +217,18 @@ impl EslTracker {
     /// The far end of a channel takes the place of another channel of the same holder.
     fn joins_calls(&mut self, first: Number, second: Number, now: Moment, out: &mut Vec<Signal>) {
         let dialled = self.channels[&second].first_dialled.clone();
+        self.are_joined(first, second, dialled, now, out);
+    }
+
+    /// The far ends of two calls of one holder were joined.
+    pub(super) fn are_joined(
+        &mut self,
+        first: Number,
+        second: Number,
+        dialled: Arc<str>,
+        now: Moment,
+        out: &mut Vec<Signal>,
+    ) {
         let transfer =
             Transfer { to: dialled, to_host: None, consulted: Some(self.leg(second)), by_code: false };
         self.ensure_told(second, out);
@@ -403,6 +415,13 @@ impl EslTracker {
         }
     }
 
+    /// A channel is to be parked by who it talks with, because somebody has asked for that.
+    pub(super) fn is_to_be_parked(&mut self, parker: Number, parkee: Number, now: Moment) {
+        if let Some(channel) = self.channels.get_mut(&parkee).filter(|channel| channel.peer == Some(parker)) {
+            channel.to_be_parked = Some(now);
+        }
+    }
+
     /// A channel waits in a slot.
     pub(super) fn parked(
         &mut self,
@@ -464,9 +483,12 @@ impl EslTracker {
             self.told(parkee, SignalKind::Resumed, now, out);
             return;
         }
+        // What the taker has come for goes before their answer.
+        let answer = self.channels.get_mut(&taker).and_then(|taker| taker.untold_answer.take());
         self.ensure_told(taker, out);
         if let Some(channel) = self.channels.get_mut(&taker) {
             channel.to_be_parked = None;
+            channel.untold_answer = answer;
         }
         let by = self.leg(taker);
         out.push(self.signal(parker, SignalKind::Retrieved { by }, now));
@@ -476,7 +498,13 @@ impl EslTracker {
     /// Whether somebody dials the slot of a call that waits there.
     pub(super) fn dials_slot(&self, number: Number) -> bool {
         let Some(channel) = self.channels.get(&number).filter(|channel| channel.calls) else { return false };
-        let dials = |slot: &str| *channel.dialled == *slot || channel.dialled.strip_prefix('*') == Some(slot);
+        // A prefix may stand before it: `*6003`, `park+*5901`.
+        let dials = |slot: &str| {
+            channel
+                .dialled
+                .strip_suffix(slot)
+                .is_some_and(|before| !before.ends_with(|c: char| c.is_ascii_digit()))
+        };
         let is_of_domain = |parkee: Number| {
             let of = self.channels.get(&parkee).filter(|parkee| parkee.is_users);
             is_same_domain(of.and_then(|of| of.domain.as_deref()), channel.domain.as_deref())

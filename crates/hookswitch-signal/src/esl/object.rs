@@ -3,9 +3,13 @@
 //! FreeSWITCH writes one object of strings, and of arrays of strings, without spaces, of which one in ten
 //! counts; what looks otherwise is left to a parser of all JSON.
 
+use crate::marks::Marks;
+
 /// Steps over the members of an object.
 pub(super) struct Members<'a> {
-    text: &'a str,
+    bytes: &'a [u8],
+    /// Quotes, and what may stand before one.
+    quotes: Marks<'a, b'"', b'\\'>,
     at: usize,
 }
 
@@ -13,75 +17,77 @@ pub(super) struct Members<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Value<'a> {
     /// A string that says what stands in it.
-    Plain(&'a str),
+    Plain(&'a [u8]),
     /// A string with escapes, or an array: JSON still.
-    Json(&'a str),
+    Json(&'a [u8]),
 }
 
 impl<'a> Members<'a> {
     /// The members of an object; none if it is none.
-    pub(super) fn of(text: &'a str) -> Option<Self> {
-        text.starts_with('{').then_some(Self { text, at: 0 })
+    pub(super) fn of(bytes: &'a [u8]) -> Option<Self> {
+        bytes.starts_with(b"{").then(|| Self { bytes, quotes: Marks::new(bytes, 0), at: 0 })
     }
 
     /// The next member; none at the end.
     ///
     /// # Errors
     /// If what follows is not written as FreeSWITCH does.
-    pub(super) fn next(&mut self) -> Result<Option<(&'a str, Value<'a>)>, Unusual> {
+    #[inline]
+    pub(super) fn next(&mut self) -> Result<Option<(&'a [u8], Value<'a>)>, Unusual> {
         // A brace or a comma, or the end of an empty object.
-        match (self.byte()?, self.text.as_bytes().get(self.at)) {
-            (b'{', Some(b'}')) | (b'}', _) => return Ok(None),
-            (b'{' | b',', Some(b'"')) => self.at += 1,
+        match self.bytes.get(self.at..) {
+            Some([b'{', b'}', ..] | [b'}', ..]) => return Ok(None),
+            Some([b'{' | b',', b'"', ..]) => self.at += 2,
             _ => return Err(Unusual),
         }
         let Value::Plain(name) = self.string()? else { return Err(Unusual) };
-        if self.byte()? != b':' {
-            return Err(Unusual);
-        }
-        let from = self.at;
-        let value = match self.byte()? {
-            b'"' => self.string()?,
-            b'[' => {
+        let from = self.at + 1;
+        let value = match self.bytes.get(self.at..) {
+            Some([b':', b'"', ..]) => {
+                self.at += 2;
+                self.string()?
+            }
+            Some([b':', b'[', ..]) => {
+                self.at += 2;
                 self.array()?;
-                Value::Json(&self.text[from..self.at])
+                Value::Json(&self.bytes[from..self.at])
             }
             _ => return Err(Unusual),
         };
         Ok(Some((name, value)))
     }
 
-    fn byte(&mut self) -> Result<u8, Unusual> {
-        let byte = *self.text.as_bytes().get(self.at).ok_or(Unusual)?;
-        self.at += 1;
-        Ok(byte)
+    /// The string whose quote was passed.
+    #[expect(clippy::inline_always, reason = "each name and value passes here")]
+    #[inline(always)]
+    fn string(&mut self) -> Result<Value<'a>, Unusual> {
+        let from = self.at;
+        let end = self.quotes.find(from);
+        if self.bytes.get(end) == Some(&b'"') {
+            self.at = end + 1;
+            return Ok(Value::Plain(&self.bytes[from..end]));
+        }
+        self.escaped(from, end)
     }
 
-    /// The string whose quote was passed.
-    fn string(&mut self) -> Result<Value<'a>, Unusual> {
-        let (bytes, from) = (self.text.as_bytes(), self.at);
-        let mut has_escapes = false;
+    /// The string that begins at `from` and has its first backslash at `at`.
+    fn escaped(&mut self, from: usize, mut at: usize) -> Result<Value<'a>, Unusual> {
         loop {
-            let rest = bytes.get(self.at..).ok_or(Unusual)?;
-            let found = memchr::memchr2(b'"', b'\\', rest).ok_or(Unusual)?;
-            if rest[found] == b'"' {
-                self.at += found + 1;
-                break;
+            match *self.bytes.get(at).ok_or(Unusual)? {
+                b'"' => break,
+                _ => at = self.quotes.find(at + 2),
             }
-            has_escapes = true;
-            self.at += found + 2;
         }
-        Ok(if has_escapes {
-            Value::Json(&self.text[from - 1..self.at])
-        } else {
-            Value::Plain(&self.text[from..self.at - 1])
-        })
+        self.at = at + 1;
+        Ok(Value::Json(&self.bytes[from - 1..self.at]))
     }
 
     /// Passes the array of strings whose bracket was passed.
     fn array(&mut self) -> Result<(), Unusual> {
         loop {
-            match self.byte()? {
+            let byte = *self.bytes.get(self.at).ok_or(Unusual)?;
+            self.at += 1;
+            match byte {
                 b'"' => {
                     self.string()?;
                 }
@@ -104,9 +110,9 @@ mod tests {
     use super::*;
 
     fn all(text: &str) -> Result<Vec<(&str, Value<'_>)>, Unusual> {
-        let (mut members, mut all) = (Members::of(text).ok_or(Unusual)?, Vec::new());
-        while let Some(member) = members.next()? {
-            all.push(member);
+        let (mut members, mut all) = (Members::of(text.as_bytes()).ok_or(Unusual)?, Vec::new());
+        while let Some((name, value)) = members.next()? {
+            all.push((std::str::from_utf8(name).expect("a part of a text"), value));
         }
         Ok(all)
     }
@@ -117,10 +123,10 @@ mod tests {
         assert_eq!(
             all(r#"{"a":"","b":"x\"y","c":["1","]\\"],"d":"é"} "#),
             Ok(vec![
-                ("a", Value::Plain("")),
-                ("b", Value::Json(r#""x\"y""#)),
-                ("c", Value::Json(r#"["1","]\\"]"#)),
-                ("d", Value::Plain("é")),
+                ("a", Value::Plain(b"")),
+                ("b", Value::Json(br#""x\"y""#)),
+                ("c", Value::Json(br#"["1","]\\"]"#)),
+                ("d", Value::Plain("é".as_bytes())),
             ])
         );
         for text in [
@@ -163,8 +169,8 @@ mod tests {
             for ((name, text, in_array), (read_name, read)) in members.iter().zip(read) {
                 prop_assert_eq!(name, read_name);
                 let read = match read {
-                    Value::Plain(text) => serde_json::json!(text),
-                    Value::Json(json) => serde_json::from_str(json).expect("JSON"),
+                    Value::Plain(text) => serde_json::json!(std::str::from_utf8(text).expect("a part of a text")),
+                    Value::Json(json) => serde_json::from_slice(json).expect("JSON"),
                 };
                 prop_assert_eq!(value(text, in_array), read);
             }

@@ -3,12 +3,14 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
+use hookswitch_model::ActionId;
 use serde::Deserialize;
 
 use super::command::{command, events};
-use super::{Frames, Message, listing};
+use super::{Frames, Message, action, listing};
 use crate::switch::{
-    ProtocolError, ProtocolEvent, Refusal, Secret, SwitchProtocol, Transmit, without_quotations,
+    Acted, Action, ActionOptions, CannotAct, ProtocolError, ProtocolEvent, Refusal, Secret, SwitchProtocol,
+    Transmit, without_quotations,
 };
 
 /// What a FreeSWITCH's event socket says first.
@@ -24,6 +26,8 @@ pub(super) struct Options {
     pub(super) password: Option<Secret>,
     #[serde(default)]
     pub(super) format: EventFormat,
+    #[serde(flatten)]
+    pub(super) actions: ActionOptions,
 }
 
 /// The form in which a FreeSWITCH writes its events.
@@ -59,6 +63,21 @@ enum Phase {
     Up,
 }
 
+/// What to do about commands that a user may not send.
+const MAY_NOT_ACT: &str = "the source has control = true, and its user may not send all commands that act on calls; name \
+                           them in its esl-allowed-api, or give the password of the event socket itself";
+
+/// An action on a call that is under way.
+struct Acting {
+    id: ActionId,
+    /// Its commands that are not answered yet, in their order.
+    commands: VecDeque<String>,
+    /// The best answer so far.
+    best: Option<Acted>,
+    /// What the tracker is told when it was taken.
+    taken: Option<String>,
+}
+
 /// Conversation with one event socket.
 pub(super) struct EslProtocol {
     name: String,
@@ -79,6 +98,17 @@ pub(super) struct EslProtocol {
     was_listed: bool,
     /// The user may not ask about channels.
     may_not_ask: bool,
+    /// Actions on calls that are under way: the commands of each that are among [`EslProtocol::asked`], in its order,
+    /// and the best answer so far.
+    acting: VecDeque<Acting>,
+    /// The commands that our user may send, where the switch has said so.
+    allowed: Option<String>,
+    /// What of them is missing, until it is told.
+    missing: Option<String>,
+    /// What was asked for, as the tracker is to know it.
+    notes: VecDeque<String>,
+    /// What was answered, and is not told yet.
+    answered: VecDeque<(ActionId, Acted)>,
 }
 
 impl EslProtocol {
@@ -96,7 +126,32 @@ impl EslProtocol {
             lists_again: LISTS_AGAIN,
             was_listed: false,
             may_not_ask: false,
+            acting: VecDeque::new(),
+            allowed: None,
+            missing: None,
+            notes: VecDeque::new(),
+            answered: VecDeque::new(),
         }
+    }
+
+    /// Takes the answer to what was asked first, if that is a command of an action: one of several is told when all
+    /// have come. The action was taken if any of them was.
+    fn take_acted(&mut self, message: &Message<'_>) -> bool {
+        let Some(acting) = self.acting.front_mut() else { return false };
+        if acting.commands.is_empty() || self.asked.front() != acting.commands.front() {
+            return false;
+        }
+        self.asked.pop_front();
+        acting.commands.pop_front();
+        acting.best = Some(Acted::and(acting.best.take(), action::answer(message)));
+        if acting.commands.is_empty()
+            && let Some(Acting { id, best, taken, .. }) = self.acting.pop_front()
+        {
+            let best = best.unwrap_or(Acted::Taken);
+            self.notes.extend(taken.filter(|_| best == Acted::Taken));
+            self.answered.push_back((id, best));
+        }
+        true
     }
 
     fn send(&mut self, text: String) {
@@ -132,7 +187,7 @@ impl EslProtocol {
     /// Takes a message during the log-in; true when it is done.
     fn handle_login(&mut self, bytes: &[u8]) -> Result<bool, ProtocolError> {
         let message = Message::new(bytes);
-        let Options { user, password, format } = &self.options;
+        let Options { user, password, format, .. } = &self.options;
         let (name, address) = (&self.name, &self.address);
         match self.phase {
             Phase::Greeting => {
@@ -168,7 +223,10 @@ impl EslProtocol {
                          event_socket.conf.xml, or with esl-password of the user"
                     )));
                 }
+                let allowed =
+                    message.header("Allowed-API").map(|list| String::from_utf8_lossy(list).into_owned());
                 let events = events(format.as_str())?;
+                self.allowed = allowed;
                 self.send(events);
                 self.phase = Phase::Events;
             }
@@ -190,6 +248,9 @@ impl EslProtocol {
 
     fn handle_message(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> Result<ProtocolEvent, ProtocolError> {
         let message = Message::new(bytes);
+        if matches!(message.content_type(), b"api/response" | b"command/reply") && self.take_acted(&message) {
+            return Ok(ProtocolEvent::PassedOver);
+        }
         match message.content_type() {
             b"api/response" => return Ok(self.handle_answer(&message, out)),
             b"command/reply" => {
@@ -271,6 +332,17 @@ impl SwitchProtocol for EslProtocol {
             out.append(&mut self.list);
             return Ok(Some(ProtocolEvent::Message));
         }
+        if let Some(text) = self.missing.take() {
+            let question = "esl-allowed-api".to_owned();
+            return Ok(Some(ProtocolEvent::Refused(Refusal { question, text, hint: MAY_NOT_ACT })));
+        }
+        if let Some(note) = self.notes.pop_front() {
+            listing::note(&note, out);
+            return Ok(Some(ProtocolEvent::Message));
+        }
+        if let Some((id, acted)) = self.answered.pop_front() {
+            return Ok(Some(ProtocolEvent::Acted(id, acted)));
+        }
         loop {
             let message = match self.phase {
                 // What the user is allowed may be cut: see `next_login_answer`.
@@ -300,8 +372,28 @@ impl SwitchProtocol for EslProtocol {
         }
     }
 
+    fn act(&mut self, id: ActionId, action: &Action) -> Result<(), CannotAct> {
+        let action::Written { commands, note, taken } = action::write(id, action, &self.options.actions)?;
+        let mut text = String::new();
+        for asks in &commands {
+            text.push_str(&command(&[asks]).map_err(|error| CannotAct::new(error.to_string()))?);
+        }
+        self.notes.extend(note);
+        self.asked.extend(commands.iter().cloned());
+        self.acting.push_back(Acting { id, commands: commands.into(), best: None, taken });
+        self.send(text);
+        Ok(())
+    }
+
+    fn check_rights(&mut self) {
+        let Some(allowed) = &self.allowed else { return };
+        let may = |command: &&str| allowed.split([' ', ',']).any(|word| word == *command || word == "ALL");
+        let missing: Vec<&str> = action::COMMANDS.into_iter().filter(|command| !may(command)).collect();
+        self.missing = (!missing.is_empty()).then(|| format!("without {}", missing.join(" ")));
+    }
+
     fn is_answered(&self) -> bool {
-        self.asked.is_empty() && self.list.is_empty()
+        self.missing.is_none() && self.asked.is_empty() && self.list.is_empty()
     }
 
     fn probe_after(&self) -> Option<Duration> {
@@ -314,7 +406,8 @@ mod tests {
     use super::*;
 
     fn connected() -> EslProtocol {
-        let options = Options { user: None, password: None, format: EventFormat::Json };
+        let actions = ActionOptions::default();
+        let options = Options { user: None, password: None, format: EventFormat::Json, actions };
         let mut protocol = EslProtocol::new("pbx", "192.0.2.1:8021", options);
         protocol.handle_input(b"Content-Type: auth/request\n\n");
         for _ in 0..2 {
@@ -426,5 +519,83 @@ mod tests {
         }
         assert_eq!(warnings, 1);
         assert_eq!(Message::new(&out).question().as_deref(), Some(listing::CHANNELS));
+    }
+
+    /// Answers all that is asked after the log-in.
+    fn idle() -> EslProtocol {
+        let mut protocol = connected();
+        sent(&mut protocol);
+        for body in ["1f0a3d52", "<lots></lots>", "{}"] {
+            answer(&mut protocol, body);
+        }
+        answered(&mut protocol);
+        for _ in 0..sent(&mut protocol).len() {
+            answer(&mut protocol, "{}");
+        }
+        answered(&mut protocol);
+        assert!(protocol.asked.is_empty(), "{:?}", protocol.asked);
+        protocol
+    }
+
+    /// What was answered to actions, and the questions whose answers were given to the tracker before.
+    fn acted(protocol: &mut EslProtocol) -> (Vec<Acted>, Vec<String>) {
+        let (mut acted, mut questions) = (Vec::new(), Vec::new());
+        loop {
+            let mut out = Vec::new();
+            match protocol.poll_event(&mut out).expect("it goes on") {
+                Some(ProtocolEvent::Acted(_, one)) => acted.push(one),
+                Some(ProtocolEvent::Message) => {
+                    questions.extend(Message::new(&out).question().map(std::borrow::Cow::into_owned));
+                }
+                Some(_) => {}
+                None => return (acted, questions),
+            }
+        }
+    }
+
+    #[test]
+    fn answers_are_those_of_the_actions_in_the_order_in_which_they_were_asked() {
+        let mut protocol = idle();
+        let hang_up = |channels: &[&str]| Action::HangUp {
+            channels: channels.iter().map(|&channel| channel.to_owned()).collect(),
+            end: crate::switch::End::Cleared,
+        };
+        protocol.probe();
+        assert_eq!(protocol.act(ActionId::from_bits(1), &hang_up(&["u-1", "u-2"])), Ok(()));
+        assert_eq!(protocol.act(ActionId::from_bits(2), &hang_up(&["u-3"])), Ok(()));
+        assert_eq!(sent(&mut protocol).len(), 4);
+        answer(&mut protocol, "{}");
+        answer(&mut protocol, "+OK");
+        assert_eq!(acted(&mut protocol).0, []);
+        answer(&mut protocol, "-ERR No such channel!");
+        answer(&mut protocol, "-ERR No such channel!");
+        assert_eq!(acted(&mut protocol).0, [Acted::Taken, Acted::Gone]);
+        assert!(protocol.acting.is_empty());
+    }
+
+    #[test]
+    fn the_tracker_is_told_what_is_sent_elsewhere_before_it_is_and_who_is_muted_when_that_was_taken() {
+        let mut protocol = idle();
+        let to = crate::switch::Target::Number("103".to_owned());
+        let forward = Action::Forward { own: "u-2".to_owned(), peer: "u-1".to_owned(), to };
+        assert_eq!(protocol.act(ActionId::from_bits(1), &forward), Ok(()));
+        assert_eq!(acted(&mut protocol), (vec![], vec!["hookswitch-forward u-2 103".to_owned()]));
+        assert_eq!(sent(&mut protocol), ["api uuid_transfer u-1 103 XML default"]);
+        answer(&mut protocol, "+OK");
+        assert_eq!(acted(&mut protocol), (vec![Acted::Taken], vec![]));
+        for (body, told) in [("-ERR operation failed", 0), ("+OK Success", 1)] {
+            let mute = Action::Mute { own: "u-1".to_owned(), on: true };
+            assert_eq!(protocol.act(ActionId::from_bits(2), &mute), Ok(()));
+            answer(&mut protocol, body);
+            assert_eq!(acted(&mut protocol).1.len(), told, "{body}");
+        }
+        let call = Action::Call {
+            device: "101".to_owned(),
+            shows: "102".to_owned(),
+            then: crate::switch::Then::Dial("102".to_owned()),
+        };
+        assert_eq!(protocol.act(ActionId::from_bits(3), &call), Ok(()));
+        protocol.handle_input(b"Content-Type: command/reply\nReply-Text: +OK Job-UUID: 1\n\n");
+        assert_eq!(acted(&mut protocol).0, [Acted::Taken]);
     }
 }

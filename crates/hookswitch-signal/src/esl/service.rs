@@ -4,9 +4,11 @@
 use std::sync::Arc;
 
 use hookswitch_model::{
-    Cause, Direction, LegCreated, LegId, Mailbox, Reason, RecordingId, Service as Called, Signal, SignalKind,
+    Cause, Direction, FarEnd, LegCreated, LegId, Mailbox, Reason, RecordingId, Service as Called, Signal,
+    SignalKind,
 };
 
+use super::action;
 use super::channel::{Calling, Channel, Leg, Moment, Number, Queue, Service, ServiceKind, Standby};
 use super::message::{Event, Key};
 use super::tracker::EslTracker;
@@ -37,6 +39,7 @@ impl EslTracker {
             "lua" => self.runs_script(real, event, now, out),
             "rxfax" => self.receives_fax(real, now, out),
             "ivr" => self.offers_menu(real, now, out),
+            "play_and_get_digits" | "read" => self.asks_for_digits(real, now, out),
             "bridge" => {
                 if data.contains(":_:")
                     && data.len() <= 16 * ID_BYTES_MAX
@@ -154,6 +157,18 @@ impl EslTracker {
             service: Some(Called::Menu),
             ..created(Direction::Inbound)
         };
+        let leg = self.call_service(number, ServiceKind::Menu, menu, now, out);
+        out.push(self.signal(leg, SignalKind::Answered { to_tag: None }, now));
+    }
+
+    /// The caller is to key digits: a menu if the directory says so, else what asks for a code.
+    fn asks_for_digits(&mut self, number: Number, now: Moment, out: &mut Vec<Signal>) {
+        let calls = |channel: &Channel| channel.calls && channel.answered && channel.service.is_none();
+        if !self.channels.get(&number).is_some_and(calls) || !self.is_told(number, out) {
+            return;
+        }
+        let callee = self.service_number(number);
+        let menu = LegCreated { callee, far_end: FarEnd::Switch, ..created(Direction::Inbound) };
         let leg = self.call_service(number, ServiceKind::Menu, menu, now, out);
         out.push(self.signal(leg, SignalKind::Answered { to_tag: None }, now));
     }
@@ -389,6 +404,41 @@ impl EslTracker {
             let starts = event.kind == super::message::Kind::MediaBugStart;
             self.is_muted(number, starts, now, out);
         }
+    }
+
+    /// Takes what the event socket was asked for, or has taken, where no event tells of it; false if it is no action.
+    pub(super) fn is_acted_on(&mut self, command: &str, now: Moment, out: &mut Vec<Signal>) -> bool {
+        let words: Vec<&str> = command.split(' ').collect();
+        let number = |uuid: &str| self.number(uuid);
+        match words[..] {
+            [action::FORWARDS, own, to] => {
+                if let Some(own) = number(own) {
+                    self.ask_to_move(own, Arc::from(to), false, now, out);
+                }
+            }
+            [action::PARKS, own, peer] => {
+                if let Some((own, peer)) = number(own).zip(number(peer)) {
+                    self.is_to_be_parked(own, peer, now);
+                }
+            }
+            [action::JOINS, own, other] => {
+                if let Some((first, second)) = number(own).zip(number(other)) {
+                    self.are_joined(first, second, Arc::from(""), now, out);
+                }
+            }
+            [step @ (action::MUTES | action::UNMUTES), own] => {
+                if let Some(own) = number(own) {
+                    self.is_muted(own, step == action::MUTES, now, out);
+                }
+            }
+            [step @ (action::MASKS | action::UNMASKS), own, path] => {
+                if let Some(own) = number(own) {
+                    self.masks(own, path, step == action::MASKS, now, out);
+                }
+            }
+            _ => return false,
+        }
+        true
     }
 
     /// What is said is kept out of a recording for a while.

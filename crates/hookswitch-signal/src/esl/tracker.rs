@@ -12,7 +12,9 @@ use super::channel::{Calling, Channel, Leg, Moment, Number};
 use super::listing::AskedDialog;
 use super::message::{Event, Key, Kind, Message};
 use super::moves::Parked;
-use crate::switch::{CHANNELS_MAX, Counters, EXPLANATION_WAIT, ID_BYTES_MAX, PIPES_MAX, SILENT_MAX, text};
+use crate::switch::{
+    CHANNELS_MAX, ChannelView, Counters, EXPLANATION_WAIT, ID_BYTES_MAX, PIPES_MAX, SILENT_MAX, text,
+};
 use crate::waits::Waits;
 
 /// How many events are remembered by their numbers, so that none is applied twice: several connections of one
@@ -271,6 +273,26 @@ impl EslTracker {
     /// The channel with a `Unique-ID`.
     pub(super) fn number(&self, uuid: &str) -> Option<Number> {
         self.by_uuid.get(uuid).copied()
+    }
+
+    /// The channel of a leg, as who acts on it names it.
+    pub(super) fn channel(&self, leg: LegId) -> Option<ChannelView> {
+        let channel = self.channels.get(&leg.number())?;
+        if !channel.is_live() || channel.is_plumbing {
+            return None;
+        }
+        let called_by = match channel.called_by {
+            Some(Calling::Channel(caller)) => self.real(caller),
+            _ => None,
+        };
+        let peer = channel.peer.filter(|_| channel.answered).and_then(|peer| self.real(peer)).or(called_by);
+        let peer = peer.filter(|&peer| peer != leg.number()).and_then(|peer| self.channels.get(&peer));
+        let peer = peer.filter(|peer| peer.hung_up.is_none());
+        Some(ChannelView {
+            id: channel.uuid.to_string(),
+            peer: peer.map(|peer| peer.uuid.to_string()),
+            is_up: channel.answered,
+        })
     }
 
     /// The leg of a channel.

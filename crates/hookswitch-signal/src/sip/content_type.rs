@@ -1,6 +1,6 @@
 use super::Params;
-use super::byte_set::ByteSet;
 use super::text::trim;
+use crate::byte_set::ByteSet;
 
 /// What the body is (RFC 3261 §20.15).
 #[derive(Clone, Copy, Debug)]

@@ -1,8 +1,8 @@
 use std::ops::Range;
 
-use super::byte_set::ByteSet;
 use super::text::{is_space, skip_space, trim};
 use super::{HeaderName, Layout};
+use crate::byte_set::ByteSet;
 
 /// The headers of one message: where the first row of each known one stands, and the block itself
 /// for everything that is rare.

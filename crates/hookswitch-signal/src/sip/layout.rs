@@ -1,8 +1,8 @@
 use std::ops::Range;
 
 use super::header_table::{Row, Step};
-use super::line_ends::LineEnds;
 use super::{HeaderName, SipError};
+use crate::marks::Marks;
 
 /// Where the parts of one message stand: what a single walk over its header block finds out, before
 /// anything is read.
@@ -40,7 +40,7 @@ impl Layout {
         if start == datagram.len() {
             return Err(SipError::Empty);
         }
-        let mut line_ends = LineEnds::new(datagram, start);
+        let mut line_ends = Marks::new(datagram, start);
         let line_end = line_ends.find(start);
         let line = &datagram[start..line_end];
         let line = line.strip_suffix(b"\r").unwrap_or(line);
@@ -57,7 +57,7 @@ impl Layout {
     }
 
     #[inline]
-    fn walk(&mut self, datagram: &[u8], mut at: usize, line_ends: &mut LineEnds<'_>) {
+    fn walk(&mut self, datagram: &[u8], mut at: usize, line_ends: &mut Marks<'_, b'\n'>) {
         loop {
             match Row::next(datagram, at, |at| line_ends.find(at)) {
                 // A line at the very end may have been folded, and is cut then.

@@ -1,6 +1,5 @@
 use std::fmt;
 
-use super::byte_set::ByteSet;
 use super::header_table::{HeaderTable, NamedRows};
 use super::multipart;
 use super::replaces::{DialogRef, DialogRefBuf};
@@ -11,6 +10,7 @@ use super::{
     Privacy, Reason, RecordingMetadata, RemotePartyId, Sdp, SessionExpires, SessionId, SipError, StartLine,
     SubscriptionState, UserToUser, Via, lossy,
 };
+use crate::byte_set::ByteSet;
 
 /// One SIP message, request or response, in the bytes it arrived in (RFC 3261 §7).
 ///

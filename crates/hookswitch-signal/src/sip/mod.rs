@@ -7,7 +7,6 @@
 //!
 //! Start with [`Message::parse`], which is [`Layout::of`] and [`Message::read`] in one.
 
-mod byte_set;
 mod content_type;
 mod cseq;
 mod diversion;
@@ -17,7 +16,6 @@ mod header_name;
 mod header_table;
 mod identity;
 mod layout;
-mod line_ends;
 mod message;
 mod method;
 mod multipart;

@@ -1,10 +1,10 @@
 use std::borrow::Cow;
 
-use super::byte_set::ByteSet;
 use super::params::Params;
 use super::text::{quoted_end, skip_space, trim, unescaped, unquoted};
 use super::uri::FORBIDDEN;
 use super::{Malformed, Uri};
+use crate::byte_set::ByteSet;
 
 /// A URI with the name to show for it and the parameters of the header: what stands in From, To,
 /// Contact and their like (RFC 3261 §20.10).

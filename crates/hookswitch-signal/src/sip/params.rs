@@ -1,6 +1,6 @@
 use super::Malformed;
-use super::byte_set::ByteSet;
 use super::text::{quoted_end, skip_space, unquoted};
+use crate::byte_set::ByteSet;
 
 /// The parameters of a header value: `;name=value;flag` (RFC 3261 §7.3.1).
 #[derive(Clone, Copy, Debug, Default)]

@@ -1,5 +1,5 @@
-use super::byte_set::ByteSet;
 use super::text::{decimal, trim};
+use crate::byte_set::ByteSet;
 
 /// A session description: which media its sender offers or accepts (RFC 8866).
 ///

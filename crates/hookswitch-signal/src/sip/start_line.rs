@@ -1,5 +1,5 @@
-use super::byte_set::ByteSet;
 use super::{Method, SipError, Uri};
+use crate::byte_set::ByteSet;
 
 /// The first line of a message (RFC 3261 §7.1, §7.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,6 +1,6 @@
 use std::borrow::Cow;
 
-use super::byte_set::ByteSet;
+use crate::byte_set::ByteSet;
 
 /// Reads bytes as UTF-8; what is not becomes U+FFFD.
 pub fn lossy(bytes: &[u8]) -> Cow<'_, str> {

@@ -1,8 +1,8 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use super::byte_set::ByteSet;
 use super::{Malformed, lossy, percent_decode};
+use crate::byte_set::ByteSet;
 
 /// A SIP, SIPS or TEL URI and its parts; any other is kept as it is.
 ///

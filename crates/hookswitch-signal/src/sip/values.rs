@@ -1,5 +1,5 @@
-use super::byte_set::ByteSet;
 use super::text::{quoted_end, trim};
+use crate::byte_set::ByteSet;
 
 /// The values of a header row, divided by commas that stand outside quotes and angle brackets
 /// (RFC 3261 §7.3.1).

@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::net::IpAddr;
 
-use hookswitch_model::{AccountId, InputRef, Signal, Timestamp};
+use hookswitch_model::{AccountId, InputRef, LegId, Signal, Timestamp};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use super::{Counters, SwitchProtocol};
+use super::{Action, CannotAct, Counters, SwitchProtocol};
 
 /// A switch that reports its own calls: a folder of this crate, and an entry of `Switch`, the list of all.
 ///
@@ -73,6 +73,21 @@ pub trait Adapter: Sync {
         None
     }
 
+    /// Checks that a source can be asked for an action on a call.
+    ///
+    /// # Errors
+    /// Why it cannot.
+    fn check_action(&self, _settings: &SourceSettings<'_>, _action: &Action) -> Result<(), CannotAct> {
+        let product = self.words().product;
+        let protocol = self.words().protocol;
+        Err(CannotAct::new(format!("This server does not act on calls of {product} by {protocol}")))
+    }
+
+    /// Whether [`Adapter::check_action`] lets any action pass.
+    fn acts(&self) -> bool {
+        false
+    }
+
     /// First bytes that it says when it is connected to; empty if it waits.
     fn greeting(&self) -> &'static [u8];
 
@@ -112,7 +127,8 @@ pub struct Words {
 }
 
 /// Keys that the settings of a source may have, whatever the switch.
-pub const COMMON_KEYS: [&str; 6] = ["name", "address", "tls_ca", "hep", "account", "lost_after"];
+pub const COMMON_KEYS: [&str; 8] =
+    ["name", "address", "tls_ca", "hep", "account", "lost_after", "control", "control_in_flight"];
 
 /// Settings of a source, as an adapter reads them.
 #[derive(Clone, Copy, Debug)]
@@ -269,6 +285,17 @@ pub struct Inventory {
     pub lots: BTreeSet<(String, String)>,
 }
 
+/// Channel of a switch, as who acts on it names it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChannelView {
+    /// Its id.
+    pub id: String,
+    /// Id of the phone's or trunk's channel that it talks with, or is called by.
+    pub peer: Option<String>,
+    /// Whether it was answered.
+    pub is_up: bool,
+}
+
 /// Tracker of the channels of one switch: from its messages to signals.
 ///
 /// Does no IO and reads no clock: after each `handle_*`, come back no later than
@@ -302,4 +329,10 @@ pub trait SwitchTracker {
 
     /// How many channels are tracked.
     fn channels(&self) -> usize;
+
+    /// The channel of a leg, as it stands; none if it has ended, or stands for somebody who has no channel.
+    fn channel(&self, leg: LegId) -> Option<ChannelView>;
+
+    /// The leg of the channel with an id; none if the channel is not tracked.
+    fn leg_of(&self, id: &str) -> Option<LegId>;
 }

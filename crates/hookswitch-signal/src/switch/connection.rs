@@ -3,7 +3,9 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::Inventory;
+use hookswitch_model::ActionId;
+
+use super::{Acted, Action, CannotAct, Inventory};
 
 /// How long an answer may take during the log-in.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
@@ -51,8 +53,19 @@ pub trait SwitchProtocol: Send {
         true
     }
 
+    /// Asks the switch for an action on a call; [`ProtocolEvent::Acted`] tells what it answers.
+    ///
+    /// # Errors
+    /// If the switch cannot be asked for it; then nothing is sent.
+    fn act(&mut self, _id: ActionId, _action: &Action) -> Result<(), CannotAct> {
+        Err(CannotAct::new("This connection to the phone system cannot act on calls"))
+    }
+
     /// Takes the answer to a request, or why there is none.
     fn handle_answer(&mut self, _request: &HttpRequest, _answer: Result<&[u8], &str>) {}
+
+    /// Asks whether we may ask for actions on calls; what we may not comes as [`ProtocolEvent::Refused`].
+    fn check_rights(&mut self) {}
 
     /// Notes that the connection has ended; appends what of that is for the tracker to `out`.
     fn handle_end(&mut self, _out: &mut Vec<u8>) -> ConnectionEnd {
@@ -99,6 +112,8 @@ pub enum ProtocolEvent {
     Inventory(Box<Inventory>),
     /// The switch does not answer a question.
     Refused(Refusal),
+    /// The switch has answered an action.
+    Acted(ActionId, Acted),
 }
 
 /// A question that a switch does not answer, and what to do about it.
@@ -153,6 +168,22 @@ impl SwitchConnection {
     /// Whether all that was asked so far is answered.
     pub fn is_answered(&self) -> bool {
         self.protocol.is_answered()
+    }
+
+    /// Asks the switch for an action on a call; see [`SwitchProtocol::act`].
+    ///
+    /// # Errors
+    /// If the switch cannot be asked for it, or has not let us in.
+    pub fn act(&mut self, id: ActionId, action: &Action) -> Result<(), CannotAct> {
+        if !self.is_up {
+            return Err(CannotAct::new("The phone system has not let this server in yet"));
+        }
+        self.protocol.act(id, action)
+    }
+
+    /// Asks whether we may ask for actions on calls; see [`SwitchProtocol::check_rights`].
+    pub fn check_rights(&mut self) {
+        self.protocol.check_rights();
     }
 
     /// Request by which the connection is made a WebSocket; see [`SwitchProtocol::upgrade`].

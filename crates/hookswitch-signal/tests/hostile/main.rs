@@ -10,6 +10,8 @@ mod anomalies;
 mod frames;
 mod messages;
 mod random;
+#[expect(unreachable_pub, reason = "the fuzz targets use it")]
+mod reference;
 mod streams;
 mod touch;
 
@@ -30,4 +32,23 @@ impl Numbers {
         self.0 ^= self.0 >> 27;
         (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) as usize % limit
     }
+}
+
+#[test]
+fn every_message_of_the_captures_is_read_as_line_by_line() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../captures");
+    let mut messages = 0;
+    for file in std::fs::read_dir(folder).expect("the captures are there") {
+        let path = file.expect("a file").path();
+        if path.extension().is_none_or(|extension| extension != "pcap") {
+            continue;
+        }
+        let bytes = std::fs::read(&path).expect("it can be read");
+        let mut reader = hookswitch_signal::capture::Reader::new(&*bytes).expect("a capture");
+        while reader.advance().expect("memory can be read") {
+            reference::compare(reader.current().expect("there is one").payload);
+            messages += 1;
+        }
+    }
+    assert!(messages > 50, "{messages} messages");
 }

@@ -4,6 +4,7 @@ use hookswitch_signal::sip::{CSeq, Message, Method, NameAddr, Uri, Via, lossy, p
 use proptest::prelude::*;
 
 use crate::messages::{INVITE, NOTIFY, RESPONSE};
+use crate::reference::compare;
 use crate::touch::{touch, touch_address, touch_uri, touch_via};
 
 proptest! {
@@ -22,7 +23,7 @@ proptest! {
     }
 
     #[test]
-    fn changed_messages_never_panic(
+    fn changed_messages_never_panic_and_are_read_as_line_by_line(
         base in prop::sample::select(vec![INVITE, NOTIFY, RESPONSE]),
         changes in prop::collection::vec(change(), 1..12),
     ) {
@@ -30,9 +31,32 @@ proptest! {
         for change in &changes {
             change.apply(&mut bytes);
         }
+        compare(&bytes);
         if let Ok(message) = Message::parse(&bytes) {
             touch(&message);
         }
+    }
+
+    #[test]
+    fn rows_and_descriptions_of_any_lines_are_read_as_line_by_line(
+        head in prop::collection::vec("(X-CID|Via|m|odd|)[ \t]?:?[ a-z\t:]{0,70}|[ \t][a-z:]{0,9}", 0..12),
+        body in prop::collection::vec(
+            "m=(audio|image|x) {1,2}[0-9]{1,6}(/2)? (RTP/AVP|udptl) ?[t38 ]{0,4}|m=[a-z ]{0,9}|c=IN IP4 [0-9./]{0,12}|\
+             c=[a-z ]{0,5}|a=(sendonly|sendrecv|recvonly|inactive|bundle-only|x) ?| ?[a-z=]{0,70}",
+            0..12,
+        ),
+        end in prop::sample::select(vec!["\r\n", "\n"]),
+    ) {
+        let body = body.join(end);
+        let head: String = head.iter().map(|line| format!("{line}{end}")).collect();
+        compare(
+            format!(
+                "INVITE sip:b@b SIP/2.0{end}Via: SIP/2.0/UDP a;branch=z9hG4bK1{end}From: <sip:a@a>;tag=1{end}\
+                 To: <sip:b@b>{end}Call-ID: 1{end}CSeq: 1 INVITE{end}Content-Type: application/sdp{end}\
+                 {head}{end}{body}"
+            )
+            .as_bytes(),
+        );
     }
 
     #[test]

@@ -7,7 +7,7 @@ use hookswitch_model::{Logged, TelephonySessionId};
 use rusqlite::{Connection, Transaction};
 
 use super::entry::{Entry, Word};
-use super::{CallIndex, tables};
+use super::{CallIndex, attempts, tables};
 use crate::shared::Shared;
 use crate::sqlite::Readers;
 use crate::{Reader, StoreError, clock};
@@ -130,7 +130,7 @@ impl Follower {
         }
     }
 
-    /// Adds some events, or removes what the log does not have any more; gives how many events there were.
+    /// Adds some events and attempts, and removes what the log does not have any more; gives how many there were.
     pub(super) fn step(
         &mut self,
         reader: &Reader,
@@ -151,17 +151,18 @@ impl Follower {
         events_after: impl FnOnce(&Reader, u64, usize) -> Result<Vec<Logged>, StoreError>,
     ) -> Result<u64, StoreError> {
         self.sweep(reader)?;
+        let attempts = attempts::follow(&mut self.connection, reader)?;
         let events = events_after(reader, self.followed, EVENTS_AT_ONCE)?;
         let Some(last) = events.last() else {
             // Nothing is behind this, or all that was is gone.
             self.index.0.followed.send_replace(self.followed.max(self.swept));
-            return Ok(0);
+            return Ok(attempts);
         };
         self.sources = Sources::read(reader)?;
         self.add(reader, &events)?;
         self.followed = last.position;
         self.index.0.followed.send_replace(self.followed);
-        Ok(events.len() as u64)
+        Ok(attempts.max(events.len() as u64))
     }
 
     /// Adds events, in the order of the log.
@@ -215,7 +216,9 @@ impl Follower {
             let Self { connection, words, sources, followed, .. } = self;
             let transaction = connection.transaction()?;
             let gone: Vec<(i64, String, i64)> = transaction
-                .prepare_cached("SELECT number, id, last FROM calls WHERE number <= ? ORDER BY number LIMIT ?")?
+                .prepare_cached(
+                    "SELECT number, id, last FROM calls WHERE number <= ? ORDER BY number LIMIT ?",
+                )?
                 .query_map([swept.cast_signed(), REMOVED_AT_ONCE as i64], |row| {
                     Ok((row.get(0)?, row.get(1)?, row.get(2)?))
                 })?
@@ -234,6 +237,7 @@ impl Follower {
                 }
             }
             if is_last {
+                attempts::sweep(&transaction, swept)?;
                 tables::set_state(&transaction, "swept", swept.cast_signed())?;
             }
             transaction.commit()?;

@@ -1,10 +1,13 @@
-//! Index of the calls whose events are kept: what calls are searched by, in a database of its own.
+//! Index of the calls whose events are kept, and of the attempts to deliver these: what both are searched by, in a
+//! database of its own.
 //!
 //! It is derived: a thread reads the event log behind the writer and folds each call into a row, its parties and the
 //! words that it can be found by. The writer of the store knows nothing of it, and nothing is lost with it; it is made
 //! anew from the events whenever it does not fit them. Start at [`CallIndex`].
 
+mod attempts;
 mod entry;
+mod figures;
 mod follow;
 mod query;
 mod tables;
@@ -17,6 +20,8 @@ use std::time::Duration;
 use rusqlite::{Connection, OpenFlags};
 use tokio::sync::watch;
 
+pub use self::attempts::{AttemptCounts, AttemptCursor, AttemptQuery, FoundAttempt};
+pub use self::figures::{FigureQuery, Figures};
 use self::follow::Follower;
 pub use self::query::{CallCounts, CallCursor, CallQuery, FoundCall, PartyQuery};
 use super::shared::Shared;
@@ -24,7 +29,7 @@ use super::sqlite::{Lock, Readers};
 use super::{Reader, Store, StoreError};
 
 /// The database of the index in the data directory.
-const FILE: &str = "calls.db";
+pub(super) const FILE: &str = "calls.db";
 
 /// How long whoever searches waits until the index has what the log had when they asked.
 const WAIT_MAX: Duration = Duration::from_secs(2);
@@ -88,6 +93,40 @@ impl CallIndex {
     /// If the index cannot be read.
     pub fn count(&self, query: &CallQuery) -> Result<CallCounts, StoreError> {
         self.read(|connection| query.count(connection))
+    }
+
+    /// Attempts that a query asks for behind a cursor, the newest first, so many at most.
+    ///
+    /// # Errors
+    /// If the index cannot be read.
+    pub fn find_attempts(
+        &self,
+        query: &AttemptQuery,
+        after: Option<AttemptCursor>,
+        limit: usize,
+    ) -> Result<Vec<FoundAttempt>, StoreError> {
+        self.read(|connection| query.find(connection, after, limit))
+    }
+
+    /// How many attempts a query asks for.
+    ///
+    /// # Errors
+    /// If the index cannot be read.
+    pub fn count_attempts(&self, query: &AttemptQuery) -> Result<AttemptCounts, StoreError> {
+        self.read(|connection| query.count(connection))
+    }
+
+    /// The counts of calls and deliveries in a number of spans.
+    ///
+    /// # Errors
+    /// If the index cannot be read.
+    pub fn figures(&self, query: &FigureQuery) -> Result<Vec<Figures>, StoreError> {
+        self.read(|connection| query.read(connection))
+    }
+
+    /// The last event that it has.
+    pub fn followed(&self) -> u64 {
+        *self.0.followed.borrow()
     }
 
     fn read<T>(&self, read: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, StoreError> {

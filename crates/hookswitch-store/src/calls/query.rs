@@ -3,7 +3,9 @@
 use std::fmt::Write as _;
 use std::str::FromStr;
 
-use hookswitch_model::{AccountId, Direction, ExtensionId, Reason, StatusCode, TelephonySessionId, Timestamp};
+use hookswitch_model::{
+    AccountId, Direction, ExtensionId, Reason, StatusCode, TelephonySessionId, Timestamp,
+};
 use rusqlite::types::Value;
 use rusqlite::{Connection, params_from_iter};
 
@@ -381,10 +383,7 @@ impl Conditions {
             let mut none = wanted.clone();
             none.push(format!("p.{column} = 1"));
             let none = none.join(" AND ");
-            self.add(
-                &format!("NOT EXISTS (SELECT 1 FROM parties p WHERE p.call = c.number AND {none})"),
-                [],
-            );
+            self.add(&format!("NOT EXISTS (SELECT 1 FROM parties p WHERE p.call = c.number AND {none})"), []);
             self.values.extend(values.iter().cloned());
         }
         for (column, _) in flags.iter().filter(|(_, flag)| **flag == Some(true)) {

@@ -11,7 +11,7 @@ use super::entry::{Entry, Word};
 use crate::sqlite::private_file;
 
 /// The version of the tables; an index of another is made anew.
-const VERSION: i32 = 1;
+const VERSION: i32 = 2;
 
 const TABLES: &str = "
     -- How far the event log was followed, and what stood there.
@@ -61,6 +61,19 @@ const TABLES: &str = "
         call INTEGER NOT NULL,
         PRIMARY KEY (word, call)
     ) WITHOUT ROWID;
+    -- Attempts to deliver, as far as they are searched by it; the log has the rest under the same number.
+    CREATE TABLE attempts (
+        number INTEGER PRIMARY KEY,
+        subscription BLOB NOT NULL,
+        event INTEGER NOT NULL,
+        at INTEGER NOT NULL,
+        outcome TEXT NOT NULL,
+        status INTEGER,
+        lag INTEGER NOT NULL        -- microseconds from the event to the end of the attempt
+    );
+    CREATE INDEX attempts_by_subscription ON attempts (subscription, at, number);
+    CREATE INDEX attempts_failed ON attempts (subscription, at, number) WHERE outcome <> 'delivered';
+    CREATE INDEX attempts_by_event ON attempts (event);
 ";
 
 /// Opens the index for writing; false if it has no tables of this version and is empty now.

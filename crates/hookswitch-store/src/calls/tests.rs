@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use hookswitch_model::{
     AccountId, Causes, Direction, Endpoint, Event, ExtensionId, InputRef, Notes, Origin, Party, Reason,
-    Recording, RecordingId, Rule, SessionFacts, SessionId, SipData, Status, StatusCode, TelephonySessionId,
-    Timestamp,
+    Recording, RecordingId, Rule, SessionFacts, SessionId, SipData, Status, StatusCode, SubscriptionId,
+    TelephonySessionId, Timestamp,
 };
 
 use super::*;
 use crate::testing::directory;
-use crate::{Batch, Durability, Metrics, Options, WriterThread};
+use crate::{Attempt, AttemptOutcome, Batch, Durability, Journal, Metrics, Options, WriterThread};
 
 const OWN: AccountId = AccountId::new(1);
 const OTHER: AccountId = AccountId::new(2);
@@ -139,6 +139,30 @@ fn append(store: &Store, told: &[Told]) {
     on_disk.recv_timeout(Duration::from_secs(20)).expect("it comes to the disk");
 }
 
+/// An attempt to tell a subscription of an event, which the receiver refuses if its time is odd.
+fn attempt(subscription: u64, event: u64, at: i64) -> Attempt {
+    let is_taken = at % 2 == 0;
+    Attempt {
+        event,
+        subscription: SubscriptionId::from_bits(subscription.into()),
+        number: 1,
+        at: Timestamp::from_micros(at),
+        duration: Duration::from_micros(10),
+        outcome: if is_taken { AttemptOutcome::Delivered } else { AttemptOutcome::Refused },
+        status: Some(if is_taken { 200 } else { 503 }),
+        error: None,
+        answer: Vec::new(),
+        address: "https://other.example/hook".into(),
+        redelivery: None,
+    }
+}
+
+fn record(store: &Store, attempt: Attempt) {
+    let journal = Journal { attempts: vec![attempt], spans: Vec::new() };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(store.record(Vec::new(), journal)).expect("it is recorded");
+}
+
 /// Follows the log to its end.
 fn follow(follower: &mut Follower, store: &Store) {
     store
@@ -171,6 +195,7 @@ fn dump(index: &CallIndex) -> Vec<String> {
     all.extend(read(
         "SELECT kind, text, call FROM words LEFT JOIN uses ON word = number ORDER BY kind, text, call",
     ));
+    all.extend(read("SELECT * FROM attempts ORDER BY number"));
     all.extend(read("SELECT word FROM uses WHERE word NOT IN (SELECT number FROM words)"));
     all
 }
@@ -359,12 +384,20 @@ fn an_index_that_followed_the_log_is_the_one_that_is_made_anew() {
             })
             .collect();
         append(&store, &told);
+        for _ in 0..draw.below(5) {
+            let event = store.ends().events.saturating_sub(draw.below(20)).max(1);
+            record(
+                &store,
+                attempt(1 + draw.below(3), event, round * 1_000_000 + draw.below(999).cast_signed()),
+            );
+        }
         // The log loses what is old, up to the middle of calls.
         if round % 7 == 6 {
             let until = store.ends().events.saturating_sub(draw.below(60));
             let log = Connection::open(directory.join("hookswitch.db")).expect("it opens");
             log.busy_timeout(Duration::from_secs(5)).expect("a number");
             log.execute("DELETE FROM events WHERE position <= ?", [until.cast_signed()]).expect("they go");
+            log.execute("DELETE FROM attempts WHERE event <= ?", [until.cast_signed()]).expect("they go");
             log.execute(
                 "UPDATE swept SET position = max(position, ?) WHERE log = 'events'",
                 [until.cast_signed()],
@@ -419,6 +452,83 @@ fn an_index_of_another_log_is_made_anew() {
     let (index, mut follower) = followed(&directory, &store);
     follow(&mut follower, &store);
     assert_eq!(sessions(&index, &CallQuery::default()), [3, 2]);
+    drop(follower);
+    writer.close(store);
+    std::fs::remove_dir_all(directory).expect("it goes away");
+}
+
+#[test]
+fn attempts_are_found_by_how_and_when_they_went_and_counted() {
+    let directory = directory("calls-attempts");
+    let (store, writer) = open(&directory);
+    append(&store, &missed(1, OWN));
+    let (index, mut follower) = followed(&directory, &store);
+    let first = 1_000_000;
+    // Of the first event, which came in at 1.000002 s: taken at once, refused, taken late.
+    for at in [first + 100, first + 201, first + 5_000_000] {
+        record(&store, attempt(1, 1, at));
+    }
+    record(&store, attempt(2, 1, first + 100));
+    follow(&mut follower, &store);
+    let all = AttemptQuery::of(SubscriptionId::from_bits(1));
+    let times = |query: &AttemptQuery| {
+        let found = index.find_attempts(query, None, 10).expect("it is read");
+        let after =
+            index.find_attempts(query, found.first().map(|first| first.cursor), 10).expect("it is read");
+        assert_eq!(after, found.get(1..).unwrap_or_default(), "the next page begins behind the first");
+        let read =
+            |found: &FoundAttempt| store.read(|reader| reader.attempt(found.number)).expect("it is read");
+        found.iter().map(|found| read(found).expect("it is kept").at.as_micros() - first).collect::<Vec<_>>()
+    };
+    assert_eq!(times(&all), [5_000_000, 201, 100]);
+    assert_eq!(times(&AttemptQuery { failed: Some(true), ..all.clone() }), [201]);
+    assert_eq!(times(&AttemptQuery { failed: Some(false), ..all.clone() }), [5_000_000, 100]);
+    assert_eq!(times(&AttemptQuery { status: Some(503), ..all.clone() }), [201]);
+    assert_eq!(times(&AttemptQuery { outcome: Some(AttemptOutcome::TimedOut), ..all.clone() }), [0; 0]);
+    assert_eq!(times(&AttemptQuery { late: Some(Duration::from_secs(1)), ..all.clone() }), [5_000_000]);
+    let from = Some(Timestamp::from_micros(first + 201));
+    assert_eq!(times(&AttemptQuery { from, ..all.clone() }), [5_000_000, 201]);
+    assert_eq!(times(&AttemptQuery { to: from, ..all.clone() }), [100]);
+    let counts = index.count_attempts(&all).expect("it is read");
+    assert_eq!((counts.delivered, counts.failed), (2, 1));
+    assert_eq!(counts.lag_max, Duration::from_micros(5_000_000 + 10 - 2));
+    drop(follower);
+    writer.close(store);
+    std::fs::remove_dir_all(directory).expect("it goes away");
+}
+
+#[test]
+fn figures_count_calls_and_deliveries_in_the_span_in_which_they_began() {
+    let directory = directory("calls-figures");
+    let (store, writer) = open(&directory);
+    for session in [1, 2, 61] {
+        append(&store, &missed(session, OWN));
+    }
+    append(&store, &missed(3, OTHER));
+    let (index, mut follower) = followed(&directory, &store);
+    let minute = 60_000_000;
+    // 100 are taken in the first minute, the slowest 50 ms later than the rest; one fails in the second.
+    for number in 0..100 {
+        let at = 10_000_000 + number * 2;
+        let duration = Duration::from_millis(if number == 99 { 60 } else { 10 });
+        record(&store, Attempt { event: 99, duration, ..attempt(1, 99, at) });
+    }
+    record(&store, attempt(1, 99, minute + 1));
+    record(&store, attempt(2, 99, 10_000_000));
+    follow(&mut follower, &store);
+    let query = |account, subscriptions: &[u128]| FigureQuery {
+        account,
+        subscriptions: subscriptions.iter().map(|id| SubscriptionId::from_bits(*id)).collect(),
+        from: Timestamp::from_micros(0),
+        step: Duration::from_secs(60),
+        count: 2,
+    };
+    let figures = index.figures(&query(None, &[1])).expect("it is read");
+    let lag = Some([10, 10, 10].map(Duration::from_millis));
+    assert_eq!(figures[0], Figures { calls: 3, missed: 3, delivered: 100, failed: 0, lag });
+    assert_eq!(figures[1], Figures { calls: 1, missed: 1, delivered: 0, failed: 1, lag: None });
+    let of_own = index.figures(&query(Some(OWN), &[])).expect("it is read");
+    assert_eq!((of_own[0].calls, of_own[0].delivered), (2, 0), "what is of others is not counted");
     drop(follower);
     writer.close(store);
     std::fs::remove_dir_all(directory).expect("it goes away");

@@ -105,8 +105,8 @@ pub(super) fn make(directory: &Path, people: &str, data: Option<&Path>) -> anyho
     write_private(&path, text.as_bytes())?;
     let holder = Holder { account, extension, number: &number };
     let (login, mut changes) =
-        Credentials::make(&config, &Key::new(&key), &holder, "First application", "made by init")?;
-    let (admin_token, token) = credentials::admin_token("made by init", "full")?;
+        Credentials::make(&config, &Key::new(&key), &holder, "First application", "First user")?;
+    let (admin_token, token) = credentials::admin_token("First administrator", "full")?;
     changes.extend([credentials::user(&holder, true), token]);
     store::amend(&config.store.directory, &changes)?;
     Ok(Made { login, admin_token, data: config.store.directory })

@@ -34,6 +34,7 @@ mod user;
 use std::io::{self, BufWriter, IsTerminal as _, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
@@ -185,7 +186,9 @@ fn shows_progress() -> bool {
 
 /// Writes a line of JSON: as it is for a program, and so that nothing in it acts on a terminal.
 fn write_line(out: &mut impl Write, line: &mut Vec<u8>) -> io::Result<()> {
-    if io::stdout().is_terminal() {
+    // Asked once, and not for each of many lines.
+    static ON_TERMINAL: LazyLock<bool> = LazyLock::new(|| io::stdout().is_terminal());
+    if *ON_TERMINAL {
         *line = shown::json(&String::from_utf8_lossy(line)).into_owned().into_bytes();
     }
     line.push(b'\n');

@@ -34,6 +34,10 @@ enum Command {
     Events(Events),
     /// Derive the events of the log again from the inputs, and compare
     Check(Check),
+    /// Make the index of calls, by which the console searches, anew from the events
+    ///
+    /// A server makes it by itself where there is none that fits the log. No server may run on the store meanwhile.
+    Index(Check),
     /// Copy the database as it is now into a directory, beside a server that runs
     ///
     /// With it go the key and the two TOML files that the configuration names: all that a server needs to go on
@@ -82,6 +86,7 @@ impl Store {
         match self.command {
             Command::Events(events) => events.run(out),
             Command::Check(check) => check.run(out),
+            Command::Index(index) => index.make_index(out),
             Command::Backup(backup) => backup.run(out),
             Command::Copy(copy) => copy.run(out),
         }
@@ -141,6 +146,13 @@ impl Backup {
 }
 
 impl Check {
+    fn make_index(self, out: &mut impl Write) -> anyhow::Result<()> {
+        let config = Config::load(&self.config)?;
+        let (events, calls) = hookswitch_store::index_calls(&config.store.directory, config.partitions())?;
+        writeln!(out, "{calls} calls of {events} events are in the index")?;
+        Ok(())
+    }
+
     fn run(self, out: &mut impl Write) -> anyhow::Result<()> {
         let config = Config::load(&self.config)?;
         let reader = Reader::of(&config.store.directory, config.partitions())?;

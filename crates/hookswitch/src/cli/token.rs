@@ -30,7 +30,7 @@ struct Create {
     #[command(flatten)]
     of: Of,
     /// Whose it is, or what for
-    #[arg(long, value_name = "TEXT", default_value = "made by hookswitch token")]
+    #[arg(long, value_name = "TEXT", default_value = "Created by hookswitch token")]
     label: String,
     /// How much its holder may do
     #[arg(long, value_enum, default_value_t = Role::Full)]

@@ -46,7 +46,7 @@ struct Create {
     #[arg(long)]
     with_admin_token: bool,
     /// What the JWT and the token are for
-    #[arg(long, value_name = "TEXT", default_value = "made by hookswitch user")]
+    #[arg(long, value_name = "TEXT", default_value = "Created by hookswitch user")]
     label: String,
     /// Print one JSON object, which `listen` and `subscribe` take as --login
     #[arg(long)]

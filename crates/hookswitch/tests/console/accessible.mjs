@@ -1,10 +1,10 @@
 // Every view for those who do not see it, or have no mouse; light and dark, on a desk and on a phone.
 
-import { DESKTOP, PHONE, assert, noteInaccessible, assertEqual, found, given, go, noteViolations, open, run, shot, signIn, until } from "./support.mjs";
+import { DESKTOP, PHONE, WIDE, assert, noteInaccessible, assertEqual, found, given, go, noteViolations, open, run, shot, signIn, until } from "./support.mjs";
 
 run(async (browser) => {
   let checked = 0;
-  for (const [screen, size] of [["desk", DESKTOP], ["phone", PHONE]]) {
+  for (const [screen, size] of [["wide", WIDE], ["desk", DESKTOP], ["phone", PHONE]]) {
     for (const colorScheme of ["light", "dark"]) {
       const page = await open(browser, { ...size, colorScheme, reducedMotion: "reduce" });
       const check = async (name) => {
@@ -42,9 +42,9 @@ run(async (browser) => {
       await go(page, `subscriptions/${given.subscription}`);
       await page.locator(".facts").first().waitFor();
       await check("subscription");
-      for (const view of ["trial", "sources", "figures", "cluster"]) {
+      for (const view of ["live", "trial", "sources", "figures", "cluster"]) {
         await go(page, view);
-        await page.locator("h1", { hasText: { trial: "Filter trial", sources: "Sources", figures: "Figures", cluster: "Cluster" }[view] }).waitFor();
+        await page.locator("h1", { hasText: { live: "Live", trial: "Filter trial", sources: "Sources", figures: "Figures", cluster: "Cluster" }[view] }).waitFor();
         await page.waitForTimeout(200);
         await check(view);
       }
@@ -64,7 +64,7 @@ run(async (browser) => {
   assertEqual(await focused(), "Skip to the content", "the first stop");
   await press("Enter", "Tab");
   assertEqual(await focused(), "search", "behind the skip link");
-  await press("Tab", "Tab");
+  await press("Tab", "Tab", "Tab");
   const first = await focused();
   await press("ArrowDown");
   const second = await focused();
@@ -83,7 +83,7 @@ run(async (browser) => {
   await press("Enter");
   assert(await page.evaluate(() => document.activeElement.matches(".detail h2")), "the focus is not at the details");
   await press("Escape");
-  assertEqual(await page.evaluate(() => document.activeElement.dataset.key), next, "back from the details");
+  await until(async () => (await page.evaluate(() => document.activeElement.dataset.key)) === next, "the way back from the details");
   await press("End");
   assert(await page.evaluate(() => document.activeElement.classList.contains("item")), "the last");
 

@@ -13,7 +13,7 @@ run(async (browser) => {
   await shot(page, "sign-in");
   await page.getByLabel("Admin token").fill("not a token");
   await page.keyboard.press("Enter");
-  await page.getByText("The server does not know this token").waitFor();
+  await page.getByText("This is not a valid admin token").waitFor();
   forgive("401");
   await page.getByLabel("Admin token").fill(given.admin);
   await page.keyboard.press("Enter");
@@ -46,12 +46,10 @@ run(async (browser) => {
   assertEqual(statuses, [403, 403, 403], "what the server says to a watcher");
   forgive("403");
 
-  // With an account: the page to log in, and back.
+  // As a user, on the same page.
   const user = await open(browser);
   await user.goto(`${given.server}/console/#/sources`);
-  await user.getByRole("button", { name: "Sign in with your account" }).click();
-  await user.getByText("The Hookswitch console").waitFor();
-  await user.getByLabel("Number or extension").fill("101");
+  await user.getByLabel("Extension or phone number").fill("101");
   await user.getByLabel("Password").fill("wrong password");
   await user.keyboard.press("Enter");
   await user.getByText("The name or the password is wrong").waitFor();
@@ -59,7 +57,7 @@ run(async (browser) => {
   await user.getByLabel("Password").fill(given.password);
   await user.keyboard.press("Enter");
   await user.locator("nav").waitFor();
-  await until(() => user.url().endsWith("/console/#/sources"), "the view that was asked for");
+  assert(user.url().endsWith("/console/#/sources"), user.url());
   assert((await user.locator(".who").innerText()).includes("Extension 101"), "who has signed in is not shown");
   // The tokens outlive the access token: the refresh token gives others.
   await user.evaluate(() => {
@@ -73,8 +71,7 @@ run(async (browser) => {
   // A user without the console is told so.
   const other = await open(browser);
   await other.goto(`${given.server}/console/`);
-  await other.getByRole("button", { name: "Sign in with your account" }).click();
-  await other.getByLabel("Number or extension").fill("102");
+  await other.getByLabel("Extension or phone number").fill("102");
   await other.getByLabel("Password").fill(given.password);
   await other.keyboard.press("Enter");
   await other.getByText("Your account has no access to the console").waitFor();

@@ -16,7 +16,8 @@ export const given = JSON.parse(process.env.CONSOLE_GIVEN);
 /** How long something may take that is waited for, in milliseconds. */
 export const PATIENCE = 30_000;
 
-export const DESKTOP = { viewport: { width: 1400, height: 900 } };
+export const DESKTOP = { viewport: { width: 1440, height: 900 } };
+export const WIDE = { viewport: { width: 1920, height: 1080 } };
 export const PHONE = { viewport: { width: 390, height: 844 }, isMobile: true, hasTouch: true };
 
 /** All that went wrong in any page. */
@@ -115,13 +116,12 @@ export async function noteViolations(page) {
   noted.violations.push(...(await page.evaluate(() => window.noted)));
 }
 
-/** Notes what axe finds that is serious or critical. */
+/** Notes what axe finds, of any weight. */
 export async function noteInaccessible(page, what) {
   // Through the debugger, which no policy of the page keeps from it.
   await page.evaluate(axe);
   const { violations } = await page.evaluate(() => window.axe.run(document, { resultTypes: ["violations"] }));
-  const serious = violations.filter(({ impact }) => impact === "serious" || impact === "critical");
-  const said = serious.map(({ id, nodes }) => `${id}: ${nodes.slice(0, 4).map(({ html, failureSummary }) => `${html.slice(0, 200)} ${failureSummary.split("\n")[1]}`).join(" | ")}`);
+  const said = violations.map(({ id, nodes }) => `${id}: ${nodes.slice(0, 4).map(({ html, failureSummary }) => `${html.slice(0, 200)} ${failureSummary.split("\n")[1]}`).join(" | ")}`);
   noted.inaccessible.push(...said.map((text) => `${what}: ${text}`));
 }
 

@@ -604,3 +604,28 @@ fn a_call_is_flipped_to_another_phone_of_the_same_person() {
         ],
     );
 }
+
+#[test]
+fn who_brings_three_together_by_a_code_stays_in_the_call() {
+    story(
+        &[
+            RINGS,
+            ANSWERED,
+            "
+            4.000 DTMFEnd b Digit=3
+            4.001 AttendedTransfer OrigTransferer:b SecondTransferer:b Transferee:a DestType=Threeway Result=Success
+            8.000 HangupRequest a
+            8.001 Hangup a 16
+            8.002 Hangup b 16
+            ",
+        ],
+        &[
+            RINGS_TOLD,
+            ANSWERED_TOLD,
+            "
+            8.001 out 101 Disconnected
+            8.002 inb 102 Disconnected
+            ",
+        ],
+    );
+}

@@ -353,3 +353,273 @@ fn who_is_brought_into_a_room_by_a_pipe_is_in_it() {
         "],
     );
 }
+
+#[test]
+fn who_is_called_through_a_pipe_by_one_who_asks_has_answered_when_the_call_is_accepted() {
+    for (accepted, told) in [
+        (
+            "
+            7.000 DialEnd a>x ANSWER
+            7.001 Newstate a 6
+            7.002 BridgeEnter x outer
+            7.003 BridgeEnter a outer
+            9.000 HangupRequest a 16
+            9.001 Hangup a 16
+            9.002 Hangup b 16
+            9.003 Hangup x 16
+            9.004 Hangup y 16
+            ",
+            "
+            7.000 inb 102 Answered
+            7.001 out 101 Answered
+            9.001 out 101 Disconnected
+            9.002 inb 102 Disconnected
+            ",
+        ),
+        (
+            "
+            7.000 DialEnd a>x CONTINUE
+            7.001 Hangup x 16
+            7.002 Newexten a Hangup()
+            7.003 Hangup a 16
+            7.004 Hangup b 16
+            7.005 Hangup y 16
+            ",
+            "
+            7.004 inb 102 Disconnected/NoAnswer missed
+            7.004 out 101 Disconnected/NoAnswer
+            ",
+        ),
+    ] {
+        story(
+            &[
+                "
+                0.000 Newchannel a PJSIP/101 Exten=610
+                0.002 Newexten a Dial(Local/102@internal,40,tU(accept^s^1))
+                0.003 Newchannel x Local/102@internal-1;1 of=a number=102
+                0.003 Newchannel y Local/102@internal-1;2 of=a state=4 number=101
+                0.006 DialBegin a>x DialString=102@internal
+                0.008 Newexten y Dial(PJSIP/102,15)
+                0.009 Newchannel b PJSIP/102 of=a
+                0.011 DialBegin y>b DialString=102
+                0.020 Newstate b 5
+                3.000 Newstate b 6
+                3.001 DialEnd y>b ANSWER
+                3.002 BridgeEnter b inner
+                3.003 BridgeEnter y inner
+                3.004 Newstate x 6
+                3.005 Newexten x Read(key,beep,1)
+                ",
+                accepted,
+            ],
+            &[
+                "
+                0.000 out 101 Setup
+                0.011 inb 102 Setup
+                0.020 inb 102 Proceeding
+                ",
+                told,
+            ],
+        );
+    }
+}
+
+/// 101 calls 102, whom FollowMe looks for at 103; 103 picks up and hears who calls.
+const FOLLOWED: &str = "
+    0.000 Newchannel a PJSIP/101 Exten=670
+    0.001 Newexten a FollowMe(102)
+    0.002 Newstate a 6
+    0.880 Newchannel x Local/103@internal-1;1 of=a
+    0.881 Newchannel y Local/103@internal-1;2 of=a state=4
+    0.882 DialBegin a>x DialString=103@internal/m
+    0.883 Newexten y Dial(PJSIP/103,8)
+    0.884 Newchannel b PJSIP/103 of=a
+    0.885 DialBegin y>b DialString=103
+    0.890 Newstate b 5
+    1.600 Newstate b 6
+    1.601 DialEnd y>b ANSWER
+    1.602 Newstate y 6
+    1.603 Newstate x 6
+    1.604 DialEnd a>x ANSWER
+    1.605 BridgeEnter b inner
+    1.606 BridgeEnter y inner
+";
+
+const FOLLOWED_TOLD: &str = "
+    0.000 out 101 Setup
+    0.002 out 101 Answered
+    0.885 inb 103 Setup
+    0.890 inb 103 Proceeding
+";
+
+#[test]
+fn who_is_followed_has_answered_when_the_call_is_accepted() {
+    story(
+        &[
+            FOLLOWED,
+            "
+            4.837 DTMFEnd b Digit=1
+            4.839 BridgeEnter x outer
+            4.840 BridgeEnter a outer
+            4.877 BridgeLeave a outer
+            4.878 BridgeLeave y inner
+            4.879 BridgeEnter a inner Swap=y
+            4.880 Hangup x 16
+            4.881 Hangup y 16
+            7.650 HangupRequest a 16
+            7.651 Hangup a 16
+            7.653 Hangup b 16
+            ",
+        ],
+        &[
+            FOLLOWED_TOLD,
+            "
+            4.839 inb 103 Answered
+            7.651 out 101 Disconnected
+            7.653 inb 103 Disconnected
+            ",
+        ],
+    );
+}
+
+#[test]
+fn who_is_followed_and_declines_has_missed_the_call() {
+    story(
+        &[
+            FOLLOWED,
+            "
+            4.797 DTMFEnd b Digit=2
+            4.798 HangupRequest y 16
+            4.798 Hangup x 16
+            4.798 Newexten a Hangup()
+            4.798 BridgeLeave y inner
+            4.799 Hangup y 16
+            4.800 Hangup a 16
+            4.801 BridgeLeave b inner
+            4.802 Hangup b 16
+            ",
+        ],
+        &[
+            FOLLOWED_TOLD,
+            "
+            4.800 out 101 Disconnected
+            4.802 inb 103 Disconnected/NoAnswer missed
+            ",
+        ],
+    );
+}
+
+#[test]
+fn a_caller_who_gives_up_while_the_followed_is_asked_has_cancelled() {
+    story(
+        &[
+            FOLLOWED,
+            "
+            3.000 HangupRequest a 16
+            3.001 Hangup x 16
+            3.002 Hangup a 16
+            3.003 Hangup y 16
+            3.004 Hangup b 16
+            ",
+        ],
+        &[
+            FOLLOWED_TOLD,
+            "
+            3.002 out 101 Disconnected
+            3.004 inb 103 Disconnected/Cancelled missed
+            ",
+        ],
+    );
+}
+
+/// 101 waits in a queue whose member is called through a pipe.
+const QUEUED: &str = "
+    0.000 Newchannel a PJSIP/101 Exten=620
+    0.001 Newexten a Queue(support,,,,4)
+    0.002 Newstate a 6
+    0.003 QueueCallerJoin a Queue=support
+    0.010 Newchannel x Local/102@agents-1;1 of=a number=102
+    0.010 Newchannel y Local/102@agents-1;2 of=a state=4 number=101
+    0.012 DialBegin a>x DialString=102@agents
+    0.013 Newexten y Dial(PJSIP/102,20)
+    0.014 Newchannel b PJSIP/102 of=a
+    0.015 DialBegin y>b DialString=102
+    0.020 Newstate b 5
+";
+
+#[test]
+fn a_member_behind_a_pipe_whom_the_queue_gives_up_was_not_given_up_by_the_caller() {
+    // How the queue's attempt went is said of the pipe; the attempt within it is taken back.
+    story(
+        &[
+            QUEUED,
+            "
+            4.000 DialEnd a>x NOANSWER
+            4.001 DialEnd a>x CANCEL
+            4.002 Hangup x 0
+            4.003 QueueCallerLeave a Queue=support
+            4.004 Newexten a Hangup()
+            4.005 DialEnd y>b CANCEL
+            4.006 Hangup y 0
+            4.007 Hangup b 16
+            4.008 Hangup a 16
+            ",
+        ],
+        &["
+            0.000 out 101 Setup
+            0.002 out 101 Answered
+            0.003 inb 620 Setup
+            0.020 inb 102 Proceeding
+            4.003 inb 620 Disconnected/Timeout missed
+            4.007 inb 102 Disconnected/NoAnswer missed
+            4.008 out 101 Disconnected
+        "],
+    );
+}
+
+#[test]
+fn who_was_called_first_through_a_pipe_and_waits_in_a_queue_is_there() {
+    story(
+        &["
+            0.000 Newchannel x Local/+14155550123@internal-1;1 state=0 number=650 Exten=620
+            0.001 Newchannel y Local/+14155550123@internal-1;2 of=x state=4
+            0.002 DialBegin >x DialString=+14155550123@internal
+            0.003 Newexten y Dial(PJSIP/+14155550123@trunk,30)
+            0.004 Newchannel b PJSIP/trunk of=x
+            0.005 DialBegin y>b DialString=+14155550123@trunk
+            0.020 Newstate b 5
+            1.000 Newstate b 6
+            1.001 DialEnd y>b ANSWER
+            1.002 BridgeEnter b inner
+            1.003 BridgeEnter y inner
+            1.004 Newstate x 6
+            1.005 DialEnd >x ANSWER
+            1.006 Newexten x Queue(support) exten=620
+            1.007 QueueCallerJoin x Queue=support
+            1.010 Newchannel c PJSIP/102 of=x
+            1.011 DialBegin x>c DialString=102
+            1.020 Newstate c 5
+            2.000 Newstate c 6
+            2.001 DialEnd x>c ANSWER
+            2.002 AgentConnect x>c Queue=support
+            2.003 QueueCallerLeave x Queue=support
+            2.004 BridgeEnter c outer
+            2.005 BridgeEnter x outer
+            4.000 HangupRequest b 16
+            4.001 Hangup b 16
+            4.002 Hangup c 16
+            4.003 Hangup x 16
+            4.004 Hangup y 16
+        "],
+        &["
+            0.005 inb +14155550123 Proceeding [RingOut Initiator]
+            1.000 inb +14155550123 Answered
+            1.007 inb 620 Setup [RingOut Target]
+            1.020 inb 102 Proceeding [RingOut Target]
+            2.000 inb 102 Answered
+            2.000 inb 620 Disconnected/AgentAnswered
+            4.002 inb 102 Disconnected
+            4.002 inb +14155550123 Disconnected
+        "],
+    );
+}

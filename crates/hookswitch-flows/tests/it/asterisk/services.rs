@@ -518,3 +518,66 @@ fn a_recording_that_begins_before_the_answer_shows_from_the_answer_on() {
         .collect();
     assert_eq!(recorded, ["Answered", "Disconnected"]);
 }
+
+/// A caller is asked for a digit, and sent to a phone.
+const READS: &str = "
+    0.000 Newchannel a PJSIP/101 Exten=751
+    0.001 Newexten a Answer()
+    0.002 Newstate a 6
+    0.003 Newexten a Read(choice,choose,1)
+    1.000 DTMFEnd a Digit=2
+    1.001 Newexten a Dial(PJSIP/102,15)
+    1.002 Newchannel b PJSIP/102 of=a
+    1.003 DialBegin a>b DialString=102
+    1.020 Newstate b 5
+    2.000 Newstate b 6
+    2.001 DialEnd a>b ANSWER
+    4.000 HangupRequest a
+    4.001 Hangup a 16
+    4.002 Hangup b 16
+";
+
+#[test]
+fn a_number_that_asks_for_digits_is_a_menu_where_the_directory_says_so() {
+    asterisk(READS)
+        .with_directory(
+            r#"
+            [[account]]
+            id = 310001016
+            [[account.extension]]
+            number = "751"
+            kind = "menu"
+            [[account.extension]]
+            number = "102"
+            "#,
+        )
+        .tells(
+            "
+            0.000 out 101 Setup
+            0.002 out 101 Answered
+            0.003 inb 751 Setup
+            1.003 inb 751 Disconnected/CallerInputRedirect
+            1.003 inb 102 Setup
+            1.020 inb 102 Proceeding
+            2.000 inb 102 Answered
+            4.001 out 101 Disconnected
+            4.002 inb 102 Disconnected
+            ",
+        );
+}
+
+#[test]
+fn a_number_that_asks_for_digits_is_nobody_where_nothing_says_that_it_is_a_menu() {
+    story(
+        &[READS],
+        &["
+            0.000 out 101 Setup
+            0.002 out 101 Answered
+            1.003 inb 102 Setup
+            1.020 inb 102 Proceeding
+            2.000 inb 102 Answered
+            4.001 out 101 Disconnected
+            4.002 inb 102 Disconnected
+        "],
+    );
+}

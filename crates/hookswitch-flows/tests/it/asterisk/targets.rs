@@ -338,3 +338,71 @@ fn an_extension_that_declines_to_accept_has_missed_the_call_that_the_caller_give
             "],
     );
 }
+
+#[test]
+fn who_hangs_up_when_asked_to_accept_has_missed_the_call() {
+    // Asterisk says that the call was answered, and connects the two for an instant.
+    story(
+        &["
+            0.000 Newchannel a PJSIP/101 Exten=103
+            0.002 Newexten a Dial(PJSIP/103,20,U(confirm))
+            0.003 Newchannel b PJSIP/103 of=a
+            0.006 DialBegin a>b DialString=103
+            0.020 Newstate b 5
+            4.000 Newstate b 6
+            6.000 HangupRequest b 16
+            6.001 DialEnd a>b ANSWER
+            6.002 Newstate a 6
+            6.003 BridgeEnter b one
+            6.004 BridgeLeave b one
+            6.005 Hangup b 16
+            6.006 Hangup a 16
+            "],
+        &["
+            0.000 out 101 Setup
+            0.006 inb 103 Setup
+            0.020 inb 103 Proceeding
+            6.002 out 101 Answered
+            6.005 inb 103 Disconnected/NoAnswer missed
+            6.006 out 101 Disconnected
+            "],
+    );
+}
+
+#[test]
+fn the_members_of_a_group_have_missed_the_call_that_the_mailbox_of_another_takes() {
+    story(
+        &["
+            0.000 Newchannel a PJSIP/101 Exten=690
+            0.002 Newexten a Dial(PJSIP/102&PJSIP/103,4)
+            0.003 Newchannel b PJSIP/102 of=a
+            0.004 Newchannel c PJSIP/103 of=a
+            0.006 DialBegin a>b DialString=102
+            0.007 DialBegin a>c DialString=103
+            0.020 Newstate b 5
+            0.022 Newstate c 5
+            4.000 DialEnd a>b NOANSWER
+            4.001 DialEnd a>c NOANSWER
+            4.002 Hangup b 0
+            4.003 Newexten a VoiceMail(104@default,su)
+            4.004 Newstate a 6
+            4.005 Hangup c 0
+            8.000 HangupRequest a
+            8.001 Hangup a 0
+            "],
+        &["
+            0.000 out 101 Setup
+            0.006 inb 102 Setup
+            0.007 inb 103 Setup
+            0.020 inb 102 Proceeding
+            0.022 inb 103 Proceeding
+            4.002 inb 102 Disconnected/NoAnswer missed
+            4.003 inb 104 Setup
+            4.003 inb 104 VoiceMail missed
+            4.004 out 101 Answered
+            4.005 inb 103 Disconnected/NoAnswer missed
+            8.001 out 101 Disconnected
+            8.001 inb 104 Disconnected missed
+            "],
+    );
+}

@@ -746,3 +746,37 @@ fn a_phone_that_sends_the_call_to_somebody_who_refuses_it_has_forwarded_it() {
         "],
     );
 }
+
+#[test]
+fn whom_the_switch_gives_up_behind_loopbacks_has_missed_a_call_that_was_not_answered() {
+    // The loopbacks are gone before the phones, and the caller is told why the last of them did not take the call.
+    story(
+        &[
+            LOOPS,
+            "
+            5.000 hangup c NO_ANSWER
+            5.001 hangup o NORMAL_CLEARING
+            5.002 hangup n NORMAL_CLEARING
+            5.003 complete c NO_ANSWER disposition=send_cancel
+            5.004 hangup b NO_ANSWER
+            5.005 hangup m NORMAL_CLEARING
+            5.006 hangup l NORMAL_CLEARING
+            5.007 complete m NORMAL_CLEARING originate_disposition=NO_ANSWER
+            5.008 complete b NO_ANSWER disposition=send_cancel
+            5.009 complete n NORMAL_CLEARING
+            5.010 complete o NORMAL_CLEARING originate_disposition=NO_ANSWER
+            5.011 complete l NORMAL_CLEARING
+            5.020 hangup a NORMAL_CLEARING
+            5.021 complete a NORMAL_CLEARING originate_disposition=failure disposition=send_refuse
+            ",
+        ],
+        &[
+            LOOPS_TOLD,
+            "
+            5.004 inb 102 Disconnected/NoAnswer missed
+            5.004 inb 103 Disconnected/NoAnswer missed
+            5.020 out 101 Disconnected/NoAnswer
+            ",
+        ],
+    );
+}

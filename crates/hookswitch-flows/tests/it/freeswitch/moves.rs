@@ -754,3 +754,69 @@ fn who_parks_a_call_by_a_transfer_has_done_so_however_long_the_switch_takes_to_p
         );
     }
 }
+
+#[test]
+fn whom_somebody_consults_by_keys_who_hangs_up_meanwhile_has_missed_the_call() {
+    // FreeSWITCH cancels the call to the target by a cause that says nothing of it.
+    story(
+        &[
+            RINGS,
+            ANSWERED,
+            "
+            2.000 execute b att_xfer(user/103@pbx.example.com)
+            2.010 create c to=103 of=b
+            2.030 progress c
+            3.000 hangup b NORMAL_CLEARING
+            3.001 complete b NORMAL_CLEARING originate_disposition=ORIGINATOR_CANCEL disposition=recv_bye
+            3.010 hangup c DESTINATION_OUT_OF_ORDER
+            3.011 hangup a ORIGINATOR_CANCEL
+            3.020 complete a ORIGINATOR_CANCEL disposition=send_bye
+            3.021 complete c DESTINATION_OUT_OF_ORDER disposition=send_cancel
+            ",
+        ],
+        &[
+            RINGS_TOLD,
+            ANSWERED_TOLD,
+            "
+            2.010 inb 103 Setup
+            2.030 inb 103 Proceeding
+            3.000 inb 102 Disconnected
+            3.011 out 101 Disconnected
+            3.011 inb 103 Disconnected/Cancelled missed
+            ",
+        ],
+    );
+}
+
+#[test]
+fn whoever_dials_a_slot_by_a_code_or_with_a_word_before_it_fetches_the_call() {
+    for dialled in ["*601", "park+601"] {
+        let fetches = format!(
+            "
+            5.000 create c 103>{dialled}
+            5.020 answer c
+            5.022 execute c valet_park(lot1_601)
+            5.023 valet a Action=bridge Bridge-To-UUID=@c
+            5.024 valet a Action=exit
+            5.040 bridge a c
+            7.000 ends c NORMAL_CLEARING disposition=recv_bye
+            7.001 ends a NORMAL_CLEARING disposition=send_bye
+            "
+        );
+        story(
+            &[RINGS, ANSWERED, PARKS, &fetches],
+            &[
+                RINGS_TOLD,
+                ANSWERED_TOLD,
+                "
+                3.012 inb 102 Parked in 601
+                #2 5.000 out 103 Setup
+                5.020 inb 102 Gone/Pickup to #2 out 103
+                #2 5.020 out 103 Answered/Pickup
+                #2 7.000 out 103 Disconnected
+                7.001 out 101 Disconnected
+                ",
+            ],
+        );
+    }
+}

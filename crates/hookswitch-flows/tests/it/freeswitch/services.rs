@@ -1,5 +1,9 @@
 //! What the switch does itself: mailboxes, menus, queues, conferences, fax, supervision, recordings.
 
+use hookswitch_core::directory::Directory;
+use hookswitch_flows::freeswitch::{freeswitch, run};
+use hookswitch_flows::ladder::written;
+
 use super::calls::{ANSWERED, ANSWERED_TOLD, RINGS, RINGS_TOLD, story};
 
 #[test]
@@ -429,4 +433,59 @@ fn a_recording_shows_on_whom_it_is_made() {
             ",
         ],
     );
+}
+
+#[test]
+fn an_agent_outside_rings_from_the_beginning() {
+    story(
+        &["
+            0.000 create a 101>710
+            0.001 answer a
+            0.002 execute a callcenter(support) dest=710
+            0.003 queue a CC-Action=member-queue-start CC-Queue=support@default CC-Member-Session-UUID=@a
+            0.010 create b sofia/external/x Caller-Destination-Number=+13125550188 sip_gateway_name=carrier cc_member_session_uuid=@a
+            0.030 progress b
+            2.000 answer b
+            2.002 queue a CC-Action=bridge-agent-start CC-Member-Session-UUID=@a
+            2.020 bridge a b
+            4.000 ends a NORMAL_CLEARING disposition=recv_bye
+            4.001 ends b NORMAL_CLEARING disposition=send_bye
+        "],
+        &["
+            0.000 out 101 Setup
+            0.001 out 101 Answered
+            0.003 inb 710 Setup
+            0.010 inb 710 Proceeding
+            2.000 inb 710 Answered
+            2.000 inb 710 Disconnected/AgentAnswered
+            4.000 out 101 Disconnected
+            4.001 inb 710 Disconnected
+        "],
+    );
+}
+
+#[test]
+fn a_number_that_asks_for_digits_is_a_menu_where_the_directory_says_so() {
+    let asks = freeswitch(
+        "
+        0.000 create a 101>751
+        0.001 answer a
+        0.002 execute a play_and_get_digits(1_1_1_6000_#_choose.wav) dest=751
+        2.000 create b to=103 of=a
+        2.020 progress b
+        3.000 answer b
+        3.001 bridge a b
+        4.000 ends a NORMAL_CLEARING disposition=recv_bye
+        4.001 ends b NORMAL_CLEARING disposition=send_bye
+        ",
+    );
+    for (kind, menu) in [("menu", 2), ("user", 0)] {
+        let directory = format!(
+            "[[account]]\nid = 310001016\n[[account.extension]]\nnumber = \"751\"\nkind = \"{kind}\"\n"
+        );
+        let events = run(&Directory::parse(&directory).expect("a directory"), &asks.told, false);
+        let told = written(&events);
+        let of_menu: Vec<&String> = told.iter().filter(|line| line.contains(" 751 ")).collect();
+        assert_eq!(of_menu.len(), menu, "{kind}: {told:?}");
+    }
 }

@@ -15,6 +15,7 @@ use tokio::time::sleep;
 use super::{Carrier, InputBuffer, follow, refused};
 use crate::clock;
 use crate::config::{SwitchSource, Switches};
+use crate::control::Orders;
 use crate::telemetry::{Connections, Metrics};
 
 /// How long to wait when no connection can be accepted.
@@ -115,7 +116,9 @@ impl Callers {
             }
         };
         let mut carrier = Carrier::Bytes(Box::new(stream));
-        let ended = follow(&mut carrier, None, &mut connection, &mut input, |event, _| {
+        let mut orders = Orders::default();
+        let inputs = (&mut input, &mut orders);
+        let ended = follow(&mut carrier, None, &mut connection, inputs, |event, _| {
             refused(name, words.accepted, event);
         });
         let error = ended.await.err().map_or_else(String::new, |error| format!("{error:#}"));

@@ -13,6 +13,7 @@ use super::carrier::{self, Carrier, Upgraded};
 use super::input_buffer::BUSY_PAUSE;
 use super::{InputBuffer, SwitchEndpoint};
 use crate::clock;
+use crate::control::Orders;
 
 /// Bytes that are read at once at most. An Asterisk gives up a manager that does not read for 100 ms at a
 /// time, and a FreeSWITCH loses events that find 100,000 waiting, so reading waits for nobody.
@@ -34,7 +35,7 @@ pub(super) async fn follow(
     carrier: &mut Carrier,
     endpoint: Option<&Arc<SwitchEndpoint>>,
     connection: &mut SwitchConnection,
-    input: &mut InputBuffer,
+    (input, orders): (&mut InputBuffer, &mut Orders),
     mut handle: impl FnMut(ProtocolEvent, &mut InputBuffer) + Send,
 ) -> anyhow::Result<()> {
     let begun = clock::now();
@@ -42,7 +43,7 @@ pub(super) async fn follow(
     let mut buffer = vec![0; READ_BYTES];
     let mut requests = JoinSet::new();
     loop {
-        let taken = take_events(connection, input, since(), &mut handle);
+        let taken = take_events(connection, (input, orders), since(), &mut handle);
         let waits = !input.hand_over();
         taken?;
         input.check()?;
@@ -72,6 +73,7 @@ pub(super) async fn follow(
                     Err(error) => connection.handle_answer(&asked, Err(&format!("{error:#}"))),
                 }
             }
+            order = orders.next() => orders.carry_out(order, connection),
             () = sleep(BUSY_PAUSE), if waits => {}
             () = sleep_until((begun + connection.poll_timeout()).into()) => connection.handle_timeout(since())?,
         }
@@ -109,7 +111,7 @@ pub(super) async fn carry(
 /// Takes all that has happened on a connection.
 fn take_events(
     connection: &mut SwitchConnection,
-    input: &mut InputBuffer,
+    (input, orders): (&mut InputBuffer, &mut Orders),
     now: Duration,
     handle: &mut impl FnMut(ProtocolEvent, &mut InputBuffer),
 ) -> anyhow::Result<()> {
@@ -118,6 +120,11 @@ fn take_events(
         match event {
             ProtocolEvent::Message => input.message(at),
             ProtocolEvent::PassedOver => input.pass_over(),
+            ProtocolEvent::Acted(id, acted) => orders.answered(id, acted),
+            ProtocolEvent::LoggedIn => {
+                handle(ProtocolEvent::LoggedIn, input);
+                orders.begin();
+            }
             event => handle(event, input),
         }
     }

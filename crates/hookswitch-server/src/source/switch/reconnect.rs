@@ -13,6 +13,7 @@ use super::{InputBuffer, SwitchEndpoint, carry, follow};
 use crate::backoff::Backoff;
 use crate::clock;
 use crate::config::SwitchSource;
+use crate::control::{ControlLine, Orders};
 
 /// The waits before a connection is made again. They begin anew with each login, for calls that begin and end
 /// while there is no connection are lost: a switch that lets nobody in is asked less and less often, one that
@@ -33,6 +34,8 @@ pub(crate) struct KeptSource {
     pub(crate) settings: SwitchSource,
     pub(crate) account: AccountId,
     pub(crate) endpoint: Arc<SwitchEndpoint>,
+    /// The queue of what its switch is asked to do, if its calls are acted on.
+    pub(crate) control: Option<Arc<ControlLine>>,
 }
 
 /// Keeps a connection until told to stop, or that its source is gone (`stop` is dropped).
@@ -110,7 +113,7 @@ async fn connect(
     found: &Found,
     is_up: &mut bool,
 ) -> anyhow::Result<()> {
-    let KeptSource { switch, settings, account, endpoint } = source;
+    let KeptSource { switch, settings, account, endpoint, control } = source;
     let words = switch.adapter().words();
     let mut connection = SwitchConnection::new(switch.adapter().connect(&settings.settings())?);
     let stream = endpoint.connect().await?;
@@ -137,7 +140,8 @@ async fn connect(
             refused(&endpoint.name, words.peer, event);
         }
     };
-    follow(&mut carrier, Some(endpoint), &mut connection, input, handle).await
+    let mut orders = Orders::of(control.as_ref());
+    follow(&mut carrier, Some(endpoint), &mut connection, (input, &mut orders), handle).await
 }
 
 /// Logs that a switch does not answer a question.

@@ -37,7 +37,12 @@ pub async fn try_connection(switch: Switch, settings: &SwitchSource) -> anyhow::
     loop {
         while let Some(event) = connection.poll_event(&mut Vec::new(), since())? {
             match event {
-                ProtocolEvent::LoggedIn => answers_until = Some(clock::now() + ANSWERS_TIMEOUT),
+                ProtocolEvent::LoggedIn => {
+                    answers_until = Some(clock::now() + ANSWERS_TIMEOUT);
+                    if settings.control {
+                        connection.check_rights();
+                    }
+                }
                 ProtocolEvent::Refused(refusal) => refusals.push(refusal),
                 _ => {}
             }

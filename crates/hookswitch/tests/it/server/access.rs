@@ -3,25 +3,21 @@
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{SocketAddr, TcpStream};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use ring::digest;
 use serde_json::{Value, json};
 
-use super::client::{Answer, exchange, form, post_form};
+use super::client::{Answer, exchange, form};
 use super::reading::{call, home};
 use super::receiver::{Receiver, Reply};
 use super::traffic::{Agent, Way, call as sip_call};
 use super::{Home, PATIENCE, Server, wait_for};
 
-const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
 pub(super) const PASSWORD: &str = "a password of ours";
 
 impl Server {
     /// Signs a user in to the console, as its pages do.
     #[track_caller]
     pub(super) fn sign_in(&self, name: &str) -> Answer {
-        sign_in(self.http(), self.http(), name)
+        sign_in(self.http(), name)
     }
 
     /// Makes an extension a user with a password.
@@ -43,33 +39,11 @@ impl Server {
     }
 }
 
-/// Signs a user in to the console of one node, and trades the code at the same or at another.
+/// Signs a user in to the console of a node.
 #[track_caller]
-pub(super) fn sign_in(at: SocketAddr, trade_at: SocketAddr, name: &str) -> Answer {
-    let redirect = format!("http://{at}/console/");
-    let challenge = URL_SAFE_NO_PAD.encode(digest::digest(&digest::SHA256, VERIFIER.as_bytes()));
-    let filled = [
-        ("response_type", "code"),
-        ("client_id", "hookswitch-console"),
-        ("redirect_uri", &*redirect),
-        ("state", "s"),
-        ("code_challenge", &*challenge),
-        ("code_challenge_method", "S256"),
-        ("user", name),
-        ("pass", PASSWORD),
-    ];
-    let answer = post_form(at, "/restapi/oauth/authorize", None, &filled);
-    assert_eq!(answer.status, 302, "{answer:?}");
-    let query = answer.headers["location"].strip_prefix(&format!("{redirect}?")).expect("the address");
-    let query: Vec<(String, String)> = form_urlencoded::parse(query.as_bytes()).into_owned().collect();
-    let traded = [
-        ("grant_type", "authorization_code"),
-        ("code", &*query[0].1),
-        ("redirect_uri", &*redirect),
-        ("code_verifier", VERIFIER),
-        ("client_id", "hookswitch-console"),
-    ];
-    post_form(trade_at, "/restapi/oauth/token", None, &traded)
+pub(super) fn sign_in(at: SocketAddr, name: &str) -> Answer {
+    let body = json!({"name": name, "password": PASSWORD}).to_string();
+    exchange(at, "POST", "/console/sign-in", &[("Content-Type", "application/json")], body.as_bytes())
 }
 
 /// What a resource of the admin API takes.
@@ -223,54 +197,53 @@ fn a_user_sees_their_own_account_alone() {
 }
 
 #[test]
-fn the_console_is_an_application_that_proves_itself_and_gets_its_codes_at_home() {
+fn users_sign_in_to_the_console_at_its_own_page_and_their_sessions_end() {
     let home = home("access-console");
     let server = Server::start(&home);
-    server.user(&home, 1001, 1101, json!({"admin": true}));
-    let redirect = format!("http://{}/console/", server.http());
-    let challenge = URL_SAFE_NO_PAD.encode(digest::digest(&digest::SHA256, VERIFIER.as_bytes()));
-    let ask = |changes: &[(&str, &str)]| {
-        let mut asked = vec![
-            ("response_type", "code"),
-            ("client_id", "hookswitch-console"),
-            ("redirect_uri", &*redirect),
-            ("code_challenge", &*challenge),
-            ("code_challenge_method", "S256"),
-        ];
-        asked.retain(|(name, _)| changes.iter().all(|(changed, _)| changed != name));
-        asked.extend(changes.iter().filter(|(_, value)| !value.is_empty()));
-        exchange(server.http(), "GET", &format!("/restapi/oauth/authorize?{}", form(&asked)), &[], b"")
-    };
-    let page = ask(&[]);
-    assert!(page.status == 200 && page.text.contains("The Hookswitch console"), "{page:?}");
-    for elsewhere in
-        ["https://evil.example/console/", "http://127.0.0.1/console/", &format!("{redirect}?x=1")]
-    {
-        let refused = ask(&[("redirect_uri", elsewhere)]);
-        assert!(refused.status == 400 && !refused.headers.contains_key("location"), "{refused:?}");
-    }
-    for changes in [[("code_challenge", "")], [("code_challenge_method", "plain")]] {
-        let refused = ask(&changes);
-        assert_eq!(refused.status, 302, "{refused:?}");
-        assert!(refused.headers["location"].contains("error=invalid_request"), "{refused:?}");
-    }
-    // One name for two people is nobody's.
-    let filled = [
+    let ways = || exchange(server.http(), "GET", "/console/server.json", &[], b"").body["signIn"].clone();
+    let user = |entry: Value| server.user(&home, 1001, 1101, entry);
+    // Only what works is offered: nobody has a password, or with it the console.
+    assert_eq!(ways(), json!({"user": false, "token": true}));
+    user(json!({}));
+    assert_eq!(ways()["user"], false);
+    user(json!({"admin": true, "disabled": true}));
+    assert_eq!(ways()["user"], false);
+    user(json!({"console": "read-only"}));
+    assert_eq!(ways()["user"], true);
+    user(json!({"admin": true}));
+    assert_eq!(ways()["user"], true);
+    // The page where applications send their users is none for it.
+    let asked = [
         ("response_type", "code"),
         ("client_id", "hookswitch-console"),
-        ("redirect_uri", &*redirect),
-        ("code_challenge", &*challenge),
-        ("code_challenge_method", "S256"),
-        ("user", "101"),
-        ("pass", PASSWORD),
+        ("redirect_uri", "http://x/console/"),
     ];
-    let refused = server.post_form("/restapi/oauth/authorize", None, &filled);
-    assert!(
-        refused.status == 400 && refused.text.contains("The name or the password is wrong"),
-        "{refused:?}"
-    );
+    let page =
+        exchange(server.http(), "GET", &format!("/restapi/oauth/authorize?{}", form(&asked)), &[], b"");
+    assert!(page.status == 400 && page.text.contains("/console/"), "{page:?}");
+    // One name for two people is nobody's, and a wrong password is told from nothing else.
+    for (name, password) in [("101", PASSWORD), ("1001*101", "another password"), ("1001*999", PASSWORD)] {
+        let body = json!({"name": name, "password": password}).to_string();
+        let refused = exchange(server.http(), "POST", "/console/sign-in", &[], body.as_bytes());
+        assert!(
+            refused.status == 400 && refused.text.contains("The name or the password is wrong"),
+            "{refused:?}"
+        );
+    }
+    for body in ["", "{}", "[]", r#"{"name": "1001*101", "password": "x", "more": 1}"#] {
+        assert_eq!(
+            exchange(server.http(), "POST", "/console/sign-in", &[], body.as_bytes()).status,
+            400,
+            "{body}"
+        );
+    }
     // Its tokens are refreshed, and end.
     let tokens = server.sign_in("1001*101");
+    assert_eq!(
+        tokens.body["refresh_token_expires_in"],
+        12 * 3600,
+        "a session in which nothing is asked ends"
+    );
     let parameters = [
         ("grant_type", "refresh_token"),
         ("refresh_token", &*tokens.text("refresh_token")),
@@ -278,6 +251,7 @@ fn the_console_is_an_application_that_proves_itself_and_gets_its_codes_at_home()
     ];
     let next = server.post_form("/restapi/oauth/token", None, &parameters);
     assert_eq!(next.status, 200, "{next:?}");
+    assert_eq!(next.body["refresh_token_expires_in"], 12 * 3600);
     let me = |token: &str| server.call(token, "GET", "/admin/v1/me", None).status;
     assert_eq!(me(&next.text("access_token")), 200);
     let ended = [("token", &*next.text("refresh_token")), ("client_id", "hookswitch-console")];

@@ -1,6 +1,7 @@
 //! A call of a running server as files that `replay` reads, with and without the names that are in it.
 
 use std::collections::BTreeSet;
+use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
@@ -484,4 +485,70 @@ fn check_recording(recording: &Recording) {
     }
     println!("freeswitch {name}: {count} sessions");
     server.stop();
+}
+
+#[test]
+fn the_sip_of_a_call_is_a_pcap_that_is_read_again_and_its_hosts_have_names() {
+    let home = Home::new("capture-pcap");
+    let server = Server::start(&home);
+    server.play("captures/answered-call.pcap");
+    home.events(10);
+    let session = sessions(&server, &home).remove(0);
+    let ask = |token: &str, query: &str| {
+        server.call(token, "GET", &format!("/admin/v1/sessions/{session}{query}"), None)
+    };
+    let admin = home.made("admin_token");
+    let story = ask(admin, "?all=true").body;
+    let hosts: Vec<_> = story["hosts"].as_array().expect("a list").iter().collect();
+    let named = |host: &Value| {
+        ["address", "name", "namedBy"].map(|key| host[key].as_str().unwrap_or_default().to_owned())
+    };
+    // The switch asks for credentials and has the calls of two; the phones are whose the directory says.
+    let expected = [
+        ["127.0.0.10:5060", "switchboard", "userAgent"],
+        ["127.0.0.11:5060", "101", "directory"],
+        ["127.0.0.12:5060", "102", "directory"],
+    ];
+    assert_eq!(
+        hosts.into_iter().map(named).collect::<Vec<_>>(),
+        expected.map(|host| host.map(str::to_owned))
+    );
+    let (head, bytes) =
+        download(&server, admin, &format!("/admin/v1/sessions/{session}/capture?format=pcap"));
+    assert!(head.starts_with("HTTP/1.1 200") && head.contains("application/vnd.tcpdump.pcap"), "{head}");
+    let file = home.directory.join("call.pcap");
+    std::fs::write(&file, bytes).expect("it can be written");
+    let decoded = hookswitch(&["decode", path(&file)]);
+    assert!(decoded.status.success(), "{}", String::from_utf8_lossy(&decoded.stderr));
+    // All its messages, in their order and at their times to the microsecond.
+    let original = hookswitch(&["decode", "captures/answered-call.pcap"]);
+    let text = |output: &[u8]| String::from_utf8_lossy(output).into_owned();
+    assert_eq!(text(&decoded.stdout), text(&original.stdout));
+    // Anonymised nobody is in it; who sees one account gets no other, and another format is refused.
+    let (head, bytes) =
+        download(&server, admin, &format!("/admin/v1/sessions/{session}/capture?format=pcap&anonymise=true"));
+    assert!(head.starts_with("HTTP/1.1 200"), "{head}");
+    assert!(!bytes.windows(7).any(|part| part == b"Ann Lee"), "a name is left");
+    assert_eq!(ask(admin, "/capture?format=docx").status, 400);
+    let none = "/admin/v1/sessions/s-00000000000000000000000000000000/capture?format=pcap";
+    assert_eq!(server.call(admin, "GET", none, None).status, 404);
+    let account = home.made("account_id").parse().expect("a number");
+    let extension = home.made("extension_id").parse().expect("a number");
+    server.user(&home, account, extension, json!({"admin": true}));
+    let user = server.sign_in("101").text("access_token");
+    let open = ask(&user, "/capture?format=pcap").status;
+    let anonymised = ask(&user, "/capture?format=pcap&anonymise=true").status;
+    assert_eq!((open, anonymised), (403, 200));
+}
+
+/// Reads what is no text: the head of the answer, and its bytes.
+fn download(server: &Server, token: &str, path: &str) -> (String, Vec<u8>) {
+    let mut stream = std::net::TcpStream::connect(server.addresses["HTTP"]).expect("the server listens");
+    let request = format!("GET {path} HTTP/1.0\r\nAuthorization: Bearer {token}\r\n\r\n");
+    stream.write_all(request.as_bytes()).expect("it is sent");
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).expect("an answer");
+    let end = answer.windows(4).position(|part| part == b"\r\n\r\n").expect("a head");
+    let bytes = answer.split_off(end + 4);
+    (String::from_utf8_lossy(&answer).replace("HTTP/1.0", "HTTP/1.1"), bytes)
 }

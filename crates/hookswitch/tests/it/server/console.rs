@@ -1,6 +1,7 @@
 //! The console in Chromium, over a real server with real calls and receivers. What the pages do is in
 //! `tests/console/`; how they look is kept in `target/tmp/console`.
 
+use std::fmt::Write as _;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -280,6 +281,80 @@ fn every_view_can_be_used_by_everybody() {
     }
 }
 
+/// How many calls go on at once, at how many extensions, and how often some end and others begin.
+const CALLS: u64 = 1_000;
+const EXTENSIONS: u64 = 700;
+const TURNS: u64 = 20;
+const CHANGED: u64 = 25;
+
+#[test]
+fn a_thousand_calls_change_on_the_wallboard_and_no_frame_is_long() {
+    let home = Home::new("console-wallboard");
+    let mut directory = String::from(
+        "[[account]]\nid = 310001016\n[[account.extension]]\nnumber = \"600\"\nname = \"Sales\"\nkind = \"queue\"\n",
+    );
+    for number in 0..EXTENSIONS {
+        let _ = write!(
+            directory,
+            "[[account.extension]]\nnumber = \"{}\"\nname = \"Agent {number}\"\n",
+            1000 + number
+        );
+    }
+    std::fs::write(home.directory.join("directory.toml"), directory).expect("it can be written");
+    let server = Server::start_dev(&home);
+    // One of four calls is to the queue, the others to an extension each, of which some have two.
+    let called =
+        |call: u64| if call.is_multiple_of(4) { 600 } else { 1000 + (call - call / 4 - 1) % EXTENSIONS };
+    let leg = |call: u64| format!("call-{call}");
+    let begun = |call: u64| {
+        let (a, b, callee) = (leg(call), format!("{}-b", leg(call)), called(call).to_string());
+        let caller = json!({"number": format!("+4930{}", 1_000_000 + call)});
+        json!([
+            {"id": format!("{a}1"), "leg": a, "kind": "created", "direction": "outbound", "callee": callee, "caller": caller},
+            {"id": format!("{a}2"), "leg": b, "kind": "created", "direction": "inbound", "of": a, "callee": callee, "caller": caller},
+            {"id": format!("{a}3"), "leg": b, "kind": "ringing"},
+        ])
+    };
+    let one = |call: u64, kind: &str| json!([{"id": format!("{}{kind}", leg(call)), "leg": format!("{}-b", leg(call)), "kind": kind}]);
+    let ended = |call: u64| json!([{"id": format!("{}e", leg(call)), "leg": format!("{}-b", leg(call)), "kind": "ended"}, {"id": format!("{}f", leg(call)), "leg": leg(call), "kind": "ended"}]);
+    let post = |signals: Vec<Value>| {
+        let signals: Vec<Value> =
+            signals.into_iter().flat_map(|part| part.as_array().cloned().unwrap_or_default()).collect();
+        for part in signals.chunks(60) {
+            let posted = server.call(
+                home.made("admin_token"),
+                "POST",
+                "/ingest/v1/signals",
+                Some(&json!({"signals": part})),
+            );
+            assert_eq!(posted.status, 200, "{posted:?}");
+        }
+    };
+    post((0..CALLS).map(begun).collect());
+    let places: std::collections::BTreeSet<u64> = (0..CALLS).map(called).collect();
+    let given = json!({
+        "server": server_url(&server), "admin": home.made("admin_token"), "calls": CALLS, "tiles": places.len(), "turns": TURNS,
+    });
+    let mut next = 0;
+    let found = browse("wallboard.mjs", &given, |step| {
+        if step == "answer first" {
+            // By name the first: Agent 0.
+            let first = (0..CALLS).find(|&call| called(call) == 1000).expect("a call");
+            let second = (first + 1..CALLS).find(|&call| called(call) == 1000);
+            post(std::iter::once(first).chain(second).map(|call| one(call, "answered")).collect());
+        } else {
+            // As many end as begin, at the same places.
+            post((next..next + CHANGED).map(ended).collect());
+            post((next..next + CHANGED).map(|call| begun(call + 4 * EXTENSIONS)).collect());
+            next += CHANGED;
+        }
+        Value::Null
+    });
+    if let Some(found) = found {
+        println!("with {CALLS} calls: {found}");
+    }
+}
+
 #[test]
 fn the_nodes_of_a_cluster_are_seen_and_partitions_moved() {
     let nats = Nats::start("console-cluster");
@@ -307,7 +382,7 @@ fn its_files_are_served_under_a_strict_policy_and_asked_for_once() {
             names.push(part.to_owned());
         }
     }
-    assert_eq!(names.len(), 4, "{names:?}");
+    assert_eq!(names.len(), 7, "{names:?}");
     let mut seen = 0;
     while seen < names.len() {
         let answer = get(&format!("/console/{}", names[seen]), &[]);

@@ -87,7 +87,7 @@ fn tokens_are_made_and_revoked_without_a_server_and_by_one() {
         let row = listed.lines().find(|row| row.ends_with(label)).expect(label);
         row.split(' ').next().expect("an id").to_owned()
     };
-    let (first, spare) = (id_of(&listed, "made by init"), id_of(&listed, "spare"));
+    let (first, spare) = (id_of(&listed, "First administrator"), id_of(&listed, "spare"));
     let said = refused(&[&["token", "revoke", &first], &offline[..]].concat());
     assert!(said.contains("last admin token that may change anything"), "{said}");
     let said = refused(&[&["token", "revoke", "0123456789abcdef"], &offline[..]].concat());

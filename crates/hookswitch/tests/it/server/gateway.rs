@@ -403,8 +403,8 @@ fn hostile_frames_end_their_connection_alone() {
     one_more.extend([0; 4]);
     one_more.extend(vec![b' '; 1024 * 1024]);
     closes(upgraded(), &one_more, 1009);
-    let mut two = masked(0x01, &[b' '; 32 * 1024]);
-    two.extend(masked(0x80, &[b' '; 32 * 1024 + 1]));
+    let mut two = masked(0x01, &vec![b' '; 32 * 1024]);
+    two.extend(masked(0x80, &vec![b' '; 32 * 1024 + 1]));
     two.extend(vec![b' '; 1024 * 1024]);
     closes(upgraded(), &two, 1009);
     // Fragments without content, with and without pings among them.

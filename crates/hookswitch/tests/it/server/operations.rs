@@ -1,12 +1,14 @@
 //! The page about operating a server: its lines, its proxies and what watches it, with Debian's programs where they are.
 
 use std::collections::BTreeSet;
+use std::io::Write as _;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use serde_json::{Value, json};
 
+use super::client::exchange;
 use super::readme::{Checkout, commands};
 use super::{Home, Server, path, root, wait_for, without_test_sizes};
 
@@ -161,6 +163,33 @@ fn what_watches_the_server_is_understood_by_prometheus_and_names_metrics_that_ar
     let server = Server::start(&home);
     let (_, text) = server.get("/metrics");
     let text = text.as_str().expect("text").to_owned();
+    for name in
+        ["subscriptions", "subscription_pending", "store_bytes", "source_messages", "engine_busy_seconds"]
+    {
+        assert!(text.contains(&format!("# TYPE hookswitch_{name} ")), "{name}: {text}");
+    }
+    for name in ["process_resident_memory_bytes", "process_open_fds", "process_cpu_seconds_total"] {
+        let line = text.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default();
+        assert!(line.trim().parse::<f64>().is_ok_and(|value| value > 0.0), "{name} {line}");
+    }
+    // Who asks for the classic form gets it, and nothing in it is without a description.
+    let classic = exchange(server.http(), "GET", "/metrics", &[("Accept", "text/plain")], b"");
+    assert_eq!(classic.headers["content-type"], "text/plain; version=0.0.4; charset=utf-8");
+    assert!(!classic.text.contains("# EOF"), "{}", classic.text);
+    if let Some(promtool) = program("promtool") {
+        let mut checking = Command::new(&promtool)
+            .args(["check", "metrics"])
+            .stdin(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("promtool runs");
+        let mut input = checking.stdin.take().expect("a pipe");
+        input.write_all(classic.text.as_bytes()).expect("it reads");
+        drop(input);
+        let checked = checking.wait_with_output().expect("it ends");
+        let said = String::from_utf8_lossy(&checked.stderr);
+        assert!(!said.contains("no help text") && !said.contains("error while linting"), "{said}");
+    }
     let described: BTreeSet<&str> =
         text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()).collect();
     let mut named = 0;

@@ -159,6 +159,8 @@ fn two_tenants_hear_nothing_of_each_other_by_any_way() {
         for (what, who, path) in [
             ("presence", &*token, "/restapi/v1.0/account/~/presence?detailedTelephonyState=true"),
             ("sessions", console, "/admin/v1/sessions?limit=200"),
+            ("search", console, "/admin/v1/sessions?limit=200&total=true&text=1415555"),
+            ("table", console, "/admin/v1/sessions.csv?number=1415555"),
             ("subscriptions", console, "/admin/v1/subscriptions"),
         ] {
             let answer = server.call(who, "GET", path, None);
@@ -170,7 +172,17 @@ fn two_tenants_hear_nothing_of_each_other_by_any_way() {
         for (what, text) in &heard {
             assert!(!text.contains(tenant.other), "{what} of {} tells of the other", tenant.account);
         }
-        for what in ["webhook", "websocket", "events", "live", "sessions"] {
+        let of_other =
+            format!("/admin/v1/sessions?accountId={}", if tenant.account == 1001 { 2001 } else { 1001 });
+        assert_eq!(server.call(console, "GET", &of_other, None).status, 404);
+        let searched = server.call(console, "GET", "/admin/v1/sessions?limit=200&total=true", None).body;
+        let listed = searched["records"].as_array().map(Vec::len);
+        assert_eq!(
+            searched["total"].as_u64(),
+            listed.map(|count| count as u64),
+            "calls of others are not counted"
+        );
+        for what in ["webhook", "websocket", "events", "live", "sessions", "search", "table"] {
             assert!(
                 heard[what].contains(tenant.canary),
                 "{what} of {} tells of its own calls",

@@ -71,13 +71,13 @@ fn nodes_share_the_work_and_each_answers_for_all() {
             assert_eq!(listed.body["records"].as_array().map(Vec::len), Some(1), "{number}: {listed:?}");
         }
     }
-    // A code that one has given, the other trades, once.
+    // Who signs in at one node is known at the other.
     let entry = json!({"accountId": "1001", "password": PASSWORD, "admin": true});
     let made = first.call(cluster.admin(), "PUT", "/admin/v1/users/1101", Some(&entry));
     assert_eq!(made.status, 200, "{made:?}");
-    let traded = sign_in(first.http, second.http, "1001*101");
-    assert_eq!(traded.status, 200, "{traded:?}");
-    assert_eq!(first.call(&traded.text("access_token"), "GET", "/admin/v1/me", None).status, 200);
+    let signed_in = sign_in(first.http, "1001*101");
+    assert_eq!(signed_in.status, 200, "{signed_in:?}");
+    assert_eq!(second.call(&signed_in.text("access_token"), "GET", "/admin/v1/me", None).status, 200);
     // Each account's calls are posted to both, beginning and end.
     for number in 0..ACCOUNTS * 4 {
         let [begin, end] = posted(&format!("call{number}"));

@@ -33,6 +33,11 @@ pub(crate) fn report(
     switch: Switch,
 ) {
     let pieces = || stream.chunks(PIECE_BYTES);
+    if std::env::args().any(|argument| argument == "--once") {
+        // For profilers.
+        println!("{} events told", apply(switch, |take| cut(&mut pieces(), take)));
+        return;
+    }
     let parse = || {
         cut(&mut pieces(), &mut |message| {
             black_box(counts(message));

@@ -1,13 +1,15 @@
+//! Searches in short texts that need no set-up.
+
 use wide::u8x16;
 
 /// How many bytes are compared at once.
-const BLOCK: usize = 16;
+pub(crate) const BLOCK: usize = 16;
 
 /// A few bytes to search for, a block at a time.
 ///
 /// The parts of a header are short, so that a search which is set up anew for each would spend its
 /// time on that; this one is compiled into the place where it is used.
-pub(super) struct ByteSet<const N: usize> {
+pub(crate) struct ByteSet<const N: usize> {
     bytes: [u8; N],
     /// Whether the blank and all controls below it are in the set.
     controls: bool,
@@ -17,7 +19,7 @@ pub(super) struct ByteSet<const N: usize> {
 
 impl<const N: usize> ByteSet<N> {
     /// These bytes.
-    pub(super) const fn of(bytes: &[u8; N]) -> Self {
+    pub(crate) const fn of(bytes: &[u8; N]) -> Self {
         let mut table = [false; 256];
         let mut index = 0;
         while index < N {
@@ -28,7 +30,7 @@ impl<const N: usize> ByteSet<N> {
     }
 
     /// The blank, all controls below it, and these bytes.
-    pub(super) const fn controls_and(bytes: &[u8; N]) -> Self {
+    pub(crate) const fn controls_and(bytes: &[u8; N]) -> Self {
         let mut set = Self::of(bytes);
         let mut control = 0;
         while control <= b' ' as usize {
@@ -42,7 +44,7 @@ impl<const N: usize> ByteSet<N> {
     /// Where the first byte of the set is, at `at` or after; the length if there is none.
     #[expect(clippy::inline_always, reason = "the bytes of the set are constants where it is used")]
     #[inline(always)]
-    pub(super) fn find(&self, bytes: &[u8], mut at: usize) -> usize {
+    pub(crate) fn find(&self, bytes: &[u8], mut at: usize) -> usize {
         while let Some(block) = bytes.get(at..at + BLOCK).and_then(<[u8]>::first_chunk) {
             let hits = self.hits(block);
             if hits != 0 {
@@ -68,7 +70,7 @@ impl<const N: usize> ByteSet<N> {
 
     /// A bit for each byte of the block that is in the set, the first in the lowest.
     #[inline]
-    fn hits(&self, block: &[u8; BLOCK]) -> u32 {
+    pub(crate) fn hits(&self, block: &[u8; BLOCK]) -> u32 {
         let block = u8x16::new(*block);
         let mut hits = u8x16::default();
         for byte in self.bytes {
