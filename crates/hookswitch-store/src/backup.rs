@@ -4,10 +4,11 @@ use std::fs::{self, DirBuilder, File};
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
 
-use anyhow::{Context as _, ensure};
+use anyhow::{Context as _, bail, ensure};
 use rusqlite::Connection;
 use rusqlite::backup::{Backup as Pages, StepResult};
 
+use super::seal;
 use super::sqlite::{self, FILE, Reader};
 
 /// The name of the copy until it is whole.
@@ -67,6 +68,9 @@ fn copy(from: &Reader, part: &Path, partitions: u8) -> anyhow::Result<Backup> {
     to.pragma_update(None, "journal_mode", "DELETE")?;
     let found: String = to.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
     ensure!(found == "ok", "the database is damaged ({found}); run `hookswitch store check`");
+    if let Some(damage) = seal::check(&to)?.first() {
+        bail!("the database is damaged: {damage}");
+    }
     let last_event = sqlite::ends(&to, partitions)?.events;
     drop(to);
     file.sync_all()?;
@@ -92,10 +96,12 @@ mod tests {
         fs::create_dir_all(&live).expect("a directory");
         let connection = sqlite::open(&live, Durability::Relaxed).expect("a store");
         // Each transaction writes a pair.
+        let body = [0; 4000];
         let write = |connection: &Connection, position: i64| {
+            let sum = seal::EventSeal { position, sequence: 1, at: 0, arrival: 0, body: &body }.sum(0);
             connection.execute_batch(&format!(
                 "BEGIN; INSERT INTO sessions VALUES ({position}, randomblob(16)); \
-                 INSERT INTO events VALUES ({position}, {position}, 1, 0, 0, zeroblob(4000)); COMMIT"
+                 INSERT INTO events VALUES ({position}, {position}, 1, 0, 0, zeroblob(4000), 0, {sum}); COMMIT"
             ))
         };
         for position in 1..=200 {

@@ -14,10 +14,12 @@ use std::time::Duration;
 use anyhow::{bail, ensure};
 use rusqlite::{Connection, OptionalExtension as _, params};
 
+use super::damage::Harm;
 use super::metrics::Metrics;
 use super::nats::CopyInto;
 use super::progress::{feed_change, feed_id};
 use super::rows::{Chunk, DocumentRow, END, IS_FEED, KINDS_OF_LOG, Rows, insert_documents};
+use super::seal;
 use super::settings::{Durability, Engine, StoreSettings};
 use super::sqlite::{self, Lock};
 use super::summary::Summary;
@@ -210,6 +212,10 @@ impl CopySource {
             }
         };
         let reader = Reader::of(directory, settings.partitions())?;
+        // What is damaged must not be sealed anew as if it were right.
+        if let Some(damage) = reader.damaged_rows()?.iter().find(|damage| damage.harm != Harm::Cut) {
+            bail!("{}: {damage}", directory.display());
+        }
         let states = states.map_or_else(|| states_of(reader.connection()), Ok)?;
         let summary = Summary::of(reader.connection(), &states)?;
         Ok(Self { reader, states, summary, held })
@@ -455,8 +461,9 @@ impl CopyTarget {
                 let transaction = connection.transaction()?;
                 transaction.execute("DELETE FROM snapshots", [])?;
                 for State { position, version, bytes, .. } in source.states() {
-                    let row = params![position.cast_signed(), version, bytes];
-                    transaction.execute("INSERT INTO snapshots VALUES (?, ?, ?)", row)?;
+                    let sum = seal::of_state(*position, *version, bytes);
+                    let row = params![position.cast_signed(), version, bytes, sum];
+                    transaction.execute("INSERT INTO snapshots VALUES (?, ?, ?, ?)", row)?;
                 }
                 insert_documents(&transaction, feeds.iter())?;
                 Ok(transaction.commit()?)

@@ -14,6 +14,8 @@ mod calls;
 mod changed;
 pub mod clock;
 mod copy;
+mod damage;
+mod end;
 mod journal;
 mod metrics;
 mod nats;
@@ -25,6 +27,7 @@ mod record;
 mod retention;
 mod rows;
 mod schema;
+mod seal;
 mod settings;
 mod shared;
 mod sqlite;
@@ -55,6 +58,7 @@ pub use self::calls::{
 };
 pub use self::changed::{Changed, FollowDocuments, Told};
 pub use self::copy::{CopySource, CopyTarget, State, check_apart};
+pub use self::damage::{Damage, Harm};
 pub use self::journal::{ANSWER_BYTES_MAX, Attempt, AttemptOutcome, Journal, Span};
 pub use self::metrics::Metrics;
 use self::nats::{Awaited, Follower, Publish, Publisher, STREAM_DOCUMENTS, STREAM_LOG};
@@ -180,6 +184,9 @@ pub enum StoreError {
     /// What is stored cannot be read.
     #[error(transparent)]
     Record(#[from] RecordError),
+    /// What is stored is not as it was written.
+    #[error(transparent)]
+    Damaged(#[from] Damage),
 }
 
 /// An error of the engine behind a store.
@@ -236,14 +243,16 @@ impl Store {
         let lock = Lock::take(directory)?;
         let connection = sqlite::open(directory, options.durability)?;
         copy::check_copied(&connection, directory)?;
-        let ends = sqlite::ends(&connection, options.partitions)?;
+        let (ends, end) = end::restored(&connection, directory, options)?;
         let followed = [STREAM_LOG, STREAM_DOCUMENTS].map(|stream| sqlite::followed(&connection, stream));
         let [log, documents] = followed;
         let shared = Arc::new(Shared::new(&ends, [log?, documents?], metrics.clone()));
         let (writes, receiver) = std::sync::mpsc::sync_channel(WRITES_AHEAD);
-        let writer = Writer::new(directory.to_owned(), connection, ends, options, shared.clone(), metrics);
+        let writer =
+            Writer::new(directory.to_owned(), connection, (ends, end), options, shared.clone(), metrics);
         let thread = std::thread::Builder::new().name("store".into()).spawn(move || writer.run(&receiver))?;
         let readers = Arc::new(Readers::new(directory, options.partitions));
+        check_beside(readers.clone())?;
         let store =
             Self { writes, readers, shared: shared.clone(), partition: Partition::default(), cluster: None };
         Ok((store, WriterThread { thread, shared, _lock: lock }))
@@ -553,6 +562,15 @@ impl Store {
             Ok(None) | Err(_) => Ok(found),
         }
     }
+}
+
+/// Looks through all rows while the server goes on, and says what is damaged.
+fn check_beside(readers: Arc<Readers>) -> std::io::Result<()> {
+    let check = move || match readers.with(Reader::damaged_rows) {
+        Ok(found) => found.iter().for_each(|damage| tracing::error!("{damage}")),
+        Err(error) => tracing::error!("the store cannot be checked: {error}"),
+    };
+    std::thread::Builder::new().name("store-check".into()).spawn(check).map(drop)
 }
 
 impl WriterThread {

@@ -346,7 +346,10 @@ mod tests {
             for position in 1..=10 {
                 let at = (start() + SECOND * position).as_micros();
                 connection
-                    .execute("INSERT INTO events VALUES (?1, ?1, 1, ?2, ?2, x'00')", params![position, at])
+                    .execute(
+                        "INSERT INTO events VALUES (?1, ?1, 1, ?2, ?2, x'00', 0, 0)",
+                        params![position, at],
+                    )
                     .expect("an event");
             }
             Self { connection, retention: Retention::default(), began: clock::now() }

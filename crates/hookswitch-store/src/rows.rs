@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::journal::{self, Journal};
 use super::partition::Partition;
 use super::progress::{PROGRESS, REDELIVERY};
+use super::seal::{self, EventSeal, InputSeal};
 use super::writer::number;
 use super::{LogEnds, StoreError, record};
 
@@ -251,34 +252,48 @@ impl Rows {
         sessions: &mut HashMap<TelephonySessionId, i64>,
         written: &mut Vec<Logged>,
     ) -> Result<(), StoreError> {
-        let mut statement =
-            transaction.prepare_cached("INSERT OR IGNORE INTO signals VALUES (?, ?, ?, ?, ?, ?, ?, ?)")?;
+        let mut statement = transaction
+            .prepare_cached("INSERT OR IGNORE INTO signals VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")?;
+        let first = self.inputs.first().map_or(0, |row| row.position.cast_signed());
+        let mut before = seal::last(transaction, "signals", first)?;
         for row in &self.inputs {
-            statement.execute(params![
-                row.position.cast_signed(),
-                row.kind,
-                row.source,
-                row.at,
-                row.arrival,
-                &self.bytes[place(row.place)],
-                &self.bytes[place(row.body)],
-                row.event.map(u64::cast_signed),
-            ])?;
+            let seal = InputSeal {
+                position: row.position.cast_signed(),
+                kind: row.kind,
+                source: row.source,
+                at: row.at,
+                arrival: row.arrival,
+                place: &self.bytes[place(row.place)],
+                body: &self.bytes[place(row.body)],
+            };
+            let sum = seal.sum(before);
+            let InputSeal { position, kind, source, at, arrival, place, body } = seal;
+            let event = row.event.map(u64::cast_signed);
+            let rows = statement
+                .execute(params![position, kind, source, at, arrival, place, body, event, before, sum])?;
+            before = if rows > 0 { sum } else { seal::last(transaction, "signals", position + 1)? };
             ends.reach_input(row.position);
         }
         let mut statement =
-            transaction.prepare_cached("INSERT OR IGNORE INTO events VALUES (?, ?, ?, ?, ?, ?)")?;
+            transaction.prepare_cached("INSERT OR IGNORE INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?)")?;
+        let first = self.events.first().map_or(0, |row| row.position.cast_signed());
+        let mut before = seal::last(transaction, "events", first)?;
         for row in &self.events {
             let body = &self.bytes[place(row.body)];
             let event = record::read_event(body)?;
-            let rows = statement.execute(params![
-                row.position.cast_signed(),
-                number(transaction, event.session.id, sessions)?,
-                event.sequence,
-                event.at.as_micros(),
-                row.arrival,
+            let seal = EventSeal {
+                position: row.position.cast_signed(),
+                sequence: event.sequence,
+                at: event.at.as_micros(),
+                arrival: row.arrival,
                 body,
-            ])?;
+            };
+            let sum = seal.sum(before);
+            let session = number(transaction, event.session.id, sessions)?;
+            let EventSeal { position, sequence, at, arrival, body } = seal;
+            let rows =
+                statement.execute(params![position, session, sequence, at, arrival, body, before, sum])?;
+            before = if rows > 0 { sum } else { seal::last(transaction, "events", position + 1)? };
             if rows > 0 && row.position > ends.events {
                 let arrival = Timestamp::from_micros(row.arrival);
                 let event = Arc::new(event);

@@ -3,6 +3,8 @@
 use anyhow::{Context as _, bail, ensure};
 use rusqlite::Connection;
 
+use super::seal;
+
 /// Marks the file as one of ours (`PRAGMA application_id`): "Hksw".
 const APPLICATION: i32 = 0x486b_7377;
 
@@ -108,7 +110,24 @@ const MIGRATIONS: &[&str] = &["
 ", "
     DROP INDEX signals_of_note;
     CREATE INDEX signals_of_note ON signals (position) WHERE kind BETWEEN 4 AND 6;
+", "
+    -- A checksum of each row, and that of the row before it; 0 for none.
+    ALTER TABLE signals ADD COLUMN before INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE signals ADD COLUMN sum INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE events ADD COLUMN before INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE events ADD COLUMN sum INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE snapshots ADD COLUMN sum INTEGER NOT NULL DEFAULT 0;
+    -- What was acknowledged and is gone; its positions are not given again.
+    CREATE TABLE lost (
+        log TEXT NOT NULL,          -- as in swept
+        first INTEGER NOT NULL,
+        last INTEGER NOT NULL,
+        PRIMARY KEY (log, last)
+    ) WITHOUT ROWID;
 "];
+
+/// The version of the tables from which on rows are sealed.
+const SEALED: usize = 5;
 
 /// Checks that a database that is only read has the tables of this program; `name` is the file, for errors.
 pub(super) fn check_current(connection: &Connection, name: &str) -> anyhow::Result<()> {
@@ -152,6 +171,9 @@ pub(super) fn migrate(connection: &mut Connection, name: &str) -> anyhow::Result
         let step = || -> rusqlite::Result<()> {
             let transaction = connection.transaction()?;
             transaction.execute_batch(migration)?;
+            if to == SEALED {
+                seal::all(&transaction)?;
+            }
             transaction.pragma_update(None, "application_id", APPLICATION)?;
             transaction.pragma_update(None, "user_version", i32::try_from(to).unwrap_or(i32::MAX))?;
             transaction.commit()
@@ -168,6 +190,40 @@ fn step_context(step: impl FnOnce() -> rusqlite::Result<()>, name: &str, to: usi
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn rows_of_a_store_of_the_fourth_version_are_all_there_and_sealed() {
+        let mut connection = Connection::open_in_memory().expect("memory");
+        for tables in &MIGRATIONS[..4] {
+            connection.execute_batch(tables).expect("the tables");
+        }
+        connection.pragma_update(None, "application_id", APPLICATION).expect("a number");
+        connection.pragma_update(None, "user_version", 4).expect("a number");
+        let rows = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2500)";
+        connection
+            .execute_batch(&format!(
+                "INSERT INTO signals {rows} SELECT i, 1, 1, i, i, x'01', randomblob(50), NULL FROM n; \
+                 INSERT INTO events {rows} SELECT 2 * i, i, 1, i, i, randomblob(50) FROM n; \
+                 INSERT INTO snapshots VALUES (2500, 1, randomblob(100))"
+            ))
+            .expect("rows");
+        migrate(&mut connection, "a store").expect("it is migrated");
+        let one = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, i64>(0)).expect(sql);
+        assert_eq!((one("SELECT count(*) FROM signals"), one("SELECT count(*) FROM events")), (2500, 2500));
+        assert_eq!(
+            one(
+                "SELECT (SELECT count(*) FROM signals WHERE sum = 0) + (SELECT count(*) FROM snapshots WHERE sum = 0)"
+            ),
+            0
+        );
+        assert_eq!(seal::check(&connection).expect("rows can be read"), []);
+        connection.execute("UPDATE events SET body = x'00' WHERE position = 3000", []).expect("an update");
+        connection.execute("DELETE FROM events WHERE position = 4000", []).expect("a row");
+        connection.execute("DELETE FROM signals WHERE position = 2000", []).expect("a row");
+        let found = seal::check(&connection).expect("rows can be read");
+        let found: Vec<_> = found.iter().map(|damage| (damage.rows, damage.first)).collect();
+        assert_eq!(found, [("inputs", 2000), ("events", 3000), ("events", 3999)]);
+    }
 
     #[test]
     fn a_store_of_the_first_version_goes_on_as_one_of_this() {

@@ -10,12 +10,15 @@ use hookswitch_model::{Logged, SubscriptionId, TelephonySessionId, Timestamp};
 use nix::fcntl::{Flock, FlockArg};
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _, params};
 
+use super::damage::Damage;
+use super::end;
 use super::journal::{self, Attempt, Span};
 use super::nats::{Fence, STREAM_DOCUMENTS, STREAM_LOG, SavedDocuments, Standing};
 use super::partition::Partition;
 use super::record::{self, Columns, Input, Sender, Source};
 use super::rows::Rows;
 use super::schema::OF_NOTE;
+use super::seal::{self, EventSeal, InputSeal};
 use super::settings::Durability;
 use super::{Document, LogEnds, StoreError, schema, session_key};
 
@@ -96,7 +99,8 @@ pub(super) fn ends(connection: &Connection, partitions: u8) -> rusqlite::Result<
         connection.query_row(
             &format!(
                 "SELECT max(coalesce((SELECT max(position) FROM {table} WHERE position BETWEEN ?1 AND ?2), 0), \
-                 coalesce((SELECT position FROM swept WHERE log = ?3), 0))"
+                 coalesce((SELECT position FROM swept WHERE log = ?3), 0), \
+                 coalesce((SELECT max(last) FROM lost WHERE log = ?3), 0))"
             ),
             params![first.cast_signed(), last.cast_signed(), log],
             |row| row.get::<_, i64>(0).map(i64::cast_unsigned),
@@ -183,8 +187,8 @@ impl Readers {
     }
 }
 
-/// A connection that reads, and how many partitions there are.
-pub struct Reader(Connection, u8);
+/// A connection that reads, how many partitions there are, and the data directory.
+pub struct Reader(Connection, u8, Option<PathBuf>);
 
 /// A log by its table.
 #[derive(Clone, Copy, Debug)]
@@ -229,7 +233,7 @@ impl Reader {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(path, flags)?;
         connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
-        Ok(Self(connection, partitions))
+        Ok(Self(connection, partitions, path.parent().map(Path::to_owned)))
     }
 
     /// How many partitions there are.
@@ -242,14 +246,22 @@ impl Reader {
         &self,
         partition: Partition,
         after: u64,
-        each: impl FnMut(LoggedInput<'_>) -> anyhow::Result<()>,
+        mut each: impl FnMut(LoggedInput<'_>) -> anyhow::Result<()>,
     ) -> anyhow::Result<()> {
         let positions = partition.positions();
         let after = after.max(partition.start());
+        let gone = seal::gone_until(&self.0, partition)?.cast_unsigned();
+        let mut last = after;
         self.each_input(
             "position > ? AND position <= ?",
             [after.cast_signed(), positions.end().cast_signed()],
-            each,
+            |logged| {
+                if let Some(gap) = seal::gap("inputs", last.max(gone), logged.position) {
+                    return Err(gap.into());
+                }
+                last = logged.position;
+                each(logged)
+            },
         )
     }
 
@@ -292,7 +304,8 @@ impl Reader {
         mut each: impl FnMut(LoggedInput<'_>) -> anyhow::Result<()>,
     ) -> anyhow::Result<()> {
         let mut statement = self.0.prepare_cached(&format!(
-            "SELECT position, kind, source, at, arrival, place, body FROM signals WHERE {which} ORDER BY position",
+            "SELECT position, kind, source, at, arrival, place, body, before, sum FROM signals WHERE {which} \
+             ORDER BY position",
         ))?;
         let mut rows = statement.query(parameters)?;
         while let Some(row) = rows.next()? {
@@ -303,7 +316,12 @@ impl Reader {
                 place: row.get_ref(5)?.as_blob()?,
                 body: row.get_ref(6)?.as_blob()?,
             };
-            let position = row.get::<_, i64>(0)?.cast_unsigned();
+            let position: i64 = row.get(0)?;
+            let Columns { kind, source, at, place, body } = columns;
+            let (at, arrival) = (at.as_micros(), row.get(4)?);
+            let seal = InputSeal { position, kind, source, at, arrival, place, body };
+            seal::take("inputs", position, row.get(8)?, seal.sum(row.get(7)?))?;
+            let position = position.cast_unsigned();
             each(LoggedInput { position, arrival: Timestamp::from_micros(row.get(4)?), columns })?;
         }
         Ok(())
@@ -311,9 +329,20 @@ impl Reader {
 
     /// Some events behind a position, in order; fewer than `limit` at the end of the log.
     pub fn events_after(&self, after: u64, limit: usize) -> Result<Vec<Logged>, StoreError> {
-        self.events(
-            "SELECT position, body, arrival FROM events WHERE position > ? ORDER BY position LIMIT ?",
+        let mut last = None;
+        self.checked_events(
+            "SELECT position, body, arrival, sequence, at, before, sum FROM events WHERE position > ? \
+             ORDER BY position LIMIT ?",
             params![after.cast_signed(), i64::try_from(limit).unwrap_or(i64::MAX)],
+            |logged, (before, sum)| {
+                let known = last.replace((logged.position, sum));
+                match known {
+                    Some((last, sum)) if before != 0 && before != sum => {
+                        Err(seal::missing("events", last, logged.position))
+                    }
+                    _ => Ok(()),
+                }
+            },
         )
     }
 
@@ -321,7 +350,8 @@ impl Reader {
     pub fn events_at(&self, positions: &[u64]) -> Result<Vec<Logged>, StoreError> {
         let mut found = Vec::with_capacity(positions.len());
         for position in positions {
-            let sql = "SELECT position, body, arrival FROM events WHERE position = ?";
+            let sql =
+                "SELECT position, body, arrival, sequence, at, before, sum FROM events WHERE position = ?";
             found.append(&mut self.events(sql, [position.cast_signed()])?);
         }
         Ok(found)
@@ -329,10 +359,11 @@ impl Reader {
 
     /// The events of a session that are kept, in the order of their sequence.
     pub fn events_of(&self, session: TelephonySessionId) -> Result<Vec<Logged>, StoreError> {
-        self.events(
-            "SELECT position, body, arrival FROM events WHERE session = (SELECT number FROM sessions WHERE id = ?) \
-             ORDER BY sequence",
+        self.checked_events(
+            "SELECT position, body, arrival, sequence, at, before, sum FROM events \
+             WHERE session = (SELECT number FROM sessions WHERE id = ?) ORDER BY sequence",
             [session_key(session)],
+            |logged, _| seal::is_of(logged, session),
         )
     }
 
@@ -344,10 +375,12 @@ impl Reader {
         limit: usize,
     ) -> Result<Vec<Logged>, StoreError> {
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        self.events(
-            "SELECT position, body, arrival FROM events WHERE session = (SELECT number FROM sessions WHERE id = ?1) \
-             AND sequence > ?2 ORDER BY sequence LIMIT ?3",
-            rusqlite::params![session_key(session), after, limit],
+        self.checked_events(
+            "SELECT position, body, arrival, sequence, at, before, sum FROM events \
+             WHERE session = (SELECT number FROM sessions WHERE id = ?1) AND sequence > ?2 \
+             ORDER BY sequence LIMIT ?3",
+            params![session_key(session), after, limit],
+            |logged, _| seal::is_of(logged, session),
         )
     }
 
@@ -376,18 +409,31 @@ impl Reader {
     }
 
     fn events(&self, sql: &str, parameters: impl rusqlite::Params) -> Result<Vec<Logged>, StoreError> {
+        self.checked_events(sql, parameters, |_, _| Ok(()))
+    }
+
+    /// Events whose checksums are right; `is_right` is given each, the checksum before it and its own.
+    fn checked_events(
+        &self,
+        sql: &str,
+        parameters: impl rusqlite::Params,
+        mut is_right: impl FnMut(&Logged, (i64, i64)) -> Result<(), Damage>,
+    ) -> Result<Vec<Logged>, StoreError> {
         let mut statement = self.0.prepare_cached(sql)?;
         let mut rows = statement.query(parameters)?;
         let mut events = Vec::new();
         while let Some(row) = rows.next()? {
-            let position = row.get::<_, i64>(0)?.cast_unsigned();
+            let position: i64 = row.get(0)?;
             let body = row.get_ref(1)?.as_blob().map_err(rusqlite::Error::from)?;
-            events.push(Logged {
-                position,
-                arrival: Timestamp::from_micros(row.get(2)?),
-                event: Arc::new(record::read_event(body)?),
-                change: None,
-            });
+            let (arrival, sequence, at) = (row.get(2)?, row.get(3)?, row.get(4)?);
+            let seal = EventSeal { position, sequence, at, arrival, body };
+            let (before, sum) = (row.get(5)?, row.get(6)?);
+            seal::take("events", position, sum, seal.sum(before))?;
+            let position = position.cast_unsigned();
+            let event = Arc::new(record::read_event(body)?);
+            let logged = Logged { position, arrival: Timestamp::from_micros(arrival), event, change: None };
+            is_right(&logged, (before, sum))?;
+            events.push(logged);
         }
         Ok(events)
     }
@@ -617,15 +663,34 @@ impl Reader {
     /// its bytes.
     pub fn snapshot(&self, partition: Partition) -> Result<Option<(u64, u32, Vec<u8>)>, StoreError> {
         let mut statement = self.0.prepare_cached(
-            "SELECT position, version, state FROM snapshots WHERE position BETWEEN ? AND ? \
+            "SELECT position, version, state, sum FROM snapshots WHERE position BETWEEN ? AND ? \
              ORDER BY position DESC LIMIT 1",
         )?;
-        let read =
-            |row: &rusqlite::Row<'_>| Ok((row.get::<_, i64>(0)?.cast_unsigned(), row.get(1)?, row.get(2)?));
+        let read = |row: &rusqlite::Row<'_>| {
+            let (position, version): (i64, u32) = (row.get(0)?, row.get(1)?);
+            let (state, sum): (Vec<u8>, i64) = (row.get(2)?, row.get(3)?);
+            Ok((position.cast_unsigned(), version, state, sum))
+        };
         let positions = partition.positions();
         // A state may have been saved before the first input.
         let range = [partition.start().cast_signed(), positions.end().cast_signed()];
-        Ok(statement.query_row(range, read).optional()?)
+        let Some((position, version, state, sum)) = statement.query_row(range, read).optional()? else {
+            return Ok(None);
+        };
+        if sum != seal::of_state(position, version, &state) {
+            tracing::error!(position, "a saved state is damaged (checksum); the inputs are read instead");
+            return Ok(None);
+        }
+        Ok(Some((position, version, state)))
+    }
+
+    /// Inputs and events that are damaged or missing, or were acknowledged and are gone; all rows are read.
+    pub fn damaged_rows(&self) -> Result<Vec<Damage>, StoreError> {
+        let known = self.2.as_deref().and_then(end::acknowledged);
+        let transaction = self.0.unchecked_transaction()?;
+        let mut found = end::lost(&transaction, known.as_ref())?;
+        found.append(&mut seal::check(&transaction)?);
+        Ok(found)
     }
 }
 
@@ -640,7 +705,11 @@ impl Reader {
     pub fn damage(&self) -> anyhow::Result<Vec<String>> {
         let mut statement = self.0.prepare("PRAGMA quick_check(10)")?;
         let found = statement.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<Vec<String>>>()?;
-        Ok(found.into_iter().filter(|line| line != "ok").collect())
+        let mut found: Vec<String> = found.into_iter().filter(|line| line != "ok").collect();
+        if found.is_empty() {
+            found.extend(self.damaged_rows()?.iter().map(ToString::to_string));
+        }
+        Ok(found)
     }
 
     /// By how many microseconds the newest messages came later than their stamps say; the median.

@@ -178,3 +178,14 @@ fn get(monitor: SocketAddr, path: &str) -> std::io::Result<String> {
     stream.read_to_string(&mut answer)?;
     Ok(answer)
 }
+
+/// Seals the rows of a store anew, after a test has changed them on purpose.
+///
+/// # Panics
+/// If there is no store.
+pub fn reseal(directory: &Path) {
+    let mut connection = crate::sqlite::open(directory, crate::Durability::Relaxed).expect("a store");
+    let transaction = connection.transaction().expect("nobody else writes");
+    crate::seal::all(&transaction).expect("rows can be read");
+    transaction.commit().expect("it is written");
+}

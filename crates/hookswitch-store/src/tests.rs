@@ -1,5 +1,6 @@
 //! What both engines behind the doors must do: one suite, run on each.
 
+mod damage;
 mod versions;
 
 use std::path::Path;

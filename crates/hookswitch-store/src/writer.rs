@@ -11,6 +11,7 @@ use rusqlite::{Connection, OptionalExtension as _, Transaction, TransactionBehav
 use tokio::sync::oneshot;
 
 use super::batch::Batch;
+use super::end::EndFile;
 use super::journal::{self, Journal};
 use super::metrics::Metrics;
 use super::nats::{Entry, Fence, STREAM_LOG, SavedDocuments};
@@ -18,6 +19,7 @@ use super::options::Options;
 use super::partition::Partition;
 use super::retention::Retention;
 use super::rows::{DocumentRow, KINDS_OF_LOG, insert_documents};
+use super::seal::{self, EventSeal, InputSeal};
 use super::{Change, Changed, Ends, Expected, LogEnds, Shared, StoreError, session_key, sqlite};
 use crate::clock;
 
@@ -81,20 +83,34 @@ pub(super) struct Writer {
     /// Rows written since the last sweep.
     unswept: u64,
     retention: Retention,
+    /// Where it is noted up to where inputs and events were acknowledged; none for a copy, which can be read again.
+    end: Option<EndFile>,
 }
 
 impl Writer {
     pub(super) fn new(
         directory: PathBuf,
         connection: Connection,
-        ends: LogEnds,
+        (ends, end): (LogEnds, Option<EndFile>),
         options: Options,
         shared: Arc<Shared>,
         metrics: Metrics,
     ) -> Self {
         let connection = Some(connection);
         let (sessions, fence, retention) = (HashMap::new(), Fence::default(), Retention::default());
-        Self { directory, connection, ends, options, shared, metrics, sessions, fence, unswept: 0, retention }
+        Self {
+            directory,
+            connection,
+            ends,
+            options,
+            shared,
+            metrics,
+            sessions,
+            fence,
+            unswept: 0,
+            retention,
+            end,
+        }
     }
 
     /// Writes until nobody can ask any more, or the store is to stop.
@@ -246,8 +262,9 @@ impl Writer {
                     let positions = partition.positions();
                     let range = [partition.start().cast_signed(), positions.end().cast_signed()];
                     transaction.execute("DELETE FROM snapshots WHERE position BETWEEN ? AND ?", range)?;
-                    let row = params![position.cast_signed(), version, state];
-                    transaction.execute("INSERT INTO snapshots VALUES (?, ?, ?)", row)?;
+                    let sum = seal::of_state(*position, *version, state);
+                    let row = params![position.cast_signed(), version, state, sum];
+                    transaction.execute("INSERT INTO snapshots VALUES (?, ?, ?, ?)", row)?;
                     let found = ends.of(*partition);
                     if *is_followed && *position > found.signals {
                         // A partition that was quiet for so long that the log has nothing of it any longer.
@@ -283,6 +300,9 @@ impl Writer {
             }
         }
         transaction.commit()?;
+        if let Some(end) = &mut self.end {
+            end.write(&ends).map_err(anyhow::Error::from)?;
+        }
         self.shared.tail.push(written.into_iter().map(|logged| (logged.position, logged)));
         self.shared.committed(&ends);
         self.ends = ends;
@@ -474,18 +494,25 @@ fn insert(
             }
         }
     }
-    let mut statement = transaction.prepare_cached("INSERT INTO signals VALUES (?, ?, ?, ?, ?, ?, ?, ?)")?;
+    let mut before =
+        if batch.inputs.is_empty() { 0 } else { seal::last(transaction, "signals", first.cast_signed())? };
+    let mut statement =
+        transaction.prepare_cached("INSERT INTO signals VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")?;
     for ((position, row), event) in (first..).zip(&batch.inputs).zip(caused) {
-        statement.execute(params![
-            position.cast_signed(),
-            row.kind,
-            row.source,
-            row.at.as_micros(),
-            row.arrival.as_micros(),
-            &batch.bytes[row.place.clone()],
-            &batch.bytes[row.body.clone()],
-            (event > 0).then_some(event.cast_signed()),
-        ])?;
+        let seal = InputSeal {
+            position: position.cast_signed(),
+            kind: row.kind,
+            source: row.source,
+            at: row.at.as_micros(),
+            arrival: row.arrival.as_micros(),
+            place: &batch.bytes[row.place.clone()],
+            body: &batch.bytes[row.body.clone()],
+        };
+        let sum = seal.sum(before);
+        let InputSeal { position, kind, source, at, arrival, place, body } = seal;
+        let event = (event > 0).then_some(event.cast_signed());
+        statement.execute(params![position, kind, source, at, arrival, place, body, event, before, sum])?;
+        before = sum;
     }
     if !earlier.is_empty() {
         let mut mark = transaction.prepare_cached("UPDATE signals SET event = ? WHERE position = ?")?;
@@ -496,20 +523,27 @@ fn insert(
     let mut passed_over = 0;
     if !batch.events.is_empty() {
         let mut event =
-            transaction.prepare_cached("INSERT OR IGNORE INTO events VALUES (?, ?, ?, ?, ?, ?)")?;
+            transaction.prepare_cached("INSERT OR IGNORE INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?)")?;
+        let mut before = seal::last(transaction, "events", (batch.after.events + 1).cast_signed())?;
         for (position, row) in (batch.after.events + 1..).zip(&batch.events) {
-            let rows = event.execute(params![
-                position.cast_signed(),
-                number(transaction, row.session, sessions)?,
-                row.sequence,
-                row.at.as_micros(),
-                row.arrival.as_micros(),
-                &batch.bytes[row.body.clone()],
-            ])?;
+            let seal = EventSeal {
+                position: position.cast_signed(),
+                sequence: row.sequence,
+                at: row.at.as_micros(),
+                arrival: row.arrival.as_micros(),
+                body: &batch.bytes[row.body.clone()],
+            };
+            let sum = seal.sum(before);
+            let session = number(transaction, row.session, sessions)?;
+            let EventSeal { sequence, at, arrival, body, .. } = seal;
+            let rows =
+                event.execute(params![seal.position, session, sequence, at, arrival, body, before, sum])?;
             if rows > 0 {
+                before = sum;
                 let (arrival, event) = (row.arrival, row.event.clone());
                 written.push(Logged { position, arrival, event, change: None });
             } else {
+                before = seal::last(transaction, "events", seal.position + 1)?;
                 passed_over += 1;
             }
         }

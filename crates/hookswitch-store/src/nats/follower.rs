@@ -13,7 +13,7 @@ use super::fence::Fence;
 use super::following::Following;
 use super::reading::Reading;
 use super::saved;
-use super::streams::{Nats, PART, STREAM_DOCUMENTS, WHOLE, before_first, header};
+use super::streams::{Nats, PART, STREAM_DOCUMENTS, WHOLE, before_first, check_sum, header};
 use super::wire::{Entry, Open, read, read_part};
 use crate::Shared;
 use crate::writer::Write;
@@ -139,6 +139,7 @@ impl Follower {
 
     /// Reads a message; what it says, if it is whole with it and counts.
     fn read(&mut self, sequence: u64, message: &Message) -> anyhow::Result<Option<Entry>> {
+        check_sum(message, sequence)?;
         let part = read_part(header(message, PART)).context("a part of a message does not say which")?;
         let whole = header(message, WHOLE).unwrap_or_default();
         // To the subjects that are fenced one node at a time writes what counts; to the others all do.

@@ -23,6 +23,8 @@ pub(crate) const STREAM_LOG: &str = "log";
 pub(crate) const STREAM_DOCUMENTS: &str = "documents";
 
 /// The header that says which part of a message this is, and the one that says of which.
+/// A checksum of a part, which nodes of earlier versions neither write nor ask for.
+const SUM: &str = "Hookswitch-Sum";
 pub(super) const PART: &str = "Hookswitch-Part";
 pub(super) const WHOLE: &str = "Hookswitch-Whole";
 
@@ -168,7 +170,7 @@ impl Nats {
         last: Option<u64>,
         mark: Option<(&str, &str)>,
     ) -> Result<PublishAckFuture, PublishError> {
-        let mut message = PublishMessage::build().payload(part);
+        let mut message = PublishMessage::build().header(SUM, &*crate::seal::of_message(&part)).payload(part);
         if count > 1 {
             message = message.header(PART, write_part(number, count)).header(WHOLE, whole);
         }
@@ -228,6 +230,20 @@ pub(super) async fn within<T>(asked: impl Future<Output = T>) -> anyhow::Result<
 /// The sequence before the first message that a stream has.
 pub(super) fn before_first(state: &State) -> u64 {
     if state.messages == 0 { state.last_sequence } else { state.first_sequence - 1 }
+}
+
+/// Checks that a message is as it was sent.
+///
+/// # Errors
+/// If it is not; its place in the stream is said.
+pub(super) fn check_sum(message: &Message, sequence: u64) -> anyhow::Result<()> {
+    let is_whole = header(message, SUM).is_none_or(|sum| sum == crate::seal::of_message(&message.payload));
+    anyhow::ensure!(
+        is_whole,
+        "message {sequence} of the stream is damaged (checksum) and is not used; restore the stream from a replica or a \
+         backup"
+    );
+    Ok(())
 }
 
 /// A header of a message.

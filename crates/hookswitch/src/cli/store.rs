@@ -18,6 +18,9 @@ use super::copy::Copy;
 /// How many events are read at once.
 const EVENTS_AT_ONCE: usize = 1000;
 
+/// How many places that are damaged are printed.
+const DAMAGE_SHOWN: usize = 20;
+
 /// The arguments of the command.
 #[derive(clap::Args)]
 pub(super) struct Store {
@@ -153,6 +156,12 @@ impl Check {
     fn run(self, out: &mut impl Write) -> anyhow::Result<()> {
         let config = Config::load(&self.config)?;
         let reader = Reader::of(&config.store.directory, config.partitions())?;
+        // Else the first of them would be all that is told.
+        let damaged = reader.damaged_rows()?;
+        for damage in damaged.iter().take(DAMAGE_SHOWN) {
+            writeln!(out, "{damage}")?;
+        }
+        ensure!(damaged.is_empty(), "the store is damaged in {} places", damaged.len());
         let mut derivation = Derivation::default();
         let mut logged = Logged {
             reader: &reader,

@@ -104,6 +104,8 @@ fn age(home: &Home, by: i64) {
                  WHERE kind = 'progress';"
         ))
         .expect("they are moved");
+    drop(connection);
+    hookswitch_store::testing::reseal(&home.directory.join("data"));
 }
 
 /// A server of SQLite that has told a receiver of calls, and was stopped.

@@ -223,6 +223,7 @@ fn a_store_in_which_an_older_version_left_positions_free_checks_and_no_other_gap
         let moved = format!("UPDATE events SET position = -position - {by} WHERE position > {after}");
         database.execute(&moved, []).expect("it is ours");
         database.execute("UPDATE events SET position = -position WHERE position < 0", []).expect("likewise");
+        hookswitch_store::testing::reseal(&home.directory.join("data"));
     };
     let check = || hookswitch(&["store", "check", "--config", path(&home.config())]);
     // As if a count had gone on with each event that was not written again.
@@ -233,10 +234,14 @@ fn a_store_in_which_an_older_version_left_positions_free_checks_and_no_other_gap
     assert!(said.contains("the event log has 22 where 11 should be"), "{said}");
     // Nor does one that lacks an event, or has another in its place.
     database.execute("DELETE FROM events WHERE position = 3", []).expect("it is ours");
+    let said = String::from_utf8_lossy(&check().stdout).into_owned();
+    assert!(said.starts_with("events 3 to 3 are missing in the middle of the log"), "{said}");
+    hookswitch_store::testing::reseal(&home.directory.join("data"));
     let said = String::from_utf8_lossy(&check().stderr).into_owned();
     assert!(said.contains("the event log has 4 where 3 should be"), "{said}");
     let other = "UPDATE events SET position = 3, session = 2, sequence = 99 WHERE position = 22";
     database.execute(other, []).expect("it is ours");
+    hookswitch_store::testing::reseal(&home.directory.join("data"));
     let said = String::from_utf8_lossy(&check().stderr).into_owned();
     assert!(said.contains("event 3 of the log differs"), "{said}");
 }
