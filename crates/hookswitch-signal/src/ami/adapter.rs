@@ -68,6 +68,10 @@ impl Adapter for Ami {
             if is_id && value.iter().any(u8::is_ascii_digit) {
                 names.leading.push([b"ami:", value].concat());
             }
+            if key == b"ActionID" {
+                let channels = value.split(|&byte| byte == b'/').skip(2);
+                names.leading.extend(channels.map(|id| [b"ami:", id].concat()));
+            }
             names_call_id |= key == b"Variable" && memchr::memmem::find(value, b"CALLID").is_some();
             if names_call_id && key == b"Value" {
                 names.leading.push(sip_name(value));

@@ -7,6 +7,7 @@ use crate::switch::Replacements;
 
 /// Keys whose values say what happens and name nobody.
 const KEPT: [&str; 26] = [
+    "Action",
     "Event",
     "Response",
     "EventList",
@@ -26,7 +27,6 @@ const KEPT: [&str; 26] = [
     "State",
     "TechCause",
     "Variable",
-    "ActionID",
     "Message",
     "Status",
     "Priority",
@@ -70,6 +70,11 @@ pub(super) fn message(all: &mut dyn Replacements, bytes: &[u8]) -> Vec<u8> {
             value.to_owned()
         } else if is_id {
             id(all, value)
+        } else if key == "ActionID" {
+            // The channels that an action is about stand in its id.
+            let mut parts = value.split('/');
+            let first: Vec<&str> = parts.by_ref().take(2).collect();
+            parts.fold(first.join("/"), |whole, channel| format!("{whole}/{}", id(all, channel)))
         } else if NAMES.contains(&key) {
             all.name(value)
         } else if USERS.contains(&key) {

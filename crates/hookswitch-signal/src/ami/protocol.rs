@@ -538,9 +538,8 @@ mod tests {
         protocol.check_rights();
         assert!(!protocol.is_answered() && asked(&mut protocol).starts_with("Action: ListCommands\r\n"));
         let list = |names: &[&str]| {
-            let lines: String =
-                names.iter().map(|name| format!("{name}: does it. (Priv: all)\r\n")).collect();
-            format!("Response: Success\r\nActionID: hookswitch-rights\r\n{lines}\r\n")
+            let lines = names.join(": does it. (Priv: all)\r\n") + ": does it. (Priv: all)";
+            format!("Response: Success\r\nActionID: hookswitch-rights\r\n{lines}\r\n\r\n")
         };
         let events = says(&mut protocol, &list(&ACTIONS[2..]));
         assert!(

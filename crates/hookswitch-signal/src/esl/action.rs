@@ -21,6 +21,9 @@ const SLOTS: (&str, &str) = ("6001", "6099");
 pub(super) const COMMANDS: [&str; 7] =
     ["uuid_kill", "uuid_transfer", "uuid_bridge", "uuid_hold", "uuid_audio", "uuid_record", "originate"];
 
+/// Begins all that the tracker is told of an action.
+pub(super) const NOTE: &str = "hookswitch-";
+
 /// First words of what the tracker is told of an action: the call of a channel is sent to a number, when that is asked
 /// for; and once it was taken, that the far ends of the calls of two channels are joined, that who is at the end of a
 /// channel is muted or not, or kept out of a recording or not.
@@ -286,6 +289,19 @@ mod tests {
         let park = Action::Park { own: own(), peer: peer() };
         let taken = write(id(), &park, &options).expect("it can be asked").taken;
         assert_eq!((note(&park), taken), (None, Some(format!("{PARKS} {OWN} {PEER}"))));
+    }
+
+    #[test]
+    fn what_the_tracker_is_told_belongs_to_the_call() {
+        let mut told = Vec::new();
+        crate::esl::listing::note(&format!("{FORWARDS} {OWN} 103"), &mut told);
+        let names = crate::esl::names::call_names(&told);
+        assert_eq!(names.leading, [format!("esl:{OWN}").into_bytes()]);
+        assert!(
+            [FORWARDS, PARKS, JOINS, MUTES, UNMUTES, MASKS, UNMASKS]
+                .iter()
+                .all(|word| word.starts_with(NOTE))
+        );
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::names::{CHANNEL_IDS, is_uuid};
-use super::{Message, listing, lost_channel};
+use super::{Message, action, listing, lost_channel};
 use serde_json::Value;
 
 use crate::switch::Replacements;
@@ -72,6 +72,18 @@ fn write(all: &mut dyn Replacements, message: &Message<'_>, out: &mut Vec<u8>) {
     if let Some(question) = message.question() {
         let question = match question.strip_prefix(listing::MEMBERS) {
             Some(queue) => format!("{}{}", listing::MEMBERS, address(all, queue)),
+            None if question.starts_with(action::NOTE) => {
+                let mut words = question.split(' ');
+                let first = words.next().unwrap_or_default().to_owned();
+                words.fold(first, |note, word| {
+                    let other = match word {
+                        word if is_uuid(word) => id(all, word),
+                        word if word.contains('/') => all.word(word),
+                        word => all.user(word),
+                    };
+                    format!("{note} {other}")
+                })
+            }
             None => question.into_owned(),
         };
         let body = answer(all, &String::from_utf8_lossy(message.body()));

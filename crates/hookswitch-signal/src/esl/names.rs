@@ -1,6 +1,6 @@
 //! Names by which a message of an event socket belongs to calls.
 
-use super::Message;
+use super::{Message, action};
 use crate::switch::{CallNames, sip_name};
 
 /// Headers and variables of FreeSWITCH whose values are ids of channels.
@@ -43,6 +43,10 @@ pub(super) fn call_names(bytes: &[u8]) -> CallNames {
     while !rest.is_empty() {
         let (message, after) = Message::split(rest);
         rest = after.trim_ascii_start();
+        if let Some(note) = message.question().filter(|question| question.starts_with(action::NOTE)) {
+            names.leading.extend(note.split(' ').filter(|word| is_uuid(word)).map(channel_id));
+            continue;
+        }
         if message.question().is_some() {
             let text = String::from_utf8_lossy(message.body());
             let words = text.split(|c: char| c.is_whitespace() || "\"<>|,=".contains(c));
