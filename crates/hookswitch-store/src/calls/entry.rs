@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use hookswitch_model::{Endpoint, Logged, StatusCode};
+use hookswitch_model::{Endpoint, ExtensionId, Logged, Reason, StatusCode};
 
 /// What a word says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -85,10 +85,10 @@ impl Entry {
         let before = self.parties.get(&party.id.number);
         let code = party.status.code;
         let now = PartyEntry {
-            extension: party.extension.map(|id| id.as_u64()),
+            extension: party.extension.map(ExtensionId::as_u64),
             direction: party.direction.as_str(),
             code,
-            reason: party.status.reason.map(|reason| reason.as_str()),
+            reason: party.status.reason.map(Reason::as_str),
             missed: party.missed_call,
             answered: code == StatusCode::Answered || before.is_some_and(|before| before.answered),
             voice_mail: matches!(code, StatusCode::VoiceMail | StatusCode::VoiceMailScreening)

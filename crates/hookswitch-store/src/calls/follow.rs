@@ -1,6 +1,7 @@
 //! The thread that keeps the index at the end of the event log.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry as MapEntry;
 use std::time::Duration;
 
 use hookswitch_model::{Logged, TelephonySessionId};
@@ -16,7 +17,7 @@ use crate::{Reader, StoreError, clock};
 const EVENTS_AT_ONCE: usize = 1000;
 
 /// How many calls are removed in one transaction.
-const REMOVED_AT_ONCE: usize = 500;
+const REMOVED_AT_ONCE: u32 = 500;
 
 /// How many calls and words are remembered; beyond, all are forgotten and read again when they are needed.
 const CALLS_MAX: usize = 20_000;
@@ -175,18 +176,19 @@ impl Follower {
         let mut touched: Vec<TelephonySessionId> = Vec::new();
         for logged in events {
             let id = logged.event.session.id;
-            if !open.contains_key(&id) {
-                let known = known(&transaction, reader, id, *followed, sources)?;
-                if known.is_some() {
-                    // Words that it alone had are gone until it is written.
-                    words.clear();
+            let call = match open.entry(id) {
+                MapEntry::Occupied(known) => known.into_mut(),
+                MapEntry::Vacant(place) => {
+                    let known = known(&transaction, reader, id, *followed, sources)?;
+                    if known.is_some() {
+                        // Words that it alone had are gone until it is written.
+                        words.clear();
+                    }
+                    place.insert(known.unwrap_or_else(|| OpenCall::new(Entry::begin(logged))))
                 }
-                open.insert(id, known.unwrap_or_else(|| OpenCall::new(Entry::begin(logged))));
-            }
-            if let Some(call) = open.get_mut(&id) {
-                let fresh = call.entry.add(logged, |number, position| sources.name(number, position));
-                call.fresh.extend(fresh);
-            }
+            };
+            let fresh = call.entry.add(logged, |number, position| sources.name(number, position));
+            call.fresh.extend(fresh);
             touched.push(id);
         }
         touched.sort_unstable();
@@ -219,11 +221,11 @@ impl Follower {
                 .prepare_cached(
                     "SELECT number, id, last FROM calls WHERE number <= ? ORDER BY number LIMIT ?",
                 )?
-                .query_map([swept.cast_signed(), REMOVED_AT_ONCE as i64], |row| {
+                .query_map([swept.cast_signed(), REMOVED_AT_ONCE.into()], |row| {
                     Ok((row.get(0)?, row.get(1)?, row.get(2)?))
                 })?
                 .collect::<rusqlite::Result<_>>()?;
-            let is_last = gone.len() < REMOVED_AT_ONCE;
+            let is_last = gone.len() < REMOVED_AT_ONCE as usize;
             for (number, id, last) in gone {
                 tables::remove_call(&transaction, number)?;
                 if last <= swept.cast_signed() {
@@ -306,13 +308,12 @@ impl OpenCall {
     ) -> rusqlite::Result<()> {
         let mut fresh = Vec::with_capacity(self.fresh.len());
         for word in self.fresh.drain(..) {
-            let number = match known.get(&word) {
-                Some(number) => *number,
-                None => {
-                    let number = tables::word(transaction, &word)?;
-                    known.insert(word, number);
-                    number
-                }
+            let number = if let Some(number) = known.get(&word) {
+                *number
+            } else {
+                let number = tables::word(transaction, &word)?;
+                known.insert(word, number);
+                number
             };
             fresh.push(number);
         }

@@ -131,12 +131,11 @@ impl CallIndex {
 
     fn read<T>(&self, read: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, StoreError> {
         let idle = self.0.idle.lock().ok().and_then(|mut idle| idle.pop());
-        let connection = match idle {
-            Some(connection) => connection,
-            None => {
-                let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-                Connection::open_with_flags(&self.0.path, flags)?
-            }
+        let connection = if let Some(connection) = idle {
+            connection
+        } else {
+            let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+            Connection::open_with_flags(&self.0.path, flags)?
         };
         let read = read(&connection)?;
         if let Ok(mut idle) = self.0.idle.lock()
@@ -205,7 +204,7 @@ pub fn index_calls(directory: &Path, partitions: u8) -> anyhow::Result<(u64, u64
     let mut follower = Follower::open(index.clone(), &reader)?;
     let mut events = 0;
     loop {
-        match follower.step(&reader, |reader, after, limit| reader.events_after(after, limit))? {
+        match follower.step(&reader, Reader::events_after)? {
             0 => break,
             read => events += read,
         }

@@ -106,7 +106,7 @@ pub struct CallCounts {
 }
 
 /// Of how many calls with a word or a party a list is begun; a list of more is begun with the newest.
-const FEW: usize = 20_000;
+const FEW: i64 = 20_000;
 
 /// How many words a condition names one by one.
 const WORDS_NAMED_MAX: usize = 8;
@@ -296,7 +296,7 @@ impl Conditions {
             let count = format!("SELECT count(*) FROM (SELECT 1 FROM ({sql}) LIMIT {})", FEW + 1);
             let mut statement = connection.prepare_cached(&count)?;
             let count: i64 = statement.query_row(params_from_iter(values), |row| row.get(0))?;
-            if count <= FEW as i64 && smallest.is_none_or(|(known, _)| count < known) {
+            if count <= FEW && smallest.is_none_or(|(known, _)| count < known) {
                 smallest = Some((count, driver));
             }
         }

@@ -134,13 +134,10 @@ pub(super) fn set_state(connection: &Connection, name: &str, value: i64) -> rusq
 pub(super) fn word(transaction: &Transaction<'_>, (kind, text): &Word) -> rusqlite::Result<i64> {
     let kind = *kind as u8;
     let mut known = transaction.prepare_cached("SELECT number FROM words WHERE kind = ? AND text = ?")?;
-    match known.query_row(params![kind, text], |row| row.get(0)).optional()? {
-        Some(number) => Ok(number),
-        None => {
-            let mut add = transaction.prepare_cached("INSERT INTO words (kind, text) VALUES (?, ?)")?;
-            add.insert(params![kind, text])
-        }
+    if let Some(number) = known.query_row(params![kind, text], |row| row.get(0)).optional()? {
+        return Ok(number);
     }
+    transaction.prepare_cached("INSERT INTO words (kind, text) VALUES (?, ?)")?.insert(params![kind, text])
 }
 
 /// Writes a call over what was there of it; `words` are the numbers of all its words, `fresh` those that are new.
