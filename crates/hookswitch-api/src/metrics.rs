@@ -3,6 +3,8 @@
 //! Labels that grow with what users do are bounded: of subscriptions and sources the first so many are named, and
 //! the others are one.
 
+#![expect(clippy::cast_precision_loss, reason = "metrics are floats, and exact up to 9 * 10^15")]
+
 use std::fmt::Write as _;
 
 use hookswitch_server::clock;

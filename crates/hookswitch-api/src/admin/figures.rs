@@ -83,7 +83,7 @@ pub(crate) async fn read(
     // Spans begin at round times, so that one read again later has the same counts.
     let micros = step.as_micros() as i64;
     let end = (clock::wall().as_micros() / micros + 1) * micros;
-    let from = end - micros * count as i64;
+    let from = end - micros * i64::try_from(count).unwrap_or_default();
     let wanted = FigureQuery {
         account: access.account,
         subscriptions: seen.map(|kept| kept.subscription.id).collect(),

@@ -126,7 +126,7 @@ fn extensions(api: &Api, account: Option<AccountId>, number: &str) -> Vec<Extens
     let directory = api.directory();
     let accounts = directory.accounts().filter(|one| account.is_none_or(|account| account == one.id()));
     let of_number = accounts
-        .flat_map(|account| account.extensions())
+        .flat_map(hookswitch_core::directory::Account::extensions)
         .filter(|one| one.number.as_deref() == Some(number))
         .map(|one| one.id);
     of_number.chain(number.parse().ok().map(ExtensionId::new)).collect()

@@ -211,7 +211,7 @@ impl SessionSummary {
         let is_there = |party: &&SessionParty| party.status_code != StatusCode::Disconnected.as_str();
         let caller = self.parties.iter().find(is_outbound).or(self.parties.first());
         let called = || self.parties.iter().filter(|party| !is_outbound(party));
-        let called = called().find(is_there).or_else(|| called().last());
+        let called = called().find(is_there).or_else(|| called().next_back());
         (caller.map(|party| &party.from), called.or(caller).map(|party| &party.to))
     }
 }
