@@ -102,9 +102,13 @@ fn two_tenants_hear_nothing_of_each_other_by_any_way() {
             assert_eq!(server.call(&token, "POST", SUBSCRIPTION, Some(&body)).error(), (403, "", "SUB-406"));
         }
         let others = format!("/restapi/v1.0/account/~/extension/{}/telephony/sessions", other.account + 100);
-        let body = json!({"eventFilters": [SESSIONS, others],
-            "deliveryMode": {"transportType": "WebHook", "address": receiver.url()}});
-        assert_eq!(server.call(&token, "POST", SUBSCRIPTION, Some(&body)).status, 200);
+        let body = |filters: &[&str]| {
+            json!({"eventFilters": filters,
+                "deliveryMode": {"transportType": "WebHook", "address": receiver.url()}})
+        };
+        let refused = server.call(&token, "POST", SUBSCRIPTION, Some(&body(&[SESSIONS, &others])));
+        assert_eq!(refused.error(), (403, "", "SUB-408"), "it is nobody's extension in this account");
+        assert_eq!(server.call(&token, "POST", SUBSCRIPTION, Some(&body(&[SESSIONS]))).status, 200);
         let mut socket = Socket::open(http, &server.socket_token(&token), None);
         socket.expect("ConnectionDetails");
         socket.subscribe();
