@@ -37,7 +37,7 @@ pub fn replay(capture: &[u8]) -> Vec<Vec<u8>> {
     let mut messages = Vec::new();
     let Ok(mut reader) = Reader::new(capture) else { return messages };
     let mut pipeline = pipeline();
-    let mut told = Told::default();
+    let mut told = Sequences::default();
     let mut last = Timestamp::default();
     while reader.advance().expect("memory can be read") {
         let captured = reader.current().expect("there is one");
@@ -116,7 +116,7 @@ fn tell_of_switch(switch: Switch, messages: &[Vec<u8>]) {
     let mut pipeline = pipeline();
     let source = SwitchSource { switch, account: ACCOUNT, agents: Some("sip"), pairs_as: SWITCH };
     pipeline.sources_mut().add_switch(SWITCH, source);
-    let mut told = Told::default();
+    let mut told = Sequences::default();
     let mut now = Timestamp::from_micros(1_700_000_000_000_000);
     for (number, message) in messages.iter().enumerate() {
         now = now + Duration::from_millis(20);
@@ -152,9 +152,9 @@ const LONGEST_SILENCE: Duration = Duration::from_secs(26 * 3600);
 
 /// The number and time of the last event of each session.
 #[derive(Default)]
-struct Told(HashMap<TelephonySessionId, (u32, Timestamp)>);
+struct Sequences(HashMap<TelephonySessionId, (u32, Timestamp)>);
 
-impl Told {
+impl Sequences {
     /// Takes the events that came about: their numbers have no gap, and their times do not run back.
     fn take(&mut self, pipeline: &mut Pipeline, latest: Timestamp) {
         while let Some(event) = pipeline.poll_event() {

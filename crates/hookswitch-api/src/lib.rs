@@ -11,6 +11,7 @@ pub mod capture;
 mod console;
 mod csv;
 pub mod explain;
+mod extensions;
 mod health;
 mod html;
 mod ingest;
@@ -20,7 +21,6 @@ mod metrics;
 mod numbers;
 mod oauth;
 mod openapi;
-mod people;
 mod platform;
 mod presence;
 mod profile;
@@ -191,10 +191,10 @@ fn platform() -> OpenApiRouter<Api> {
         .routes(routes!(platform::external_entry_points))
         .routes(routes!(platform::status))
         .routes(routes!(platform::client_info))
-        .routes(routes!(people::account))
-        .routes(routes!(people::extension))
-        .routes(routes!(people::extensions))
-        .routes(routes!(people::devices))
+        .routes(routes!(extensions::account))
+        .routes(routes!(extensions::extension))
+        .routes(routes!(extensions::extensions))
+        .routes(routes!(extensions::devices))
         .routes(routes!(numbers::of_extension))
         .routes(routes!(numbers::of_account))
         .routes(routes!(numbers::of_account_v2))

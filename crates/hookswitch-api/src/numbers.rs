@@ -11,8 +11,8 @@ use hookswitch_server::rights::Action;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::extensions::Person;
 use super::list::{List, PageQuery};
-use super::people::Person;
 use super::profile::{own_extension, whole_account};
 use super::request::{Base, Segments};
 use super::{Api, Problem, openapi};

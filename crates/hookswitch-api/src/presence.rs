@@ -10,8 +10,8 @@ use hookswitch_server::rights::Action;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::extensions::Person;
 use super::list::{List, PageQuery};
-use super::people::Person;
 use super::request::{Base, Segments};
 use super::telephony::calls::Call;
 use super::{Api, Problem, openapi};

@@ -11,7 +11,7 @@ use axum::response::sse::{Event, Sse};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
 use hookswitch_core::notification::{SERVER_ID, Subscriber};
-use hookswitch_core::subscription::{Hearing, Standing, Subscription, Transport};
+use hookswitch_core::subscription::{Hearing, Subscription, SubscriptionStatus, Transport};
 use hookswitch_model::SubscriptionId;
 use hookswitch_server::Traffic;
 use hookswitch_server::auth::Principal;
@@ -127,7 +127,7 @@ pub(super) async fn stream(
         created: now,
         lifetime,
         expires: now + lifetime,
-        standing: Standing::Active,
+        standing: SubscriptionStatus::Active,
         paused: None,
         hearing: Hearing::default(),
     };

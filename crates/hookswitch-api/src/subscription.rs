@@ -11,12 +11,14 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use hookswitch_core::filter::{EventFilter, FilterError, Own};
 use hookswitch_core::presence::Family;
-use hookswitch_core::subscription::{Hearing, Owner, Standing, Subscription, Transport, check_reminders};
+use hookswitch_core::subscription::{
+    Hearing, Owner, Subscription, SubscriptionStatus, Transport, check_reminders,
+};
 use hookswitch_model::{SubscriptionId, Timestamp};
 use hookswitch_server::auth::{Principal, Problem};
 use hookswitch_server::rights::{Action, Denied};
 use hookswitch_server::subscriptions::{
-    CreateError, Delivery, DeliveryError, Kept, Socket, WebHook, parse_id,
+    CreateError, Delivery, DeliveryError, Socket, StoredSubscription, WebHook, parse_id,
 };
 use hookswitch_server::webhook::{AddressError, Endpoint, HandshakeError};
 use hookswitch_server::websocket::Caller;
@@ -182,11 +184,11 @@ pub(super) struct BlacklistedData {
 }
 
 impl SubscriptionInfo {
-    fn of(kept: &Kept, api: &Api, now: Timestamp) -> Self {
+    fn of(kept: &StoredSubscription, api: &Api, now: Timestamp) -> Self {
         let subscription = &kept.subscription;
         let (status, blacklisted_data) = match &subscription.standing {
-            Standing::Active => ("Active", None),
-            Standing::Blacklisted(why) => {
+            SubscriptionStatus::Active => ("Active", None),
+            SubscriptionStatus::Blacklisted(why) => {
                 let blacklisted_at = why.since.to_string();
                 ("Blacklisted", Some(BlacklistedData { blacklisted_at, reason: why.reason.clone() }))
             }
@@ -315,11 +317,11 @@ pub(super) async fn create(
         created,
         lifetime,
         expires: created + lifetime,
-        standing: Standing::Active,
+        standing: SubscriptionStatus::Active,
         paused: None,
         hearing: Hearing::default(),
     };
-    let kept = Kept {
+    let kept = StoredSubscription {
         subscription,
         delivery,
         expired: false,
@@ -405,7 +407,7 @@ pub(super) async fn renew(
 /// Renews a subscription, and shows it.
 async fn renewed(
     api: &Api,
-    kept: &Kept,
+    kept: &StoredSubscription,
     filters: Option<Vec<EventFilter>>,
     lifetime: Option<std::time::Duration>,
 ) -> Result<Shown, Problem> {
@@ -416,10 +418,10 @@ async fn renewed(
 /// Renews a subscription; one that is blacklisted is validated, and goes on if that succeeds.
 pub(super) async fn renew_kept(
     api: &Api,
-    kept: &Kept,
+    kept: &StoredSubscription,
     filters: Option<Vec<EventFilter>>,
     lifetime: Option<std::time::Duration>,
-) -> Result<Kept, Problem> {
+) -> Result<StoredSubscription, Problem> {
     let id = kept.subscription.id;
     let renewed = api.subscriptions.renew(id, filters, lifetime).await;
     let renewed = renewed.map_err(|error| Problem::unavailable(error.to_string()))?;
@@ -432,7 +434,7 @@ pub(super) async fn renew_kept(
         && let Ok(endpoint) = webhook.endpoint(api.webhooks.guard())
         && api.webhooks.validate(&endpoint.url).await.is_ok()
     {
-        renewed.subscription.standing = Standing::Active;
+        renewed.subscription.standing = SubscriptionStatus::Active;
         api.subscriptions.validated(id, true).await;
     }
     Ok(renewed)
@@ -464,7 +466,7 @@ pub(super) async fn drop_subscription(api: &Api, id: SubscriptionId) -> Result<(
 
 /// Checks that a subscription over a WebSocket is changed over that WebSocket: elsewhere it is as unknown as one
 /// that never was, since a client subscribes anew then, and on no other answer (contract subscriptions §2).
-fn check_caller(kept: &Kept, caller: Option<&Caller>) -> Result<(), Problem> {
+fn check_caller(kept: &StoredSubscription, caller: Option<&Caller>) -> Result<(), Problem> {
     match &kept.delivery {
         Delivery::WebSocket(socket) if caller.is_none_or(|caller| caller.session != socket.session) => {
             Err(Problem::unknown("subscriptionId", &kept.subscription.id.to_string()))
@@ -483,7 +485,7 @@ pub(super) fn owner(principal: &Principal) -> Owner {
 }
 
 /// A subscription of the one who asks; that of others is as unknown as one that never was.
-fn find(api: &Api, principal: &Principal, id: &str) -> Result<Kept, Problem> {
+fn find(api: &Api, principal: &Principal, id: &str) -> Result<StoredSubscription, Problem> {
     let found = parse_id(id).and_then(|id| api.subscriptions.find(id, &owner(principal)));
     let kept = found.ok_or_else(|| Problem::unknown("subscriptionId", id))?;
     if kept.expired { Err(expired()) } else { Ok(kept) }

@@ -80,7 +80,7 @@ mod tests {
     use crate::filter::{EventFilter, Own};
     use crate::presence::ActiveCalls;
     use crate::subscription::{
-        DisabledFilter, Hearing, Owner, Standing, Subscription, Suspension, Transport,
+        DisabledFilter, Hearing, Owner, Subscription, SubscriptionStatus, Suspension, Transport,
     };
 
     fn subscription(id: u128, own: Own, filters: &[&str], hearing: Hearing) -> Subscription {
@@ -101,7 +101,7 @@ mod tests {
             created: at,
             lifetime: std::time::Duration::from_secs(60),
             expires: at,
-            standing: Standing::Active,
+            standing: SubscriptionStatus::Active,
             paused: None,
             hearing,
         }

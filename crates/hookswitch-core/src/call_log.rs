@@ -251,10 +251,10 @@ mod tests {
     use StatusCode::{Answered, Disconnected, Proceeding, Setup, VoiceMail};
 
     /// Number of the party, extension, status, why, and whether the call is missed.
-    type Told = (u32, Option<ExtensionId>, StatusCode, Option<Reason>, bool);
+    type PartyRow = (u32, Option<ExtensionId>, StatusCode, Option<Reason>, bool);
 
     /// Events of a session.
-    fn events(all: &[Told]) -> Vec<Event> {
+    fn events(all: &[PartyRow]) -> Vec<Event> {
         let (account, id) = (AccountId::new(16), TelephonySessionId::new(1));
         let session =
             Arc::new(SessionFacts { account, id, session_id: SessionId::new(7), origin: Origin::Call });
@@ -287,7 +287,7 @@ mod tests {
         (2..).zip(all).map(event).collect()
     }
 
-    fn plain(number: u32, extension: Option<ExtensionId>, code: StatusCode) -> Told {
+    fn plain(number: u32, extension: Option<ExtensionId>, code: StatusCode) -> PartyRow {
         (number, extension, code, None, false)
     }
 

@@ -54,7 +54,7 @@ impl Transport {
 
 /// Whether notifications are sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Standing {
+pub enum SubscriptionStatus {
     /// They are.
     Active,
     /// The address has failed for too long. What is due waits in the log.
@@ -121,7 +121,7 @@ pub struct Subscription {
     /// When it ends unless it is renewed.
     pub expires: Timestamp,
     /// Whether notifications are sent.
-    pub standing: Standing,
+    pub standing: SubscriptionStatus,
     /// Since when an operator has paused it. What is due waits in the log.
     pub paused: Option<Timestamp>,
     /// What its owner has the right to hear of.
@@ -205,7 +205,7 @@ impl Subscription {
 
     /// Whether it is blacklisted.
     pub fn is_blacklisted(&self) -> bool {
-        matches!(self.standing, Standing::Blacklisted(_))
+        matches!(self.standing, SubscriptionStatus::Blacklisted(_))
     }
 
     /// When the first reminder after this time is due; none if none was asked for, or the end comes
@@ -269,7 +269,7 @@ mod tests {
             created: secs(0),
             lifetime,
             expires: secs(0) + lifetime,
-            standing: Standing::Active,
+            standing: SubscriptionStatus::Active,
             paused: None,
             hearing: Hearing::default(),
         }

@@ -7,8 +7,8 @@ use std::time::Duration;
 use hookswitch_core::directory::Directory;
 use hookswitch_core::engine::{Engine, Policy};
 use hookswitch_model::{
-    AccountId, Caller, Cause, ClockId, Direction, Event, FarEnd, InputRef, LegCreated, LegId, Place, Signal,
-    SignalKind, SipData, StatusCode, Timestamp, Transfer,
+    AccountId, Caller, Cause, ClockId, Direction, Event, FarEnd, InputRef, LegCreated, LegId, LegRelation,
+    Signal, SignalKind, SipData, StatusCode, Timestamp, Transfer,
 };
 
 const NORTH: AccountId = AccountId::new(310_001_016);
@@ -117,7 +117,7 @@ fn to(caller: LegId) -> LegCreated {
 }
 
 /// A leg of 101 who calls and says where it belongs.
-fn placed(place: Place) -> LegCreated {
+fn placed(place: LegRelation) -> LegCreated {
     LegCreated { place: Some(place), ..leg("102") }
 }
 
@@ -170,9 +170,9 @@ fn who_names_an_account_reaches_no_call_of_another() {
         (cy, SignalKind::Supervises { whom: ann }),
         (ann, SignalKind::Focus { room: Arc::from("3000"), owns: true }),
         (new, created(to(ann))),
-        (new, created(placed(Place::Replaces(bo)))),
-        (new, created(placed(Place::Joins(ann)))),
-        (new, created(LegCreated { place: Some(Place::SamePartyAs(bo)), ..to(ann) })),
+        (new, created(placed(LegRelation::Replaces(bo)))),
+        (new, created(placed(LegRelation::Joins(ann)))),
+        (new, created(LegCreated { place: Some(LegRelation::SamePartyAs(bo)), ..to(ann) })),
     ];
     for (leg, kind) in attempts {
         let [mut untouched, mut scenario] = [(); 2].map(|()| {

@@ -29,7 +29,7 @@ use hookswitch_pipeline::Switch;
 use hookswitch_signal::ami::Frames;
 
 use crate::ladder::{ACCOUNT, START_MICROS, by_time, lines, side_by_side, written};
-use crate::told::{self, Told, in_world};
+use crate::told::{self, StoryResult, in_world};
 
 /// Names of people; a phone shows the one of its number.
 const NAMES: [(&str, &str); 4] =
@@ -37,7 +37,7 @@ const NAMES: [(&str, &str); 4] =
 
 /// What an Asterisk tells.
 pub struct Story {
-    pub told: Vec<Told>,
+    pub told: Vec<StoryResult>,
     directory: Option<&'static str>,
 }
 
@@ -81,7 +81,8 @@ impl Story {
             assert!(told == expected, "{how}\n{}", side_by_side(&expected, &told));
         };
         assert_told("", &self.run(&self.told, false));
-        let twice: Vec<Told> = self.told.iter().flat_map(|told| [told.clone(), told.clone()]).collect();
+        let twice: Vec<StoryResult> =
+            self.told.iter().flat_map(|told| [told.clone(), told.clone()]).collect();
         assert_told("with every message twice", &self.run(&twice, false));
         assert_told("saved and read after each message", &self.run(&self.told, true));
         assert_told("in pieces of seven bytes", &self.run(&self.in_pieces(7), false));
@@ -92,7 +93,7 @@ impl Story {
     }
 
     /// The messages, cut out of a connection that brings some bytes at a time.
-    fn in_pieces(&self, length: usize) -> Vec<Told> {
+    fn in_pieces(&self, length: usize) -> Vec<StoryResult> {
         let mut frames = Frames::default();
         let mut whole = self.told.iter();
         let mut cut = Vec::new();
@@ -102,14 +103,14 @@ impl Story {
             frames.push(piece);
             while let Some(message) = frames.next_message() {
                 let told = whole.next().expect("no more messages than were put in");
-                cut.push(Told { message: message.to_vec(), ..*told });
+                cut.push(StoryResult { message: message.to_vec(), ..*told });
             }
         }
         assert!(whole.next().is_none(), "all messages come out");
         cut
     }
 
-    pub fn run(&self, told: &[Told], save: bool) -> Vec<Event> {
+    pub fn run(&self, told: &[StoryResult], save: bool) -> Vec<Event> {
         let directory = match self.directory {
             Some(file) => Directory::parse(file).expect("a directory"),
             None => Directory::built_in(ACCOUNT),
@@ -119,12 +120,12 @@ impl Story {
 }
 
 /// Sends messages through the product, and checks what must hold whatever they are.
-pub fn run(directory: &Directory, told: &[Told], save: bool) -> Vec<Event> {
+pub fn run(directory: &Directory, told: &[StoryResult], save: bool) -> Vec<Event> {
     told::run(directory, Switch::Ami, told, save)
 }
 
 /// Writes the event of a line, if it is one.
-fn event(line: &str, world: u8, channels: &mut HashMap<String, Channel>) -> Option<Told> {
+fn event(line: &str, world: u8, channels: &mut HashMap<String, Channel>) -> Option<StoryResult> {
     let mut words = line.split_whitespace();
     let seconds: f64 = words.next().and_then(|word| word.parse().ok()).expect("seconds");
     let name = words.next().expect("the name of an event");
@@ -139,7 +140,7 @@ fn event(line: &str, world: u8, channels: &mut HashMap<String, Channel>) -> Opti
         }
         "List" => {
             let message = "Response: Success\r\nEventList: start\r\nMessage: Channels will follow\r\n";
-            return Some(Told { at_micros, message: message.into() });
+            return Some(StoryResult { at_micros, message: message.into() });
         }
         _ => {}
     }
@@ -207,7 +208,7 @@ fn event(line: &str, world: u8, channels: &mut HashMap<String, Channel>) -> Opti
     for (key, value) in fields {
         let _ = write!(message, "{key}: {value}\r\n");
     }
-    Some(Told { at_micros, message: message.into_bytes() })
+    Some(StoryResult { at_micros, message: message.into_bytes() })
 }
 
 fn new_channel(words: &[&str], world: u8, channels: &mut HashMap<String, Channel>) {

@@ -25,12 +25,12 @@ use hookswitch_pipeline::Switch;
 use hookswitch_signal::esl::{Frames, Message, listing};
 
 use crate::ladder::{ACCOUNT, START_MICROS, by_time, lines, side_by_side, written};
-use crate::told::{self, Told, in_world};
+use crate::told::{self, StoryResult, in_world};
 
 /// What a FreeSWITCH tells, as JSON and as plain events.
 pub struct Story {
-    pub told: Vec<Told>,
-    pub plain: Vec<Told>,
+    pub told: Vec<StoryResult>,
+    pub plain: Vec<StoryResult>,
 }
 
 #[derive(Default)]
@@ -53,8 +53,11 @@ impl Story {
             let (at_micros, mut fields) = event(line, world, &mut channels);
             fields.push(("Event-Sequence".to_owned(), (number + 1 + 1000 * usize::from(world)).to_string()));
             let is_data = fields[0].1 == "CHANNEL_DATA";
-            told.push(Told { at_micros, message: if is_data { reply(&fields) } else { json(&fields) } });
-            plain.push(Told { at_micros, message: encoded(&fields) });
+            told.push(StoryResult {
+                at_micros,
+                message: if is_data { reply(&fields) } else { json(&fields) },
+            });
+            plain.push(StoryResult { at_micros, message: encoded(&fields) });
         }
         Self { told, plain }
     }
@@ -71,7 +74,8 @@ impl Story {
         let directory = Directory::built_in(ACCOUNT);
         assert_told("", &run(&directory, &self.told, false));
         assert_told("of plain events", &run(&directory, &self.plain, false));
-        let twice: Vec<Told> = self.told.iter().flat_map(|told| [told.clone(), told.clone()]).collect();
+        let twice: Vec<StoryResult> =
+            self.told.iter().flat_map(|told| [told.clone(), told.clone()]).collect();
         assert_told("with every message twice", &run(&directory, &twice, false));
         assert_told("saved and read after each message", &run(&directory, &self.told, true));
         assert_told("in pieces of seven bytes", &run(&directory, &in_pieces(&self.told, 7), false));
@@ -79,7 +83,7 @@ impl Story {
 }
 
 /// The messages, cut out of a connection that brings some bytes at a time.
-fn in_pieces(told: &[Told], length: usize) -> Vec<Told> {
+fn in_pieces(told: &[StoryResult], length: usize) -> Vec<StoryResult> {
     let mut frames = Frames::default();
     let mut whole = told.iter();
     let mut cut = Vec::new();
@@ -88,7 +92,7 @@ fn in_pieces(told: &[Told], length: usize) -> Vec<Told> {
         frames.push(piece);
         while let Some(message) = frames.next_message() {
             let told = whole.next().expect("no more messages than were put in");
-            cut.push(Told { message: message.to_vec(), ..*told });
+            cut.push(StoryResult { message: message.to_vec(), ..*told });
         }
     }
     assert!(whole.next().is_none(), "all messages come out");
@@ -96,17 +100,17 @@ fn in_pieces(told: &[Told], length: usize) -> Vec<Told> {
 }
 
 /// Sends messages through the product, and checks what must hold whatever they are.
-pub fn run(directory: &Directory, told: &[Told], save: bool) -> Vec<Event> {
+pub fn run(directory: &Directory, told: &[StoryResult], save: bool) -> Vec<Event> {
     told::run(directory, Switch::Esl, told, save)
 }
 
 /// The beginning of a connection.
-pub fn connects(seconds: f64) -> Told {
-    Told { at_micros: at_micros(seconds), message: b"Content-Type: auth/request\n\n".to_vec() }
+pub fn connects(seconds: f64) -> StoryResult {
+    StoryResult { at_micros: at_micros(seconds), message: b"Content-Type: auth/request\n\n".to_vec() }
 }
 
 /// What the switch answers to a question, in which `@a` is the id of channel a.
-pub fn answer(seconds: f64, question: &str, body: &str) -> Told {
+pub fn answer(seconds: f64, question: &str, body: &str) -> StoryResult {
     let with_ids = |text: &str| {
         let mut parts = text.split('@');
         let mut out = parts.next().unwrap_or_default().to_owned();
@@ -122,12 +126,12 @@ pub fn answer(seconds: f64, question: &str, body: &str) -> Told {
     let came = format!("Content-Type: api/response\nContent-Length: {}\n\n{body}", body.len());
     let mut message = Vec::new();
     listing::named(&with_ids(question), &Message::new(came.as_bytes()), &mut message);
-    Told { at_micros: at_micros(seconds), message }
+    StoryResult { at_micros: at_micros(seconds), message }
 }
 
 /// The list of channels, of which each is a letter, whether it calls or is called, its user, the number that was
 /// dialled, its state, and if need be the channel that its call began with and who calls: `a inbound 101 102 ACTIVE`.
-pub fn channels(seconds: f64, lines: &str) -> Told {
+pub fn channels(seconds: f64, lines: &str) -> StoryResult {
     let row = |line: &str| {
         let mut words = line.split_whitespace();
         let [channel, direction, user, dest, state] = std::array::from_fn(|_| words.next().expect("a word"));

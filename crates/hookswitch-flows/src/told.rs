@@ -19,7 +19,7 @@ use crate::ladder::{
 
 /// A message and when it came.
 #[derive(Clone, Debug)]
-pub struct Told {
+pub struct StoryResult {
     pub at_micros: i64,
     pub message: Vec<u8>,
 }
@@ -81,7 +81,7 @@ fn pipeline(directory: Directory, switch: Switch) -> Pipeline {
 }
 
 /// Sends messages through the product, and checks what must hold whatever they are.
-pub fn run(directory: &Directory, switch: Switch, told: &[Told], save: bool) -> Vec<Event> {
+pub fn run(directory: &Directory, switch: Switch, told: &[StoryResult], save: bool) -> Vec<Event> {
     let mut pipeline = pipeline(directory.clone(), switch);
     let mut events = Vec::new();
     for (number, told) in (1..).zip(told) {
@@ -113,32 +113,32 @@ pub fn run(directory: &Directory, switch: Switch, told: &[Told], save: bool) -> 
     events
 }
 
-fn tell(pipeline: &mut Pipeline, told: &Told, number: u64) {
+fn tell(pipeline: &mut Pipeline, told: &StoryResult, number: u64) {
     let at = Timestamp::from_micros(told.at_micros);
     let input = InputRef { source: 0, number };
     pipeline.handle_switch(SWITCH, &told.message, at, input).expect("it was added");
 }
 
 /// Sends both through the product, in the order of time.
-pub fn both(switch: Switch, told: &[Told], sip: &Ladder) -> (Vec<Event>, Counters) {
+pub fn both(switch: Switch, told: &[StoryResult], sip: &Ladder) -> (Vec<Event>, Counters) {
     with_outages(switch, told, sip, &[])
 }
 
 /// The same, with a connection that is made and lost at some seconds. Time goes on for an hour after the last.
 pub fn with_outages(
     switch: Switch,
-    told: &[Told],
+    told: &[StoryResult],
     sip: &Ladder,
     links: &[(f64, SwitchLink)],
 ) -> (Vec<Event>, Counters) {
     enum Input<'a> {
         Link(SwitchLink),
-        Told(&'a Told),
+        StoryResult(&'a StoryResult),
         Sip(&'a Packet),
     }
     let micros = |seconds: f64| START_MICROS + (seconds * 1e6).round() as i64;
     let mut inputs: Vec<(i64, Input<'_>)> =
-        told.iter().map(|told| (told.at_micros, Input::Told(told))).collect();
+        told.iter().map(|told| (told.at_micros, Input::StoryResult(told))).collect();
     inputs.extend(sip.packets.iter().map(|packet| (packet.at_micros, Input::Sip(packet))));
     inputs.extend(links.iter().map(|&(at, link)| (micros(at), Input::Link(link))));
     inputs.sort_by_key(|(at, _)| *at);
@@ -151,7 +151,7 @@ pub fn with_outages(
                 pipeline.handle_time(ClockId::default(), at);
                 pipeline.handle_link(SWITCH, *link, at, input).expect("it was added");
             }
-            Input::Told(told) => tell(&mut pipeline, told, number),
+            Input::StoryResult(told) => tell(&mut pipeline, told, number),
             Input::Sip(packet) => send(&mut pipeline, packet, number),
         }
         events.extend(ready(&mut pipeline));

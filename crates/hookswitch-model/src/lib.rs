@@ -30,7 +30,7 @@ pub use party::{
 };
 pub use presence::{ActiveCall, CallChange};
 pub use signal::{
-    Alias, Caller, Cause, FarEnd, LegCreated, Mailbox, Place, RecordingSession, Service, Signal, SignalKind,
-    Transfer,
+    Alias, Caller, Cause, FarEnd, LegCreated, LegRelation, Mailbox, RecordingSession, Service, Signal,
+    SignalKind, Transfer,
 };
 pub use time::{ClockId, Iso, Timestamp};

@@ -200,7 +200,7 @@ pub struct LegCreated {
     /// The sender has no leg of its own in this call: it is a server that calls on somebody's behalf.
     pub sent_by_server: bool,
     /// Where in an open call the leg belongs, when its source says so.
-    pub place: Option<Place>,
+    pub place: Option<LegRelation>,
     /// Whose mailbox the leg leads to, and why, when the request says so (RFC 4458).
     pub mailbox: Option<Mailbox>,
     /// Who sent the call elsewhere last (Diversion, RFC 5806; History-Info, RFC 7044).
@@ -228,7 +228,7 @@ pub enum Service {
 
 /// Where in an open call a new leg belongs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Place {
+pub enum LegRelation {
     /// Its holder takes the place of who is at the end of this leg (RFC 3891).
     Replaces(LegId),
     /// Its holder joins the call of this leg (RFC 3911).

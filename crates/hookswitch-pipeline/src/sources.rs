@@ -11,7 +11,7 @@ use hookswitch_signal::ingest::{Ingest, Posted};
 use hookswitch_signal::pairing::{self, Pairing};
 use hookswitch_signal::sip;
 use hookswitch_signal::switch::{self, ChannelView, SwitchTracker};
-use hookswitch_signal::tracker::{self, Tracker};
+use hookswitch_signal::tracker::{self, SipTracker};
 use serde::{Deserialize, Serialize};
 
 use crate::doubles::Doubles;
@@ -73,7 +73,7 @@ pub struct Sources {
 
 #[derive(Serialize, Deserialize)]
 enum Source {
-    Agent { name: Box<str>, tracker: Box<Tracker> },
+    Agent { name: Box<str>, tracker: Box<SipTracker> },
     Switch { tracker: Box<AnyTracker>, pairs_as: u16, has_agents: bool, outage: Option<Outage> },
     Posted(Box<Ingest>),
 }
@@ -155,7 +155,7 @@ impl Sources {
 
     /// Adds a capture agent, or a capture, that sends SIP messages.
     pub fn add_agent(&mut self, number: u16, name: &str, account: AccountId) {
-        let mut tracker = Box::new(Tracker::new(account, number));
+        let mut tracker = Box::new(SipTracker::new(account, number));
         if let Some(wait) = self.late_wait {
             tracker.set_late_wait(wait);
         }

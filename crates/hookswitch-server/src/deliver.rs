@@ -21,7 +21,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use crate::call_changes::CallChanges;
 use crate::config::Webhooks as Settings;
 use crate::health::{Health, Outcomes};
-use crate::subscriptions::{Command, Delivery, Kept, Subscriptions, progress_change};
+use crate::subscriptions::{Command, Delivery, StoredSubscription, Subscriptions, progress_change};
 use crate::telemetry::Metrics;
 use crate::webhook::{Endpoint, Webhooks};
 use crate::{clock, secret};
@@ -244,7 +244,7 @@ impl Deliverer {
         }
     }
 
-    fn add(&mut self, kept: Kept, progress: Progress, now: Timestamp) {
+    fn add(&mut self, kept: StoredSubscription, progress: Progress, now: Timestamp) {
         let id = kept.subscription.id;
         let Delivery::WebHook(webhook) = &kept.delivery else { return };
         let endpoint = match webhook.endpoint(self.webhooks.guard()) {
@@ -453,7 +453,7 @@ impl Deliverer {
     fn keep(&mut self, change: Change) {
         let subscriptions = self.subscriptions.clone();
         match change {
-            Change::Standing(id, standing) => {
+            Change::Status(id, standing) => {
                 tracing::warn!(subscription.id = %id, ?standing, "the standing of a subscription has changed");
                 tokio::spawn(async move {
                     if let Err(error) = subscriptions.set_standing(id, standing).await {

@@ -28,7 +28,7 @@ use tokio::time::Sleep;
 use tower_service::Service as _;
 
 use crate::clock;
-use crate::doors::{Doors, Place};
+use crate::connection_limits::{ConnectionLimits, ConnectionPermit};
 
 /// How long a client may take for its first bytes, and for the headers of a request.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
@@ -118,7 +118,7 @@ pub(crate) fn keep_alive(stream: &TcpStream) {
 pub(crate) async fn serve(
     listener: TcpListener,
     router: Router,
-    (doors, refused): (Doors, Counter),
+    (limits, refused): (ConnectionLimits, Counter),
     mut stop: watch::Receiver<bool>,
     grace: Duration,
 ) {
@@ -156,7 +156,7 @@ pub(crate) async fn serve(
                 continue;
             }
         };
-        let Some(place) = doors.enter(peer.ip()) else {
+        let Some(place) = limits.enter(peer.ip()) else {
             refused.inc();
             continue;
         };
@@ -326,7 +326,7 @@ struct Io {
     /// Set while what still comes is thrown away: until when, and how much it was.
     lingering: Option<(Pin<Box<Sleep>>, usize)>,
     /// Held until the connection is closed.
-    place: Option<Place>,
+    place: Option<ConnectionPermit>,
 }
 
 impl Io {

@@ -45,12 +45,12 @@ pub struct Sample {
 /// The last samples, and what each source sends in a second.
 #[derive(Default)]
 pub struct Rates {
-    kept: Mutex<Kept>,
+    kept: Mutex<RateHistory>,
     newest: watch::Sender<Arc<Sample>>,
 }
 
 #[derive(Default)]
-struct Kept {
+struct RateHistory {
     samples: VecDeque<Arc<Sample>>,
     sources: BTreeMap<SourceKey, f64>,
 }
@@ -124,7 +124,7 @@ impl Rates {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Kept> {
+    fn lock(&self) -> MutexGuard<'_, RateHistory> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -13,12 +13,13 @@ use hookswitch_core::delivery::Outcome;
 use hookswitch_core::delivery::redelivery::{Schedule, Spacing, Step};
 use hookswitch_core::filter::{EventFilter, Own, Projection};
 use hookswitch_core::notification::{SERVER_ID, Subscriber};
-use hookswitch_core::subscription::{Hearing, Owner, Standing, Subscription, Transport};
+use hookswitch_core::subscription::{Hearing, Owner, Subscription, SubscriptionStatus, Transport};
 use hookswitch_model::{
     AccountId, Event, ExtensionId, Logged, SubscriptionId, TelephonySessionId, Timestamp,
 };
 use hookswitch_store::{
-    Attempt, Change, Changed, Expected, Journal, Partition, REDELIVERY, Reader, Store, StoreError, Told,
+    Attempt, Change, Changed, DocumentUpdate, Expected, Journal, Partition, REDELIVERY, Reader, Store,
+    StoreError,
 };
 use hyper::header::HeaderValue;
 use serde::{Deserialize, Serialize};
@@ -28,7 +29,7 @@ use crate::call_changes::CallChanges;
 use crate::clock;
 use crate::scans::Scans;
 use crate::secret::{self, Digest, Key};
-use crate::subscriptions::{Delivery, Kept, Subscriptions, WebHook, parse_id};
+use crate::subscriptions::{Delivery, StoredSubscription, Subscriptions, WebHook, parse_id};
 use crate::webhook::{Endpoint, Sent, Webhooks, masked};
 
 /// The most that run at once.
@@ -177,7 +178,7 @@ struct Target {
 impl Job {
     /// The subscription whose notifications are sent, as its owner may hear of events now; one for the whole account,
     /// with the job's own filters, if it is for nobody's.
-    fn subscription(&self, kept: Option<&Kept>) -> Result<Subscription, String> {
+    fn subscription(&self, kept: Option<&StoredSubscription>) -> Result<Subscription, String> {
         if let Some(kept) = kept {
             let subscription = &kept.subscription;
             if let Some(suspension) = &subscription.hearing.suspension {
@@ -206,7 +207,7 @@ impl Job {
             created,
             lifetime: Duration::MAX,
             expires: created,
-            standing: Standing::Active,
+            standing: SubscriptionStatus::Active,
             paused: None,
             hearing: Hearing { whole_account: true, ..Hearing::default() },
         })
@@ -293,9 +294,11 @@ impl Redeliveries {
         let mut changed = self.store.follow_documents();
         while let Some(told) = changed.next_until(&mut stop).await {
             match told {
-                Told::One(Changed { kind, id, .. }) if kind == REDELIVERY => self.take_over(id).await,
-                Told::One(_) => {}
-                Told::Any => {
+                DocumentUpdate::One(Changed { kind, id, .. }) if kind == REDELIVERY => {
+                    self.take_over(id).await;
+                }
+                DocumentUpdate::One(_) => {}
+                DocumentUpdate::Any => {
                     let all = self.store.read_async(|reader| reader.documents(REDELIVERY)).await;
                     for document in all.unwrap_or_default() {
                         self.take_over(document.id).await;
@@ -388,7 +391,7 @@ impl Redeliveries {
     }
 
     /// The subscription of a job.
-    fn kept(&self, job: &Job) -> Result<Option<Kept>, PreviewError> {
+    fn kept(&self, job: &Job) -> Result<Option<StoredSubscription>, PreviewError> {
         let Some(text) = &job.subscription else { return Ok(None) };
         let kept = parse_id(text).and_then(|id| self.subscriptions.get(id));
         kept.map(Some).ok_or_else(|| PreviewError::Said("the subscription is there no longer".to_owned()))

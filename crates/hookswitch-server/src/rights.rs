@@ -305,7 +305,7 @@ mod tests {
     use std::time::Duration;
 
     use hookswitch_core::filter::Own;
-    use hookswitch_core::subscription::{Owner, Standing};
+    use hookswitch_core::subscription::{Owner, SubscriptionStatus};
     use hookswitch_model::{SubscriptionId, Timestamp};
 
     use super::*;
@@ -347,7 +347,7 @@ mod tests {
             created: Timestamp::from_micros(0),
             lifetime: Duration::from_secs(60),
             expires: Timestamp::from_micros(60_000_000),
-            standing: Standing::Active,
+            standing: SubscriptionStatus::Active,
             paused: None,
             hearing: Hearing::default(),
         }

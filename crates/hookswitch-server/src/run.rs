@@ -23,7 +23,9 @@ use serde_json::value::RawValue;
 
 use crate::clock;
 use crate::derivation::{Derivation, SOURCES_MAX, STATE_VERSION};
-use crate::intake::{Accepted, Access, Carried, Frames, Intake, Item, PostedBatch, Question, ToldBatch};
+use crate::intake::{
+    Accepted, Access, ForwardedInput, Frames, Intake, Item, PostedBatch, Question, SwitchBatch,
+};
 use crate::repeated::{LoggedSequences, Repeats};
 use crate::telemetry::{Metrics, Redacted};
 
@@ -66,7 +68,7 @@ const SNAPSHOT_INPUTS_MAX: u64 = 500_000;
 const SILENT_MAX: Duration = Duration::from_secs(26 * 3600);
 
 /// The loop and what it owns.
-pub(crate) struct Machine {
+pub(crate) struct EngineLoop {
     derivation: Derivation,
     store: Store,
     metrics: Arc<Metrics>,
@@ -153,7 +155,7 @@ impl Clock {
     }
 }
 
-impl Machine {
+impl EngineLoop {
     /// Brings the machine to where the log ends, and to the settings that hold from now on.
     ///
     /// # Errors
@@ -249,8 +251,8 @@ impl Machine {
                     tracing::error!("posted signals were refused: {error:#}");
                 }
             }
-            Intake::Told(batch) => self.take_told(&batch),
-            Intake::Carried(carried, done) => {
+            Intake::Switch(batch) => self.take_told(&batch),
+            Intake::ForwardedInput(carried, done) => {
                 self.take_carried(&carried);
                 self.batch.add_waiting(done);
             }
@@ -280,11 +282,11 @@ impl Machine {
         }
     }
 
-    fn take_carried(&mut self, carried: &Carried) {
+    fn take_carried(&mut self, carried: &ForwardedInput) {
         match carried {
-            Carried::Frames(frames) => self.take_frames(frames),
-            Carried::Told(batch) => self.take_told(batch),
-            Carried::Posted(sender, signals) => {
+            ForwardedInput::Frames(frames) => self.take_frames(frames),
+            ForwardedInput::Switch(batch) => self.take_told(batch),
+            ForwardedInput::Posted(sender, signals) => {
                 if let Err(error) = self.apply_posted(sender.clone(), signals.clone()) {
                     tracing::error!("posted signals of another node were refused: {error:#}");
                 }
@@ -409,7 +411,7 @@ impl Machine {
         Ok(outcome)
     }
 
-    fn take_told(&mut self, batch: &ToldBatch) {
+    fn take_told(&mut self, batch: &SwitchBatch) {
         let arrival = clock::wall();
         let Some(source) = self.number((*batch.sender).clone(), arrival) else { return };
         if let Some(link) = batch.link {
@@ -708,7 +710,7 @@ impl Machine {
     }
 }
 
-impl Drop for Machine {
+impl Drop for EngineLoop {
     fn drop(&mut self) {
         self.metrics.sessions_open.dec_by(self.open);
     }

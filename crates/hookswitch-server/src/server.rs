@@ -27,14 +27,14 @@ use crate::auth::{ADMIN_TOKEN, APPLICATION, OAuth, People};
 use crate::call_changes::CallChanges;
 use crate::cluster::{self, Identity, Lanes, Member, Membership, Switch, Work};
 use crate::config::{Config, Listen, MissedCalls};
+use crate::connection_limits::ConnectionLimits;
 use crate::control::Control;
 use crate::deliver::{self, Deliverer};
-use crate::doors::Doors;
 use crate::intake::{Access, Gate, INTAKE_AHEAD, Intake};
 use crate::rates::Rates;
 use crate::redelivery::Redeliveries;
 use crate::rights::Rights;
-use crate::run::{Machine, default_account};
+use crate::run::{EngineLoop, default_account};
 use crate::scans::Scans;
 use crate::secret::Key;
 use crate::source::hep::{stream, udp};
@@ -166,11 +166,11 @@ pub fn serve(
         let lanes = Work::lanes(&spool, store.partitions(), config.cluster.spool_bytes, &metrics);
         let lanes = lanes.with_context(|| format!("cannot use the spool {}", spool.display()))?;
         let shared = Arc::new(Mutex::new(settings.clone()));
-        (Divided::Lanes(lanes, shared), Some(Arc::new(Membership::new(config.cluster.name()))))
+        (ClusterParts::Lanes(lanes, shared), Some(Arc::new(Membership::new(config.cluster.name()))))
     } else {
         let every = config.store.snapshot_every.0;
-        let machine = Machine::restore(&store, metrics.clone(), &settings, every)?;
-        (Divided::Machine(Box::new(machine)), None)
+        let machine = EngineLoop::restore(&store, metrics.clone(), &settings, every)?;
+        (ClusterParts::Alone(Box::new(machine)), None)
     };
     warn_of_no_credentials(&store, &config.store.directory, path)?;
     let account = default_account(&settings);
@@ -206,12 +206,12 @@ pub fn serve(
     };
     let (running, mut ended) = oneshot::channel::<()>();
     let lanes = match &divided {
-        Divided::Machine(_) => None,
-        Divided::Lanes(lanes, settings) => Some((lanes.clone(), settings.clone())),
+        ClusterParts::Alone(_) => None,
+        ClusterParts::Lanes(lanes, settings) => Some((lanes.clone(), settings.clone())),
     };
     let run: Box<dyn FnOnce() + Send> = match divided {
-        Divided::Machine(machine) => Box::new(move || machine.run(&inputs)),
-        Divided::Lanes(lanes, settings) => {
+        ClusterParts::Alone(machine) => Box::new(move || machine.run(&inputs)),
+        ClusterParts::Lanes(lanes, settings) => {
             let router = cluster::Router::new(store.clone(), runtime.handle().clone(), lanes, settings);
             Box::new(move || router.run(&inputs))
         }
@@ -235,13 +235,13 @@ pub fn serve(
     let stop = watch::Sender::new(false);
     let gate = Gate::new(access.clone(), metrics.frames.clone());
     let (http_max, per_host_max, hep_max) = shares(descriptors, config.hep.connections_max);
-    let doors = Doors::new("HTTP", http_max, per_host_max);
+    let limits = ConnectionLimits::new("HTTP", http_max, per_host_max);
     let streams = stream::Listener::new(gate, intake.clone(), metrics.clone(), hep_max);
     let callers = Callers::of(&config.switches, &metrics);
     let control = Arc::new(Control::new(store.clone(), intake.clone(), config.limits.actions_per_minute));
     let runs_on = runtime.handle().clone();
     let switches = Switches::new(runs_on, intake.clone(), metrics.clone(), callers.clone(), control.clone());
-    let reread = Arc::new_cyclic(|itself| Reread {
+    let reread = Arc::new_cyclic(|itself| Reloader {
         itself: itself.clone(),
         switches,
         path: path.to_owned(),
@@ -347,7 +347,7 @@ pub fn serve(
             tokio::spawn(redeliveries.clone().follow(stop.subscribe()));
             tokio::spawn(gateway.clone().follow_others(stop.subscribe()));
             tokio::spawn(oauth.clone().follow(stop.subscribe()));
-            Delivering::Member(Member::start(identity, Arc::new(work)))
+            DeliveryParts::Member(Member::start(identity, Arc::new(work)))
         } else {
             let partition = Partition::default();
             let commands = subscriptions.begin(partition).await?;
@@ -360,13 +360,13 @@ pub fn serve(
                 metrics.clone(),
             );
             redeliveries.start(partition);
-            Delivering::Alone(tokio::spawn(deliverer.run(commands, reports, stop.subscribe())))
+            DeliveryParts::Alone(tokio::spawn(deliverer.run(commands, reports, stop.subscribe())))
         };
         let following = tokio::spawn(gateway.clone().follow(stop.subscribe()));
         let serving = tokio::spawn(listener::serve(
             tokio_listener(http)?,
             router,
-            (doors, metrics.http_refused.clone()),
+            (limits, metrics.http_refused.clone()),
             stop.subscribe(),
             grace,
         ));
@@ -395,11 +395,11 @@ pub fn serve(
         gateway.close(grace).await;
         serving.await.ok();
         match delivering {
-            Delivering::Alone(delivering) => {
+            DeliveryParts::Alone(delivering) => {
                 delivering.await.ok();
                 redeliveries.close().await;
             }
-            Delivering::Member(mut member) => {
+            DeliveryParts::Member(mut member) => {
                 member.leave(grace).await;
                 redeliveries.close().await;
                 // What listeners have read is divided, and goes to other nodes or to disk.
@@ -462,15 +462,15 @@ async fn join(
 }
 
 /// Where what comes in goes.
-enum Divided {
+enum ClusterParts {
     /// To the one machine of a server alone.
-    Machine(Box<Machine>),
+    Alone(Box<EngineLoop>),
     /// To the lanes of the partitions of a cluster, with the settings that hold.
     Lanes(Lanes, Arc<Mutex<Settings>>),
 }
 
 /// Who delivers.
-enum Delivering {
+enum DeliveryParts {
     Alone(JoinHandle<()>),
     Member(Member),
 }
@@ -486,7 +486,7 @@ fn join_udp(thread: Option<thread::JoinHandle<()>>) {
 /// # Errors
 /// If the machine has ended: what it held is not in the log, so a start from the log is sound.
 async fn wait(
-    reread: &Reread,
+    reread: &Reloader,
     ended: &mut oneshot::Receiver<()>,
     mut told: oneshot::Receiver<()>,
     started: Instant,
@@ -511,8 +511,8 @@ async fn wait(
 }
 
 /// What SIGHUP reads again.
-struct Reread {
-    itself: Weak<Reread>,
+struct Reloader {
+    itself: Weak<Reloader>,
     path: PathBuf,
     access: Arc<RwLock<Arc<Access>>>,
     /// What answers HTTP is told.
@@ -527,7 +527,7 @@ struct Reread {
     metrics: Arc<Metrics>,
 }
 
-impl Reread {
+impl Reloader {
     /// Fills the directory with what a switch says of itself.
     fn fill(&self, source: &str, account: AccountId, inventory: Inventory) {
         let mut inventories = self.inventories.lock().unwrap_or_else(PoisonError::into_inner);

@@ -21,7 +21,7 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{Layer as _, fmt as lines, registry};
 
 use crate::config::{Log, LogFormat};
-use crate::shown::LogLines;
+use crate::escape::LogLines;
 use crate::source_counts::SourceCounts;
 
 /// Starts the log on stderr: each record is a line, whatever is in it. Panics are told there, too.
@@ -203,7 +203,7 @@ counters! {
 
 counters! {
     /// What switches have told, by what became of it.
-    ToldMessages by outcome {
+    SwitchMessages by outcome {
         /// Say something about a call, and were handed to the machine.
         applied,
         /// Say nothing about calls.
@@ -267,7 +267,7 @@ counters! {
 /// Connections to switches of a kind.
 pub struct Connections {
     /// What they have told.
-    pub messages: ToldMessages,
+    pub messages: SwitchMessages,
     /// Those that are up.
     pub up: Gauge,
     /// Those that were lost, or could not be made.
@@ -277,7 +277,7 @@ pub struct Connections {
 impl Connections {
     fn register(registry: &mut Registry, name: &str, what: &str) -> Arc<Self> {
         let help = format!("Messages of {what} by what became of them");
-        let messages = ToldMessages::register(registry, &format!("{name}_messages"), &help);
+        let messages = SwitchMessages::register(registry, &format!("{name}_messages"), &help);
         let (up, lost) = (Gauge::default(), Counter::default());
         registry.register(format!("{name}_connections"), format!("Open {what}"), up.clone());
         let help = format!("Of {what}, those that were lost or could not be made");

@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use foldhash::fast::RandomState;
 use hookswitch_model::{
-    AccountId, Alias, Caller, Cause, Direction, FarEnd, InputRef, LegCreated, LegId, Mailbox, Place, Reason,
-    RecordingId, RingOutRole, Service, Signal, SignalKind, SipData, Timestamp, Transfer,
+    AccountId, Alias, Caller, Cause, Direction, FarEnd, InputRef, LegCreated, LegId, LegRelation, Mailbox,
+    Reason, RecordingId, RingOutRole, Service, Signal, SignalKind, SipData, Timestamp, Transfer,
 };
 use serde::{Deserialize, Serialize};
 
@@ -72,11 +72,11 @@ pub struct Posted {
     /// The account in which it happened, if the client says so.
     pub account: Option<AccountId>,
     leg: Box<str>,
-    told: Told,
+    told: PostedSignal,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Told {
+enum PostedSignal {
     Created(Box<Created>),
     TransferAsked {
         transfer: Box<Transfer>,
@@ -102,12 +102,12 @@ enum Between {
 struct Created {
     leg: LegCreated,
     of: Option<Box<str>>,
-    place: Option<(PlaceKind, Box<str>)>,
+    place: Option<(RelationKind, Box<str>)>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
-enum PlaceKind {
+enum RelationKind {
     Replaces,
     Joins,
     SamePartyAs,
@@ -308,7 +308,7 @@ struct SipFields {
 #[serde(deny_unknown_fields)]
 struct PlaceFields {
     leg: String,
-    how: PlaceKind,
+    how: RelationKind,
 }
 
 #[derive(Deserialize)]
@@ -343,11 +343,11 @@ impl Posted {
     }
 }
 
-fn told(fields: &mut Fields) -> Result<Told, IngestError> {
+fn told(fields: &mut Fields) -> Result<PostedSignal, IngestError> {
     let kind = fields.kind;
     let missing = |key| IngestError::Missing { kind: kind.as_str(), key };
     let signal = match kind {
-        Kind::Created => return Ok(Told::Created(Box::new(created(fields)?))),
+        Kind::Created => return Ok(PostedSignal::Created(Box::new(created(fields)?))),
         Kind::TransferAsked => {
             let transfer = Transfer {
                 to: optional("to", fields.to.take())?.ok_or_else(|| missing("to"))?,
@@ -356,7 +356,7 @@ fn told(fields: &mut Fields) -> Result<Told, IngestError> {
                 by_code: fields.by_code.take().unwrap_or(false),
             };
             let consulted = optional("consulted", fields.consulted.take())?.map(|name| Box::from(&*name));
-            return Ok(Told::TransferAsked { transfer: Box::new(transfer), consulted });
+            return Ok(PostedSignal::TransferAsked { transfer: Box::new(transfer), consulted });
         }
         Kind::PickedUp => return between(kind, Between::PickedUp, "by", fields.by.take()),
         Kind::Retrieved => return between(kind, Between::Retrieved, "by", fields.by.take()),
@@ -410,13 +410,18 @@ fn told(fields: &mut Fields) -> Result<Told, IngestError> {
             }
         }),
     };
-    Ok(Told::Other(signal))
+    Ok(PostedSignal::Other(signal))
 }
 
-fn between(kind: Kind, how: Between, key: &'static str, other: Option<String>) -> Result<Told, IngestError> {
+fn between(
+    kind: Kind,
+    how: Between,
+    key: &'static str,
+    other: Option<String>,
+) -> Result<PostedSignal, IngestError> {
     let other = other.ok_or(IngestError::Missing { kind: kind.as_str(), key })?;
     text(key, &other)?;
-    Ok(Told::Between { how, other: other.into() })
+    Ok(PostedSignal::Between { how, other: other.into() })
 }
 
 fn created(fields: &mut Fields) -> Result<Created, IngestError> {
@@ -578,15 +583,15 @@ impl Ingest {
         let Posted { account, leg: name, told, .. } = posted;
         let (account, account_given) = (account.unwrap_or(self.account), account.is_some());
         let (leg, kind) = match told {
-            Told::Created(created) => {
+            PostedSignal::Created(created) => {
                 let Created { mut leg, of, place } = *created;
                 leg.of = of.map(|name| self.leg(&name));
                 leg.place = place.map(|(how, name)| {
                     let leg = self.leg(&name);
                     match how {
-                        PlaceKind::Replaces => Place::Replaces(leg),
-                        PlaceKind::Joins => Place::Joins(leg),
-                        PlaceKind::SamePartyAs => Place::SamePartyAs(leg),
+                        RelationKind::Replaces => LegRelation::Replaces(leg),
+                        RelationKind::Joins => LegRelation::Joins(leg),
+                        RelationKind::SamePartyAs => LegRelation::SamePartyAs(leg),
                     }
                 });
                 if leg.sip.is_none() && leg.direction == Direction::Outbound {
@@ -599,11 +604,11 @@ impl Ingest {
                 }
                 (self.create(name), SignalKind::Created(Box::new(leg)))
             }
-            Told::TransferAsked { mut transfer, consulted } => {
+            PostedSignal::TransferAsked { mut transfer, consulted } => {
                 transfer.consulted = consulted.map(|name| self.leg(&name));
                 (self.leg(&name), SignalKind::TransferAsked(transfer))
             }
-            Told::Between { how, other } => {
+            PostedSignal::Between { how, other } => {
                 let other = self.leg(&other);
                 let kind = match how {
                     Between::PickedUp => SignalKind::PickedUp { by: other },
@@ -612,7 +617,7 @@ impl Ingest {
                 };
                 (self.leg(&name), kind)
             }
-            Told::Other(kind) => {
+            PostedSignal::Other(kind) => {
                 let leg = self.leg(&name);
                 if matches!(kind, SignalKind::Ended(_)) {
                     self.end(name, leg);

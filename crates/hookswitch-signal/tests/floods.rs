@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use hookswitch_model::{AccountId, InputRef, Timestamp};
 use hookswitch_signal::capture::{Captured, Transport};
 use hookswitch_signal::sip::Message;
-use hookswitch_signal::tracker::Tracker;
+use hookswitch_signal::tracker::SipTracker;
 
 #[path = "hostile/touch.rs"]
 mod touch;
@@ -121,7 +121,7 @@ fn time_grows_with_the_length_alone() {
 /// Reads and tracks a message, as every message is.
 fn track(bytes: &[u8]) -> usize {
     let Ok(message) = Message::parse(bytes) else { return 0 };
-    let mut tracker = Tracker::new(AccountId::new(1), 0);
+    let mut tracker = SipTracker::new(AccountId::new(1), 0);
     let mut signals = Vec::new();
     let captured = Captured {
         time: Timestamp::from_micros(1),

@@ -21,7 +21,7 @@ pub struct Changed {
 
 /// What one who follows is told.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Told {
+pub enum DocumentUpdate {
     /// This one has.
     One(Changed),
     /// More have changed than waited: any may have.
@@ -56,16 +56,16 @@ pub struct FollowDocuments(broadcast::Receiver<Changed>);
 
 impl FollowDocuments {
     /// Waits for the next; none when the store is closed. May be dropped and asked again.
-    pub async fn next(&mut self) -> Option<Told> {
+    pub async fn next(&mut self) -> Option<DocumentUpdate> {
         match self.0.recv().await {
-            Ok(changed) => Some(Told::One(changed)),
-            Err(RecvError::Lagged(_)) => Some(Told::Any),
+            Ok(changed) => Some(DocumentUpdate::One(changed)),
+            Err(RecvError::Lagged(_)) => Some(DocumentUpdate::Any),
             Err(RecvError::Closed) => None,
         }
     }
 
     /// The same, and none when told to stop.
-    pub async fn next_until(&mut self, stop: &mut watch::Receiver<bool>) -> Option<Told> {
+    pub async fn next_until(&mut self, stop: &mut watch::Receiver<bool>) -> Option<DocumentUpdate> {
         tokio::select! {
             told = self.next() => told,
             _ = stop.wait_for(|&stop| stop) => None,

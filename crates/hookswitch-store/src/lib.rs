@@ -56,12 +56,12 @@ pub use self::calls::{
     AttemptCounts, AttemptCursor, AttemptQuery, CallCounts, CallCursor, CallIndex, CallQuery, FigureQuery,
     Figures, FoundAttempt, FoundCall, PartyQuery, index_calls,
 };
-pub use self::changed::{Changed, FollowDocuments, Told};
+pub use self::changed::{Changed, DocumentUpdate, FollowDocuments};
 pub use self::copy::{CopySource, CopyTarget, State, check_apart};
 pub use self::damage::{Damage, Harm};
 pub use self::journal::{ANSWER_BYTES_MAX, Attempt, AttemptOutcome, Journal, Span};
 pub use self::metrics::Metrics;
-use self::nats::{Awaited, Follower, Publish, Publisher, STREAM_DOCUMENTS, STREAM_LOG};
+use self::nats::{Awaited, Publish, Publisher, STREAM_DOCUMENTS, STREAM_LOG, StreamConsumer};
 pub use self::nats::{
     Brought, Examined, IntakeReader, LeaseTable, Nats, Node, Owner, Refused, Wanted, Weakness,
 };
@@ -282,7 +282,7 @@ impl Store {
             }
             let fence = store.read(Reader::fence)?;
             let (shared, writes) = (store.shared.clone(), store.writes.clone());
-            let follower = Follower::new(nats.clone(), shared, writes, stream, (resume, fence));
+            let follower = StreamConsumer::new(nats.clone(), shared, writes, stream, (resume, fence));
             let following = follower.following();
             tokio::spawn(follower.run(store.shared.stop.subscribe()));
             let awaited = Awaited { stream, name: &nats.stream_name(stream), end, patience: nats.patience() };

@@ -307,7 +307,7 @@ pub mod kind {
 
 /// Where a message was seen.
 #[derive(Serialize, Deserialize)]
-struct Place<'a> {
+struct MessageAddresses<'a> {
     tcp: bool,
     src: SocketAddr,
     dst: SocketAddr,
@@ -318,7 +318,8 @@ struct Place<'a> {
 impl Message<'_> {
     /// Appends where the message was seen, as the column `place` has it.
     pub fn write_place(&self, out: &mut Vec<u8>) {
-        let place = Place { tcp: self.tcp, src: self.src, dst: self.dst, correlation: self.correlation };
+        let place =
+            MessageAddresses { tcp: self.tcp, src: self.src, dst: self.dst, correlation: self.correlation };
         append(&place, out);
     }
 }
@@ -329,8 +330,8 @@ impl<'a> Input<'a> {
         let Columns { source, at, body, .. } = columns;
         Ok(match columns.kind {
             kind::MESSAGE => {
-                let place: Place<'a> = postcard::from_bytes(columns.place)?;
-                let Place { tcp, src, dst, correlation } = place;
+                let place: MessageAddresses<'a> = postcard::from_bytes(columns.place)?;
+                let MessageAddresses { tcp, src, dst, correlation } = place;
                 Self::Message(Message { source, at, tcp, src, dst, correlation, payload: body })
             }
             kind::SIGNAL => Self::Signal { source, at, json: body },

@@ -13,7 +13,7 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension as _, params};
 use super::damage::Damage;
 use super::end;
 use super::journal::{self, Attempt, Span};
-use super::nats::{Fence, STREAM_DOCUMENTS, STREAM_LOG, SavedDocuments, Standing};
+use super::nats::{CopyStanding, Fence, STREAM_DOCUMENTS, STREAM_LOG, SavedDocuments};
 use super::partition::Partition;
 use super::record::{self, Columns, Input, Sender, Source};
 use super::rows::Rows;
@@ -618,10 +618,10 @@ impl Reader {
     }
 
     /// Where it stands as the copy of a log. Documents that `hookswitch init` has made are brought to a log.
-    pub(super) fn standing(&self) -> Result<Standing, StoreError> {
+    pub(super) fn standing(&self) -> Result<CopyStanding, StoreError> {
         let [log, documents] = [followed(&self.0, STREAM_LOG)?, followed(&self.0, STREAM_DOCUMENTS)?];
         let has_own = log == 0 && documents == 0 && !is_empty(&self.0)?;
-        Ok(Standing { is_of_one_server: has_own && self.first_documents()?.is_empty(), log, documents })
+        Ok(CopyStanding { is_of_one_server: has_own && self.first_documents()?.is_empty(), log, documents })
     }
 
     /// The connection, for who reads rows as they are.

@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use hookswitch_model::Timestamp;
-use hookswitch_server::cluster::{Membership, Node, Orders, View};
+use hookswitch_server::cluster::{Membership, Node, Placement, View};
 use hookswitch_store::{Change, Partition};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -178,7 +178,7 @@ pub(crate) async fn move_partition(
             return Err(Problem::conflict(message));
         }
     }
-    order(&api, Orders::pin(moved, asked.node.as_deref())).await?;
+    order(&api, Placement::pin(moved, asked.node.as_deref())).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -204,7 +204,7 @@ pub(crate) async fn drain_node(
         let message = "There is no other node that could take its partitions; start one first";
         return Err(Problem::conflict(message));
     }
-    order(&api, Orders::drain(&name, asked.draining)).await?;
+    order(&api, Placement::drain(&name, asked.draining)).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

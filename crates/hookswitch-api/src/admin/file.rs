@@ -14,12 +14,12 @@ use toml_edit::{ArrayOfTables, DocumentMut, Item, Table};
 use crate::Problem;
 
 /// Brings what the files say into use.
-type Reread = Box<dyn Fn() -> anyhow::Result<()> + Send + Sync>;
+type Reload = Box<dyn Fn() -> anyhow::Result<()> + Send + Sync>;
 
 /// Where the files are, and how they come into use.
 pub(crate) struct Files {
     configuration: PathBuf,
-    reread: Reread,
+    reread: Reload,
     /// One edit after the other.
     turn: Mutex<()>,
 }
@@ -37,7 +37,7 @@ fn failed(what: &str, path: &Path, error: &impl std::fmt::Display) -> Problem {
 
 impl Files {
     /// The files of a configuration.
-    pub(crate) fn new(configuration: PathBuf, reread: Reread) -> Self {
+    pub(crate) fn new(configuration: PathBuf, reread: Reload) -> Self {
         Self { configuration, reread, turn: Mutex::default() }
     }
 

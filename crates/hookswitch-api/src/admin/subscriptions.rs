@@ -4,10 +4,10 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use hookswitch_core::delivery::Outcome;
-use hookswitch_core::subscription::Standing;
+use hookswitch_core::subscription::SubscriptionStatus;
 use hookswitch_model::{NotificationId, Timestamp};
 use hookswitch_server::health::Health;
-use hookswitch_server::subscriptions::{Delivery, Kept, parse_id};
+use hookswitch_server::subscriptions::{Delivery, StoredSubscription, parse_id};
 use hookswitch_server::webhook::{attempt_outcome, masked};
 use hookswitch_server::{clock, secret};
 use hookswitch_store::AttemptOutcome;
@@ -136,7 +136,7 @@ pub(crate) struct TestBody {
 }
 
 impl SubscriptionBody {
-    fn of(api: &Api, kept: &Kept, health: Option<&Health>) -> Self {
+    fn of(api: &Api, kept: &StoredSubscription, health: Option<&Health>) -> Self {
         let subscription = &kept.subscription;
         let id = subscription.id.to_string();
         let address = match &kept.delivery {
@@ -158,8 +158,8 @@ impl SubscriptionBody {
             status: match subscription.standing {
                 _ if kept.expired => "Expired",
                 _ if subscription.is_withheld() => "Suspended",
-                Standing::Active => "Active",
-                Standing::Blacklisted(_) => "Blacklisted",
+                SubscriptionStatus::Active => "Active",
+                SubscriptionStatus::Blacklisted(_) => "Blacklisted",
             },
             creation_time: subscription.created.to_string(),
             expiration_time: subscription.expires.to_string(),
@@ -170,16 +170,16 @@ impl SubscriptionBody {
 }
 
 impl HealthBody {
-    fn of(api: &Api, kept: &Kept, health: Option<&Health>) -> Self {
+    fn of(api: &Api, kept: &StoredSubscription, health: Option<&Health>) -> Self {
         let time = |at: Timestamp| at.to_string();
         let backlog = health.map(|health| health.backlog).unwrap_or_default();
         let outcomes = health.map(|health| health.outcomes.clone()).unwrap_or_default();
         let (succeeded_last_hour, failed_last_hour) = outcomes.last_hour(clock::wall());
         let blacklisting = match &kept.subscription.standing {
-            Standing::Blacklisted(why) => {
+            SubscriptionStatus::Blacklisted(why) => {
                 Some(FailureBody { time: time(why.since), status: None, error: why.reason.clone() })
             }
-            Standing::Active => None,
+            SubscriptionStatus::Active => None,
         };
         let last_failure = outcomes.last_failure.map(|failure| FailureBody {
             time: time(failure.at),
@@ -251,10 +251,11 @@ impl SubscriptionStates {
     pub(crate) async fn read(api: &Api) -> Self {
         let health = api.subscriptions.health().await;
         let all = api.subscriptions.all();
-        let of = |kept: &Kept| HealthBody::of(api, kept, health.get(&kept.subscription.id)).state;
+        let of =
+            |kept: &StoredSubscription| HealthBody::of(api, kept, health.get(&kept.subscription.id)).state;
         let conditions: Vec<Condition> = all.iter().map(of).collect();
         let count = |state| conditions.iter().filter(|one| **one == state).count();
-        let due = |kept: &Kept| {
+        let due = |kept: &StoredSubscription| {
             let backlog = &health.get(&kept.subscription.id)?.backlog;
             (backlog.pending > 0).then(|| (kept.subscription.id.to_string(), backlog.pending))
         };
@@ -269,7 +270,7 @@ impl SubscriptionStates {
 }
 
 /// A subscription that an access sees.
-pub(super) fn find(api: &Api, access: &Access, id: &str) -> Result<Kept, Problem> {
+pub(super) fn find(api: &Api, access: &Access, id: &str) -> Result<StoredSubscription, Problem> {
     let found = parse_id(id).and_then(|id| api.subscriptions.get(id));
     let seen = found.filter(|kept| access.sees(kept.subscription.owner.account));
     seen.ok_or_else(|| Problem::unknown("subscriptionId", id))
@@ -283,7 +284,8 @@ pub(crate) async fn list(State(api): State<Api>, Reader(access): Reader) -> Json
     found.retain(|kept| access.sees(kept.subscription.owner.account));
     found.sort_by_key(|kept| std::cmp::Reverse((kept.subscription.created, kept.subscription.id)));
     let health = api.subscriptions.health().await;
-    let body = |kept: &Kept| SubscriptionBody::of(&api, kept, health.get(&kept.subscription.id));
+    let body =
+        |kept: &StoredSubscription| SubscriptionBody::of(&api, kept, health.get(&kept.subscription.id));
     Json(Records { records: found.iter().map(body).collect() })
 }
 

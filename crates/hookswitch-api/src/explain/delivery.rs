@@ -6,7 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hookswitch_core::delivery::Stage;
 use hookswitch_core::filter::EventFilter;
-use hookswitch_core::subscription::{Blacklisting, Standing, Transport};
+use hookswitch_core::subscription::{Blacklisting, SubscriptionStatus, Transport};
 use hookswitch_model::{Logged, SubscriptionId, TelephonySessionId};
 use hookswitch_server::subscriptions::Stored;
 use hookswitch_store::{self as store, AttemptOutcome, Reader, StoreError};
@@ -270,14 +270,14 @@ impl Delivery {
                 return Ok(());
             }
             match &subscription.standing {
-                Standing::Blacklisted(Blacklisting { since, reason, .. }) => {
+                SubscriptionStatus::Blacklisted(Blacklisting { since, reason, .. }) => {
                     let said = format!("the receiver is blacklisted since {since}: {reason}");
                     self.set(State::Waiting, said);
                 }
-                Standing::Active if attempts.is_empty() => {
+                SubscriptionStatus::Active if attempts.is_empty() => {
                     self.set(State::Queued, "its turn has not come");
                 }
-                Standing::Active => {
+                SubscriptionStatus::Active => {
                     self.set(State::Waiting, format!("it will be tried again; {}", last_failure(attempts)));
                 }
             }

@@ -3,7 +3,7 @@
 use axum::extract::{RawQuery, State};
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
-use hookswitch_server::auth::{Claimed, Form, Issued, Refusal};
+use hookswitch_server::auth::{Claimed, Form, Refusal, TokenResponse};
 
 use crate::Api;
 use crate::request::{Client, FormBody};
@@ -27,7 +27,7 @@ const SECRET: [&str; 9] = [
     request_body(content_type = "application/x-www-form-urlencoded", content = super::super::openapi::TokenForm),
     security((), ("client" = [])),
     responses(
-        (status = 200, description = "The tokens", body = Issued),
+        (status = 200, description = "The tokens", body = TokenResponse),
         (status = "4XX", description = "Refused", body = super::super::openapi::OAuthError),
         (status = "5XX", description = "Not now", body = super::super::openapi::OAuthError),
     )

@@ -26,7 +26,7 @@ pub use queue::{QUEUE_ENTRIES_MAX, QUEUE_EVENTS_MAX, Wanted};
 use self::places::{Admission, Peers, Places};
 use self::queue::Queue;
 use crate::audience::{Audience, Listener};
-use crate::subscription::{Standing, Subscription};
+use crate::subscription::{Subscription, SubscriptionStatus};
 
 /// How deliveries are made.
 #[derive(Clone, Debug)]
@@ -145,7 +145,7 @@ pub enum Work {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
     /// A subscription was blacklisted, or is active again.
-    Standing(SubscriptionId, Standing),
+    Status(SubscriptionId, SubscriptionStatus),
     /// The lifetime of a subscription is over; it is removed.
     Expired(SubscriptionId),
 }
@@ -294,7 +294,7 @@ impl Deliveries {
         let (policy, counters) = (&self.policy, &mut self.counters);
         if queue.handle_outcome(&attempt, outcome, policy, random, now, counters) {
             queue.empty(self.feed);
-            self.changes.push_back(Change::Standing(id, queue.subscription.standing.clone()));
+            self.changes.push_back(Change::Status(id, queue.subscription.standing.clone()));
         }
         self.settle(id, now);
     }
@@ -303,7 +303,7 @@ impl Deliveries {
     pub fn handle_validation(&mut self, id: SubscriptionId, passed: bool, now: Timestamp) {
         if let Some(queue) = self.queues.get_mut(&id) {
             if queue.handle_validation(passed, &self.policy, now) {
-                self.changes.push_back(Change::Standing(id, Standing::Active));
+                self.changes.push_back(Change::Status(id, SubscriptionStatus::Active));
             }
             self.settle(id, now);
         }

@@ -12,7 +12,7 @@ use super::attempt::{Due, InFlight, LaneKey, Next, Outcome, after};
 use super::places::{Answers, Peers};
 use super::{Backlog, Counters, Policy, Progress, Stage};
 use crate::filter::{Projection, Projections};
-use crate::subscription::{Blacklisting, Standing, Subscription};
+use crate::subscription::{Blacklisting, Subscription, SubscriptionStatus};
 
 /// The most notifications of which a queue knows; the rest stays in the log and is read again. With
 /// their sessions they take 0.5 MiB.
@@ -601,7 +601,7 @@ impl Queue {
 
     fn blacklist(&mut self, outcome: &Outcome, gone: bool, now: Timestamp, policy: &Policy) {
         let blacklisting = Blacklisting { since: now, reason: outcome.reason(), gone };
-        self.subscription.standing = Standing::Blacklisted(blacklisting);
+        self.subscription.standing = SubscriptionStatus::Blacklisted(blacklisting);
         self.plan_validation(now, policy);
     }
 
@@ -623,7 +623,9 @@ impl Queue {
     fn plan_validation(&mut self, now: Timestamp, policy: &Policy) {
         self.validating = false;
         self.next_validation = match &self.subscription.standing {
-            Standing::Blacklisted(Blacklisting { gone: false, .. }) => Some(now + policy.revalidate_every),
+            SubscriptionStatus::Blacklisted(Blacklisting { gone: false, .. }) => {
+                Some(now + policy.revalidate_every)
+            }
             _ => None,
         };
     }
@@ -632,7 +634,7 @@ impl Queue {
     pub(super) fn handle_validation(&mut self, passed: bool, policy: &Policy, now: Timestamp) -> bool {
         let back = passed && self.subscription.is_blacklisted();
         if back {
-            self.subscription.standing = Standing::Active;
+            self.subscription.standing = SubscriptionStatus::Active;
             self.failing_since = None;
             self.failures = 0;
             self.paused_until = None;

@@ -80,7 +80,7 @@ fn subscription(bits: u128, filters: &[&str], lifetime: u64) -> Subscription {
         created: at(0),
         lifetime,
         expires: at(0) + lifetime,
-        standing: Standing::Active,
+        standing: SubscriptionStatus::Active,
         paused: None,
         hearing: Hearing::default(),
     }
@@ -211,7 +211,7 @@ impl World {
             while let Some(change) = self.machine.poll_change() {
                 done = false;
                 match &change {
-                    Change::Standing(id, standing) => {
+                    Change::Status(id, standing) => {
                         if let Some((subscription, _)) = self.stored.get_mut(id) {
                             subscription.standing = standing.clone();
                         }
@@ -438,7 +438,7 @@ fn a_receiver_that_was_away_for_a_day_gets_all_of_it_in_order_and_once() {
             crashes += 1;
         }
     }
-    let black = |change: &&(Timestamp, Change)| matches!(change.1, Change::Standing(of, Standing::Blacklisted(_)) if of == id);
+    let black = |change: &&(Timestamp, Change)| matches!(change.1, Change::Status(of, SubscriptionStatus::Blacklisted(_)) if of == id);
     assert_eq!((world.changes.iter().filter(black).count(), crashes), (1, 24));
     assert!(world.validations.len() >= 90, "every 15 minutes: {}", world.validations.len());
     world.valid = true;
@@ -465,7 +465,7 @@ fn a_receiver_that_fails_for_ten_minutes_is_blacklisted_and_goes_on_where_it_was
     world.run_until(at(599_000));
     assert_eq!(world.changes, []);
     world.run_until(at(601_000));
-    let [(when, Change::Standing(of, Standing::Blacklisted(why)))] = &world.changes[..] else {
+    let [(when, Change::Status(of, SubscriptionStatus::Blacklisted(why)))] = &world.changes[..] else {
         panic!("{:?}", world.changes)
     };
     assert_eq!((of, when.as_micros() / 1_000_000), (&id, 600));
@@ -483,7 +483,10 @@ fn a_receiver_that_fails_for_ten_minutes_is_blacklisted_and_goes_on_where_it_was
     world.receiver = Box::new(at_once(200));
     world.valid = true;
     world.run_until(at(3_400_000));
-    assert_eq!(world.changes.last().map(|(_, change)| change), Some(&Change::Standing(id, Standing::Active)));
+    assert_eq!(
+        world.changes.last().map(|(_, change)| change),
+        Some(&Change::Status(id, SubscriptionStatus::Active))
+    );
     let rest: Vec<_> = world.received[attempts..].iter().map(|it| (it.session, it.sequence)).collect();
     assert_eq!(rest.iter().copied().collect::<BTreeSet<_>>().len(), 4);
     assert_eq!(rest.iter().filter(|it| it.0 == 1).map(|it| it.1).collect::<Vec<_>>(), [2, 3]);
@@ -513,7 +516,9 @@ fn a_receiver_that_says_it_is_gone_is_left_alone_until_its_owner_renews() {
     world.emit(1, StatusCode::Setup);
     world.run_for(secs(7200));
     assert_eq!((world.received.len(), world.validations.len()), (1, 0));
-    assert!(matches!(&world.changes[..], [(_, Change::Standing(_, Standing::Blacklisted(it)))] if it.gone));
+    assert!(
+        matches!(&world.changes[..], [(_, Change::Status(_, SubscriptionStatus::Blacklisted(it)))] if it.gone)
+    );
     world.receiver = Box::new(at_once(200));
     world.machine.handle_validation(id, true, world.now);
     world.work();

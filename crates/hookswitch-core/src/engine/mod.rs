@@ -19,7 +19,7 @@ use self::resumption::PresumedOver;
 use crate::directory::Directory;
 pub use crate::policy::{MissedCallPolicy, Policy, SESSIONS_MAX};
 pub use crate::session::LiveParty;
-use crate::session::{Context, NewLeg, Session, SessionKey, Standing};
+use crate::session::{Context, LiveParties, NewLeg, Session, SessionKey};
 
 /// How many unanswered sessions are found at one look over all of them, to be ended one by one.
 const SHED_AHEAD: usize = 1024;
@@ -60,7 +60,7 @@ pub(crate) struct OpenSession {
     /// When its timer fires.
     armed: Option<Timestamp>,
     /// Its parties as they stood before they were ended for want of a message.
-    stood: Option<Box<Standing>>,
+    stood: Option<Box<LiveParties>>,
 }
 
 /// All sessions of all accounts, as one machine.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use hookswitch_model::{
-    AccountId, Alias, ClockId, Direction, ExtensionId, LegCreated, Origin, Place, RingOutRole, Rule,
+    AccountId, Alias, ClockId, Direction, ExtensionId, LegCreated, LegRelation, Origin, RingOutRole, Rule,
     SessionFacts, SessionId, TelephonySessionId, Timestamp,
 };
 
@@ -86,7 +86,7 @@ impl Engine {
 
     /// The session of a leg to somebody who is called, if the calling leg is known.
     fn create_called(&mut self, leg: NewLeg<'_>, ctx: &Context) -> Found {
-        if let Some(Place::SamePartyAs(same)) = leg.place
+        if let Some(LegRelation::SamePartyAs(same)) = leg.place
             && let Some((key, index)) = self.leg_for(same, ctx)
             && let Some(session) = self.session(key)
         {
@@ -167,9 +167,9 @@ impl Engine {
     /// The session of a leg whose request says where it belongs.
     fn create_placed(&mut self, clock: ClockId, account: AccountId, leg: NewLeg<'_>, ctx: &Context) -> Found {
         let (named, joins) = match leg.place {
-            Some(Place::Replaces(named)) => (named, false),
-            Some(Place::Joins(named)) => (named, true),
-            Some(Place::SamePartyAs(_)) | None => return Found::Nowhere,
+            Some(LegRelation::Replaces(named)) => (named, false),
+            Some(LegRelation::Joins(named)) => (named, true),
+            Some(LegRelation::SamePartyAs(_)) | None => return Found::Nowhere,
         };
         let Some((key, index)) = self.leg_for(named, ctx) else { return Found::Nowhere };
         let Some(session) = self.session(key) else { return Found::Nowhere };

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::Engine;
 use super::opening::facts_of;
 use crate::directory::Directory;
-use crate::session::{Context, Session, SessionKey, Standing};
+use crate::session::{Context, LiveParties, Session, SessionKey};
 
 /// How long a call may go on after its end was inferred: as long as one without a session timer may be silent.
 const RESUMED_WITHIN: Duration = Duration::from_secs(24 * 3600);
@@ -30,7 +30,7 @@ pub(super) struct PresumedOver(BTreeMap<SessionKey, Box<Presumed>>);
 struct Presumed {
     session: Session,
     /// Its parties as they stood before.
-    standing: Box<Standing>,
+    standing: Box<LiveParties>,
     clock: ClockId,
     /// When it is forgotten.
     until: Timestamp,
@@ -57,7 +57,7 @@ impl Engine {
         key: SessionKey,
         mut session: Session,
         clock: ClockId,
-        standing: Box<Standing>,
+        standing: Box<LiveParties>,
     ) {
         session.revive_legs(&standing);
         let until = session.last_sign() + RESUMED_WITHIN;

@@ -11,7 +11,7 @@ use super::party::{Destination, PartyCertainty, PartyIntent, PartyState};
 use super::phase::{PendingEnd, Step};
 use super::reason::{self, Role};
 use super::timer::Timer;
-use super::{CALLER, CAUSE_WAIT, Context, LegRole, PartyIndex, RETRY_MAX, Session, Standing};
+use super::{CALLER, CAUSE_WAIT, Context, LegRole, LiveParties, PartyIndex, RETRY_MAX, Session};
 use crate::directory::Kind;
 use crate::policy::Policy;
 
@@ -460,7 +460,7 @@ impl Session {
 
     /// Carries out what timers ask for that have run out, in the order in which they did. Gives the parties as they
     /// stood before they were ended for silence, if they were.
-    pub(crate) fn handle_time(&mut self, now: Timestamp, policy: Policy) -> Option<Box<Standing>> {
+    pub(crate) fn handle_time(&mut self, now: Timestamp, policy: Policy) -> Option<Box<LiveParties>> {
         let mut stood = None;
         loop {
             let (at, timer) = self.next_timer();

@@ -45,7 +45,7 @@ pub(crate) use self::parties::{CALLER, PartyIndex};
 pub(crate) use self::party::{Destination, PartyRef};
 use self::party::{PartyCertainty, PartyIntent, PartyState};
 use self::phase::Step;
-pub(crate) use self::resumption::Standing;
+pub(crate) use self::resumption::LiveParties;
 use self::timer::{Timer, TimerTable};
 use crate::directory::{Account, Kind, Resolved};
 use crate::number::NumberKey;

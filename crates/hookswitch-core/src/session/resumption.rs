@@ -13,7 +13,7 @@ use super::{Context, PartyIndex, Session};
 
 /// The parties of a call as they stood before they were ended for want of a message.
 #[derive(Serialize, Deserialize)]
-pub(crate) struct Standing {
+pub(crate) struct LiveParties {
     /// When that was: the time of the last signal.
     at: Timestamp,
     parties: Vec<(PartyIndex, PartyPhase, Party)>,
@@ -21,7 +21,7 @@ pub(crate) struct Standing {
     legs: Vec<LegId>,
 }
 
-impl Standing {
+impl LiveParties {
     /// When the parties stood so.
     pub(crate) fn at(&self) -> Timestamp {
         self.at
@@ -30,9 +30,9 @@ impl Standing {
 
 impl Session {
     /// The parties that have not left, as they stand.
-    pub(crate) fn standing(&self, at: Timestamp) -> Standing {
+    pub(crate) fn standing(&self, at: Timestamp) -> LiveParties {
         let live = self.parties.enumerate().filter(|(_, state)| state.is_live());
-        Standing {
+        LiveParties {
             at,
             parties: live.map(|(index, state)| (index, state.phase, state.party.clone())).collect(),
             legs: self.legs.iter().filter(|leg| !leg.ended).map(|leg| leg.id).collect(),
@@ -40,7 +40,7 @@ impl Session {
     }
 
     /// Takes the legs that were ended for want of a message for open again.
-    pub(crate) fn revive_legs(&mut self, standing: &Standing) {
+    pub(crate) fn revive_legs(&mut self, standing: &LiveParties) {
         for leg in &mut self.legs {
             leg.ended &= !standing.legs.contains(&leg.id);
         }
@@ -59,7 +59,7 @@ impl Session {
 
     /// Makes this the session of a call found in progress: those who were there are told anew, with their present
     /// status (contract events §11).
-    pub(crate) fn resume(&mut self, facts: Arc<SessionFacts>, standing: Standing, ctx: &Context) {
+    pub(crate) fn resume(&mut self, facts: Arc<SessionFacts>, standing: LiveParties, ctx: &Context) {
         self.facts = facts;
         self.started = ctx.at;
         self.changed = ctx.at;
@@ -71,7 +71,7 @@ impl Session {
         self.retrieves = None;
         self.awaits = None;
         self.effect = None;
-        let Standing { parties: mut standing, .. } = standing;
+        let LiveParties { parties: mut standing, .. } = standing;
         // Of a party that was not clear yet nothing has shown since that it is one.
         standing.retain(|&(index, ..)| self.parties[index].certainty == PartyCertainty::Confirmed);
         for (index, phase, party) in standing {

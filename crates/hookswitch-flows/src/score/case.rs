@@ -8,7 +8,9 @@ use std::fmt::Write as _;
 
 use serde::Deserialize;
 
-use super::{Party as Told, Session as ToldSession, Status as ToldStatus, Wanted, all_paired, show_all};
+use super::{
+    Party as StoryResult, Session as ToldSession, Status as ToldStatus, Wanted, all_paired, show_all,
+};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -113,7 +115,7 @@ impl Session {
 }
 
 impl Party {
-    fn fits(&self, told: &Told) -> bool {
+    fn fits(&self, told: &StoryResult) -> bool {
         let same =
             |expected: &Option<String>, told: Option<&str>| expected.is_none() || expected.as_deref() == told;
         self.direction == told.direction
@@ -132,14 +134,14 @@ impl Party {
             && self.fits_times(told)
     }
 
-    fn fits_number(&self, told: &Told) -> bool {
+    fn fits_number(&self, told: &StoryResult) -> bool {
         match &self.number {
             Wanted::Any => true,
             Wanted::Is(number) => number.as_deref() == told.number(),
         }
     }
 
-    fn fits_times(&self, told: &Told) -> bool {
+    fn fits_times(&self, told: &StoryResult) -> bool {
         self.ends_by_seconds.is_none_or(|by| told.ended_after <= by)
             && self.ends_after_seconds.is_none_or(|after| told.ended_after >= after)
             && self

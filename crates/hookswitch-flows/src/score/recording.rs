@@ -9,7 +9,9 @@ use std::fmt::Write as _;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use super::{Party as Told, Session as ToldSession, Status as ToldStatus, Wanted, all_paired, show_all};
+use super::{
+    Party as StoryResult, Session as ToldSession, Status as ToldStatus, Wanted, all_paired, show_all,
+};
 
 #[derive(Deserialize)]
 struct Meta {
@@ -213,7 +215,7 @@ pub fn fields(meta: &str, told: &[ToldSession]) -> Vec<String> {
     differences.min_by_key(Vec::len).unwrap_or_default()
 }
 
-fn parties(told: &[ToldSession]) -> impl Iterator<Item = &Told> {
+fn parties(told: &[ToldSession]) -> impl Iterator<Item = &StoryResult> {
     told.iter().flat_map(|session| &session.parties)
 }
 
@@ -227,8 +229,8 @@ impl Session {
     }
 
     /// What differs in the fields of parties, by the pairing of them in which the least does.
-    fn fields(&self, told: &[Told], open: &Open) -> Vec<String> {
-        fn least(told: &[Told], left: &[&Party], open: &Open) -> Option<Vec<String>> {
+    fn fields(&self, told: &[StoryResult], open: &Open) -> Vec<String> {
+        fn least(told: &[StoryResult], left: &[&Party], open: &Open) -> Option<Vec<String>> {
             let Some((first, rest)) = told.split_first() else { return Some(Vec::new()) };
             let pairings = (0..left.len()).filter(|&place| left[place].fits(first)).filter_map(|place| {
                 let mut others = left.to_vec();
@@ -244,7 +246,7 @@ impl Session {
 }
 
 impl Party {
-    fn fits(&self, told: &Told) -> bool {
+    fn fits(&self, told: &StoryResult) -> bool {
         let is_direction = self.direction == "either"
             || self.direction.split('/').any(|direction| direction == told.direction)
             || self.direction_also_ok.contains(&told.direction);
@@ -253,7 +255,7 @@ impl Party {
     }
 
     /// What differs in its numbers, names and roles.
-    fn fields(&self, told: &Told, open: &Open) -> Vec<String> {
+    fn fields(&self, told: &StoryResult, open: &Open) -> Vec<String> {
         let mut differences = Vec::new();
         let mut differs = |field: &str, expected: &Option<String>, told: Option<&str>| {
             let shown = |text: Option<&str>| text.unwrap_or("none").to_owned();

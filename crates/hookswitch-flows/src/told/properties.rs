@@ -55,7 +55,7 @@ macro_rules! properties {
         use proptest::prelude::*;
 
         use $crate::ladder::{ACCOUNT, by_time, written};
-        use $crate::told::Told;
+        use $crate::told::StoryResult;
         use $crate::told::properties::told;
 
         #[test]
@@ -81,7 +81,7 @@ macro_rules! properties {
                 }
                 let directory = Directory::built_in(ACCOUNT);
                 let alone = [$run(&directory, &first.told, false), $run(&directory, &second.told, false)];
-                let mut both: Vec<Told> = first.told.iter().chain(&second.told).cloned().collect();
+                let mut both: Vec<StoryResult> = first.told.iter().chain(&second.told).cloned().collect();
                 both.sort_by_key(|told| told.at_micros);
                 let together = $run(&directory, &both, false);
                 for alone in alone {
@@ -98,7 +98,7 @@ macro_rules! properties {
             ) {
                 let stories = $stories();
                 let story = $story::in_world(&stories[story.index(stories.len())], 0);
-                let kept: Vec<Told> = story
+                let kept: Vec<StoryResult> = story
                     .told
                     .iter()
                     .zip(lost.iter().cycle())
@@ -116,11 +116,11 @@ macro_rules! properties {
                 let stories = $stories();
                 let story = $story::in_world(&stories[story.index(stories.len())], 0);
                 let count = story.told.len();
-                let shuffled: Vec<Told> = order
+                let shuffled: Vec<StoryResult> = order
                     .iter()
                     .filter(|&&place| place < count)
                     .enumerate()
-                    .map(|(at, &place)| Told { at_micros: story.told[at].at_micros, ..story.told[place].clone() })
+                    .map(|(at, &place)| StoryResult { at_micros: story.told[at].at_micros, ..story.told[place].clone() })
                     .collect();
                 $run(&Directory::built_in(ACCOUNT), &shuffled, false);
             }

@@ -4,7 +4,7 @@ use hookswitch_core::directory::Directory;
 use hookswitch_flows::ladder::{ACCOUNT, START_MICROS};
 use hookswitch_flows::recordings::{self, Recording};
 use hookswitch_flows::score;
-use hookswitch_flows::told::{self, Told};
+use hookswitch_flows::told::{self, StoryResult};
 use hookswitch_pipeline::Switch;
 use hookswitch_signal::capture::{Reader, Transport};
 
@@ -36,14 +36,14 @@ fn every_call_is_told_exactly_from_ari_alone_except_those_that_ari_cannot_tell()
 }
 
 /// What ARI has told, as if it began when all stories do.
-fn read(recording: &Recording) -> Vec<Told> {
+fn read(recording: &Recording) -> Vec<StoryResult> {
     let file = recording.read("ari.jsonl");
     let mut reader = Reader::new(&*file).expect("it is a transcript");
-    let mut told: Vec<Told> = Vec::new();
+    let mut told: Vec<StoryResult> = Vec::new();
     while reader.advance().expect("memory can be read") {
         let captured = reader.current().expect("there is one");
         assert_eq!(captured.transport, Transport::Switch(Switch::Ari));
-        told.push(Told { at_micros: captured.time.as_micros(), message: captured.payload.to_vec() });
+        told.push(StoryResult { at_micros: captured.time.as_micros(), message: captured.payload.to_vec() });
     }
     let first = told.first().expect("it is not empty").at_micros;
     for told in &mut told {

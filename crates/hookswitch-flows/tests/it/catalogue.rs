@@ -192,13 +192,13 @@ impl Scenario {
     }
 
     /// What must be told, by the number of the message that it follows from.
-    fn events(&self) -> HashMap<usize, Vec<Told>> {
+    fn events(&self) -> HashMap<usize, Vec<ScenarioResult>> {
         let events = self.ladder.events();
         let mut told: Vec<(String, &Event)> = written(&events).into_iter().zip(&events).collect();
         in_order(&mut told, |(line, _)| line);
         let times: Vec<&str> =
             lines(&self.text).map(|line| line.split(' ').next().unwrap_or_default()).collect();
-        let mut by_message: HashMap<usize, Vec<Told>> = HashMap::new();
+        let mut by_message: HashMap<usize, Vec<ScenarioResult>> = HashMap::new();
         for line in &self.expected {
             let (session, rest) = match line.strip_prefix('#').and_then(|line| line.split_once(' ')) {
                 Some((number, rest)) => (Some(number), rest),
@@ -210,7 +210,7 @@ impl Scenario {
             let cause = causes.and_then(|mut causes| causes.find(|&cause| times[cause] == at));
             let seconds = |time: &str| time.parse::<f64>().expect("seconds");
             let before = || times.iter().rposition(|time| seconds(time) <= seconds(at)).unwrap_or(0);
-            by_message.entry(cause.unwrap_or_else(before)).or_default().push(Told {
+            by_message.entry(cause.unwrap_or_else(before)).or_default().push(ScenarioResult {
                 at: at.to_owned(),
                 what: told_as(session, what),
                 rule: event.map(|event| event.rule),
@@ -221,13 +221,13 @@ impl Scenario {
 }
 
 /// An event of a row.
-struct Told {
+struct ScenarioResult {
     at: String,
     what: String,
     rule: Option<Rule>,
 }
 
-fn row(text: &mut String, message: &str, told: &[Told]) {
+fn row(text: &mut String, message: &str, told: &[ScenarioResult]) {
     let events: Vec<&str> = told.iter().map(|told| told.what.as_str()).collect();
     let rules: Vec<String> = told.iter().map(|told| told.rule.map_or("–".to_owned(), number)).collect();
     let _ = writeln!(text, "| {message} | {} | {} |", events.join("<br>"), rules.join("<br>"));

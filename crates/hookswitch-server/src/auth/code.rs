@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::application::{Application, GrantType, User, read};
 use super::form::Form;
-use super::grant::{Issued, Subject, Wishes, delete, digest, now, put};
+use super::grant::{Subject, TokenRequest, TokenResponse, delete, digest, now, put};
 use super::{OAuth, Refusal, USER};
 use crate::secret::{self, Digest};
 
@@ -266,8 +266,8 @@ impl OAuth {
         client_id: &str,
         application: &Application,
         form: &Form,
-        wishes: Wishes,
-    ) -> Result<Issued, Refusal> {
+        wishes: TokenRequest,
+    ) -> Result<TokenResponse, Refusal> {
         let code = form.required("code")?;
         let subject = match self.take_code(code, client_id, form).await {
             Ok(subject) => subject,

@@ -126,7 +126,7 @@ pub struct Subject {
 
 /// What a client may say about the tokens it wants.
 #[derive(Default)]
-pub(super) struct Wishes {
+pub(super) struct TokenRequest {
     pub(super) access_seconds: Option<i64>,
     pub(super) refresh_seconds: Option<i64>,
     pub scopes: Option<Scopes>,
@@ -136,7 +136,7 @@ pub(super) struct Wishes {
 /// What a client gets (contract auth §1).
 #[derive(Serialize, utoipa::ToSchema)]
 #[schema(as = Token)]
-pub struct Issued {
+pub struct TokenResponse {
     access_token: String,
     token_type: &'static str,
     /// Seconds.
@@ -153,7 +153,7 @@ pub struct Issued {
     session_id: String,
 }
 
-impl Issued {
+impl TokenResponse {
     /// The id of the grant.
     pub fn session_id(&self) -> &str {
         &self.session_id
@@ -217,8 +217,8 @@ impl Pair {
         ]
     }
 
-    fn answer(self, grant: &Grant, id: String, now: i64) -> Issued {
-        Issued {
+    fn answer(self, grant: &Grant, id: String, now: i64) -> TokenResponse {
+        TokenResponse {
             access_token: self.access,
             token_type: "bearer",
             expires_in: self.access_expires - now,
@@ -234,7 +234,7 @@ impl Pair {
 
 impl OAuth {
     /// The lifetimes that a client gets: what it asks for, within what may be.
-    fn lifetimes(&self, client_id: &str, wishes: &Wishes) -> (i64, i64) {
+    fn lifetimes(&self, client_id: &str, wishes: &TokenRequest) -> (i64, i64) {
         let (access_max, mut refresh_max) = (self.access_seconds, self.refresh_seconds);
         if client_id == CONSOLE {
             refresh_max = refresh_max.min(CONSOLE_IDLE_SECONDS);
@@ -253,8 +253,8 @@ impl OAuth {
         client_id: &str,
         application: &Application,
         subject: Subject,
-        wishes: Wishes,
-    ) -> Result<Issued, Refusal> {
+        wishes: TokenRequest,
+    ) -> Result<TokenResponse, Refusal> {
         let now = now();
         let (access_seconds, refresh_seconds) = self.lifetimes(client_id, &wishes);
         let ends = now + self.grant_seconds;
@@ -325,8 +325,8 @@ impl OAuth {
         &self,
         client_id: &str,
         token: &str,
-        wishes: &Wishes,
-    ) -> Result<Issued, Refusal> {
+        wishes: &TokenRequest,
+    ) -> Result<TokenResponse, Refusal> {
         let unknown =
             || Refusal::invalid_grant("OAU-213", "The refresh token is not known here; log in again");
         let now = now();

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use hookswitch_core::directory::Account;
 
 use super::application::{Application, CONSOLE, User, read};
-use super::grant::{Issued, Subject, Wishes};
+use super::grant::{Subject, TokenRequest, TokenResponse};
 use super::{OAuth, Refusal};
 
 impl OAuth {
@@ -15,10 +15,10 @@ impl OAuth {
     ///
     /// # Errors
     /// One answer, and after the same time, whatever is wrong.
-    pub async fn sign_in(&self, name: &str, password: &str, from: IpAddr) -> Result<Issued, Refusal> {
+    pub async fn sign_in(&self, name: &str, password: &str, from: IpAddr) -> Result<TokenResponse, Refusal> {
         let application = Application::console();
         let subject = self.log_in(name, None, password, &application, from).await?;
-        self.issue(CONSOLE, &application, subject, Wishes::default()).await
+        self.issue(CONSOLE, &application, subject, TokenRequest::default()).await
     }
 
     /// The user of a name and a password, if they fit and belong to the account of the application.

@@ -4,13 +4,13 @@
 mod application;
 mod assertion;
 mod code;
+mod error;
 mod form;
 mod grant;
 mod identity;
 mod login;
 mod principal;
 mod problem;
-mod refusal;
 mod scope;
 mod throttle;
 mod token;
@@ -22,23 +22,23 @@ use std::sync::{Arc, RwLock};
 use axum::http::{HeaderMap, header};
 use hookswitch_core::directory::Directory;
 use hookswitch_model::ExtensionId;
-use hookswitch_store::{Changed, Store, Told};
+use hookswitch_store::{Changed, DocumentUpdate, Store};
 use tokio::sync::{Mutex, watch};
 
 pub use self::application::{Application, CONSOLE, Claimed, ConsoleRole, Credential, GrantType, User, read};
 pub use self::assertion::issue as issue_assertion;
 pub use self::code::{Asked, Refused};
+pub use self::error::Refusal;
 pub use self::form::Form;
-pub use self::grant::{Issued, Subject};
+pub use self::grant::{Subject, TokenResponse};
 pub use self::identity::Identity;
 pub use self::principal::Principal;
 pub use self::problem::Problem;
-pub use self::refusal::Refusal;
 pub use self::scope::{Scope, Scopes, UnknownScope};
 pub use self::throttle::{Allowance, Throttle, WINDOW};
 use self::turns::Turns;
 use crate::secret::{self, Key};
-use crate::{clock, config, doors};
+use crate::{clock, config, connection_limits};
 
 /// The kind of documents of admin tokens; their ids are the digests of the tokens.
 pub const ADMIN_TOKEN: &str = "admin_token";
@@ -143,11 +143,11 @@ impl OAuth {
         let mut changed = self.store.follow_documents();
         while let Some(told) = changed.next_until(&mut stop).await {
             match told {
-                Told::One(Changed { kind, gone, .. }) if grant::may_end_by(&kind, gone) => {
+                DocumentUpdate::One(Changed { kind, gone, .. }) if grant::may_end_by(&kind, gone) => {
                     self.tell_changed(&kind);
                 }
-                Told::One(_) => {}
-                Told::Any => self.tell_changed(USER),
+                DocumentUpdate::One(_) => {}
+                DocumentUpdate::Any => self.tell_changed(USER),
             }
         }
     }
@@ -189,7 +189,7 @@ impl OAuth {
         secret: &str,
         hash: Option<String>,
     ) -> Result<bool, Refusal> {
-        let host = doors::host(from);
+        let host = connection_limits::host(from);
         let has_guessed =
             self.failures_of_hosts.look(&[&host.to_string()], clock::now()).remaining < FAILURES_OF_HOST_MAX;
         let turn = self.checks.take(host, has_guessed).await;
@@ -209,7 +209,7 @@ impl OAuth {
     /// Checks that there were not too many failures of somebody from an address, or from it in all. What comes from
     /// another address is not affected.
     fn check_failures(&self, whose: &[&str], from: IpAddr) -> Result<(), Refusal> {
-        let (host, now) = (doors::host(from).to_string(), clock::now());
+        let (host, now) = (connection_limits::host(from).to_string(), clock::now());
         let whose: Vec<&str> = whose.iter().copied().chain([&*host]).collect();
         let of_one = self.failures.look(&whose, now).wait;
         match of_one.or_else(|| self.failures_of_hosts.look(&[&host], now).wait) {
@@ -220,7 +220,7 @@ impl OAuth {
 
     /// Counts a failure; gives how long to wait if it was one too many.
     fn note_failure(&self, whose: &[&str], from: IpAddr) -> Option<std::time::Duration> {
-        let (host, now) = (doors::host(from).to_string(), clock::now());
+        let (host, now) = (connection_limits::host(from).to_string(), clock::now());
         let whose: Vec<&str> = whose.iter().copied().chain([&*host]).collect();
         self.failures_of_hosts.take(&[&host], now);
         self.failures.take(&whose, now).wait

@@ -8,12 +8,12 @@ use axum::response::{IntoResponse, Response};
 
 use super::application::{Application, Claimed, Credential, GrantType, User, read};
 use super::form::Form;
-use super::grant::{Issued, Subject, Wishes};
+use super::grant::{Subject, TokenRequest, TokenResponse};
 use super::scope::Scopes;
 use super::{OAuth, Refusal, assertion};
 use crate::clock;
 
-impl IntoResponse for Issued {
+impl IntoResponse for TokenResponse {
     fn into_response(self) -> Response {
         ([(header::CACHE_CONTROL, "no-store"), (header::PRAGMA, "no-cache")], Json(self)).into_response()
     }
@@ -41,7 +41,7 @@ impl OAuth {
     ///
     /// # Errors
     /// What is wrong with it.
-    pub async fn grant(&self, claimed: Claimed, form: &Form, from: IpAddr) -> Result<Issued, Refusal> {
+    pub async fn grant(&self, claimed: Claimed, form: &Form, from: IpAddr) -> Result<TokenResponse, Refusal> {
         let (client_id, application) = claimed.prove(self, from).await?;
         let kind = match form.required("grant_type")? {
             "urn:ietf:params:oauth:grant-type:jwt-bearer" => GrantType::JwtBearer,
@@ -123,8 +123,8 @@ impl OAuth {
 }
 
 /// What a form says about the tokens that it asks for.
-pub(super) fn wishes(form: &Form) -> Wishes {
-    Wishes {
+pub(super) fn wishes(form: &Form) -> TokenRequest {
+    TokenRequest {
         access_seconds: form.seconds("access_token_ttl"),
         refresh_seconds: form.seconds("refresh_token_ttl"),
         scopes: form.text("scope").map(Scopes::asked_for),

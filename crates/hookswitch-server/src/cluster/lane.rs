@@ -12,7 +12,7 @@ use hookswitch_store::{Nats, Partition};
 use tokio::sync::{Notify, oneshot, watch};
 
 use super::spool::{Segment, Spool};
-use crate::intake::{Carried, Intake};
+use crate::intake::{ForwardedInput, Intake};
 use crate::telemetry::Metrics;
 
 /// The most that waits in memory before it goes to disk.
@@ -37,7 +37,7 @@ enum Route {
 
 /// Something on its way, and the segment that is gone once it is in the log.
 struct Item {
-    carried: Arc<Carried>,
+    carried: Arc<ForwardedInput>,
     segment: Option<Segment>,
 }
 
@@ -70,7 +70,7 @@ async fn stopped(stop: &mut watch::Receiver<bool>) {
 }
 
 /// What is told when something is in the log: true, or false if it never will be by this way.
-type Kept = Pin<Box<dyn Future<Output = bool> + Send>>;
+type PendingAck = Pin<Box<dyn Future<Output = bool> + Send>>;
 
 impl Lane {
     /// A lane that forwards.
@@ -106,7 +106,7 @@ impl Lane {
     }
 
     /// Adds something behind all that waits. What does not fit is lost, counted, and said.
-    pub(super) fn push(&self, carried: Carried) {
+    pub(super) fn push(&self, carried: ForwardedInput) {
         let mut state = self.lock();
         if state.spool.is_empty() && state.front_bytes < FRONT_BYTES_MAX {
             state.front_bytes += carried.len_bytes();
@@ -218,7 +218,7 @@ impl Lane {
 
     /// Hands over what comes until told to stop; then writes to disk what was not taken.
     pub(super) async fn run(self: Arc<Self>, nats: Nats, mut stop: watch::Receiver<bool>) {
-        let mut window: VecDeque<(Item, Kept)> = VecDeque::new();
+        let mut window: VecDeque<(Item, PendingAck)> = VecDeque::new();
         let mut version = 0;
         loop {
             let may = window.len() < WINDOW_MAX;
@@ -263,7 +263,7 @@ impl Lane {
 
     /// Waits for the oldest that was handed over. False if it was not taken: then it waits here again, and
     /// all that was handed over behind it.
-    async fn settle(&self, window: &mut VecDeque<(Item, Kept)>) -> bool {
+    async fn settle(&self, window: &mut VecDeque<(Item, PendingAck)>) -> bool {
         let Some((_, kept)) = window.front_mut() else { return true };
         if kept.await {
             if let Some((item, _)) = window.pop_front() {
@@ -277,7 +277,7 @@ impl Lane {
     }
 
     /// Begins to hand something over; none if it is not taken now.
-    fn hand_over(&self, item: &Item, route: Route, nats: &Nats) -> Option<Kept> {
+    fn hand_over(&self, item: &Item, route: Route, nats: &Nats) -> Option<PendingAck> {
         match route {
             Route::Hold => None,
             Route::Local(machine) => {
@@ -285,7 +285,7 @@ impl Lane {
                 let done = Box::new(move || {
                     done.send(()).ok(); // the lane has ended
                 });
-                match machine.try_send(Intake::Carried(item.carried.clone(), done)) {
+                match machine.try_send(Intake::ForwardedInput(item.carried.clone(), done)) {
                     Ok(()) => Some(Box::pin(async move { kept.await.is_ok() })),
                     Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => None,
                 }

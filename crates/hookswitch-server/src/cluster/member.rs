@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
-use super::owned::{Duties, Work};
+use super::partition_worker::{Duties, Work};
 use super::{Identity, Keeper};
 use crate::clock;
 

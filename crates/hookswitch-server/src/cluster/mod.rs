@@ -9,11 +9,11 @@
 //! node owns. What comes in is divided by the `router` among lanes, one for each partition.
 
 mod assign;
-mod keeper;
 mod lane;
+mod lease_keeper;
 mod member;
-mod orders;
-mod owned;
+mod partition_worker;
+mod placement;
 mod router;
 mod spool;
 
@@ -26,10 +26,10 @@ pub use hookswitch_store::{Node, Owner};
 use tokio::sync::{oneshot, watch};
 
 use self::assign::wanted;
-use self::keeper::Keeper;
+use self::lease_keeper::Keeper;
 pub(crate) use self::member::Member;
-pub use self::orders::Orders;
-pub(crate) use self::owned::{Lanes, Switch, Work};
+pub(crate) use self::partition_worker::{Lanes, Switch, Work};
+pub use self::placement::Placement;
 pub(crate) use self::router::Router;
 use crate::clock;
 
@@ -61,7 +61,7 @@ pub struct View {
     /// The owners of partitions that have one.
     pub owners: BTreeMap<Partition, Owner>,
     /// What operators want.
-    pub orders: Orders,
+    pub orders: Placement,
 }
 
 impl View {

@@ -15,7 +15,7 @@ use tokio::time::timeout;
 
 use super::lane::Lane;
 use crate::clock;
-use crate::intake::{Accepted, Carried, Frames, Intake, PostedBatch, Question};
+use crate::intake::{Accepted, ForwardedInput, Frames, Intake, PostedBatch, Question};
 
 /// How long the owner of a partition may take to have what was handed over in the log: a lease that is not
 /// renewed has run out by then, and another owner has begun.
@@ -53,9 +53,9 @@ impl Router {
                     back.send(frames).ok(); // the listener may have ended
                 }
                 Intake::Posted(batch) => self.post(batch),
-                Intake::Told(batch) => {
+                Intake::Switch(batch) => {
                     let account = batch.sender.account();
-                    self.lane(account).push(Carried::Told(batch));
+                    self.lane(account).push(ForwardedInput::Switch(batch));
                 }
                 // The machine that has the call answers, if it is on this node.
                 Intake::Asked(question) => self.ask(question),
@@ -66,7 +66,7 @@ impl Router {
                     *self.settings.lock().unwrap_or_else(PoisonError::into_inner) = *settings;
                 }
                 Intake::Stop => return,
-                Intake::Carried(..) | Intake::Forwarded { .. } => {
+                Intake::ForwardedInput(..) | Intake::Forwarded { .. } => {
                     tracing::error!("what was divided already came in again; it is dropped");
                 }
             }
@@ -128,7 +128,7 @@ impl Router {
         }
         for (lane, frames) in self.lanes.iter().zip(divided) {
             if let Some(frames) = frames {
-                lane.push(Carried::Frames(frames));
+                lane.push(ForwardedInput::Frames(frames));
             }
         }
     }
@@ -178,7 +178,7 @@ async fn forward(
         return Ok(outcome);
     }
     let mut taken = store.follow_intake(partition);
-    let sequence = nats.forward(partition, Carried::Posted(sender.clone(), signals).write()).await?;
+    let sequence = nats.forward(partition, ForwardedInput::Posted(sender.clone(), signals).write()).await?;
     let deadline = clock::now() + TAKEN_WITHIN;
     loop {
         let is_taken = timeout(LOOK_EVERY, taken.wait_for(|&taken| taken >= sequence)).await.is_ok();

@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
-use crate::intake::Carried;
+use crate::intake::ForwardedInput;
 
 /// How much is written together.
 const SEGMENT_BYTES: usize = 256 * 1024;
@@ -82,7 +82,7 @@ impl Spool {
     ///
     /// # Errors
     /// If the disk refuses.
-    pub(super) fn push(&mut self, carried: &Carried) -> io::Result<bool> {
+    pub(super) fn push(&mut self, carried: &ForwardedInput) -> io::Result<bool> {
         if self.len_bytes() + carried.len_bytes() as u64 > self.bytes_max {
             return Ok(false);
         }
@@ -115,7 +115,7 @@ impl Spool {
     ///
     /// # Errors
     /// If the disk refuses.
-    pub(super) fn put_back<'a>(&mut self, all: impl Iterator<Item = &'a Carried>) -> io::Result<()> {
+    pub(super) fn put_back<'a>(&mut self, all: impl Iterator<Item = &'a ForwardedInput>) -> io::Result<()> {
         let mut bytes = Vec::new();
         all.for_each(|carried| append(&mut bytes, carried));
         if bytes.is_empty() {
@@ -130,7 +130,7 @@ impl Spool {
     }
 
     /// Takes the oldest; with the segment that it stood in, if it was on disk.
-    pub(super) fn pop(&mut self) -> Option<(Vec<Carried>, Option<Segment>)> {
+    pub(super) fn pop(&mut self) -> Option<(Vec<ForwardedInput>, Option<Segment>)> {
         let Some((number, bytes)) = self.segments.pop_front() else {
             let tail = std::mem::take(&mut self.tail);
             return (!tail.is_empty()).then(|| (read(&tail), None));
@@ -151,20 +151,20 @@ impl Spool {
     }
 }
 
-fn append(out: &mut Vec<u8>, carried: &Carried) {
+fn append(out: &mut Vec<u8>, carried: &ForwardedInput) {
     let bytes = carried.write();
     out.extend_from_slice(&(bytes.len() as u32).to_le_bytes());
     out.extend_from_slice(&bytes);
 }
 
 /// Reads a segment. The last record may have been cut off by the end of a process.
-fn read(mut bytes: &[u8]) -> Vec<Carried> {
+fn read(mut bytes: &[u8]) -> Vec<ForwardedInput> {
     let mut all = Vec::new();
     while let Some((length, rest)) = bytes.split_first_chunk::<4>()
         && let Some((record, rest)) = rest.split_at_checked(u32::from_le_bytes(*length) as usize)
     {
         bytes = rest;
-        match Carried::read(record) {
+        match ForwardedInput::read(record) {
             Ok(carried) => all.push(carried),
             Err(error) => tracing::error!(%error, "something that waited on disk cannot be read and is lost"),
         }
@@ -180,17 +180,17 @@ mod tests {
     use hookswitch_store::Sender;
 
     use super::*;
-    use crate::intake::ToldBatch;
+    use crate::intake::SwitchBatch;
 
-    fn carried(text: &str) -> Carried {
+    fn carried(text: &str) -> ForwardedInput {
         let sender =
             Arc::new(Sender::Switch { adapter: "ami".into(), name: "pbx".into(), account: 1, hep: None });
         let messages = vec![(Timestamp::from_micros(1), text.len())];
-        Carried::Told(ToldBatch { sender, link: None, bytes: text.into(), messages })
+        ForwardedInput::Switch(SwitchBatch { sender, link: None, bytes: text.into(), messages })
     }
 
-    fn text(carried: &Carried) -> String {
-        let Carried::Told(batch) = carried else { panic!("it was told") };
+    fn text(carried: &ForwardedInput) -> String {
+        let ForwardedInput::Switch(batch) = carried else { panic!("it was told") };
         String::from_utf8(batch.bytes.clone()).expect("it is text")
     }
 

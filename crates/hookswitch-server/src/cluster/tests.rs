@@ -17,7 +17,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A duty as it was told: how it ended, or that it began.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Told {
+enum Observed {
     Begin,
     End { orderly: bool },
 }
@@ -31,7 +31,7 @@ struct Member {
     writer: WriterThread,
     keeper: JoinHandle<()>,
     stop: watch::Sender<bool>,
-    told: Arc<Mutex<Vec<(Partition, Told)>>>,
+    told: Arc<Mutex<Vec<(Partition, Observed)>>>,
 }
 
 impl Member {
@@ -56,17 +56,17 @@ impl Member {
         let (store, writer) = joined.expect("the store opens");
         let membership = Arc::new(Membership::new(name.into()));
         let (duties, mut due) = mpsc::channel(1);
-        let told: Arc<Mutex<Vec<(Partition, Told)>>> = Arc::default();
+        let told: Arc<Mutex<Vec<(Partition, Observed)>>> = Arc::default();
         let (noted, own) = (told.clone(), membership.clone());
         tokio::spawn(async move {
             let note = |partition, what| noted.lock().expect("no panic").push((partition, what));
             while let Some(duty) = due.recv().await {
                 match duty {
-                    Duty::Begin(partition) => note(partition, Told::Begin),
+                    Duty::Begin(partition) => note(partition, Observed::Begin),
                     Duty::End { partition, orderly, done } => {
                         // What is finished in order is finished under the lease.
                         assert!(own.owns(partition) || !orderly);
-                        note(partition, Told::End { orderly });
+                        note(partition, Observed::End { orderly });
                         done.send(()).ok();
                     }
                 }
@@ -84,7 +84,7 @@ impl Member {
         self.membership.owned().into_iter().filter(|&partition| self.membership.owns(partition)).count()
     }
 
-    fn told(&self, partition: Partition) -> Vec<Told> {
+    fn told(&self, partition: Partition) -> Vec<Observed> {
         let told = self.told.lock().expect("no panic");
         told.iter().filter(|(of, _)| *of == partition).map(|&(_, what)| what).collect()
     }
@@ -206,8 +206,8 @@ async fn a_node_that_leaves_in_order_gives_its_partitions_away_at_once() {
     assert!(took < LEASE / 3, "{took:?}");
     println!("given away in {took:?}");
     for partition in left {
-        assert_eq!(b.told(partition).last(), Some(&Told::End { orderly: true }));
-        until("the other to begin", || a.told(partition).last() == Some(&Told::Begin));
+        assert_eq!(b.told(partition).last(), Some(&Observed::End { orderly: true }));
+        until("the other to begin", || a.told(partition).last() == Some(&Observed::Begin));
     }
     until("it to be forgotten", || !a.membership.view().nodes.contains_key("b"));
     watcher.end();
@@ -222,7 +222,7 @@ async fn a_partition_goes_where_it_is_pinned_and_back() {
     let watcher = Watcher::start(&[&a, &b], 8);
     let moved = b.membership.owned()[0];
     // By any node, also by one that has nothing to do with it.
-    b.order(Orders::pin(moved, Some("a"))).await;
+    b.order(Placement::pin(moved, Some("a"))).await;
     let took = until("the partition to move", || a.membership.owns(moved));
     println!("moved in {took:?}");
     assert!(took < LEASE, "{took:?}");
@@ -231,8 +231,8 @@ async fn a_partition_goes_where_it_is_pinned_and_back() {
         [&a, &b].iter().all(|member| member.membership.view().owner(moved) == Some("a"))
     });
     assert_eq!(a.membership.view().orders.pins[&moved], "a");
-    assert_eq!(b.told(moved).last(), Some(&Told::End { orderly: true }));
-    a.order(Orders::pin(moved, None)).await;
+    assert_eq!(b.told(moved).last(), Some(&Observed::End { orderly: true }));
+    a.order(Placement::pin(moved, None)).await;
     until("the partition to go back", || b.membership.owns(moved));
     assert!(a.membership.view().orders.pins.is_empty());
     watcher.end();
@@ -246,15 +246,15 @@ async fn a_node_that_drains_gives_all_away_and_may_have_some_again() {
     let (a, b) = Box::pin(pair(&server)).await;
     let watcher = Watcher::start(&[&a, &b], 8);
     let share = b.share();
-    a.order(Orders::drain("b", true)).await;
+    a.order(Placement::drain("b", true)).await;
     until("one to have all", || a.share() == 8 && b.share() == 0);
     assert!(a.membership.view().nodes["b"].draining);
     // A pin does not bring anything to it.
-    b.order(Orders::pin(partition(0), Some("b"))).await;
+    b.order(Placement::pin(partition(0), Some("b"))).await;
     until("the pin to be known", || !a.membership.view().orders.pins.is_empty());
     assert_eq!(a.membership.view().wanted(partition(0)), Some("a"));
-    b.order(Orders::pin(partition(0), None)).await;
-    b.order(Orders::drain("b", false)).await;
+    b.order(Placement::pin(partition(0), None)).await;
+    b.order(Placement::drain("b", false)).await;
     until("both to have a share", || b.share() == share && a.share() == 8 - share);
     watcher.end();
     a.close();
@@ -271,7 +271,7 @@ async fn a_node_without_nats_ends_its_duties_in_time_and_has_them_again_later() 
     let took = until("all leases to run out", || a.membership.owned().is_empty() && b.share() == 0);
     assert!(took <= LEASE + Duration::from_millis(700), "{took:?}");
     until("the duties to end", || {
-        of_a.iter().all(|&partition| a.told(partition).last() == Some(&Told::End { orderly: false }))
+        of_a.iter().all(|&partition| a.told(partition).last() == Some(&Observed::End { orderly: false }))
     });
     assert!(a.metrics.lease_renewals_failed.get() > 0);
     assert_eq!(a.membership.view().nodes.len(), 2, "the nodes are shown as they were seen last");
@@ -282,8 +282,8 @@ async fn a_node_without_nats_ends_its_duties_in_time_and_has_them_again_later() 
     println!("{took:?} after the end of the pause all is as it was");
     for &partition in &of_a {
         assert_eq!(
-            b.told(partition).last().copied().unwrap_or(Told::End { orderly: true }),
-            Told::End { orderly: true }
+            b.told(partition).last().copied().unwrap_or(Observed::End { orderly: true }),
+            Observed::End { orderly: true }
         );
     }
     watcher.end();
@@ -307,7 +307,7 @@ async fn a_renewal_whose_answer_was_lost_costs_nothing_and_a_lost_lease_ends_the
     while !is_renewed().await {
         assert!(began.elapsed() < PATIENCE, "it is never renewed again");
     }
-    assert_eq!(a.told(partition(0)), [Told::Begin]);
+    assert_eq!(a.told(partition(0)), [Observed::Begin]);
     // Another node puts itself in its place.
     let other = Owner::new("other".into(), 1);
     while let Some((_, revision)) = lease(1).await {
@@ -315,10 +315,10 @@ async fn a_renewal_whose_answer_was_lost_costs_nothing_and_a_lost_lease_ends_the
             break;
         }
     }
-    until("the work to end", || a.told(partition(1)) == [Told::Begin, Told::End { orderly: false }]);
+    until("the work to end", || a.told(partition(1)) == [Observed::Begin, Observed::End { orderly: false }]);
     // Which it has for as long as a lease is good.
     until("it to have all", || a.share() == 2);
-    assert_eq!(a.told(partition(0)), [Told::Begin]);
+    assert_eq!(a.told(partition(0)), [Observed::Begin]);
     a.close();
 }
 

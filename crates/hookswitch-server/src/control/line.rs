@@ -44,12 +44,12 @@ impl ControlLine {
 
 /// The orders of one connection, and who waits for their answers.
 #[derive(Default)]
-pub(crate) struct Orders {
+pub(crate) struct Placement {
     line: Option<(Arc<ControlLine>, mpsc::Sender<Order>, mpsc::Receiver<Order>)>,
     open: HashMap<ActionId, oneshot::Sender<Result<Acted, CannotAct>>>,
 }
 
-impl Orders {
+impl Placement {
     /// Those of a source; none of one whose calls are not acted on.
     pub(crate) fn of(line: Option<&Arc<ControlLine>>) -> Self {
         let line = line.map(|line| {
@@ -104,7 +104,7 @@ impl Orders {
     }
 }
 
-impl Drop for Orders {
+impl Drop for Placement {
     fn drop(&mut self) {
         if let Some((line, ..)) = &self.line {
             line.set(None);

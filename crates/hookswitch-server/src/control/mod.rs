@@ -24,7 +24,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::timeout;
 
 pub use self::journal::{ActionRecord, Asker, Fate, Known, actions_of};
-pub(crate) use self::line::{ControlLine, Order, Orders};
+pub(crate) use self::line::{ControlLine, Order, Placement};
 pub use self::plan::{
     Effect, LocatedCall, LocatedChannel, LocatedParty, NotPlanned, Operation, Phone, Planned, plan, plan_drop,
 };

@@ -1,7 +1,7 @@
 //! What comes in, on its way from those who send it to the machine.
 
 mod access;
-mod carried;
+mod forwarded;
 mod frames;
 
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use tokio::sync::oneshot;
 use crate::control::LocatedCall;
 
 pub(crate) use self::access::{Access, Gate};
-pub use self::carried::Carried;
+pub use self::forwarded::ForwardedInput;
 pub use self::frames::Frames;
 pub(crate) use self::frames::{Item, Pool};
 
@@ -31,14 +31,14 @@ pub enum Intake {
     /// Signals that a client has posted; accepted or refused as a whole.
     Posted(PostedBatch),
     /// What a switch has told of its calls.
-    Told(ToldBatch),
+    Switch(SwitchBatch),
     /// What a node of a cluster was sent, and who is told when it is on disk.
-    Carried(Arc<Carried>, Acknowledge),
+    ForwardedInput(Arc<ForwardedInput>, Acknowledge),
     /// The same, of another node; with it the intake is taken up to the message `taken`, and is read again
     /// behind `resume`.
     Forwarded {
         /// What it was.
-        carried: Carried,
+        carried: ForwardedInput,
         /// The message up to which the intake is taken.
         taken: u64,
         /// The message behind which it is read again.
@@ -83,7 +83,7 @@ pub struct PostedBatch {
 }
 
 /// What a switch has told of its calls, on a connection.
-pub struct ToldBatch {
+pub struct SwitchBatch {
     /// Who.
     pub sender: Arc<SourceSender>,
     /// Whether the connection was made, or was lost, before the messages.

@@ -12,9 +12,9 @@ use std::time::Duration;
 
 use hookswitch_core::delivery::{Progress, Stage};
 use hookswitch_core::filter::EventFilter;
-use hookswitch_core::subscription::{Owner, Standing, Subscription, Transport};
+use hookswitch_core::subscription::{Owner, Subscription, SubscriptionStatus, Transport};
 use hookswitch_model::{SubscriptionId, TelephonySessionId, Timestamp};
-use hookswitch_store::{Change, Changed, Expected, PROGRESS, Partition, Store, StoreError, Told};
+use hookswitch_store::{Change, Changed, DocumentUpdate, Expected, PROGRESS, Partition, Store, StoreError};
 use hyper::header::{HeaderName, HeaderValue};
 use serde::{Deserialize, Serialize};
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
@@ -43,7 +43,7 @@ const ENDED_MAX: usize = 10_000;
 
 /// A subscription with all that belongs to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Kept {
+pub struct StoredSubscription {
     /// The subscription itself.
     pub subscription: Subscription,
     /// How it is told.
@@ -136,7 +136,7 @@ impl WebHook {
 #[derive(Debug)]
 pub enum Command {
     /// There is a subscription that goes on from there.
-    Add(Box<Kept>, Progress),
+    Add(Box<StoredSubscription>, Progress),
     /// It has other filters, another lifetime or other rights, or was paused or resumed.
     Update(Subscription),
     /// It is gone; told back once nothing more is written about it.
@@ -169,7 +169,7 @@ pub struct Subscriptions {
     store: Store,
     /// Encrypts what subscribers have said in confidence.
     key: Key,
-    kept: Mutex<HashMap<SubscriptionId, Kept>>,
+    kept: Mutex<HashMap<SubscriptionId, StoredSubscription>>,
     /// Those that were deleted, and when, in that order.
     ended: Mutex<VecDeque<(Timestamp, String)>>,
     /// One change at a time, so that memory and disk see them in one order.
@@ -177,7 +177,7 @@ pub struct Subscriptions {
     /// The deliveries of the partitions that this node owns.
     deliveries: Mutex<BTreeMap<Partition, mpsc::UnboundedSender<Command>>>,
     /// What other nodes do with subscriptions of WebSockets: as they are then, or none.
-    sockets: broadcast::Sender<(SubscriptionId, Option<Kept>)>,
+    sockets: broadcast::Sender<(SubscriptionId, Option<StoredSubscription>)>,
     per_owner_max: usize,
     rights: Rights,
     /// Counts how often it was looked what subscriptions may hear of, or one was paused or resumed.
@@ -233,7 +233,7 @@ impl Subscriptions {
         let _changing = self.changing.lock().await;
         let progress = self.store.read_async(KeptProgress::read).await?;
         let (commands, receiver) = mpsc::unbounded_channel();
-        let here: Vec<Kept> = self
+        let here: Vec<StoredSubscription> = self
             .lock()
             .values()
             .filter(|one| is_delivered(one) && self.partition(&one.subscription) == partition)
@@ -271,9 +271,9 @@ impl Subscriptions {
         let mut changed = self.store.follow_documents();
         while let Some(told) = changed.next_until(&mut stop).await {
             let ids = match told {
-                Told::One(Changed { kind, id, .. }) if kind == SUBSCRIPTION => vec![id],
-                Told::One(_) => continue,
-                Told::Any => self.all_ids().await,
+                DocumentUpdate::One(Changed { kind, id, .. }) if kind == SUBSCRIPTION => vec![id],
+                DocumentUpdate::One(_) => continue,
+                DocumentUpdate::Any => self.all_ids().await,
             };
             for id in ids {
                 if let Err(error) = self.take_over(&id).await {
@@ -313,7 +313,8 @@ impl Subscriptions {
     /// Looks what each may hear of at this moment, and tells the deliveries where that has changed.
     async fn judge_all(&self) -> Result<(), StoreError> {
         let _changing = self.changing.lock().await;
-        let asked: Vec<Kept> = self.lock().values().filter(|one| !one.expired).cloned().collect();
+        let asked: Vec<StoredSubscription> =
+            self.lock().values().filter(|one| !one.expired).cloned().collect();
         let rights = self.rights;
         let judged = self.store.read_async(move |reader| {
             let mut owners = Owners::of(reader, rights);
@@ -342,7 +343,7 @@ impl Subscriptions {
     }
 
     /// Looks what one may hear of at this moment.
-    async fn judge(&self, mut one: Kept) -> Result<Kept, StoreError> {
+    async fn judge(&self, mut one: StoredSubscription) -> Result<StoredSubscription, StoreError> {
         let rights = self.rights;
         let judged = self.store.read_async(move |reader| {
             one.judge(&mut Owners::of(reader, rights))?;
@@ -361,7 +362,11 @@ impl Subscriptions {
     ///
     /// # Errors
     /// If the store refuses.
-    pub async fn set_paused(&self, id: SubscriptionId, paused: bool) -> Result<Option<Kept>, StoreError> {
+    pub async fn set_paused(
+        &self,
+        id: SubscriptionId,
+        paused: bool,
+    ) -> Result<Option<StoredSubscription>, StoreError> {
         let _changing = self.changing.lock().await;
         let found = self.lock().get(&id).filter(|one| !one.expired).cloned();
         let Some(mut one) = found else { return Ok(None) };
@@ -379,7 +384,7 @@ impl Subscriptions {
     }
 
     /// Told of what other nodes do with subscriptions of WebSockets.
-    pub(crate) fn follow_sockets(&self) -> broadcast::Receiver<(SubscriptionId, Option<Kept>)> {
+    pub(crate) fn follow_sockets(&self) -> broadcast::Receiver<(SubscriptionId, Option<StoredSubscription>)> {
         self.sockets.subscribe()
     }
 
@@ -445,7 +450,8 @@ impl Subscriptions {
                 self.tell(partition, Command::Add(Box::new(now), progress));
             }
             (true, true) => {
-                let is_active = |kept: &Kept| kept.subscription.standing == Standing::Active;
+                let is_active =
+                    |kept: &StoredSubscription| kept.subscription.standing == SubscriptionStatus::Active;
                 let revived = is_active(&now) && !before.as_ref().is_some_and(is_active);
                 self.tell(partition, Command::Update(now.subscription));
                 if revived {
@@ -462,14 +468,14 @@ impl Subscriptions {
     }
 
     /// The change that keeps a subscription as it is.
-    fn change(&self, one: &Kept) -> Result<Change, StoreError> {
+    fn change(&self, one: &StoredSubscription) -> Result<Change, StoreError> {
         let content =
             Record::of(one).text(&self.key).map_err(|error| StoreError::Failing(error.to_string().into()))?;
         let id = one.subscription.id.to_string();
         Ok(Change { kind: SUBSCRIPTION.into(), id, expected: Expected::Any, content: Some(content) })
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<SubscriptionId, Kept>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<SubscriptionId, StoredSubscription>> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -480,15 +486,15 @@ impl Subscriptions {
 
     /// Whether the owner may have one more. Those of connections that are lost do not count.
     pub fn has_room(&self, owner: &Owner, lost: &HashSet<SubscriptionId>) -> bool {
-        let counts = |kept: &Kept| {
+        let counts = |kept: &StoredSubscription| {
             !kept.expired && kept.subscription.owner == *owner && !lost.contains(&kept.subscription.id)
         };
         self.lock().values().filter(|kept| counts(kept)).count() < self.per_owner_max
     }
 
     /// The subscriptions of an owner that live, in the order in which they were created.
-    pub fn of(&self, owner: &Owner) -> Vec<Kept> {
-        let mut found: Vec<Kept> = self
+    pub fn of(&self, owner: &Owner) -> Vec<StoredSubscription> {
+        let mut found: Vec<StoredSubscription> = self
             .lock()
             .values()
             .filter(|kept| !kept.expired && kept.subscription.owner == *owner)
@@ -499,7 +505,7 @@ impl Subscriptions {
     }
 
     /// A subscription, if it is this owner's. It may have expired.
-    pub fn find(&self, id: SubscriptionId, owner: &Owner) -> Option<Kept> {
+    pub fn find(&self, id: SubscriptionId, owner: &Owner) -> Option<StoredSubscription> {
         self.lock().get(&id).filter(|kept| kept.subscription.owner == *owner).cloned()
     }
 
@@ -510,7 +516,11 @@ impl Subscriptions {
     ///
     /// # Errors
     /// If the owner has too many, or the store refuses.
-    pub async fn create(&self, one: Kept, lost: &HashSet<SubscriptionId>) -> Result<Kept, CreateError> {
+    pub async fn create(
+        &self,
+        one: StoredSubscription,
+        lost: &HashSet<SubscriptionId>,
+    ) -> Result<StoredSubscription, CreateError> {
         let _changing = self.changing.lock().await;
         if !self.has_room(&one.subscription.owner, lost) {
             return Err(CreateError::Limit);
@@ -536,8 +546,8 @@ impl Subscriptions {
     }
 
     /// The subscriptions that are told over WebSockets.
-    pub(crate) fn of_sockets(&self) -> Vec<Kept> {
-        let socket = |kept: &&Kept| kept.subscription.transport == Transport::WebSocket;
+    pub(crate) fn of_sockets(&self) -> Vec<StoredSubscription> {
+        let socket = |kept: &&StoredSubscription| kept.subscription.transport == Transport::WebSocket;
         self.lock().values().filter(socket).cloned().collect()
     }
 
@@ -551,7 +561,7 @@ impl Subscriptions {
         id: SubscriptionId,
         filters: Option<Vec<EventFilter>>,
         lifetime: Option<Duration>,
-    ) -> Result<Option<Kept>, StoreError> {
+    ) -> Result<Option<StoredSubscription>, StoreError> {
         let _changing = self.changing.lock().await;
         let found = self.lock().get(&id).filter(|kept| !kept.expired).cloned();
         let Some(mut one) = found else { return Ok(None) };
@@ -572,12 +582,12 @@ impl Subscriptions {
     }
 
     /// All that are kept, those that have expired too.
-    pub fn all(&self) -> Vec<Kept> {
+    pub fn all(&self) -> Vec<StoredSubscription> {
         self.lock().values().cloned().collect()
     }
 
     /// A subscription by its id, whoever's it is. It may have expired.
-    pub fn get(&self, id: SubscriptionId) -> Option<Kept> {
+    pub fn get(&self, id: SubscriptionId) -> Option<StoredSubscription> {
         self.lock().get(&id).cloned()
     }
 
@@ -624,7 +634,7 @@ impl Subscriptions {
             return;
         }
         // The node that delivers finds it in the document.
-        if let Err(error) = self.set_standing(id, Standing::Active).await {
+        if let Err(error) = self.set_standing(id, SubscriptionStatus::Active).await {
             tracing::warn!(subscription.id = %id, %error, "that an address works again is not stored");
         }
     }
@@ -680,7 +690,7 @@ impl Subscriptions {
     pub(crate) async fn set_standing(
         &self,
         id: SubscriptionId,
-        standing: Standing,
+        standing: SubscriptionStatus,
     ) -> Result<(), StoreError> {
         let _changing = self.changing.lock().await;
         let found = self.lock().get(&id).cloned();
@@ -702,7 +712,8 @@ impl Subscriptions {
                 one.expired = true;
                 changes.push(self.change(one)?);
             }
-            let old = |kept: &&Kept| kept.expired && kept.subscription.expires + EXPIRED_KEPT < now;
+            let old =
+                |kept: &&StoredSubscription| kept.expired && kept.subscription.expires + EXPIRED_KEPT < now;
             kept.values().filter(old).map(|kept| kept.subscription.id).collect()
         };
         let gone = |kind: &'static str, id: SubscriptionId| Change {
@@ -722,7 +733,7 @@ impl Subscriptions {
     }
 }
 
-impl Kept {
+impl StoredSubscription {
     /// Takes over what its owner may hear of.
     fn judge(&mut self, owners: &mut Owners<'_>) -> Result<(), StoreError> {
         (self.subscription.hearing, self.keeps_earlier) =
@@ -732,6 +743,6 @@ impl Kept {
 }
 
 /// Whether notifications of it are sent by webhook.
-fn is_delivered(one: &Kept) -> bool {
+fn is_delivered(one: &StoredSubscription) -> bool {
     !one.expired && one.subscription.transport == Transport::WebHook
 }

@@ -6,13 +6,15 @@ use std::time::Duration;
 
 use hookswitch_core::delivery::Progress;
 use hookswitch_core::filter::{EventFilter, Own};
-use hookswitch_core::subscription::{Blacklisting, Hearing, Owner, Standing, Subscription, Transport};
+use hookswitch_core::subscription::{
+    Blacklisting, Hearing, Owner, Subscription, SubscriptionStatus, Transport,
+};
 use hookswitch_model::{AccountId, ExtensionId, SubscriptionId, Timestamp};
 use hookswitch_store::{Change, Document, PROGRESS, Partition, ProgressRecord, Reader, StoreError, feed_id};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Delivery, Kept};
+use super::{Delivery, StoredSubscription};
 use crate::secret::Key;
 use crate::webhook::masked;
 
@@ -23,7 +25,7 @@ pub(super) const ENDED: &str = "subscription_ended";
 /// A subscription as the store has it, for who looks at what became of events: without secrets.
 pub struct Stored {
     /// The subscription.
-    pub kept: Kept,
+    pub kept: StoredSubscription,
     /// How far it has come; none for WebSockets, and when it has ended.
     pub progress: Option<Progress>,
     /// When it was deleted.
@@ -94,7 +96,7 @@ pub(super) fn progress_of(reader: &Reader, id: &str) -> Result<Option<Progress>,
 }
 
 /// Reads a subscription; none, which is said, if it cannot be.
-pub(super) fn read_kept(document: &Document, key: &Key) -> Option<Kept> {
+pub(super) fn read_kept(document: &Document, key: &Key) -> Option<StoredSubscription> {
     match Record::parse(&document.content, key).and_then(|record| record.read(&document.id)) {
         Ok(one) => Some(one),
         Err(error) => {
@@ -218,7 +220,7 @@ impl Record {
         }
     }
 
-    pub(super) fn of(one: &Kept) -> Self {
+    pub(super) fn of(one: &StoredSubscription) -> Self {
         let Subscription { owner, transport, filters, created, lifetime, expires, standing, .. } =
             &one.subscription;
         Self {
@@ -232,8 +234,8 @@ impl Record {
             lifetime_secs: lifetime.as_secs(),
             expires: expires.as_micros(),
             blacklisted: match standing {
-                Standing::Active => None,
-                Standing::Blacklisted(Blacklisting { since, reason, gone }) => {
+                SubscriptionStatus::Active => None,
+                SubscriptionStatus::Blacklisted(Blacklisting { since, reason, gone }) => {
                     Some(BlacklistedRecord { since: since.as_micros(), reason: reason.clone(), gone: *gone })
                 }
             },
@@ -248,11 +250,11 @@ impl Record {
     }
 
     /// The same of one that was deleted then.
-    pub(super) fn of_ended(one: &Kept, at: Timestamp) -> Self {
+    pub(super) fn of_ended(one: &StoredSubscription, at: Timestamp) -> Self {
         Self { ended: Some(at.as_micros()), ..Self::of(one) }
     }
 
-    fn read(self, id: &str) -> Result<Kept, String> {
+    fn read(self, id: &str) -> Result<StoredSubscription, String> {
         let id = parse_id(id).ok_or("its id is no UUID")?;
         let owner = Owner {
             account: AccountId::new(self.account),
@@ -273,15 +275,19 @@ impl Record {
             lifetime: Duration::from_secs(self.lifetime_secs),
             expires: Timestamp::from_micros(self.expires),
             standing: match self.blacklisted {
-                None => Standing::Active,
+                None => SubscriptionStatus::Active,
                 Some(BlacklistedRecord { since, reason, gone }) => {
-                    Standing::Blacklisted(Blacklisting { since: Timestamp::from_micros(since), reason, gone })
+                    SubscriptionStatus::Blacklisted(Blacklisting {
+                        since: Timestamp::from_micros(since),
+                        reason,
+                        gone,
+                    })
                 }
             },
             paused: self.paused.map(Timestamp::from_micros),
             hearing: Hearing::default(),
         };
-        Ok(Kept {
+        Ok(StoredSubscription {
             subscription,
             delivery: self.delivery,
             expired: self.expired,
@@ -312,7 +318,7 @@ mod tests {
             "/restapi/v1.0/account/~/telephony/sessions?phoneNumber=%2B1",
             "/restapi/v1.0/account/~/presence",
         ];
-        let one = Kept {
+        let one = StoredSubscription {
             subscription: Subscription {
                 id: SubscriptionId::from_bits(7),
                 owner: Owner {
@@ -326,7 +332,7 @@ mod tests {
                 created: Timestamp::from_micros(1),
                 lifetime: Duration::from_secs(60),
                 expires: Timestamp::from_micros(60_000_001),
-                standing: Standing::Blacklisted(Blacklisting {
+                standing: SubscriptionStatus::Blacklisted(Blacklisting {
                     since: Timestamp::from_micros(9),
                     reason: "because".into(),
                     gone: true,

@@ -35,7 +35,7 @@ use crate::clock;
 use crate::cluster::Membership;
 use crate::config::WebSocket as Settings;
 use crate::secret::{self, Digest, Key};
-use crate::subscriptions::{Delivery, Kept, Subscriptions};
+use crate::subscriptions::{Delivery, StoredSubscription, Subscriptions};
 use crate::telemetry::Metrics;
 
 /// What the sealed texts are for that connections are opened with.
@@ -423,10 +423,10 @@ impl Gateway {
         gone.chain(there).for_each(|(id, now)| self.take_over(id, now));
     }
 
-    fn take_over(&self, id: SubscriptionId, now: Option<Kept>) {
+    fn take_over(&self, id: SubscriptionId, now: Option<StoredSubscription>) {
         let mut table = self.table();
         match now {
-            Some(Kept { subscription, delivery: Delivery::WebSocket(socket), .. }) => {
+            Some(StoredSubscription { subscription, delivery: Delivery::WebSocket(socket), .. }) => {
                 if socket.node == self.node {
                     table.update(&subscription);
                 } else if table.has(socket.session) {
@@ -646,7 +646,7 @@ impl Gateway {
         let of_owner = self.subscriptions.of(owner);
         let mut lost: Vec<(Instant, SubscriptionId)> = {
             let table = self.table();
-            let lost = |kept: Kept| match kept.delivery {
+            let lost = |kept: StoredSubscription| match kept.delivery {
                 Delivery::WebSocket(socket) if socket.node == self.node => {
                     Some((table.lost_since(socket.session)?, kept.subscription.id))
                 }

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use hookswitch_model::{Alias, Caller, Cause, Direction, LegCreated, Place as LegPlace, Signal, SignalKind};
+use hookswitch_model::{Alias, Caller, Cause, Direction, LegCreated, LegRelation, Signal, SignalKind};
 
 use super::cause::{DialEnd, HangupCause};
 use super::channel::{Asks, Calling, Channel, ChannelKind, Leg, Moment, Number, ServiceKind, State};
 use super::message::{Event, Key};
-use super::text::{self, Place};
+use super::text::{self, ChannelName};
 use super::tracker::{AmiTracker, Waiting};
 pub(super) use crate::switch::created;
 use crate::switch::{EXPLANATION_WAIT, PIPES_MAX};
@@ -46,12 +46,12 @@ impl AmiTracker {
     pub(super) fn add(&mut self, event: &Event<'_>, side: Side, now: Moment) -> Option<Number> {
         let key = |own, dest| event.get(if side == Side::Own { own } else { dest });
         let name = text::lossy(key(Key::Channel, Key::DestChannel));
-        let kind = match Place::of(&name) {
-            Place::Endpoint { technology, name } => {
+        let kind = match ChannelName::of(&name) {
+            ChannelName::Endpoint { technology, name } => {
                 ChannelKind::Endpoint { technology: technology.into(), name: text::text(name.as_bytes())? }
             }
-            Place::Local { pipe, second } => ChannelKind::Local { pipe: pipe.into(), second },
-            Place::Inner => return None,
+            ChannelName::Local { pipe, second } => ChannelKind::Local { pipe: pipe.into(), second },
+            ChannelName::Inner => return None,
         };
         let exten = text::text(key(Key::Exten, Key::DestExten));
         let number = text::number(key(Key::CallerIDNum, Key::DestCallerIDNum));
@@ -113,7 +113,7 @@ impl AmiTracker {
     }
 
     /// The same, for a channel that takes its place in an open call.
-    pub(super) fn tell_call(&mut self, number: Number, place: Option<LegPlace>, out: &mut Vec<Signal>) {
+    pub(super) fn tell_call(&mut self, number: Number, place: Option<LegRelation>, out: &mut Vec<Signal>) {
         let Some(channel) = self.channels.get_mut(&number) else { return };
         let calls = matches!(channel.state, State::Calls | State::Up);
         if channel.leg != Leg::Untold || channel.called_by.is_some() || channel.is_called || !calls {

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::byte_set::ByteSet;
-use crate::words::words;
+use crate::keywords::words;
 
 /// The most lines of a message that are looked at.
 const LINES_MAX: usize = 512;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use hookswitch_model::{Cause, LegId, Place, Signal, SignalKind, Transfer};
+use hookswitch_model::{Cause, LegId, LegRelation, Signal, SignalKind, Transfer};
 use serde::{Deserialize, Serialize};
 
 use super::channel::{Calling, Channel, Leg, Moment, Number, State};
@@ -79,7 +79,7 @@ impl AmiTracker {
         }
         let Some(old) = self.channels.get_mut(&swapped).filter(|old| old.is_told()) else { return };
         old.moved = true;
-        self.tell_call(number, Some(Place::Replaces(LegId::new(self.source, swapped))), out);
+        self.tell_call(number, Some(LegRelation::Replaces(LegId::new(self.source, swapped))), out);
     }
 
     /// A channel comes into a bridge in the place of an end of a pipe, which is taken out of the call: who has
@@ -393,7 +393,7 @@ impl AmiTracker {
             {
                 taker.state = State::Calls;
             }
-            self.tell_call(taker, Some(Place::Replaces(target_leg)), out);
+            self.tell_call(taker, Some(LegRelation::Replaces(target_leg)), out);
         } else {
             out.push(self.signal(target_leg, SignalKind::PickedUp { by }, now));
         }

@@ -63,7 +63,7 @@ fn unescape(text: &str) -> String {
 
 /// What a channel leads to, by its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Place<'a> {
+pub(super) enum ChannelName<'a> {
     /// A phone or a trunk, as the switch calls it.
     Endpoint {
         /// The technology, such as `PJSIP`.
@@ -82,7 +82,7 @@ pub(super) enum Place<'a> {
     Inner,
 }
 
-impl<'a> Place<'a> {
+impl<'a> ChannelName<'a> {
     /// Reads the name of a channel: `PJSIP/101-0000002a`, `Local/103@internal-00000000;1`.
     pub(super) fn of(channel: &'a str) -> Self {
         let Some((technology, rest)) = channel.split_once('/') else { return Self::Inner };
@@ -131,18 +131,21 @@ mod tests {
 
     #[test]
     fn channels_lead_to_endpoints_or_into_the_switch() {
-        let endpoint = |technology, name| Place::Endpoint { technology, name };
+        let endpoint = |technology, name| ChannelName::Endpoint { technology, name };
         for (channel, place) in [
             ("PJSIP/101-0000002a", endpoint("PJSIP", "101")),
             ("SIP/my-trunk-00000001", endpoint("SIP", "my-trunk")),
             ("DAHDI/1-1", endpoint("DAHDI", "DAHDI/1")),
             ("DAHDI/i1/4155550123-2f", endpoint("DAHDI", "DAHDI/i1")),
-            ("Local/103@internal-00000000;2", Place::Local { pipe: "103@internal-00000000", second: true }),
-            ("CBAnn/800-00000001;1", Place::Inner),
-            ("odd", Place::Inner),
-            ("", Place::Inner),
+            (
+                "Local/103@internal-00000000;2",
+                ChannelName::Local { pipe: "103@internal-00000000", second: true },
+            ),
+            ("CBAnn/800-00000001;1", ChannelName::Inner),
+            ("odd", ChannelName::Inner),
+            ("", ChannelName::Inner),
         ] {
-            assert_eq!(Place::of(channel), place, "{channel}");
+            assert_eq!(ChannelName::of(channel), place, "{channel}");
         }
     }
 

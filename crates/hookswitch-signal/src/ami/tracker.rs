@@ -13,10 +13,10 @@ use super::message::{Event, Key, Kind, Message};
 use super::moves::Parked;
 use super::text;
 use super::{action, listing};
+use crate::deferred::Deferred;
 use crate::switch::{
     CHANNELS_MAX, ChannelView, Counters, EXPLANATION_WAIT, ID_BYTES_MAX, PIPES_MAX, SILENT_MAX,
 };
-use crate::waits::Waits;
 
 /// Follows the channels of one Asterisk, and tells in signals what happens to them.
 ///
@@ -32,7 +32,7 @@ pub struct AmiTracker {
     pipes: HashMap<Box<str>, [Option<Number>; 2], RandomState>,
     pub(super) bridges: HashMap<Box<[u8]>, Vec<Number>, RandomState>,
     pub(super) parked: Vec<Parked>,
-    pub(super) waits: Waits<Waiting>,
+    pub(super) waits: Deferred<Waiting>,
     next_number: Number,
     pub(super) leavings: u64,
     /// The message before.
@@ -62,7 +62,7 @@ impl AmiTracker {
             pipes: HashMap::default(),
             bridges: HashMap::default(),
             parked: Vec::new(),
-            waits: Waits::default(),
+            waits: Deferred::default(),
             next_number: 1,
             leavings: 0,
             last: Vec::new(),

@@ -57,7 +57,7 @@ struct Datagram {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Joined {
     /// It waits for others; so many datagrams were given up meanwhile.
-    Waits,
+    Deferred,
     /// The datagram is complete: [`Fragments::whole`].
     Whole,
     /// The datagram was given up: its pieces contradict each other.
@@ -92,7 +92,7 @@ impl Fragments {
             self.datagrams.len() - 1
         });
         match self.datagrams[index].add(piece) {
-            Joined::Waits => Joined::Waits,
+            Joined::Deferred => Joined::Deferred,
             done => {
                 if let Some(datagram) = self.datagrams.remove(index) {
                     self.whole = datagram.bytes;
@@ -117,7 +117,7 @@ impl Datagram {
         }
         let at = self.pieces.partition_point(|&(first, _)| first < start);
         if self.pieces.get(at) == Some(&(start, end)) {
-            return Joined::Waits; // again
+            return Joined::Deferred; // again
         }
         let before = at.checked_sub(1).is_some_and(|before| self.pieces[before].1 > start);
         let behind = self.pieces.get(at).is_some_and(|&(next, _)| next < end);
@@ -136,11 +136,11 @@ impl Datagram {
         let mut reached = 0;
         for &(first, last) in &self.pieces {
             if first != reached {
-                return Joined::Waits;
+                return Joined::Deferred;
             }
             reached = last;
         }
-        if self.end == Some(reached) { Joined::Whole } else { Joined::Waits }
+        if self.end == Some(reached) { Joined::Whole } else { Joined::Deferred }
     }
 }
 
@@ -163,7 +163,7 @@ mod tests {
         for piece in
             [piece(1, 8, true, b"89abcdef"), piece(1, 16, false, b"end"), piece(1, 8, true, b"89abcdef")]
         {
-            assert_eq!(fragments.push(&piece, NOW), Joined::Waits);
+            assert_eq!(fragments.push(&piece, NOW), Joined::Deferred);
         }
         assert_eq!(fragments.push(&piece(1, 0, true, b"01234567"), NOW), Joined::Whole);
         assert_eq!(fragments.whole(), b"0123456789abcdefend");
@@ -185,7 +185,7 @@ mod tests {
     fn pieces_of_different_datagrams_do_not_mix() {
         let mut fragments = Fragments::default();
         fragments.push(&piece(1, 0, true, b"01234567"), NOW);
-        assert_eq!(fragments.push(&piece(2, 8, false, b"x"), NOW), Joined::Waits);
+        assert_eq!(fragments.push(&piece(2, 8, false, b"x"), NOW), Joined::Deferred);
         assert_eq!(fragments.push(&piece(1, 8, false, b"y"), NOW), Joined::Whole);
         assert_eq!(fragments.whole(), b"01234567y");
     }

@@ -72,7 +72,7 @@ pub(super) struct Found {
     pub(super) seen: Seen,
     /// That packet is not the last one read, as others were waited for in vain.
     pub(super) released: bool,
-    place: Place,
+    place: SegmentState,
     /// It came in several frames of a WebSocket, and was put together beside the stream.
     joined: bool,
     pub(super) bytes: Range<usize>,
@@ -88,7 +88,7 @@ struct Taken {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Place {
+enum SegmentState {
     Retired,
     Open(usize),
 }
@@ -152,7 +152,7 @@ impl Streams {
     pub(super) fn poll(&mut self, counters: &mut Counters) -> Option<Found> {
         while let Some(stream) = self.retired.front_mut() {
             if let Some(taken) = stream.next(true, counters) {
-                return Some(stream.found(taken, Place::Retired));
+                return Some(stream.found(taken, SegmentState::Retired));
             }
             counters.tcp_skipped_bytes += (stream.unread().len() + stream.unjoined()) as u64;
             self.retired.pop_front();
@@ -160,7 +160,7 @@ impl Streams {
         while let Some(&at) = self.touched.front() {
             let stream = &mut self.open[at];
             if let Some(taken) = stream.next(false, counters) {
-                return Some(stream.found(taken, Place::Open(at)));
+                return Some(stream.found(taken, SegmentState::Open(at)));
             }
             stream.patient = true;
             let size = stream.size();
@@ -183,8 +183,8 @@ impl Streams {
     /// The bytes of what was last polled.
     pub(super) fn bytes(&self, found: &Found) -> &[u8] {
         let stream = match found.place {
-            Place::Retired => self.retired.front(),
-            Place::Open(at) => self.open.get(at),
+            SegmentState::Retired => self.retired.front(),
+            SegmentState::Open(at) => self.open.get(at),
         };
         let kept = stream.map(|stream| if found.joined { &stream.joined } else { &stream.buffer });
         kept.and_then(|kept| kept.get(found.bytes.clone())).unwrap_or_default()
@@ -705,7 +705,7 @@ impl Stream {
         self.buffer.capacity() + self.joined.capacity() + self.held_bytes
     }
 
-    fn found(&self, taken: Taken, place: Place) -> Found {
+    fn found(&self, taken: Taken, place: SegmentState) -> Found {
         let (src, dst) = self.direction;
         let Taken { kind, joined, bytes, cut } = taken;
         let seen = if cut { self.appended } else { self.seen };

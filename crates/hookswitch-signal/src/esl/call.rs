@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hookswitch_model::{
-    Alias, Caller, Cause, Direction, LegCreated, LegId, Place, Reason, RingOutRole, Signal, SignalKind,
+    Alias, Caller, Cause, Direction, LegCreated, LegId, LegRelation, Reason, RingOutRole, Signal, SignalKind,
     Timestamp,
 };
 
@@ -224,7 +224,7 @@ impl EslTracker {
     }
 
     /// The same, for a channel that takes its place in an open call.
-    pub(super) fn tell_call(&mut self, number: Number, place: Option<Place>, out: &mut Vec<Signal>) {
+    pub(super) fn tell_call(&mut self, number: Number, place: Option<LegRelation>, out: &mut Vec<Signal>) {
         let Some(channel) = self.channels.get_mut(&number) else { return };
         if channel.leg != Leg::Untold || !channel.calls || channel.is_plumbing {
             return;

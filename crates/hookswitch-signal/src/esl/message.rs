@@ -6,7 +6,7 @@ use std::fmt;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use super::object::{Members, Unusual, Value};
-use crate::words::words;
+use crate::keywords::words;
 
 /// The most lines of headers that are looked at.
 const LINES_MAX: usize = 4096;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use hookswitch_model::{Cause, LegId, Place, Signal, SignalKind, Transfer};
+use hookswitch_model::{Cause, LegId, LegRelation, Signal, SignalKind, Transfer};
 use serde::{Deserialize, Serialize};
 
 use super::channel::{Calling, Channel, Consultation, Joins, Leg, Moment, Number, is_same_domain};
@@ -383,7 +383,7 @@ impl EslTracker {
     fn takes(&mut self, taker: Number, target: Number, now: Moment, out: &mut Vec<Signal>) {
         let target_leg = self.leg(target);
         if self.channels.get(&taker).is_some_and(|taker| taker.leg == Leg::Untold) {
-            self.tell_call(taker, Some(Place::Replaces(target_leg)), out);
+            self.tell_call(taker, Some(LegRelation::Replaces(target_leg)), out);
         } else {
             let by = self.leg(taker);
             out.push(self.signal(target_leg, SignalKind::PickedUp { by }, now));

@@ -12,10 +12,10 @@ use super::channel::{Calling, Channel, Leg, Moment, Number};
 use super::listing::AskedDialog;
 use super::message::{Event, Key, Kind, Message};
 use super::moves::Parked;
+use crate::deferred::Deferred;
 use crate::switch::{
     CHANNELS_MAX, ChannelView, Counters, EXPLANATION_WAIT, ID_BYTES_MAX, PIPES_MAX, SILENT_MAX, text,
 };
-use crate::waits::Waits;
 
 /// How many events are remembered by their numbers, so that none is applied twice: several connections of one
 /// switch may tell of the same.
@@ -35,7 +35,7 @@ pub struct EslTracker {
     pub(super) channels: HashMap<Number, Channel, RandomState>,
     by_uuid: HashMap<Box<str>, Number, RandomState>,
     pub(super) parked: Vec<Parked>,
-    pub(super) waits: Waits<Waiting>,
+    pub(super) waits: Deferred<Waiting>,
     next_number: Number,
     pub(super) leavings: u64,
     core: Box<str>,
@@ -77,7 +77,7 @@ impl EslTracker {
             channels: HashMap::default(),
             by_uuid: HashMap::default(),
             parked: Vec::new(),
-            waits: Waits::default(),
+            waits: Deferred::default(),
             next_number: 1,
             leavings: 0,
             core: Box::from(""),

@@ -7,7 +7,7 @@ use std::time::Duration;
 use hookswitch_model::{Cause, InputRef, LegId, Note, Signal, SignalKind, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::Tracker;
+use super::SipTracker;
 use super::call::{Call, Hop, HopState};
 
 /// How long a caller who was refused may take to try again, and a proxy to try the next target, so that it is
@@ -85,7 +85,7 @@ impl Call {
     }
 }
 
-impl Tracker {
+impl SipTracker {
     /// Ends what has waited in vain until now, and forgets the deadlines that were met.
     pub(super) fn handle_deadlines(&mut self, now: Timestamp, out: &mut Vec<Signal>) {
         while let Some(&deadline) = self.deadlines.0.front() {

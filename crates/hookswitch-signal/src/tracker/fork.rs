@@ -6,7 +6,7 @@ use std::time::Duration;
 use hookswitch_model::{Cause, LegId, Signal, SignalKind, Timestamp};
 
 use super::call::{Call, Hop, HopState};
-use super::{Seen, Tracker, signal};
+use super::{Seen, SipTracker, signal};
 use crate::sip::Uri;
 
 /// How long an INVITE has waited for any response when its sender, who turns to another target, has given it
@@ -119,7 +119,7 @@ impl Call {
     }
 }
 
-impl Tracker {
+impl SipTracker {
     /// Notes what a further INVITE of a call says of those before: their far ends pass it on, or its sender has
     /// turned from them. True if its sender has looked up where the target is.
     pub(super) fn turn_from_others(

@@ -13,7 +13,7 @@ use hookswitch_model::{InputRef, Signal, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::call::Call;
-use super::{Seen, Tracker};
+use super::{Seen, SipTracker};
 use crate::capture::{Captured, Transport};
 use crate::sip::{Message, StartLine};
 
@@ -142,7 +142,7 @@ impl Late {
     }
 }
 
-impl Tracker {
+impl SipTracker {
     /// Sets how long a response that is reported before its request waits for it; [`LATE_MAX`] by default, 0
     /// for not at all.
     pub fn set_late_wait(&mut self, wait: Duration) {

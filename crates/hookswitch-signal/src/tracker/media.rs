@@ -7,7 +7,7 @@ use hookswitch_model::{AccountId, Cause, InputRef, LegId, Note, Signal, SignalKi
 
 use super::call::{Call, Change, Dialog, Doubt, HopState, MediaState, Offer, Side};
 use super::deadline::{Awaited, NEXT_TRY_MAX, RESPONSE_MAX};
-use super::{Seen, Tracker, finish, signal};
+use super::{Seen, SipTracker, finish, signal};
 use crate::capture::Captured;
 use crate::sip::{Media, MediaDirection, MediaKind, Message, Method, Sdp, SessionExpires, StartLine, lossy};
 
@@ -29,7 +29,7 @@ const UNACKNOWLEDGED_MIN: Duration = Duration::from_secs(16);
 /// How often a sign of life is passed on for a call without a session timer, which may be silent for a day.
 const ALIVE_EVERY: Duration = Duration::from_secs(60);
 
-impl Tracker {
+impl SipTracker {
     /// A re-INVITE or UPDATE: the session may change.
     pub(super) fn change(&mut self, seen: &Seen<'_, '_>, out: &mut Vec<Signal>) {
         let Some((index, at, side)) = self.find_dialog(seen) else {
@@ -193,7 +193,7 @@ impl Call {
     }
 }
 
-impl Tracker {
+impl SipTracker {
     /// The dialog of the ACK of a 2xx that has a tag of which no response was seen, as in a capture of one direction:
     /// that of the only target that may have answered.
     fn find_unseen_dialog(&mut self, seen: &Seen<'_, '_>) -> Option<(usize, usize, Side)> {

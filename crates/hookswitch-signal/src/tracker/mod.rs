@@ -25,7 +25,8 @@ use std::time::Duration;
 
 use foldhash::fast::RandomState;
 use hookswitch_model::{
-    AccountId, Cause, Direction, FarEnd, InputRef, LegCreated, LegId, Place, Signal, SignalKind, Timestamp,
+    AccountId, Cause, Direction, FarEnd, InputRef, LegCreated, LegId, LegRelation, Signal, SignalKind,
+    Timestamp,
 };
 use serde::{Deserialize, Serialize};
 use slab::Slab;
@@ -90,7 +91,7 @@ pub struct Counters {
 
 /// Follows all calls of one source of SIP messages.
 #[derive(Serialize, Deserialize)]
-pub struct Tracker {
+pub struct SipTracker {
     account: AccountId,
     source: u16,
     /// The newest call with each Call-ID.
@@ -130,7 +131,7 @@ struct Seen<'m, 'a> {
     newest: Option<usize>,
 }
 
-impl Tracker {
+impl SipTracker {
     /// Follows the calls of an account in the messages of the source with this number.
     pub fn new(account: AccountId, source: u16) -> Self {
         Self {
@@ -185,7 +186,7 @@ impl Tracker {
         self.newest
     }
 
-    /// When [`Tracker::handle_time`] wants to be called at the latest.
+    /// When [`SipTracker::handle_time`] wants to be called at the latest.
     pub fn poll_timeout(&self) -> Option<Timestamp> {
         self.deadlines.next().into_iter().chain(self.late.next()).min()
     }
@@ -524,19 +525,19 @@ impl Tracker {
     }
 
     /// Where in an open call the request says that it belongs.
-    fn place(&self, seen: &Seen<'_, '_>, direction: Direction) -> Option<Place> {
+    fn place(&self, seen: &Seen<'_, '_>, direction: Direction) -> Option<LegRelation> {
         let message = seen.message;
         if let Some(replaced) = message.replaces() {
             let (recipient, peer) = self.legs_of_replaced(&replaced, seen.captured.dst)?;
             return Some(match direction {
-                Direction::Outbound => Place::Replaces(peer),
-                Direction::Inbound => Place::SamePartyAs(recipient),
+                Direction::Outbound => LegRelation::Replaces(peer),
+                Direction::Inbound => LegRelation::SamePartyAs(recipient),
             });
         }
         let (recipient, _) = self.legs_of(&message.join()?)?;
         Some(match direction {
-            Direction::Outbound => Place::Joins(recipient),
-            Direction::Inbound => Place::SamePartyAs(recipient),
+            Direction::Outbound => LegRelation::Joins(recipient),
+            Direction::Inbound => LegRelation::SamePartyAs(recipient),
         })
     }
 

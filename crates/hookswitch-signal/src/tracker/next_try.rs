@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::call::{Call, Hop};
 use super::deadline::{Awaited, NEXT_DIGIT_MAX, NEXT_TRY_MAX, RESPONSE_MAX};
-use super::{Seen, Tracker, finish, signal};
+use super::{Seen, SipTracker, finish, signal};
 use crate::sip::{Message, Uri};
 
 /// Refusals that ask for another server or another form of the request, not for another callee (RFC 3261
@@ -78,7 +78,7 @@ impl Call {
     }
 }
 
-impl Tracker {
+impl SipTracker {
     /// The caller's INVITE was refused, and the next one is part of the same call if it comes in time: after a
     /// challenge or redirection, which the session machine waits for.
     pub(super) fn await_changed(&mut self, seen: &Seen<'_, '_>, index: usize) {

@@ -9,7 +9,7 @@ use foldhash::fast::RandomState;
 use hookswitch_model::{Alias, LegId, RecordingId, RecordingSession, Signal, SignalKind, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::{ANSWERED_MAX, REPEAT_MAX, Seen, Tracker, identity, signal};
+use super::{ANSWERED_MAX, REPEAT_MAX, Seen, SipTracker, identity, signal};
 use crate::sip::{MediaDirection, Message, Method, RecordingFact, Sdp, SessionId, StartLine, Uri};
 
 /// The most recording sessions that are known at once; a further one is counted and passed over.
@@ -65,7 +65,7 @@ impl Recordings {
     }
 }
 
-impl Tracker {
+impl SipTracker {
     /// Takes a message of a recording session; false if it is of none.
     pub(super) fn recording(&mut self, seen: &Seen<'_, '_>, out: &mut Vec<Signal>) -> bool {
         let message = seen.message;

@@ -10,7 +10,7 @@ use hookswitch_model::{LegId, Signal, SignalKind, Timestamp, Transfer};
 use serde::{Deserialize, Serialize};
 
 use super::call::Side;
-use super::{Seen, Tracker, identity, signal};
+use super::{Seen, SipTracker, identity, signal};
 use crate::sip::{DialogRef, DialogRefBuf, Uri, percent_decode};
 
 /// How long a REFER outside of a dialog is remembered: the transferor may follow the call that it asked
@@ -86,7 +86,7 @@ fn offered_call(text: &[u8]) -> Option<DialogRefBuf> {
     DialogRefBuf::new(percent_decode(&rest[..end.unwrap_or(rest.len())]).into_owned())
 }
 
-impl Tracker {
+impl SipTracker {
     /// The legs of the ends of a dialog that a request names: the recipient's, and its peer's.
     pub(super) fn legs_of(&self, named: &DialogRef<'_>) -> Option<(LegId, LegId)> {
         self.legs_of_dialog(self.named_dialog(named)?)

@@ -6,7 +6,7 @@ use std::panic::catch_unwind;
 use hookswitch_model::{AccountId, InputRef};
 use hookswitch_signal::capture::Reader;
 use hookswitch_signal::sip::Message;
-use hookswitch_signal::tracker::Tracker;
+use hookswitch_signal::tracker::SipTracker;
 
 use crate::messages::{INVITE, NOTIFY, RESPONSE};
 use crate::touch::touch;
@@ -168,7 +168,7 @@ fn take(bytes: &[u8]) -> bool {
     }
     let frame = crate::frames::frame(bytes);
     let mut reader = Reader::new(&frame[..]).expect("a frame is a capture");
-    let mut tracker = Tracker::new(AccountId::new(1), 0);
+    let mut tracker = SipTracker::new(AccountId::new(1), 0);
     let (mut signals, mut read) = (Vec::new(), false);
     while reader.advance().expect("memory can be read") {
         let captured = reader.current().expect("there is one");

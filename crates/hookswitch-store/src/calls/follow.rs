@@ -36,7 +36,7 @@ const PAUSE: Duration = Duration::from_millis(1);
 const FAILED_WAIT: Duration = Duration::from_millis(500);
 
 /// What follows the events of one store.
-pub(super) struct Follower {
+pub(super) struct StreamConsumer {
     index: CallIndex,
     connection: Connection,
     /// The last event that the index has.
@@ -81,7 +81,7 @@ fn mark(logged: &Logged) -> i64 {
     ((session ^ (session >> 64)) as u64 ^ u64::from(logged.event.sequence)).cast_signed()
 }
 
-impl Follower {
+impl StreamConsumer {
     /// Opens the index beside its log; one that does not fit the log is made anew.
     pub(super) fn open(index: CallIndex, reader: &Reader) -> anyhow::Result<Self> {
         let path = &index.0.path;

@@ -22,7 +22,7 @@ use tokio::sync::watch;
 
 pub use self::attempts::{AttemptCounts, AttemptCursor, AttemptQuery, FoundAttempt};
 pub use self::figures::{FigureQuery, Figures};
-use self::follow::Follower;
+use self::follow::StreamConsumer;
 pub use self::query::{CallCounts, CallCursor, CallQuery, FoundCall, PartyQuery};
 use super::shared::Shared;
 use super::sqlite::{Lock, Readers};
@@ -185,7 +185,7 @@ impl Store {
         let directory = self.readers.directory();
         let index = CallIndex::of(directory);
         let (readers, shared): (Arc<Readers>, Arc<Shared>) = (self.readers.clone(), self.shared.clone());
-        let follower = readers.with(|reader| Ok(Follower::open(index.clone(), reader)))??;
+        let follower = readers.with(|reader| Ok(StreamConsumer::open(index.clone(), reader)))??;
         let thread = std::thread::Builder::new().name("call-index".into());
         let thread = thread.spawn(move || follower.run(&readers, &shared))?;
         Ok((index, thread))
@@ -201,7 +201,7 @@ pub fn index_calls(directory: &Path, partitions: u8) -> anyhow::Result<(u64, u64
     let reader = Reader::of(directory, partitions)?;
     let index = CallIndex::of(directory);
     tables::remove(&index.0.path)?;
-    let mut follower = Follower::open(index.clone(), &reader)?;
+    let mut follower = StreamConsumer::open(index.clone(), &reader)?;
     let mut events = 0;
     loop {
         match follower.step(&reader, Reader::events_after)? {

@@ -33,7 +33,7 @@ fn open(directory: &Path) -> (Store, WriterThread) {
 
 /// A change of a party, in words that are short enough for a table.
 #[derive(Clone, Debug)]
-struct Told {
+struct DocumentUpdate {
     session: u128,
     account: AccountId,
     party: u32,
@@ -49,7 +49,7 @@ struct Told {
     recorded: bool,
 }
 
-impl Told {
+impl DocumentUpdate {
     fn event(&self) -> Event {
         let id = TelephonySessionId::new(self.session << 64 | 0x00ab_cdef);
         let end = |number: &str, name: &str| {
@@ -104,8 +104,8 @@ impl Told {
 }
 
 /// A call of Ann (101) to 102, who does not answer.
-fn missed(session: u128, account: AccountId) -> Vec<Told> {
-    let told = |sequence, party, code, reason, missed| Told {
+fn missed(session: u128, account: AccountId) -> Vec<DocumentUpdate> {
+    let told = |sequence, party, code, reason, missed| DocumentUpdate {
         session,
         account,
         party,
@@ -128,7 +128,7 @@ fn missed(session: u128, account: AccountId) -> Vec<Told> {
     ]
 }
 
-fn append(store: &Store, told: &[Told]) {
+fn append(store: &Store, told: &[DocumentUpdate]) {
     let mut batch = Batch::after(store.partition(), store.ends());
     for one in told {
         batch.add_event(one.event(), Timestamp::from_micros(one.at));
@@ -164,7 +164,7 @@ fn record(store: &Store, attempt: Attempt) {
 }
 
 /// Follows the log to its end.
-fn follow(follower: &mut Follower, store: &Store) {
+fn follow(follower: &mut StreamConsumer, store: &Store) {
     store
         .read(|reader| {
             while follower.step(reader, |reader, after, _| reader.events_after(after, 3))? > 0 {}
@@ -200,10 +200,11 @@ fn dump(index: &CallIndex) -> Vec<String> {
     all
 }
 
-fn followed(directory: &Path, store: &Store) -> (CallIndex, Follower) {
+fn followed(directory: &Path, store: &Store) -> (CallIndex, StreamConsumer) {
     let index = CallIndex::of(directory);
-    let follower =
-        store.read(|reader| Ok(Follower::open(index.clone(), reader).expect("it opens"))).expect("read");
+    let follower = store
+        .read(|reader| Ok(StreamConsumer::open(index.clone(), reader).expect("it opens")))
+        .expect("read");
     (index, follower)
 }
 
@@ -361,12 +362,12 @@ fn an_index_that_followed_the_log_is_the_one_that_is_made_anew() {
     let mut draw = Draw(29);
     let mut sequences = [1_u32; 40];
     for round in 0..60_i64 {
-        let told: Vec<Told> = (0..draw.below(12))
+        let told: Vec<DocumentUpdate> = (0..draw.below(12))
             .map(|_| {
                 let session = draw.below(sequences.len() as u64);
                 sequences[session as usize] += 1;
                 let code = StatusCode::ALL[draw.below(StatusCode::ALL.len() as u64) as usize];
-                Told {
+                DocumentUpdate {
                     session: u128::from(session),
                     account: AccountId::new(1 + session % 3),
                     party: 1 + draw.below(3) as u32,

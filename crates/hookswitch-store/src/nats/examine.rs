@@ -11,7 +11,7 @@ use async_nats::jetstream::stream::{Config, Stream};
 use super::durability::Weakness;
 use super::reading::{self, Reading};
 use super::setup::{self, Connection, Wanted};
-use super::standing::Standing;
+use super::standing::CopyStanding;
 use super::streams::{Nats, STREAM_DOCUMENTS, STREAM_LOG, before_first, log_stream};
 use crate::random;
 use crate::settings::NatsSettings as Settings;
@@ -40,7 +40,7 @@ impl Nats {
         settings: &Settings,
         wanted: &Wanted,
         directory: &Path,
-        standing: &Standing,
+        standing: &CopyStanding,
     ) -> anyhow::Result<Examined> {
         let connection = Connection::open(settings, wanted.durability).await?;
         let patience = settings.connect_timeout;

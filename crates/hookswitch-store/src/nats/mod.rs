@@ -4,12 +4,12 @@
 //! subject to stand; a [`follower`] applies what counts of the streams to the copy, in their order, which a
 //! [`fence`] decides; [`documents`] changes documents against the copy, and again if another node was first.
 
+mod consumer;
 mod copying;
 mod documents;
 mod durability;
 mod examine;
 mod fence;
-mod follower;
 mod following;
 mod intake;
 mod leases;
@@ -23,6 +23,7 @@ mod states;
 mod streams;
 mod wire;
 
+pub(crate) use self::consumer::StreamConsumer;
 pub(crate) use self::copying::CopyInto;
 #[cfg(test)]
 pub(crate) use self::documents::change_late;
@@ -30,7 +31,6 @@ pub(crate) use self::documents::{bring, change, record};
 pub use self::durability::Weakness;
 pub use self::examine::Examined;
 pub(crate) use self::fence::Fence;
-pub(crate) use self::follower::Follower;
 pub(crate) use self::following::Awaited;
 pub use self::intake::{Brought, IntakeReader};
 pub use self::leases::{LeaseTable, Node, Owner, Refused};
@@ -44,7 +44,7 @@ pub(crate) use self::saved::keep as keep_documents;
 #[cfg(test)]
 pub(crate) use self::saved::save as save_documents;
 pub use self::setup::Wanted;
-pub(crate) use self::standing::Standing;
+pub(crate) use self::standing::CopyStanding;
 pub use self::streams::Nats;
 pub(crate) use self::streams::{STREAM_DOCUMENTS, STREAM_LOG};
 pub(crate) use self::wire::Entry;

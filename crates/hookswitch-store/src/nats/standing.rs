@@ -9,7 +9,7 @@ use super::streams::{Nats, STREAM_DOCUMENTS, STREAM_LOG, before_first};
 
 /// The standing of a directory as the copy of a log; that of a new one is the default.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Standing {
+pub struct CopyStanding {
     /// Whether it has the log of a server alone.
     pub is_of_one_server: bool,
     /// How far the log was followed.
@@ -18,7 +18,7 @@ pub struct Standing {
     pub documents: u64,
 }
 
-impl Standing {
+impl CopyStanding {
     /// How far a stream was followed.
     pub fn followed(&self, stream: &str) -> u64 {
         if stream == STREAM_DOCUMENTS { self.documents } else { self.log }
@@ -68,7 +68,7 @@ impl Nats {
     ///
     /// # Errors
     /// A sentence that names what does not fit, and the mend.
-    pub async fn check_standing(&self, directory: &Path, standing: &Standing) -> anyhow::Result<()> {
+    pub async fn check_standing(&self, directory: &Path, standing: &CopyStanding) -> anyhow::Result<()> {
         self.check_copied().await?;
         standing.check(directory)?;
         for stream in [STREAM_LOG, STREAM_DOCUMENTS] {

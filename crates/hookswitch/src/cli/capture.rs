@@ -10,7 +10,7 @@ use hookswitch_api::capture;
 use hookswitch_api::explain::{is_unsafe, session_id};
 use serde::Deserialize;
 
-use super::explain::{From, Kept};
+use super::explain::{From, StoredData};
 
 /// The arguments of the command.
 #[derive(clap::Args)]
@@ -50,12 +50,12 @@ impl Capture {
         let id = session_id(&self.session)
             .ok_or_else(|| anyhow!("{:?} is no id of a session; give s- and 32 digits", self.session))?;
         let given = match self.from.open()? {
-            Kept::Server(admin) => {
+            StoredData::Server(admin) => {
                 let anonymise = if self.anonymise { "?anonymise=true" } else { "" };
                 let path = format!("/admin/v1/sessions/{id}/capture{anonymise}");
                 admin.read(&path)?
             }
-            Kept::Store(reader) => {
+            StoredData::Store(reader) => {
                 let made = capture::of(&reader, None, id, self.anonymise)?;
                 let made = made
                     .ok_or_else(|| anyhow!("the store has no events of {id}; they are kept for some days"))?;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use clap::{Subcommand, ValueEnum};
-use hookswitch_server::{clock, shown};
+use hookswitch_server::{clock, escape};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -150,7 +150,7 @@ impl Move {
         let said = wait(&admin, seconds, &format!("partition {partition} has not moved"), has_moved)?;
         let owner = said.partitions.into_iter().find(|found| found.number == partition);
         let owner = owner.and_then(|found| found.owner).unwrap_or_default();
-        Ok(writeln!(out, "partition {partition} is on {}", shown::plain(&owner))?)
+        Ok(writeln!(out, "partition {partition} is on {}", escape::plain(&owner))?)
     }
 }
 
@@ -160,7 +160,7 @@ impl Drain {
         let Self { node, undo, .. } = self;
         let name: String = form_urlencoded::byte_serialize(node.as_bytes()).collect();
         admin.post(&format!("/admin/v1/cluster/nodes/{name}"), &json!({"draining": !undo}))?;
-        let shown = shown::plain(&node).into_owned();
+        let shown = escape::plain(&node).into_owned();
         let Some(seconds) = self.wait else {
             let does = if undo { "gets its share again" } else { "gives its partitions to others" };
             return Ok(writeln!(out, "{shown} {does}")?);
@@ -230,7 +230,7 @@ pub(super) fn write_table<const N: usize>(
     rows: Vec<[String; N]>,
 ) -> anyhow::Result<()> {
     let rows: Vec<[String; N]> = std::iter::once(heading.map(str::to_owned))
-        .chain(rows.into_iter().map(|row| row.map(|cell| shown::plain(&cell).into_owned())))
+        .chain(rows.into_iter().map(|row| row.map(|cell| escape::plain(&cell).into_owned())))
         .collect();
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
     let widths: [usize; N] = std::array::from_fn(width);

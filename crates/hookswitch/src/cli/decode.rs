@@ -5,7 +5,7 @@ use std::fmt;
 use std::io::Write;
 
 use hookswitch_model::{Iso, Timestamp};
-use hookswitch_server::shown;
+use hookswitch_server::escape;
 use hookswitch_server::source::captures::CaptureFiles;
 use hookswitch_signal::capture::{Captured, Transport};
 use hookswitch_signal::sip::{Message, NameAddr, StartLine, lossy};
@@ -29,7 +29,7 @@ impl Decode {
                 continue;
             }
             let line = serde_json::to_string(&Line::new(&captured))?;
-            writeln!(out, "{}", shown::json(&line))?;
+            writeln!(out, "{}", escape::json(&line))?;
         }
         files.done();
         warn(&files.warnings());

@@ -52,7 +52,7 @@ enum Format {
 }
 
 /// What is asked for a file.
-pub(super) enum Kept {
+pub(super) enum StoredData {
     /// A server.
     Server(Box<Admin>),
     /// The store of a configuration.
@@ -61,11 +61,11 @@ pub(super) enum Kept {
 
 impl From {
     /// Opens what the arguments name.
-    pub(super) fn open(&self) -> anyhow::Result<Kept> {
+    pub(super) fn open(&self) -> anyhow::Result<StoredData> {
         if let Some(config) = &self.config {
             let config = Config::load(config)?;
             let reader = Reader::of(&config.store.directory, config.partitions())?;
-            return Ok(Kept::Store(reader));
+            return Ok(StoredData::Store(reader));
         }
         let Some(admin) = self.asked.find()? else {
             bail!(
@@ -73,7 +73,7 @@ impl From {
                  (or {ADMIN_TOKEN})"
             )
         };
-        Ok(Kept::Server(Box::new(admin)))
+        Ok(StoredData::Server(Box::new(admin)))
     }
 }
 
@@ -85,7 +85,7 @@ impl Explain {
             anyhow!("{id:?} is no id; give s-…, s-…:SEQUENCE, a position of the event log, or a uuid")
         })?;
         let story = match self.from.open()? {
-            Kept::Server(admin) => {
+            StoredData::Server(admin) => {
                 let query = format!("?raw={}&all={}", self.raw, self.all);
                 match named {
                     Named::Session(session) => {
@@ -96,7 +96,7 @@ impl Explain {
                     }
                 }
             }
-            Kept::Store(reader) => {
+            StoredData::Store(reader) => {
                 let explainer = Explainer::new(&reader, None)?;
                 let wanted = Wanted { raw: self.raw, all: self.all };
                 let story = match named {

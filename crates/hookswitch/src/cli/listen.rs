@@ -10,7 +10,7 @@ use axum::http::{Method, Uri};
 use clap::ValueEnum;
 use futures_util::{SinkExt as _, StreamExt as _};
 use hookswitch_server::config::FILTER;
-use hookswitch_server::{shown, webhook};
+use hookswitch_server::{escape, webhook};
 use serde_json::{Value, json};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
@@ -247,7 +247,7 @@ impl<'a, W: Write, F: FnMut()> Listener<'a, W, F> {
     fn print(&mut self, notification: &Value) -> anyhow::Result<()> {
         match self.format {
             Format::Text => writeln!(self.out, "{}", self.rows.row(notification))?,
-            Format::Json => writeln!(self.out, "{}", shown::json(&notification.to_string()))?,
+            Format::Json => writeln!(self.out, "{}", escape::json(&notification.to_string()))?,
         }
         self.left -= 1;
         Ok(self.out.flush()?)

@@ -38,7 +38,7 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
-use hookswitch_server::shown;
+use hookswitch_server::escape;
 
 /// How long an answer of a server may take.
 const ANSWER_WITHIN: Duration = Duration::from_secs(15);
@@ -169,7 +169,7 @@ pub(crate) fn run() -> ExitCode {
         // Whoever read the output has seen enough.
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("hookswitch: {}", shown::plain(&format!("{error:#}")));
+            eprintln!("hookswitch: {}", escape::plain(&format!("{error:#}")));
             ExitCode::from(USAGE)
         }
     }
@@ -189,7 +189,7 @@ fn write_line(out: &mut impl Write, line: &mut Vec<u8>) -> io::Result<()> {
     // Asked once, and not for each of many lines.
     static ON_TERMINAL: LazyLock<bool> = LazyLock::new(|| io::stdout().is_terminal());
     if *ON_TERMINAL {
-        *line = shown::json(&String::from_utf8_lossy(line)).into_owned().into_bytes();
+        *line = escape::json(&String::from_utf8_lossy(line)).into_owned().into_bytes();
     }
     line.push(b'\n');
     out.write_all(line)
@@ -198,13 +198,13 @@ fn write_line(out: &mut impl Write, line: &mut Vec<u8>) -> io::Result<()> {
 /// Writes notes about captures to stderr, one a line.
 fn note(notes: &[String]) {
     for note in notes {
-        eprintln!("hookswitch: {}", shown::plain(note));
+        eprintln!("hookswitch: {}", escape::plain(note));
     }
 }
 
 /// Writes warnings about captures to stderr, one a line.
 fn warn(warnings: &[String]) {
     for warning in warnings {
-        eprintln!("hookswitch: warning: {}", shown::plain(warning));
+        eprintln!("hookswitch: warning: {}", escape::plain(warning));
     }
 }

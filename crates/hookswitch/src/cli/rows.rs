@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use hookswitch_server::shown;
+use hookswitch_server::escape;
 use serde_json::Value;
 
 /// The most calls whose numbers are remembered.
@@ -49,7 +49,7 @@ impl Rows {
             status.trim_end()
         );
         // What moves the cursor is not printed.
-        shown::plain(&row).into_owned()
+        escape::plain(&row).into_owned()
     }
 }
 

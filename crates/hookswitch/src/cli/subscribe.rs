@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use axum::http::Method;
 use hookswitch_server::config::FILTER;
-use hookswitch_server::{shown, webhook};
+use hookswitch_server::{escape, webhook};
 use serde_json::json;
 
 use super::client::{Client, Failure, Login};
@@ -58,7 +58,7 @@ impl Subscribe {
             client.call(&token, Method::POST, "/restapi/v1.0/subscription", body.to_string()).await
         });
         let made = made.map_err(Failure::into_error)?;
-        writeln!(out, "{}", shown::json(&made.to_string()))?;
+        writeln!(out, "{}", escape::json(&made.to_string()))?;
         Ok(())
     }
 }

@@ -4,7 +4,7 @@ use std::io::Write;
 
 use anyhow::Context as _;
 use clap::{Subcommand, ValueEnum};
-use hookswitch_server::shown;
+use hookswitch_server::escape;
 use serde::Deserialize;
 use serde_json::json;
 
@@ -97,7 +97,7 @@ impl Subscriptions {
             Command::Delete(one) => {
                 let (admin, path) = one.open()?;
                 admin.delete(&path)?;
-                Ok(writeln!(out, "{} is deleted", shown::plain(&one.id))?)
+                Ok(writeln!(out, "{} is deleted", escape::plain(&one.id))?)
             }
         }
     }
@@ -133,6 +133,6 @@ impl One {
         let (admin, path) = self.open()?;
         let said = admin.post(&format!("{path}{order}"), &json!({}))?;
         let status = said["status"].as_str().unwrap_or_default();
-        Ok(writeln!(out, "{} {does}; it is {}", shown::plain(&self.id), shown::plain(status))?)
+        Ok(writeln!(out, "{} {does}; it is {}", escape::plain(&self.id), escape::plain(status))?)
     }
 }

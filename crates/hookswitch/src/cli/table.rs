@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::io::Write;
 
 use hookswitch_model::{Endpoint, Event, StatusCode, TelephonySessionId};
-use hookswitch_server::shown;
+use hookswitch_server::escape;
 
 /// The calls of a replay, in the order in which they began.
 #[derive(Default)]
@@ -64,7 +64,7 @@ impl Table {
                 status(event, call_of),
             )?;
             for line in &row.explanation {
-                writeln!(out, "                      {}", shown::plain(line))?;
+                writeln!(out, "                      {}", escape::plain(line))?;
             }
         }
         Ok(())
@@ -81,7 +81,7 @@ fn status(event: &Event, call_of: impl Fn(&TelephonySessionId) -> Option<usize>)
     match status.park_data.as_deref() {
         Some("") => text.push_str(", slot unknown"),
         Some(slot) => {
-            let _ = write!(text, " in {}", shown::plain(slot));
+            let _ = write!(text, " in {}", escape::plain(slot));
         }
         None => {}
     }
@@ -123,5 +123,5 @@ fn endpoint(side: &Endpoint) -> String {
         (Some(one), None) | (None, Some(one)) => one.to_owned(),
         (None, None) => "withheld".to_owned(),
     };
-    shown::plain(&text).into_owned()
+    escape::plain(&text).into_owned()
 }

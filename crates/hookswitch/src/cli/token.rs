@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use clap::{Subcommand, ValueEnum};
-use hookswitch_server::shown;
+use hookswitch_server::escape;
 use serde_json::json;
 
 use super::access::Of;
@@ -81,7 +81,7 @@ impl Token {
             }
             Command::List(list) => {
                 for token in list.of.open()?.tokens()? {
-                    writeln!(out, "{}  {:<9}  {}", token.id, token.role, shown::plain(&token.label))?;
+                    writeln!(out, "{}  {:<9}  {}", token.id, token.role, escape::plain(&token.label))?;
                 }
             }
             Command::Revoke(revoke) => revoke.of.open()?.revoke_token(&revoke.id)?,

@@ -4,7 +4,7 @@ use std::io::Write;
 
 use clap::Subcommand;
 use hookswitch_model::AccountId;
-use hookswitch_server::shown;
+use hookswitch_server::escape;
 use serde::Serialize;
 
 use super::access::Of;
@@ -110,7 +110,7 @@ impl User {
             Command::List(list) => {
                 for user in list.of.open()?.users()? {
                     let may = if user.admin { "all calls" } else { "own calls" };
-                    let (number, account) = (shown::plain(&user.number), shown::plain(&user.account));
+                    let (number, account) = (escape::plain(&user.number), escape::plain(&user.account));
                     writeln!(
                         out,
                         "{number:<8} account {account}  extension {}  {may}  {} JWT",

@@ -9,7 +9,7 @@ use hookswitch_signal::pairing::Counters;
 use super::calls::{ANSWERED, ANSWERED_TOLD, RINGS, RINGS_TOLD};
 use hookswitch_flows::asterisk::asterisk;
 use hookswitch_flows::ladder::{Ladder, ladder, written};
-use hookswitch_flows::told::{self, SIP, Told, assert_told};
+use hookswitch_flows::told::{self, SIP, StoryResult, assert_told};
 
 const HANGS_UP: &str = "
     5.000 HangupRequest a 16
@@ -23,7 +23,7 @@ const HANGS_UP_TOLD: &str = "
     5.003 inb 102 Disconnected
 ";
 
-fn both(told: &[Told], sip: &Ladder) -> (Vec<Event>, Counters) {
+fn both(told: &[StoryResult], sip: &Ladder) -> (Vec<Event>, Counters) {
     told::both(Switch::Ami, told, sip)
 }
 

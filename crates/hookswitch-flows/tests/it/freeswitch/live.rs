@@ -8,7 +8,7 @@ use std::time::Duration;
 use hookswitch_flows::ladder::{START_MICROS, ladder};
 use hookswitch_flows::recordings::{self, Recording};
 use hookswitch_flows::score;
-use hookswitch_flows::told::{Told, as_notifications, with_outages};
+use hookswitch_flows::told::{StoryResult, as_notifications, with_outages};
 use hookswitch_model::SwitchLink;
 use hookswitch_pipeline::Switch;
 use hookswitch_signal::switch::{Options, ProtocolEvent, SourceSettings, SwitchConnection, Transmit};
@@ -68,7 +68,7 @@ fn connections(transcript: &[u8]) -> Vec<Recorded> {
 struct Play<'a> {
     connection: SwitchConnection,
     recorded: &'a mut Recorded,
-    told: &'a mut Vec<Told>,
+    told: &'a mut Vec<StoryResult>,
     /// What is answered, in the order of asking, and when: not before the switch has.
     answers: VecDeque<Answer>,
     is_up: bool,
@@ -94,7 +94,7 @@ impl Play<'_> {
                 self.is_up |= event == ProtocolEvent::LoggedIn;
                 if event == ProtocolEvent::Message {
                     let at_micros = START_MICROS + (at * 1e6).round() as i64;
-                    self.told.push(Told { at_micros, message: std::mem::take(&mut message) });
+                    self.told.push(StoryResult { at_micros, message: std::mem::take(&mut message) });
                 }
             }
             while let Some(transmit) = self.connection.poll_transmit(since) {

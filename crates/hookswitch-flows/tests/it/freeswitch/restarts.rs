@@ -5,7 +5,7 @@ use std::time::Duration;
 use hookswitch_core::directory::Directory;
 use hookswitch_flows::freeswitch::{answer, channels, connects, freeswitch, run};
 use hookswitch_flows::ladder::{ACCOUNT, Ladder, ladder, written};
-use hookswitch_flows::told::{SIP, Told, assert_told, with_outages};
+use hookswitch_flows::told::{SIP, StoryResult, assert_told, with_outages};
 use hookswitch_model::{Event, SwitchLink};
 use hookswitch_pipeline::Switch;
 
@@ -35,7 +35,7 @@ const BOTH: &str = "
 ";
 
 /// The events of a story and what the switch answers beside it, in the order of time.
-fn told(story: &str, answers: &[Told]) -> Vec<Event> {
+fn told(story: &str, answers: &[StoryResult]) -> Vec<Event> {
     let mut told = freeswitch(story).told;
     told.extend_from_slice(answers);
     told.sort_by_key(|told| told.at_micros);

@@ -22,7 +22,7 @@ use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::pki_types::pem::PemObject as _;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
-use crate::doors::{self, Doors, Place};
+use crate::connection_limits::{self, ConnectionLimits, ConnectionPermit};
 use crate::intake::{Frames, Gate, Intake, Pool};
 use crate::telemetry::Metrics;
 use crate::{clock, listener};
@@ -54,7 +54,7 @@ pub(crate) struct Listener {
     gate: Mutex<Gate>,
     intake: SyncSender<Intake>,
     metrics: Arc<Metrics>,
-    doors: Doors,
+    limits: ConnectionLimits,
     /// The connections of each host on which nothing has come yet.
     silent: Mutex<HashMap<IpAddr, usize>>,
 }
@@ -68,8 +68,8 @@ impl Listener {
         connections_max: usize,
     ) -> Arc<Self> {
         // One host leaves three quarters to others.
-        let doors = Doors::new("HEP", connections_max, (connections_max / 4).max(1));
-        Arc::new(Self { gate: Mutex::new(gate), intake, metrics, doors, silent: Mutex::default() })
+        let limits = ConnectionLimits::new("HEP", connections_max, (connections_max / 4).max(1));
+        Arc::new(Self { gate: Mutex::new(gate), intake, metrics, limits, silent: Mutex::default() })
     }
 
     /// Accepts connections until told to stop.
@@ -94,7 +94,7 @@ impl Listener {
                 }
             };
             let from = peer.ip().to_canonical();
-            let place = if self.admits(from) { self.doors.enter(from) } else { None };
+            let place = if self.admits(from) { self.limits.enter(from) } else { None };
             let Some(place) = place else {
                 self.metrics.connections_refused.inc();
                 continue;
@@ -144,7 +144,7 @@ impl Listener {
         let mut pool = Pool::new(BATCHES);
         let mut buffer = vec![0; READ_BYTES];
         let mut held = 0;
-        let mut silent = Some(Silent::count(self, doors::host(from)));
+        let mut silent = Some(Silent::count(self, connection_limits::host(from)));
         loop {
             let read = stream.read(&mut buffer[held..]);
             // Between frames an agent may be silent for as long as it likes; before the first on some connections.
@@ -254,10 +254,10 @@ fn frame_len(bytes: &[u8]) -> io::Result<Option<usize>> {
 }
 
 /// Counts a connection as long as it is open.
-struct Open<'a>(&'a Listener, #[expect(dead_code, reason = "it is held")] Place);
+struct Open<'a>(&'a Listener, #[expect(dead_code, reason = "it is held")] ConnectionPermit);
 
 impl<'a> Open<'a> {
-    fn count(listener: &'a Listener, place: Place) -> Self {
+    fn count(listener: &'a Listener, place: ConnectionPermit) -> Self {
         listener.metrics.connections.inc();
         Self(listener, place)
     }

@@ -15,7 +15,7 @@ use tokio::time::sleep;
 use super::{Carrier, InputBuffer, follow, refused};
 use crate::clock;
 use crate::config::{SwitchSource, Switches};
-use crate::control::Orders;
+use crate::control::Placement;
 use crate::telemetry::{Connections, Metrics};
 
 /// How long to wait when no connection can be accepted.
@@ -116,7 +116,7 @@ impl Callers {
             }
         };
         let mut carrier = Carrier::Bytes(Box::new(stream));
-        let mut orders = Orders::default();
+        let mut orders = Placement::default();
         let inputs = (&mut input, &mut orders);
         let ended = follow(&mut carrier, None, &mut connection, inputs, |event, _| {
             refused(name, words.accepted, event);

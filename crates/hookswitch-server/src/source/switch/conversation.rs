@@ -13,7 +13,7 @@ use super::carrier::{self, Carrier, Upgraded};
 use super::input_buffer::BUSY_PAUSE;
 use super::{InputBuffer, SwitchEndpoint};
 use crate::clock;
-use crate::control::Orders;
+use crate::control::Placement;
 
 /// Bytes that are read at once at most. An Asterisk gives up a manager that does not read for 100 ms at a
 /// time, and a FreeSWITCH loses events that find 100,000 waiting, so reading waits for nobody.
@@ -35,7 +35,7 @@ pub(super) async fn follow(
     carrier: &mut Carrier,
     endpoint: Option<&Arc<SwitchEndpoint>>,
     connection: &mut SwitchConnection,
-    (input, orders): (&mut InputBuffer, &mut Orders),
+    (input, orders): (&mut InputBuffer, &mut Placement),
     mut handle: impl FnMut(ProtocolEvent, &mut InputBuffer) + Send,
 ) -> anyhow::Result<()> {
     let begun = clock::now();
@@ -111,7 +111,7 @@ pub(super) async fn carry(
 /// Takes all that has happened on a connection.
 fn take_events(
     connection: &mut SwitchConnection,
-    (input, orders): (&mut InputBuffer, &mut Orders),
+    (input, orders): (&mut InputBuffer, &mut Placement),
     now: Duration,
     handle: &mut impl FnMut(ProtocolEvent, &mut InputBuffer),
 ) -> anyhow::Result<()> {

@@ -10,7 +10,7 @@ use hookswitch_store::Sender;
 use tokio::time::sleep;
 
 use crate::clock;
-use crate::intake::{Intake, ToldBatch};
+use crate::intake::{Intake, SwitchBatch};
 use crate::source_counts::SourceCount;
 use crate::telemetry::Connections;
 
@@ -31,7 +31,7 @@ pub(crate) struct InputBuffer {
     pub(super) count: Arc<SourceCount>,
     /// How long calls go on without a connection.
     lost_after: Duration,
-    pending: ToldBatch,
+    pending: SwitchBatch,
 }
 
 impl InputBuffer {
@@ -92,7 +92,7 @@ impl InputBuffer {
         let count = self.pending.messages.len() as u64;
         let next = empty(&self.pending.sender);
         let batch = std::mem::replace(&mut self.pending, next);
-        if let Err(TrySendError::Full(Intake::Told(batch))) = self.intake.try_send(Intake::Told(batch)) {
+        if let Err(TrySendError::Full(Intake::Switch(batch))) = self.intake.try_send(Intake::Switch(batch)) {
             self.pending = batch;
             return false;
         }
@@ -117,6 +117,6 @@ impl InputBuffer {
     }
 }
 
-fn empty(sender: &Arc<Sender>) -> ToldBatch {
-    ToldBatch { sender: sender.clone(), link: None, bytes: Vec::new(), messages: Vec::new() }
+fn empty(sender: &Arc<Sender>) -> SwitchBatch {
+    SwitchBatch { sender: sender.clone(), link: None, bytes: Vec::new(), messages: Vec::new() }
 }

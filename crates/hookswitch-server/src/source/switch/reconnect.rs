@@ -13,7 +13,7 @@ use super::{InputBuffer, SwitchEndpoint, carry, follow};
 use crate::backoff::Backoff;
 use crate::clock;
 use crate::config::SwitchSource;
-use crate::control::{ControlLine, Orders};
+use crate::control::{ControlLine, Placement};
 
 /// The waits before a connection is made again. They begin anew with each login, for calls that begin and end
 /// while there is no connection are lost: a switch that lets nobody in is asked less and less often, one that
@@ -140,7 +140,7 @@ async fn connect(
             refused(&endpoint.name, words.peer, event);
         }
     };
-    let mut orders = Orders::of(control.as_ref());
+    let mut orders = Placement::of(control.as_ref());
     follow(&mut carrier, Some(endpoint), &mut connection, (input, &mut orders), handle).await
 }
 

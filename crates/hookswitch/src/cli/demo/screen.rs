@@ -5,7 +5,7 @@ use std::io::{self, IsTerminal as _, Write};
 
 use anyhow::Context as _;
 use axum::http::StatusCode;
-use hookswitch_server::shown;
+use hookswitch_server::escape;
 use serde_json::Value;
 
 use super::Format;
@@ -87,7 +87,7 @@ impl<'a, W: Write> Screen<'a, W> {
         self.notifications += 1;
         match self.format {
             Format::Json => {
-                writeln!(self.out, "{}", shown::json(&String::from_utf8_lossy(body)))?;
+                writeln!(self.out, "{}", escape::json(&String::from_utf8_lossy(body)))?;
             }
             Format::Text => {
                 let colour = if party["missedCall"] == true { RED } else { colour(&code) };

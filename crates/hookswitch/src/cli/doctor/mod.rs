@@ -15,7 +15,7 @@ use std::process::ExitCode;
 
 use clap::ValueEnum;
 use hookswitch_server::config::Config;
-use hookswitch_server::shown;
+use hookswitch_server::escape;
 use serde::Serialize;
 
 /// Exit status when something should be looked at, and when something does not work.
@@ -136,9 +136,9 @@ impl Doctor {
             State::Warning => "warning",
             State::Failed => "failed",
         };
-        writeln!(out, "{state:<8} {:<15} {}", finding.check, shown::plain(&finding.found))?;
+        writeln!(out, "{state:<8} {:<15} {}", finding.check, escape::plain(&finding.found))?;
         if let Some(mend) = &finding.mend {
-            writeln!(out, "{:<24} → {}", "", shown::plain(mend))?;
+            writeln!(out, "{:<24} → {}", "", escape::plain(mend))?;
         }
         Ok(())
     }

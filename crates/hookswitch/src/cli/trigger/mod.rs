@@ -11,11 +11,11 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, ensure};
 use clap::ValueEnum as _;
 use hookswitch_model::{Reason, StatusCode, Timestamp};
-use hookswitch_server::{clock, secret, shown};
+use hookswitch_server::{clock, escape, secret};
 use serde_json::{Value, json};
 
 use self::calls::{Call, Numbers, Pace, Step};
-use self::told::Told;
+use self::told::PredictedEvents;
 use super::admin::{Admin, Asked};
 use super::play::check_speed;
 
@@ -120,7 +120,7 @@ impl Trigger {
         let told = told_of(&admin, &begun, self.status.is_some())?;
         if self.json {
             let legs: Vec<String> = begun.legs.iter().map(|leg| format!("{prefix}-{leg}")).collect();
-            writeln!(out, "{}", shown::json(&json!({"sessions": told, "legs": legs}).to_string()))?;
+            writeln!(out, "{}", escape::json(&json!({"sessions": told, "legs": legs}).to_string()))?;
             return Ok(());
         }
         for session in &told {
@@ -129,7 +129,7 @@ impl Trigger {
                 let text = |key: &str| event[key].as_str().unwrap_or_default();
                 let time = text("time").get(11..23).unwrap_or_default();
                 let sequence = event["sequence"].as_u64().unwrap_or_default();
-                writeln!(out, "  {time} {sequence:>2} {}", shown::plain(text("text")))?;
+                writeln!(out, "  {time} {sequence:>2} {}", escape::plain(text("text")))?;
             }
         }
         Ok(())
@@ -181,7 +181,7 @@ impl Trigger {
 
     /// The steps as far as they are asked for, if they come there.
     fn stopped(&self, call: Call, steps: Vec<Step>) -> Option<Chosen> {
-        let told = Told::of(&steps);
+        let told = PredictedEvents::of(&steps);
         if self.reason.is_some_and(|reason| !told.has_reason(reason)) {
             return None;
         }
@@ -190,7 +190,8 @@ impl Trigger {
             // After an end there is nothing that could be left as it is.
             Some(status) if status.is_terminal() => told.has_status(status).then_some(steps)?,
             Some(status) => {
-                let fits = (1..=steps.len()).find(|&count| Told::of(&steps[..count]).has_status(status))?;
+                let fits = (1..=steps.len())
+                    .find(|&count| PredictedEvents::of(&steps[..count]).has_status(status))?;
                 // What both sides are told of comes for both: who is called answers, and so the caller is answered.
                 let kind = |step: &Step| step.signal["kind"].clone();
                 let same =
@@ -333,7 +334,7 @@ mod tests {
 
     /// What is told of the parties, the last of each.
     fn ends(steps: &[Step]) -> BTreeMap<String, StatusCode> {
-        let told = Told::of(steps);
+        let told = PredictedEvents::of(steps);
         let party = |event: &hookswitch_model::Event| (event.party.id.to_string(), event.party.status.code);
         told.events().iter().map(party).collect()
     }
@@ -371,14 +372,14 @@ mod tests {
             for arguments in [&["--reason", reason.as_str()][..], &["answered", "--reason", reason.as_str()]]
             {
                 let chosen = trigger(arguments).choose().expect("a call ends so");
-                assert!(Told::of(&chosen.steps).has_reason(reason), "{reason}: {arguments:?}");
+                assert!(PredictedEvents::of(&chosen.steps).has_reason(reason), "{reason}: {arguments:?}");
                 assert!(ends(&chosen.steps).values().all(|code| code.is_terminal()), "{reason}");
             }
         }
         for call in ["missed", "cancelled", "busy", "voicemail", "transfer", "queue", "menu", "no-such-user"]
         {
             let chosen = trigger(&[call, "--reason", "callswitch"]).choose().expect(call);
-            assert!(Told::of(&chosen.steps).has_reason(Reason::CallSwitch), "{call}");
+            assert!(PredictedEvents::of(&chosen.steps).has_reason(Reason::CallSwitch), "{call}");
         }
     }
 
@@ -387,7 +388,7 @@ mod tests {
         let arguments =
             ["answered", "--from", "+4930123456", "--name", "Zo\u{eb}", "--to", "103", "--ring", "1.5"];
         let chosen = trigger(&arguments).choose().expect("it can be chosen");
-        let told = Told::of(&chosen.steps);
+        let told = PredictedEvents::of(&chosen.steps);
         for event in told.events() {
             assert_eq!(event.party.from.phone_number.as_deref(), Some("+4930123456"));
             assert_eq!(event.party.to.phone_number.as_deref(), Some("103"));

@@ -16,9 +16,9 @@ const SOURCE: u16 = 0;
 const SETTLED_MICROS: i64 = 700_000;
 
 /// The events of a script, by a machine whose extensions are all short numbers.
-pub(super) struct Told(Vec<Event>);
+pub(super) struct PredictedEvents(Vec<Event>);
 
-impl Told {
+impl PredictedEvents {
     /// Runs the steps through a machine.
     pub(super) fn of(steps: &[Step]) -> Self {
         let directory = Directory::built_in(ACCOUNT);

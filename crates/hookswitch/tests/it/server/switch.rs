@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use super::{Home, PATIENCE, Server, wait_for};
-use hookswitch_flows::told::Told;
+use hookswitch_flows::told::StoryResult;
 
 /// A switch that listens on a free port.
 pub(super) struct Switch(TcpListener);
@@ -66,7 +66,7 @@ impl Wire {
     /// Plays what a switch tells, as fast as goes, with `end` behind each message; the times are those of
     /// arrival.
     #[track_caller]
-    pub(super) fn tell(&mut self, told: &[Told], end: &str) {
+    pub(super) fn tell(&mut self, told: &[StoryResult], end: &str) {
         for told in told {
             self.send(&told.message);
             self.send(end);

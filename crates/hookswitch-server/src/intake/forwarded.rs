@@ -12,7 +12,7 @@ use hookswitch_store::Sender;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::{Access, Frames, Item, ToldBatch};
+use super::{Access, Frames, Item, SwitchBatch};
 
 /// The version of the forms below: nodes of two versions hand over to each other while they are upgraded.
 const VERSION: u8 = 1;
@@ -24,18 +24,18 @@ const POSTED: u8 = 3;
 const TOLD_OF_LINK: u8 = 4;
 
 /// What came in together for one partition.
-pub enum Carried {
+pub enum ForwardedInput {
     /// Messages of capture agents.
     Frames(Frames),
     /// What a switch has told.
-    Told(ToldBatch),
+    Switch(SwitchBatch),
     /// Signals that were posted, and by whom. They are acknowledged by the node that they were posted to.
     Posted(Sender, Vec<(Posted, Box<RawValue>)>),
 }
 
 /// What was handed over cannot be read.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum CarriedError {
+pub(crate) enum ForwardedInputError {
     #[error("form {0}, which this Hookswitch does not know; start the newer one")]
     Form(u8),
     #[error("kind {0}, which this Hookswitch does not know; start the newer one")]
@@ -83,12 +83,12 @@ struct PostedHead {
     signals: Vec<String>,
 }
 
-impl Carried {
+impl ForwardedInput {
     /// About how many bytes it takes.
     pub(crate) fn len_bytes(&self) -> usize {
         match self {
             Self::Frames(frames) => frames.len_bytes(),
-            Self::Told(batch) => batch.bytes.len(),
+            Self::Switch(batch) => batch.bytes.len(),
             Self::Posted(_, signals) => signals.iter().map(|(_, json)| json.get().len()).sum(),
         }
     }
@@ -97,7 +97,7 @@ impl Carried {
     pub(crate) fn len(&self) -> usize {
         match self {
             Self::Frames(frames) => frames.iter().count(),
-            Self::Told(batch) => batch.messages.len(),
+            Self::Switch(batch) => batch.messages.len(),
             Self::Posted(_, signals) => signals.len(),
         }
     }
@@ -106,7 +106,7 @@ impl Carried {
     pub(crate) fn write(&self) -> Vec<u8> {
         match self {
             Self::Frames(frames) => write_frames(frames),
-            Self::Told(batch) => {
+            Self::Switch(batch) => {
                 let ends = batch.messages.iter().map(|&(at, end)| (at.as_micros(), end as u32));
                 let head = ToldHead {
                     sender: (*batch.sender).clone(),
@@ -134,12 +134,12 @@ impl Carried {
     ///
     /// # Errors
     /// If it is damaged, or of a newer form.
-    pub(crate) fn read(bytes: &[u8]) -> Result<Self, CarriedError> {
+    pub(crate) fn read(bytes: &[u8]) -> Result<Self, ForwardedInputError> {
         let [version, kind, body @ ..] = bytes else {
             return Err(postcard::Error::DeserializeUnexpectedEnd.into());
         };
         if *version != VERSION {
-            return Err(CarriedError::Form(*version));
+            return Err(ForwardedInputError::Form(*version));
         }
         match *kind {
             FRAMES => read_frames(body),
@@ -161,17 +161,22 @@ impl Carried {
                         .ok_or(postcard::Error::DeserializeBadEncoding)
                 };
                 let messages = messages.into_iter().map(message).collect::<Result<_, _>>()?;
-                Ok(Self::Told(ToldBatch { sender: Arc::new(sender), link, bytes: bytes.to_vec(), messages }))
+                Ok(Self::Switch(SwitchBatch {
+                    sender: Arc::new(sender),
+                    link,
+                    bytes: bytes.to_vec(),
+                    messages,
+                }))
             }
             POSTED => {
                 let PostedHead { sender, signals } = postcard::from_bytes(body)?;
                 let signal = |json: String| {
                     let posted = Posted::parse(json.as_bytes())?;
-                    Ok::<_, CarriedError>((posted, RawValue::from_string(json)?))
+                    Ok::<_, ForwardedInputError>((posted, RawValue::from_string(json)?))
                 };
                 Ok(Self::Posted(sender, signals.into_iter().map(signal).collect::<Result<_, _>>()?))
             }
-            other => Err(CarriedError::Kind(other)),
+            other => Err(ForwardedInputError::Kind(other)),
         }
     }
 }
@@ -205,7 +210,7 @@ fn write_frames(frames: &Frames) -> Vec<u8> {
     out
 }
 
-fn read_frames(body: &[u8]) -> Result<Carried, CarriedError> {
+fn read_frames(body: &[u8]) -> Result<ForwardedInput, ForwardedInputError> {
     let (FramesHead { arrival, sources, items }, mut bytes) = postcard::take_from_bytes(body)?;
     let sources = sources.into_iter().map(|(name, account)| (name, AccountId::new(account))).collect();
     let mut frames = Frames::new(Arc::new(Access::of_sources(sources)), Timestamp::from_micros(arrival));
@@ -229,7 +234,7 @@ fn read_frames(body: &[u8]) -> Result<Carried, CarriedError> {
         };
         frames.push(item, correlation, payload);
     }
-    Ok(Carried::Frames(frames))
+    Ok(ForwardedInput::Frames(frames))
 }
 
 #[cfg(test)]
@@ -255,8 +260,10 @@ mod tests {
         };
         frames.push(item(Some(5), Transport::Udp), Some(b"id"), b"INVITE");
         frames.push(item(None, Transport::Tcp), None, b"BYE");
-        let written = Carried::Frames(frames).write();
-        let Ok(Carried::Frames(read)) = Carried::read(&written) else { panic!("they are frames") };
+        let written = ForwardedInput::Frames(frames).write();
+        let Ok(ForwardedInput::Frames(read)) = ForwardedInput::read(&written) else {
+            panic!("they are frames")
+        };
         assert_eq!(read.arrival, Timestamp::from_micros(7));
         assert_eq!(read.access.source(0), Some(("pbx", AccountId::new(310_001_016))));
         let texts: Vec<_> = read
@@ -273,7 +280,7 @@ mod tests {
             ]
         );
         for end in 0..written.len() {
-            assert!(Carried::read(&written[..end]).is_err(), "cut at {end}");
+            assert!(ForwardedInput::read(&written[..end]).is_err(), "cut at {end}");
         }
     }
 
@@ -281,7 +288,7 @@ mod tests {
     fn what_a_switch_told_is_read_as_it_was_written() {
         let sender = Sender::Switch { adapter: "ami".into(), name: "pbx".into(), account: 1, hep: None };
         let messages = vec![(Timestamp::from_micros(1), 3), (Timestamp::from_micros(2), 5)];
-        let mut read = ToldBatch {
+        let mut read = SwitchBatch {
             sender: Arc::new(sender.clone()),
             link: None,
             bytes: b"abcde".to_vec(),
@@ -290,15 +297,20 @@ mod tests {
         let lost = |lost_after| SwitchLink::Lost { lost_after };
         for link in [None, Some(lost(None)), Some(lost(Some(Duration::from_secs(900)))), Some(SwitchLink::Up)]
         {
-            let written = Carried::Told(ToldBatch { link, ..read }).write();
-            let Ok(Carried::Told(again)) = Carried::read(&written) else { panic!("it was told") };
+            let written = ForwardedInput::Switch(SwitchBatch { link, ..read }).write();
+            let Ok(ForwardedInput::Switch(again)) = ForwardedInput::read(&written) else {
+                panic!("it was told")
+            };
             assert_eq!((&*again.sender, again.link, &*again.bytes), (&sender, link, &b"abcde"[..]));
             assert_eq!(again.messages, messages);
             read = again;
         }
-        let damaged = ToldBatch { messages: vec![(Timestamp::from_micros(1), 9)], ..read };
-        assert!(Carried::read(&Carried::Told(damaged).write()).is_err(), "it says more than there is");
-        assert!(matches!(Carried::read(&[9, 1]), Err(CarriedError::Form(9))));
-        assert!(matches!(Carried::read(&[VERSION, 9]), Err(CarriedError::Kind(9))));
+        let damaged = SwitchBatch { messages: vec![(Timestamp::from_micros(1), 9)], ..read };
+        assert!(
+            ForwardedInput::read(&ForwardedInput::Switch(damaged).write()).is_err(),
+            "it says more than there is"
+        );
+        assert!(matches!(ForwardedInput::read(&[9, 1]), Err(ForwardedInputError::Form(9))));
+        assert!(matches!(ForwardedInput::read(&[VERSION, 9]), Err(ForwardedInputError::Kind(9))));
     }
 }

@@ -6,13 +6,13 @@ use std::time::{Duration, Instant};
 
 use anyhow::anyhow;
 use futures_util::future::{join, join_all};
-use hookswitch_store::{LeaseTable, Nats, Node, Owner, Partition, Refused, Store, Told};
+use hookswitch_store::{DocumentUpdate, LeaseTable, Nats, Node, Owner, Partition, Refused, Store};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, sleep_until, timeout};
 
 use super::assign::wanted;
-use super::orders::Orders;
+use super::placement::Placement;
 use super::{Duty, Held, Identity, Membership, View};
 use crate::clock;
 use crate::telemetry::Metrics;
@@ -47,7 +47,7 @@ pub(crate) struct Keeper {
     endings: JoinSet<(Partition, u64)>,
     /// Leases that NATS is told to have back.
     releases: JoinSet<()>,
-    orders: Orders,
+    orders: Placement,
     /// The revision at which this node said last that it lives.
     said: u64,
     /// Whether NATS took it.
@@ -82,7 +82,7 @@ impl Keeper {
             untold: VecDeque::new(),
             endings: JoinSet::new(),
             releases: JoinSet::new(),
-            orders: Orders::default(),
+            orders: Placement::default(),
             said: 0,
             is_reached: false,
             not_before: HashMap::new(),
@@ -194,9 +194,9 @@ impl Keeper {
     }
 
     /// Takes in that documents have changed.
-    async fn take_orders(&mut self, told: Option<Told>) {
-        if let Some(Told::One(changed)) = told
-            && !Orders::is_order(&changed.kind)
+    async fn take_orders(&mut self, told: Option<DocumentUpdate>) {
+        if let Some(DocumentUpdate::One(changed)) = told
+            && !Placement::is_order(&changed.kind)
         {
             return;
         }
@@ -209,7 +209,7 @@ impl Keeper {
     }
 
     async fn read_orders(&mut self) {
-        match self.store.read_async(Orders::read).await {
+        match self.store.read_async(Placement::read).await {
             Ok(orders) => self.orders = orders,
             Err(error) => tracing::warn!(%error, "the orders for the cluster cannot be read"),
         }

@@ -22,7 +22,7 @@ use crate::writer::Write;
 const RETRY_AFTER: Duration = Duration::from_millis(500);
 
 /// Follows one stream.
-pub(crate) struct Follower {
+pub(crate) struct StreamConsumer {
     nats: Nats,
     shared: Arc<Shared>,
     writes: SyncSender<Write>,
@@ -34,7 +34,7 @@ pub(crate) struct Follower {
     following: Arc<Following>,
 }
 
-impl Follower {
+impl StreamConsumer {
     /// Goes on behind the message at `resume`; what counts must rest on what the fence says.
     pub(crate) fn new(
         nats: Nats,

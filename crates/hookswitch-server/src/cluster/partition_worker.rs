@@ -19,9 +19,9 @@ use super::{Duty, Membership};
 use crate::call_changes::CallChanges;
 use crate::clock;
 use crate::deliver::Deliverer;
-use crate::intake::{Carried, INTAKE_AHEAD, Intake};
+use crate::intake::{ForwardedInput, INTAKE_AHEAD, Intake};
 use crate::redelivery::Redeliveries;
-use crate::run::Machine;
+use crate::run::EngineLoop;
 use crate::subscriptions::Subscriptions;
 use crate::telemetry::Metrics;
 use crate::webhook::Webhooks;
@@ -116,7 +116,7 @@ impl Work {
         let machine = {
             let (store, metrics, every) = (store.clone(), self.metrics.clone(), self.snapshot_every);
             let settings = self.settings.lock().unwrap_or_else(PoisonError::into_inner).clone();
-            tokio::task::spawn_blocking(move || Machine::restore(&store, metrics, &settings, every))
+            tokio::task::spawn_blocking(move || EngineLoop::restore(&store, metrics, &settings, every))
         };
         let machine = machine.await.context("the machine has panicked")??;
         let commands = self.subscriptions.begin(partition).await?;
@@ -208,7 +208,7 @@ impl Work {
         let mut since = 0;
         loop {
             let Brought { sequence, whole, resume } = reader.next().await?;
-            match whole.map(|whole| Carried::read(&whole)) {
+            match whole.map(|whole| ForwardedInput::read(&whole)) {
                 None => {}
                 Some(Ok(carried)) => {
                     let mut input = Intake::Forwarded { carried, taken: sequence, resume };

@@ -21,14 +21,14 @@ struct Pin {
 
 /// All orders that hold.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Orders {
+pub struct Placement {
     /// Which partitions are to be on which nodes, whatever their hashes say.
     pub pins: BTreeMap<Partition, String>,
     /// The nodes that are to give their partitions to others.
     pub drained: BTreeSet<String>,
 }
 
-impl Orders {
+impl Placement {
     /// Reads the orders that are kept.
     ///
     /// # Errors

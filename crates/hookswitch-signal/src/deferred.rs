@@ -10,20 +10,20 @@ use crate::switch::{CHECK_EVERY, Number};
 
 /// What is put off; `W` is what waits for an explanation.
 #[derive(Serialize, Deserialize)]
-pub(crate) struct Waits<W> {
+pub(crate) struct Deferred<W> {
     /// In the order of their times; of one time, in the order in which they came.
     waiting: VecDeque<(Timestamp, W)>,
     /// The channels that are followed, and when each is looked after next.
     checks: VecDeque<(Timestamp, Number)>,
 }
 
-impl<W> Default for Waits<W> {
+impl<W> Default for Deferred<W> {
     fn default() -> Self {
         Self { waiting: VecDeque::new(), checks: VecDeque::new() }
     }
 }
 
-impl<W: Copy> Waits<W> {
+impl<W: Copy> Deferred<W> {
     /// Lets something wait until a time.
     pub(crate) fn wait_until(&mut self, until: Timestamp, waiting: W) {
         let place = self.waiting.partition_point(|(at, _)| *at <= until);
@@ -84,7 +84,7 @@ mod tests {
     #[test]
     fn what_waits_is_due_in_the_order_of_its_times_and_then_as_it_came() {
         let at = Timestamp::from_micros;
-        let mut waits = Waits::default();
+        let mut waits = Deferred::default();
         for (until, waiting) in [(30, 'c'), (10, 'a'), (30, 'd'), (20, 'b'), (40, 'x')] {
             waits.wait_until(at(until), waiting);
         }
@@ -99,7 +99,7 @@ mod tests {
 
     #[test]
     fn a_channel_is_looked_after_in_a_while() {
-        let mut waits = Waits::<()>::default();
+        let mut waits = Deferred::<()>::default();
         let now = Timestamp::from_micros(7);
         waits.check(1, now);
         assert_eq!(waits.take_check(now), None);

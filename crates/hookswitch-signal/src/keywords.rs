@@ -9,14 +9,14 @@ macro_rules! words {
 
         impl $name {
             const ALL: &'static [Self] = &[$(Self::$word),+];
-            const TEXTS: [&'static str; Self::ALL.len()] = [$($crate::words::text!($word $(= $text)?)),+];
+            const TEXTS: [&'static str; Self::ALL.len()] = [$($crate::keywords::text!($word $(= $text)?)),+];
 
             /// The word with these bytes.
             fn read(bytes: &[u8]) -> Option<Self> {
                 const N: usize = $name::ALL.len();
                 const { assert!(N < 256) };
                 static TEXTS: [&str; N] = $name::TEXTS;
-                static BY_LENGTH: $crate::words::ByLength<N> = $crate::words::ByLength::new(&TEXTS);
+                static BY_LENGTH: $crate::keywords::ByLength<N> = $crate::keywords::ByLength::new(&TEXTS);
                 BY_LENGTH.find(&TEXTS, bytes).map(|place| Self::ALL[place])
             }
         }

@@ -20,7 +20,7 @@ const OWN_RESERVE: usize = 16;
 
 /// The connections of a listener.
 #[derive(Clone)]
-pub(crate) struct Doors(Arc<Shared>);
+pub(crate) struct ConnectionLimits(Arc<Shared>);
 
 struct Shared {
     /// What is listened for.
@@ -40,19 +40,19 @@ struct Open {
 }
 
 /// The place of one connection, for as long as it is open.
-pub(crate) struct Place {
-    doors: Doors,
+pub(crate) struct ConnectionPermit {
+    limits: ConnectionLimits,
     host: IpAddr,
 }
 
-impl Doors {
+impl ConnectionLimits {
     /// For so many connections in all, of which one host may have so many.
     pub(crate) fn new(what: &'static str, all_max: usize, per_host_max: usize) -> Self {
         Self(Arc::new(Shared { what, all_max, per_host_max, open: Mutex::default() }))
     }
 
     /// A place for a connection of a host; none if there are too many.
-    pub(crate) fn enter(&self, address: IpAddr) -> Option<Place> {
+    pub(crate) fn enter(&self, address: IpAddr) -> Option<ConnectionPermit> {
         let host = host(address);
         let mut open = self.0.open.lock().unwrap_or_else(PoisonError::into_inner);
         let count = open.hosts.get(&host).copied().unwrap_or_default();
@@ -72,7 +72,7 @@ impl Doors {
         }
         open.all += 1;
         *open.hosts.entry(host).or_default() += 1;
-        Some(Place { doors: self.clone(), host })
+        Some(ConnectionPermit { limits: self.clone(), host })
     }
 
     /// How many are open.
@@ -82,9 +82,9 @@ impl Doors {
     }
 }
 
-impl Drop for Place {
+impl Drop for ConnectionPermit {
     fn drop(&mut self) {
-        let mut open = self.doors.0.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut open = self.limits.0.open.lock().unwrap_or_else(PoisonError::into_inner);
         open.all -= 1;
         if let Some(count) = open.hosts.get_mut(&self.host) {
             *count -= 1;
@@ -116,34 +116,35 @@ mod tests {
 
     #[test]
     fn one_host_shuts_no_other_out_and_what_is_closed_makes_room() {
-        let doors = Doors::new("test", 100, 10);
-        let mut places: Vec<Place> = (0..20).filter_map(|_| doors.enter(address("192.0.2.1"))).collect();
+        let limits = ConnectionLimits::new("test", 100, 10);
+        let mut places: Vec<ConnectionPermit> =
+            (0..20).filter_map(|_| limits.enter(address("192.0.2.1"))).collect();
         assert_eq!(places.len(), 10);
-        assert!(doors.enter(address("::ffff:192.0.2.1")).is_none(), "the same host");
-        let other = doors.enter(address("192.0.2.2"));
+        assert!(limits.enter(address("::ffff:192.0.2.1")).is_none(), "the same host");
+        let other = limits.enter(address("192.0.2.2"));
         assert!(other.is_some());
         places.truncate(9);
-        assert!(doors.enter(address("192.0.2.1")).is_some());
+        assert!(limits.enter(address("192.0.2.1")).is_some());
         drop((places, other));
-        assert_eq!(doors.open(), 0);
-        assert!(doors.0.open.lock().unwrap().hosts.is_empty());
+        assert_eq!(limits.open(), 0);
+        assert!(limits.0.open.lock().unwrap().hosts.is_empty());
     }
 
     #[test]
     fn a_network_of_ipv6_is_one_host() {
-        let doors = Doors::new("test", 100, 2);
+        let limits = ConnectionLimits::new("test", 100, 2);
         let places: Vec<_> =
-            (1..9).filter_map(|n| doors.enter(address(&format!("2001:db8:0:1::{n}")))).collect();
+            (1..9).filter_map(|n| limits.enter(address(&format!("2001:db8:0:1::{n}")))).collect();
         assert_eq!(places.len(), 2);
-        assert!(doors.enter(address("2001:db8:0:2::1")).is_some());
+        assert!(limits.enter(address("2001:db8:0:2::1")).is_some());
     }
 
     #[test]
     fn many_hosts_leave_some_places_to_this_machine() {
-        let doors = Doors::new("test", 100, 10);
+        let limits = ConnectionLimits::new("test", 100, 10);
         let hosts = (0..200).map(|n| address(&format!("198.51.100.{n}")));
-        let places: Vec<_> = hosts.filter_map(|host| doors.enter(host)).collect();
+        let places: Vec<_> = hosts.filter_map(|host| limits.enter(host)).collect();
         assert_eq!(places.len(), 100 - OWN_RESERVE);
-        assert!(doors.enter(address("127.0.0.1")).is_some());
+        assert!(limits.enter(address("127.0.0.1")).is_some());
     }
 }
