@@ -115,7 +115,7 @@ export async function figuresView(place) {
     status = await get("/admin/v1/status");
     const { store, uptimeSeconds, version } = status;
     replace(summary, `Version ${version}, up for ${span(uptimeSeconds * 1000)}, ${count(store.inputs)} inputs and ${count(store.events)} events in the log`);
-    replace(said, !store.isWritable && failure(new Error(`The store cannot be written: ${store.reason}; free space or mend the disk.`)));
+    replace(said, !store.isWritable && failure(new Error(`The store cannot be written: ${store.reason}; free space or fix the disk.`)));
     if (!status.journey) {
       replace(plots, empty("Figures of the whole server", "They are shown to admin tokens, since there are several accounts."));
       replace(stages);

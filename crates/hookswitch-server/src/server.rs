@@ -120,7 +120,7 @@ pub struct Http {
 /// Runs the server of a configuration until it is told to stop.
 ///
 /// # Errors
-/// A sentence that names what cannot be used, and the mend.
+/// A sentence that names what cannot be used, and the fix.
 pub fn run(path: &Path, profile: Profile, http: impl FnOnce(Parts) -> Http) -> anyhow::Result<()> {
     let (_never, told) = oneshot::channel();
     serve(path, profile, Sockets::inherited(), told, http)

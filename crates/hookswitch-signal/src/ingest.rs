@@ -57,7 +57,7 @@ pub enum IngestError {
     Value {
         /// The key.
         key: &'static str,
-        /// What is wrong, and the mend.
+        /// What is wrong, and the fix.
         what: &'static str,
     },
 }

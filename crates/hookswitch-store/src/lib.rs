@@ -162,7 +162,7 @@ pub struct Document {
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// The disk refuses.
-    #[error("the store cannot be written: {0}; free space or mend the disk, intake goes on by itself then")]
+    #[error("the store cannot be written: {0}; free space or fix the disk, intake goes on by itself then")]
     Failing(Arc<str>),
     /// A document is not as it was expected to be.
     #[error("the {kind} {id} has changed meanwhile")]

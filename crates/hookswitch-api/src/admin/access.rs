@@ -24,7 +24,7 @@ const TOKEN_BYTES_MAX: usize = 512;
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct AdminToken {
-    /// Whose it is, or what for.
+    /// Owner or purpose.
     pub(crate) label: String,
     #[serde(default)]
     pub(crate) role: Role,

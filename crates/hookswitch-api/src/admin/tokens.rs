@@ -21,7 +21,7 @@ const ID_CHARS: usize = 16;
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct TokenEntry {
-    /// Whose it is, or what for.
+    /// Owner or purpose.
     label: String,
     #[serde(default)]
     role: Role,

@@ -20,12 +20,12 @@ const SLOTS_MAX: u64 = 1000;
 /// no number of their own.
 const NATIONAL_DIGITS: RangeInclusive<u8> = 4..=14;
 
-/// What is wrong with a directory file, where, and the mend.
+/// What is wrong with a directory file, where, and the fix.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DirectoryError {
     /// The line, from 1.
     pub line: usize,
-    /// A sentence that names the thing and the mend.
+    /// A sentence that names the thing and the fix.
     pub message: String,
 }
 

@@ -43,7 +43,7 @@ impl Directory {
     /// Reads a directory file; `docs/directory.md` says what may stand in it.
     ///
     /// # Errors
-    /// Says in which line what is wrong, and the mend.
+    /// Says in which line what is wrong, and the fix.
     pub fn parse(text: &str) -> Result<Self, DirectoryError> {
         file::parse(text)
     }

@@ -3,7 +3,7 @@
 use hookswitch_model::{AccountId, ExtensionId};
 use thiserror::Error;
 
-/// Why a text is not an event filter that can be used; each names the filter and the mend.
+/// Why a text is not an event filter that can be used; each names the filter and the fix.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum FilterError {
     /// The path is none that is known.

@@ -114,7 +114,7 @@ impl EventFilter {
     /// and any case of parameters are let pass.
     ///
     /// # Errors
-    /// Names the filter, what is wrong with it and the mend.
+    /// Names the filter, what is wrong with it and the fix.
     pub fn parse(text: &str, own: Own) -> Result<Self, FilterError> {
         let (path, query) = text.split_once('?').unwrap_or((text, ""));
         let bad = || FilterError::Path(text.to_owned());

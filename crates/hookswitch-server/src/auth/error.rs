@@ -94,7 +94,7 @@ impl Refusal {
 
 impl From<StoreError> for Refusal {
     fn from(error: StoreError) -> Self {
-        tracing::error!(%error, "the store does not give what OAuth needs");
+        tracing::error!(%error, "OAuth lookup failed");
         Self::unavailable()
     }
 }

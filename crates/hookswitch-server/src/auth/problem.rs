@@ -61,7 +61,7 @@ impl Problem {
         }
     }
 
-    /// An answer of one resource alone; the message names the mend.
+    /// An answer of one resource alone; the message names the fix.
     pub fn coded(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
         Self::new(status, code, message)
     }
@@ -151,7 +151,7 @@ impl Problem {
         Self { parameter: Some((parameter, value.chars().take(100).collect())), ..problem }
     }
 
-    /// A field cannot be used; the message names the mend.
+    /// A field cannot be used; the message names the fix.
     pub fn field(field: &'static str, message: impl Into<String>) -> Self {
         let problem = Self::new(StatusCode::BAD_REQUEST, "CMN-101", message);
         Self { parameter: Some((field, Box::default())), ..problem }

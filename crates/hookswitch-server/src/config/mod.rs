@@ -415,7 +415,7 @@ pub struct Log {
 pub enum LogFormat {
     /// Lines for people.
     Text,
-    /// One JSON object a line.
+    /// One JSON object per line.
     Json,
 }
 
@@ -423,7 +423,7 @@ impl Config {
     /// Reads a file over the defaults, and the environment over both.
     ///
     /// # Errors
-    /// A sentence that names the file or variable, the key and the mend.
+    /// A sentence that names the file or variable, the key and the fix.
     pub fn load(path: &Path) -> anyhow::Result<Self> {
         let name = path.display();
         let text = std::fs::read_to_string(path).with_context(|| {
@@ -483,7 +483,7 @@ impl Config {
     /// Checks what would be written to the file.
     ///
     /// # Errors
-    /// A sentence that names the key and the mend.
+    /// A sentence that names the key and the fix.
     pub fn check_text(text: &str) -> anyhow::Result<()> {
         Self::parse(text, "hookswitch.toml", std::env::vars()).map(drop)
     }

@@ -77,7 +77,7 @@ const ONE_REPLICA: Weakness = Weakness {
 /// that this node is connected to. Gives what was not asked for and would be better.
 ///
 /// # Errors
-/// A sentence that names the server that does not give it, and the mend.
+/// A sentence that names the server that does not give it, and the fix.
 pub(super) async fn check(
     durability: Durability,
     settings: &Settings,
@@ -99,7 +99,7 @@ pub(super) async fn check(
         let answer = ask(&client, monitor).await.with_context(|| {
             format!(
                 "cannot ask the monitor {monitor} whether its server syncs to disk before it acknowledges; start that \
-                 server with http: \"HOST:8222\", or mend nats.monitors"
+                 server with http: \"HOST:8222\", or fix nats.monitors"
             )
         })?;
         answers.push((monitor.as_str(), answer));
@@ -252,6 +252,6 @@ mod tests {
         says(&[&a, &b, &other], "it answers 404");
         let gone = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
         let gone = format!("http://{}", gone.expect("a port that is free again"));
-        says(&[&a, &b, &gone], "mend nats.monitors");
+        says(&[&a, &b, &gone], "fix nats.monitors");
     }
 }

@@ -81,7 +81,7 @@ impl Following {
                 let since = *refused.get_or_insert_with(clock::now);
                 ensure!(
                     since.elapsed() < patience,
-                    "the copy of the stream {name} cannot be written: {cause}; free space or mend the disk, and start again"
+                    "the copy of the stream {name} cannot be written: {cause}; free space or fix the disk, and start again"
                 );
                 continue;
             }

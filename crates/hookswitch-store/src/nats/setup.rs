@@ -54,7 +54,7 @@ impl Nats {
     /// Connects, makes what is not there, and checks what is.
     ///
     /// # Errors
-    /// A sentence that names what does not fit, and the mend.
+    /// A sentence that names what does not fit, and the fix.
     pub async fn connect(settings: &Settings, wanted: &Wanted) -> anyhow::Result<Self> {
         let connection = Connection::open(settings, wanted.durability).await?;
         if let Some(Weakness { found, fix }) = connection.weakness {
@@ -71,7 +71,7 @@ impl Connection {
     /// Connects, and checks what an acknowledgement is worth.
     ///
     /// # Errors
-    /// A sentence that names what does not fit, and the mend.
+    /// A sentence that names what does not fit, and the fix.
     pub(super) async fn open(settings: &Settings, durability: Durability) -> anyhow::Result<Self> {
         let servers = settings.servers.join(",");
         let mut options = ConnectOptions::new().name("hookswitch").retry_on_initial_connect();
@@ -191,7 +191,7 @@ pub(super) fn streams(settings: &Settings, wanted: &Wanted) -> Vec<Config> {
 /// Makes a stream, or checks the one that is there and brings its limits up to date.
 ///
 /// # Errors
-/// A sentence that names what does not fit, and the mend.
+/// A sentence that names what does not fit, and the fix.
 pub(super) async fn bring(jetstream: &Context, wanted: Config) -> anyhow::Result<()> {
     let name = wanted.name.clone();
     let Err(error) = jetstream.create_stream(wanted.clone()).await else { return Ok(()) };
@@ -235,7 +235,7 @@ pub(super) async fn find(jetstream: &Context, name: &str) -> anyhow::Result<Opti
 /// What is to be changed of a stream that is there, if anything.
 ///
 /// # Errors
-/// A sentence that names what does not fit, and the mend.
+/// A sentence that names what does not fit, and the fix.
 pub(super) fn compare(found: Config, wanted: Config) -> anyhow::Result<Option<Config>> {
     let name = &wanted.name;
     ensure!(

@@ -27,7 +27,7 @@ impl CopyStanding {
     /// Checks the directory by itself.
     ///
     /// # Errors
-    /// A sentence that says that it is no copy, and the mend.
+    /// A sentence that says that it is no copy, and the fix.
     fn check(&self, directory: &Path) -> anyhow::Result<()> {
         ensure!(
             !self.is_of_one_server,
@@ -41,7 +41,7 @@ impl CopyStanding {
     /// Checks that a stream which ends there goes on where the copy stands.
     ///
     /// # Errors
-    /// A sentence that says that it does not, and the mend.
+    /// A sentence that says that it does not, and the fix.
     fn check_end(&self, directory: &Path, stream: &str, end: u64) -> anyhow::Result<()> {
         let resume = self.followed(stream);
         ensure!(
@@ -56,7 +56,7 @@ impl CopyStanding {
     /// Checks that a node may go on with the copy when its streams are new.
     ///
     /// # Errors
-    /// A sentence that names what does not fit, and the mend.
+    /// A sentence that names what does not fit, and the fix.
     pub(super) fn check_new(&self, directory: &Path) -> anyhow::Result<()> {
         self.check(directory)?;
         [STREAM_LOG, STREAM_DOCUMENTS].iter().try_for_each(|stream| self.check_end(directory, stream, 0))
@@ -67,7 +67,7 @@ impl Nats {
     /// Checks that the streams go on where a copy stands.
     ///
     /// # Errors
-    /// A sentence that names what does not fit, and the mend.
+    /// A sentence that names what does not fit, and the fix.
     pub async fn check_standing(&self, directory: &Path, standing: &CopyStanding) -> anyhow::Result<()> {
         self.check_copied().await?;
         standing.check(directory)?;

@@ -17,13 +17,13 @@ pub(super) const ADMIN_TOKEN: &str = "HOOKSWITCH_ADMIN_TOKEN";
 /// Which server is asked.
 #[derive(clap::Args)]
 pub(super) struct Asked {
-    /// Ask the server of the file that `hookswitch init --json` has printed
+    /// Use the server in the file that `hookswitch init --json` printed
     #[arg(long, value_name = "FILE")]
     login: Option<PathBuf>,
-    /// Ask the server at this address
+    /// Use the server at this address
     #[arg(long, value_name = "URL")]
     server: Option<String>,
-    /// The admin token to ask with
+    /// Admin token
     #[arg(long, value_name = "TOKEN", env = ADMIN_TOKEN, hide_env_values = true, allow_hyphen_values = true)]
     token: Option<String>,
 }

@@ -27,11 +27,11 @@ pub(super) struct Cluster {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Show the nodes, and which of them has which partition
+    /// Show the nodes and the partitions of each
     Status(Status),
-    /// Move a partition to a node, where it stays for as long as that lives
+    /// Move a partition to a node, where it stays as long as the node runs
     Move(Move),
-    /// Let a node give its partitions to others, before it is stopped or mended
+    /// Move all partitions of a node to others, before it is stopped or repaired
     Drain(Drain),
 }
 
@@ -39,7 +39,7 @@ enum Command {
 struct Status {
     #[command(flatten)]
     asked: Asked,
-    /// How it is printed
+    /// Output format
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
 }
@@ -51,7 +51,7 @@ struct Move {
     /// The name of the node
     #[arg(required_unless_present = "unpin")]
     node: Option<String>,
-    /// Leave the partition to the cluster again
+    /// Let the cluster place the partition again
     #[arg(long, conflicts_with = "node")]
     unpin: bool,
     /// Wait until it is there, for so many seconds at most; 60 if none are given
@@ -65,7 +65,7 @@ struct Move {
 struct Drain {
     /// The name of the node
     node: String,
-    /// Let the node have partitions again
+    /// Let the node take partitions again
     #[arg(long)]
     undo: bool,
     /// Wait until all have moved, for so many seconds at most; 60 if none are given

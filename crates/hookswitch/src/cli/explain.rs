@@ -22,7 +22,7 @@ pub(super) struct Explain {
     id: String,
     #[command(flatten)]
     from: From,
-    /// How it is printed
+    /// Output format
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
     /// Print the inputs with all their bytes

@@ -24,7 +24,7 @@ pub(super) struct Forward {
         requires = "to"
     )]
     signing_secret: Option<String>,
-    /// A text that goes with them in the header Verification-Token
+    /// Text sent with them in the header Verification-Token
     #[arg(long, value_name = "TEXT", requires = "to")]
     verification_token: Option<String>,
 }

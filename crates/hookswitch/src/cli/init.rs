@@ -23,13 +23,13 @@ const EXTENSION: &str = "101";
 /// The arguments of the command.
 #[derive(clap::Args)]
 pub(super) struct Init {
-    /// The directory to make; what is in it stays as it is
+    /// The directory to create; files that exist are kept
     #[arg(value_name = "DIR")]
     directory: PathBuf,
     /// Country in which numbers are dialled, such as ES
     #[arg(long, value_name = "LETTERS", value_parser = country)]
     country: Option<Country>,
-    /// Where the store is to be, if not in data in the directory
+    /// Directory of the store [default: data in the directory]
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
     /// Print one JSON object

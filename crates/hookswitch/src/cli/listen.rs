@@ -33,16 +33,16 @@ const SILENCE_MAX: Duration = Duration::from_secs(90);
 /// The arguments of the command.
 #[derive(clap::Args)]
 pub(super) struct Listen {
-    /// Whom to log in as: the file that `hookswitch init --json` has printed
+    /// Credentials: the file that `hookswitch init --json` printed
     #[arg(long, value_name = "FILE")]
     login: PathBuf,
-    /// The address of the server, if it is not the one of the file
+    /// Address of the server [default: the one in the file]
     #[arg(long, value_name = "URL")]
     server: Option<String>,
     /// An event filter; several are combined by "or"
     #[arg(long = "filter", value_name = "FILTER", default_value = FILTER)]
     filters: Vec<String>,
-    /// How the notifications are printed
+    /// Output format of the notifications
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
     /// Stop after so many notifications
@@ -54,9 +54,9 @@ pub(super) struct Listen {
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Format {
-    /// A row for each
+    /// One row per notification
     Text,
-    /// As they come, one a line
+    /// As they arrive, one per line
     Json,
 }
 

@@ -35,7 +35,7 @@ impl Completions {
 /// The arguments of `hookswitch man`.
 #[derive(clap::Args)]
 pub(super) struct Manual {
-    /// Where the pages are written, such as /usr/local/share/man/man1
+    /// Directory of the pages, such as /usr/local/share/man/man1
     #[arg(value_name = "DIR")]
     directory: PathBuf,
 }

@@ -59,7 +59,7 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Show the server at work: simulated phones, subscribers, and what they are told
+    /// Show a server at work: simulated phones, subscribers, and the notifications they receive
     ///
     /// All of it runs on free ports of 127.0.0.1 with its data in a temporary directory, until Ctrl-C, and
     /// leaves nothing behind.
@@ -69,27 +69,27 @@ enum Command {
     /// Reads pcap, pcapng, HEP frames, JSON lines of HEP datagrams or of posted signals, and transcripts; several files are merged by
     /// time. At the end of the captures the clock stops: calls that are still open stay open.
     Replay(replay::Replay),
-    /// Print every SIP message of captures as one JSON object a line
+    /// Print every SIP message of captures as one JSON object per line
     Decode(decode::Decode),
-    /// Make a directory with all that a first start of the server needs
+    /// Create a directory with everything a first start of the server needs
     Init(init::Init),
-    /// Run the server: live signalling in, events into its log
+    /// Run the server: take live signalling and deliver notifications
     Serve(serve::Serve),
-    /// Send captures to a running server, as a capture agent would have sent them
+    /// Send captures to a running server, as a capture agent would
     ///
-    /// The times are moved to now, so a capture that is played again is told again.
+    /// Times are shifted to now, so a capture that is played again gives new events.
     Play(play::Play),
     /// Subscribe to a running server and print its notifications as they come
     ///
-    /// When the connection or the server is gone, it comes back and goes on where it was.
+    /// When the connection or the server is lost, it reconnects and continues where it was.
     Listen(listen::Listen),
     /// Subscribe to a running server by webhook
     Subscribe(subscribe::Subscribe),
-    /// Make a scripted call on a running server, and print what is told of it
+    /// Make a scripted call on a running server and print its events
     ///
-    /// The call is posted as a switch would post it, so its events are those of a real one.
+    /// The call is posted as a switch would post it, so its events are those of a real call.
     Trigger(trigger::Trigger),
-    /// Tell why an event came about, and why each subscriber was or was not told
+    /// Explain why an event was sent, and why each subscriber did or did not receive it
     ///
     /// Asks a running server, or reads the store beside it or without it.
     Explain(explain::Explain),
@@ -97,31 +97,31 @@ enum Command {
     ///
     /// The files are replayed before they are given. With --anonymise, names, numbers, hosts and addresses are others.
     Capture(capture::Capture),
-    /// Show the nodes of a cluster and what each has, and move it
+    /// Show the nodes of a cluster and their partitions, and move partitions
     ///
     /// Asks any node; all follow.
     Cluster(cluster::Cluster),
-    /// Make, list and revoke admin tokens
+    /// Create, list and revoke admin tokens
     ///
     /// Of a running server, or of the store of one that does not run.
     Token(token::Token),
-    /// Make, list and remove users, with what they log in with
+    /// Create, list and remove users and their credentials
     ///
     /// Of a running server, or of the store of one that does not run.
     User(user::User),
-    /// List subscriptions, hold one back, let it go on, or delete it
+    /// List, pause, resume and delete subscriptions
     ///
     /// Asks a running server with an admin token.
     Subscriptions(subscriptions::Subscriptions),
-    /// Print, check, back up or copy what a server has kept
+    /// Print, check, back up or copy the store of a server
     Store(store::Store),
-    /// Look at all that a server rests on, and say what to mend
+    /// Check configuration, storage and connections, and suggest fixes
     ///
     /// Looks at settings, files, ports, clock, limits, disk, store, NATS and sources, beside a running server
     /// or before its start, and changes nothing. Ends with 0 if all is well, 1 if there are warnings, 2 if
     /// something fails.
     Doctor(doctor::Doctor),
-    /// Print what a shell needs to complete the commands
+    /// Print the completions for a shell
     ///
     /// For bash: hookswitch completions bash > /usr/share/bash-completion/completions/hookswitch
     Completions(manual::Completions),

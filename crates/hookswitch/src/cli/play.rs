@@ -25,13 +25,13 @@ const BURST: u64 = 100;
 pub(super) struct Play {
     #[command(flatten)]
     captures: Captures,
-    /// Where to send: the address of a server's HEP port (UDP)
+    /// Address of the server's HEP port (UDP)
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9060")]
     to: String,
-    /// How many times as fast as it was; 0 for as fast as goes
+    /// Speed relative to the capture; 0 = no delay
     #[arg(long, value_name = "N", default_value_t = 1.0)]
     speed: f64,
-    /// Keep the times of the capture: what was told of them before is not told again
+    /// Keep the times of the capture: calls that the server already has give no new events
     #[arg(long)]
     original_times: bool,
     /// The key that the server asks for

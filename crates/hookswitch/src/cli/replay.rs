@@ -43,13 +43,13 @@ pub(super) struct Replay {
     /// directory knows nothing of [default: the first of the directory, else 310001016]
     #[arg(long, value_name = "ID")]
     account: Option<AccountId>,
-    /// How the notifications are printed
+    /// Output format of the notifications
     #[arg(long, value_enum, default_value_t = Format::Json, conflicts_with = "summary")]
     format: Format,
     /// Print one JSON object of counts instead of the notifications
     #[arg(long)]
     summary: bool,
-    /// Let the clock run on to this time (ISO 8601) when the captures have ended, so that timers fire
+    /// After the end of the captures, let the clock run on to this time (ISO 8601), so that timers fire
     #[arg(long, value_name = "TIME")]
     until: Option<Until>,
     /// Add to each event the messages that caused it and the rule
@@ -73,9 +73,9 @@ impl std::str::FromStr for Until {
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Format {
-    /// One notification a line, as compact JSON
+    /// One notification per line, as compact JSON
     Json,
-    /// A table for each call
+    /// One table per call
     Text,
 }
 

@@ -32,7 +32,7 @@ pub(super) struct Store {
 enum Command {
     /// Print the events of the log as notifications, as `replay` prints those of captures
     Events(Events),
-    /// Derive the events of the log again from the inputs, and compare
+    /// Derive the events of the log again from the inputs and compare them
     Check(Check),
     /// Make the index of calls, by which the console searches, anew from the events
     ///

@@ -13,25 +13,25 @@ use super::client::{Client, Failure, Login};
 /// The arguments of the command.
 #[derive(clap::Args)]
 pub(super) struct Subscribe {
-    /// Where notifications are posted; the server asks that address first
+    /// Address that notifications are posted to; the server verifies it first
     #[arg(long, value_name = "URL")]
     to: String,
-    /// Whom to log in as: the file that `hookswitch init --json` or `user create --json` has printed
+    /// Credentials: the file that `hookswitch init --json` or `user create --json` printed
     #[arg(long, value_name = "FILE")]
     login: PathBuf,
-    /// The address of the server, if it is not the one of the file
+    /// Address of the server [default: the one in the file]
     #[arg(long, value_name = "URL")]
     server: Option<String>,
     /// An event filter; several are combined by "or"
     #[arg(long = "filter", value_name = "FILTER", default_value = FILTER)]
     filters: Vec<String>,
-    /// For how long, in seconds [default: what the server gives, 7 days]
+    /// Lifetime in seconds [default: the server's, 7 days]
     #[arg(long, value_name = "SECONDS")]
     expires_in: Option<u64>,
     /// A secret to sign notifications with: whsec_ and 24 to 64 bytes in base64
     #[arg(long, value_name = "SECRET", env = "HOOKSWITCH_SIGNING_SECRET", hide_env_values = true)]
     signing_secret: Option<String>,
-    /// A text that comes back with each notification, in the header Verification-Token
+    /// Text sent with each notification in the header Verification-Token
     #[arg(long, value_name = "TEXT")]
     verification_token: Option<String>,
 }

@@ -35,7 +35,7 @@ enum Command {
 struct List {
     #[command(flatten)]
     asked: Asked,
-    /// How they are printed
+    /// Output format
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
 }

@@ -17,11 +17,11 @@ pub(super) struct Token {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Make an admin token, and print it; it is shown this once
+    /// Create an admin token and print it; it is shown only once
     Create(Create),
     /// List the admin tokens by their ids
     List(List),
-    /// Take an admin token back
+    /// Revoke an admin token
     Revoke(Revoke),
 }
 
@@ -29,10 +29,10 @@ enum Command {
 struct Create {
     #[command(flatten)]
     of: Of,
-    /// Whose it is, or what for
+    /// Owner or purpose
     #[arg(long, value_name = "TEXT", default_value = "Created by hookswitch token")]
     label: String,
-    /// How much its holder may do
+    /// Rights of its holder
     #[arg(long, value_enum, default_value_t = Role::Full)]
     role: Role,
     /// Print one JSON object

@@ -19,13 +19,13 @@ pub(super) struct User {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Make an extension a user, and print an application and a JWT for it; the secrets are shown this once
+    /// Make an extension a user and print an application and a JWT for it; the secrets are shown only once
     ///
-    /// Of an extension that is a user already the others stay good.
+    /// If the extension is a user already, its earlier credentials stay valid.
     Create(Create),
-    /// List the users, and how many JWTs each has
+    /// List the users with the number of their JWTs
     List(List),
-    /// Take a user away, with all their JWTs
+    /// Remove a user with all their JWTs
     Remove(Remove),
 }
 
@@ -42,10 +42,10 @@ struct Create {
     /// Let the user see all calls of the account
     #[arg(long)]
     admin: bool,
-    /// Make an admin token as well, and print it with the others
+    /// Create an admin token as well and print it with the others
     #[arg(long)]
     with_admin_token: bool,
-    /// What the JWT and the token are for
+    /// Purpose of the JWT and the token
     #[arg(long, value_name = "TEXT", default_value = "Created by hookswitch user")]
     label: String,
     /// Print one JSON object, which `listen` and `subscribe` take as --login
@@ -75,7 +75,7 @@ struct Remove {
     number: String,
     #[command(flatten)]
     of: Of,
-    /// The account of the extension, if several have the number
+    /// Account of the extension, if several accounts have the number
     #[arg(long, value_name = "ID", value_parser = account)]
     account: Option<AccountId>,
 }

@@ -46,25 +46,25 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// The arguments of the command.
 #[derive(clap::Args)]
 pub(super) struct Demo {
-    /// Show each kind of call once, and end
+    /// Show each kind of call once, then exit
     #[arg(long)]
     once: bool,
-    /// How fast the calls go on: 1 as people are, 10 ten times as fast; with --once, 0 for as fast as goes
+    /// Speed of the calls: 1 is real time, 10 is ten times as fast; with --once, 0 = no delay
     #[arg(long, value_name = "N", default_value_t = 1.0)]
     speed: f64,
-    /// Which calls come in which order, and who takes part
+    /// Seed that decides the order of the calls and the people in them
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
-    /// How the notifications are printed
+    /// Output format of the notifications
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Format {
-    /// A row for each
+    /// One row per notification
     Text,
-    /// What the webhook was sent, one a line
+    /// The bodies the webhook received, one per line
     Json,
 }
 

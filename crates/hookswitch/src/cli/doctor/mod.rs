@@ -1,4 +1,4 @@
-//! `hookswitch doctor`: looks at all that a server rests on, and says what to mend.
+//! `hookswitch doctor`: looks at all that a server rests on, and says what to fix.
 //!
 //! Nothing is changed: what it writes to measure the disk is removed, and a running server goes on.
 
@@ -28,19 +28,19 @@ pub(super) struct Doctor {
     /// The configuration of the server
     #[arg(long, value_name = "FILE", default_value = "hookswitch.toml")]
     config: PathBuf,
-    /// A file with an admin token; then a running server is asked how its webhooks are
+    /// File with an admin token, to ask a running server about its webhooks
     #[arg(long, value_name = "FILE")]
     admin_token_file: Option<PathBuf>,
-    /// How the findings are printed
+    /// Output format of the findings
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Format {
-    /// A line for each, and below it what to do
+    /// One line per finding, and below it the fix
     Text,
-    /// One JSON object a line
+    /// One JSON object per line
     Json,
 }
 
@@ -62,7 +62,7 @@ struct Finding {
     found: String,
     /// What to do about it, if anything.
     #[serde(skip_serializing_if = "Option::is_none")]
-    mend: Option<String>,
+    fix: Option<String>,
 }
 
 /// What was found so far.
@@ -71,15 +71,15 @@ struct Findings(Vec<Finding>);
 
 impl Findings {
     fn ok(&mut self, check: &'static str, found: impl Into<String>) {
-        self.0.push(Finding { check, state: State::Ok, found: found.into(), mend: None });
+        self.0.push(Finding { check, state: State::Ok, found: found.into(), fix: None });
     }
 
-    fn warning(&mut self, check: &'static str, found: impl Into<String>, mend: impl Into<String>) {
-        self.0.push(Finding { check, state: State::Warning, found: found.into(), mend: Some(mend.into()) });
+    fn warning(&mut self, check: &'static str, found: impl Into<String>, fix: impl Into<String>) {
+        self.0.push(Finding { check, state: State::Warning, found: found.into(), fix: Some(fix.into()) });
     }
 
-    fn failed(&mut self, check: &'static str, found: impl Into<String>, mend: impl Into<String>) {
-        self.0.push(Finding { check, state: State::Failed, found: found.into(), mend: Some(mend.into()) });
+    fn failed(&mut self, check: &'static str, found: impl Into<String>, fix: impl Into<String>) {
+        self.0.push(Finding { check, state: State::Failed, found: found.into(), fix: Some(fix.into()) });
     }
 }
 
@@ -90,7 +90,7 @@ impl Doctor {
         match Config::load(&self.config) {
             // Without settings there is nothing to look at.
             Err(error) => {
-                findings.failed("config", format!("{error:#}"), "mend the file, and run this again");
+                findings.failed("config", format!("{error:#}"), "fix the file, and run this again");
             }
             Ok(config) => self.examine(&config, &mut findings)?,
         }
@@ -137,8 +137,8 @@ impl Doctor {
             State::Failed => "failed",
         };
         writeln!(out, "{state:<8} {:<15} {}", finding.check, escape::plain(&finding.found))?;
-        if let Some(mend) = &finding.mend {
-            writeln!(out, "{:<24} → {}", "", escape::plain(mend))?;
+        if let Some(fix) = &finding.fix {
+            writeln!(out, "{:<24} → {}", "", escape::plain(fix))?;
         }
         Ok(())
     }

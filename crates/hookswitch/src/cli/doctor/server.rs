@@ -37,14 +37,14 @@ pub(super) fn check_ports(config: &Config, running: bool, findings: &mut Finding
                 findings.ok("ports", format!("{kind} {address} is taken, and the server runs"));
             }
             Err(error) => {
-                let mend = match error.kind() {
+                let fix = match error.kind() {
                     ErrorKind::AddrInUse => format!("end what has it (ss -lpn), or set {key}"),
                     ErrorKind::PermissionDenied => {
                         format!("give a port above 1023 in {key}, or the capability CAP_NET_BIND_SERVICE")
                     }
                     _ => format!("set {key} to an address of this machine"),
                 };
-                findings.failed("ports", format!("{kind} {address} cannot be had for {what}: {error}"), mend);
+                findings.failed("ports", format!("{kind} {address} cannot be had for {what}: {error}"), fix);
             }
         };
     let http = config.server.listen;

@@ -16,7 +16,7 @@ const OTHERS: u32 = 0o077;
 /// Whether the settings can be used, and which of them weaken what is promised.
 pub(super) fn check(path: &Path, config: &Config, findings: &mut Findings) {
     match hookswitch_server::settings(config) {
-        Err(error) => findings.failed("config", format!("{error:#}"), "mend the directory file"),
+        Err(error) => findings.failed("config", format!("{error:#}"), "fix the directory file"),
         Ok(_) => findings.ok("config", format!("{} and the directory can be used", path.display())),
     }
     let open_hep = |listen: Option<std::net::SocketAddr>| {
@@ -33,7 +33,7 @@ pub(super) fn check(path: &Path, config: &Config, findings: &mut Findings) {
     let (exposed, hide) = exposed.unwrap_or_default();
     let url = config.public_url(config.server.listen);
     let unencrypted = !config.server.listen.ip().is_loopback() && url.starts_with("http://");
-    for (holds, found, mend) in [
+    for (holds, found, fix) in [
         (
             !config.webhooks.allow.is_empty(),
             "webhooks.allow lets whoever may subscribe make this server post into those networks".to_owned(),
@@ -62,7 +62,7 @@ pub(super) fn check(path: &Path, config: &Config, findings: &mut Findings) {
         ),
     ] {
         if holds {
-            findings.warning("config", found, mend);
+            findings.warning("config", found, fix);
         }
     }
 }

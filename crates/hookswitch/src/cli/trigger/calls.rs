@@ -35,23 +35,23 @@ pub(super) enum Call {
     Mute,
     /// Is recorded for a while
     Recording,
-    /// Is transferred by the called party, without asking
+    /// Is transferred blind by the called party
     Transfer,
-    /// Is transferred after asking
+    /// Is transferred after a consultation
     AttendedTransfer,
     /// Is transferred by a feature code
     CodeTransfer,
-    /// Is parked, and fetched by a third party
+    /// Is parked and retrieved by a third party
     Park,
-    /// Is parked, and comes back because nobody fetches it
+    /// Is parked and returns because nobody retrieves it
     ParkTimeout,
     /// Is picked up by a third party while it rings
     Pickup,
     /// Waits in a queue until one of two agents answers
     Queue,
-    /// Waits in a queue until its time is over
+    /// Waits in a queue until its time limit
     QueueTimeout,
-    /// Waits in a queue, and is lost by an agent while it is connected
+    /// Waits in a queue and is lost while an agent is being connected
     AgentDropped,
     /// Goes to a menu, in which the caller chooses
     Menu,
@@ -61,7 +61,7 @@ pub(super) enum Call {
     Supervise,
     /// A supervisor takes the call over
     TakeOver,
-    /// The called party goes on with another device
+    /// The called party moves the call to another device
     Flip,
     /// The phone system rings the caller first
     RingOut,

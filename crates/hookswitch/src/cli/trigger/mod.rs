@@ -34,7 +34,7 @@ const SETTLED: Duration = Duration::from_millis(700);
 /// The arguments of the command.
 #[derive(clap::Args)]
 pub(super) struct Trigger {
-    /// The kind of call; it may be left out where --reason or --status is given
+    /// Kind of call; may be left out with --reason or --status
     #[arg(value_name = "CALL", value_enum, required_unless_present_any = ["reason", "status"])]
     call: Option<Call>,
     #[command(flatten)]
@@ -48,31 +48,31 @@ pub(super) struct Trigger {
     /// The number of the called party [default: one that fits the call, 101 or somebody outside]
     #[arg(long, value_name = "NUMBER")]
     to: Option<String>,
-    /// The number of who is transferred to, picks up, fetches or supervises [default: 102]
+    /// Number of the person who is transferred to, picks up, retrieves or supervises [default: 102]
     #[arg(long, value_name = "NUMBER")]
     third: Option<String>,
     /// The number of the queue or menu [default: 600]
     #[arg(long, value_name = "NUMBER")]
     service: Option<String>,
-    /// Where the call is parked [default: 701]
+    /// Slot where the call is parked [default: 701]
     #[arg(long, value_name = "SLOT")]
     slot: Option<String>,
-    /// Let a party end for this reason, such as NoAnswer; any of the API's words
+    /// Let a party end with this reason of the API, such as NoAnswer
     #[arg(long, value_name = "REASON", value_parser = reason)]
     reason: Option<Reason>,
-    /// Stop where a party comes to this status, such as Hold, and leave the call there
+    /// Stop when a party reaches this status, such as Hold, and leave the call there
     #[arg(long, value_name = "STATUS", value_parser = status)]
     status: Option<StatusCode>,
     /// The account of the call [default: that of the server]
     #[arg(long, value_name = "ID")]
     account: Option<u64>,
-    /// How long phones ring, in seconds
+    /// Ringing time in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 2.0)]
     ring: f64,
-    /// How long people talk, in seconds
+    /// Talk time in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 5.0)]
     talk: f64,
-    /// How fast it goes on: 1 as people are, 10 ten times as fast; 0 all at once, with times that end now
+    /// Speed of the call: 1 is real time, 10 is ten times as fast; 0 posts everything at once, with times that end now
     #[arg(long, value_name = "N", default_value_t = 0.0)]
     speed: f64,
     /// Print one JSON object: the sessions with their events, and the names of the legs

@@ -37,7 +37,7 @@ impl Found {
         });
         let finding =
             finding.unwrap_or_else(|| panic!("no {check} is {state}, {words:?}: {:#?}", self.findings));
-        assert_eq!(finding["mend"].is_string(), state != "ok", "{finding}");
+        assert_eq!(finding["fix"].is_string(), state != "ok", "{finding}");
     }
 }
 
