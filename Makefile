@@ -79,7 +79,7 @@ fuzz:
 captures:
 	captures/make
 
-# Writes docs/scenarios.md anew from the tests.
+# Writes docs/reference/scenarios.md anew from the tests.
 scenarios:
 	WRITE_SCENARIOS=1 cargo test --locked --package hookswitch-flows --test it catalogue
 

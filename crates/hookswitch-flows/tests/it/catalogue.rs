@@ -1,4 +1,4 @@
-//! `docs/scenarios.md`: the call flows of the tests beside this file, as tables.
+//! `docs/reference/scenarios.md`: the call flows of the tests beside this file, as tables.
 //!
 //! The flows are read from the sources, because there a flow, its name and what it must tell stand
 //! together. The rules come from the machine, for the events that it tells as the test says.
@@ -60,7 +60,7 @@ const LEFT_OUT: &[&str] = &[
 
 #[test]
 fn the_catalogue_of_scenarios_says_what_the_tests_say() {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/scenarios.md");
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/reference/scenarios.md");
     let catalogue = catalogue();
     if std::env::var_os(WRITE).is_some() {
         std::fs::write(&file, catalogue).expect("docs can be written");
@@ -71,7 +71,7 @@ fn the_catalogue_of_scenarios_says_what_the_tests_say() {
     let line = differs.unwrap_or(kept.lines().count().min(catalogue.lines().count())) + 1;
     assert!(
         kept == catalogue,
-        "docs/scenarios.md differs from the tests in line {line}; run `make scenarios`"
+        "docs/reference/scenarios.md differs from the tests in line {line}; run `make scenarios`"
     );
 }
 
@@ -86,6 +86,7 @@ fn every_call_flow_of_a_source_is_found_in_it() {
 
 fn catalogue() -> String {
     let mut text = include_str!("catalogue/head.md").to_owned();
+    text.push_str(&contents());
     for (chapter, source) in CHAPTERS {
         let _ = write!(text, "\n## {chapter}\n");
         for scenario in scenarios(source) {
@@ -100,6 +101,25 @@ fn catalogue() -> String {
         let _ = writeln!(text, "{number}. {rule}");
     }
     text
+}
+
+/// Links to each chapter and each of its flows.
+fn contents() -> String {
+    let mut text = "\n## Flows\n".to_owned();
+    for (chapter, source) in CHAPTERS {
+        let _ = write!(text, "\n* [{chapter}](#{})\n", anchor(chapter));
+        for scenario in scenarios(source) {
+            let _ = writeln!(text, "  * [{}](#{})", scenario.title, anchor(&scenario.title));
+        }
+    }
+    text
+}
+
+/// Anchor of a heading, as renderers of Markdown make it: lower case, hyphens for spaces, no other marks.
+fn anchor(heading: &str) -> String {
+    let lower = heading.to_lowercase();
+    let kept = lower.chars().filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
+    kept.map(|c| if c == ' ' { '-' } else { c }).collect()
 }
 
 /// The call flows of all chapters.
