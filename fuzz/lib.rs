@@ -1,4 +1,4 @@
-//! What the fuzz targets have in common: a capture goes through the whole product, and what must hold
+//! Support for the fuzz targets: a capture goes through the whole product, and what must hold
 //! for every input is checked.
 
 #[path = "../crates/hookswitch-signal/tests/hostile/reference.rs"]
@@ -16,7 +16,7 @@ use hookswitch_signal::sip::Message;
 use hookswitch_signal::tracker::REPEAT_MAX;
 use hookswitch_signal::{ami, esl};
 
-/// Whose calls are told of.
+/// Account of the calls that are told of.
 const ACCOUNT: AccountId = AccountId::new(310_001_016);
 
 /// The sources: who sends SIP messages, and a switch that tells of its calls itself.
@@ -140,7 +140,7 @@ fn tell_of_switch(switch: Switch, messages: &[Vec<u8>]) {
     assert_eq!(left, (Some(0), Some(0)), "every channel has an end");
 }
 
-/// Whether there is something in the TCP streams of a capture that is no message.
+/// Returns `true` if there is something in the TCP streams of a capture that is no message.
 pub fn is_damaged(capture: &[u8]) -> bool {
     let Ok(mut reader) = Reader::new(capture) else { return true };
     while reader.advance().expect("memory can be read") {}

@@ -11,13 +11,13 @@ use tokio::time::timeout;
 
 use super::Problem;
 
-/// How long a client may stop in the middle of a body.
+/// Time for which a client may stop in the middle of a body.
 const PAUSE_MAX: Duration = Duration::from_secs(10);
 
-/// How much has to come in a second, after a first [`PAUSE_MAX`].
+/// Bytes that have to come in a second, after a first [`PAUSE_MAX`].
 const BYTES_PER_SECOND_MIN: u64 = 1024;
 
-/// How long a body may take in all.
+/// Time that a body may take in all.
 const BODY_WITHIN: Duration = Duration::from_secs(60);
 
 /// The most that bodies which are being read may have in all, in KiB.

@@ -17,13 +17,13 @@ use serde_json::json;
 use super::request::{Client, Content};
 use super::{Api, Problem};
 
-/// What a page of the console may load and do: its own scripts and style sheet, requests to this server, and
+/// Policy of a page of the console: its own scripts and style sheet, requests to this server, and
 /// nothing else. Text can become markup nowhere, since no policy makes trusted types.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; \
                       form-action 'none'; base-uri 'none'; frame-ancestors 'none'; \
                       require-trusted-types-for 'script'; trusted-types 'none'";
 
-/// How many digits of its digest tell a file from another.
+/// Number of digits of its digest tell that a file from another.
 const TAG_DIGITS: usize = 32;
 
 /// A file of the console.
@@ -109,7 +109,7 @@ pub(super) fn router() -> Router<Api> {
         )
 }
 
-/// What the console must know before anybody has signed in: in which ways that can be done.
+/// Returns what the console must know before anybody has signed in: in which ways that can be done.
 async fn server(State(api): State<Api>) -> impl IntoResponse {
     // Who cannot be found out takes a token.
     let users = api.documents::<User>(USER).await.unwrap_or_default();

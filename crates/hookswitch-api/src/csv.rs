@@ -25,7 +25,7 @@ fn write_cell(text: &str, out: &mut String) {
     }
 }
 
-/// Whether a spreadsheet may take a cell for a formula, also behind what it does not show.
+/// Returns `true` if a spreadsheet may take a cell for a formula, also behind what it does not show.
 fn is_formula(text: &str) -> bool {
     let is_hidden =
         |character: char| character.is_whitespace() || character.is_control() || character == '\u{feff}';

@@ -69,19 +69,19 @@ struct Contact {
     business_phone: Option<String>,
 }
 
-/// What a user may do beyond the own extension.
+/// Permissions of a user beyond the own extension.
 #[derive(Serialize, ToSchema)]
 struct Permissions {
     admin: Enabled,
 }
 
-/// Whether somebody has a permission.
+/// State of a permission.
 #[derive(Serialize, ToSchema)]
 struct Enabled {
     enabled: bool,
 }
 
-/// What an account goes by.
+/// Regional settings of an account.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct RegionalSettings {

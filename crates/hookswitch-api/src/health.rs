@@ -1,4 +1,4 @@
-//! Whether the server lives, whether it takes work, and its counters.
+//! Health of the server: it lives, it takes work, and its counters.
 
 use axum::Json;
 use axum::extract::State;
@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::{Api, metrics};
 
-/// What `/readyz` answers.
+/// Answer of `/readyz`.
 #[derive(Serialize, utoipa::ToSchema)]
 struct Readiness {
     status: &'static str,

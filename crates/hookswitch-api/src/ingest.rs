@@ -25,7 +25,7 @@ use super::{Api, Problem, body};
 /// The longest body of this resource.
 const BODY_BYTES_MAX: usize = 4 * 1024 * 1024;
 
-/// Who may post signals, and how many at once.
+/// Rights to post signals, and how many at once.
 pub(crate) struct IngestAccess {
     keys: Vec<IngestKey>,
     /// The account of calls whose signals name none, and whose key has none.
@@ -42,7 +42,7 @@ impl IngestAccess {
         Self { keys: config.ingest.key.clone(), account, signals_max: config.ingest.signals_max }
     }
 
-    /// Whose key has this digest.
+    /// Returns whose key has this digest.
     fn client(&self, digest: &Digest) -> Option<Client> {
         let key = self.keys.iter().find(|key| key.sha256.is(digest))?;
         let only = key.account.map(|account| account.0);
@@ -51,7 +51,7 @@ impl IngestAccess {
     }
 }
 
-/// Who posts.
+/// Poster of signals.
 struct Client {
     sender: Sender,
     /// The only account that it may post into.

@@ -66,7 +66,7 @@ use self::telephony::Calls;
 /// The longest address of a request, in bytes.
 const URI_BYTES_MAX: usize = 8 * 1024;
 
-/// What the resources share.
+/// State that the resources share.
 #[derive(Clone)]
 pub(crate) struct Api {
     pub(crate) store: Store,
@@ -95,15 +95,15 @@ pub(crate) struct Api {
     pub(crate) rates: Arc<Rates>,
     /// The nodes that share the work; none of a server that is alone.
     pub(crate) cluster: Option<Arc<Membership>>,
-    /// When the server was started.
+    /// Time when the server was started.
     pub(crate) started: Timestamp,
     /// By which clients reach the server, without a slash at its end.
     pub(crate) public_url: Arc<str>,
-    /// Whether the clock may be moved on.
+    /// Set if the clock may be moved on.
     pub(crate) clock_moves: bool,
 }
 
-/// What a server answers HTTP with. Begins to follow the log, so it is to be called where tasks can be spawned.
+/// Returns what a server answers HTTP with. Begins to follow the log, so it is to be called where tasks can be spawned.
 pub fn mount(parts: Parts) -> Http {
     let Parts { config, account, path, reload, stop, store, metrics, .. } = parts;
     let access_of = {

@@ -10,7 +10,7 @@ use super::Problem;
 /// The most records of a page, which is also what `perPage=MAX` gives.
 pub(super) const PER_PAGE_MAX: usize = 1000;
 
-/// How many records a page has when none are asked for.
+/// Number of records that a page has when none are asked for.
 const PER_PAGE: usize = 100;
 
 /// The highest page that can be asked for.
@@ -46,7 +46,7 @@ struct Navigation {
     next_page: Option<PageRef>,
     #[serde(skip_serializing_if = "Option::is_none")]
     previous_page: Option<PageRef>,
-    /// Where it is known how many there are.
+    /// Place where it is known how many there are.
     #[serde(skip_serializing_if = "Option::is_none")]
     last_page: Option<PageRef>,
 }
@@ -57,7 +57,7 @@ struct PageRef {
     uri: String,
 }
 
-/// Which records of how many.
+/// Page of a list, and the total.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct Paging {
@@ -95,12 +95,12 @@ impl PageQuery {
         Ok(read)
     }
 
-    /// How many records stand before the page.
+    /// Returns how many records stand before the page.
     pub(super) const fn skipped(&self) -> usize {
         (self.page - 1) * self.per_page
     }
 
-    /// How many records the page has at most.
+    /// Returns the number of records that the page has at most.
     pub(super) const fn per_page(&self) -> usize {
         self.per_page
     }
@@ -132,7 +132,7 @@ impl PageQuery {
         }
     }
 
-    /// Whether a parameter says `true`.
+    /// Returns `true` if a parameter says `true`.
     pub(super) fn flag(&self, name: &str) -> bool {
         self.value(name).is_some_and(|value| value.eq_ignore_ascii_case("true"))
     }

@@ -1,4 +1,4 @@
-//! What every answer of the API carries: who asked is found out, their requests are counted, and the
+//! Frame of every answer of the API: who asked is found out, their requests are counted, and the
 //! answer gets its id, what is left of the limit, and what browsers need to hand it out
 //! (contract auth §5, §8).
 
@@ -94,7 +94,7 @@ fn count(api: &Api, group: Group, client: &str, extension: &str) -> Allowance {
     api.requests.take(&[group.name(), client, extension], clock::now())
 }
 
-/// Which client a request to the token endpoint says that it is from; proved or not.
+/// Returns which client a request to the token endpoint says that it is from; proved or not.
 fn client(headers: &HeaderMap) -> String {
     let value = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     let text = value.and_then(|value| value.split_once(' ')).map(|(_, text)| text.trim());

@@ -13,7 +13,7 @@ use hookswitch_server::process::ProcessUsage;
 use crate::Api;
 use crate::admin::SubscriptionStates;
 
-/// How many subscriptions and how many sources have a label of their own.
+/// Number of subscriptions and how many sources that have a label of their own.
 const NAMED_MAX: usize = 100;
 
 /// The label of all others.
@@ -75,7 +75,7 @@ pub(crate) async fn text(api: &Api, accept: &str) -> (&'static str, String) {
     if wants_open_metrics(accept) { (OPEN_METRICS, text) } else { (CLASSIC, classic(&text)) }
 }
 
-/// Whether OpenMetrics is accepted at least as gladly as the classic form. Whoever accepts anything gets what there
+/// Returns `true` if OpenMetrics is accepted at least as gladly as the classic form. Whoever accepts anything gets what there
 /// always was.
 fn wants_open_metrics(accept: &str) -> bool {
     let quality = |kind: &str| {

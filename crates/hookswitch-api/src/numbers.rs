@@ -17,7 +17,7 @@ use super::profile::{own_extension, whole_account};
 use super::request::{Base, Segments};
 use super::{Api, Problem, openapi};
 
-/// What every number of the directory is: one that reaches its extension directly.
+/// Use of every number of the directory: one that reaches its extension directly.
 const USAGE: &str = "DirectNumber";
 
 /// A phone number that reaches an extension from outside.
@@ -110,7 +110,7 @@ pub(super) struct CallQueue {
     status: &'static str,
 }
 
-/// What may be sent to a number of somebody.
+/// Returns what may be sent to a number of somebody.
 const fn number_type(person: &Person) -> &'static str {
     match person.kind {
         Kind::Fax => "FaxOnly",

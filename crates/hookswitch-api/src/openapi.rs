@@ -65,7 +65,7 @@ pub(super) struct SignalsBody {
 #[derive(Serialize, ToSchema)]
 pub(super) struct Empty {}
 
-/// What an application asks for.
+/// Query of an application that asks for a log-in.
 #[derive(Deserialize, IntoParams)]
 #[expect(dead_code, reason = "it is described here, and read by oauth/form.rs")]
 pub(super) struct AuthorizeQuery {
@@ -80,7 +80,7 @@ pub(super) struct AuthorizeQuery {
     code_challenge_method: Option<String>,
 }
 
-/// What the page to log in sends.
+/// Form of the log-in page.
 #[derive(Deserialize, ToSchema)]
 #[expect(dead_code, reason = "it is described here, and read by oauth/form.rs")]
 pub(super) struct LoginForm {
@@ -117,7 +117,7 @@ pub(super) struct Error {
     parameter_name: Option<String>,
 }
 
-/// What is wrong.
+/// Details of an error.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct ErrorDetail {
@@ -161,7 +161,7 @@ impl utoipa::IntoResponses for Refusals {
 )]
 pub(super) struct Document;
 
-/// How requests say whose they are.
+/// Ways in which requests are authenticated.
 struct Security;
 
 impl utoipa::Modify for Security {

@@ -1,4 +1,4 @@
-//! What SDKs ask to see whether a server is there (contract call-control §5).
+//! Resources that SDKs ask for to see whether a server is there (contract call-control §5).
 
 use axum::Json;
 use serde::Serialize;
@@ -13,7 +13,7 @@ const EXTERNAL: &str = "/.well-known/entry-points/external";
 /// The version of the lists of addresses.
 const ENTRY_POINTS_VERSION: &str = "1.0.0";
 
-/// How long a client keeps the addresses.
+/// Time for which a client keeps the addresses.
 const ENTRY_POINTS_SECS: u32 = 86_400;
 
 /// How often, and after how many seconds, a client tries again that got no answer.
@@ -56,14 +56,14 @@ pub(super) struct InitialEntryPoints {
     core_api: CoreApi,
 }
 
-/// Where the addresses for after the log-in are.
+/// Addresses for after the log-in.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct InitialDiscovery {
     default_external_uri: String,
 }
 
-/// Where a client logs in.
+/// Address where a client logs in.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct InitialAuth {
@@ -88,7 +88,7 @@ pub(super) struct ExternalEntryPoints {
     core_api: CoreApi,
 }
 
-/// Where both lists of addresses are.
+/// Addresses of both lists.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct ExternalDiscovery {
@@ -96,7 +96,7 @@ struct ExternalDiscovery {
     initial_uri: String,
 }
 
-/// Where a client keeps its log-in alive.
+/// Address where a client refreshes its log-in.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[expect(clippy::struct_field_names, reason = "the names are those of the wire")]
@@ -106,7 +106,7 @@ struct ExternalAuth {
     token_uri: String,
 }
 
-/// Where the API is.
+/// Address of the API.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct CoreApi {

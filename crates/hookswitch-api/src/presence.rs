@@ -33,7 +33,7 @@ pub(super) struct Presence {
     active_calls: Vec<ActiveCall>,
 }
 
-/// Whose presence it is.
+/// Extension whose presence is shown.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct PresenceExtension {

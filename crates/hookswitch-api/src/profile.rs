@@ -1,4 +1,4 @@
-//! What a client asks for at its start to see what it may show: features, permissions, plans and settings.
+//! Profile that a client asks for at its start to see what it may show: features, permissions, plans and settings.
 //!
 //! This server observes calls. What needs a phone system that it controls, or messages, is said not to be there;
 //! what only the phone system knows is left out.
@@ -17,7 +17,7 @@ use super::list::{List, PageQuery};
 use super::request::{Base, Segments};
 use super::{Api, Problem, openapi};
 
-/// Why something is not there, in the word of the API.
+/// Reason why something is not there, in the word of the API.
 const LIMITATION: &str = "AccountLimitation";
 
 /// The services that clients look for, and whether they are there.
@@ -108,7 +108,7 @@ struct Feature {
     reason: Option<FeatureReason>,
 }
 
-/// Why a feature is not there.
+/// Reason why a feature is not available.
 #[derive(Serialize, ToSchema)]
 struct FeatureReason {
     code: &'static str,

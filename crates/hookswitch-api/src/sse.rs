@@ -27,17 +27,17 @@ use super::{Api, Problem, openapi, subscription};
 
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
-/// How often something is written when there are no events, so that a lost connection is noticed.
+/// Interval at which something is written when there are no events, so that a lost connection is noticed.
 const QUIET_MAX: Duration = Duration::from_secs(15);
 
-/// How long the last word of a stream may wait for its reader.
+/// Time that the last word of a stream may wait for its reader.
 const CLOSE_WITHIN: Duration = Duration::from_secs(2);
 
-/// How long an event may wait for its reader. A connection whose reader takes nothing ends before; one of HTTP/2 may
+/// Time that an event may wait for its reader. A connection whose reader takes nothing ends before; one of HTTP/2 may
 /// carry other streams that are read.
 const TAKEN_WITHIN: Duration = Duration::from_secs(60);
 
-/// How many events are read from the log at once.
+/// Number of events that are read from the log at once.
 const READ_EVENTS: usize = 100;
 
 /// The resource of the stream.
@@ -168,7 +168,7 @@ fn judge(api: &Api, principal: &Principal, is_own: bool, subscription: &mut Subs
 struct Stream {
     api: Api,
     grant: Arc<str>,
-    /// Whether it follows a subscription of the user's own.
+    /// Set if it follows a subscription of the user's own.
     is_own: bool,
     subscription: Subscription,
     position: u64,

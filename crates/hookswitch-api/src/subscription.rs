@@ -102,7 +102,7 @@ pub(super) struct DisabledFilterInfo {
     message: String,
 }
 
-/// Why nothing is sent, though the receiver works; it goes on where it was when the reason is gone.
+/// Reason why nothing is sent, though the receiver works; it goes on where it was when the reason is gone.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct SuspendedData {
@@ -120,14 +120,14 @@ impl SuspendedData {
 }
 
 impl Api {
-    /// Why nothing is sent of a subscription at the moment, because of an operator or of a right.
+    /// Returns why nothing is sent of a subscription at the moment, because of an operator or of a right.
     pub(super) fn why_suspended(&self, id: SubscriptionId) -> Option<String> {
         let found = self.subscriptions.get(id)?;
         Some(suspended_data(&found.subscription)?.reason)
     }
 }
 
-/// Why nothing is sent to who reads a subscription, in the words in which it would be refused to them: a permission
+/// Returns why nothing is sent to who reads a subscription, in the words in which it would be refused to them: a permission
 /// that is missing is named, and so is a role.
 pub(super) fn why_withheld(api: &Api, principal: &Principal, subscription: &Subscription) -> Option<Problem> {
     let why = suspended_data(subscription)?;
@@ -141,7 +141,7 @@ pub(super) fn why_withheld(api: &Api, principal: &Principal, subscription: &Subs
     Some(denied.err().unwrap_or_else(|| why.problem()))
 }
 
-/// Why nothing is sent of a subscription, because of an operator or of a right.
+/// Returns why nothing is sent of a subscription, because of an operator or of a right.
 pub(super) fn suspended_data(subscription: &Subscription) -> Option<SuspendedData> {
     let lacks = subscription.hearing.suspension.as_ref();
     let lacks = lacks.map(|lacks| SuspendedData { suspended_at: None, reason: lacks.reason.to_string() });

@@ -19,7 +19,7 @@ pub struct Audience {
 /// A subscription that hears of an event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listener {
-    /// Which one.
+    /// Subscription.
     pub subscription: SubscriptionId,
     /// The notifications that it receives of the event: one at least.
     pub projections: Projections,
@@ -50,7 +50,7 @@ impl Audience {
         self.reaches.remove(&id);
     }
 
-    /// Whether events are to come with the changes of the calls of extensions: somebody hears of them.
+    /// Returns `true` if events are to come with the changes of the calls of extensions: somebody hears of them.
     pub fn wants_changes(&self) -> bool {
         self.index.wants_changes()
     }

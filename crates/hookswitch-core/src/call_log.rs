@@ -28,22 +28,22 @@ pub struct CallRecord {
 pub struct CallLeg {
     /// The party as it ended.
     pub party: Party,
-    /// When it began and ended, in signal time.
+    /// Time when it began and ended, in signal time.
     pub started: Timestamp,
-    /// When it ended.
+    /// Time when it ended.
     pub ended: Timestamp,
-    /// When it was answered; none if it never was.
+    /// Time when it was answered; none if it never was.
     pub answered: Option<Timestamp>,
     /// How it ended.
     pub result: CallResult,
-    /// Whether it received a fax.
+    /// Set if it received a fax.
     pub is_fax: bool,
 }
 
-/// How a call, or a leg of it, ended.
+/// Result of a call, or of a leg of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum CallResult {
-    /// Who was called answered.
+    /// Called party that answered.
     Accepted,
     /// The call of who calls was answered.
     Connected,
@@ -220,7 +220,7 @@ impl CallRecord {
         Some(Self { session: session?, result, leg, legs, modified: modified? })
     }
 
-    /// Whether something of it was recorded.
+    /// Returns `true` if something of it was recorded.
     pub fn is_recorded(&self) -> bool {
         self.legs.iter().any(|leg| !leg.party.recordings.is_empty())
     }

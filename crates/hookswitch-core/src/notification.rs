@@ -15,12 +15,12 @@ pub const SERVER_ID: &str = "10.0.0.1.TAM";
 /// The key behind the server in notifications of parties.
 const EVENT_TIME: &str = r#","eventTime":""#;
 
-/// What the notifications of one subscription have in common.
+/// Facts that the notifications of one subscription have in common.
 #[derive(Clone, Debug)]
 pub struct Subscriber {
     /// The hash that the ids of the notifications begin with.
     ids: IdHash,
-    /// What stands between the values that differ, with ids that do not.
+    /// Text between the values that differ, with ids that do not.
     head: String,
     server: String,
     subscription: SubscriptionId,
@@ -361,7 +361,7 @@ impl Json<'_> {
         }
     }
 
-    /// What the screen of an agent shows of a call of a queue.
+    /// Shows a call of a queue on the screen of an agent.
     fn ui_call_info(&mut self, agent: &Party) {
         let queue = agent.to.name.as_ref().filter(|_| agent.to.extension != agent.extension);
         let Some(queue) = queue else { return };

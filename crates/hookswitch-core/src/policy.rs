@@ -7,11 +7,11 @@ pub const SESSIONS_MAX: usize = 1_000_000;
 /// Behaviour of the machine where users differ.
 #[derive(Clone, Copy, Debug)]
 pub struct Policy {
-    /// When a call counts as missed.
+    /// Time when a call counts as missed.
     pub missed_calls: MissedCallPolicy,
-    /// Whether an ordinary hang-up has the reason `CallFinished`; none by default, as recorded.
+    /// Set if an ordinary hang-up has the reason `CallFinished`; none by default, as recorded.
     pub explicit_reasons: bool,
-    /// Whether legs without a common id are joined by the heuristic of host, numbers and time.
+    /// Set if legs without a common id are joined by the heuristic of host, numbers and time.
     pub join_by_numbers: bool,
     /// The most sessions that are open at once.
     pub sessions_max: usize,

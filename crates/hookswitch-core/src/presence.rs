@@ -48,12 +48,12 @@ impl ActiveCalls {
         Some(CallChange { sequence, before, calls: after })
     }
 
-    /// How many extensions have calls.
+    /// Returns the number of extensions that have calls.
     pub fn len(&self) -> usize {
         self.of.len()
     }
 
-    /// Whether nobody has a call.
+    /// Returns `true` if nobody has a call.
     pub fn is_empty(&self) -> bool {
         self.of.is_empty()
     }
@@ -117,7 +117,7 @@ impl Family {
         }
     }
 
-    /// Whether there are filters of it for a whole account.
+    /// Returns `true` if there are filters of it for a whole account.
     pub const fn is_of_accounts(self) -> bool {
         matches!(self, Self::Presence)
     }
@@ -133,7 +133,7 @@ impl Family {
         }
     }
 
-    /// Whether an event that made this change is told in the family.
+    /// Returns `true` if an event that made this change is told in the family.
     pub fn tells(self, event: &Event, change: &CallChange) -> bool {
         let party = &event.party;
         let (code, before) = (party.status.code, change.status_before());
@@ -161,7 +161,7 @@ impl Family {
     }
 }
 
-/// Whether the presence shows something of an event: another status, number or name, or another dialog.
+/// Returns `true` if the presence shows something of an event: another status, number or name, or another dialog.
 fn has_changed(event: &Event, change: &CallChange) -> bool {
     let shown = telephony_status(event.party.status.code);
     let Some(before) = &change.before else { return shown != NO_CALL };

@@ -10,7 +10,7 @@ use crate::filter::{EventFilter, FilterError, Projection, Projections, REMINDER_
 /// The most subscriptions that a user may have with one application (contract subscriptions §3, SUB-505).
 pub const PER_OWNER_MAX: usize = 30;
 
-/// Whose a subscription is. Nobody else can see it.
+/// Owner of a subscription. Nobody else can see it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Owner {
     /// The account of the user.
@@ -19,11 +19,11 @@ pub struct Owner {
     pub extension: ExtensionId,
     /// The application by which the user subscribed.
     pub client_id: Box<str>,
-    /// Which of the users that had the extension one after the other.
+    /// Generation: one of the users that had the extension one after the other.
     pub generation: Box<str>,
 }
 
-/// What carries the notifications.
+/// Transport of the notifications.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Transport {
     /// A POST for each.
@@ -41,7 +41,7 @@ impl Transport {
         }
     }
 
-    /// How long a subscription lives for which so many seconds were asked: what is too long is cut,
+    /// Returns how long a subscription lives for which so many seconds were asked: what is too long is cut,
     /// and nothing asked gives 7 days (24 hours for a WebSocket, which has no choice).
     pub fn lifetime(self, asked_secs: Option<u64>) -> Duration {
         const WEBHOOK_SECS_MAX: u64 = 315_360_000;
@@ -52,7 +52,7 @@ impl Transport {
     }
 }
 
-/// Whether notifications are sent.
+/// Status: notifications are sent or not.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SubscriptionStatus {
     /// They are.
@@ -64,16 +64,16 @@ pub enum SubscriptionStatus {
 /// Since when and why an address is left alone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Blacklisting {
-    /// When it was found to have failed for too long.
+    /// Time when it was found to have failed for too long.
     pub since: Timestamp,
     /// Its last failure, in the words of the API.
     pub reason: String,
-    /// Whether it said itself that it is gone for good (410); it is not tried again then, unless its
+    /// Set if it said itself that it is gone for good (410); it is not tried again then, unless its
     /// owner renews the subscription.
     pub gone: bool,
 }
 
-/// Why nothing is sent to an owner who lacks the right to hear of anything.
+/// Reason why nothing is sent to an owner who lacks the right to hear of anything.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Suspension {
     /// The right that is missing, as a sentence.
@@ -91,7 +91,7 @@ pub struct DisabledFilter {
     pub message: Box<str>,
 }
 
-/// What the owner of a subscription has the right to hear of at this moment. The default is the own extension's
+/// Rights of the owner of a subscription to hear of events at this moment. The default is the own extension's
 /// calls, by every filter.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Hearing {
@@ -99,7 +99,7 @@ pub struct Hearing {
     pub suspension: Option<Suspension>,
     /// The filters without effect, in their order.
     pub disabled: Vec<DisabledFilter>,
-    /// Whether calls of the whole account may be told, and not those of the own extension alone.
+    /// Set if calls of the whole account may be told, and not those of the own extension alone.
     pub whole_account: bool,
 }
 
@@ -108,23 +108,23 @@ pub struct Hearing {
 pub struct Subscription {
     /// Its id.
     pub id: SubscriptionId,
-    /// Whose it is.
+    /// Owner.
     pub owner: Owner,
-    /// What carries its notifications.
+    /// Transport of its notifications.
     pub transport: Transport,
-    /// What it hears of; one is enough for an event to be told, once.
+    /// Filters; one that lets an event pass is enough for it to be told, once.
     pub filters: Vec<EventFilter>,
-    /// When it was created.
+    /// Time when it was created.
     pub created: Timestamp,
-    /// How long it lives from its creation or renewal.
+    /// Time for which it lives from its creation or renewal.
     pub lifetime: Duration,
-    /// When it ends unless it is renewed.
+    /// Time when it ends unless it is renewed.
     pub expires: Timestamp,
-    /// Whether notifications are sent.
+    /// Status: notifications are sent or not.
     pub standing: SubscriptionStatus,
     /// Since when an operator has paused it. What is due waits in the log.
     pub paused: Option<Timestamp>,
-    /// What its owner has the right to hear of.
+    /// Rights of its owner to hear of events.
     pub hearing: Hearing,
 }
 
@@ -137,7 +137,7 @@ pub struct Reach {
 }
 
 impl Reach {
-    /// Whether an event is of this part.
+    /// Returns `true` if an event is of this part.
     pub fn covers(self, event: &Event) -> bool {
         let of_extension = self.extension.is_none_or(|own| event.party.extension == Some(own));
         event.session.account == self.account && of_extension
@@ -160,7 +160,7 @@ impl Subscription {
         Some(all).filter(|all| !all.is_empty())
     }
 
-    /// Whether it hears of changes of the calls of extensions.
+    /// Returns `true` if it hears of changes of the calls of extensions.
     pub fn wants_changes(&self) -> bool {
         self.filters.iter().any(|filter| matches!(filter, EventFilter::Calls(_)))
     }
@@ -172,7 +172,7 @@ impl Subscription {
         self.filters.iter().enumerate().filter(move |&(index, _)| sends && !disabled(index)).map(|(_, it)| it)
     }
 
-    /// Whether the owner has the right to hear of an event, whatever the filters.
+    /// Returns `true` if the owner has the right to hear of an event, whatever the filters.
     pub fn may_hear(&self, event: &Event) -> bool {
         self.reach().is_some_and(|reach| reach.covers(event))
     }
@@ -183,17 +183,17 @@ impl Subscription {
         (!self.is_withheld()).then_some(Reach { account: self.owner.account, extension })
     }
 
-    /// Whether an operator, or the lack of a right, withholds all notifications.
+    /// Returns `true` if an operator, or the lack of a right, withholds all notifications.
     pub const fn is_withheld(&self) -> bool {
         self.paused.is_some() || self.hearing.suspension.is_some()
     }
 
-    /// Whether nothing is sent at the moment, for whatever reason.
+    /// Returns `true` if nothing is sent at the moment, for whatever reason.
     pub fn is_stopped(&self) -> bool {
         self.is_withheld() || self.is_blacklisted()
     }
 
-    /// Whether its lifetime is over.
+    /// Returns `true` if its lifetime is over.
     pub fn is_expired(&self, now: Timestamp) -> bool {
         self.expires <= now
     }
@@ -203,12 +203,12 @@ impl Subscription {
         self.expires.since(now).as_secs()
     }
 
-    /// Whether it is blacklisted.
+    /// Returns `true` if it is blacklisted.
     pub fn is_blacklisted(&self) -> bool {
         matches!(self.standing, SubscriptionStatus::Blacklisted(_))
     }
 
-    /// When the first reminder after this time is due; none if none was asked for, or the end comes
+    /// Returns the time when the first reminder after this time is due; none if none was asked for, or the end comes
     /// first.
     pub fn next_reminder(&self, after: Timestamp) -> Option<Timestamp> {
         let due = |filter: &EventFilter| {
@@ -226,7 +226,7 @@ impl Subscription {
     }
 }
 
-/// Whether the reminders among the filters fit a lifetime: they begin in its second half.
+/// Returns whether the reminders among the filters fit a lifetime: they begin in its second half.
 ///
 /// # Errors
 /// Names the first that does not.

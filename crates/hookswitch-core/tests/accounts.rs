@@ -48,7 +48,7 @@ impl Scenario {
         Self { engine: Engine::new(directory, Policy::default()), seconds: 0 }
     }
 
-    /// What follows a signal.
+    /// Returns what follows a signal.
     fn send(&mut self, account: AccountId, account_given: bool, leg: LegId, kind: SignalKind) -> Vec<Event> {
         self.seconds += 1;
         let at = Timestamp::from_micros(1_700_000_000_000_000) + Duration::from_secs(self.seconds);

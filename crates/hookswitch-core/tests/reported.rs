@@ -1,4 +1,4 @@
-//! What a source reports in so many words (park, mailbox, fax, mute, recording) becomes the status
+//! Tests that what a source reports in so many words (park, mailbox, fax, mute, recording) becomes the status
 //! and the fields of the contract, and what is not possible in a status changes nothing.
 
 use std::sync::Arc;

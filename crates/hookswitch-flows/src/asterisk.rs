@@ -1,4 +1,4 @@
-//! What an Asterisk tells of a call, in short lines, and the events that it must give.
+//! Stories told by an Asterisk in short lines, and the events that they must give.
 //!
 //! Each line is one event: a time in seconds, its name, and words that say what it is about:
 //!
@@ -35,7 +35,7 @@ use crate::told::{self, StoryResult, in_world};
 const NAMES: [(&str, &str); 4] =
     [("101", "Ann Lee"), ("102", "Bo Roy"), ("103", "Cy Day"), ("104", "Di Fox")];
 
-/// What an Asterisk tells.
+/// Story told by an Asterisk.
 pub struct Story {
     pub told: Vec<StoryResult>,
     directory: Option<&'static str>,

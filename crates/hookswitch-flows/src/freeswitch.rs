@@ -1,4 +1,4 @@
-//! What a FreeSWITCH tells of a call, in short lines, and the events that it must give.
+//! Stories told by a FreeSWITCH in short lines, and the events that they must give.
 //!
 //! Each line is one event: a time in seconds, what happens, to which channel, and words that say more:
 //!
@@ -27,7 +27,7 @@ use hookswitch_signal::esl::{Frames, Message, listing};
 use crate::ladder::{ACCOUNT, START_MICROS, by_time, lines, side_by_side, written};
 use crate::told::{self, StoryResult, in_world};
 
-/// What a FreeSWITCH tells, as JSON and as plain events.
+/// Story told by a FreeSWITCH, as JSON and as plain events.
 pub struct Story {
     pub told: Vec<StoryResult>,
     pub plain: Vec<StoryResult>,
@@ -109,7 +109,7 @@ pub fn connects(seconds: f64) -> StoryResult {
     StoryResult { at_micros: at_micros(seconds), message: b"Content-Type: auth/request\n\n".to_vec() }
 }
 
-/// What the switch answers to a question, in which `@a` is the id of channel a.
+/// Returns what the switch answers to a question, in which `@a` is the id of channel a.
 pub fn answer(seconds: f64, question: &str, body: &str) -> StoryResult {
     let with_ids = |text: &str| {
         let mut parts = text.split('@');

@@ -54,7 +54,7 @@ use self::writer::{Setting, Writer};
 /// 2023-11-14T22:13:20Z, when every ladder begins.
 pub const START_MICROS: i64 = 1_700_000_000_000_000;
 
-/// Whose the calls are that no directory assigns.
+/// Account of the calls that no directory assigns.
 pub const ACCOUNT: AccountId = AccountId::new(310_001_016);
 
 /// One message on the wire.
@@ -76,7 +76,7 @@ pub struct Ladder {
     pub packets: Vec<Packet>,
 }
 
-/// What the people in a ladder are called.
+/// Names of the people in a ladder.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum People {
     /// Alice is 101, Bob 102 and so on, all at `example.com`.
@@ -114,7 +114,7 @@ impl Ladder {
         Self { text: text.to_owned(), setting, directory: None, packets }
     }
 
-    /// Whose the numbers are, as a directory file says.
+    /// Returns whose the numbers are, as a directory file says.
     #[must_use]
     pub fn with_directory(self, file: &'static str) -> Self {
         Self { directory: Some(file), ..self }
@@ -207,7 +207,7 @@ pub fn run_with(directory: &Directory, packets: &[Packet]) -> Vec<Event> {
     drive(directory, packets, Driving::Through)
 }
 
-/// How packets go through the product.
+/// Way that packets take through the product.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Driving {
     Through,
@@ -215,7 +215,7 @@ enum Driving {
     SavedAndRead,
 }
 
-/// What was saved, read again.
+/// Returns what was saved, read again.
 pub fn read_again<T: Serialize + DeserializeOwned>(state: &T) -> T {
     let saved = postcard::to_stdvec(state).expect("the state can be saved");
     postcard::from_bytes(&saved).expect("what was saved can be read")
@@ -280,7 +280,7 @@ fn drive(directory: &Directory, packets: &[Packet], driving: Driving) -> Vec<Eve
     events
 }
 
-/// What went through the machine is accounted for.
+/// Checks that all that went through the machine is accounted for.
 fn everything_holds(pipeline: &Pipeline, events: &[Event]) {
     let counters = pipeline.engine_counters();
     assert_eq!(counters.signals, counters.applied + counters.without_leg + counters.refused, "{counters:?}");
@@ -304,7 +304,7 @@ pub fn everything_ends(pipeline: &mut Pipeline, events: &[Event]) {
     assert!(of_party.values().all(|code| code.is_terminal()), "{of_party:?}");
 }
 
-/// What holds for the events of every session, whatever happened (contract events §5).
+/// Checks what holds for the events of every session, whatever happened (contract events §5).
 pub fn hold_together(events: &[Event]) {
     let mut last = HashMap::new();
     let mut ended = HashMap::new();

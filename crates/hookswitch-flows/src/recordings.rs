@@ -87,7 +87,7 @@ impl Recording {
         path
     }
 
-    /// What `meta.json` says.
+    /// Returns what `meta.json` says.
     ///
     /// # Panics
     ///

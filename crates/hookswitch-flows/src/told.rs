@@ -1,4 +1,4 @@
-//! What the tests of Asterisk and FreeSWITCH have in common: what a switch tells goes through the product,
+//! Support for the tests of Asterisk and FreeSWITCH: what a switch tells goes through the product,
 //! alone or beside its SIP.
 
 pub mod properties;

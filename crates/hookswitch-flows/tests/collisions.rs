@@ -10,10 +10,10 @@ use hookswitch_model::Timestamp;
 use hookswitch_pipeline::Pipeline;
 use hookswitch_signal::capture::{Captured, Transport};
 
-/// How many calls are looked up when time is measured.
+/// Number of calls that are looked up when time is measured.
 const LOOKED_UP: usize = 500;
 
-/// What may be lost to measuring on a machine that does other things.
+/// Allowance for measuring on a machine that does other things.
 const TIMES_MAX: f64 = 2.0;
 
 /// The hash of Java's strings and of many C programs: unkeyed, so that anybody can find what collides.
@@ -76,7 +76,7 @@ impl Calls {
         while self.pipeline.poll_event().is_some() {}
     }
 
-    /// How long it takes to find calls and to tell that they ring; each may be asked once.
+    /// Returns how long it takes to find calls and to tell that they ring; each may be asked once.
     #[expect(clippy::disallowed_methods, reason = "the test measures time")]
     fn look_up(&mut self, round: usize) -> Duration {
         let step = self.count / LOOKED_UP;

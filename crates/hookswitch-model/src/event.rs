@@ -12,11 +12,11 @@ use crate::time::Timestamp;
 /// One change of one party of a session: what a notification tells (contract events §4).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Event {
-    /// What is the same in every event of the session.
+    /// Facts that are the same in every event of the session.
     pub session: Arc<SessionFacts>,
     /// Counts the changes of the session; 1 is its creation, which is not told.
     pub sequence: u32,
-    /// When the change happened, in signal time.
+    /// Time when the change happened, in signal time.
     pub at: Timestamp,
     /// The party that changed, as it stands after the change.
     pub party: Party,
@@ -173,7 +173,7 @@ impl Notes {
     }
 }
 
-/// What is the same in every event of a session.
+/// Facts that are the same in every event of a session.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SessionFacts {
     /// The account it belongs to.
@@ -182,7 +182,7 @@ pub struct SessionFacts {
     pub id: TelephonySessionId,
     /// The decimal companion of its id.
     pub session_id: SessionId,
-    /// What kind of session it is.
+    /// Kind of session.
     pub origin: Origin,
 }
 
@@ -227,7 +227,7 @@ macro_rules! rules {
                 match self { $(Self::$variant => stringify!($variant)),+ }
             }
 
-            /// Whether the change was inferred: no source reported it.
+            /// Returns `true` if the change was inferred: no source reported it.
             pub fn is_inferred(self) -> bool {
                 self.as_str().ends_with("(inferred)")
             }
@@ -297,7 +297,7 @@ rules! {
     TransferSucceeded = "the transfer that this party asked for succeeded (a NOTIFY says 200, or the target answered), and its leg, which has not ended, leads to nobody",
     /// The switch moves a call by itself.
     MovedBySwitch = "the switch called this target with the session description of a party that talks, and in its name, though nobody had asked for it by SIP",
-    /// Who asked for a blind transfer left.
+    /// Requester of a blind transfer left.
     TransferLeft = "this party asked for the transfer (REFER, or the switch says so), and its leg ended",
     /// An attended transfer is complete.
     TransferCompleted = "this party connected its two calls with each other (REFER with Replaces, RFC 3891, or the switch says so)",
@@ -307,7 +307,7 @@ rules! {
     TakesPlace = "an INVITE with Replaces takes the place of another party (RFC 3891)",
     /// A party's place was taken.
     PlaceTaken = "another INVITE took this party's place with Replaces (RFC 3891)",
-    /// Who takes a call was answered.
+    /// Party that takes a call was answered.
     PickedUp = "this party took the call: its INVITE was answered with a 2xx",
     /// A call was taken by a feature code.
     PickedUpByCode = "the caller was answered while this target's offer was withdrawn, and at the same moment the switch answered a pickup code for it (inferred)",

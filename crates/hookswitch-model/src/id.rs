@@ -295,9 +295,9 @@ impl LegId {
 /// The input that caused a signal: a packet of a capture, a datagram, a line.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct InputRef {
-    /// Which input, counted from 0 in the order in which the inputs were named.
+    /// Input, counted from 0 in the order in which the inputs were named.
     pub source: u16,
-    /// Which message of that input, counted from 1 in the order in which they were read.
+    /// Message of that input, counted from 1 in the order in which they were read.
     pub number: u64,
 }
 

@@ -9,13 +9,13 @@ pub enum SwitchLink {
     Up,
     /// It is lost, or was not made yet.
     Lost {
-        /// How long the calls of the switch go on without it; none for as long as it takes.
+        /// Time that the calls of the switch go on without it; none for as long as it takes.
         lost_after: Option<Duration>,
     },
 }
 
 impl SwitchLink {
-    /// Whether the connection was made.
+    /// Returns `true` if the connection was made.
     pub const fn is_up(self) -> bool {
         matches!(self, Self::Up)
     }

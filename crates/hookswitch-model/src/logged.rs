@@ -11,9 +11,9 @@ use crate::time::Timestamp;
 pub struct Logged {
     /// Its position in the log.
     pub position: u64,
-    /// When it came about, by the clock of the server.
+    /// Time when it came about, by the clock of the server.
     pub arrival: Timestamp,
-    /// What happened.
+    /// Event that happened.
     pub event: Arc<Event>,
     /// The change of the extension's calls, if somebody has followed them up to here; the log itself has none.
     pub change: Option<Arc<CallChange>>,

@@ -54,7 +54,7 @@ impl fmt::Display for UnknownWord {
 impl std::error::Error for UnknownWord {}
 
 named! {
-    /// Which way a party's leg goes, seen from the phone system: the caller's leg is `Outbound`,
+    /// Direction of a party's leg, seen from the phone system: the caller's leg is `Outbound`,
     /// the leg to each target is `Inbound` (contract events §2.1).
     Direction {
         /// A leg to somebody who is called.
@@ -65,7 +65,7 @@ named! {
 }
 
 named! {
-    /// What a party is doing (contract events §5).
+    /// Status code of a party (contract events §5).
     StatusCode {
         /// The call was accepted, or has reached the extension.
         Setup = "Setup",
@@ -91,14 +91,14 @@ named! {
 }
 
 impl StatusCode {
-    /// Whether nothing can follow.
+    /// Returns `true` if nothing can follow.
     pub const fn is_terminal(self) -> bool {
         matches!(self, Self::Disconnected | Self::Gone)
     }
 }
 
 named! {
-    /// Why a party is in its status (contract events §6.1; the last three are in the SDKs only).
+    /// Reason of a party's status (contract events §6.1; the last three are in the SDKs only).
     Reason {
         /// Somebody else took the call, or this party took it.
         Pickup = "Pickup",
@@ -166,7 +166,7 @@ named! {
 }
 
 named! {
-    /// What kind of session it is (contract events §2).
+    /// Kind of session (contract events §2).
     Origin {
         /// An ordinary call.
         Call = "Call",
@@ -224,18 +224,18 @@ pub struct Endpoint {
     pub device: Option<DeviceId>,
 }
 
-/// What a party is doing and why (contract events §2.3).
+/// Status of a party, with its reason (contract events §2.3).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Status {
-    /// What it is doing.
+    /// Status of the party.
     pub code: StatusCode,
     /// Why, when there is a reason; a plain hang-up has none.
     pub reason: Option<Reason>,
     /// The park slot, when `Parked`; empty when the slot is not known.
     pub park_data: Option<Arc<str>>,
-    /// Where the media went, when `Gone`.
+    /// Place where the media went, when `Gone`.
     pub peer: Option<Box<Peer>>,
-    /// Whether a mobile device could pick the call up: an extension that is called, in
+    /// Set if a mobile device could pick the call up: an extension that is called, in
     /// `Proceeding` and in its first `Answered` (contract events §2.3).
     pub mobile_pickup: bool,
 }
@@ -252,9 +252,9 @@ pub struct Peer {
 /// A recording on a party (contract events §6.6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Recording {
-    /// Which one.
+    /// Recording.
     pub id: RecordingId,
-    /// Whether it runs; false while paused and after it stopped.
+    /// Set if it runs; false while paused and after it stopped.
     pub active: bool,
 }
 
@@ -278,27 +278,27 @@ pub struct Party {
     pub extension: Option<ExtensionId>,
     /// Its id.
     pub id: PartyId,
-    /// Whether it calls or is called.
+    /// Direction: it calls or is called.
     pub direction: Direction,
-    /// Who is called on this leg.
+    /// Called end of this leg.
     pub to: Arc<Endpoint>,
-    /// Who calls on this leg.
+    /// Calling end of this leg.
     pub from: Arc<Endpoint>,
-    /// What it is doing.
+    /// Status of the party.
     pub status: Status,
     /// The park slot while parked.
     pub park: Option<Arc<str>>,
-    /// Whether the call counts as missed by this party.
+    /// Set if the call counts as missed by this party.
     pub missed_call: bool,
-    /// Whether the party was left without a peer on request.
+    /// Set if the party was left without a peer on request.
     pub stand_alone: bool,
-    /// Whether the party was muted by the phone system.
+    /// Set if the party was muted by the phone system.
     pub muted: bool,
     /// Its part in a conference.
     pub conference_role: Option<ConferenceRole>,
     /// Its part in a RingOut call.
     pub ring_out_role: Option<RingOutRole>,
-    /// Whether an agent got this call from a queue.
+    /// Set if an agent got this call from a queue.
     pub queue_call: bool,
     /// Recordings that were started on the party, in that order.
     pub recordings: Vec<Recording>,

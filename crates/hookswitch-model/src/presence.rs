@@ -11,9 +11,9 @@ use crate::time::Timestamp;
 pub struct ActiveCall {
     /// The last event of the extension's party.
     pub event: Arc<Event>,
-    /// When the party came into being, in signal time.
+    /// Time when the party came into being, in signal time.
     pub since: Timestamp,
-    /// Whether a device of the extension has rung for it.
+    /// Set if a device of the extension has rung for it.
     pub rang: bool,
 }
 

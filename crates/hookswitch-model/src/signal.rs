@@ -17,7 +17,7 @@ use crate::time::Timestamp;
 /// session machine alone.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Signal {
-    /// When it happened.
+    /// Time when it happened.
     pub at: Timestamp,
     /// The account in which it happened, unless the directory knows better.
     pub account: AccountId,
@@ -28,11 +28,11 @@ pub struct Signal {
     pub leg: LegId,
     /// The input that told it.
     pub input: InputRef,
-    /// What happened.
+    /// Event on the leg.
     pub kind: SignalKind,
 }
 
-/// What happened to a leg.
+/// Event on a leg.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum SignalKind {
     /// The leg came into being.
@@ -59,10 +59,10 @@ pub enum SignalKind {
         /// The tag that the answering side chose, where the source shows it.
         to_tag: Option<Arc<str>>,
     },
-    /// Who answers on this leg says that no person is there: it plays music or an announcement, or parks
+    /// Automatic answer: no person is there; the other end plays music or an announcement, or parks
     /// calls (RFC 3840 `automaton`).
     Automaton,
-    /// Who answers on this leg is the focus of a conference (RFC 4579).
+    /// Answer by the focus of a conference (RFC 4579).
     Focus {
         /// The name of the conference.
         room: Arc<str>,
@@ -105,18 +105,18 @@ pub enum SignalKind {
     FaxStarted,
     /// The party at the end of this leg asked for its call to be moved, and the other side agreed to try.
     TransferAsked(Box<Transfer>),
-    /// How the transfer went that the party at the end of this leg asked for.
+    /// Outcome of the transfer that the party at the end of this leg asked for.
     TransferDone {
-        /// Whether it succeeded; if not, the call is as it was before.
+        /// Set if it succeeded; if not, the call is as it was before.
         succeeded: bool,
     },
     /// The phone system muted the party, or not any more.
     Muted(bool),
     /// A recording of the party runs, or is paused or has stopped.
     Recording {
-        /// Which one.
+        /// Recording.
         id: RecordingId,
-        /// Whether it runs.
+        /// Set if it runs.
         active: bool,
     },
     /// The leg has another name, too.
@@ -127,7 +127,7 @@ pub enum SignalKind {
     Dialog(Arc<SipData>),
     /// The call goes on, though nothing else changes (a session refresh, RFC 4028 §7.4).
     Alive {
-        /// How long the leg may be silent from here on; none: no session timer runs.
+        /// Time for which the leg may be silent from here on; none: no session timer runs.
         within: Option<Duration>,
     },
     /// The leg ended.
@@ -139,49 +139,49 @@ pub enum SignalKind {
     AlsoAt(SocketAddr),
 }
 
-/// What a recording session tells of the call that it records (SIPREC, RFC 7866).
+/// Recording session: facts about the call that it records (SIPREC, RFC 7866).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RecordingSession {
     /// The recording.
     pub id: RecordingId,
-    /// Whether it runs.
+    /// Set if it runs.
     pub active: bool,
     /// Names of the recorded call.
     pub of: Vec<Alias>,
     /// The numbers or users of those who are recorded.
     pub participants: Vec<Arc<str>>,
-    /// Where its messages come from: who records, or has it recorded.
+    /// Place where its messages come from: who records, or has it recorded.
     pub src: SocketAddr,
 }
 
-/// How a leg came into being.
+/// Facts of a leg when it comes into being.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LegCreated {
     /// `Outbound` for a caller's leg, `Inbound` for a leg to a target.
     pub direction: Direction,
     /// For a leg to a target: the caller's leg in the same SIP call.
     pub of: Option<LegId>,
-    /// Who calls.
+    /// Caller.
     pub caller: Caller,
-    /// Who is called: the number or user, as it was dialled or addressed.
+    /// Callee: the number or user, as it was dialled or addressed.
     pub callee: Arc<str>,
     /// The display name of who is called.
     pub callee_name: Option<Arc<str>>,
     /// The host of the callee's address, when it is a domain.
     pub callee_host: Option<Arc<str>>,
-    /// Where the leg's messages come from.
+    /// Place where the leg's messages come from.
     pub src: Option<SocketAddr>,
-    /// Where the leg's messages go to.
+    /// Place where the leg's messages go to.
     pub dst: Option<SocketAddr>,
     /// The address that the sender says it listens on (RFC 3261 §18.1.1), if it is an IP address.
     pub sent_by: Option<SocketAddr>,
-    /// What the switch calls the phone or trunk at the other end of the leg.
+    /// Name that the switch has for the phone or trunk at the other end of the leg.
     pub endpoint: Option<Arc<str>>,
     /// The domain that the switch has that phone in, where it serves several tenants.
     pub endpoint_domain: Option<Arc<str>>,
     /// The product name that the sender gives itself.
     pub agent: Option<Arc<str>>,
-    /// What is known of the far end of a leg to a target.
+    /// Far end of a leg to a target, as far as it is known.
     pub far_end: FarEnd,
     /// Other names of the call this leg belongs to.
     pub aliases: Vec<Alias>,
@@ -189,7 +189,7 @@ pub struct LegCreated {
     pub sip: Option<Arc<SipData>>,
     /// The part in a RingOut call.
     pub ring_out_role: Option<RingOutRole>,
-    /// What is called, when the source knows that it is no person.
+    /// Service that is called, when the source knows that it is no person.
     pub service: Option<Service>,
     /// The call comes out of a queue in which the caller waits.
     pub from_queue: bool,
@@ -199,13 +199,13 @@ pub struct LegCreated {
     pub found_running: bool,
     /// The sender has no leg of its own in this call: it is a server that calls on somebody's behalf.
     pub sent_by_server: bool,
-    /// Where in an open call the leg belongs, when its source says so.
+    /// Place where in an open call the leg belongs, when its source says so.
     pub place: Option<LegRelation>,
-    /// Whose mailbox the leg leads to, and why, when the request says so (RFC 4458).
+    /// Mailbox that the leg leads to, and the reason, when the request says so (RFC 4458).
     pub mailbox: Option<Mailbox>,
-    /// Who sent the call elsewhere last (Diversion, RFC 5806; History-Info, RFC 7044).
+    /// Number that sent the call elsewhere last (Diversion, RFC 5806; History-Info, RFC 7044).
     pub diverted_by: Option<Arc<str>>,
-    /// Who was called first, when the call was sent elsewhere more than once.
+    /// Number that was called first, when the call was sent elsewhere more than once.
     pub called_first: Option<Arc<str>>,
     /// Fingerprint of the session description that the sender offers.
     pub offer: Option<u64>,
@@ -213,7 +213,7 @@ pub struct LegCreated {
     pub is_automaton: bool,
 }
 
-/// What a number is that the phone system answers itself.
+/// Service of the phone system that answers a number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Service {
     /// A menu (IVR).
@@ -226,7 +226,7 @@ pub enum Service {
     Fax,
 }
 
-/// Where in an open call a new leg belongs.
+/// Relation of a new leg to an open call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum LegRelation {
     /// Its holder takes the place of who is at the end of this leg (RFC 3891).
@@ -242,11 +242,11 @@ pub enum LegRelation {
 pub struct Mailbox {
     /// The number or user whose mailbox it is.
     pub of: Arc<str>,
-    /// Why the call goes there; none when it was called directly.
+    /// Reason why the call goes there; none when it was called directly.
     pub cause: Option<Cause>,
 }
 
-/// Where a party wants its call moved.
+/// Target of a transfer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Transfer {
     /// The number or user of the target, as it was asked for.
@@ -259,7 +259,7 @@ pub struct Transfer {
     pub by_code: bool,
 }
 
-/// Who calls, as far as the signalling tells.
+/// Caller, as far as the signalling tells.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Caller {
     /// The number or user.
@@ -268,11 +268,11 @@ pub struct Caller {
     pub name: Option<Arc<str>>,
     /// The host of the caller's address, when it is a domain.
     pub host: Option<Arc<str>>,
-    /// Whether number and name must not be shown (RFC 3323, RFC 3325 §7).
+    /// Set if number and name must not be shown (RFC 3323, RFC 3325 §7).
     pub withheld: bool,
 }
 
-/// What is known of the far end of a leg to a target.
+/// Far end of a leg to a target, as far as it is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum FarEnd {
     /// It may be a phone or a server.
@@ -302,7 +302,7 @@ pub enum Alias {
     ChargingId(Box<[u8]>),
 }
 
-/// Why a leg ended, whatever protocol said so.
+/// Cause of a leg's end, whatever protocol said so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Cause {
     /// Somebody hung up.

@@ -1,4 +1,4 @@
-//! What the events of an Asterisk's manager take, on one core: parsed alone, and parsed and applied up to
+//! Cost of the events of an Asterisk's manager, on one core: parsed alone, and parsed and applied up to
 //! the events that are told.
 //!
 //! The calls are made up, in the proportions of a real PBX: of ten events one or two say something of a

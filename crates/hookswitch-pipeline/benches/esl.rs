@@ -1,4 +1,4 @@
-//! What the events of a FreeSWITCH's event socket take, on one core: parsed alone, and parsed and applied up
+//! Cost of the events of a FreeSWITCH's event socket, on one core: parsed alone, and parsed and applied up
 //! to the events that are told.
 //!
 //! The calls are made up, in the form and length of a real switch's with only the events subscribed to that

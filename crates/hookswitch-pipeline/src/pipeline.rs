@@ -146,12 +146,12 @@ impl Pipeline {
         self.engine.poll_event()
     }
 
-    /// When a clock wants [`Pipeline::handle_time`] at the latest.
+    /// Returns the time when a clock wants [`Pipeline::handle_time`] at the latest.
     pub fn poll_timeout(&self, clock: ClockId) -> Option<Timestamp> {
         self.engine.poll_timeout(clock).into_iter().chain(self.sources.poll_timeout(clock)).min()
     }
 
-    /// How many sessions are open.
+    /// Returns the number of sessions that are open.
     pub fn open_sessions(&self) -> usize {
         self.engine.open_sessions()
     }
@@ -166,7 +166,7 @@ impl Pipeline {
         self.engine.session_of(self.sources.leg_of(number, id)?)
     }
 
-    /// What went through the session machine.
+    /// Returns what went through the session machine.
     pub fn engine_counters(&self) -> Counters {
         self.engine.counters()
     }

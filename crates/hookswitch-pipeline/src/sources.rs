@@ -31,7 +31,7 @@ impl fmt::Display for UnknownSource {
 
 impl std::error::Error for UnknownSource {}
 
-/// Whose time the timers of a call go by.
+/// Clocks that the timers of a call go by.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Clocks {
     /// Each source has a clock of its own, which is its number: what one says of the time moves no other.
@@ -44,7 +44,7 @@ pub enum Clocks {
 /// A switch that reports its own calls, as one source.
 #[derive(Clone, Copy, Debug)]
 pub struct SwitchSource<'a> {
-    /// What it is.
+    /// Kind of switch.
     pub switch: Switch,
     /// The account of calls that the directory assigns to nobody.
     pub account: AccountId,
@@ -63,7 +63,7 @@ pub struct Sources {
     /// The pairing of the SIP that the agents of a name see.
     beside: BTreeMap<String, u16>,
     clocks: Clocks,
-    /// How long a SIP response waits for its request; none for the default.
+    /// Time that a SIP response waits for its request; none for the default.
     late_wait: Option<Duration>,
     #[serde(skip)]
     raw: Vec<Signal>,
@@ -81,9 +81,9 @@ enum Source {
 /// The time without a connection to a switch.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 struct Outage {
-    /// When its calls end; none when they have ended, or go on for as long as it takes.
+    /// Time when its calls end; none when they have ended, or go on for as long as it takes.
     until: Option<Timestamp>,
-    /// What told of it.
+    /// Input that told of it.
     input: InputRef,
 }
 
@@ -140,7 +140,7 @@ impl Sources {
         Self { clocks, ..Self::default() }
     }
 
-    /// Whose time the timers of a signal's call go by.
+    /// Returns whose time the timers of a signal's call go by.
     pub fn clock_of(&self, signal: &Signal) -> ClockId {
         self.clock(signal.leg.source())
     }
@@ -403,7 +403,7 @@ impl Sources {
         }
     }
 
-    /// When a clock wants [`Sources::handle_time`] at the latest.
+    /// Returns the time when a clock wants [`Sources::handle_time`] at the latest.
     pub fn poll_timeout(&self, clock: ClockId) -> Option<Timestamp> {
         match self.clocks {
             Clocks::OfEachSource => self.timeout(self.by_number.get(&clock.0)?),
@@ -423,7 +423,7 @@ impl Sources {
         }
     }
 
-    /// What became of the messages of an agent; zeros for other sources.
+    /// Returns what became of the messages of an agent; zeros for other sources.
     pub fn tracker_counters(&self, number: u16) -> tracker::Counters {
         match self.by_number.get(&number) {
             Some(Source::Agent { tracker, .. }) => tracker.counters(),
@@ -431,7 +431,7 @@ impl Sources {
         }
     }
 
-    /// How many SIP calls of an agent are followed, finished ones that are remembered for their repeats among
+    /// Returns the number of SIP calls of an agent that are followed, finished ones that are remembered for their repeats among
     /// them.
     pub fn sip_calls(&self, number: u16) -> usize {
         match self.by_number.get(&number) {
@@ -440,7 +440,7 @@ impl Sources {
         }
     }
 
-    /// What became of the messages of a switch, and how many of its channels are followed; none for other
+    /// Returns what became of the messages of a switch, and how many of its channels are followed; none for other
     /// sources.
     pub fn switch_counters(&self, number: u16) -> Option<(switch::Counters, usize)> {
         match self.by_number.get(&number)? {
@@ -449,7 +449,7 @@ impl Sources {
         }
     }
 
-    /// What was brought together of a switch and its SIP, and how many SIP calls are remembered for that; none
+    /// Returns what was brought together of a switch and its SIP, and how many SIP calls are remembered for that; none
     /// for other sources.
     pub fn pairing_counters(&self, number: u16) -> Option<(pairing::Counters, usize)> {
         let Source::Switch { pairs_as, .. } = self.by_number.get(&number)? else { return None };

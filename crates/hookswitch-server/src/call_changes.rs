@@ -12,13 +12,13 @@ use hookswitch_model::{CallChange, Logged};
 use hookswitch_store::{Store, StoreError};
 use tokio::sync::Mutex;
 
-/// How many changes are held, so that those who read the same events need not each follow the log: some 16 MiB.
+/// Number of changes that are held, so that those who read the same events need not each follow the log: some 16 MiB.
 const RECENT_MAX: usize = 65_536;
 
-/// How many places of the log are followed at once.
+/// Number of places of the log that are followed at once.
 const FOLDS_MAX: usize = 2;
 
-/// How many events are read at once.
+/// Number of events that are read at once.
 const EVENTS_AT_ONCE: usize = 1000;
 
 /// The changes of the calls of extensions, along the event log.

@@ -1,4 +1,4 @@
-//! How many connections there may be, in all and of one host, so that none shuts others out.
+//! Limits of connections, in all and of one host, so that none shuts others out.
 //!
 //! What connections take is counted against the descriptors that the process may have: some are kept for what the
 //! server itself opens (webhooks, the store), and some for this machine's own address, from which an operator looks.
@@ -12,10 +12,10 @@ use foldhash::fast::RandomState;
 
 use crate::clock;
 
-/// How often it is said that connections are refused.
+/// Interval at which it is said that connections are refused.
 const SAY_EVERY: Duration = Duration::from_secs(60);
 
-/// How many connections only this machine's own address may have, from which an operator looks.
+/// Number of connections only that this machine's own address may have, from which an operator looks.
 const OWN_RESERVE: usize = 16;
 
 /// The connections of a listener.
@@ -23,7 +23,7 @@ const OWN_RESERVE: usize = 16;
 pub(crate) struct ConnectionLimits(Arc<Shared>);
 
 struct Shared {
-    /// What is listened for.
+    /// Purpose of the listener.
     what: &'static str,
     all_max: usize,
     per_host_max: usize,
@@ -34,7 +34,7 @@ struct Shared {
 struct Open {
     all: usize,
     hosts: HashMap<IpAddr, usize, RandomState>,
-    /// How many were refused since that was said, and when it was.
+    /// Number of those that were refused since that was said, and when it was.
     refused: u64,
     said: Option<Instant>,
 }
@@ -75,7 +75,7 @@ impl ConnectionLimits {
         Some(ConnectionPermit { limits: self.clone(), host })
     }
 
-    /// How many are open.
+    /// Returns the number of those that are open.
     #[cfg(test)]
     fn open(&self) -> usize {
         self.0.open.lock().unwrap_or_else(PoisonError::into_inner).all

@@ -26,16 +26,16 @@ use crate::telemetry::Metrics;
 use crate::webhook::{Endpoint, Webhooks};
 use crate::{clock, secret};
 
-/// How many events are read from the log at once.
+/// Number of events that are read from the log at once.
 const READ_EVENTS: usize = 500;
 
-/// How long to wait after a read or a write that failed.
+/// Time to wait after a read or a write that failed.
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// How often progress is written at most: a crash sends again what was taken in this time.
+/// Interval at which progress is written at most: a crash sends again what was taken in this time.
 const SAVE_EVERY: Duration = Duration::from_millis(10);
 
-/// How long attempts wait to be written down when nothing else is to be written.
+/// Time that attempts wait to be written down when nothing else is to be written.
 const JOURNAL_EVERY: Duration = Duration::from_millis(250);
 
 /// The most attempts that wait to be written down; what a disk refuses for longer is not told.
@@ -44,7 +44,7 @@ const JOURNAL_MAX: usize = 20_000;
 /// The usual length of a notification, so that its buffer need not grow.
 const NOTIFICATION_BYTES: usize = 1536;
 
-/// How deliveries are made, by the configuration.
+/// Returns how deliveries are made, by the configuration.
 pub(crate) fn policy(settings: &Settings) -> Policy {
     Policy {
         schedule: settings.retry_waits.iter().map(|wait| wait.0).collect(),
@@ -57,7 +57,7 @@ pub(crate) fn policy(settings: &Settings) -> Policy {
     }
 }
 
-/// Whether this node owns a partition at this moment.
+/// Check that this node owns a partition at this moment.
 pub(crate) type Lease = Arc<dyn Fn() -> bool + Send + Sync>;
 
 /// The deliveries of a partition and what they work with.
@@ -65,7 +65,7 @@ pub(crate) struct Deliverer {
     machine: Deliveries,
     store: Store,
     changes: Arc<CallChanges>,
-    /// Whose partition's subscriptions it serves, and whether it may.
+    /// Partition whose subscriptions it serves, and the lease on it.
     partition: Partition,
     lease: Lease,
     subscriptions: Arc<Subscriptions>,
@@ -76,13 +76,13 @@ pub(crate) struct Deliverer {
     outcomes: BTreeMap<SubscriptionId, Outcomes>,
     reports: mpsc::UnboundedSender<Report>,
     counted: Counters,
-    /// What its share of the gauges is.
+    /// Share of the gauges.
     shown: [i64; 3],
-    /// Whether the log is being read for all.
+    /// Set if the log is being read for all.
     reading: bool,
-    /// Whether progress is being written.
+    /// Set if progress is being written.
     saving: bool,
-    /// When it may be written again.
+    /// Time when it may be written again.
     next_save: Instant,
     /// Progress that could not be written.
     unsaved: BTreeMap<SubscriptionId, Progress>,
@@ -91,11 +91,11 @@ pub(crate) struct Deliverer {
     next_journal: Instant,
     /// AttemptGuard when no write is under way.
     removed: Vec<oneshot::Sender<()>>,
-    /// How far the log was handed out when that was last written.
+    /// Point up to which the log was handed out when that was last written.
     saved_feed: u64,
 }
 
-/// Where the notifications of a subscription go, and what they have in common.
+/// Receiver of the notifications of a subscription, and what they have in common.
 struct Receiver {
     endpoint: Arc<Endpoint>,
     /// Without and with the `sipData` of parties.
@@ -104,10 +104,10 @@ struct Receiver {
     subscription: Subscription,
 }
 
-/// What a task tells that was begun.
+/// Report of a task that was begun.
 enum Report {
     Outcome(InFlight, Outcome, Option<Box<Attempt>>),
-    /// What was read for one, and whether with the changes of calls.
+    /// Events that were read for one subscription, with or without the changes of calls.
     Read(SubscriptionId, Wanted, Result<(Vec<Logged>, u64), StoreError>, bool),
     /// The next events for all, and up to where there are no others; likewise.
     Feed(Result<(Vec<Logged>, u64), StoreError>, bool),
@@ -579,7 +579,7 @@ impl Drop for Deliverer {
     }
 }
 
-/// What the tasks of a [`Deliverer`] tell.
+/// Reports of the tasks of a [`Deliverer`].
 pub(crate) struct Reports(mpsc::UnboundedReceiver<Report>);
 
 /// An attempt whose outcome is told when it is known, and as a failure if it never will be.

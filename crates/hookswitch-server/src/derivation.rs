@@ -25,13 +25,13 @@ use crate::control::{LocatedCall, LocatedChannel, LocatedParty};
 /// The most sources; a sender beyond them is refused.
 pub(crate) const SOURCES_MAX: usize = 8192;
 
-/// Why an input cannot be applied. None of it can happen to a log that this program has written.
+/// Reason why an input cannot be applied. None of it can happen to a log that this program has written.
 #[derive(Debug, thiserror::Error)]
 pub enum DerivationError {
     /// It comes from a source that the log does not name.
     #[error("input {position} comes from source {source_number}, which the log does not name")]
     UnknownSource {
-        /// Where the input is in the log.
+        /// Position of the input in the log.
         position: u64,
         /// The number of the source.
         source_number: u16,
@@ -39,13 +39,13 @@ pub enum DerivationError {
     /// It comes before the settings.
     #[error("input {position} comes before the directory and the policy")]
     WithoutSettings {
-        /// Where the input is in the log.
+        /// Position of the input in the log.
         position: u64,
     },
     /// It names a switch of which nothing is known.
     #[error("input {position} names a switch by {adapter:?}, for which there is no adapter")]
     UnknownAdapter {
-        /// Where the input is in the log.
+        /// Position of the input in the log.
         position: u64,
         /// The name of the adapter.
         adapter: String,
@@ -53,9 +53,9 @@ pub enum DerivationError {
     /// The directory cannot be read.
     #[error("the directory at input {position} cannot be read: {cause}")]
     Directory {
-        /// Where the input is in the log.
+        /// Position of the input in the log.
         position: u64,
-        /// What is wrong with the directory.
+        /// Mistake in the directory.
         cause: hookswitch_core::directory::DirectoryError,
     },
 }
@@ -289,7 +289,7 @@ impl Derivation {
         name(agent).zip(name(switch))
     }
 
-    /// When a clock wants a tick at the latest.
+    /// Returns the time when a clock wants a tick at the latest.
     pub(crate) fn poll_timeout(&self, clock: ClockId) -> Option<Timestamp> {
         self.pipeline.poll_timeout(clock)
     }
@@ -375,17 +375,17 @@ impl Derivation {
         most.into_iter().take(count_max).map(|(_, number)| number).collect()
     }
 
-    /// What became of the messages of a source.
+    /// Returns what became of the messages of a source.
     pub fn tracker_counters(&self, source: u16) -> tracker::Counters {
         self.pipeline.sources().tracker_counters(source)
     }
 
-    /// What went through the machine.
+    /// Returns what went through the machine.
     pub(crate) fn engine_counters(&self) -> engine::Counters {
         self.pipeline.engine_counters()
     }
 
-    /// How many sessions are open.
+    /// Returns the number of sessions that are open.
     pub fn open_sessions(&self) -> usize {
         self.pipeline.open_sessions()
     }

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::io::{self, Write};
 
-/// Whether a character acts instead of being shown: controls (C0, DEL, C1), ends of lines and paragraphs,
+/// Returns `true` if a character acts instead of being shown: controls (C0, DEL, C1), ends of lines and paragraphs,
 /// and what changes the direction of text (UAX #9).
 fn acts(c: char) -> bool {
     c.is_control()
@@ -45,10 +45,10 @@ fn escaped(text: &str, escape: impl Fn(char, &mut String)) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// What a log writes to: one record with each call, and each of them becomes one line.
+/// Writer of log lines: one record with each call, and each of them becomes one line.
 pub(crate) struct LogLines<W> {
     pub out: W,
-    /// Whether records are JSON.
+    /// Set if records are JSON.
     pub json: bool,
 }
 

@@ -1,9 +1,9 @@
-//! How the deliveries of a subscription went of late: what is shown to those who ask why nothing arrives.
+//! Health of a subscription's deliveries of late: what is shown to those who ask why nothing arrives.
 
 use hookswitch_core::delivery::{Backlog, Outcome};
 use hookswitch_model::Timestamp;
 
-/// How many minutes are looked back.
+/// Number of minutes that are looked back.
 const MINUTES: i64 = 60;
 
 const MICROS_PER_MINUTE: i64 = 60_000_000;
@@ -11,7 +11,7 @@ const MICROS_PER_MINUTE: i64 = 60_000_000;
 /// The attempts of a subscription since the server has started.
 #[derive(Clone, Debug)]
 pub struct Outcomes {
-    /// When an attempt succeeded last.
+    /// Time when an attempt succeeded last.
     pub last_success: Option<Timestamp>,
     /// The last attempt that failed.
     pub last_failure: Option<Failure>,
@@ -22,7 +22,7 @@ pub struct Outcomes {
 /// An attempt that failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
-    /// When it began.
+    /// Time when it began.
     pub at: Timestamp,
     /// The status of the answer, if there was one.
     pub status: Option<u16>,
@@ -30,10 +30,10 @@ pub struct Failure {
     pub error: String,
 }
 
-/// How a subscription is doing: what is due to it, and how the last attempts went.
+/// Health of a subscription: what is due to it, and how the last attempts went.
 #[derive(Clone, Debug)]
 pub struct Health {
-    /// What is due to it.
+    /// Events that are due to it.
     pub backlog: Backlog,
     /// How the last attempts went.
     pub outcomes: Outcomes,
@@ -68,7 +68,7 @@ impl Outcomes {
         }
     }
 
-    /// How many attempts succeeded and failed in the last hour.
+    /// Returns how many attempts succeeded and failed in the last hour.
     pub fn last_hour(&self, now: Timestamp) -> (u64, u64) {
         let minute = now.as_micros() / MICROS_PER_MINUTE;
         let recent = self.minutes.iter().filter(|(of, ..)| minute - of < MINUTES);

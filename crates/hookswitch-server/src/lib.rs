@@ -1,4 +1,4 @@
-//! What runs: from what comes in to what is delivered, and who may do what.
+//! Running server: from what comes in to what is delivered, and who may do what.
 //!
 //! Start at [`run`], which starts the parts in their order. What comes in by a `source` goes through the `intake` to the
 //! machine (`run`), which derives events and hands both to the store; `deliver` reads the log and posts `webhook`s,

@@ -30,17 +30,17 @@ use tower_service::Service as _;
 use crate::clock;
 use crate::connection_limits::{ConnectionLimits, ConnectionPermit};
 
-/// How long a client may take for its first bytes, and for the headers of a request.
+/// Time that a client may take for its first bytes, and for the headers of a request.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long a connection may be open before its first request, and between two.
+/// Time for which a connection may be open before its first request, and between two.
 const FIRST_REQUEST_WITHIN: Duration = Duration::from_secs(20);
 const IDLE_MAX: Duration = Duration::from_secs(120);
 
-/// How long a client may take nothing of what is written to it.
+/// Time that a client may take nothing of what is written to it.
 const STALL_MAX: Duration = Duration::from_secs(60);
 
-/// How often it is looked whether a connection is idle.
+/// Interval at which it is looked whether a connection is idle.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 
 /// The most that the start line and the headers of a request may have, in bytes.
@@ -56,14 +56,14 @@ const STREAMS_MAX: u32 = 100;
 /// reset attack (CVE-2023-44487).
 const RESETS_MAX: usize = 200;
 
-/// What the kernel is asked to hold for a client that reads slowly; it takes twice as much. Without this
+/// Bytes that the kernel is asked to hold for a client that reads slowly; it takes twice as much. Without this
 /// it holds some MiB for each.
 const SEND_BUFFER_BYTES: usize = 256 * 1024;
 
-/// How long to wait when no connection can be accepted: no file descriptors are left.
+/// Time to wait when no connection can be accepted: no file descriptors are left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// How often it is said that none can be accepted.
+/// Interval at which it is said that none can be accepted.
 const SAY_EVERY: Duration = Duration::from_secs(60);
 
 /// How long, and for how many bytes, what a refused client still sends is read and thrown away, so that the answer
@@ -71,13 +71,13 @@ const SAY_EVERY: Duration = Duration::from_secs(60);
 const LINGER: Duration = Duration::from_secs(2);
 const LINGER_BYTES_MAX: usize = 16 * 1024 * 1024;
 
-/// How a connection of HTTP/2 begins (RFC 9113 §3.4).
+/// Beginning of a connection of HTTP/2 (RFC 9113 §3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/// How often it is looked whether more of a beginning has come.
+/// Interval at which it is looked whether more of a beginning has come.
 const PEEK_EVERY: Duration = Duration::from_millis(50);
 
-/// When a connection of a silent peer is probed, and how often; one that has vanished is noticed so.
+/// Times at which a connection of a silent peer is probed; one that has vanished is noticed so.
 const KEEPALIVE: (Duration, Duration) = (Duration::from_secs(60), Duration::from_secs(15));
 
 /// The address from which a request came.
@@ -89,7 +89,7 @@ pub struct ClientAddress(pub IpAddr);
 pub struct Traffic(Arc<Activity>);
 
 impl Traffic {
-    /// How many bytes the client has sent.
+    /// Returns the number of bytes that the client has sent.
     pub(crate) fn received(&self) -> u64 {
         self.0.received.load(Ordering::Relaxed)
     }
@@ -231,16 +231,16 @@ async fn answer(
     Ok(response.map(|body| Body::new(Held { body, _open: open })))
 }
 
-/// What happens on a connection.
+/// Activity on a connection.
 struct Activity {
     open: AtomicUsize,
     /// When a request was begun or ended last, and how many there were.
     last: Mutex<(Instant, u64)>,
-    /// Whether a client may still send what nobody will read.
+    /// Set while a client may still send what nobody will read.
     lingers: AtomicBool,
-    /// How many bytes have come.
+    /// Number of bytes that have come.
     received: AtomicU64,
-    /// How long the client may take nothing, in milliseconds.
+    /// Time that the client may take nothing, in milliseconds.
     stall_max_ms: AtomicU64,
 }
 

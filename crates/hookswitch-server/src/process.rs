@@ -14,7 +14,7 @@ pub struct ProcessUsage {
     pub virtual_bytes: u64,
     /// Open descriptors.
     pub descriptors: u64,
-    /// How many descriptors may be open.
+    /// Number of descriptors that may be open.
     pub descriptors_max: u64,
     /// Time on processors, of all threads.
     pub cpu: Duration,

@@ -1,4 +1,4 @@
-//! What the server does in a second, for as long as plots look back.
+//! Rates of the server per second, for as long as plots look back.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,13 +12,13 @@ use crate::clock;
 use crate::source_counts::SourceKey;
 use crate::telemetry::Metrics;
 
-/// How often it is looked.
+/// Interval at which it is looked.
 const SAMPLE_EVERY: Duration = Duration::from_secs(2);
 
-/// How many samples are kept: ten minutes.
+/// Number of samples that are kept: ten minutes.
 const SAMPLES_MAX: usize = 300;
 
-/// What was done in a second, on the average since the sample before.
+/// Rates per second, on the average since the sample before.
 #[derive(Clone, Debug, Default, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Sample {
@@ -133,7 +133,7 @@ impl Rates {
         self.lock().samples.iter().cloned().collect()
     }
 
-    /// What a source sends in a second.
+    /// Returns what a source sends in a second.
     pub fn of_source(&self, key: &SourceKey) -> f64 {
         self.lock().sources.get(key).copied().unwrap_or_default()
     }
@@ -144,7 +144,7 @@ impl Rates {
     }
 }
 
-/// How much a count has grown in a second; none of a count that is new.
+/// Returns how much a count has grown in a second; none of a count that is new.
 fn per_second(now: u64, before: Option<u64>, seconds: f64) -> f64 {
     #[expect(clippy::cast_precision_loss, reason = "it is shown with three digits")]
     let grown = now.saturating_sub(before.unwrap_or(now)) as f64;

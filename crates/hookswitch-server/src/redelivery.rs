@@ -41,16 +41,16 @@ const KEPT_MAX: usize = 1000;
 /// The most events that are looked at to find those that are sent.
 pub const SCANNED_MAX: u64 = 1_000_000;
 
-/// How many events are read at once.
+/// Number of events that are read at once.
 const EVENTS_AT_ONCE: usize = 200;
 
-/// How often progress is written at most: a crash sends again what was taken in this time.
+/// Interval at which progress is written at most: a crash sends again what was taken in this time.
 const SAVE_EVERY: Duration = Duration::from_millis(20);
 
-/// How long to wait after a read or a write that failed.
+/// Time to wait after a read or a write that failed.
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// How it stands.
+/// State of a redelivery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = RedeliveryState)]
@@ -65,7 +65,7 @@ pub enum JobState {
     Cancelled,
 }
 
-/// Which events are sent.
+/// Selection of events that are sent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Selection {
@@ -82,27 +82,27 @@ pub enum Selection {
 pub struct Job {
     /// The account of the events.
     pub account: u64,
-    /// Whose notifications are sent.
+    /// Subscription whose notifications are sent.
     pub subscription: Option<String>,
-    /// Where they go, if it is not where the subscription wants them: encrypted by [`Redeliveries::seal`], or as earlier
+    /// Place where they go, if it is not where the subscription wants them: encrypted by [`Redeliveries::seal`], or as earlier
     /// versions have stored it.
     pub address: Option<String>,
     /// The same for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shown_address: Option<String>,
-    /// What is sent, without a subscription.
+    /// Filters of what is sent, without a subscription.
     pub filters: Vec<String>,
-    /// Which events are sent.
+    /// Selection of events that are sent.
     pub selection: Selection,
-    /// Whether the pauses between them are as they were.
+    /// Set if the pauses between them are as they were.
     pub original_spacing: bool,
-    /// When it was asked for.
+    /// Time when it was asked for.
     pub created: i64,
-    /// When it ended.
+    /// Time when it ended.
     pub finished: Option<i64>,
-    /// How it stands.
+    /// State of a redelivery.
     pub state: JobState,
-    /// What was found when it was asked for.
+    /// Findings when it was asked for.
     pub found: Found,
     /// All events up to this position were taken.
     pub position: u64,
@@ -112,7 +112,7 @@ pub struct Job {
     pub failed: u64,
     /// Events that their receiver has taken.
     pub delivered: u64,
-    /// Why the last failed attempt did.
+    /// Reason why the last failed attempt did.
     pub last_error: Option<String>,
     /// The event at which it stopped.
     pub failed_event: Option<String>,
@@ -121,7 +121,7 @@ pub struct Job {
 /// The events that a redelivery is about.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Found {
-    /// How many notifications there are.
+    /// Number of notifications that there are.
     pub count: u64,
     /// Of how many sessions they are.
     pub sessions: u64,
@@ -136,7 +136,7 @@ pub fn event_id(event: &Event) -> String {
     format!("{}:{}", event.session.id, event.sequence)
 }
 
-/// Why a redelivery is not begun.
+/// Reason why a redelivery is not begun.
 #[derive(Debug, thiserror::Error)]
 pub enum JobError {
     /// Too many are under way.
@@ -159,7 +159,7 @@ pub struct Redeliveries {
     key: Key,
     subscriptions: Arc<Subscriptions>,
     webhooks: Webhooks,
-    /// What ends each that is under way; closed when it has ended.
+    /// Switches that end each that is under way; closed when it has ended.
     running: Mutex<HashMap<String, watch::Sender<bool>>>,
     /// The partitions whose accounts are served here, and what stops those.
     served: Mutex<HashMap<Partition, watch::Sender<bool>>>,
@@ -535,10 +535,10 @@ impl Drop for Ending<'_> {
     }
 }
 
-/// Why nothing can be said of a redelivery.
+/// Reason why a redelivery cannot be previewed.
 #[derive(Debug)]
 pub enum PreviewError {
-    /// Why, in a sentence for who asked.
+    /// Reason in a sentence for the user.
     Said(String),
     /// The store cannot be read.
     Store(StoreError),
@@ -550,7 +550,7 @@ impl From<StoreError> for PreviewError {
     }
 }
 
-/// Why a run ends.
+/// Reason why a run ends.
 enum End {
     State(JobState),
     /// The server stops; it goes on with the next.
@@ -650,7 +650,7 @@ impl Run<'_> {
         }
     }
 
-    /// When the last event happened that was taken before the server stopped.
+    /// Returns the time when the last event happened that was taken before the server stopped.
     async fn last_taken(&self) -> Option<Timestamp> {
         let position = self.job.position;
         let read = self.all.store.read_async(move |reader| reader.events_at(&[position])).await;
@@ -751,7 +751,7 @@ impl Run<'_> {
     }
 }
 
-/// How an attempt failed, for people.
+/// Returns how an attempt failed, for people.
 fn said(outcome: &Outcome) -> String {
     match outcome {
         Outcome::Response { status, .. } => format!("the receiver answered with HTTP status {status}"),

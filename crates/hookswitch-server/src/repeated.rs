@@ -13,7 +13,7 @@ use hookswitch_store::StoreError;
 /// Sessions that are remembered before older ones are forgotten: 2 MB of them, twice.
 const SESSIONS_MAX: usize = 65_536;
 
-/// How long repeats are counted before a warning says how many there were, so that one says it of a whole capture.
+/// Time for which repeats are counted before a warning says how many there were, so that one says it of a whole capture.
 const WARNING_AFTER: Duration = Duration::from_secs(10);
 
 /// How long after a warning that begins anew, so that there is one a minute at most.
@@ -65,7 +65,7 @@ pub(crate) struct Repeats {
     count: u64,
     /// The session of the last.
     session: Option<TelephonySessionId>,
-    /// When the first was found, and when the last warning was.
+    /// Time when the first was found, and when the last warning was.
     since: Option<Instant>,
     warned: Option<Instant>,
 }

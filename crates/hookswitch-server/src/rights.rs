@@ -41,14 +41,14 @@ pub enum Action {
     OperateConsole,
 }
 
-/// Whose things an action may be done to, beside the own extension's.
+/// Reach of an action beyond the own extension.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Reach {
     /// Those of all in the account.
     Account,
     /// Those of all in the account with the role of an administrator; of calls, a setting opens them to everyone.
     Role {
-        /// Whether the setting opens it.
+        /// Set if the setting opens it.
         calls: bool,
     },
     /// The whole account, with this role in the console or a higher one; the application is the console.
@@ -56,7 +56,7 @@ enum Reach {
 }
 
 impl Action {
-    /// What a subscription with this transport takes.
+    /// Returns what a subscription with this transport takes.
     pub const fn of(transport: Transport) -> Self {
         match transport {
             Transport::WebHook => Self::UseWebHook,
@@ -129,7 +129,7 @@ impl Denied {
         }
     }
 
-    /// Whether a role is all that is missing.
+    /// Returns `true` if a role is all that is missing.
     pub const fn is_reach(self) -> bool {
         matches!(self, Self::OtherExtension | Self::WholeAccount)
     }
@@ -171,9 +171,9 @@ impl From<Denied> for Problem {
 /// The table, with what the configuration opens.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Rights {
-    /// Whether calls of the whole account are open to all of its users.
+    /// Set if calls of the whole account are open to all of its users.
     calls_for_everyone: bool,
-    /// Whether subscriptions from before the rule of roles end with it.
+    /// Set if subscriptions from before the rule of roles end with it.
     close_earlier: bool,
 }
 
@@ -239,7 +239,7 @@ impl Rights {
         }
     }
 
-    /// What a subscription hears of at this moment. Without an identity its owner or its application is gone, or
+    /// Returns what a subscription hears of at this moment. Without an identity its owner or its application is gone, or
     /// disabled, for the reason that is given. One from before the rule of roles keeps what that takes, unless the
     /// configuration closes it; the second value tells whether it has kept anything so.
     pub fn hearing(
@@ -289,7 +289,7 @@ fn suspended(reason: &str) -> Hearing {
     Hearing { suspension: Some(Suspension { reason: reason.into() }), ..Hearing::default() }
 }
 
-/// What a filter asks for: the action, and of whom; none for reminders and for events that never come.
+/// Returns what a filter asks for: the action, and of whom; none for reminders and for events that never come.
 pub fn asked_for(filter: &EventFilter) -> Option<(Action, AccountId, Option<ExtensionId>)> {
     match filter {
         EventFilter::TelephonySessions(filter) => {

@@ -29,17 +29,17 @@ use crate::intake::{
 use crate::repeated::{LoggedSequences, Repeats};
 use crate::telemetry::{Metrics, Redacted};
 
-/// How far the time of a source is taken to go on before it is known that no message of an earlier
+/// Time that a source is taken to go on before it is known that no message of an earlier
 /// time is on its way.
 const GRACE: Duration = Duration::from_millis(250);
 
-/// How far a time stamp may lie ahead of the clock of this machine; beyond it the message is of now.
+/// Lead that a time stamp may have on the clock of this machine; beyond it the message is of now.
 const AHEAD_MAX: Duration = Duration::from_secs(60);
 
 /// The most agents of one host that are told apart.
 const AGENTS_PER_HOST_MAX: usize = 64;
 
-/// How many of the sources capture agents may take, so that others find room.
+/// Number of of the sources capture agents that may take, so that others find room.
 const AGENTS_MAX: usize = SOURCES_MAX / 4 * 3;
 
 /// How many agents without a call make room at once.
@@ -48,10 +48,10 @@ const IDLE_AT_ONCE: usize = 256;
 /// The most hosts of which it is remembered that they found no room.
 const FULL_HOSTS_MAX: usize = 4096;
 
-/// How often senders that tell no call are looked for while there is no room.
+/// Interval at which senders that tell no call are looked for while there is no room.
 const ROOM_EVERY: Duration = Duration::from_secs(1);
 
-/// How often it is said that senders are refused.
+/// Interval at which it is said that senders are refused.
 const REFUSED_EVERY: Duration = Duration::from_secs(60);
 
 /// The most that is worked on before it is handed to the store.
@@ -64,7 +64,7 @@ const WAIT_MAX: Duration = Duration::from_secs(1);
 /// as many in a second.
 const SNAPSHOT_INPUTS_MAX: u64 = 500_000;
 
-/// How long a sender is remembered; longer than a call is followed without a message.
+/// Time for which a sender is remembered; longer than a call is followed without a message.
 const SILENT_MAX: Duration = Duration::from_secs(26 * 3600);
 
 /// The loop and what it owns.
@@ -82,11 +82,11 @@ pub(crate) struct EngineLoop {
     ahead: HashSet<u16>,
     /// Senders that were refused since that was said, and when it may be said again.
     refused: (u64, Option<Instant>),
-    /// When it was last looked for senders that tell no call.
+    /// Time when it was last looked for senders that tell no call.
     room_looked: Option<Instant>,
     access: Arc<Access>,
     counted: engine::Counters,
-    /// How many sessions were open when they were counted.
+    /// Number of sessions that were open when they were counted.
     open: i64,
     /// Ids of posted signals that may not be on disk yet, with their positions.
     recent_ids: HashMap<(u16, String), u64>,
@@ -139,17 +139,17 @@ fn restored(store: &Store) -> anyhow::Result<(Derivation, u64, u64)> {
 struct Clock {
     /// The time of its last message.
     shows: Timestamp,
-    /// When that was, by the steady clock.
+    /// Time when that was, by the steady clock.
     since: Timestamp,
 }
 
 impl Clock {
-    /// What the clock shows, less the grace.
+    /// Returns what the clock shows, less the grace.
     fn now(self, steady: Timestamp) -> Timestamp {
         self.shows + steady.since(self.since).saturating_sub(GRACE)
     }
 
-    /// When the clock will show this time, with the grace; by the steady clock.
+    /// Returns the time when the clock will show this time, with the grace; by the steady clock.
     fn when(self, at: Timestamp) -> Timestamp {
         self.since + at.since(self.shows) + GRACE
     }
@@ -342,7 +342,7 @@ impl EngineLoop {
         }
     }
 
-    /// Whether a stamp lies so far ahead of this machine's clock that it cannot be; counted, and said once of a source.
+    /// Returns `true` if a stamp lies so far ahead of this machine's clock that it cannot be; counted, and said once of a source.
     fn is_ahead(&mut self, source: u16, stamp: Timestamp, arrival: Timestamp) -> bool {
         let by = stamp.since(arrival);
         if by <= AHEAD_MAX {
@@ -492,7 +492,7 @@ impl EngineLoop {
         }
     }
 
-    /// Whether one more agent finds room: as one of its host, and among all.
+    /// Returns `true` if one more agent finds room: as one of its host, and among all.
     fn has_room(&mut self, sender: &SourceSender, arrival: Timestamp) -> bool {
         let SourceSender::Hep { address, .. } = sender else { return true };
         let count = |of: &Self| {
@@ -603,7 +603,7 @@ impl EngineLoop {
         }
     }
 
-    /// Whether the log does not have an event yet.
+    /// Returns `true` if the log does not have an event yet.
     fn is_new(&mut self, event: &Event) -> bool {
         let (session, store) = (event.session.id, &self.store);
         let added = self.logged.add(session, event.sequence, || {
@@ -642,7 +642,7 @@ impl EngineLoop {
         }
     }
 
-    /// How long until a timer is due.
+    /// Returns how long until a timer is due.
     fn wait(&self) -> Duration {
         let when = |(&source, clock): (&u16, &Clock)| {
             Some(clock.when(self.derivation.poll_timeout(ClockId(source))?))

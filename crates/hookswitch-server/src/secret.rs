@@ -21,7 +21,7 @@ use subtle::ConstantTimeEq as _;
 pub struct Secret(String);
 
 impl Secret {
-    /// Whether this is the same secret; takes the same time wherever they differ.
+    /// Returns `true` if this is the same secret; takes the same time wherever they differ.
     pub fn is(&self, other: &[u8]) -> bool {
         // Digests have one length, so that the comparison does not tell that of the secret.
         Digest::of(self.0.as_bytes()).is(&Digest::of(other))
@@ -53,7 +53,7 @@ impl Digest {
         std::array::from_fn(|index| self.0[index])
     }
 
-    /// Whether two digests are the same; takes the same time wherever they differ.
+    /// Returns `true` if two digests are the same; takes the same time wherever they differ.
     pub fn is(&self, other: &Self) -> bool {
         self.0.ct_eq(&other.0).into()
     }
@@ -118,7 +118,7 @@ pub fn hash(secret: &str) -> anyhow::Result<String> {
     Ok(hash.map_err(|error| anyhow!("cannot hash a secret: {error}"))?.to_string())
 }
 
-/// Whether a secret is the one that was hashed.
+/// Returns `true` if a secret is the one that was hashed.
 pub fn verify(secret: &str, hash: &str) -> bool {
     argon2().verify_password(secret.as_bytes(), hash).is_ok()
 }
@@ -193,7 +193,7 @@ impl Key {
         hmac::sign(&self.assertions, text)
     }
 
-    /// Whether a signature is ours; takes the same time wherever it differs.
+    /// Returns `true` if a signature is ours; takes the same time wherever it differs.
     pub(crate) fn has_signed_assertion(&self, text: &[u8], tag: &[u8]) -> bool {
         hmac::verify(&self.assertions, text, tag).is_ok()
     }
@@ -211,7 +211,7 @@ impl Key {
         Ok(URL_SAFE_NO_PAD.encode([&nonce[..], &bytes].concat()))
     }
 
-    /// What was encrypted; none if it was by another key, or is damaged.
+    /// Returns what was encrypted; none if it was by another key, or is damaged.
     pub(crate) fn decrypt(&self, text: &str) -> Option<String> {
         let mut bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
         let (nonce, content) = bytes.split_at_mut_checked(NONCE_LEN)?;

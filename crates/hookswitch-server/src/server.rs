@@ -47,7 +47,7 @@ use crate::webhook::Webhooks;
 use crate::websocket::Gateway;
 use crate::{clock, listener};
 
-/// What a server hands to what answers HTTP.
+/// Parts that a server hands to the HTTP layer.
 pub struct Parts {
     /// The settings that the server was started with.
     pub config: Config,
@@ -65,9 +65,9 @@ pub struct Parts {
     pub index: CallIndex,
     /// All counters.
     pub metrics: Arc<Metrics>,
-    /// Where posted signals go.
+    /// Place where posted signals go.
     pub intake: SyncSender<Intake>,
-    /// Who may do what.
+    /// Rights of users and applications.
     pub oauth: Arc<OAuth>,
     /// The directory that holds.
     pub people: People,
@@ -75,7 +75,7 @@ pub struct Parts {
     pub subscriptions: Arc<Subscriptions>,
     /// The changes of the calls of extensions.
     pub changes: Arc<CallChanges>,
-    /// What delivers to receivers.
+    /// Client that delivers to receivers.
     pub webhooks: Webhooks,
     /// Events that are sent again on request.
     pub redeliveries: Arc<Redeliveries>,
@@ -109,7 +109,7 @@ pub enum Profile {
 /// Told when the settings were read again, with the account of calls that name none.
 pub type Reloaded = Box<dyn Fn(&Config, AccountId) + Send + Sync>;
 
-/// What answers HTTP.
+/// HTTP layer of a server.
 pub struct Http {
     /// All resources.
     pub router: Router,
@@ -461,7 +461,7 @@ async fn join(
     Box::pin(Store::join(&settings.directory, options, nats, metrics)).await
 }
 
-/// Where what comes in goes.
+/// Destination of inputs: one loop, or a cluster's partitions.
 enum ClusterParts {
     /// To the one machine of a server alone.
     Alone(Box<EngineLoop>),
@@ -469,7 +469,7 @@ enum ClusterParts {
     Lanes(Lanes, Arc<Mutex<Settings>>),
 }
 
-/// Who delivers.
+/// Deliverers of a server.
 enum DeliveryParts {
     Alone(JoinHandle<()>),
     Member(Member),
@@ -510,17 +510,17 @@ async fn wait(
     }
 }
 
-/// What SIGHUP reads again.
+/// Files that SIGHUP reads again.
 struct Reloader {
     itself: Weak<Reloader>,
     path: PathBuf,
     access: Arc<RwLock<Arc<Access>>>,
-    /// What answers HTTP is told.
+    /// Files that the HTTP layer shows as read again.
     reloaded: OnceLock<Reloaded>,
     people: People,
     intake: SyncSender<Intake>,
     switches: Switches,
-    /// What switches say of themselves, by the names of the sources, and whose accounts they are.
+    /// Inventories of switches by the names of the sources, and the accounts of those.
     inventories: Mutex<BTreeMap<String, (AccountId, Inventory)>>,
     /// The configuration that was read last.
     config: Mutex<Arc<Config>>,
@@ -566,7 +566,7 @@ impl Reloader {
         self.switches.update(config, default_account(&self.settings(config)?), &found)
     }
 
-    /// What connects to the switches of the partitions that this node works for.
+    /// Returns what connects to the switches of the partitions that this node works for.
     fn switch_for(self: Arc<Self>, count: u8) -> Switch {
         Box::new(move |partitions| {
             self.switches.work_for(partitions, count);
@@ -601,10 +601,10 @@ impl Reloader {
     }
 }
 
-/// How long it may take to find out who has a port.
+/// Time that it may take to find out who has a port.
 const ASKED_WITHIN: Duration = Duration::from_millis(500);
 
-/// Whether a Hookswitch answers HTTP at an address.
+/// Returns `true` if a Hookswitch answers HTTP at an address.
 fn is_hookswitch(address: SocketAddr) -> bool {
     let asked = || -> std::io::Result<String> {
         let mut stream = std::net::TcpStream::connect_timeout(&address, ASKED_WITHIN)?;
@@ -635,7 +635,7 @@ fn raise_descriptors() -> usize {
 /// The descriptors of a process whose limit cannot be read.
 const DESCRIPTORS: u64 = 1024;
 
-/// How many of the descriptors connections of HTTP may take, in all and of one host, and how many those of HEP, which
+/// Returns the number of of the descriptors connections of HTTP that may take, in all and of one host, and how many those of HEP, which
 /// wants so many at most. The rest is for what the server opens itself: webhooks and the store.
 fn shares(descriptors: usize, hep_wanted: usize) -> (usize, usize, usize) {
     let own = (descriptors / 8).clamp(128, 4096);

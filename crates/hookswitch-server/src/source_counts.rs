@@ -1,4 +1,4 @@
-//! What each source has sent, and what of it was not taken: for people who look whether a source is well.
+//! Counts of each source: what it has sent, and what of it was not taken, for people who look whether a source is well.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicI64, AtomicU8, AtomicU64, Ordering};
@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use hookswitch_model::{AccountId, Timestamp};
 
-/// Why a message of a source was not taken.
+/// Reason why a message of a source was not taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(usize)]
 pub enum Drop {
@@ -37,13 +37,13 @@ impl Drop {
     }
 }
 
-/// What one source has sent. Counting takes no lock.
+/// Counts of one source. Counting takes no lock.
 #[derive(Debug, Default)]
 pub struct SourceCount {
     account: AtomicU64,
     messages: AtomicU64,
     dropped: [AtomicU64; Drop::ALL.len()],
-    /// When something came last, in microseconds of the steady clock; 0 if never.
+    /// Time when something came last, in microseconds of the steady clock; 0 if never.
     heard: AtomicI64,
     /// 0 of a source that has no connection; 1 if it is lost; 2 if it is up.
     connected: AtomicU8,
@@ -67,25 +67,25 @@ impl SourceCount {
         self.connected.store(if is_up { 2 } else { 1 }, Ordering::Relaxed);
     }
 
-    /// How many messages were taken.
+    /// Returns the number of messages that were taken.
     pub fn taken(&self) -> u64 {
         self.messages.load(Ordering::Relaxed)
     }
 
-    /// How many were not, by cause.
+    /// Returns the number of those that were not, by cause.
     pub fn drops(&self) -> impl Iterator<Item = (&'static str, u64)> {
         Drop::ALL
             .into_iter()
             .map(|cause| (cause.name(), self.dropped[cause as usize].load(Ordering::Relaxed)))
     }
 
-    /// When something came last.
+    /// Returns the time when something came last.
     pub fn heard(&self) -> Option<Timestamp> {
         let micros = self.heard.load(Ordering::Relaxed);
         (micros != 0).then(|| Timestamp::from_micros(micros))
     }
 
-    /// Whether its connection is up; none of a source that has none.
+    /// Returns whether its connection is up; none of a source that has none.
     pub fn connected(&self) -> Option<bool> {
         match self.connected.load(Ordering::Relaxed) {
             0 => None,
@@ -93,7 +93,7 @@ impl SourceCount {
         }
     }
 
-    /// Whose its calls are when nothing else tells.
+    /// Returns whose its calls are when nothing else tells.
     pub fn account(&self) -> AccountId {
         AccountId::new(self.account.load(Ordering::Relaxed))
     }

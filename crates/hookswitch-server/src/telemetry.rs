@@ -1,4 +1,4 @@
-//! What operators see: log lines and counters.
+//! Log lines and counters for operators.
 //!
 //! Every stage counts what came in and what became of it, and the counts balance, so that a loss
 //! shows as a number: `docs/server.md` has the sums.
@@ -46,7 +46,7 @@ pub(crate) fn start_log(log: &Log) -> anyhow::Result<()> {
 /// The prefix of the targets of all records that are ours.
 const OWN_TARGETS: &str = "hookswitch";
 
-/// What is logged at a level. A level for everything beyond `info` is for our own records: those of libraries name
+/// Returns what is logged at a level. A level for everything beyond `info` is for our own records: those of libraries name
 /// hosts, addresses and headers of whom they talk to, and are logged when their target is named.
 fn filter_of(level: &str) -> Result<Targets, tracing_subscriber::filter::ParseError> {
     let asked: Targets = level.parse()?;
@@ -266,7 +266,7 @@ counters! {
 
 /// Connections to switches of a kind.
 pub struct Connections {
-    /// What they have told.
+    /// Messages that they have sent.
     pub messages: SwitchMessages,
     /// Those that are up.
     pub up: Gauge,
@@ -289,7 +289,7 @@ impl Connections {
 /// All counters.
 pub struct Metrics {
     registry: Registry,
-    /// What each source has sent.
+    /// Counts of each source.
     pub sources: SourceCounts,
     /// HEP frames by what carried them.
     pub frames_received: FramesReceived,

@@ -21,7 +21,7 @@ macro_rules! adapters {
             /// All kinds.
             pub const ALL: &'static [Self] = &[$(Self::$name),+];
 
-            /// What is known of the kind.
+            /// Returns what is known of the kind.
             pub const fn adapter(self) -> &'static dyn Adapter {
                 match self {
                     $(Self::$name => &$adapter,)+

@@ -2,7 +2,7 @@
 
 use wide::u8x16;
 
-/// How many bytes are compared at once.
+/// Number of bytes that are compared at once.
 pub(crate) const BLOCK: usize = 16;
 
 /// A few bytes to search for, a block at a time.
@@ -11,9 +11,9 @@ pub(crate) const BLOCK: usize = 16;
 /// time on that; this one is compiled into the place where it is used.
 pub(crate) struct ByteSet<const N: usize> {
     bytes: [u8; N],
-    /// Whether the blank and all controls below it are in the set.
+    /// Set if the blank and all controls below it are in the set.
     controls: bool,
-    /// Whether each byte is in the set.
+    /// Membership of each byte in the set.
     table: [bool; 256],
 }
 
@@ -41,7 +41,7 @@ impl<const N: usize> ByteSet<N> {
         set
     }
 
-    /// Where the first byte of the set is, at `at` or after; the length if there is none.
+    /// Returns where the first byte of the set is, at `at` or after; the length if there is none.
     #[expect(clippy::inline_always, reason = "the bytes of the set are constants where it is used")]
     #[inline(always)]
     pub(crate) fn find(&self, bytes: &[u8], mut at: usize) -> usize {

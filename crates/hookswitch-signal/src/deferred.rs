@@ -1,4 +1,4 @@
-//! What a tracker of channels puts off: what waits for its explanation, and when channels are looked after
+//! Changes that a tracker of channels puts off: what waits for its explanation, and when channels are looked after
 //! that have fallen silent.
 
 use std::collections::VecDeque;
@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::switch::{CHECK_EVERY, Number};
 
-/// What is put off; `W` is what waits for an explanation.
+/// Changes that are put off; `W` is what waits for an explanation.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Deferred<W> {
     /// In the order of their times; of one time, in the order in which they came.
@@ -48,7 +48,7 @@ impl<W: Copy> Deferred<W> {
         self.waiting.pop_front().map(|(_, waiting)| waiting)
     }
 
-    /// What waits and is meant.
+    /// Returns what waits and is meant.
     pub(crate) fn find(&self, is_meant: impl Fn(&W) -> bool) -> Option<W> {
         self.waiting.iter().map(|(_, waiting)| *waiting).find(is_meant)
     }
@@ -69,7 +69,7 @@ impl<W: Copy> Deferred<W> {
         if is_due { self.checks.pop_front().map(|(_, number)| number) } else { None }
     }
 
-    /// When the first of it is due.
+    /// Returns the time when the first of it is due.
     pub(crate) fn poll_timeout(&self) -> Option<Timestamp> {
         let waiting = self.waiting.front().map(|&(until, _)| until);
         let check = self.checks.front().map(|&(due, _)| due);

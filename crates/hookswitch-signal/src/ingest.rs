@@ -30,7 +30,7 @@ const NAMES_MAX: usize = 16;
 /// The longest time without a sign of life that a signal may ask for, in seconds.
 const ALIVE_SECONDS_MAX: u64 = 7 * 86_400;
 
-/// Why a posted signal is not one.
+/// Reason why a posted signal is not one.
 #[derive(Debug, thiserror::Error)]
 pub enum IngestError {
     /// The JSON is malformed, has an unknown key, or a value of another type.
@@ -67,7 +67,7 @@ pub enum IngestError {
 pub struct Posted {
     /// The id by which the client may repeat it, and it counts once.
     pub id: String,
-    /// When it happened, if the client says so.
+    /// Time when it happened, if the client says so.
     pub at: Option<Timestamp>,
     /// The account in which it happened, if the client says so.
     pub account: Option<AccountId>,

@@ -41,7 +41,7 @@ const LENGTH_MAX: usize = 64;
 /// nobody asks for, so they are told apart by as little as that.
 pub(crate) struct ByLength<const N: usize> {
     places: [u8; N],
-    /// Where the words of each length begin.
+    /// Beginning of the words of each length.
     starts: [u8; LENGTH_MAX + 1],
 }
 

@@ -2,13 +2,13 @@
 
 use crate::byte_set::{BLOCK, ByteSet};
 
-/// How many bytes are looked at in one go: as many as a word has bits.
+/// Number of bytes that are looked at in one go: as many as a word has bits.
 const GROUP: usize = 64;
 
 /// The places in some bytes where `A` or `B` stands: each byte is compared once, however many there are.
 pub(crate) struct Marks<'a, const A: u8, const B: u8 = A> {
     bytes: &'a [u8],
-    /// Where the group starts that was compared last.
+    /// Place where the group starts that was compared last.
     group: usize,
     /// A bit for each byte of it that is one of the two, the first in the lowest.
     hits: u64,

@@ -24,13 +24,13 @@ use serde::{Deserialize, Serialize};
 /// How long before or after a SIP request its channel may be told of.
 const MATCH_WINDOW: Duration = Duration::from_secs(2);
 
-/// How long a SIP call that was refused waits for its channel.
+/// Time that a SIP call that was refused waits for its channel.
 const REFUSED_WAIT: Duration = Duration::from_millis(300);
 
-/// How long one side may go on when the other says that the call has ended.
+/// Time that one side may go on when the other says that the call has ended.
 const END_WAIT: Duration = Duration::from_secs(2);
 
-/// How long a switch may say nothing while a call goes through it, before the call is told as SIP shows it. A
+/// Time for which a switch may say nothing while a call goes through it, before the call is told as SIP shows it. A
 /// connection that does not answer is given up before.
 const SWITCH_SILENT_MAX: Duration = Duration::from_secs(70);
 
@@ -46,10 +46,10 @@ const ADDRESSES_MAX: usize = 64;
 /// The most SIP calls or channels that are looked at for a partner, the latest.
 const CANDIDATES_MAX: usize = 256;
 
-/// How long a SIP call is remembered of which nothing is heard.
+/// Time for which a SIP call is remembered of which nothing is heard.
 const SILENT_MAX: Duration = Duration::from_secs(25 * 3600);
 
-/// What became of the SIP calls beside a switch that tells of its calls itself.
+/// Counts of the SIP calls beside a switch that tells of its calls itself.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counters {
     /// SIP calls that came in.
@@ -87,13 +87,13 @@ pub struct Pairing {
     held: VecDeque<LegId>,
     unmatched: VecDeque<LegId>,
     due: VecDeque<(Timestamp, Due)>,
-    /// What is due later than what is looked at in between.
+    /// Deadlines later than what is looked at in between.
     silent: VecDeque<(Timestamp, LegId)>,
-    /// Where the switch is, as its calls have shown.
+    /// Place where the switch is, as its calls have shown.
     addresses: Vec<SocketAddr>,
     /// The connection to the switch is lost.
     is_lost: bool,
-    /// When the switch said something last.
+    /// Time when the switch said something last.
     heard: Option<Timestamp>,
     counters: Counters,
 }
@@ -147,7 +147,7 @@ enum Fate {
 struct Channel {
     account: AccountId,
     calls: bool,
-    /// Who calls, and who is called.
+    /// Caller, and callee.
     caller: Option<Arc<str>>,
     callee: Arc<str>,
     endpoint: Option<Arc<str>>,
@@ -223,7 +223,7 @@ impl Pairing {
         }
     }
 
-    /// When [`Pairing::handle_time`] wants to be called at the latest.
+    /// Returns the time when [`Pairing::handle_time`] wants to be called at the latest.
     pub fn poll_timeout(&self) -> Option<Timestamp> {
         let due = self.due.front().map(|&(at, _)| at);
         due.into_iter().chain(self.silent.front().map(|&(at, _)| at)).min()
@@ -254,12 +254,12 @@ impl Pairing {
         out.append(&mut released);
     }
 
-    /// What became of the SIP calls.
+    /// Returns what became of the SIP calls.
     pub fn counters(&self) -> Counters {
         self.counters
     }
 
-    /// How many SIP calls are known.
+    /// Returns the number of SIP calls that are known.
     pub fn calls(&self) -> usize {
         self.calls.len()
     }
@@ -722,13 +722,13 @@ impl Pairing {
         }
     }
 
-    /// Whether a SIP call goes through the switch and is not refused, so that it has a channel.
+    /// Returns `true` if a SIP call goes through the switch and is not refused, so that it has a channel.
     fn is_through_switch(&self, call: &SipCall) -> bool {
         let mut ends = [call.src, call.dst].into_iter().flatten();
         ends.any(|address| self.addresses.contains(&address)) && (call.answered || call.ended.is_none())
     }
 
-    /// Whether the channel of a SIP call may yet be told of: the switch says nothing at all.
+    /// Returns `true` if the channel of a SIP call may yet be told of: the switch says nothing at all.
     fn may_come_late(&self, call: &SipCall, now: Timestamp) -> bool {
         let is_silent = self.is_through_switch(call) && !self.was_heard_since(call);
         is_silent && now.since(call.begun) < SWITCH_SILENT_MAX
@@ -791,7 +791,7 @@ impl Pairing {
     }
 }
 
-/// How well a SIP call fits a channel; none if it cannot be its call.
+/// Returns how well a SIP call fits a channel; none if it cannot be its call.
 fn fit(channel: &Channel, call: &SipCall) -> Option<u8> {
     let apart = channel.at.since(call.last).max(call.last.since(channel.at));
     if apart > MATCH_WINDOW || call.fate != Fate::Held {
@@ -833,7 +833,7 @@ fn tell(leg: LegId, kind: SignalKind, because: &Signal, out: &mut Vec<Signal>) {
     out.push(Signal { leg, kind, ..because.clone() });
 }
 
-/// Whether two causes of one end before an answer cannot both be.
+/// Returns `true` if two causes of one end before an answer cannot both be.
 fn contradict(one: Cause, other: Cause) -> bool {
     let says = |cause: Cause| match cause {
         Cause::Busy | Cause::Rejected | Cause::Redirected | Cause::UnknownNumber | Cause::Failed => {

@@ -41,15 +41,15 @@ pub(crate) const ID_BYTES_MAX: usize = 256;
 /// The most plumbing between a channel and who it calls on behalf of.
 pub(crate) const PIPES_MAX: usize = 16;
 
-/// How long the end of a leg waits for what explains it. Switches tell of one instant on several channels in
+/// Time that the end of a leg waits for what explains it. Switches tell of one instant on several channels in
 /// no fixed order; what belongs together comes within some 40 ms.
 pub(crate) const EXPLANATION_WAIT: Duration = Duration::from_millis(100);
 
-/// How long a channel is kept of which nothing is heard, and how often that is looked at.
+/// Time for which a channel is kept of which nothing is heard, and how often that is looked at.
 pub(crate) const SILENT_MAX: Duration = Duration::from_secs(24 * 3600);
 pub(crate) const CHECK_EVERY: Duration = Duration::from_secs(3600);
 
-/// What became of the messages of one switch. `messages` is the sum of the others but `channels_refused`.
+/// Counts of the messages of one switch. `messages` is the sum of the others but `channels_refused`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counters {
     /// Messages that came in.
@@ -69,27 +69,27 @@ pub struct Counters {
 /// Names a channel in the tracker; the number of its leg.
 pub(crate) type Number = u64;
 
-/// When something was told, and by which message.
+/// Time of a report, and the message that brought it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Moment {
     pub(crate) at: Timestamp,
     pub(crate) input: InputRef,
 }
 
-/// What was told of a channel.
+/// Report about a channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Leg {
     /// Nothing: it is not known whether it calls or is called, or it leads to nobody.
     Untold,
-    /// That it calls.
+    /// Channel that calls.
     Calling,
-    /// That it is called.
+    /// Channel that is called.
     Called,
-    /// That it has ended.
+    /// Channel that has ended.
     Ended,
 }
 
-/// Who calls a channel.
+/// Caller of a channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Calling {
     Channel(Number),
@@ -97,7 +97,7 @@ pub(crate) enum Calling {
     Switch(Option<LegId>),
 }
 
-/// What the switch itself does on a channel that counts as somebody who is called.
+/// Service that the switch itself gives on a channel, which counts as somebody who is called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Service {
     pub(crate) kind: ServiceKind,
@@ -132,7 +132,7 @@ pub(crate) fn text(value: &[u8]) -> Option<Arc<str>> {
     Some(Arc::from(&text[..end]))
 }
 
-/// Whether somebody may have dialled it: `s`, `h` and `BUSY` are places in a dialplan.
+/// Returns `true` if somebody may have dialled it: `s`, `h` and `BUSY` are places in a dialplan.
 pub(crate) fn is_dialled(exten: &str) -> bool {
     let mut bytes = exten.bytes().peekable();
     let begins = bytes.peek().is_some_and(|byte| byte.is_ascii_digit() || b"+*#".contains(byte));

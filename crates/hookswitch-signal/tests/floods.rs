@@ -72,10 +72,10 @@ fn floods(bytes: usize) -> Vec<(&'static str, Vec<u8>)> {
 /// to other work; what only shows in long messages, `make robustness` finds.
 const LENGTH_BYTES: usize = if cfg!(debug_assertions) { 2 << 10 } else { 64 << 10 };
 
-/// What a message of that length may take, built for release.
+/// Time that a message of that length may take, built for release.
 const TIME_MAX: Duration = Duration::from_millis(2);
 
-/// What twice the length may take, against once: twice the time, and what a measurement may be off. A
+/// Ratio that twice the length may take, against once: twice the time, and what a measurement may be off. A
 /// quadratic step takes four times; a build for debugging shows no less.
 const DOUBLING_MAX: f64 = if cfg!(debug_assertions) { 3.2 } else { 2.3 };
 

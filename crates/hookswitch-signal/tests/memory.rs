@@ -15,15 +15,15 @@ static ALLOCATED: PeakAlloc = PeakAlloc;
 /// The allocator counts for all threads, so one test runs at a time.
 static MEASURED: Mutex<()> = Mutex::new(());
 
-/// What a capture may take, whatever it holds.
+/// Memory that a capture may take, whatever it holds.
 const MEMORY_BYTES_MAX: usize = 64 << 20;
 
-/// What follows the part of a file that matters, so that something is there to be believed in.
+/// Bytes after the part of a file that matters, so that something is there to be believed in.
 const FILLING_BYTES: u64 = 200 << 20;
 
 const MESSAGE: &[u8] = b"BYE sip:a@b SIP/2.0\r\nl: 0\r\n\r\n";
 
-/// What was read of a file.
+/// Result of reading a file.
 struct Outcome {
     messages: usize,
     warnings: Vec<(u64, WarningKind)>,

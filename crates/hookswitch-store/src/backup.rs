@@ -14,7 +14,7 @@ use super::sqlite::{self, FILE, Reader};
 /// The name of the copy until it is whole.
 const PART: &str = "hookswitch.db.part";
 
-/// What a backup holds.
+/// Contents of a backup.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Backup {
     /// Its size in bytes.

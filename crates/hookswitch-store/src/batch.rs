@@ -12,13 +12,13 @@ use super::record::{self, Message, kind};
 /// Some inputs and all that followed from them, to be written as one.
 #[derive(Default)]
 pub struct Batch {
-    /// Whose inputs they are.
+    /// Partition of the inputs.
     pub(super) partition: Partition,
-    /// Where the logs must end for the batch to follow.
+    /// Place where the logs must end for the batch to follow.
     pub(super) after: Ends,
     /// The message by which the term of its writer began; 0 on a server alone.
     pub(super) term: u64,
-    /// How far the intake of the partition is taken with it, and behind which message it is read again; 0 if
+    /// Point up to which the intake of the partition is taken with it, and behind which message it is read again; 0 if
     /// it has none.
     pub(super) taken: u64,
     pub(super) intake: u64,
@@ -27,7 +27,7 @@ pub struct Batch {
     pub(super) inputs: Vec<InputRow>,
     pub(super) events: Vec<EventRow>,
     pub(super) ids: Vec<IngestId>,
-    /// Who is told when the batch is on disk.
+    /// Senders that are told when the batch is on disk.
     pub(super) waiting: Vec<Acknowledge>,
 }
 
@@ -39,7 +39,7 @@ pub(super) struct InputRow {
     pub(super) kind: u8,
     pub(super) source: u16,
     pub(super) at: Timestamp,
-    /// When it came in, by the clock of this machine.
+    /// Time when it came in, by the clock of this machine.
     pub(super) arrival: Timestamp,
     pub(super) place: Range<usize>,
     pub(super) body: Range<usize>,
@@ -76,11 +76,11 @@ impl EventRow {
 /// The id that a client has given to a signal.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct IngestId {
-    /// Whose.
+    /// Source.
     pub source: u16,
     /// The id, unique among those of its source.
     pub id: String,
-    /// Where the signal is in the log.
+    /// Position of the signal in the log.
     pub position: u64,
 }
 
@@ -102,7 +102,7 @@ impl Batch {
         }
     }
 
-    /// Where the logs end after the batch.
+    /// Returns where the logs end after the batch.
     pub fn ends(&self) -> Ends {
         Ends {
             signals: self.after.signals + self.inputs.len() as u64,
@@ -128,7 +128,7 @@ impl Batch {
         self.intake = self.intake.max(next.intake);
     }
 
-    /// Whether nothing is in it.
+    /// Returns `true` if nothing is in it.
     pub fn is_empty(&self) -> bool {
         self.inputs.is_empty() && self.waiting.is_empty()
     }

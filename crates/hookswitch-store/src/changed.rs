@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use tokio::sync::broadcast::{self, error::RecvError};
 use tokio::sync::watch;
 
-/// How many may wait for somebody to look at them; who comes later looks at all.
+/// Number of those that may wait for somebody to look at them; who comes later looks at all.
 const WAITING_MAX: usize = 1024;
 
 /// A document that has changed: its kind and its id.
@@ -15,11 +15,11 @@ pub struct Changed {
     pub kind: Cow<'static, str>,
     /// The id among those of its kind.
     pub id: String,
-    /// Whether it is there no longer.
+    /// Set if it is there no longer.
     pub gone: bool,
 }
 
-/// What one who follows is told.
+/// News for one who follows the store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DocumentUpdate {
     /// This one has.

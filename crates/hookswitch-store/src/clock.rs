@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use hookswitch_model::Timestamp;
 use tokio::sync::watch;
 
-/// How far the clock was moved on, in microseconds; a server that serves others never moves it.
+/// Time by which the clock was moved on, in microseconds; a server that serves others never moves it.
 static AHEAD_MICROS: AtomicU64 = AtomicU64::new(0);
 
 /// Told when it was.
@@ -32,7 +32,7 @@ pub fn steady() -> Timestamp {
     steady_at(now())
 }
 
-/// What the steady clock showed at an instant that was read already.
+/// Returns what the steady clock showed at an instant that was read already.
 pub fn steady_at(instant: Instant) -> Timestamp {
     static START: OnceLock<(Instant, Timestamp)> = OnceLock::new();
     let &(start, at) = START.get_or_init(|| {
@@ -42,12 +42,12 @@ pub fn steady_at(instant: Instant) -> Timestamp {
     at + instant.saturating_duration_since(start) + ahead()
 }
 
-/// When the steady clock will show this time, unless it is moved on before.
+/// Returns the time when the steady clock will show this time, unless it is moved on before.
 pub fn instant_of(at: Timestamp) -> Instant {
     now() + at.since(steady())
 }
 
-/// How far the wall and the steady clock were moved on.
+/// Returns how far the wall and the steady clock were moved on.
 pub fn ahead() -> Duration {
     Duration::from_micros(AHEAD_MICROS.load(Ordering::Relaxed))
 }

@@ -32,7 +32,7 @@ const KEPT: Duration = Duration::from_secs(100 * 365 * 86_400);
 /// A saved state of a partition.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct State {
-    /// Whose state it is.
+    /// Partition of the state.
     pub partition: Partition,
     /// The last input in it.
     pub position: u64,
@@ -42,7 +42,7 @@ pub struct State {
     pub bytes: Vec<u8>,
 }
 
-/// What is copied one after the other.
+/// Phase of a copy; phases come one after the other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Phase {
     Documents,
@@ -52,7 +52,7 @@ pub(super) enum Phase {
     Spans,
     /// The documents that deliveries write down.
     Progress,
-    /// How far the logs were swept, and the saved states; nothing comes behind it.
+    /// Positions up to which the logs were swept, and the saved states; nothing comes behind it.
     Last,
 }
 
@@ -94,7 +94,7 @@ impl FromStr for Phase {
     }
 }
 
-/// How far a copy has come: all phases before this one, and of this one what is not behind the number.
+/// Progress of a copy: all phases before this one, and of this one what is not behind the number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Come {
     pub(super) phase: Phase,
@@ -102,10 +102,10 @@ pub(super) struct Come {
 }
 
 impl Come {
-    /// Where nothing is copied.
+    /// Progress at which nothing is copied.
     pub(super) const NOTHING: Self = Self { phase: Phase::Documents, until: 0 };
 
-    /// Where all rows are copied.
+    /// Progress at which all rows are copied.
     pub(super) const BEFORE_LAST: Self = Self { phase: Phase::Progress, until: END };
 
     /// The phase that goes on, and behind what; none when all is copied.
@@ -123,7 +123,7 @@ pub struct CopySource {
     reader: Reader,
     states: Vec<State>,
     summary: Summary,
-    /// What keeps others out, and the copy of a cluster's log.
+    /// Lock that keeps others out, and the copy of a cluster's log.
     held: Held,
 }
 
@@ -132,7 +132,7 @@ enum Held {
     Cluster(Box<(Store, WriterThread)>),
 }
 
-/// Where a store is copied to.
+/// Store that is copied to.
 pub struct CopyTarget {
     side: Side,
     come: Come,
@@ -231,7 +231,7 @@ impl CopySource {
         &self.states
     }
 
-    /// What it holds.
+    /// Returns what it holds.
     pub const fn summary(&self) -> &Summary {
         &self.summary
     }
@@ -260,7 +260,7 @@ impl CopySource {
         Ok(found)
     }
 
-    /// Whether the partitions of a cluster can go on where those of the store end.
+    /// Returns whether the partitions of a cluster can go on where those of the store end.
     fn check_fits(&self, partitions: u8) -> anyhow::Result<()> {
         if let Some(last) = self.partitions()?.last() {
             let has = last.index() + 1;
@@ -283,7 +283,7 @@ impl CopySource {
         Ok(())
     }
 
-    /// How far the log was handed out, for a number of partitions. With another number than here each has
+    /// Returns how far the log was handed out, for a number of partitions. With another number than here each has
     /// handed out what all have: a live subscription has come so far at least.
     fn feeds(&self, partitions: u8) -> anyhow::Result<Vec<DocumentRow>> {
         let kind = KINDS_OF_LOG[0];
@@ -323,7 +323,7 @@ impl CopySource {
         }
     }
 
-    /// How many rows there are to copy, and how many are copied.
+    /// Returns the number of rows that there are to copy, and how many are copied.
     fn rows(&self, come: Come) -> anyhow::Result<(u64, u64)> {
         let count = |name| self.summary.count(name);
         let all = count("documents")
@@ -395,7 +395,7 @@ impl CopyTarget {
         }
     }
 
-    /// Whether a part of the copy, or all of it, was there already.
+    /// Returns `true` if a part of the copy, or all of it, was there already.
     pub fn goes_on(&self) -> bool {
         self.come != Come::NOTHING
     }
@@ -502,7 +502,7 @@ fn mark(id: &str, phase: Phase) -> String {
     format!("copy.{id}.{phase}")
 }
 
-/// How far a copy has come in a database, which must have nothing else.
+/// Returns how far a copy has come in a database, which must have nothing else.
 fn come_in(connection: &Connection, id: &str, directory: &Path) -> anyhow::Result<Come> {
     let mut come = None;
     for phase in Phase::ALL {
@@ -531,7 +531,7 @@ fn come_in(connection: &Connection, id: &str, directory: &Path) -> anyhow::Resul
     }
 }
 
-/// Whether a copy into a database was begun and not ended.
+/// Returns whether a copy into a database was begun and not ended.
 ///
 /// # Errors
 /// A sentence that says so.
@@ -565,7 +565,7 @@ fn states_of(connection: &Connection) -> rusqlite::Result<Vec<State>> {
     Ok(newest.into_values().collect())
 }
 
-/// Whether two configurations name the same place.
+/// Returns whether two configurations name the same place.
 ///
 /// # Errors
 /// A sentence that says so.

@@ -53,7 +53,7 @@ impl EndFile {
     }
 }
 
-/// What a file says: how often it was written, and the ends.
+/// Returns what a file says: how often it was written, and the ends.
 fn read(file: &File) -> io::Result<Option<(u64, LogEnds)>> {
     let mut bytes = vec![0; 2 * PLACE_BYTES as usize];
     let mut length = 0;
@@ -79,7 +79,7 @@ fn read(file: &File) -> io::Result<Option<(u64, LogEnds)>> {
     Ok(places.max_by_key(|(writes, _)| *writes))
 }
 
-/// Where the logs end for one who goes on with them, and the file in which that is noted from now on.
+/// Returns where the logs end for one who goes on with them, and the file in which that is noted from now on.
 ///
 /// Of what was acknowledged and is gone, the positions are not given again, and it is said.
 pub(super) fn restored(
@@ -115,7 +115,7 @@ pub(super) fn restored(
     Ok((ends, Some(end)))
 }
 
-/// What is known to have been there and is not, each with the name of its log.
+/// Returns what is known to have been there and is not, each with the name of its log.
 fn missing(connection: &Connection, known: &LogEnds) -> Vec<rusqlite::Result<(Damage, String)>> {
     let partitions = u8::try_from(known.inputs.len()).unwrap_or(u8::MAX);
     let found = match sqlite::ends(connection, partitions) {
@@ -141,7 +141,7 @@ pub(super) fn acknowledged(directory: &Path) -> Option<LogEnds> {
     read(&file).ok().flatten().map(|(_, known)| known)
 }
 
-/// What was acknowledged and is gone, found now or at an earlier start, as far as it would not be too old.
+/// Returns what was acknowledged and is gone, found now or at an earlier start, as far as it would not be too old.
 pub(super) fn lost(connection: &Connection, known: Option<&LogEnds>) -> rusqlite::Result<Vec<Damage>> {
     let mut statement = connection.prepare(
         "SELECT log, first, last FROM lost \

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 /// The most of an answer that is kept, in bytes.
 pub const ANSWER_BYTES_MAX: usize = 1024;
 
-/// What is written together.
+/// Rows that are written together.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Journal {
     /// Attempts to deliver by webhook.
@@ -31,7 +31,7 @@ pub struct Attempt {
     pub subscription: SubscriptionId,
     /// Counts from 1; again from 1 after a restart or a blacklisting.
     pub number: u32,
-    /// When it began, by the clock of the server.
+    /// Time when it began, by the clock of the server.
     pub at: Timestamp,
     /// Time from the request to the answer, or until it was given up.
     pub duration: Duration,
@@ -39,17 +39,17 @@ pub struct Attempt {
     pub outcome: AttemptOutcome,
     /// The status of HTTP, if there was an answer.
     pub status: Option<u16>,
-    /// Why there was none.
+    /// Reason why there was none.
     pub error: Option<Box<str>>,
     /// How the answer began: [`ANSWER_BYTES_MAX`] at most.
     pub answer: Vec<u8>,
-    /// Where the notification was sent.
+    /// Place where the notification was sent.
     pub address: Arc<str>,
     /// The redelivery that it was made for.
     pub redelivery: Option<Arc<str>>,
 }
 
-/// How an attempt went.
+/// Outcome of an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum AttemptOutcome {
     /// The receiver has taken the notification.
@@ -80,22 +80,22 @@ impl AttemptOutcome {
     }
 }
 
-/// What one connection was sent of one subscription in a stretch of time.
+/// Span of events that one connection was sent of one subscription.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Span {
     /// The subscription that was told.
     pub subscription: SubscriptionId,
     /// The connection, as the gateway numbers them since its start.
     pub connection: u64,
-    /// When the first notification was handed to it.
+    /// Time when the first notification was handed to it.
     pub from: Timestamp,
-    /// When the last notification was handed to it.
+    /// Time when the last notification was handed to it.
     pub to: Timestamp,
     /// The position of the first event. All events from it to the last that the subscription hears of were sent.
     pub first: u64,
     /// The position of the last event.
     pub last: u64,
-    /// How many there were.
+    /// Number of them.
     pub count: u64,
 }
 

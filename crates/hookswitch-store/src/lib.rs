@@ -1,4 +1,4 @@
-//! What a server keeps: the signal log (inputs), the event log (outputs) and documents.
+//! Store of a server: the signal log (inputs), the event log (outputs) and documents.
 //!
 //! A [`Batch`] is some inputs and all that followed from them, written as one: after a crash the
 //! logs hold all of it or nothing. It names the position it expects to be at, so that an owner of
@@ -76,13 +76,13 @@ pub use self::sqlite::{Log, LoggedInput, Reader};
 pub use self::summary::Summary;
 use self::writer::{Write, Writer};
 
-/// How long a copy may take to come to where the documents end, before what it has is taken for all.
+/// Time that a copy may take to come to where the documents end, before what it has is taken for all.
 const FIND_WITHIN: std::time::Duration = std::time::Duration::from_secs(1);
 
-/// How many batches may wait for the disk. More would not be written sooner, only told later.
+/// Number of batches that may wait for the disk. More would not be written sooner, only told later.
 const WRITES_AHEAD: usize = 4;
 
-/// Where the logs end. A position counts from 1; 0 is an empty log.
+/// Ends of the logs. A position counts from 1; 0 is an empty log.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Ends {
     /// The last input.
@@ -91,7 +91,7 @@ pub struct Ends {
     pub events: u64,
 }
 
-/// Where the logs of all partitions end.
+/// Ends of the logs of all partitions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct LogEnds {
     /// The last input of each partition.
@@ -114,7 +114,7 @@ impl LogEnds {
     }
 }
 
-/// Whether what comes in can be kept.
+/// Health of the store: it takes what comes in, or why it does not.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Health {
     /// It can.
@@ -123,7 +123,7 @@ pub enum Health {
     Failing(Arc<str>),
 }
 
-/// What a document must be for a change to be made.
+/// Condition on a document for a change to be made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Expected {
     /// Anything.
@@ -137,11 +137,11 @@ pub enum Expected {
 /// A change of a document; several are made together or not at all.
 #[derive(Clone, Debug)]
 pub struct Change {
-    /// What the document is: `application`, `user`.
+    /// Kind of the document: `application`, `user`.
     pub kind: Cow<'static, str>,
     /// Its id among those of its kind.
     pub id: String,
-    /// What the document must be now.
+    /// Condition on the document now.
     pub expected: Expected,
     /// The new content, JSON; none to delete it.
     pub content: Option<String>,
@@ -158,7 +158,7 @@ pub struct Document {
     pub content: String,
 }
 
-/// Why the store did not do what it was asked for.
+/// Reason why the store did not do what it was asked for.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// The disk refuses.
@@ -181,7 +181,7 @@ pub enum StoreError {
     /// The signal log cannot be read.
     #[error("the signal log cannot be read: {0:#}")]
     Log(anyhow::Error),
-    /// What is stored cannot be read.
+    /// Error of a stored record that cannot be read.
     #[error(transparent)]
     Record(#[from] RecordError),
     /// What is stored is not as it was written.
@@ -213,13 +213,13 @@ pub struct Store {
     cluster: Option<Cluster>,
 }
 
-/// What a store of a cluster has beside its copy.
+/// Parts that a store of a cluster has beside its copy.
 #[derive(Clone)]
 struct Cluster {
     nats: Nats,
     /// One change of documents at a time: they would only refuse each other.
     changing: Arc<tokio::sync::Mutex<()>>,
-    /// Where batches of the partition go, if this node owns it.
+    /// Place where batches of the partition go, if this node owns it.
     publisher: Option<mpsc::Sender<Publish>>,
 }
 
@@ -359,12 +359,12 @@ impl Store {
         self.cluster.as_ref().map(|cluster| &cluster.nats)
     }
 
-    /// Which partition it is the store of.
+    /// Returns which partition it is the store of.
     pub const fn partition(&self) -> Partition {
         self.partition
     }
 
-    /// How many machines there are.
+    /// Returns the number of machines that there are.
     pub fn partitions(&self) -> u8 {
         self.shared.partitions()
     }
@@ -383,7 +383,7 @@ impl Store {
         self.shared.changed.follow()
     }
 
-    /// How far the intake of the partition was taken.
+    /// Returns how far the intake of the partition was taken.
     ///
     /// # Errors
     /// If the database cannot be read.
@@ -391,7 +391,7 @@ impl Store {
         self.intake_of(self.partition)
     }
 
-    /// How far the intake of any partition was taken.
+    /// Returns how far the intake of any partition was taken.
     ///
     /// # Errors
     /// If the database cannot be read.
@@ -400,12 +400,12 @@ impl Store {
         self.read(|reader| reader.followed(&stream))
     }
 
-    /// How far the intake of any partition was taken since this process began, and a wait for more.
+    /// Returns how far the intake of any partition was taken since this process began, and a wait for more.
     pub fn follow_intake(&self, partition: Partition) -> watch::Receiver<u64> {
         self.shared.follow_taken(partition)
     }
 
-    /// Where the logs end on disk.
+    /// Returns where the logs end on disk.
     pub fn ends(&self) -> Ends {
         self.shared.ends(self.partition)
     }
@@ -427,12 +427,12 @@ impl Store {
         }
     }
 
-    /// Whether what comes in can be kept, and a wait for a change of that.
+    /// Returns `true` if what comes in can be kept, and a wait for a change of that.
     pub fn follow_health(&self) -> watch::Receiver<Health> {
         self.shared.health.subscribe()
     }
 
-    /// Whether what comes in can be kept.
+    /// Health of the store: it takes what comes in, or why it does not.
     pub fn health(&self) -> Health {
         self.shared.health.borrow().clone()
     }
@@ -510,7 +510,7 @@ impl Store {
         outcome.await.unwrap_or(Err(StoreError::Closed))
     }
 
-    /// How large the files are, in bytes: the database of the logs, and the index of calls.
+    /// Returns how large the files are, in bytes: the database of the logs, and the index of calls.
     pub fn sizes(&self) -> [(&'static str, u64); 2] {
         let directory = self.readers.directory();
         let size = |file: &str| {

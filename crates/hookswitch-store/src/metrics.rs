@@ -1,4 +1,4 @@
-//! What the store counts.
+//! Counters of the store.
 
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
@@ -15,7 +15,7 @@ pub struct Metrics {
     pub failing: Gauge,
     /// Inputs of batches that the disk refused.
     pub failures: Counter,
-    /// How long commits took, in seconds.
+    /// Time that commits took, in seconds.
     pub commit_seconds: Histogram,
 }
 

@@ -23,7 +23,7 @@ impl Partition {
         (0..count.min(Self::COUNT_MAX)).map(Self)
     }
 
-    /// Where an account belongs among a number of partitions: the same on every node, for as long as the
+    /// Returns where an account belongs among a number of partitions: the same on every node, for as long as the
     /// number stays.
     pub fn of(account: AccountId, count: u8) -> Self {
         // The multiplier of splitmix64; neighbouring accounts come to different partitions.
@@ -31,7 +31,7 @@ impl Partition {
         Self(((mixed >> 32) % u64::from(count.clamp(1, Self::COUNT_MAX))) as u8)
     }
 
-    /// Whose an input at this position is.
+    /// Returns whose an input at this position is.
     pub const fn of_position(position: u64) -> Self {
         Self((position >> COUNT_BITS) as u8)
     }

@@ -16,7 +16,7 @@ pub const REDELIVERY: &str = "redelivery";
 pub struct ProgressRecord {
     /// The position up to which the log was looked at.
     pub read: u64,
-    /// Whether it had looked at all that was handed out.
+    /// Set if it had looked at all that was handed out.
     pub live: bool,
     /// The positions up to there that are not done with.
     pub open: Vec<u64>,

@@ -1,4 +1,4 @@
-//! What is stored, in versions that are told apart: inputs of the signal log, events of the event log.
+//! Records of the store, in versions that are told apart: inputs of the signal log, events of the event log.
 //!
 //! A shape that changes gets a new version and keeps its reader; words are stored as the API spells
 //! them, so that a new word does not change what the old ones mean.
@@ -15,13 +15,13 @@ use hookswitch_model::{
 };
 use serde::{Deserialize, Serialize};
 
-/// Why something stored cannot be read.
+/// Reason why something stored cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum RecordError {
     /// It was written by a version that this one does not know.
     #[error("a {what} of version {version}, which this Hookswitch does not know; start the newer one")]
     Version {
-        /// Which record it is.
+        /// Kind of record.
         what: &'static str,
         /// The version that it has.
         version: u8,
@@ -29,7 +29,7 @@ pub enum RecordError {
     /// A word that this version does not know.
     #[error("a stored {what} is {word:?}, which this Hookswitch does not know; start the newer one")]
     Word {
-        /// What the word is for.
+        /// Purpose of the word.
         what: &'static str,
         /// The word.
         word: String,
@@ -49,36 +49,36 @@ pub enum Input<'a> {
     Message(Message<'a>),
     /// A signal that was posted, as JSON.
     Signal {
-        /// Whose.
+        /// Source.
         source: u16,
-        /// When it happened.
+        /// Time when it happened.
         at: Timestamp,
         /// The signal as it was posted, with the account of its key if that names one.
         json: &'a [u8],
     },
     /// A message of a switch that tells of its calls itself.
     Manager {
-        /// Whose.
+        /// Source.
         source: u16,
-        /// When it came.
+        /// Time when it came.
         at: Timestamp,
         /// The message as it came.
         message: &'a [u8],
     },
     /// The connection to such a switch was made, or was lost.
     Link {
-        /// Whose connection.
+        /// Source of the connection.
         source: u16,
-        /// When it was made or lost.
+        /// Time when it was made or lost.
         at: Timestamp,
-        /// Which of both.
+        /// Change of the connection.
         link: SwitchLink,
     },
     /// A clock has come so far, and a timer was due.
     Tick {
-        /// Which clock.
+        /// Clock.
         clock: ClockId,
-        /// How far it has come.
+        /// Point up to which it has come.
         at: Timestamp,
     },
     /// The directory and the policy that hold from here on.
@@ -95,15 +95,15 @@ pub enum Input<'a> {
 /// A SIP message that a capture agent has sent.
 #[derive(Clone, Copy, Debug)]
 pub struct Message<'a> {
-    /// Who sent it.
+    /// Source.
     pub source: u16,
-    /// When the agent saw it.
+    /// Time when the agent saw it.
     pub at: Timestamp,
-    /// Whether a stream carried it; else a datagram.
+    /// Set if a stream carried it; else a datagram.
     pub tcp: bool,
-    /// Where it came from.
+    /// Place where it came from.
     pub src: SocketAddr,
-    /// Where it went.
+    /// Place where it went.
     pub dst: SocketAddr,
     /// The correlation id that the agent gave it (HEP chunk 17).
     pub correlation: Option<&'a [u8]>,
@@ -111,22 +111,22 @@ pub struct Message<'a> {
     pub payload: &'a [u8],
 }
 
-/// What the machine goes by, beside signals.
+/// Settings of the session machine, beside signals.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Settings {
     /// The directory file; none for the built-in directory.
     pub directory: Option<String>,
     /// The account of calls of which the directory knows nothing.
     pub account: u64,
-    /// Whether a call that another phone has answered counts as missed.
+    /// Set if a call that another phone has answered counts as missed.
     pub answered_elsewhere_is_missed: bool,
-    /// Whether events say reasons that clients may not know.
+    /// Set if events say reasons that clients may not know.
     pub explicit_reasons: bool,
-    /// Whether legs may be joined because their numbers agree.
+    /// Set if legs may be joined because their numbers agree.
     pub join_by_numbers: bool,
     /// The most sessions that are open at once.
     pub sessions_max: usize,
-    /// How long a SIP response that is reported before its request waits for it, in milliseconds.
+    /// Time that a SIP response that is reported before its request waits for it, in milliseconds.
     #[serde(default = "late_requests_ms")]
     pub late_requests_ms: u64,
 }
@@ -141,11 +141,11 @@ fn late_requests_ms() -> u64 {
 pub struct Source {
     /// By which inputs name it.
     pub number: u16,
-    /// Who it is.
+    /// Sender.
     pub sender: Sender,
 }
 
-/// Who a source is.
+/// Identity of a source.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(from = "SenderRecord", into = "SenderRecord")]
 pub enum Sender {
@@ -197,7 +197,7 @@ impl Sender {
         }
     }
 
-    /// Whose calls it tells of, when nothing else says.
+    /// Returns whose calls it tells of, when nothing else says.
     pub const fn account(&self) -> u64 {
         match self {
             Self::Hep { account, .. } | Self::Ingest { account, .. } | Self::Switch { account, .. } => {
@@ -273,13 +273,13 @@ impl From<Sender> for SenderRecord {
 /// The parts of an input as the signal log keeps them in columns.
 #[derive(Clone, Copy, Debug)]
 pub struct Columns<'a> {
-    /// Which kind of input it is, one of [`kind`].
+    /// Kind of input, one of [`kind`].
     pub kind: u8,
     /// The source, or the clock of a tick; 0 if it has none.
     pub source: u16,
-    /// When it happened, by the clock of the source.
+    /// Time when it happened, by the clock of the source.
     pub at: Timestamp,
-    /// Where a message was seen; empty for other kinds.
+    /// Place where a message was seen; empty for other kinds.
     pub place: &'a [u8],
     /// The input itself, as its kind has it.
     pub body: &'a [u8],
@@ -305,7 +305,7 @@ pub mod kind {
     pub const LINK: u8 = 8;
 }
 
-/// Where a message was seen.
+/// Addresses and transport of a message.
 #[derive(Serialize, Deserialize)]
 struct MessageAddresses<'a> {
     tcp: bool,

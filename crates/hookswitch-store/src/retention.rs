@@ -15,16 +15,16 @@ use super::schema::OF_NOTE;
 use super::{journal, record, sqlite};
 use crate::clock;
 
-/// How far ahead of the log a clock is believed at once; beyond, it must have been so for as long.
+/// Lead on the log that a clock is believed at once; beyond, it must have been so for as long.
 const LEAP_MAX: Duration = Duration::from_secs(3600);
 
-/// How long a finding of what is due is good for, where it lets something go less soon.
+/// Time for which a finding of what is due is good for, where it lets something go less soon.
 const DUE_GOOD_FOR: Duration = Duration::from_secs(60);
 
-/// How many times as long as others an event is kept at most that is still due.
+/// Number of times as long as others that an event is kept at most that is still due.
 const DUE_KEPT_TIMES: u32 = 2;
 
-/// What goes and when.
+/// Rule of what is deleted, and when.
 #[derive(Default)]
 pub(super) struct Retention {
     time: Option<LogTime>,
@@ -137,7 +137,7 @@ impl Retention {
     }
 }
 
-/// When the newest row of the logs came in.
+/// Returns the time when the newest row of the logs came in.
 fn newest(connection: &Connection) -> rusqlite::Result<Option<Timestamp>> {
     let mut newest = None;
     let mut ask = |sql: &str, range: [i64; 2]| {
@@ -178,7 +178,7 @@ fn not_due(connection: &Connection) -> rusqlite::Result<i64> {
     Ok(behind)
 }
 
-/// How far a log was swept.
+/// Returns how far a log was swept.
 fn swept(connection: &Connection, log: &str) -> rusqlite::Result<i64> {
     let found = connection
         .prepare_cached("SELECT position FROM swept WHERE log = ?")?
@@ -253,7 +253,7 @@ struct Inputs {
 }
 
 impl Inputs {
-    /// Whether an input went, now or before, but for what an event that is kept needs of it.
+    /// Returns `true` if an input went, now or before, but for what an event that is kept needs of it.
     fn went(&self, input: u64) -> bool {
         self.partition.start() < input && input.cast_signed() <= self.until
     }

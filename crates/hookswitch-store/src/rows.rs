@@ -37,9 +37,9 @@ pub(crate) struct Rows {
     ids: Vec<(u16, String, u64)>,
     pub(super) journal: Journal,
     pub(super) documents: Vec<DocumentRow>,
-    /// How far logs were swept.
+    /// Point up to which logs were swept.
     swept: Vec<(String, u64)>,
-    /// What the ranges of the rows are of.
+    /// Bytes that the ranges of the rows are of.
     #[serde(skip)]
     pub(super) bytes: Vec<u8>,
 }
@@ -74,13 +74,13 @@ pub(super) struct DocumentRow {
 }
 
 impl DocumentRow {
-    /// Whether deliveries write it down.
+    /// Returns `true` if deliveries write it down.
     pub(super) fn is_of_log(&self) -> bool {
         KINDS_OF_LOG.contains(&&*self.kind)
     }
 }
 
-/// What is read behind which row, up to which; behind [`END`] there is nothing.
+/// Rows to read: behind which, and up to which; behind [`END`] there is nothing.
 pub(super) struct Chunk {
     pub(super) rows: Rows,
     pub(super) until: u64,
@@ -231,13 +231,13 @@ impl Rows {
         self.bytes.len() >= BYTES_MAX || rows as u64 == ROWS_MAX
     }
 
-    /// How many there are.
+    /// Returns the number of them.
     pub(super) fn len(&self) -> u64 {
         let Journal { attempts, spans } = &self.journal;
         (self.inputs.len() + self.events.len() + attempts.len() + spans.len() + self.documents.len()) as u64
     }
 
-    /// Whether the ranges of all rows are of the bytes that there are.
+    /// Returns `true` if the ranges of all rows are of the bytes that there are.
     pub(super) fn is_whole(&self) -> bool {
         let inputs = self.inputs.iter().flat_map(|row| [row.place, row.body]);
         let events = self.events.iter().map(|row| row.body);

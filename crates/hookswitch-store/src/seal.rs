@@ -297,7 +297,7 @@ pub(super) fn missing(rows: &'static str, last: u64, next: u64) -> Damage {
     Damage { rows, first, last: next.saturating_sub(1).max(first), harm: Harm::Gap }
 }
 
-/// Whether an event that was found under a session is of it.
+/// Returns whether an event that was found under a session is of it.
 pub(super) fn is_of(logged: &Logged, session: TelephonySessionId) -> Result<(), Damage> {
     let at = logged.position;
     let is_of = logged.event.session.id == session;

@@ -1,11 +1,11 @@
-//! What a store is told by the settings of a server.
+//! Settings of a store, as a server has them.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::Deserialize;
 
-/// Where the log is.
+/// Engine of the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Engine {
@@ -15,32 +15,32 @@ pub enum Engine {
     Nats,
 }
 
-/// What is on disk before anything is answered or sent on.
+/// Durability of what is written before anything is answered or sent on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Durability {
     /// All that the answer rests on, synced.
     Strict,
-    /// What the operating system has taken; a crash of the machine may lose it.
+    /// Data that the operating system has taken; a crash of the machine may lose it.
     Relaxed,
 }
 
-/// Where a store is, and how it is kept.
+/// Place of a store, and the way it is kept.
 #[derive(Clone, Debug)]
 pub struct StoreSettings {
-    /// Where the log is.
+    /// Engine of the log.
     pub engine: Engine,
     /// The data directory.
     pub directory: PathBuf,
-    /// What is on disk before anything is answered.
+    /// Durability before anything is answered.
     pub durability: Durability,
-    /// How long inputs are kept.
+    /// Time for which inputs are kept.
     pub signals_kept: Duration,
-    /// How long events are kept.
+    /// Time for which events are kept.
     pub events_kept: Duration,
     /// Into how many partitions a cluster divides its sources.
     pub partitions_of_cluster: u8,
-    /// How long a lease of a partition is good that is not renewed.
+    /// Time for which a lease of a partition is good that is not renewed.
     pub lease: Duration,
     /// The NATS of a cluster.
     pub nats: NatsSettings,
@@ -56,7 +56,7 @@ impl StoreSettings {
     }
 }
 
-/// How a node reaches NATS, and what is kept there.
+/// Connection of a node to NATS, and the names in it.
 #[derive(Clone, Debug)]
 pub struct NatsSettings {
     /// Addresses, as `nats://HOST:4222`.
@@ -65,11 +65,11 @@ pub struct NatsSettings {
     pub credentials: PathBuf,
     /// The certificate of the authority that has signed those of the servers, in PEM; empty for no TLS.
     pub tls_ca: PathBuf,
-    /// What the names of streams, buckets and subjects begin with.
+    /// Beginning of the names of streams, buckets and subjects.
     pub prefix: String,
     /// On how many servers each message is kept.
     pub replicas: usize,
-    /// How long a connection may take.
+    /// Time that a connection may take.
     pub connect_timeout: Duration,
     /// The monitoring endpoints of all servers, as `http://HOST:8222`.
     pub monitors: Vec<String>,

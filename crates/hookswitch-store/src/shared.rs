@@ -1,4 +1,4 @@
-//! What the writer of the store tells everybody.
+//! State of the store that its writer shows to everybody.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,13 +15,13 @@ use super::partition::Partition;
 use super::tail::Tail;
 use super::{Ends, Health, LogEnds};
 
-/// How many changes of documents are remembered by their ids.
+/// Number of changes of documents that are remembered by their ids.
 const CHANGES_MAX: usize = 1024;
 
-/// How many terms of a partition are remembered.
+/// Number of terms of a partition that are remembered.
 const TERMS_MAX: usize = 64;
 
-/// What the writer tells everybody.
+/// State that the writer shows to everybody.
 pub(super) struct Shared {
     /// The last input of each partition on disk.
     inputs: Vec<AtomicU64>,
@@ -30,9 +30,9 @@ pub(super) struct Shared {
     pub(super) health: watch::Sender<Health>,
     pub(super) stop: watch::Sender<bool>,
     pub(super) changed: ChangedDocuments,
-    /// How far the log was followed, and how far the documents.
+    /// Point up to which the log was followed, and how far the documents.
     followed: [watch::Sender<u64>; 2],
-    /// How far the intake of each partition was taken, as far as this process saw.
+    /// Point up to which the intake of each partition was taken, as far as this process saw.
     taken: Vec<watch::Sender<u64>>,
     /// Told when a term begins.
     begun: watch::Sender<()>,
@@ -40,14 +40,14 @@ pub(super) struct Shared {
     metrics: Metrics,
 }
 
-/// What was seen in the streams.
+/// Notes on what was seen in the streams.
 #[derive(Default)]
 struct Notes {
-    /// Where the newest terms of each partition began.
+    /// Place where the newest terms of each partition began.
     terms: HashMap<Partition, BTreeSet<u64>>,
     /// The newest changes of documents that count.
     changes: VecDeque<u64>,
-    /// Who is told when the log was followed so far, and under which term that counts.
+    /// Senders that are told when the log was followed so far, and the term under which that counts.
     waiting: BTreeMap<u64, (TermId, Vec<Acknowledge>)>,
 }
 
@@ -60,7 +60,7 @@ pub(super) struct TermId {
 }
 
 impl Notes {
-    /// Whether a message at this sequence, written under a term, counts.
+    /// Returns `true` if a message at this sequence, written under a term, counts.
     fn counts(&self, under: TermId, sequence: u64) -> bool {
         let terms = self.terms.get(&under.partition);
         terms.and_then(|terms| terms.range(..sequence).next_back()) == Some(&under.term)
@@ -84,12 +84,12 @@ impl Shared {
         }
     }
 
-    /// How many machines there are.
+    /// Returns the number of machines that there are.
     pub(super) fn partitions(&self) -> u8 {
         u8::try_from(self.inputs.len()).unwrap_or(u8::MAX)
     }
 
-    /// Where the logs end on disk.
+    /// Returns where the logs end on disk.
     pub(super) fn ends(&self, partition: Partition) -> Ends {
         let input = self.inputs.get(partition.index());
         let signals = input.map_or(partition.start(), |input| input.load(Ordering::Acquire));
@@ -104,7 +104,7 @@ impl Shared {
         self.events.send_if_modified(|events| std::mem::replace(events, ends.events) != ends.events);
     }
 
-    /// What comes in cannot be kept.
+    /// Notes that what comes in cannot be kept.
     pub(super) fn failing(&self, cause: &str) {
         let health = Health::Failing(cause.into());
         let began = self.health.send_if_modified(|now| std::mem::replace(now, health.clone()) != health);
@@ -114,7 +114,7 @@ impl Shared {
         }
     }
 
-    /// What comes in can be kept.
+    /// Notes that what comes in can be kept.
     pub(super) fn recovered(&self) {
         if self.health.send_if_modified(|now| std::mem::replace(now, Health::Good) != Health::Good) {
             self.metrics.failing.set(0);
@@ -122,7 +122,7 @@ impl Shared {
         }
     }
 
-    /// Whether the server stops.
+    /// Returns `true` if the server stops.
     pub(super) fn is_stopping(&self) -> bool {
         *self.stop.borrow()
     }
@@ -184,7 +184,7 @@ impl Shared {
         }
     }
 
-    /// How far the intake of a partition was taken, and a wait for more.
+    /// Returns how far the intake of a partition was taken, and a wait for more.
     pub(super) fn follow_taken(&self, partition: Partition) -> watch::Receiver<u64> {
         // There is one of each partition; of one that is none nothing is ever told.
         self.taken.get(partition.index()).map_or_else(|| watch::channel(0).1, watch::Sender::subscribe)
@@ -221,12 +221,12 @@ impl Shared {
         }
     }
 
-    /// Where the last term of a partition began; 0 if that was not seen.
+    /// Returns where the last term of a partition began; 0 if that was not seen.
     pub(super) fn term(&self, partition: Partition) -> u64 {
         self.notes().terms.get(&partition).and_then(BTreeSet::last).copied().unwrap_or(0)
     }
 
-    /// Whether a change of documents is in the stream and counts.
+    /// Returns `true` if a change of documents is in the stream and counts.
     pub(super) fn has_seen_change(&self, id: u64) -> bool {
         self.notes().changes.contains(&id)
     }

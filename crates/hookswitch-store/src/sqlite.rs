@@ -92,7 +92,7 @@ fn prepare(connection: &mut Connection, durability: Durability) -> rusqlite::Res
     Ok(())
 }
 
-/// Where the logs end, that of inputs for each of a number of partitions.
+/// Returns where the logs end, that of inputs for each of a number of partitions.
 pub(super) fn ends(connection: &Connection, partitions: u8) -> rusqlite::Result<LogEnds> {
     // Swept rows leave the ends where they were.
     let end = |table: &str, log: &str, first: u64, last: u64| {
@@ -115,7 +115,7 @@ pub(super) fn ends(connection: &Connection, partitions: u8) -> rusqlite::Result<
     Ok(LogEnds { inputs, events: end("events", "events", 0, i64::MAX.cast_unsigned())? })
 }
 
-/// Whether a store holds nothing.
+/// Returns `true` if a store holds nothing.
 pub(super) fn is_empty(connection: &Connection) -> rusqlite::Result<bool> {
     connection.query_row(
         "SELECT NOT EXISTS (SELECT 1 FROM signals) AND NOT EXISTS (SELECT 1 FROM events) \
@@ -138,7 +138,7 @@ pub(super) fn term(partition: Partition) -> String {
     format!("term.{partition}")
 }
 
-/// How far a stream was followed; 0 if it was not.
+/// Returns how far a stream was followed; 0 if it was not.
 pub(super) fn followed(connection: &Connection, stream: &str) -> rusqlite::Result<u64> {
     let sequence = connection
         .prepare_cached("SELECT sequence FROM followed WHERE name = ?")?
@@ -212,7 +212,7 @@ impl Log {
 pub struct LoggedInput<'a> {
     /// Its position in the signal log.
     pub position: u64,
-    /// When it came in, by the clock of the server.
+    /// Time when it came in, by the clock of the server.
     pub arrival: Timestamp,
     /// The input as it is stored.
     pub columns: Columns<'a>,
@@ -236,7 +236,7 @@ impl Reader {
         Ok(Self(connection, partitions, path.parent().map(Path::to_owned)))
     }
 
-    /// How many partitions there are.
+    /// Returns the number of partitions that there are.
     pub const fn partitions(&self) -> u8 {
         self.1
     }
@@ -393,7 +393,7 @@ impl Reader {
         Ok(last.unwrap_or(0))
     }
 
-    /// Whether an event of this session and sequence stands at or before a position.
+    /// Returns whether an event of this session and sequence stands at or before a position.
     pub fn has_event(
         &self,
         session: TelephonySessionId,
@@ -543,19 +543,19 @@ impl Reader {
         Ok(journal::span_at(&self.0, subscription, position)?)
     }
 
-    /// How far a log was swept; of `attempts`, the event behind which they are written down.
+    /// Returns how far a log was swept; of `attempts`, the event behind which they are written down.
     pub fn swept(&self, log: &str) -> Result<u64, StoreError> {
         let mut statement = self.0.prepare_cached("SELECT position FROM swept WHERE log = ?")?;
         let swept = statement.query_row([log], |row| row.get::<_, i64>(0)).optional()?;
         Ok(swept.unwrap_or(0).cast_unsigned())
     }
 
-    /// How far the inputs of a partition were swept.
+    /// Returns how far the inputs of a partition were swept.
     pub fn swept_signals(&self, partition: Partition) -> Result<u64, StoreError> {
         self.swept(&swept_signals(partition))
     }
 
-    /// How many of these ids a sender of a partition has given to signals already.
+    /// Returns the number of of these ids that a sender of a partition has given to signals already.
     pub fn known_ids(
         &self,
         partition: Partition,
@@ -582,7 +582,7 @@ impl Reader {
         Ok(known)
     }
 
-    /// Where the signal is to which a client has given this id.
+    /// Returns where the signal is to which a client has given this id.
     pub fn ingest_id(&self, source: u16, id: &str) -> Result<Option<u64>, StoreError> {
         let mut statement =
             self.0.prepare_cached("SELECT position FROM ingest_ids WHERE source = ? AND id = ?")?;
@@ -590,12 +590,12 @@ impl Reader {
         Ok(position.map(i64::cast_unsigned))
     }
 
-    /// How far a stream was followed; 0 if it was not.
+    /// Returns how far a stream was followed; 0 if it was not.
     pub(super) fn followed(&self, stream: &str) -> Result<u64, StoreError> {
         Ok(followed(&self.0, stream)?)
     }
 
-    /// What the next messages of the streams must rest on to count.
+    /// Returns what the next messages of the streams must rest on to count.
     pub(super) fn fence(&self) -> Result<Fence, StoreError> {
         let mut fence = Fence { changed: followed(&self.0, CHANGED)?, ..Fence::default() };
         for partition in Partition::all(Partition::COUNT_MAX) {
@@ -617,7 +617,7 @@ impl Reader {
         Ok(SavedDocuments { documents_at, log_at, changed, documents })
     }
 
-    /// Where it stands as the copy of a log. Documents that `hookswitch init` has made are brought to a log.
+    /// Returns where it stands as the copy of a log. Documents that `hookswitch init` has made are brought to a log.
     pub(super) fn standing(&self) -> Result<CopyStanding, StoreError> {
         let [log, documents] = [followed(&self.0, STREAM_LOG)?, followed(&self.0, STREAM_DOCUMENTS)?];
         let has_own = log == 0 && documents == 0 && !is_empty(&self.0)?;
@@ -694,14 +694,14 @@ impl Reader {
     }
 }
 
-/// What `hookswitch doctor` asks.
+/// Queries of `hookswitch doctor`.
 impl Reader {
     /// The version of the tables, if this program can use them.
     pub fn check_version(&self) -> anyhow::Result<i32> {
         schema::check(&self.0, "the database")
     }
 
-    /// What SQLite finds wrong with the file; nothing if it is whole.
+    /// Returns what SQLite finds wrong with the file; nothing if it is whole.
     pub fn damage(&self) -> anyhow::Result<Vec<String>> {
         let mut statement = self.0.prepare("PRAGMA quick_check(10)")?;
         let found = statement.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<Vec<String>>>()?;
@@ -723,7 +723,7 @@ impl Reader {
         Ok(lags.get(lags.len() / 2).copied())
     }
 
-    /// When the oldest event came about that is kept.
+    /// Returns the time when the oldest event came about that is kept.
     pub fn first_arrival(&self) -> anyhow::Result<Option<Timestamp>> {
         let mut statement = self.0.prepare("SELECT arrival FROM events ORDER BY position LIMIT 1")?;
         Ok(statement.query_row([], |row| row.get(0)).optional()?.map(Timestamp::from_micros))

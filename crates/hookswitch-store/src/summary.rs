@@ -1,4 +1,4 @@
-//! What a store holds, in figures that two stores can be compared by.
+//! Summary of a store, in figures that two stores can be compared by.
 
 use std::fmt::{self, Write as _};
 
@@ -9,7 +9,7 @@ use rusqlite::types::ValueRef;
 use super::copy::State;
 use super::rows::IS_FEED;
 
-/// What is counted, and the rows of it in the one order in which they are summed.
+/// Parts that are counted, and the rows of each in the one order in which they are summed.
 const PARTS: [(&str, &str); 7] = [
     // Without those of how far partitions have handed the log out, which are others on each side.
     (
@@ -85,7 +85,7 @@ impl Summary {
         Ok(Self { counts, checksum })
     }
 
-    /// How many there are of what is counted under a name.
+    /// Returns the number of them of what is counted under a name.
     pub(super) fn count(&self, name: &str) -> u64 {
         self.counts.iter().find(|(counted, _)| *counted == name).map_or(0, |&(_, count)| count)
     }

@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
 
-/// How many events are kept; about 32 MiB after a burst. A commit that waits for the disk has thousands under load,
+/// Number of events that are kept; about 32 MiB after a burst. A commit that waits for the disk has thousands under load,
 /// and who follows the log would read them from the database, each for itself.
 const EVENTS_MAX: usize = 32 * 1024;
 

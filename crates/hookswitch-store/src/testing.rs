@@ -15,7 +15,7 @@ pub const DEBIAN: &str = "2.9.10";
 /// The newest version that `ci/setup` installs.
 pub const NEWEST: &str = "2.15.1";
 
-/// How long a start may take. A cluster elects a leader first.
+/// Time that a start may take. A cluster elects a leader first.
 const STARTS_WITHIN: Duration = Duration::from_secs(60);
 
 /// A new directory for a test.
@@ -34,7 +34,7 @@ pub fn directory(name: &str) -> PathBuf {
 /// A nats-server of its own, or three, ended with the test.
 pub struct Server {
     processes: Vec<Child>,
-    /// Where clients connect to.
+    /// Place where clients connect to.
     urls: Vec<String>,
     /// The address of the figures of each.
     monitors: Vec<SocketAddr>,
@@ -106,14 +106,14 @@ impl Server {
         assert!(told.is_ok_and(|status| status.success()), "nats-server is there");
     }
 
-    /// What one of them says of itself.
+    /// Returns what one of them says of itself.
     fn figures(&self, index: usize) -> serde_json::Value {
         let answer = get(self.monitors[index], "/varz").expect("it answers");
         let (_, body) = answer.split_once("\r\n\r\n").expect("a body");
         serde_json::from_str(body).expect("JSON")
     }
 
-    /// How many messages the first was sent.
+    /// Returns the number of messages that the first was sent.
     ///
     /// # Panics
     /// If the system refuses, as a test does.
@@ -121,7 +121,7 @@ impl Server {
         self.figures(0)["in_msgs"].as_u64().expect("a count")
     }
 
-    /// What a node is to know of them.
+    /// Returns what a node is to know of them.
     pub fn settings(&self) -> NatsSettings {
         NatsSettings {
             servers: self.urls.clone(),
@@ -145,7 +145,7 @@ impl Drop for Server {
     }
 }
 
-/// Where the program of a version is.
+/// Returns where the program of a version is.
 fn program(version: &str) -> PathBuf {
     if version == DEBIAN {
         return PathBuf::from("/usr/sbin/nats-server");
@@ -170,7 +170,7 @@ fn free() -> SocketAddr {
     }
 }
 
-/// What a monitor answers, in HTTP/1.0 so that the answer ends with the connection.
+/// Returns what a monitor answers, in HTTP/1.0 so that the answer ends with the connection.
 fn get(monitor: SocketAddr, path: &str) -> std::io::Result<String> {
     let mut stream = TcpStream::connect(monitor)?;
     stream.write_all(format!("GET {path} HTTP/1.0\r\n\r\n").as_bytes())?;

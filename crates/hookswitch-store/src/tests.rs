@@ -1,4 +1,4 @@
-//! What both engines behind the doors must do: one suite, run on each.
+//! Conformance suite of both engines: what each must do.
 
 mod damage;
 mod versions;
@@ -118,7 +118,7 @@ impl Node {
         self.runtime.block_on(super::nats::save_documents(self.nats(), &self.store)).expect("they are saved")
     }
 
-    /// How many messages of a stream there are, and where the last is.
+    /// Returns the number of messages of a stream that there are, and where the last is.
     fn stream(&self, name: &str) -> (u64, u64) {
         let stream = self.runtime.block_on(self.nats().stream(name)).expect("there is one");
         let state = &stream.cached_info().state;
@@ -239,7 +239,7 @@ impl Calls {
     }
 }
 
-/// What an event says, to be compared.
+/// Returns what an event says, to be compared.
 fn told(events: &[Logged]) -> Vec<String> {
     events.iter().map(|logged| format!("{} {:?}", logged.position, logged.event)).collect()
 }
@@ -567,7 +567,7 @@ fn nodes_that_were_set_up_differently_are_refused_with_the_mend() {
     assert!(error.contains("before it has synced to disk"), "{error}");
 }
 
-/// What a delivery writes down of how far a subscription has come.
+/// Returns what a delivery writes down of how far a subscription has come.
 fn progress(id: &str, read: u64) -> Change {
     set(PROGRESS, id, Expected::Any, Some(&read.to_string()))
 }

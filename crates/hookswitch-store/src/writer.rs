@@ -23,10 +23,10 @@ use super::seal::{self, EventSeal, InputSeal};
 use super::{Change, Changed, Ends, Expected, LogEnds, Shared, StoreError, session_key, sqlite};
 use crate::clock;
 
-/// How long a disk that refuses is left alone before it is tried again.
+/// Time for which a disk that refuses is left alone before it is tried again.
 const RETRY_AFTER: Duration = Duration::from_millis(250);
 
-/// How long the writer waits for work before it looks for what is older than it is kept.
+/// Time that the writer waits for work before it looks for what is older than it is kept.
 const IDLE: Duration = Duration::from_secs(1);
 
 /// Rows that are swept at once at least; more when more came in.
@@ -35,7 +35,7 @@ const SWEEP_ROWS_MIN: u64 = 2_000;
 /// The most sessions whose numbers are remembered.
 const SESSIONS_MAX: usize = 200_000;
 
-/// What the writer is asked for.
+/// Request to the writer.
 pub(super) enum Write {
     Batch(Batch),
     /// Changes of documents, and what is written down beside them.
@@ -49,19 +49,19 @@ pub(super) enum Write {
         position: u64,
         version: u32,
         state: Vec<u8>,
-        /// Whether all inputs of the partition that the log has are applied.
+        /// Set if all inputs of the partition that the log has are applied.
         is_followed: bool,
     },
-    /// What a stream says up to the message that was `seen`, in its order; a start would go on behind `resume`.
+    /// Contents of a stream up to the message that was `seen`, in its order; a start would go on behind `resume`.
     Follow {
         stream: &'static str,
         seen: u64,
         resume: u64,
-        /// What the next messages must rest on.
+        /// Condition that the next messages must rest on.
         fence: Fence,
         entries: Vec<Entry>,
     },
-    /// What a stream says no longer of documents, as it was when they were saved.
+    /// Documents that a stream no longer has, as they were when they were saved.
     Documented {
         stream: &'static str,
         snapshot: SavedDocuments,
@@ -78,12 +78,12 @@ pub(super) struct Writer {
     metrics: Metrics,
     /// The numbers of sessions.
     sessions: HashMap<TelephonySessionId, i64>,
-    /// What is written of what the streams' messages must rest on.
+    /// Condition that the streams' messages must rest on, as it is written.
     fence: Fence,
     /// Rows written since the last sweep.
     unswept: u64,
     retention: Retention,
-    /// Where it is noted up to where inputs and events were acknowledged; none for a copy, which can be read again.
+    /// Place where it is noted up to where inputs and events were acknowledged; none for a copy, which can be read again.
     end: Option<EndFile>,
 }
 
@@ -356,7 +356,7 @@ impl Writer {
     }
 }
 
-/// Why a group was not written.
+/// Reason why a group was not written.
 #[derive(Debug, thiserror::Error)]
 enum WriteError {
     #[error("{0}")]

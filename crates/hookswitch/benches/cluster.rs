@@ -1,4 +1,4 @@
-//! What the network engine costs beside the embedded one: the same calls by HEP into a server alone, into one
+//! Cost of the network engine beside the embedded one: the same calls by HEP into a server alone, into one
 //! node on one NATS server, and into three nodes on three NATS servers that keep each message three times.
 //!
 //! `cargo bench --bench cluster [CALLS]`. Senders, nodes and NATS servers share the machine, so that three
@@ -181,7 +181,7 @@ fn run(what: &str, directory: &Path, servers: usize, nodes: usize, calls: u64, o
     rate(sent)
 }
 
-/// How many bytes the files of a directory have.
+/// Returns the number of bytes that the files of a directory have.
 fn bytes(directory: &Path) -> u64 {
     let Ok(entries) = std::fs::read_dir(directory) else { return 0 };
     let of = |entry: std::fs::DirEntry| match entry.metadata() {

@@ -161,7 +161,7 @@ impl Socket {
         }
     }
 
-    /// Where the content of the next frame is.
+    /// Returns where the content of the next frame is.
     fn frame(&mut self) -> (u8, usize, usize) {
         loop {
             let bytes = &self.buffer[self.start..];
@@ -211,7 +211,7 @@ const SETTINGS: [(&str, &str); 6] = [
     ("HOOKSWITCH_WEBHOOKS__SUBSCRIPTIONS_MAX", "100000"),
 ];
 
-/// What idle sockets cost, and how fast they connect.
+/// Measures what idle sockets cost, and how fast they connect.
 fn idle(home: &Path, sockets: usize) {
     const CLIENTS: usize = 4;
     let running = Running::start(home, &[]);
@@ -264,7 +264,7 @@ fn send(agent: &mut Agent, number: u64, mut pause: impl FnMut(usize)) {
     }
 }
 
-/// How fast notifications reach many sockets, beside a bare broadcast of frames as long.
+/// Measures how fast notifications reach many sockets, beside a bare broadcast of frames as long.
 fn fan_out(home: &Path) {
     let running = Running::start(home, &[]);
     let sockets: Vec<Socket> = (0..SUBSCRIBERS)
@@ -383,7 +383,7 @@ fn broadcast() {
     });
 }
 
-/// How long it takes from a datagram to the first frame that tells of it, at a call every 5 ms.
+/// Measures how long it takes from a datagram to the first frame that tells of it, at a call every 5 ms.
 fn latency(home: &Path, durability: &str) {
     let running = Running::start(home, &[("HOOKSWITCH_STORE__DURABILITY", durability)]);
     let took = time_calls(&running, 0);
@@ -402,7 +402,7 @@ fn percentile(sorted: &[Duration], share: usize) -> Duration {
     sorted[(sorted.len() - 1) * share / 100]
 }
 
-/// What clients that do not read cost those who do.
+/// Measures what clients that do not read cost those who do.
 fn slow(home: &Path) {
     const GOOD: usize = 60;
     const SLOW: usize = 20;
@@ -467,7 +467,7 @@ fn time_calls(running: &Running, first: u64) -> Vec<Duration> {
     took
 }
 
-/// How long it takes to write 4 KiB and sync them.
+/// Returns how long it takes to write 4 KiB and sync them.
 fn sync(directory: &Path) -> Duration {
     let mut file = std::fs::File::create(directory.join("sync")).expect("a file");
     let mut took: Vec<Duration> = (0..200)
@@ -481,7 +481,7 @@ fn sync(directory: &Path) -> Duration {
     took[100]
 }
 
-/// How long a datagram takes to another thread and back.
+/// Returns how long a datagram takes to another thread and back.
 fn loopback() -> Duration {
     let (one, other) = (UdpSocket::bind("127.0.0.1:0"), UdpSocket::bind("127.0.0.1:0"));
     let (one, other) = (one.expect("a port"), other.expect("a port"));

@@ -1,4 +1,4 @@
-//! How well the legs that a switch places are joined to the calls that they belong to.
+//! Quality of joining: how well the legs that a switch places are joined to the calls that they belong to.
 //!
 //! `make bench` runs it on made-up traffic with known truth, at several densities.
 
@@ -6,7 +6,7 @@
 
 use hookswitch_flows::dense::{Hosts, Shape, measure, traffic};
 
-/// How many calls are made at each density.
+/// Number of calls that are made at each density.
 const CALLS: usize = 5_000;
 
 fn main() {

@@ -1,4 +1,4 @@
-//! What the server takes by HEP over UDP, beside a bare sink that reads the same datagrams and writes
+//! Throughput of the server by HEP over UDP, beside a bare sink that reads the same datagrams and writes
 //! the same rows; and how long it takes to start with a large log.
 //!
 //! `cargo bench --bench live [CALLS]`. Sender, server and sink share the machine. At most `WINDOW`
@@ -24,7 +24,7 @@ use support::{Agent, call, metrics, now, serve, stop};
 /// Datagrams on their way at most.
 const WINDOW: u64 = 8_000;
 
-/// What the sockets ask the kernel for.
+/// Bytes that the sockets ask the kernel for.
 const BUFFER_BYTES: usize = 64 * 1024 * 1024;
 
 /// Messages of one call.
@@ -247,7 +247,7 @@ fn start(home: &Path) {
     process.wait().expect("it ends");
 }
 
-/// How long posts take until they are answered, and so on disk, at 1,000 signals a second.
+/// Measures how long posts take until they are answered, and so on disk, at 1,000 signals a second.
 fn acknowledgements(home: &Path) {
     const CLIENTS: u32 = 20;
     const POSTS: u32 = 250;

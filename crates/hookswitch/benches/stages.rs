@@ -1,4 +1,4 @@
-//! What each stage of a replay takes, on one core, beside a count of newlines over the same bytes.
+//! Cost of each stage of a replay, on one core, beside a count of newlines over the same bytes.
 //!
 //! `make bench` runs it on a generated capture. Each figure is the median of [`RUNS`] runs.
 
@@ -25,7 +25,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 const RUNS: usize = 7;
 const ACCOUNT: AccountId = AccountId::new(310_001_016);
 
-/// How many Call-IDs the generated capture has.
+/// Number of Call-IDs that the generated capture has.
 const CALL_IDS: &str = "5000";
 
 /// Calls that are open at once when memory is measured.
@@ -187,7 +187,7 @@ fn run(signals: &[Signal], mut with: impl FnMut(Event)) {
     }
 }
 
-/// What it takes to find the subscriptions that hear of an event, among few and among many that do not.
+/// Measures what it takes to find the subscriptions that hear of an event, among few and among many that do not.
 fn filters(events: &[Event]) {
     let own = Own { account: ACCOUNT, extension: ExtensionId::new(1) };
     let filter = |text: &str| EventFilter::parse(text, own).expect("a filter");
@@ -224,7 +224,7 @@ fn filters(events: &[Event]) {
     }
 }
 
-/// What an open call takes: the tracker's and the machine's part of it, as the process grows.
+/// Measures what an open call takes: the tracker's and the machine's part of it, as the process grows.
 fn memory() {
     let mut pipeline = pipeline();
     let before = resident_bytes();
@@ -275,7 +275,7 @@ fn answered(call: usize) -> [String; 3] {
     ]
 }
 
-/// How much memory the process holds (Linux).
+/// Returns how much memory the process holds (Linux).
 fn resident_bytes() -> u64 {
     let pages = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
     pages.split(' ').nth(1).and_then(|pages| pages.parse::<u64>().ok()).unwrap_or(0) * 4096

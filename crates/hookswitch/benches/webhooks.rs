@@ -1,4 +1,4 @@
-//! How fast the server posts, beside a bare client that posts the same bodies to the same receiver; and
+//! Speed of the server's posts, beside a bare client that posts the same bodies to the same receiver; and
 //! how long a HEP datagram takes until its webhook arrives, beside a sync and a bare request.
 //!
 //! `cargo bench --bench webhooks [CALLS]`. Receiver, client and server share the machine.

@@ -1,4 +1,4 @@
-//! Who may use the admin API: the holder of an admin token, or a user whom the console acts for.
+//! Access to the admin API: the holder of an admin token, or a user whom the console acts for.
 //!
 //! A token of any other application opens nothing here, whatever its user may do: who lets an application
 //! read their calls must not hand it the console with that.
@@ -30,7 +30,7 @@ pub(crate) struct AdminToken {
     pub(crate) role: Role,
 }
 
-/// How much may be done.
+/// Level of access to the admin API.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Role {
@@ -41,18 +41,18 @@ pub(crate) enum Role {
     ReadOnly,
 }
 
-/// Who asks, and what they may.
+/// Requester and its permissions.
 #[derive(Clone, Debug)]
 pub(crate) struct Access {
     pub(crate) role: Role,
     /// The only account that is seen and touched; all without it.
     pub(crate) account: Option<AccountId>,
-    /// Who it is, for people.
+    /// Name for people.
     pub(crate) name: String,
     held: Held,
 }
 
-/// What an access rests on.
+/// Basis of an access.
 #[derive(Clone, Debug)]
 enum Held {
     /// The digest of an admin token.
@@ -62,7 +62,7 @@ enum Held {
 }
 
 impl Access {
-    /// Whether what belongs to this account is seen. What is not, is answered as unknown.
+    /// Returns `true` if what belongs to this account is seen. What is not, is answered as unknown.
     pub(crate) fn sees(&self, account: AccountId) -> bool {
         self.account.is_none_or(|own| own == account)
     }
@@ -109,7 +109,7 @@ impl Access {
         })
     }
 
-    /// What is left of an access that was given some time ago.
+    /// Renews an access that was given some time ago: what is left of it.
     ///
     /// # Errors
     /// 401 or 403 if it has ended.

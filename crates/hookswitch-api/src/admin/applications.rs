@@ -17,7 +17,7 @@ use crate::{Api, Problem, openapi};
 const REDIRECTS_MAX: usize = 20;
 const REDIRECT_BYTES_MAX: usize = 2000;
 
-/// What an application is set up with.
+/// Settings of a new application.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub(crate) struct ApplicationEntry {

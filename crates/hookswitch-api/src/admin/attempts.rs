@@ -18,7 +18,7 @@ use super::{Reader, kept};
 use crate::request::Segments;
 use crate::{Api, Problem, openapi};
 
-/// How many attempts a page has unless it is asked otherwise, and at most.
+/// Number of attempts that a page has unless it is asked otherwise, and at most.
 const PAGE: usize = 50;
 const PAGE_MAX: usize = 200;
 
@@ -30,10 +30,10 @@ const DAY: Duration = Duration::from_secs(24 * 3600);
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Attempts {
     records: Vec<AttemptBody>,
-    /// What `before` gives the next page with; there is none without it.
+    /// Value of `before` for the next page; there is none without it.
     #[serde(skip_serializing_if = "Option::is_none")]
     next: Option<String>,
-    /// How many attempts meet the query, on all pages.
+    /// Number of attempts meet that the query, on all pages.
     total: u64,
     /// All attempts of the last hour, whatever the query.
     last_hour: Totals,
@@ -182,7 +182,7 @@ pub(crate) async fn list(
     Ok(Json(page.await.map_err(kept)?))
 }
 
-/// How the attempts of the last time went.
+/// Returns how the attempts of the last time went.
 fn since(
     index: &CallIndex,
     subscription: hookswitch_model::SubscriptionId,

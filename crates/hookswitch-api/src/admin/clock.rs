@@ -14,20 +14,20 @@ use super::{Admin, json};
 use crate::request::Content;
 use crate::{Api, Problem, openapi};
 
-/// How far the clock may be moved on in all.
+/// Total by which the clock may be moved on.
 const AHEAD_MAX: Duration = Duration::from_secs(100 * 366 * 86_400);
 
 /// The clock.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct ClockBody {
-    /// What it shows, ISO 8601.
+    /// Time that it shows, ISO 8601.
     now: String,
     /// How far it was moved on.
     ahead_seconds: f64,
 }
 
-/// How far the clock is to be moved on.
+/// Amount by which the clock is moved on.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = ClockMove)]

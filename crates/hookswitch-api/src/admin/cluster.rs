@@ -13,7 +13,7 @@ use super::{Admin, Reader, json, kept};
 use crate::request::{Content, Segments};
 use crate::{Api, Problem, openapi};
 
-/// What a server is called that is alone.
+/// Name of a server that is alone.
 const ALONE: &str = "server";
 
 /// The nodes, and which of them has which partition.
@@ -33,13 +33,13 @@ pub(crate) struct Cluster {
 #[serde(rename_all = "camelCase")]
 pub(crate) struct ClusterNode {
     name: String,
-    /// Where its API is. Not shown to users of an account.
+    /// Place where its API is. Not shown to users of an account.
     #[serde(skip_serializing_if = "Option::is_none")]
     url: Option<String>,
     version: String,
-    /// Whether it gives its partitions to others.
+    /// Set if it gives its partitions to others.
     is_draining: bool,
-    /// How many partitions it has.
+    /// Number of partitions that it has.
     partitions: usize,
 }
 
@@ -61,11 +61,11 @@ pub(crate) struct ClusterPartition {
     /// The node to which it was moved by hand. If that is gone or drains, another has it meanwhile.
     #[serde(skip_serializing_if = "Option::is_none")]
     pinned_to: Option<String>,
-    /// Whether the node that should have it has it.
+    /// Set if the node that should have it has it.
     is_settled: bool,
 }
 
-/// Where a partition is to be.
+/// Placement of a partition.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct PartitionOrder {
@@ -75,11 +75,11 @@ pub(crate) struct PartitionOrder {
     node: Option<String>,
 }
 
-/// What a node is to do.
+/// Instruction for a node.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NodeOrder {
-    /// Whether it gives its partitions to others, and gets none.
+    /// Set if it gives its partitions to others, and gets none.
     draining: bool,
 }
 

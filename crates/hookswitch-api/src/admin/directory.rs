@@ -48,7 +48,7 @@ pub(crate) struct AccountEntry {
     trunk: Vec<TrunkEntry>,
 }
 
-/// How many digits national numbers have.
+/// Lengths of national numbers, in digits.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(untagged)]
 enum NationalDigits {
@@ -56,7 +56,7 @@ enum NationalDigits {
     Several(Vec<u8>),
 }
 
-/// Where calls from and to outside go through.
+/// Trunk: the way to and from the outside.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = Trunk)]
@@ -110,7 +110,7 @@ fn one_or_several<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<V
     })
 }
 
-/// What an extension is.
+/// Kind of an extension.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 #[schema(as = DirectoryKind)]

@@ -18,7 +18,7 @@ use crate::{Api, Problem, openapi};
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct FigureSeries {
-    /// How long a span is.
+    /// Time for which a span is.
     step_seconds: u64,
     records: Vec<FigurePoint>,
     /// How large the files of the store are now; shown to who sees all accounts.
@@ -30,7 +30,7 @@ pub(crate) struct FigureSeries {
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct FigurePoint {
-    /// When it began.
+    /// Time when it began.
     time: String,
     /// Calls that began in it.
     calls: u64,

@@ -16,7 +16,7 @@ use crate::Problem;
 /// Brings what the files say into use.
 type Reload = Box<dyn Fn() -> anyhow::Result<()> + Send + Sync>;
 
-/// Where the files are, and how they come into use.
+/// Paths of the files, and the way they come into use.
 pub(crate) struct Files {
     configuration: PathBuf,
     reread: Reload,
@@ -24,12 +24,12 @@ pub(crate) struct Files {
     turn: Mutex<()>,
 }
 
-/// What is wrong with what would be written.
+/// Returns what is wrong with what would be written.
 fn refused(error: &impl std::fmt::Display) -> Problem {
     Problem::invalid(error.to_string())
 }
 
-/// What is wrong with the machine.
+/// Returns what is wrong with the machine.
 fn failed(what: &str, path: &Path, error: &impl std::fmt::Display) -> Problem {
     tracing::error!(%error, path = %path.display(), "a file cannot be {what}");
     Problem::internal()

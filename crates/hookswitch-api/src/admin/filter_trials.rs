@@ -1,4 +1,4 @@
-//! What filters would have let pass of the events of late: tried before somebody subscribes.
+//! Filter trials: what filters would have let pass of the events of late, tried before somebody subscribes.
 
 use std::collections::{HashSet, VecDeque};
 use std::time::Duration;
@@ -28,13 +28,13 @@ const HOURS: u32 = 24;
 const SAMPLE_MAX: usize = 100;
 const SAMPLE: usize = 10;
 
-/// How many events are read at once.
+/// Number of events that are read at once.
 const EVENTS_AT_ONCE: usize = 1000;
 
 /// The most events that are looked at: a second or two of work.
 const SCANNED_MAX: u64 = 1_000_000;
 
-/// What is to be tried.
+/// Filters and events of a trial.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub(crate) struct FilterTrial {
@@ -46,16 +46,16 @@ pub(crate) struct FilterTrial {
     account_id: Option<String>,
     /// The extension for which `~` stands.
     extension_id: Option<String>,
-    /// How many notifications are shown, the newest; 10 without it.
+    /// Number of notifications that are shown, the newest; 10 without it.
     #[schema(minimum = 0, maximum = 100)]
     sample: Option<usize>,
 }
 
-/// What filters would have let pass.
+/// Events that the filters of a trial would have let pass.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct FilterTrialOutcome {
-    /// How many events of the account were looked at.
+    /// Number of events of the account that were looked at.
     scanned: u64,
     /// Of how many of them a subscription with all the filters would have been told.
     matched: u64,
@@ -63,7 +63,7 @@ pub(crate) struct FilterTrialOutcome {
     sessions: usize,
     from: String,
     to: String,
-    /// Whether there are older events in that time that were not looked at.
+    /// Set if there are older events in that time that were not looked at.
     is_cut: bool,
     /// The newest, as they would have been sent.
     #[schema(value_type = Vec<Object>)]
@@ -71,7 +71,7 @@ pub(crate) struct FilterTrialOutcome {
     by_filter: Vec<FilterCount>,
 }
 
-/// How many events one of the filters lets pass.
+/// Number of events that one of the filters lets pass.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct FilterCount {
     filter: String,

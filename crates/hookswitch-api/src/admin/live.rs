@@ -25,19 +25,19 @@ use super::status::sees_whole;
 use crate::explain::SessionSummary;
 use crate::{Api, Problem, openapi};
 
-/// How many events are read from the log at once.
+/// Number of events that are read from the log at once.
 const READ_EVENTS: usize = 500;
 
-/// How often a reader is told of calls at most; what changes meanwhile is told together.
+/// Interval at which a reader is told of calls at most; what changes meanwhile is told together.
 const TELL_EVERY: Duration = Duration::from_millis(100);
 
-/// How often it is looked whether the access still holds.
+/// Interval at which it is looked whether the access still holds.
 const CHECK_EVERY: Duration = Duration::from_secs(10);
 
-/// How long a reader may take nothing before it is given up.
+/// Time that a reader may take nothing before it is given up.
 const STUCK_MAX: Duration = Duration::from_secs(60);
 
-/// How many open calls are told in one piece to a reader that asks for all.
+/// Number of open calls that are told in one piece to a reader that asks for all.
 const OPEN_AT_ONCE: usize = 100;
 
 /// The most open calls that such a reader is told of at its begin, the newest.
@@ -45,7 +45,7 @@ const OPEN_MAX: usize = 5_000;
 
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
-/// How the server is doing, in short.
+/// State of the server in short.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Pulse<'a> {

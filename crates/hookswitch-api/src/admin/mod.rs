@@ -40,7 +40,7 @@ use super::{Api, Problem};
 /// The longest name or label, in characters.
 const NAME_CHARS_MAX: usize = 200;
 
-/// What the store says, for a caller.
+/// Returns what the store says, for a caller.
 fn kept(error: StoreError) -> Problem {
     match error {
         StoreError::Conflict { kind, id } => {

@@ -19,15 +19,15 @@ use crate::request::{Content, Segments};
 use crate::subscription::{check_address, parse_filters};
 use crate::{Api, Problem, openapi};
 
-/// What is to be sent again, to whom and how.
+/// Events to be sent again, with receiver and pace.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub(crate) struct RedeliveryRequest {
-    /// Whose notifications are sent, as its filters are.
+    /// Subscription whose notifications are sent, as its filters are.
     subscription_id: Option<String>,
-    /// Where they go, if it is not where the subscription wants them; checked as any address of a webhook.
+    /// Place where they go, if it is not where the subscription wants them; checked as any address of a webhook.
     address: Option<String>,
-    /// What is sent to an address without a subscription; the account's sessions without it.
+    /// Filters of what is sent to an address without a subscription; the account's sessions without it.
     event_filters: Option<Vec<String>>,
     /// One event: `telephonySessionId:sequence`, a position of the log, or the `uuid` of a notification.
     event_id: Option<String>,
@@ -72,7 +72,7 @@ pub(crate) struct Redelivery {
     spacing: SpacingBody,
     /// `preview`, `running`, `done`, `failed` or `cancelled`.
     state: &'static str,
-    /// How many events there were when it was asked for, and of how many sessions.
+    /// Number of events that there were when it was asked for, and of how many sessions.
     count: u64,
     sessions: u64,
     /// The first and the last of them.

@@ -23,24 +23,24 @@ use crate::explain::{
 use crate::request::Segments;
 use crate::{Api, Problem, csv, openapi};
 
-/// How many sessions a page has unless it is asked otherwise, and at most.
+/// Number of sessions that a page has unless it is asked otherwise, and at most.
 const PAGE: usize = 50;
 const PAGE_MAX: usize = 200;
 
 /// The longest text that is looked for, in characters.
 const TEXT_CHARS_MAX: usize = 100;
 
-/// How many sessions are read at once for a table.
+/// Number of sessions that are read at once for a table.
 const TABLE_PAGE: usize = 500;
 
-/// How many pieces of a table wait for who reads it.
+/// Number of pieces of a table that wait for who reads it.
 const TABLE_AHEAD: usize = 2;
 
 /// A page of sessions.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Sessions {
     records: Vec<SessionSummary>,
-    /// What `before` gives the next page with; there is none without it.
+    /// Value of `before` for the next page; there is none without it.
     #[serde(skip_serializing_if = "Option::is_none")]
     next: Option<String>,
     /// With `total=true`: how many sessions meet the query, on all pages.
@@ -49,12 +49,12 @@ pub(crate) struct Sessions {
     /// With `total=true`: how many of them go on.
     #[serde(skip_serializing_if = "Option::is_none")]
     open: Option<u64>,
-    /// How many events the index does not have yet, while it is made anew; absent else.
+    /// Number of events that the index does not have yet, while it is made anew; absent else.
     #[serde(skip_serializing_if = "Option::is_none")]
     behind: Option<u64>,
 }
 
-/// What a query asks for.
+/// Query of a list of sessions.
 struct Query {
     limit: usize,
     before: Option<CallCursor>,
@@ -162,18 +162,18 @@ fn summaries(
     read.filter_map(Result::transpose).collect()
 }
 
-/// Whether a query says that something is true.
+/// Returns `true` if a query says that something is true.
 pub(super) fn is_true(query: Option<&str>, wanted: &str) -> bool {
     let mut parts = form_urlencoded::parse(query.unwrap_or_default().as_bytes());
     parts.any(|(name, value)| name == wanted && value == "true")
 }
 
-/// What a query says of the inputs.
+/// Returns what a query says of the inputs.
 pub(super) fn wanted(query: Option<&str>) -> Wanted {
     Wanted { raw: is_true(query, "raw"), all: is_true(query, "all") }
 }
 
-/// Which events of a session a query asks for.
+/// Returns which events of a session a query asks for.
 fn events_page(query: Option<&str>) -> Result<Events, Problem> {
     let mut page = Events::default();
     for (name, value) in form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {

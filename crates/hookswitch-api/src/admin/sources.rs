@@ -1,4 +1,4 @@
-//! Who may send signalling, as the configuration has it.
+//! Sources of signalling, as the configuration has them.
 
 use axum::Json;
 use axum::extract::State;
@@ -28,7 +28,7 @@ pub(crate) struct Source {
     /// Of a client that posts signals: the SHA-256 digest of its key, 64 hexadecimal digits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     sha256: Option<String>,
-    /// Whose the calls are when nothing else tells; of a client that posts signals, the only account that it may
+    /// Account of the calls when nothing else tells; of a client that posts signals, the only account that it may
     /// post into.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(minimum = 1)]
@@ -38,7 +38,7 @@ pub(crate) struct Source {
     messages_per_second: Option<u32>,
 }
 
-/// What sends.
+/// Kind of a source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 enum SourceKind {
@@ -61,7 +61,7 @@ impl Source {
         Ok(source)
     }
 
-    /// Which of the lists it is in.
+    /// Returns which of the lists it is in.
     fn list(&self) -> (&'static str, &'static str) {
         LISTS[usize::from(self.kind == Some(SourceKind::Ingest))]
     }

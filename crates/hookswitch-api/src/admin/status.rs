@@ -1,4 +1,4 @@
-//! How the server is doing: who asks, what comes in and goes out, and where something is lost.
+//! Status of the server: who asks, what comes in and goes out, and where something is lost.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use utoipa::ToSchema;
 use super::access::{Access, Reader, Role};
 use crate::{Api, Problem, openapi};
 
-/// Who is behind a token of the admin API.
+/// Holder of a token of the admin API.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Me {
@@ -28,7 +28,7 @@ pub(crate) struct Me {
     name: String,
 }
 
-/// How the server is doing.
+/// State of the server.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Status {
@@ -37,7 +37,7 @@ pub(crate) struct Status {
     store: StoreStatus,
     /// Calls that go on.
     open_calls: usize,
-    /// What came in at each stage and what became of it. Not shown to users when there are several accounts, of which
+    /// Inputs at each stage and what became of them. Not shown to users when there are several accounts, of which
     /// they see one.
     #[serde(skip_serializing_if = "Option::is_none")]
     journey: Option<Vec<Stage>>,
@@ -48,12 +48,12 @@ pub(crate) struct Status {
     sources: Vec<SourceStatus>,
 }
 
-/// Whether what comes in can be kept.
+/// State of the store: it takes what comes in, or why it does not.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct StoreStatus {
     is_writable: bool,
-    /// Why not.
+    /// Reason why not.
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
     /// Inputs that were ever written.
@@ -67,9 +67,9 @@ struct StoreStatus {
 #[serde(rename_all = "camelCase")]
 struct Stage {
     name: &'static str,
-    /// What came in since the server has started.
+    /// Inputs since the server has started.
     received: u64,
-    /// What became of it; the sum is what came in, but for what is on its way.
+    /// Counts of what became of them; the sum is what came in, but for what is on its way.
     outcomes: BTreeMap<&'static str, u64>,
 }
 
@@ -88,7 +88,7 @@ struct SourceStatus {
     per_second: f64,
     /// Those that were not, by cause.
     dropped: BTreeMap<&'static str, u64>,
-    /// When something came last.
+    /// Time when something came last.
     #[serde(skip_serializing_if = "Option::is_none")]
     last_time: Option<String>,
 }
@@ -117,7 +117,7 @@ pub(crate) async fn status(State(api): State<Api>, Reader(access): Reader) -> Re
     }))
 }
 
-/// Whether figures of the whole server tell an access nothing of accounts that it does not see.
+/// Returns `true` if figures of the whole server tell an access nothing of accounts that it does not see.
 pub(super) fn sees_whole(api: &Api, access: &Access) -> bool {
     let directory = api.directory();
     access.account.is_none_or(|own| directory.accounts().all(|account| account.id() == own))

@@ -40,17 +40,17 @@ pub(crate) struct SubscriptionBody {
     disabled_filters: Vec<DisabledFilterInfo>,
     /// `Active`, `Suspended`, `Blacklisted` or `Expired`.
     status: &'static str,
-    /// Why it is suspended.
+    /// Reason why it is suspended.
     #[serde(skip_serializing_if = "Option::is_none")]
     suspended_data: Option<SuspendedData>,
-    /// Whether it hears of what its owner's role would not open to a new one; `rights.earlier_subscriptions` decides.
+    /// Set if it hears of what its owner's role would not open to a new one; `rights.earlier_subscriptions` decides.
     keeps_earlier_rights: bool,
     creation_time: String,
     expiration_time: String,
     health: HealthBody,
 }
 
-/// Whose a subscription is.
+/// Owner of a subscription.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = SubscriptionOwner)]
@@ -61,7 +61,7 @@ struct OwnerBody {
     client_id: String,
 }
 
-/// How a subscription is doing.
+/// Health of a subscription.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = SubscriptionHealth)]
@@ -71,7 +71,7 @@ struct HealthBody {
     lag_events: usize,
     /// Events of the log that were not looked at for it; it may hear of some of them.
     unread_events: u64,
-    /// When the event came about that has waited longest.
+    /// Time when the event came about that has waited longest.
     #[serde(skip_serializing_if = "Option::is_none")]
     oldest_waiting: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -94,7 +94,7 @@ struct FailureBody {
     error: String,
 }
 
-/// How a subscription is doing, in a word.
+/// Health of a subscription in a word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = SubscriptionState)]
@@ -117,7 +117,7 @@ enum Condition {
     Expired,
 }
 
-/// How a test went.
+/// Outcome of a test.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct TestBody {
@@ -238,11 +238,11 @@ impl Condition {
 
 /// How all subscriptions of this node are doing, for its metrics.
 pub(crate) struct SubscriptionStates {
-    /// How many are in each state.
+    /// Number of those that are in each state.
     pub(crate) states: Vec<(&'static str, usize)>,
-    /// How many notifications are due to each webhook that has some, the most first.
+    /// Number of notifications that are due to each webhook that has some, the most first.
     pub(crate) pending: Vec<(String, usize)>,
-    /// When the event came about that has waited longest.
+    /// Time when the event came about that has waited longest.
     pub(crate) oldest: Option<Timestamp>,
 }
 

@@ -14,10 +14,10 @@ use super::{Admin, Records, check_name, json};
 use crate::request::{Content, Segments};
 use crate::{Api, Problem, openapi};
 
-/// How much of its digest names a token.
+/// Length of the part of a token's digest that names it.
 const ID_CHARS: usize = 16;
 
-/// What an admin token is made with.
+/// Settings of a new admin token.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct TokenEntry {

@@ -17,13 +17,13 @@ use super::{Admin, Records, check_name, json};
 use crate::request::{Content, Segments};
 use crate::{Api, Problem, openapi};
 
-/// How long a password is, in characters (NIST SP 800-63B §5.1.1.2).
+/// Time for which a password is, in characters (NIST SP 800-63B §5.1.1.2).
 const PASSWORD_CHARS: std::ops::RangeInclusive<usize> = 8..=256;
 
 /// The longest life of a JWT, in days.
 const JWT_DAYS_MAX: u32 = 3650;
 
-/// What a user is set up with.
+/// Settings of a new user.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub(crate) struct UserEntry {
@@ -40,7 +40,7 @@ pub(crate) struct UserEntry {
     password: Option<String>,
     #[serde(default)]
     disabled: bool,
-    /// What they may do in the console. Without it, an administrator everything, and others nothing.
+    /// Role in the console. Without it, an administrator may do everything there, and others nothing.
     console: Option<ConsoleRole>,
 }
 
@@ -63,11 +63,11 @@ pub(crate) struct UserBody {
     console: ConsoleRole,
 }
 
-/// What a JWT is made with.
+/// Settings of a new JWT.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub(crate) struct JwtEntry {
-    /// What it is for.
+    /// Purpose.
     label: String,
     /// 3650 without it.
     #[schema(minimum = 1, maximum = 3650)]

@@ -1,4 +1,4 @@
-//! Whether two lists of events tell the same: whatever the ids are, and with other names and numbers.
+//! Comparison of two lists of events: whatever the ids are, and with other names and numbers.
 
 use std::collections::BTreeMap;
 
@@ -56,7 +56,7 @@ fn shape(event: &Event, anonymiser: Option<&Anonymiser>) -> String {
     )
 }
 
-/// What is wanted and not given, or is given otherwise; none if all that is wanted is given.
+/// Returns what is wanted and not given, or is given otherwise; none if all that is wanted is given.
 pub(super) fn difference(wanted: &Shapes, given: &Shapes, sessions: usize) -> Option<String> {
     let mut left: Vec<&Vec<String>> = given.iter().collect();
     for session in wanted {

@@ -80,12 +80,12 @@ pub(super) fn pcap(chosen: &Chosen) -> Option<Vec<u8>> {
     file.map(PcapFile::into_bytes)
 }
 
-/// What the transcripts of a kind of switch are called, and how their names end.
+/// Returns what the transcripts of a kind of switch are called, and how their names end.
 fn transcript_name(switch: Switch) -> (&'static str, &'static str) {
     (switch.adapter().name(), switch.adapter().transcript().extension())
 }
 
-/// Whether a file may have this name in a capture.
+/// Returns `true` if a file may have this name in a capture.
 pub fn is_name(name: &str) -> bool {
     let is_transcript = |&switch: &Switch| {
         let (kind, extension) = transcript_name(switch);

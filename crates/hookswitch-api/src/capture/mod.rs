@@ -42,9 +42,9 @@ pub struct Capture {
     pub files: Vec<CaptureFile>,
     /// The arguments of `hookswitch replay` in the directory of the files, which prints `expected.jsonl`.
     pub replay: Vec<String>,
-    /// What is to be said of it.
+    /// Notes on it.
     pub notes: Vec<String>,
-    /// Whether the files give the events of the log.
+    /// Set if the files give the events of the log.
     pub is_exact: bool,
 }
 
@@ -57,13 +57,13 @@ pub struct CaptureFile {
     pub text: String,
 }
 
-/// What is made of the inputs.
+/// One attempt to make a capture of the inputs.
 struct Attempt {
     inputs: Vec<(String, Vec<u8>)>,
     directory: Option<String>,
     events: Vec<Event>,
     until: Option<Timestamp>,
-    /// What does not agree with the log; none if all does.
+    /// Difference from the log; none if all agrees.
     difference: Option<String>,
 }
 
@@ -232,7 +232,7 @@ fn try_out(
     attempt.context("a capture is tried once at least")
 }
 
-/// What `replay` prints of the files.
+/// Returns what `replay` prints of the files.
 fn expected_text(events: &[Event], account: AccountId) -> anyhow::Result<String> {
     let owner = ExtensionId::new(account.as_u64());
     let filter = EventFilter::parse(FILTER, Own { account, extension: owner })?;

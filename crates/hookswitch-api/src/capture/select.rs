@@ -22,7 +22,7 @@ pub(super) struct Message {
     pub(super) kind: Kind,
 }
 
-/// What an input came by.
+/// Kind of input.
 #[derive(Clone, Debug)]
 pub(super) enum Kind {
     Sip {
@@ -41,14 +41,14 @@ pub(super) enum Kind {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Chosen(pub(super) Vec<Message>);
 
-/// What belongs to some calls.
+/// Inputs that belong to some calls.
 pub(super) struct Selected {
     pub(super) chosen: Chosen,
     /// The directory and the policy that held.
     pub(super) settings: Settings,
-    /// Whose the calls are of which the directory knows nothing.
+    /// Account of the calls of which the directory knows nothing.
     pub(super) account: AccountId,
-    /// Whether the signal log is whole in that time.
+    /// Set if the signal log is whole in that time.
     pub(super) is_whole: bool,
 }
 

@@ -1,4 +1,4 @@
-//! Which inputs of the signal log belong to some calls.
+//! Inputs of the signal log that belong to some calls.
 //!
 //! All messages of the calls, and not only those that caused an event: what is found by Call-IDs, channels
 //! and legs, and what those lead to.
@@ -21,7 +21,7 @@ use super::Sources;
 const BEFORE: Duration = Duration::from_secs(10);
 const AFTER: Duration = Duration::from_secs(40);
 
-/// How often names that were found are looked for again.
+/// Interval at which names that were found are looked for again.
 const ROUNDS_MAX: usize = 8;
 
 /// The names by which inputs of a call are found.
@@ -46,18 +46,18 @@ fn causes(events: &[Logged]) -> BTreeSet<u64> {
     events.iter().flat_map(|logged| logged.event.causes.iter()).map(|cause| cause.number).collect()
 }
 
-/// What is known of the inputs of some calls, before they are taken out of the log.
+/// Facts about the inputs of some calls, gathered before they are taken out of the log.
 pub(crate) struct Belonging {
     /// The stretch of the log in which they are.
     first: u64,
     last: u64,
     causes: BTreeSet<u64>,
-    /// How many of the causes are kept.
+    /// Number of of the causes that are kept.
     found: usize,
     names: Names,
     account: Option<u64>,
     sources: Sources,
-    /// Whether what is about the calls of all accounts is left out.
+    /// Set if what is about the calls of all accounts is left out.
     own_alone: bool,
 }
 
@@ -126,7 +126,7 @@ impl Belonging {
         &self.sources
     }
 
-    /// Whether the log has all inputs that caused an event.
+    /// Returns `true` if the log has all inputs that caused an event.
     pub(crate) fn has_all_causes(&self) -> bool {
         self.found == self.causes.len()
     }
@@ -185,7 +185,7 @@ fn names_of(logged: &LoggedInput<'_>, sources: &Sources) -> anyhow::Result<CallN
     Ok(CallNames { leading, listed: Vec::new() })
 }
 
-/// Whether one of the names of an input is among those of some calls.
+/// Returns `true` if one of the names of an input is among those of some calls.
 fn has_one_of(own: &CallNames, names: &Names) -> bool {
     own.leading.iter().chain(&own.listed).any(|name| names.contains(name))
 }

@@ -1,4 +1,4 @@
-//! What one subscription was told of one event: why or why not, and each attempt.
+//! Deliveries of one event to one subscription: why or why not, and each attempt.
 
 use std::fmt::Write as _;
 
@@ -13,7 +13,7 @@ use hookswitch_store::{self as store, AttemptOutcome, Reader, StoreError};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-/// What became of an event for a subscription.
+/// Fate of an event for a subscription.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) enum State {
@@ -41,7 +41,7 @@ pub(crate) enum State {
     Unknown,
 }
 
-/// What a subscription was told of an event.
+/// Delivery of an event to a subscription.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Delivery {
@@ -51,17 +51,17 @@ pub(crate) struct Delivery {
     /// `WebHook` or `WebSocket`.
     #[serde(skip_serializing_if = "Option::is_none")]
     transport: Option<&'static str>,
-    /// Whether one of the filters lets the event pass; missing when they are not known.
+    /// Set if one of the filters lets the event pass; missing when they are not known.
     #[serde(skip_serializing_if = "Option::is_none")]
     matched: Option<bool>,
-    /// What each filter says to the event.
+    /// Verdict of each filter on the event.
     pub why: Vec<Verdict>,
     pub state: State,
     /// The state in a sentence.
     pub because: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     next_attempt_time: Option<String>,
-    /// When it was sent over a WebSocket: between these times.
+    /// Time when it was sent over a WebSocket: between these times.
     #[serde(skip_serializing_if = "Option::is_none")]
     streamed: Option<Stretch>,
     pub attempts: Vec<AttemptBody>,
@@ -69,7 +69,7 @@ pub(crate) struct Delivery {
     key: (SubscriptionId, TelephonySessionId),
 }
 
-/// What a filter says to an event.
+/// Verdict of a filter on an event.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Verdict {
     pub filter: String,
@@ -105,7 +105,7 @@ pub(crate) struct AttemptBody {
     pub answer: Option<String>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     answer_is_base64: bool,
-    /// Whether it was made by a redelivery.
+    /// Set if it was made by a redelivery.
     pub(crate) is_replay: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) redelivery_id: Option<String>,
@@ -140,7 +140,7 @@ impl AttemptBody {
 }
 
 impl Verdict {
-    /// What a filter for the calls of extensions says to an event and the change that it made.
+    /// Returns what a filter for the calls of extensions says to an event and the change that it made.
     fn of_change(filter: &EventFilter, logged: &Logged) -> Self {
         let matched = filter.projection_of(&logged.event, logged.change.as_deref()).is_some();
         let found = if matched {
@@ -153,7 +153,7 @@ impl Verdict {
 }
 
 impl Delivery {
-    /// What a subscription was told of an event. Behind `journal_from` attempts are written down.
+    /// Returns what a subscription was told of an event. Behind `journal_from` attempts are written down.
     pub(super) fn of(
         logged: &Logged,
         one: &Stored,
@@ -182,7 +182,7 @@ impl Delivery {
         Ok(delivery)
     }
 
-    /// What somebody was told who is not known any more, or is no subscription.
+    /// Returns what somebody was told who is not known any more, or is no subscription.
     pub(super) fn of_unknown(logged: &Logged, id: SubscriptionId, attempts: &[store::Attempt]) -> Self {
         let mut delivery = Self::bare(logged, id, attempts);
         let replayed = attempts.iter().all(|attempt| attempt.redelivery.is_some());
@@ -352,12 +352,12 @@ impl Delivery {
         self.set(State::NotMatched, said);
     }
 
-    /// Whether there is something to say beside that a filter did not let the event pass.
+    /// Returns `true` if there is something to say beside that a filter did not let the event pass.
     pub(super) fn is_told(&self) -> bool {
         !matches!(self.state, State::NotMatched | State::Before | State::After)
     }
 
-    /// What a running server can be asked about it, if it is not done.
+    /// Returns what a running server can be asked about it, if it is not done.
     pub(super) fn unfinished(&self) -> Option<(SubscriptionId, TelephonySessionId, u64)> {
         let unfinished = matches!(self.state, State::Queued | State::Waiting);
         let asked = unfinished && self.transport == Some(Transport::WebHook.as_str());
@@ -387,7 +387,7 @@ fn is_delivered(attempts: &[store::Attempt]) -> bool {
     attempts.iter().any(|attempt| attempt.outcome == AttemptOutcome::Delivered)
 }
 
-/// How the last attempt failed, for people.
+/// Returns how the last attempt failed, for people.
 fn last_failure(attempts: &[store::Attempt]) -> String {
     let Some(last) = attempts.last() else { return "it was not tried".to_owned() };
     let count = attempts.len();

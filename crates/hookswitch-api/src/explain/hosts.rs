@@ -28,7 +28,7 @@ pub(crate) struct Host {
     /// What people call it; missing where nothing says.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) name: Option<String>,
-    /// Where the name is from.
+    /// Place where the name is from.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) named_by: Option<NamedBy>,
     /// The product that it says it is (User-Agent, or Server of its responses).
@@ -63,7 +63,7 @@ struct Facts {
     agents: BTreeSet<String>,
     /// The users on its side of requests that begin a call, `USERS_MAX` at most.
     users: BTreeSet<String>,
-    /// Whether it asks others who they are.
+    /// Set if it asks others who they are.
     challenges: bool,
 }
 

@@ -19,12 +19,12 @@ const SUMMARY_CHARS_MAX: usize = 300;
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Input {
-    /// Where it is in the signal log.
+    /// Position in the signal log.
     pub position: u64,
     pub(crate) source: SourceBody,
-    /// When it happened, by the clock of the source.
+    /// Time when it happened, by the clock of the source.
     pub time: String,
-    /// When it came in, by the clock of the server.
+    /// Time when it came in, by the clock of the server.
     pub(crate) arrival_time: String,
     /// `sip`, `ingest`, the adapter of a switch such as `ami` or `esl`, `tick`, `link`, `settings` or `source`.
     pub(crate) kind: &'static str,
@@ -44,7 +44,7 @@ pub struct Input {
     is_base64: bool,
 }
 
-/// Who sent it.
+/// Sender of an input.
 #[derive(Clone, Debug, Default, Serialize, ToSchema)]
 pub(crate) struct SourceBody {
     number: u16,
@@ -53,7 +53,7 @@ pub(crate) struct SourceBody {
     pub(crate) name: String,
 }
 
-/// Who each source was at each time: numbers are given again.
+/// Senders by number and time: numbers are given again.
 #[derive(Debug, Default)]
 pub struct Sources(BTreeMap<(u16, u64), Sender>);
 
@@ -74,7 +74,7 @@ impl Sources {
         Ok(Self(sources))
     }
 
-    /// Who had a number when the input at a position came.
+    /// Returns who had a number when the input at a position came.
     pub fn sender(&self, number: u16, position: u64) -> Option<&Sender> {
         self.0.range((number, 0)..=(number, position)).next_back().map(|(_, sender)| sender)
     }
@@ -87,7 +87,7 @@ impl Sources {
         }
     }
 
-    /// Whether an input lists all calls of a switch, whosever they are.
+    /// Returns `true` if an input lists all calls of a switch, whosever they are.
     pub(crate) fn lists_all_calls(&self, position: u64, input: &store::Input<'_>) -> bool {
         let store::Input::Manager { message, source, .. } = input else { return false };
         // Of a source that nobody knows any more all may be in it.
@@ -176,7 +176,7 @@ fn first_line(payload: &[u8]) -> String {
     sip::lossy(&payload[..end]).into_owned()
 }
 
-/// What a posted signal says first.
+/// Returns what a posted signal says first.
 fn posted(json: &[u8]) -> String {
     let signal: Value = serde_json::from_slice(json).unwrap_or_default();
     let words = ["kind", "leg"].map(|key| signal[key].as_str());

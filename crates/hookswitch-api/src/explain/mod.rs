@@ -1,4 +1,4 @@
-//! Why: for each event the inputs that caused it and the rule, for each subscription why it was told or not,
+//! Explanations: for each event the inputs that caused it and the rule, for each subscription why it was told or not,
 //! and what became of that.
 //!
 //! All of it is read from the store, so that it can be asked of a running server and of one that is gone.
@@ -35,7 +35,7 @@ pub use self::input::{Input, Sources};
 pub(crate) use self::session::{COLUMNS, SessionSummary};
 pub use self::text::{is_unsafe, write as write_text};
 
-/// How long the stretch of the signal log may be in which all inputs of a call are looked for.
+/// Time for which the stretch of the signal log may be in which all inputs of a call are looked for.
 const ALL_INPUTS_MAX: u64 = 20_000;
 
 /// The most subscriptions that are told of for each event to which it was not told.
@@ -49,7 +49,7 @@ const LINKS_LOOKED_AT_MAX: u64 = 20_000;
 /// The most linked sessions that are told of in short.
 const LINKED_MAX: usize = 16;
 
-/// What an id names.
+/// Thing that an id names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Named {
     /// A session, by its id.
@@ -92,12 +92,12 @@ pub struct RuleBody {
 pub struct Explained {
     /// The session, a colon and the sequence.
     pub id: String,
-    /// Where it is in the event log.
+    /// Position in the event log.
     pub position: u64,
     pub(crate) sequence: u32,
-    /// When it happened, by the clock of the source.
+    /// Time when it happened, by the clock of the source.
     pub time: String,
-    /// When it came about, by the clock of the server.
+    /// Time when it came about, by the clock of the server.
     pub(crate) stored_time: String,
     pub(crate) party_id: String,
     pub(crate) status_code: String,
@@ -106,9 +106,9 @@ pub struct Explained {
     /// The event as a row for people.
     pub text: String,
     pub(crate) rule: RuleBody,
-    /// Whether no source reported it.
+    /// Set if no source reported it.
     pub(crate) inferred: bool,
-    /// What is to be said of its sources.
+    /// Notes on its sources.
     pub notes: Vec<&'static str>,
     /// Who asked for it by the API, if somebody did.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -162,19 +162,19 @@ pub struct Story {
     pub(crate) events: Vec<Explained>,
     /// The inputs that caused the events, or all of the call, in the order in which they came.
     pub inputs: Vec<Input>,
-    /// Why there are not all, if all were asked for.
+    /// Reason why there are not all, if all were asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) inputs_left_out: Option<String>,
     /// The hosts between which the SIP among the inputs went.
     pub(crate) hosts: Vec<Host>,
     pub(crate) deliveries: Vec<Delivery>,
-    /// How many deliveries of events that were not told are left out.
+    /// Number of deliveries of events that that were not told are left out.
     pub(crate) deliveries_left_out: usize,
     /// Sessions with which it has parties or media in common.
     pub(crate) linked: Vec<String>,
     /// Those of them that are kept, in short; 16 at most.
     pub(crate) linked_calls: Vec<SessionSummary>,
-    /// What `after` gives the events that follow with; missing when there are no more.
+    /// Value of `after` for the events that follow; missing when there are no more.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next: Option<u32>,
 }
@@ -188,7 +188,7 @@ impl Story {
     }
 }
 
-/// Which events of a session are told of: those behind a sequence, so many at most. Inputs, deliveries and links are
+/// Selection of a session's events: those behind a sequence, so many at most. Inputs, deliveries and links are
 /// those of these events.
 #[derive(Clone, Copy, Debug)]
 pub struct Events {
@@ -220,12 +220,12 @@ pub struct EventStory {
     pub(crate) deliveries_left_out: usize,
 }
 
-/// What is asked of the inputs.
+/// Selection of inputs.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Wanted {
-    /// Whether they come with their bytes.
+    /// Set if they come with their bytes.
     pub raw: bool,
-    /// Whether those of the call come that caused no event, too.
+    /// Set if those of the call come that caused no event, too.
     pub all: bool,
 }
 
@@ -402,7 +402,7 @@ impl<'a> Explainer<'a> {
         }
     }
 
-    /// What each subscription was told of some events, and how many are left out that were not told.
+    /// Returns what each subscription was told of some events, and how many are left out that were not told.
     fn deliveries(&self, events: &[Logged]) -> Result<(Vec<Delivery>, usize), StoreError> {
         let (mut deliveries, mut left_out) = (Vec::new(), 0);
         for logged in &self.with_changes(events)? {
@@ -436,7 +436,7 @@ impl<'a> Explainer<'a> {
     }
 }
 
-/// Whether somebody sees a session by its events.
+/// Returns `true` if somebody sees a session by its events.
 fn sees(account: Option<AccountId>, events: &[Logged]) -> bool {
     events.first().is_some_and(|logged| account.is_none_or(|own| own == logged.event.session.account))
 }
@@ -542,7 +542,7 @@ pub fn notification(event: &Event) -> Box<RawValue> {
     RawValue::from_string(json).unwrap_or_else(|_| RawValue::NULL.to_owned())
 }
 
-/// What a running server knows of deliveries that are not done.
+/// Returns what a running server knows of deliveries that are not done.
 pub(crate) fn unfinished(deliveries: &[Delivery]) -> Vec<(SubscriptionId, TelephonySessionId, u64)> {
     deliveries.iter().filter_map(Delivery::unfinished).collect()
 }

@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 use super::EVENTS_PAGE;
 use crate::telephony::Call;
 
-/// What is gathered of the events of a session.
+/// Facts gathered from the events of a session.
 #[derive(Default)]
 struct Fold {
     facts: Option<Arc<SessionFacts>>,
@@ -65,9 +65,9 @@ pub(crate) struct SessionSummary {
     is_open: bool,
     origin: String,
     parties: Vec<SessionParty>,
-    /// How many events were told of it.
+    /// Number of events that were told of it.
     events: usize,
-    /// Where the last one is in the event log.
+    /// Place where the last one is in the event log.
     last_position: u64,
     /// From its beginning to its end, rounded.
     #[serde(skip)]
@@ -89,7 +89,7 @@ struct SessionParty {
     /// The extension whose it is, if it is one of the directory.
     #[serde(skip_serializing_if = "Option::is_none")]
     extension_id: Option<String>,
-    /// Whether it got the call from a queue.
+    /// Set if it got the call from a queue.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     queue_call: bool,
 }
@@ -117,7 +117,7 @@ impl Side {
 }
 
 impl SessionSummary {
-    /// How a session stands after all its events, which are read in parts; none without any.
+    /// Returns how a session stands after all its events, which are read in parts; none without any.
     pub(crate) fn read(reader: &Reader, id: TelephonySessionId) -> Result<Option<Self>, StoreError> {
         let mut fold = Fold::default();
         loop {
@@ -205,7 +205,7 @@ impl SessionSummary {
         STATES.into_iter().map(StatusCode::as_str).find(|code| has(code)).unwrap_or("Setup")
     }
 
-    /// Who calls whom.
+    /// Returns who calls whom.
     fn ends(&self) -> (Option<&Side>, Option<&Side>) {
         let is_outbound = |party: &&SessionParty| party.direction == Direction::Outbound.as_str();
         let is_there = |party: &&SessionParty| party.status_code != StatusCode::Disconnected.as_str();

@@ -1,10 +1,10 @@
-//! Why, as lines for people: inputs, events and deliveries on one line of time.
+//! Explanations as lines for people: inputs, events and deliveries on one line of time.
 
 use std::io::{self, Write};
 
 use serde_json::Value;
 
-/// Where the lines under an event begin.
+/// Beginning of the lines under an event.
 const INDENT: &str = "              ";
 
 /// Writes the story of a session or of an event, as the API gives it.
@@ -138,7 +138,7 @@ fn line(out: &mut impl Write, text: &str) -> io::Result<()> {
     writeln!(out, "{}", shown.trim_end())
 }
 
-/// Whether a character does something to a terminal other than standing there.
+/// Returns `true` if a character does something to a terminal other than standing there.
 pub fn is_unsafe(character: char) -> bool {
     character.is_control()
         || matches!(character, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')

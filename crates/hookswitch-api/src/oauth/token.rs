@@ -8,7 +8,7 @@ use hookswitch_server::auth::{Claimed, Form, Refusal, TokenResponse};
 use crate::Api;
 use crate::request::{Client, FormBody};
 
-/// What must not be in a URL, where logs and proxies see it.
+/// Parameters that must not be in a URL, where logs and proxies see them.
 const SECRET: [&str; 9] = [
     "access_token",
     "assertion",

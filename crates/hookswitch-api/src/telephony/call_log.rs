@@ -20,13 +20,13 @@ use crate::profile::{own_extension, whole_account};
 use crate::request::{Base, Segments};
 use crate::{Api, Problem, openapi};
 
-/// How far back is looked when nobody says: a day.
+/// Time that is looked back when nobody says: a day.
 const LOOKED_BACK_MICROS: i64 = 24 * 3_600 * 1_000_000;
 
 /// The most sessions that are looked at for one page: a second or two of work.
 const SESSIONS_MAX: usize = 50_000;
 
-/// How many sessions or events are read at once.
+/// Number of sessions or events that are read at once.
 const AT_ONCE: usize = 500;
 
 /// The most records of a sync, and the most events that one looks at.
@@ -81,7 +81,7 @@ struct CallLogLeg {
     extension: Option<CallExtension>,
     #[serde(skip_serializing_if = "Option::is_none")]
     recording: Option<RecordingRef>,
-    /// Whether the call is listed by it.
+    /// Set if the call is listed by it.
     master: bool,
 }
 
@@ -91,7 +91,7 @@ struct RecordingRef {
     id: String,
 }
 
-/// What has come to the call log since a client asked last.
+/// Records that are new in the call log since a client asked last.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct CallLogSync {
@@ -100,7 +100,7 @@ pub(crate) struct CallLogSync {
     sync_info: SyncInfo,
 }
 
-/// How a client asks for what comes next.
+/// Token for the next synchronisation.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[expect(clippy::struct_field_names, reason = "the names are those of the wire")]

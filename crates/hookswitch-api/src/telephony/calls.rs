@@ -17,16 +17,16 @@ use tokio::sync::watch;
 
 use crate::Problem;
 
-/// How long a session stays readable after its last party has ended.
+/// Time that a session stays readable after its last party has ended.
 const LINGER: Duration = Duration::from_secs(60);
 
-/// How long a session is kept of which nothing more is heard: what the machine remembers too.
+/// Time for which a session is kept of which nothing more is heard: what the machine remembers too.
 const SILENCE_MAX: Duration = Duration::from_secs(24 * 3600);
 
-/// How many events are read at once.
+/// Number of events that are read at once.
 const EVENTS_AT_ONCE: usize = 1000;
 
-/// How often ended sessions are looked for.
+/// Interval at which ended sessions are looked for.
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
 
 /// A session as it stands.
@@ -36,22 +36,22 @@ pub(crate) struct Call {
     pub(crate) created: Timestamp,
     /// In the order in which they came, each with the time of its first event.
     pub(crate) parties: Vec<(Timestamp, Party)>,
-    /// When it changed last, in signal time.
+    /// Time when it changed last, in signal time.
     pub(crate) changed: Timestamp,
-    /// How many events it has, and the position of the last.
+    /// Number of events that it has, and the position of the last.
     pub(crate) events: usize,
     pub(crate) position: u64,
-    /// When it was heard of last.
+    /// Time when it was heard of last.
     heard: Instant,
 }
 
 impl Call {
-    /// Whether all its parties have ended.
+    /// Returns `true` if all its parties have ended.
     pub(crate) fn is_over(&self) -> bool {
         self.parties.iter().all(|(_, party)| party.status.code.is_terminal())
     }
 
-    /// Whether the extension takes or took part.
+    /// Returns `true` if the extension takes or took part.
     pub(crate) fn has(&self, extension: ExtensionId) -> bool {
         self.parties.iter().any(|(_, party)| party.extension == Some(extension))
     }
@@ -67,7 +67,7 @@ impl Call {
 pub(crate) struct Calls {
     open: RwLock<Open>,
     caught_up: std::sync::atomic::AtomicBool,
-    /// How far the log is read.
+    /// Point up to which the log is read.
     position: watch::Sender<u64>,
 }
 
@@ -152,7 +152,7 @@ impl Calls {
         }
     }
 
-    /// How far the log is read, and a wait for more.
+    /// Returns how far the log is read, and a wait for more.
     pub(crate) fn position(&self) -> watch::Receiver<u64> {
         self.position.subscribe()
     }
@@ -165,7 +165,7 @@ impl Calls {
         Ok(self.read()?.sessions.get(&id).cloned())
     }
 
-    /// How many sessions of an account go on; of all accounts, if none is given.
+    /// Returns how many sessions of an account go on; of all accounts, if none is given.
     ///
     /// # Errors
     /// 503 while the log is not read to its end.

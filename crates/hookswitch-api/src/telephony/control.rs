@@ -27,16 +27,16 @@ use super::party::{PartyBody, Session};
 use super::session::{find, party_id, session_id};
 use crate::{Api, Problem};
 
-/// How often it is asked which call a channel is of.
+/// Interval at which it is asked which call a channel is of.
 const ASK_EVERY: Duration = Duration::from_millis(20);
 
-/// How long the slot of a call may be told after it was parked.
+/// Time for which the slot of a call may be told after it was parked.
 const SLOT_WITHIN: Duration = Duration::from_secs(1);
 
 /// The longest `Idempotency-Key`, in bytes.
 const KEY_BYTES_MAX: usize = 256;
 
-/// What can be asked of a party.
+/// Operations that can be asked of a party.
 const OPERATIONS: [&str; 14] = [
     "answer",
     "bridge",
@@ -187,7 +187,7 @@ impl People {
         number.ok_or_else(|| Problem::field(field, "The directory has no such extension").about(field, id))
     }
 
-    /// Where a body wants a call to go.
+    /// Returns where a body wants a call to go.
     fn target(&self, body: TargetBody) -> Result<Target, Problem> {
         let TargetBody { phone_number, voicemail, extension_number, extension_id, park_orbit } = body;
         let given = [
@@ -587,7 +587,7 @@ fn answer(status: HttpStatus, call: &Call, id: PartyId) -> Result<Response, Prob
     Ok((status, Json(PartyBody::of(party))).into_response())
 }
 
-/// Whether the events show an effect; if they do, the call.
+/// Returns whether the events show an effect; if they do, the call.
 fn shown(calls: &Calls, effect: &Effect) -> Result<Option<Call>, Problem> {
     let session = match effect {
         Effect::Over(session) | Effect::Joined { session, .. } => *session,
@@ -656,7 +656,7 @@ async fn follow<T>(api: &Api, look: impl Fn(&Calls) -> Result<Option<T>, Problem
 /// taken not to have been carried out.
 const SETTLE_AFTER: Duration = Duration::from_secs(15);
 
-/// How often old actions are forgotten.
+/// Interval at which old actions are forgotten.
 const FORGET_EVERY: Duration = Duration::from_secs(3600);
 
 /// Finds out what became of the actions that were under way when the server ended, without repeating any; then forgets

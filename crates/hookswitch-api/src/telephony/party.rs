@@ -20,7 +20,7 @@ pub(crate) struct Session {
     parties: Vec<PartyBody>,
 }
 
-/// What kind of session it is.
+/// Kind of session.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Origin)]
 struct OriginBody {
@@ -78,7 +78,7 @@ struct EndpointBody {
     device_id: Option<String>,
 }
 
-/// What a party is doing.
+/// Status of a party.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = Status)]
@@ -104,7 +104,7 @@ struct PeerBody {
     party_id: String,
 }
 
-/// Where a call is parked.
+/// Slot where a call is parked.
 #[derive(Serialize, ToSchema)]
 struct Park {
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -33,14 +33,14 @@ impl LaneKey {
 pub struct Due {
     /// For whom.
     pub subscription: SubscriptionId,
-    /// Where its event is in the log.
+    /// Position of its event in the log.
     pub position: u64,
     /// The event; none if it must be read from the log.
     pub event: Option<Arc<Event>>,
     /// The change that the event made to its extension's calls, if the notification is about that and the event is
     /// there.
     pub change: Option<Arc<CallChange>>,
-    /// What the subscriber receives of the event.
+    /// Projection of the event for the subscriber.
     pub projection: Projection,
     /// Counts from 1.
     pub attempt: u32,
@@ -63,7 +63,7 @@ pub struct InFlight {
 }
 
 impl InFlight {
-    /// Whose attempt it is.
+    /// Returns whose attempt it is.
     pub fn subscription(&self) -> SubscriptionId {
         self.subscription
     }
@@ -77,14 +77,14 @@ impl Due {
     }
 }
 
-/// How an attempt went.
+/// Outcome of an attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// The receiver answered.
     Response {
         /// The status of HTTP.
         status: u16,
-        /// How long it asks to be left alone (`Retry-After`).
+        /// Time for which it asks to be left alone (`Retry-After`).
         retry_after: Option<Duration>,
     },
     /// It did not answer in time.
@@ -96,7 +96,7 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    /// Why it is a failure, in the words of `blacklistedData` (contract subscriptions §4.4).
+    /// Returns why it is a failure, in the words of `blacklistedData` (contract subscriptions §4.4).
     pub fn reason(&self) -> String {
         match self {
             Self::Response { status, .. } => {
@@ -109,7 +109,7 @@ impl Outcome {
     }
 }
 
-/// What follows from an attempt.
+/// Next step after an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Next {
     /// The receiver has it.
@@ -118,7 +118,7 @@ pub enum Next {
     RetryAt {
         /// When.
         at: Timestamp,
-        /// Whether the receiver has asked for this time.
+        /// Set if the receiver has asked for this time.
         asked: bool,
     },
     /// The receiver says that it is gone for good.
@@ -127,7 +127,7 @@ pub enum Next {
     Expired,
 }
 
-/// How far a wait is moved at random, in parts of a hundred: many waits that began together do not
+/// Part of a wait by which it is moved at random, in hundredths: many waits that began together do not
 /// end together.
 const JITTER_PERCENT: u32 = 20;
 

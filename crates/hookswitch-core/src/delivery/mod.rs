@@ -28,14 +28,14 @@ use self::queue::Queue;
 use crate::audience::{Audience, Listener};
 use crate::subscription::{Subscription, SubscriptionStatus};
 
-/// How deliveries are made.
+/// Policy of deliveries.
 #[derive(Clone, Debug)]
 pub struct Policy {
     /// The waits before attempt 2, 3 and so on; the last repeats.
     pub schedule: Vec<Duration>,
     /// The longest wait that a receiver may ask for.
     pub retry_after_max: Duration,
-    /// How long a receiver may fail without a success in between.
+    /// Time for which a receiver may fail without a success in between.
     pub blacklist_after: Duration,
     /// How often a blacklisted receiver is tried.
     pub revalidate_every: Duration,
@@ -45,7 +45,7 @@ pub struct Policy {
     /// be seven times as many, and few at a host that does not answer. When half of them are in use, each subscription
     /// may have one and each host an eighth.
     pub in_flight_max: usize,
-    /// How long it is of use that a call is being set up or rings; always, if none.
+    /// Time for which it is of use that a call is being set up or rings; always, if none.
     pub ringing_kept: Option<Duration>,
 }
 
@@ -63,31 +63,31 @@ impl Default for Policy {
     }
 }
 
-/// How far a subscription has come in the event log.
+/// Progress of a subscription in the event log.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Progress {
     /// All events up to this position were looked at.
     pub read: u64,
-    /// Whether it then followed the log as it grew: all that others have looked at, it has too.
+    /// Set if it then followed the log as it grew: all that others have looked at, it has too.
     pub live: bool,
     /// Of those that it hears of, the positions that are neither delivered nor given up.
     pub open: Vec<u64>,
 }
 
-/// What is due to one subscription.
+/// Events that are due to one subscription.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Backlog {
-    /// How many notifications are known to be neither delivered nor given up.
+    /// Number of notifications that are known to be neither delivered nor given up.
     pub pending: usize,
-    /// How many events of the log it has not looked at; it may hear of some of them.
+    /// Number of events of the log that it has not looked at; it may hear of some of them.
     pub unread: u64,
-    /// When the event came about that has waited longest, of those that are held in memory.
+    /// Time when the event came about that has waited longest, of those that are held in memory.
     pub oldest: Option<Timestamp>,
     /// Since when no attempt has succeeded, if the last has failed.
     pub failing_since: Option<Timestamp>,
 }
 
-/// What became of notifications. `matched` is the sum of `acknowledged`, `expired`, `dropped` and those
+/// Counts of notifications. `matched` is the sum of `acknowledged`, `expired`, `dropped` and those
 /// that are pending; `attempted` that of `acknowledged`, `failed`, and those in flight or overtaken by a
 /// blacklisting or the end of their subscription.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -106,7 +106,7 @@ pub struct Counters {
     pub dropped: u64,
 }
 
-/// How far a notification has come that is neither delivered nor given up.
+/// Stage of a notification that is neither delivered nor given up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
     /// Its turn has not come.
@@ -125,9 +125,9 @@ pub enum Work {
     Notify(Due),
     /// Remind the owner that the subscription is about to expire.
     Remind {
-        /// Which.
+        /// Subscription to read for.
         subscription: SubscriptionId,
-        /// When the reminder was due, which tells it from others.
+        /// Time when the reminder was due, which tells it from others.
         due: Timestamp,
     },
     /// Try whether a blacklisted address works again, and tell [`Deliveries::handle_validation`].
@@ -136,7 +136,7 @@ pub enum Work {
     Read {
         /// For whom.
         subscription: SubscriptionId,
-        /// What.
+        /// Events to read.
         wanted: Wanted,
     },
 }
@@ -236,12 +236,12 @@ impl Deliveries {
         self.feed
     }
 
-    /// Whether events are to be handed in with the changes of the calls of extensions: somebody hears of them.
+    /// Returns `true` if events are to be handed in with the changes of the calls of extensions: somebody hears of them.
     pub fn wants_changes(&self) -> bool {
         self.audience.wants_changes()
     }
 
-    /// Whether the same holds for a subscription.
+    /// Returns `true` if the same holds for a subscription.
     pub fn wants_changes_for(&self, id: SubscriptionId) -> bool {
         self.queues.get(&id).is_some_and(|queue| queue.subscription.wants_changes())
     }
@@ -334,7 +334,7 @@ impl Deliveries {
         }
     }
 
-    /// What is to be done next, fair among subscriptions.
+    /// Returns what is to be done next, fair among subscriptions.
     pub fn poll_work(&mut self, now: Timestamp) -> Option<Work> {
         if let Some(work) = self.work.pop_front() {
             return Some(work);
@@ -375,12 +375,12 @@ impl Deliveries {
         None
     }
 
-    /// What has changed by itself.
+    /// Returns what has changed by itself.
     pub fn poll_change(&mut self) -> Option<Change> {
         self.changes.pop_front()
     }
 
-    /// When [`Deliveries::handle_time`] wants to be called at the latest.
+    /// Returns the time when [`Deliveries::handle_time`] wants to be called at the latest.
     pub fn poll_timeout(&self) -> Option<Timestamp> {
         let timer = self.timers.first().map(|&(at, _)| at);
         // Who is ready waits for a place.
@@ -388,7 +388,7 @@ impl Deliveries {
         timer.into_iter().chain(place).min()
     }
 
-    /// Whether any subscription has come further since the last [`Deliveries::take_progress`].
+    /// Returns `true` if any subscription has come further since the last [`Deliveries::take_progress`].
     pub fn has_progress(&self) -> bool {
         !self.dirty.is_empty()
     }
@@ -405,23 +405,23 @@ impl Deliveries {
         taken
     }
 
-    /// What became of notifications.
+    /// Returns what became of notifications.
     pub fn counters(&self) -> Counters {
         self.counters
     }
 
-    /// How many notifications are neither delivered nor given up.
+    /// Returns the number of notifications that are neither delivered nor given up.
     #[expect(clippy::disallowed_methods, reason = "a sum is the same in any order")]
     pub fn pending(&self) -> usize {
         self.queues.values().map(Queue::pending).sum()
     }
 
-    /// What is due to a subscription.
+    /// Returns what is due to a subscription.
     pub fn backlog(&self, id: SubscriptionId) -> Option<Backlog> {
         self.queues.get(&id).map(|queue| queue.backlog(self.feed))
     }
 
-    /// How far the notification of an event that a subscription hears of has come; none if nothing is to
+    /// Returns how far the notification of an event that a subscription hears of has come; none if nothing is to
     /// be done for it any more, or there is no such subscription.
     pub fn stage(
         &self,
@@ -437,7 +437,7 @@ impl Deliveries {
         queue.stage(session, position, now)
     }
 
-    /// How many attempts are under way.
+    /// Returns the number of attempts that are under way.
     pub fn in_flight(&self) -> usize {
         self.places.in_flight()
     }

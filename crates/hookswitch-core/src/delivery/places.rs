@@ -16,17 +16,17 @@ use hookswitch_model::{SubscriptionId, Timestamp};
 use super::attempt::Outcome;
 use crate::subscription::Owner;
 
-/// How long an attempt holds a quick place at most.
+/// Time for which an attempt holds a quick place at most.
 pub(super) const QUICK: Duration = Duration::from_millis(250);
 
 /// How many times as many attempts as quick places may be under way in all.
 const ALL_TIMES: usize = 8;
 
-/// Which part of the quick places a host may hold when more than half of them are held. As many attempts may become
+/// Part of the quick places that a host may hold when more than half of them are held. As many attempts may become
 /// slow without an answer before a host is silent, and be slow there for silent receivers to begin others.
 const HOST_PART: usize = 8;
 
-/// Which part of as many slow attempts as there are quick places an owner may begin.
+/// Part of as many slow attempts as there are quick places that an owner may begin.
 const OWNER_PART: usize = 2;
 
 /// Whom the attempts of a subscription go to and for whom they are.
@@ -36,13 +36,13 @@ pub(super) struct Peers {
     pub(super) owner: Arc<Owner>,
 }
 
-/// How many attempts may become slow without an answer before a receiver is silent.
+/// Number of attempts that may become slow without an answer before a receiver is silent.
 const UNANSWERED_MAX: usize = 4;
 
-/// How a receiver has answered of late.
+/// Recent answers of a receiver.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Answers {
-    /// Whether the last attempt came to nothing.
+    /// Set if the last attempt came to nothing.
     failed: bool,
     /// How many attempts became slow since it last answered.
     unanswered: usize,
@@ -66,7 +66,7 @@ impl Answers {
     }
 }
 
-/// Whether an attempt may begin.
+/// Decision whether an attempt may begin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Admission {
     /// It may, if its subscription has fewer than so many under way.
@@ -114,7 +114,7 @@ struct Attempt {
 /// The places of all attempts.
 #[derive(Debug)]
 pub(super) struct Places {
-    /// How many quick ones there are.
+    /// Number of quick ones that there are.
     quick_max: usize,
     quick: usize,
     slow: usize,
@@ -145,12 +145,12 @@ impl Places {
         }
     }
 
-    /// How many attempts are under way.
+    /// Returns the number of attempts that are under way.
     pub(super) fn in_flight(&self) -> usize {
         self.under_way.len()
     }
 
-    /// Whether an attempt at a receiver may begin that has answered so of late.
+    /// Returns `true` if an attempt at a receiver may begin that has answered so of late.
     pub(super) fn admission(&self, peers: &Peers, answers: Answers) -> Admission {
         if self.under_way.len() >= ALL_TIMES * self.quick_max {
             return Admission::Full;
@@ -282,7 +282,7 @@ impl Places {
         }
     }
 
-    /// When an attempt frees its quick place at the latest.
+    /// Returns the time when an attempt frees its quick place at the latest.
     pub(super) fn poll_timeout(&self) -> Option<Timestamp> {
         self.begun.front().map(|&(begun, _)| begun + QUICK)
     }

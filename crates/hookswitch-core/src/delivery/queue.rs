@@ -1,4 +1,4 @@
-//! What is due to one subscription: ordered within a session, sessions beside each other.
+//! Queue of one subscription: ordered within a session, sessions beside each other.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
@@ -52,10 +52,10 @@ pub(super) struct Queue {
     pending: usize,
     /// Of those, the ones that must be read from the log before they can be queued.
     parked: VecDeque<u64>,
-    /// How many events are held in memory.
+    /// Number of events that are held in memory.
     events: usize,
     in_flight: usize,
-    /// How many attempts may be under way at once.
+    /// Number of attempts that may be under way at once.
     window: usize,
     /// Failures since the last success.
     failures: u32,
@@ -63,23 +63,23 @@ pub(super) struct Queue {
     /// Nothing is sent before this.
     paused_until: Option<Timestamp>,
     reading: Reading,
-    /// Whether a read of the log is under way.
+    /// Set if a read of the log is under way.
     pub(super) fetching: bool,
     /// Outcomes of attempts from before the queue was emptied do not count.
     epoch: u32,
     next_validation: Option<Timestamp>,
     validating: bool,
-    /// When the owner was last reminded.
+    /// Time when the owner was last reminded.
     reminded: Timestamp,
-    /// When it is next looked at, if the timers know.
+    /// Time when it is next looked at, if the timers know.
     pub(super) armed: Option<Timestamp>,
-    /// Whether it stands among those that have something to send.
+    /// Set if it stands among those that have something to send.
     pub(super) listed: bool,
-    /// Whether its progress has changed since it was last taken.
+    /// Set if its progress has changed since it was last taken.
     pub(super) dirty: bool,
 }
 
-/// Where the queue gets further events from.
+/// Place from which the queue gets further events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Reading {
     /// They are handed to it as they come.
@@ -107,16 +107,16 @@ enum LaneState {
 #[derive(Debug)]
 struct Entry {
     position: u64,
-    /// When its event came about, by the clock of the server.
+    /// Time when its event came about, by the clock of the server.
     arrival: Timestamp,
-    /// Whether it tells of a call that is not answered yet.
+    /// Set if it tells of a call that is not answered yet.
     ringing: bool,
     projection: Projection,
     event: Option<Arc<Event>>,
     change: Option<Arc<CallChange>>,
 }
 
-/// What a queue wants to read from the log.
+/// Request of a queue to read from the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Wanted {
     /// The events at these positions, as far as they are still there.
@@ -171,7 +171,7 @@ impl Queue {
         queue
     }
 
-    /// What has been done, so that nothing of it is done again, and nothing else is left out.
+    /// Returns what has been done, so that nothing of it is done again, and nothing else is left out.
     pub(super) fn progress(&self, feed: u64) -> Progress {
         let (read, live) = match self.reading {
             Reading::Live => (feed, true),
@@ -180,7 +180,7 @@ impl Queue {
         Progress { read, live, open: self.open.keys().copied().collect() }
     }
 
-    /// How far the notification of an event has come; none if nothing is to be done for it any more.
+    /// Returns how far the notification of an event has come; none if nothing is to be done for it any more.
     pub(super) fn stage(&self, session: TelephonySessionId, position: u64, now: Timestamp) -> Option<Stage> {
         if !self.open.contains_key(&position) {
             return match self.reading {
@@ -202,12 +202,12 @@ impl Queue {
         })
     }
 
-    /// How many notifications are neither delivered nor given up.
+    /// Returns the number of notifications that are neither delivered nor given up.
     pub(super) fn pending(&self) -> usize {
         self.pending
     }
 
-    /// What is due.
+    /// Returns what is due.
     #[expect(clippy::disallowed_methods, reason = "the least of all is the same in any order")]
     pub(super) fn backlog(&self, feed: u64) -> Backlog {
         let first = |lane: &Lane| lane.entries.front().map(|entry| entry.arrival);
@@ -226,12 +226,12 @@ impl Queue {
         self.reading == Reading::Live
     }
 
-    /// Whether it can take one more, with its event: one by one, events are dear to read again.
+    /// Returns `true` if it can take one more, with its event: one by one, events are dear to read again.
     fn has_room(&self) -> bool {
         self.pending < QUEUE_ENTRIES_MAX && self.events < QUEUE_EVENTS_MAX
     }
 
-    /// Whether it is half empty, so that a read brings some.
+    /// Returns `true` if it is half empty, so that a read brings some.
     fn is_half_empty(&self) -> bool {
         self.pending <= QUEUE_ENTRIES_MAX / 2 && self.events <= QUEUE_EVENTS_MAX / 2
     }
@@ -292,7 +292,7 @@ impl Queue {
         });
     }
 
-    /// What it wants to read, if it has room for it.
+    /// Returns what it wants to read, if it has room for it.
     pub(super) fn wanted(&self) -> Option<Wanted> {
         if self.fetching || self.subscription.is_stopped() {
             return None;
@@ -375,7 +375,7 @@ impl Queue {
         self.dirty = true;
     }
 
-    /// Whether something can be sent, with so many attempts at once.
+    /// Returns `true` if something can be sent, with so many attempts at once.
     pub(super) fn can_send(&self, share: usize, now: Timestamp) -> bool {
         !self.ready.is_empty()
             && !self.subscription.is_stopped()
@@ -400,7 +400,7 @@ impl Queue {
         }
     }
 
-    /// When something changes by time alone.
+    /// Returns the time when something changes by time alone.
     pub(super) fn next_time(&self, now: Timestamp) -> Option<Timestamp> {
         let waiting = self.waiting.first().map(|&(until, _)| until);
         let paused = self.paused_until.filter(|&until| until > now && !self.ready.is_empty());
@@ -412,7 +412,7 @@ impl Queue {
         [sending, reminder, validation, Some(self.subscription.expires)].into_iter().flatten().min()
     }
 
-    /// Whether the owner is to be reminded; then the reminder counts as sent.
+    /// Returns whether the owner is to be reminded; then the reminder counts as sent.
     pub(super) fn take_reminder(&mut self, now: Timestamp) -> Option<Timestamp> {
         let due = self.subscription.next_reminder(self.reminded).filter(|&at| at <= now)?;
         // Of several that were missed one is sent.
@@ -420,7 +420,7 @@ impl Queue {
         (!self.subscription.is_stopped()).then_some(due)
     }
 
-    /// Whether the address is to be validated; then the validation counts as begun.
+    /// Returns `true` if the address is to be validated; then the validation counts as begun.
     pub(super) fn take_validation(&mut self, now: Timestamp) -> bool {
         let due = !self.validating
             && !self.subscription.is_withheld()

@@ -36,11 +36,11 @@ pub enum Step {
     Failed,
 }
 
-/// When notifications are sent again, and what follows when one fails. Reads no clock.
+/// Schedule of notifications that are sent again, and the rules when one fails. Reads no clock.
 #[derive(Clone, Debug)]
 pub struct Schedule {
     spacing: Spacing,
-    /// When the last event was sent first, and when it had happened.
+    /// Time when the last event was sent first, and when it had happened.
     last: Option<(Timestamp, Timestamp)>,
     /// Attempts at the event that is sent.
     attempts: u32,
@@ -52,7 +52,7 @@ impl Schedule {
         Self { spacing, last: behind.map(|at| (now, at)), attempts: 0 }
     }
 
-    /// When the next event, which happened at `at`, is to be sent.
+    /// Returns the time when the next event, which happened at `at`, is to be sent.
     pub fn due(&self, at: Timestamp, now: Timestamp) -> Timestamp {
         match (self.spacing, self.last) {
             (Spacing::Original, Some((sent, before))) => (sent + at.since(before)).max(now),
@@ -98,7 +98,7 @@ mod tests {
         Outcome::Response { status, retry_after: None }
     }
 
-    /// When each of some events is taken by a receiver that answers in a second, all going well.
+    /// Returns the time when each of some events is taken by a receiver that answers in a second, all going well.
     fn times(spacing: Spacing, events: &[i64]) -> Vec<i64> {
         let mut now = at(1000);
         let mut schedule = Schedule::new(spacing, None, now);

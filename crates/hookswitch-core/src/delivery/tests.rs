@@ -90,11 +90,11 @@ fn status(status: u16) -> Outcome {
     Outcome::Response { status, retry_after: None }
 }
 
-/// How a receiver behaves: what it answers, how long that takes, and whether it has taken the
+/// Behaviour of a receiver: what it answers, how long that takes, and whether it has taken the
 /// notification all the same.
 type Behaviour = Box<dyn FnMut(Received) -> (Outcome, Duration)>;
 
-/// What arrives at a receiver.
+/// Notification as it arrives at a receiver.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Received {
     at: Timestamp,
@@ -111,18 +111,18 @@ struct World {
     sequences: BTreeMap<u64, u32>,
     machine: Deliveries,
     policy: Policy,
-    /// What would be on disk.
+    /// Progress as it would be on disk.
     stored: BTreeMap<SubscriptionId, (Subscription, Progress)>,
     under_way: BTreeMap<(Timestamp, u64), (InFlight, Outcome)>,
     started: u64,
     random: u32,
     receiver: Behaviour,
-    /// Where the notifications of a subscription go.
+    /// Place where the notifications of a subscription go.
     host: Box<dyn Fn(SubscriptionId) -> String>,
     received: Vec<Received>,
     reminders: Vec<Timestamp>,
     validations: Vec<Timestamp>,
-    /// Whether validations pass.
+    /// Set if validations pass.
     valid: bool,
     changes: Vec<(Timestamp, Change)>,
     in_flight_most: usize,
@@ -270,7 +270,7 @@ impl World {
         self.run_until(self.now + time);
     }
 
-    /// What has changed goes to disk.
+    /// Writes to disk what has changed.
     fn store(&mut self) {
         for (id, progress) in self.machine.take_progress() {
             self.stored.get_mut(&id).expect("it is stored").1 = progress;
@@ -582,7 +582,7 @@ fn a_dead_receiver_holds_a_bounded_part_of_the_log_and_gets_the_rest_when_it_is_
     world.check_balance();
 }
 
-/// How long the notifications of one healthy receiver take at most beside so many that never answer, with 25 calls a
+/// Returns how long the notifications of one healthy receiver take at most beside so many that never answer, with 25 calls a
 /// second: once the others have shown themselves, and from the first.
 fn slowest_beside(black_holes: u128, host: impl Fn(SubscriptionId) -> String + 'static) -> [Duration; 2] {
     let good = SubscriptionId::from_bits(1);
@@ -783,7 +783,7 @@ fn what_the_log_has_no_longer_is_counted_and_holds_nobody_back() {
     assert_eq!(machine.counters().expired, 2);
 }
 
-/// What is sent now, each answered at once: its position and whether it is of calls.
+/// Returns what is sent now, each answered at once: its position and whether it is of calls.
 fn sent(machine: &mut Deliveries, now: Timestamp) -> Vec<(u64, bool)> {
     let mut sent = Vec::new();
     while let Some(work) = machine.poll_work(now) {
@@ -857,7 +857,7 @@ fn a_change_of_calls_that_nobody_can_make_again_is_given_up_and_counted() {
     assert_eq!((counters.matched, counters.expired, machine.pending()), (1, 1, 0));
 }
 
-/// What happens in a random run.
+/// Step of a random run.
 #[derive(Clone, Copy, Debug)]
 enum Step {
     Emit { session: u64, answered: bool },

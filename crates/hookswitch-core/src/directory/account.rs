@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::Domains;
 use crate::hash::IdHash;
 
-/// What an extension is.
+/// Kind of an extension.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
@@ -55,7 +55,7 @@ pub struct Resolved {
     pub extension: Option<ExtensionId>,
     /// The name that the directory gives the extension.
     pub name: Option<Arc<str>>,
-    /// What the extension is.
+    /// Kind of the extension.
     pub kind: Kind,
     /// The number is one of the account, whether anybody has it or not.
     pub internal: bool,
@@ -71,7 +71,7 @@ pub struct Account {
     plan: DialPlan,
     /// The country whose numbers are dialled, if the file names it.
     pub(super) country: Option<Country>,
-    /// Whether the file lists the extensions; else they come into being as they are seen.
+    /// Set if the file lists the extensions; else they come into being as they are seen.
     listed: bool,
     extensions: Vec<Extension>,
     /// The place of an extension by its number, its SIP users (in lower case) and its E.164 numbers.
@@ -80,9 +80,9 @@ pub struct Account {
     /// The domains of all accounts, and whether any of them is its own.
     pub(super) domains: Arc<Domains>,
     pub(super) has_domains: bool,
-    /// Where its trunks are; port 0 stands for all ports.
+    /// Place where its trunks are; port 0 stands for all ports.
     pub(super) trunks: Vec<SocketAddr>,
-    /// What the switch calls them.
+    /// Names that the switch has for them.
     pub(super) trunk_endpoints: HashSet<String, RandomState>,
     /// The addresses of switches that have several, each with the first of its switch; port 0 stands for all
     /// ports.
@@ -102,7 +102,7 @@ pub struct Extension {
     pub phone: Option<Arc<str>>,
     /// Its name.
     pub name: Option<Arc<str>>,
-    /// What it is.
+    /// Kind of the extension.
     pub kind: Kind,
     /// The numbers that reach it from outside, in E.164.
     pub numbers: Vec<Arc<str>>,
@@ -179,7 +179,7 @@ impl Account {
         self.decimal(const { IdHash::new("number") }, number.as_bytes())
     }
 
-    /// Whether a file lists the extensions: others are none then.
+    /// Returns `true` if a file lists the extensions: others are none then.
     pub const fn is_listed(&self) -> bool {
         self.listed
     }
@@ -189,12 +189,12 @@ impl Account {
         &self.extensions
     }
 
-    /// How many extensions the file lists.
+    /// Returns the number of extensions that the file lists.
     pub fn extension_count(&self) -> usize {
         self.extensions.len()
     }
 
-    /// How numbers are dialled.
+    /// Returns how numbers are dialled.
     pub(super) fn dial_plan(&self) -> &DialPlan {
         &self.plan
     }
@@ -255,7 +255,7 @@ impl Account {
         }
     }
 
-    /// Who is called. What goes to a trunk or to another tenant is outside: short numbers are emergency
+    /// Returns who is called. What goes to a trunk or to another tenant is outside: short numbers are emergency
     /// calls there, or somebody else's.
     pub(crate) fn callee(&self, leg: &LegCreated) -> Resolved {
         // What the switch calls the other end of a leg is the callee only where it places the leg.
@@ -268,7 +268,7 @@ impl Account {
         own.unwrap_or_else(|| self.resolve_as(&leg.callee, leg.callee_host.as_deref(), form))
     }
 
-    /// Who calls. What comes from a trunk or from another tenant is outside, whatever number it says.
+    /// Returns who calls. What comes from a trunk or from another tenant is outside, whatever number it says.
     pub(crate) fn caller(&self, leg: &LegCreated) -> Option<Resolved> {
         let comes_from_there = comes_from_the_far_end(leg);
         let is_outside = self.comes_from_trunk(leg) || (comes_from_there && self.is_foreign(leg));
@@ -284,12 +284,12 @@ impl Account {
         })
     }
 
-    /// Whether a leg comes from a trunk of the account.
+    /// Returns `true` if a leg comes from a trunk of the account.
     fn comes_from_trunk(&self, leg: &LegCreated) -> bool {
         self.is_trunk(leg.src) || (comes_from_the_far_end(leg) && self.is_trunk_endpoint(leg))
     }
 
-    /// Whether the switch has the phone at the other end of a leg in a domain of another account.
+    /// Returns `true` if the switch has the phone at the other end of a leg in a domain of another account.
     pub(crate) fn is_foreign(&self, leg: &LegCreated) -> bool {
         let owner = leg.endpoint_domain.as_ref().and_then(|domain| self.domains.owner(domain));
         owner.is_some_and(|owner| owner != self.id)
@@ -312,17 +312,17 @@ impl Account {
         Some(self.resolve(endpoint, None)).filter(|person| person.extension.is_some())
     }
 
-    /// Whether the switch names a trunk of the account at the other end of a leg.
+    /// Returns `true` if the switch names a trunk of the account at the other end of a leg.
     fn is_trunk_endpoint(&self, leg: &LegCreated) -> bool {
         leg.endpoint.as_ref().is_some_and(|endpoint| self.trunk_endpoints.contains(&**endpoint))
     }
 
-    /// Whether the caller is an extension of the account.
+    /// Returns `true` if the caller is an extension of the account.
     pub(crate) fn is_inside(&self, leg: &LegCreated) -> bool {
         self.caller(leg).is_some_and(|caller| caller.extension.is_some())
     }
 
-    /// Whether calls that an extension does not take go to a mailbox.
+    /// Returns `true` if calls that an extension does not take go to a mailbox.
     pub(crate) fn has_mailbox(&self, extension: ExtensionId) -> bool {
         self.extensions.iter().any(|listed| listed.id == extension && listed.mailbox)
     }
@@ -335,7 +335,7 @@ impl Account {
         (!lot.has_slots || lot.number.as_deref() != Some(number)).then(|| Arc::from(number))
     }
 
-    /// Whether a number is one of the slots of a park number, and not that number itself.
+    /// Returns `true` if a number is one of the slots of a park number, and not that number itself.
     pub(crate) fn is_slot(&self, number: &str) -> bool {
         let lot = self.place(number).map(|place| &self.extensions[place]);
         lot.is_some_and(|lot| {
@@ -343,7 +343,7 @@ impl Account {
         })
     }
 
-    /// Whether a trunk of the account is at this address.
+    /// Returns `true` if a trunk of the account is at this address.
     pub(crate) fn is_trunk(&self, address: Option<SocketAddr>) -> bool {
         let is_here =
             |address| self.trunks.contains(&address) || self.trunks.contains(&super::any_port(address));
@@ -396,7 +396,7 @@ impl Account {
     }
 }
 
-/// Whether who calls is at the other end of a leg: what the switch calls that end is not who calls where
+/// Returns `true` if who calls is at the other end of a leg: what the switch calls that end is not who calls where
 /// the switch calls there itself.
 fn comes_from_the_far_end(leg: &LegCreated) -> bool {
     leg.direction == Direction::Outbound && leg.ring_out_role.is_none()
@@ -410,7 +410,7 @@ fn shown(user: &Arc<str>, e164: Option<E164>) -> Arc<str> {
     }
 }
 
-/// Whether a user part is a short number or a name, and no subscriber number or code.
+/// Returns `true` if a user part is a short number or a name, and no subscriber number or code.
 fn is_extension(user: &str) -> bool {
     if user.is_empty() || user.eq_ignore_ascii_case("anonymous") || user.eq_ignore_ascii_case("unknown") {
         return false;

@@ -16,7 +16,7 @@ use super::{Directory, Domains, is_domain};
 /// The most slots that one range can stand for.
 const SLOTS_MAX: u64 = 1000;
 
-/// How many digits a national number can have: E.164 has 15 with the country code, and who has fewer has
+/// Number of digits that a national number can have: E.164 has 15 with the country code, and who has fewer has
 /// no number of their own.
 const NATIONAL_DIGITS: RangeInclusive<u8> = 4..=14;
 

@@ -1,4 +1,4 @@
-//! Who a call belongs to: which account, and whom in it.
+//! Directory: which account a call belongs to, and whom in it.
 
 mod account;
 mod file;
@@ -78,7 +78,7 @@ impl Directory {
         self.accounts.entry(id).or_insert_with(|| Arc::new(Account::built_in(id))).clone()
     }
 
-    /// Which account a new call belongs to, when the directory can tell: by the tenant that the switch
+    /// Returns which account a new call belongs to, when the directory can tell: by the tenant that the switch
     /// names, by the domain that is called, which is where the request is led, by the trunk that it came from, by the
     /// domain that the caller claims, by the trunk that it goes to, or by a number that one account has.
     ///
@@ -144,7 +144,7 @@ impl Domains {
     }
 }
 
-/// Whether a host of a SIP URI is the name of a domain, and no address.
+/// Returns `true` if a host of a SIP URI is the name of a domain, and no address.
 pub(crate) fn is_domain(host: &str) -> bool {
     host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>().is_err()
 }

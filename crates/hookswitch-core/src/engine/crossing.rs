@@ -1,4 +1,4 @@
-//! What happens in several sessions at once: transfers, pickups, parked calls that are taken, conferences.
+//! Events in several sessions at once: transfers, pickups, parked calls that are taken, conferences.
 
 use std::sync::Arc;
 
@@ -168,7 +168,7 @@ impl Engine {
         }
     }
 
-    /// Whether a code was dialled to take the call of a session: it ends with the number of who was
+    /// Returns `true` if a code was dialled to take the call of a session: it ends with the number of who was
     /// called, or it names nobody and there is only one.
     fn takes(&self, account: AccountId, taker: SessionKey, taken: SessionKey) -> bool {
         let (Some(taker), Some(from)) = (self.sessions.get(&taker), self.sessions.get(&taken)) else {

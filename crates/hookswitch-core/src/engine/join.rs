@@ -1,4 +1,4 @@
-//! Which calls are legs of one session: how the legs of a back-to-back user agent are joined.
+//! Joining of calls into one session: how the legs of a back-to-back user agent are found to belong together.
 //!
 //! In this order: an id that both legs carry (HEP correlation, Session-ID of RFC 7989, icid-value of RFC 7315,
 //! X-CID, a Call-ID that continues the other), a heuristic: the new call leaves the host that the caller's leg
@@ -333,7 +333,7 @@ fn pair_key(account: AccountId, caller: &str, callee: &str) -> PlaceKey {
     hash.number(NumberKey::of(callee).as_u64()).u64()
 }
 
-/// What became of the search for the session of a new call.
+/// Outcome of the search for the session of a new call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Joined {
     /// It belongs to this session, by this rule.

@@ -21,10 +21,10 @@ pub use crate::policy::{MissedCallPolicy, Policy, SESSIONS_MAX};
 pub use crate::session::LiveParty;
 use crate::session::{Context, LiveParties, NewLeg, Session, SessionKey};
 
-/// How many unanswered sessions are found at one look over all of them, to be ended one by one.
+/// Number of unanswered sessions that are found at one look over all of them, to be ended one by one.
 const SHED_AHEAD: usize = 1024;
 
-/// What went through the machine. `signals` is the sum of `applied`, `without_leg` and `refused`;
+/// Counts of signals that went through the engine. `signals` is the sum of `applied`, `without_leg` and `refused`;
 /// `sessions` is the sum of `closed` and the sessions that are open.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counters {
@@ -57,7 +57,7 @@ pub(crate) struct OpenSession {
     kept: IndexEntries,
     /// The clock of the source that opened it; its timers go by it.
     clock: ClockId,
-    /// When its timer fires.
+    /// Time when its timer fires.
     armed: Option<Timestamp>,
     /// Its parties as they stood before they were ended for want of a message.
     stood: Option<Box<LiveParties>>,
@@ -87,12 +87,12 @@ pub struct Engine {
     taken: Vec<SessionKey>,
     /// The sessions whose ends were inferred and that may go on.
     presumed_over: PresumedOver,
-    /// When each session wants to be woken, by its clock; an entry may be early, never late.
+    /// Time when each session wants to be woken, by its clock; an entry may be early, never late.
     timers: BTreeSet<(ClockId, Timestamp, SessionKey)>,
     next_key: SessionKey,
     /// The unanswered sessions that are ended next when there is no room, the oldest first.
     to_shed: VecDeque<SessionKey>,
-    /// How many calls are refused without a look for one to end, because there was none.
+    /// Number of calls that are refused without a look for one to end, because there was none.
     not_to_look: usize,
     #[serde(skip)]
     events: VecDeque<Event>,
@@ -209,7 +209,7 @@ impl Engine {
         self.events.pop_front()
     }
 
-    /// When [`Engine::handle_time`] wants to be called for this clock at the latest.
+    /// Returns the time when [`Engine::handle_time`] wants to be called for this clock at the latest.
     pub fn poll_timeout(&self, clock: ClockId) -> Option<Timestamp> {
         self.next_timer(clock).map(|(_, at, _)| at)
     }
@@ -219,12 +219,12 @@ impl Engine {
         self.timers.range(from..).next().copied().filter(|&(of, ..)| of == clock)
     }
 
-    /// How many sessions are open.
+    /// Returns the number of sessions that are open.
     pub fn open_sessions(&self) -> usize {
         self.sessions.len()
     }
 
-    /// What went through.
+    /// Returns what went through.
     pub fn counters(&self) -> Counters {
         self.counters
     }

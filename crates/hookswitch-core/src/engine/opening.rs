@@ -1,4 +1,4 @@
-//! Where a new leg belongs: to a call that is open, or to a new one.
+//! Home of a new leg: a call that is open, or a new one.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use crate::directory::Kind;
 use crate::hash::IdHash;
 use crate::session::{Context, Follows, LegRole, NewLeg, Opening, PartyRef, Session, SessionKey};
 
-/// Where a new leg belongs.
+/// Session that a new leg belongs to.
 enum Found {
     /// In this session.
     In(SessionKey),

@@ -1,4 +1,4 @@
-//! Which call a recording session records (SIPREC, RFC 7866).
+//! Call that a recording session records (SIPREC, RFC 7866).
 
 use hookswitch_model::{AccountId, RecordingSession, Signal};
 use smallvec::SmallVec;

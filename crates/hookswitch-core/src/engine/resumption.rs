@@ -15,7 +15,7 @@ use super::opening::facts_of;
 use crate::directory::Directory;
 use crate::session::{Context, LiveParties, Session, SessionKey};
 
-/// How long a call may go on after its end was inferred: as long as one without a session timer may be silent.
+/// Time for which a call may go on after its end was inferred: as long as one without a session timer may be silent.
 const RESUMED_WITHIN: Duration = Duration::from_secs(24 * 3600);
 
 /// The most sessions whose ends were inferred that are remembered; the oldest give way.
@@ -32,7 +32,7 @@ struct Presumed {
     /// Its parties as they stood before.
     standing: Box<LiveParties>,
     clock: ClockId,
-    /// When it is forgotten.
+    /// Time when it is forgotten.
     until: Timestamp,
 }
 

@@ -53,7 +53,7 @@ impl CallsFilter {
         self.extension
     }
 
-    /// What it hears of.
+    /// Returns what it hears of.
     pub fn family(&self) -> Family {
         self.family
     }

@@ -1,4 +1,4 @@
-//! Why a text is no event filter that can be used.
+//! Errors of texts that are no event filters that can be used.
 
 use hookswitch_model::{AccountId, ExtensionId};
 use thiserror::Error;
@@ -41,7 +41,7 @@ pub enum FilterError {
     Id {
         /// The whole filter.
         filter: String,
-        /// What stands in the place of the id.
+        /// Text in the place of the id.
         id: String,
     },
     /// The account is another one.
@@ -61,7 +61,7 @@ pub enum FilterError {
         name: &'static str,
         /// Its value, decoded.
         value: String,
-        /// What it may be.
+        /// Values that it may have.
         allowed: &'static str,
     },
     /// A parameter stands twice.

@@ -1,4 +1,4 @@
-//! Why a filter lets an event pass or not, clause by clause, in the words of the filter.
+//! Explanation why a filter lets an event pass or not, clause by clause, in the words of the filter.
 
 use std::fmt;
 
@@ -6,7 +6,7 @@ use hookswitch_model::Event;
 
 use super::{Clause, EventFilter, TelephonyFilter, has_number, without_plus};
 
-/// What each clause of a filter says to an event: all clauses when it passes, else those up to the first
+/// Verdict of each clause of a filter on an event: all clauses when it passes, else those up to the first
 /// that it does not pass.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Explanation {
@@ -14,16 +14,16 @@ pub struct Explanation {
     pub clauses: Vec<Finding>,
 }
 
-/// What one clause says to an event.
+/// Verdict of one clause on an event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
-    /// Which.
+    /// Clause.
     pub clause: Clause,
-    /// Whether the event passes it.
+    /// Set if the event passes it.
     pub passed: bool,
     /// The clause as the filter spells it, such as `statusCode=Answered`.
     pub wanted: String,
-    /// What the event has there, such as `the party is Proceeding`.
+    /// Value that the event has there, such as `the party is Proceeding`.
     pub found: String,
 }
 
@@ -34,7 +34,7 @@ impl fmt::Display for Finding {
 }
 
 impl Explanation {
-    /// Whether the event passes the filter; the same as [`EventFilter::matches`].
+    /// Returns `true` if the event passes the filter; the same as [`EventFilter::matches`].
     pub fn matched(&self) -> bool {
         self.clauses.iter().all(|finding| finding.passed)
     }
@@ -62,7 +62,7 @@ impl fmt::Display for Explanation {
 }
 
 impl EventFilter {
-    /// Why an event passes the filter or not.
+    /// Returns why an event passes the filter or not.
     pub fn explain(&self, event: &Event) -> Explanation {
         let kind = |found: &str| Explanation {
             clauses: vec![Finding {

@@ -12,15 +12,15 @@ const SERVED: [&str; 5] = [SESSIONS, "presence", "missed-calls", "start-ring", "
 /// The family of what happens to a call elsewhere, by its `action`.
 const TELEPHONY: &str = "telephony";
 
-/// How many letters may be wrong for a family to be a misspelling of another.
+/// Number of letters that may be wrong for a family to be a misspelling of another.
 const WRONG_LETTERS_MAX: usize = 2;
 
-/// Whether a path is one of a family that belongs to no account: clients ask for them beside others.
+/// Returns `true` if a path is one of a family that belongs to no account: clients ask for them beside others.
 pub(super) fn is_of_no_account(path: &str) -> bool {
     ["glip/", "team-messaging/", "ai/", "webinar/", "rcvideo/"].iter().any(|kind| path.starts_with(kind))
 }
 
-/// Whether a text can be the path of a family: segments of letters, digits and signs, none of them empty.
+/// Returns `true` if a text can be the path of a family: segments of letters, digits and signs, none of them empty.
 /// Without any, it stands for the account or the extension itself.
 pub(super) fn is_path(family: &str) -> bool {
     let is_sign = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~');
@@ -51,7 +51,7 @@ pub(super) fn resolved(
     format!("/restapi/v1.0/account/{account}{extension}{slash}{family}{mark}{query}")
 }
 
-/// How many letters must be changed, added or removed to make one text of another.
+/// Returns the number of letters that must be changed, added or removed to make one text of another.
 fn distance(one: &str, other: &str) -> usize {
     let mut row: Vec<usize> = (0..=other.len()).collect();
     for (index, letter) in one.bytes().enumerate() {

@@ -1,4 +1,4 @@
-//! Which of many subscriptions hear of an event, without asking each.
+//! Index of many subscriptions: which of them hear of an event, without asking each.
 
 use std::collections::HashMap;
 use std::hash::BuildHasher;
@@ -16,7 +16,7 @@ use super::{CallsFilter, EventFilter, Projection, TelephonyFilter, numbers};
 #[derive(Debug, Default)]
 pub struct FilterIndex<Id> {
     filters: HashMap<Key, SmallVec<[Entry<Id>; 1]>, RandomState>,
-    /// Where the filters of each subscription are.
+    /// Place where the filters of each subscription are.
     keys: HashMap<Id, SmallVec<[Key; 1]>, RandomState>,
     /// How many filters ask for a phone number; without one the numbers of an event are not looked up.
     with_number: usize,
@@ -25,7 +25,7 @@ pub struct FilterIndex<Id> {
     hasher: RandomState,
 }
 
-/// What all filters in one place have in common: the rarest thing that they ask for.
+/// Key that all filters in one bucket have in common: the rarest thing that they ask for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Key {
     Extension(AccountId, ExtensionId),
@@ -61,9 +61,9 @@ impl Indexed {
 /// A subscription that hears of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Match<Id> {
-    /// Which one.
+    /// Subscription.
     pub subscription: Id,
-    /// What it receives of the event.
+    /// Projection of the event for it.
     pub projection: Projection,
 }
 
@@ -118,17 +118,17 @@ impl<Id: Copy + Ord + std::hash::Hash> FilterIndex<Id> {
         }
     }
 
-    /// How many subscriptions there are.
+    /// Returns the number of subscriptions that there are.
     pub fn len(&self) -> usize {
         self.keys.len()
     }
 
-    /// Whether there are none.
+    /// Returns `true` if there are none.
     pub fn is_empty(&self) -> bool {
         self.keys.is_empty()
     }
 
-    /// Whether any filter asks for changes of the calls of extensions.
+    /// Returns `true` if any filter asks for changes of the calls of extensions.
     pub fn wants_changes(&self) -> bool {
         self.with_change > 0
     }

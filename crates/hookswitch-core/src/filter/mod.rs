@@ -87,7 +87,7 @@ pub enum Clause {
     MissedCall,
     /// `withRecordings`
     WithRecordings,
-    /// What the filter is for has not happened to the calls of the extension.
+    /// Event that is no change of the extension's calls, which the filter asks for.
     Change,
 }
 
@@ -212,7 +212,7 @@ impl EventFilter {
         }
     }
 
-    /// Whether a subscription with this filter is told of the party of an event (contract events §1.2).
+    /// Returns `true` if a subscription with this filter is told of the party of an event (contract events §1.2).
     pub fn matches(&self, event: &Event) -> bool {
         self.failed(event).is_none()
     }

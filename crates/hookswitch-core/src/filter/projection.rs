@@ -1,4 +1,4 @@
-//! What a subscriber receives of an event that its filters let pass.
+//! Projection of an event: what a subscriber receives of one that its filters let pass.
 
 use hookswitch_model::{CallChange, Event};
 use smallvec::SmallVec;
@@ -11,18 +11,18 @@ use crate::presence::Family;
 pub enum Projection {
     /// The party that changed (contract events §2).
     Session {
-        /// Whether it carries its `sipData` (contract subscriptions §1).
+        /// Set if it carries its `sipData` (contract subscriptions §1).
         sip_data: bool,
     },
     /// The calls of the party's extension.
     Calls {
-        /// What is told of them.
+        /// Family of what is told of them.
         family: Family,
-        /// Whether the filter was one for the whole account.
+        /// Set if the filter was one for the whole account.
         of_account: bool,
-        /// Whether the calls are listed.
+        /// Set if the calls are listed.
         detailed: bool,
-        /// Whether calls carry their `sipData`.
+        /// Set if calls carry their `sipData`.
         sip_data: bool,
     },
 }
@@ -66,7 +66,7 @@ impl Projection {
         all
     }
 
-    /// Whether two are the same notification, with more or less in it.
+    /// Returns `true` if two are the same notification, with more or less in it.
     pub(super) fn is_like(self, other: Self) -> bool {
         match (self, other) {
             (Self::Session { .. }, Self::Session { .. }) => true,
@@ -78,7 +78,7 @@ impl Projection {
         }
     }
 
-    /// What either of two asks for that are alike.
+    /// Returns what either of two asks for that are alike.
     #[must_use]
     pub fn union(self, other: Self) -> Self {
         match (self, other) {

@@ -1,4 +1,4 @@
-//! Who is offered the call, and which calls of a switch go on from it.
+//! Attempts: who is called, and which calls of a switch go on from it.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -23,7 +23,7 @@ use crate::number::{NumberKey, agree};
 /// calls in one go; a later one, or one with Diversion, is where the call was forwarded to.
 pub(super) const GROUP_SPAN: Duration = Duration::from_millis(20);
 
-/// Who places the call that a transfer asked for.
+/// Placer of the call that a transfer asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Follows {
     /// The phone of this party.
@@ -209,7 +209,7 @@ impl Session {
             && agree(&self.dialled.number, &person.number)
     }
 
-    /// Who is called. What a source knows goes before what the directory says, and before what it does not
+    /// Returns who is called. What a source knows goes before what the directory says, and before what it does not
     /// say: a service that it does not list is one of the account all the same (contract events §10).
     fn called(&self, leg: &LegCreated) -> Resolved {
         let person = self.account.callee(leg);
@@ -227,7 +227,7 @@ impl Session {
         Resolved { extension: Some(self.account.derived_extension(number)), internal: true, ..person }
     }
 
-    /// Whether somebody is at the end of a new leg; none if a server is.
+    /// Returns whether somebody is at the end of a new leg; none if a server is.
     fn certainty(
         &self,
         leg: &LegCreated,
@@ -256,7 +256,7 @@ impl Session {
         })
     }
 
-    /// Whose mailbox a leg leads to: the request says so (RFC 4458), or it leads to a mailbox of the
+    /// Returns whose mailbox a leg leads to: the request says so (RFC 4458), or it leads to a mailbox of the
     /// directory and says who sent the call there.
     fn mailbox_owner(&self, leg: &LegCreated, person: &Resolved) -> Option<Resolved> {
         let of = match (&leg.mailbox, &leg.diverted_by) {
@@ -334,7 +334,7 @@ impl Session {
         party
     }
 
-    /// How both sides of a leg to a target are shown, where the source tells what the network sees (contract
+    /// Returns how both sides of a leg to a target are shown, where the source tells what the network sees (contract
     /// events §11): the number that was dialled from outside, and the number that is shown outside.
     fn as_shown(
         &mut self,
@@ -391,7 +391,7 @@ impl Session {
         }
     }
 
-    /// Whether the caller waits in a queue.
+    /// Returns `true` if the caller waits in a queue.
     fn queue_waits(&self) -> bool {
         self.parties.iter().any(|state| state.kind == Kind::Queue && state.is_live())
     }
@@ -434,13 +434,13 @@ impl Session {
         }
     }
 
-    /// Whether a party is where `sender` calls from: then it is a number of the switch itself.
+    /// Returns `true` if a party is where `sender` calls from: then it is a number of the switch itself.
     fn is_at(&self, party: PartyIndex, sender: &Sender) -> bool {
         let mut legs = self.legs.iter().filter(|leg| leg.role == LegRole::Party(party) && !leg.ended);
         legs.any(|leg| self.reached(leg, sender).is_some())
     }
 
-    /// Whether a called leg arrived where `sender` calls from, and how surely, 1 or 2.
+    /// Returns whether a called leg arrived where `sender` calls from, and how surely, 1 or 2.
     fn reached(&self, leg: &super::Leg, sender: &Sender) -> Option<u32> {
         let src = sender.src.filter(|_| leg.called)?;
         let known = [leg.dst, leg.also_at.as_deref().copied()];
@@ -456,7 +456,7 @@ impl Session {
         (one_product || apart).then_some(1)
     }
 
-    /// How surely a call from `sender` goes on from where the caller's call arrived, 1 or 2; none if
+    /// Returns how surely a call from `sender` goes on from where the caller's call arrived, 1 or 2; none if
     /// it does not, or if the caller already talks with somebody.
     pub(crate) fn goes_on_from(&self, sender: &Sender) -> Option<u32> {
         if !self.parties[CALLER].is_live() {
@@ -483,7 +483,7 @@ impl Session {
         self.legs.iter().filter_map(|leg| self.reached(leg, sender).or_else(|| placed_by(leg, sender))).max()
     }
 
-    /// Whether the switch has placed a call of this session from another address than the caller's leg had
+    /// Returns `true` if the switch has placed a call of this session from another address than the caller's leg had
     /// reached.
     pub(crate) fn was_placed_elsewhere(&self) -> bool {
         let reached = |src: SocketAddr| {
@@ -498,7 +498,7 @@ impl Session {
         self.account.switch_address(address)
     }
 
-    /// Who places a call; a switch with several addresses is one.
+    /// Returns who places a call; a switch with several addresses is one.
     pub(super) fn sender(&self, leg: &LegCreated) -> Sender {
         Sender {
             src: self.switch_address(leg.src),
@@ -530,7 +530,7 @@ impl Session {
         }
     }
 
-    /// Whether a new call is one that a transfer asked for, and who places it.
+    /// Returns whether a new call is one that a transfer asked for, and who places it.
     pub(crate) fn follows_transfer(&self, leg: &LegCreated, at: Timestamp) -> Option<Follows> {
         let key = NumberKey::of(&leg.callee);
         let awaited = self.awaits.is_some_and(|(number, until)| number == key && at <= until);
@@ -558,7 +558,7 @@ impl Session {
         self.has_switch_at(&sender).then_some(Follows::Switch)
     }
 
-    /// Whether a switch that this call has reached is where `sender` calls from.
+    /// Returns `true` if a switch that this call has reached is where `sender` calls from.
     fn has_switch_at(&self, sender: &Sender) -> bool {
         self.legs.iter().any(|leg| {
             self.reached(leg, sender).is_some()
@@ -581,7 +581,7 @@ impl Session {
         }
     }
 
-    /// Whether a call that the switch places is one for the caller, who talks with somebody: it shows the caller's
+    /// Returns `true` if a call that the switch places is one for the caller, who talks with somebody: it shows the caller's
     /// number and offers the caller's media, and nobody asked for it.
     pub(crate) fn is_moved_by(&self, leg: &LegCreated) -> bool {
         let caller = &self.parties[CALLER];
@@ -617,14 +617,14 @@ impl Session {
         (!self.legs.iter().any(is_switch)).then_some(at)
     }
 
-    /// Who is moved by a transfer: the party that talks with the one who asked for it.
+    /// Returns who is moved by a transfer: the party that talks with the one who asked for it.
     pub(crate) fn transferee(&self) -> Option<PartyIndex> {
         let stays = |state: &PartyState| state.is_answered() && state.moving.is_none() && !state.is_service();
         self.parties.position(stays)
     }
 }
 
-/// Whether the switch has placed a leg from where `sender` calls, and how surely, 1 or 2.
+/// Returns whether the switch has placed a leg from where `sender` calls, and how surely, 1 or 2.
 fn placed_by(leg: &super::Leg, sender: &Sender) -> Option<u32> {
     let (own, theirs) = (leg.sender.src?, sender.src?);
     let is_switchs = matches!(leg.role, LegRole::Switch(_)) && !leg.called;

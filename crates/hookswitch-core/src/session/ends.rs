@@ -1,4 +1,4 @@
-//! How parties end, and the ends that wait for their cause.
+//! Ends of parties, and ends that wait for their cause.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use super::{CALLER, CAUSE_WAIT, Context, LegRole, LiveParties, PartyIndex, RETRY
 use crate::directory::Kind;
 use crate::policy::Policy;
 
-/// What decided an end that waited.
+/// Decision about an end that was deferred.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Settled {
     /// Another target answered.
@@ -104,7 +104,7 @@ impl Session {
         }
     }
 
-    /// Whether the party that moves the call has just left its peer behind by this signal.
+    /// Returns `true` if the party that moves the call has just left its peer behind by this signal.
     fn was_left_by_mover(&self, ctx: &Context) -> bool {
         let mut moves = self.parties.iter().filter_map(|state| state.moving.as_ref());
         moves.any(|moving| moving.left_by == Some(ctx.input))
@@ -214,7 +214,7 @@ impl Session {
         }
     }
 
-    /// What a party has decided on one of its phones so shortly before this that the switch has taken the offer back
+    /// Returns what a party has decided on one of its phones so shortly before this that the switch has taken the offer back
     /// from the others for that: a 6xx cancels what is pending (RFC 3261 §16.7, item 5), and so may a redirection.
     fn decided_by(&self, party: PartyIndex, at: Timestamp) -> Option<Cause> {
         let legs = self.legs.iter().filter(|leg| leg.role == LegRole::Party(party));
@@ -232,7 +232,7 @@ impl Session {
         }
     }
 
-    /// Whether a far end of which nothing is known is the callee, judged by how its leg ended.
+    /// Returns `true` if a far end of which nothing is known is the callee, judged by how its leg ended.
     fn is_callee(&self, index: PartyIndex, cause: Cause) -> bool {
         if self.timers.is_running(Timer::Confirmation(index)) {
             return true; // it rang, and nobody took the call on from there
@@ -577,7 +577,7 @@ impl Session {
         })
     }
 
-    /// Whether somebody else has answered who was offered the call with a party: by the same caller, in the
+    /// Returns `true` if somebody else has answered who was offered the call with a party: by the same caller, in the
     /// same round.
     fn answered_by_another(&self, index: PartyIndex) -> bool {
         let in_mailbox = |state: &PartyState| {

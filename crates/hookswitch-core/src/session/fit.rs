@@ -1,4 +1,4 @@
-//! How well a call that a switch places fits an open session.
+//! Fit of a call that a switch places to an open session.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -17,14 +17,14 @@ const CALLEE_ONLY_WINDOW: Duration = Duration::from_secs(10);
 /// How long after something happened to a call the switch places a leg because of it.
 const STIR_SPAN: Duration = Duration::from_millis(100);
 
-/// How long a switch may take to place the first leg of a call.
+/// Time that a switch may take to place the first leg of a call.
 const PLACE_MAX: Duration = Duration::from_secs(2);
 
 /// Two legs to one target that are placed within this time lead to two phones behind one address; a
 /// later one is another call's.
 const FORK_SPAN: Duration = Duration::from_millis(50);
 
-/// How well a new call fits a session: what comes first weighs more than all that follows.
+/// Fit of a new call to a session: what comes first weighs more than all that follows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Fit {
     caller: CallerFit,
@@ -39,7 +39,7 @@ pub(crate) struct Fit {
     host: u32,
 }
 
-/// What the caller of a new call has in common with the caller of a session.
+/// Likeness of the caller of a new call and the caller of a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum CallerFit {
     /// Nothing: the switch shows another number, as it does to a trunk.
@@ -52,7 +52,7 @@ pub(crate) enum CallerFit {
     Same,
 }
 
-/// What the callee of a new call has in common with the number that the caller of a session dialled.
+/// Likeness of the callee of a new call and the number that the caller of a session dialled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum CalleeFit {
     Differs,
@@ -63,7 +63,7 @@ pub(crate) enum CalleeFit {
 }
 
 impl Fit {
-    /// How well a new call fits a session; `None` if it cannot belong to it.
+    /// Returns how well a new call fits a session; `None` if it cannot belong to it.
     pub(crate) fn of(session: &Session, leg: &LegCreated, at: Timestamp) -> Option<Self> {
         let caller = session.caller_fit(leg);
         let (own, diverted) = (session.callee_fit(leg), session.diverted_fit(leg));
@@ -94,12 +94,12 @@ impl Fit {
         Some(Self { caller, is_new_target: rings_since.is_none(), is_expected, callee, name, host })
     }
 
-    /// Whether nothing but the caller's number agrees.
+    /// Returns `true` if nothing but the caller's number agrees.
     pub(crate) fn is_by_caller_alone(self) -> bool {
         self.caller == CallerFit::Same && self.callee == CalleeFit::Differs
     }
 
-    /// Whether no number of the call agrees, because it is withheld.
+    /// Returns `true` if no number of the call agrees, because it is withheld.
     pub(crate) fn is_without_number(self) -> bool {
         self.caller != CallerFit::Same && self.callee != CalleeFit::Same
     }
@@ -124,7 +124,7 @@ impl Session {
         self.number_fit(&leg.callee, leg.callee_host.as_deref())
     }
 
-    /// What a number has in common with the one that was dialled.
+    /// Returns what a number has in common with the one that was dialled.
     fn number_fit(&self, number: &Arc<str>, host: Option<&str>) -> CalleeFit {
         let dialled = &self.dialled;
         if agree(&dialled.number, number) {
@@ -140,7 +140,7 @@ impl Session {
         }
     }
 
-    /// What those who sent a new call elsewhere have in common with the number that was dialled, or with a target
+    /// Returns what those who sent a new call elsewhere have in common with the number that was dialled, or with a target
     /// that the call was offered to.
     fn diverted_fit(&self, leg: &LegCreated) -> CalleeFit {
         let of = |number: &Arc<str>| {
@@ -163,7 +163,7 @@ impl Session {
         leg.far_end == FarEnd::Switch && is_subscriber(&leg.callee) && is_subscriber(&self.dialled.number)
     }
 
-    /// Whether the last leg leads to a target in a call that the switch has placed, under another number than the
+    /// Returns `true` if the last leg leads to a target in a call that the switch has placed, under another number than the
     /// one that was dialled.
     pub(crate) fn is_rewritten_target(&self, leg: &LegCreated) -> bool {
         leg.direction == Direction::Inbound
@@ -171,7 +171,7 @@ impl Session {
             && NumberKey::of(&leg.callee) != NumberKey::of(&self.dialled.number)
     }
 
-    /// Whether caller and dialled number are those of a new call, and the call has just begun and does not ring at its
+    /// Returns `true` if caller and dialled number are those of a new call, and the call has just begun and does not ring at its
     /// target yet.
     pub(crate) fn has_both_numbers(&self, leg: &LegCreated, at: Timestamp) -> bool {
         at.since(self.started) <= PLACE_MAX
@@ -180,7 +180,7 @@ impl Session {
             && self.rings_since(leg).is_none()
     }
 
-    /// Whether a new call that has both numbers may go on from here though it leaves another address than the
+    /// Returns `true` if a new call that has both numbers may go on from here though it leaves another address than the
     /// caller's leg had reached: the caller waits, it is the moment, and it is not the caller who calls.
     pub(crate) fn may_go_on_elsewhere(&self, leg: &LegCreated, at: Timestamp) -> bool {
         let caller = &self.parties[CALLER];
@@ -201,19 +201,19 @@ impl Session {
             && if one_address { src != reached } else { src.ip() != reached.ip() }
     }
 
-    /// Where the caller's leg arrived.
+    /// Returns where the caller's leg arrived.
     pub(crate) fn caller_reached(&self) -> Option<SocketAddr> {
         self.legs.iter().find(|leg| leg.called && leg.of_party).and_then(|leg| leg.dst)
     }
 
-    /// Whether a new call that is charged as this one belongs to it: a number agrees, and the caller waits.
+    /// Returns `true` if a new call that is charged as this one belongs to it: a number agrees, and the caller waits.
     pub(crate) fn is_charged_with(&self, leg: &LegCreated) -> bool {
         self.parties[CALLER].is_live()
             && !self.parties.others().any(PartyState::talks)
             && (self.caller_fit(leg) >= CallerFit::Ending || self.callee_fit(leg) != CalleeFit::Differs)
     }
 
-    /// Whether two calls look the same: their events differ in nothing but times and ids.
+    /// Returns `true` if two calls look the same: their events differ in nothing but times and ids.
     pub(crate) fn is_twin_of(&self, other: &Self) -> bool {
         let (caller, theirs) = (self.caller(), other.caller());
         self.dialled.number == other.dialled.number
@@ -222,13 +222,13 @@ impl Session {
             && self.hidden_number == other.hidden_number
     }
 
-    /// Whether targets ring and neither the caller nor any of them was answered.
+    /// Returns `true` if targets ring and neither the caller nor any of them was answered.
     pub(crate) fn rings_unanswered(&self) -> bool {
         let last_sign = self.last_sign;
         self.has_ringing_targets(last_sign) && !self.parties.iter().any(PartyState::was_answered)
     }
 
-    /// Whether a target has just answered, and the caller waits for that to arrive.
+    /// Returns `true` if a target has just answered, and the caller waits for that to arrive.
     pub(crate) fn waits_for_answer(&self, at: Timestamp) -> bool {
         let caller = &self.parties[CALLER];
         caller.is_live()
@@ -255,7 +255,7 @@ impl Session {
         std::mem::swap(&mut self.parties[CALLER].party.sip, &mut other.parties[CALLER].party.sip);
     }
 
-    /// Whether the switch is likely to place a leg for this call at this time: it has just received it,
+    /// Returns `true` if the switch is likely to place a leg for this call at this time: it has just received it,
     /// something has just happened to it, or it answered the call itself.
     fn expects_leg(&self, at: Timestamp) -> bool {
         if self.parties[CALLER].was_answered() {
@@ -265,12 +265,12 @@ impl Session {
         at.since(self.last_sign) <= within
     }
 
-    /// Whether the switch has nothing to serve: it refused the caller's INVITE, and waits for the next.
+    /// Returns `true` if the switch has nothing to serve: it refused the caller's INVITE, and waits for the next.
     fn waits_for_retry(&self) -> bool {
         self.timers.is_running(Timer::Retry) && !self.legs.iter().any(|leg| leg.called && !leg.ended)
     }
 
-    /// Whether the caller waits for the answer of targets that were offered the call, and that have rung or may yet do.
+    /// Returns `true` if the caller waits for the answer of targets that were offered the call, and that have rung or may yet do.
     fn has_ringing_targets(&self, at: Timestamp) -> bool {
         let rings = |state: &PartyState| {
             state.certainty == PartyCertainty::Confirmed
@@ -281,7 +281,7 @@ impl Session {
         !self.parties[CALLER].was_answered() && self.parties.others().any(rings)
     }
 
-    /// Whether a leg of the call comes from this address.
+    /// Returns `true` if a leg of the call comes from this address.
     fn comes_from(&self, address: Option<SocketAddr>) -> bool {
         address.is_some() && self.legs.iter().any(|leg| leg.sender.src == address)
     }

@@ -50,17 +50,17 @@ use self::timer::{Timer, TimerTable};
 use crate::directory::{Account, Kind, Resolved};
 use crate::number::NumberKey;
 
-/// How long an undecided change may wait for the signal that decides it, in signal time.
+/// Time that an undecided change may wait for the signal that decides it, in signal time.
 pub(crate) const CAUSE_WAIT: Duration = Duration::from_millis(500);
 
-/// How long an unanswered call may go without a sign of life: longer than Timer C, which is itself
+/// Time for which an unanswered call may go without a sign of life: longer than Timer C, which is itself
 /// over 3 minutes (RFC 3261 §16.6).
 pub(crate) const RING_MAX: Duration = Duration::from_secs(240);
 
-/// How long an answered call may go without a sign of life when it has no session timer.
+/// Time that an answered call may go without a sign of life when it has no session timer.
 pub(crate) const ANSWERED_SILENT_MAX: Duration = Duration::from_secs(24 * 3600);
 
-/// How long a caller may take to try again after a challenge or a redirection, and a party that was
+/// Time that a caller may take to try again after a challenge or a redirection, and a party that was
 /// transferred to place its new call: Timer B and F of RFC 3261 §17.1, 64 times T1.
 pub(crate) const RETRY_MAX: Duration = Duration::from_secs(32);
 
@@ -87,7 +87,7 @@ pub(crate) struct Session {
     #[serde(skip, default = "Account::none")]
     account: Arc<Account>,
     pub(crate) started: Timestamp,
-    /// When the last signal of the call came, and what told it.
+    /// Time when the last signal of the call came, and what told it.
     last_sign: Timestamp,
     last_input: InputRef,
     /// In the order in which they came into the call; the first is the caller, or the initiator of a
@@ -104,13 +104,13 @@ pub(crate) struct Session {
     pub(crate) dialled: Resolved,
     /// The caller withholds their number.
     pub(crate) withholds: bool,
-    /// That number, where the network asserts it all the same.
+    /// Number that the caller withholds, where the network asserts it all the same.
     hidden_number: Option<Arc<str>>,
     /// The far end of the caller's leg asked for credentials.
     challenged: bool,
     /// Running timers, beside the one for silence.
     timers: TimerTable,
-    /// What the server at the far end of the caller's leg calls itself.
+    /// Name that the server at the far end of the caller's leg calls itself.
     served_by: Option<Arc<str>>,
     /// The round of the targets that are offered the call next.
     round: u8,
@@ -146,28 +146,28 @@ pub(crate) struct Leg {
     purpose: Purpose,
     /// Fingerprint of the session description that its sender offered.
     offer: Option<u64>,
-    /// How long it may be silent, where a session timer runs on it.
+    /// Time for which it may be silent, where a session timer runs on it.
     silent_max: Option<Duration>,
     /// It is the switch's, which has stopped the media of who is at its far end, and nobody was seen to ask for
     /// that by SIP.
     holds: bool,
     ended: bool,
-    /// When who was called by it declined, was busy or sent the call elsewhere, and which.
+    /// Time when who was called by it declined, was busy or sent the call elsewhere, and which.
     decided: Option<(Timestamp, Cause)>,
 }
 
-/// Who places a call, as far as its messages show.
+/// Placer of a call, as far as its messages show.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Sender {
-    /// Where its messages come from.
+    /// Place where its messages come from.
     pub(crate) src: Option<SocketAddr>,
-    /// Where it says it listens.
+    /// Place where it says it listens.
     pub(crate) sent_by: Option<SocketAddr>,
-    /// What it calls itself.
+    /// Name that it calls itself.
     pub(crate) agent: Option<Arc<str>>,
 }
 
-/// Whose leg it is.
+/// Role of a leg.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum LegRole {
     /// A party's, by its place among the parties.
@@ -188,7 +188,7 @@ impl LegRole {
     }
 }
 
-/// What the answer of a leg means.
+/// Meaning of the answer of a leg.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 enum Purpose {
     /// Its party talks.
@@ -215,7 +215,7 @@ struct Draft {
     timer: Option<Timer>,
 }
 
-/// What kind of call a session begins with.
+/// Kind of call that a session begins with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Opening {
     /// Somebody calls.
@@ -329,7 +329,7 @@ impl Session {
         }
     }
 
-    /// How the number that was dialled is shown; a conference room by what it is.
+    /// Returns how the number that was dialled is shown; a conference room by what it is.
     fn called_endpoint(&self, leg: &LegCreated) -> Arc<hookswitch_model::Endpoint> {
         let mut to = people::called_endpoint(leg, &self.dialled);
         if self.dialled.kind == Kind::Conference {
@@ -485,7 +485,7 @@ impl Session {
         self.timers.stop(Timer::Confirmation(party));
     }
 
-    /// When the session next wants to be woken.
+    /// Returns the time when the session next wants to be woken.
     pub(crate) fn next_deadline(&self) -> Timestamp {
         self.next_timer().0
     }
@@ -496,7 +496,7 @@ impl Session {
         self.timers.next().map_or(silence, |timer| timer.min(silence))
     }
 
-    /// When the call ends for want of a sign of life. While anybody talks, that is after the longest
+    /// Returns the time when the call ends for want of a sign of life. While anybody talks, that is after the longest
     /// session timer of its legs (contract events §11).
     fn silence_timer(&self) -> (Timestamp, Timer) {
         if !self.has_answered() {
@@ -518,12 +518,12 @@ impl Session {
         .collect()
     }
 
-    /// Whether anybody talks.
+    /// Returns `true` if anybody talks.
     pub(crate) fn has_answered(&self) -> bool {
         self.parties.iter().any(PartyState::is_answered)
     }
 
-    /// Whether a target was offered the call.
+    /// Returns `true` if a target was offered the call.
     pub(crate) fn has_targets(&self) -> bool {
         self.parties.others().any(|state| state.certainty == PartyCertainty::Confirmed)
     }
@@ -552,7 +552,7 @@ impl Session {
         Some((caller, &self.dialled.number))
     }
 
-    /// Whether every party has ended and every event is out.
+    /// Returns `true` if every party has ended and every event is out.
     pub(crate) fn is_over(&self) -> bool {
         self.queue.is_empty() && !self.parties.iter().any(PartyState::is_live)
     }

@@ -1,4 +1,4 @@
-//! How a call is moved: transferred, taken over, joined, parked and retrieved.
+//! Moves of a call: transferred, taken over, joined, parked and retrieved.
 
 use std::sync::Arc;
 
@@ -139,7 +139,7 @@ impl Session {
         }
     }
 
-    /// Where an attended transfer of a party goes, with the party there as it was when it was asked for.
+    /// Returns where an attended transfer of a party goes, with the party there as it was when it was asked for.
     pub(crate) fn transfer_target(&self, party: PartyIndex) -> Option<(PartyRef, Peer)> {
         match &self.parties[party].moving.as_ref()?.to {
             Destination::Call(other, peer) => Some((*other, *peer)),
@@ -157,13 +157,13 @@ impl Session {
         self.parties[party].moving = None;
     }
 
-    /// How another session names a party of this one.
+    /// Returns how another session names a party of this one.
     pub(crate) fn peer(&mut self, party: PartyIndex) -> Peer {
         let number = self.number(party);
         Peer { session: self.facts.session_id, party: self.facts.id.party(number) }
     }
 
-    /// Whether a party has parked its call.
+    /// Returns `true` if a party has parked its call.
     pub(crate) fn is_parked(&self, party: PartyIndex) -> bool {
         self.parties[party].is_live() && self.parties[party].party.status.code == StatusCode::Parked
     }
@@ -315,7 +315,7 @@ impl Session {
         true
     }
 
-    /// When the session last changed.
+    /// Returns the time when the session last changed.
     pub(crate) fn last_change(&self) -> Timestamp {
         self.changed
     }
@@ -408,7 +408,7 @@ impl Session {
         false
     }
 
-    /// Whether a party rings.
+    /// Returns `true` if a party rings.
     pub(crate) fn rings(&self, party: PartyIndex) -> bool {
         let state = &self.parties[party];
         state.party.direction == Direction::Inbound
@@ -513,7 +513,7 @@ impl Session {
         self.reported && self.parties[party].is_live()
     }
 
-    /// Whether nobody but the caller is known to be in the call.
+    /// Returns `true` if nobody but the caller is known to be in the call.
     pub(crate) fn is_only_a_caller(&self) -> bool {
         let state = &self.parties[CALLER];
         self.facts.origin == Origin::Call
@@ -522,7 +522,7 @@ impl Session {
             && !self.parties.others().any(|state| state.certainty == PartyCertainty::Confirmed)
     }
 
-    /// Whether nothing of the session was told.
+    /// Returns `true` if nothing of the session was told.
     pub(crate) fn is_untold(&self) -> bool {
         self.sequence == 1
     }
@@ -541,7 +541,7 @@ impl Session {
         }
     }
 
-    /// When the caller of a code was answered, by the switch alone.
+    /// Returns the time when the caller of a code was answered, by the switch alone.
     pub(crate) fn code_answered(&self) -> Option<Timestamp> {
         let state = &self.parties[CALLER];
         let alone = !self.parties.others().any(|state| state.certainty == PartyCertainty::Confirmed);
@@ -555,7 +555,7 @@ pub(crate) struct MovedParty {
     /// Its place in the session that it comes from.
     index: PartyIndex,
     legs: Vec<Leg>,
-    /// When its call began, if that was not told in the session that it comes from.
+    /// Time when its call began, if that was not told in the session that it comes from.
     untold: Option<Timestamp>,
 }
 

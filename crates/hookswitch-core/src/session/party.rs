@@ -15,7 +15,7 @@ use super::{CALLER, Context, PartyIndex, SessionKey};
 use crate::directory::{Kind, Resolved};
 use crate::number::NumberKey;
 
-/// How long a phone may take to ring before a switch that turns to another has given it up: T1, after which its
+/// Time that a phone may take to ring before a switch that turns to another has given it up: T1, after which its
 /// INVITE is sent again (RFC 3261 §17.1.1.2).
 const UNHEARD_MIN: Duration = Duration::from_millis(500);
 
@@ -28,7 +28,7 @@ pub(super) struct PartyState {
     /// The number in its id, given when its first event goes out; 0 before.
     pub(super) number: u32,
     pub(super) phase: PartyPhase,
-    /// When it was offered the call.
+    /// Time when it was offered the call.
     pub(super) offered: Timestamp,
     /// Its offer is being withdrawn, and nobody else had answered before.
     pub(super) is_recalled: bool,
@@ -40,15 +40,15 @@ pub(super) struct PartyState {
     pub(super) called_by: PartyIndex,
     /// Targets that were offered the call together have the same round; a transfer begins a new one.
     pub(super) round: u8,
-    /// What it is, as the directory says.
+    /// Kind, as the directory says.
     pub(super) kind: Kind,
     /// How its call is being moved, once it asked for that.
     pub(super) moving: Option<Box<Moving>>,
     /// The party that takes its place, and what that makes of its end.
     pub(super) taken: Option<(PartyIndex, Reason)>,
-    /// What is to be said of its sources.
+    /// Notes on its sources.
     pub(super) notes: Notes,
-    /// What it is in the call for.
+    /// Intent of the party in the call.
     pub(super) intent: PartyIntent,
 }
 
@@ -61,11 +61,11 @@ pub(super) struct Moving {
     pub(super) by_code: bool,
     /// Until when a call to the target belongs to it.
     pub(super) until: Timestamp,
-    /// What ended the leg of who moved it.
+    /// Input that ended the leg of who moved it.
     pub(super) left_by: Option<InputRef>,
 }
 
-/// Where a call is moved.
+/// Destination of a call that is moved.
 #[derive(Clone, Serialize, Deserialize)]
 pub(crate) enum Destination {
     /// To a number, by its key (a blind transfer).
@@ -199,7 +199,7 @@ impl PartyState {
         }
     }
 
-    /// Whether it is somebody who talks, and not a service or a parked call.
+    /// Returns `true` if it is somebody who talks, and not a service or a parked call.
     pub(super) fn talks(&self) -> bool {
         self.is_answered()
             && self.certainty == PartyCertainty::Confirmed
@@ -207,7 +207,7 @@ impl PartyState {
             && self.party.status.code != StatusCode::Parked
     }
 
-    /// Whether it is a number that the switch itself answers.
+    /// Returns `true` if it is a number that the switch itself answers.
     pub(super) fn is_service(&self) -> bool {
         matches!(self.kind, Kind::Menu | Kind::Queue | Kind::Voicemail | Kind::Fax)
     }
@@ -260,7 +260,7 @@ impl PartyState {
         self.phase = self.phase.after(step);
     }
 
-    /// Whether this is the same person as the one who is offered the call now.
+    /// Returns `true` if this is the same person as the one who is offered the call now.
     pub(super) fn is_person(&self, person: &Resolved) -> bool {
         match (self.party.extension, person.extension) {
             (Some(mine), Some(theirs)) => mine == theirs,

@@ -1,4 +1,4 @@
-//! Who calls and who is called, as the account shows them.
+//! People of a call: who calls and who is called, as the account shows them.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use hookswitch_model::{Endpoint, LegCreated};
 use crate::directory::{Account, Resolved};
 use crate::number;
 
-/// How somebody who is called is shown.
+/// Returns how somebody who is called is shown.
 pub(super) fn called_endpoint(leg: &LegCreated, person: &Resolved) -> Arc<Endpoint> {
     Arc::new(Endpoint {
         phone_number: Some(person.number.clone()).filter(|number| is_number(leg, number)),
@@ -27,13 +27,13 @@ pub(super) fn show_number(side: &mut Arc<Endpoint>, number: Arc<str>) {
     }
 }
 
-/// Whether a text is a number that may be shown, and no word for none, nor the name of a phone, trunk or line.
+/// Returns `true` if a text is a number that may be shown, and no word for none, nor the name of a phone, trunk or line.
 fn is_number(leg: &LegCreated, text: &str) -> bool {
     let is_name = text.bytes().any(|byte| byte.is_ascii_alphabetic() || byte == b'/');
     number::is_shown(text) && !(is_name && leg.endpoint.as_deref() == Some(text))
 }
 
-/// How the caller is shown.
+/// Returns how the caller is shown.
 pub(super) fn caller_endpoint(leg: &LegCreated, known: Option<Resolved>, account: &Account) -> Arc<Endpoint> {
     if leg.caller.withheld {
         return Arc::new(Endpoint { name: Some(Arc::from("Anonymous")), ..Endpoint::default() });

@@ -1,4 +1,4 @@
-//! What a live party does: it rings, answers, holds, is parked, recorded, muted.
+//! Progress of a live party: it rings, answers, holds, is parked, recorded, muted.
 
 use std::sync::Arc;
 
@@ -285,7 +285,7 @@ impl Session {
         }
     }
 
-    /// Who of the session is recorded by a recording session: those that it names. None unless it names nobody
+    /// Returns who of the session is recorded by a recording session: those that it names. None unless it names nobody
     /// else, or the session as a whole.
     pub(crate) fn recorded(&self, recording: &RecordingSession, is_named: bool) -> SmallVec<[PartyIndex; 2]> {
         let named = |number: &Arc<str>, state: &PartyState| {
@@ -320,7 +320,7 @@ impl Session {
         }
     }
 
-    /// Whether a party was recorded by this recording.
+    /// Returns `true` if a party was recorded by this recording.
     pub(crate) fn has_recording(&self, id: RecordingId) -> bool {
         self.parties.iter().any(|state| state.party.recordings.iter().any(|known| known.id == id))
     }

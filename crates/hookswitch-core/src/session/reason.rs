@@ -5,7 +5,7 @@ use hookswitch_model::{Cause, Reason};
 
 use crate::policy::MissedCallPolicy;
 
-/// Which party of a call a cause is read for.
+/// Party of a call that a cause is read for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Role {
     /// The caller, of a call to a number of the account.
@@ -56,7 +56,7 @@ pub(super) fn reason(cause: Cause, role: Role) -> Option<Reason> {
     REASONS.iter().find(|(row, _)| *row == cause).and_then(|(_, reasons)| reasons[column])
 }
 
-/// How an unanswered call ended for a called extension.
+/// End of an unanswered call as a called extension sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Unanswered {
     /// With a reason that makes a call missed, or in the mailbox.

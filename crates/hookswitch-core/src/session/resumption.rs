@@ -14,7 +14,7 @@ use super::{Context, PartyIndex, Session};
 /// The parties of a call as they stood before they were ended for want of a message.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct LiveParties {
-    /// When that was: the time of the last signal.
+    /// Time when that was: the time of the last signal.
     at: Timestamp,
     parties: Vec<(PartyIndex, PartyPhase, Party)>,
     /// The legs that had not ended.
@@ -22,7 +22,7 @@ pub(crate) struct LiveParties {
 }
 
 impl LiveParties {
-    /// When the parties stood so.
+    /// Returns the time when the parties stood so.
     pub(crate) fn at(&self) -> Timestamp {
         self.at
     }
@@ -46,7 +46,7 @@ impl Session {
         }
     }
 
-    /// When the last signal of the call came.
+    /// Returns the time when the last signal of the call came.
     pub(crate) fn last_sign(&self) -> Timestamp {
         self.last_sign
     }

@@ -14,7 +14,7 @@ const BEGINNING_BYTES: usize = 640;
 /// The longest message id that is sent back, in bytes.
 const MESSAGE_ID_BYTES_MAX: usize = 256;
 
-/// What clients take for the beginning of an answer in several parts.
+/// Text that clients take for the beginning of an answer in several parts.
 const BOUNDARY: &str = ",--Boundary";
 
 /// The same text in JSON, written otherwise. It can only stand within a string.
@@ -56,7 +56,7 @@ pub(super) fn shared_notification(
     Some(text)
 }
 
-/// What stands before the envelope.
+/// Returns what stands before the envelope.
 fn begin(id: NotificationId, wsc: &Wsc, capacity: usize) -> Vec<u8> {
     let mut text = Vec::with_capacity(capacity);
     let mut number = itoa::Buffer::new();
@@ -85,7 +85,7 @@ fn begin(id: NotificationId, wsc: &Wsc, capacity: usize) -> Vec<u8> {
 pub struct SharedRest(Box<str>);
 
 impl SharedRest {
-    /// What `write` appends, as JSON; none if that is no text.
+    /// Returns what `write` appends, as JSON; none if that is no text.
     pub fn of(write: impl FnOnce(&mut Vec<u8>)) -> Option<Self> {
         let mut text = Vec::with_capacity(NOTIFICATION_BYTES);
         write(&mut text);
@@ -102,7 +102,7 @@ pub struct Wsc {
     pub sequence: u32,
 }
 
-/// What a client sends.
+/// Frame that a client sends.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum ClientFrame {
     Heartbeat { message_id: String },
@@ -112,7 +112,7 @@ pub(super) enum ClientFrame {
 /// A request of the API.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request {
-    /// What the answer is handed in with.
+    /// Ticket that the answer is handed in with.
     pub ticket: Ticket,
     /// `GET`, `POST` and so on, as the client wrote it.
     pub method: String,
@@ -130,11 +130,11 @@ pub struct Request {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ticket {
     pub(super) message_id: String,
-    /// Whether no notification may be sent before the answer.
+    /// Set if no notification may be sent before the answer.
     pub(super) holds: bool,
 }
 
-/// Why a frame of a client cannot be understood.
+/// Reason why a frame of a client cannot be understood.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum FrameError {
     #[error("The frame is no JSON array of one or two elements: {0}")]
@@ -196,7 +196,7 @@ impl ClientFrame {
     }
 }
 
-/// Whether a path leads to the subscriptions.
+/// Returns `true` if a path leads to the subscriptions.
 fn is_subscription(path: &str) -> bool {
     path.strip_prefix("/restapi/v1.0/subscription")
         .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
@@ -223,7 +223,7 @@ fn pairs(object: Option<serde_json::Map<String, serde_json::Value>>) -> Vec<(Str
     pairs
 }
 
-/// What a frame of the server is about.
+/// Metadata of a frame of the server.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct ServerMeta<'a> {

@@ -18,18 +18,18 @@ use serde::Serialize;
 use self::frame::{ClientFrame, FrameError, Headers, ServerMeta};
 pub use self::frame::{Request, SharedRest, Ticket, Wsc};
 
-/// What a connection is held to. The defaults are those of the contract.
+/// Limits of a connection. The defaults are those of the contract.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// How long a client may be silent; pongs are no traffic.
+    /// Time for which a client may be silent; pongs are no traffic.
     pub idle: Duration,
-    /// How long a connection may last.
+    /// Time that a connection may last.
     pub absolute: Duration,
     /// The time between two pings.
     pub ping_every: Duration,
-    /// How long a client has for a pong.
+    /// Time that a client has for a pong.
     pub pong_within: Duration,
-    /// How long notifications wait for the pong of a barrier that does not come.
+    /// Time that notifications wait for the pong of a barrier that does not come.
     pub barrier: Duration,
     /// The most requests at once.
     pub requests_max: usize,
@@ -57,7 +57,7 @@ impl Default for Limits {
     }
 }
 
-/// What became of a gateway session that a client wanted to go on with.
+/// Outcome of a client's attempt to go on with a gateway session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Recovery {
     /// It goes on.
@@ -98,7 +98,7 @@ pub struct Response<'a> {
 pub struct Connection {
     limits: Limits,
     opened: Timestamp,
-    /// When the client was last heard of.
+    /// Time when the client was last heard of.
     heard: Timestamp,
     next_ping: Timestamp,
     /// The number of the last ping.
@@ -201,7 +201,7 @@ impl Connection {
         self.output.push_back(Output::Text(meta.frame(Some(&body))));
     }
 
-    /// Whether notifications may be sent now.
+    /// Returns `true` if notifications may be sent now.
     pub const fn may_notify(&self) -> bool {
         self.barrier.is_none() && self.holding == 0 && !self.closed
     }
@@ -315,12 +315,12 @@ impl Connection {
         }
     }
 
-    /// What is to be done next.
+    /// Returns what is to be done next.
     pub fn poll_output(&mut self) -> Option<Output> {
         self.output.pop_front()
     }
 
-    /// When [`Connection::handle_time`] wants to be called at the latest.
+    /// Returns the time when [`Connection::handle_time`] wants to be called at the latest.
     pub fn poll_timeout(&self) -> Timestamp {
         let ends = (self.opened + self.limits.absolute).min(self.heard + self.limits.idle);
         let mut next = ends.min(self.next_ping);

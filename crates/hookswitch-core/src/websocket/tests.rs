@@ -219,7 +219,7 @@ mod any_client {
 
     use super::*;
 
-    /// What a client may do, and time.
+    /// Step of a client, or of time.
     #[derive(Clone, Debug)]
     enum Step {
         Text(String),

@@ -1,4 +1,4 @@
-//! How well the legs of made-up traffic were joined.
+//! Measure of how well the legs of made-up traffic were joined.
 
 #![expect(clippy::cast_precision_loss, reason = "figures for people")]
 
@@ -12,7 +12,7 @@ use hookswitch_signal::sip::Message;
 use super::{Side, Traffic};
 use crate::ladder::{ACCOUNT, START_MICROS, pipeline_of_sip, ready, send_captured};
 
-/// What became of the legs that a switch placed.
+/// Counts of how the legs that a switch placed were joined.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Joining {
     /// Legs of targets whose caller's leg is in view.

@@ -17,13 +17,13 @@ use fastrand::Rng;
 use self::dialog::Dialog;
 pub use self::measure::{measure, measure_with};
 
-/// What of the messages is sent again because it was lost.
+/// Part of the messages that is sent again because it was lost.
 const SENT_AGAIN: f64 = 0.01;
 
 /// Numbers from which many people call in, one a company.
 const COMPANIES: usize = 25;
 
-/// What traffic is made.
+/// Shape of the traffic that is made.
 #[derive(Clone, Copy, Debug)]
 pub struct Shape {
     /// Calls that begin in a second.
@@ -34,7 +34,7 @@ pub struct Shape {
     pub seed: u64,
 }
 
-/// Where the hosts are.
+/// Addresses of the hosts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Hosts {
     /// Each has an address.
@@ -54,12 +54,12 @@ pub struct Packet {
     pub payload: Vec<u8>,
 }
 
-/// What a SIP call is in truth.
+/// True facts of a SIP call.
 #[derive(Clone, Copy, Debug)]
 pub struct Truth {
     /// The call of people that it is a leg of.
     pub call: Call,
-    /// Whose leg it is.
+    /// Side of the leg.
     pub side: Side,
 }
 
@@ -71,14 +71,14 @@ pub struct Call {
     pub twins: usize,
 }
 
-/// Which side of the switch a leg is on.
+/// Side of the switch that a leg is on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Side {
     /// The caller's.
     Caller,
-    /// That of a target, and the caller's leg is in view.
+    /// Leg to a target, with the caller's leg in view.
     Target,
-    /// That of a target whose caller's leg is not in view.
+    /// Leg to a target whose caller's leg is not in view.
     TargetAlone,
 }
 
@@ -88,7 +88,7 @@ pub struct Traffic {
     pub truth: HashMap<String, Truth>,
 }
 
-/// Who calls, as the caller's leg and the legs of the switch show it.
+/// Caller as the caller's leg and the legs of the switch show it.
 #[derive(Clone)]
 struct Calling {
     host: SocketAddr,
@@ -116,7 +116,7 @@ struct Target {
     number: String,
 }
 
-/// How a call goes on once its targets ring, in microseconds after they were offered it.
+/// Outcome of a call once its targets ring, in microseconds after they were offered it.
 #[derive(Clone, Copy)]
 enum Outcome {
     /// The target in this place answers.
@@ -536,7 +536,7 @@ impl Maker {
         Call { number, twins }
     }
 
-    /// How long the switch takes to place a leg.
+    /// Returns how long the switch takes to place a leg.
     fn delay(&mut self) -> i64 {
         self.rng.i64(1_000..50_000)
     }

@@ -51,7 +51,7 @@ struct Transaction {
     request_uri: String,
     /// The host that wrote the message, and not passed it on.
     origin: String,
-    /// Who sent the request first: the From header is theirs.
+    /// Sender of the request: the From header is theirs.
     by: Side,
     tag: Option<String>,
     /// The tags that responses carried here, by status.
@@ -67,7 +67,7 @@ enum Side {
     Callee(String),
 }
 
-/// Where a ladder goes, and between whom.
+/// Hosts and people of a ladder.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Setting {
     pub(super) world: u8,
@@ -649,7 +649,7 @@ impl Writer {
     }
 }
 
-/// Whether a word with this before its `=` is an option, and no URI with parameters.
+/// Returns `true` if a word with this before its `=` is an option, and no URI with parameters.
 fn is_option(name: &str) -> bool {
     name.bytes().all(|byte| byte.is_ascii_lowercase())
 }
@@ -660,7 +660,7 @@ fn call_id(name: &str, world: u8) -> String {
     format!("{name}-{world}@example.com{behind}")
 }
 
-/// Whether a message says where its sender can be reached (RFC 3261 §8.1.1.8, §12.1.1).
+/// Returns `true` if a message says where its sender can be reached (RFC 3261 §8.1.1.8, §12.1.1).
 fn has_contact(method: &str, status: Option<&str>) -> bool {
     let creates_dialog = matches!(method, "INVITE" | "UPDATE" | "SUBSCRIBE" | "REFER");
     match status.map(|status| status.as_bytes()[0]) {

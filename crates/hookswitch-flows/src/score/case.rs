@@ -1,4 +1,4 @@
-//! What was expected of a case, as its `expected.json` says it.
+//! Expected result of a case, as its `expected.json` says it.
 //!
 //! Parties and sessions may stand in any order. Beside direction, number and statuses, what stands in a party is
 //! compared, and a key that is not known is an error: a key that nothing compares would be a promise.
@@ -200,7 +200,7 @@ mod tests {
     use super::*;
     use crate::score::sessions;
 
-    /// What a call tells that 101 makes to 102, whose party has the fields and statuses that are given.
+    /// Returns what a call tells that 101 makes to 102, whose party has the fields and statuses that are given.
     fn told(fields: &str, statuses: &[&str]) -> Vec<ToldSession> {
         let lines = statuses.iter().enumerate().map(|(index, status)| {
             let (code, reason) = status.split_once('/').unwrap_or((status, ""));

@@ -1,4 +1,4 @@
-//! What was expected of a recording, as its `meta.json` says it.
+//! Expected result of a recording, as its `meta.json` says it.
 //!
 //! [`compare`] looks at sessions, parties, their direction, their statuses with reasons, `missedCall`, that `Gone`
 //! names a peer, and that something is recorded or parked where the recording says so; [`fields`] at numbers,
@@ -88,7 +88,7 @@ struct Party {
     _muted_sequence: IgnoredAny,
 }
 
-/// What a recording leaves open.
+/// Facts that a recording leaves open.
 struct Open {
     /// Names of people.
     names: Vec<String>,
@@ -96,7 +96,7 @@ struct Open {
 }
 
 impl Open {
-    /// Whether a number is named as one that may be told as who was called.
+    /// Returns `true` if a number is named as one that may be told as who was called.
     fn leaves(&self, number: Option<&str>) -> bool {
         let lines = self.latitude.iter().filter(|line| line.starts_with("to may be "));
         number.is_some_and(|number| lines.flat_map(|line| line.split([' ', '.'])).any(|word| word == number))
@@ -126,7 +126,7 @@ struct Status {
     reason: Wanted,
     #[serde(default)]
     reason_also_ok: Vec<Option<String>>,
-    /// Who a `Gone` party's peer is; compared is that there is one.
+    /// Peer of a `Gone` party; compared is that there is one.
     peer: Option<String>,
     #[serde(default)]
     may_be_missing: bool,
@@ -228,7 +228,7 @@ impl Session {
         all_paired(&self.parties, &told.parties, |party| party.may_be_missing, Party::fits)
     }
 
-    /// What differs in the fields of parties, by the pairing of them in which the least does.
+    /// Returns what differs in the fields of parties, by the pairing of them in which the least does.
     fn fields(&self, told: &[StoryResult], open: &Open) -> Vec<String> {
         fn least(told: &[StoryResult], left: &[&Party], open: &Open) -> Option<Vec<String>> {
             let Some((first, rest)) = told.split_first() else { return Some(Vec::new()) };
@@ -254,7 +254,7 @@ impl Party {
         is_direction && is_missed && fits_line(&self.statuses, &told.statuses, self.external)
     }
 
-    /// What differs in its numbers, names and roles.
+    /// Returns what differs in its numbers, names and roles.
     fn fields(&self, told: &StoryResult, open: &Open) -> Vec<String> {
         let mut differences = Vec::new();
         let mut differs = |field: &str, expected: &Option<String>, told: Option<&str>| {
@@ -366,7 +366,7 @@ mod tests {
     use super::*;
     use crate::score::sessions;
 
-    /// What a call is expected to be that 101 makes to 102, who answers and is hung up on.
+    /// Returns what a call is expected to be that 101 makes to 102, who answers and is hung up on.
     fn meta(callee: &str, more: &str) -> String {
         let party = |direction: &str, statuses: &str| {
             format!(

@@ -1,4 +1,4 @@
-//! What holds for all that a switch may tell, tried with the stories of the other tests.
+//! Properties of all that a switch may tell, tried with the stories of the other tests.
 
 use std::collections::BTreeMap;
 
@@ -38,7 +38,7 @@ pub fn stories_of(
     stories
 }
 
-/// What is told of some sessions.
+/// Returns what is told of some sessions.
 pub fn told(events: &[Event], session: &[TelephonySessionId]) -> Vec<String> {
     let own: Vec<Event> =
         events.iter().filter(|event| session.contains(&event.session.id)).cloned().collect();

@@ -35,7 +35,7 @@ fn every_call_is_told_exactly_from_ari_alone_except_those_that_ari_cannot_tell()
     }
 }
 
-/// What ARI has told, as if it began when all stories do.
+/// Returns what ARI has told, as if it began when all stories do.
 fn read(recording: &Recording) -> Vec<StoryResult> {
     let file = recording.read("ari.jsonl");
     let mut reader = Reader::new(&*file).expect("it is a transcript");

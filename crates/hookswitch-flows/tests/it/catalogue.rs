@@ -211,7 +211,7 @@ impl Scenario {
         }
     }
 
-    /// What must be told, by the number of the message that it follows from.
+    /// Returns what must be told, by the number of the message that it follows from.
     fn events(&self) -> HashMap<usize, Vec<ScenarioResult>> {
         let events = self.ladder.events();
         let mut told: Vec<(String, &Event)> = written(&events).into_iter().zip(&events).collect();
@@ -274,7 +274,7 @@ fn option<'a>(line: &'a str, name: &str) -> Option<&'a str> {
     words.split_whitespace().find_map(|word| word.strip_prefix(name)?.strip_prefix('='))
 }
 
-/// Whether the last of these messages only confirms one before it.
+/// Returns `true` if the last of these messages only confirms one before it.
 fn only_confirms(messages: &[&str]) -> bool {
     let words = |line: &str| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
     let Some((last, before)) = messages.split_last() else { return false };
@@ -344,7 +344,7 @@ fn message(line: &str, with_calls: bool) -> String {
     text
 }
 
-/// Whether a word of a line is an option of the harness.
+/// Returns `true` if a word of a line is an option of the harness.
 fn is_option(word: &str) -> bool {
     word.split_once('=').is_some_and(|(name, _)| name.bytes().all(|byte| byte.is_ascii_lowercase()))
 }

@@ -35,7 +35,7 @@ const HELD: &str = "
     6.010 alice > bob 200
 ";
 
-/// What a message says that names it.
+/// Identifying values of a message.
 #[derive(Clone, Debug)]
 struct Names {
     call_id: String,
@@ -94,7 +94,7 @@ enum Kind {
     Answer,
 }
 
-/// What is wrong with a forged message.
+/// Fault of a forged message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Wrong {
     FromTag,

@@ -259,10 +259,10 @@ const LATE_SHARE: f64 = 0.05;
 /// The share of provisional responses that are lost.
 const LOST_SHARE: f64 = 0.01;
 
-/// What may differ: at most one call in so many.
+/// Allowed difference: at most one call in so many.
 const CALLS_PER_DIFFERENCE: usize = 10_000;
 
-/// What must be the same: of each party the statuses but for `Proceeding`, which a lost 180 costs, and whether
+/// Returns what must be the same: of each party the statuses but for `Proceeding`, which a lost 180 costs, and whether
 /// it has missed the call.
 fn told(events: &[Event]) -> BTreeMap<(u8, String), Vec<String>> {
     let mut parties: BTreeMap<(u8, String), Vec<String>> = BTreeMap::new();

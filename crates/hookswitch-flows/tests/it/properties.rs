@@ -1,4 +1,4 @@
-//! What holds for every mixture of calls, not for one call.
+//! Properties of every mixture of calls, not of one call.
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
@@ -159,7 +159,7 @@ pub(crate) const FLOWS: &[&str] = &[
     ",
 ];
 
-/// What subscribers get of each session, byte for byte.
+/// Returns what subscribers get of each session, byte for byte.
 pub(crate) fn notifications(events: &[Event]) -> HashMap<TelephonySessionId, Vec<String>> {
     let filters = ["/restapi/v1.0/account/~/telephony/sessions".to_owned()];
     let subscriber = Subscriber::of_replay(&filters, ExtensionId::new(310_001_016));

@@ -1,4 +1,4 @@
-//! What a phone system does besides connecting two: mailboxes, fax, menus, queues, click-to-call and
+//! Services of a phone system besides connecting two: mailboxes, fax, menus, queues, click-to-call and
 //! conferences.
 
 use hookswitch_flows::ladder::ladder;

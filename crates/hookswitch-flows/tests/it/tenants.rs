@@ -1,4 +1,4 @@
-//! Who a call belongs to, as a directory tells.
+//! Tests of the account that a call belongs to, as a directory tells.
 
 use hookswitch_core::directory::Directory;
 use hookswitch_model::Event;

@@ -4,7 +4,7 @@
 /// for another country.
 const DIGITS_MAX: usize = 32;
 
-/// What withholds the caller's number for one call, or shows it (ETSI ETS 300 738).
+/// Codes that withhold the caller's number for one call, or show it (ETSI ETS 300 738).
 const SERVICE_CODES: [&str; 2] = ["*31#", "#31#"];
 
 /// A number as it stands in a message: its digits, and whether a `+` stands before them.

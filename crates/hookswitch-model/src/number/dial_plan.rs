@@ -1,4 +1,4 @@
-//! How numbers are dialled from an account.
+//! Dial plan of an account: how numbers are dialled from it.
 
 use super::E164;
 use super::cleaned::Cleaned;
@@ -12,24 +12,24 @@ const NORTH_AMERICAN_DIGITS: u8 = 10;
 /// A local number has no more digits anywhere; where there are some, shorter ones may be local.
 const LOCAL_DIGITS_MAX: usize = 8;
 
-/// What a user can say of an account's dial plan; what is set stands above what the country has.
+/// Settings of an account's dial plan; what is set stands above what the country has.
 #[derive(Clone, Debug, Default)]
 pub struct DialSettings<'a> {
     /// The country, from which all else is known.
     pub country: Option<Country>,
     /// The country code, digits only.
     pub country_code: Option<&'a str>,
-    /// What is dialled for another country.
+    /// Digits dialled for another country.
     pub international_prefix: Option<&'a str>,
-    /// What is dialled before a national number; empty where nothing is.
+    /// Digits dialled before a national number; empty where nothing is.
     pub national_prefix: Option<&'a str>,
-    /// How many digits national numbers have, without the national prefix.
+    /// Number of digits that national numbers have, without the national prefix.
     pub national_digits: &'a [u8],
-    /// What is dialled for an outside line.
+    /// Digits dialled for an outside line.
     pub outside_prefix: Option<&'a str>,
 }
 
-/// Where a number stands, which says what may stand before it.
+/// Form of a number, which says what may stand before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
     /// At a trunk, in a directory or in a filter: as the network has it, without an outside line.
@@ -40,7 +40,7 @@ pub enum Form {
     Dialled,
 }
 
-/// How numbers are dialled from an account, and how they are told in E.164.
+/// Dial plan: how numbers are dialled from an account, and how they are told in E.164.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DialPlan {
     /// The country code; none means that only numbers with `+` are understood.

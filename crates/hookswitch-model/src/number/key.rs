@@ -1,4 +1,4 @@
-//! How two numbers, or names in place of numbers, are compared.
+//! Comparison of two numbers, or of names in place of numbers.
 //!
 //! Switches add and take away prefixes, so texts are never compared as they are: [`NumberKey`] is what
 //! stays the same, and [`agree`] tells numbers apart which differ in their area code alone.
@@ -68,7 +68,7 @@ pub fn is_short(number: &str) -> bool {
     (1..=SHORT_DIGITS_MAX).contains(&number.len()) && number.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// What stands where there is no number: a place in a dialplan, and words of networks and switches for numbers
+/// Texts in the place of a number: a place in a dialplan, and words of networks and switches for numbers
 /// that are unknown or withheld.
 const NO_NUMBERS: [&str; 10] = [
     "",

@@ -1,4 +1,4 @@
-//! What is known of the numbering plans of all countries, and how they are dialled.
+//! Numbering plans of all countries, and how numbers are dialled there.
 
 use std::fmt;
 use std::sync::LazyLock;
@@ -51,14 +51,14 @@ impl fmt::Debug for Country {
     }
 }
 
-/// How numbers are dialled in a country.
+/// Dialling habits of a country.
 #[derive(Debug)]
 pub(super) struct Dialling {
     letters: &'static str,
     pub(super) code: &'static str,
-    /// What is dialled for another country.
+    /// Digits dialled for another country.
     pub(super) international: Vec<Shape>,
-    /// What is dialled before a number of the country.
+    /// Digits dialled before a number of the country.
     pub(super) national: Vec<Rewriting>,
     /// From how many digits on a number without any prefix is one of the country, and no local one.
     pub(super) whole_from: usize,
@@ -214,7 +214,7 @@ impl Rewriting {
 #[derive(Debug, Default)]
 struct Blocks {
     blocks: Vec<Block>,
-    /// Where the blocks of each first digit end.
+    /// Place where the blocks of each first digit end.
     ends: [u16; 10],
 }
 

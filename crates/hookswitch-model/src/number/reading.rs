@@ -3,7 +3,7 @@
 use super::E164;
 use super::plans::{Numbers, Rewriting, Shape};
 
-/// How sure a reading is.
+/// Certainty of a reading.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Certainty {
     /// It has the form of a number.
@@ -14,7 +14,7 @@ pub(super) enum Certainty {
     Assigned,
 }
 
-/// What digits can mean: the surest reading, as long as no other is as sure.
+/// Readings of digits: the surest one, as long as no other is as sure.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Readings {
     best: Option<(E164, Certainty)>,
@@ -73,7 +73,7 @@ const WITH_COUNTRY_MIN: usize = 11;
 /// From this length on, digits are no local number anywhere.
 const BEYOND_LOCAL: usize = 9;
 
-/// How digits are dialled: the settings of an account, or the habits of a country.
+/// Dialling rules: the settings of an account, or the habits of a country.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Dialling<'a> {
     pub(super) code: &'a str,

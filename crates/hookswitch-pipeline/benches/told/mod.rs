@@ -1,4 +1,4 @@
-//! What the benchmarks of switches have in common: events of many calls beside each other, parsed alone, and
+//! Support for the benchmarks of switches: events of many calls beside each other, parsed alone, and
 //! parsed and applied up to the events that are told.
 
 use std::hint::black_box;
@@ -75,7 +75,7 @@ fn apply(switch: Switch, messages: impl FnOnce(&mut dyn FnMut(&[u8])) -> usize) 
     told
 }
 
-/// What a switch says of calls beside each other; `write` puts a message into the stream.
+/// Returns what a switch says of calls beside each other; `write` puts a message into the stream.
 pub(crate) fn interleaved(mut calls: Vec<Vec<String>>, mut write: impl FnMut(&str, &mut Vec<u8>)) -> Vec<u8> {
     let mut open: Vec<std::vec::IntoIter<String>> = Vec::new();
     let mut stream = Vec::new();

@@ -33,12 +33,12 @@ pub struct Application {
     /// The addresses to which codes may go.
     #[serde(default)]
     pub redirect_uris: Vec<String>,
-    /// What it may ask for.
+    /// Scopes that it may ask for.
     pub scopes: Scopes,
-    /// Whether it gets no tokens.
+    /// Set if it gets no tokens.
     #[serde(default)]
     pub disabled: bool,
-    /// Whether it is the console.
+    /// Set if it is the console.
     #[serde(skip)]
     pub is_console: bool,
 }
@@ -62,13 +62,13 @@ impl Application {
         }
     }
 
-    /// Whether it is for the users of an account.
+    /// Returns `true` if it is for the users of an account.
     pub fn serves(&self, account: &str) -> bool {
         self.is_console || self.account == account
     }
 }
 
-/// What a user may do in the console.
+/// Role of a user in the console.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum ConsoleRole {
@@ -108,16 +108,16 @@ pub struct User {
     /// May see all of the account.
     #[serde(default)]
     pub admin: bool,
-    /// What the user may do.
+    /// Permissions of the user.
     #[serde(default = "all")]
     pub permissions: Scopes,
     /// The password, hashed with argon2id; without one there is no login by name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub password: Option<String>,
-    /// Whether the user may do nothing.
+    /// Set if the user may do nothing.
     #[serde(default)]
     pub disabled: bool,
-    /// What they may do in the console, where it was said.
+    /// Role in the console, where one was given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub console: Option<ConsoleRole>,
     /// Tells the users apart that have the extension one after the other; what was given to one is good for none of
@@ -127,7 +127,7 @@ pub struct User {
 }
 
 impl User {
-    /// What they may do in the console: everything as an administrator and nothing else, unless it was said.
+    /// Returns what they may do in the console: everything as an administrator and nothing else, unless it was said.
     pub fn console_role(&self) -> ConsoleRole {
         self.console.unwrap_or(if self.admin { ConsoleRole::Full } else { ConsoleRole::None })
     }
@@ -170,7 +170,7 @@ pub fn read<T: for<'de> Deserialize<'de>>(
     Ok(Some(serde_json::from_str(&document.content).map_err(hookswitch_store::RecordError::from)?))
 }
 
-/// What a request says about the client that makes it.
+/// Statement of a request about the client that makes it.
 pub struct Claimed {
     /// The id that the client gives.
     pub client_id: String,

@@ -16,22 +16,22 @@ use crate::secret::Key;
 /// The longest JWT that is looked at, in bytes.
 const BYTES_MAX: usize = 4096;
 
-/// How far clocks may be apart, in seconds.
+/// Difference between clocks that is allowed, in seconds.
 const SKEW: i64 = 60;
 
 /// The longest that a credential may be good for, in seconds.
 const LIFETIME_MAX: i64 = 10 * 366 * 86_400;
 
-/// What a good credential says.
+/// Contents of a good credential.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Assertion {
-    /// Whose it is.
+    /// Extension that it is about.
     pub extension: ExtensionId,
     /// The document that must be there for it to be good.
     pub id: String,
 }
 
-/// Why a credential is not good.
+/// Reason why a credential is not good.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum AssertionError {
     #[error("The assertion is no JWT of three parts in base64url")]

@@ -13,7 +13,7 @@ use super::grant::{Subject, TokenRequest, TokenResponse, delete, digest, now, pu
 use super::{OAuth, Refusal, USER};
 use crate::secret::{self, Digest};
 
-/// How long a code is good for, in seconds (contract auth §2).
+/// Time for which a code is good for, in seconds (contract auth §2).
 const CODE_SECONDS: i64 = 60;
 
 /// The most codes at once; beyond it nobody can log in until some have expired.
@@ -28,7 +28,7 @@ struct Code {
     client_id: String,
     redirect_uri: String,
     challenge: Option<Challenge>,
-    /// Who has logged in.
+    /// Extension that has logged in.
     extension: String,
     credential: Option<String>,
     #[serde(default)]
@@ -42,7 +42,7 @@ struct Code {
     grant: Option<String>,
 }
 
-/// What the code verifier must fit (RFC 7636 §4.2).
+/// Challenge that the code verifier must fit (RFC 7636 §4.2).
 #[derive(Clone, Serialize, Deserialize)]
 struct Challenge {
     text: String,
@@ -50,7 +50,7 @@ struct Challenge {
 }
 
 impl Challenge {
-    /// Whether a verifier fits; takes the same time wherever it differs.
+    /// Returns `true` if a verifier fits; takes the same time wherever it differs.
     fn fits(&self, verifier: &str) -> bool {
         let digest;
         let shown = if self.hashed {
@@ -74,22 +74,22 @@ pub struct Asked {
     client_id: String,
     /// The application that asks.
     pub application: Application,
-    /// Where it wants the answer; an address that it has registered.
+    /// Place where it wants the answer; an address that it has registered.
     pub redirect_uri: String,
-    /// What it wants to have back with the answer.
+    /// State that it wants to have back with the answer.
     pub state: Option<String>,
     challenge: Option<Challenge>,
 }
 
-/// Why a request is not answered with a page to log in.
+/// Reason why a request is not answered with a log-in page.
 pub enum Refused {
     /// Told to the user, because the application or its address is not known.
     Here(StatusCode, String),
     /// Told to the application.
     There {
-        /// Where it wants the answer.
+        /// Place where it wants the answer.
         redirect_uri: String,
-        /// What it wants to have back with it.
+        /// State that it wants to have back with it.
         state: Option<String>,
         /// The word of RFC 6749 §4.1.2.1.
         error: &'static str,

@@ -1,4 +1,4 @@
-//! What a client is told whose request for a token is refused (RFC 6749 §5.2, contract auth §6).
+//! Refusal of a request for a token (RFC 6749 §5.2, contract auth §6).
 
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
@@ -50,7 +50,7 @@ impl Refusal {
         Self::new(StatusCode::BAD_REQUEST, "invalid_request", code, description)
     }
 
-    /// What should prove who the user is does not.
+    /// Makes the refusal of what should prove who the user is and does not.
     pub(super) fn invalid_grant(code: &'static str, description: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "invalid_grant", code, description)
     }
@@ -86,7 +86,7 @@ impl Refusal {
         Self { retry_after_seconds: Some(1), ..refusal }
     }
 
-    /// Whether the client, or who uses it, may be guessing.
+    /// Returns `true` if the client, or who uses it, may be guessing.
     pub(super) fn is_guess(&self) -> bool {
         matches!(self.error, "invalid_client" | "invalid_grant") && self.status != StatusCode::FORBIDDEN
     }

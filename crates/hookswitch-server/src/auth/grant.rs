@@ -22,20 +22,20 @@ const ACCESS_SECONDS: (i64, i64) = (600, 3600);
 /// The shortest that a refresh token may be asked for, in seconds.
 const REFRESH_SECONDS_MIN: i64 = 600;
 
-/// How long a session of the console goes on in which nothing is asked, in seconds: a working day with its breaks.
+/// Time for which a session of the console goes on in which nothing is asked, in seconds: a working day with its breaks.
 const CONSOLE_IDLE_SECONDS: i64 = 12 * 3600;
 
-/// How long a refresh token may be repeated after its successor was used, in seconds.
+/// Time for which a refresh token may be repeated after its successor was used, in seconds.
 const REPEAT_SECONDS_USED: i64 = 10;
 
-/// How long a refresh token may be repeated while its successor is not used, in seconds.
+/// Time for which a refresh token may be repeated while its successor is not used, in seconds.
 const REPEAT_SECONDS_UNUSED: i64 = 3600;
 
 /// The most refresh tokens of a grant that are stored. Those before them are known as of the grant by what stands in
 /// them, and end it as every token that comes a second time.
 const TOKENS_MAX: usize = 8;
 
-/// What the sealed texts of refresh tokens are for.
+/// Purpose of the sealed texts of refresh tokens.
 const FAMILY: &str = "refresh token";
 
 /// The most grants of a user and an application; one more ends the oldest.
@@ -48,7 +48,7 @@ const REFRESH: &str = "refresh_token";
 /// The ids of the grants of a user and an application.
 const GRANTS_OF: &str = "grants_of";
 
-/// Whether a grant may have ended by a change of such a document, or by its removal.
+/// Returns `true` if a grant may have ended by a change of such a document, or by its removal.
 pub(super) fn may_end_by(kind: &str, gone: bool) -> bool {
     matches!(kind, APPLICATION | USER | CREDENTIAL | ADMIN_TOKEN) || kind == GRANT && gone
 }
@@ -70,7 +70,7 @@ struct Grant {
     /// The mark of the password that it rests on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     password: Option<String>,
-    /// When it ends, however often it is refreshed; all times are seconds since 1970.
+    /// Time when it ends, however often it is refreshed; all times are seconds since 1970.
     ends: i64,
     /// The digests of its refresh tokens that have not expired, the oldest first.
     tokens: Vec<String>,
@@ -97,14 +97,14 @@ struct Refresh {
     access: String,
     expires: i64,
     access_seconds: i64,
-    /// When it, or its access token, was used first.
+    /// Time when it, or its access token, was used first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     used: Option<i64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     replaced: Option<Replaced>,
 }
 
-/// What has replaced a refresh token, and when.
+/// Token that has replaced a refresh token, and the time.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Replaced {
     at: i64,
@@ -124,7 +124,7 @@ pub struct Subject {
     pub password: Option<String>,
 }
 
-/// What a client may say about the tokens it wants.
+/// Request of a client about the tokens it wants.
 #[derive(Default)]
 pub(super) struct TokenRequest {
     pub(super) access_seconds: Option<i64>,
@@ -133,7 +133,7 @@ pub(super) struct TokenRequest {
     pub endpoint_id: Option<String>,
 }
 
-/// What a client gets (contract auth §1).
+/// Response to a token request (contract auth §1).
 #[derive(Serialize, utoipa::ToSchema)]
 #[schema(as = Token)]
 pub struct TokenResponse {
@@ -487,7 +487,7 @@ impl OAuth {
         Ok(())
     }
 
-    /// Who is behind an access token, at this moment.
+    /// Returns who is behind an access token, at this moment.
     pub async fn holder(&self, token: &str) -> Result<Principal, Problem> {
         let key = digest(token);
         let now = now();
@@ -506,7 +506,7 @@ impl OAuth {
         Ok(principal)
     }
 
-    /// Who is behind a grant, at this moment.
+    /// Returns who is behind a grant, at this moment.
     ///
     /// # Errors
     /// 401 if it has ended.
@@ -545,7 +545,7 @@ impl OAuth {
     }
 }
 
-/// What ends a grant.
+/// Returns what ends a grant.
 fn end(reader: &Reader, id: &str) -> Result<Vec<Change>, StoreError> {
     let mut changes = vec![delete(GRANT, id)];
     let Some(grant) = read::<Grant>(reader, GRANT, id)? else { return Ok(Vec::new()) };
@@ -582,10 +582,10 @@ fn unknown_token() -> Problem {
     Problem::token("OAU-213", "The access token is not known here; get another")
 }
 
-/// Who is behind an access token, and whether it is used for the first time.
+/// Holder of an access token, and `true` if it is used for the first time.
 type Holder = Result<(Principal, bool), Problem>;
 
-/// Who is behind the access token of this digest; none if it is not known.
+/// Returns who is behind the access token of this digest; none if it is not known.
 fn holder(reader: &Reader, key: &str, now: i64) -> Result<Option<Holder>, StoreError> {
     let Some(access) = read::<Access>(reader, ACCESS, key)? else { return Ok(None) };
     if access.expires <= now {
@@ -595,7 +595,7 @@ fn holder(reader: &Reader, key: &str, now: i64) -> Result<Option<Holder>, StoreE
     Ok(Some(principal.map(|principal| (principal, !access.used))))
 }
 
-/// Who is behind a grant, at this moment.
+/// Returns who is behind a grant, at this moment.
 fn principal(reader: &Reader, id: &str) -> Result<Result<Principal, Problem>, StoreError> {
     let unknown = || Ok(Err(unknown_token()));
     let Some(grant) = read::<Grant>(reader, GRANT, id)? else { return unknown() };

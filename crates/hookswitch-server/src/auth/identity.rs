@@ -1,4 +1,4 @@
-//! Who asks, as the table of rights knows them.
+//! Identities of those who ask, as the table of rights knows them.
 
 use hookswitch_model::{AccountId, ExtensionId};
 
@@ -15,7 +15,7 @@ pub struct Identity {
     pub scopes: Scopes,
     /// The user permissions.
     pub permissions: Scopes,
-    /// Whether the user has the role of an administrator of the account.
+    /// Set if the user has the role of an administrator of the account.
     pub admin: bool,
     /// The role of the user in the console.
     pub console: ConsoleRole,

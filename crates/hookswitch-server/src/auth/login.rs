@@ -1,4 +1,4 @@
-//! Who a user is that gives a name and a password.
+//! Log-in of a user by name and password.
 
 use std::net::IpAddr;
 use std::sync::Arc;

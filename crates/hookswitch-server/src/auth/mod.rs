@@ -1,4 +1,4 @@
-//! Who may do what. OAuth 2.0: how applications get tokens for a user, and who is behind a token (RFC 6749, 7009,
+//! Rights and OAuth 2.0: how applications get tokens for a user, and who is behind a token (RFC 6749, 7009,
 //! 7523, 7636, 9700; contract auth).
 
 mod application;
@@ -61,7 +61,7 @@ const TOKEN_BYTES_MAX: usize = 512;
 /// The directory that holds; replaced as a whole when it is read again.
 pub type People = Arc<RwLock<Arc<Directory>>>;
 
-/// What OAuth needs beside the request.
+/// Services that OAuth needs beside the request.
 pub struct OAuth {
     store: Store,
     key: Key,
@@ -152,7 +152,7 @@ impl OAuth {
         }
     }
 
-    /// Who is behind the access token of a request.
+    /// Returns who is behind the access token of a request.
     ///
     /// # Errors
     /// 401 with what is wrong with it.
@@ -178,7 +178,7 @@ impl OAuth {
         self.holder(token).await
     }
 
-    /// Whether a secret is the one that was hashed; takes as long when there is none.
+    /// Returns whether a secret is the one that was hashed; takes as long when there is none.
     ///
     /// # Errors
     /// 429 when there were too many wrong ones meanwhile, or too many wait.

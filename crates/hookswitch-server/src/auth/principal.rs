@@ -1,4 +1,4 @@
-//! Who makes a request: the user and the application behind an access token.
+//! Principal of a request: the user and the application behind an access token.
 
 use std::sync::Arc;
 
@@ -20,17 +20,17 @@ pub struct Principal {
     pub client_id: Arc<str>,
     /// The grant on which the request rests.
     pub grant: Arc<str>,
-    /// What the application was granted.
+    /// Scopes that the application was granted.
     pub scopes: Scopes,
-    /// What the user may do.
+    /// Permissions of the user.
     pub permissions: Scopes,
-    /// Whether the user may see what is not theirs, within the account.
+    /// Set if the user may see what is not theirs, within the account.
     pub admin: bool,
-    /// What the user may do in the console.
+    /// Role of the user in the console.
     pub console: ConsoleRole,
     /// The number of the extension.
     pub extension_number: Arc<str>,
-    /// Which of the users that had the extension one after the other.
+    /// Generation: one of the users that had the extension one after the other.
     pub generation: Arc<str>,
 }
 
@@ -61,7 +61,7 @@ impl Principal {
         }
     }
 
-    /// What the user may do in the console.
+    /// Role of the user in the console.
     pub const fn console(&self) -> ConsoleRole {
         self.console
     }

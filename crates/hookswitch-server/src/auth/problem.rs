@@ -1,4 +1,4 @@
-//! What a client is told that asked for something it does not get.
+//! Problem that a client is told of when it does not get what it asked for.
 
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};

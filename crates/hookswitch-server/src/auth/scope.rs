@@ -1,4 +1,4 @@
-//! What applications may ask for, and what users may do; both have the same words (contract auth §7).
+//! Scopes of applications and permissions of users; both have the same words (contract auth §7).
 
 use std::fmt;
 use std::str::FromStr;
@@ -79,7 +79,7 @@ impl Scopes {
     /// All there are.
     pub const ALL: Self = Self((1 << Scope::ALL.len()) - 1);
 
-    /// Whether it has this one.
+    /// Returns `true` if it has this one.
     pub const fn has(self, scope: Scope) -> bool {
         self.0 & scope.bit() != 0
     }

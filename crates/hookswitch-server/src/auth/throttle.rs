@@ -1,4 +1,4 @@
-//! How often: failures of one who may be guessing, and requests of one who may be greedy.
+//! Throttles: failures of one who may be guessing, and requests of one who may be greedy.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -8,32 +8,32 @@ use foldhash::fast::RandomState;
 
 use crate::secret::Digest;
 
-/// How long is counted, and how long who has had too much waits at most.
+/// Time that is counted, and how long who has had too much waits at most.
 pub const WINDOW: Duration = Duration::from_secs(60);
 
 /// The most who are counted at once. Beyond it those are forgotten whose window is over, and then those who may have
 /// more; whoever has had too much stays, and who finds no room then has a share of one count in common.
 const COUNTED_MAX: usize = 100_000;
 
-/// How many counts those share for whom there is no room.
+/// Number of counts those share for whom that there is no room.
 const SHARED: u8 = 64;
 
-/// How often it is looked who may be forgotten, while there is no room.
+/// Interval at which it is looked who may be forgotten, while there is no room.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-/// What was counted of one in a window.
+/// Count of one client in a window.
 #[derive(Clone, Copy)]
 struct Count {
     since: Instant,
     count: u32,
 }
 
-/// What is left of a window.
+/// Rest of a window's allowance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Allowance {
-    /// How many may pass in a window.
+    /// Number of those that may pass in a window.
     pub limit: u32,
-    /// How many may pass yet.
+    /// Number of those that may pass yet.
     pub remaining: u32,
     /// Set when it is used up: how long until the next window.
     pub wait: Option<Duration>,
@@ -79,7 +79,7 @@ impl Throttle {
         self.count(whose, now, 1)
     }
 
-    /// What is left, without counting.
+    /// Returns what is left, without counting.
     pub fn look(&self, whose: &[&str], now: Instant) -> Allowance {
         self.count(whose, now, 0)
     }

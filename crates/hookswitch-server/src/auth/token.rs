@@ -122,7 +122,7 @@ impl OAuth {
     }
 }
 
-/// What a form says about the tokens that it asks for.
+/// Returns what a form says about the tokens that it asks for.
 pub(super) fn wishes(form: &Form) -> TokenRequest {
     TokenRequest {
         access_seconds: form.seconds("access_token_ttl"),

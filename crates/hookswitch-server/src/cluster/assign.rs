@@ -1,4 +1,4 @@
-//! Which node should own which partition: the same answer on every node that sees the same nodes.
+//! Assignment of partitions to nodes: the same answer on every node that sees the same nodes.
 
 use std::collections::BTreeMap;
 use std::hash::Hasher as _;

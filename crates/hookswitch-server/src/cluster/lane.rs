@@ -21,10 +21,10 @@ const FRONT_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// The most that was handed over and is not in the log yet.
 const WINDOW_MAX: usize = 64;
 
-/// How long to wait for a machine or a server that does not take it.
+/// Time to wait for a machine or a server that does not take it.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// Where it goes.
+/// Route of an input.
 #[derive(Clone)]
 enum Route {
     /// To the owner, over NATS.
@@ -48,9 +48,9 @@ struct State {
     front: VecDeque<Item>,
     front_bytes: usize,
     spool: Spool,
-    /// How many were handed over and are not in the log yet.
+    /// Number of those that were handed over and are not in the log yet.
     in_hand: usize,
-    /// Whether it was said that no more fits.
+    /// Set if it was said that no more fits.
     is_full: bool,
 }
 
@@ -69,7 +69,7 @@ async fn stopped(stop: &mut watch::Receiver<bool>) {
     stop.wait_for(|&stop| stop).await.ok(); // who could tell has gone
 }
 
-/// What is told when something is in the log: true, or false if it never will be by this way.
+/// Fate of an input that was handed over: true once it is in the log, or false if it never will be by this way.
 type PendingAck = Pin<Box<dyn Future<Output = bool> + Send>>;
 
 impl Lane {
@@ -99,7 +99,7 @@ impl Lane {
         }
     }
 
-    /// Whether nothing waits or is in hand.
+    /// Returns `true` if nothing waits or is in hand.
     pub(super) fn is_empty(&self) -> bool {
         let state = self.lock();
         state.in_hand == 0 && state.front.is_empty() && state.spool.is_empty()

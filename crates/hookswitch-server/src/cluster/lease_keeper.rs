@@ -20,7 +20,7 @@ use crate::telemetry::Metrics;
 /// How often in the life of a lease it is renewed.
 const RENEWALS: u32 = 3;
 
-/// How long the work under a lease may take to end before the lease is given back all the same. A state is
+/// Time that the work under a lease may take to end before the lease is given back all the same. A state is
 /// saved meanwhile; without it the next owner only has more to read.
 const END_MAX: Duration = Duration::from_secs(10);
 
@@ -50,7 +50,7 @@ pub(crate) struct Keeper {
     orders: Placement,
     /// The revision at which this node said last that it lives.
     said: u64,
-    /// Whether NATS took it.
+    /// Set if NATS took it.
     is_reached: bool,
     /// Before when a lease is not tried for again.
     not_before: HashMap<Partition, Instant>,
@@ -130,7 +130,7 @@ impl Keeper {
         }
     }
 
-    /// When something runs out next: what this node has, or what others have.
+    /// Returns the time when something runs out next: what this node has, or what others have.
     fn next_end(&self) -> Option<Instant> {
         let now = clock::now();
         let held = self.membership.held().values().map(|held| held.until).min();

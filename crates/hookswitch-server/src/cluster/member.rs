@@ -10,13 +10,13 @@ use super::partition_worker::{Duties, Work};
 use super::{Identity, Keeper};
 use crate::clock;
 
-/// How many duties may wait.
+/// Number of duties that may wait.
 const DUTIES_AHEAD: usize = 64;
 
-/// How long what is on its way to other nodes may take at the end; what takes longer waits on disk.
+/// Time that what is on its way to other nodes may take at the end; what takes longer waits on disk.
 const DRAIN_WITHIN: Duration = Duration::from_secs(2);
 
-/// How often it is looked whether it has arrived.
+/// Interval at which it is looked whether it has arrived.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 
 /// The tasks of a member.

@@ -33,7 +33,7 @@ pub use self::placement::Placement;
 pub(crate) use self::router::Router;
 use crate::clock;
 
-/// What the owner of this module is to do.
+/// Duty of the owner of this module.
 pub(crate) enum Duty {
     /// This node has the lease of a partition.
     Begin(Partition),
@@ -42,7 +42,7 @@ pub(crate) enum Duty {
     End { partition: Partition, orderly: bool, done: oneshot::Sender<()> },
 }
 
-/// What this node is called and how long leases are good.
+/// Identity of this node, and the life of its leases.
 #[derive(Clone, Debug)]
 pub(crate) struct Identity {
     pub name: String,
@@ -51,16 +51,16 @@ pub(crate) struct Identity {
     pub(crate) lease: Duration,
 }
 
-/// What is known of the cluster, for who asks.
+/// View of the cluster.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct View {
-    /// How many partitions there are.
+    /// Number of partitions that there are.
     pub count: u8,
     /// The nodes that live.
     pub nodes: BTreeMap<String, Node>,
     /// The owners of partitions that have one.
     pub owners: BTreeMap<Partition, Owner>,
-    /// What operators want.
+    /// Orders of operators.
     pub orders: Placement,
 }
 
@@ -80,7 +80,7 @@ impl View {
         wanted(partition, &self.nodes, &self.orders.pins)
     }
 
-    /// How many partitions a node owns.
+    /// Returns the number of partitions that a node owns.
     pub fn share(&self, node: &str) -> usize {
         self.owners.values().filter(|owner| owner.node == node).count()
     }
@@ -94,11 +94,11 @@ struct Held {
     owner: Owner,
     /// Until when it is good, whatever happens to the connection.
     until: Instant,
-    /// Whether it is given back as soon as nothing more is done under it.
+    /// Set if it is given back as soon as nothing more is done under it.
     is_ending: bool,
 }
 
-/// What this node shares with those who must know whether it owns a partition.
+/// Membership of this node, shared with those who must know whether it owns a partition.
 pub struct Membership {
     name: String,
     held: Mutex<HashMap<Partition, Held>>,
@@ -111,12 +111,12 @@ impl Membership {
         Self { name, held: Mutex::default(), view: watch::Sender::default() }
     }
 
-    /// What this node is called.
+    /// Returns what this node is called.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Whether the lease of a partition is good at this moment. A process that was stopped for a while
+    /// Returns `true` if the lease of a partition is good at this moment. A process that was stopped for a while
     /// finds here that it is not.
     pub(crate) fn owns(&self, partition: Partition) -> bool {
         self.held().get(&partition).is_some_and(|held| clock::now() < held.until)
@@ -129,7 +129,7 @@ impl Membership {
         owned
     }
 
-    /// What is known of the cluster.
+    /// Returns what is known of the cluster.
     pub fn view(&self) -> Arc<View> {
         self.view.borrow().clone()
     }

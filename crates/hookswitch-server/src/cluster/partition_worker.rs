@@ -1,4 +1,4 @@
-//! What a node does for the partitions that it owns: it begins and ends the machine, the deliveries, the
+//! Work of a node for the partitions that it owns: it begins and ends the machine, the deliveries, the
 //! connections to switches and the redeliveries of each.
 
 use std::collections::BTreeMap;
@@ -26,10 +26,10 @@ use crate::subscriptions::Subscriptions;
 use crate::telemetry::Metrics;
 use crate::webhook::Webhooks;
 
-/// How long to wait before something is tried again that did not go.
+/// Time to wait before something is tried again that did not go.
 const RETRY_AFTER: Duration = Duration::from_millis(300);
 
-/// How long a machine may take that is busy before it is asked again.
+/// Time that a machine may take that is busy before it is asked again.
 const BUSY_PAUSE: Duration = Duration::from_millis(2);
 
 /// After how many messages of the intake those that were taken are removed from the stream.
@@ -41,7 +41,7 @@ pub(crate) type Lanes = Arc<[Arc<Lane>]>;
 /// Told of the partitions that this node works for.
 pub(crate) type Switch = Box<dyn Fn(Vec<Partition>) + Send + Sync>;
 
-/// What the work for a partition needs.
+/// Parts that the work for a partition needs.
 pub(crate) struct Work {
     pub store: Store,
     pub nats: Nats,
@@ -86,7 +86,7 @@ impl Work {
         self.lanes.iter().map(run).collect()
     }
 
-    /// Whether all that came in is in the log, or with other nodes.
+    /// Returns `true` if all that came in is in the log, or with other nodes.
     pub(crate) fn is_drained(&self) -> bool {
         self.lanes.iter().all(|lane| lane.is_empty())
     }

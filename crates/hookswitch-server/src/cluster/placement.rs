@@ -1,4 +1,4 @@
-//! What operators have ordered: which partition is to be on which node, and which nodes are to give theirs
+//! Orders of operators: which partition is to be on which node, and which nodes are to give theirs
 //! away. Orders are documents, so that any node takes them and all follow.
 
 use std::borrow::Cow;
@@ -13,7 +13,7 @@ const PIN: &str = "cluster_pin";
 /// The kind of document of a drain; its id is the name of the node.
 const DRAIN: &str = "cluster_drain";
 
-/// Where a partition is to be.
+/// Placement of a partition.
 #[derive(Debug, Serialize, Deserialize)]
 struct Pin {
     node: String,
@@ -22,7 +22,7 @@ struct Pin {
 /// All orders that hold.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Placement {
-    /// Which partitions are to be on which nodes, whatever their hashes say.
+    /// Partitions that are to be on certain nodes, whatever their hashes say.
     pub pins: BTreeMap<Partition, String>,
     /// The nodes that are to give their partitions to others.
     pub drained: BTreeSet<String>,
@@ -45,7 +45,7 @@ impl Placement {
         })
     }
 
-    /// Whether a document of this kind is an order.
+    /// Returns `true` if a document of this kind is an order.
     pub(super) fn is_order(kind: &str) -> bool {
         [PIN, DRAIN].contains(&kind)
     }

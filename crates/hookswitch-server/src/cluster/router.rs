@@ -17,11 +17,11 @@ use super::lane::Lane;
 use crate::clock;
 use crate::intake::{Accepted, ForwardedInput, Frames, Intake, PostedBatch, Question};
 
-/// How long the owner of a partition may take to have what was handed over in the log: a lease that is not
+/// Time that the owner of a partition may take to have what was handed over in the log: a lease that is not
 /// renewed has run out by then, and another owner has begun.
 const TAKEN_WITHIN: Duration = Duration::from_secs(10);
 
-/// How often it is looked whether the owner knew it already.
+/// Interval at which it is looked whether the owner knew it already.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 
 /// The thread that takes what listeners and connections bring.

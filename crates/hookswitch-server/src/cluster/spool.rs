@@ -1,4 +1,4 @@
-//! What waits on disk because no machine takes it: segments of a bounded size, the oldest first.
+//! Inputs that wait on disk because no machine takes them: segments of a bounded size, the oldest first.
 //!
 //! Nothing here is synced: what is acknowledged to whoever sent it is in the log, and the rest survives the
 //! process, not the machine.
@@ -9,7 +9,7 @@ use std::{fs, io};
 
 use crate::intake::ForwardedInput;
 
-/// How much is written together.
+/// Bytes that are written together.
 const SEGMENT_BYTES: usize = 256 * 1024;
 
 /// The number of the first segment; what is put in front of it counts down.
@@ -18,7 +18,7 @@ const FIRST: u64 = 1 << 32;
 /// The spool of one partition.
 pub(super) struct Spool {
     directory: PathBuf,
-    /// What the names of its segments begin with.
+    /// Beginning of the names of its segments.
     prefix: String,
     bytes_max: u64,
     bytes: u64,
@@ -28,7 +28,7 @@ pub(super) struct Spool {
     /// on disk keep theirs.
     lowest: u64,
     next: u64,
-    /// What will be the next segment.
+    /// Bytes of the next segment.
     tail: Vec<u8>,
 }
 
@@ -36,7 +36,7 @@ pub(super) struct Spool {
 pub(super) struct Segment(PathBuf);
 
 impl Segment {
-    /// What was in it is in the log.
+    /// Removes the segment: what was in it is in the log.
     pub(super) fn remove(self) {
         fs::remove_file(&self.0).ok(); // read again it does no harm
     }
@@ -68,12 +68,12 @@ impl Spool {
         Ok(Self { directory, prefix, bytes_max, bytes, segments, lowest, next, tail })
     }
 
-    /// Whether nothing is in it.
+    /// Returns `true` if nothing is in it.
     pub(super) fn is_empty(&self) -> bool {
         self.segments.is_empty() && self.tail.is_empty()
     }
 
-    /// How many bytes are in it.
+    /// Returns the number of bytes that are in it.
     pub(super) fn len_bytes(&self) -> u64 {
         self.bytes + self.tail.len() as u64
     }

@@ -12,7 +12,7 @@ use crate::telemetry::Metrics;
 
 const LEASE: Duration = Duration::from_secs(2);
 
-/// How long something may take that is waited for.
+/// Time that something may take that is waited for.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A duty as it was told: how it ended, or that it began.

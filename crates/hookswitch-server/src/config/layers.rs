@@ -6,7 +6,7 @@ use toml::{Table, Value};
 
 use super::{DEFAULTS, switches};
 
-/// What the variables begin with.
+/// Beginning of the variables' names.
 const PREFIX: &str = "HOOKSWITCH_";
 
 /// Variables that commands read, and that are no settings.

@@ -1,4 +1,4 @@
-//! What the server is told before it starts: one file over the defaults, and the environment over both.
+//! Configuration: one file over the defaults, and the environment over both.
 //!
 //! `config/hookswitch.default.toml` is the documentation and the defaults in one, and compiled in.
 
@@ -53,7 +53,7 @@ pub struct Config {
     pub cluster: Cluster,
     /// Accounts and extensions.
     pub directory: Directory,
-    /// What users choose of the session machine.
+    /// Settings of the session machine that users choose.
     pub policy: PolicyTable,
     /// Delivery by webhook.
     pub webhooks: Webhooks,
@@ -63,13 +63,13 @@ pub struct Config {
     pub log: Log,
     /// How applications get tokens.
     pub oauth: OAuth,
-    /// How much clients may ask for.
+    /// Limits on the requests of clients.
     pub limits: Limits,
-    /// Who may hear of and read what.
+    /// Rights to hear of and to read calls.
     pub rights: Rights,
 }
 
-/// Who may hear of and read what.
+/// Rights to hear of and to read calls.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Rights {
@@ -85,7 +85,7 @@ pub(crate) enum AccountCalls {
     Everyone,
 }
 
-/// What becomes of subscriptions that were created before calls of the account took a role.
+/// Treatment of subscriptions that were created before calls of the account took a role.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum EarlierSubscriptions {
@@ -93,7 +93,7 @@ pub(crate) enum EarlierSubscriptions {
     Close,
 }
 
-/// How applications get tokens, and how long those are good.
+/// Ways in which applications get tokens, and the life of those.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct OAuth {
@@ -102,11 +102,11 @@ pub struct OAuth {
     pub(crate) access_token_life: Span,
     pub(crate) refresh_token_life: Span,
     pub(crate) login_life: Span,
-    /// Whether users may give name and password to an application.
+    /// Set if users may give name and password to an application.
     pub password_grant: bool,
 }
 
-/// How much clients may ask for.
+/// Limits on the requests of clients.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Limits {
@@ -120,7 +120,7 @@ pub struct Limits {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Server {
-    /// Where it listens.
+    /// Place where it listens.
     pub listen: SocketAddr,
     /// By which address clients reach it; empty for the one at which it listens.
     pub public_url: String,
@@ -131,21 +131,21 @@ pub struct Server {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Hep {
-    /// Where UDP and TCP are listened to.
+    /// Place where UDP and TCP are listened to.
     pub listen: Listen,
-    /// Where TLS is listened to.
+    /// Place where TLS is listened to.
     pub tls_listen: Listen,
     pub(crate) tls_certificate: PathBuf,
     pub(crate) tls_key: PathBuf,
-    /// What the kernel holds of datagrams that are not read yet.
+    /// Bytes that the kernel holds of datagrams that are not read yet.
     pub receive_buffer_bytes: usize,
     /// The most connections at once.
     pub connections_max: usize,
-    /// Who may send; everybody if none is listed.
+    /// Senders that are let in; everybody if none is listed.
     pub source: Vec<HepSource>,
 }
 
-/// Who may send HEP.
+/// Sender of HEP that is let in.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct HepSource {
@@ -158,7 +158,7 @@ pub struct HepSource {
     pub key: Option<Secret>,
     /// The account of its calls.
     pub account: Option<Account>,
-    /// How many messages a sender may send a second; the default if none is given.
+    /// Number of messages that a sender may send a second; the default if none is given.
     pub messages_per_second: Option<u32>,
 }
 
@@ -172,7 +172,7 @@ pub struct Ingest {
     pub key: Vec<IngestKey>,
 }
 
-/// Who may post signals.
+/// Key of somebody who may post signals.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct IngestKey {
@@ -188,20 +188,20 @@ pub struct IngestKey {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Store {
-    /// Where the log is.
+    /// Place where the log is.
     pub engine: Engine,
     /// The data directory.
     pub directory: PathBuf,
-    /// What is on disk before anything is answered.
+    /// Durability before anything is answered.
     pub durability: Durability,
-    /// How long inputs are kept.
+    /// Time for which inputs are kept.
     pub signals_kept: Span,
-    /// How long events are kept.
+    /// Time for which events are kept.
     pub events_kept: Span,
     pub(crate) snapshot_every: Span,
 }
 
-/// How a node reaches NATS, and what is kept there.
+/// Connection of a node to NATS, and the names in it.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Nats {
@@ -211,10 +211,10 @@ pub struct Nats {
     pub credentials: PathBuf,
     /// The certificate of the authority that has signed those of the servers, in PEM; empty for no TLS.
     pub tls_ca: PathBuf,
-    /// What the names of streams, buckets and subjects begin with.
+    /// Beginning of the names of streams, buckets and subjects.
     pub prefix: String,
     pub(crate) replicas: usize,
-    /// How long a connection may take.
+    /// Time that a connection may take.
     pub connect_timeout: Span,
     pub(crate) monitors: Vec<String>,
 }
@@ -223,7 +223,7 @@ pub struct Nats {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Cluster {
-    /// What this node is called; empty for the name of its host.
+    /// Name of this node; empty for the name of its host.
     pub node: String,
     /// Into how many partitions the sources are divided.
     pub partitions: u8,
@@ -318,7 +318,7 @@ impl Cluster {
         Ok(())
     }
 
-    /// What this node is called: its name, or that of its host.
+    /// Returns what this node is called: its name, or that of its host.
     pub fn name(&self) -> String {
         if !self.node.is_empty() {
             return self.node.clone();
@@ -339,16 +339,16 @@ pub struct Directory {
     pub account: u64,
 }
 
-/// What users choose of the session machine.
+/// Settings of the session machine that users choose.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PolicyTable {
     pub(crate) missed_calls: MissedCalls,
-    /// Whether events say reasons that clients may not know.
+    /// Set if events say reasons that clients may not know.
     pub explicit_reasons: bool,
-    /// Whether legs may be joined because their numbers agree.
+    /// Set if legs may be joined because their numbers agree.
     pub join_by_numbers: bool,
-    /// How long a response may wait for its request, which was reported late.
+    /// Time that a response may wait for its request, which was reported late.
     pub(crate) late_requests: Span,
     pub(crate) sessions_max: usize,
 }
@@ -364,7 +364,7 @@ pub(crate) enum MissedCalls {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Webhooks {
-    /// How long a receiver may take to answer.
+    /// Time that a receiver may take to answer.
     pub timeout: Span,
     pub(crate) retry_waits: Vec<Span>,
     pub(crate) retry_after_max: Span,
@@ -463,7 +463,7 @@ impl Config {
         self.store_settings().partitions()
     }
 
-    /// What the store is told of the settings.
+    /// Returns what the store is told of the settings.
     pub fn store_settings(&self) -> StoreSettings {
         let Nats { servers, credentials, tls_ca, prefix, replicas, connect_timeout, monitors } =
             self.nats.clone();
@@ -612,7 +612,7 @@ impl Config {
     }
 }
 
-/// Where to listen; nowhere if the text is empty.
+/// Address to listen at; none if the text is empty.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Listen(pub Option<SocketAddr>);
 
@@ -648,7 +648,7 @@ impl<'de> Deserialize<'de> for Account {
 pub struct AddressBlock(IpNet);
 
 impl AddressBlock {
-    /// Whether an address is one of them.
+    /// Returns `true` if an address is one of them.
     pub fn contains(self, address: IpAddr) -> bool {
         self.0.contains(&address)
     }

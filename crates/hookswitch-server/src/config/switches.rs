@@ -19,7 +19,7 @@ pub struct Switches(Vec<SwitchSection>);
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SwitchSection {
-    /// Where switches connect to that do so by themselves.
+    /// Place where switches connect to that do so by themselves.
     #[serde(default)]
     pub listen: Listen,
     /// The most connections at once that switches have made.
@@ -34,7 +34,7 @@ pub struct SwitchSection {
 pub struct SwitchSource {
     /// The name, unique among all sources.
     pub name: String,
-    /// Where it listens, as `HOST:PORT`; empty if it connects by itself alone.
+    /// Place where it listens, as `HOST:PORT`; empty if it connects by itself alone.
     #[serde(default)]
     pub address: String,
     /// The certificate of the authority that has signed its own, in PEM; none for a plain connection.
@@ -46,16 +46,16 @@ pub struct SwitchSource {
     pub hep: Option<String>,
     /// The account of its calls.
     pub account: Option<Account>,
-    /// How long its calls go on when the connection is lost and none is made; then they end as lost.
+    /// Time for which its calls go on when the connection is lost and none is made; then they end as lost.
     #[serde(default = "lost_after")]
     pub lost_after: Span,
-    /// Whether users may act on its calls.
+    /// Set if users may act on its calls.
     #[serde(default)]
     pub control: bool,
     /// The most actions that its switch is asked for at once.
     #[serde(default = "control_in_flight")]
     pub control_in_flight: usize,
-    /// What its adapter has beside these.
+    /// Options of its adapter beside these.
     #[serde(flatten, deserialize_with = "options")]
     options: Options,
 }
@@ -86,7 +86,7 @@ impl SwitchSource {
         }
     }
 
-    /// Whether it connects by itself.
+    /// Returns `true` if it connects by itself.
     pub const fn connects(&self) -> bool {
         self.address.is_empty()
     }

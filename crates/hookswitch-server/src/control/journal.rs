@@ -14,7 +14,7 @@ use crate::secret::Digest;
 const ACTION: &str = "action";
 const ACTION_KEY: &str = "action_key";
 
-/// How long they are kept.
+/// Time for which they are kept.
 const KEPT: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// Who asks for an action.
@@ -102,12 +102,12 @@ mod micros {
 }
 
 impl ActionRecord {
-    /// Whether it was the same that is asked for again.
+    /// Returns `true` if it was the same that is asked for again.
     pub(super) fn is_for(&self, session: TelephonySessionId, operation: &Operation) -> bool {
         self.session == Some(session) && self.operation.as_ref() == Some(operation)
     }
 
-    /// Whether it may have brought about what happened to a party at a moment, by the clock of the server.
+    /// Returns `true` if it may have brought about what happened to a party at a moment, by the clock of the server.
     pub fn may_have_caused(&self, party: PartyId, at: Timestamp) -> bool {
         let is_in_time = self.at <= at && at.since(self.at) <= ANSWER_WITHIN;
         let is_of = match (&self.operation, self.party) {

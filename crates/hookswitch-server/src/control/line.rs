@@ -32,7 +32,7 @@ impl ControlLine {
         sender.as_ref().is_some_and(|sender| sender.try_send(order).is_ok())
     }
 
-    /// Whether the switch is connected to.
+    /// Returns `true` if the switch is connected to.
     pub(crate) fn is_up(&self) -> bool {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).is_some()
     }

@@ -34,10 +34,10 @@ use crate::config::SwitchSource;
 use crate::intake::{Intake, Question};
 use crate::secret::random;
 
-/// How long a switch may take to answer, and then to show what was done.
+/// Time that a switch may take to answer, and then to show what was done.
 pub const ANSWER_WITHIN: Duration = Duration::from_secs(3);
 
-/// How long the machine may take to say what the channels of a call are.
+/// Time that the machine may take to say what the channels of a call are.
 const LOCATE_WITHIN: Duration = Duration::from_secs(2);
 
 /// A source whose calls may be acted on.
@@ -77,7 +77,7 @@ pub struct Performed {
     pub id: ActionId,
     /// By what it shows that it was done.
     pub effect: Effect,
-    /// Whether the switch has said that it has taken it; else the connection was lost, or it did not answer.
+    /// Set if the switch has said that it has taken it; else the connection was lost, or it did not answer.
     pub is_taken: bool,
     /// Its place among those in flight.
     _permit: Option<OwnedSemaphorePermit>,
@@ -94,7 +94,7 @@ impl Control {
         *self.sources.write().unwrap_or_else(PoisonError::into_inner) = sources;
     }
 
-    /// Whether any call of an account may be acted on.
+    /// Returns `true` if any call of an account may be acted on.
     pub fn is_on(&self) -> bool {
         !self.sources.read().unwrap_or_else(PoisonError::into_inner).is_empty()
     }
@@ -203,7 +203,7 @@ impl Control {
         }
     }
 
-    /// What was asked under a key before.
+    /// Returns what was asked under a key before.
     async fn known(
         &self,
         who: &Asker,
@@ -358,7 +358,7 @@ fn unreadable(error: &StoreError) -> Problem {
     Problem::unavailable("What is asked for cannot be written down at the moment; nothing was done")
 }
 
-/// Who asks: the user of an application.
+/// Returns who asks: the user of an application.
 pub fn asker(account: AccountId, extension: ExtensionId, client: &str) -> Asker {
     Asker { account, extension, client: client.to_owned() }
 }

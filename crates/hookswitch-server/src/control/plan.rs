@@ -38,9 +38,9 @@ pub enum Operation {
     Record,
     /// Pauses a recording, or goes on with it.
     PauseRecording {
-        /// Which.
+        /// Subscription to read for.
         id: RecordingId,
-        /// Whether it goes on.
+        /// Set if it goes on.
         active: bool,
     },
     /// Moves the call to another phone of its own.
@@ -104,7 +104,7 @@ pub enum Effect {
     Recording {
         /// Of whom.
         party: PartyId,
-        /// Whether it runs.
+        /// Set if it runs.
         active: bool,
         /// Which; none: a new one.
         id: Option<RecordingId>,

@@ -1,4 +1,4 @@
-//! Who may send HEP, and how much.
+//! Senders of HEP, and how much they may send.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -14,7 +14,7 @@ use crate::config::{Config, HepSource};
 use crate::source_counts::{Drop, SourceCount, SourceCounts};
 use crate::telemetry::Frames as FrameCounters;
 
-/// What a sender may send a second when nothing else is said.
+/// Messages that a sender may send a second when nothing else is said.
 const MESSAGES_PER_SECOND: u32 = 30_000;
 
 /// For how many seconds' worth a sender may exceed its rate.
@@ -23,7 +23,7 @@ const BURST_SECONDS: f64 = 2.0;
 /// The most senders whose rates are watched; those of the longest silence are forgotten.
 const SENDERS_MAX: usize = 16_384;
 
-/// How often silent senders are looked for while there is no room.
+/// Interval at which silent senders are looked for while there is no room.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// The name of the source when everybody may send.
@@ -106,24 +106,24 @@ pub(crate) struct Gate {
     senders: HashMap<IpAddr, Sender, foldhash::fast::RandomState>,
     /// The rate of all for whom there is no room.
     others: Option<Sender>,
-    /// When it was last looked for senders that are silent.
+    /// Time when it was last looked for senders that are silent.
     looked: Option<Instant>,
     counters: FrameCounters,
     unpacked: Vec<u8>,
 }
 
-/// What is known of a sender.
+/// Facts about a sender.
 struct Sender {
     /// Its place among the sources.
     source: usize,
     per_second: f64,
-    /// How many messages it may send at once.
+    /// Number of messages that it may send at once.
     tokens: f64,
     filled: Instant,
     wrong_keys: WrongKeys,
 }
 
-/// How often the log says that a sender has a wrong key.
+/// Interval at which the log says that a sender has a wrong key.
 const WRONG_KEYS_EVERY: Duration = Duration::from_secs(60);
 
 /// Frames of one sender that had another key than they must, or none.
@@ -131,7 +131,7 @@ const WRONG_KEYS_EVERY: Duration = Duration::from_secs(60);
 struct WrongKeys {
     /// Those of which the log says nothing yet.
     count: u64,
-    /// When it has last.
+    /// Time when it has last.
     said: Option<Instant>,
 }
 
@@ -174,7 +174,7 @@ impl Gate {
         &self.access
     }
 
-    /// Whether a source lists the address.
+    /// Returns `true` if a source lists the address.
     pub(crate) fn admits(&self, address: IpAddr) -> bool {
         self.access.find(address).is_some()
     }
@@ -288,7 +288,7 @@ impl Gate {
 }
 
 impl Sender {
-    /// Whether the sender may send one more message.
+    /// Returns `true` if the sender may send one more message.
     fn takes_token(&mut self, now: Instant) -> bool {
         let passed = now.saturating_duration_since(self.filled).as_secs_f64();
         self.filled = now;

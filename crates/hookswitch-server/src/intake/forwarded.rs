@@ -1,4 +1,4 @@
-//! What came in at a node, on its way to the machine of its partition: on this node, over NATS to another,
+//! Inputs of a node, on their way to the machine of their partition: on this node, over NATS to another,
 //! or on disk while neither takes it.
 
 use std::net::{IpAddr, SocketAddr};
@@ -23,17 +23,17 @@ const POSTED: u8 = 3;
 /// As [`TOLD`], with the time that calls have when the connection was lost.
 const TOLD_OF_LINK: u8 = 4;
 
-/// What came in together for one partition.
+/// Inputs that came in together for one partition.
 pub enum ForwardedInput {
     /// Messages of capture agents.
     Frames(Frames),
-    /// What a switch has told.
+    /// Reports of a switch.
     Switch(SwitchBatch),
     /// Signals that were posted, and by whom. They are acknowledged by the node that they were posted to.
     Posted(Sender, Vec<(Posted, Box<RawValue>)>),
 }
 
-/// What was handed over cannot be read.
+/// Error of inputs that were handed over and cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ForwardedInputError {
     #[error("form {0}, which this Hookswitch does not know; start the newer one")]
@@ -93,7 +93,7 @@ impl ForwardedInput {
         }
     }
 
-    /// How many messages or signals it has.
+    /// Returns the number of messages or signals that it has.
     pub(crate) fn len(&self) -> usize {
         match self {
             Self::Frames(frames) => frames.iter().count(),

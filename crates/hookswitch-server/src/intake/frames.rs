@@ -20,22 +20,22 @@ const BYTES_MAX: usize = 16 * 1024 * 1024;
 pub struct Frames {
     /// By which access they came in.
     pub access: Arc<Access>,
-    /// When they came in, by the clock of this machine.
+    /// Time when they came in, by the clock of this machine.
     pub arrival: Timestamp,
     items: Vec<(Item, Option<Range<usize>>, Range<usize>)>,
     bytes: Vec<u8>,
 }
 
-/// What a frame says beside its message.
+/// Header of a frame beside its message.
 #[derive(Clone, Copy, Debug)]
 pub struct Item {
     /// The place of its source in the access.
     pub source: u16,
-    /// Who sent the frame.
+    /// Sender of the frame.
     pub from: IpAddr,
     /// The id that the capture agent gives itself (chunk 12), or 0.
     pub agent: u32,
-    /// When the agent saw the message.
+    /// Time when the agent saw the message.
     pub time: Option<Timestamp>,
     pub transport: Transport,
     pub src: SocketAddr,
@@ -54,12 +54,12 @@ impl Frames {
         self.items.push((item, correlation, payload));
     }
 
-    /// Whether no more fits.
+    /// Returns `true` if no more fits.
     pub(crate) fn is_full(&self) -> bool {
         self.items.len() >= ITEMS_MAX || self.bytes.len() >= BYTES_MAX
     }
 
-    /// Whether nothing is in it.
+    /// Returns `true` if nothing is in it.
     pub fn is_empty(&self) -> bool {
         self.items.is_empty()
     }
@@ -108,7 +108,7 @@ impl Pool {
         Some(frames)
     }
 
-    /// Where used batches come back.
+    /// Returns where used batches come back.
     pub(crate) fn back(&self) -> Sender<Frames> {
         self.back.clone()
     }

@@ -1,4 +1,4 @@
-//! What comes in, on its way from those who send it to the machine.
+//! Inputs on their way from those who send them to the machine.
 
 mod access;
 mod forwarded;
@@ -21,23 +21,23 @@ pub use self::forwarded::ForwardedInput;
 pub use self::frames::Frames;
 pub(crate) use self::frames::{Item, Pool};
 
-/// How many inputs may wait for the machine; batches of messages are bounded by their listeners.
+/// Number of inputs that may wait for the machine; batches of messages are bounded by their listeners.
 pub(crate) const INTAKE_AHEAD: usize = 256;
 
-/// What comes in.
+/// Input of the server.
 pub enum Intake {
     /// Messages of capture agents, and where the batch goes back to.
     Frames(Frames, Sender<Frames>),
     /// Signals that a client has posted; accepted or refused as a whole.
     Posted(PostedBatch),
-    /// What a switch has told of its calls.
+    /// Reports of a switch about its calls.
     Switch(SwitchBatch),
-    /// What a node of a cluster was sent, and who is told when it is on disk.
+    /// Inputs that a node of a cluster was sent, and the sender who is told when they are on disk.
     ForwardedInput(Arc<ForwardedInput>, Acknowledge),
     /// The same, of another node; with it the intake is taken up to the message `taken`, and is read again
     /// behind `resume`.
     Forwarded {
-        /// What it was.
+        /// Inputs as they were handed over.
         carried: ForwardedInput,
         /// The message up to which the intake is taken.
         taken: u64,
@@ -56,7 +56,7 @@ pub enum Intake {
 pub enum Question {
     /// What are the parties of a call, and their channels?
     Call {
-        /// Which.
+        /// Subscription to read for.
         session: TelephonySessionId,
         /// Told; nothing if the call is not open.
         answer: oneshot::Sender<Option<LocatedCall>>,
@@ -74,7 +74,7 @@ pub enum Question {
 
 /// Signals that a client has posted together.
 pub struct PostedBatch {
-    /// Who.
+    /// Sender.
     pub sender: SourceSender,
     /// Each as it was understood, and as it is logged.
     pub signals: Vec<(Posted, Box<RawValue>)>,
@@ -82,19 +82,19 @@ pub struct PostedBatch {
     pub accepted: oneshot::Sender<Accepted>,
 }
 
-/// What a switch has told of its calls, on a connection.
+/// Reports of a switch about its calls, on a connection.
 pub struct SwitchBatch {
-    /// Who.
+    /// Sender.
     pub sender: Arc<SourceSender>,
-    /// Whether the connection was made, or was lost, before the messages.
+    /// State of the connection that changed before the messages: made, or lost.
     pub link: Option<SwitchLink>,
     /// The messages, one after the other.
     pub bytes: Vec<u8>,
-    /// When each message came, and where it ends among the bytes.
+    /// Time when each message came, and where it ends among the bytes.
     pub messages: Vec<(Timestamp, usize)>,
 }
 
-/// What became of posted signals.
+/// Counts of posted signals.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct Accepted {
     /// New ones.

@@ -7,7 +7,7 @@ use hookswitch_model::{InputRef, Timestamp};
 use hookswitch_signal::capture::{Captured, Transport};
 use hookswitch_signal::sip::{Layout, Message, SipError};
 
-/// How many bytes of messages a batch holds, about: few enough to stay in a core's own cache.
+/// Number of bytes of messages that a batch holds, about: few enough to stay in a core's own cache.
 const BATCH_BYTES: usize = 96 * 1024;
 
 /// Some messages with their bytes.
@@ -49,7 +49,7 @@ impl Batch {
         self.items.push(Item { input, time, transport, src, dst, packet, correlation, payload, layout });
     }
 
-    /// Whether it is time to hand the batch over.
+    /// Returns `true` if it is time to hand the batch over.
     pub fn is_full(&self) -> bool {
         self.bytes.len() >= BATCH_BYTES
     }

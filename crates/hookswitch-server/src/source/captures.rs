@@ -25,11 +25,11 @@ pub struct CaptureFiles {
 struct OpenFile {
     name: String,
     reader: Reader<Decompressed>,
-    /// What is wrong with the compression of the file, once that was found.
+    /// Damage of the file's compression, once it was found.
     damage: Damage,
     /// Counts the messages that were taken.
     taken: u64,
-    /// Whether `reader` stands on a message.
+    /// Set if `reader` stands on a message.
     ready: bool,
 }
 
@@ -84,7 +84,7 @@ impl CaptureFiles {
         Ok(file.reader.current().map(|captured| (captured, input)))
     }
 
-    /// Whether one of the files is what a switch has said of itself.
+    /// Returns `true` if one of the files is what a switch has said of itself.
     pub fn has_manager(&self) -> bool {
         self.files.iter().any(|file| file.reader.is_transcript())
     }
@@ -94,12 +94,12 @@ impl CaptureFiles {
         self.files.iter().map(|file| file.reader.counters().packets).sum()
     }
 
-    /// What was counted of each file.
+    /// Returns what was counted of each file.
     pub fn counters(&self) -> impl Iterator<Item = &Counters> {
         self.files.iter().map(|file| file.reader.counters())
     }
 
-    /// What the files hold and nobody has looked into, and how often.
+    /// Returns what the files hold and nobody has looked into, and how often.
     pub fn unread(&self) -> Vec<(Unread, u64)> {
         let mut sums: Vec<(Unread, u64)> = Vec::new();
         for (kind, count) in self.files.iter().flat_map(|file| file.reader.unread()) {
@@ -116,7 +116,7 @@ impl CaptureFiles {
         self.files.iter().map(|file| file.name.clone()).collect()
     }
 
-    /// What was wrong with the files, a sentence each.
+    /// Returns what was wrong with the files, a sentence each.
     pub fn warnings(&self) -> Vec<String> {
         let of = |file: &OpenFile| {
             let warnings = file.reader.warnings().iter().map(ToString::to_string);

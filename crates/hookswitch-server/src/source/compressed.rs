@@ -24,7 +24,7 @@ pub(crate) struct Decompressed {
     ended: bool,
 }
 
-/// Where the damage of a compressed file is noted, once it was found.
+/// Note of the damage of a compressed file, once it was found.
 pub(crate) type Damage = Arc<OnceLock<String>>;
 
 impl Decompressed {
@@ -48,7 +48,7 @@ impl Decompressed {
         Ok(Self { input, name, bytes: 0, source_failed, damage: Damage::default(), ended: false })
     }
 
-    /// Where the damage will be noted, if there is any.
+    /// Returns where the damage will be noted, if there is any.
     pub(super) fn damage(&self) -> Damage {
         Arc::clone(&self.damage)
     }

@@ -1,4 +1,4 @@
-//! Where messages come from.
+//! Sources of messages.
 
 pub mod batch;
 pub mod captures;

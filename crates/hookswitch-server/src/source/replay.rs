@@ -15,7 +15,7 @@ use hookswitch_signal::sip::lossy;
 use super::batch::{Batch, Read};
 use super::captures::CaptureFiles;
 
-/// How many refused messages are named with the reason.
+/// Number of refused messages that are named with the reason.
 const REASONS_MAX: usize = 3;
 
 /// The first messages that were refused.
@@ -37,21 +37,21 @@ impl Refusals {
     }
 }
 
-/// How many steps are handed over at once.
+/// Number of steps that are handed over at once.
 pub const STEPS_AT_ONCE: usize = 256;
 
-/// How many steps may be ahead of the machine.
+/// Number of steps that may be ahead of the machine.
 pub const STEPS_AHEAD: usize = 16 * STEPS_AT_ONCE;
 
-/// What the reading side tells the machine, in its order.
+/// Step that the reading side hands to the engine, in its order.
 pub enum Step {
     /// A signal.
     Signal(Signal),
     /// Time has come so far, and nothing happened.
     Time(Timestamp),
-    /// What an input was, for the explanations.
+    /// Input, for the explanations.
     Message {
-        /// Which input it is.
+        /// Input.
         input: InputRef,
         /// The number of its packet in the file.
         packet: u64,

@@ -29,7 +29,7 @@ impl Source {
         &self.settings.name
     }
 
-    /// Who it is in the signal log.
+    /// Returns who it is in the signal log.
     fn sender(&self) -> Sender {
         Sender::Switch {
             adapter: self.switch.adapter().name().to_owned(),

@@ -29,13 +29,13 @@ use crate::rights::Rights;
 use crate::secret::Key;
 use crate::webhook::{AddressError, Endpoint, Guard, SigningKey, masked};
 
-/// How long it is known of a subscription that it has expired, or was deleted.
+/// Time that it is known of a subscription that it has expired, or was deleted.
 const EXPIRED_KEPT: Duration = Duration::from_secs(7 * 86_400);
 
-/// How long to wait after the rights of subscribers could not be read.
+/// Time to wait after the rights of subscribers could not be read.
 const JUDGE_AGAIN: Duration = Duration::from_millis(200);
 
-/// How many changes of WebSockets by other nodes may wait to be looked at.
+/// Number of changes of WebSockets by other nodes that may wait to be looked at.
 const SOCKETS_MAX: usize = 1024;
 
 /// The most deleted subscriptions that are known.
@@ -48,19 +48,19 @@ pub struct StoredSubscription {
     pub subscription: Subscription,
     /// How it is told.
     pub delivery: Delivery,
-    /// Whether its lifetime is over. It is kept for a while, so that its owner can be told.
+    /// Set if its lifetime is over. It is kept for a while, so that its owner can be told.
     pub expired: bool,
     /// It hears of events behind this position of the log; 0 when that was not written down.
     pub start: u64,
     /// Behind this one its filters are those it has.
     pub filters_from: u64,
-    /// Whether its filters are from before calls of the account took a role.
+    /// Set if its filters are from before calls of the account took a role.
     pub is_earlier: bool,
-    /// Whether it therefore hears of what it would not, if it were created now.
+    /// Set if it therefore hears of what it would not, if it were created now.
     pub keeps_earlier: bool,
 }
 
-/// How notifications reach the subscriber.
+/// Delivery of notifications to the subscriber.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Delivery {
     /// By requests to an address.
@@ -83,7 +83,7 @@ pub struct Socket {
     pub node: String,
 }
 
-/// What the subscriber has said about delivery, as it was said.
+/// Delivery settings of the subscriber, as they were given.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WebHook {
     /// The address that is posted to. What is in its path or query may be a secret: it is stored encrypted, and
@@ -95,7 +95,7 @@ pub struct WebHook {
     pub signing_secret: Option<String>,
 }
 
-/// What is the matter with a delivery that cannot be made as it was said.
+/// Fault of a delivery that cannot be made as it was asked for.
 #[derive(Debug, PartialEq, Eq)]
 pub enum DeliveryError {
     /// The address cannot be used.
@@ -107,7 +107,7 @@ pub enum DeliveryError {
 }
 
 impl WebHook {
-    /// What is needed to send.
+    /// Returns what is needed to send.
     ///
     /// # Errors
     /// If the address, the token or the secret cannot be used.
@@ -132,7 +132,7 @@ impl WebHook {
     }
 }
 
-/// What the deliveries are told.
+/// Command to the deliverers.
 #[derive(Debug)]
 pub enum Command {
     /// There is a subscription that goes on from there.
@@ -149,7 +149,7 @@ pub enum Command {
     Stages(Vec<(SubscriptionId, TelephonySessionId, u64)>, oneshot::Sender<Vec<Option<Stage>>>),
 }
 
-/// Why a subscription was not created.
+/// Reason why a subscription was not created.
 #[derive(Debug)]
 pub enum CreateError {
     /// The owner has as many as are allowed.
@@ -176,7 +176,7 @@ pub struct Subscriptions {
     changing: tokio::sync::Mutex<()>,
     /// The deliveries of the partitions that this node owns.
     deliveries: Mutex<BTreeMap<Partition, mpsc::UnboundedSender<Command>>>,
-    /// What other nodes do with subscriptions of WebSockets: as they are then, or none.
+    /// Changes that other nodes make to subscriptions of WebSockets: as they are then, or none.
     sockets: broadcast::Sender<(SubscriptionId, Option<StoredSubscription>)>,
     per_owner_max: usize,
     rights: Rights,
@@ -484,7 +484,7 @@ impl Subscriptions {
         self.per_owner_max
     }
 
-    /// Whether the owner may have one more. Those of connections that are lost do not count.
+    /// Returns `true` if the owner may have one more. Those of connections that are lost do not count.
     pub fn has_room(&self, owner: &Owner, lost: &HashSet<SubscriptionId>) -> bool {
         let counts = |kept: &StoredSubscription| {
             !kept.expired && kept.subscription.owner == *owner && !lost.contains(&kept.subscription.id)
@@ -591,7 +591,7 @@ impl Subscriptions {
         self.lock().get(&id).cloned()
     }
 
-    /// How those are doing that this node tells by webhook.
+    /// Returns how those are doing that this node tells by webhook.
     pub async fn health(&self) -> HashMap<SubscriptionId, Health> {
         let deliveries: Vec<_> = self.deliveries().values().cloned().collect();
         let mut all = HashMap::new();
@@ -603,7 +603,7 @@ impl Subscriptions {
         all
     }
 
-    /// How far the notifications of these events have come, by subscription, session and position; none for
+    /// Returns how far the notifications of these events have come, by subscription, session and position; none for
     /// those that another node delivers.
     pub async fn stages(&self, asked: Vec<(SubscriptionId, TelephonySessionId, u64)>) -> Vec<Option<Stage>> {
         let mut stages = vec![None; asked.len()];
@@ -742,7 +742,7 @@ impl StoredSubscription {
     }
 }
 
-/// Whether notifications of it are sent by webhook.
+/// Returns `true` if notifications of it are sent by webhook.
 fn is_delivered(one: &StoredSubscription) -> bool {
     !one.expired && one.subscription.transport == Transport::WebHook
 }

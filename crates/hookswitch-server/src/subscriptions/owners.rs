@@ -23,7 +23,7 @@ impl<'a> Owners<'a> {
         Self { reader, rights, users: HashMap::new(), applications: HashMap::new() }
     }
 
-    /// What a subscription hears of, and whether it keeps something that the rule of roles would take.
+    /// Returns what a subscription hears of, and whether it keeps something that the rule of roles would take.
     pub(super) fn hearing(
         &mut self,
         subscription: &Subscription,

@@ -26,9 +26,9 @@ pub(super) const ENDED: &str = "subscription_ended";
 pub struct Stored {
     /// The subscription.
     pub kept: StoredSubscription,
-    /// How far it has come; none for WebSockets, and when it has ended.
+    /// Point up to which it has come; none for WebSockets, and when it has ended.
     pub progress: Option<Progress>,
-    /// When it was deleted.
+    /// Time when it was deleted.
     pub ended: Option<Timestamp>,
 }
 
@@ -52,7 +52,7 @@ pub fn stored(reader: &Reader) -> Result<Vec<Stored>, StoreError> {
     Ok(found)
 }
 
-/// How far subscriptions have come, as it is stored.
+/// Progress of subscriptions, as it is stored.
 pub(super) struct KeptProgress(HashMap<String, ProgressRecord>);
 
 impl KeptProgress {
@@ -61,7 +61,7 @@ impl KeptProgress {
         Ok(Self(reader.documents(PROGRESS)?.into_iter().filter_map(read).collect()))
     }
 
-    /// How far one of a partition has come, if that is known.
+    /// Returns how far one of a partition has come, if that is known.
     pub(super) fn of(&self, id: &str, partition: Partition) -> Option<Progress> {
         let mut progress = progress_in(self.0.get(id)?);
         if progress.live {
@@ -78,17 +78,17 @@ pub(crate) fn progress_change(id: SubscriptionId, progress: &Progress) -> Change
     record.change(id.to_string())
 }
 
-/// How far a record says that one has come.
+/// Returns how far a record says that one has come.
 fn progress_in(record: &ProgressRecord) -> Progress {
     Progress { read: record.read, live: record.live, open: record.open.clone() }
 }
 
-/// How far one has come that has heard of nothing behind its start.
+/// Returns how far one has come that has heard of nothing behind its start.
 pub(super) fn progress_from(start: u64) -> Progress {
     Progress { read: start, live: true, open: Vec::new() }
 }
 
-/// How far one has come; it may not have looked at all that it lets read.
+/// Returns how far one has come; it may not have looked at all that it lets read.
 pub(super) fn progress_of(reader: &Reader, id: &str) -> Result<Option<Progress>, StoreError> {
     let document = reader.document(PROGRESS, id)?;
     let record = document.and_then(|found| serde_json::from_str::<ProgressRecord>(&found.content).ok());
@@ -106,7 +106,7 @@ pub(super) fn read_kept(document: &Document, key: &Key) -> Option<StoredSubscrip
     }
 }
 
-/// How far a subscription has come, as it is stored.
+/// Progress of a subscription, as it is stored.
 /// A subscription as it is stored. Times are microseconds since 1970.
 #[derive(Serialize, Deserialize)]
 pub(super) struct Record {

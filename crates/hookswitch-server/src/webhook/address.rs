@@ -1,4 +1,4 @@
-//! Where a webhook may go: to public addresses, so that nobody posts into our own network.
+//! Addresses that a webhook may go to: public ones, so that nobody posts into our own network.
 //!
 //! An address is read as browsers read it, so that `0x7f.1` and `127.0.0.1` are one. A name is
 //! resolved here, every record of it is checked, and the connection goes to what was checked. That is
@@ -21,7 +21,7 @@ use crate::secret::Digest;
 /// The longest address that is taken, in bytes.
 const URL_BYTES_MAX: usize = 2048;
 
-/// How long a name may take to be resolved, within the time of an attempt.
+/// Time that a name may take to be resolved, within the time of an attempt.
 const LOOKUP_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// IPv4 addresses that are no public hosts (IANA special-purpose registry, RFC 6890).
@@ -64,7 +64,7 @@ const BLOCKED_PORTS: [u16; 19] = [
     6697, 10080,
 ];
 
-/// Why nothing is sent to an address.
+/// Reason why nothing is sent to an address.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AddressError {
     /// It is no address of a webhook.
@@ -238,7 +238,7 @@ impl Guard {
         }
     }
 
-    /// Whether anything may be sent to an address. If not, the log says by which rule: who asked is not told.
+    /// Returns `true` if anything may be sent to an address. If not, the log says by which rule: who asked is not told.
     fn permits(&self, address: IpAddr) -> bool {
         let Some(rule) = not_public(address).filter(|_| !self.is_exempt(address)) else { return true };
         tracing::info!(
@@ -249,7 +249,7 @@ impl Guard {
         false
     }
 
-    /// Whether an address is allowed though it is not public.
+    /// Returns `true` if an address is allowed though it is not public.
     fn is_exempt(&self, address: IpAddr) -> bool {
         self.allowed.iter().any(|block| block.contains(address)) || (self.dev && address.is_loopback())
     }

@@ -11,13 +11,13 @@ use tokio_rustls::rustls;
 use super::{AddressError, WebhookUrl, Webhooks, cause, post};
 use crate::{clock, secret};
 
-/// What asks, and what an answer repeats.
+/// Header of the question, which the answer repeats.
 pub(super) const VALIDATION_TOKEN: HeaderName = HeaderName::from_static("validation-token");
 
 /// The longest answer, head and body together.
 const ANSWER_BYTES_MAX: u64 = 1024;
 
-/// Why an address does not get notifications.
+/// Reason why an address does not get notifications.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum HandshakeError {
     /// The token did not come back.
@@ -121,7 +121,7 @@ async fn measure(
     }
 }
 
-/// Whether a connection failed because of the certificate that was shown.
+/// Returns `true` if a connection failed because of the certificate that was shown.
 fn is_certificate_error(error: &(dyn Error + 'static)) -> bool {
     let mut next = Some(error);
     while let Some(error) = next {

@@ -34,10 +34,10 @@ pub(crate) use self::signature::SigningKey;
 use crate::clock;
 use crate::config::Webhooks as Settings;
 
-/// What a notification says it is sent by. Receivers written for RingCentral may look for its name.
+/// Sender that a notification names. Receivers written for RingCentral may look for its name.
 const USER_AGENT: &str = concat!("RingCentral-Webhook/8.3 (Hookswitch/", env!("CARGO_PKG_VERSION"), ")");
 
-/// What marks a notification that is sent again on request; its value is the id of the redelivery.
+/// Mark of a notification that is sent again on request; its value is the id of the redelivery.
 const REDELIVERY: HeaderName = HeaderName::from_static("hookswitch-replay");
 
 /// The most of an answer that is read to keep its connection; a longer one ends it.
@@ -47,7 +47,7 @@ const ANSWER_BYTES_MAX: usize = 16 * 1024;
 const IDLE_MAX: usize = 64;
 const IDLE_TIMEOUT: Duration = Duration::from_secs(50);
 
-/// Where and how a subscription wants its notifications.
+/// Address and protection of a subscription's notifications.
 #[derive(Clone, Debug)]
 pub struct Endpoint {
     /// The address, read and allowed.
@@ -61,31 +61,31 @@ pub struct Endpoint {
     pub redelivery: Option<HeaderValue>,
 }
 
-/// What makes requests. Cheap to clone.
+/// HTTP client for webhooks. Cheap to clone.
 #[derive(Clone)]
 pub struct Webhooks {
     client: Client<HttpsConnector<HttpConnector<CheckedNames>>, Full<Bytes>>,
     guard: Arc<Guard>,
     timeout: Duration,
-    /// Whether this is for development: then nobody has to be kept from scanning ports.
+    /// Set if this is for development: then nobody has to be kept from scanning ports.
     dev: bool,
 }
 
-/// How a request went.
+/// Outcome of a request.
 #[derive(Debug)]
 pub struct Sent {
     /// How it went.
     pub outcome: Outcome,
     /// How the body of the answer began: [`store::ANSWER_BYTES_MAX`] at most.
     pub answer: Vec<u8>,
-    /// When it began, by the clock of the server.
+    /// Time when it began, by the clock of the server.
     pub at: Timestamp,
     /// Time from the request to the answer, or until it was given up.
     pub duration: Duration,
 }
 
 impl Sent {
-    /// What is written down of it, as the attempt of this number to tell a subscription of the event at a
+    /// Returns what is written down of it, as the attempt of this number to tell a subscription of the event at a
     /// position.
     pub fn attempt(&self, event: u64, subscription: SubscriptionId, number: u32, to: &Endpoint) -> Attempt {
         let (status, error) = match &self.outcome {
@@ -151,17 +151,17 @@ impl Webhooks {
         Ok(Self { client, guard, timeout: settings.timeout.0, dev })
     }
 
-    /// Which addresses are allowed.
+    /// Returns which addresses are allowed.
     pub fn guard(&self) -> &Guard {
         &self.guard
     }
 
-    /// What is said of an address that cannot be reached, for whatever reason.
+    /// Returns what is said of an address that cannot be reached, for whatever reason.
     pub const fn unreachable(&self) -> HandshakeError {
         HandshakeError::Unreachable(self.timeout.as_millis())
     }
 
-    /// What is said of an address to which nothing is ever sent, after the time that silence takes: how long it takes
+    /// Returns what is said of an address to which nothing is ever sent, after the time that silence takes: how long it takes
     /// must not tell why.
     pub async fn refuse(&self) -> HandshakeError {
         if !self.dev {
@@ -246,7 +246,7 @@ fn post(url: &WebhookUrl, body: Vec<u8>) -> Request<Full<Bytes>> {
     request
 }
 
-/// How long a receiver asks to be left alone: seconds, or a date (RFC 9110 §10.2.3).
+/// Returns how long a receiver asks to be left alone: seconds, or a date (RFC 9110 §10.2.3).
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let text = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim();
     if let Ok(seconds) = text.parse() {
@@ -309,7 +309,7 @@ impl tower_service::Service<Name> for CheckedNames {
         })
     }
 }
-/// How a request went, in the words of the journal.
+/// Returns how a request went, in the words of the journal.
 pub const fn attempt_outcome(outcome: &Outcome) -> AttemptOutcome {
     match outcome {
         Outcome::Response { status: 200..300, .. } => AttemptOutcome::Delivered,

@@ -6,10 +6,10 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use ring::hmac;
 
-/// What secrets begin with.
+/// Beginning of secrets.
 const PREFIX: &str = "whsec_";
 
-/// How long a secret may be, in bytes.
+/// Time for which a secret may be, in bytes.
 const SECRET_BYTES: std::ops::RangeInclusive<usize> = 24..=64;
 
 /// A text that is no secret.
@@ -105,7 +105,7 @@ mod tests {
             Some(serde_json::json!({"kind": kind, "headers": headers, "body": body}).to_string())
         }
 
-        /// Whether the verifier of this language takes it.
+        /// Returns `true` if the verifier of this language takes it.
         fn is_accepted(&self, verifier: &standardwebhooks::Webhook) -> bool {
             let mut headers = hyper::HeaderMap::new();
             for (name, value) in Self::HEADERS.iter().zip(&self.headers) {

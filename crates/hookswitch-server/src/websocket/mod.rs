@@ -38,19 +38,19 @@ use crate::secret::{self, Digest, Key};
 use crate::subscriptions::{Delivery, StoredSubscription, Subscriptions};
 use crate::telemetry::Metrics;
 
-/// What the sealed texts are for that connections are opened with.
+/// Purpose of the sealed texts that connections are opened with.
 const TOKEN: &str = "websocket";
 
-/// How many events are read from the log at once.
+/// Number of events that are read from the log at once.
 const READ_EVENTS: usize = 500;
 
-/// How often it is written down what connections were sent.
+/// Interval at which it is written down what connections were sent.
 const WRITE_SPANS_EVERY: Duration = Duration::from_secs(5);
 
-/// How long a client waits that comes from another node, until this one's copy of the log is as far.
+/// Time that a client waits that comes from another node, until this one's copy of the log is as far.
 const FETCH_WITHIN: Duration = Duration::from_secs(5);
 
-/// How often lost connections are looked for.
+/// Interval at which lost connections are looked for.
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
 
 /// Since when the sequences of new sessions are counted: 2025-01-01, in seconds. One SDK reads them into 32 bits.
@@ -65,7 +65,7 @@ fn first_sequence() -> u32 {
 /// The longest token, in bytes.
 const TOKEN_BYTES_MAX: usize = 512;
 
-/// Who makes a request over a WebSocket.
+/// Caller of a request over a WebSocket.
 #[derive(Clone, Debug)]
 pub struct Caller {
     /// The gateway session.
@@ -92,7 +92,7 @@ pub struct ConnectionToken {
     expires_in: u64,
 }
 
-/// What a connection that was opened is for.
+/// Purpose of a connection that was opened.
 enum Opened {
     /// It is told why it is not served.
     Refused(Box<Connection>),
@@ -229,7 +229,7 @@ impl Gateway {
         })
     }
 
-    /// Who is behind a token to connect with.
+    /// Returns who is behind a token to connect with.
     ///
     /// # Errors
     /// 401 if it is none, or has expired.
@@ -663,7 +663,7 @@ impl Gateway {
         Ok(lost.into_iter().map(|(_, id)| id).collect())
     }
 
-    /// Whether a session has a connection.
+    /// Returns `true` if a session has a connection.
     pub fn is_connected(&self, session: u64) -> bool {
         self.table().is_connected(session)
     }
@@ -832,7 +832,7 @@ fn http_request(request: Request, caller: Caller) -> Result<HttpRequest<Body>, P
     Ok(made)
 }
 
-/// How a header is written in answers over a WebSocket (contract websocket §6); none if it is not shown.
+/// Returns how a header is written in answers over a WebSocket (contract websocket §6); none if it is not shown.
 fn shown_name(name: &HeaderName) -> Option<&'static str> {
     Some(match name.as_str() {
         "content-type" => "Content-Type",

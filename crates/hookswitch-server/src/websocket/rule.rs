@@ -4,13 +4,13 @@
 /// Notifications wait for the pong that shows that the client listens.
 pub(super) const BARRIER: &str = "barrier";
 
-/// What a client has missed is sent when it comes back.
+/// Rule: what a client has missed is sent when it comes back.
 pub(super) const RECOVERY: &str = "recovery";
 
 /// A client that wants to go on with a session is told what became of it.
 pub(super) const RECOVERY_STATE: &str = "recovery_state";
 
-/// Whether a rule holds.
+/// Returns `true` if a rule holds.
 pub(super) fn holds(rule: &str) -> bool {
     !cfg!(debug_assertions) || std::env::var("TEST_WITHOUT_RULE").as_deref() != Ok(rule)
 }

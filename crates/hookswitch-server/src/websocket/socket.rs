@@ -29,22 +29,22 @@ const UNFINISHED_BYTES_MAX: u64 = 2 * MESSAGE_BYTES_MAX as u64;
 /// The header of a frame of a client: two bytes and a mask.
 const HEADER_BYTES: u64 = 6;
 
-/// What a socket reads at once. There are many sockets, and most are idle.
+/// Bytes that a socket reads at once. There are many sockets, and most are idle.
 const READ_BYTES: usize = 4 * 1024;
 
-/// What is gathered before it is handed to the kernel; a socket with nothing to write has no such buffer.
+/// Bytes that are gathered before they are handed to the kernel; a socket with nothing to write has no such buffer.
 const WRITE_BYTES: usize = 32 * 1024;
 
 /// The most frames of a client in a second.
 const FRAMES_PER_SECOND_MAX: u32 = 1000;
 
-/// How long the end of a connection may take.
+/// Time that the end of a connection may take.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// How many events are taken from the queue, or read from the log, at once.
+/// Number of events that are taken from the queue, or read from the log, at once.
 const AT_ONCE: usize = 64;
 
-/// Why a connection ends.
+/// Reason why a connection ends.
 enum End {
     /// Something is sent first, and then it is closed with a code.
     Close(u16, &'static str),
@@ -126,7 +126,7 @@ impl Unfinished {
         Self { traffic, accounted }
     }
 
-    /// Whether there is more of it than any message has. A message of empty fragments has no length, and no end
+    /// Returns `true` if there is more of it than any message has. A message of empty fragments has no length, and no end
     /// either.
     fn is_too_long(&self) -> bool {
         let received = self.traffic.as_ref().map_or(0, Traffic::received);
@@ -174,7 +174,7 @@ struct Served {
     sent: Option<Span>,
 }
 
-/// What happens next to a connection.
+/// Next event on a connection.
 enum Next {
     Frame(Option<Result<Message, axum::Error>>),
     /// A message goes on for too long.

@@ -1,4 +1,4 @@
-//! What connections were sent and when, in stretches of time, until it is written down: one row for each
+//! Spans of what connections were sent and when, until it is written down: one row for each
 //! notification would cost as much as sending it.
 
 use std::collections::HashMap;
@@ -61,7 +61,7 @@ impl Spans {
         }
     }
 
-    /// What is to be written.
+    /// Returns what is to be written.
     pub(super) fn take(&self) -> Vec<Span> {
         let mut inner = self.lock();
         let mut taken = std::mem::take(&mut inner.closed);

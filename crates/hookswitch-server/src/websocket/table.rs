@@ -23,7 +23,7 @@ use tokio::sync::{mpsc, oneshot};
 /// is written of them, both of which are shared.
 pub(super) const QUEUE_EVENTS_MAX: usize = 512;
 
-/// What a session hears of.
+/// Subscription that a session hears of.
 pub(super) struct ActiveSubscription {
     pub(super) id: SubscriptionId,
     /// It hears of events behind this position of the log.
@@ -70,7 +70,7 @@ impl Queued {
     }
 }
 
-/// Why a connection is closed by others.
+/// Reason why a connection is closed by others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Cut {
     /// Another connection has the session, or the token, now.
@@ -86,13 +86,13 @@ pub(super) enum Cut {
 /// A connection, as others see it.
 struct Live {
     number: u64,
-    /// What the token of the connection is known by.
+    /// Token by which the connection is known.
     token: [u8; 16],
     queue: mpsc::Sender<Queued>,
     cut: Option<oneshot::Sender<Cut>>,
-    /// Whether it reads from the log, and not from its queue.
+    /// Set while it reads from the log, and not from its queue.
     behind: Arc<AtomicBool>,
-    /// Whether the session hears of something else than the connection knows.
+    /// Set when the session hears of something else than the connection knows.
     retold: Arc<AtomicBool>,
 }
 
@@ -100,7 +100,7 @@ struct Session {
     grant: Arc<str>,
     told: Option<Arc<ActiveSubscription>>,
     live: Option<Live>,
-    /// When its connection was lost.
+    /// Time when its connection was lost.
     left: Instant,
     /// Counts its connections; the handles that are given out name it.
     generation: u32,
@@ -117,7 +117,7 @@ impl Session {
     }
 }
 
-/// What a connection holds of its session.
+/// Hold of a connection on its session.
 pub(super) struct Attached {
     pub(super) session: u64,
     pub(super) number: u64,
@@ -142,7 +142,7 @@ pub(super) struct Handle {
     pub(super) position: u64,
 }
 
-/// Why a session cannot be gone on with (contract websocket §7).
+/// Reason why a session cannot be gone on with (contract websocket §7).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Lost {
     /// It belongs to another login.
@@ -160,10 +160,10 @@ impl Lost {
     }
 }
 
-/// What the sessions of a login have in common.
+/// State that the sessions of a login have in common.
 #[derive(Default)]
 struct Login {
-    /// How many connections it has, streams of server-sent events among them.
+    /// Number of connections that it has, streams of server-sent events among them.
     live: usize,
     /// The highest sequence of a handle that it was given.
     sequence: u32,
@@ -178,7 +178,7 @@ pub(super) struct Table {
     /// Events up to this position were offered.
     feed: u64,
     connections: u64,
-    /// How many connections are open.
+    /// Number of connections that are open.
     live: usize,
     /// How many streams of server-sent events are.
     streams: usize,
@@ -211,7 +211,7 @@ impl Table {
         self.live
     }
 
-    /// How many connections are open, streams of server-sent events among them.
+    /// Returns the number of connections that are open, streams of server-sent events among them.
     pub(super) const fn open_count(&self) -> usize {
         self.live + self.streams
     }
@@ -234,17 +234,17 @@ impl Table {
         self.sessions.len()
     }
 
-    /// Whether any session hears of changes of the calls of extensions.
+    /// Returns `true` if any session hears of changes of the calls of extensions.
     pub(super) fn wants_changes(&self) -> bool {
         self.audience.wants_changes()
     }
 
-    /// How many sessions hear of something.
+    /// Returns how many sessions hear of something.
     pub(super) fn subscriptions(&self) -> usize {
         self.by_subscription.len()
     }
 
-    /// How many connections a login has.
+    /// Returns the number of connections that a login has.
     pub(super) fn live_of(&self, grant: &str) -> usize {
         self.logins.get(grant).map_or(0, |login| login.live)
     }
@@ -263,7 +263,7 @@ impl Table {
         self.tell(id, subscription, start);
     }
 
-    /// Whether a session is here.
+    /// Returns `true` if a session is here.
     pub(super) fn has(&self, id: u64) -> bool {
         self.sessions.contains_key(&id)
     }
@@ -404,13 +404,13 @@ impl Table {
         ended
     }
 
-    /// What a session hears of.
+    /// Returns what a session hears of.
     /// Whether a session has a connection.
     pub(super) fn is_connected(&self, id: u64) -> bool {
         self.sessions.get(&id).is_some_and(|session| session.live.is_some())
     }
 
-    /// When a session lost its connection; none while it has one.
+    /// Returns the time when a session lost its connection; none while it has one.
     pub(super) fn lost_since(&self, id: u64) -> Option<Instant> {
         self.sessions.get(&id).filter(|session| session.live.is_none()).map(|session| session.left)
     }

@@ -12,7 +12,7 @@ use crate::switch::{Acted, Action, ActionOptions, CannotAct, End, RecordingStep,
 /// Begins the id of each action on a call; its [`ActionId`] follows, and what is to be known of it in the log.
 const PREFIX: &str = "hookswitch-act-";
 
-/// How long a phone is called, in milliseconds.
+/// Time for which a phone is called, in milliseconds.
 const RING_MILLISECONDS: &str = "30000";
 
 /// The text of an action, and how many answers are due to it.
@@ -66,7 +66,7 @@ pub(super) fn read_id(id: &[u8]) -> Option<(ActionId, Mark<'_>)> {
     Some((ActionId::parse(id)?, mark))
 }
 
-/// Whether the tracker has use for a message that is no event: what was asked for, or that it was taken.
+/// Returns `true` if the tracker has use for a message that is no event: what was asked for, or that it was taken.
 pub(super) fn counts(message: &Message<'_>) -> bool {
     let marked = message.value("ActionID").and_then(read_id).map(|(_, mark)| mark);
     match marked {
@@ -76,7 +76,7 @@ pub(super) fn counts(message: &Message<'_>) -> bool {
     }
 }
 
-/// What a response says of an action.
+/// Returns what a response says of an action.
 pub(super) fn answer(message: &Message<'_>) -> Acted {
     if message.response() != Some(b"Error") {
         return Acted::Taken;

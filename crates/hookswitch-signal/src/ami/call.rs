@@ -12,7 +12,7 @@ use super::tracker::{AmiTracker, Waiting};
 pub(super) use crate::switch::created;
 use crate::switch::{EXPLANATION_WAIT, PIPES_MAX};
 
-/// Which channel of an event is meant: some name two.
+/// Channel of an event that is meant: some events name two.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Side {
     Own,
@@ -196,7 +196,7 @@ impl AmiTracker {
         }
     }
 
-    /// Who has picked up takes the call: the attempt has ended so, or they are in a bridge.
+    /// Answers the channel of who has picked up: the attempt has ended so, or they are in a bridge.
     pub(super) fn accepts(&mut self, number: Number, now: Moment, out: &mut Vec<Signal>) {
         if self.is_through_open_pipe(number) {
             return;
@@ -229,7 +229,7 @@ impl AmiTracker {
         }
     }
 
-    /// Whether a channel was called through a pipe into which somebody calls who asks whether the call is accepted, and
+    /// Returns `true` if a channel was called through a pipe into which somebody calls who asks whether the call is accepted, and
     /// nobody has accepted it yet.
     fn is_through_open_pipe(&self, mut number: Number) -> bool {
         for _ in 0..PIPES_MAX {
@@ -347,7 +347,7 @@ impl AmiTracker {
         }
     }
 
-    /// Whether nothing that may still come would say more about the end of a channel.
+    /// Returns `true` if nothing that may still come would say more about the end of a channel.
     fn is_explained(&self, number: Number) -> bool {
         let Some(channel) = self.channels.get(&number) else { return true };
         let Some((told, _)) = channel.hung_up else { return false };
@@ -384,7 +384,7 @@ impl AmiTracker {
         }
     }
 
-    /// Whether who has picked up was asked to accept the call and has not, and nobody else who was called has.
+    /// Returns `true` if who has picked up was asked to accept the call and has not, and nobody else who was called has.
     fn was_not_accepted(&self, number: Number) -> bool {
         let is_asked = |channel: &&Channel| channel.answered.is_some() && !channel.is_given_up;
         let Some(channel) = self.channels.get(&number).filter(is_asked) else { return false };
@@ -395,7 +395,7 @@ impl AmiTracker {
         !others.any(|other| other.leg == Leg::Called && other.is_answered())
     }
 
-    /// Whether a target of a caller has neither answered nor ended.
+    /// Returns `true` if a target of a caller has neither answered nor ended.
     fn has_ringing_targets(&self, number: Number) -> bool {
         let rings = |target: &Number| {
             self.channels.get(target).is_some_and(|target| target.leg == Leg::Called && !target.is_answered())
@@ -403,7 +403,7 @@ impl AmiTracker {
         self.channels.get(&number).is_some_and(|caller| caller.targets.iter().any(rings))
     }
 
-    /// Whether a target was called from a pipe whose dialplan may go on to the mailbox of who was called.
+    /// Returns `true` if a target was called from a pipe whose dialplan may go on to the mailbox of who was called.
     fn may_go_to_mailbox(&self, number: Number) -> bool {
         let Some(Calling::Channel(pipe)) = self.channels[&number].called_by else { return false };
         let was_taken_back = self.channels[&number].dial_end == Some(DialEnd::Cancelled);

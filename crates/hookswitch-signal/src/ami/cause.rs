@@ -15,10 +15,10 @@ const REQUEST_TIMEOUT: u32 = 408;
 /// Another phone has answered, or the dialplan has the switch say so of every leg that it takes back.
 const ANSWERED_ELSEWHERE: u32 = 26;
 
-/// What Asterisk writes where it does not know the cause, and in place of a call that was taken back.
+/// Cause that Asterisk writes where it does not know one, and in place of a call that was taken back.
 const INTERWORKING: u32 = 127;
 
-/// How an attempt to call somebody went, by the `DialStatus` of its end.
+/// Outcome of an attempt to call somebody, by the `DialStatus` of its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum DialEnd {
     Busy,
@@ -51,7 +51,7 @@ impl DialEnd {
     }
 }
 
-/// What a Hangup says.
+/// Contents of a Hangup.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct HangupCause {
     /// Its `Cause`, in the words of Q.850.
@@ -61,17 +61,17 @@ pub(super) struct HangupCause {
 }
 
 impl HangupCause {
-    /// Whether the leg was lost.
+    /// Returns `true` if the leg was lost.
     pub(super) fn is_lost(self) -> bool {
         self.cause == RTP_TIMEOUT
     }
 
-    /// Whether a leg was lost that had been answered: its phone does not answer requests within the call any more.
+    /// Returns `true` if a leg was lost that had been answered: its phone does not answer requests within the call any more.
     pub(super) fn is_lost_within(self) -> bool {
         self.is_lost() || self.status == REQUEST_TIMEOUT
     }
 
-    /// What the hang-up itself says of a leg that was not answered; none if it says little.
+    /// Returns what the hang-up itself says of a leg that was not answered; none if it says little.
     pub(super) fn cause(self) -> Option<Cause> {
         if self.is_lost() {
             return Some(Cause::Lost);
@@ -86,17 +86,17 @@ impl HangupCause {
         of_q850(u16::try_from(self.cause).unwrap_or(0))
     }
 
-    /// Whether the other end has refused the call itself, with a SIP status of its own.
+    /// Returns `true` if the other end has refused the call itself, with a SIP status of its own.
     fn is_refused(self) -> bool {
         (300..700).contains(&self.status) && self.status != 487 && self.cause != INTERWORKING
     }
 
-    /// Whether the switch may have been told to send it: the other end says nothing itself.
+    /// Returns `true` if the switch may have been told to send it: the other end says nothing itself.
     pub(super) fn may_be_chosen(self) -> bool {
         !self.is_lost() && !self.is_refused()
     }
 
-    /// Why a called leg ended before an answer; `dial` is how the attempt went, if that was said.
+    /// Returns why a called leg ended before an answer; `dial` is how the attempt went, if that was said.
     ///
     /// The cause of a leg that the switch took back is what the dialplan has it send (option `c` or `Q` of
     /// Dial, option `C` of Queue), and says nothing of how the attempt went.
@@ -108,7 +108,7 @@ impl HangupCause {
         }
     }
 
-    /// Whether the caller took the call back.
+    /// Returns `true` if the caller took the call back.
     pub(super) fn is_cancel(self) -> bool {
         self.status == 487
     }

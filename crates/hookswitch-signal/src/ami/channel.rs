@@ -21,31 +21,31 @@ pub(super) struct Channel {
     pub(super) first_dialled: Arc<str>,
     pub(super) caller: Caller,
     pub(super) begun: Moment,
-    /// What is known of its leg so far.
+    /// Leg as far as it is known.
     pub(super) leg: Leg,
-    /// When it was answered, if that is not told yet. A called one is told of when its attempt has ended so: who
+    /// Time when it was answered, if that is not told yet. A called one is told of when its attempt has ended so: who
     /// has picked up may have yet to accept the call.
     pub(super) answered: Option<Moment>,
-    /// Who calls it.
+    /// Caller.
     pub(super) called_by: Option<Calling>,
     pub(super) dial_end: Option<DialEnd>,
-    /// Who sent the call here that it was to get.
+    /// Number that sent the call here that it was to get.
     pub(super) diverted_by: Option<Arc<str>>,
     /// The target that has sent its last call elsewhere.
     pub(super) forwarder: Option<Arc<str>>,
     pub(super) bridge: Option<Box<[u8]>>,
-    /// Who it talks with, or has talked with last.
+    /// Party it talks with, or has talked with last.
     pub(super) peer: Option<Number>,
     pub(super) holds: bool,
-    /// When its holder last pressed a key.
+    /// Time when its holder last pressed a key.
     pub(super) digit: Option<Timestamp>,
     /// Its own end has asked for the hang-up.
     pub(super) asked_to_hang_up: bool,
-    /// When it began to leave, counted over all channels.
+    /// Time when it began to leave, counted over all channels.
     pub(super) left: Option<u64>,
     /// It was transferred, parked or picked up: what its end means is known.
     pub(super) moved: bool,
-    /// Who may be called for it again: who has transferred it by a code and left, and to whom.
+    /// Numbers that may be called for it again: who has transferred it by a code and left, and to whom.
     pub(super) recalls: Vec<Arc<str>>,
     /// Whom it has called: who has answered, else the first.
     pub(super) called: Option<Number>,
@@ -61,11 +61,11 @@ pub(super) struct Channel {
     pub(super) is_taken: bool,
     /// Whether the dialplan asks whom it calls now to accept the call.
     pub(super) asks: Asks,
-    /// What its Hangup says, while that waits.
+    /// Contents of its Hangup, while that waits.
     pub(super) hung_up: Option<(HangupCause, Moment)>,
     pub(super) service: Option<Service>,
     pub(super) queue: Option<Queue>,
-    /// When `Background` began to play, which may be a menu.
+    /// Time when `Background` began to play, which may be a menu.
     pub(super) plays: Option<Moment>,
     /// The recording that runs on it, and on whom it is told.
     pub(super) recording: Option<(RecordingId, Number)>,
@@ -81,7 +81,7 @@ pub(super) struct Channel {
     pub(super) listed: bool,
 }
 
-/// What a channel leads to.
+/// Kind of channel: what it leads to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum ChannelKind {
     /// A phone or a trunk.
@@ -134,12 +134,12 @@ impl Channel {
         }
     }
 
-    /// Whether its call was answered: who is called may have picked up and not accepted the call.
+    /// Returns `true` if its call was answered: who is called may have picked up and not accepted the call.
     pub(super) fn is_answered(&self) -> bool {
         self.state == State::Up && !(self.leg == Leg::Called && self.answered.is_some())
     }
 
-    /// Whether its leg was told, and has not ended.
+    /// Returns `true` if its leg was told, and has not ended.
     pub(super) fn is_told(&self) -> bool {
         matches!(self.leg, Leg::Calling | Leg::Called)
     }

@@ -74,7 +74,7 @@ impl AmiTracker {
         Some(target)
     }
 
-    /// What a channel did before is over: it calls somebody else.
+    /// Ends what a channel did before: it calls somebody else.
     fn goes_on(&mut self, number: Number, now: Moment, out: &mut Vec<Signal>) {
         // Who moved the call here leaves it before the new target comes.
         while let Some(Waiting::End(mover)) = self.waits.find(|waiting| match waiting {
@@ -154,7 +154,7 @@ impl AmiTracker {
         }
     }
 
-    /// Whether a channel waits in a queue, or whoever calls through the pipe that it belongs to.
+    /// Returns `true` if a channel waits in a queue, or whoever calls through the pipe that it belongs to.
     fn waits_in_queue(&self, mut number: Number) -> bool {
         for _ in 0..PIPES_MAX {
             let Some(channel) = self.channels.get(&number) else { return false };
@@ -214,7 +214,7 @@ impl AmiTracker {
         }
     }
 
-    /// Who is called: the phone by its name, or the number that is called through a trunk.
+    /// Returns who is called: the phone by its name, or the number that is called through a trunk.
     fn callee(&self, target: Number, event: &Event<'_>) -> Arc<str> {
         let channel = &self.channels[&target];
         let ChannelKind::Endpoint { technology, name } = &channel.kind else { return Arc::from("") };
@@ -328,7 +328,7 @@ impl AmiTracker {
         }
     }
 
-    /// How an attempt has ended. One within a pipe is taken back when that of the pipe has ended, which says more.
+    /// Returns how an attempt has ended. One within a pipe is taken back when that of the pipe has ended, which says more.
     fn dial_end_of(&self, event: &Event<'_>) -> Option<DialEnd> {
         let end = DialEnd::read(event.get(Key::DialStatus))?;
         let caller = self.number(event.get(Key::Uniqueid)).and_then(|caller| self.channels.get(&caller));
@@ -336,7 +336,7 @@ impl AmiTracker {
         Some(outer.filter(|_| end == DialEnd::Cancelled).unwrap_or(end))
     }
 
-    /// Who was not called answers for a call: they have picked it up. A `Pickup` says so as well, but not of an INVITE
+    /// Answers a call for who was not called: they have picked it up. A `Pickup` says so as well, but not of an INVITE
     /// with Replaces of a dialog that rings.
     fn answers_uncalled(&mut self, taker: Number, caller: Number, now: Moment, out: &mut Vec<Signal>) {
         if self
@@ -363,7 +363,7 @@ impl AmiTracker {
         }
     }
 
-    /// Whether who calls has taken the call back.
+    /// Returns `true` if who calls has taken the call back.
     pub(super) fn has_cancelled(&self, calling: Calling) -> bool {
         let Calling::Channel(caller) = calling else { return false };
         let Some(Calling::Channel(caller)) = self.behind(caller, &mut None) else { return false };

@@ -20,9 +20,9 @@ const GREETING: &[u8] = b"Asterisk Call Manager/";
 #[derive(Debug, Default)]
 pub struct Frames {
     buffer: Vec<u8>,
-    /// What is not given out yet begins here.
+    /// Start of what is not given out yet.
     start: usize,
-    /// Where the line begins that is looked at.
+    /// Place where the line begins that is looked at.
     line: usize,
     /// Up to where its end was looked for.
     searched: usize,
@@ -52,7 +52,7 @@ impl Frames {
         Some(&self.buffer[place])
     }
 
-    /// How many bytes were thrown away, because a line or a message was too long.
+    /// Returns the number of bytes that were thrown away, because a line or a message was too long.
     pub fn skipped(&self) -> u64 {
         self.skipped
     }

@@ -1,4 +1,4 @@
-//! What the switch answers when it is asked what goes on: at the beginning of a connection, and after
+//! Listing of what goes on in the switch: at the beginning of a connection, and after
 //! one was lost.
 
 use std::collections::BTreeMap;
@@ -10,7 +10,7 @@ use super::channel::{Calling, Leg, Moment, Number, State};
 use super::message::{Event, Key, Message};
 use super::tracker::AmiTracker;
 
-/// Whether a response says that a list of all channels follows.
+/// Returns `true` if a response says that a list of all channels follows.
 pub(super) fn begins(message: &Message<'_>) -> bool {
     message.response() == Some(b"Success")
         && message.value("EventList").is_some_and(|list| list.eq_ignore_ascii_case(b"start"))

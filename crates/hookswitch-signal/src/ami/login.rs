@@ -1,4 +1,4 @@
-//! What is sent to a manager: actions, and the answer to its challenge.
+//! Messages to a manager: actions, and the answer to its challenge.
 
 use std::fmt::Write as _;
 

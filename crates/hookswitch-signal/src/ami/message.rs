@@ -8,7 +8,7 @@ use crate::keywords::words;
 /// The most lines of a message that are looked at.
 const LINES_MAX: usize = 512;
 
-/// What stands before the name of a variable.
+/// Beginning of the line that names a variable.
 const VARIABLE: &[u8] = b"Variable:";
 
 words! {
@@ -58,17 +58,17 @@ impl<'a> Message<'a> {
         (self.first.0 == b"Event").then_some(self.first.1)
     }
 
-    /// What a response says, `Success` or `Error`, if it is one.
+    /// Returns what a response says, `Success` or `Error`, if it is one.
     pub fn response(&self) -> Option<&'a [u8]> {
         (self.first.0 == b"Response").then_some(self.first.1)
     }
 
-    /// Whether it is something that the manager was asked for.
+    /// Returns `true` if it is something that the manager was asked for.
     pub(super) fn is_action(&self) -> bool {
         self.first.0 == b"Action"
     }
 
-    /// What it is, in a line: its event and the channel that it is about.
+    /// Returns what it is, in a line: its event and the channel that it is about.
     pub fn title(&self) -> String {
         let (key, value) = self.first;
         let channel = self.value("Channel").or_else(|| self.value("DestChannel"));
@@ -81,7 +81,7 @@ impl<'a> Message<'a> {
         Lines(self.bytes).take(LINES_MAX).find(|(name, _)| *name == key.as_bytes()).map(|(_, value)| value)
     }
 
-    /// Whether a [`AmiTracker`](super::AmiTracker) has use for it; most of what a switch tells says nothing of
+    /// Returns `true` if a [`AmiTracker`](super::AmiTracker) has use for it; most of what a switch tells says nothing of
     /// calls.
     pub fn counts(&self) -> bool {
         match self.event() {
@@ -91,7 +91,7 @@ impl<'a> Message<'a> {
         }
     }
 
-    /// Whether a variable may be one that says something: a SIP Call-ID, or where a message was left.
+    /// Returns `true` if a variable may be one that says something: a SIP Call-ID, or where a message was left.
     fn sets_variable(&self) -> bool {
         let Some(at) = memchr::memmem::find(self.bytes, VARIABLE) else { return false };
         let name = &self.bytes[at + VARIABLE.len()..];
@@ -141,7 +141,7 @@ impl<'a> Event<'a> {
         std::str::from_utf8(self.get(key)).ok().and_then(|text| text.parse().ok()).unwrap_or(0)
     }
 
-    /// Whether it says `Yes`.
+    /// Returns `true` if it says `Yes`.
     pub(super) fn says_yes(&self, key: Key) -> bool {
         self.get(key).eq_ignore_ascii_case(b"yes")
     }

@@ -293,7 +293,7 @@ impl AmiTracker {
         true
     }
 
-    /// Who has parked a call: who talked with it, through pipes too. The dial string may name the parked
+    /// Returns who has parked a call: who talked with it, through pipes too. The dial string may name the parked
     /// one itself.
     fn parker(&self, parkee: Number, dial: &[u8]) -> Option<Number> {
         let channel = self.channels.get(&parkee)?;

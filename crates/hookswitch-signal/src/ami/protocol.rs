@@ -12,13 +12,13 @@ use crate::switch::{
     SwitchProtocol, Transmit, without_quotations,
 };
 
-/// What an Asterisk's manager says first.
+/// First bytes of an Asterisk's manager.
 pub(super) const GREETING: &[u8] = b"Asterisk Call Manager";
 
 /// Classes of events that are asked for.
 const EVENTS: &str = "system,call,agent,dialplan,dtmf";
 
-/// What is asked after the log-in: what began or ended while nobody listened.
+/// Questions after the log-in: what began or ended while nobody listened.
 const LISTINGS: [&str; 3] = ["CoreShowChannels", "ParkedCalls", "QueueStatus"];
 
 /// Settings that a source has beside those of all switches.
@@ -39,7 +39,7 @@ const fn yes() -> bool {
     true
 }
 
-/// How far the log-in is.
+/// Phase of the log-in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
     Greeting,
@@ -62,7 +62,7 @@ pub(super) struct AmiProtocol {
 /// Actions on calls that are under way.
 #[derive(Default)]
 struct Acting {
-    /// How many answers are due to each, and the best of those that have come.
+    /// Number of answers that are due to each, and the best of those that have come.
     open: Vec<(ActionId, usize, Option<Acted>)>,
     /// What was asked for, as the tracker is to know it.
     notes: VecDeque<String>,
@@ -92,7 +92,7 @@ const ACTIONS: [&str; 9] = [
 const MAY_NOT_ACT: &str = "the source has control = true, and its user may not ask for all that acts on calls; give it \
                            write = reporting,system,call,originate in manager.conf, and load the modules of the actions";
 
-/// What a list of the actions that we may ask for lacks.
+/// Returns what a list of the actions that we may ask for lacks.
 fn missing_rights(list: &Message<'_>) -> ProtocolEvent {
     let missing: Vec<&str> = ACTIONS.into_iter().filter(|name| list.value(name).is_none()).collect();
     if missing.is_empty() {
@@ -134,17 +134,17 @@ struct Questions {
     is_booted: bool,
     /// It does not know a question: it has no such module, or has not loaded it yet.
     is_partial: bool,
-    /// What it has said so far.
+    /// Inventory so far.
     inventory: Inventory,
     /// It has answered all, and that is not told yet.
     is_complete: bool,
     /// It is told.
     is_told: bool,
-    /// How many signs of life were asked for since.
+    /// Number of signs of life that were asked for since.
     probes: u32,
 }
 
-/// How long an answer is held that may be one of a switch that still boots, in signs of life that are asked for: one
+/// Time for which an answer is held that may be one of a switch that still boots, in signs of life that are asked for: one
 /// that was booted says so at once, if its user may read the class `system`. After the second the rest is taken to be
 /// all that there is.
 const PROBES_MAX: u32 = 2;
@@ -295,17 +295,17 @@ fn handle_message(questions: &mut Questions, bytes: &[u8], out: &mut Vec<u8>) ->
     ProtocolEvent::PassedOver
 }
 
-/// What to do about an action that the user may not send.
+/// Advice about an action that the user may not send.
 const MAY_NOT_ASK: &str = "the manager refuses an action; its user needs write = reporting to be asked what goes on, \
                            and write = reporting,system,call to be asked for its phones, or fill_directory = false";
 
-/// Whether an action is not known: its module is not loaded, or not yet.
+/// Returns `true` if an action is not known: its module is not loaded, or not yet.
 fn is_unknown(message: &Message<'_>) -> bool {
     message.response() == Some(b"Error")
         && message.value("Message").is_some_and(|text| text.starts_with(b"Invalid/unknown command"))
 }
 
-/// What the manager says of an action, without what it quotes and without long numbers.
+/// Returns what the manager says of an action, without what it quotes and without long numbers.
 fn said(message: &Message<'_>) -> String {
     without_quotations(&String::from_utf8_lossy(message.value("Message").unwrap_or_default()))
 }
@@ -408,7 +408,7 @@ mod tests {
         protocol
     }
 
-    /// What comes of what the manager says.
+    /// Returns what comes of what the manager says.
     fn says(protocol: &mut AmiProtocol, text: &str) -> Vec<ProtocolEvent> {
         protocol.handle_input(text.as_bytes());
         let mut events = Vec::new();

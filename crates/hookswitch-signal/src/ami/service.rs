@@ -1,4 +1,4 @@
-//! What the switch does on a channel itself: queues, mailboxes, menus, fax, conferences, supervision,
+//! Services of the switch on a channel: queues, mailboxes, menus, fax, conferences, supervision,
 //! recordings.
 
 use std::sync::Arc;
@@ -302,7 +302,7 @@ impl AmiTracker {
     }
 }
 
-/// Whether an application asks those for whom it calls to accept the call. Options of `Dial` are the third argument,
+/// Returns `true` if an application asks those for whom it calls to accept the call. Options of `Dial` are the third argument,
 /// and what they take stands in parentheses: `PJSIP/102,20,tTU(accept^s^1)`.
 fn asks(application: &[u8], data: &[u8]) -> Asks {
     if application == b"FollowMe" {

@@ -1,4 +1,4 @@
-//! What Asterisk writes in place of numbers, names and channels.
+//! Texts that Asterisk writes in place of numbers, names and channels.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -34,7 +34,7 @@ pub(super) fn number(value: &[u8]) -> Option<Arc<str>> {
     text(value).filter(|_| !unknown.iter().any(is_none))
 }
 
-/// Whether a caller's number says that it is withheld.
+/// Returns `true` if a caller's number says that it is withheld.
 pub(super) fn is_withheld(number: &str) -> bool {
     ["anonymous", "restricted", "private", "withheld"].iter().any(|word| number.eq_ignore_ascii_case(word))
 }
@@ -61,7 +61,7 @@ fn unescape(text: &str) -> String {
     plain
 }
 
-/// What a channel leads to, by its name.
+/// End that a channel leads to, by its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ChannelName<'a> {
     /// A phone or a trunk, as the switch calls it.
@@ -73,7 +73,7 @@ pub(super) enum ChannelName<'a> {
     },
     /// One of the two ends of a pipe within the switch, `;1` or `;2`.
     Local {
-        /// What both ends have in common.
+        /// Name that both ends have in common.
         pipe: &'a str,
         /// Which end.
         second: bool,

@@ -1,4 +1,4 @@
-//! What is known of the channels of one Asterisk, and how it changes.
+//! State of the channels of one Asterisk, and how it changes.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -40,7 +40,7 @@ pub struct AmiTracker {
     pub(super) counters: Counters,
 }
 
-/// What waits for an explanation.
+/// Change that waits for an explanation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Waiting {
     /// To tell that a channel calls: it may take the place of another.
@@ -126,7 +126,7 @@ impl AmiTracker {
         }
     }
 
-    /// When [`AmiTracker::handle_time`] wants to be called at the latest.
+    /// Returns the time when [`AmiTracker::handle_time`] wants to be called at the latest.
     pub fn poll_timeout(&self) -> Option<Timestamp> {
         self.waits.poll_timeout()
     }
@@ -138,12 +138,12 @@ impl AmiTracker {
         }
     }
 
-    /// What became of the messages.
+    /// Returns what became of the messages.
     pub fn counters(&self) -> Counters {
         self.counters
     }
 
-    /// How many channels are followed.
+    /// Returns the number of channels that are followed.
     pub fn channels(&self) -> usize {
         self.channels.len()
     }
@@ -368,7 +368,7 @@ impl AmiTracker {
         }
     }
 
-    /// Who has a pipe that nobody is known to have called: a channel of the same call, with the number
+    /// Returns who has a pipe that nobody is known to have called: a channel of the same call, with the number
     /// that the pipe shows if there is one.
     fn owner(&self, pipe: Number) -> Option<Number> {
         let pipe = self.channels.get(&pipe)?;

@@ -84,7 +84,7 @@ fn rewrite(all: &mut dyn Replacements, part: &str, key: &str, names_call: bool, 
     }
 }
 
-/// Whether a member is read, and names somebody or may.
+/// Returns `true` if a member is read, and names somebody or may.
 fn is_replaced(name: &str) -> bool {
     ["id", "name", "number", "exten", "protocol_id", "value", "dialstring", "forward", "app_data"]
         .contains(&name)

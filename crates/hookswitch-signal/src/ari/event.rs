@@ -151,7 +151,7 @@ impl<'a> Event<'a> {
     }
 }
 
-/// Whether an event may say something about a call, by its type and without reading the rest.
+/// Returns `true` if an event may say something about a call, by its type and without reading the rest.
 pub(super) fn counts(bytes: &[u8]) -> bool {
     let Some(kind) = kind(bytes) else { return false };
     match kind {

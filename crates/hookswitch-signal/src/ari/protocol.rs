@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 use super::event::{self, LISTING, LISTING_BEGINS};
 use crate::switch::{HttpRequest, ProtocolError, ProtocolEvent, Refusal, Secret, SwitchProtocol, Transmit};
 
-/// What is asked after the log-in: what began or ended while nobody listened.
+/// Questions after the log-in: what began or ended while nobody listened.
 const LISTS: [&str; 2] = ["channels", "bridges"];
 
 /// Settings that a source has beside those of all switches.
@@ -21,7 +21,7 @@ pub(super) struct Options {
     /// The application that the WebSocket is opened for; it need not exist.
     #[serde(default = "app")]
     pub(super) app: String,
-    /// Where ARI is: `/ari`, behind the prefix of http.conf.
+    /// Place where ARI is: `/ari`, behind the prefix of http.conf.
     #[serde(default = "path")]
     pub(super) path: String,
 }

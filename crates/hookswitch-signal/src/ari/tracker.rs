@@ -24,12 +24,12 @@ pub struct AriTracker {
     channels: BTreeMap<Box<str>, Known>,
     /// Channels that have ended since a list was asked for, which may still name them.
     ended: Option<BTreeSet<Box<str>>>,
-    /// When it is looked for channels that have fallen silent.
+    /// Time when it is looked for channels that have fallen silent.
     check_at: Timestamp,
     counters: Counters,
 }
 
-/// What of a channel says more than its events.
+/// Facts about a channel that say more than its events.
 #[derive(Default, Serialize, Deserialize)]
 struct Known {
     name: Box<str>,
@@ -39,7 +39,7 @@ struct Known {
     is_up: bool,
     /// The application that the dialplan runs on it.
     application: Box<str>,
-    /// What that was given.
+    /// Data that it was given.
     data: Box<str>,
     /// It waits in a queue.
     in_queue: bool,
@@ -50,7 +50,7 @@ struct Known {
     last_seen: Timestamp,
 }
 
-/// How an event is applied: at which time, and what comes of it.
+/// Context in which an event is applied: its time, and the signals that come of it.
 struct Output<'a> {
     at: Timestamp,
     input: InputRef,

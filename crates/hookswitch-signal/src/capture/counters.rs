@@ -1,4 +1,4 @@
-//! What became of everything that was read.
+//! Counts of everything that was read, by what became of it.
 
 /// Counts of one reader since it was made.
 ///

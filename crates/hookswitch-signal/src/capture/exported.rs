@@ -24,7 +24,7 @@ pub(super) struct Pdu<'a> {
     payload: &'a [u8],
 }
 
-/// What a PDU is.
+/// Content of a PDU.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Content<'a> {
     Sip(&'a [u8]),
@@ -60,7 +60,7 @@ pub(super) fn parse(mut frame: &[u8]) -> Option<Pdu<'_>> {
 }
 
 impl<'a> Pdu<'a> {
-    /// What it is: SIP by its content, as everywhere, and packets by their name.
+    /// Returns what it is: SIP by its content, as everywhere, and packets by their name.
     pub(super) fn content(&self) -> Content<'a> {
         let payload = sniff::skip_keep_alive(self.payload);
         if sniff::start_line(payload) == Sniff::Sip {

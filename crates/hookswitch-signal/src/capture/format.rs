@@ -11,7 +11,7 @@ use super::siptrace::SipTrace;
 use super::text_log::TextLog;
 use crate::adapters::Switch;
 
-/// Why a file cannot be read at all.
+/// Reason why a file cannot be read at all.
 #[derive(Debug, thiserror::Error)]
 pub enum CaptureError {
     /// The file is something else.
@@ -21,7 +21,7 @@ pub enum CaptureError {
         transcripts()
     )]
     NotACapture {
-        /// What the file seems to be, with an article.
+        /// Format that the file seems to have, with an article.
         found: &'static str,
     },
     /// The file cannot be read.
@@ -82,7 +82,7 @@ fn transcripts() -> String {
 /// Enough for every header, and for some blank lines before JSON.
 const LOOKED_AT_BYTES: usize = 512;
 
-/// What a file that is not a capture seems to be.
+/// Returns what a file that is not a capture seems to be.
 fn name(start: &[u8]) -> &'static str {
     const KNOWN: [(&[u8], &str); 14] = [
         (b"\x1f\x8b", "a gzip file, which has to be decompressed first"),
@@ -113,7 +113,7 @@ fn name(start: &[u8]) -> &'static str {
     }
 }
 
-/// What a text that is not understood seems to be.
+/// Returns what a text that is not understood seems to be.
 fn text(start: &[u8]) -> &'static str {
     let has = |needle: &[u8]| start.windows(needle.len()).any(|window| window == needle);
     let levels: [&[u8]; 5] = [b"VERBOSE[", b"NOTICE[", b"WARNING[", b"ERROR[", b"DEBUG["];

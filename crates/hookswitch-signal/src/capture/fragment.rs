@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use hookswitch_model::Timestamp;
 
-/// How many datagrams may be in the making; beyond it the oldest is given up.
+/// Number of datagrams that may be in the making; beyond it the oldest is given up.
 const DATAGRAMS_MAX: usize = 256;
 
 /// The longest datagram there is, without jumbograms.
@@ -15,7 +15,7 @@ const DATAGRAM_BYTES_MAX: usize = u16::MAX as usize;
 /// The most pieces of one datagram: 64 KiB over links of the least MTU of IPv4 are fewer.
 const PIECES_MAX: usize = 256;
 
-/// How long the pieces of a datagram are waited for, in the time of the capture (RFC 8200 §4.5).
+/// Time for which the pieces of a datagram are waited for, in the time of the capture (RFC 8200 §4.5).
 const WAIT_MAX: Duration = Duration::from_secs(60);
 
 /// One piece.
@@ -25,7 +25,7 @@ pub(super) struct Fragment<'a> {
     pub(super) dst: IpAddr,
     pub(super) id: u32,
     pub(super) protocol: u8,
-    /// Where it belongs, in bytes.
+    /// Place where it belongs, in bytes.
     pub(super) offset: usize,
     /// More pieces follow behind it.
     pub(super) more: bool,
@@ -47,13 +47,13 @@ struct Datagram {
     protocol: u8,
     since: Timestamp,
     bytes: Vec<u8>,
-    /// Which bytes have come: start and end, in order, without overlap.
+    /// Bytes that have come: start and end, in order, without overlap.
     pieces: Vec<(usize, usize)>,
-    /// Where it ends, once the last piece came.
+    /// Place where it ends, once the last piece came.
     end: Option<usize>,
 }
 
-/// What became of a piece.
+/// Outcome of a piece.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Joined {
     /// It waits for others; so many datagrams were given up meanwhile.

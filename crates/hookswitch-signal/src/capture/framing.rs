@@ -1,4 +1,4 @@
-//! Where messages begin and end in a stream of bytes.
+//! Framing: where messages begin and end in a stream of bytes.
 
 use super::sniff::{self, Sniff};
 use super::{hep, websocket};
@@ -7,7 +7,7 @@ use super::{hep, websocket};
 /// held back for more.
 pub(super) const MESSAGE_BYTES_MAX: usize = 64 * 1024;
 
-/// What the front of a stream is.
+/// Front of a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Front {
     /// A SIP message of this many bytes.
@@ -96,7 +96,7 @@ pub(super) fn several(bytes: &[u8]) -> Option<(usize, usize)> {
     (sniff::start_line(&behind[next..]) == Sniff::Sip).then_some((end, end + next))
 }
 
-/// Whether a SIP message begins here of which the whole header block is there.
+/// Returns `true` if a SIP message begins here of which the whole header block is there.
 pub(super) fn has_header_block(bytes: &[u8]) -> bool {
     sniff::start_line(bytes) == Sniff::Sip && header_len(bytes, &mut 0).is_some()
 }

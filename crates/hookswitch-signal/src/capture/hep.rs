@@ -27,9 +27,9 @@ pub struct Frame<'a> {
     pub src: Option<SocketAddr>,
     /// The receiver, likewise.
     pub dst: Option<SocketAddr>,
-    /// When the agent saw the packet. Asterisk stamps what it receives in whole milliseconds.
+    /// Time when the agent saw the packet. Asterisk stamps what it receives in whole milliseconds.
     pub time: Option<Timestamp>,
-    /// What the payload is: 1 is SIP, 5 an RTCP report as JSON, 100 a log line.
+    /// Type of the payload: 1 is SIP, 5 an RTCP report as JSON, 100 a log line.
     pub protocol_type: Option<u8>,
     /// The correlation id (chunk 17), often a Call-ID.
     pub correlation: Option<&'a [u8]>,
@@ -56,19 +56,19 @@ impl Frame<'_> {
     /// The protocol type of SIP.
     pub const SIP: u8 = 1;
 
-    /// What carried the message. TLS, WebSocket and SCTP are reported under many numbers, and
+    /// Returns what carried the message. TLS, WebSocket and SCTP are reported under many numbers, and
     /// whole messages come out of each, so all but TCP read as datagrams.
     pub fn transport(&self) -> Transport {
         if self.ip_protocol == Some(6) { Transport::Tcp } else { Transport::Udp }
     }
 
-    /// Whether the payload is a piece of a stream, in which several messages may stand one behind the other.
+    /// Returns `true` if the payload is a piece of a stream, in which several messages may stand one behind the other.
     pub fn is_of_stream(&self) -> bool {
         !matches!(self.ip_protocol, None | Some(17))
     }
 }
 
-/// Why bytes are not a HEP frame.
+/// Reason why bytes are not a HEP frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum HepError {
     /// A frame of version 1 or 2 ends inside its header.
@@ -94,7 +94,7 @@ pub enum HepError {
     /// A chunk ends outside its frame, or before its own header.
     #[error("HEP chunk at byte {offset} of its frame claims {claimed} bytes")]
     Chunk {
-        /// Where the chunk begins in its frame.
+        /// Place where the chunk begins in its frame.
         offset: usize,
         /// The length of the chunk with its header, in bytes.
         claimed: u16,
@@ -109,7 +109,7 @@ pub enum HepError {
     },
 }
 
-/// Whether a datagram is a frame of any version, as far as its first bytes tell.
+/// Returns `true` if a datagram is a frame of any version, as far as its first bytes tell.
 pub fn is_frame(datagram: &[u8]) -> bool {
     datagram.starts_with(MAGIC) || Old::of(datagram).is_some()
 }
@@ -303,7 +303,7 @@ impl<'a> Sip<'a> {
     }
 }
 
-/// Why a frame gives no SIP message.
+/// Reason why a frame gives no SIP message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NoSip {
     /// It carries something else: an RTCP report, a log line, a keep-alive.
@@ -324,7 +324,7 @@ pub fn time(stamp: Option<Timestamp>, arrival: Timestamp, before: Option<Timesta
     }
 }
 
-/// How far a time stamp may lie behind the one before it and still be an inaccuracy of the agent:
+/// Lag that a time stamp may have behind the one before it and still be an inaccuracy of the agent:
 /// Asterisk stamps what it receives in whole milliseconds, what it sends in microseconds.
 const JITTER_MAX: Duration = Duration::from_secs(1);
 

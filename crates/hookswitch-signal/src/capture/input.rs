@@ -7,7 +7,7 @@ use std::ops::Range;
 /// writes is 262,144 bytes; a datagram of 65,535 bytes takes 87,380 in base64.
 pub(super) const RECORD_BYTES_MAX: usize = 1 << 20;
 
-/// What is asked from the file at once; large, so that system calls do not count.
+/// Bytes that are asked from the file at once; many, so that system calls do not count.
 const WINDOW_BYTES: usize = 2 * RECORD_BYTES_MAX;
 
 /// A reader with a window of fixed size, so that memory does not depend on what the file says.
@@ -16,9 +16,9 @@ pub(super) struct Input<R> {
     window: Vec<u8>,
     start: usize,
     end: usize,
-    /// Where the byte at `start` stands in the file.
+    /// Place where the byte at `start` stands in the file.
     offset: u64,
-    /// Where the record being read begins in the file.
+    /// Place where the record being read begins in the file.
     record_offset: u64,
     at_end: bool,
 }
@@ -112,12 +112,12 @@ impl<R: Read> Input<R> {
         self.record_offset = self.offset;
     }
 
-    /// Where the record last begun stands in the file.
+    /// Returns where the record last begun stands in the file.
     pub(super) fn record_offset(&self) -> u64 {
         self.record_offset
     }
 
-    /// Where the next byte stands in the file.
+    /// Returns where the next byte stands in the file.
     pub(super) fn offset(&self) -> u64 {
         self.offset
     }

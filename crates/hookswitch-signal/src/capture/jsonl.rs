@@ -14,24 +14,24 @@ use serde_json::value::RawValue;
 use super::input::{Input, RECORD_BYTES_MAX};
 use super::warning::WarningKind;
 
-/// What the next step over the lines has found.
+/// Result of the next step over the lines.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Line {
     /// A datagram, in [`JsonLines::datagram`].
     Datagram {
-        /// When it arrived, if the line says so.
+        /// Time when it arrived, if the line says so.
         arrival: Option<Timestamp>,
     },
     /// A posted signal, in [`JsonLines::datagram`].
     Signal {
-        /// When it happened.
+        /// Time when it happened.
         time: Timestamp,
     },
     Damaged(LineDamage),
     End,
 }
 
-/// Why a line is not used.
+/// Reason why a line is not used.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum LineDamage {
     Malformed,

@@ -1,6 +1,6 @@
 //! The way from a captured frame to its IP packet.
 
-/// What a link type's frame holds.
+/// Contents of a link type's frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Ip<'a> {
     /// An IP packet of either version, perhaps with padding behind it.
@@ -114,12 +114,12 @@ fn mpls(mut labels: &[u8], wires: usize) -> Ip<'_> {
     Ip::Other(Some(0x8847))
 }
 
-/// Whether the first byte is that of an IP packet.
+/// Returns `true` if the first byte is that of an IP packet.
 pub(super) fn is_ip(packet: &[u8]) -> bool {
     matches!(packet.first(), Some(byte) if matches!(byte >> 4, 4 | 6))
 }
 
-/// How many Ethernet frames in MPLS may be packed into each other.
+/// Number of Ethernet frames in MPLS that may be packed into each other.
 const PSEUDOWIRES_MAX: usize = 2;
 
 /// More labels than any network stacks.

@@ -46,7 +46,7 @@ pub use reader::Reader;
 pub use unread::Unread;
 pub use warning::{Warning, WarningKind};
 
-/// What carried a message (RFC 3261 §18).
+/// Transport of a message (RFC 3261 §18).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Transport {
     /// One message a datagram.
@@ -60,7 +60,7 @@ pub enum Transport {
 }
 
 impl Transport {
-    /// Whether it carries SIP.
+    /// Returns `true` if it carries SIP.
     pub const fn is_sip(self) -> bool {
         matches!(self, Self::Udp | Self::Tcp)
     }
@@ -71,9 +71,9 @@ impl Transport {
 /// Whether the bytes are a valid message is for [`crate::sip`] to say.
 #[derive(Clone, Copy, Debug)]
 pub struct Captured<'a> {
-    /// When the message (its last segment) was seen.
+    /// Time when the message (its last segment) was seen.
     pub time: Timestamp,
-    /// What carried it.
+    /// Transport that carried it.
     pub transport: Transport,
     /// The sender; no address on a manager connection.
     pub src: SocketAddr,

@@ -8,7 +8,7 @@ use super::fragment::Fragment;
 use super::tunnel;
 use super::unread::Unread;
 
-/// What an IP packet carries.
+/// Contents of an IP packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Packet<'a> {
     Udp {
@@ -34,7 +34,7 @@ pub(super) struct Segment<'a> {
     pub(super) dst: SocketAddr,
     /// The sequence number of the segment, that is of its SYN if it has one.
     pub(super) sequence: u32,
-    /// What the sender has received of the other direction, if it says so.
+    /// Byte up to which the sender has received the other direction, if it says so.
     pub(super) acknowledged: Option<u32>,
     pub(super) syn: bool,
     pub(super) fin: bool,
@@ -125,7 +125,7 @@ fn fragment<'a>(ip: &LaxIpSlice<'a>) -> Option<Fragment<'a>> {
     Some(Fragment { src, dst, id, protocol: body.ip_number.0, offset, more, payload: body.payload })
 }
 
-/// How many bytes of the IP packet were not captured.
+/// Returns the number of bytes of the IP packet that were not captured.
 fn cut_bytes(ip: &LaxIpSlice<'_>, captured: usize) -> u32 {
     let sent = match ip {
         LaxIpSlice::Ipv4(ip) => usize::from(ip.header().total_len()),

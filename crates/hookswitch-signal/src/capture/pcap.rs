@@ -18,7 +18,7 @@ pub(super) struct Record {
     pub(super) frame: Range<usize>,
 }
 
-/// What the next step over a file of packets has found.
+/// Result of the next step over a file of packets.
 #[derive(Clone, Debug)]
 pub(super) enum Step {
     Packet(Record),

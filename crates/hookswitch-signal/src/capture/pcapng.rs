@@ -165,7 +165,7 @@ impl PcapNg {
     }
 }
 
-/// How an interface counts time: ticks of a fraction of a second, and an offset in seconds.
+/// Clock of an interface: ticks of a fraction of a second, and an offset in seconds.
 #[derive(Clone, Copy, Debug)]
 struct Clock {
     per_second: u128,

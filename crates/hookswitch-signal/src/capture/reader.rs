@@ -53,13 +53,13 @@ pub struct Reader<R> {
     unread: UnreadCounts,
     /// Link types that were warned of.
     links_unsupported: Vec<u16>,
-    /// Whether compressed messages of a WebSocket were warned of.
+    /// Set if compressed messages of a WebSocket were warned of.
     compression_warned: bool,
     /// The packet, frame or line last read.
     seen: Seen,
     ended: bool,
     current: Option<Current>,
-    /// What follows the message last stepped to in the same piece of a stream.
+    /// Message that follows the one last stepped to in the same piece of a stream.
     following: Option<Current>,
     /// The time of the message last yielded.
     yielded: Option<Timestamp>,
@@ -78,7 +78,7 @@ struct Current {
     correlation: Option<Range<usize>>,
 }
 
-/// Where the bytes of a message are.
+/// Place of a message's bytes.
 #[derive(Clone)]
 enum Source {
     Input,
@@ -171,22 +171,22 @@ impl<R: Read> Reader<R> {
         })
     }
 
-    /// Whether it is a transcript of the connection to a switch.
+    /// Returns `true` if it is a transcript of the connection to a switch.
     pub fn is_transcript(&self) -> bool {
         matches!(self.format, Format::Transcript(_))
     }
 
-    /// What was read so far, and what became of it.
+    /// Returns what was read so far, and what became of it.
     pub fn counters(&self) -> &Counters {
         &self.counters
     }
 
-    /// What is wrong with the file, in the order of the file; the first 64.
+    /// Returns what is wrong with the file, in the order of the file; the first 64.
     pub fn warnings(&self) -> &[Warning] {
         self.warnings.as_slice()
     }
 
-    /// What the file holds and nobody has looked into, and how often; 32 kinds at most.
+    /// Returns what the file holds and nobody has looked into, and how often; 32 kinds at most.
     pub fn unread(&self) -> impl Iterator<Item = (Unread, u64)> {
         let counters = &self.counters;
         let streams = [
@@ -664,7 +664,7 @@ impl<R: Read> Reader<R> {
     }
 }
 
-/// What a packet brought.
+/// Outcome of a packet.
 enum Received {
     Sip {
         src: SocketAddr,
@@ -678,7 +678,7 @@ enum Received {
     Nothing,
 }
 
-/// Where what a packet carries goes.
+/// Destination of a packet's payload.
 struct Intake<'a> {
     streams: &'a mut Streams,
     counters: &'a mut Counters,
@@ -725,7 +725,7 @@ fn receive(packet: &Packet<'_>, bytes: &[u8], into: Intake<'_>, seen: Seen) -> R
     Received::Nothing
 }
 
-/// Where a part of `bytes` stands in it.
+/// Returns where a part of `bytes` stands in it.
 fn within(bytes: &[u8], part: &[u8]) -> Range<usize> {
     let start = part.as_ptr().addr() - bytes.as_ptr().addr();
     start..start + part.len()

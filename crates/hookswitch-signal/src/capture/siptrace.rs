@@ -84,7 +84,7 @@ impl Head {
 }
 
 impl SipTrace {
-    /// Whether a file that begins like this is such a log.
+    /// Returns `true` if a file that begins like this is such a log.
     pub(super) fn begins(start: &[u8]) -> bool {
         start.split(|&byte| byte == b'\n').any(|line| Head::read(line).is_some() || time_of(line).is_some())
     }

@@ -8,7 +8,7 @@ pub(super) const START_LINE_BYTES_MAX: usize = 8 * 1024;
 /// (`SUBSCRIBE`), the longest of RFC 4475 has 43.
 const METHOD_BYTES_MAX: usize = 128;
 
-/// What the first bytes of a payload are.
+/// Kind of payload by its first bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Sniff {
     /// The beginning of a SIP message, valid or nearly so.
@@ -79,7 +79,7 @@ pub(super) fn skip_keep_alive(bytes: &[u8]) -> &[u8] {
     }
 }
 
-/// How many bytes at the front are line ends or NULs.
+/// Returns the number of bytes at that the front are line ends or NULs.
 pub(super) fn keep_alive_len(bytes: &[u8]) -> usize {
     bytes.iter().position(|byte| !matches!(byte, b'\r' | b'\n' | 0)).unwrap_or(bytes.len())
 }

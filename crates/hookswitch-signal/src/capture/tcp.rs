@@ -30,22 +30,22 @@ const HELD_BYTES_MAX: usize = 64 * 1024;
 /// Segments kept of one stream behind a hole; networks hardly reorder further.
 const HELD_SEGMENTS_MAX: usize = 64;
 
-/// How far ahead of the expected byte a segment may lie and still wait for what is between: a few
+/// Lead on the expected byte that a segment may have and still wait for what is between: a few
 /// of the largest segments that offloading network cards hand up (64 KiB).
 const AHEAD_BYTES_MAX: u32 = 256 * 1024;
 
-/// How far from the expected byte a segment may lie and still belong to the stream, either way.
+/// Distance from the expected byte at which a segment still belongs to the stream, either way.
 /// What lies further is another connection with the same ports, whose SYN was not captured.
 const DISTANCE_BYTES_MAX: u32 = 4 << 20;
 
-/// How long a hole may stay open, in capture time. A sender repeats a segment after 1 s (RFC 6298
+/// Time for which a hole may stay open, in capture time. A sender repeats a segment after 1 s (RFC 6298
 /// §2.1) and again after 2 s.
 const HOLE_PATIENCE: Duration = Duration::from_secs(4);
 
 /// The port of SIP over TLS (RFC 3261 §19.1.2).
 const SIPS_PORT: u16 = 5061;
 
-/// What an empty buffer keeps, enough for most messages.
+/// Bytes that an empty buffer keeps, enough for most messages.
 const IDLE_BUFFER_BYTES: usize = 2048;
 
 /// The packet that something was learnt from.
@@ -55,7 +55,7 @@ pub(super) struct Seen {
     pub(super) time: Timestamp,
 }
 
-/// What was found in a stream.
+/// Kind of unit found in a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Sip,
@@ -210,7 +210,7 @@ impl Streams {
 /// One direction of one connection.
 struct Stream {
     direction: Direction,
-    /// When it was last used, in segments of the capture.
+    /// Time when it was last used, in segments of the capture.
     tick: u64,
     /// The sequence number of the first byte.
     first: u32,
@@ -235,10 +235,10 @@ struct Stream {
     joining: Joining,
     /// Bytes that were sent behind those in `buffer` but not captured.
     cut: u32,
-    /// What lies behind a hole, in order.
+    /// Segments behind a hole, in order.
     held: VecDeque<Held>,
     held_bytes: usize,
-    /// Whether the hole may still be filled.
+    /// Set if the hole may still be filled.
     patient: bool,
     hole_since: Timestamp,
     /// A FIN or RST was seen.
@@ -253,7 +253,7 @@ struct Stream {
     counted: usize,
 }
 
-/// What is expected at the front of a stream.
+/// Kind of unit expected at the front of a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Reading {
     /// The next message, as the one before ended here, or the stream begins.
@@ -266,7 +266,7 @@ enum Reading {
     Frame,
 }
 
-/// What the next frame of a WebSocket may continue.
+/// Message that the next frame of a WebSocket may continue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Joining {
     Nothing,
@@ -276,7 +276,7 @@ enum Joining {
     Skipped,
 }
 
-/// What a frame of a WebSocket has given.
+/// Outcome of a frame of a WebSocket.
 enum Framed {
     Message(Taken),
     Nothing,
@@ -326,7 +326,7 @@ impl Stream {
         }
     }
 
-    /// Whether the segment opens another connection with the same addresses and ports.
+    /// Returns `true` if the segment opens another connection with the same addresses and ports.
     fn is_another(&self, segment: &Segment<'_>) -> bool {
         if segment.syn {
             return self.closed || segment.sequence.wrapping_add(1) != self.first;
@@ -652,7 +652,7 @@ impl Stream {
         Some(Taken { kind: Kind::Sip, joined: false, bytes, cut: true })
     }
 
-    /// How many bytes are left of what is not a message, and whether something else follows.
+    /// Returns the number of bytes that are left of what is not a message, and whether something else follows.
     fn rest(&self) -> (usize, bool) {
         let unread = self.unread();
         let line = memchr::memchr(b'\n', unread).map(|at| at + 1);
@@ -713,7 +713,7 @@ impl Stream {
     }
 }
 
-/// Whether a segment begins with a record of TLS: a handshake, or data (RFC 8446 §5.1).
+/// Returns `true` if a segment begins with a record of TLS: a handshake, or data (RFC 8446 §5.1).
 #[inline]
 fn is_tls(payload: &[u8]) -> bool {
     matches!(payload, [0x16 | 0x17, 3, 0..=4, ..])

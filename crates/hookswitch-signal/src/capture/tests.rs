@@ -13,7 +13,7 @@ use super::fixture::{
 };
 use super::{Counters, Reader, Transport, Unread, Warning};
 
-/// What was read from a file.
+/// Result of reading a file.
 #[derive(Debug)]
 struct Outcome {
     messages: Vec<Message>,
@@ -768,7 +768,7 @@ proptest! {
     }
 }
 
-/// Where one stream is cut into segments, and in which order they were captured.
+/// Cuts of one stream into segments, and the order in which they were captured.
 #[derive(Clone, Debug)]
 struct Path {
     first: u32,

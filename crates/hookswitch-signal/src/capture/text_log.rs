@@ -29,7 +29,7 @@ const NO_YEAR: i16 = 2000;
 const MONTHS: [&str; 12] =
     ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 
-/// What the next step over the log has found.
+/// Result of the next step over the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Entry {
     /// A message, in [`TextLog::message`].
@@ -69,7 +69,7 @@ pub(super) struct TextLog {
 struct Unreadable;
 
 impl TextLog {
-    /// Whether a file that begins like this is such a log: by its second line at the latest.
+    /// Returns `true` if a file that begins like this is such a log: by its second line at the latest.
     pub(super) fn begins(start: &[u8]) -> bool {
         let text = String::from_utf8_lossy(start);
         let mut lines = text.lines().map(plain).filter(|line| !line.is_empty()).take(2);
@@ -188,7 +188,7 @@ fn plain(line: impl AsRef<[u8]>) -> String {
     out
 }
 
-/// Whether a line is the head of a message.
+/// Returns `true` if a line is the head of a message.
 fn is_head(line: &str) -> bool {
     parts(line).is_some()
 }

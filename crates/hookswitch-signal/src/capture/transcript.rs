@@ -1,4 +1,4 @@
-//! What was written down of the connection to a switch, in one of the forms of
+//! Transcript of the connection to a switch, in one of the forms of
 //! [`Transcript`](crate::switch::Transcript).
 
 use std::io::{self, Read};
@@ -11,19 +11,19 @@ use serde_json::value::RawValue;
 use super::input::{Input, RECORD_BYTES_MAX};
 use super::jsonl;
 
-/// What each line with a time begins with.
+/// Beginning of each line with a time.
 const MARK: &[u8] = b";; ";
 
 /// The same, behind the line before it.
 const NEXT: &[u8] = b"\n;; ";
 
-/// What each line before a block of an event socket begins with.
+/// Beginning of each line before a block of an event socket.
 const BLOCK_MARK: &[u8] = b"=== ";
 
 /// The longest line before a block.
 const BLOCK_LINE_BYTES_MAX: usize = 256;
 
-/// What the next step over the transcript has found.
+/// Result of the next step over the transcript.
 #[derive(Debug)]
 pub(super) enum Entry {
     Message {
@@ -124,7 +124,7 @@ struct TimedEvent<'a> {
     event: &'a RawValue,
 }
 
-/// What the line before a block says.
+/// Contents of the line before a block.
 struct Block {
     time: Timestamp,
     came_in: bool,

@@ -1,8 +1,8 @@
-//! What an IP packet carries another packet in: GRE with ERSPAN, GTP-U, VXLAN, Geneve and TZSP.
+//! Tunnels in which an IP packet carries another: GRE with ERSPAN, GTP-U, VXLAN, Geneve and TZSP.
 
 use super::link::{self, Ip};
 
-/// How deep packets may be packed into each other; more is an attack, or nonsense.
+/// Depth to which packets may be packed into each other; more is an attack, or nonsense.
 pub(super) const TUNNELS_MAX: usize = 8;
 
 /// The UDP port of user data in mobile networks (3GPP TS 29.281 §4.4.2).
@@ -195,7 +195,7 @@ mod tests {
 
     const MAC: [u8; 12] = [0x10; 12];
 
-    /// What a tunnel has to give.
+    /// Contents that a tunnel has to give.
     const IP: &[u8] = b"E...";
 
     /// An Ethernet frame behind a header; with a VLAN tag, so that it must be looked into.

@@ -1,4 +1,4 @@
-//! What a capture holds and nobody looks into.
+//! Contents of a capture that nobody looks into.
 
 use std::fmt;
 
@@ -29,7 +29,7 @@ pub enum Unread {
     CompressedWebSocket,
     /// TCP streams in TLS, each direction one; `sips` are those of port 5061.
     Tls {
-        /// Whether a port is the one of SIP over TLS.
+        /// Set if a port is the one of SIP over TLS.
         sips: bool,
     },
 }
@@ -83,7 +83,7 @@ fn protocol_name(number: u8) -> &'static str {
     }
 }
 
-/// How much of each kind there was, in the order in which they came.
+/// Counts of unread data by kind, in the order in which they came.
 #[derive(Default)]
 pub(super) struct UnreadCounts(Vec<(Unread, u64)>);
 

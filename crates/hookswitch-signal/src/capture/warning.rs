@@ -1,4 +1,4 @@
-//! What is wrong with a file that is read nevertheless.
+//! Faults of a file that is read nevertheless.
 
 use std::fmt;
 
@@ -13,11 +13,11 @@ pub(super) const WARNINGS_MAX: usize = 64;
 pub struct Warning {
     /// The byte of the file at which the record or line begins, from 0.
     pub offset: u64,
-    /// What is wrong.
+    /// Kind of fault.
     pub kind: WarningKind,
 }
 
-/// What can be wrong with a capture.
+/// Kind of fault in a capture.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum WarningKind {
@@ -52,7 +52,7 @@ pub enum WarningKind {
     CompressedWebSocket,
     /// Bytes between two HEP frames belong to neither.
     NotHep {
-        /// How many bytes were skipped.
+        /// Number of bytes that were skipped.
         skipped: u64,
     },
     /// A line is not a JSON object with a datagram in base64.

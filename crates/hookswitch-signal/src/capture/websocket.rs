@@ -6,7 +6,7 @@ use super::sniff::{self, START_LINE_BYTES_MAX, Sniff};
 /// The longest header block of a handshake that is waited for.
 const HANDSHAKE_BYTES_MAX: usize = 8 * 1024;
 
-/// What a frame says before its payload.
+/// Head of a frame before its payload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Head {
     pub(super) kind: Kind,
@@ -20,7 +20,7 @@ pub(super) struct Head {
     pub(super) payload_bytes: usize,
 }
 
-/// What a frame is.
+/// Kind of frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     /// The first of a message, text or binary.
@@ -114,7 +114,7 @@ pub(super) fn start(bytes: &[u8]) -> Sniff {
     }
 }
 
-/// Whether a stream may begin so that a WebSocket is opened by it: with a GET of HTTP/1.1, or the answer 101.
+/// Returns `true` if a stream may begin so that a WebSocket is opened by it: with a GET of HTTP/1.1, or the answer 101.
 pub(super) fn may_be_handshake(bytes: &[u8]) -> Sniff {
     const ANSWER: &[u8] = b"HTTP/1.1 101";
     if bytes.starts_with(ANSWER) {
@@ -134,12 +134,12 @@ pub(super) fn may_be_handshake(bytes: &[u8]) -> Sniff {
     }
 }
 
-/// Whether a header block without end is too long to be that of a handshake.
+/// Returns `true` if a header block without end is too long to be that of a handshake.
 pub(super) fn is_too_long(handshake: &[u8]) -> bool {
     handshake.len() >= HANDSHAKE_BYTES_MAX
 }
 
-/// Whether a header block opens a WebSocket for SIP (RFC 6455 §4.1, RFC 7118 §4).
+/// Returns `true` if a header block opens a WebSocket for SIP (RFC 6455 §4.1, RFC 7118 §4).
 pub(super) fn is_handshake(header: &[u8]) -> bool {
     let (mut upgrades, mut is_sip) = (false, false);
     for line in header.split(|&byte| byte == b'\n') {

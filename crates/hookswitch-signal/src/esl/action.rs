@@ -7,7 +7,7 @@ use crate::switch::{
     Acted, Action, ActionOptions, CannotAct, End, RecordingStep, Target, Then, without_quotations,
 };
 
-/// How long a phone is called, in seconds.
+/// Time for which a phone is called, in seconds.
 const RING_SECONDS: u8 = 30;
 
 /// Where FreeSWITCH's packages keep recordings.
@@ -40,9 +40,9 @@ pub(super) const UNMASKS: &str = "hookswitch-unmask";
 pub(super) struct Written {
     /// Each with `api` or `bgapi` before it.
     pub(super) commands: Vec<String>,
-    /// When they are sent.
+    /// Time when they are sent.
     pub(super) note: Option<String>,
-    /// When they were taken.
+    /// Time when they were taken.
     pub(super) taken: Option<String>,
 }
 
@@ -155,7 +155,7 @@ pub(super) fn write(id: ActionId, action: &Action, options: &ActionOptions) -> R
     Ok(Written { commands, note, taken })
 }
 
-/// What an answer says of a command.
+/// Returns what an answer says of a command.
 pub(super) fn answer(message: &Message<'_>) -> Acted {
     let text = match message.content_type() {
         b"api/response" => message.body(),

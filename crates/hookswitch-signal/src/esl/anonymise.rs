@@ -133,12 +133,12 @@ fn lines(values: &[(&str, String)]) -> String {
     text
 }
 
-/// Whether a text is one word, as those are that say what happens.
+/// Returns `true` if a text is one word, as those are that say what happens.
 fn is_word(text: &str) -> bool {
     text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_:".contains(&byte))
 }
 
-/// What a header or variable has become; none if it is left out.
+/// Returns what a header or variable has become; none if it is left out.
 fn value(all: &mut dyn Replacements, key: &str, application: &str, text: &str) -> Option<String> {
     Some(match key {
         _ if KEPT.contains(&key) => return is_word(text).then(|| text.to_owned()),
@@ -227,7 +227,7 @@ fn history(all: &mut dyn Replacements, text: &str) -> String {
     }
 }
 
-/// What an application of the dialplan is given; none of what nobody reads.
+/// Returns what an application of the dialplan is given; none of what nobody reads.
 fn data(all: &mut dyn Replacements, application: &str, text: &str) -> Option<String> {
     let words = text.split_ascii_whitespace();
     Some(match application {

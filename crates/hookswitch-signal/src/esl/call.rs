@@ -18,18 +18,18 @@ use super::tracker::{EslTracker, Waiting, dialog, own_name};
 use crate::sip::percent_decode;
 use crate::switch::{EXPLANATION_WAIT, ID_BYTES_MAX, created, is_dialled, is_short, text};
 
-/// How long a target that did not take the call waits for what the dialplan does next, once the switch has
+/// Time that a target that did not take the call waits for what the dialplan does next, once the switch has
 /// answered the caller: a mailbox may come.
 const FALLBACK_WAIT: Duration = Duration::from_millis(500);
 
 /// The longest pause that it waits for on top of that, when the dialplan says that it pauses.
 const PAUSE_MAX: Duration = Duration::from_secs(1);
 
-/// How long who has sent a call elsewhere waits for what comes of it there, and then for a slot: an announcement may
+/// Time that who has sent a call elsewhere waits for what comes of it there, and then for a slot: an announcement may
 /// come first.
 const SLOT_WAIT: Duration = Duration::from_millis(500);
 
-/// How long one side of an attended transfer waits for the other.
+/// Time that one side of an attended transfer waits for the other.
 const JOIN_WAIT: Duration = Duration::from_millis(500);
 
 /// Number that a caller has dialled first. A trunk may be reached by the name of its account, while the number
@@ -66,12 +66,12 @@ fn contact(contact: &str) -> Option<(&str, &str)> {
     (!user.is_empty()).then_some((user, host))
 }
 
-/// Whether it is a dialplan and no number.
+/// Returns `true` if it is a dialplan and no number.
 fn is_inline(dialled: &str) -> bool {
     dialled.contains([',', ':']) && dialled.contains("intercept:")
 }
 
-/// Whether it is a subscriber's number.
+/// Returns `true` if it is a subscriber's number.
 fn is_long(number: &str) -> bool {
     is_dialled(number) && !is_short(number) && !number.starts_with(['*', '#'])
 }
@@ -84,7 +84,7 @@ fn unescaped(number: &str) -> Cow<'_, str> {
     }
 }
 
-/// Whether a cause says why a target did not take a call.
+/// Returns `true` if a cause says why a target did not take a call.
 const fn says_why(cause: Cause) -> bool {
     matches!(
         cause,
@@ -97,7 +97,7 @@ const fn says_why(cause: Cause) -> bool {
     )
 }
 
-/// What stands in place of a number that is not known.
+/// Texts in place of a number that is not known.
 const NO_NUMBERS: [&str; 4] = ["0000000000", "anonymous", "unknown", "restricted"];
 
 impl EslTracker {
@@ -331,7 +331,7 @@ impl EslTracker {
         out.push(self.signal(self.leg(number), SignalKind::Created(Box::new(created)), now));
     }
 
-    /// Who calls several targets in a way that does not tie them to it, and this is one of them.
+    /// Returns who calls several targets in a way that does not tie them to it, of which this is one.
     fn enterprise_caller(&self, target: Number) -> Option<Number> {
         let target = self.channels.get(&target)?;
         let names = |name: &str, data: &str| {
@@ -385,7 +385,7 @@ impl EslTracker {
         leg
     }
 
-    /// What a channel did before is over: it calls somebody else.
+    /// Ends what a channel did before: it calls somebody else.
     pub(super) fn goes_on(&mut self, number: Number, now: Moment, out: &mut Vec<Signal>) {
         // Who moved the call here leaves it before the new target comes.
         self.end_peers_of(number, out);
@@ -551,7 +551,7 @@ impl EslTracker {
         }
     }
 
-    /// Whether the call of a channel may be taken by anybody of a group, and nobody is known to have.
+    /// Returns `true` if the call of a channel may be taken by anybody of a group, and nobody is known to have.
     fn may_be_picked_up(&self, channel: &Channel) -> bool {
         let Some(Calling::Channel(caller)) = channel.called_by else { return false };
         let is_taken = self.channels.get(&caller).is_some_and(|caller| caller.taken_from.is_some());
@@ -565,7 +565,7 @@ impl EslTracker {
             })
     }
 
-    /// Whether somebody who was called with a channel has picked up, and not accepted the call yet.
+    /// Returns `true` if somebody who was called with a channel has picked up, and not accepted the call yet.
     fn is_beside_awaited(&self, channel: &Channel) -> bool {
         #[expect(clippy::disallowed_methods, reason = "it is the same in any order")]
         let mut others = self.channels.values();
@@ -650,7 +650,7 @@ impl EslTracker {
         self.peer_ends(self.channels.get(&number).and_then(|channel| channel.peer), out);
     }
 
-    /// What has waited for the end of its peer may be clear.
+    /// Settles what has waited for the end of its peer, if that is clear now.
     fn peer_ends(&mut self, peer: Option<Number>, out: &mut Vec<Signal>) {
         if let Some(peer) = peer
             && self.channels.get(&peer).is_some_and(|peer| peer.hung_up.is_some())
@@ -660,7 +660,7 @@ impl EslTracker {
         }
     }
 
-    /// Whether nothing that may still come would say more about the end of a channel.
+    /// Returns `true` if nothing that may still come would say more about the end of a channel.
     fn is_explained(&self, number: Number) -> bool {
         let Some(channel) = self.channels.get(&number) else { return true };
         let Some((told, _)) = channel.hung_up else { return false };

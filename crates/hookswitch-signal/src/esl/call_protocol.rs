@@ -31,10 +31,10 @@ pub(super) struct CallProtocol {
     commands: VecDeque<String>,
     /// The command that is not answered yet; none before the channel is known.
     asked: Option<String>,
-    /// What the switch says of the channel at the beginning, until it is told.
+    /// Report of the switch about the channel at the beginning, until it is told.
     begun: Option<Vec<u8>>,
     uuid: String,
-    /// Where the call goes on in the dialplan, as it is sent.
+    /// Place where the call goes on in the dialplan, as it is sent.
     next: Option<String>,
     is_up: bool,
     /// The channel has ended.

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::message::{Event, Key};
 use crate::cause::{of_q850, of_status};
 
-/// What FreeSWITCH calls a cause, and what it means for a leg that was not answered.
+/// Names of causes at FreeSWITCH, and their meaning for a leg that was not answered.
 const CAUSES: &[(&str, Cause)] = &[
     ("ORIGINATOR_CANCEL", Cause::Cancelled),
     ("NORMAL_CLEARING", Cause::Withdrawn),
@@ -45,10 +45,10 @@ const CAUSES: &[(&str, Cause)] = &[
 /// The statuses of SIP that say more than the word that FreeSWITCH has for them.
 const STATUSES: &[u64] = &[402, 403, 404, 480, 484, 486, 503, 600, 603, 604, 607];
 
-/// What is known of an end.
+/// Facts about an end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct HangupCause {
-    /// What it means for a leg that was not answered.
+    /// Cause for a leg that was not answered.
     pub(super) unanswered: Cause,
     /// The phone itself has hung up or cancelled, and not the switch.
     pub(super) by_phone: bool,
@@ -57,7 +57,7 @@ pub(super) struct HangupCause {
 }
 
 impl HangupCause {
-    /// What an event says about an end; the full variables come with CHANNEL_HANGUP_COMPLETE.
+    /// Returns what an event says about an end; the full variables come with CHANNEL_HANGUP_COMPLETE.
     pub(super) fn read(event: &Event<'_>, complete: bool) -> Self {
         let word = event.get(Key::HangupCause);
         let disposition = event.get(Key::HangupDisposition);
@@ -86,7 +86,7 @@ impl HangupCause {
         }
     }
 
-    /// Whether the leg was lost.
+    /// Returns `true` if the leg was lost.
     pub(super) fn is_lost(self) -> bool {
         self.unanswered == Cause::Lost
     }

@@ -20,7 +20,7 @@ pub(super) struct Channel {
     pub(super) is_plumbing: bool,
     /// Its own end called the switch, and not the switch its end.
     pub(super) calls: bool,
-    /// What the switch calls the phone or trunk.
+    /// Name that the switch has for the phone or trunk.
     pub(super) endpoint: Option<Arc<str>>,
     /// It is a phone's, by the name of its user.
     pub(super) is_users: bool,
@@ -32,23 +32,23 @@ pub(super) struct Channel {
     /// The number that the dialplan is at.
     pub(super) dialled: Arc<str>,
     pub(super) begun: Moment,
-    /// What is known of its leg so far.
+    /// Leg as far as it is known.
     pub(super) leg: Leg,
     pub(super) answered: bool,
-    /// When it was answered, if that is not told yet.
+    /// Time when it was answered, if that is not told yet.
     pub(super) untold_answer: Option<Moment>,
-    /// Whether its holder has yet to accept the call by a key.
+    /// State of the confirmation: its holder has yet to accept the call by a key, or not.
     pub(super) confirmation: Confirmation,
-    /// Who calls it.
+    /// Caller.
     pub(super) called_by: Option<Calling>,
     /// For whom it was told of as called.
     pub(super) offered_for: Option<Number>,
     /// The other end of a loopback.
     pub(super) other_end: Option<Box<str>>,
-    /// Who it talks with, or has talked with last.
+    /// Party it talks with, or has talked with last.
     pub(super) peer: Option<Number>,
     pub(super) holds: bool,
-    /// When it was taken off hold, if that may be for its end alone.
+    /// Time when it was taken off hold, if that may be for its end alone.
     pub(super) unheld: Option<Moment>,
     /// Its holder has moved the call, or another has taken it: what its end means is known.
     pub(super) moved: bool,
@@ -58,19 +58,19 @@ pub(super) struct Channel {
     pub(super) joins: Option<Joins>,
     /// The last entry of its transfer history.
     pub(super) history: Box<str>,
-    /// When its call was sent elsewhere by somebody else, since it talked last.
+    /// Time when its call was sent elsewhere by somebody else, since it talked last.
     pub(super) sent: Option<Timestamp>,
-    /// When it began to leave, counted over all channels.
+    /// Time when it began to leave, counted over all channels.
     pub(super) left: Option<u64>,
-    /// What was said of its end, while that waits.
+    /// Report of its end, while that waits.
     pub(super) hung_up: Option<(HangupCause, Moment)>,
-    /// Where it is sent by a blind transfer of its holder's making (`transfer_to`, and the number).
+    /// Place where it is sent by a blind transfer of its holder's making (`transfer_to`, and the number).
     pub(super) transfers: Option<Arc<str>>,
     pub(super) service: Option<Service>,
     pub(super) queue: Option<Queue>,
     /// Call of a queue that its holder takes, who waits on the line for such calls.
     pub(super) standby: Option<Standby>,
-    /// When it was sent to be parked, if it is not yet.
+    /// Time when it was sent to be parked, if it is not yet.
     pub(super) to_be_parked: Option<Moment>,
     /// Until when the dialplan pauses.
     pub(super) pauses_until: Option<Timestamp>,
@@ -79,7 +79,7 @@ pub(super) struct Channel {
     pub(super) recordings: Vec<(u64, RecordingId)>,
     pub(super) recordings_begun: u32,
     pub(super) call_id_told: bool,
-    /// Where its phone has sent the call (302), if FreeSWITCH goes on with the same channel, and the leg there.
+    /// Place where its phone has sent the call (302), if FreeSWITCH goes on with the same channel, and the leg there.
     pub(super) redirected: Option<(Box<str>, LegId)>,
     /// SIP dialog of its leg, as far as it was said.
     pub(super) sip: Option<Arc<SipData>>,
@@ -102,7 +102,7 @@ pub(super) struct Channel {
     pub(super) taken_from: Option<Box<str>>,
     /// Group whose call its holder takes, where that call is not known yet.
     pub(super) picks: Option<Box<str>>,
-    /// Why the last target that it called did not take the call.
+    /// Reason why the last target that it called did not take the call.
     pub(super) refused: Option<Cause>,
     /// It is in a conference.
     pub(super) in_room: bool,
@@ -209,23 +209,23 @@ impl Channel {
         }
     }
 
-    /// Whether its leg was told, and has not ended.
+    /// Returns `true` if its leg was told, and has not ended.
     pub(super) fn is_told(&self) -> bool {
         matches!(self.leg, Leg::Calling | Leg::Called)
     }
 
-    /// Whether it is told and not about to end.
+    /// Returns `true` if it is told and not about to end.
     pub(super) fn is_live(&self) -> bool {
         self.is_told() && self.hung_up.is_none()
     }
 }
 
-/// Whether a channel leads into the switch, by its name.
+/// Returns `true` if a channel leads into the switch, by its name.
 pub(super) fn is_plumbing(name: &str) -> bool {
     name.split_once('/').is_none_or(|(technology, _)| PLUMBING.contains(&technology))
 }
 
-/// Whether two may be of one domain; what has none may be of any.
+/// Returns `true` if two may be of one domain; what has none may be of any.
 pub(super) fn is_same_domain(one: Option<&str>, other: Option<&str>) -> bool {
     one.zip(other).is_none_or(|(one, other)| one.eq_ignore_ascii_case(other))
 }

@@ -1,4 +1,4 @@
-//! What is sent to an event socket: commands, each with an empty line behind it.
+//! Commands to an event socket, each with an empty line behind it.
 
 use crate::switch::{ProtocolError, is_one_line};
 
@@ -54,7 +54,7 @@ mod tests {
         value.split_once('"').expect("the value ends").0
     }
 
-    /// Whether mod_event_socket.c of FreeSWITCH 1.11 lets a user hear of an event whose `esl-allowed-events` is
+    /// Returns `true` if mod_event_socket.c of FreeSWITCH 1.11 lets a user hear of an event whose `esl-allowed-events` is
     /// this, as its source says: `ALL` stands for all but subclasses, and those are named behind `CUSTOM`.
     fn is_allowed(list: &str, event: &str) -> bool {
         let words: Vec<&str> = list.split(' ').collect();

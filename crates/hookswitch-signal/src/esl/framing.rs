@@ -20,9 +20,9 @@ const TYPE: &[u8] = b"Content-Type: ";
 #[derive(Debug, Default)]
 pub struct Frames {
     buffer: Vec<u8>,
-    /// What is not given out yet begins here.
+    /// Start of what is not given out yet.
     start: usize,
-    /// How many bytes the message has that begins here, once that is known.
+    /// Number of bytes that the message has that begins here, once that is known.
     wanted: Option<usize>,
     /// Bytes that are still to be thrown away.
     to_skip: usize,
@@ -116,7 +116,7 @@ impl Frames {
         true
     }
 
-    /// How many bytes were thrown away, because a message was too long.
+    /// Returns the number of bytes that were thrown away, because a message was too long.
     pub fn skipped(&self) -> u64 {
         self.skipped
     }

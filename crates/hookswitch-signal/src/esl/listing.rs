@@ -1,4 +1,4 @@
-//! What the switch answers when it is asked what goes on: at the beginning of a connection, and after one was
+//! Listing of what goes on in the switch: at the beginning of a connection, and after one was
 //! lost.
 //!
 //! An answer does not say what it answers, so the connection writes the question into it, by [`named`].
@@ -18,15 +18,15 @@ use super::message::{Message, Text};
 use super::tracker::{EslTracker, Waiting};
 use crate::switch::{ID_BYTES_MAX, created, text};
 
-/// What is asked up to the list of channels, in this order: whether it is the core that was known, before what
+/// Questions up to the list of channels, in this order: whether it is the core that was known, before what
 /// has gone with another; and where calls are parked before who has gone, for that tells who has parked them.
 pub const QUESTIONS: [&str; 3] = [CORE, PARKED, CHANNELS];
 
-/// What is asked behind the list of channels: of where calls are parked once more, for those that were not known
+/// Questions behind the list of channels: of where calls are parked once more, for those that were not known
 /// before.
 pub const FURTHER: [&str; 5] = [CALLS, PARKED, CONFERENCES, FIFOS, QUEUES];
 
-/// What is asked behind a list of channels that is asked for again.
+/// Questions behind a list of channels that is asked for again.
 pub const AGAIN: [&str; 1] = [CALLS];
 
 /// Asks for the channels that go on. FreeSWITCH answers from a table that may be up to a second behind its calls.
@@ -53,16 +53,16 @@ const DIALOG: [&str; 3] = ["sip_call_id", "sip_from_tag", "sip_to_tag"];
 /// The header that names the question in an answer.
 const QUESTION: &str = "Answer-To";
 
-/// How long the ids of channels that have ended are remembered: the table may still name them.
+/// Time that the ids of channels that have ended are remembered: the table may still name them.
 const ENDED_FOR: Duration = Duration::from_secs(10);
 
 /// The most of them.
 const ENDED_MAX: usize = 10_000;
 
-/// How far the table of channels may be behind: what has begun since then need not be in it.
+/// Lag of the table of channels: what has begun since then need not be in it.
 const LIST_LAG: Duration = Duration::from_secs(2);
 
-/// How long the calls of a core that is gone may come back in the one that has taken its place
+/// Time that the calls of a core that is gone may come back in the one that has taken its place
 /// (`sofia recover`), before they are told to be lost.
 const RECOVERY_WAIT: Duration = Duration::from_secs(10);
 
@@ -87,7 +87,7 @@ pub(super) fn note(question: &str, out: &mut Vec<u8>) {
     out.extend_from_slice(head.as_bytes());
 }
 
-/// What is asked about the SIP dialog of each channel that a list names, but of those that were asked about: what
+/// Returns what is asked about the SIP dialog of each channel that a list names, but of those that were asked about: what
 /// is known of a call by its SIP alone is this call.
 pub fn questions_of_channels(answer: &Message<'_>, asked: &mut BTreeSet<Box<str>>) -> Vec<String> {
     let text = String::from_utf8_lossy(answer.body());
@@ -103,12 +103,12 @@ pub fn questions_of_channels(answer: &Message<'_>, asked: &mut BTreeSet<Box<str>
     questions
 }
 
-/// Whether a question is one of those that [`questions_of_channels`] gives.
+/// Returns `true` if a question is one of those that [`questions_of_channels`] gives.
 pub fn is_of_channel(question: &str) -> bool {
     question.starts_with(VARIABLE)
 }
 
-/// What is asked about each queue that the answer to [`QUEUES`] lists.
+/// Returns what is asked about each queue that the answer to [`QUEUES`] lists.
 pub fn questions_of_queues(answer: &Message<'_>) -> Vec<String> {
     let text = String::from_utf8_lossy(answer.body());
     let names = Table::new(&text).rows().filter_map(|row| Some(*row.first()?));
@@ -281,7 +281,7 @@ impl EslTracker {
         }
     }
 
-    /// What the list does not name, and was not heard of since it was asked for, has ended; what nobody knew
+    /// Ends what the list does not name and was not heard of since it was asked for; what nobody knew
     /// goes on.
     fn channels_listed(&mut self, rows: &[Row<'_>], now: Moment, out: &mut Vec<Signal>) {
         self.forget_ended(now.at);
@@ -359,7 +359,7 @@ impl EslTracker {
         self.forget(number);
     }
 
-    /// What the list says of a channel that is known, where something was missed. An event may be newer than the
+    /// Compares what the list says of a channel that is known, where something was missed. An event may be newer than the
     /// list.
     fn compare(
         &mut self,
@@ -475,7 +475,7 @@ impl EslTracker {
         }
     }
 
-    /// Who talks with whom.
+    /// Takes in who talks with whom.
     fn calls_listed(&mut self, rows: &[Row<'_>], now: Moment, out: &mut Vec<Signal>) {
         for row in rows {
             let Some((a, b)) = self.number(&row.uuid.0).zip(self.number(&row.b_uuid.0)) else { continue };

@@ -11,19 +11,19 @@ use crate::keywords::words;
 /// The most lines of headers that are looked at.
 const LINES_MAX: usize = 4096;
 
-/// What is said of a channel whose own connection was lost: no FreeSWITCH says that.
+/// Mark of a channel whose own connection was lost: no FreeSWITCH says that.
 const LOST: &[u8] = b"connection/lost";
 
 /// The header that names the channel of a connection.
 const CONTROLLED: &str = "Controlled-Session-UUID";
 
-/// What a [`EslTracker`](super::EslTracker) is told when the connection of a channel was lost before its end.
+/// Writes what a [`EslTracker`](super::EslTracker) is told when the connection of a channel was lost before its end.
 pub fn lost_channel(uuid: &str, out: &mut Vec<u8>) {
     let head = format!("Content-Type: connection/lost\n{CONTROLLED}: {uuid}\n\n");
     out.extend_from_slice(head.as_bytes());
 }
 
-/// What plain events write before the values of a variable that was set several times.
+/// Beginning of the values of a variable that was set several times, in plain events.
 const ARRAY: &str = "ARRAY::";
 
 words! {
@@ -109,7 +109,7 @@ impl<'a> Message<'a> {
         (Self { content_type: header(head, b"Content-Type").unwrap_or_default(), head, body }, rest)
     }
 
-    /// What it says it is, as `text/event-json` or `auth/request`.
+    /// Returns what it says it is, as `text/event-json` or `auth/request`.
     pub fn content_type(&self) -> &'a [u8] {
         self.content_type
     }
@@ -119,7 +119,7 @@ impl<'a> Message<'a> {
         header(self.head, name.as_bytes())
     }
 
-    /// What is behind the headers.
+    /// Returns what is behind the headers.
     pub fn body(&self) -> &'a [u8] {
         self.body
     }
@@ -130,7 +130,7 @@ impl<'a> Message<'a> {
         Some(decoded(value))
     }
 
-    /// What a [`EslTracker`](super::EslTracker) reads of it: the names of headers and variables with their values,
+    /// Returns what a [`EslTracker`](super::EslTracker) reads of it: the names of headers and variables with their values,
     /// as they mean and not as they were written. None if it says nothing of a call.
     pub fn values_read(&self) -> Option<Vec<(&'static str, Cow<'a, str>)>> {
         let event = self.read()?;
@@ -144,12 +144,12 @@ impl<'a> Message<'a> {
         Some(names.into_iter().chain(values).collect())
     }
 
-    /// Whether a [`EslTracker`](super::EslTracker) has use for it; most of what a switch tells says nothing of calls.
+    /// Returns `true` if a [`EslTracker`](super::EslTracker) has use for it; most of what a switch tells says nothing of calls.
     pub fn counts(&self) -> bool {
         self.kind().is_some()
     }
 
-    /// What it is, in a line: its event, and the channel that it is about.
+    /// Returns what it is, in a line: its event, and the channel that it is about.
     pub fn title(&self) -> String {
         let Some(values) = self.values() else {
             return String::from_utf8_lossy(self.content_type).into_owned();
@@ -177,7 +177,7 @@ impl<'a> Message<'a> {
         }
     }
 
-    /// Whether it is said at the beginning of a connection, as it stands in a transcript.
+    /// Returns `true` if it is said at the beginning of a connection, as it stands in a transcript.
     pub(super) fn begins_connection(&self) -> bool {
         let listens = |reply: &[u8]| reply.starts_with(b"+OK event listener enabled");
         self.content_type == b"auth/request"
@@ -421,7 +421,7 @@ pub(super) fn split_head(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     }
 }
 
-/// How many bytes of body the headers promise.
+/// Returns the number of bytes of body that the headers promise.
 pub(super) fn content_length(head: &[u8]) -> Option<usize> {
     std::str::from_utf8(header(head, b"Content-Length")?).ok()?.trim().parse().ok()
 }

@@ -11,7 +11,7 @@ use super::message::{Event, Key};
 use super::tracker::{EslTracker, Waiting};
 use crate::switch::{ID_BYTES_MAX, text};
 
-/// How long a channel must stay parked to count as such: commands and transfers park for an instant too.
+/// Time for which a channel must stay parked to count as such: commands and transfers park for an instant too.
 const PARK_WAIT: Duration = Duration::from_millis(200);
 
 /// The most calls that are parked at once; further ones are parked without a place to fetch them from.
@@ -161,7 +161,7 @@ impl EslTracker {
         }
     }
 
-    /// Whether who leaves a consultation leaves the two others together: `att_xfer_result` says only that the
+    /// Returns `true` if who leaves a consultation leaves the two others together: `att_xfer_result` says only that the
     /// target has answered, which may have gone since (`dtmf-consult-returned`).
     fn leaves_both(&self, number: Number, consults: &Consultation) -> bool {
         let goes_on = |other: &Channel| other.answered && other.hung_up.is_none();
@@ -264,7 +264,7 @@ impl EslTracker {
         others.max()
     }
 
-    /// Whether the call of who talked with a channel was sent elsewhere by a command, so that this one is
+    /// Returns `true` if the call of who talked with a channel was sent elsewhere by a command, so that this one is
     /// released by the switch.
     pub(super) fn was_sent_by_command(&self, number: Number) -> bool {
         let Some(channel) = self.channels.get(&number) else { return false };
@@ -345,7 +345,7 @@ impl EslTracker {
         }
     }
 
-    /// Who is to lose the call that a channel has: who talks with it if that is the taker's own other
+    /// Returns who is to lose the call that a channel has: who talks with it if that is the taker's own other
     /// device, else who rings for it, first of all whom the taker has dialled.
     fn target_of(&self, named: Number, taker: Number) -> Option<Number> {
         let channel = self.channels.get(&named)?;
@@ -461,7 +461,7 @@ impl EslTracker {
         }
     }
 
-    /// Who has sent a call to be parked has waited for its slot long enough.
+    /// Parks the call of one who has waited for its slot long enough.
     pub(super) fn parks_somewhere(&mut self, parker: Number, out: &mut Vec<Signal>) {
         let Some(channel) = self.channels.get(&parker) else { return };
         let (Some(parkee), Some((told, _))) = (channel.peer, channel.hung_up) else { return };
@@ -495,7 +495,7 @@ impl EslTracker {
         self.tell_answer(taker, out);
     }
 
-    /// Whether somebody dials the slot of a call that waits there.
+    /// Returns `true` if somebody dials the slot of a call that waits there.
     pub(super) fn dials_slot(&self, number: Number) -> bool {
         let Some(channel) = self.channels.get(&number).filter(|channel| channel.calls) else { return false };
         // A prefix may stand before it: `*6003`, `park+*5901`.

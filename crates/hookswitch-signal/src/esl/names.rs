@@ -23,7 +23,7 @@ pub(super) const CHANNEL_IDS: [&str; 13] = [
 /// Headers and variables in which an id of a channel stands beside other words.
 const WITH_IDS: [&str; 3] = ["Application-Data", "variable_transfer_to", "variable_transfer_history"];
 
-/// Whether a word is an id as FreeSWITCH makes them: 32 hexadecimal digits in five groups.
+/// Returns `true` if a word is an id as FreeSWITCH makes them: 32 hexadecimal digits in five groups.
 pub(super) fn is_uuid(word: &str) -> bool {
     word.len() == 36
         && word.bytes().enumerate().all(|(at, byte)| match at {

@@ -13,7 +13,7 @@ use crate::switch::{
     Transmit, without_quotations,
 };
 
-/// What a FreeSWITCH's event socket says first.
+/// First bytes of a FreeSWITCH's event socket.
 pub(super) const GREETING: &[u8] = b"Content-Type: auth/request";
 
 /// Asked for a sign of life; answered by a number.
@@ -51,10 +51,10 @@ impl EventFormat {
 /// How long after the log-in the calls are listed again: the first list may lack those that have just begun.
 const LIST_AGAIN_AFTER: Duration = Duration::from_secs(2);
 
-/// How often they are listed again.
+/// Interval at which they are listed again.
 const LISTS_AGAIN: u8 = 2;
 
-/// How far the log-in is.
+/// Phase of the log-in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
     Greeting,
@@ -86,7 +86,7 @@ pub(super) struct EslProtocol {
     frames: Frames,
     phase: Phase,
     transmit: VecDeque<Vec<u8>>,
-    /// What was asked and is not answered yet, in this order.
+    /// Questions that are not answered yet, in this order.
     asked: VecDeque<String>,
     /// The list of channels, until what was asked about each of them is answered.
     list: Vec<u8>,
@@ -537,7 +537,7 @@ mod tests {
         protocol
     }
 
-    /// What was answered to actions, and the questions whose answers were given to the tracker before.
+    /// Returns what was answered to actions, and the questions whose answers were given to the tracker before.
     fn acted(protocol: &mut EslProtocol) -> (Vec<Acted>, Vec<String>) {
         let (mut acted, mut questions) = (Vec::new(), Vec::new());
         loop {

@@ -1,4 +1,4 @@
-//! What the switch does on a channel itself: queues, mailboxes, menus, fax, conferences, supervision,
+//! Services of the switch on a channel: queues, mailboxes, menus, fax, conferences, supervision,
 //! recordings.
 
 use std::sync::Arc;
@@ -441,7 +441,7 @@ impl EslTracker {
         true
     }
 
-    /// What is said is kept out of a recording for a while.
+    /// Masks what is said, which is kept out of a recording for a while.
     fn masks(&mut self, number: Number, path: &str, masks: bool, now: Moment, out: &mut Vec<Signal>) {
         let key = digest(path);
         let recordings = self.channels.get(&number).map(|channel| &*channel.recordings).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! What is known of the channels of one FreeSWITCH, and how it changes.
+//! State of the channels of one FreeSWITCH, and how it changes.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use crate::switch::{
     CHANNELS_MAX, ChannelView, Counters, EXPLANATION_WAIT, ID_BYTES_MAX, PIPES_MAX, SILENT_MAX, text,
 };
 
-/// How many events are remembered by their numbers, so that none is applied twice: several connections of one
+/// Number of events that are remembered by their numbers, so that none is applied twice: several connections of one
 /// switch may tell of the same.
 const REMEMBERED: usize = 128;
 
@@ -51,7 +51,7 @@ pub struct EslTracker {
     pub(super) counters: Counters,
 }
 
-/// What waits for an explanation.
+/// Change that waits for an explanation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Waiting {
     /// To tell that a channel calls: it may take the place of another.
@@ -183,7 +183,7 @@ impl EslTracker {
         }
     }
 
-    /// When [`EslTracker::handle_time`] wants to be called at the latest.
+    /// Returns the time when [`EslTracker::handle_time`] wants to be called at the latest.
     pub fn poll_timeout(&self) -> Option<Timestamp> {
         self.waits.poll_timeout()
     }
@@ -195,12 +195,12 @@ impl EslTracker {
         }
     }
 
-    /// What became of the messages.
+    /// Returns what became of the messages.
     pub fn counters(&self) -> Counters {
         self.counters
     }
 
-    /// How many channels are followed.
+    /// Returns the number of channels that are followed.
     pub fn channels(&self) -> usize {
         self.channels.len()
     }
@@ -253,7 +253,7 @@ impl EslTracker {
         true
     }
 
-    /// Whether an event is of a channel that stands for a group which may pick up a call. FreeSWITCH tells of it when
+    /// Returns `true` if an event is of a channel that stands for a group which may pick up a call. FreeSWITCH tells of it when
     /// that is done, and of no CHANNEL_CREATE, as in `picked-up-by-group`.
     fn is_place_to_pick_up(&self, event: &Event<'_>) -> bool {
         matches!(event.kind, Kind::Answer | Kind::HangUp)
@@ -481,7 +481,7 @@ impl EslTracker {
         }
     }
 
-    /// Whether the SIP dialog of a channel is known in whole.
+    /// Returns `true` if the SIP dialog of a channel is known in whole.
     fn knows_dialog(&self, number: Number) -> bool {
         let sip = self.channels.get(&number).and_then(|channel| channel.sip.as_ref());
         sip.is_some_and(|sip| sip.to_tag.is_some())
@@ -576,7 +576,7 @@ impl EslTracker {
         numbers
     }
 
-    /// Whether two channels are of one phone or trunk.
+    /// Returns `true` if two channels are of one phone or trunk.
     pub(super) fn is_same_phone(&self, number: Number, other: Number) -> bool {
         let name = |number| self.channels.get(&number).map(|channel| (&channel.endpoint, &channel.domain));
         name(number) == name(other)

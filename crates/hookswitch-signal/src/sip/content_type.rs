@@ -2,7 +2,7 @@ use super::Params;
 use super::text::trim;
 use crate::byte_set::ByteSet;
 
-/// What the body is (RFC 3261 §20.15).
+/// Type of the body (RFC 3261 §20.15).
 #[derive(Clone, Copy, Debug)]
 pub struct ContentType<'a> {
     kind: &'a [u8],

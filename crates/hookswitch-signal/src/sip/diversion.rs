@@ -2,7 +2,7 @@ use std::borrow::Cow;
 
 use super::{Malformed, NameAddr};
 
-/// Who sent the call elsewhere, and why (RFC 5806).
+/// Diverting party and reason (RFC 5806).
 #[derive(Clone, Copy, Debug)]
 pub struct Diversion<'a> {
     /// The target the call was taken away from.

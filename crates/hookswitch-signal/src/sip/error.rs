@@ -1,6 +1,6 @@
 use super::HeaderName;
 
-/// Why the bytes of a capture are not a SIP message that can be used.
+/// Reason why the bytes of a capture are not a SIP message that can be used.
 ///
 /// Offsets count bytes from the start of the datagram, from 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -18,25 +18,25 @@ pub enum SipError {
     /// (RFC 3261 §7.1, §7.2).
     #[error("start line is malformed at byte {offset}")]
     BadStartLine {
-        /// Where reading stopped.
+        /// Place where reading stopped.
         offset: usize,
     },
     /// The first line names a protocol version other than SIP/2.0.
     #[error("start line is not SIP/2.0 at byte {offset}")]
     BadVersion {
-        /// Where the version starts.
+        /// Start of the version.
         offset: usize,
     },
     /// The status is not three digits between 100 and 699 (RFC 3261 §7.2).
     #[error("status is not between 100 and 699 at byte {offset}")]
     BadStatus {
-        /// Where the status starts.
+        /// Start of the status.
         offset: usize,
     },
     /// The Request-URI is not one (RFC 3261 §19.1.1), or carries headers, which it must not (§8.1.1.1).
     #[error("request uri is malformed at byte {offset}")]
     BadRequestUri {
-        /// Where reading stopped.
+        /// Place where reading stopped.
         offset: usize,
     },
     /// No empty line ends the header block: the message was cut. A request is not used then, since what is
@@ -46,21 +46,21 @@ pub enum SipError {
     /// A header without which a message belongs to no transaction or dialog (RFC 3261 §8.1.1).
     #[error("header {name} is missing")]
     MissingHeader {
-        /// Which header.
+        /// Name of the header.
         name: HeaderName,
     },
     /// A header that is there but cannot be understood.
     #[error("header {name} is malformed at byte {offset}")]
     MalformedHeader {
-        /// Which header.
+        /// Name of the header.
         name: HeaderName,
-        /// Where reading stopped.
+        /// Place where reading stopped.
         offset: usize,
     },
     /// A header of which a message has one appears again, so that its meaning is open.
     #[error("header {name} appears more than once")]
     RepeatedHeader {
-        /// Which header.
+        /// Name of the header.
         name: HeaderName,
     },
     /// The CSeq of a request names another method than its start line (RFC 3261 §8.1.1.5).
@@ -68,7 +68,7 @@ pub enum SipError {
     MethodMismatch,
 }
 
-/// Where a single value stopped making sense.
+/// Position where a single value stopped making sense.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("value is malformed at byte {at}")]
 pub struct Malformed {

@@ -1,7 +1,7 @@
 use super::Params;
 use super::text::{is_space, seconds};
 
-/// What a subscription is about (RFC 6665 §8.2.1), with its parameters.
+/// Subject of a subscription (RFC 6665 §8.2.1), with its parameters.
 #[derive(Clone, Copy, Debug)]
 pub struct EventPackage<'a> {
     package: &'a [u8],
@@ -35,7 +35,7 @@ impl<'a> EventPackage<'a> {
     }
 }
 
-/// How a subscription stands (RFC 6665 §8.2.3).
+/// State of a subscription (RFC 6665 §8.2.3).
 #[derive(Clone, Copy, Debug)]
 pub struct SubscriptionState<'a> {
     state: &'a [u8],

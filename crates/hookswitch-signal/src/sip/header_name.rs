@@ -96,7 +96,7 @@ pub enum HeaderName {
 }
 
 impl HeaderName {
-    /// How many there are.
+    /// Number of them.
     pub(super) const COUNT: usize = ALL.len();
 
     /// Recognises a name or its compact form, in upper or lower case (RFC 3261 §7.3.1, §7.3.3).

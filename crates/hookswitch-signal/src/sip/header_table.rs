@@ -144,9 +144,9 @@ fn scan<'a>(block: &'a [u8], at: &mut usize, wanted: impl Fn(&[u8]) -> bool) -> 
 /// One header row: a line and the lines folded into it (RFC 3261 §7.3.1).
 pub(super) struct Row<'a> {
     pub(super) name: &'a [u8],
-    /// Where the value stands, with the white space around it.
+    /// Place where the value stands, with the white space around it.
     pub(super) value: Range<usize>,
-    /// Where the line after the row starts.
+    /// Start of the line after the row.
     pub(super) next: usize,
 }
 
@@ -217,7 +217,7 @@ pub(super) fn line_end(bytes: &[u8]) -> impl Fn(usize) -> usize {
     |at| LINE_END.find(bytes, at)
 }
 
-/// What ends the name of a header, or the line that has none.
+/// End of a header's name, or of the line that has none.
 const NAME_END: ByteSet<2> = ByteSet::of(b":\n");
 
 const LINE_END: ByteSet<1> = ByteSet::of(b"\n");

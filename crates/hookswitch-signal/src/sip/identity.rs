@@ -1,7 +1,7 @@
 use super::text::trim;
 use super::{Malformed, NameAddr};
 
-/// Who calls or is called according to the network, in the words of
+/// Caller or callee according to the network, in the words of
 /// draft-ietf-sip-privacy-04 §5.1, which PBXs still send.
 #[derive(Clone, Copy, Debug)]
 pub struct RemotePartyId<'a> {
@@ -31,7 +31,7 @@ impl<'a> RemotePartyId<'a> {
     }
 }
 
-/// What a caller asks to be hidden (RFC 3323 §4.2, RFC 3325 §9.3).
+/// Privacy that a caller asks for (RFC 3323 §4.2, RFC 3325 §9.3).
 #[derive(Clone, Copy, Debug)]
 pub struct Privacy<'a>(&'a [u8]);
 

@@ -4,7 +4,7 @@ use super::header_table::{Row, Step};
 use super::{HeaderName, SipError};
 use crate::marks::Marks;
 
-/// Where the parts of one message stand: what a single walk over its header block finds out, before
+/// Positions of the parts of one message: what a single walk over its header block finds out, before
 /// anything is read.
 ///
 /// It holds no bytes, so it may be made on one thread and read on another, where
@@ -12,10 +12,10 @@ use crate::marks::Marks;
 #[derive(Clone, Debug)]
 pub struct Layout {
     start_line: (u32, u32),
-    /// Where the first header line starts.
+    /// Start of the first header line.
     headers: u32,
     body: u32,
-    /// Where the first row's value starts and ends, with the white space around it; 0 and 0 when
+    /// Place where the first row's value starts and ends, with the white space around it; 0 and 0 when
     /// absent, for no value starts there.
     slots: [(u32, u32); HeaderName::COUNT],
     /// One bit for each header that has more rows than the first.
@@ -86,28 +86,28 @@ impl Layout {
         }
     }
 
-    /// Where the start line stands, without its line end.
+    /// Returns where the start line stands, without its line end.
     pub(super) fn start_line(&self) -> Range<usize> {
         self.start_line.0 as usize..self.start_line.1 as usize
     }
 
-    /// Where the first header line starts.
+    /// Returns where the first header line starts.
     pub(super) const fn headers(&self) -> usize {
         self.headers as usize
     }
 
-    /// Where the body starts.
+    /// Returns where the body starts.
     pub(super) const fn body(&self) -> usize {
         self.body as usize
     }
 
-    /// Where the value of the first row of a header stands, with the white space around it.
+    /// Returns where the value of the first row of a header stands, with the white space around it.
     pub(super) fn first(&self, name: HeaderName) -> Option<Range<usize>> {
         let (start, end) = self.slots[name as usize];
         (start != 0).then_some(start as usize..end as usize)
     }
 
-    /// Whether the header block has no end.
+    /// Returns `true` if the header block has no end.
     pub(super) const fn is_cut(&self) -> bool {
         self.is_cut
     }

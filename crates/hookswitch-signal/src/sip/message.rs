@@ -424,7 +424,7 @@ fn mandatory<'a, T>(
     parse(value).map_err(|error| malformed(headers, name, error.at))
 }
 
-/// What is wrong with a message that lacks a header: where its header block has no end, it may have been there.
+/// Returns what is wrong with a message that lacks a header: where its header block has no end, it may have been there.
 fn missing(headers: &HeaderTable<'_>, name: HeaderName) -> SipError {
     if headers.layout().is_cut() { SipError::UnterminatedHeaders } else { SipError::MissingHeader { name } }
 }
@@ -452,7 +452,7 @@ fn check_call_id(value: &[u8]) -> Result<&[u8], Malformed> {
 
 const CONTROLS: ByteSet<0> = ByteSet::controls_and(b"");
 
-/// What the first Contact row says.
+/// Contents of the first Contact row.
 #[derive(Clone, Copy)]
 enum Contact<'a> {
     None,
@@ -480,7 +480,7 @@ impl<'a> Contact<'a> {
     }
 }
 
-/// Whether a header is repeated with another value, so that its meaning is open.
+/// Returns `true` if a header is repeated with another value, so that its meaning is open.
 fn has_two_meanings(headers: &HeaderTable<'_>, name: HeaderName) -> bool {
     headers.is_repeated(name) && headers.rows(name).any(|row| Some(row) != headers.first(name))
 }

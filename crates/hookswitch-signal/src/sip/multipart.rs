@@ -6,7 +6,7 @@ use super::text::trim;
 #[derive(Clone, Debug)]
 pub struct Parts<'a> {
     boundary: &'a [u8],
-    /// What follows the last delimiter that was read; `None` behind the closing one.
+    /// Bytes after the last delimiter that was read; `None` behind the closing one.
     rest: Option<&'a [u8]>,
 }
 
@@ -89,7 +89,7 @@ pub(super) fn find<'a>(
     find_within(content_type, body, kind, subtype, DEPTH_MAX)
 }
 
-/// How many multiparts are opened inside one another. Each reads its bytes once more, so that this
+/// Number of multiparts that are opened inside one another. Each reads its bytes once more, so that this
 /// bounds the time; a body seen in practice has two.
 const DEPTH_MAX: usize = 4;
 
@@ -112,9 +112,9 @@ fn find_within<'a>(
 }
 
 struct Delimiter {
-    /// Where the line end before the delimiter starts, which belongs to it.
+    /// Start of the line end before the delimiter, which belongs to it.
     start: usize,
-    /// Where the line after the delimiter starts.
+    /// Start of the line after the delimiter.
     after: usize,
     closing: bool,
 }

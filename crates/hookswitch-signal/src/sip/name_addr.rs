@@ -99,10 +99,10 @@ impl<'a> NameAddr<'a> {
     }
 }
 
-/// What ends a URI without brackets.
+/// End of a URI without brackets.
 const BARE_END: ByteSet<6> = ByteSet::of(b" \t\r\n;,");
 
-/// What decides whether a name stands before the URI.
+/// Bytes that decide whether a name stands before the URI.
 const NAME_STOP: ByteSet<4> = ByteSet::of(b"<\";,");
 
 /// Finds the bracket that opens the URI, behind the name; `None` when the URI has none.

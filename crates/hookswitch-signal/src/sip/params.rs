@@ -134,10 +134,10 @@ fn next_param(bytes: &[u8], mut at: usize) -> Result<Option<(Param<'_>, usize)>,
     Ok(Some((Param { name, value: Some(unquoted(&bytes[start..end])) }, end)))
 }
 
-/// What ends the name of a parameter.
+/// End of a parameter's name.
 const NAME_END: ByteSet<8> = ByteSet::of(b" \t\r\n;,\"=");
 
-/// What ends the value of a parameter that is not quoted.
+/// End of a parameter's value that is not quoted.
 const VALUE_END: ByteSet<7> = ByteSet::of(b" \t\r\n;,\"");
 
 #[cfg(test)]

@@ -3,7 +3,7 @@ use std::borrow::Cow;
 use super::text::{decimal, unescaped};
 use super::{Params, lossy};
 
-/// Why a request was sent or a session ended (RFC 3326).
+/// Reason why a request was sent or a session ended (RFC 3326).
 #[derive(Clone, Copy, Debug)]
 pub struct Reason<'a> {
     protocol: &'a [u8],

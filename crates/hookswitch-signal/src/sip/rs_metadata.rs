@@ -3,7 +3,7 @@ use super::text::trim;
 /// The most elements of a description that are looked at.
 const ELEMENTS_MAX: usize = 1_000;
 
-/// What a recording session says of the call that it records (RFC 7865): who takes part, and what the call is
+/// Statement of a recording session about the call that it records (RFC 7865): who takes part, and what the call is
 /// called.
 ///
 /// Reads of the XML what it needs, in one walk, and passes over the rest; the names of elements count without

@@ -43,7 +43,7 @@ impl<'a> Section<'a> {
     }
 }
 
-/// Which way media flow, as the sender of the description sees it (RFC 8866 §6.7).
+/// Direction of media, as the sender of the description sees it (RFC 8866 §6.7).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum MediaDirection {
     /// It only receives.
@@ -57,7 +57,7 @@ pub enum MediaDirection {
     Inactive,
 }
 
-/// What is carried (RFC 8866 §5.14).
+/// Kind of media (RFC 8866 §5.14).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum MediaKind<'a> {
     /// Sound.
@@ -76,7 +76,7 @@ pub enum MediaKind<'a> {
     Other(&'a [u8]),
 }
 
-/// Where media are to be sent (RFC 8866 §5.7).
+/// Address that media are to be sent to (RFC 8866 §5.7).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Connection<'a> {
     /// `IP4` or `IP6`, as spelled.
@@ -85,7 +85,7 @@ pub struct Connection<'a> {
     pub address: &'a [u8],
 }
 
-/// Who made the description, and which version it is (RFC 8866 §5.2).
+/// Maker and version of the description (RFC 8866 §5.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Origin<'a> {
     /// The user name, or `-`.

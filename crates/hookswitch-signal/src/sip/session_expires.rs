@@ -1,16 +1,16 @@
 use super::Params;
 use super::text::{seconds, trim};
 
-/// How long a session lives without being refreshed (RFC 4028 §4).
+/// Life of a session without a refresh (RFC 4028 §4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SessionExpires {
     /// In seconds.
     pub seconds: u32,
-    /// Who refreshes it, once that is settled.
+    /// Refresher, once that is settled.
     pub refresher: Option<Refresher>,
 }
 
-/// Who refreshes a session.
+/// Refresher of a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refresher {
     /// The sender of the request.

@@ -6,7 +6,7 @@ use crate::byte_set::ByteSet;
 pub enum StartLine<'a> {
     /// A request.
     Request {
-        /// What is asked.
+        /// Method that is asked for.
         method: Method<'a>,
         /// Whom it is asked; a scheme that is not understood is kept raw.
         uri: Uri<'a>,

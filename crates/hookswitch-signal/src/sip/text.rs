@@ -60,7 +60,7 @@ pub(super) fn quoted_end(bytes: &[u8], at: usize) -> Option<usize> {
     }
 }
 
-/// What ends a quoted string, or escapes the byte behind it.
+/// End of a quoted string, or escape of the byte behind it.
 const QUOTED_STOP: ByteSet<2> = ByteSet::of(b"\"\\");
 
 /// Takes the quotes off a quoted string, leaving its escapes; other bytes come back as they are.

@@ -18,7 +18,7 @@ pub struct Uri<'a> {
     headers: &'a [u8],
 }
 
-/// What stands before the first colon of a URI.
+/// Scheme of a URI, before its first colon.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scheme<'a> {
     /// RFC 3261 §19.1.
@@ -277,15 +277,15 @@ pub(super) const fn unbracketed(host: &[u8]) -> &[u8] {
     }
 }
 
-/// What ends the user part of a URI, or its password.
+/// End of a URI's user part, or of its password.
 const USER_END: ByteSet<2> = ByteSet::of(b"@:");
 
 const AT_SIGN: ByteSet<1> = ByteSet::of(b"@");
 
-/// What ends a host that is no IPv6 address.
+/// End of a host that is no IPv6 address.
 const HOST_END: ByteSet<11> = ByteSet::controls_and(b":;?@,/[]\"=&");
 
-/// What stands in no URI: white space, controls and angle brackets.
+/// Bytes that stand in no URI: white space, controls and angle brackets.
 pub(super) const FORBIDDEN: ByteSet<3> = ByteSet::controls_and(b"<>\x7f");
 
 /// Splits off the scheme: what it is, and where the rest starts.

@@ -8,7 +8,7 @@ use crate::byte_set::ByteSet;
 #[derive(Clone, Debug)]
 pub(super) struct Values<'a> {
     row: &'a [u8],
-    /// Where the next value starts; `None` behind the last.
+    /// Start of the next value; `None` behind the last.
     at: Option<usize>,
 }
 
@@ -47,7 +47,7 @@ impl<'a> Iterator for Values<'a> {
     }
 }
 
-/// What ends a value, or hides commas.
+/// End of a value, or beginning of a part that hides commas.
 const VALUE_STOP: ByteSet<3> = ByteSet::of(b",\"<");
 
 const BRACKET_END: ByteSet<1> = ByteSet::of(b">");

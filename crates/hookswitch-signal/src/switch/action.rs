@@ -16,7 +16,7 @@ const WORD_BYTES_MAX: usize = 64;
 pub enum Action {
     /// Ends channels.
     HangUp {
-        /// Which.
+        /// Subscription to read for.
         channels: Vec<String>,
         /// As what.
         end: End,
@@ -27,7 +27,7 @@ pub enum Action {
         own: String,
         /// The channel of who calls.
         peer: String,
-        /// Where to.
+        /// Place where to.
         to: Target,
     },
     /// Moves the call of who talks elsewhere.
@@ -36,7 +36,7 @@ pub enum Action {
         own: String,
         /// The channel that it talks with.
         peer: String,
-        /// Where to.
+        /// Place where to.
         to: Target,
     },
     /// Parks a call.
@@ -61,7 +61,7 @@ pub enum Action {
     Hold {
         /// The channel of who holds.
         own: String,
-        /// Whether it is held from here on.
+        /// Set if it is held from here on.
         on: bool,
     },
     /// Takes the call that rings.
@@ -73,7 +73,7 @@ pub enum Action {
     Mute {
         /// The channel.
         own: String,
-        /// Whether it is muted from here on.
+        /// Set if it is muted from here on.
         on: bool,
     },
     /// Records a channel, or pauses that.
@@ -207,7 +207,7 @@ impl Target {
     }
 }
 
-/// Whether a switch takes a text for one word wherever it stands: in an action, a command, a dial string.
+/// Returns `true` if a switch takes a text for one word wherever it stands: in an action, a command, a dial string.
 pub fn is_word(text: &str) -> bool {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"+*#.-_@".contains(&byte);
     !text.is_empty() && text.len() <= WORD_BYTES_MAX && text.bytes().all(is_plain) && !text.starts_with('-')
@@ -268,7 +268,7 @@ pub(crate) struct ActionOptions {
     pub(crate) phone_prefix: Option<String>,
     /// Folder for recordings on the machine of the switch.
     pub(crate) recordings: Option<String>,
-    /// Whether phones do what `Event: hold` and `Event: talk` ask for.
+    /// Set if phones do what `Event: hold` and `Event: talk` ask for.
     #[serde(default)]
     pub(crate) phones_obey: bool,
 }

@@ -1,4 +1,4 @@
-//! What the rest of the program asks of a switch that reports its own calls.
+//! Interface of a switch that reports its own calls to the rest of the program.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -29,7 +29,7 @@ pub trait Adapter: Sync {
     /// Form of a transcript of its connection.
     fn transcript(&self) -> Transcript;
 
-    /// Whether a file that begins like this is a transcript of its connection.
+    /// Returns `true` if a file that begins like this is a transcript of its connection.
     fn begins_transcript(&self, start: &[u8]) -> bool;
 
     /// Appends a message to a transcript.
@@ -38,7 +38,7 @@ pub trait Adapter: Sync {
     /// A message in a line, for people: its event, and the channel that it is about.
     fn title(&self, message: &[u8]) -> String;
 
-    /// Whether a message lists all calls of the switch, whosever they are.
+    /// Returns `true` if a message lists all calls of the switch, whosever they are.
     fn lists_all_calls(&self, _message: &[u8]) -> bool {
         false
     }
@@ -52,7 +52,7 @@ pub trait Adapter: Sync {
     /// Keys of a source in the settings, beside [`COMMON_KEYS`].
     fn keys(&self) -> &'static [&'static str];
 
-    /// Whether it may connect by itself, as [`Adapter::accept`] goes on with.
+    /// Returns `true` if it may connect by itself, as [`Adapter::accept`] goes on with.
     fn may_connect(&self) -> bool {
         false
     }
@@ -63,7 +63,7 @@ pub trait Adapter: Sync {
     /// If they cannot be used; a sentence that says what to write instead.
     fn check(&self, settings: &SourceSettings<'_>) -> Result<(), SettingsError>;
 
-    /// Whether its settings hold what must stay secret.
+    /// Returns `true` if its settings hold what must stay secret.
     fn has_secret(&self, settings: &SourceSettings<'_>) -> bool {
         !settings.address.is_empty()
     }
@@ -83,7 +83,7 @@ pub trait Adapter: Sync {
         Err(CannotAct::new(format!("This server does not act on calls of {product} by {protocol}")))
     }
 
-    /// Whether [`Adapter::check_action`] lets any action pass.
+    /// Returns `true` if [`Adapter::check_action`] lets any action pass.
     fn acts(&self) -> bool {
         false
     }
@@ -114,7 +114,7 @@ pub struct Words {
     pub product: &'static str,
     /// The protocol: `AMI`.
     pub protocol: &'static str,
-    /// What is connected to: `manager`.
+    /// Peer of the connection: `manager`.
     pub peer: &'static str,
     /// A connection: `manager connection`.
     pub connection: &'static str,
@@ -137,16 +137,16 @@ pub struct SourceSettings<'a> {
     pub name: &'a str,
     /// Host and port; empty if the switch connects by itself.
     pub address: &'a str,
-    /// Whether the connection is encrypted.
+    /// Set if the connection is encrypted.
     pub over_tls: bool,
-    /// Whether some address may connect as this source.
+    /// Set if some address may connect as this source.
     pub may_connect: bool,
     /// Values of [`Adapter::keys`].
     pub options: &'a Options,
 }
 
 impl SourceSettings<'_> {
-    /// Whether the address has a host and a port.
+    /// Returns `true` if the address has a host and a port.
     pub fn has_port(&self) -> bool {
         let parts = self.address.rsplit_once(':');
         parts.is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok())
@@ -202,7 +202,7 @@ impl fmt::Debug for Secret {
 #[error("{0}")]
 pub struct SettingsError(pub String);
 
-/// Whether what is sent to a switch in one line is one: a line end would begin another command.
+/// Returns `true` if what is sent to a switch in one line is one: a line end would begin another command.
 pub(crate) fn is_one_line(text: &str) -> bool {
     !text.contains(['\r', '\n', '\0'])
 }
@@ -266,7 +266,7 @@ pub trait Replacements {
     /// Another address of the same networks.
     fn ip(&mut self, ip: IpAddr) -> IpAddr;
 
-    /// Whether a text was found to name somebody.
+    /// Returns `true` if a text was found to name somebody.
     fn is_original(&self, text: &str) -> bool;
 }
 
@@ -292,7 +292,7 @@ pub struct ChannelView {
     pub id: String,
     /// Id of the phone's or trunk's channel that it talks with, or is called by.
     pub peer: Option<String>,
-    /// Whether it was answered.
+    /// Set if it was answered.
     pub is_up: bool,
 }
 
@@ -318,16 +318,16 @@ pub trait SwitchTracker {
     /// Ends all that goes on: the switch has not come back in the time that its calls have.
     fn handle_lost(&mut self, at: Timestamp, input: InputRef, out: &mut Vec<Signal>);
 
-    /// When [`SwitchTracker::handle_time`] wants to be called at the latest.
+    /// Returns the time when [`SwitchTracker::handle_time`] wants to be called at the latest.
     fn poll_timeout(&self) -> Option<Timestamp>;
 
     /// Tells all that waits: nothing more will be heard.
     fn finish(&mut self, out: &mut Vec<Signal>);
 
-    /// What became of the messages.
+    /// Returns what became of the messages.
     fn counters(&self) -> Counters;
 
-    /// How many channels are tracked.
+    /// Returns the number of channels that are tracked.
     fn channels(&self) -> usize;
 
     /// The channel of a leg, as it stands; none if it has ended, or stands for somebody who has no channel.

@@ -7,10 +7,10 @@ use hookswitch_model::ActionId;
 
 use super::{Acted, Action, CannotAct, Inventory};
 
-/// How long an answer may take during the log-in.
+/// Time that an answer may take during the log-in.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How often a sign of life is asked for, and how long none may come.
+/// Interval at which a sign of life is asked for, and how long none may come.
 const PROBE_EVERY: Duration = Duration::from_secs(15);
 const SILENT_MAX: Duration = Duration::from_secs(50);
 
@@ -43,12 +43,12 @@ pub trait SwitchProtocol: Send {
     /// Asks for a sign of life: nothing need have been heard for some time.
     fn probe(&mut self);
 
-    /// How soon after the last the next [`SwitchProtocol::probe`] is wanted; none: after the usual time.
+    /// Returns how soon after the last the next [`SwitchProtocol::probe`] is wanted; none: after the usual time.
     fn probe_after(&self) -> Option<Duration> {
         None
     }
 
-    /// Whether all that was asked so far is answered.
+    /// Returns `true` if all that was asked so far is answered.
     fn is_answered(&self) -> bool {
         true
     }
@@ -119,15 +119,15 @@ pub enum ProtocolEvent {
 /// A question that a switch does not answer, and what to do about it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Refusal {
-    /// What was asked; empty if the switch does not say.
+    /// Question; empty if the switch does not say.
     pub question: String,
-    /// What the switch says, without what it quotes.
+    /// Text of the switch, without what it quotes.
     pub text: String,
     /// A sentence for operators; empty if it is of no consequence.
     pub hint: &'static str,
 }
 
-/// Whether a connection that has ended was to end.
+/// End of a connection: expected or not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ConnectionEnd {
     /// Its call is over.
@@ -136,7 +136,7 @@ pub enum ConnectionEnd {
     Lost,
 }
 
-/// Why a connection is given up, as a sentence without its full stop.
+/// Reason why a connection is given up, as a sentence without its full stop.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct ProtocolError(pub String);
@@ -148,9 +148,9 @@ pub struct ProtocolError(pub String);
 pub struct SwitchConnection {
     protocol: Box<dyn SwitchProtocol>,
     is_up: bool,
-    /// When something came last.
+    /// Time when something came last.
     heard: Duration,
-    /// When an answer is missed, during the log-in; then when a sign of life is asked for.
+    /// Time when an answer is missed, during the log-in; then when a sign of life is asked for.
     due: Duration,
 }
 
@@ -160,12 +160,12 @@ impl SwitchConnection {
         Self { protocol, is_up: false, heard: Duration::ZERO, due: ANSWER_TIMEOUT }
     }
 
-    /// Whether the switch has let us in.
+    /// Returns `true` if the switch has let us in.
     pub const fn is_up(&self) -> bool {
         self.is_up
     }
 
-    /// Whether all that was asked so far is answered.
+    /// Returns `true` if all that was asked so far is answered.
     pub fn is_answered(&self) -> bool {
         self.protocol.is_answered()
     }
@@ -260,7 +260,7 @@ impl SwitchConnection {
         self.protocol.probe_after().unwrap_or(PROBE_EVERY).min(PROBE_EVERY)
     }
 
-    /// When [`SwitchConnection::handle_timeout`] wants to be called at the latest.
+    /// Returns the time when [`SwitchConnection::handle_timeout`] wants to be called at the latest.
     pub const fn poll_timeout(&self) -> Duration {
         self.due
     }

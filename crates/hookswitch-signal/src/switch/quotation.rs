@@ -1,4 +1,4 @@
-//! What others say, without what it quotes.
+//! Quotation of what others say, without what it quotes.
 
 /// A message, such as that of a panic, without what it may quote of numbers and names: quotations are left out,
 /// and so are longer numbers.

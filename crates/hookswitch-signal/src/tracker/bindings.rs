@@ -1,4 +1,4 @@
-//! Whose phone a contact is, as registrars tell (RFC 3261 §10).
+//! Bindings of contacts to phones, as registrars tell (RFC 3261 §10).
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -39,7 +39,7 @@ impl Bindings {
         self.0.retain(|_, (_, told)| *told + LEARNT_MAX > now);
     }
 
-    /// Whose phone a Request-URI reaches, if a registrar told.
+    /// Returns whose phone a Request-URI reaches, if a registrar told.
     pub(super) fn owner(&self, uri: &Uri<'_>) -> Option<Arc<str>> {
         if self.0.is_empty() { None } else { self.0.get(&key(uri)).map(|(owner, _)| owner.clone()) }
     }

@@ -63,7 +63,7 @@ pub(super) struct Hop {
     pub(super) first: bool,
     /// The hop that it goes on from, by its place; none for a first one.
     pub(super) parent: Option<usize>,
-    /// When its INVITE was sent.
+    /// Time when its INVITE was sent.
     pub(super) sent: Timestamp,
     /// Its INVITE has come through a proxy.
     pub(super) is_forwarded: bool,
@@ -74,7 +74,7 @@ pub(super) struct Hop {
     /// Its sender has turned to another server or target without waiting for a response.
     pub(super) given_up: bool,
     pub(super) state: HopState,
-    /// What the CANCEL said, once one was seen.
+    /// Cause that the CANCEL gave, once one was seen.
     pub(super) cancelled: Option<Cause>,
 }
 
@@ -108,7 +108,7 @@ pub(super) struct Dialog {
     pub(super) answered: bool,
     /// It was the first of its transaction, or the caller has acknowledged it.
     pub(super) confirmed: bool,
-    /// When its 2xx came, until the ACK does.
+    /// Time when its 2xx came, until the ACK does.
     pub(super) unacknowledged: Option<Timestamp>,
     pub(super) ended: bool,
     /// By [`Side`].
@@ -126,7 +126,7 @@ pub(super) struct Dialog {
 /// Reason to believe that one end of a dialog does not know it any more, or is not there (RFC 3261 §12.2.1.2).
 #[derive(Serialize, Deserialize)]
 pub(super) struct Doubt {
-    /// When the dialog is lost, if it is.
+    /// Time when the dialog is lost, if it is.
     pub(super) since: Timestamp,
     /// The side of the other end.
     pub(super) side: Side,
@@ -136,7 +136,7 @@ pub(super) struct Doubt {
     pub(super) is_told: bool,
 }
 
-/// Which end of a dialog sent a request.
+/// End of a dialog that sent a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Side {
     Caller = 0,
@@ -152,7 +152,7 @@ impl Side {
     }
 }
 
-/// What one end of a dialog has said.
+/// State of one end of a dialog.
 #[derive(Clone, Copy, Default, Serialize, Deserialize)]
 pub(super) struct SideState {
     /// The number of its last request.
@@ -163,7 +163,7 @@ pub(super) struct SideState {
     pub(super) holds: bool,
 }
 
-/// What matters of a session description.
+/// Facts of a session description that matter.
 #[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct MediaState {
     /// The version in its origin line, which changes with every change (RFC 3264 §8).
@@ -223,12 +223,12 @@ impl Change {
         }
     }
 
-    /// Whether a response or ACK is part of it, by side and CSeq.
+    /// Returns `true` if a response or ACK is part of it, by side and CSeq.
     pub(super) fn is(&self, side: Side, cseq: u32) -> bool {
         self.side == side && self.cseq == cseq
     }
 
-    /// Whether a response with this branch answers it.
+    /// Returns `true` if a response with this branch answers it.
     pub(super) fn is_answered_by(&self, branch: &[u8]) -> bool {
         self.branches.iter().any(|known| **known == *branch)
     }
@@ -262,7 +262,7 @@ impl Dialog {
 }
 
 impl Call {
-    /// Whether it is the call of this From tag that began at this instant.
+    /// Returns `true` if it is the call of this From tag that began at this instant.
     pub(super) fn is(&self, caller_tag: &[u8], opened: Timestamp) -> bool {
         self.opened == opened && *self.caller_tag == *caller_tag
     }
@@ -337,12 +337,12 @@ impl Call {
         used.filter_map(|dialog| dialog.timer).max()
     }
 
-    /// Whether another dialog than this one is in use.
+    /// Returns `true` if another dialog than this one is in use.
     pub(super) fn talks_elsewhere(&self, but: usize) -> bool {
         self.others_in_use(but).next().is_some()
     }
 
-    /// Whether another dialog with the same target is in use.
+    /// Returns `true` if another dialog with the same target is in use.
     pub(super) fn talks_in_another_dialog(&self, but: usize) -> bool {
         let target = self.dialogs[but].target;
         self.others_in_use(but).any(|dialog| dialog.target == target)

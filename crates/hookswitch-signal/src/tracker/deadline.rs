@@ -1,4 +1,4 @@
-//! What is decided when something has not come in time: the next try of a caller who was refused, the final
+//! Decisions about what has not come in time: the next try of a caller who was refused, the final
 //! response to a cancelled INVITE, any response at all.
 
 use std::collections::VecDeque;
@@ -10,15 +10,15 @@ use serde::{Deserialize, Serialize};
 use super::SipTracker;
 use super::call::{Call, Hop, HopState};
 
-/// How long a caller who was refused may take to try again, and a proxy to try the next target, so that it is
+/// Time that a caller who was refused may take to try again, and a proxy to try the next target, so that it is
 /// the same call: as long as an end may wait for its cause (contract events §10).
 pub(super) const NEXT_TRY_MAX: Duration = Duration::from_millis(500);
 
-/// How long who dials may take for the next digit when the number was not complete: the inter-digit timer of
+/// Time that who dials may take for the next digit when the number was not complete: the inter-digit timer of
 /// ISDN, T302 of Q.931 §9.5.
 pub(super) const NEXT_DIGIT_MAX: Duration = Duration::from_secs(15);
 
-/// How long a cancelled INVITE waits for its final response (RFC 3261 §9.1), and an INVITE for any response
+/// Time that a cancelled INVITE waits for its final response (RFC 3261 §9.1), and an INVITE for any response
 /// (Timer B, §17.1.1.2): 64 times T1.
 pub(super) const RESPONSE_MAX: Duration = Duration::from_secs(32);
 
@@ -37,7 +37,7 @@ struct Deadline {
     input: InputRef,
 }
 
-/// What a call waits for.
+/// Message that a call waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Awaited {
     /// The next INVITE of a caller who was refused.
@@ -57,7 +57,7 @@ impl Deadlines {
         self.0.insert(place, Deadline { due, call, awaited, input });
     }
 
-    /// When the first is due.
+    /// Returns the time when the first is due.
     pub(super) fn next(&self) -> Option<Timestamp> {
         self.0.front().map(|deadline| deadline.due)
     }

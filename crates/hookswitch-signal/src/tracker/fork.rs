@@ -9,7 +9,7 @@ use super::call::{Call, Hop, HopState};
 use super::{Seen, SipTracker, signal};
 use crate::sip::Uri;
 
-/// How long an INVITE has waited for any response when its sender, who turns to another target, has given it
+/// Time that an INVITE has waited for any response when its sender, who turns to another target, has given it
 /// up: T1, after which it would be sent again (RFC 3261 §17.1.1.2).
 const UNHEARD_MIN: Duration = Duration::from_millis(500);
 

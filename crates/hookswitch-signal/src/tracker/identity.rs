@@ -1,4 +1,4 @@
-//! Who calls and who is called, read from a request.
+//! Identities of caller and callee, read from a request.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -19,7 +19,7 @@ const OFFER_BYTES_MAX: usize = 2_048;
 /// The most digits of the number behind the word for a leg in a Call-ID.
 const LEG_DIGITS_MAX: usize = 6;
 
-/// Who calls: the identity that the network asserts, else what the phone says of itself.
+/// Returns who calls: the identity that the network asserts, else what the phone says of itself.
 pub(super) fn caller(message: &Message<'_>) -> Caller {
     let from = message.from();
     let remote = message
@@ -65,7 +65,7 @@ fn is_anonymous(from: &NameAddr<'_>) -> bool {
         || uri.user().is_some_and(|user| user.eq_ignore_ascii_case(b"anonymous"))
 }
 
-/// Who is called by a request that goes to `target`, when the call was made to `to`.
+/// Returns who is called by a request that goes to `target`, when the call was made to `to`.
 ///
 /// A Request-URI that a location service filled in may carry a user part that only the phone
 /// understands; then the To header names the person.
@@ -79,7 +79,7 @@ pub(super) fn callee(target: &Uri<'_>, to: &Uri<'_>) -> Arc<str> {
     }
 }
 
-/// Whether a user part is a contact's own, and not a number or a person's name.
+/// Returns `true` if a user part is a contact's own, and not a number or a person's name.
 fn is_opaque(target: &str, dialled: &str) -> bool {
     let is_number = |user: &str| user.chars().all(|c| c.is_ascii_digit() || matches!(c, '+' | '*' | '#'));
     !is_number(target)
@@ -97,7 +97,7 @@ pub(super) fn mailbox(uri: &Uri<'_>) -> Option<Mailbox> {
     Some(Mailbox { of, cause: cause.map(of_status) })
 }
 
-/// Who sent the call elsewhere last (RFC 5806 §4; RFC 7044 §4.1: the entry before the last).
+/// Returns who sent the call elsewhere last (RFC 5806 §4; RFC 7044 §4.1: the entry before the last).
 pub(super) fn diverted_by(message: &Message<'_>) -> Option<Arc<str>> {
     if let Some(diversion) = message.diversions().next() {
         return number(&diversion.address.uri());
@@ -110,7 +110,7 @@ pub(super) fn diverted_by(message: &Message<'_>) -> Option<Arc<str>> {
     number(&before?)
 }
 
-/// Who was called first, when the call was sent elsewhere more than once: the last Diversion (RFC 5806 §4), or the
+/// Returns who was called first, when the call was sent elsewhere more than once: the last Diversion (RFC 5806 §4), or the
 /// first entry of History-Info (RFC 7044 §4.1).
 pub(super) fn called_first(message: &Message<'_>) -> Option<Arc<str>> {
     if let Some(first) = message.diversions().skip(1).last() {
@@ -129,7 +129,7 @@ pub(super) fn offer(message: &Message<'_>) -> Option<u64> {
     Some(body.iter().fold(0xcbf2_9ce4_8422_2325, mix))
 }
 
-/// Whether the sender says that no person is there (RFC 3840 §10.1), as servers for parking and music do.
+/// Returns `true` if the sender says that no person is there (RFC 3840 §10.1), as servers for parking and music do.
 pub(super) fn is_automaton(message: &Message<'_>) -> bool {
     let contact = message.contact();
     contact.is_some_and(|contact| {

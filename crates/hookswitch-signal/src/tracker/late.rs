@@ -17,7 +17,7 @@ use super::{Seen, SipTracker};
 use crate::capture::{Captured, Transport};
 use crate::sip::{Message, StartLine};
 
-/// How long a response waits for its request where nothing else is set.
+/// Time that a response waits for its request where nothing else is set.
 pub const LATE_MAX: Duration = Duration::from_millis(100);
 
 /// The most messages that wait, and the most bytes of them; further ones are taken as they come.
@@ -81,7 +81,7 @@ impl Late {
         self.held.is_empty()
     }
 
-    /// When the first has waited long enough.
+    /// Returns the time when the first has waited long enough.
     pub(super) fn next(&self) -> Option<Timestamp> {
         self.held.front().map(|held| held.due)
     }

@@ -26,7 +26,7 @@ const EXPIRY_GRACE: Duration = Duration::from_secs(32);
 /// ACK, and each comes 4 s after the one before (RFC 3261 §13.3.1.4).
 const UNACKNOWLEDGED_MIN: Duration = Duration::from_secs(16);
 
-/// How often a sign of life is passed on for a call without a session timer, which may be silent for a day.
+/// Interval at which a sign of life is passed on for a call without a session timer, which may be silent for a day.
 const ALIVE_EVERY: Duration = Duration::from_secs(60);
 
 impl SipTracker {
@@ -177,12 +177,12 @@ impl SipTracker {
 }
 
 impl Call {
-    /// Whether a request is the ACK of a 2xx to the caller's INVITE that created this dialog.
+    /// Returns `true` if a request is the ACK of a 2xx to the caller's INVITE that created this dialog.
     fn is_acknowledged_by(&self, seen: &Seen<'_, '_>, at: usize) -> bool {
         !self.dialogs[at].ended && self.has_ack_of_answer(seen)
     }
 
-    /// Whether a request is the ACK of a 2xx to the caller's INVITE, which has a branch of its own, while that
+    /// Returns `true` if a request is the ACK of a 2xx to the caller's INVITE, which has a branch of its own, while that
     /// of a refusal has the INVITE's (RFC 3261 §13.2.2.4, §17.1.1.3).
     fn has_ack_of_answer(&self, seen: &Seen<'_, '_>) -> bool {
         let cseq = seen.message.cseq().number;
@@ -356,7 +356,7 @@ impl Doubt {
     }
 }
 
-/// How long a call with this session timer may be silent.
+/// Returns how long a call with this session timer may be silent.
 pub(super) fn silence_max(timer: SessionExpires) -> Duration {
     let seconds = timer.seconds.clamp(SESSION_EXPIRES_SECS_MIN, SESSION_EXPIRES_SECS_MAX);
     Duration::from_secs(u64::from(seconds)) + EXPIRY_GRACE

@@ -44,23 +44,23 @@ use self::servers::Servers;
 use crate::capture::Captured;
 use crate::sip::{Message, Method, StartLine, Uri, lossy};
 
-/// How long a message may be repeated, and how long a finished call is remembered for that: 64
+/// Time for which a message may be repeated, and how long a finished call is remembered for that: 64
 /// times T1, after which no retransmission is sent (RFC 3261 §17).
 pub const REPEAT_MAX: Duration = Duration::from_secs(32);
 
-/// How often calls are looked at for signs of life.
+/// Interval at which calls are looked at for signs of life.
 const CHECK_EVERY: Duration = Duration::from_secs(300);
 
-/// How long it is remembered what registrations and challenges told; phones register again within hours.
+/// Time for which it is remembered what registrations and challenges told; phones register again within hours.
 const LEARNT_MAX: Duration = Duration::from_secs(24 * 3600);
 
-/// How often that is looked through.
+/// Interval at which that is looked through.
 const SWEEP_EVERY: Duration = Duration::from_secs(3600);
 
-/// How long an unanswered call is followed without a message; longer than Timer C.
+/// Time for which an unanswered call is followed without a message; longer than Timer C.
 const UNANSWERED_MAX: Duration = Duration::from_secs(300);
 
-/// How long an answered call is followed without a message.
+/// Time for which an answered call is followed without a message.
 const ANSWERED_MAX: Duration = Duration::from_secs(25 * 3600);
 
 /// The most calls that are followed at once; further ones are counted and passed over.
@@ -72,7 +72,7 @@ const CALL_ID_USES_MAX: usize = 16;
 /// The most INVITE transactions of one call, over all hops and attempts.
 const HOPS_MAX: usize = 256;
 
-/// Where the messages went. `messages` is the sum of the others.
+/// Counts of messages by fate. `messages` is the sum of the others.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counters {
     /// Messages that came in.
@@ -108,13 +108,13 @@ pub struct SipTracker {
     finished: VecDeque<(Timestamp, usize, u64)>,
     /// Open calls and when they are looked at; each with its number.
     checks: VecDeque<(Timestamp, usize, u64)>,
-    /// What open calls wait for.
+    /// Deadlines of open calls.
     deadlines: Deadlines,
-    /// What has come before its request.
+    /// Messages that have come before their request.
     late: Late,
     /// The calls whose callers were challenged, by the nonce; each with its number.
     challenges: HashMap<Box<[u8]>, (usize, u64), RandomState>,
-    /// When registrations and challenges were last looked through.
+    /// Time when registrations and challenges were last looked through.
     swept: Timestamp,
     /// The time of the newest message.
     newest: Timestamp,
@@ -157,12 +157,12 @@ impl SipTracker {
         }
     }
 
-    /// Where the messages went.
+    /// Returns where the messages went.
     pub fn counters(&self) -> Counters {
         self.counters
     }
 
-    /// How many calls are followed, finished ones that are remembered for their repeats among them.
+    /// Returns the number of calls that are followed, finished ones that are remembered for their repeats among them.
     pub fn calls(&self) -> usize {
         self.calls.len()
     }
@@ -186,7 +186,7 @@ impl SipTracker {
         self.newest
     }
 
-    /// When [`SipTracker::handle_time`] wants to be called at the latest.
+    /// Returns the time when [`SipTracker::handle_time`] wants to be called at the latest.
     pub fn poll_timeout(&self) -> Option<Timestamp> {
         self.deadlines.next().into_iter().chain(self.late.next()).min()
     }
@@ -311,7 +311,7 @@ impl SipTracker {
         true
     }
 
-    /// Whether a message with this fingerprint was seen before.
+    /// Returns `true` if a message with this fingerprint was seen before.
     fn is_repeated(&self, newest: Option<usize>, print: u64) -> bool {
         match newest {
             Some(newest) => self.same_id(newest).any(|index| self.calls[index].seen.contains(print)),
@@ -512,7 +512,7 @@ impl SipTracker {
         }
     }
 
-    /// Whether a call comes from a server that places it on somebody's behalf: the callee has an account
+    /// Returns `true` if a call comes from a server that places it on somebody's behalf: the callee has an account
     /// there, or it calls somebody in that person's own name from an address that is not theirs.
     fn is_sent_by_server(&self, seen: &Seen<'_, '_>, uri: &Uri<'_>) -> bool {
         let message = seen.message;
@@ -524,7 +524,7 @@ impl SipTracker {
         self.servers.serves(seen.captured.src, seen.captured.dst) || own_name()
     }
 
-    /// Where in an open call the request says that it belongs.
+    /// Returns where in an open call the request says that it belongs.
     fn place(&self, seen: &Seen<'_, '_>, direction: Direction) -> Option<LegRelation> {
         let message = seen.message;
         if let Some(replaced) = message.replaces() {
@@ -852,7 +852,7 @@ impl SipTracker {
         }
     }
 
-    /// Whether the call at this place is still the one with this number.
+    /// Returns `true` if the call at this place is still the one with this number.
     fn is_number(&self, index: usize, number: u64) -> bool {
         self.calls.get(index).is_some_and(|call| call.number == number)
     }

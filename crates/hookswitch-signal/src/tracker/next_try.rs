@@ -28,7 +28,7 @@ pub(super) struct Refusal {
     pub(super) at: Timestamp,
     /// Until when the next INVITE is part of the same call.
     until: Timestamp,
-    /// What ends the caller's leg if none comes; where there is nothing, the session machine sees to it.
+    /// Cause that ends the caller's leg if none comes; where there is nothing, the session machine sees to it.
     pub(super) end: Option<(InputRef, Cause)>,
     /// The leg to a target that wants more digits.
     incomplete: Option<LegId>,
@@ -37,7 +37,7 @@ pub(super) struct Refusal {
 }
 
 impl Hop {
-    /// How long the next try may take after a final response; none if nobody would try again.
+    /// Returns how long the next try may take after a final response; none if nobody would try again.
     fn next_try_within(&self, status: u16) -> Option<Duration> {
         match status {
             484 if self.cancelled.is_none() => Some(NEXT_DIGIT_MAX),

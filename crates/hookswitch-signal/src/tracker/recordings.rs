@@ -22,7 +22,7 @@ const FACTS_MAX: usize = 16;
 #[derive(Default, Serialize, Deserialize)]
 pub(super) struct Recordings {
     by_call_id: HashMap<Box<[u8]>, Recording, RandomState>,
-    /// When each is forgotten at the latest, and those that have ended; each with its leg.
+    /// Time when each is forgotten at the latest, and those that have ended; each with its leg.
     open: VecDeque<(Timestamp, Box<[u8]>, LegId)>,
     ended: VecDeque<(Timestamp, Box<[u8]>, LegId)>,
 }
@@ -43,7 +43,7 @@ struct Recording {
 }
 
 impl Recordings {
-    /// Whether a message is of one of them.
+    /// Returns `true` if a message is of one of them.
     fn has(&self, message: &Message<'_>) -> bool {
         !self.by_call_id.is_empty()
             && self
@@ -190,7 +190,7 @@ fn describe(about: &mut RecordingSession, message: &Message<'_>) {
     }
 }
 
-/// Whether a description has media, all of which flow neither way.
+/// Returns `true` if a description has media, all of which flow neither way.
 fn is_silent(sdp: &Sdp<'_>) -> bool {
     let mut active = sdp.media().filter(crate::sip::Media::is_active).peekable();
     active.peek().is_some() && active.all(|media| media.direction() == MediaDirection::Inactive)

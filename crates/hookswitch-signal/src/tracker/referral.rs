@@ -13,7 +13,7 @@ use super::call::Side;
 use super::{Seen, SipTracker, identity, signal};
 use crate::sip::{DialogRef, DialogRefBuf, Uri, percent_decode};
 
-/// How long a REFER outside of a dialog is remembered: the transferor may follow the call that it asked
+/// Time for which a REFER outside of a dialog is remembered: the transferor may follow the call that it asked
 /// for until it is answered, which takes Timer C at most (RFC 3261 §16.6).
 const REFERRAL_MAX: Duration = Duration::from_secs(300);
 
@@ -26,7 +26,7 @@ const SIMILAR_CALLS_MAX: usize = 1_000;
 /// The fewest letters of an identifier that may have one wrong.
 const SIMILAR_LENGTH_MIN: usize = 6;
 
-/// How many letters differ of two identifiers, 0 or 1; none if it is more, or too much for so short a one.
+/// Returns how many letters differ of two identifiers, 0 or 1; none if it is more, or too much for so short a one.
 fn letters_that_differ(one: &[u8], other: &[u8]) -> Option<u8> {
     if one == other {
         return Some(0);
@@ -42,7 +42,7 @@ pub(super) struct Referral {
     leg: LegId,
     /// The number of the REFER.
     cseq: u32,
-    /// What is asked; none once the other side took it on.
+    /// Transfer that is asked for; none once the other side took it on.
     asked: Option<Transfer>,
 }
 
@@ -229,7 +229,7 @@ impl SipTracker {
         self.referrals.add(message.call_id(), referral, seen.captured.time);
     }
 
-    /// What a REFER asks for.
+    /// Returns what a REFER asks for.
     fn transfer(&self, seen: &Seen<'_, '_>) -> Option<Transfer> {
         let message = seen.message;
         let target = message.refer_to()?.uri();

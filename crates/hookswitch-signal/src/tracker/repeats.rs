@@ -18,7 +18,7 @@ const REMEMBERED_MAX: usize = 1_000_000;
 /// Recognises messages that were seen before and are part of no call.
 #[derive(Serialize, Deserialize)]
 pub(super) struct Repeats {
-    /// What fingerprints are hashed with: they are told apart from those of other processes, and are the
+    /// Seed that fingerprints are hashed with: they are told apart from those of other processes, and are the
     /// same when the state is restored.
     seed: u64,
     known: HashSet<u64, RandomState>,

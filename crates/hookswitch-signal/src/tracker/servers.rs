@@ -1,4 +1,4 @@
-//! Which addresses are servers, and who has an account there, as registrations and challenges tell.
+//! Servers among the addresses, and who has an account there, as registrations and challenges tell.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -40,14 +40,14 @@ impl Servers {
         self.clients.retain(|_, seen| *seen + LEARNT_MAX > now);
     }
 
-    /// Whether `dst` has an account at the server `src`.
+    /// Returns `true` if `dst` has an account at the server `src`.
     pub(super) fn serves(&self, src: SocketAddr, dst: SocketAddr) -> bool {
         !self.clients.is_empty()
             && (self.clients.contains_key(&(src, dst))
                 || self.clients.contains_key(&(any_port(src), any_port(dst))))
     }
 
-    /// What is known of `dst` when `src` sends a call there.
+    /// Returns what is known of `dst` when `src` sends a call there.
     pub(super) fn far_end(&self, src: SocketAddr, dst: SocketAddr) -> FarEnd {
         let (any_src, any_dst) = (any_port(src), any_port(dst));
         let known = |server| self.servers.contains_key(server);

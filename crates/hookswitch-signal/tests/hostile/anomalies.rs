@@ -12,7 +12,7 @@ use crate::messages::{INVITE, NOTIFY, RESPONSE};
 use crate::touch::touch;
 use crate::{Numbers, size};
 
-/// What stands in the place of a word.
+/// Returns what stands in the place of a word.
 fn anomalies() -> Vec<Vec<u8>> {
     let mut anomalies: Vec<Vec<u8>> = [
         "",

@@ -1,4 +1,4 @@
-//! What nobody should send: nothing panics, and what can be read is read.
+//! Tests of what nobody should send: nothing panics, and what can be read is read.
 //!
 //! Where a test has a number of cases it takes few by default, and all of them when the environment
 //! says `HOOKSWITCH_TEST_SIZE=full`, as `make robustness` does. The figures are printed.
@@ -15,7 +15,7 @@ mod reference;
 mod streams;
 mod touch;
 
-/// How many cases a test takes.
+/// Returns the number of cases that a test takes.
 fn size(few: usize, full: usize) -> usize {
     if std::env::var_os("HOOKSWITCH_TEST_SIZE").is_some_and(|size| size == "full") { full } else { few }
 }

@@ -125,7 +125,7 @@ fn media(body: &[u8]) -> Vec<Seen<'_>> {
         .collect()
 }
 
-/// Where the first `c=` line says that media are to be sent.
+/// Returns where the first `c=` line says that media are to be sent.
 fn address<'a>(lines: &[&'a [u8]]) -> Option<&'a [u8]> {
     let value = lines.iter().find_map(|line| line.strip_prefix(b"c="))?;
     let address = words(value).nth(2)?;

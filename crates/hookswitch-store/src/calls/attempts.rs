@@ -11,10 +11,10 @@ use super::tables;
 use crate::journal::AttemptOutcome;
 use crate::{Reader, StoreError};
 
-/// How many attempts are added in one transaction.
+/// Number of attempts that are added in one transaction.
 const ATTEMPTS_AT_ONCE: i64 = 1000;
 
-/// How far the attempts of the log were followed, and what stood there.
+/// Point up to which the attempts of the log were followed, and what stood there.
 const FOLLOWED: &str = "attempts";
 const MARK: &str = "attempts.mark";
 
@@ -31,7 +31,7 @@ pub struct AttemptQuery {
     pub status: Option<u16>,
     /// How long after the event it ended at the earliest.
     pub late: Option<Duration>,
-    /// When it began at the earliest.
+    /// Time when it began at the earliest.
     pub from: Option<Timestamp>,
     /// Before when it began.
     pub to: Option<Timestamp>,
@@ -44,7 +44,7 @@ pub struct FoundAttempt {
     pub number: u64,
     /// How long after the event it ended.
     pub lag: Duration,
-    /// Where the list goes on behind it.
+    /// Place where the list goes on behind it.
     pub cursor: AttemptCursor,
 }
 
@@ -137,7 +137,7 @@ impl AttemptQuery {
         found.collect()
     }
 
-    /// How many there are.
+    /// Returns the number of them.
     pub(super) fn count(&self, connection: &Connection) -> rusqlite::Result<AttemptCounts> {
         let (wanted, values) = self.conditions();
         let mut statement = connection.prepare_cached(&format!(
@@ -194,7 +194,7 @@ pub(super) fn follow(connection: &mut Connection, reader: &Reader) -> Result<u64
     Ok(added)
 }
 
-/// What tells the attempt of a log from another under the same number.
+/// Returns what tells the attempt of a log from another under the same number.
 fn mark_of(reader: &Reader, number: i64) -> rusqlite::Result<Option<i64>> {
     let mut statement =
         reader.connection().prepare_cached("SELECT at + event FROM attempts WHERE rowid = ?")?;

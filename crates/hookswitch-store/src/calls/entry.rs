@@ -30,7 +30,7 @@ pub(super) struct Entry {
     /// The positions of its first event and of its last.
     pub(super) first: u64,
     pub(super) last: u64,
-    /// When it began and when it changed last, in microseconds.
+    /// Time when it began and when it changed last, in microseconds.
     pub(super) start: i64,
     pub(super) changed: i64,
     pub(super) recorded: bool,
@@ -47,9 +47,9 @@ pub(super) struct PartyEntry {
     pub(super) code: StatusCode,
     pub(super) reason: Option<&'static str>,
     pub(super) missed: bool,
-    /// Whether it ever was connected.
+    /// Set if it ever was connected.
     pub(super) answered: bool,
-    /// Whether it ever was the mailbox.
+    /// Set if it ever was the mailbox.
     pub(super) voice_mail: bool,
 }
 
@@ -110,7 +110,7 @@ impl Entry {
         words
     }
 
-    /// When it ended; none of one that goes on.
+    /// Returns the time when it ended; none of one that goes on.
     pub(super) fn end(&self) -> Option<i64> {
         self.parties.values().all(|party| party.code.is_terminal()).then_some(self.changed)
     }

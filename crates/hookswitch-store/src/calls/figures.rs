@@ -14,11 +14,11 @@ pub struct FigureQuery {
     pub account: Option<AccountId>,
     /// Whose deliveries.
     pub subscriptions: Vec<SubscriptionId>,
-    /// When the first span begins.
+    /// Time when the first span begins.
     pub from: Timestamp,
-    /// How long a span is; at least a second.
+    /// Time for which a span is; at least a second.
     pub step: Duration,
-    /// How many spans there are.
+    /// Number of spans that there are.
     pub count: usize,
 }
 

@@ -13,26 +13,26 @@ use crate::shared::Shared;
 use crate::sqlite::Readers;
 use crate::{Reader, StoreError, clock};
 
-/// How many events are read at once, and become one transaction.
+/// Number of events that are read at once, and become one transaction.
 const EVENTS_AT_ONCE: usize = 1000;
 
-/// How many calls are removed in one transaction.
+/// Number of calls that are removed in one transaction.
 const REMOVED_AT_ONCE: u32 = 500;
 
-/// How many calls and words are remembered; beyond, all are forgotten and read again when they are needed.
+/// Number of calls and words that are remembered; beyond, all are forgotten and read again when they are needed.
 const CALLS_MAX: usize = 20_000;
 const WORDS_MAX: usize = 100_000;
 
-/// How long it waits for events when it has them all: a page of new calls a moment later costs nobody anything.
+/// Time that it waits for events when it has them all: a page of new calls a moment later costs nobody anything.
 const IDLE: Duration = Duration::from_millis(100);
 
-/// How many times as long as it took to write some events it leaves the machine to others, while nobody waits.
+/// Number of times as long as that it took to write some events it leaves the machine to others, while nobody waits.
 const REST_TIMES: u32 = 3;
 
-/// How long it waits even if somebody waits for it, when there is nothing to read.
+/// Time that it waits even if somebody waits for it, when there is nothing to read.
 const PAUSE: Duration = Duration::from_millis(1);
 
-/// How long it waits after a failure.
+/// Time that it waits after a failure.
 const FAILED_WAIT: Duration = Duration::from_millis(500);
 
 /// What follows the events of one store.
@@ -41,7 +41,7 @@ pub(super) struct StreamConsumer {
     connection: Connection,
     /// The last event that the index has.
     followed: u64,
-    /// How far the event log was swept when the index was.
+    /// Point up to which the event log was swept when the index was.
     swept: u64,
     sources: Sources,
     open: HashMap<TelephonySessionId, OpenCall>,
@@ -75,7 +75,7 @@ impl Sources {
     }
 }
 
-/// What tells the event of a log from that of another log at the same position.
+/// Returns what tells the event of a log from that of another log at the same position.
 fn mark(logged: &Logged) -> i64 {
     let session = logged.event.session.id.as_u128();
     ((session ^ (session >> 64)) as u64 ^ u64::from(logged.event.sequence)).cast_signed()
@@ -257,7 +257,7 @@ impl StreamConsumer {
     }
 }
 
-/// Whether an index is one of this log.
+/// Returns whether an index is one of this log.
 fn fits(connection: &Connection, reader: &Reader) -> anyhow::Result<bool> {
     let followed = tables::state(connection, "followed")?.unwrap_or(0).cast_unsigned();
     let there = reader.events_at(&[followed])?;

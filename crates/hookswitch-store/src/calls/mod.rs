@@ -31,7 +31,7 @@ use super::{Reader, Store, StoreError};
 /// The database of the index in the data directory.
 pub(super) const FILE: &str = "calls.db";
 
-/// How long whoever searches waits until the index has what the log had when they asked.
+/// Time that whoever searches waits until the index has what the log had when they asked.
 const WAIT_MAX: Duration = Duration::from_secs(2);
 
 /// The most idle connections that are kept.
@@ -46,7 +46,7 @@ struct Inner {
     idle: Mutex<Vec<Connection>>,
     /// The last event that it has.
     followed: watch::Sender<u64>,
-    /// How many wait for it.
+    /// Number of those that wait for it.
     waiting: Mutex<usize>,
     wake: Condvar,
 }
@@ -87,7 +87,7 @@ impl CallIndex {
         self.read(|connection| query.find(connection, after, limit))
     }
 
-    /// How many calls a query asks for.
+    /// Returns the number of calls that a query asks for.
     ///
     /// # Errors
     /// If the index cannot be read.
@@ -108,7 +108,7 @@ impl CallIndex {
         self.read(|connection| query.find(connection, after, limit))
     }
 
-    /// How many attempts a query asks for.
+    /// Returns the number of attempts that a query asks for.
     ///
     /// # Errors
     /// If the index cannot be read.

@@ -14,7 +14,7 @@ use super::entry::{WordKind, digits};
 /// The calls that are wanted: those that meet all that is given.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CallQuery {
-    /// Whose.
+    /// Source.
     pub account: Option<AccountId>,
     /// Part of a number, a name or an id.
     pub text: Option<String>,
@@ -28,7 +28,7 @@ pub struct CallQuery {
     pub name: Option<String>,
     /// The name of the source of one of its events.
     pub source: Option<String>,
-    /// When it began at the earliest.
+    /// Time when it began at the earliest.
     pub from: Option<Timestamp>,
     /// Before when it began.
     pub to: Option<Timestamp>,
@@ -64,7 +64,7 @@ pub struct PartyQuery {
 pub struct FoundCall {
     /// Its session.
     pub id: TelephonySessionId,
-    /// Where the list goes on behind it.
+    /// Place where the list goes on behind it.
     pub cursor: CallCursor,
 }
 
@@ -108,7 +108,7 @@ pub struct CallCounts {
 /// Of how many calls with a word or a party a list is begun; a list of more is begun with the newest.
 const FEW: i64 = 20_000;
 
-/// How many words a condition names one by one.
+/// Number of words that a condition names one by one.
 const WORDS_NAMED_MAX: usize = 8;
 
 /// The fewest digits of a part of a number.
@@ -164,7 +164,7 @@ impl CallQuery {
         Ok(found)
     }
 
-    /// How many there are.
+    /// Returns the number of them.
     pub(super) fn count(&self, connection: &Connection) -> rusqlite::Result<CallCounts> {
         // Both as they are at one moment.
         let transaction = connection.unchecked_transaction()?;
@@ -405,7 +405,7 @@ impl Conditions {
     }
 }
 
-/// What a list is read from.
+/// Returns what a list is read from.
 fn joined_with((sql, values): &(String, Vec<Value>)) -> (String, Vec<Value>) {
     // The order of a cross join is as it stands.
     let from = format!("(SELECT DISTINCT call FROM ({sql})) h CROSS JOIN calls c ON c.number = h.call");

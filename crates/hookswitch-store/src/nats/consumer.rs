@@ -18,7 +18,7 @@ use super::wire::{Entry, Open, read, read_part};
 use crate::Shared;
 use crate::writer::Write;
 
-/// How long to wait before a stream that cannot be read is tried again.
+/// Time to wait before a stream that cannot be read is tried again.
 const RETRY_AFTER: Duration = Duration::from_millis(500);
 
 /// Follows one stream.

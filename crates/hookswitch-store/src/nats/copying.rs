@@ -12,7 +12,7 @@ use crate::rows::Rows;
 /// The header that says of which copy a message is, and how far that has come before it and with it.
 const COPY: &str = "Hookswitch-Copy";
 
-/// How many messages that say nothing are sent before the first is acknowledged.
+/// Number of messages that say nothing that are sent before the first is acknowledged.
 const AHEAD: u64 = 256;
 
 /// A copy into streams.
@@ -123,7 +123,7 @@ impl CopyInto {
 }
 
 impl Nats {
-    /// Whether a copy into the streams was begun and not ended.
+    /// Returns whether a copy into the streams was begun and not ended.
     ///
     /// # Errors
     /// A sentence that says so, or if NATS does not answer.

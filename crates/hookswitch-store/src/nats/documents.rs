@@ -11,10 +11,10 @@ use super::streams::{Nats, STREAM_DOCUMENTS};
 use super::wire::write_changes;
 use crate::{Change, Expected, Journal, Reader, Shared, Store, StoreError, clock, random};
 
-/// How long a server that refuses is left alone before it is asked again.
+/// Time for which a server that refuses is left alone before it is asked again.
 const RETRY_AFTER: Duration = Duration::from_millis(250);
 
-/// How long a change is tried while NATS does not take it, before who asked for it is told. A stream that has
+/// Time that a change is tried while NATS does not take it, before who asked for it is told. A stream that has
 /// lost its leader needs some seconds to have another.
 const TRY_FOR: Duration = Duration::from_secs(8);
 

@@ -1,4 +1,4 @@
-//! What an acknowledgement of NATS is worth: whether all its servers sync to disk before they send one.
+//! Worth of an acknowledgement of NATS: whether all its servers sync to disk before they send one.
 //!
 //! The protocol of clients does not tell, so each server's monitoring endpoint is asked: `/varz` has the
 //! configuration of JetStream, and of how many servers the cluster is.
@@ -23,10 +23,10 @@ const SYNCS_SINCE: (u32, u32) = (2, 10);
 /// The longest answer of a server; they are some kilobytes.
 const ANSWER_BYTES_MAX: usize = 1024 * 1024;
 
-/// How long a server may take to answer.
+/// Time that a server may take to answer.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 
-/// What a server's `/varz` says, of which there is much more.
+/// Part of a server's `/varz`, of which there is much more.
 #[derive(Debug, Deserialize)]
 struct Varz {
     server_id: String,
@@ -73,7 +73,7 @@ const ONE_REPLICA: Weakness = Weakness {
     fix: "set nats.replicas = 3, or store.durability = \"strict\"",
 };
 
-/// What an acknowledgement is worth must be what was asked for; `version` and `id` are those of the server
+/// Checks that an acknowledgement is worth what was asked for; `version` and `id` are those of the server
 /// that this node is connected to. Gives what was not asked for and would be better.
 ///
 /// # Errors
@@ -132,7 +132,7 @@ async fn ask(client: &Client<HttpConnector, Empty<Bytes>>, monitor: &str) -> any
     tokio::time::timeout(ANSWER_WITHIN, read).await.context("it does not answer")?
 }
 
-/// What all servers say: each must sync always, and none may be left out.
+/// Checks what all servers say: each must sync always, and none may be left out.
 fn check_answers(answers: &[(&str, Varz)], connected: &str) -> anyhow::Result<()> {
     for (monitor, answer) in answers {
         let Varz { server_id, server_name, version, jetstream } = answer;

@@ -20,13 +20,13 @@ use crate::settings::NatsSettings as Settings;
 pub struct Examined {
     /// The version of the server that answered.
     pub version: String,
-    /// How many streams a node has.
+    /// Number of streams that a node has.
     pub streams: usize,
-    /// How many of them the next start makes.
+    /// Number of of them that the next start makes.
     pub missing: usize,
     /// Those whose limits the next start changes.
     pub outdated: Vec<String>,
-    /// What is not asked for and would be better.
+    /// Setting that is not required and would be better.
     pub weakness: Option<Weakness>,
 }
 

@@ -1,4 +1,4 @@
-//! Which messages of the streams count.
+//! Fences: which messages of the streams count.
 //!
 //! Servers are asked to take a message only where its writer expects it. In a cluster NATS 2.9 looks before
 //! it writes, so that of two that come together it may take both. So each message says what it rests on, and
@@ -11,7 +11,7 @@ use super::wire::{Changes, Entry};
 use crate::batch::Batch;
 use crate::partition::Partition;
 
-/// What the next messages must rest on to count.
+/// Condition that the next messages must rest on to count.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Fence {
     /// The message by which the last term of each partition began.
@@ -21,7 +21,7 @@ pub(crate) struct Fence {
 }
 
 impl Fence {
-    /// Whether a message at this sequence of a stream counts; if so, the next must rest on it.
+    /// Returns `true` if a message at this sequence of a stream counts; if so, the next must rest on it.
     pub(super) fn takes(&mut self, stream: &str, entry: &Entry, sequence: u64) -> bool {
         match entry {
             Entry::Term(term) => {

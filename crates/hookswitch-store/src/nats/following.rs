@@ -1,4 +1,4 @@
-//! How far a stream was followed, for who waits until all of it is in the copy.
+//! Progress along a stream, for those who wait until all of it is in the copy.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -8,7 +8,7 @@ use anyhow::{Context as _, ensure};
 use super::reading::advice;
 use crate::{Health, Shared, clock};
 
-/// How often it is looked whether a stream still brings something.
+/// Interval at which it is looked whether a stream still brings something.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// The progress of one follower.
@@ -17,11 +17,11 @@ pub(crate) struct Following {
 }
 
 struct State {
-    /// When the stream brought something last.
+    /// Time when the stream brought something last.
     heard: Instant,
     /// The last message that was handed to the writer.
     handed: u64,
-    /// Why the stream cannot be followed, and since when; none if it has gone on since.
+    /// Reason why the stream cannot be followed, and since when; none if it has gone on since.
     failure: Option<(Instant, String)>,
 }
 
@@ -34,7 +34,7 @@ pub(crate) struct Awaited<'a> {
     pub name: &'a str,
     /// The last message that is waited for.
     pub end: u64,
-    /// How long the stream may bring nothing.
+    /// Time for which the stream may bring nothing.
     pub patience: Duration,
 }
 

@@ -1,4 +1,4 @@
-//! What came in at nodes that do not own its partition: a subject for each partition, which its owner reads.
+//! Intake of nodes that do not own the partition of what came in: a subject for each partition, which its owner reads.
 
 use std::collections::VecDeque;
 
@@ -51,22 +51,22 @@ impl Nats {
     }
 }
 
-/// What is handed over for a partition, one message after the other.
+/// Reader of what is handed over for a partition, one message after the other.
 pub struct IntakeReader {
     reading: Reading,
-    /// What has come and was not given yet.
+    /// Messages that have come and were not given yet.
     come: VecDeque<(u64, Message)>,
     /// Nodes hand over beside each other, so that the parts of their messages may be mixed.
     open: Open,
 }
 
-/// What a message of the intake brings.
+/// Contents of a message of the intake.
 pub struct Brought {
-    /// Where the message stands.
+    /// Place where the message stands.
     pub sequence: u64,
-    /// What was handed over, if that is whole with it.
+    /// Bytes that were handed over, if they are whole with it.
     pub whole: Option<Vec<u8>>,
-    /// Who goes on behind this message misses nothing that is not whole yet.
+    /// Position behind which a reader may go on and misses nothing that is not whole yet.
     pub resume: u64,
 }
 

@@ -19,32 +19,32 @@ use super::streams::Nats;
 use crate::clock;
 use crate::partition::Partition;
 
-/// What the keys of nodes begin with, and those of partitions.
+/// Beginnings of the keys of nodes and of partitions.
 pub(super) const NODE: &str = "node.";
 const PARTITION: &str = "partition.";
 
-/// How many changes may wait to be taken in; more wait with the server.
+/// Number of changes that may wait to be taken in; more wait with the server.
 const CHANGES_AHEAD: usize = 64;
 
 /// A node that lives, as the others see it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Node {
-    /// Where its API is.
+    /// Place where its API is.
     pub url: String,
     /// The version of its program.
     pub version: String,
-    /// Whether it gives its partitions to others.
+    /// Set if it gives its partitions to others.
     pub draining: bool,
-    /// Which of its starts it is.
+    /// Number of its start.
     pub start: u64,
 }
 
-/// Who owns a partition, as the bucket has it.
+/// Owner of a partition, as the bucket has it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Owner {
     /// The name of the node.
     pub node: String,
-    /// Which of its starts it is: a name may be used again, and by mistake twice.
+    /// Number of its start: a name may be used again, and by mistake twice.
     pub start: u64,
     /// Since when it owns the partition, in microseconds of its clock on the wall.
     since: i64,
@@ -62,7 +62,7 @@ impl Owner {
     }
 }
 
-/// Why a lease was not taken or renewed.
+/// Reason why a lease was not taken or renewed.
 pub enum Refused {
     /// Another has it.
     Taken,
@@ -81,9 +81,9 @@ struct Seen<T> {
 /// The bucket, and what was seen of it.
 pub struct LeaseTable {
     store: kv::Store,
-    /// How long a value is good that is not renewed.
+    /// Time for which a value is good that is not renewed.
     lease: Duration,
-    /// How long an answer is waited for.
+    /// Time for which an answer is waited for.
     patience: Duration,
     changes: Option<mpsc::Receiver<kv::Entry>>,
     /// The last change that was seen.
@@ -141,7 +141,7 @@ impl LeaseTable {
         }
     }
 
-    /// Whether all changes up to this one were seen.
+    /// Returns `true` if all changes up to this one were seen.
     pub const fn has_seen(&self, revision: u64) -> bool {
         self.changes.is_some() && self.seen >= revision
     }
@@ -156,7 +156,7 @@ impl LeaseTable {
         }
     }
 
-    /// Whether another node has said after this revision that it has this name.
+    /// Returns `true` if another node has said after this revision that it has this name.
     pub fn is_said_by_other(&self, name: &str, start: u64, revision: u64) -> bool {
         self.nodes.get(name).is_some_and(|seen| seen.revision > revision && seen.value.start != start)
     }
@@ -179,7 +179,7 @@ impl LeaseTable {
         Some((&seen.value, seen.revision))
     }
 
-    /// When something runs out next.
+    /// Returns the time when something runs out next.
     pub fn next_end(&self, now: Instant) -> Option<Instant> {
         let nodes = self.nodes.values().map(|seen| seen.until);
         let owners = self.owners.values().map(|seen| seen.until);

@@ -14,7 +14,7 @@ use crate::batch::Batch;
 use crate::partition::Partition;
 use crate::shared::{Shared, TermId};
 
-/// How long a server that refuses is left alone before it is asked again.
+/// Time for which a server that refuses is left alone before it is asked again.
 const RETRY_AFTER: Duration = Duration::from_millis(250);
 
 /// The most bytes of batches that are written as one message.
@@ -66,12 +66,12 @@ pub(crate) struct Publisher {
     subject: String,
     /// This node's term.
     under: TermId,
-    /// Where the subject stands.
+    /// Place where the subject stands.
     last: u64,
     work: mpsc::Receiver<Publish>,
 }
 
-/// What is to be written.
+/// Message to be written.
 pub(crate) enum Publish {
     Batch(Batch),
     /// The state after the input at this position, of this version.
@@ -82,7 +82,7 @@ pub(crate) enum Publish {
     },
 }
 
-/// Why a batch was not written.
+/// Reason why a batch was not written.
 enum Refused {
     /// Another node owns the partition.
     Lost,
@@ -211,7 +211,7 @@ impl Publisher {
     }
 }
 
-/// Whether one more batch may be written in the same message.
+/// Returns `true` if one more batch may be written in the same message.
 fn fits(batch: &Batch, more: &Batch) -> bool {
     batch.bytes.len() + more.bytes.len() <= TOGETHER_BYTES_MAX
         && batch.events.len() + more.events.len() <= EVENTS_MAX

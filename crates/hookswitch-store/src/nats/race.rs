@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_nats::jetstream::{self, ErrorCode};
 
-/// How long to wait for a message that is under way before another is tried.
+/// Time to wait for a message that is under way before another is tried.
 pub(super) const UNDER_WAY_PAUSE: Duration = Duration::from_millis(20);
 
 /// A message that was refused because another of its subject was first.
@@ -40,7 +40,7 @@ mod tests {
 
     use super::*;
 
-    /// What the client makes of an answer of a server.
+    /// Returns what the client makes of an answer of a server.
     fn refused(kind: PublishErrorKind, code: u64) -> PublishError {
         let answer = format!(r#"{{"code": 400, "err_code": {code}, "description": "wrong last sequence"}}"#);
         let answer: jetstream::Error = serde_json::from_str(&answer).expect("an answer");

@@ -20,17 +20,17 @@ const TOGETHER_MAX: usize = 256;
 /// nobody says so.
 const SILENCE_MAX: Duration = Duration::from_secs(1);
 
-/// How long a message may be under way that the stream has.
+/// Time that a message may be under way that the stream has.
 const UNDER_WAY_MAX: Duration = Duration::from_millis(250);
 
-/// How often it is tried to have a consumer at the server that leads the stream. NATS draws lots among the
+/// Interval at which it is tried to have a consumer at the server that leads the stream. NATS draws lots among the
 /// servers that have it.
 const TRIES_MAX: u32 = 16;
 
-/// How long to wait before it is asked again who leads a stream that has no leader.
+/// Time to wait before it is asked again who leads a stream that has no leader.
 const ASK_AGAIN_AFTER: Duration = Duration::from_millis(50);
 
-/// How long a stream may have no leader before that is said.
+/// Time that a stream may have no leader before that is said.
 const LEADERLESS_MAX: Duration = Duration::from_secs(5);
 
 /// A stream that is read from some message on.
@@ -42,7 +42,7 @@ pub(super) struct Reading {
     consumer: Consumer,
     /// The last message that was read.
     read: u64,
-    /// Why the stream cannot be read on.
+    /// Reason why the stream cannot be read on.
     failed: Option<anyhow::Error>,
 }
 
@@ -133,7 +133,7 @@ impl Reading {
         }
     }
 
-    /// Whether the server that gives the messages leads the stream. Waits for a leader if there is none.
+    /// Returns whether the server that gives the messages leads the stream. Waits for a leader if there is none.
     ///
     /// # Errors
     /// If none comes; what was read since the last call does not count then.
@@ -173,7 +173,7 @@ impl Consumer {
     }
 }
 
-/// What to do about a stream that cannot be followed.
+/// Returns what to do about a stream that cannot be followed.
 pub(super) fn advice(name: &str) -> String {
     format!(
         "look whether the NATS servers of the stream run and one leads it (`nats stream info {name}`), and whether this node \
@@ -202,7 +202,7 @@ fn check_next(read: u64, sequence: u64) -> anyhow::Result<()> {
 mod tests {
     use super::*;
 
-    /// What a server says of a stream or a consumer, as JSON.
+    /// Returns what a server says of a stream or a consumer, as JSON.
     fn says(cluster: &str) -> ClusterInfo {
         serde_json::from_str(cluster).expect("it is of a server")
     }

@@ -18,16 +18,16 @@ use crate::{Reader, Store, clock};
 /// The version of what is saved.
 const VERSION: u8 = 1;
 
-/// What the names of the objects begin with; the sequence follows.
+/// Beginning of the objects' names; the sequence follows.
 const NAME: &str = "documents.";
 
-/// How many changes of documents are made before they are saved again.
+/// Number of changes of documents that are made before they are saved again.
 const CHANGES_MAX: u64 = 10_000;
 
 /// They are saved so many times while the log keeps a message, so that no progress is lost with it.
 const TIMES_KEPT: u32 = 4;
 
-/// How often it is looked whether they are to be saved, in seconds: at another time on each node.
+/// Interval at which it is looked whether they are to be saved, in seconds: at another time on each node.
 const LOOK_EVERY_SECS: std::ops::Range<u64> = 30..90;
 
 /// All documents, and where the streams stood that they follow from.
@@ -40,12 +40,12 @@ pub(crate) struct SavedDocuments {
     pub documents: Vec<DocumentRow>,
 }
 
-/// What is known of saved documents without reading them.
+/// Facts about saved documents that are known without reading them.
 struct Known {
     name: String,
-    /// Where the stream of documents stood.
+    /// Place where the stream of documents stood.
     at: u64,
-    /// When they were saved, in seconds since 1970.
+    /// Time when they were saved, in seconds since 1970.
     saved: i64,
 }
 

@@ -16,20 +16,20 @@ use super::streams::{
 use crate::partition::Partition;
 use crate::settings::{Durability, NatsSettings as Settings, StoreSettings};
 
-/// What the streams are to be.
+/// Settings that the streams are to have.
 pub struct Wanted {
-    /// What an acknowledgement must be worth.
+    /// Durability that an acknowledgement must promise.
     pub durability: Durability,
-    /// How many partitions there are.
+    /// Number of partitions that there are.
     pub partitions: u8,
-    /// How long events are kept.
+    /// Time for which events are kept.
     pub kept: Duration,
-    /// How long a lease is good that is not renewed.
+    /// Time for which a lease is good that is not renewed.
     pub lease: Duration,
 }
 
 impl Wanted {
-    /// What the settings of a store want.
+    /// Returns what the settings of a store want.
     pub fn of(settings: &StoreSettings) -> Self {
         Self {
             durability: settings.durability,
@@ -46,7 +46,7 @@ pub(super) struct Connection {
     part_bytes_max: usize,
     /// The version of the server that is connected to.
     pub(super) version: String,
-    /// What is not asked for and would be better.
+    /// Setting that is not required and would be better.
     pub(super) weakness: Option<Weakness>,
 }
 
@@ -232,7 +232,7 @@ pub(super) async fn find(jetstream: &Context, name: &str) -> anyhow::Result<Opti
     }
 }
 
-/// What is to be changed of a stream that is there, if anything.
+/// Returns what is to be changed of a stream that is there, if anything.
 ///
 /// # Errors
 /// A sentence that names what does not fit, and the fix.

@@ -1,4 +1,4 @@
-//! Whether a node may go on with the copy that it has.
+//! Standing of a node's copy: it may go on with it or not.
 
 use std::path::Path;
 
@@ -10,16 +10,16 @@ use super::streams::{Nats, STREAM_DOCUMENTS, STREAM_LOG, before_first};
 /// The standing of a directory as the copy of a log; that of a new one is the default.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CopyStanding {
-    /// Whether it has the log of a server alone.
+    /// Set if it has the log of a server alone.
     pub is_of_one_server: bool,
-    /// How far the log was followed.
+    /// Point up to which the log was followed.
     pub log: u64,
-    /// How far the documents were followed.
+    /// Point up to which the documents were followed.
     pub documents: u64,
 }
 
 impl CopyStanding {
-    /// How far a stream was followed.
+    /// Returns how far a stream was followed.
     pub fn followed(&self, stream: &str) -> u64 {
         if stream == STREAM_DOCUMENTS { self.documents } else { self.log }
     }

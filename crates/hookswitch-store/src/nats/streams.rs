@@ -31,10 +31,10 @@ pub(super) const WHOLE: &str = "Hookswitch-Whole";
 /// The longest part of a message. Servers take 1 MiB at most by default, and replicate shorter ones sooner.
 pub(super) const PART_BYTES_MAX: usize = 512 * 1024;
 
-/// What a message takes beside its payload.
+/// Bytes that a message takes beside its payload.
 pub(super) const HEADER_BYTES: usize = 1024;
 
-/// How long an acknowledgement may take. A server that lost its leader needs some seconds to have another.
+/// Time that an acknowledgement may take. A server that lost its leader needs some seconds to have another.
 pub(super) const ACK_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A NATS with the streams and buckets of one cluster.
@@ -44,9 +44,9 @@ pub struct Nats {
     pub(super) prefix: String,
     pub(super) partitions: u8,
     pub(super) part_bytes_max: usize,
-    /// How long the log is kept.
+    /// Time for which the log is kept.
     pub(super) kept: Duration,
-    /// How long it may bring nothing while it is waited for.
+    /// Time for which it may bring nothing while it is waited for.
     pub(super) patience: Duration,
     /// Leases and nodes; what nobody renews is gone.
     pub(crate) leases: kv::Store,
@@ -54,17 +54,17 @@ pub struct Nats {
 }
 
 impl Nats {
-    /// How many machines there are.
+    /// Returns the number of machines that there are.
     pub const fn partitions(&self) -> u8 {
         self.partitions
     }
 
-    /// How long it may bring nothing while it is waited for.
+    /// Returns how long it may bring nothing while it is waited for.
     pub const fn patience(&self) -> Duration {
         self.patience
     }
 
-    /// How long the log is kept.
+    /// Returns how long the log is kept.
     pub(super) const fn kept(&self) -> Duration {
         self.kept
     }
@@ -74,7 +74,7 @@ impl Nats {
         format!("{}.log.{partition}", self.prefix)
     }
 
-    /// Whether one node at a time can write to a subject.
+    /// Returns `true` if one node at a time can write to a subject.
     pub(super) fn is_fenced_subject(&self, subject: &str) -> bool {
         subject != self.progress_subject()
     }
@@ -99,7 +99,7 @@ impl Nats {
         format!("{}.documents", self.prefix)
     }
 
-    /// What the stream is called in NATS that the copy notes under this name.
+    /// Returns what the stream is called in NATS that the copy notes under this name.
     pub fn stream_name(&self, name: &str) -> String {
         match name {
             STREAM_DOCUMENTS => documents_stream(&self.prefix),
@@ -183,7 +183,7 @@ impl Nats {
         self.jetstream.send_publish(subject.to_owned(), message).await
     }
 
-    /// What the names of streams and subjects begin with.
+    /// Returns what the names of streams and subjects begin with.
     pub fn prefix(&self) -> &str {
         &self.prefix
     }
@@ -216,7 +216,7 @@ impl Nats {
         Ok(Some(bytes))
     }
 
-    /// Whether nothing was ever written.
+    /// Returns whether nothing was ever written.
     pub async fn is_new(&self) -> anyhow::Result<bool> {
         Ok(self.end(STREAM_LOG).await? == 0 && self.end(STREAM_DOCUMENTS).await? == 0)
     }

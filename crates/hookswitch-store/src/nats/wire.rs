@@ -1,4 +1,4 @@
-//! What the messages of the streams hold: batches of a partition, the beginning of an owner's term, and
+//! Messages of the streams: batches of a partition, the beginning of an owner's term, and
 //! changes of documents.
 //!
 //! A message begins with the version of its form and its kind. A form that changes gets a new version and
@@ -30,7 +30,7 @@ pub(super) const fn events_start(sequence: u64) -> u64 {
     sequence << EVENT_BITS
 }
 
-/// What a message of the log or of the documents holds.
+/// Contents of a message of the log or of the documents.
 pub(crate) enum Entry {
     /// Inputs of a partition, and all that followed from them.
     Batch(Batch),
@@ -58,7 +58,7 @@ pub(crate) struct Changes {
     /// The last change before, as far as its writer knew.
     pub after: u64,
     pub all: Vec<Change>,
-    /// What was done to deliver.
+    /// Journal of what was done to deliver.
     pub journal: Journal,
 }
 
@@ -87,7 +87,7 @@ struct BatchHead {
     term: u64,
     /// The position of the input before.
     after: u64,
-    /// How far the intake of the partition was taken, with this batch, and behind which message it is read again.
+    /// Point up to which the intake of the partition was taken, with this batch, and behind which message it is read again.
     taken: u64,
     intake: u64,
     inputs: Vec<InputRecord>,
@@ -124,7 +124,7 @@ struct ChangesRecord {
 struct ChangeRecord {
     kind: String,
     id: String,
-    /// Whether it holds only if there is no such document yet.
+    /// Set if it holds only if there is no such document yet.
     first: bool,
     content: Option<String>,
 }
@@ -279,7 +279,7 @@ struct Assembly {
     /// Of what they are.
     whole: String,
     parts: Vec<u8>,
-    /// How many have come of how many.
+    /// Number of those that have come of how many.
     come: u32,
 }
 

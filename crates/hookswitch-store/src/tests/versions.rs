@@ -9,11 +9,11 @@ use crate::copy::{Come, Phase};
 use crate::nats::LostRace;
 use crate::testing::DEBIAN;
 
-/// How many rounds of a race there are, and how many take part.
+/// Number of rounds of a race that there are, and how many take part.
 const ROUNDS: usize = 40;
 const RACERS: usize = 3;
 
-/// How many changes of one document each of two nodes makes.
+/// Number of changes of one document that each of two nodes makes.
 const CHANGES: usize = 20;
 
 /// A filler by which a message takes two parts.
@@ -132,7 +132,7 @@ fn check_documents(a: &Node, b: &Node) {
     wait_until("both have all changes", || [a, b].iter().all(|node| count(node) == 2 * CHANGES as u64));
 }
 
-/// What one node hands over, another takes.
+/// Checks that what one node hands over, another takes.
 fn check_intake(a: &Node, b: &Node) {
     let partition = Partition::try_from(0).expect("there is one");
     let parcels = [vec![1; 10], vec![2; LONG], vec![3; 10]];

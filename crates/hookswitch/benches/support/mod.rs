@@ -1,4 +1,4 @@
-//! What the benchmarks of a running server have in common.
+//! Support for the benchmarks of a running server.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream, UdpSocket};

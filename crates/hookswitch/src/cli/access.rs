@@ -1,4 +1,4 @@
-//! Whose access is changed: that of a store that no server has open, or of a running server by its admin API.
+//! Access to a store that no server has open, or to a running server by its admin API.
 
 use std::path::PathBuf;
 
@@ -15,13 +15,13 @@ use serde_json::{Value, json};
 use super::admin::{Admin, Asked};
 use super::credentials::{self, Credentials, GRANTS, Holder, SCOPES};
 
-/// How much of its digest names an admin token.
+/// Length of the part of a digest that names an admin token.
 const TOKEN_ID_CHARS: usize = 16;
 
 /// The application that is made for a user's programs.
 const APPLICATION_NAME: &str = "Made by hookswitch user";
 
-/// Whose access is changed.
+/// Person or program whose access is changed.
 #[derive(clap::Args)]
 pub(super) struct Of {
     /// The configuration of a server that does not run; its store is changed
@@ -54,7 +54,7 @@ pub(super) struct UserRow {
 }
 
 impl Of {
-    /// What the arguments name.
+    /// Returns what the arguments name.
     ///
     /// # Errors
     /// If they name nothing, or a store that cannot be changed without its server.

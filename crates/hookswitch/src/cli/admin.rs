@@ -11,10 +11,10 @@ use tokio::runtime::Runtime;
 
 use super::client::{Client, Failure, Login};
 
-/// Where the admin token may stand.
+/// Variable in which the admin token may stand.
 pub(super) const ADMIN_TOKEN: &str = "HOOKSWITCH_ADMIN_TOKEN";
 
-/// Which server is asked.
+/// Server that is asked.
 #[derive(clap::Args)]
 pub(super) struct Asked {
     /// Use the server in the file that `hookswitch init --json` printed
@@ -28,7 +28,7 @@ pub(super) struct Asked {
     token: Option<String>,
 }
 
-/// What of a login is used here.
+/// Part of a login that is used here.
 #[derive(Deserialize)]
 struct AdminLogin {
     server: String,
@@ -43,7 +43,7 @@ pub(super) struct Admin {
 }
 
 impl Asked {
-    /// What the arguments name; none if they do not say where to ask.
+    /// Returns what the arguments name; none if they do not say where to ask.
     pub(super) fn find(&self) -> anyhow::Result<Option<Admin>> {
         let login = self.login.as_deref().map(read_login).transpose()?;
         let server = self.server.clone().or_else(|| login.as_ref().map(|login| login.server.clone()));
@@ -55,7 +55,7 @@ impl Asked {
         Ok(Some(Admin { client: Client::new(login, webhook::tls()?), token, runtime }))
     }
 
-    /// What the arguments name.
+    /// Returns what the arguments name.
     pub(super) fn open(&self) -> anyhow::Result<Admin> {
         let Some(admin) = self.find()? else {
             bail!(

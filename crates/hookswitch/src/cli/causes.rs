@@ -1,4 +1,4 @@
-//! What `replay --explain` adds to an event: the messages that caused it, and the rule.
+//! Causes that `replay --explain` adds to an event: the messages, and the rule.
 
 use std::collections::HashMap;
 use std::io::Write;

@@ -18,7 +18,7 @@ use tokio_rustls::rustls::ClientConfig;
 
 use super::ANSWER_WITHIN;
 
-/// Who logs in, and where.
+/// Login and address of a server.
 #[derive(Clone, Deserialize)]
 pub(super) struct Login {
     pub(super) server: String,
@@ -46,7 +46,7 @@ impl Login {
     }
 }
 
-/// Why a request did not succeed.
+/// Reason why a request did not succeed.
 pub(super) enum Failure {
     /// Trying again may help.
     Lost(anyhow::Error),
@@ -86,7 +86,7 @@ impl Client {
         Self { login, connections: Connections::builder(TokioExecutor::new()).build(connector) }
     }
 
-    /// Whether the server takes what comes in.
+    /// Returns `true` if the server takes what comes in.
     pub(super) async fn is_ready(&self) -> bool {
         self.call("", Method::GET, "/readyz", String::new()).await.is_ok()
     }

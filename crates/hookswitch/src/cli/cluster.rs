@@ -12,10 +12,10 @@ use serde_json::{Value, json};
 use super::admin::{Admin, Asked};
 use super::explain::printable;
 
-/// How often it is looked whether something has come about that is waited for.
+/// Interval at which it is looked whether something has come about that is waited for.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 
-/// How long is waited where nothing else is said, in seconds.
+/// Time for which is waited where nothing else is said, in seconds.
 const WAIT_SECONDS: &str = "60";
 
 /// The arguments of the command.
@@ -83,7 +83,7 @@ enum Format {
     Json,
 }
 
-/// What a server says of its cluster.
+/// Answer of a server about its cluster.
 #[derive(Deserialize)]
 struct Said {
     engine: String,

@@ -73,7 +73,7 @@ async fn copy(from: &StoreSettings, to: &StoreSettings, out: &mut impl Write) ->
     Ok(())
 }
 
-/// How many calls are open where the logs of a store end.
+/// Returns the number of calls that are open where the logs of a store end.
 fn open_calls(source: &CopySource) -> anyhow::Result<usize> {
     let mut open = 0;
     for partition in source.partitions()? {

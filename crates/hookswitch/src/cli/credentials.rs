@@ -1,4 +1,4 @@
-//! What applications, users and operators log in with: made here once, and stored as digests.
+//! Credentials of applications, users and operators: made here once, and stored as digests.
 
 use anyhow::Context as _;
 use hookswitch_model::{AccountId, ExtensionId};
@@ -10,12 +10,12 @@ use hookswitch_store::{Change, Expected};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-/// How long a JWT is good for, in days.
+/// Time for which a JWT is good for, in days.
 const JWT_DAYS: i64 = 10 * 365;
 
 const SECONDS_PER_DAY: i64 = 86_400;
 
-/// What is granted to an application that is made here.
+/// Scopes of an application that is made here.
 pub(super) const SCOPES: [&str; 6] = [
     "CallControl",
     "ReadAccounts",
@@ -28,7 +28,7 @@ pub(super) const SCOPES: [&str; 6] = [
 /// The ways in which such an application gets tokens.
 pub(super) const GRANTS: [&str; 3] = ["jwt-bearer", "authorization_code", "refresh_token"];
 
-/// What a program logs in with, and as whom. Secrets are shown once.
+/// Credentials of a program, and the user it acts for. Secrets are shown once.
 #[derive(Serialize)]
 pub(super) struct Credentials {
     pub(super) server: String,

@@ -18,10 +18,10 @@ use super::client::{Client, Login};
 use super::init;
 use super::temporary::TemporaryDirectory;
 
-/// How long the server may take to start.
+/// Time that the server may take to start.
 const READY_WITHIN: Duration = Duration::from_secs(30);
 
-/// How often it is looked whether it has.
+/// Interval at which it is looked whether it has.
 const PAUSE: Duration = Duration::from_millis(10);
 
 /// Settings by which the store would not be one of its own.

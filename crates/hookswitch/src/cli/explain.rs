@@ -33,7 +33,7 @@ pub(super) struct Explain {
     all: bool,
 }
 
-/// Where a command reads what a server has kept: from the server itself, or from its store.
+/// Place that a command reads stored data from: the server itself, or its store.
 #[derive(clap::Args)]
 pub(super) struct From {
     #[command(flatten)]
@@ -51,7 +51,7 @@ enum Format {
     Json,
 }
 
-/// What is asked for a file.
+/// Stored data that is asked for as a file.
 pub(super) enum StoredData {
     /// A server.
     Server(Box<Admin>),

@@ -9,7 +9,7 @@ use hookswitch_server::subscriptions::{DeliveryError, WebHook};
 use hookswitch_server::webhook::{Endpoint, Webhooks};
 use serde_json::Value;
 
-/// Where notifications are posted on to.
+/// Address that notifications are posted on to.
 #[derive(clap::Args)]
 pub(super) struct Forward {
     /// Post each notification to this address, with the headers of a webhook; it is not repeated when that fails
@@ -36,7 +36,7 @@ pub(super) struct Forwarder {
 }
 
 impl Forward {
-    /// What posts them on, if they are to be.
+    /// Returns what posts them on, if they are to be.
     ///
     /// # Errors
     /// If the address or the secret cannot be used.

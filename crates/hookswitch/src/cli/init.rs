@@ -37,7 +37,7 @@ pub(super) struct Init {
     json: bool,
 }
 
-/// What a first user needs to know. The secrets are stored as digests and cannot be shown again.
+/// Facts that a first user needs. The secrets are stored as digests and cannot be shown again.
 #[derive(Serialize)]
 pub(super) struct Made {
     #[serde(flatten)]
@@ -112,7 +112,7 @@ pub(super) fn make(directory: &Path, people: &str, data: Option<&Path>) -> anyho
     Ok(Made { login, admin_token, data: config.store.directory })
 }
 
-/// Who logs in first: extension 101 of the first account, or its first extension.
+/// Returns who logs in first: extension 101 of the first account, or its first extension.
 fn first_user(people: &Directory) -> anyhow::Result<(AccountId, Arc<str>, ExtensionId)> {
     let account = people.accounts().next().context("the directory has no account; give it one")?;
     let number = Arc::from(EXTENSION);

@@ -27,7 +27,7 @@ use super::rows::Rows;
 /// The waits before a lost connection is tried again; the last repeats.
 const WAITS_MILLIS: [u64; 5] = [100, 250, 500, 1000, 2000];
 
-/// How long a server may be silent: it sends pings more often.
+/// Time for which a server may be silent: it sends pings more often.
 const SILENCE_MAX: Duration = Duration::from_secs(90);
 
 /// The arguments of the command.
@@ -89,9 +89,9 @@ pub(super) struct Listener<'a, W, F> {
     client: Client,
     filters: &'a [String],
     format: Format,
-    /// How many notifications are still to be printed.
+    /// Number of notifications that are still to be printed.
     left: u64,
-    /// What posts them on, if they are to be.
+    /// Forwarder that posts them on, if they are to be.
     forwarder: Option<Forwarder>,
     tls: Arc<tokio_rustls::rustls::ClientConfig>,
     rows: Rows,
@@ -292,7 +292,7 @@ impl<'a, W: Write, F: FnMut()> Listener<'a, W, F> {
     }
 }
 
-/// What a WebSocket runs over.
+/// Byte stream under a WebSocket.
 trait Stream: AsyncRead + AsyncWrite + Unpin {}
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Stream for S {}

@@ -1,4 +1,4 @@
-//! What shells and `man` know of the commands, made from the arguments themselves.
+//! Manual pages and completions, made from the arguments themselves.
 
 use std::fs;
 use std::io::Write;

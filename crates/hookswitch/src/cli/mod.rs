@@ -40,13 +40,13 @@ use std::time::Duration;
 use clap::{Parser, Subcommand};
 use hookswitch_server::escape;
 
-/// How long an answer of a server may take.
+/// Time that an answer of a server may take.
 const ANSWER_WITHIN: Duration = Duration::from_secs(15);
 
 /// Exit status for bad arguments, an unreadable file or a bad filter.
 const USAGE: u8 = 2;
 
-/// How much output is gathered before it is written.
+/// Bytes of output that are gathered before they are written.
 const OUTPUT_BYTES: usize = 256 * 1024;
 
 /// Account Telephony Sessions events from the call signalling that phone systems already emit.
@@ -179,7 +179,7 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
     error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
 }
 
-/// Whether progress is to be shown on stderr.
+/// Returns `true` if progress is to be shown on stderr.
 fn shows_progress() -> bool {
     io::stderr().is_terminal()
 }

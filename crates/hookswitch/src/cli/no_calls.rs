@@ -1,12 +1,12 @@
-//! What a replay says when it had no call to tell: what it saw instead, so that nobody is left to guess.
+//! Message of a replay that had no call to tell: what it saw instead, so that nobody is left to guess.
 
 use hookswitch_server::source::replay::Refusals;
 use hookswitch_signal::capture::{Counters, Unread};
 use hookswitch_signal::tracker;
 
-/// What was seen.
+/// Counts for the message that says why no calls were found.
 pub(super) struct NoCalls<'a> {
-    /// What was counted of each file.
+    /// Counts of each file.
     pub(super) counters: Vec<&'a Counters>,
     /// SIP messages, those that were refused among them.
     pub(super) sip_messages: u64,
@@ -15,7 +15,7 @@ pub(super) struct NoCalls<'a> {
     /// Messages that were refused.
     pub(super) malformed: u64,
     pub(super) refusals: &'a Refusals,
-    /// What became of the SIP messages that were not.
+    /// Counts of the SIP messages that were not.
     pub(super) tracked: tracker::Counters,
     pub(super) unread: Vec<(Unread, u64)>,
     /// The names of the files.

@@ -13,7 +13,7 @@ use hookswitch_signal::capture::{Captured, hep};
 
 use super::{Captures, shows_progress, warn};
 
-/// How far a message may be behind its time before it is sent without waiting.
+/// Delay at which a message is still sent without waiting.
 const SLACK: Duration = Duration::from_micros(200);
 
 /// Messages that are sent without a pause when there is no timing: what a receive buffer of 200 kB
@@ -68,7 +68,7 @@ impl Play {
     }
 }
 
-/// Whether captures can be played so many times as fast as they were.
+/// Returns whether captures can be played so many times as fast as they were.
 ///
 /// # Errors
 /// If not.
@@ -80,14 +80,14 @@ pub(super) fn check_speed(speed: f64) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// When each message of a play is sent, and which time it is sent with.
+/// Schedule of a play: when each message is sent, and which time it is sent with.
 #[derive(Clone, Copy)]
 struct Schedule {
     /// The time of the first message, in the capture and as it is sent.
     captured: Timestamp,
     stamped: Timestamp,
     started: Instant,
-    /// How many times as fast as it was; 0 is without pauses.
+    /// Number of times as fast as that it was; 0 is without pauses.
     speed: f64,
 }
 
@@ -100,7 +100,7 @@ impl Schedule {
         Self { captured: first, stamped, started: clock::now(), speed }
     }
 
-    /// How long to wait until the message of this time is due.
+    /// Returns how long to wait until the message of this time is due.
     fn wait(&self, at: Timestamp) -> Duration {
         if self.speed == 0.0 {
             return Duration::ZERO;
@@ -123,7 +123,7 @@ fn micros(duration: Duration) -> i64 {
     i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
 }
 
-/// How much shorter than the captures a play of them is. A play begins so long ago by the times that it sends:
+/// Returns how much shorter than the captures a play of them is. A play begins so long ago by the times that it sends:
 /// then none lies in the future, and the last is that of its sending. Zero if the length of the captures is not
 /// known before they are played, as that of standard input.
 ///
@@ -146,7 +146,7 @@ fn saved_time(paths: &[PathBuf], speed: f64) -> anyhow::Result<Duration> {
     Ok(if speed == 0.0 { length } else { length.saturating_sub(length.div_f64(speed)) })
 }
 
-/// How many messages of captures were sent, and how many were not.
+/// Number of messages of captures that were sent, and that were not.
 struct Sent {
     sent: u64,
     /// Those that no HEP frame can hold.

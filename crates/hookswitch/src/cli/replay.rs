@@ -79,7 +79,7 @@ enum Format {
     Text,
 }
 
-/// What `--summary` prints.
+/// Summary that `--summary` prints.
 #[derive(Default, Serialize)]
 struct Summary {
     packets: u64,
@@ -103,7 +103,7 @@ fn is_zero(count: &u64) -> bool {
     *count == 0
 }
 
-/// What is counted where a switch has told of itself.
+/// Counts of calls that a switch has told of itself.
 #[derive(Serialize)]
 struct SwitchSummary {
     messages: u64,
@@ -130,7 +130,7 @@ impl Summary {
     }
 }
 
-/// Where the events of a replay go.
+/// Destination of the events of a replay.
 struct Output<'a> {
     filters: Vec<EventFilter>,
     subscriber: Subscriber,
@@ -208,7 +208,7 @@ impl Replay {
     }
 }
 
-/// Why no event was printed.
+/// Returns why no event was printed.
 fn silence(engine: &Engine, read: &Reading, files: &CaptureFiles) -> Vec<String> {
     let calls = engine.counters().sessions;
     if calls > 0 {
@@ -251,12 +251,12 @@ impl Replay {
     }
 }
 
-/// What a thread gives at its end; its panic goes on here.
+/// Returns what a thread gives at its end; its panic goes on here.
 fn joined<T>(thread: ScopedJoinHandle<'_, T>) -> T {
     thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
-/// How many batches of messages may wait to be read.
+/// Number of batches of messages that may wait to be read.
 const BATCHES_AHEAD: usize = 4;
 
 /// Takes the messages out of the files; batches that were used come back to be filled again.
@@ -280,7 +280,7 @@ fn read_files(
     Ok(files)
 }
 
-/// What is counted of a switch that has told of itself, and of the SIP beside it.
+/// Returns what is counted of a switch that has told of itself, and of the SIP beside it.
 fn switch_summary(reading: &Reading, switch: Switch) -> Option<SwitchSummary> {
     let number = source_of(switch);
     let (switch, channels_left) = reading.sources.switch_counters(number)?;

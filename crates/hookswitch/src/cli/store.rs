@@ -15,10 +15,10 @@ use hookswitch_store::{Backup as Made, Input, Partition, Reader};
 
 use super::copy::Copy;
 
-/// How many events are read at once.
+/// Number of events that are read at once.
 const EVENTS_AT_ONCE: usize = 1000;
 
-/// How many places that are damaged are printed.
+/// Number of places that that are damaged are printed.
 const DAMAGE_SHOWN: usize = 20;
 
 /// The arguments of the command.
@@ -202,7 +202,7 @@ impl Check {
 struct Logged<'a> {
     reader: &'a Reader,
     ahead: Peekable<std::vec::IntoIter<hookswitch_model::Logged>>,
-    /// Where the last event stands that was compared.
+    /// Place where the last event stands that was compared.
     position: u64,
     count: u64,
     /// Events that the inputs give more than once.

@@ -56,7 +56,7 @@ enum Format {
     Json,
 }
 
-/// What a server says of its subscriptions.
+/// Answer of a server about its subscriptions.
 #[derive(Deserialize)]
 struct Said {
     records: Vec<Record>,

@@ -101,7 +101,7 @@ fn status(event: &Event, call_of: impl Fn(&TelephonySessionId) -> Option<usize>)
     text
 }
 
-/// Whose party it is: the side of the leg that is the party itself.
+/// Returns whose party it is: the side of the leg that is the party itself.
 fn party(event: &Event) -> String {
     let party = &event.party;
     let side = match party.direction {

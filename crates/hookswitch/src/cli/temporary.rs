@@ -7,10 +7,10 @@ use anyhow::Context as _;
 use hookswitch_server::secret;
 use nix::sys::statvfs::{Statvfs, statvfs};
 
-/// Where files are in memory, on Linux.
+/// Directory of files in memory, on Linux.
 const MEMORY: &str = "/dev/shm";
 
-/// How much room there must be in memory: containers may have little.
+/// Room that there must be in memory: containers may have little.
 const ROOM_BYTES_MIN: u64 = 256 * 1024 * 1024;
 
 /// A new directory that is removed with all that is in it.
@@ -37,7 +37,7 @@ impl TemporaryDirectory {
         Ok(Self(directory.join(name)))
     }
 
-    /// Where it is.
+    /// Returns where it is.
     pub(super) fn path(&self) -> &Path {
         &self.0
     }

@@ -53,7 +53,7 @@ struct Create {
     json: bool,
 }
 
-/// What was made.
+/// User that was made.
 #[derive(Serialize)]
 struct Made {
     #[serde(flatten)]

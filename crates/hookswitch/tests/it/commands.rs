@@ -21,7 +21,7 @@ fn hookswitch(arguments: &[&str]) -> Output {
         .expect("the program starts")
 }
 
-/// What the program prints when all goes well.
+/// Returns what the program prints when all goes well.
 #[track_caller]
 fn printed(arguments: &[&str]) -> String {
     let output = hookswitch(arguments);

@@ -24,7 +24,7 @@ fn texts(table: &Table, key: &str) -> Vec<String> {
     values.iter().filter_map(|value| value.as_str().map(str::to_owned)).collect()
 }
 
-/// What feature codes begin with.
+/// Returns what feature codes begin with.
 pub(super) fn codes(text: &str) -> Vec<String> {
     let table: Table = toml::from_str(text).unwrap_or_default();
     list(&table, "account").flat_map(|account| texts(account, "codes")).collect()
@@ -52,7 +52,7 @@ fn slots(text: &str) -> Vec<String> {
 }
 
 impl Anonymiser {
-    /// Whether a number or a user takes part in the calls.
+    /// Returns `true` if a number or a user takes part in the calls.
     fn takes_part(&self, text: &str) -> bool {
         let text = compact_or_word(text);
         let digits = text.strip_prefix('+').unwrap_or(&text);
@@ -114,7 +114,7 @@ pub(super) fn rewrite(all: &mut Anonymiser, text: &str) -> anyhow::Result<String
     Ok(toml::to_string(&table)?)
 }
 
-/// Whether an extension takes part in the calls.
+/// Returns `true` if an extension takes part in the calls.
 fn is_concerned(all: &Anonymiser, extension: &Table) -> bool {
     let own = extension.get("number").and_then(Value::as_str).map(str::to_owned);
     let slots = texts(extension, "slots").into_iter().flat_map(|slot| slots(&slot));

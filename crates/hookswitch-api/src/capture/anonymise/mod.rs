@@ -20,7 +20,7 @@ use siphasher::sip128::{Hasher128 as _, SipHasher13};
 
 use super::select::{Chosen, Kind, Message};
 
-/// How many digits of a number are replaced: those of a subscriber. What stands before them is the plan.
+/// Number of digits of a number that are replaced: those of a subscriber. What stands before them is the plan.
 const SUBSCRIBER_DIGITS: usize = 7;
 
 /// The fewest digits of a number with a plan; shorter ones are numbers of a switch.
@@ -55,7 +55,7 @@ pub(super) struct Anonymiser {
     /// Users, hosts, endpoints and ids, each whole.
     words: BTreeMap<String, String>,
     taken: BTreeSet<String>,
-    /// What feature codes of the directory begin with.
+    /// Beginnings of the feature codes of the directory.
     codes: Vec<String>,
 }
 
@@ -375,7 +375,7 @@ impl Anonymiser {
         part.to_owned()
     }
 
-    /// What a number that is shown has become.
+    /// Replaces a number that is shown.
     pub(super) fn shown_number(&self, text: &str) -> String {
         let digits = text.strip_prefix('+').unwrap_or(text);
         let plus = &text[..text.len() - digits.len()];
@@ -399,12 +399,12 @@ impl Anonymiser {
         self.words.get(text).cloned().unwrap_or_else(|| text.to_owned())
     }
 
-    /// What a name that is shown has become.
+    /// Replaces a name that is shown.
     pub(super) fn shown_name(&self, text: &str) -> String {
         self.names.get(text).cloned().unwrap_or_else(|| self.shown_number(text))
     }
 
-    /// What must not be found any more in what is given.
+    /// Returns the texts that must not be found any more in what is given.
     #[cfg(test)]
     fn originals(&self) -> impl Iterator<Item = &str> {
         self.originals.iter().map(String::as_str)

@@ -432,7 +432,7 @@ fn content(all: &mut Anonymiser, kind: &str, body: &str) -> (Option<&'static str
     }
 }
 
-/// Where media go and whether they flow (RFC 8866).
+/// Returns where media go and whether they flow (RFC 8866).
 fn sdp(all: &mut Anonymiser, text: &str) -> String {
     let mut made = String::new();
     for line in text.lines().map(str::trim_end) {

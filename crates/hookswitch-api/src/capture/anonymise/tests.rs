@@ -1,4 +1,4 @@
-//! What a capture gives away when it was anonymised.
+//! Tests of what a capture gives away when it was anonymised.
 
 use super::*;
 
@@ -132,7 +132,7 @@ fn the_same_is_replaced_by_the_same_in_every_kind_of_input_and_the_directory() {
     assert!(all.originals().any(|original| original == "acme.example"));
 }
 
-/// What a FreeSWITCH has said, from a transcript beside SIP, as the signal log has it.
+/// Returns what a FreeSWITCH has said, from a transcript beside SIP, as the signal log has it.
 fn recorded(files: Vec<(String, Vec<u8>)>) -> Chosen {
     use hookswitch_signal::capture::Transport;
     let mut files =

@@ -1,4 +1,4 @@
-//! What a switch tells of one instant, on several channels, may come in any order.
+//! Tests of events of one instant, on several channels, which may come in any order.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;

@@ -57,7 +57,7 @@ fn shown(events: &[Event]) -> Vec<String> {
         .collect()
 }
 
-/// What is shown of a call of channel `a` to the phone of 102, which answers.
+/// Returns what is shown of a call of channel `a` to the phone of 102, which answers.
 fn call(begins: &str, target: &str) -> String {
     format!(
         "{begins}

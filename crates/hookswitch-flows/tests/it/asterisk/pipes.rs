@@ -1,4 +1,4 @@
-//! What happens on a half of a pipe (`Local/…`) happens to who is in front of it.
+//! Tests of pipes (`Local/…`): what happens on a half of one happens to who is in front of it.
 
 use hookswitch_flows::asterisk::asterisk;
 

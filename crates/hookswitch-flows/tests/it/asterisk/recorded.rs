@@ -19,7 +19,7 @@ fn directories(folder: &str) -> [(&'static str, Directory); 2] {
     ]
 }
 
-/// What is told of each recording, with the recording and what else it was told with.
+/// Returns what is told of each recording, with the recording and what else it was told with.
 fn told_of_each(judge: impl Fn(&Recording, &[score::Session]) -> Vec<String>) -> String {
     let mut wrong = String::new();
     for folder in FOLDERS {

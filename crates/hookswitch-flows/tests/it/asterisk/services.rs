@@ -1,4 +1,4 @@
-//! What the switch does itself: mailboxes, queues, menus, fax, conferences, supervision, recordings.
+//! Services of the switch itself: mailboxes, queues, menus, fax, conferences, supervision, recordings.
 
 use super::calls::{ANSWERED, ANSWERED_TOLD, RINGS, RINGS_TOLD, story};
 use hookswitch_flows::asterisk::asterisk;

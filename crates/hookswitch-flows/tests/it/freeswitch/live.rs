@@ -26,7 +26,7 @@ type Answer = (f64, Vec<u8>);
 struct Recorded {
     begins: f64,
     events: Vec<(f64, Vec<u8>)>,
-    /// What was answered to each question, in the order of asking.
+    /// Answers to each question, in the order of asking.
     answers: BTreeMap<String, VecDeque<Answer>>,
 }
 
@@ -69,7 +69,7 @@ struct Play<'a> {
     connection: SwitchConnection,
     recorded: &'a mut Recorded,
     told: &'a mut Vec<StoryResult>,
-    /// What is answered, in the order of asking, and when: not before the switch has.
+    /// Answers in the order of asking, and their times: not before the switch has.
     answers: VecDeque<Answer>,
     is_up: bool,
 }
@@ -159,7 +159,7 @@ impl Play<'_> {
     }
 }
 
-/// What is told of a transcript that is played.
+/// Returns what is told of a transcript that is played.
 fn played(transcript: &[u8]) -> String {
     let mut connections = connections(transcript);
     let begins: Vec<f64> = connections.iter().skip(1).map(|connection| connection.begins).collect();

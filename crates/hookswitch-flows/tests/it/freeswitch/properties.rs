@@ -1,4 +1,4 @@
-//! What holds for all that a FreeSWITCH may tell.
+//! Properties of all that a FreeSWITCH may tell.
 
 use std::collections::BTreeMap;
 
@@ -28,7 +28,7 @@ fn stories() -> Vec<String> {
     stories_of(&sources, &constants, is_event, " create ")
 }
 
-/// Whether a line of a test is an event of a story, and neither code nor what is told.
+/// Returns `true` if a line of a test is an event of a story, and neither code nor what is told.
 fn is_event(line: &str) -> bool {
     let mut words = line.split(' ');
     let time = words.next().is_some_and(|word| word.parse::<f64>().is_ok());

@@ -1,4 +1,4 @@
-//! What front ends of FreeSWITCH do by scripts of theirs, and agents who wait on the line.
+//! Tests of what front ends of FreeSWITCH do by scripts of theirs, and of agents who wait on the line.
 
 use super::calls::{RINGS, RINGS_TOLD, story};
 

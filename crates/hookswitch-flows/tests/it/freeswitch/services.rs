@@ -1,4 +1,4 @@
-//! What the switch does itself: mailboxes, menus, queues, conferences, fax, supervision, recordings.
+//! Services of the switch itself: mailboxes, menus, queues, conferences, fax, supervision, recordings.
 
 use hookswitch_core::directory::Directory;
 use hookswitch_flows::freeswitch::{freeswitch, run};

@@ -27,10 +27,10 @@ use crate::intake::{Frames, Gate, Intake, Pool};
 use crate::telemetry::Metrics;
 use crate::{clock, listener};
 
-/// How long a handshake may take.
+/// Time that a handshake may take.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long an agent may stop in the middle of a frame.
+/// Time for which an agent may stop in the middle of a frame.
 const FRAME_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The connections of one host that may wait for their first frame for as long as they like; more have
@@ -40,16 +40,16 @@ const SILENT_MAX: usize = 4;
 /// Batches of one connection that may be with the machine at once.
 const BATCHES: usize = 2;
 
-/// How long to wait for a machine that is busy before it is asked again.
+/// Time to wait for a machine that is busy before it is asked again.
 const BUSY_PAUSE: Duration = Duration::from_millis(2);
 
-/// How long to wait when no connection can be accepted.
+/// Time to wait when no connection can be accepted.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Bytes that are read at once at most; more than the longest frame.
 const READ_BYTES: usize = 128 * 1024;
 
-/// What all connections share.
+/// State that all connections share.
 pub(crate) struct Listener {
     gate: Mutex<Gate>,
     intake: SyncSender<Intake>,
@@ -286,7 +286,7 @@ impl<'a> Silent<'a> {
         self.listener.silent.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether its host has so few of them that they may wait: agents connect before there is a call.
+    /// Returns `true` if its host has so few of them that they may wait: agents connect before there is a call.
     fn may_wait(&self) -> bool {
         self.counts().get(&self.host).is_none_or(|&count| count <= SILENT_MAX)
     }

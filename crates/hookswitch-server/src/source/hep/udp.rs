@@ -24,7 +24,7 @@ const AT_ONCE: usize = 64;
 /// The longest datagram there can be.
 const DATAGRAM_BYTES_MAX: usize = 65_535;
 
-/// How long the thread waits for a datagram before it looks whether it is to stop.
+/// Time that the thread waits for a datagram before it looks whether it is to stop.
 const WAIT: Duration = Duration::from_millis(100);
 
 /// Batches that may be with the machine at once.

@@ -18,7 +18,7 @@ use crate::config::{SwitchSource, Switches};
 use crate::control::Placement;
 use crate::telemetry::{Connections, Metrics};
 
-/// How long to wait when no connection can be accepted.
+/// Time to wait when no connection can be accepted.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// A source that may connect.

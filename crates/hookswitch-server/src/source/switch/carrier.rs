@@ -1,4 +1,4 @@
-//! What carries a connection: its bytes themselves, or the messages of a WebSocket that it was made into, with
+//! Carrier of a connection: its bytes themselves, or the messages of a WebSocket that it was made into, with
 //! requests on connections of their own beside it.
 
 use std::time::Duration;
@@ -19,7 +19,7 @@ use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
 use super::{Stream, SwitchEndpoint};
 
-/// How long an answer to a request may take.
+/// Time that an answer to a request may take.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The longest answer to a request, in bytes; a list of ten thousand channels has some ten million.
@@ -28,13 +28,13 @@ const ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// The longest message of a WebSocket, in bytes; those of Asterisk are below 16 KiB.
 const MESSAGE_BYTES_MAX: usize = 1024 * 1024;
 
-/// What carries one connection.
+/// Carrier of one connection.
 pub(super) enum Carrier {
     Bytes(Stream),
     Messages(Box<WebSocketStream<Stream>>),
 }
 
-/// What a request to become a WebSocket has led to.
+/// Outcome of a request to become a WebSocket.
 pub(super) enum Upgraded {
     Yes(Carrier),
     /// The switch has answered with another status than 101.

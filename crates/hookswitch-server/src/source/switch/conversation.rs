@@ -22,7 +22,7 @@ const READ_BYTES: usize = 256 * 1024;
 /// A connection, plain or over TLS.
 pub(crate) type Stream = Box<dyn AsyncReadWrite>;
 
-/// What can be read and written.
+/// Byte stream that can be read and written.
 pub(crate) trait AsyncReadWrite: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> AsyncReadWrite for T {}
@@ -80,7 +80,7 @@ pub(super) async fn follow(
     }
 }
 
-/// Why a connection has ended; before the switch has let us in, its log-in was cut.
+/// Returns why a connection has ended; before the switch has let us in, its log-in was cut.
 pub(super) fn cut_log_in(error: anyhow::Error, connection: &SwitchConnection) -> anyhow::Error {
     if connection.is_up() { error } else { error.context("the log-in was cut") }
 }

@@ -1,4 +1,4 @@
-//! Where a switch is, and how it is connected to.
+//! Endpoint of a switch, and the way to connect to it.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use tokio_rustls::rustls::{ClientConfig, RootCertStore, crypto};
 
 use super::Stream;
 
-/// How long it may take to connect.
+/// Time that it may take to connect.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// An address of a switch.

@@ -1,4 +1,4 @@
-//! What a connection has brought, on its way to the machine.
+//! Input of a connection, on its way to the machine.
 
 use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, TrySendError};
@@ -18,7 +18,7 @@ use crate::telemetry::Connections;
 /// for anew.
 const PENDING_BYTES_MAX: usize = 128 * 1024 * 1024;
 
-/// How long to wait for a machine that is busy before it is asked again.
+/// Time to wait for a machine that is busy before it is asked again.
 pub(super) const BUSY_PAUSE: Duration = Duration::from_millis(2);
 
 /// Collects what a switch tells, and hands it to the machine when that has room.
@@ -27,9 +27,9 @@ pub(super) const BUSY_PAUSE: Duration = Duration::from_millis(2);
 pub(crate) struct InputBuffer {
     intake: SyncSender<Intake>,
     pub(super) counters: Arc<Connections>,
-    /// What the source has told, for people.
+    /// Counts of the source, for people.
     pub(super) count: Arc<SourceCount>,
-    /// How long calls go on without a connection.
+    /// Time for which calls go on without a connection.
     lost_after: Duration,
     pending: SwitchBatch,
 }

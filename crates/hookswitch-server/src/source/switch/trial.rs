@@ -12,7 +12,7 @@ use super::{SwitchEndpoint, carrier, carry, cut_log_in};
 use crate::clock;
 use crate::config::SwitchSource;
 
-/// How long the switch may take to answer what it is asked behind the log-in.
+/// Time that the switch may take to answer what it is asked behind the log-in.
 const ANSWERS_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Bytes that are read at once at most.

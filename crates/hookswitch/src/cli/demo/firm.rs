@@ -8,16 +8,16 @@ use super::sip::Host;
 /// The SIP domain of the firm.
 pub(super) const DOMAIN: &str = "harbour.example";
 
-/// What is dialled to leave and to retrieve calls: a slot has one more digit.
+/// Number that is dialled to leave and to retrieve calls: a slot has one more digit.
 pub(super) const PARKING: &str = "70";
 
-/// What is dialled before a number to pick up its call.
+/// Prefix that is dialled before a number to pick up its call.
 pub(super) const PICKUP: &str = "**";
 
 /// The number under which customers reach the service queue, and how it is called inside.
 pub(super) const SERVICE: (&str, &str) = ("+14155550120", "620");
 
-/// Who works there: number, name, and direct number.
+/// Staff of the firm: number, name, and direct number.
 const STAFF: [(&str, &str, &str); 10] = [
     ("101", "Ann Lee", "+14155550101"),
     ("102", "Bo Roy", "+14155550102"),
@@ -31,7 +31,7 @@ const STAFF: [(&str, &str, &str); 10] = [
     ("110", "Joy Mbeki", "+14155550110"),
 ];
 
-/// Who calls from outside, and is called.
+/// People outside who call and are called.
 const OUTSIDE: [(&str, &str); 8] = [
     ("+12125550147", "Grace Hill"),
     ("+13125550112", "Omar Haddad"),
@@ -48,7 +48,7 @@ const OUTSIDE: [(&str, &str); 8] = [
 pub(super) struct Person {
     pub(super) number: &'static str,
     pub(super) name: &'static str,
-    /// What is dialled from outside.
+    /// Number that is dialled from outside.
     pub(super) direct: &'static str,
     /// Their phone, or the provider through which they call.
     pub(super) host: Host,

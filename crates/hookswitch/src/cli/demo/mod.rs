@@ -37,10 +37,10 @@ use super::listen::Listener;
 use super::play;
 use super::temporary::TemporaryDirectory;
 
-/// How long the server may take to start, and a notification to come when nothing else happens.
+/// Time that the server may take to start, and a notification to come when nothing else happens.
 const PATIENCE: Duration = Duration::from_secs(15);
 
-/// How often it is looked whether the server is ready, and whether all has arrived.
+/// Interval at which it is looked whether the server is ready, and whether all has arrived.
 const PAUSE: Duration = Duration::from_millis(20);
 
 /// The arguments of the command.

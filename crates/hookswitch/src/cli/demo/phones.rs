@@ -14,13 +14,13 @@ use super::firm::{self, Person};
 use super::scripts::{Cast, SCRIPTS, Script};
 use super::sip::{Message, Wire};
 
-/// How long it takes until the next call begins.
+/// Time that it takes until the next call begins.
 const GAP_MILLIS: RangeInclusive<u64> = 1500..=5000;
 
-/// How far a message may be behind its time before it is sent without waiting.
+/// Delay at which a message is still sent without waiting.
 const SLACK: Duration = Duration::from_micros(200);
 
-/// What the phones do, in the order of time: an iterator that ends only if it is to play each script once.
+/// Phones that act in the order of time: an iterator that ends only if it is to play each script once.
 pub(super) struct Phones {
     random: fastrand::Rng,
     /// The scripts that are still to come in this round.
@@ -28,10 +28,10 @@ pub(super) struct Phones {
     once: bool,
     staff: Vec<Busy>,
     outside: Vec<Busy>,
-    /// When the next call may begin.
+    /// Time when the next call may begin.
     next_call: Duration,
     calls: u64,
-    /// What is on its way, by its time and the order in which it was written.
+    /// Messages on their way, by their time and the order in which they were written.
     waiting: BTreeMap<(Duration, u64), Step>,
     written: u64,
 }
@@ -69,7 +69,7 @@ impl Phones {
         phones
     }
 
-    /// How many telephony sessions there are when each script is played once.
+    /// Returns the number of telephony sessions that there are when each script is played once.
     pub(super) fn sessions_of_a_round() -> usize {
         SCRIPTS.iter().map(|script| script.sessions).sum()
     }

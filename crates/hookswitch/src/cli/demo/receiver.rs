@@ -15,10 +15,10 @@ use tokio::sync::mpsc::UnboundedSender;
 const FAILS_ONE_IN: u32 = 25;
 const SLOW_ONE_IN: u32 = 40;
 
-/// How slow: an answer within what the server waits for.
+/// Delay of the slow receiver: an answer within what the server waits for.
 const SLOW: Duration = Duration::from_millis(1200);
 
-/// What arrived.
+/// Arrival at the receiver.
 pub(super) enum Arrival {
     /// A notification, which was taken.
     Notification(Bytes),

@@ -1,4 +1,4 @@
-//! What the demo prints, and what it tells of the calls.
+//! Output of the demo, and what it tells of the calls.
 
 use std::collections::BTreeMap;
 use std::io::{self, IsTerminal as _, Write};
@@ -11,23 +11,23 @@ use serde_json::Value;
 use super::Format;
 use crate::cli::rows::Rows;
 
-/// What is printed.
+/// Output on the terminal.
 pub(super) struct Screen<'a, W> {
     format: Format,
-    /// Whether rows have colours.
+    /// Set if rows have colours.
     coloured: bool,
     out: &'a mut W,
     rows: Rows,
     /// The calls that go on, by their sessions.
     calls: BTreeMap<String, Call>,
-    /// How many calls have ended.
+    /// Number of calls that have ended.
     ended: usize,
     pub(super) notifications: usize,
-    /// How many requests the receiver has refused.
+    /// Number of requests that the receiver has refused.
     refused: usize,
 }
 
-/// What was told of a call.
+/// Events of a call so far.
 #[derive(Default)]
 struct Call {
     /// The last sequence: a notification that comes again is not printed again.
@@ -99,7 +99,7 @@ impl<'a, W: Write> Screen<'a, W> {
         Ok(())
     }
 
-    /// Whether so many calls have begun and ended.
+    /// Returns `true` if so many calls have begun and ended.
     pub(super) fn calls_have_ended(&self, count: usize) -> bool {
         self.calls.is_empty() && self.ended >= count
     }
@@ -135,7 +135,7 @@ fn colour(code: &str) -> &'static str {
     }
 }
 
-/// Whether the output is a terminal of somebody who wants colours (no-color.org).
+/// Returns `true` if the output is a terminal of somebody who wants colours (no-color.org).
 fn has_colours() -> bool {
     let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     let dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");

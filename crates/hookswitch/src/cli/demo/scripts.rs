@@ -1,4 +1,4 @@
-//! What happens in the firm: one function for each kind of call, which lets people act and hosts answer.
+//! Scripts of the firm: one function for each kind of call, which lets people act and hosts answer.
 //!
 //! A switch stands between any two phones (a back-to-back user agent): `up` is the dialog of the caller
 //! with it, `down` that of the switch with who is called.
@@ -12,13 +12,13 @@ pub(super) struct Script {
     pub(super) staff: usize,
     /// How many from outside.
     pub(super) outside: usize,
-    /// How many telephony sessions it is.
+    /// Number of telephony sessions that it is.
     pub(super) sessions: usize,
     /// Lets it happen, and says in a sentence what happens.
     pub(super) play: fn(&mut Wire<'_>, &Cast) -> String,
 }
 
-/// Who takes part in a call.
+/// People of a call.
 pub(super) struct Cast {
     pub(super) staff: Vec<Person>,
     pub(super) outside: Vec<Person>,
@@ -255,7 +255,7 @@ fn offer(wire: &mut Wire<'_>, caller: &Person, callee: &Person) -> Dialog {
     Dialog::invite(wire, &switch, &phone, &format!("sip:{}@{}", callee.number, callee.host), "")
 }
 
-/// What the switch shows of a caller.
+/// Returns what the switch shows of a caller.
 fn address_shown(caller: &Person) -> String {
     format!("{}@{DOMAIN}", caller.number)
 }

@@ -7,10 +7,10 @@ use std::fmt::{self, Write as _};
 use std::net::SocketAddr;
 use std::time::Duration;
 
-/// How long the network and a host take for an answer that no person gives.
+/// Time that the network and a host take for an answer that no person gives.
 const HOP: Duration = Duration::from_millis(12);
 
-/// What the hosts support.
+/// Methods that the hosts support.
 const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE, REFER, NOTIFY";
 
 /// Somebody that sends and receives SIP.
@@ -26,14 +26,14 @@ impl fmt::Display for Host {
 /// One message on its way.
 #[derive(Clone, Debug)]
 pub(super) struct Message {
-    /// When it is sent, from the beginning of what it belongs to.
+    /// Time when it is sent, from the beginning of what it belongs to.
     pub(super) at: Duration,
     pub(super) src: Host,
     pub(super) dst: Host,
     pub(super) text: String,
 }
 
-/// What is sent while time goes on.
+/// Messages that are sent while time goes on.
 pub(super) struct Wire<'a> {
     pub(super) at: Duration,
     pub(super) messages: Vec<Message>,
@@ -64,7 +64,7 @@ impl<'a> Wire<'a> {
 /// The two ends of a dialog.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Side {
-    /// Who sent the INVITE.
+    /// Sender of the INVITE.
     Caller,
     Callee,
 }
@@ -72,17 +72,17 @@ pub(super) enum Side {
 /// One end of a dialog.
 struct End {
     host: Host,
-    /// What From or To says of it, without the tag.
+    /// Address in From or To, without the tag.
     name: String,
     tag: String,
-    /// What its Contact says.
+    /// Address in its Contact.
     contact: String,
     cseq: u32,
     /// The session of its SDP and how often it was offered anew.
     sdp: (u32, u32),
 }
 
-/// Who calls, or is called.
+/// Caller or callee.
 pub(super) struct Party<'a> {
     pub(super) host: Host,
     /// The display name; empty for none.

@@ -23,17 +23,17 @@ const TIMESYNC: &str = "/run/systemd/timesync/synchronized";
 /// Descriptors for what is no connection: files, listeners, the store.
 const FILES_BESIDE: usize = 256;
 
-/// How often a write is synced to measure it, and how long it may take.
+/// Interval at which a write is synced to measure it, and how long it may take.
 const SYNCS: u32 = 5;
 const SYNC_SLOW: Duration = Duration::from_millis(50);
 
-/// How much room there must be, whatever is kept.
+/// Room that there must be on disk, whatever is kept.
 const FREE_MIN: u64 = 1 << 30;
 
-/// How long something must have been kept for its rate to say something.
+/// Time that something must have been kept for its rate to say something.
 const RATE_OVER_MIN: Duration = Duration::from_secs(600);
 
-/// Whether the clock is set by others.
+/// Checks that the clock is set by others.
 pub(super) fn check_clock(findings: &mut Findings) {
     let set = Path::new(TIMESYNC).exists().then_some(true).or_else(|| {
         let mut command = Command::new("timedatectl");
@@ -59,7 +59,7 @@ pub(super) fn check_clock(findings: &mut Findings) {
     }
 }
 
-/// Whether there are descriptors for all connections that the settings allow.
+/// Checks that there are descriptors for all connections that the settings allow.
 pub(super) fn check_open_files(config: &Config, findings: &mut Findings) {
     let wanted = (config.hep.connections_max
         + config.switches.sections().map(|(_, section)| section.connections_max).sum::<usize>()
@@ -79,7 +79,7 @@ pub(super) fn check_open_files(config: &Config, findings: &mut Findings) {
     }
 }
 
-/// Whether the kernel gives HEP the buffer that it is asked for.
+/// Checks that the kernel gives HEP the buffer that it is asked for.
 pub(super) fn check_receive_buffer(config: &Config, findings: &mut Findings) {
     let asked = config.hep.receive_buffer_bytes;
     if config.hep.listen.0.is_none() {
@@ -112,7 +112,7 @@ pub(super) fn check_receive_buffer(config: &Config, findings: &mut Findings) {
     }
 }
 
-/// Whether the disk takes what will be kept, and how fast.
+/// Checks that the disk takes what will be kept, and how fast.
 pub(super) fn check_disk(config: &Config, findings: &mut Findings) {
     let directory = &config.store.directory;
     let name = directory.display();
@@ -162,7 +162,7 @@ pub(super) fn check_disk(config: &Config, findings: &mut Findings) {
     }
 }
 
-/// How much will be needed on top of what is taken, at the rate at which it has grown.
+/// Returns how much will be needed on top of what is taken, at the rate at which it has grown.
 fn wanted(config: &Config) -> Option<(u64, &'static str)> {
     let taken: u64 = fs::read_dir(&config.store.directory)
         .ok()?

@@ -44,7 +44,7 @@ enum Format {
     Json,
 }
 
-/// How something stands.
+/// State of a finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 enum State {
@@ -53,19 +53,19 @@ enum State {
     Failed,
 }
 
-/// What was found of one thing.
+/// Finding about one thing.
 #[derive(Debug, Serialize)]
 struct Finding {
     check: &'static str,
     state: State,
-    /// What there is.
+    /// Fact that was found.
     found: String,
-    /// What to do about it, if anything.
+    /// Fix, if anything is to be done.
     #[serde(skip_serializing_if = "Option::is_none")]
     fix: Option<String>,
 }
 
-/// What was found so far.
+/// Findings so far.
 #[derive(Default)]
 struct Findings(Vec<Finding>);
 

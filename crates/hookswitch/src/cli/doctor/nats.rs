@@ -5,7 +5,7 @@ use hookswitch_store::{self as store, Engine, Examined, Weakness};
 
 use super::Findings;
 
-/// What a finding here is called.
+/// Name of the finding.
 const NATS: &str = "NATS";
 
 /// Checks whether a node could start on the NATS that the settings name, if they name one.

@@ -12,21 +12,21 @@ use serde_json::Value;
 
 use super::Findings;
 
-/// How long a server may take for an answer.
+/// Time that a server may take for an answer.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-/// How often it is looked whether a datagram was counted.
+/// Interval at which it is looked whether a datagram was counted.
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// Begins a HEP frame and is none: it is counted, and changes nothing.
 const PROBE: &[u8] = b"HEP3\0\x06";
 
-/// Whether a Hookswitch answers where this configuration has it listen.
+/// Returns `true` if a Hookswitch answers where this configuration has it listen.
 pub(super) fn is_running(config: &Config) -> bool {
     get(config, "/healthz", None).is_ok_and(|(status, body)| status == 200 && body.contains("\"alive\""))
 }
 
-/// Whether each port is free, or that of the server of this configuration.
+/// Checks that each port is free, or is that of the server of this configuration.
 pub(super) fn check_ports(config: &Config, running: bool, findings: &mut Findings) {
     let tcp = |address: SocketAddr| TcpListener::bind(address).map(drop);
     let udp = |address: SocketAddr| UdpSocket::bind(address).map(drop);
@@ -64,7 +64,7 @@ pub(super) fn check_ports(config: &Config, running: bool, findings: &mut Finding
     }
 }
 
-/// Whether a datagram that is sent to the running server arrives.
+/// Checks that a datagram that is sent to the running server arrives.
 pub(super) fn check_arrival(config: &Config, findings: &mut Findings) {
     let Some(listens) = config.hep.listen.0 else { return };
     let to = reachable(listens);
@@ -104,7 +104,7 @@ fn arrives(config: &Config, to: SocketAddr) -> anyhow::Result<bool> {
     Ok(false)
 }
 
-/// How the receivers of webhooks are, as the running server has it.
+/// Returns how the receivers of webhooks are, as the running server has it.
 ///
 /// # Errors
 /// If the file with the token cannot be read.
@@ -148,7 +148,7 @@ pub(super) fn check_webhooks(config: &Config, token: &Path, findings: &mut Findi
     Ok(())
 }
 
-/// Where something that listens everywhere can be reached from here.
+/// Returns where something that listens everywhere can be reached from here.
 fn reachable(listens: SocketAddr) -> SocketAddr {
     let ip = match listens.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),

@@ -10,10 +10,10 @@ use hookswitch_store::Durability;
 
 use super::Findings;
 
-/// What others than the owner may do with a file.
+/// Rights of others than the owner to a file.
 const OTHERS: u32 = 0o077;
 
-/// Whether the settings can be used, and which of them weaken what is promised.
+/// Checks that the settings can be used, and which of them weaken what is promised.
 pub(super) fn check(path: &Path, config: &Config, findings: &mut Findings) {
     match hookswitch_server::settings(config) {
         Err(error) => findings.failed("config", format!("{error:#}"), "fix the directory file"),
@@ -67,7 +67,7 @@ pub(super) fn check(path: &Path, config: &Config, findings: &mut Findings) {
     }
 }
 
-/// Whether others can read what is secret.
+/// Checks whether others can read what is secret.
 pub(super) fn check_files(path: &Path, config: &Config, findings: &mut Findings) {
     let key = &config.oauth.key_file;
     match Key::load(key) {

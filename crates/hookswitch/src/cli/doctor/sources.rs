@@ -6,7 +6,7 @@ use hookswitch_signal::switch::Refusal;
 
 use super::Findings;
 
-/// Whether each switch lets us in, and answers what the server asks. One that connects by itself is not looked for.
+/// Returns whether each switch lets us in, and answers what the server asks. One that connects by itself is not looked for.
 ///
 /// # Errors
 /// If no thread can be had.

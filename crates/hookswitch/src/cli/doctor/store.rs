@@ -1,4 +1,4 @@
-//! What a server has kept: whether it is whole, and whether its times agree.
+//! Checks of a store: it is whole, and its times agree.
 
 use std::time::Duration;
 
@@ -7,10 +7,10 @@ use hookswitch_store::Reader;
 
 use super::Findings;
 
-/// How many messages are looked at for their times.
+/// Number of messages that are looked at for their times.
 const MESSAGES: u32 = 200;
 
-/// How far the clock of an agent may be off.
+/// Error that the clock of an agent may have.
 const OFF_MAX: Duration = Duration::from_secs(2);
 
 /// Checks the store, if there is one yet.

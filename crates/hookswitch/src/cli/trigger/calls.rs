@@ -83,22 +83,22 @@ pub(super) enum Call {
     Dropped,
 }
 
-/// Who takes part.
+/// People of a call.
 #[derive(Clone, Debug)]
 pub(super) struct Numbers {
     pub(super) from: String,
     /// The caller's name.
     pub(super) name: Option<String>,
     pub(super) to: String,
-    /// Who fetches, picks up, supervises, or is transferred to.
+    /// Party that fetches, picks up, supervises, or is transferred to.
     pub(super) third: String,
     /// The number of the queue or menu.
     pub(super) service: String,
-    /// Where calls are parked.
+    /// Place where calls are parked.
     pub(super) slot: String,
 }
 
-/// How long phones ring and people talk, in milliseconds.
+/// Times that phones ring and people talk, in milliseconds.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Pace {
     pub(super) ring: u64,
@@ -115,7 +115,7 @@ pub(super) struct Step {
 }
 
 impl Call {
-    /// Who takes part unless it is said otherwise.
+    /// Returns who takes part unless it is said otherwise.
     pub(super) fn numbers(self) -> Numbers {
         let (from, to) = match self {
             Self::Outgoing
@@ -529,7 +529,7 @@ impl Script<'_> {
     }
 }
 
-/// What lies between two signals that follow one another, in milliseconds.
+/// Time between two signals that follow one another, in milliseconds.
 const GAP: u64 = 100;
 
 /// An object with the keys of another as well.

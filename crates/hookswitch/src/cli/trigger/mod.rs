@@ -22,10 +22,10 @@ use super::play::check_speed;
 /// The longest time that phones ring or people talk, in seconds.
 const SECONDS_MAX: f64 = 3600.0;
 
-/// How long what was posted may take until it is told.
+/// Time that what was posted may take until it is told.
 const TOLD_WITHIN: Duration = Duration::from_secs(10);
 
-/// How often it is looked whether it is.
+/// Interval at which it is looked whether it is.
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// For how long a cause may be waited for before an end is told.
@@ -247,9 +247,9 @@ impl Trigger {
     }
 }
 
-/// What was begun.
+/// Call that was begun.
 struct Begun {
-    /// When each session began, as the API writes it.
+    /// Time when each session began, as the API writes it.
     sessions: Vec<String>,
     /// The names of the legs within the call.
     legs: Vec<String>,
@@ -284,7 +284,7 @@ fn moved(at: Timestamp, milliseconds: i64) -> Timestamp {
     Timestamp::from_micros(at.as_micros().saturating_add(milliseconds.saturating_mul(1000)))
 }
 
-/// What the server has told of the sessions that were begun, once they have ended or nothing more comes.
+/// Returns what the server has told of the sessions that were begun, once they have ended or nothing more comes.
 fn told_of(admin: &Admin, begun: &Begun, stays: bool) -> anyhow::Result<Vec<Value>> {
     let deadline: Instant = clock::now() + TOLD_WITHIN;
     if stays {
@@ -332,7 +332,7 @@ mod tests {
         Command::try_parse_from(arguments).expect("they are arguments").trigger
     }
 
-    /// What is told of the parties, the last of each.
+    /// Returns what is told of the parties, the last of each.
     fn ends(steps: &[Step]) -> BTreeMap<String, StatusCode> {
         let told = PredictedEvents::of(steps);
         let party = |event: &hookswitch_model::Event| (event.party.id.to_string(), event.party.status.code);

@@ -1,4 +1,4 @@
-//! What a session machine tells of a script, before it is posted.
+//! Events that a session machine tells of a script, before it is posted.
 
 use hookswitch_core::directory::Directory;
 use hookswitch_core::engine::Policy;
@@ -12,7 +12,7 @@ use super::calls::Step;
 /// The source of the signals.
 const SOURCE: u16 = 0;
 
-/// How long the clock runs on behind the last signal: longer than an end waits for its cause.
+/// Time that the clock runs on behind the last signal: longer than an end waits for its cause.
 const SETTLED_MICROS: i64 = 700_000;
 
 /// The events of a script, by a machine whose extensions are all short numbers.
@@ -44,12 +44,12 @@ impl PredictedEvents {
         Self(std::iter::from_fn(|| pipeline.poll_event()).collect())
     }
 
-    /// Whether a party comes to a status.
+    /// Returns `true` if a party comes to a status.
     pub(super) fn has_status(&self, status: StatusCode) -> bool {
         self.0.iter().any(|event| event.party.status.code == status)
     }
 
-    /// Whether a party has a reason.
+    /// Returns `true` if a party has a reason.
     pub(super) fn has_reason(&self, reason: Reason) -> bool {
         self.0.iter().any(|event| event.party.status.reason == Some(reason))
     }

@@ -1,4 +1,4 @@
-//! Who may use the admin API and how much; calls as they change; how subscriptions are doing.
+//! Tests of who may use the admin API and how much; of calls as they change; of how subscriptions are doing.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{SocketAddr, TcpStream};
@@ -46,7 +46,7 @@ pub(super) fn sign_in(at: SocketAddr, name: &str) -> Answer {
     exchange(at, "POST", "/console/sign-in", &[("Content-Type", "application/json")], body.as_bytes())
 }
 
-/// What a resource of the admin API takes.
+/// Methods that a resource of the admin API takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Takes {
     Reader,

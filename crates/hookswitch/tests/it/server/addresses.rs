@@ -1,4 +1,4 @@
-//! Where webhooks go, and where they do not: certificates, names that change their meaning, redirects.
+//! Tests of where webhooks go, and where they do not: certificates, names that change their meaning, redirects.
 
 use std::collections::BTreeSet;
 use std::convert::Infallible;

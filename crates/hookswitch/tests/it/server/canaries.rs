@@ -1,4 +1,4 @@
-//! What a log and the counters must not hold: numbers and names of people, tokens and secrets. Each is one that
+//! Tests that a log and the counters do not hold numbers and names of people, tokens and secrets. Each is one that
 //! occurs nowhere else, so that it is found wherever it has gone.
 
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -15,7 +15,7 @@ use super::receiver::{Receiver, Reply};
 use super::{Home, wait_for};
 use hookswitch_flows::freeswitch::freeswitch;
 
-/// How many there are of each kind.
+/// Number of them of each kind.
 const OF_EACH: usize = 125;
 
 /// The time of the first message.
@@ -131,11 +131,11 @@ fn tell_calls(socket: &TcpListener) -> TcpStream {
     stream
 }
 
-/// What the canaries have been through, and what was written meanwhile.
+/// Experience of the canaries, and what was written meanwhile.
 struct Day {
     log: String,
     metrics: String,
-    /// What the server has said to those who failed.
+    /// Refusals by the server to those who failed.
     refusals: Vec<String>,
 }
 

@@ -95,7 +95,7 @@ fn texts(directory: &Path) -> String {
     all
 }
 
-/// What names somebody or something in a call: numbers, names, hosts, addresses, Call-IDs and tags.
+/// Returns what names somebody or something in a call: numbers, names, hosts, addresses, Call-IDs and tags.
 fn identities(directory: &Path) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     let hep = directory.join("hep.jsonl");
@@ -135,7 +135,7 @@ fn identities(directory: &Path) -> BTreeSet<String> {
     found
 }
 
-/// Whether a text stands somewhere by itself, but for where numbers count or say how a call goes.
+/// Returns `true` if a text stands somewhere by itself, but for where numbers count or say how a call goes.
 fn stands(text: &str, wanted: &str) -> bool {
     let is_part = |character: char| character.is_alphanumeric();
     let counts = [
@@ -165,7 +165,7 @@ fn stands(text: &str, wanted: &str) -> bool {
     )
 }
 
-/// What a notification tells, without what is replaced.
+/// Returns what a notification tells, without what is replaced.
 fn shape(notification: &Value) -> String {
     let body = &notification["body"];
     let party = &body["parties"][0];

@@ -12,7 +12,7 @@ use super::traffic::EVENTS_OF_CALL;
 use super::webhooks::{Dev, place, wait_for_count};
 use super::{Home, Server, hookswitch, path, wait_for, without_test_sizes};
 
-/// How much is written before a kill, in turn: of what takes many messages now some, now all.
+/// Messages that are written before a kill, in turn: of what takes many messages now some, now all.
 const BETWEEN_KILLS: [u64; 4] = [2, 5, 9, 40];
 
 /// The configuration of the same server with its store elsewhere.
@@ -67,7 +67,7 @@ fn figures(printed: &str) -> (&str, &str) {
     (counts, checksum.expect("a checksum"))
 }
 
-/// What a store says: its events, and why the first and the last of its sessions came about.
+/// Returns what a store says: its events, and why the first and the last of its sessions came about.
 #[track_caller]
 fn story(config: &Path) -> Vec<String> {
     let said = |arguments: &[&str]| {

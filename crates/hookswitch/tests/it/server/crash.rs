@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::traffic::{Agent, EVENTS_OF_CALL, call};
 use super::{Home, Server, request};
 
-/// How often the server is killed; HOOKSWITCH_TEST_KILLS for more.
+/// Returns how often the server is killed; HOOKSWITCH_TEST_KILLS for more.
 fn kills() -> u32 {
     std::env::var("HOOKSWITCH_TEST_KILLS").ok().and_then(|kills| kills.parse().ok()).unwrap_or(50)
 }

@@ -1,4 +1,4 @@
-//! What is logged in with: made by `init`, `token` and `user`, with a server and without one.
+//! Tests of credentials made by `init`, `token` and `user`, with a server and without one.
 
 use std::path::Path;
 use std::process::Command;
@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::{Home, Server, hookswitch, path, without_test_sizes};
 
-/// What a command prints that ends well.
+/// Returns what a command prints that ends well.
 #[track_caller]
 fn printed(arguments: &[&str]) -> String {
     let output = hookswitch(arguments);
@@ -16,7 +16,7 @@ fn printed(arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).expect("UTF-8")
 }
 
-/// What a command says that is refused.
+/// Returns what a command says that is refused.
 #[track_caller]
 fn refused(arguments: &[&str]) -> String {
     let output = hookswitch(arguments);
@@ -30,7 +30,7 @@ fn asked(server: &Server, token: &str) -> u16 {
     server.request("GET", "/admin/v1/tokens", &[("Authorization", &token)], b"").0
 }
 
-/// Whether a server takes what `hookswitch user create --json` has printed.
+/// Returns `true` if a server takes what `hookswitch user create --json` has printed.
 fn logs_in(server: &Server, login: &Value) -> bool {
     let file = std::env::temp_dir().join(format!("hookswitch-login-{}", login["client_id"]));
     std::fs::write(&file, login.to_string()).expect("it is written");

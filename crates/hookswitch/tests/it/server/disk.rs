@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{Home, Server, path, wait_for};
 
-/// How large a file may get while the disk is "full", in KiB. The log of the database reaches it
+/// Size that a file may get while the disk is "full", in KiB. The log of the database reaches it
 /// after some dozen commits.
 const FULL_KIB: u32 = 600;
 

@@ -15,7 +15,7 @@ use super::receiver::{Receiver, Reply};
 use super::traffic::{Agent, EVENTS_OF_CALL, call};
 use super::{Home, Server, ended, path, wait_for, without_test_sizes};
 
-/// What was found, and the status that the command has ended with.
+/// Findings, and the status that the command has ended with.
 struct Found {
     status: i32,
     findings: Vec<Value>,

@@ -1,4 +1,4 @@
-//! What needs no credential: connections that say nothing, bodies that are too long, guesses, floods.
+//! Tests of what needs no credential: connections that say nothing, bodies that are too long, guesses, floods.
 
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
@@ -27,7 +27,7 @@ fn fd(socket: &OwnedFd) -> i32 {
     std::os::fd::AsRawFd::as_raw_fd(socket)
 }
 
-/// Whether the server closes a connection within a time.
+/// Returns `true` if the server closes a connection within a time.
 fn is_closed_within(stream: &mut TcpStream, time: Duration) -> bool {
     stream.set_read_timeout(Some(time)).expect("it can be set");
     let mut buffer = [0; 1024];

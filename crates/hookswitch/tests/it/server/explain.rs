@@ -12,7 +12,7 @@ use super::webhooks::{Dev, SESSIONS, SUBSCRIPTION, place, wait_for_count};
 use super::{Home, hookswitch, path, wait_for};
 
 impl Dev {
-    /// What the admin API says.
+    /// Returns what the admin API says.
     #[track_caller]
     fn ask_why(&self, home: &Home, path: &str) -> Value {
         let answer = self.server.call(home.made("admin_token"), "GET", path, None);

@@ -107,7 +107,7 @@ impl FreeSwitch {
     }
 }
 
-/// What is said to a user that has logged in, as mod_event_socket.c of FreeSWITCH 1.11 writes it: into 512 bytes,
+/// Returns what is said to a user that has logged in, as mod_event_socket.c of FreeSWITCH 1.11 writes it: into 512 bytes,
 /// of which one is a mark that is not sent and one ends the text. This is taken from its source.
 fn user_is_accepted(events: &str, api: &str) -> String {
     let mut reply = format!(
@@ -550,7 +550,7 @@ fn call_connects(to: SocketAddr, world: u8) -> Socket {
     socket
 }
 
-/// What is said of the caller's channel to who has asked to be connected.
+/// Report about the caller's channel to who has asked to be connected.
 const CONNECTED: &str = "0.000 data a 101>102 hookswitch_next=102_XML_default";
 
 #[test]

@@ -1,4 +1,4 @@
-//! What capture agents send, and what is made of what they should not.
+//! Tests of what capture agents send, and what is made of what they should not.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;

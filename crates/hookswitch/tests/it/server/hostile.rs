@@ -2,16 +2,16 @@
 
 use std::collections::BTreeSet;
 
-/// How many there are.
+/// Number of them.
 pub(super) const COUNT: usize = 200;
 
-/// What the mixtures are drawn with.
+/// Seed of the mixtures.
 const SEED: u64 = 0x0bad_ca11;
 
 /// The length of the long ones.
 const LONG_BYTES: usize = 64 * 1024;
 
-/// What each kind of harm looks like; everything stands alone as well as within mixtures.
+/// Pieces of each kind of harm; everything stands alone as well as within mixtures.
 const PIECES: &[&[&[u8]]] = &[
     // Ends of lines, with what would be a line of a log, a header or an action of a manager after it.
     &[

@@ -333,7 +333,7 @@ fn who_has_a_key_of_one_account_reaches_no_call_of_another_by_its_names() {
     home.store("check");
 }
 
-/// How many requests are watched; `HOOKSWITCH_TEST_ACKS` for more.
+/// Returns the number of requests that are watched; `HOOKSWITCH_TEST_ACKS` for more.
 fn acknowledgements() -> usize {
     std::env::var("HOOKSWITCH_TEST_ACKS").ok().and_then(|count| count.parse().ok()).unwrap_or(300)
 }

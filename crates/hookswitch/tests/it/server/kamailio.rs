@@ -27,7 +27,7 @@ fn free_port() -> u16 {
     socket.local_addr().expect("it has an address").port()
 }
 
-/// Where a program is; Debian keeps servers out of the path of ordinary users.
+/// Returns where a program is; Debian keeps servers out of the path of ordinary users.
 fn program(name: &str) -> Option<String> {
     let places = ["/usr/sbin", "/usr/bin", "/usr/local/sbin", "/usr/local/bin"];
     let found = places.iter().map(|place| format!("{place}/{name}")).find(|file| Path::new(file).exists());

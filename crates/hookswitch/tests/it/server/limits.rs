@@ -1,4 +1,4 @@
-//! What one connection may cost: at each limit, and above it.
+//! Tests of what one connection may cost: at each limit, and above it.
 
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};

@@ -36,7 +36,7 @@ impl Logged {
         String::from_utf8_lossy(&std::fs::read(&self.log).expect("the log is there")).into_owned()
     }
 
-    /// Where it listens for something.
+    /// Returns where it listens for something.
     pub(super) fn address(&self, what: &str) -> SocketAddr {
         let text = self.text();
         let line = text.lines().find(|line| line.contains(&format!("\"{what}\""))).expect("it listens");

@@ -63,7 +63,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-/// How long something may take that is waited for.
+/// Time that something may take that is waited for.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A directory that `hookswitch init` has made, with what it printed.
@@ -85,7 +85,7 @@ impl Home {
         Self { directory, made }
     }
 
-    /// What the test is called that it is of.
+    /// Returns the name of the test that it is of.
     fn name(&self) -> &str {
         self.directory.file_name().and_then(|name| name.to_str()).expect("it has a name")
     }
@@ -105,7 +105,7 @@ impl Home {
         self.made[key].as_str().expect("init prints it")
     }
 
-    /// What `hookswitch store` prints.
+    /// Returns what `hookswitch store` prints.
     #[track_caller]
     fn store(&self, command: &str) -> String {
         let output = hookswitch(&["store", command, "--config", path(&self.config())]);
@@ -140,13 +140,13 @@ impl Home {
 /// A running server.
 struct Server {
     process: Child,
-    /// Where it listens, by what for.
+    /// Place where it listens, by what for.
     addresses: BTreeMap<String, SocketAddr>,
-    /// What the log says of the state that was restored.
+    /// State that was restored, as the log tells it.
     restored: Value,
-    /// What was written before the log.
+    /// Lines that were written before the log.
     said: Vec<Value>,
-    /// What it has warned of until it was ready.
+    /// Warnings until it was ready.
     warnings: Vec<String>,
     log: Mutex<Receiver<Value>>,
 }
@@ -333,7 +333,7 @@ fn request(
     Ok((status, serde_json::from_str(body).unwrap_or_else(|_| Value::String(body.to_owned()))))
 }
 
-/// What the tests go by is no setting of the program, which refuses what it does not know.
+/// Removes the variables of the tests, which are no settings of the program: it refuses what it does not know.
 fn without_test_sizes(command: &mut Command) -> &mut Command {
     command
         .env_remove("HOOKSWITCH_TEST_SIZE")
@@ -386,7 +386,7 @@ fn path(path: &Path) -> &str {
     path.to_str().expect("the path is UTF-8")
 }
 
-/// What notifications say, by sessions in the order in which those began, and without what names the session and
+/// Returns what notifications say, by sessions in the order in which those began, and without what names the session and
 /// says when it was.
 fn by_session(text: &str) -> Vec<Vec<Value>> {
     let mut order = Vec::new();

@@ -13,7 +13,7 @@ use super::{Home, PATIENCE, Server, ended, path, request, root, wait_for, withou
 /// The version of Debian's package, which is at the path of the system.
 pub(super) const DEBIAN: &str = "2.9.10";
 
-/// Where the program of a version is.
+/// Returns where the program of a version is.
 pub(super) fn program(version: &str) -> PathBuf {
     if version == DEBIAN {
         return PathBuf::from("/usr/sbin/nats-server");
@@ -25,7 +25,7 @@ pub(super) fn program(version: &str) -> PathBuf {
 pub(super) struct Nats {
     process: Child,
     directory: PathBuf,
-    /// Where clients connect to, and its monitor.
+    /// Place where clients connect to, and its monitor.
     pub(super) clients: SocketAddr,
     monitor: SocketAddr,
 }
@@ -74,7 +74,7 @@ impl Nats {
         Self { process, directory, clients, monitor }
     }
 
-    /// What a node is told of it and of itself, as variables.
+    /// Returns what a node is told of it and of itself, as variables.
     pub(super) fn variables(&self, name: &str) -> [(&'static str, String); 5] {
         [
             ("HOOKSWITCH_STORE__ENGINE", "nats".to_owned()),
@@ -93,12 +93,12 @@ impl Nats {
         Server::start_with(home, &variables)
     }
 
-    /// How many messages all streams have.
+    /// Returns the number of messages that all streams have.
     pub(super) fn messages(&self) -> u64 {
         self.count("messages")
     }
 
-    /// How many there are of something in all of JetStream.
+    /// Returns the number of them of something in all of JetStream.
     pub(super) fn count(&self, what: &str) -> u64 {
         let (_, figures) = request(self.monitor, "GET", "/jsz", &[], b"").expect("it answers");
         figures[what].as_u64().expect("a number")

@@ -1,4 +1,4 @@
-//! Who has which partition, and orders that move them: by the admin API and by the command.
+//! Tests of which node has which partition, and of orders that move them: by the admin API and by the command.
 
 use std::path::PathBuf;
 use std::process::{Command, Output};
@@ -33,13 +33,13 @@ pub(super) fn until(server: &Server, home: &Home, what: &str, holds: impl Fn(&Va
     wait_for(said, || what.to_owned())
 }
 
-/// How many partitions a node has.
+/// Returns the number of partitions that a node has.
 pub(super) fn share(said: &Value, node: &str) -> usize {
     let partitions = said["partitions"].as_array().expect("a list");
     partitions.iter().filter(|partition| partition["owner"] == node).count()
 }
 
-/// Whether all is where it should be, on so many nodes.
+/// Returns `true` if all is where it should be, on so many nodes.
 pub(super) fn is_settled(said: &Value, nodes: usize) -> bool {
     let partitions = said["partitions"].as_array().expect("a list");
     said["nodes"].as_array().is_some_and(|all| all.len() == nodes)

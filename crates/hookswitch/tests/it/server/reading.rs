@@ -1,4 +1,4 @@
-//! What applications read: sessions, parties, people, presence; and who may.
+//! Tests of what applications read: sessions, parties, people, presence; and who may.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -392,7 +392,7 @@ fn an_application_finds_what_it_asks_for_at_its_start() {
     assert_eq!(sessions["records"][0]["id"], record["telephonySessionId"]);
 }
 
-/// Who asks, in the table of what is allowed.
+/// Requester in the table of what is allowed.
 #[derive(Clone, Copy)]
 struct Who {
     account: u64,
@@ -403,7 +403,7 @@ struct Who {
     permissions: &'static [&'static str],
 }
 
-/// What is asked for: path, the permission that it needs, and whose it is.
+/// Request in the table: path, the permission that it needs, and whose it is.
 struct Asked {
     method: &'static str,
     path: String,

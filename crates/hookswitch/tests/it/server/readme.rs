@@ -66,7 +66,7 @@ impl Checkout {
         Self(directory)
     }
 
-    /// Where it is.
+    /// Returns where it is.
     pub(super) fn path(&self) -> &Path {
         &self.0
     }
@@ -79,7 +79,7 @@ impl Checkout {
         command
     }
 
-    /// What lines print, which end well.
+    /// Returns what lines print, which end well.
     #[track_caller]
     pub(super) fn run(&self, lines: &str) -> String {
         let done = self.shell(lines).output().expect("bash runs");

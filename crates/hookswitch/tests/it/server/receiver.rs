@@ -44,7 +44,7 @@ impl Posted {
     }
 }
 
-/// What is done with a request.
+/// Reply to a request.
 pub(super) enum Reply {
     /// Answered with this status.
     Status(u16),
@@ -119,7 +119,7 @@ impl Receiver {
         format!("http://{}/hook", self.address)
     }
 
-    /// How many connections were made.
+    /// Returns the number of connections that were made.
     pub(super) fn connections(&self) -> usize {
         self.connections.load(Ordering::Relaxed)
     }
@@ -134,7 +134,7 @@ impl Receiver {
         self.all().into_iter().filter(|posted| !posted.text.is_empty()).collect()
     }
 
-    /// How many notifications have arrived.
+    /// Returns the number of notifications that have arrived.
     pub(super) fn count(&self) -> usize {
         let received = self.received.lock().expect("no panic");
         received.iter().filter(|posted| !posted.text.is_empty()).count()

@@ -47,7 +47,7 @@ impl Resolver {
         Self { address, asked }
     }
 
-    /// How many questions there were.
+    /// Returns the number of questions that there were.
     pub(super) fn asked(&self) -> usize {
         self.asked.load(Ordering::Relaxed)
     }

@@ -1,4 +1,4 @@
-//! What is taken away from a user or an application stops, whatever carries it; and whose is what comes back.
+//! Tests that what is taken away from a user or an application stops, whatever carries it; and whose is what comes back.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{SocketAddr, TcpStream};
@@ -272,7 +272,7 @@ fn what_is_taken_away_stops_within_a_second_and_goes_on_from_the_cursor() {
     }
 }
 
-/// How many requests there are when no more have come for a while.
+/// Returns the number of requests that there are when no more have come for a while.
 fn wait_settled(receiver: &Receiver) -> usize {
     let mut count = receiver.count();
     loop {

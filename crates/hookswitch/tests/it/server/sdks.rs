@@ -17,10 +17,10 @@ use super::socket::{Proxy, check_complete};
 use super::traffic::{Agent, EVENTS_OF_CALL, call};
 use super::{Home, Server, root};
 
-/// How long a client may take to come back: it looks every few seconds whether it is connected.
+/// Time that a client may take to come back: it looks every few seconds whether it is connected.
 const COMES_BACK_WITHIN: Duration = Duration::from_secs(25);
 
-/// How long an event may take to come when nothing is wrong.
+/// Time that an event may take to come when nothing is wrong.
 const COMES_WITHIN: Duration = Duration::from_secs(10);
 
 /// A published client, and what it has printed.

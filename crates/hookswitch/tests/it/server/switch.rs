@@ -1,4 +1,4 @@
-//! What the tests have in common that play a switch.
+//! Support for the tests that play a switch.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -57,7 +57,7 @@ impl Wire {
         block
     }
 
-    /// Whether the other side has closed the connection.
+    /// Returns `true` if the other side has closed the connection.
     #[track_caller]
     pub(super) fn is_closed(&mut self) -> bool {
         self.lines.read_line(&mut String::new()).is_ok_and(|read| read == 0)

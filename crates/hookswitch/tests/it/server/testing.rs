@@ -67,7 +67,7 @@ impl Ephemeral {
         file
     }
 
-    /// What `hookswitch trigger` tells of a call, as JSON.
+    /// Returns what `hookswitch trigger` tells of a call, as JSON.
     #[track_caller]
     fn trigger(&self, arguments: &[&str]) -> Value {
         let login = self.login();

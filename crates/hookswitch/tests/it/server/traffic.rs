@@ -86,7 +86,7 @@ impl Agent {
     }
 }
 
-/// Which way a message goes.
+/// Direction of a message.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Way {
     There,

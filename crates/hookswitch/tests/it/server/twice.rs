@@ -18,11 +18,11 @@ use super::{Home, PATIENCE, Server, by_session, hookswitch, path, root, wait_for
 
 const CAPTURE: &str = "captures/answered-call.pcap";
 
-/// How many messages the capture has, and how many events they give.
+/// Number of messages that the capture has, and how many events they give.
 const MESSAGES: usize = 23;
 const EVENTS: usize = 10;
 
-/// How long the capture is, in microseconds.
+/// Time for which the capture is, in microseconds.
 const LENGTH: i64 = 5_500_000;
 
 #[test]
@@ -306,14 +306,14 @@ fn cut(capture: &str, packets: usize) -> Vec<u8> {
     bytes[..end].to_vec()
 }
 
-/// What a play sent.
+/// Messages that a play sent.
 #[derive(Debug)]
 struct Sent {
     agent: u32,
     /// The times of its messages, and when they came, in microseconds.
     times: Vec<i64>,
     arrivals: Vec<i64>,
-    /// When the program was started, and when it had ended.
+    /// Time when the program was started, and when it had ended.
     began: i64,
     ended: i64,
 }

@@ -1,4 +1,4 @@
-//! What hostile strings do where they are logged, stored, told and printed: nothing.
+//! Tests that hostile strings do nothing where they are logged, stored, told and printed.
 
 use std::fmt::Write as _;
 use std::fs::File;
@@ -19,10 +19,10 @@ use hookswitch_flows::freeswitch::freeswitch;
 /// The time of the first message.
 const START: i64 = 1_700_000_000_000_000;
 
-/// What fits into a datagram beside the rest of a message.
+/// Bytes that fit into a datagram beside the rest of a message.
 const FITS_BYTES: usize = 56_000;
 
-/// What is replaced by a hostile string.
+/// Mark that is replaced by a hostile string.
 const MARK: &str = "@@";
 
 /// The fields of SIP that others see.
@@ -270,7 +270,7 @@ fn no_line_end_is_ever_written_to_an_event_socket() {
     assert!(refused >= hostile::COUNT / 6 * 4, "{refused}");
 }
 
-/// What switches write for each value that names somebody or something.
+/// Word that switches write for each value that names somebody or something.
 const WORD: &str = "HOSTILE";
 
 /// The messages of an Asterisk's manager in which every such value has a hostile string.

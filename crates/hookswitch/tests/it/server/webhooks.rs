@@ -59,7 +59,7 @@ impl Dev {
         Agent::new(self.server.hep(), 1)
     }
 
-    /// What became of notifications; checks that the counts balance, as they do at rest.
+    /// Returns what became of notifications; checks that the counts balance, as they do at rest.
     #[track_caller]
     fn counts(&self) -> BTreeMap<&'static str, u64> {
         let counts = self.counts_on_the_way();

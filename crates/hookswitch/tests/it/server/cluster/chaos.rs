@@ -14,12 +14,12 @@ use super::super::{Home, Server};
 use super::parts::{ACCOUNTS, Cluster, LEASE, account};
 use super::{EVENTS_OF_POSTED, post, posted};
 
-/// How many faults there are: a short form, or as many as the environment says.
+/// Returns the number of faults that there are: a short form, or as many as the environment says.
 fn faults() -> u32 {
     std::env::var("HOOKSWITCH_TEST_FAULTS").ok().and_then(|text| text.parse().ok()).unwrap_or(9)
 }
 
-/// What a receiver is told of a call, without what differs from run to run.
+/// Returns what a receiver is told of a call, without what differs from run to run.
 fn told(event: &Value) -> Value {
     fn strip(value: &mut Value) {
         match value {
@@ -102,7 +102,7 @@ pub(super) fn check(calls: &[(String, u64)], receivers: &[&Receiver]) {
     assert!(found.is_empty(), "nobody has called: {:?}", found.keys());
 }
 
-/// What a server alone tells of a call.
+/// Returns what a server alone tells of a call.
 fn alone() -> Vec<Value> {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     let home = Home::new(&format!("cluster-alone-{}", NEXT.fetch_add(1, Ordering::Relaxed)));

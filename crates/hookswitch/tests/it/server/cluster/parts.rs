@@ -19,10 +19,10 @@ use super::super::socket::Proxy;
 use super::super::webhooks::{SESSIONS, SUBSCRIPTION};
 use super::super::{Home, path, request, wait_for, without_test_sizes};
 
-/// How many accounts there are; their ids are the number, and 001 behind it.
+/// Number of accounts that there are; their ids are the number, and 001 behind it.
 pub(super) const ACCOUNTS: u64 = 6;
 
-/// How long a lease is good.
+/// Time for which a lease is good.
 pub(super) const LEASE: Duration = Duration::from_secs(3);
 
 /// An address that is free now, for TCP and UDP. Connections get their own ports from 32768 on, so that none
@@ -173,12 +173,12 @@ impl Node {
         self.home.directory.join("serve.log")
     }
 
-    /// Whether its log says something.
+    /// Returns `true` if its log says something.
     pub(super) fn says(&self, text: &str) -> bool {
         std::fs::read_to_string(self.log()).is_ok_and(|log| log.contains(text))
     }
 
-    /// Whether it runs; one that has ended by itself, as without NATS, is started again, as a supervisor does.
+    /// Keeps the server running; one that has ended by itself, as without NATS, is started again, as a supervisor does.
     pub(super) fn keep_running(&mut self) {
         let ended = self.process.as_mut().is_some_and(|it| !matches!(it.try_wait(), Ok(None)));
         if ended {
@@ -224,7 +224,7 @@ impl Node {
         call(self.http, token, method, path, body)
     }
 
-    /// How the cluster stands, as this node sees it; none while it does not answer.
+    /// Returns how the cluster stands, as this node sees it; none while it does not answer.
     pub(super) fn view(&self, token: &str) -> Option<Value> {
         let authorization = format!("Bearer {token}");
         let headers = [("Authorization", &*authorization)];
@@ -304,7 +304,7 @@ impl Cluster {
         self.nodes[0].home.made("admin_token")
     }
 
-    /// Whether every partition is where it should be, in the eyes of all that run.
+    /// Returns `true` if every partition is where it should be, in the eyes of all that run.
     pub(super) fn is_settled(&self) -> bool {
         let running = self.nodes.iter().filter(|node| node.process.is_some());
         let views: Option<Vec<Value>> = running.map(|node| node.view(self.admin())).collect();
@@ -316,7 +316,7 @@ impl Cluster {
         views.iter().all(is_settled)
     }
 
-    /// What each node sees, and what it and the NATS servers said last: for the message of a failed test.
+    /// Returns what each node sees, and what it and the NATS servers said last: for the message of a failed test.
     pub(super) fn report(&self) -> String {
         let tail = |log: &Path| {
             let text = std::fs::read_to_string(log).unwrap_or_default();

@@ -68,7 +68,7 @@ fn a_node_is_replaced(version: &str, servers: usize) {
     assert!(status == Some(0) && printed.contains(&format!("{EVENTS_OF_POSTED} events")), "{printed}{said}");
 }
 
-/// What the doctor finds beside a node that runs.
+/// Returns what the doctor finds beside a node that runs.
 fn doctor(node: &Node) -> String {
     let config = node.home.config();
     let (status, found, said) = hookswitch(&["doctor", "--config", path(&config)], node);
