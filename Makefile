@@ -36,6 +36,7 @@ lint: setup
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	cargo clippy --manifest-path fuzz/Cargo.toml --no-default-features --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
+	ci/doc-openers
 	cargo deny --locked check bans licenses sources
 	cargo machete
 
