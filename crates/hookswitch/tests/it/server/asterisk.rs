@@ -103,7 +103,7 @@ pub(super) struct Manager(Wire);
 
 impl Manager {
     #[track_caller]
-    fn send(&mut self, text: &str) {
+    pub(super) fn send(&mut self, text: &str) {
         self.0.send(text);
     }
 
@@ -120,6 +120,28 @@ impl Manager {
         self.read_action("Challenge");
         self.send(&format!("Response: Success\r\nChallenge: {challenge}\r\n\r\n"));
         self.read_action("Login")
+    }
+
+    /// Reads up to an action of this name, over the questions of the server about what there is.
+    #[track_caller]
+    pub(super) fn read_up_to(&mut self, name: &str) -> String {
+        let first = format!("Action: {name}\r\n");
+        std::iter::repeat_with(|| self.0.read_block())
+            .take(50)
+            .find(|action| action.starts_with(&first))
+            .unwrap_or_else(|| panic!("no {name} in 50 actions"))
+    }
+
+    /// Returns all that it is asked until the connection ends.
+    pub(super) fn rest(&mut self) -> String {
+        self.0.rest()
+    }
+
+    /// Plays what follows what was told of a story.
+    #[track_caller]
+    pub(super) fn go_on(&mut self, told: &str, more: &str) {
+        let all = asterisk(&[told, more].concat()).told;
+        self.0.tell(&all[asterisk(told).told.len()..], "\r\n");
     }
 
     /// Plays what an Asterisk tells, as fast as goes; the times are those of arrival.

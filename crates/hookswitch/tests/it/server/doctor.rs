@@ -305,9 +305,7 @@ fn a_store_that_is_damaged_newer_or_foreign_fails() {
 }
 
 fn file(home: &Home) -> PathBuf {
-    let files = std::fs::read_dir(home.directory.join("data")).expect("it is there");
-    let mut paths = files.map(|entry| entry.expect("an entry").path());
-    paths.find(|path| path.extension().is_some_and(|extension| extension == "db")).expect("a database")
+    home.directory.join("data/hookswitch.db")
 }
 
 fn database(home: &Home) -> rusqlite::Connection {

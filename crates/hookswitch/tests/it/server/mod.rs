@@ -12,6 +12,7 @@ mod client;
 mod clients;
 mod cluster;
 mod console;
+mod control;
 mod copying;
 mod crash;
 mod credentials;

@@ -1,6 +1,6 @@
 //! Support for the tests that play a switch.
 
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
@@ -55,6 +55,13 @@ impl Wire {
             assert!(self.lines.read_line(&mut block).expect("a block") > 0, "{block:?} ends");
         }
         block
+    }
+
+    /// Returns what comes until the other side has closed the connection.
+    pub(super) fn rest(&mut self) -> String {
+        let mut rest = String::new();
+        self.lines.read_to_string(&mut rest).ok(); // as far as it is text, and comes
+        rest
     }
 
     /// Returns `true` if the other side has closed the connection.
