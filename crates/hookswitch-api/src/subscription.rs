@@ -494,7 +494,7 @@ fn find(api: &Api, principal: &Principal, id: &str) -> Result<StoredSubscription
 /// Reads the body of a request, field by field, so that a field of another type is named.
 fn read_body(body: &[u8]) -> Result<SubscriptionRequest, Problem> {
     let body: Value = serde_json::from_slice(body)
-        .map_err(|error| Problem::no_json(format!("The body is no JSON: {error}")))?;
+        .map_err(|error| Problem::no_json(format!("The body is not JSON: {error}")))?;
     let Value::Object(body) = body else {
         return Err(Problem::invalid("The body must be an object with eventFilters and deliveryMode"));
     };

@@ -48,7 +48,7 @@ fn kept(error: StoreError) -> Problem {
         }
         StoreError::Failing(cause) => Problem::unavailable(format!("The store cannot be written: {cause}")),
         error => {
-            tracing::error!(%error, "the store does not give what the admin API needs");
+            tracing::error!(%error, "an admin API lookup failed");
             Problem::internal()
         }
     }

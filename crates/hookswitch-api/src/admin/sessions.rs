@@ -81,7 +81,7 @@ impl Query {
                 }
                 "before" => {
                     let wrong =
-                        |_| Problem::field("before", "before is no cursor; give the `next` of a page");
+                        |_| Problem::field("before", "before is not a cursor; give the `next` of a page");
                     read.before = Some(value.parse().map_err(wrong)?);
                 }
                 "total" => read.with_total = flag("total", &value)?,
@@ -179,7 +179,7 @@ fn events_page(query: Option<&str>) -> Result<Events, Problem> {
     for (name, value) in form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
         match &*name {
             "after" if !value.is_empty() => {
-                let wrong = || Problem::field("after", "after is no cursor; give the `next` of a page");
+                let wrong = || Problem::field("after", "after is not a cursor; give the `next` of a page");
                 page.after = value.parse().map_err(|_| wrong())?;
             }
             "limit" => {
@@ -269,9 +269,7 @@ pub(crate) async fn table(
 ) -> Result<Response, Problem> {
     let Query { calls, .. } = Query::read(&api, &access, query.as_deref())?;
     if api.index.reach(api.store.ends().events).await > 0 {
-        return Err(Problem::unavailable(
-            "The index of calls is being made anew; ask again later".to_owned(),
-        ));
+        return Err(Problem::unavailable("The index of calls is being rebuilt; try again later".to_owned()));
     }
     let (sender, receiver) = mpsc::channel::<Result<Bytes, std::io::Error>>(TABLE_AHEAD);
     tokio::task::spawn_blocking(move || {

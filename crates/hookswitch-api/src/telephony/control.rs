@@ -84,7 +84,7 @@ fn body<T: DeserializeOwned + Default>(bytes: &Bytes) -> Result<T, Problem> {
     }
     serde_json::from_slice(bytes).map_err(|error| match error.classify() {
         serde_json::error::Category::Data => Problem::invalid(format!("The body cannot be used: {error}")),
-        _ => Problem::no_json(format!("The body is no JSON: {error}")),
+        _ => Problem::no_json(format!("The body is not JSON: {error}")),
     })
 }
 
@@ -440,7 +440,7 @@ impl Wanted<'_> {
         device: DeviceBody,
     ) -> Result<Operation, Problem> {
         if device.mode.as_deref().is_some_and(|mode| mode != "Listen") {
-            return Err(Problem::field("mode", "The mode is to be Listen"));
+            return Err(Problem::field("mode", "mode must be Listen"));
         }
         // Who listens is somebody else than who is listened to, and needs the role for that.
         self.api.check(self.principal, Action::ControlCalls, people.account, None)?;
@@ -559,7 +559,7 @@ impl Wanted<'_> {
             people.phone(self.principal, from.device_id, "from.deviceId")?
         };
         let Target::Number(number) = people.target(to)? else {
-            return Err(Problem::field("to", "to is to be a phoneNumber or an extensionNumber"));
+            return Err(Problem::field("to", "to must be a phoneNumber or an extensionNumber"));
         };
         let key = self.key.0.as_deref();
         let performed = self.api.control.call_out(&self.asker(), key, &phone.user, &number).await?;
@@ -666,7 +666,7 @@ pub(crate) async fn keep(api: Api, mut stop: tokio::sync::watch::Receiver<bool>)
         let unfinished = match api.control.unfinished().await {
             Ok(unfinished) => unfinished,
             Err(error) => {
-                tracing::error!("the actions that were under way cannot be read: {error:#}");
+                tracing::error!("the actions in progress cannot be read: {error:#}");
                 Vec::new()
             }
         };
@@ -679,12 +679,12 @@ pub(crate) async fn keep(api: Api, mut stop: tokio::sync::watch::Receiver<bool>)
                 effect => matches!(shown(&api.calls, effect), Ok(Some(_))),
             };
             if let Err(error) = api.control.settle(record, is_shown).await {
-                tracing::error!("what became of an action is not written down: {error:#}");
+                tracing::error!("the outcome of an action could not be stored: {error:#}");
             }
         }
         loop {
             if let Err(error) = api.control.forget_old().await {
-                tracing::error!("old actions are not forgotten: {error:#}");
+                tracing::error!("old actions could not be deleted: {error:#}");
             }
             sleep(FORGET_EVERY).await;
         }

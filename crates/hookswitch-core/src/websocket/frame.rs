@@ -137,7 +137,7 @@ pub struct Ticket {
 /// Reason why a frame of a client cannot be understood.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum FrameError {
-    #[error("The frame is no JSON array of one or two elements: {0}")]
+    #[error("The frame is not a JSON array of one or two elements: {0}")]
     Json(String),
     #[error("The frame says nothing of its {0}; send it as a string")]
     Missing(&'static str),

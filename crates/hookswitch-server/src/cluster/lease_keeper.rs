@@ -126,7 +126,7 @@ impl Keeper {
         }
         while self.releases.join_next().await.is_some() {}
         if let Err(error) = self.leases.unsay(&self.identity.name).await {
-            tracing::debug!("that this node lives runs out by itself: {error:#}");
+            tracing::debug!("the liveness record of this node will expire by itself: {error:#}");
         }
     }
 
@@ -183,7 +183,7 @@ impl Keeper {
                 self.is_reached = true;
             }
             Err(error) => {
-                tracing::warn!("cannot say that this node lives: {error:#}");
+                tracing::warn!("cannot renew the liveness record of this node: {error:#}");
                 self.is_reached = false;
             }
         }
@@ -211,7 +211,7 @@ impl Keeper {
     async fn read_orders(&mut self) {
         match self.store.read_async(Placement::read).await {
             Ok(orders) => self.orders = orders,
-            Err(error) => tracing::warn!(%error, "the orders for the cluster cannot be read"),
+            Err(error) => tracing::warn!(%error, "the placement of the cluster cannot be read"),
         }
     }
 

@@ -151,7 +151,7 @@ impl Work {
         tracing::info!(
             %partition,
             milliseconds = started.elapsed().as_millis() as u64,
-            "the work for a partition has begun"
+            "work on a partition has begun"
         );
         Ok(Owned { partition, intake, thread, ended, publisher, reader, stop, delivering })
     }
@@ -190,7 +190,7 @@ impl Work {
                 }
                 Err(error) => error,
             };
-            tracing::warn!(%partition, "what was handed over cannot be read: {error:#}; trying again");
+            tracing::warn!(%partition, "forwarded input cannot be read: {error:#}; trying again");
             tokio::time::sleep(RETRY_AFTER).await;
         }
     }
@@ -222,7 +222,7 @@ impl Work {
                     }
                 }
                 Some(Err(error)) => {
-                    tracing::error!(%partition, sequence, %error, "what was handed over cannot be read");
+                    tracing::error!(%partition, sequence, %error, "forwarded input cannot be read");
                 }
             }
             *after = resume;

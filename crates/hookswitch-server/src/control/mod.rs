@@ -313,7 +313,7 @@ impl Control {
         let record = ActionRecord { fate, said, ..record };
         tokio::spawn(async move {
             if let Err(error) = journal::update(&store, &record).await {
-                tracing::error!(action = %record.id, "what became of an action is not written down: {error:#}");
+                tracing::error!(action = %record.id, "the outcome of an action could not be stored: {error:#}");
             }
         });
         outcome.map(|is_taken| Performed { id, effect, is_taken, _permit: Some(permit) })

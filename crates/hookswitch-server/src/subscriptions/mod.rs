@@ -277,7 +277,7 @@ impl Subscriptions {
             };
             for id in ids {
                 if let Err(error) = self.take_over(&id).await {
-                    tracing::error!(subscription.id = id, %error, "what another node has changed cannot be read");
+                    tracing::error!(subscription.id = id, %error, "a change made by another node cannot be read");
                 }
             }
         }
@@ -635,7 +635,7 @@ impl Subscriptions {
         }
         // The node that delivers finds it in the document.
         if let Err(error) = self.set_standing(id, SubscriptionStatus::Active).await {
-            tracing::warn!(subscription.id = %id, %error, "that an address works again is not stored");
+            tracing::warn!(subscription.id = %id, %error, "the recovery of an address could not be stored");
         }
     }
 

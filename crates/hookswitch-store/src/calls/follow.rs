@@ -87,7 +87,7 @@ impl StreamConsumer {
         let path = &index.0.path;
         let (mut connection, is_there) = tables::open(path)?;
         if is_there && !fits(&connection, reader)? {
-            tracing::info!("the index of calls is not of this log, and is made anew");
+            tracing::info!("the index of calls does not belong to this log, and is rebuilt");
             drop(connection);
             tables::remove(path)?;
             index.forget_connections();

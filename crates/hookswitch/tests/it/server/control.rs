@@ -145,22 +145,31 @@ fn a_flood_of_actions_reaches_the_switch_as_far_as_the_source_allows() {
     let per_minute = ("HOOKSWITCH_LIMITS__ACTIONS_PER_MINUTE", "100000");
     let mut stage = Stage::new("control-flood", &more, &[per_minute]);
     let (http, token, path) = (stage.server.http(), stage.token.clone(), stage.callee());
+    // Each asks until it is taken, as a client that is let in asks no more.
     let askers: Vec<_> = (0..50)
         .map(|_| {
             let (token, path) = (token.clone(), path.clone());
             thread::spawn(move || -> Vec<Answer> {
                 let mute = json!({"muted": true});
-                (0..REQUESTS / 50).map(|_| call(http, &token, "PATCH", &path, Some(&mute))).collect()
+                let mut answers = Vec::new();
+                while answers.len() < REQUESTS / 50 {
+                    answers.push(call(http, &token, "PATCH", &path, Some(&mute)));
+                    if answers.last().is_some_and(|answer| answer.status != 429) {
+                        break;
+                    }
+                }
+                answers
             })
         })
         .collect();
     let actions: Vec<String> = (0..IN_FLIGHT).map(|_| stage.manager.read_up_to("MuteAudio")).collect();
-    let refused = |answer: &Answer| answer.status == 429 && answer.headers.contains_key("retry-after");
+    let refused = |answer: &&Answer| answer.status == 429 && answer.headers.contains_key("retry-after");
     let answers: Vec<Answer> = askers.into_iter().flat_map(|asker| asker.join().expect("answers")).collect();
-    let taken = answers.len() - answers.iter().filter(|answer| refused(answer)).count();
-    assert_eq!(answers.len(), REQUESTS);
-    // Those whose switch did not answer in time made room for as many others.
-    assert!((IN_FLIGHT..REQUESTS / 10).contains(&taken), "{taken}");
+    let taken: Vec<&Answer> = answers.iter().filter(|answer| !refused(answer)).collect();
+    assert!(answers.len() > REQUESTS * 8 / 10, "{}", answers.len());
+    // Those whose switch did not answer in time make room for others, who may still be asking on a slow machine.
+    assert!((IN_FLIGHT..=3 * IN_FLIGHT).contains(&taken.len()), "{taken:?}");
+    assert!(taken.iter().all(|answer| answer.status == 504), "{taken:?}");
     drop(actions);
 }
 
