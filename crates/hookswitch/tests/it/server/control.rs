@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::asterisk::{ANSWERED, Asterisk, HUNG_UP, Manager};
 use super::client::{Answer, call, exchange};
+use super::reading::home;
 use super::{Home, Server, wait_for};
 
 const SESSIONS: &str = "/restapi/v1.0/account/~/telephony/sessions";
@@ -213,4 +214,83 @@ fn without_a_connection_nothing_is_done_and_the_answer_says_so() {
     server.logged("there is no manager connection");
     let answer = server.call(&token, "DELETE", &path, None);
     assert_eq!(answer.error(), (503, "", "CMN-201"));
+}
+
+#[test]
+fn nobody_acts_on_a_call_of_another_tenant_or_of_another_extension() {
+    let home = home("control-tenants");
+    let pbx = Asterisk::new();
+    home.configure(&format!("{}account = 1001\ncontrol = true\n", pbx.configuration()));
+    let server = Server::start(&home);
+    let mut manager = pbx.accept_login("");
+    manager.tell(ANSWERED);
+    let scopes = ["CallControl", "ReadAccounts"];
+    let ann = server.token(&home, (1001, 1101, json!({})), &scopes);
+    let found = || {
+        let sessions = server.call(&ann, "GET", SESSIONS, None).body["records"].clone();
+        let is_whole = |session: &Value| session["parties"].as_array().is_some_and(|all| all.len() == 2);
+        sessions.as_array()?.iter().find(|session| is_whole(session)).cloned()
+    };
+    let session = wait_for(found, || "a call of the first tenant".to_owned());
+    let id = session["id"].as_str().expect("an id");
+    let parties: Vec<&str> = session["parties"]
+        .as_array()
+        .expect("parties")
+        .iter()
+        .map(|party| party["id"].as_str().expect("an id"))
+        .collect();
+    // An administrator of the other tenant, and a colleague who has no part in the call.
+    let foreign = server.token(&home, (2001, 2101, json!({"admin": true})), &scopes);
+    let colleague = server.token(&home, (1001, 1103, json!({})), &scopes);
+    for (who, token) in [("another tenant", &foreign), ("a colleague", &colleague)] {
+        for account in ["~", "1001", "2001"] {
+            let session = format!("/restapi/v1.0/account/{account}/telephony/sessions/{id}");
+            let mut asked = vec![("DELETE", session.clone(), json!(null))];
+            for party in &parties {
+                let party = format!("{session}/parties/{party}");
+                asked.extend([
+                    ("DELETE", party.clone(), json!(null)),
+                    ("PATCH", party.clone(), json!({"muted": true})),
+                    ("POST", format!("{party}/transfer"), json!({"extensionNumber": "103"})),
+                    ("POST", format!("{party}/park"), json!({})),
+                    ("POST", format!("{party}/recordings"), json!({})),
+                    (
+                        "POST",
+                        format!("{party}/supervise"),
+                        json!({"mode": "Listen", "supervisorDeviceId": "1901"}),
+                    ),
+                ]);
+            }
+            for (method, path, body) in asked {
+                let body = (!body.is_null()).then_some(&body);
+                let answer = server.call(token, method, &path, body);
+                assert!([403, 404].contains(&answer.status), "{who}: {method} {path}: {answer:?}");
+            }
+        }
+    }
+    server.stop();
+    let rest = manager.rest();
+    for action in ["Hangup", "MuteAudio", "BlindTransfer", "Redirect", "Park", "MixMonitor", "Originate"] {
+        assert!(!rest.contains(&format!("Action: {action}\r\n")), "{action}: {rest}");
+    }
+}
+
+#[test]
+fn a_source_is_not_acted_on_until_it_is_turned_on() {
+    let home = Home::new("control-off");
+    let pbx = Asterisk::new();
+    home.configure(&pbx.configuration());
+    let server = Server::start(&home);
+    let mut manager = pbx.accept_login("");
+    manager.tell(ANSWERED);
+    let token = server.log_in(&home).text("access_token");
+    let found = || {
+        let sessions = server.call(&token, "GET", SESSIONS, None).body["records"].clone();
+        sessions.as_array()?.iter().find_map(|session| session["id"].as_str().map(str::to_owned))
+    };
+    let id = wait_for(found, || "a call".to_owned());
+    let answer = server.call(&token, "DELETE", &format!("{SESSIONS}/{id}"), None);
+    assert_eq!(answer.status, 403, "{answer:?}");
+    server.stop();
+    assert!(!manager.rest().contains("Action: Hangup"));
 }
