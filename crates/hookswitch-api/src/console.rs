@@ -23,7 +23,7 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; c
                       form-action 'none'; base-uri 'none'; frame-ancestors 'none'; \
                       require-trusted-types-for 'script'; trusted-types 'none'";
 
-/// Number of digits of its digest tell that a file from another.
+/// Number of digits of its digest that tell a file from another.
 const TAG_DIGITS: usize = 32;
 
 /// A file of the console.

@@ -46,7 +46,7 @@ struct Navigation {
     next_page: Option<PageRef>,
     #[serde(skip_serializing_if = "Option::is_none")]
     previous_page: Option<PageRef>,
-    /// Place where it is known how many there are.
+    /// Last page, where the total is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     last_page: Option<PageRef>,
 }

@@ -13,7 +13,7 @@ use hookswitch_server::process::ProcessUsage;
 use crate::Api;
 use crate::admin::SubscriptionStates;
 
-/// Number of subscriptions and how many sources that have a label of their own.
+/// Number of subscriptions, and of sources, that have a label of their own.
 const NAMED_MAX: usize = 100;
 
 /// The label of all others.

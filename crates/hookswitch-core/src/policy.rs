@@ -7,7 +7,7 @@ pub const SESSIONS_MAX: usize = 1_000_000;
 /// Behaviour of the machine where users differ.
 #[derive(Clone, Copy, Debug)]
 pub struct Policy {
-    /// Time when a call counts as missed.
+    /// Rule by which a call counts as missed.
     pub missed_calls: MissedCallPolicy,
     /// Set if an ordinary hang-up has the reason `CallFinished`; none by default, as recorded.
     pub explicit_reasons: bool,

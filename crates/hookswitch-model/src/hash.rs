@@ -13,7 +13,7 @@ pub struct IdHash {
     state: [u64; 4],
     /// Bytes that make no word yet, the first in the lowest.
     tail: u64,
-    /// Number of bytes went in; that its lower three bits say how many are in `tail`.
+    /// Number of bytes that went in; its lower three bits say how many are in `tail`.
     length: u64,
 }
 

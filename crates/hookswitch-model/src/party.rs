@@ -233,7 +233,7 @@ pub struct Status {
     pub reason: Option<Reason>,
     /// The park slot, when `Parked`; empty when the slot is not known.
     pub park_data: Option<Arc<str>>,
-    /// Place where the media went, when `Gone`.
+    /// Party that the media went to, when `Gone`.
     pub peer: Option<Box<Peer>>,
     /// Set if a mobile device could pick the call up: an extension that is called, in
     /// `Proceeding` and in its first `Answered` (contract events §2.3).

@@ -150,7 +150,7 @@ pub struct RecordingSession {
     pub of: Vec<Alias>,
     /// The numbers or users of those who are recorded.
     pub participants: Vec<Arc<str>>,
-    /// Place where its messages come from: who records, or has it recorded.
+    /// Source of its messages: who records, or has it recorded.
     pub src: SocketAddr,
 }
 
@@ -169,9 +169,9 @@ pub struct LegCreated {
     pub callee_name: Option<Arc<str>>,
     /// The host of the callee's address, when it is a domain.
     pub callee_host: Option<Arc<str>>,
-    /// Place where the leg's messages come from.
+    /// Source address of the leg's messages.
     pub src: Option<SocketAddr>,
-    /// Place where the leg's messages go to.
+    /// Destination address of the leg's messages.
     pub dst: Option<SocketAddr>,
     /// The address that the sender says it listens on (RFC 3261 §18.1.1), if it is an IP address.
     pub sent_by: Option<SocketAddr>,
@@ -199,7 +199,7 @@ pub struct LegCreated {
     pub found_running: bool,
     /// The sender has no leg of its own in this call: it is a server that calls on somebody's behalf.
     pub sent_by_server: bool,
-    /// Place where in an open call the leg belongs, when its source says so.
+    /// Relation of the leg to an open call, when its source says so.
     pub place: Option<LegRelation>,
     /// Mailbox that the leg leads to, and the reason, when the request says so (RFC 4458).
     pub mailbox: Option<Mailbox>,

@@ -12,10 +12,10 @@ use foldhash::fast::RandomState;
 
 use crate::clock;
 
-/// Interval at which it is said that connections are refused.
+/// Interval between warnings that connections are refused.
 const SAY_EVERY: Duration = Duration::from_secs(60);
 
-/// Number of connections only that this machine's own address may have, from which an operator looks.
+/// Number of connections that only this machine's own address may have, from which an operator looks.
 const OWN_RESERVE: usize = 16;
 
 /// The connections of a listener.

@@ -40,7 +40,7 @@ const IDLE_MAX: Duration = Duration::from_secs(120);
 /// Time that a client may take nothing of what is written to it.
 const STALL_MAX: Duration = Duration::from_secs(60);
 
-/// Interval at which it is looked whether a connection is idle.
+/// Interval between checks whether a connection is idle.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 
 /// The most that the start line and the headers of a request may have, in bytes.
@@ -63,7 +63,7 @@ const SEND_BUFFER_BYTES: usize = 256 * 1024;
 /// Time to wait when no connection can be accepted: no file descriptors are left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Interval at which it is said that none can be accepted.
+/// Interval between warnings that none can be accepted.
 const SAY_EVERY: Duration = Duration::from_secs(60);
 
 /// How long, and for how many bytes, what a refused client still sends is read and thrown away, so that the answer
@@ -74,7 +74,7 @@ const LINGER_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Beginning of a connection of HTTP/2 (RFC 9113 §3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/// Interval at which it is looked whether more of a beginning has come.
+/// Interval between checks whether more of a beginning has come.
 const PEEK_EVERY: Duration = Duration::from_millis(50);
 
 /// Times at which a connection of a silent peer is probed; one that has vanished is noticed so.

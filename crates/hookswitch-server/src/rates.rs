@@ -12,7 +12,7 @@ use crate::clock;
 use crate::source_counts::SourceKey;
 use crate::telemetry::Metrics;
 
-/// Interval at which it is looked.
+/// Interval between samples.
 const SAMPLE_EVERY: Duration = Duration::from_secs(2);
 
 /// Number of samples that are kept: ten minutes.

@@ -84,7 +84,7 @@ pub struct Job {
     pub account: u64,
     /// Subscription whose notifications are sent.
     pub subscription: Option<String>,
-    /// Place where they go, if it is not where the subscription wants them: encrypted by [`Redeliveries::seal`], or as earlier
+    /// Address that they go to, if not that of the subscription: encrypted by [`Redeliveries::seal`], or as earlier
     /// versions have stored it.
     pub address: Option<String>,
     /// The same for people.
@@ -121,7 +121,7 @@ pub struct Job {
 /// The events that a redelivery is about.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Found {
-    /// Number of notifications that there are.
+    /// Number of notifications.
     pub count: u64,
     /// Of how many sessions they are.
     pub sessions: u64,

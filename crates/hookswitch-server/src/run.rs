@@ -39,7 +39,7 @@ const AHEAD_MAX: Duration = Duration::from_secs(60);
 /// The most agents of one host that are told apart.
 const AGENTS_PER_HOST_MAX: usize = 64;
 
-/// Number of of the sources capture agents that may take, so that others find room.
+/// Number of the sources that capture agents may take, so that others find room.
 const AGENTS_MAX: usize = SOURCES_MAX / 4 * 3;
 
 /// How many agents without a call make room at once.
@@ -51,7 +51,7 @@ const FULL_HOSTS_MAX: usize = 4096;
 /// Interval at which senders that tell no call are looked for while there is no room.
 const ROOM_EVERY: Duration = Duration::from_secs(1);
 
-/// Interval at which it is said that senders are refused.
+/// Interval between warnings that senders are refused.
 const REFUSED_EVERY: Duration = Duration::from_secs(60);
 
 /// The most that is worked on before it is handed to the store.

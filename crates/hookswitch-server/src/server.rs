@@ -65,7 +65,7 @@ pub struct Parts {
     pub index: CallIndex,
     /// All counters.
     pub metrics: Arc<Metrics>,
-    /// Place where posted signals go.
+    /// Intake of posted signals.
     pub intake: SyncSender<Intake>,
     /// Rights of users and applications.
     pub oauth: Arc<OAuth>,
@@ -635,7 +635,7 @@ fn raise_descriptors() -> usize {
 /// The descriptors of a process whose limit cannot be read.
 const DESCRIPTORS: u64 = 1024;
 
-/// Returns the number of of the descriptors connections of HTTP that may take, in all and of one host, and how many those of HEP, which
+/// Returns the number of descriptors that connections of HTTP may take, in all and of one host, and how many those of HEP, which
 /// wants so many at most. The rest is for what the server opens itself: webhooks and the store.
 fn shares(descriptors: usize, hep_wanted: usize) -> (usize, usize, usize) {
     let own = (descriptors / 8).clamp(128, 4096);

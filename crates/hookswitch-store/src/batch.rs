@@ -14,7 +14,7 @@ use super::record::{self, Message, kind};
 pub struct Batch {
     /// Partition of the inputs.
     pub(super) partition: Partition,
-    /// Place where the logs must end for the batch to follow.
+    /// Ends that the logs must have for the batch to follow.
     pub(super) after: Ends,
     /// The message by which the term of its writer began; 0 on a server alone.
     pub(super) term: u64,

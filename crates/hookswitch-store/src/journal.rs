@@ -43,7 +43,7 @@ pub struct Attempt {
     pub error: Option<Box<str>>,
     /// How the answer began: [`ANSWER_BYTES_MAX`] at most.
     pub answer: Vec<u8>,
-    /// Place where the notification was sent.
+    /// Address that the notification was sent to.
     pub address: Arc<str>,
     /// The redelivery that it was made for.
     pub redelivery: Option<Arc<str>>,

@@ -364,7 +364,7 @@ impl Store {
         self.partition
     }
 
-    /// Returns the number of machines that there are.
+    /// Returns the number of machines.
     pub fn partitions(&self) -> u8 {
         self.shared.partitions()
     }
@@ -427,7 +427,7 @@ impl Store {
         }
     }
 
-    /// Returns `true` if what comes in can be kept, and a wait for a change of that.
+    /// Returns whether what comes in can be kept, and a wait for a change of that.
     pub fn follow_health(&self) -> watch::Receiver<Health> {
         self.shared.health.subscribe()
     }

@@ -9,7 +9,7 @@ use super::settings::Durability;
 pub struct Options {
     /// Durability of a batch before it is acknowledged.
     pub durability: Durability,
-    /// Number of machines that there are; alone, one.
+    /// Number of machines; alone, one.
     pub partitions: u8,
     /// Set if it is the copy of a log that is elsewhere, and the saved states are.
     pub is_copy: bool,

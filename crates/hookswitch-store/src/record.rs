@@ -101,9 +101,9 @@ pub struct Message<'a> {
     pub at: Timestamp,
     /// Set if a stream carried it; else a datagram.
     pub tcp: bool,
-    /// Place where it came from.
+    /// Source address.
     pub src: SocketAddr,
-    /// Place where it went.
+    /// Destination address.
     pub dst: SocketAddr,
     /// The correlation id that the agent gave it (HEP chunk 17).
     pub correlation: Option<&'a [u8]>,
@@ -279,7 +279,7 @@ pub struct Columns<'a> {
     pub source: u16,
     /// Time when it happened, by the clock of the source.
     pub at: Timestamp,
-    /// Place where a message was seen; empty for other kinds.
+    /// Addresses of a message; empty for other kinds.
     pub place: &'a [u8],
     /// The input itself, as its kind has it.
     pub body: &'a [u8],

@@ -21,7 +21,7 @@ const LEAP_MAX: Duration = Duration::from_secs(3600);
 /// Time for which a finding of what is due is good for, where it lets something go less soon.
 const DUE_GOOD_FOR: Duration = Duration::from_secs(60);
 
-/// Number of times as long as others that an event is kept at most that is still due.
+/// Factor by which an event that is still due is kept longer than others, at most.
 const DUE_KEPT_TIMES: u32 = 2;
 
 /// Rule of what is deleted, and when.

@@ -5,7 +5,7 @@
 
 use hookswitch_model::{Logged, TelephonySessionId};
 use ring::digest::{Context, SHA256};
-use rusqlite::{Connection, OptionalExtension as _, Transaction};
+use rusqlite::{Connection, OptionalExtension as _, Statement, Transaction};
 
 use super::damage::{Damage, Harm};
 use super::partition::Partition;
@@ -98,31 +98,10 @@ const EVENTS: &str =
 
 /// Seals all rows as they are, for a store that has none sealed.
 pub(super) fn all(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
-    let mut update = transaction.prepare("UPDATE signals SET before = ?, sum = ? WHERE position = ?")?;
-    let mut last = (0, 0);
-    // By pieces, so that no statement reads what another changes.
-    loop {
-        let piece = read_inputs(transaction, last.0)?;
-        let Some(&(end, ..)) = piece.last() else { break };
-        for (position, seal) in piece {
-            let sum = seal(last.1);
-            update.execute([last.1, sum, position])?;
-            last.1 = sum;
-        }
-        last.0 = end;
-    }
-    let mut update = transaction.prepare("UPDATE events SET before = ?, sum = ? WHERE position = ?")?;
-    let mut last = (0, 0);
-    loop {
-        let piece = read_events(transaction, last.0)?;
-        let Some(&(end, ..)) = piece.last() else { break };
-        for (position, seal) in piece {
-            let sum = seal(last.1);
-            update.execute([last.1, sum, position])?;
-            last.1 = sum;
-        }
-        last.0 = end;
-    }
+    let inputs = transaction.prepare("UPDATE signals SET before = ?, sum = ? WHERE position = ?")?;
+    chain(inputs, |after| read_inputs(transaction, after))?;
+    let events = transaction.prepare("UPDATE events SET before = ?, sum = ? WHERE position = ?")?;
+    chain(events, |after| read_events(transaction, after))?;
     let states = transaction
         .prepare("SELECT position, version, state FROM snapshots")?
         .query_map([], |row| Ok((row.get::<_, i64>(0)?, row.get(1)?, row.get::<_, Vec<u8>>(2)?)))?
@@ -132,6 +111,21 @@ pub(super) fn all(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
         transaction.execute("UPDATE snapshots SET sum = ? WHERE position = ?", [sum, position])?;
     }
     Ok(())
+}
+
+/// Seals the rows of a table one behind the other, by pieces, so that no statement reads what another changes.
+fn chain(mut update: Statement<'_>, read: impl Fn(i64) -> rusqlite::Result<Piece>) -> rusqlite::Result<()> {
+    let (mut end, mut before) = (0, 0);
+    loop {
+        let piece = read(end)?;
+        let Some(&(last, ..)) = piece.last() else { return Ok(()) };
+        for (position, seal) in piece {
+            let sum = seal(before);
+            update.execute([before, sum, position])?;
+            before = sum;
+        }
+        end = last;
+    }
 }
 
 /// Rows behind a position, each with what seals it behind another.

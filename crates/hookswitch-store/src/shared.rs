@@ -43,7 +43,7 @@ pub(super) struct Shared {
 /// Notes on what was seen in the streams.
 #[derive(Default)]
 struct Notes {
-    /// Place where the newest terms of each partition began.
+    /// Positions at which the newest terms of each partition began.
     terms: HashMap<Partition, BTreeSet<u64>>,
     /// The newest changes of documents that count.
     changes: VecDeque<u64>,
@@ -84,7 +84,7 @@ impl Shared {
         }
     }
 
-    /// Returns the number of machines that there are.
+    /// Returns the number of machines.
     pub(super) fn partitions(&self) -> u8 {
         u8::try_from(self.inputs.len()).unwrap_or(u8::MAX)
     }

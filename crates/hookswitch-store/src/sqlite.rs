@@ -236,7 +236,7 @@ impl Reader {
         Ok(Self(connection, partitions, path.parent().map(Path::to_owned)))
     }
 
-    /// Returns the number of partitions that there are.
+    /// Returns the number of partitions.
     pub const fn partitions(&self) -> u8 {
         self.1
     }
@@ -555,7 +555,7 @@ impl Reader {
         self.swept(&swept_signals(partition))
     }
 
-    /// Returns the number of of these ids that a sender of a partition has given to signals already.
+    /// Returns the number of these ids that a sender of a partition has given to signals already.
     pub fn known_ids(
         &self,
         partition: Partition,

@@ -85,7 +85,7 @@ impl Summary {
         Ok(Self { counts, checksum })
     }
 
-    /// Returns the number of them of what is counted under a name.
+    /// Returns the count under a name.
     pub(super) fn count(&self, name: &str) -> u64 {
         self.counts.iter().find(|(counted, _)| *counted == name).map_or(0, |&(_, count)| count)
     }

@@ -34,7 +34,7 @@ pub fn directory(name: &str) -> PathBuf {
 /// A nats-server of its own, or three, ended with the test.
 pub struct Server {
     processes: Vec<Child>,
-    /// Place where clients connect to.
+    /// Address that clients connect to.
     urls: Vec<String>,
     /// The address of the figures of each.
     monitors: Vec<SocketAddr>,

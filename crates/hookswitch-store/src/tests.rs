@@ -118,7 +118,7 @@ impl Node {
         self.runtime.block_on(super::nats::save_documents(self.nats(), &self.store)).expect("they are saved")
     }
 
-    /// Returns the number of messages of a stream that there are, and where the last is.
+    /// Returns the number of messages of a stream, and the position of the last.
     fn stream(&self, name: &str) -> (u64, u64) {
         let stream = self.runtime.block_on(self.nats().stream(name)).expect("there is one");
         let state = &stream.cached_info().state;

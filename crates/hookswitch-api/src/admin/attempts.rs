@@ -33,7 +33,7 @@ pub(crate) struct Attempts {
     /// Value of `before` for the next page; there is none without it.
     #[serde(skip_serializing_if = "Option::is_none")]
     next: Option<String>,
-    /// Number of attempts meet that the query, on all pages.
+    /// Number of attempts that meet the query, on all pages.
     total: u64,
     /// All attempts of the last hour, whatever the query.
     last_hour: Totals,

@@ -33,7 +33,7 @@ pub(crate) struct Cluster {
 #[serde(rename_all = "camelCase")]
 pub(crate) struct ClusterNode {
     name: String,
-    /// Place where its API is. Not shown to users of an account.
+    /// Address of its API. Not shown to users of an account.
     #[serde(skip_serializing_if = "Option::is_none")]
     url: Option<String>,
     version: String,

@@ -18,7 +18,7 @@ use crate::{Api, Problem, openapi};
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct FigureSeries {
-    /// Time for which a span is.
+    /// Length of a span.
     step_seconds: u64,
     records: Vec<FigurePoint>,
     /// How large the files of the store are now; shown to who sees all accounts.

@@ -31,7 +31,7 @@ const READ_EVENTS: usize = 500;
 /// Interval at which a reader is told of calls at most; what changes meanwhile is told together.
 const TELL_EVERY: Duration = Duration::from_millis(100);
 
-/// Interval at which it is looked whether the access still holds.
+/// Interval between checks whether the access still holds.
 const CHECK_EVERY: Duration = Duration::from_secs(10);
 
 /// Time that a reader may take nothing before it is given up.

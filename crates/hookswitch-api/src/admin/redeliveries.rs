@@ -25,7 +25,7 @@ use crate::{Api, Problem, openapi};
 pub(crate) struct RedeliveryRequest {
     /// Subscription whose notifications are sent, as its filters are.
     subscription_id: Option<String>,
-    /// Place where they go, if it is not where the subscription wants them; checked as any address of a webhook.
+    /// Address that they go to, if not that of the subscription; checked as any address of a webhook.
     address: Option<String>,
     /// Filters of what is sent to an address without a subscription; the account's sessions without it.
     event_filters: Option<Vec<String>>,
@@ -72,7 +72,7 @@ pub(crate) struct Redelivery {
     spacing: SpacingBody,
     /// `preview`, `running`, `done`, `failed` or `cancelled`.
     state: &'static str,
-    /// Number of events that there were when it was asked for, and of how many sessions.
+    /// Number of events when it was asked for, and of their sessions.
     count: u64,
     sessions: u64,
     /// The first and the last of them.

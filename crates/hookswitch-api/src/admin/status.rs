@@ -53,7 +53,7 @@ pub(crate) struct Status {
 #[serde(rename_all = "camelCase")]
 struct StoreStatus {
     is_writable: bool,
-    /// Reason why not.
+    /// Reason, if not.
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
     /// Inputs that were ever written.

@@ -17,7 +17,7 @@ use super::{Admin, Records, check_name, json};
 use crate::request::{Content, Segments};
 use crate::{Api, Problem, openapi};
 
-/// Time for which a password is, in characters (NIST SP 800-63B §5.1.1.2).
+/// Length of a password in characters (NIST SP 800-63B §5.1.1.2).
 const PASSWORD_CHARS: std::ops::RangeInclusive<usize> = 8..=256;
 
 /// The longest life of a JWT, in days.

@@ -52,7 +52,7 @@ pub(crate) struct Belonging {
     first: u64,
     last: u64,
     causes: BTreeSet<u64>,
-    /// Number of of the causes that are kept.
+    /// Number of the causes that are kept.
     found: usize,
     names: Names,
     account: Option<u64>,

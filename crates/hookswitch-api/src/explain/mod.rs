@@ -35,7 +35,7 @@ pub use self::input::{Input, Sources};
 pub(crate) use self::session::{COLUMNS, SessionSummary};
 pub use self::text::{is_unsafe, write as write_text};
 
-/// Time for which the stretch of the signal log may be in which all inputs of a call are looked for.
+/// Length of the stretch of the signal log in which all inputs of a call are looked for.
 const ALL_INPUTS_MAX: u64 = 20_000;
 
 /// The most subscriptions that are told of for each event to which it was not told.
@@ -168,7 +168,7 @@ pub struct Story {
     /// The hosts between which the SIP among the inputs went.
     pub(crate) hosts: Vec<Host>,
     pub(crate) deliveries: Vec<Delivery>,
-    /// Number of deliveries of events that that were not told are left out.
+    /// Number of deliveries that are left out, of events that were not told.
     pub(crate) deliveries_left_out: usize,
     /// Sessions with which it has parties or media in common.
     pub(crate) linked: Vec<String>,

@@ -67,7 +67,7 @@ pub(crate) struct SessionSummary {
     parties: Vec<SessionParty>,
     /// Number of events that were told of it.
     events: usize,
-    /// Place where the last one is in the event log.
+    /// Position of the last one in the event log.
     last_position: u64,
     /// From its beginning to its end, rounded.
     #[serde(skip)]

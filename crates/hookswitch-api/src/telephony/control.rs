@@ -27,7 +27,7 @@ use super::party::{PartyBody, Session};
 use super::session::{find, party_id, session_id};
 use crate::{Api, Problem};
 
-/// Interval at which it is asked which call a channel is of.
+/// Interval between questions which call a channel is of.
 const ASK_EVERY: Duration = Duration::from_millis(20);
 
 /// Time for which the slot of a call may be told after it was parked.

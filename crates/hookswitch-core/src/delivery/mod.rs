@@ -45,7 +45,7 @@ pub struct Policy {
     /// be seven times as many, and few at a host that does not answer. When half of them are in use, each subscription
     /// may have one and each host an eighth.
     pub in_flight_max: usize,
-    /// Time for which it is of use that a call is being set up or rings; always, if none.
+    /// Time for which news that a call is being set up or rings is of use; always, if none.
     pub ringing_kept: Option<Duration>,
 }
 

@@ -114,7 +114,7 @@ struct Attempt {
 /// The places of all attempts.
 #[derive(Debug)]
 pub(super) struct Places {
-    /// Number of quick ones that there are.
+    /// Number of quick ones.
     quick_max: usize,
     quick: usize,
     slow: usize,

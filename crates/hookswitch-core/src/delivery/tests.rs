@@ -117,7 +117,7 @@ struct World {
     started: u64,
     random: u32,
     receiver: Behaviour,
-    /// Place where the notifications of a subscription go.
+    /// Address that the notifications of a subscription go to.
     host: Box<dyn Fn(SubscriptionId) -> String>,
     received: Vec<Received>,
     reminders: Vec<Timestamp>,

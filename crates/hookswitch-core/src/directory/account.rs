@@ -80,7 +80,7 @@ pub struct Account {
     /// The domains of all accounts, and whether any of them is its own.
     pub(super) domains: Arc<Domains>,
     pub(super) has_domains: bool,
-    /// Place where its trunks are; port 0 stands for all ports.
+    /// Addresses of its trunks; port 0 stands for all ports.
     pub(super) trunks: Vec<SocketAddr>,
     /// Names that the switch has for them.
     pub(super) trunk_endpoints: HashSet<String, RandomState>,

@@ -118,7 +118,7 @@ impl<Id: Copy + Ord + std::hash::Hash> FilterIndex<Id> {
         }
     }
 
-    /// Returns the number of subscriptions that there are.
+    /// Returns the number of subscriptions.
     pub fn len(&self) -> usize {
         self.keys.len()
     }

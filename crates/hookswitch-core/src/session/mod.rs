@@ -159,9 +159,9 @@ pub(crate) struct Leg {
 /// Placer of a call, as far as its messages show.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Sender {
-    /// Place where its messages come from.
+    /// Source of its messages.
     pub(crate) src: Option<SocketAddr>,
-    /// Place where it says it listens.
+    /// Address at which it says it listens.
     pub(crate) sent_by: Option<SocketAddr>,
     /// Name that it calls itself.
     pub(crate) agent: Option<Arc<str>>,

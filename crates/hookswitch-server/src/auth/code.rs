@@ -13,7 +13,7 @@ use super::grant::{Subject, TokenRequest, TokenResponse, delete, digest, now, pu
 use super::{OAuth, Refusal, USER};
 use crate::secret::{self, Digest};
 
-/// Time for which a code is good for, in seconds (contract auth §2).
+/// Life of a code, in seconds (contract auth §2).
 const CODE_SECONDS: i64 = 60;
 
 /// The most codes at once; beyond it nobody can log in until some have expired.
@@ -74,7 +74,7 @@ pub struct Asked {
     client_id: String,
     /// The application that asks.
     pub application: Application,
-    /// Place where it wants the answer; an address that it has registered.
+    /// Address that it wants the answer at; one that it has registered.
     pub redirect_uri: String,
     /// State that it wants to have back with the answer.
     pub state: Option<String>,
@@ -87,7 +87,7 @@ pub enum Refused {
     Here(StatusCode, String),
     /// Told to the application.
     There {
-        /// Place where it wants the answer.
+        /// Address that it wants the answer at.
         redirect_uri: String,
         /// State that it wants to have back with it.
         state: Option<String>,

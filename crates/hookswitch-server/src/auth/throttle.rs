@@ -15,10 +15,10 @@ pub const WINDOW: Duration = Duration::from_secs(60);
 /// more; whoever has had too much stays, and who finds no room then has a share of one count in common.
 const COUNTED_MAX: usize = 100_000;
 
-/// Number of counts those share for whom that there is no room.
+/// Number of counts that those share for whom there is no room.
 const SHARED: u8 = 64;
 
-/// Interval at which it is looked who may be forgotten, while there is no room.
+/// Interval between looks for those who may be forgotten, while there is no room.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// Count of one client in a window.

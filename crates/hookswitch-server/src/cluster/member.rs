@@ -16,7 +16,7 @@ const DUTIES_AHEAD: usize = 64;
 /// Time that what is on its way to other nodes may take at the end; what takes longer waits on disk.
 const DRAIN_WITHIN: Duration = Duration::from_secs(2);
 
-/// Interval at which it is looked whether it has arrived.
+/// Interval between checks whether it has arrived.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 
 /// The tasks of a member.

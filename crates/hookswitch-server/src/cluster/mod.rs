@@ -54,7 +54,7 @@ pub(crate) struct Identity {
 /// View of the cluster.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct View {
-    /// Number of partitions that there are.
+    /// Number of partitions.
     pub count: u8,
     /// The nodes that live.
     pub nodes: BTreeMap<String, Node>,

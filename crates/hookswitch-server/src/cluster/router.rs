@@ -21,7 +21,7 @@ use crate::intake::{Accepted, ForwardedInput, Frames, Intake, PostedBatch, Quest
 /// renewed has run out by then, and another owner has begun.
 const TAKEN_WITHIN: Duration = Duration::from_secs(10);
 
-/// Interval at which it is looked whether the owner knew it already.
+/// Interval between checks whether the owner knew it already.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 
 /// The thread that takes what listeners and connections bring.

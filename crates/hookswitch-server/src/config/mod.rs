@@ -120,7 +120,7 @@ pub struct Limits {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Server {
-    /// Place where it listens.
+    /// Address that it listens at.
     pub listen: SocketAddr,
     /// By which address clients reach it; empty for the one at which it listens.
     pub public_url: String,
@@ -131,9 +131,9 @@ pub struct Server {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Hep {
-    /// Place where UDP and TCP are listened to.
+    /// Address of UDP and TCP.
     pub listen: Listen,
-    /// Place where TLS is listened to.
+    /// Address of TLS.
     pub tls_listen: Listen,
     pub(crate) tls_certificate: PathBuf,
     pub(crate) tls_key: PathBuf,
@@ -188,7 +188,7 @@ pub struct IngestKey {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Store {
-    /// Place where the log is.
+    /// Engine of the log.
     pub engine: Engine,
     /// The data directory.
     pub directory: PathBuf,

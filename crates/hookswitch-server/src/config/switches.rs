@@ -19,7 +19,7 @@ pub struct Switches(Vec<SwitchSection>);
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SwitchSection {
-    /// Place where switches connect to that do so by themselves.
+    /// Address for switches that connect by themselves.
     #[serde(default)]
     pub listen: Listen,
     /// The most connections at once that switches have made.
@@ -34,7 +34,7 @@ pub struct SwitchSection {
 pub struct SwitchSource {
     /// The name, unique among all sources.
     pub name: String,
-    /// Place where it listens, as `HOST:PORT`; empty if it connects by itself alone.
+    /// Address that it listens at, as `HOST:PORT`; empty if it connects by itself alone.
     #[serde(default)]
     pub address: String,
     /// The certificate of the authority that has signed its own, in PEM; none for a plain connection.

@@ -131,7 +131,7 @@ const WRONG_KEYS_EVERY: Duration = Duration::from_secs(60);
 struct WrongKeys {
     /// Those of which the log says nothing yet.
     count: u64,
-    /// Time when it has last.
+    /// Time of the last warning.
     said: Option<Instant>,
 }
 

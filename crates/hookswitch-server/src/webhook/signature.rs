@@ -9,7 +9,7 @@ use ring::hmac;
 /// Beginning of secrets.
 const PREFIX: &str = "whsec_";
 
-/// Time for which a secret may be, in bytes.
+/// Length that a secret may have, in bytes.
 const SECRET_BYTES: std::ops::RangeInclusive<usize> = 24..=64;
 
 /// A text that is no secret.

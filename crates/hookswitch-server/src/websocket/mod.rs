@@ -44,7 +44,7 @@ const TOKEN: &str = "websocket";
 /// Number of events that are read from the log at once.
 const READ_EVENTS: usize = 500;
 
-/// Interval at which it is written down what connections were sent.
+/// Interval at which the spans that connections were sent are stored.
 const WRITE_SPANS_EVERY: Duration = Duration::from_secs(5);
 
 /// Time that a client waits that comes from another node, until this one's copy of the log is as far.

@@ -25,7 +25,7 @@ pub(super) struct Fragment<'a> {
     pub(super) dst: IpAddr,
     pub(super) id: u32,
     pub(super) protocol: u8,
-    /// Place where it belongs, in bytes.
+    /// Offset at which it belongs, in bytes.
     pub(super) offset: usize,
     /// More pieces follow behind it.
     pub(super) more: bool,
@@ -49,7 +49,7 @@ struct Datagram {
     bytes: Vec<u8>,
     /// Bytes that have come: start and end, in order, without overlap.
     pieces: Vec<(usize, usize)>,
-    /// Place where it ends, once the last piece came.
+    /// Offset of its end, once the last piece came.
     end: Option<usize>,
 }
 

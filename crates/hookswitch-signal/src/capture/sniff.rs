@@ -79,7 +79,7 @@ pub(super) fn skip_keep_alive(bytes: &[u8]) -> &[u8] {
     }
 }
 
-/// Returns the number of bytes at that the front are line ends or NULs.
+/// Returns the number of bytes at the front that are line ends or NULs.
 pub(super) fn keep_alive_len(bytes: &[u8]) -> usize {
     bytes.iter().position(|byte| !matches!(byte, b'\r' | b'\n' | 0)).unwrap_or(bytes.len())
 }

@@ -18,7 +18,7 @@ pub enum SipError {
     /// (RFC 3261 §7.1, §7.2).
     #[error("start line is malformed at byte {offset}")]
     BadStartLine {
-        /// Place where reading stopped.
+        /// Offset at which reading stopped.
         offset: usize,
     },
     /// The first line names a protocol version other than SIP/2.0.
@@ -36,7 +36,7 @@ pub enum SipError {
     /// The Request-URI is not one (RFC 3261 §19.1.1), or carries headers, which it must not (§8.1.1.1).
     #[error("request uri is malformed at byte {offset}")]
     BadRequestUri {
-        /// Place where reading stopped.
+        /// Offset at which reading stopped.
         offset: usize,
     },
     /// No empty line ends the header block: the message was cut. A request is not used then, since what is
@@ -54,7 +54,7 @@ pub enum SipError {
     MalformedHeader {
         /// Name of the header.
         name: HeaderName,
-        /// Place where reading stopped.
+        /// Offset at which reading stopped.
         offset: usize,
     },
     /// A header of which a message has one appears again, so that its meaning is open.

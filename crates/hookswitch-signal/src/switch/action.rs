@@ -27,7 +27,7 @@ pub enum Action {
         own: String,
         /// The channel of who calls.
         peer: String,
-        /// Place where to.
+        /// Destination.
         to: Target,
     },
     /// Moves the call of who talks elsewhere.
@@ -36,7 +36,7 @@ pub enum Action {
         own: String,
         /// The channel that it talks with.
         peer: String,
-        /// Place where to.
+        /// Destination.
         to: Target,
     },
     /// Parks a call.

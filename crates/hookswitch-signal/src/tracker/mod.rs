@@ -54,7 +54,7 @@ const CHECK_EVERY: Duration = Duration::from_secs(300);
 /// Time for which it is remembered what registrations and challenges told; phones register again within hours.
 const LEARNT_MAX: Duration = Duration::from_secs(24 * 3600);
 
-/// Interval at which that is looked through.
+/// Interval between prunings of it.
 const SWEEP_EVERY: Duration = Duration::from_secs(3600);
 
 /// Time for which an unanswered call is followed without a message; longer than Timer C.

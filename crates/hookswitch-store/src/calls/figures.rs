@@ -16,9 +16,9 @@ pub struct FigureQuery {
     pub subscriptions: Vec<SubscriptionId>,
     /// Time when the first span begins.
     pub from: Timestamp,
-    /// Time for which a span is; at least a second.
+    /// Length of a span; at least a second.
     pub step: Duration,
-    /// Number of spans that there are.
+    /// Number of spans.
     pub count: usize,
 }
 

@@ -26,7 +26,7 @@ const WORDS_MAX: usize = 100_000;
 /// Time that it waits for events when it has them all: a page of new calls a moment later costs nobody anything.
 const IDLE: Duration = Duration::from_millis(100);
 
-/// Number of times as long as that it took to write some events it leaves the machine to others, while nobody waits.
+/// Factor of the time that it took to write some events, for which it leaves the machine to others while nobody waits.
 const REST_TIMES: u32 = 3;
 
 /// Time that it waits even if somebody waits for it, when there is nothing to read.

@@ -12,7 +12,7 @@ use crate::rows::Rows;
 /// The header that says of which copy a message is, and how far that has come before it and with it.
 const COPY: &str = "Hookswitch-Copy";
 
-/// Number of messages that say nothing that are sent before the first is acknowledged.
+/// Number of messages without content that are sent before the first is acknowledged.
 const AHEAD: u64 = 256;
 
 /// A copy into streams.

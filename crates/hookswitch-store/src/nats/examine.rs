@@ -22,7 +22,7 @@ pub struct Examined {
     pub version: String,
     /// Number of streams that a node has.
     pub streams: usize,
-    /// Number of of them that the next start makes.
+    /// Number of them that the next start makes.
     pub missing: usize,
     /// Those whose limits the next start changes.
     pub outdated: Vec<String>,

@@ -8,7 +8,7 @@ use anyhow::{Context as _, ensure};
 use super::reading::advice;
 use crate::{Health, Shared, clock};
 
-/// Interval at which it is looked whether a stream still brings something.
+/// Interval between checks whether a stream still brings something.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// The progress of one follower.

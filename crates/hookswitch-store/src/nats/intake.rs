@@ -62,7 +62,7 @@ pub struct IntakeReader {
 
 /// Contents of a message of the intake.
 pub struct Brought {
-    /// Place where the message stands.
+    /// Sequence of the message in its stream.
     pub sequence: u64,
     /// Bytes that were handed over, if they are whole with it.
     pub whole: Option<Vec<u8>>,

@@ -29,7 +29,7 @@ const CHANGES_AHEAD: usize = 64;
 /// A node that lives, as the others see it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Node {
-    /// Place where its API is.
+    /// Address of its API.
     pub url: String,
     /// The version of its program.
     pub version: String,

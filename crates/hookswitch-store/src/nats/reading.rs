@@ -23,7 +23,7 @@ const SILENCE_MAX: Duration = Duration::from_secs(1);
 /// Time that a message may be under way that the stream has.
 const UNDER_WAY_MAX: Duration = Duration::from_millis(250);
 
-/// Interval at which it is tried to have a consumer at the server that leads the stream. NATS draws lots among the
+/// Interval between attempts to have a consumer at the server that leads the stream. NATS draws lots among the
 /// servers that have it.
 const TRIES_MAX: u32 = 16;
 

@@ -27,7 +27,7 @@ const CHANGES_MAX: u64 = 10_000;
 /// They are saved so many times while the log keeps a message, so that no progress is lost with it.
 const TIMES_KEPT: u32 = 4;
 
-/// Interval at which it is looked whether they are to be saved, in seconds: at another time on each node.
+/// Interval between checks whether they are to be saved, in seconds: at another time on each node.
 const LOOK_EVERY_SECS: std::ops::Range<u64> = 30..90;
 
 /// All documents, and where the streams stood that they follow from.

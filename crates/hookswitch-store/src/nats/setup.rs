@@ -20,7 +20,7 @@ use crate::settings::{Durability, NatsSettings as Settings, StoreSettings};
 pub struct Wanted {
     /// Durability that an acknowledgement must promise.
     pub durability: Durability,
-    /// Number of partitions that there are.
+    /// Number of partitions.
     pub partitions: u8,
     /// Time for which events are kept.
     pub kept: Duration,

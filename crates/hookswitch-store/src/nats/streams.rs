@@ -54,7 +54,7 @@ pub struct Nats {
 }
 
 impl Nats {
-    /// Returns the number of machines that there are.
+    /// Returns the number of machines.
     pub const fn partitions(&self) -> u8 {
         self.partitions
     }

@@ -279,7 +279,7 @@ struct Assembly {
     /// Of what they are.
     whole: String,
     parts: Vec<u8>,
-    /// Number of those that have come of how many.
+    /// Number of parts that have come.
     come: u32,
 }
 

@@ -9,7 +9,7 @@ use crate::copy::{Come, Phase};
 use crate::nats::LostRace;
 use crate::testing::DEBIAN;
 
-/// Number of rounds of a race that there are, and how many take part.
+/// Number of rounds of a race, and how many take part.
 const ROUNDS: usize = 40;
 const RACERS: usize = 3;
 

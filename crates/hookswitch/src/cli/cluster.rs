@@ -12,10 +12,10 @@ use serde_json::{Value, json};
 use super::admin::{Admin, Asked};
 use super::explain::printable;
 
-/// Interval at which it is looked whether something has come about that is waited for.
+/// Interval between checks whether something has come about that is waited for.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 
-/// Time for which is waited where nothing else is said, in seconds.
+/// Time to wait where nothing else is said, in seconds.
 const WAIT_SECONDS: &str = "60";
 
 /// The arguments of the command.

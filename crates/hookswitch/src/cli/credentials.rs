@@ -10,7 +10,7 @@ use hookswitch_store::{Change, Expected};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-/// Time for which a JWT is good for, in days.
+/// Life of a JWT, in days.
 const JWT_DAYS: i64 = 10 * 365;
 
 const SECONDS_PER_DAY: i64 = 86_400;

@@ -21,7 +21,7 @@ use super::temporary::TemporaryDirectory;
 /// Time that the server may take to start.
 const READY_WITHIN: Duration = Duration::from_secs(30);
 
-/// Interval at which it is looked whether it has.
+/// Interval between checks whether it has.
 const PAUSE: Duration = Duration::from_millis(10);
 
 /// Settings by which the store would not be one of its own.

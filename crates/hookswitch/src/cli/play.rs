@@ -87,7 +87,7 @@ struct Schedule {
     captured: Timestamp,
     stamped: Timestamp,
     started: Instant,
-    /// Number of times as fast as that it was; 0 is without pauses.
+    /// Speed relative to the capture; 0 is without pauses.
     speed: f64,
 }
 

@@ -18,7 +18,7 @@ use super::copy::Copy;
 /// Number of events that are read at once.
 const EVENTS_AT_ONCE: usize = 1000;
 
-/// Number of places that that are damaged are printed.
+/// Number of damaged places that are printed.
 const DAMAGE_SHOWN: usize = 20;
 
 /// The arguments of the command.
@@ -202,7 +202,7 @@ impl Check {
 struct Logged<'a> {
     reader: &'a Reader,
     ahead: Peekable<std::vec::IntoIter<hookswitch_model::Logged>>,
-    /// Place where the last event stands that was compared.
+    /// Position of the last event that was compared.
     position: u64,
     count: u64,
     /// Events that the inputs give more than once.

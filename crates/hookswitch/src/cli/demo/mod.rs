@@ -40,7 +40,7 @@ use super::temporary::TemporaryDirectory;
 /// Time that the server may take to start, and a notification to come when nothing else happens.
 const PATIENCE: Duration = Duration::from_secs(15);
 
-/// Interval at which it is looked whether the server is ready, and whether all has arrived.
+/// Interval between checks whether the server is ready, and whether all has arrived.
 const PAUSE: Duration = Duration::from_millis(20);
 
 /// The arguments of the command.

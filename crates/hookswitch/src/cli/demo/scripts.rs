@@ -12,7 +12,7 @@ pub(super) struct Script {
     pub(super) staff: usize,
     /// How many from outside.
     pub(super) outside: usize,
-    /// Number of telephony sessions that it is.
+    /// Number of telephony sessions that it makes.
     pub(super) sessions: usize,
     /// Lets it happen, and says in a sentence what happens.
     pub(super) play: fn(&mut Wire<'_>, &Cast) -> String,

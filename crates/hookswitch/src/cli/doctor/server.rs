@@ -15,7 +15,7 @@ use super::Findings;
 /// Time that a server may take for an answer.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-/// Interval at which it is looked whether a datagram was counted.
+/// Interval between checks whether a datagram was counted.
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// Begins a HEP frame and is none: it is counted, and changes nothing.

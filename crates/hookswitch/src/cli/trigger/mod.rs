@@ -25,7 +25,7 @@ const SECONDS_MAX: f64 = 3600.0;
 /// Time that what was posted may take until it is told.
 const TOLD_WITHIN: Duration = Duration::from_secs(10);
 
-/// Interval at which it is looked whether it is.
+/// Interval between checks whether it is.
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// For how long a cause may be waited for before an end is told.

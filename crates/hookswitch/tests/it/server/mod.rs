@@ -141,7 +141,7 @@ impl Home {
 /// A running server.
 struct Server {
     process: Child,
-    /// Place where it listens, by what for.
+    /// Addresses that it listens at, by purpose.
     addresses: BTreeMap<String, SocketAddr>,
     /// State that was restored, as the log tells it.
     restored: Value,

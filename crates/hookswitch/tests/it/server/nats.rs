@@ -25,7 +25,7 @@ pub(super) fn program(version: &str) -> PathBuf {
 pub(super) struct Nats {
     process: Child,
     directory: PathBuf,
-    /// Place where clients connect to, and its monitor.
+    /// Addresses of clients' connections and of its monitor.
     pub(super) clients: SocketAddr,
     monitor: SocketAddr,
 }
@@ -98,7 +98,7 @@ impl Nats {
         self.count("messages")
     }
 
-    /// Returns the number of them of something in all of JetStream.
+    /// Returns the count of something in all of JetStream.
     pub(super) fn count(&self, what: &str) -> u64 {
         let (_, figures) = request(self.monitor, "GET", "/jsz", &[], b"").expect("it answers");
         figures[what].as_u64().expect("a number")

@@ -47,7 +47,7 @@ impl Resolver {
         Self { address, asked }
     }
 
-    /// Returns the number of questions that there were.
+    /// Returns the number of questions.
     pub(super) fn asked(&self) -> usize {
         self.asked.load(Ordering::Relaxed)
     }

@@ -22,7 +22,7 @@ const CAPTURE: &str = "captures/answered-call.pcap";
 const MESSAGES: usize = 23;
 const EVENTS: usize = 10;
 
-/// Time for which the capture is, in microseconds.
+/// Length of the capture in microseconds.
 const LENGTH: i64 = 5_500_000;
 
 #[test]

@@ -114,7 +114,7 @@ fn nodes_share_the_work_and_each_answers_for_all() {
 /// How many events [`posted`] tells.
 const EVENTS_OF_POSTED: usize = 7;
 
-/// Number of of them that its beginning tells.
+/// Number of them that its beginning tells.
 const EVENTS_OF_BEGIN: usize = 3;
 
 #[test]

@@ -19,7 +19,7 @@ use super::super::socket::Proxy;
 use super::super::webhooks::{SESSIONS, SUBSCRIPTION};
 use super::super::{Home, path, request, wait_for, without_test_sizes};
 
-/// Number of accounts that there are; their ids are the number, and 001 behind it.
+/// Number of accounts; their ids are the number, and 001 behind it.
 pub(super) const ACCOUNTS: u64 = 6;
 
 /// Time for which a lease is good.
