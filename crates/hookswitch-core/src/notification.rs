@@ -60,14 +60,14 @@ impl Subscriber {
         let Projection::Calls { family, of_account, .. } = projection else {
             return self.notification_id(event);
         };
-        let hash = self.ids.part(&event.session.id.as_u128().to_be_bytes());
+        let hash = self.ids.clone().part(&event.session.id.as_u128().to_be_bytes());
         let hash = hash.number(u64::from(event.sequence)).part(family.path().as_bytes());
         NotificationId::new((hash.number(u64::from(of_account)).u64() >> 1).max(1))
     }
 
     /// The same by what names the event.
     pub fn notification_id_of(&self, session: TelephonySessionId, sequence: u32) -> NotificationId {
-        let hash = self.ids.part(&session.as_u128().to_be_bytes()).number(u64::from(sequence));
+        let hash = self.ids.clone().part(&session.as_u128().to_be_bytes()).number(u64::from(sequence));
         NotificationId::new((hash.u64() >> 1).max(1))
     }
 
@@ -452,8 +452,6 @@ pub fn connected_call_id(party: &Party) -> Option<&str> {
 
 /// The number by which a ringing call could be picked up: 14 digits, the same while it rings.
 fn pickup_number(party: PartyId) -> u64 {
-    let hash = const { IdHash::new("pickup") }
-        .part(&party.session.as_u128().to_be_bytes())
-        .number(party.number.into());
+    let hash = IdHash::new("pickup").part(&party.session.as_u128().to_be_bytes()).number(party.number.into());
     10_000_000_000_000 + hash.u64() % 90_000_000_000_000
 }

@@ -21,7 +21,7 @@ use super::Sources;
 const BEFORE: Duration = Duration::from_secs(10);
 const AFTER: Duration = Duration::from_secs(40);
 
-/// Interval at which names that were found are looked for again.
+/// Number of rounds in which names that were found are looked for again.
 const ROUNDS_MAX: usize = 8;
 
 /// The names by which inputs of a call are found.

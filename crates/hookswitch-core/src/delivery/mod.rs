@@ -125,7 +125,7 @@ pub enum Work {
     Notify(Due),
     /// Remind the owner that the subscription is about to expire.
     Remind {
-        /// Subscription to read for.
+        /// Subscription that expires.
         subscription: SubscriptionId,
         /// Time when the reminder was due, which tells it from others.
         due: Timestamp,

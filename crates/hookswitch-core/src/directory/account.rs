@@ -176,7 +176,7 @@ impl Account {
 
     /// The id of a number of the account, the same in every run.
     pub fn number_id(&self, number: &str) -> u64 {
-        self.decimal(const { IdHash::new("number") }, number.as_bytes())
+        self.decimal(IdHash::new("number"), number.as_bytes())
     }
 
     /// Returns `true` if a file lists the extensions: others are none then.
@@ -368,11 +368,11 @@ impl Account {
     }
 
     pub(super) fn derived_device(&self, extension: ExtensionId) -> DeviceId {
-        DeviceId::new(self.decimal(const { IdHash::new("device") }, &extension.as_u64().to_be_bytes()))
+        DeviceId::new(self.decimal(IdHash::new("device"), &extension.as_u64().to_be_bytes()))
     }
 
     pub(crate) fn derived_extension(&self, user: &str) -> ExtensionId {
-        ExtensionId::new(self.decimal(const { IdHash::new("extension") }, user.to_lowercase().as_bytes()))
+        ExtensionId::new(self.decimal(IdHash::new("extension"), user.to_lowercase().as_bytes()))
     }
 
     fn place(&self, name: &str) -> Option<usize> {

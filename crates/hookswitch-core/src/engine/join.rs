@@ -306,11 +306,11 @@ pub(crate) struct IndexEntries {
 
 fn alias_key(account: AccountId, alias: &Alias) -> AliasKey {
     let (kind, id) = match alias {
-        Alias::CallId(id) | Alias::OtherCallId(id) => (const { IdHash::new("Call-ID") }, id),
-        Alias::SessionId(id) => (const { IdHash::new("Session-ID") }, id),
-        Alias::Correlation(id) => (const { IdHash::new("correlation") }, id),
-        Alias::Channel(id) => (const { IdHash::new("channel") }, id),
-        Alias::ChargingId(id) => (const { IdHash::new("charging id") }, id),
+        Alias::CallId(id) | Alias::OtherCallId(id) => (IdHash::new("Call-ID"), id),
+        Alias::SessionId(id) => (IdHash::new("Session-ID"), id),
+        Alias::Correlation(id) => (IdHash::new("correlation"), id),
+        Alias::Channel(id) => (IdHash::new("channel"), id),
+        Alias::ChargingId(id) => (IdHash::new("charging id"), id),
     };
     kind.number(account.as_u64()).part(id).u128()
 }
@@ -320,7 +320,7 @@ fn expected_key(account: AccountId, number: &str) -> PlaceKey {
 }
 
 fn place_key(account: AccountId, host: IpAddr, number: &str) -> PlaceKey {
-    let hash = const { IdHash::new("place") }.number(account.as_u64()).number(NumberKey::of(number).as_u64());
+    let hash = IdHash::new("place").number(account.as_u64()).number(NumberKey::of(number).as_u64());
     match host {
         IpAddr::V4(host) => hash.part(&host.octets()).u64(),
         IpAddr::V6(host) => hash.part(&host.octets()).u64(),
@@ -329,7 +329,7 @@ fn place_key(account: AccountId, host: IpAddr, number: &str) -> PlaceKey {
 
 /// The key of the calls from one number to another, whatever host they reached.
 fn pair_key(account: AccountId, caller: &str, callee: &str) -> PlaceKey {
-    let hash = const { IdHash::new("pair") }.number(account.as_u64()).number(NumberKey::of(caller).as_u64());
+    let hash = IdHash::new("pair").number(account.as_u64()).number(NumberKey::of(caller).as_u64());
     hash.number(NumberKey::of(callee).as_u64()).u64()
 }
 

@@ -281,8 +281,7 @@ pub(super) fn conference_facts(account: AccountId, room: &str, at: Timestamp) ->
 /// the 1000 to 4000 that client code takes for a RingOut pair (contract events §3), and stays
 /// below 2^53, so that JavaScript can hold it.
 fn session_facts(account: AccountId, leg: &LegCreated, at: Timestamp, origin: Origin) -> SessionFacts {
-    let mut hash =
-        const { IdHash::new("session") }.number(account.as_u64()).number(at.as_micros().cast_unsigned());
+    let mut hash = IdHash::new("session").number(account.as_u64()).number(at.as_micros().cast_unsigned());
     let channel = leg.aliases.iter().find_map(|alias| match alias {
         Alias::Channel(id) => Some(id),
         _ => None,
@@ -301,6 +300,6 @@ fn facts(account: AccountId, hash: &IdHash, origin: Origin) -> SessionFacts {
 
 /// Derives the other id of a session from its first.
 pub(super) fn facts_of(account: AccountId, id: TelephonySessionId, origin: Origin) -> SessionFacts {
-    let hash = const { IdHash::new("sessionId") }.part(&id.as_u128().to_be_bytes()).u64() >> 24;
+    let hash = IdHash::new("sessionId").part(&id.as_u128().to_be_bytes()).u64() >> 24;
     SessionFacts { account, id, session_id: SessionId::new(hash * 5000 + account.suffix()), origin }
 }

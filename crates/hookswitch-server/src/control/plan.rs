@@ -38,7 +38,7 @@ pub enum Operation {
     Record,
     /// Pauses a recording, or goes on with it.
     PauseRecording {
-        /// Subscription to read for.
+        /// Recording.
         id: RecordingId,
         /// Set if it goes on.
         active: bool,

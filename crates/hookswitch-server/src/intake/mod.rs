@@ -56,7 +56,7 @@ pub enum Intake {
 pub enum Question {
     /// What are the parties of a call, and their channels?
     Call {
-        /// Subscription to read for.
+        /// Session of the call.
         session: TelephonySessionId,
         /// Told; nothing if the call is not open.
         answer: oneshot::Sender<Option<LocatedCall>>,

@@ -51,7 +51,7 @@ impl EventFormat {
 /// How long after the log-in the calls are listed again: the first list may lack those that have just begun.
 const LIST_AGAIN_AFTER: Duration = Duration::from_secs(2);
 
-/// Interval at which they are listed again.
+/// Number of times that they are listed again.
 const LISTS_AGAIN: u8 = 2;
 
 /// Phase of the log-in.

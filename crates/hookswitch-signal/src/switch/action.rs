@@ -16,7 +16,7 @@ const WORD_BYTES_MAX: usize = 64;
 pub enum Action {
     /// Ends channels.
     HangUp {
-        /// Subscription to read for.
+        /// Channels that end.
         channels: Vec<String>,
         /// As what.
         end: End,

@@ -14,7 +14,7 @@ use super::entry::{WordKind, digits};
 /// The calls that are wanted: those that meet all that is given.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CallQuery {
-    /// Source.
+    /// Account of the calls.
     pub account: Option<AccountId>,
     /// Part of a number, a name or an id.
     pub text: Option<String>,

@@ -23,7 +23,7 @@ const TIMESYNC: &str = "/run/systemd/timesync/synchronized";
 /// Descriptors for what is no connection: files, listeners, the store.
 const FILES_BESIDE: usize = 256;
 
-/// Interval at which a write is synced to measure it, and how long it may take.
+/// Number of writes that are synced to measure the disk, and the time that they may take.
 const SYNCS: u32 = 5;
 const SYNC_SLOW: Duration = Duration::from_millis(50);
 
